@@ -1,0 +1,103 @@
+"""What a model can be shown: text, a text pair, a chat, an image, audio. All are immutable and compared by content.
+
+Text is a plain ``str``. Pixels are ``[H, W, C]``: ``uint8`` in 0..255 as they come from a file, or ``float32`` in [0, 1] once a
+model's own resizing is done (see `Differentiable`), which is the space attacks work in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """Two texts judged together, e.g. premise and hypothesis."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation; the model's own chat template turns it into a prompt."""
+
+    messages: tuple[Message, ...]
+
+
+class _Array:
+    """An array that is compared and hashed by content, so that it can stand in a request and in a cache key."""
+
+    def __init__(self, values: NDArray[np.generic]) -> None:
+        values = np.ascontiguousarray(values)
+        values.setflags(write=False)
+        self._values = values
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over type, shape and bytes."""
+        head = f"{type(self).__name__} {self._values.dtype.str} {self._values.shape} ".encode()
+        return hashlib.sha256(head + self._values.tobytes()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.digest == other.digest  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._values.shape}, {self._values.dtype}, {self.digest[:8]})"
+
+
+class Image(_Array):
+    """An image. ``pixels`` is [H, W, C], uint8 in 0..255 or float32 in [0, 1]; a grey [H, W] gets one channel."""
+
+    def __init__(self, pixels: NDArray[np.generic]) -> None:
+        pixels = np.asarray(pixels)
+        if pixels.ndim == 2:
+            pixels = pixels[:, :, None]
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+            raise ValueError(f"an image is [H, W, C] with 1, 3 or 4 channels, got shape {pixels.shape}")
+        if pixels.dtype != np.uint8:
+            pixels = pixels.astype(np.float32)
+        super().__init__(pixels)
+
+    @property
+    def pixels(self) -> NDArray[np.generic]:
+        return self._values
+
+
+class Audio(_Array):
+    """A waveform. ``samples`` is float32 [T] in [-1, 1]; ``rate`` in Hz."""
+
+    def __init__(self, samples: NDArray[np.generic], rate: int) -> None:
+        super().__init__(np.asarray(samples, dtype=np.float32))
+        self.rate = rate
+
+    @property
+    def samples(self) -> NDArray[np.generic]:
+        return self._values
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.rate} {hashlib.sha256(self._values.tobytes()).hexdigest()}".encode()).hexdigest()
+
+
+Input: TypeAlias = str | TextPair | Chat | Image | Audio
+
+
+def modality(value: Input, /) -> str:
+    """``text``, ``pair``, ``chat``, ``image`` or ``audio``: the capability a model needs to take this input."""
+    names: dict[type, str] = {str: "text", TextPair: "pair", Chat: "chat", Image: "image", Audio: "audio"}
+    return names[type(value)]

@@ -1,0 +1,193 @@
+"""The protocols a plugin fulfils. None needs a base class: a class with these attributes is a plugin.
+
+How it is found: by an entry point of the groups in `registry.GROUPS`, or by ``@plugin(group, name)`` in a file given with ``--plugin``.
+Keyword parameters of its ``__init__`` are its settings in a suite file; its docstring is what ``windtunnel show`` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from .inputs import Input
+from .requests import Classify, Request
+from .samples import Attribution, Sample, SampleRng
+
+if TYPE_CHECKING:
+    import torch
+
+    from .scorecard import Scorecard
+
+Judge = Callable[[Sequence[Sample]], Sequence[Mapping[str, float | None]]]
+
+
+# ── models ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What can be known of a model before its weights load.
+
+    ``capabilities``: request kinds it answers, modalities it takes (`inputs.modality`), and ``gradients`` where it is
+    `Differentiable`. ``labels``: class names in the order of its logits. ``notes``: what a reader of the scorecard should know.
+    """
+
+    capabilities: frozenset[str]
+    labels: tuple[str, ...] = ()
+    max_length: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ModelSource(Protocol):
+    """What a ``models`` plugin makes: first `inspect`, cheap and without weights, then `load`."""
+
+    def inspect(self) -> ModelInfo: ...
+
+    def load(self, device: str, dtype: str, /) -> Model: ...
+
+
+class Model(Protocol):
+    """Something that answers requests. A capability is a method named for a request's kind: it takes a batch, returns a list in order.
+
+    Optional refinements, used by the engine when they exist:
+    ``split(request) -> units`` breaks a request into pieces that are batched on their own, ``join(request, answers) -> response``
+    puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``canonical(input) -> input`` is the input after
+    the model's own deterministic resizing, ``differentiable() -> Differentiable``, ``close()``.
+    """
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Encoded:
+    """A batch made ready for gradients.
+
+    ``features``: embeddings_BLD of text, or pixels_BCHW in [0, 1] (normalisation is the model's affair). ``mask_BL``: 1 where a token is
+    real. ``spans``: per sample, each position's (start, end) in the text, (0, 0) for special tokens. ``baseline``: a neutral
+    input of the same shape (padding embeddings with the special tokens kept; black pixels). ``extra``: passed through to `logits`, rows
+    aligned with the batch.
+    """
+
+    features: torch.Tensor
+    baseline: torch.Tensor
+    mask_BL: torch.Tensor | None = None
+    spans: Sequence[Sequence[tuple[int, int]]] = ()
+    extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Differentiable(Protocol):
+    """What gradient attacks and attribution need of a torch model."""
+
+    module: torch.nn.Module
+
+    def encode(self, requests: Sequence[Classify], /) -> Encoded: ...
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, /) -> torch.Tensor:
+        """Logits [B, C] in the order of the requests' labels. Rows of ``features`` may repeat the encoded batch k times."""
+        ...
+
+
+class ModelPort(Protocol):
+    """The engine as a plugin sees it: the only way to run a model, so that every pass is batched, cached and counted."""
+
+    info: ModelInfo
+
+    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        """One response a request, in order. Raises `SampleError` when one of them fails."""
+        ...
+
+    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        """Like `run`, with a `requests.Failure` in the place of what failed."""
+        ...
+
+    def canonical(self, value: Input, /) -> Input: ...
+
+    def differentiable(self) -> AbstractContextManager[Differentiable]: ...
+
+    def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
+        """Indices packed into batches under the token budget, longest first: for work that is not a request (gradients)."""
+        ...
+
+
+# ── tasks, attacks, probes, reports ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Task(Protocol):
+    """Samples, the requests they make and the scores of the answers.
+
+    ``primary``: the score whose 1 means right and 0 means wrong; attacks are judged by it ("" where there is none, e.g. perplexity).
+    ``metrics``: names from the ``metrics`` group, computed over the set. A task whose next request depends on an answer gives
+    ``run(engine, samples) -> responses per sample`` instead of ``requests``.
+    """
+
+    name: str
+    requires: frozenset[str]
+    metrics: Sequence[str]
+    primary: str
+
+    def samples(self) -> Iterable[Sample]: ...
+
+    def requests(self, sample: Sample, /) -> Sequence[Request[Any]]: ...
+
+    def score(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, float | None]: ...
+
+    def predict(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, Any]:
+        """Optional: what the record keeps beside the scores, e.g. ``prediction`` (class index or text) and ``probabilities``."""
+        ...
+
+
+class Threat(Protocol):
+    """What an attacker may change. Checked by the runner, whatever the attack says."""
+
+    def admits(self, clean: Sample, perturbed: Sample, /) -> bool: ...
+
+    def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
+        """How far the twin is, by name and unit: ``linf``, ``l2``, ``words_changed``, ``chars_changed``."""
+        ...
+
+
+Th = TypeVar("Th", bound=Threat, contravariant=True)
+
+
+class Attack(Protocol[Th]):
+    """Proposes perturbed samples. The task's own scoring, run by the harness, decides whether one succeeded.
+
+    ``threat``: the default threat; a suite may give another of the same type. Put the number of model queries into the twin's
+    ``metadata["num_queries"]``. ``rng(sample.id)`` is the only source of randomness.
+    """
+
+    requires: ClassVar[frozenset[str]]
+    threat: Threat
+
+    def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: Th, rng: SampleRng, /) -> Sequence[Sample]: ...
+
+
+class Probe(Protocol):
+    """Attributes the model's output to parts of the input. The harness scores what it gives, next to a random control."""
+
+    requires: ClassVar[frozenset[str]]
+
+    def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]: ...
+
+
+Columns = Mapping[str, np.ndarray[Any, Any]]
+
+
+class MetricPlugin(Protocol):
+    """A number over a set. See `metrics.base.Metric` for the contract and the base class."""
+
+    needs: ClassVar[frozenset[str]]
+
+
+class Report(Protocol):
+    """A view of a scorecard. ``suffix``: the file name it is written under in the run folder, e.g. ``summary.md``."""
+
+    suffix: ClassVar[str]
+
+    def render(self, scorecard: Scorecard, /) -> str: ...

@@ -1,0 +1,137 @@
+"""Names to lazily loaded plugins, by entry point or by file. Built-in plugins come through the same door as anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import ConfigError, UnknownName, UserError, did_you_mean
+
+GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
+T = TypeVar("T")
+
+_pending: list[tuple[str, str, object]] = []
+
+
+def plugin(group: str, name: str, /) -> Callable[[T], T]:
+    """Mark a class of a ``--plugin`` file as the plugin ``name`` of ``group``."""
+    if group not in GROUPS:
+        raise ConfigError(f"no plugin group {group!r}; the groups are {', '.join(GROUPS)}")
+
+    def mark(obj: T) -> T:
+        _pending.append((group, name, obj))
+        return obj
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One plugin. ``origin``: the distribution and version, or the file and its hash, that it came from."""
+
+    group: str
+    name: str
+    origin: str
+    _load: Callable[[], Any]
+    _target: str = ""
+
+    def load(self) -> Any:
+        try:
+            return self._load()
+        except UserError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"the {self.group[:-1]} {self.name!r} ({self.origin}) cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
+
+    @property
+    def target(self) -> str:
+        """Where it is defined, ``module:attribute``."""
+        return self._target
+
+
+class Registry:
+    """All plugins known to this process: entry points found on first use, and the files given to it."""
+
+    def __init__(self, files: tuple[str | Path, ...] = ()) -> None:
+        self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
+        for group in GROUPS:
+            for point in importlib.metadata.entry_points(group=f"windtunnel.{group}"):
+                dist = point.dist
+                origin = f"{dist.name} {dist.version}" if dist else "unknown"
+                self._entries[group][point.name] = Entry(group, point.name, origin, point.load, point.value)
+        for file in files:
+            self._add_file(Path(file))
+
+    def _add_file(self, path: Path) -> None:
+        if not path.is_file():
+            raise ConfigError(f"there is no plugin file {path}")
+        module_name = f"windtunnel_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise ConfigError(f"{path} is not a Python file; a plugin file ends in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        del _pending[:]
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
+        if not _pending:
+            raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
+        origin = f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        for group, name, obj in _pending:
+            self._entries[group][name] = Entry(group, name, origin, _constant(obj), f"{path.name}:{name}")
+        del _pending[:]
+
+    def names(self, group: str, /) -> list[str]:
+        return sorted(self._entries[group])
+
+    def entries(self, group: str, /) -> Iterator[Entry]:
+        for name in self.names(group):
+            yield self._entries[group][name]
+
+    def get(self, group: str, name: str, /) -> Entry:
+        known = self._entries[group]
+        if name not in known:
+            raise UnknownName(
+                f"there is no {group[:-1]} {name!r}.{did_you_mean(name, known)} 'windtunnel list {group}' shows all {len(known)}."
+            )
+        return known[name]
+
+    def make(self, group: str, name: str, /, **params: Any) -> Any:
+        """Build the plugin with its settings; a setting it does not have is an error that lists those it has."""
+        factory = self.get(group, name).load()
+        accepted = parameters(factory)
+        for key in params:
+            if accepted is not None and key not in accepted:
+                raise ConfigError(
+                    f"{group[:-1]} {name!r} has no setting {key!r}.{did_you_mean(key, accepted)} Its settings: "
+                    f"{', '.join(accepted) or 'none'}."
+                )
+        try:
+            return factory(**params)
+        except UserError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{group[:-1]} {name!r} cannot be made from {params}: {error}") from error
+
+
+def _constant(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+def parameters(factory: Any, /) -> dict[str, inspect.Parameter] | None:
+    """A factory's keyword settings, or None when it takes any."""
+    found = inspect.signature(factory).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in found.values()):
+        return None
+    return {name: p for name, p in found.items() if p.kind is not p.VAR_POSITIONAL}

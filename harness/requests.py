@@ -1,0 +1,134 @@
+"""What can be asked of a model, and what comes back.
+
+A request's ``kind`` is the name of the `Model` method that answers it. A new kind is one class here and one method in an adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from .inputs import Chat, Input
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LogProb:
+    """Log-likelihood in nats, summed over ``num_tokens`` scored tokens.
+
+    ``is_greedy``: every scored token was the model's most likely one. ``num_truncated``: context tokens dropped for length.
+    """
+
+    value: float
+    num_tokens: int
+    is_greedy: bool = False
+    num_truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Generated text without the prompt and without the stop string. ``finish``: ``stop`` or ``length``."""
+
+    text: str
+    num_tokens: int
+    finish: str
+    num_truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """Unnormalised scores [num_classes], in the order of the request's ``labels`` (else in the model's own)."""
+
+    values: tuple[float, ...]
+    num_truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector [D]."""
+
+    values: tuple[float, ...]
+    num_truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Stands where a response would: this one request failed, its batch neighbours did not. ``error`` is ``Type: message``."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[R_co]):
+    kind: ClassVar[str]
+
+    def batch_key(self) -> Hashable:
+        """What must be equal within one batch."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLikelihood(Request[LogProb]):
+    """log p(continuation | context). An empty context is the model's own beginning-of-text token."""
+
+    kind: ClassVar[str] = "loglikelihood"
+    context: str
+    continuation: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollingLogLikelihood(Request[LogProb]):
+    """log p(text), all of it, in windows as long as the model allows.
+
+    ``min_context``: tokens of context that each scored token has at least, once the text is longer than one window. 1 scores
+    disjoint windows (fast; what lm-evaluation-harness does); larger slides with overlap and comes nearer the true value.
+    """
+
+    kind: ClassVar[str] = "rolling_loglikelihood"
+    text: str
+    min_context: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Generate(Request[Completion]):
+    """Continue the prompt until a stop string, the end-of-text token or ``max_tokens``.
+
+    ``temperature`` 0 is greedy. Above 0, ``seed`` alone decides the draw, whatever else is in the batch.
+    """
+
+    kind: ClassVar[str] = "generate"
+    prompt: str | Chat
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    seed: int = 0
+
+    def batch_key(self) -> Hashable:
+        return (self.temperature,)
+
+
+@dataclass(frozen=True, slots=True)
+class Classify(Request[Logits]):
+    """Class scores for one input. ``labels``: the names, and the order, in which the asker wants them."""
+
+    kind: ClassVar[str] = "classify"
+    input: Input
+    labels: tuple[str, ...] = ()
+
+    def batch_key(self) -> Hashable:
+        return self.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Embed(Request[Embedding]):
+    kind: ClassVar[str] = "embed"
+    input: Input
+    layer: int = -1
+
+    def batch_key(self) -> Hashable:
+        return self.layer
+
+
+KINDS: tuple[type[Request[object]], ...] = (LogLikelihood, RollingLogLikelihood, Generate, Classify, Embed)
