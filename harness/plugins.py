@@ -88,8 +88,9 @@ class Differentiable(Protocol):
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded: ...
 
-    def logits(self, features: torch.Tensor, encoded: Encoded, /) -> torch.Tensor:
-        """Logits [B, C] in the order of the requests' labels. Rows of ``features`` may repeat the encoded batch k times."""
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """Logits [N, C] in the order of the requests' labels. ``rows`` [N]: the encoded row each row of ``features`` is a variant
+        of (None: N = B, each its own), so that many variants of one sample share a pass."""
         ...
 
 
@@ -169,7 +170,10 @@ class Attack(Protocol[Th]):
 
 
 class Probe(Protocol):
-    """Attributes the model's output to parts of the input. The harness scores what it gives, next to a random control."""
+    """Attributes the model's output to parts of the input. The harness scores what it gives, next to a random control.
+
+    ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one.
+    """
 
     requires: ClassVar[frozenset[str]]
 

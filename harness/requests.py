@@ -29,11 +29,12 @@ class LogProb:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Generated text without the prompt and without the stop string. ``finish``: ``stop`` or ``length``."""
+    """Generated text without the prompt and without the stop string. ``finish``: ``stop`` (a stop string or the end) or ``length``."""
 
     text: str
     num_tokens: int
     finish: str
+    num_prompt_tokens: int = 0
     num_truncated: int = 0
 
 

@@ -1,32 +1,39 @@
 """The contract of a metric.
 
-A metric is a local `evaluate` module: `evaluate_columns` gives its value, by scikit-learn wherever that has it. For its interval it also gives
-`resampled`: the same statistic under sample weights, for R bootstrap resamples at once (a resample is a vector of counts that sum to n).
-A test holds the two equal: ``resampled(ones)`` is ``evaluate_columns``.
+A metric is a local `evaluate` module: `evaluate_columns` gives its value, by scikit-learn wherever that has it. For its interval it also
+gives `resampled`: the same statistic under sample weights, for R bootstrap resamples at once (a resample is a vector of counts).
+A test holds the two equal: ``resampled(counts)`` is ``evaluate_columns`` of the samples repeated that often.
 
-Shape legend: N samples, R resamples, C classes.
+Shape legend: N samples, R resamples, C classes, B bins, U distinct scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import datasets  # type: ignore[import-untyped]
+import evaluate  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
-Columns = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Columns = Mapping[str, NDArray[Any]]
 """What a metric sees, one row a scored sample: ``prediction`` int [N], ``target`` int [N], ``probabilities`` float [N, C], and any score a
 task gives, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_tokens``, ``num_words``, ``num_bytes``, ...)."""
 
 
-class Metric:
-    """Base of all metrics.
+class Metric(evaluate.Metric):  # type: ignore[misc]
+    """Base of all metrics: the five facts, `evaluate_columns` and `resampled`.
 
-    ``needs``: the columns it reads. ``interval``: ``wilson`` for the mean of a 0/1 column, else ``bootstrap``. Names returned by both
-    methods are the same; one metric may give several numbers (``f1[negative]``, ``f1[positive]``). A number that is not defined
-    on these samples (ROC-AUC with one class) is left out of the result with `undefined` saying why.
+    ``needs``: the columns it reads. ``dimension``: where the scorecard shows it. ``interval``: ``wilson`` for the mean of a score in
+    [0, 1], else ``bootstrap``. One metric may give several numbers (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that
+    is not defined on these samples (ROC-AUC with one class) is left out by `evaluate_columns`, and `undefined` says why.
+
+    Outside the harness it is used as any `evaluate` metric: ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``. ``inputs``: what
+    `compute` takes, by name and `datasets` feature; `columns` turns it into columns. Nothing is downloaded or written to a cache.
     """
 
     name: ClassVar[str]
@@ -35,9 +42,57 @@ class Metric:
     dimension: ClassVar[str] = "quality"
     interval: ClassVar[str] = "bootstrap"
     unit: ClassVar[str] = ""
+    inputs: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self) -> None:
+        super().__init__(keep_in_memory=True, seed=0)
+
+    def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """The numbers this metric gives for these class names."""
+        return (self.name,)
+
+    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
+        """Those of `names` that are not defined on these samples, each with the reason."""
+        return {}
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        """The value of each name that is defined on these samples, of which there is at least one."""
         raise NotImplementedError
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        """The values [R] of each name under each row of weights (counts, not all zero); NaN where a resample leaves it undefined."""
         raise NotImplementedError
+
+    def columns(self, **inputs: Any) -> Columns:
+        """The arguments of `compute` as columns: the same names, unless a family says otherwise."""
+        return {name: np.asarray(values) for name, values in inputs.items()}
+
+    def _compute(self, *, labels: Sequence[str] = (), **inputs: Any) -> dict[str, float | None]:
+        """What `compute` answers: every one of `names`, None where it is undefined. ``labels``: class names, by default 0, 1, ..."""
+        columns = self.columns(**inputs)
+        names = tuple(labels) or _numerals(columns)
+        nothing: dict[str, float | None] = dict.fromkeys(self.names(names))
+        if not all(map(len, columns.values())):
+            return nothing
+        return nothing | self.evaluate_columns(columns, names)
+
+    def _info(self) -> evaluate.MetricInfo:
+        inputs = self.inputs or {column: datasets.Value("float64") for column in sorted(self.needs)}
+        return evaluate.MetricInfo(
+            description=inspect.getdoc(type(self)) or "",
+            citation="",
+            inputs_description=f"\n\nInputs: {', '.join(inputs)}; labels (optional): the class names.",
+            features=datasets.Features(inputs),
+        )
+
+    def _build_data_dir(self) -> str:
+        return ""  # the parent makes a cache folder here, also for what is kept in memory
+
+
+def _numerals(columns: Columns) -> tuple[str, ...]:
+    """Class names for data that came without: as many as the probabilities have columns, else as the largest index asks for."""
+    if "probabilities" in columns:
+        num_classes = columns["probabilities"].shape[-1]
+    else:
+        num_classes = 1 + max((int(columns[name].max(initial=-1)) for name in ("prediction", "target") if name in columns), default=-1)
+    return tuple(map(str, range(num_classes)))

@@ -1,0 +1,43 @@
+"""DeepWordBug: typing errors in the words the model leans on most."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ...harness.threats import EditBudget
+from .textattack_recipe import TextAttackRecipe
+
+
+class DeepWordBug(TextAttackRecipe):
+    """Swaps, replaces, deletes or inserts one character in each of the most important words (Gao et al. 2018).
+
+    Black-box. Words are ranked by how far the right class falls when one is hidden; then, in that order, the best of four random typing
+    errors is kept if it helps, until the prediction flips. The recipe is TextAttack's ``DeepWordBugGao2018``, unmodified.
+
+    ``max_chars``: the paper's epsilon, edits by Levenshtein distance. ``max_words``, ``max_share``: words that may change; no bound in the
+    paper. ``use_all_transformations``: False only replaces characters. ``stop_words``, ``num_pooled``: see `TextAttackRecipe`.
+
+    Gao, Lanchantin, Soffa, Qi: Black-box Generation of Adversarial Text Sequences to Evade Deep Learning Classifiers.
+    IEEE Security and Privacy Workshops 2018, https://arxiv.org/abs/1801.04354
+    """
+
+    def __init__(
+        self,
+        *,
+        max_chars: int | None = 30,
+        max_words: int | None = None,
+        max_share: float | None = None,
+        use_all_transformations: bool = True,
+        stop_words: str = "auto",
+        num_pooled: int = 256,
+    ) -> None:
+        super().__init__(EditBudget(max_words, max_share, max_chars), stop_words=stop_words, num_pooled=num_pooled)
+        self.use_all_transformations = use_all_transformations
+
+    def build(self, textattack: Any, model: Any, threat: EditBudget, /) -> Any:
+        recipe = textattack.attack_recipes.DeepWordBugGao2018
+        attack = recipe.build(model, use_all_transformations=self.use_all_transformations)
+        (epsilon,) = attack.constraints
+        epsilon.max_edit_distance = sys.maxsize if threat.max_chars is None else threat.max_chars
+        return attack

@@ -1,0 +1,143 @@
+"""Many searches that each wait for one answer at a time, driven together: what they ask is pooled into one list a round.
+
+A library that attacks one example at a time calls the model from deep inside its own loops. Run in a greenlet, such a search can be left
+asleep in the middle of that call while the others catch up:
+
+    search 1   ask [a b] ─┐          ┌─ … ask [f]   ─┐
+    search 2   ask [c]   ─┼─ answer ─┼─ … ask [g h] ─┼─ answer ─ …
+    search 3   ask [d e] ─┘          └─ … returns    └─ (search 4 begins)
+
+Nothing a search sees depends on its neighbours: it gets the answers to its own questions, and Python's and NumPy's global random state are
+its own while it is awake. So what it returns is what it would have returned alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import numpy as np
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+T = TypeVar("T")
+
+Ask: TypeAlias = Callable[[Sequence[Q]], Sequence[A]]
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Generic[Q, A, T]):
+    """``run(ask)`` does the work and calls ``ask`` whenever it needs answers. ``seed``: where its global random state begins."""
+
+    run: Callable[[Ask[Q, A]], T]
+    seed: int
+
+
+def pooled(searches: Sequence[Search[Q, A, T]], answer: Ask[Q, A], /, *, num_awake: int = 256) -> list[T | Exception]:
+    """What each search returned, or the exception that ended it, in order.
+
+    ``answer`` is called once a round with the questions of all searches under way, at most ``num_awake`` of them; as one ends, the next
+    begins. What ``answer`` raises, and an interrupt anywhere, ends all of them.
+    """
+    outcomes: dict[int, T | Exception] = {}
+    waiting = deque(enumerate(searches))
+    awake: dict[int, _Sleeper[Q, A, T]] = {}
+
+    def settle(index: int) -> None:
+        outcome = awake[index].outcome
+        if outcome is not None:
+            outcomes[index] = outcome[0]
+            del awake[index]
+
+    try:
+        while waiting or awake:
+            while waiting and len(awake) < num_awake:
+                index, search = waiting.popleft()
+                awake[index] = _Sleeper(search)
+                awake[index].wake()
+                settle(index)
+            questions = [question for sleeper in awake.values() for question in sleeper.questions]
+            answers = iter(_counted(answer, questions))
+            for index, sleeper in list(awake.items()):
+                sleeper.wake(list(islice(answers, len(sleeper.questions))))
+                settle(index)
+    finally:
+        for sleeper in awake.values():
+            sleeper.kill()
+    return [outcomes[index] for index in range(len(searches))]
+
+
+def _counted(answer: Ask[Q, A], questions: list[Q]) -> Sequence[A]:
+    answers = answer(questions) if questions else ()
+    assert len(answers) == len(questions), f"{len(answers)} answers to {len(questions)} questions"
+    return answers
+
+
+class _Sleeper(Generic[Q, A, T]):
+    """A search in its greenlet: awake inside `wake`, asleep with its ``questions`` otherwise, until it has an ``outcome``."""
+
+    def __init__(self, search: Search[Q, A, T]) -> None:
+        self.questions: Sequence[Q] = ()
+        self.outcome: tuple[T | Exception] | None = None
+        self._search = search
+        self._random = _GlobalRandom(search.seed)
+        self._greenlet: Any = import_module("greenlet").greenlet(self._run)
+
+    def wake(self, *answers: Sequence[A]) -> None:
+        with self._random.installed():
+            self._greenlet.switch(*answers)
+
+    def kill(self) -> None:
+        if self._greenlet:  # true while begun and not over
+            with self._random.installed():
+                self._greenlet.throw()
+
+    def _run(self) -> None:
+        try:
+            self.outcome = (self._search.run(self._ask),)
+        except Exception as error:  # noqa: BLE001 - a search's own failure is its outcome; the others go on
+            self.outcome = (error,)
+
+    def _ask(self, questions: Sequence[Q]) -> Sequence[A]:
+        if not questions:
+            return ()
+        self.questions = questions
+        answers: Sequence[A] = self._greenlet.parent.switch()
+        return answers
+
+
+class _GlobalRandom:
+    """The state of Python's and NumPy's global generators, as left by ``random.seed`` and ``numpy.random.seed``."""
+
+    def __init__(self, seed: int) -> None:
+        outer = _state()
+        random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)
+        self._inner = _state()
+        _restore(outer)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """The state is the global one inside, goes on from where it was left, and leaves the caller's as it found it."""
+        outer = _state()
+        _restore(self._inner)
+        try:
+            yield
+        finally:
+            self._inner = _state()
+            _restore(outer)
+
+
+def _state() -> tuple[Any, Any]:
+    return random.getstate(), np.random.get_state()
+
+
+def _restore(state: tuple[Any, Any]) -> None:
+    random.setstate(state[0])
+    np.random.set_state(state[1])

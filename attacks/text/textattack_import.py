@@ -1,0 +1,110 @@
+"""Imports TextAttack so that nothing is fetched and nothing stays changed.
+
+Left to itself, ``import textattack`` (0.3.11) downloads NLTK and stanza data, makes ``~/.cache/textattack``, points ``HF_HOME`` and
+``XDG_CACHE_HOME`` of the whole process elsewhere where ``TA_CACHE_DIR`` is set, disables every logger made before it, draws from the global
+random state and raises warnings. Here it is imported with a cache folder that says the downloads are done, and all of that is put back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ...harness.errors import CapabilityError
+
+_INSTALL = "textattack.shared.utils.install"
+_DOWNLOADS_DONE = "post_install_check_3"  # the file whose presence tells TextAttack 0.3.11 not to download
+_CACHE_READERS = ("datasets", "transformers", "flair", "bert_score")  # read their cache folder's name at import: before it is moved
+_FIX = "pip install 'windtunnel[text-attacks]'"
+
+
+def require_textattack() -> None:
+    """Raises where TextAttack, or what drives it, is not installed. Imports nothing."""
+    missing = [name for name in ("textattack", "flair", "nltk", "greenlet") if find_spec(name) is None]
+    if missing:
+        raise CapabilityError(f"this attack runs TextAttack, and {', '.join(missing)} cannot be found: {_FIX}")
+
+
+def import_quietly(name: str, /) -> Any:
+    """The module, no warning raised, loggers and global random state as they were."""
+    with _quietly():
+        return import_module(name)
+
+
+def import_textattack(words: Sequence[str], /) -> Any:
+    """The package. ``words``: the stop words its augmenters take at import."""
+    require_textattack()
+    if "textattack" in sys.modules:
+        return sys.modules["textattack"]
+    try:
+        with _quietly(), tempfile.TemporaryDirectory(prefix="windtunnel-textattack-", ignore_cleanup_errors=True) as cache:
+            Path(cache, _DOWNLOADS_DONE).touch()
+            for name in _CACHE_READERS:
+                import_module(name)
+            with _environment(TA_CACHE_DIR=cache), served(words):
+                package = import_module("textattack")
+    except Exception as error:
+        raise CapabilityError(f"TextAttack is installed but cannot be imported ({type(error).__name__}: {error}): {_FIX}") from error
+    install: Any = import_module(_INSTALL)
+    install.TEXTATTACK_CACHE_DIR = os.environ.get("TA_CACHE_DIR", str(Path("~/.cache/textattack").expanduser()))
+    for name in (_INSTALL, "jieba"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return package
+
+
+@contextmanager
+def served(words: Sequence[str], /) -> Iterator[None]:
+    """``nltk.corpus.stopwords.words(language)``, where TextAttack gets its stop words, answers with these inside."""
+    corpus = import_quietly("nltk.corpus")
+    outer = corpus.stopwords
+    corpus.stopwords = SimpleNamespace(words=lambda language: list(words))
+    try:
+        yield
+    finally:
+        corpus.stopwords = outer
+
+
+@contextmanager
+def _environment(**changes: str) -> Iterator[None]:
+    """The environment with these changes inside, and exactly as before afterwards."""
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Warnings are ignored inside; loggers and global random state are as before afterwards."""
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    disabled = [(logger, logger.disabled) for logger in loggers]
+    python_random, numpy_random = random.getstate(), np.random.get_state()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger in logging.root.manager.loggerDict.values():
+            if isinstance(logger, logging.Logger):
+                logger.disabled = False
+        for logger, was in disabled:
+            logger.disabled = was
+        random.setstate(python_random)
+        np.random.set_state(numpy_random)

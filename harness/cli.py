@@ -1,0 +1,301 @@
+"""The command line: thin verbs over the harness. Imports nothing heavy until a verb needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import __version__
+from .errors import ConfigError, IncompleteRun, WindtunnelError
+from .offline import go_offline
+from .registry import GROUPS, Registry
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .scorecard import Scorecard
+    from .suite import Suite
+
+app = typer.Typer(
+    name="windtunnel",
+    help="Put a model through benchmarks, attacks and attribution probes; get one scorecard, and gates for CI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXIT_CODES = "Exit codes: 0 pass, 1 a gate failed, 2 your input needs a change, 3 incomplete or no data."
+
+SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.yaml]", help="A suite file. Without one, give --model and --tasks.")]
+ModelOption = Annotated[list[str] | None, typer.Option("--model", help="KIND:TARGET, e.g. hf:path/or/hub-name. May be given again.")]
+TasksOption = Annotated[str | None, typer.Option("--tasks", help="Task names or YAML files, separated by commas.")]
+AttacksOption = Annotated[str | None, typer.Option("--attacks", help="Attack names, separated by commas.")]
+ProbesOption = Annotated[str | None, typer.Option("--probes", help="Probe names, separated by commas.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="The first N samples of each task.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DtypeOption = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+PluginOption = Annotated[list[str] | None, typer.Option("--plugin", help="A Python file with plugins. May be given again.")]
+GateOption = Annotated[list[str] | None, typer.Option("--gate", help="A gate, e.g. 'sst2.accuracy >= 0.85'. May be given again.")]
+CacheOption = Annotated[str | None, typer.Option("--cache", help="A file of answers shared between runs.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Open no socket; what is missing is an error at once.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder (default: runs/NAME-HASH, the same for the same suite).")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars (the default where CI is set or there is no terminal).")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    suite_file: SuiteFile = None,
+    model: ModelOption = None,
+    tasks: TasksOption = None,
+    attacks: AttacksOption = None,
+    probes: ProbesOption = None,
+    limit: LimitOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    plugin: PluginOption = None,
+    gate: GateOption = None,
+    cache: CacheOption = None,
+    out: OutOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a suite. The same command again goes on where it stopped."""
+    _prepare(offline)
+    suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, seed, device, dtype, plugin, gate, cache))
+    _run(suite, out, as_json, quiet)
+
+
+@app.command(epilog=EXIT_CODES)
+def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Run the demo: three tiny models that come with the package, no network."""
+    from importlib.resources import as_file, files
+
+    _prepare(offline=True)
+    with as_file(files("windtunnel") / "examples" / "demo" / "suite.yaml") as path:
+        _run(_suite(path, {}), out or Path("runs/demo"), as_json, quiet)
+
+
+@app.command(epilog=EXIT_CODES)
+def plan(
+    suite_file: SuiteFile = None,
+    model: ModelOption = None,
+    tasks: TasksOption = None,
+    attacks: AttacksOption = None,
+    probes: ProbesOption = None,
+    limit: LimitOption = None,
+    plugin: PluginOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what would run, how much of it, and what cannot and why. Loads no weights."""
+    _prepare(offline)
+    suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, None, None, None, plugin, None, None))
+    planned, _ = _planned(suite)
+    from .console.plans import plan_json, plan_text
+
+    typer.echo(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_plugins(
+    group: Annotated[str | None, typer.Argument(metavar=f"[{'|'.join(GROUPS)}]", help="Which plugins; all without it.")] = None,
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the plugins that are installed."""
+    if group is not None and group not in GROUPS:
+        from .errors import did_you_mean
+
+        raise ConfigError(f"there is no group {group!r}.{did_you_mean(group, GROUPS)} The groups are {', '.join(GROUPS)}.")
+    registry = Registry(tuple(plugin or ()))
+    names = {g: [(e.name, e.origin) for e in registry.entries(g)] for g in ([group] if group else GROUPS)}
+    if as_json:
+        typer.echo(json.dumps({g: [{"name": n, "origin": o} for n, o in found] for g, found in names.items()}, indent=2))
+        return
+    for g, found in names.items():
+        typer.echo(f"{g}:")
+        for name, origin in found:
+            typer.echo(f"  {name}" + ("" if origin.startswith("windtunnel ") else f"  ({origin})"))
+
+
+@app.command(epilog=EXIT_CODES)
+def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], plugin: PluginOption = None) -> None:
+    """Show a plugin: what it does, its settings, its citation."""
+    from .console.plugins import describe
+
+    typer.echo(describe(Registry(tuple(plugin or ())), name))
+
+
+@app.command(epilog=EXIT_CODES)
+def report(run_folder: RunFolder, as_json: JsonOption = False) -> None:
+    """Render a run's reports again from its records. Needs no model."""
+    _prepare(offline=True)
+    _finish(run_folder, as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+def gate(
+    run_folder: RunFolder,
+    gates_file: Annotated[Path, typer.Argument(metavar="GATES.yaml", help="A file with a list of gates.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check a run against gates. Needs no model."""
+    _prepare(offline=True)
+    from .gates import exit_code, load_gates
+    from .summary import summarise
+
+    card = summarise(run_folder, gates=load_gates(gates_file))
+    _print_card(card, as_json)
+    raise typer.Exit(exit_code(card.verdict, card.complete))
+
+
+@app.command(epilog=EXIT_CODES)
+def verify(run_folder: RunFolder) -> None:
+    """Check that a run's records are whole and unchanged."""
+    from .errors import StoreError
+    from .store import FILE_NAME, Store
+
+    store = Store.open(run_folder / FILE_NAME, readonly=True)
+    wrong = store.verify()
+    if wrong:
+        raise StoreError(f"{run_folder} is not sound:\n  " + "\n  ".join(wrong))
+    items = store.items()
+    count = sum(1 for item in items for _ in store.records(item))
+    missing = sum(item.num_samples for item in items) - count
+    typer.echo(f"{count} records of {len(items)} items are whole and unchanged" + (f"; {missing} are still to be made" if missing else ""))
+
+
+# ── how the verbs work ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _prepare(offline: bool) -> None:
+    if offline:
+        go_offline()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def _options(
+    model: Sequence[str] | None, tasks: str | None, attacks: str | None, probes: str | None, limit: int | None, seed: int | None,
+    device: str | None, dtype: str | None, plugin: Sequence[str] | None, gate: Sequence[str] | None, cache: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The options that were given, as keys of a suite."""
+
+    def listed(text: str | None) -> list[str] | None:
+        return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+    given = {
+        "models": list(model) if model else None, "tasks": listed(tasks), "attacks": listed(attacks), "probes": listed(probes), "limit": limit,
+        "seed": seed, "device": device, "dtype": dtype, "plugins": list(plugin) if plugin else None, "gates": list(gate) if gate else None,
+        "cache": cache,
+    }  # fmt: skip
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _suite(path: Path | None, options: dict[str, Any]) -> Suite:
+    from .suite import load_suite, make_suite
+
+    if path is not None:
+        return load_suite(path, **options)
+    if "models" not in options or "tasks" not in options:
+        raise ConfigError("give a suite file, or --model KIND:TARGET and --tasks NAME,NAME; 'windtunnel demo' needs neither")
+    return make_suite({"name": "run", **options}, base=Path.cwd())
+
+
+def _planned(suite: Suite) -> tuple[Plan, Registry]:
+    from .plan import plan as make_plan
+
+    registry = Registry(suite.plugins)
+    return make_plan(suite, registry), registry
+
+
+def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
+    from .gates import Gate
+    from .runner import Silent, run_plan, stop_on_interrupt
+
+    for spec in suite.gates:
+        Gate.parse(spec.check)
+    planned, _ = _planned(suite)
+    folder = out or Path("runs") / f"{suite.name}-{suite.identity()[:8]}"
+    shown: AbstractContextManager[Any] = nullcontext(Silent())
+    if not (quiet or as_json or os.environ.get("CI") or not sys.stderr.isatty()):
+        from .console.progress import Bars
+
+        shown = Bars()
+    if not as_json:
+        for skip in planned.skipped:
+            typer.echo(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
+    try:
+        with stop_on_interrupt(lambda text: typer.echo(text, err=True)) as should_stop, shown as progress:
+            run_plan(planned, folder, progress=progress, should_stop=should_stop)
+    except IncompleteRun as error:
+        raise IncompleteRun(f"{error}. {_resume(folder)}") from error
+    except KeyboardInterrupt:
+        raise IncompleteRun(f"stopped at once; the chunk under way is lost, all before it are kept. {_resume(folder)}") from None
+    _finish(folder, as_json, planned)
+
+
+def _resume(folder: Path) -> str:
+    return f"Give the same command again to go on; records so far are in {folder}"
+
+
+def _finish(folder: Path, as_json: bool, planned: Plan | None = None) -> None:
+    """Write the reports of a run folder, print the outcome, leave with its exit code."""
+    from .gates import exit_code
+    from .render import write_reports
+    from .summary import summarise
+
+    card = summarise(folder)
+    written = write_reports(folder, card)
+    _print_card(card, as_json)
+    if not as_json:
+        for path in written:
+            typer.echo(f"{path.name:16} {path.resolve()}")
+    raise typer.Exit(exit_code(card.verdict, card.complete))
+
+
+def _print_card(card: Scorecard, as_json: bool) -> None:
+    from .console.cards import card_json, card_text
+
+    typer.echo(json.dumps(card_json(card), indent=2) if as_json else card_text(card))
+
+
+def main() -> None:
+    """Entry point: errors of the user's are one sentence and an exit code, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except WindtunnelError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(3)
+    except Exception as error:
+        import click
+
+        if isinstance(error, click.ClickException):
+            error.show()
+            sys.exit(2)
+        raise

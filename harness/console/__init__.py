@@ -1,0 +1,1 @@
+"""What the command line prints: a plan, a plugin, a scorecard, progress."""

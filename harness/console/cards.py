@@ -1,0 +1,51 @@
+"""A scorecard as text and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ..scorecard import Estimate, Scorecard
+
+
+def card_json(card: Scorecard) -> dict[str, Any]:
+    return {
+        "verdict": card.verdict,
+        "complete": card.complete,
+        "num_samples": card.num_samples,
+        "num_failed": card.num_failed,
+        "gates": [asdict(g) for g in card.gates],
+        "rows": [asdict(r) for r in card.rows],
+        "timing": dict(card.timing),
+    }
+
+
+def card_text(card: Scorecard) -> str:
+    """Every number that is about the model (not what it cost), then gates and verdict."""
+    lines: list[str] = []
+    last = None
+    for row in card.rows:
+        if row.dimension == "efficiency":
+            continue
+        if (row.model, row.item) != last:
+            last = (row.model, row.item)
+            lines.append(f"{row.model}  {row.item}")
+        lines.append(f"  {row.metric:<28} {_number(row.estimate)}")
+    lines += [f"note: {flag}" for flag in card.manifest.get("flags", ())]
+    lines += [f"gate {g.outcome:<12} {g.gate}   ({g.detail})" for g in card.gates]
+    failed = f", {card.num_failed} records with an error" if card.num_failed else ""
+    lines.append(f"verdict: {card.verdict if card.complete else 'incomplete'}   {card.num_samples} samples{failed}")
+    return "\n".join(_visible(line) for line in lines)
+
+
+def _number(e: Estimate) -> str:
+    if e.value is None:
+        return f"not scored: {e.reason}"
+    interval = f"[{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else ""
+    unscored = f", {e.n_unscored} not scored" if e.n_unscored else ""
+    return f"{e.value:<10.4g} {interval:<22} n = {e.n}{unscored}"
+
+
+def _visible(line: str) -> str:
+    """Control characters of hostile text would drive the terminal."""
+    return "".join(c if c.isprintable() or c == " " else ascii(c)[1:-1] for c in line)

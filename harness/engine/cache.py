@@ -1,0 +1,110 @@
+"""Answers by content. The key is the model's fingerprint and the request, nothing about rank, batch or time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from .. import codec
+from ..errors import StoreError
+from ..requests import Request
+
+_MOST_VARIABLES = 900
+"""SQLite's oldest limit on ? in one statement is 999."""
+
+
+def key_of(fingerprint: str, request: Request[Any], /) -> str:
+    return codec.digest((fingerprint, request.kind, request))
+
+
+class AnswerCache(Protocol):
+    def get(self, keys: Iterable[str], /) -> dict[str, Any]: ...
+
+    def put(self, answers: Mapping[str, Any], /) -> None: ...
+
+
+class MemoryCache:
+    """Answers of this process, in front of an optional slower cache that it only reads."""
+
+    def __init__(self, behind: AnswerCache | None = None) -> None:
+        self._answers: dict[str, Any] = {}
+        self._behind = behind
+
+    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        found, missing = {}, []
+        for key in keys:
+            if key in self._answers:
+                found[key] = self._answers[key]
+            else:
+                missing.append(key)
+        if self._behind is not None and missing:
+            found.update(self._behind.get(missing))
+        return found
+
+    def put(self, answers: Mapping[str, Any], /) -> None:
+        self._answers.update(answers)
+
+    def take(self) -> dict[str, Any]:
+        """Hand over what is held in memory, e.g. to write it; the memory is empty afterwards."""
+        taken, self._answers = self._answers, {}
+        return taken
+
+
+def select_answers(connection: sqlite3.Connection, keys: Iterable[str], /) -> dict[str, Any]:
+    """Read from a table ``answers(key, response)``."""
+    found: dict[str, Any] = {}
+    wanted = list(keys)
+    for start in range(0, len(wanted), _MOST_VARIABLES):
+        part = wanted[start : start + _MOST_VARIABLES]
+        marks = ",".join("?" * len(part))
+        rows = connection.execute(f"SELECT key, response FROM answers WHERE key IN ({marks})", part)
+        found.update((key, codec.loads(response)) for key, response in rows)
+    return found
+
+
+def insert_answers(connection: sqlite3.Connection, answers: Mapping[str, Any], /) -> None:
+    rows = ((key, codec.dumps(response)) for key, response in answers.items())
+    connection.executemany("INSERT OR IGNORE INTO answers (key, response) VALUES (?, ?)", rows)
+
+
+class SqliteCache:
+    """Answers in a file that outlives the run and may be shared by many (``--cache FILE``)."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID")
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"the answer cache {path} cannot be opened ({error}); name another file with --cache") from error
+
+    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        return select_answers(self._connection, keys)
+
+    def put(self, answers: Mapping[str, Any], /) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        insert_answers(self._connection, answers)
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Layers:
+    """Several caches, asked in turn; answers are put into each."""
+
+    def __init__(self, *caches: AnswerCache) -> None:
+        self._caches = caches
+
+    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for cache in self._caches:
+            found.update(cache.get(key for key in list(keys) if key not in found))
+        return found
+
+    def put(self, answers: Mapping[str, Any], /) -> None:
+        for cache in self._caches:
+            cache.put(answers)

@@ -1,0 +1,30 @@
+"""Which units share a batch: sorted by length, cut by the padded size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A batch holds at most ``rows`` units and at most ``tokens`` positions after padding; a longer unit goes alone."""
+
+    tokens: int = 4096
+    rows: int = 64
+
+    def halved(self) -> Budget:
+        return Budget(max(1, self.tokens // 2), max(1, self.rows // 2))
+
+
+def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
+    """Indices of ``lengths`` in batches, longest first, so that neighbours are alike and running out of memory comes at once."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    batches: list[list[int]] = []
+    for index in order:
+        # The first unit of a batch is its longest: it sets the padded width of the others.
+        if batches and len(batches[-1]) < budget.rows and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= budget.tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches

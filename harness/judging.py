@@ -1,0 +1,100 @@
+"""Samples to records through the task's own requests and scores. One bad sample is one record with an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .engine import Engine
+from .engine.packing import Budget
+from .errors import SampleError, UserError
+from .requests import Embedding, Failure, LogProb, Logits
+from .samples import Record, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A sample's responses and what the task made of them. ``error`` set: nothing else is."""
+
+    responses: Sequence[Any] = ()
+    scores: Mapping[str, float | None] | None = None
+    artifacts: Mapping[str, Any] | None = None
+    error: str | None = None
+
+
+def judge(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[Judged]:
+    """All the samples' requests in one engine call; each sample's answers scored by the task."""
+    asked: list[Any] = [_isolated(lambda s=sample: list(task.requests(s))) for sample in samples]
+    if hasattr(task, "run"):
+        answered = [_isolated(lambda s=sample: list(task.run(engine, [s])[0])) for sample in samples]
+    else:
+        flat = [request for requests in asked if not isinstance(requests, Failure) for request in requests]
+        stream = iter(engine.try_run(flat))
+        answered = [r if isinstance(r, Failure) else [next(stream) for _ in r] for r in asked]
+    return [_judged(task, sample, responses) for sample, responses in zip(samples, answered, strict=True)]
+
+
+def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
+    return [
+        Record(sample.id, item, j.scores or {}, j.error, j.artifacts or {})
+        for sample, j in zip(samples, judge(engine, task, samples), strict=True)
+    ]
+
+
+def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
+    """How far each sample's answers move between batches of all these samples and batches of one (law 2), in the answer's unit."""
+    records = []
+    asked = [_isolated(lambda s=sample: list(task.requests(s))) for sample in samples]
+    flat = [request for requests in asked if not isinstance(requests, Failure) for request in requests]
+    alone, together = (iter(engine.uncached(flat, budget)) for budget in (Budget(1, 1), Budget(1 << 30, 1 << 30)))
+    for sample, requests in zip(samples, asked, strict=True):
+        if isinstance(requests, Failure):
+            records.append(Record(sample.id, item, {}, requests.error))
+            continue
+        moved = [_distance(next(alone), next(together)) for _ in requests]
+        known = [m for m in moved if m is not None]
+        records.append(Record(sample.id, item, {"batch_drift": max(known) if known else None}))
+    return records
+
+
+def _distance(a: Any, b: Any) -> float | None:
+    if isinstance(a, Failure) or isinstance(b, Failure):
+        return None
+    if isinstance(a, LogProb):
+        return abs(a.value - b.value)
+    if isinstance(a, Logits | Embedding):
+        return max(abs(x - y) for x, y in zip(a.values, b.values, strict=True))
+    return None
+
+
+def _isolated(work: Any) -> Any:
+    try:
+        return work()
+    except UserError:
+        raise
+    except SampleError as error:
+        return Failure(str(error))
+    except Exception as error:  # noqa: BLE001 - a task's code meets hostile data; its error is this sample's record
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+def _judged(task: Any, sample: Sample, responses: Any) -> Judged:
+    failure = responses if isinstance(responses, Failure) else next((r for r in responses if isinstance(r, Failure)), None)
+    if failure is not None:
+        return Judged(error=failure.error)
+    predict = getattr(task, "predict", None)
+    scored = _isolated(lambda: (dict(task.score(sample, responses)), dict(predict(sample, responses)) if predict else {}))
+    if isinstance(scored, Failure):
+        return Judged(error=scored.error)
+    scores, artifacts = scored
+    truncated = sum(getattr(r, "num_truncated", 0) for r in responses)
+    if truncated:
+        artifacts = {**artifacts, "num_truncated": truncated}
+    return Judged(responses, {name: _finite(value) for name, value in scores.items()}, artifacts)
+
+
+def _finite(value: float | None) -> float | None:
+    """Unscored is None, never NaN."""
+    return None if value is None or not math.isfinite(value) else float(value)

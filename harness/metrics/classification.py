@@ -1,0 +1,301 @@
+"""Metrics of the predicted class.
+
+All of them follow from three counts a class: true positives, predicted and support. So a resample needs no confusion matrix, and 1000
+classes cost it hardly more than two.
+
+An average over classes runs over those that occur in target or prediction (scikit-learn's ``labels=None``), in each resample anew. A ratio
+whose denominator is zero is 0 (``zero_division=0``): the precision of a class that occurs and was never predicted. A class that occurs in
+neither has no precision, recall or F1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import datasets  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
+from sklearn.metrics import (  # type: ignore[import-untyped]
+    accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+)
+
+from ..errors import DataError
+from .base import Columns, Floats, Ints, Metric
+
+
+def class_column(name: str, columns: Columns, num_classes: int) -> Ints:
+    """A column of class indices, int [N]. Raises `DataError` for an index that no label has."""
+    classes_N = np.asarray(columns[name])
+    if not np.issubdtype(classes_N.dtype, np.integer):
+        raise DataError(f"the column {name!r} holds {classes_N.dtype}, not class indices")
+    if classes_N.size and not (classes_N.min() >= 0 and classes_N.max() < num_classes):
+        wrong = classes_N[(classes_N < 0) | (classes_N >= num_classes)][0]
+        raise DataError(f"the column {name!r} holds the class {wrong}; the task has {num_classes} labels, from 0 on")
+    return classes_N.astype(np.int64)
+
+
+def totals(weights_RN: Floats, bins_N: Ints, num_bins: int) -> Floats:
+    """Sum of the weights in each bin, [R, B]."""
+    num = len(bins_N)
+    members_BN = csr_array((np.ones(num), (bins_N, np.arange(num))), shape=(num_bins, num))
+    return np.asarray((members_BN @ weights_RN.T).T)
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Weighted counts of each class: rightly predicted, predicted, and in the target."""
+
+    true_positives_RC: Floats
+    predicted_RC: Floats
+    support_RC: Floats
+
+    @classmethod
+    def of(cls, weights_RN: Floats, target_N: Ints, prediction_N: Ints, num_classes: int) -> Counts:
+        return cls(
+            totals(weights_RN * (target_N == prediction_N), target_N, num_classes),
+            totals(weights_RN, prediction_N, num_classes),
+            totals(weights_RN, target_N, num_classes),
+        )
+
+    @property
+    def occurs_RC(self) -> NDArray[np.bool_]:
+        return self.predicted_RC + self.support_RC > 0
+
+    def precision(self) -> Floats:
+        """TP / (TP + FP), [R, C]."""
+        return _ratio(self.true_positives_RC, self.predicted_RC)
+
+    def recall(self) -> Floats:
+        """TP / (TP + FN), [R, C]."""
+        return _ratio(self.true_positives_RC, self.support_RC)
+
+    def f1(self) -> Floats:
+        """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall (van Rijsbergen 1979), [R, C]."""
+        return _ratio(2 * self.true_positives_RC, self.predicted_RC + self.support_RC)
+
+
+def _average(values_RC: Floats, weights_RC: Floats | NDArray[np.bool_]) -> Floats:
+    """Mean over classes under class weights, [R]."""
+    averages: Floats = (values_RC * weights_RC).sum(axis=1) / weights_RC.sum(axis=1)
+    return averages
+
+
+class ClassMetric(Metric):
+    """A metric of ``prediction`` and ``target`` (class indices): `score` by scikit-learn, and `statistic` of the counts in resamples."""
+
+    needs = frozenset({"prediction", "target"})
+    higher_is_better = True
+    inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        raise NotImplementedError
+
+    def statistic(self, counts: Counts) -> Floats:
+        raise NotImplementedError
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        if self.undefined(columns, labels):
+            return {}
+        return {self.name: float(self.score(*self._classes(columns, labels)))}
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        return {self.name: self.statistic(Counts.of(weights_RN, *self._classes(columns, labels), len(labels)))}
+
+    def columns(self, **inputs: Any) -> Columns:
+        return {"prediction": np.asarray(inputs["predictions"]), "target": np.asarray(inputs["references"])}
+
+    @staticmethod
+    def _classes(columns: Columns, labels: tuple[str, ...]) -> tuple[Ints, Ints]:
+        return class_column("target", columns, len(labels)), class_column("prediction", columns, len(labels))
+
+
+class Accuracy(ClassMetric):
+    """Share of samples whose predicted class is the target."""
+
+    name = "accuracy"
+    interval = "wilson"
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(accuracy_score(target_N, prediction_N))
+
+    def statistic(self, counts: Counts) -> Floats:
+        return _ratio(counts.true_positives_RC.sum(axis=1), counts.support_RC.sum(axis=1))
+
+
+class F1Micro(Accuracy):
+    """F1 of the counts summed over classes. With one class a sample every miss is one false positive and one false negative, so this is the
+    accuracy, interval and all; it is here under its usual name."""
+
+    name = "f1_micro"
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(f1_score(target_N, prediction_N, average="micro", zero_division=0))
+
+
+class BalancedAccuracy(ClassMetric):
+    """Mean recall of the classes that occur in the target (Brodersen et al. 2010); chance is 1 / C."""
+
+    name = "balanced_accuracy"
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        # The definition of sklearn's balanced_accuracy_score, which warns where a prediction's class is not in the target.
+        return float(recall_score(target_N, prediction_N, labels=np.unique(target_N), average="macro", zero_division=0))
+
+    def statistic(self, counts: Counts) -> Floats:
+        return _average(counts.recall(), counts.support_RC > 0)
+
+
+class PrecisionMacro(ClassMetric):
+    """Unweighted mean over classes of TP / (TP + FP)."""
+
+    name = "precision_macro"
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(precision_score(target_N, prediction_N, average="macro", zero_division=0))
+
+    def statistic(self, counts: Counts) -> Floats:
+        return _average(counts.precision(), counts.occurs_RC)
+
+
+class RecallMacro(ClassMetric):
+    """Unweighted mean over classes of TP / (TP + FN). Unlike balanced accuracy it counts a class that is only predicted, as 0."""
+
+    name = "recall_macro"
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(recall_score(target_N, prediction_N, average="macro", zero_division=0))
+
+    def statistic(self, counts: Counts) -> Floats:
+        return _average(counts.recall(), counts.occurs_RC)
+
+
+class F1Macro(ClassMetric):
+    """Unweighted mean over classes of F1 (the mean of the F1s, not the F1 of the means; Opitz & Burst 2019)."""
+
+    name = "f1_macro"
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(f1_score(target_N, prediction_N, average="macro", zero_division=0))
+
+    def statistic(self, counts: Counts) -> Floats:
+        return _average(counts.f1(), counts.occurs_RC)
+
+
+class F1Weighted(ClassMetric):
+    """Mean over classes of F1, weighted by support."""
+
+    name = "f1_weighted"
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(f1_score(target_N, prediction_N, average="weighted", zero_division=0))
+
+    def statistic(self, counts: Counts) -> Floats:
+        return _average(counts.f1(), counts.support_RC)
+
+
+class Matthews(ClassMetric):
+    """Matthews correlation coefficient, in [-1, 1], for any number of classes (Gorodkin 2004).
+
+    A constant prediction scores 0. Where the target is constant there is nothing to correlate with, and it is undefined.
+    """
+
+    name = "matthews"
+
+    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
+        return one_class(self.name, columns["target"])
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(matthews_corrcoef(target_N, prediction_N))
+
+    def statistic(self, counts: Counts) -> Floats:
+        total_R = counts.support_RC.sum(axis=1)
+        covariance_R = total_R * counts.true_positives_RC.sum(axis=1) - (counts.predicted_RC * counts.support_RC).sum(axis=1)
+        prediction_R = total_R**2 - (counts.predicted_RC**2).sum(axis=1)
+        target_R = total_R**2 - (counts.support_RC**2).sum(axis=1)
+        matthews_R = _ratio(covariance_R, np.sqrt(prediction_R * target_R))
+        return np.where(target_R > 0, matthews_R, np.nan)
+
+
+def one_class(name: str, target_N: Ints) -> dict[str, str]:
+    """The reason why ``name`` is undefined where the target has one class only."""
+    return {name: "the target has one class only"} if len(np.unique(target_N)) < 2 else {}
+
+
+class PerClass(ClassMetric):
+    """One number a class, ``f1[negative]``. A class that occurs in neither target nor prediction has none."""
+
+    stem: ClassVar[str]
+    scorer: ClassVar[Callable[..., Any]]
+    of_counts: ClassVar[Callable[[Counts], Floats]]
+
+    def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{self.stem}[{label}]" for label in labels)
+
+    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
+        occurring = set(np.concatenate(self._classes(columns, labels)).tolist())
+        reason = "the class occurs in neither target nor prediction"
+        return {name: reason for index, name in enumerate(self.names(labels)) if index not in occurring}
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        target_N, prediction_N = self._classes(columns, labels)
+        scores = type(self).scorer(target_N, prediction_N, labels=range(len(labels)), average=None, zero_division=0)
+        undefined = self.undefined(columns, labels)
+        return {name: float(score) for name, score in zip(self.names(labels), scores, strict=True) if name not in undefined}
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        counts = Counts.of(weights_RN, *self._classes(columns, labels), len(labels))
+        values_RC = np.where(counts.occurs_RC, type(self).of_counts(counts), np.nan)
+        return dict(zip(self.names(labels), values_RC.T, strict=True))
+
+
+class PrecisionPerClass(PerClass):
+    """TP / (TP + FP) of each class: the share of its predictions that are right."""
+
+    name, stem = "precision_per_class", "precision"
+    scorer, of_counts = precision_score, Counts.precision
+
+
+class RecallPerClass(PerClass):
+    """TP / (TP + FN) of each class: the share of its samples that are found."""
+
+    name, stem = "recall_per_class", "recall"
+    scorer, of_counts = recall_score, Counts.recall
+
+
+class F1PerClass(PerClass):
+    """F1 of each class, 2 TP / (2 TP + FP + FN)."""
+
+    name, stem = "f1_per_class", "f1"
+    scorer, of_counts = f1_score, Counts.f1
+
+
+class F1(ClassMetric):
+    """F1 of the positive class of two; the last label is the positive one. Undefined for any other number of labels."""
+
+    name = "f1"
+
+    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
+        if len(labels) != 2:
+            return {self.name: f"f1 is for two classes, not {len(labels)}; f1_macro and f1_per_class take any number"}
+        if not np.any(np.concatenate(self._classes(columns, labels)) == 1):
+            return {self.name: "the positive class occurs in neither target nor prediction"}
+        return {}
+
+    def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        return float(f1_score(target_N, prediction_N, labels=[1], average="macro", zero_division=0))
+
+    def statistic(self, counts: Counts) -> Floats:
+        if counts.support_RC.shape[1] != 2:
+            return np.full(len(counts.support_RC), np.nan)
+        return np.where(counts.occurs_RC, counts.f1(), np.nan)[:, 1]

@@ -1,0 +1,178 @@
+"""Metrics of the predicted probabilities: ranking (ROC-AUC) and calibration."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import datasets  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score  # type: ignore[import-untyped]
+
+from ..errors import DataError
+from .base import Columns, Floats, Ints, Metric
+from .classification import class_column, one_class, totals
+from .scores import Mean
+
+SUM_TOLERANCE = 0.02
+"""How far from 1 a row of probabilities may sum: a softmax in bfloat16 (8 bits) over many classes is off by about 1 %."""
+
+
+def probabilities(columns: Columns, labels: tuple[str, ...]) -> Floats:
+    """The column ``probabilities``, float64 [N, C]. Raises `DataError` where its rows are not distributions over the labels."""
+    probabilities_NC = np.asarray(columns["probabilities"], dtype=np.float64)
+    if probabilities_NC.ndim != 2 or probabilities_NC.shape[1] != len(labels):
+        raise DataError(f"the column 'probabilities' has the shape {probabilities_NC.shape}; the task has {len(labels)} labels")
+    if not (np.all(probabilities_NC >= 0) and np.allclose(probabilities_NC.sum(axis=1), 1, rtol=0, atol=SUM_TOLERANCE)):
+        raise DataError("the column 'probabilities' has a row that is negative, not finite or does not sum to 1 (are they logits?)")
+    return probabilities_NC
+
+
+class _Probabilistic(Metric):
+    needs = frozenset({"probabilities", "target"})
+    inputs: ClassVar = {"predictions": datasets.List(datasets.Value("float64")), "references": datasets.Value("int64")}
+
+    def columns(self, **inputs: Any) -> Columns:
+        return {"probabilities": np.asarray(inputs["predictions"]), "target": np.asarray(inputs["references"])}
+
+    @staticmethod
+    def _read(columns: Columns, labels: tuple[str, ...]) -> tuple[Ints, Floats]:
+        return class_column("target", columns, len(labels)), probabilities(columns, labels)
+
+
+class RocAuc(_Probabilistic):
+    """Area under the ROC curve: how often a sample of the class scores above one not of it, ties counted half (Hanley & McNeil 1982).
+
+    Two labels: of the last label's probability. More: the unweighted mean of one-vs-rest over the classes that occur in the target (macro).
+    Undefined where the target has one class only.
+    """
+
+    name = "roc_auc"
+    higher_is_better = True
+
+    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
+        return one_class(self.name, columns["target"])
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        if self.undefined(columns, labels):
+            return {}
+        target_N, probabilities_NC = self._read(columns, labels)
+        areas = [roc_auc_score(target_N == index, probabilities_NC[:, index]) for index in self._positives(target_N, labels)]
+        return {self.name: float(np.mean(areas))}
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        target_N, probabilities_NC = self._read(columns, labels)
+        sum_R, num_R = np.zeros(len(weights_RN)), np.zeros(len(weights_RN))
+        for index in self._positives(target_N, labels):
+            area_R = _weighted_auc(weights_RN, target_N == index, probabilities_NC[:, index])
+            sum_R += np.nan_to_num(area_R)
+            num_R += ~np.isnan(area_R)
+        return {self.name: np.divide(sum_R, num_R, out=np.full(len(sum_R), np.nan), where=num_R > 0)}
+
+    @staticmethod
+    def _positives(target_N: Ints, labels: tuple[str, ...]) -> list[int]:
+        return [1] if len(labels) == 2 else np.unique(target_N).tolist()
+
+
+def _weighted_auc(weights_RN: Floats, positive_N: NDArray[np.bool_], score_N: Floats) -> Floats:
+    """ROC-AUC under each row of weights, [R]; NaN where positives or negatives have no weight.
+
+    Scores are ranked once. In rank order, positives of one score beat all negatives before it and tie with those of the same score:
+
+        AUC = sum_u pos_u (neg_<u + neg_u / 2) / (pos neg)
+    """
+    order_N = np.argsort(score_N, kind="stable")
+    starts_U = np.flatnonzero(np.diff(score_N[order_N], prepend=-np.inf))
+    weights_RN = weights_RN[:, order_N]
+    positive_RU = np.add.reduceat(weights_RN * positive_N[order_N], starts_U, axis=1)
+    negative_RU = np.add.reduceat(weights_RN * ~positive_N[order_N], starts_U, axis=1)
+    won_R = (positive_RU * (np.cumsum(negative_RU, axis=1) - negative_RU / 2)).sum(axis=1)
+    pairs_R = positive_RU.sum(axis=1) * negative_RU.sum(axis=1)
+    area_R: Floats = np.divide(won_R, pairs_R, out=np.full(len(won_R), np.nan), where=pairs_R > 0)
+    return area_R
+
+
+class LogLoss(_Probabilistic, Mean):
+    """Mean of -ln(probability of the target), in nats. Rows are normalised to sum to 1 and probabilities clipped to [eps, 1 - eps] with the
+    eps of float64, as in scikit-learn, so that a sure miss costs 36.04 and not infinity."""
+
+    name = "log_loss"
+    higher_is_better = False
+    dimension = "calibration"
+    unit = "nats"
+
+    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
+        return {} if len(labels) > 1 else {self.name: "one class only: nothing to predict"}
+
+    def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
+        target_N, probabilities_NC = self._read(columns, labels)
+        chosen_N = probabilities_NC[np.arange(len(target_N)), target_N] / probabilities_NC.sum(axis=1)
+        eps = np.finfo(np.float64).eps
+        loss_N: Floats = -np.log(np.clip(chosen_N, eps, 1 - eps))
+        return loss_N
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        if self.undefined(columns, labels):
+            return {}
+        target_N, probabilities_NC = self._read(columns, labels)
+        normalised_NC = probabilities_NC / probabilities_NC.sum(axis=1, keepdims=True)
+        return {self.name: float(log_loss(target_N, normalised_NC, labels=range(len(labels))))}
+
+
+class Brier(_Probabilistic, Mean):
+    """Brier score. Two labels: the mean of (p - y)^2, in [0, 1]. More: summed over classes, in [0, 2], as Brier (1950) has it.
+
+    scikit-learn has the same two scales (``brier_score_loss(scale_by_half="auto")``) from 1.7 on; here they come from its squared error.
+    """
+
+    name = "brier"
+    higher_is_better = False
+    dimension = "calibration"
+
+    def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
+        expected_NC, probabilities_NC = self._one_hot(columns, labels)
+        return np.asarray(_brier_scale(labels) * np.mean((expected_NC - probabilities_NC) ** 2, axis=1))
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        return {self.name: _brier_scale(labels) * float(mean_squared_error(*self._one_hot(columns, labels)))}
+
+    def _one_hot(self, columns: Columns, labels: tuple[str, ...]) -> tuple[Floats, Floats]:
+        target_N, probabilities_NC = self._read(columns, labels)
+        expected_NC: Floats = (target_N[:, None] == np.arange(len(labels))).astype(np.float64)
+        return expected_NC, probabilities_NC
+
+
+def _brier_scale(labels: tuple[str, ...]) -> int:
+    """From the mean over classes to the Brier score: with two, both columns hold the same square."""
+    return 1 if len(labels) == 2 else len(labels)
+
+
+class Ece(_Probabilistic):
+    """Expected calibration error: the mean gap between confidence and accuracy over bins of the top label's confidence (Guo et al. 2017).
+
+        ECE = sum_b |B_b| / N  |accuracy(B_b) - confidence(B_b)|,   B_b = ((b - 1) / B, b / B]
+
+    Equal-width bins, 15 by default. It is biased upwards on few samples: each bin's noise counts as a gap, and so do its resamples'.
+    """
+
+    name = "ece"
+    higher_is_better = False
+    dimension = "calibration"
+
+    def __init__(self, num_bins: int = 15) -> None:
+        if num_bins < 1:
+            raise ValueError(f"num_bins is {num_bins}; at least 1 is needed")
+        super().__init__()
+        self.num_bins = num_bins
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        once_1N = np.ones((1, len(columns["target"])))
+        return {name: float(values[0]) for name, values in self.resampled(once_1N, columns, labels).items()}
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        target_N, probabilities_NC = self._read(columns, labels)
+        confidence_N = probabilities_NC.max(axis=1)
+        gap_N = (probabilities_NC.argmax(axis=1) == target_N) - confidence_N
+        edges = np.arange(1, self.num_bins) / self.num_bins  # rightly rounded, so that a confidence of 0.6 is on the edge 9 / 15
+        gaps_RB = totals(weights_RN * gap_N, np.digitize(confidence_N, edges, right=True), self.num_bins)
+        return {self.name: np.abs(gaps_RB).sum(axis=1) / weights_RN.sum(axis=1)}

@@ -1,0 +1,115 @@
+"""``callable``: anything at all, as a Python function over a list of inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, ModelError
+from ..inputs import Image, Input, TextPair
+from ..plugins import Model, ModelInfo
+from ..requests import Classify, Completion, Embed, Embedding, Generate, LogLikelihood, LogProb, Logits
+from .fingerprint import of_parts
+from .labels import columns_of
+from .python_target import resolve, source_digest
+
+_ANSWERS = ("classify", "generate", "loglikelihood", "embed")
+
+
+class Callable:
+    """A Python function from a list of inputs to a list (or array) of answers, one each, in order.
+
+    target: ``module:function`` or ``file.py:function``. answers: what it gives: ``classify`` (class scores [B, C]), ``generate`` (texts),
+    ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]). input: what it takes: ``text``, ``pair``
+    ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier, ``logits`` or
+    ``probabilities``. labels: class names in the order of its outputs. version: change it when the function's behaviour changes
+    for a reason that is not in its file (new weights): it is part of the fingerprint.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        answers: str = "classify",
+        input: str = "text",
+        outputs: str = "logits",
+        labels: list[str] | None = None,
+        version: str = "",
+    ) -> None:
+        if answers not in _ANSWERS or outputs not in ("logits", "probabilities") or input not in ("text", "pair", "image"):
+            raise ConfigError(
+                f"callable takes answers: {' | '.join(_ANSWERS)}, input: text | pair | image, outputs: logits | probabilities; "
+                f"got answers: {answers}, input: {input}, outputs: {outputs}"
+            )
+        self.target, self.answers, self.input, self.outputs, self.version = target, answers, input, outputs, version
+        self.labels = tuple(str(label) for label in labels or ())
+        self.function = resolve(target)
+
+    def inspect(self) -> ModelInfo:
+        return ModelInfo(frozenset({self.answers, self.input}), self.labels)
+
+    def load(self, device: str, dtype: str, /) -> Model:
+        return _MODELS[self.answers](self)
+
+
+class _CallableModel:
+    def __init__(self, source: Callable) -> None:
+        self.name = source.target
+        self._source = source
+        settings = (source.answers, source.input, source.outputs, source.labels, source.version)
+        self.fingerprint = of_parts((source.target, source_digest(source.function)), settings)
+
+    def _ask(self, inputs: list[Any]) -> list[Any]:
+        given = self._source.function(inputs)
+        answers = list(given.tolist() if hasattr(given, "tolist") else given)
+        if len(answers) != len(inputs):
+            raise ModelError(f"{self.name} was given {len(inputs)} inputs and returned {len(answers)} answers; it must return one each")
+        return answers
+
+
+class _Classifier(_CallableModel):
+    def classify(self, batch: Sequence[Classify]) -> list[Logits]:
+        rows = [[float(v) for v in row] for row in self._ask([_bare(request.input) for request in batch])]
+        if self._source.outputs == "probabilities":
+            # log p is a logit whose softmax is p again; a zero becomes the smallest number that has a logarithm.
+            rows = [[math.log(max(p, 1e-300)) if p == p else p for p in row] for row in rows]
+        names = self._source.labels or tuple(str(i) for i in range(len(rows[0])))
+        wrong = next((row for row in rows if len(row) != len(names)), None)
+        if wrong is not None:
+            raise ModelError(f"{self.name} returned {len(wrong)} class scores; its labels are {len(names)} ({', '.join(names)})")
+        columns = columns_of(names, batch[0].labels)
+        return [Logits(tuple(row[c] for c in columns)) for row in rows]
+
+
+class _Generator(_CallableModel):
+    def generate(self, batch: Sequence[Generate]) -> list[Completion]:
+        completions = []
+        for request, text in zip(batch, self._ask([request.prompt for request in batch]), strict=True):
+            cuts = [at for at in (text.find(stop) for stop in request.stop if stop) if at >= 0]
+            kept = text[: min(cuts)] if cuts else text
+            completions.append(Completion(kept, len(kept.split()), "stop"))
+        return completions
+
+
+class _Scorer(_CallableModel):
+    def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
+        values = self._ask([(request.context, request.continuation) for request in batch])
+        return [LogProb(float(v), len(r.continuation.split())) for v, r in zip(values, batch, strict=True)]
+
+
+class _Embedder(_CallableModel):
+    def embed(self, batch: Sequence[Embed]) -> list[Embedding]:
+        return [Embedding(tuple(float(v) for v in row)) for row in self._ask([_bare(request.input) for request in batch])]
+
+
+_MODELS = {"classify": _Classifier, "generate": _Generator, "loglikelihood": _Scorer, "embed": _Embedder}
+
+
+def _bare(value: Input) -> Any:
+    """The input as plain Python or numpy."""
+    if isinstance(value, Image):
+        return np.array(value.pixels)
+    return (value.first, value.second) if isinstance(value, TextPair) else value

@@ -1,0 +1,142 @@
+"""``hf``: a transformers checkpoint, from a folder or the hub. Its own configuration says which adapter it gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from ..offline import is_offline
+from ..plugins import Model, ModelInfo
+from . import fingerprint
+
+_HEADS = {
+    "SequenceClassification": ("hf_text", "HFTextClassifier"),
+    "CausalLM": ("hf_causal", "HFCausalLM"),
+    "LMHeadModel": ("hf_causal", "HFCausalLM"),
+    "ImageClassification": ("hf_vision", "HFImageClassifier"),
+}
+_TEXT = frozenset({"classify", "text", "pair", "gradients"})
+_CAPABILITIES = {
+    "HFTextClassifier": _TEXT,
+    "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat"}),
+    "HFImageClassifier": frozenset({"classify", "image", "gradients"}),
+}
+
+
+class HuggingFace:
+    """A transformers checkpoint: sequence classification, causal language model or image classification.
+
+    target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say.
+    revision: of a hub name. max_length: tokens, where the tokenizer's own limit is not to be used. pad_token: for tokenizers without one.
+    attention: transformers' ``attn_implementation``. chat_template: put every prompt into the model's chat template.
+    trust_remote_code: run code from the checkpoint; the scorecard says so. safetensors only: a pickle is never read.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        labels: list[str] | None = None,
+        revision: str | None = None,
+        max_length: int | None = None,
+        pad_token: str | None = None,
+        attention: str | None = None,
+        chat_template: bool = False,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.target, self.revision = target, revision
+        self.labels, self.max_length, self.pad_token = labels, max_length, pad_token
+        self.attention, self.chat_template, self.trust_remote_code = attention, chat_template, trust_remote_code
+
+    def inspect(self) -> ModelInfo:
+        config = self.config()
+        adapter = self._adapter(config)[1]
+        labels = tuple(self.labels or ())
+        if adapter != "HFCausalLM":
+            labels = labels or tuple(str(config.id2label[i]) for i in sorted(config.id2label))
+            if len(labels) != config.num_labels:
+                raise ModelError(f"{self.target!r} has {config.num_labels} outputs, but 'labels' names {len(labels)}")
+        notes = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
+        return ModelInfo(_CAPABILITIES[adapter], labels, self.max_length, notes)
+
+    def load(self, device: str, dtype: str, /) -> Model:
+        from importlib import import_module
+
+        module, adapter = self._adapter(self.config())
+        made: Model = getattr(import_module(f".{module}", __package__), adapter)(self, device, dtype)
+        return made
+
+    def config(self) -> Any:
+        """The checkpoint's configuration, without weights. Raises `ModelError`."""
+        from transformers import AutoConfig
+
+        self._check_place()
+        try:
+            return AutoConfig.from_pretrained(
+                self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline()
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(self._cannot(error)) from error
+
+    def pretrained(self, auto: Any, **options: Any) -> Any:
+        """``auto.from_pretrained`` with this checkpoint's place and trust settings. Raises `ModelError`."""
+        try:
+            return auto.from_pretrained(
+                self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline(), **options
+            )
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            raise ModelError(self._cannot(error)) from error
+
+    def weights(self, auto: Any, device: Any, dtype: Any) -> Any:
+        """The module with its weights, in evaluation mode, on the device. Weights that the checkpoint lacks are an error."""
+        options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
+        module, loading = self.pretrained(auto, use_safetensors=True, dtype=dtype, output_loading_info=True, **options)
+        missing = sorted(loading["missing_keys"])
+        if missing:
+            raise ModelError(
+                f"the checkpoint {self.target!r} lacks trained weights for {', '.join(missing[:4])}{' and more' if missing[4:] else ''}: it was not "
+                f"trained for {type(module).__name__}. Give a checkpoint with that head, or fine-tune this one first."
+            )
+        return module.eval().to(device)
+
+    def fingerprint(self, *facts: object) -> str:
+        """Content of the checkpoint's files and the facts given (number format, settings)."""
+        settings = (self.labels, self.max_length, self.pad_token, self.attention, self.chat_template)
+        folder = Path(self.target)
+        if not folder.is_dir():
+            from huggingface_hub import snapshot_download
+
+            pattern = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py"]
+            folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=pattern, local_files_only=True))
+        return fingerprint.of_folder(folder, *facts, *settings)
+
+    def _adapter(self, config: Any) -> tuple[str, str]:
+        architectures = config.architectures or []
+        for architecture in architectures:
+            for head, adapter in _HEADS.items():
+                if architecture.endswith(head):
+                    return adapter
+        raise ModelError(
+            f"{self.target!r} is a {', '.join(architectures) or 'checkpoint without an architecture'}; this adapter runs models that end in "
+            f"{', '.join(_HEADS)}. Anything else can be a Python function: callable:module:function"
+        )
+
+    def _check_place(self) -> None:
+        path = Path(self.target)
+        looks_local = self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
+        if looks_local and not path.is_dir():
+            raise ModelError(f"there is no model folder {self.target!r}")
+        if path.is_dir() and not (path / "config.json").is_file():
+            raise ModelError(f"the folder {self.target!r} has no config.json; give the folder that save_pretrained wrote")
+        if path.is_dir() and not list(path.glob("*.safetensors")):
+            raise ModelError(
+                f"the folder {self.target!r} has no .safetensors file; pickled weights are never read. Convert them once with "
+                "AutoModel.from_pretrained(...).save_pretrained(..., safe_serialization=True) where you trust the file"
+            )
+
+    def _cannot(self, error: Exception) -> str:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if not Path(self.target).is_dir() and is_offline():
+            return f"model {self.target!r} is not in the local cache and this is offline; fetch it before with: hf download {self.target}"
+        return f"model {self.target!r} cannot be loaded: {first}"

@@ -1,0 +1,158 @@
+"""Sequence classification by a transformers encoder or decoder.
+
+Shape legend: B batch, L tokens, D embedding, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from ..errors import ModelError, SampleError
+from ..inputs import Input, TextPair
+from ..plugins import Encoded
+from ..requests import Classify, Logits
+from .devices import pick_device, pick_dtype, to_device
+from .hf import HuggingFace
+from .labels import columns_of
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One tokenised request. ``types`` are token type ids where the model has them; ``spans`` per token, (0, 0) for special ones."""
+
+    ids: list[int]
+    types: list[int] | None
+    spans: list[tuple[int, int]]
+    special: list[int]
+    labels: tuple[str, ...]
+    num_truncated: int
+
+
+class HFTextClassifier:
+    """Answers `Classify` for text and text pairs; differentiable with respect to the token embeddings."""
+
+    def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
+        self.name = source.target
+        self.device = pick_device(device)
+        config = source.config()
+        self.module = source.weights(AutoModelForSequenceClassification, self.device, pick_dtype(dtype, self.device, config.dtype))
+        self.dtype = self.module.dtype
+        self.labels = source.inspect().labels
+        self.tokenizer = source.pretrained(AutoTokenizer, use_fast=True)
+        if source.pad_token:
+            self.tokenizer.pad_token = source.pad_token
+        if self.tokenizer.pad_token_id is None:
+            raise ModelError(
+                f"the tokenizer of {self.name!r} has no padding token, so its inputs cannot share a batch; name one that it "
+                f"knows with the model setting pad_token, e.g. pad_token: {self.tokenizer.eos_token or self.tokenizer.unk_token!r}"
+            )
+        self.module.config.pad_token_id = self.tokenizer.pad_token_id
+        self.max_length = source.max_length or _longest_input(self.tokenizer, config)
+        self.fingerprint = source.fingerprint(self.dtype)
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def split(self, request: Classify) -> Sequence[Tokens]:
+        first, second = _texts(request.input)
+        encoded = self._tokenise(first, second, truncate=True)
+        if not encoded["input_ids"]:
+            raise SampleError("the text has no tokens and this model adds none of its own, so there is nothing to classify")
+        dropped = 0
+        if len(encoded["input_ids"]) >= self.max_length:
+            dropped = len(self._tokenise(first, second, truncate=False)["input_ids"]) - len(encoded["input_ids"])
+        types = encoded["token_type_ids"] if "token_type_ids" in encoded else None
+        spans = [(0, 0) if special else tuple(s) for s, special in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)]
+        return (Tokens(encoded["input_ids"], types, spans, encoded["special_tokens_mask"], request.labels, dropped),)
+
+    def length(self, unit: Tokens) -> int:
+        return max(1, len(unit.ids))
+
+    def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
+        ids_BL, mask_BL, extra = self._padded(batch)
+        with torch.inference_mode():
+            logits_BC = self.module(input_ids=ids_BL, attention_mask=mask_BL, **extra).logits.float().cpu()
+        columns = columns_of(self.labels, batch[0].labels)
+        return [
+            Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)
+        ]
+
+    # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def differentiable(self) -> HFTextClassifier:
+        return self
+
+    def encode(self, requests: Sequence[Classify], /) -> Encoded:
+        batch = [self.split(request)[0] for request in requests]
+        ids_BL, mask_BL, extra = self._padded(batch)
+        width = ids_BL.shape[1]
+        special_BL = torch.tensor([unit.special + [1] * (width - len(unit.ids)) for unit in batch], device=self.device, dtype=torch.bool)
+        neutral_BL = torch.where(special_BL, ids_BL, torch.full_like(ids_BL, self._neutral_id()))
+        embed = self.module.get_input_embeddings()
+        spans = [unit.spans + [(0, 0)] * (width - len(unit.ids)) for unit in batch]
+        columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
+        with torch.no_grad():
+            features, baseline = embed(ids_BL), embed(neutral_BL)
+        return Encoded(features, baseline, mask_BL, spans, {**extra, "columns": columns})
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        assert encoded.mask_BL is not None
+        extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
+        columns = extra.pop("columns")
+        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+        logits: torch.Tensor = self.module(inputs_embeds=features, attention_mask=mask, **extra).logits
+        return logits.gather(1, columns)
+
+    # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tokenise(self, first: str, second: str | None, *, truncate: bool) -> Any:
+        try:
+            return self.tokenizer(
+                first, second, truncation=truncate, max_length=self.max_length if truncate else None, verbose=False,
+                return_offsets_mapping=True, return_special_tokens_mask=True,
+            )  # fmt: skip
+        except (TypeError, UnicodeEncodeError) as error:
+            if any("\ud800" <= c <= "\udfff" for c in first + (second or "")):
+                raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
+            raise
+
+    def _padded(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Right padding: positions count from the left in every architecture, and a causal one never sees the padding.
+
+            ids    w w w P P      mask   1 1 1 0 0
+                   w w w w w             1 1 1 1 1
+        """
+        width = max(1, *(len(unit.ids) for unit in batch)) if batch else 1
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([unit.ids + [pad] * (width - len(unit.ids)) for unit in batch])
+        mask = torch.tensor([[1] * len(unit.ids) + [0] * (width - len(unit.ids)) for unit in batch])
+        extra = {}
+        if all(unit.types is not None for unit in batch):
+            extra["token_type_ids"] = to_device(torch.tensor([(unit.types or []) + [0] * (width - len(unit.ids)) for unit in batch]), self.device)
+        return to_device(ids, self.device), to_device(mask, self.device), extra
+
+    def _neutral_id(self) -> int:
+        """The token that stands for "nothing here" in a baseline: padding, which every tokenizer here has."""
+        pad: int = self.tokenizer.pad_token_id
+        return pad
+
+
+def _texts(value: Input) -> tuple[str, str | None]:
+    if isinstance(value, str):
+        return value, None
+    if isinstance(value, TextPair):
+        return value.first, value.second
+    raise SampleError(f"a text classifier takes text or a text pair, not {type(value).__name__}")
+
+
+def _longest_input(tokenizer: Any, config: Any) -> int:
+    """The tokenizer's limit where it states one (others say 10^30), else the position table's, less what RoBERTa keeps for padding."""
+    if tokenizer.model_max_length < 10**9:
+        return int(tokenizer.model_max_length)
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    reserved = config.pad_token_id + 1 if "roberta" in config.model_type else 0
+    return int(positions - reserved)

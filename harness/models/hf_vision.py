@@ -1,0 +1,53 @@
+"""Image classification by a transformers checkpoint with its own image processor."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from ..errors import ModelError
+from ..inputs import Image
+from .devices import pick_device, pick_dtype
+from .hf import HuggingFace
+from .pixels import PixelClassifier, with_channels
+
+
+class HFImageClassifier(PixelClassifier):
+    """The processor resizes and rescales to [0, 1] (`to_pixels`); its normalisation is done here, inside the gradient (`forward`)."""
+
+    def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
+        self.name = source.target
+        self.device = pick_device(device)
+        config = source.config()
+        self.module = source.weights(AutoModelForImageClassification, self.device, pick_dtype(dtype, self.device, config.dtype))
+        self.labels = source.inspect().labels
+        self._processor = source.pretrained(AutoImageProcessor)
+        self._channels = int(getattr(config, "num_channels", 3))
+        normalises = getattr(self._processor, "do_normalize", False)
+        mean, std = (self._processor.image_mean, self._processor.image_std) if normalises else (0.0, 1.0)
+        shape = (1, -1, 1, 1)
+        self._mean = torch.tensor(mean, dtype=torch.float32, device=self.device).view(shape)
+        self._std = torch.tensor(std, dtype=torch.float32, device=self.device).view(shape)
+        self._size = tuple(self._process(np.zeros((64, 64, self._channels), np.uint8)).shape[1:])
+        self.fingerprint = source.fingerprint(self.module.dtype)
+
+    def to_pixels(self, image: Image, /) -> torch.Tensor:
+        pixels = with_channels(np.asarray(image.pixels), self._channels)
+        if pixels.dtype != np.uint8:
+            if pixels.shape[:2] == self._size:
+                return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+            pixels = (pixels * 255).round().clip(0, 255).astype(np.uint8)
+        return self._process(pixels)
+
+    def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
+        normalised = (pixels_BCHW - self._mean) / self._std
+        logits: torch.Tensor = self.module(pixel_values=normalised.to(self.module.dtype)).logits
+        return logits
+
+    def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
+        made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")
+        pixels: torch.Tensor = made["pixel_values"][0].float()
+        if pixels.min() < -1e-6 or pixels.max() > 1 + 1e-6:
+            raise ModelError(f"the image processor of {self.name!r} does not rescale to [0, 1]; wrap the model with torch:FILE.py:function")
+        return pixels.clamp(0, 1)

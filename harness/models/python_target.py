@@ -1,0 +1,57 @@
+"""``module:name`` or ``path/file.py:name`` to the object it names."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, did_you_mean
+
+
+def resolve(target: str, /) -> Any:
+    """The object. A file is run as a module of its own; the folder of the file can be imported from. Raises `ConfigError`."""
+    where, colon, name = target.rpartition(":")
+    if not colon or not where or not name:
+        raise ConfigError(f"{target!r} names no Python object; write module:name or path/to/file.py:name")
+    try:
+        module = _from_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{where} raised at import: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        raise ConfigError(f"{where} has no {name!r}.{did_you_mean(name, [n for n in dir(module) if not n.startswith('_')])}")
+    return getattr(module, name)
+
+
+def source_digest(obj: Any, /) -> str:
+    """SHA-256 of the file that defines the object: a changed file is a changed model."""
+    try:
+        file = inspect.getsourcefile(obj)
+    except TypeError:
+        file = inspect.getsourcefile(type(obj))
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "unknown"
+
+
+def _from_file(path: Path) -> Any:
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}")
+    name = f"windtunnel_target_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

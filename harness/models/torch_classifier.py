@@ -1,0 +1,47 @@
+"""The loaded side of ``torch``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..errors import ModelError
+from ..inputs import Image
+from .devices import pick_device, pick_dtype
+from .fingerprint import of_parts
+from .pixels import PixelClassifier, with_channels
+from .python_target import source_digest
+from .torch_module import TorchModule
+
+
+class TorchClassifier(PixelClassifier):
+    def __init__(self, source: TorchModule, device: str, dtype: str) -> None:
+        self.name, self.labels = source.target, source.labels
+        self.device = pick_device(device)
+        self._dtype = pick_dtype(dtype, self.device, None)
+        made = source.make()
+        if not isinstance(made, torch.nn.Module):
+            raise ModelError(f"{source.target} returned a {type(made).__name__}, not a torch.nn.Module")
+        self.module = made.eval().to(self.device, self._dtype)
+        self._channels, self._size = source.channels, source.size
+        weights = (f"{name} {tensor.dtype} {_digest(tensor)}" for name, tensor in self.module.state_dict().items())
+        self.fingerprint = of_parts(weights, (source_digest(source.make), self._dtype, source.labels, source.channels, source.size))
+
+    def to_pixels(self, image: Image, /) -> torch.Tensor:
+        pixels = with_channels(np.asarray(image.pixels), self._channels)
+        scaled = pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
+        pixels_CHW = torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
+        if self._size is None or list(pixels_CHW.shape[1:]) == list(self._size):
+            return pixels_CHW
+        resized = torch.nn.functional.interpolate(pixels_CHW[None], size=tuple(self._size), mode="bilinear", antialias=True)
+        return resized[0].clamp(0, 1)
+
+    def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
+        logits: torch.Tensor = self.module(pixels_BCHW.to(self._dtype))
+        return logits
+
+
+def _digest(tensor: torch.Tensor) -> str:
+    import hashlib
+
+    return hashlib.sha256(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()

@@ -1,0 +1,29 @@
+"""``torch``: any torch image classifier, made by a Python function."""
+
+from __future__ import annotations
+
+from ..errors import ModelError
+from ..plugins import Model, ModelInfo
+from .python_target import resolve
+
+
+class TorchModule:
+    """A torch image classifier: a function without arguments that returns an ``nn.Module`` from pixels [B, C, H, W] in [0, 1] to logits.
+
+    target: ``module:function`` or ``file.py:function``. labels: class names in the order of the logits. channels: 1 or 3.
+    size: [height, width] that images are resized to (bilinear, antialiased); None takes them as they are. The module normalises inside.
+    """
+
+    def __init__(self, target: str, *, labels: list[str], channels: int = 3, size: list[int] | None = None) -> None:
+        if size is not None and len(size) != 2:
+            raise ModelError(f"size is [height, width], not {size}")
+        self.target, self.labels, self.channels, self.size = target, tuple(map(str, labels)), channels, size
+        self.make = resolve(target)
+
+    def inspect(self) -> ModelInfo:
+        return ModelInfo(frozenset({"classify", "image", "gradients"}), self.labels)
+
+    def load(self, device: str, dtype: str, /) -> Model:
+        from .torch_classifier import TorchClassifier
+
+        return TorchClassifier(self, device, dtype)

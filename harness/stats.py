@@ -1,0 +1,291 @@
+"""Intervals for one run, tests for two, corrections for many. Every random draw comes from a seed or generator that the caller gives.
+
+- A rate (the mean of a score in [0, 1]): Wilson's interval.
+- Anything else, or samples that share a group: the percentile bootstrap over samples, or over whole groups.
+- Two runs on the same samples: McNemar's test, or the bootstrap of the difference with both runs resampled alike.
+
+Shape legend: N samples, R resamples, G groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import DataError
+from .scorecard import Estimate
+
+if TYPE_CHECKING:  # `evaluate` imports torch
+    from .metrics.base import Columns, Metric
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+CONFIDENCE = 0.95
+CHUNK_BYTES = 8 * 2**20
+"""Weights made at once. A metric holds up to about 8 arrays of that size while it works, so that a bootstrap stays near 64 MiB."""
+
+
+# ── one run ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a rate: those p that a z test on ``successes`` of ``n`` does not reject.
+
+    Unlike p ± z·SE it stays in [0, 1] and has a width at 0 and 1. ``successes`` need not be whole (partial credit).
+    Raises `DataError` unless 0 <= successes <= n and n > 0.
+    """
+    if not 0 <= successes <= n or n <= 0:
+        raise DataError(f"Wilson's interval is for a rate: {successes:g} successes of {n} are none")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    centre = (successes + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * math.sqrt(successes * (n - successes) / n + z**2 / 4)
+    # At 0 and n the bound is exactly 0 and 1; rounding leaves 1e-17 beside it.
+    return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
+
+
+def bootstrap_weights(n: int, groups: Sequence[str | None], num_resamples: int, rng: np.random.Generator) -> Floats:
+    """How often each of n samples is drawn in each resample (Efron 1979), float [R, N].
+
+    ``groups``: a name or None for each sample, or empty. Groups are drawn, with replacement, as many as there are, and each sample has its
+    group's count (cluster bootstrap; Davison & Hinkley 1997, 3.8). A sample without a group is a group of its own.
+    """
+    cluster_N = _clusters(n, groups)
+    num_clusters = int(cluster_N.max(initial=-1)) + 1
+    drawn_RG = rng.integers(num_clusters, size=(num_resamples, num_clusters))
+    drawn_RG += np.arange(num_resamples)[:, None] * num_clusters
+    counts_RG = np.bincount(drawn_RG.ravel(), minlength=drawn_RG.size).reshape(drawn_RG.shape).astype(np.float64)
+    return counts_RG if num_clusters == n else counts_RG[:, cluster_N]
+
+
+def estimate(
+    metric: Metric,
+    columns: Columns,
+    labels: tuple[str, ...],
+    *,
+    groups: Sequence[str | None] = (),
+    n_unscored: int = 0,
+    seed: int = 0,
+    num_resamples: int = 1000,
+) -> dict[str, Estimate]:
+    """Each number of a metric with its 95 % interval, by name. ``columns`` hold the scored samples, ``groups`` their groups.
+
+    The bounds are None, and the reason says why, where there are none to be had: fewer than two independent samples, resamples that all
+    give the same value (a perfect F1 on five samples: no spread is no evidence of certainty), or half of them or more undefined.
+    A clustered rate of 0 or 1 takes Wilson's interval over the clusters.
+    Raises `DataError` where a column is missing or the lengths differ.
+    """
+    n = _num_samples(metric, columns, groups)
+    if n == 0:
+        return {name: Estimate(None, n_unscored=n_unscored, reason="no sample could be scored") for name in metric.names(labels)}
+    num_clusters = _num_clusters(n, groups)
+
+    def is_rated(value: float) -> bool:
+        return metric.interval == "wilson" and (num_clusters == n or value in (0.0, 1.0))
+
+    values = metric.evaluate_columns(columns, labels)
+    resampled: dict[str, Floats] = {}
+    if not all(map(is_rated, values.values())):
+        (resampled,) = _bootstrap(metric, [columns], labels, n, groups, seed, num_resamples)
+    estimates = {name: Estimate(None, n=n, n_unscored=n_unscored, reason=why) for name, why in metric.undefined(columns, labels).items()}
+    for name, value in values.items():
+        rated = is_rated(value)
+        low, high, reason = (*wilson(value * num_clusters, num_clusters), "") if rated else _percentiles(resampled[name], value)
+        estimates[name] = Estimate(value, low, high, n, n_unscored, reason)
+    return {name: estimates[name] for name in metric.names(labels)}
+
+
+def samples_to_decide(estimate: Estimate, threshold: float) -> int | None:
+    """About how many samples, in all, would make the interval exclude the threshold if the value stayed the same.
+
+    The interval's side that faces the threshold is taken to shrink as 1 / sqrt(n), which for Wilson's is good to a third. At most
+    ``estimate.n`` where it is excluded already; None where the value equals the threshold or there is no interval.
+    """
+    if estimate.value is None or estimate.value == threshold:
+        return None
+    bound = estimate.low if estimate.value > threshold else estimate.high
+    if bound is None:
+        return None
+    num_exact = estimate.n * ((estimate.value - bound) / (estimate.value - threshold)) ** 2
+    return math.floor(num_exact) + 1 if math.isfinite(num_exact) else None
+
+
+# ── two runs on the same samples ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """``num_only_a``, ``num_only_b``: samples that only run A, only run B got right. ``method``: ``exact`` or ``chi2``.
+
+    ``statistic``: chi-square with one degree of freedom, None for the exact test.
+    """
+
+    num_only_a: int
+    num_only_b: int
+    method: str
+    statistic: float | None
+    p_value: float
+
+
+def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
+    """McNemar's test (1947) that two runs err equally often, two-sided, from bool [N] each.
+
+    Below 25 discordant samples the exact binomial test, from there on chi-square with Edwards' continuity correction (1948),
+    (|a - b| - 1)^2 / (a + b). Raises `DataError` where the lengths differ.
+    """
+    from scipy.stats import binomtest, chi2  # type: ignore[import-untyped]  # takes most of a second
+
+    a_N, b_N = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
+    if a_N.ndim != 1 or a_N.shape != b_N.shape:
+        raise DataError(f"the runs have {a_N.shape} and {b_N.shape} results; McNemar's test is for one result a sample each")
+    only_a, only_b = int(np.sum(a_N & ~b_N)), int(np.sum(b_N & ~a_N))
+    discordant = only_a + only_b
+    if discordant < 25:
+        p_value = float(binomtest(only_a, discordant).pvalue) if discordant else 1.0
+        return McNemar(only_a, only_b, "exact", None, p_value)
+    statistic = max(abs(only_a - only_b) - 1, 0) ** 2 / discordant
+    return McNemar(only_a, only_b, "chi2", statistic, float(chi2.sf(statistic, df=1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much a number changed between two runs on the same samples, with its 95 % interval and two-sided p-value.
+
+    None, with the reason, where there is nothing to compare or no spread to judge it by.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    n: int = 0
+    reason: str = ""
+
+
+def paired_bootstrap(
+    metric: Metric,
+    columns: Columns,
+    baseline: Columns,
+    labels: tuple[str, ...],
+    *,
+    groups: Sequence[str | None] = (),
+    seed: int = 0,
+    num_resamples: int = 1000,
+) -> dict[str, Difference]:
+    """Each number of a metric, minus the same in the ``baseline``; row i of both is the same sample, and both are resampled alike.
+
+    The p-value is that of the hypothesis "no difference": twice the smaller share of resamples on either side of 0, each share counting the
+    observed one too (Davison & Hinkley 1997, 4.2.3), so never below 2 / (R + 1). Raises `DataError` where the lengths differ.
+    """
+    n = _num_samples(metric, columns, groups)
+    if n != _num_samples(metric, baseline, groups):
+        raise DataError("the two runs have different numbers of samples; a paired comparison needs the same samples in both")
+    if n == 0:
+        return {name: Difference(None, reason="no sample could be scored") for name in metric.names(labels)}
+    values, values_base = metric.evaluate_columns(columns, labels), metric.evaluate_columns(baseline, labels)
+    undefined = metric.undefined(baseline, labels) | metric.undefined(columns, labels)
+    resampled, resampled_base = _bootstrap(metric, [columns, baseline], labels, n, groups, seed, num_resamples)
+    differences = {}
+    for name in metric.names(labels):
+        if name in undefined:
+            differences[name] = Difference(None, n=n, reason=undefined[name])
+            continue
+        value, differences_R = values[name] - values_base[name], resampled[name] - resampled_base[name]
+        low, high, reason = _percentiles(differences_R, value)
+        p_value = _sign_p_value(differences_R) if low is not None else 1.0 if value == 0 else None
+        differences[name] = Difference(value, low, high, p_value, n, reason)
+    return differences
+
+
+def _sign_p_value(differences_R: Floats) -> float:
+    defined = differences_R[np.isfinite(differences_R)]
+    smaller = min(int(np.sum(defined <= 0)), int(np.sum(defined >= 0)))
+    return min(1.0, 2 * (smaller + 1) / (len(defined) + 1))
+
+
+# ── many tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values (1979), in the order given: below alpha where the family-wise error rate alpha rejects.
+
+    The k-th smallest of m is multiplied by m - k + 1, is no smaller than the one before it and at most 1.
+    """
+    m = len(p_values)
+    adjusted, largest = [0.0] * m, 0.0
+    for rank, index in enumerate(sorted(range(m), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (m - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+# ── resampling ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _num_samples(metric: Metric, columns: Columns, groups: Sequence[str | None]) -> int:
+    missing = sorted(metric.needs - columns.keys())
+    if missing:
+        raise DataError(f"the metric {metric.name!r} needs the column {missing[0]!r}; there are {', '.join(sorted(columns)) or 'none'}")
+    lengths = {name: len(columns[name]) for name in sorted(metric.needs)} | ({"groups": len(groups)} if groups else {})
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"the columns have different lengths: {', '.join(f'{name} {length}' for name, length in lengths.items())}")
+    return next(iter(lengths.values()))
+
+
+def _clusters(n: int, groups: Sequence[str | None]) -> Ints:
+    """Index of each sample's cluster, int [N], counted in order of first appearance: 0, 1, ..., n - 1 where no two share a group."""
+    if not groups:
+        return np.arange(n)
+    if len(groups) != n:
+        raise DataError(f"there are {len(groups)} groups for {n} samples")
+    index_of: dict[Any, int] = {}
+    keys = (("sample", index) if group is None else group for index, group in enumerate(groups))
+    return np.array([index_of.setdefault(key, len(index_of)) for key in keys], dtype=np.int64)
+
+
+def _num_clusters(n: int, groups: Sequence[str | None]) -> int:
+    return int(_clusters(n, groups).max(initial=-1)) + 1
+
+
+def _bootstrap(
+    metric: Metric,
+    runs: Sequence[Columns],
+    labels: tuple[str, ...],
+    n: int,
+    groups: Sequence[str | None],
+    seed: int,
+    num_resamples: int,
+) -> list[dict[str, Floats]]:
+    """The metric's numbers [R] for each run, all runs under the same resamples, a chunk of resamples at a time."""
+    num_rows = max(1, CHUNK_BYTES // (8 * max(n, len(labels))))
+    chunks: list[list[dict[str, Floats]]] = [[] for _ in runs]
+    for weights_RN in _weight_chunks(n, groups, num_resamples, num_rows, np.random.default_rng(seed)):
+        for run, columns in enumerate(runs):
+            chunks[run].append(metric.resampled(weights_RN, columns, labels))
+    return [{name: np.concatenate([part[name] for part in parts]) for name in parts[0]} for parts in chunks]
+
+
+def _weight_chunks(n: int, groups: Sequence[str | None], num_resamples: int, num_rows: int, rng: np.random.Generator) -> Iterator[Floats]:
+    for start in range(0, num_resamples, num_rows):
+        yield bootstrap_weights(n, groups, min(num_rows, num_resamples - start), rng)
+
+
+def _percentiles(values_R: Floats, value: float) -> tuple[float | None, float | None, str]:
+    """The 2.5 and 97.5 % percentiles of the defined values, or the reason why they bound nothing.
+
+    Resampling adds noise, so that a statistic that noise raises (the ECE of a calibrated model) may lie below nearly all its resamples:
+    the interval is widened to hold the value.
+    """
+    defined = values_R[np.isfinite(values_R)]
+    if 2 * len(defined) <= len(values_R):
+        return None, None, "no interval: undefined in half of the resamples or more"
+    if np.ptp(defined) <= 1e-12 * max(1.0, float(np.abs(defined).max())):
+        return None, None, "no interval: all resamples give the same value, which bounds nothing"
+    low, high = np.percentile(defined, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    return min(float(low), value), max(float(high), value), ""

@@ -1,0 +1,127 @@
+"""Samples made ready to be looked at: prediction, adversarial twin and attribution of one sample, joined by its id."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .inputs import Audio, Chat, Image, Input, TextPair
+from .samples import Record, Sample
+from .scorecard import Heat, SampleView, Shown, Twin
+from .store import Store, StoredItem
+
+_MOST_CHARACTERS = 20_000
+_SMALLEST_SHOWN_PX = 96
+
+
+def sample_views(store: Store, items: Sequence[StoredItem], most: int) -> Iterator[SampleView]:
+    """At most ``most`` views, shared evenly between the tasks of all models. Within a task the joined samples come first:
+    those that an attack or a probe has seen, then the others, each in the order of the data."""
+    tasks = [i for i in items if i.kind == "task"]
+    for task in tasks:
+        quota = max(1, most // len(tasks))
+        joined = [i for i in items if i.model == task.model and i.task == task.task and i.kind in ("attack", "probe")]
+        extra = {i.id: {r.sample_id: r for r in store.records(i)} for i in joined}
+        seen = {sample_id for records in extra.values() for sample_id in records}
+        records = {r.sample_id: r for r in store.records(task)}
+        samples = [s for s in store.samples(task.task) if s.id in records]
+        chosen = sorted(samples, key=lambda s: s.id not in seen)[:quota]
+        for sample in chosen:
+            found = [(i, extra[i.id][sample.id]) for i in joined if sample.id in extra[i.id]]
+            yield _view(task, sample, records[sample.id], found)
+
+
+def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tuple[StoredItem, Record]]) -> SampleView:
+    labels = sample.labels
+    primary = record.scores.get(task.facts["primary"]) if task.facts["primary"] else None
+    return SampleView(
+        model=task.model, task=task.task, id=sample.id, input=_shown(sample.input, record.artifacts),
+        target=_label(sample.target, labels), prediction=_label(record.artifacts.get("prediction"), labels),
+        correct=None if primary is None else primary == 1, probabilities=_probabilities(record.artifacts, labels),
+        scores=dict(record.scores), error=record.error,
+        twins=tuple(_twin(i, r, labels) for i, r in joined if i.kind == "attack"),
+        heats=tuple(_heat(i, r, labels) for i, r in joined if i.kind == "probe"),
+    )  # fmt: skip
+
+
+def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
+    success = record.scores.get("success")
+    hidden = {"clean_correct", "robust_correct", "success", "outside_threat"}
+    twin = record.artifacts.get("twin")
+    return Twin(
+        attack=item.item.partition("(")[0], input=None if twin is None else _shown(twin, {}),
+        prediction=_label(record.artifacts.get("prediction"), labels), success=None if success is None else success == 1,
+        facts={k: v for k, v in record.scores.items() if k not in hidden}, note=record.error or str(record.artifacts.get("note", "")),
+    )  # fmt: skip
+
+
+def _heat(item: StoredItem, record: Record, labels: Sequence[str]) -> Heat:
+    probe = item.item.partition("(")[0]
+    found = record.artifacts.get("attribution")
+    if found is None:
+        return Heat(probe, "", (), error=record.error or "no attribution")
+    values = np.asarray(found["values"], dtype=np.float64)
+    largest = float(np.abs(values).max()) if values.size else 0.0
+    scaled = values / largest if largest else values
+    shape = (int(values.shape[0]), int(values.shape[1])) if values.ndim == 2 else None
+    spans = tuple((int(a), int(b)) for a, b in found["spans"])
+    return Heat(
+        probe, _label(found["target"], labels) or "", tuple(round(float(v), 4) for v in scaled.reshape(-1)), spans, shape, dict(record.scores)
+    )
+
+
+def _label(value: Any, labels: Sequence[str]) -> str | None:
+    """A class index by its name; text as it is."""
+    if value is None:
+        return None
+    return labels[value] if isinstance(value, int) and 0 <= value < len(labels) else str(value)
+
+
+def _probabilities(artifacts: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
+    """By class name, else by choice."""
+    found = artifacts.get("probabilities") or ()
+    names = labels if len(labels) == len(found) else tuple(artifacts.get("choices") or (str(i) for i in range(len(found))))
+    return {_distinct(names, i): float(p) for i, p in enumerate(found)}
+
+
+def _distinct(names: Sequence[str], index: int) -> str:
+    name = str(names[index])
+    return name if list(names).count(names[index]) == 1 else f"{index}: {name}"
+
+
+def _shown(value: Input, artifacts: Mapping[str, Any]) -> Shown:
+    if isinstance(value, str):
+        return Shown("text", text=_cut(value))
+    if isinstance(value, TextPair):
+        return Shown("pair", parts=(("first", _cut(value.first)), ("second", _cut(value.second))))
+    if isinstance(value, Chat):
+        return Shown("chat", parts=tuple((m.role, _cut(m.content)) for m in value.messages))
+    if isinstance(value, Image):
+        return Shown("image", image=png_uri(value))
+    assert isinstance(value, Audio)
+    return Shown("audio", text=f"{len(value.samples) / value.rate:.1f} s at {value.rate} Hz")
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return f"{text[:_MOST_CHARACTERS]} … [{len(text) - _MOST_CHARACTERS} more characters are in the record]"
+
+
+def png_uri(image: Image, /) -> str:
+    """A PNG data URI. Small images are enlarged by whole factors without smoothing, so that a pixel stays a square."""
+    from PIL import Image as Pillow
+
+    pixels = np.asarray(image.pixels)
+    if pixels.dtype != np.uint8:
+        pixels = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+    factor = max(1, -(-_SMALLEST_SHOWN_PX // max(pixels.shape[:2])))
+    enlarged = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+    made = Pillow.fromarray(enlarged[:, :, 0] if enlarged.shape[2] == 1 else enlarged)
+    buffer = io.BytesIO()
+    made.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,54 @@
+"""YAML with the line of every key, so that an error can point at it. Safe loading only; a key given twice is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+Lines = dict[tuple[str | int, ...], int]
+"""Path of keys and indices to a line, counted from 1."""
+
+
+def load(text: str, source: str, /) -> tuple[Any, Lines]:
+    """The document and its lines. Raises `ConfigError` with source and line."""
+    try:
+        node = yaml.compose(text, Loader=_LOADER)
+        value = yaml.load(text, Loader=_LOADER)  # a safe loader
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{source}:{line}: this is not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: this is not YAML: {error}") from error
+    lines: Lines = {}
+    if node is not None:
+        _walk(node, (), lines, source)
+    return value, lines
+
+
+def load_file(path: Path, /) -> tuple[Any, Lines]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
+    return load(text, str(path))
+
+
+def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, source: str) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            child = (*path, str(key.value))
+            if child in lines:
+                raise ConfigError(f"{source}:{key.start_mark.line + 1}: the key {key.value!r} is given twice, first in line {lines[child]}")
+            lines[child] = key.start_mark.line + 1
+            _walk(value, child, lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _walk(value, (*path, index), lines, source)

@@ -1,0 +1,192 @@
+"""What every report needs to show a scorecard: hostile text made visible, numbers as text, the verdict and the summary in words."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from ..harness.scorecard import DIMENSIONS, Estimate, Row, Scorecard
+
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff")
+"""Characters that draw nothing though their category does not say so."""
+
+
+def visible(text: str, /) -> str:
+    """The text with everything that cannot be seen, or that moves other text, spelled out; line breaks and tabs stay.
+
+    >>> visible("a\\x00b\\u202ec\\ud800")
+    'a␀b⟨U+202E⟩c\\\\ud800'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_mark, text))
+
+
+def _mark(char: str) -> str:
+    if char in "\n\t" or (char.isprintable() and char not in _BLANK):
+        return char
+    code, category = ord(char), unicodedata.category(char)
+    if category == "Cs":
+        return f"\\u{code:04x}"
+    if category == "Cc" and code < 0x20:
+        return chr(0x2400 + code)
+    return f"⟨U+{code:04X}⟩" if category in ("Cc", "Cf", "Zl", "Zp") or char in _BLANK else char
+
+
+def clip(text: str, limit: int, /) -> str:
+    """At most ``limit`` characters of the text, and a note of how many there were."""
+    return text if len(text) <= limit else f"{text[:limit]}… [first {limit:,} of {len(text):,} characters]"
+
+
+def number(value: float, /, *, whole: bool = False) -> str:
+    """A number as people read it: three decimals below one, four digits below a thousand, then thousands. ``whole``: a count."""
+    size = abs(value)
+    if size >= 999.95 or (whole and size == int(size)):
+        text = f"{size:,.0f}"
+    elif 0 < size < 0.0005:
+        text = f"{size:.1e}"
+    else:
+        text = f"{size:.3f}" if size <= 1 else f"{size:#.4g}"
+    return f"−{text}" if value < 0 else text
+
+
+def score(value: float | None, /) -> str:
+    """A sample's score; what could not be scored is said to be so."""
+    return "not scored" if value is None or not math.isfinite(value) else number(value, whole=True)
+
+
+def finite(estimate: Estimate, /) -> Estimate:
+    """The estimate without NaN and infinity: such a value is no value, and the reason says what it was."""
+    if estimate.value is not None and not math.isfinite(estimate.value):
+        reason = "; ".join(filter(None, [f"the value is {estimate.value}, which is not a finite number", estimate.reason]))
+        return replace(estimate, value=None, low=None, high=None, reason=reason)
+    low, high = (bound if bound is None or math.isfinite(bound) else None for bound in (estimate.low, estimate.high))
+    return replace(estimate, low=low, high=high)
+
+
+def value(row: Row, /) -> str:
+    """The row's value in words, with its unit: ``0.912``, ``24.31 queries``, ``not scored``."""
+    estimate = finite(row.estimate)
+    if estimate.value is None:
+        return "not scored"
+    text = number(estimate.value, whole=estimate.low is None)
+    return f"{text} {row.unit}" if row.unit else text
+
+
+def reason(row: Row, /) -> str:
+    """Why there is no value, or what is to be said about the one there is."""
+    estimate = finite(row.estimate)
+    return estimate.reason or ("no reason was recorded" if estimate.value is None else "")
+
+
+def interval(row: Row, /) -> str:
+    """The 95 % interval, ``[0.899, 0.923]``, or nothing where there is none."""
+    estimate = finite(row.estimate)
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def arrow(row: Row, /) -> str:
+    """Which way is better."""
+    return {True: "↑", False: "↓", None: ""}[row.higher_is_better]
+
+
+def by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:
+    """Dimension to its rows, dimensions in their usual order and any other after them, rows of one model and item together."""
+    dimensions = unique([*DIMENSIONS, *(row.dimension for row in scorecard.rows)])
+    groups = list(dict.fromkeys((row.model, row.item) for row in scorecard.rows))
+    rows = sorted(scorecard.rows, key=lambda row: (dimensions.index(row.dimension), groups.index((row.model, row.item))))
+    return {dimension: list(found) for dimension, found in groupby(rows, key=lambda row: row.dimension)}
+
+
+_VERDICTS = {
+    "pass": ("Pass", "Every gate holds."),
+    "warn": ("Warn", "No gate fails, and at least one asks for attention."),
+    "fail": ("Fail", "At least one gate fails."),
+    "inconclusive": ("Inconclusive", "The samples do not decide every gate."),
+    "no_data": ("No data", "At least one gate has nothing to judge."),
+    "none": ("No gates", "Nothing was asked of these numbers."),
+}
+_INCOMPLETE = "Not every planned sample has a record, so these numbers speak only of what was run."
+
+
+def verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
+    """The verdict as a key, a label and a sentence. An incomplete run never shows a pass; a gate that fails still fails it."""
+    label, sentence = _VERDICTS.get(scorecard.verdict, (scorecard.verdict, ""))
+    if scorecard.complete:
+        return scorecard.verdict, label, sentence
+    if scorecard.verdict == "fail":
+        return "fail", label, f"{sentence} {_INCOMPLETE}"
+    return "incomplete", "Incomplete", _INCOMPLETE
+
+
+def unique(names: Iterable[str], /) -> list[str]:
+    """The names once each, in the order they first came."""
+    return list(dict.fromkeys(names))
+
+
+def models(scorecard: Scorecard, /) -> list[str]:
+    return unique([*(row.model for row in scorecard.rows), *(sample.model for sample in scorecard.samples)])
+
+
+def items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
+    """(model, item) of everything that was run."""
+    rows = [(row.model, row.item) for row in scorecard.rows]
+    return list(dict.fromkeys([*rows, *((sample.model, sample.task) for sample in scorecard.samples)]))
+
+
+def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
+    """Tasks, and the attacks and probes that ran over them: ``deepwordbug(sst2)`` is the program deepwordbug on the task sst2."""
+    names = [re.findall(r"[^()]+", item) or [item] for _, item in items(scorecard)]
+    return unique(name[-1] for name in names), unique(program for name in names for program in name[:-1])
+
+
+def listing(names: list[str], /, most: int = 5) -> str:
+    """``a``, ``a and b``, ``a, b and c``, ``a, b, c, d, e and 4 more``."""
+    shown = [clip(name, 80) for name in names[:most]] + ([f"{len(names) - most} more"] if len(names) > most else [])
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def summary(scorecard: Scorecard, /) -> str:
+    """What was run, in one sentence."""
+    tasks, programs = tasks_and_programs(scorecard)
+    if not tasks:
+        return f"Nothing was scored: {counted(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
+    under = f", with {listing(programs)}" if programs else ""
+    run = f"{listing(models(scorecard))} on {listing(tasks)}{under}"
+    return f"{run}: {counted(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
+
+
+def counted(n: int, noun: str, /) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def statements(entries: Any, /) -> list[tuple[str, str]]:
+    """The manifest's ``flags`` and ``skipped`` as (what it is about, the sentence).
+
+    An entry is a sentence, or a mapping whose ``sentence``, ``reason`` or ``note`` is the sentence and whose rest says what it is about.
+    A mapping of names to sentences is read as such.
+    """
+    if isinstance(entries, Mapping):
+        return [(str(name), _sentence(entry)) for name, entry in entries.items()]
+    if isinstance(entries, str):
+        return [("", entries)]
+    return [_statement(entry) for entry in entries or ()]
+
+
+def _statement(entry: Any) -> tuple[str, str]:
+    if not isinstance(entry, Mapping):
+        return "", _sentence(entry)
+    said = next((key for key in ("sentence", "reason", "note") if key in entry), None)
+    about = " · ".join(str(part) for key, part in entry.items() if key != said)
+    return about, _sentence(entry[said]) if said else ""
+
+
+def _sentence(entry: Any) -> str:
+    return "; ".join(map(_sentence, entry)) if isinstance(entry, list | tuple) else str(entry)

@@ -1,0 +1,165 @@
+"""The samples as the page's explorer reads them: texts cut into segments, words diffed, attributions laid over both.
+
+All cutting happens here, where text is code points; JavaScript counts UTF-16 units and would cut an emoji in two. A segment is
+``[mark, text]``: ``=`` kept, ``-`` taken away, ``+`` put in, or an attribution's level from -9 to 9 followed by its value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from itertools import takewhile
+from typing import Any
+
+from ..harness.scorecard import Heat, SampleView, Shown, Twin
+from .display import clip, number, score, visible
+
+LEVELS = 9
+TEXT_LIMIT = 10_000
+"""Characters of one text that the page shows; it says so when there are more."""
+NOTE_LIMIT = 2_000
+MOST_PROBABILITIES = 10
+
+Segment = list[Any]
+
+
+def samples_json(samples: Sequence[SampleView], /) -> str:
+    """The samples as JSON that is safe inside a ``<script>``: nothing in it can end the element or start a comment."""
+    text = json.dumps([_sample(sample) for sample in samples], ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _sample(sample: SampleView) -> dict[str, Any]:
+    return {
+        "model": _note(sample.model),
+        "task": _note(sample.task),
+        "id": _note(sample.id),
+        "target": _note(sample.target),
+        "prediction": _note(sample.prediction),
+        "correct": sample.correct,
+        "error": _note(sample.error),
+        "input": _shown(sample.input),
+        **_probabilities(sample.probabilities),
+        "scores": _scores(sample.scores),
+        "twins": [_twin(sample.input, twin) for twin in sample.twins],
+        "heats": [_heat(sample.input, heat) for heat in sample.heats],
+    }
+
+
+def _note(text: str | None) -> str | None:
+    return None if text is None else clip(visible(text), NOTE_LIMIT)
+
+
+def _scores(scores: Mapping[str, float | None]) -> list[list[str]]:
+    return [[visible(name), score(value)] for name, value in scores.items()]
+
+
+def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
+    """The likeliest labels, likeliest first, and how many were left out."""
+    ranked = sorted(((label, p) for label, p in probabilities.items() if math.isfinite(p)), key=lambda pair: -pair[1])
+    shown = [[_note(label), number(p), round(min(max(p, 0.0), 1.0), 4)] for label, p in ranked[:MOST_PROBABILITIES]]
+    return {"probabilities": shown, "more_probabilities": len(probabilities) - len(shown)}
+
+
+def _shown(shown: Shown) -> dict[str, Any]:
+    texts = [[visible(name), [["=", visible(text[:TEXT_LIMIT])]]] for name, text in _texts(shown)]
+    return {"kind": _note(shown.kind), "image": _image(shown), "texts": texts, "note": _cut(shown)}
+
+
+def _texts(shown: Shown) -> Sequence[tuple[str, str]]:
+    """(name, text) of everything that is to be read."""
+    return shown.parts or ([("", shown.text)] if shown.text or shown.kind == "text" else [])
+
+
+def _cut(*inputs: Shown) -> str:
+    """What the reader should know of texts too long for the page."""
+    longest = max((len(text) for shown in inputs for _, text in _texts(shown)), default=0)
+    return f"Cut for display: the first {TEXT_LIMIT:,} of {longest:,} characters." if longest > TEXT_LIMIT else ""
+
+
+def _image(shown: Shown) -> str:
+    """The image, if it is one the page can trust to be only that."""
+    return shown.image if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", shown.image) else ""
+
+
+def _twin(clean: Shown, twin: Twin) -> dict[str, Any]:
+    drawn: dict[str, Any] = {"input": None}
+    if twin.input is not None:
+        drawn = {"input": {**_shown(twin.input), "texts": _diffs(clean, twin.input), "note": _cut(clean, twin.input)}}
+    said = {"attack": _note(twin.attack), "prediction": _note(twin.prediction), "success": twin.success, "note": _note(twin.note)}
+    return said | drawn | {"facts": _scores(twin.facts)}
+
+
+def _diffs(clean: Shown, perturbed: Shown) -> list[list[Any]]:
+    """Word diffs of the twin's texts against the clean ones of the same place; a text with no counterpart is all new."""
+    before = [text for _, text in _texts(clean)]
+    pairs = enumerate(_texts(perturbed))
+    return [[visible(name), list(diff(before[i] if i < len(before) else "", text))] for i, (name, text) in pairs]
+
+
+def diff(before: str, after: str, /) -> Iterator[Segment]:
+    """Word diff of two texts. A word is a run of characters other than space, as it is for `EditBudget`.
+
+    Common ends are set aside first, and difflib's heuristic for frequent words stays on: it bounds the work on texts of one repeated word.
+
+    >>> list(diff("a good film", "a g00d film"))
+    [['=', 'a '], ['-', 'good'], ['+', 'g00d'], ['=', ' film']]
+    """
+    a, b = (re.findall(r"\s+|\S+", text[:TEXT_LIMIT]) for text in (before, after))
+    head = _common(a, b)
+    tail = _common(a[head:][::-1], b[head:][::-1])
+    old, new = a[head : len(a) - tail], b[head : len(b) - tail]
+    steps = [("=", a[:head])]
+    for op, i, i_end, j, j_end in SequenceMatcher(None, old, new).get_opcodes():
+        steps += [("=", old[i:i_end])] if op == "equal" else [("-", old[i:i_end]), ("+", new[j:j_end])]
+    steps.append(("=", a[len(a) - tail :]))
+    yield from ([mark, visible("".join(words))] for mark, words in steps if words)
+
+
+def _common(a: list[str], b: list[str]) -> int:
+    """How many words two lists have in common at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+
+
+def _heat(shown: Shown, heat: Heat) -> dict[str, Any]:
+    drawn: dict[str, Any] = {"segments": None, "grid": None}
+    if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
+        drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "values": [_unit(value) for value in heat.values]}
+    elif heat.error is None and heat.spans:
+        text = "\n".join(text for _, text in _texts(shown))[:TEXT_LIMIT]
+        drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))
+    said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error)}
+    return said | drawn | {"scores": _with_controls(heat.scores)}
+
+
+def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:
+    """The text cut at the spans, each piece with its level and value. Where spans overlap, the one that starts first has the overlap.
+
+    >>> list(heat_segments("so good", [(0, 0), (3, 7)], [0.0, 1.0]))
+    [['=', 'so '], [9, 'good', 1.0]]
+    """
+    end = 0
+    for (start, stop), value in sorted(zip(spans, values, strict=False)):
+        start, stop = max(start, end), min(stop, len(text))
+        if start >= stop:
+            continue
+        if start > end:
+            yield ["=", visible(text[end:start])]
+        yield [round(_unit(value) * LEVELS), visible(text[start:stop]), _unit(value)]
+        end = stop
+    if end < len(text):
+        yield ["=", visible(text[end:])]
+
+
+def _unit(value: float) -> float:
+    """An attribution in [-1, 1], short enough for the page; what is not a number draws nothing."""
+    return round(min(max(value, -1.0), 1.0), 3) if math.isfinite(value) else 0.0
+
+
+def _with_controls(scores: Mapping[str, float | None]) -> list[list[str]]:
+    """(score, value, the random control's value) with each control beside the score it belongs to."""
+    own = [name for name in scores if not (name.endswith("_random") and name.removesuffix("_random") in scores)]
+    return [[visible(name), score(scores[name]), score(scores[f"{name}_random"]) if f"{name}_random" in scores else "–"] for name in own]

@@ -1,0 +1,156 @@
+"""``scorecard.html``: one page that holds everything it needs and can reach nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, ClassVar
+
+from jinja2 import Environment, StrictUndefined
+
+from ..harness.scorecard import Row, Scorecard
+from . import display
+from .explorer import LEVELS, samples_json
+
+_NAME_LIMIT = 2_000
+
+_DIMENSIONS = {
+    "quality": "How well the model does the task.",
+    "calibration": "Whether its confidence can be believed.",
+    "robustness": "What is left of it under attack, judged by the task's own scoring.",
+    "safety": "What it can be made to do that it should not.",
+    "interpretability": "Whether an explanation says what the model really uses. Beside each score stands the same score of a random one.",
+    "efficiency": "What the answers cost.",
+}
+
+
+class Html:
+    """The scorecard as one self-contained page, with an explorer of its samples.
+
+    Everything in a scorecard is hostile text. Three walls stand around it: the template escapes every value, the samples travel as JSON
+    that the script only ever puts into text nodes, and the page's own policy lets nothing run or load but its one script and one style,
+    known by their hashes.
+    """
+
+    suffix: ClassVar[str] = "scorecard.html"
+
+    def render(self, scorecard: Scorecard, /) -> str:
+        style, script = _asset("scorecard.css"), _asset("scorecard.js")
+        environment = Environment(
+            autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_finalize
+        )
+        return environment.from_string(_asset("scorecard.html.j2")).render(
+            card=scorecard,
+            policy=_policy(style, script),
+            style=style,
+            script=script,
+            samples=samples_json(scorecard.samples),
+            sections=_sections(scorecard),
+            figures=_figures(scorecard),
+            levels=LEVELS,
+            show=display,
+        )
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "assets" / name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """The page's Content Security Policy: this style, this script, pictures that are data, and nothing else at all."""
+    allowed = (f"style-src {_hash(style)}", f"script-src {_hash(script)}", "img-src data:")
+    return "; ".join(("default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"))
+
+
+def _hash(text: str) -> str:
+    """The source expression that allows exactly this inline text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _finalize(value: Any) -> Any:
+    """What every value of the template goes through: text becomes visible and of bounded length; what the template marks safe passes."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return display.clip(display.visible(value), _NAME_LIMIT)
+    return value
+
+
+def _figures(scorecard: Scorecard) -> list[tuple[str, str]]:
+    """The numbers under the headline."""
+    tasks, programs = display.tasks_and_programs(scorecard)
+    gates = Counter(gate.verdict for gate in scorecard.gates)
+    return [
+        ("models", f"{len(display.models(scorecard)):,}"),
+        ("tasks", f"{len(tasks):,}"),
+        ("attacks and probes", f"{len(programs):,}"),
+        ("samples", f"{scorecard.num_samples:,}"),
+        ("failed samples", f"{scorecard.num_failed:,}"),
+        ("gates passed", f"{gates['pass']:,} of {len(scorecard.gates):,}" if scorecard.gates else "none"),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An estimate on its metric's scale, as percentages of it. ``zero`` is where 0 lies, if inside the scale."""
+
+    value: float
+    low: float
+    high: float
+    zero: float | None
+    scale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a table, ready to be printed."""
+
+    row: Row
+    bar: Bar | None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One dimension: its lines in groups of one model and item."""
+
+    anchor: str
+    title: str
+    caption: str
+    groups: list[tuple[str, str, list[Line]]]
+
+
+def _sections(scorecard: Scorecard) -> list[Section]:
+    dimensions = display.by_dimension(scorecard)
+    if scorecard.timing:
+        dimensions.setdefault("efficiency", [])
+    sections = []
+    for position, (dimension, rows) in enumerate(dimensions.items(), 1):
+        groups: dict[tuple[str, str], list[Line]] = {}
+        for row in rows:
+            peers = [peer for peer in rows if peer.metric == row.metric]
+            groups.setdefault((row.model, row.item), []).append(Line(row, _bar(row, peers)))
+        listed = [(model, item, lines) for (model, item), lines in groups.items()]
+        sections.append(Section(f"dimension-{position}", dimension.capitalize(), _DIMENSIONS.get(dimension, ""), listed))
+    return sections
+
+
+def _bar(row: Row, peers: Sequence[Row]) -> Bar | None:
+    """The row's interval on a scale shared with every row of the same metric; None where there is no interval."""
+    estimate = display.finite(row.estimate)
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return None
+    start, stop = _scale(peers)
+    value, low, high, zero = (100 * (point - start) / (stop - start) for point in (estimate.value, estimate.low, estimate.high, 0.0))
+    return Bar(value, low, high, zero if start < 0 else None, f"{display.number(start)} to {display.number(stop)}")
+
+
+def _scale(rows: Sequence[Row]) -> tuple[float, float]:
+    """0 to 1 for rates, -1 to 1 for what correlates, else from 0 to the largest bound."""
+    estimates = [display.finite(row.estimate) for row in rows]
+    points = [point for estimate in estimates for point in (estimate.value, estimate.low, estimate.high) if point is not None]
+    start, stop = min(0.0, *points), max(0.0, *points)
+    if start >= -1 and stop <= 1 and not any(row.unit for row in rows):
+        return (-1.0 if start < 0 else 0.0), 1.0
+    return start, (stop if stop > start else start + 1.0)

@@ -1,0 +1,82 @@
+"""``junit.xml``: gates and sample errors as test cases, for CI systems that show test results."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import ClassVar
+from xml.etree import ElementTree as ET
+
+from ..harness.scorecard import GateResult, Scorecard
+from .display import clip, counted, items, visible
+
+_LIMIT = 2_000
+_MOST_ERRORS = 10
+
+
+class JUnit:
+    """One test case a gate and one an item.
+
+    A gate whose verdict is fail is a failure, one without data an error, one that only warns is skipped; an item is an error when a
+    sample of it could not be run. Every text passes through `display.visible`, so that no character illegal in XML is left.
+    """
+
+    suffix: ClassVar[str] = "junit.xml"
+
+    def render(self, scorecard: Scorecard, /) -> str:
+        root = ET.Element("testsuites", name=_text(str(scorecard.manifest.get("name", "windtunnel"))))
+        _suite(root, "gates", map(_gate_case, scorecard.gates))
+        _suite(root, "samples", _sample_cases(scorecard))
+        for count in ("tests", "failures", "errors", "skipped"):
+            root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+        ET.indent(root)
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _suite(root: ET.Element, name: str, cases: Iterable[ET.Element]) -> None:
+    suite = ET.SubElement(root, "testsuite", name=name)
+    suite.extend(cases)
+    suite.set("tests", str(len(suite)))
+    for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(count, str(len(suite.findall(f"testcase/{tag}"))))
+
+
+def _case(group: str, name: str, tag: str = "", kind: str = "", message: str = "", body: str = "") -> ET.Element:
+    case = ET.Element("testcase", classname=_text(group), name=_text(name))
+    if tag:
+        ET.SubElement(case, tag, type=_text(kind), message=_text(message)).text = _text(body or message)
+    return case
+
+
+def _gate_case(gate: GateResult) -> ET.Element:
+    tag = {"pass": "", "warn": "skipped", "fail": "failure"}.get(gate.verdict, "error")
+    case = _case("gates", gate.gate, tag, gate.outcome, f"{gate.outcome}: {gate.detail}")
+    if not tag:
+        ET.SubElement(case, "system-out").text = _text(f"{gate.outcome}: {gate.detail}")
+    return case
+
+
+def _sample_cases(scorecard: Scorecard) -> list[ET.Element]:
+    errors: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for sample in scorecard.samples:
+        if sample.error is not None:
+            errors[sample.model, sample.task].append(f"{sample.id}: {sample.error}")
+    cases = [_item_case(model, item, errors[model, item]) for model, item in items(scorecard)]
+    named = sum(map(len, errors.values()))
+    if scorecard.num_failed > named:
+        cases.append(_case("run", "failed samples", "error", "SampleError", f"{scorecard.num_failed:,} failed, {named:,} named above"))
+    if not scorecard.complete:
+        cases.append(_case("run", "complete", "error", "incomplete", "not every planned sample has a record"))
+    return cases
+
+
+def _item_case(model: str, item: str, errors: list[str]) -> ET.Element:
+    if not errors:
+        return _case(model, item)
+    more = [f"and {len(errors) - _MOST_ERRORS:,} more"] if len(errors) > _MOST_ERRORS else []
+    body = "\n".join([*(clip(error, _LIMIT // _MOST_ERRORS) for error in errors[:_MOST_ERRORS]), *more])
+    return _case(model, item, "error", "SampleError", f"{counted(len(errors), 'sample')} failed", body)
+
+
+def _text(text: str) -> str:
+    return clip(visible(text), _LIMIT)

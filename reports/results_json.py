@@ -1,0 +1,50 @@
+"""``results.json``: the scorecard for machines. No samples: they live in the run store."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
+
+from ..harness.scorecard import Scorecard
+from .display import finite
+
+FORMAT = 1
+"""Raised when a key changes its meaning or goes away."""
+
+
+class ResultsJson:
+    """The scorecard as JSON that two equal runs write equal, but for the top-level key ``timing``.
+
+    Floats are Python's shortest repr, free mappings are sorted by key, and what is not a finite number is null.
+    """
+
+    suffix: ClassVar[str] = "results.json"
+
+    def render(self, scorecard: Scorecard, /) -> str:
+        outcomes = Counter(gate.verdict for gate in scorecard.gates)
+        results = {
+            "format": FORMAT,
+            "verdict": scorecard.verdict,
+            "complete": scorecard.complete,
+            "counts": {"samples": scorecard.num_samples, "failed": scorecard.num_failed, "gates": dict(outcomes)},
+            "gates": [asdict(gate) for gate in scorecard.gates],
+            "rows": [asdict(replace(row, estimate=finite(row.estimate))) for row in scorecard.rows],
+            "manifest": _sorted(scorecard.manifest),
+            "timing": _sorted(scorecard.timing),
+        }
+        return json.dumps(results, indent=2, allow_nan=False) + "\n"
+
+
+def _sorted(value: Any) -> Any:
+    """The value with its mappings sorted by key and without NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {str(key): _sorted(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, list | tuple):
+        return [_sorted(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

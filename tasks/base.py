@@ -1,0 +1,181 @@
+"""What all families share: rows are read once, in one order, and a bad row is one bad sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import TypedDict  # pydantic, which checks settings, takes typing's own from Python 3.12 only
+
+from ..harness.data import DataSpec, Row, Rows, load
+from ..harness.errors import ConfigError, DataError, NonFiniteError, SampleError
+from ..harness.inputs import Input
+from ..harness.requests import Request
+from ..harness.samples import Sample
+from .fields import Field
+
+
+class Common(TypedDict, total=False):
+    """Settings that every family has.
+
+    ``id``: field of a sample's id (else the row's index). ``group``: field of what samples that are not independent share.
+    ``shuffle``: a seed, or false for the data set's own order; ids do not change with it. ``metrics``: names from the ``metrics`` group.
+    """
+
+    id: str
+    group: str
+    shuffle: int | Literal[False]
+    metrics: Sequence[str]
+
+
+class Item(NamedTuple):
+    """What a family makes of a row; the base adds id and group."""
+
+    input: Input
+    target: Any = None
+    labels: tuple[str, ...] = ()
+
+
+class RowTask:
+    """Base of the families. A family gives `build`, `ask` and `score`; the rest of the `Task` protocol is here.
+
+    A row without text, with an unknown label or with an image that does not decode becomes a sample whose ``metadata["error"]`` says so:
+    `requests` raises it as `SampleError`, which the runner records, and the other samples go on.
+
+    ``title``, ``description``, ``citation``, ``dimension``: what a catalog file says about the task.
+    """
+
+    requires: frozenset[str]
+    primary: ClassVar[str] = ""
+    default_metrics: ClassVar[tuple[str, ...]] = ()
+    title = ""
+    description = ""
+    citation = ""
+    dimension = "quality"
+
+    def __init__(
+        self,
+        name: str,
+        data: DataSpec,
+        fields: Sequence[Field],
+        *,
+        id: str = "",
+        group: str = "",
+        shuffle: int | Literal[False] = False,
+        metrics: Sequence[str] = (),
+    ) -> None:
+        if shuffle is True or (shuffle is not False and shuffle < 0):
+            raise ConfigError(f"shuffle is a seed (0, 1, ...) or false, not {str(shuffle).lower()}")
+        self.name = name
+        self.data = data
+        self.metrics: Sequence[str] = tuple(metrics) or self.default_metrics
+        self._shuffle = shuffle
+        self._id = Field("id", id) if id else None
+        self._group = Field("group", group) if group else None
+        self._fields = [*fields, *(f for f in (self._id, self._group) if f)]
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The data set. Raises `DataError`: it cannot be read, or a field names a column that it does not have."""
+        rows = load(self.data)
+        rows.require(sorted(set().union(*(f.columns for f in self._fields))))
+        return rows
+
+    @property
+    def data_fingerprint(self) -> str:
+        return self.rows.fingerprint
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, where they are the same for every sample."""
+        return ()
+
+    def units(self) -> Sequence[Row]:
+        """What becomes one sample each: the rows, unless a family joins them."""
+        return self.rows.rows
+
+    @property
+    def prefix(self) -> str:
+        """What stands before every sample's input: header and examples, in the families that have them."""
+        return ""
+
+    def build(self, row: Row) -> Item:
+        raise NotImplementedError
+
+    def ask(self, sample: Sample) -> Sequence[Request[Any]]:
+        raise NotImplementedError
+
+    def samples(self) -> Iterator[Sample]:
+        _ = self.prefix  # examples that cannot be read are an error now, not with the first request
+        units = self.units()
+        order = range(len(units)) if self._shuffle is False else np.random.default_rng(self._shuffle).permutation(len(units)).tolist()
+        seen: set[str] = set()
+        for index in order:
+            sample_id = f"{self.name}:{index}"
+            try:
+                row = units[index]
+                group = str(self._group.value(row)) if self._group else None
+                item = self.build(row)
+                if self._id:
+                    given = f"{self.name}:{self._id.value(row)}"
+                    if given in seen:
+                        raise SampleError(f"id: {given!r} stands for another row already")
+                    sample_id = given
+            except (SampleError, OSError, SyntaxError, ValueError) as error:  # Pillow raises the last three for an image it cannot decode
+                text = str(error) if isinstance(error, SampleError) else f"{type(error).__name__}: {error}"
+                yield Sample(sample_id, "", metadata={"error": text})
+                continue
+            seen.add(sample_id)
+            yield Sample(sample_id, item.input, item.target, item.labels, group)
+
+    def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        """Raises `SampleError` for a sample whose row could not be used."""
+        if "error" in sample.metadata:
+            raise SampleError(sample.metadata["error"])
+        return self.ask(sample)
+
+    def score(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, float | None]:
+        raise NotImplementedError
+
+    def predict(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, Any]:
+        return {}
+
+
+class FewShot:
+    """The first ``num`` rows of another split, written out before the question: fixed, the same for every sample.
+
+    Raises `ConfigError` where the examples would come from the evaluated rows themselves, `DataError` where there are too few.
+    """
+
+    def __init__(self, data: DataSpec, num: int, split: str, header: str) -> None:
+        if num < 0:
+            raise ConfigError(f"num_fewshot is 0 or more, not {num}")
+        if num and split == data.split:
+            raise ConfigError(f"fewshot_split: {split!r} is the split that is evaluated; its rows would be their own examples")
+        self._data, self._num = data.at(split) if num else data, num
+        self._header = Field("header", header, literal=True).text({})
+
+    def prefix(self, examples: Sequence[Field], write: Callable[[Row], str]) -> str:
+        """Header and examples, a blank line after each. ``write``: a row to its example, question and answer."""
+        if not self._num:
+            return self._header
+        rows = load(self._data)
+        rows.require(sorted(set().union(*(f.columns for f in examples))))
+        if len(rows.rows) < self._num:
+            raise DataError(f"num_fewshot is {self._num}, and {rows.source} has {len(rows.rows)} rows")
+        try:
+            return self._header + "".join(f"{write(rows.rows[i])}\n\n" for i in range(self._num))
+        except SampleError as error:
+            raise DataError(f"a few-shot example among the first {self._num} rows of {rows.source} cannot be used: {error}") from error
+
+
+def softmax(values: Sequence[float], /) -> NDArray[np.float64]:
+    """Probabilities [C] of logits or log-likelihoods [C], in float64. Raises `NonFiniteError`."""
+    logits = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(logits).all():
+        raise NonFiniteError(f"the model answered {logits.tolist()}")
+    weights = np.exp(logits - logits.max())
+    return np.asarray(weights / weights.sum(), dtype=np.float64)

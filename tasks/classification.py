@@ -1,0 +1,64 @@
+"""What text and image classification share: class names, and how logits are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+
+from ..harness.data import DataSpec
+from ..harness.errors import SampleError
+from ..harness.requests import Classify, Logits
+from ..harness.samples import Sample
+from .base import Common, RowTask, softmax
+from .fields import ClassLabels, Field
+
+
+class Classification(RowTask):
+    """One `Classify` a sample. Score: ``correct``, 1 where the largest logit is the target's. Prediction and probabilities are kept."""
+
+    primary: ClassVar[str] = "correct"
+    default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def __init__(
+        self,
+        name: str,
+        data: DataSpec,
+        fields: Sequence[Field],
+        label: str,
+        labels: Sequence[str],
+        label_map: Mapping[str | int, str] | None,
+        **common: Unpack[Common],
+    ) -> None:
+        self._label = Field("label", label)
+        super().__init__(name, data, [*fields, self._label], **common)
+        self._labels, self._label_map = tuple(labels), label_map
+        if labels:
+            ClassLabels(labels, label_map)  # says now what is wrong with them
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """As the settings say, which needs no data; else as the data set declares them."""
+        return self._labels or self.classes.names
+
+    @cached_property
+    def classes(self) -> ClassLabels:
+        return ClassLabels(self._labels, self._label_map, self.rows.class_names.get(self._label.source, ()))
+
+    def ask(self, sample: Sample) -> list[Classify]:
+        return [Classify(sample.input, sample.labels)]
+
+    def score(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, float | None]:
+        return {"correct": float(int(np.argmax(self._probabilities(sample, responses))) == sample.target)}
+
+    def predict(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, Any]:
+        probabilities = self._probabilities(sample, responses)
+        return {"prediction": int(np.argmax(probabilities)), "target": sample.target, "probabilities": probabilities.tolist()}
+
+    def _probabilities(self, sample: Sample, responses: Sequence[Logits]) -> Any:
+        (logits,) = responses
+        if len(logits.values) != len(sample.labels):
+            raise SampleError(f"the model gave {len(logits.values)} logits for the {len(sample.labels)} labels {', '.join(sample.labels)}")
+        return softmax(logits.values)

@@ -1,0 +1,53 @@
+"""One given continuation: is it what the model would write, and how likely is it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Unpack
+
+from ..harness.data import DataSpec, Row
+from ..harness.requests import LogLikelihood, LogProb
+from ..harness.samples import Sample
+from .base import Common, Item, RowTask
+from .fields import Field
+
+
+class Cloze(RowTask):
+    """One `LogLikelihood` a sample.
+
+    Scores: ``acc``, 1 where every token of the target is the model's most likely one; ``loglikelihood``, ``num_tokens``, ``num_words``
+    and ``num_bytes`` of the target. With one-word targets, as in LAMBADA, ``word_perplexity`` is exp of the mean -log p(target).
+
+    Settings: ``context``; ``target``; ``delimiter`` between them.
+    """
+
+    requires = frozenset({"loglikelihood", "text"})
+    primary: ClassVar[str] = "acc"
+    default_metrics: ClassVar[tuple[str, ...]] = ("acc", "word_perplexity")
+
+    def __init__(self, name: str, data: DataSpec, *, context: str, target: str, delimiter: str = " ", **common: Unpack[Common]) -> None:
+        self._context, self._target, self._delimiter = Field("context", context), Field("target", target), delimiter
+        super().__init__(name, data, [self._context, self._target], **common)
+
+    def build(self, row: Row) -> Item:
+        return Item(self._context.text(row), self._target.text(row))
+
+    def ask(self, sample: Sample) -> list[LogLikelihood]:
+        return [LogLikelihood(f"{sample.input}", f"{self._delimiter}{sample.target}")]
+
+    def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
+        (answer,) = responses
+        return {"acc": float(answer.is_greedy), **text_counts(sample.target, answer)}
+
+    def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
+        return {"target": sample.target}
+
+
+def text_counts(text: str, answer: LogProb, /) -> dict[str, float]:
+    """What perplexities are made of: ``loglikelihood`` and ``num_tokens`` as the model gave them, words (by whitespace), UTF-8 bytes."""
+    return {
+        "loglikelihood": answer.value,
+        "num_tokens": float(answer.num_tokens),
+        "num_words": float(len(text.split())),
+        "num_bytes": float(len(text.encode("utf-8", "surrogatepass"))),
+    }

@@ -1,0 +1,181 @@
+"""From a row's columns to text, values and class indices.
+
+A field is a column's name (``text: sentence``) or a Jinja template over the columns (``text: "{{ title }}. {{ body }}"``), which runs in a
+sandbox. What a row lacks is never printed: None or a nested value in a template is that sample's error, not the text ``None``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import jinja2.meta
+from jinja2.sandbox import SandboxedEnvironment
+
+from ..harness.data import Row
+from ..harness.errors import ConfigError, SampleError
+
+_LABELS_SHOWN = 10
+_ROW_ERRORS = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+
+
+def wikihow(text: str) -> str:
+    """HellaSwag's WikiHow clean-up: `` [title]`` ends a sentence, other [bracketed] marks go, double spaces close up.
+
+    >>> wikihow("How to wave [title] Raise a hand [step] slowly ")
+    'How to wave. Raise a hand slowly'
+    """
+    text = text.strip().replace(" [title]", ". ")
+    return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
+
+
+_WIKITEXT = (
+    (r" @([-,.])@ ", r"\1"),  # numbers and compounds: 1 @,@ 000
+    (r" ([:;.,!?)\]}])(?=\s|$)", r"\1"),
+    (r"([(\[{]) ", r"\1"),
+    (r'" ([^"\n]*?) "', r'"\1"'),
+    (r"(?<=\w) '(?=(?:s|t|m|d|ll|re|ve)\b)", "'"),
+    (r" n't\b", "n't"),
+    (r"(?<=s) ' ", "' "),
+)
+
+
+def wikitext_detokenize(text: str) -> str:
+    """WikiText's spaced tokens as running text: ``1 @,@ 000 ( more )`` becomes ``1,000 (more)``.
+
+    >>> wikitext_detokenize('He said " yes , it \\'s 1 @.@ 5 m ( long ) " .')
+    'He said "yes, it\\'s 1.5 m (long)".'
+    """
+    for pattern, replacement in _WIKITEXT:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str | int | float | jinja2.Undefined):
+        return value
+    raise TypeError(f"a template printed {'None' if value is None else type(value).__name__}, which is no text")
+
+
+_ENVIRONMENT = SandboxedEnvironment(undefined=jinja2.StrictUndefined, finalize=_printable, keep_trailing_newline=True)
+_ENVIRONMENT.filters.update(strip=str.strip, wikihow=wikihow, wikitext_detokenize=wikitext_detokenize)
+
+
+class Field:
+    """One setting that reads a row.
+
+    ``literal``: a source without braces stands for itself instead of for a column (``choices: [A, B]``).
+    ``columns``: the columns it needs. Raises `ConfigError` where the template does not parse.
+    """
+
+    def __init__(self, key: str, source: str, *, literal: bool = False) -> None:
+        self.key, self.source = key, source
+        self._is_column = not literal and "{{" not in source and "{%" not in source
+        try:
+            self._template = _ENVIRONMENT.from_string(source)
+            self.columns = {source} if self._is_column else jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(source))
+            alone = re.fullmatch(r"\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*", source, re.DOTALL)
+            self._expression = _ENVIRONMENT.compile_expression(alone[1], undefined_to_none=False) if alone else None
+        except jinja2.TemplateSyntaxError as error:
+            raise ConfigError(f"{key}: the template {source!r} does not parse: {error.message}") from error
+
+    def text(self, row: Row, /) -> str:
+        """Raises `SampleError` where the row gives no text; empty text is text."""
+        if not self._is_column:
+            try:
+                return self._template.render(row)
+            except _ROW_ERRORS as error:
+                raise SampleError(f"{self.key}: {error}") from error
+        value = row.get(self.source)
+        if not isinstance(value, str):
+            kind = "None" if value is None else f"{type(value).__name__}, not text"
+            raise SampleError(f"{self.key}: column {self.source!r} is {kind}")
+        return value
+
+    def value(self, row: Row, /) -> Any:
+        """The column's or the lone ``{{ expression }}``'s own value; else the rendered text. Raises `SampleError` where there is none."""
+        if self._is_column:
+            value = row.get(self.source)
+        elif self._expression is None:
+            return self.text(row)
+        else:
+            try:
+                value = self._expression(**row)
+            except _ROW_ERRORS as error:
+                raise SampleError(f"{self.key}: {error}") from error
+        if value is None or isinstance(value, jinja2.Undefined):
+            raise SampleError(f"{self.key}: {self.source!r} is None")
+        return value
+
+
+class ClassLabels:
+    """Class names in order, and the way from a data set's own values to an index into them.
+
+    Text is looked up in ``label_map``, then among the names, then read as a whole number; a number is an index. Where the data set declares
+    class names of its own (``declared``), its numbers mean those names: they are matched by name, so that an order of folders is
+    never taken for the order of ``names``; only if none of them is known here do they count by position.
+
+    Raises `ConfigError`: no names, a name twice, a ``label_map`` to a name there is not.
+    """
+
+    def __init__(self, names: Sequence[str], label_map: Mapping[str | int, str] | None = None, declared: Sequence[str] = ()) -> None:
+        self.names = tuple(names) or tuple(declared)
+        self._map = {str(key): name for key, name in (label_map or {}).items()}
+        if not self.names:
+            raise ConfigError("the data set declares no class names; give labels: [name, ...] in the order of the classes")
+        if len(set(self.names)) != len(self.names):
+            raise ConfigError(f"labels must differ from each other, and are {', '.join(self.names)}")
+        for name in self._map.values():
+            if name not in self.names:
+                raise ConfigError(f"label_map leads to {name!r}, which is not among the labels {', '.join(self.names)}")
+        self._declared = tuple(declared)
+        if declared and not any(self._known(name) for name in declared):
+            if len(declared) != len(self.names):
+                raise ConfigError(f"the data set declares {len(declared)} classes ({', '.join(declared)}); labels names {len(self.names)}")
+            self._declared = ()
+
+    def _known(self, text: str) -> bool:
+        return text in self._map or text in self.names
+
+    def index(self, value: Any, /) -> int:
+        """Raises `SampleError` where ``value`` stands for none of the classes."""
+        number = _whole_number(value)
+        if isinstance(value, str) or number is None:
+            name = value if isinstance(value, str) else None  # None and true are no names, unless label_map says what they stand for
+        else:
+            name = self._declared[number] if 0 <= number < len(self._declared) else None
+        for key in (str(value if number is None else number), name):
+            if key in self._map:
+                return self.names.index(self._map[key])
+        if name is not None and name in self.names:
+            return self.names.index(name)
+        if number is not None and 0 <= number < len(self.names) and (isinstance(value, str) or not self._declared):
+            return number
+        more = f", … ({len(self.names)})" if len(self.names) > _LABELS_SHOWN else ""
+        raise SampleError(
+            f"label {value!r} is none of {', '.join(self.names[:_LABELS_SHOWN])}{more}; label_map can name what it stands for"
+        )
+
+
+def choice_index(value: Any, choices: Sequence[str], /) -> int:
+    """The index that a multiple-choice target means: a number, also as text, is an index; other text is one of the choices.
+
+    >>> choice_index("1", ["3", "1", "2", "0"]), choice_index("no", ["yes", "no"])
+    (1, 1)
+    """
+    number = _whole_number(value)
+    if number is not None and 0 <= number < len(choices):
+        return number
+    if number is None and value in choices:
+        return choices.index(value)
+    raise SampleError(f"target {value!r} is no index into {len(choices)} choices and none of them")
+
+
+def _whole_number(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value) else None
+    return int(value) if isinstance(value, int | float) and value == value // 1 else None

@@ -1,0 +1,118 @@
+"""Free text, compared with a reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Unpack
+
+from ..harness.data import DataSpec, Row
+from ..harness.errors import ConfigError
+from ..harness.requests import Completion, Generate
+from ..harness.samples import Sample, seed_of
+from .base import Common, FewShot, Item, RowTask
+from .fields import Field
+
+Step = Literal["case", "commas", "dollars", "final_dot", "whitespace"]
+STEPS: Mapping[Step, Callable[[str], str]] = {
+    "case": str.lower,
+    "commas": lambda text: text.replace(",", ""),
+    "dollars": lambda text: text.replace("$", ""),
+    "final_dot": lambda text: text.removesuffix("."),
+    "whitespace": lambda text: " ".join(text.split()),
+}
+
+
+class Generation(RowTask):
+    """One `Generate` a sample.
+
+    Score: ``exact_match``, 1 where the answer found in the completion is the target, both without outer space and after the same
+    ``normalise`` steps. A completion in which ``filter`` finds nothing is wrong (0), with None as its prediction.
+
+    Settings: ``prompt``; ``target``; ``stop`` strings; ``max_tokens``; ``temperature`` and ``seed`` (each sample draws from its own,
+    derived from its id); ``filter``: a regular expression whose first matching group (else whole match) is the answer; ``match``: which
+    match, first or last; ``normalise``: steps in order, of case, commas, dollars, final_dot, whitespace; ``header``; ``num_fewshot``
+    examples, the first rows of ``fewshot_split``, each its prompt, ``delimiter`` and ``fewshot_target`` (``target`` unless given).
+    """
+
+    requires = frozenset({"generate", "text"})
+    primary: ClassVar[str] = "exact_match"
+    default_metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
+
+    def __init__(
+        self,
+        name: str,
+        data: DataSpec,
+        *,
+        prompt: str,
+        target: str,
+        max_tokens: int = 256,
+        stop: Sequence[str] = (),
+        temperature: float = 0.0,
+        seed: int = 0,
+        filter: str = "",
+        match: Literal["first", "last"] = "first",
+        normalise: Sequence[Step] = (),
+        delimiter: str = " ",
+        header: str = "",
+        num_fewshot: int = 0,
+        fewshot_split: str = "train",
+        fewshot_target: str = "",
+        **common: Unpack[Common],
+    ) -> None:
+        if max_tokens < 1 or temperature < 0:
+            raise ConfigError(f"max_tokens is 1 or more and temperature 0 or more, not {max_tokens} and {temperature}")
+        try:
+            self._filter = re.compile(filter) if filter else None
+        except re.error as error:
+            raise ConfigError(f"filter: {filter!r} is no regular expression: {error}") from error
+        for step in normalise:
+            if step not in STEPS:
+                raise ConfigError(f"normalise has no step {step!r}; its steps: {', '.join(STEPS)}")
+        self._prompt, self._target = Field("prompt", prompt), Field("target", target)
+        self._example_target = Field("fewshot_target", fewshot_target) if fewshot_target else self._target
+        self._max_tokens, self._stop, self._temperature, self._seed = max_tokens, tuple(stop), float(temperature), seed
+        self._match, self._normalise, self._delimiter = match, tuple(normalise), delimiter
+        self._fewshot = FewShot(data, num_fewshot, fewshot_split, header)
+        super().__init__(name, data, [self._prompt, self._target], **common)
+
+    @cached_property
+    def prefix(self) -> str:
+        """Header and examples. Not part of a sample's input, so that an attack has the question and nothing else to change."""
+        return self._fewshot.prefix([self._prompt, self._example_target], self._example)
+
+    def _example(self, row: Row) -> str:
+        return f"{self._prompt.text(row)}{self._delimiter}{self._example_target.text(row)}"
+
+    def build(self, row: Row) -> Item:
+        return Item(self._prompt.text(row), self._target.text(row))
+
+    def ask(self, sample: Sample) -> list[Generate]:
+        seed = seed_of(self._seed, sample.id) if self._temperature else 0
+        return [Generate(f"{self.prefix}{sample.input}", self._max_tokens, self._stop, self._temperature, seed)]
+
+    def answer(self, completion: str, /) -> str | None:
+        """What the completion says, before normalisation."""
+        if self._filter is None:
+            return completion.strip()
+        found = list(self._filter.finditer(completion))
+        if not found:
+            return None
+        match = found[0 if self._match == "first" else -1]
+        return str(next((group for group in match.groups() if group is not None), match[0])).strip()
+
+    def _plain(self, text: str) -> str:
+        text = text.strip()
+        for step in self._normalise:
+            text = STEPS[step](text)
+        return text.strip()
+
+    def score(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, float | None]:
+        (completion,) = responses
+        answer = self.answer(completion.text)
+        return {"exact_match": float(answer is not None and self._plain(answer) == self._plain(sample.target))}
+
+    def predict(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, Any]:
+        (completion,) = responses
+        return {"prediction": self.answer(completion.text), "target": sample.target, "output": completion.text}

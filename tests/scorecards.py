@@ -1,0 +1,301 @@
+"""Scorecards to test reports with: one that has everything, one that is out to do harm, one that has nothing."""
+
+from __future__ import annotations
+
+import base64
+import math
+import random
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from windtunnel.harness.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
+
+BERT, LINEAR, CNN = "distilbert-sst2", "bag-of-words", "digits-cnn"
+
+PHRASES = (
+    "a gripping, quietly devastating film that earns every one of its tears",
+    "the plot is thin, the jokes are thinner and the ending never arrives",
+    "it is not a bad film, only one that has forgotten why it was made",
+    "an unbelievably warm and funny portrait of a family 👩‍👩‍👧 under siege",
+    "two hours of expensive noise in search of a single idea",
+    "sharp, humane and wonderfully acted from the first frame to the last",
+)
+TYPOS = {
+    "gripping,": "griping,",
+    "thin,": "thni,",
+    "bad": "bda",
+    "unbelievably": "unbeleivably",
+    "expensive": "expnesive",
+    "humane": "hmuane",
+}
+
+
+def png(rows: int, columns: int, grey: Callable[[int, int], float]) -> str:
+    """A grey image as a data URI; ``grey`` gives a value in [0, 1]."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    pixels = b"".join(b"\0" + bytes(round(255 * min(max(grey(y, x), 0), 1)) for x in range(columns)) for y in range(rows))
+    head = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(pixels, 9)) + chunk(b"IEND", b"")
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+def rich(num_reviews: int = 60) -> Scorecard:
+    """Two text models and an image model, two attacks, two probes, every kind of row and of gate, samples of every modality."""
+    samples = (*(review(i) for i in range(num_reviews)), *(digit(i) for i in range(10)), pair(), chat(), audio(), failed())
+    return Scorecard(
+        manifest={
+            "name": "sentiment-release",
+            "version": "0.1.0",
+            "seed": 17,
+            "suite": "sha256:0f6b2a77",
+            "models": {
+                BERT: {"fingerprint": "sha256:5d1e6a90c3", "dtype": "float32", "notes": ["truncates at 512 tokens"]},
+                LINEAR: {"fingerprint": "sha256:b7740cfa11", "dtype": "float32", "notes": []},
+                CNN: {"fingerprint": "sha256:9921dd03aa", "dtype": "bfloat16", "notes": []},
+            },
+            "items": [
+                {"item": "sst2", "data": "sha256:77aa", "plugin": "windtunnel 0.1.0", "limit": 872},
+                {"item": "deepwordbug(sst2)", "plugin": "windtunnel 0.1.0", "threat": {"max_words": 3, "max_share": None}},
+            ],
+            "skipped": [{"model": LINEAR, "item": "pgd(sst2)", "reason": "the model gives no gradients"}],
+            "flags": [
+                {"model": CNN, "item": "pgd(digits)", "flag": "zero_gradients", "sentence": "Gradients vanish on 12 of 100 samples, so the "
+                 "attack may be blind there and the robust accuracy too high."},
+                {"model": BERT, "item": "sst2", "flag": "drift", "sentence": "Batch 1 and batch 32 differ by at most 2e-6."},
+            ],
+        },
+        rows=rows(),
+        gates=(
+            GateResult("sst2.accuracy.low >= 0.88", "pass", "pass", "0.911 [0.891, 0.928] on 872 samples: the lower bound is above 0.88."),
+            GateResult("deepwordbug(sst2).robust_accuracy.low >= 0.30", "fail", "fail", "0.214 [0.187, 0.243]: below 0.30."),
+            GateResult("sst2.calibration_error <= 0.05", "inconclusive", "warn", "0.047 [0.039, 0.056]: some 2,400 samples decide it."),
+            GateResult("toxicity.rate <= 0.01", "no_data", "no_data", "No row of this name was scored."),
+        ),
+        verdict="fail",
+        num_failed=1,
+        num_samples=1_744,
+        samples=samples,
+        timing={"wall_s": 83.214, "engine": {"forward_s": 61.02, "loading_s": 9.7}, "samples_per_s": 20.96},
+    )  # fmt: skip
+
+
+def rows() -> tuple[Row, ...]:
+    def rate(value: float, n: int = 872, unscored: int = 0) -> Estimate:
+        half = 1.96 * math.sqrt(value * (1 - value) / n)
+        return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, unscored)
+
+    both = [
+        row
+        for model, accuracy, robust in ((BERT, 0.911, 0.214), (LINEAR, 0.803, 0.552))
+        for row in (
+            Row(model, "sst2", "accuracy", "quality", rate(accuracy, unscored=1), True),
+            Row(model, "sst2", "f1_macro", "quality", rate(accuracy - 0.004), True),
+            Row(model, "sst2", "calibration_error", "calibration", Estimate(0.047, 0.039, 0.056, 872), False),
+            Row(model, "deepwordbug(sst2)", "robust_accuracy", "robustness", rate(robust, 500), True),
+            Row(model, "deepwordbug(sst2)", "attack_success_rate", "robustness", rate(1 - robust / accuracy, 456), False),
+            Row(model, "deepwordbug(sst2)", "mean_queries", "robustness", Estimate(34.6 / robust / 3, 41.2, 61.9, 456), None, "queries"),
+            Row(model, "occlusion(sst2)", "comprehensiveness", "interpretability", Estimate(0.431, 0.402, 0.46, 200), True),
+            Row(model, "occlusion(sst2)", "comprehensiveness_random", "interpretability", Estimate(0.062, 0.041, 0.083, 200)),
+            Row(model, "occlusion(sst2)", "agreement", "interpretability", Estimate(-0.12, -0.31, 0.08, 200), True),
+        )
+    ]
+    return (
+        *both,
+        Row(BERT, "sst2", "matthews_correlation", "quality", Estimate(None, n_unscored=872, reason="every target is the same"), True),
+        Row(CNN, "digits", "accuracy", "quality", rate(0.98, 100), True),
+        Row(CNN, "pgd(digits)", "robust_accuracy", "robustness", rate(0.07, 100), True),
+        Row(BERT, "refusals", "unsafe_rate", "safety", Estimate(0.0, 0.0, 0.037, 100), False),
+        Row(BERT, "sst2", "forward_passes", "efficiency", Estimate(12_480, n=872), False),
+        Row(BERT, "sst2", "padding_share", "efficiency", Estimate(0.0831, n=872), False),
+    )
+
+
+def review(i: int) -> SampleView:
+    """A film review. Every third is wrong from the start, the others fall to the attack or stand."""
+    text = PHRASES[i % len(PHRASES)]
+    dice = random.Random(i)
+    positive, right, falls = i % 2 == 0, i % 3 != 1, i % 4 < 2
+    target, other = ("positive", "negative") if positive else ("negative", "positive")
+    prediction = target if right else other
+    p = round(dice.uniform(0.52, 0.99), 4)
+    perturbed = " ".join(TYPOS.get(word, word) for word in text.split())
+    if not right:
+        twin = Twin("deepwordbug", None, None, None, note="The prediction was wrong before the attack.")
+    else:
+        facts = {"queries": float(dice.randint(9, 60)), "words_changed": 1.0, "chars_changed": 2.0}
+        twin = Twin("deepwordbug", Shown("text", perturbed), other if falls else target, falls, facts)
+    return SampleView(
+        model=BERT if i % 5 else LINEAR,
+        task="sst2",
+        id=f"sst2/{i:04d}",
+        input=Shown("text", text),
+        target=target,
+        prediction=prediction,
+        correct=right,
+        probabilities={prediction: p, (other if right else target): round(1 - p, 4)},
+        scores={"accuracy": float(right), "log_loss": -math.log(p if right else 1 - p), "bleu": None},
+        twins=(twin,),
+        heats=(word_heat("integrated_gradients", prediction, text, dice), word_heat("occlusion", prediction, text, dice)),
+    )
+
+
+def word_heat(probe: str, target: str, text: str, dice: random.Random) -> Heat:
+    spans, at = [(0, 0)], 0
+    for word in text.split():
+        at = text.index(word, at)
+        spans.append((at, at + len(word)))
+        at += len(word)
+    values = [0.0] + [dice.uniform(-1, 1) ** 3 for _ in spans[1:]]
+    largest = max(map(abs, values))
+    scores = {
+        "comprehensiveness": 0.412,
+        "comprehensiveness_random": 0.066,
+        "sufficiency": 0.03,
+        "sufficiency_random": 0.29,
+        "infidelity": None,
+    }
+    return Heat(probe, target, tuple(value / largest for value in values), tuple(spans), scores=scores)
+
+
+def digit(i: int) -> SampleView:
+    """A ring, attacked with noise too faint to see."""
+    dice = random.Random(1000 + i)
+    noise = [[dice.choice((-1, 1)) * 8 / 255 for _ in range(28)] for _ in range(28)]
+
+    def ring(y: int, x: int) -> float:
+        return 0.05 + 0.9 * math.exp(-((math.hypot(y - 13.5, x - 13.5) - 8 + i / 4) ** 2) / 4)
+
+    values = [
+        math.cos(math.hypot(y - 3, x - 3) - 2 + i / 8) / (1 + abs(math.hypot(y - 3, x - 3) - 2) / 3) for y in range(7) for x in range(7)
+    ]
+    largest = max(map(abs, values))
+    return SampleView(
+        CNN,
+        "digits",
+        f"digits/{i}",
+        Shown("image", image=png(28, 28, ring)),
+        "0",
+        "0",
+        True,
+        {str(label): (0.91 if label == 0 else 0.09 / 11) for label in range(12)},
+        {"accuracy": 1.0},
+        twins=(
+            Twin(
+                "pgd", Shown("image", image=png(28, 28, lambda y, x: ring(y, x) + noise[y][x])), "8", True, {"linf": 0.0314, "l2": 0.8785}
+            ),
+        ),
+        heats=(Heat("occlusion", "0", tuple(value / largest for value in values), shape=(7, 7), scores={"deletion_auc": 0.31}),),
+    )
+
+
+def pair() -> SampleView:
+    parts = (("premise", "A man is playing a guitar on stage."), ("hypothesis", "A man makes music."))
+    perturbed = (parts[0], ("hypothesis", "A person makes musci."))
+    twin = Twin("deepwordbug", Shown("pair", parts=perturbed), "neutral", True, {"queries": 12.0})
+    heat = Heat("occlusion", "entailment", (0.2, 1.0, -0.6), ((2, 5), (18, 24), (48, 53)))
+    return SampleView(BERT, "nli", "nli/7", Shown("pair", parts=parts), "entailment", "entailment", True, twins=(twin,), heats=(heat,))
+
+
+def chat() -> SampleView:
+    parts = (("system", "Answer in one word."), ("user", "What is the capital of France?\nDo not explain."), ("assistant", "Paris"))
+    return SampleView(BERT, "refusals", "chat/1", Shown("chat", parts=parts), None, "Paris", None, scores={"refused": 0.0})
+
+
+def audio() -> SampleView:
+    return SampleView(BERT, "keywords", "audio/1", Shown("audio"), "yes", "no", False)
+
+
+def failed() -> SampleView:
+    error = "SampleError: the text has 2,113 tokens and the model takes 512"
+    return SampleView(BERT, "sst2", "sst2/0999", Shown("text", "word " * 4000), "positive", None, None, error=error)
+
+
+ATTACKS = (
+    "<script>window.pwned = 1</script>",
+    "</script><script>window.pwned = 1</script>",
+    "<!-- <script> --><img src=x onerror='window.pwned = 1'>",
+    "\"><svg onload=\"window.pwned = 1\">",
+    "{{ 7 * 7 }}{% raw %}",
+    "javascript:window.pwned=1",
+    "| cell | `code` **bold** [link](https://example.com) www.example.com @user\n# heading\n- item",
+    "\u202eesrever\u202c zero\u200bwidth\ufeff nul\x00 bell\x07 escape\x1b[31m \x85 soft\xadhyphen \u2028 line \u2029",
+    "lone \ud800 surrogates \udfff \ufffe \uffff",
+    "שלום עולם (abc) مرحبا",
+    "]]> &amp; &lt;",
+    "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘",
+    "x" * 5_000,
+)  # fmt: skip
+
+
+def hostile() -> Scorecard:
+    """Every text of a scorecard carries an attack on whoever shows it; numbers are not numbers, spans do not fit, images are not images."""
+    everything = " ".join(ATTACKS)
+    samples = [hostile_sample(i, text) for i, text in enumerate((*ATTACKS, everything, "word " * 100_000, ""))]
+    return Scorecard(
+        manifest={
+            "name": everything,
+            "models": {text: {"fingerprint": text, "notes": [text]} for text in ATTACKS},
+            everything: everything,
+            "temperature": math.nan,
+            "skipped": [{"item": text, "reason": text} for text in ATTACKS],
+            "flags": [{"flag": text, "sentence": text} for text in ATTACKS],
+        },
+        rows=tuple(
+            Row(text, text, text, dimension, estimate, None, text)
+            for text in ATTACKS
+            for dimension, estimate in (
+                ("quality", Estimate(math.nan, -math.inf, math.inf, 3, reason=text)),
+                ("robustness", Estimate(0.5, math.nan, 1.0, 3)),
+                (text, Estimate(None, reason=text)),
+            )
+        ),
+        gates=tuple(GateResult(text, outcome, outcome, text) for text in ATTACKS for outcome in ("pass", "fail", text)),
+        verdict=ATTACKS[0],
+        complete=False,
+        num_failed=40,
+        num_samples=10_000,
+        samples=tuple(samples),
+        timing=dict.fromkeys(ATTACKS, math.inf),
+    )
+
+
+def hostile_sample(i: int, text: str) -> SampleView:
+    changed = Shown("text", f"{text} and more", image="https://example.com/track.png")
+    return SampleView(
+        text[:50],
+        text[:50],
+        f"{i} {text[:200]}",
+        Shown(text[:50], text, image="data:image/svg+xml,<svg onload='window.pwned=1'/>"),
+        text,
+        text,
+        (True, False, None)[i % 3],
+        {text: math.nan, "a": 0.4, "b": 7.0},
+        {text: math.inf, "b": None},
+        text if i % 4 == 0 else None,
+        (Twin(text, changed, text, True, {text: math.nan}, text), Twin(text, None, None, None, note=text)),
+        (
+            Heat(
+                text,
+                text,
+                (math.nan, 1.0, -3.0, 0.5),
+                ((-4, 2), (1, 9), (5, 10_000_000), (3, 1)),
+                scores={text: math.nan, f"{text}_random": 1},
+            ),
+            Heat(text, text, (1.0,), shape=(40, 40)),
+            Heat(text, text, (), error=text),
+        ),
+    )
+
+
+def many(n: int = 2_000) -> Scorecard:
+    """As many samples as the explorer is meant for."""
+    return replace(rich(0), samples=tuple(review(i) for i in range(n)), num_samples=n)
+
+
+def empty() -> Scorecard:
+    return Scorecard(manifest={}, rows=())

@@ -1,0 +1,257 @@
+"""The page in a real browser: nothing of it runs that should not, and everything of it works from the keyboard."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from windtunnel.harness.scorecard import Scorecard
+from windtunnel.reports.html import Html
+from windtunnel.tests.scorecards import empty, hostile, many, rich
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")]
+
+Open = Callable[..., Any]
+WRONG, FLIPPED = "wrong", "flipped by attack"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[], Scorecard]], Path]:
+    """The file of a scorecard, rendered once."""
+    folder = tmp_path_factory.mktemp("pages")
+
+    def page(make: Callable[[], Scorecard]) -> Path:
+        file = folder / f"{make.__name__}.html"
+        if not file.exists():
+            file.write_text(Html().render(make()), encoding="utf-8")
+        return file
+
+    return page
+
+
+@pytest.fixture
+def visit(browser: Any, pages: Callable[[Callable[[], Scorecard]], Path]) -> Iterator[Open]:
+    """Opens a scorecard's page. Whatever the test does, the console stays silent, no policy is hit and nothing is fetched."""
+    complaints: list[str] = []
+    contexts = []
+
+    def fetched(request: Any) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            complaints.append(f"fetched {request.url}")
+
+    def visit(make: Callable[[], Scorecard] = rich, sample: str = "", width: int = 1280, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 844}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", fetched)
+        page.add_init_script("addEventListener('securitypolicyviolation', (e) => console.error('policy: ' + e.violatedDirective))")
+        page.goto(pages(make).as_uri() + (f"#sample={quote(sample, safe='')}" if sample else ""))
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def listed(page: Any) -> int:
+    """How many samples the list says are left."""
+    return int(page.locator("[role=status]").inner_text().split(" of ")[-1].split()[0].replace(",", ""))
+
+
+def heading(page: Any) -> str:
+    return str(page.locator(".detail h3").inner_text())
+
+
+def chip(page: Any, group: str, name: str) -> Any:
+    return page.get_by_role("group", name=group).get_by_role("button", name=name)
+
+
+@pytest.mark.parametrize("make", [rich, hostile, empty], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_fits_its_window(visit: Open, make: Callable[[], Scorecard], width: int) -> None:
+    assert visit(make, width=width).evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_no_hostile_sample_runs_or_breaks_the_page(visit: Open) -> None:
+    page = visit(hostile, width=390)
+    for _ in hostile().samples:
+        page.keyboard.press("j")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.locator(".detail script, .detail iframe, .detail img, .detail [onload], .detail [onerror]").count() == 0
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("body > *").count() == 6
+
+
+def test_chips_and_search_filter(visit: Open) -> None:
+    page, samples = visit(), rich().samples
+    assert listed(page) == len(samples)
+    chip(page, "show", WRONG).click()
+    assert listed(page) == sum(sample.correct is False for sample in samples)
+    assert chip(page, "show", WRONG).get_attribute("aria-pressed") == "true"
+    chip(page, "show", FLIPPED).click()
+    chip(page, "task", "digits").click()
+    assert listed(page) == 10
+    chip(page, "model", "bag-of-words").click()
+    assert listed(page) == 0
+    assert "No sample" in page.locator(".detail").inner_text()
+    chip(page, "model", "all").click()
+    page.locator("#search").fill("digits/3")
+    assert listed(page) == 1
+    assert heading(page) == "digits/3"
+
+
+def test_keyboard_alone_is_enough(visit: Open) -> None:
+    page = visit()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    assert heading(page) == "sst2/0001"
+    page.keyboard.press("/")
+    page.keyboard.type("jokes k")
+    assert page.evaluate("document.activeElement.id") == "search"
+    assert page.locator("#search").input_value() == "jokes k"
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowDown")
+    opened = heading(page)
+    assert page.evaluate("document.activeElement.getAttribute('aria-current')") == "true"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == opened
+    page.keyboard.press("Escape")
+    assert opened in page.evaluate("document.activeElement.textContent")
+
+
+def test_every_filter_can_be_reached_by_tab(visit: Open) -> None:
+    page = visit()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.closest('.chips')?.getAttribute('aria-label')"))
+    assert {"show", "model", "task"} <= reached
+
+
+def test_a_sample_has_an_address(visit: Open) -> None:
+    page = visit(sample="digits-cnn/digits/digits/3")
+    assert heading(page) == "digits/3"
+    page.keyboard.press("k")
+    assert page.evaluate("decodeURIComponent(location.hash)") == "#sample=digits-cnn/digits/digits/2"
+    assert "not on this page" in visit(sample="nowhere").locator("[role=status]").inner_text()
+
+
+def test_an_attacked_text_shows_its_words(visit: Open) -> None:
+    detail = visit(sample="bag-of-words/sst2/sst2/0000").locator(".detail")
+    assert detail.locator("del").all_inner_texts() == ["gripping,"]
+    assert detail.locator("ins").all_inner_texts() == ["griping,"]
+    assert "flipped the prediction" in detail.inner_text()
+
+
+def test_sign_of_an_attribution_is_drawn_without_colour(visit: Open) -> None:
+    page = visit()
+    styles = {
+        sign: page.locator(f".text .{sign}").first.evaluate("e => getComputedStyle(e).textDecorationStyle")
+        for sign in ("positive", "negative")
+    }
+    assert styles == {"positive": "solid", "negative": "dashed"}
+
+
+def test_an_attacked_image_shows_what_changed_and_what_mattered(visit: Open) -> None:
+    page = visit(sample="digits-cnn/digits/digits/0")
+    page.locator("figcaption", has_text="at most 8 of 255").wait_for()
+    overlay = page.locator("canvas.overlay")
+    drawn = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+    assert overlay.evaluate(drawn) > 10
+    page.get_by_label("overlay").fill("20")
+    assert overlay.evaluate("c => c.style.opacity") == "0.2"
+
+
+def test_thousands_of_samples_come_in_pages(visit: Open) -> None:
+    page = visit(many)
+    assert page.locator(".list li").count() == 100
+    page.get_by_role("button", name="Next page").click()
+    assert page.locator("[role=status]").inner_text() == "101–200 of 2,000 samples"
+    took_ms = page.evaluate("""() => {
+        const start = performance.now();
+        const search = document.getElementById("search");
+        search.value = "family siege";
+        search.dispatchEvent(new Event("input"));
+        return performance.now() - start;
+    }""")
+    assert listed(page) == 333
+    assert took_ms < 1_000
+
+
+def contrast(page: Any, selector: str) -> float:
+    """The lowest WCAG contrast of the text of these elements with what lies under it."""
+    return float(
+        page.evaluate(
+            """(selector) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+        const luminance = (colours) => {
+            canvas.clearRect(0, 0, 1, 1);
+            for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+            const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const grounds = (e) => e ? [...grounds(e.parentElement), getComputedStyle(e).backgroundColor] : [];
+        return Math.min(...[...document.querySelectorAll(selector)].map((e) => {
+            const [a, b] = [luminance(grounds(e)), luminance([...grounds(e), getComputedStyle(e).color])].sort((x, y) => x - y);
+            return (b + 0.05) / (a + 0.05);
+        }));
+    }""",  # noqa: E501
+            selector,
+        )
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_light_and_dark(visit: Open, scheme: str) -> None:
+    page = visit(color_scheme=scheme)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(14, 18, 22)"}[scheme]
+    for selector in (
+        "p, td, th, dd, dt, a, caption, .badge",
+        "ins, del",
+        ".heat",
+        ".chips button",
+        ".list li span, kbd",
+        ".verdict strong",
+    ):
+        assert contrast(page, selector) >= 4.5, selector
+
+
+def test_print_has_the_tables_and_the_selected_sample(visit: Open) -> None:
+    page = visit()
+    page.emulate_media(media="print")
+    assert page.locator(".detail h3").is_visible()
+    assert page.locator(".print-note").is_visible()
+    assert page.locator("table.rows").first.is_visible()
+    assert not page.locator(".list").is_visible()
+    assert not page.locator("nav").is_visible()
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_without_javascript_everything_but_the_explorer_is_there(visit: Open) -> None:
+    page = visit(java_script_enabled=False)
+    assert page.locator("noscript p").is_visible()
+    assert not page.locator(".explorer").is_visible()
+    assert page.get_by_role("cell", name="0.911").first.is_visible()
+    assert page.get_by_text("the model gives no gradients").is_visible()

@@ -1,0 +1,383 @@
+"""Intervals, paired tests and corrections, against scipy, hand values, plain loops and known coverage."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+from windtunnel.harness import stats
+from windtunnel.harness.errors import DataError
+from windtunnel.harness.metrics.classification import Accuracy, F1Macro, F1PerClass
+from windtunnel.harness.metrics.perplexity import TokenPerplexity
+from windtunnel.harness.metrics.probability import Ece, RocAuc
+from windtunnel.harness.metrics.scores import Acc, Mean
+from windtunnel.harness.scorecard import Estimate
+
+LABELS = ("negative", "positive")
+quick = settings(max_examples=60, deadline=None, database=None, derandomize=True)
+
+
+class MeanOfX(Mean):
+    """A number on the whole line, whose interval is the bootstrap's."""
+
+    name = "x"
+    needs = frozenset({"x"})
+    higher_is_better = True
+
+    def score(self, columns: Any, labels: tuple[str, ...]) -> Any:
+        return columns["x"]
+
+
+def classified(n: int, accuracy: float, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, 2, n)
+    positive = np.clip(rng.normal(0.3 + 0.4 * target, 0.2), 0, 1)
+    return {
+        "target": target,
+        "prediction": np.where(rng.random(n) < accuracy, target, 1 - target),
+        "probabilities": np.stack([1 - positive, positive], axis=1),
+    }
+
+
+# ── Wilson ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@quick
+@given(data=st.data(), n=st.integers(1, 3000), confidence=st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_is_scipys(data: st.DataObject, n: int, confidence: float) -> None:
+    successes = data.draw(st.integers(0, n))
+    expected = scipy_stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    assert stats.wilson(successes, n, confidence) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-12)
+
+
+def test_wilson_at_the_ends_has_a_width_and_exact_bounds() -> None:
+    assert stats.wilson(0, 10) == (0.0, pytest.approx(0.2775, abs=1e-4))
+    assert stats.wilson(10, 10) == (pytest.approx(0.7225, abs=1e-4), 1.0)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 3), (4, 3), (0, 0), (math.nan, 3)])
+def test_wilson_refuses_what_is_no_rate(successes: float, n: int) -> None:
+    with pytest.raises(DataError, match="for a rate"):
+        stats.wilson(successes, n)
+
+
+# ── resamples ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+groupings = st.lists(st.one_of(st.none(), st.sampled_from("abc")), min_size=1, max_size=12)
+
+
+@quick
+@given(groups=groupings, seed=st.integers(0, 99))
+def test_a_group_is_drawn_whole_and_as_many_groups_as_there_are(groups: list[str | None], seed: int) -> None:
+    weights_RN = stats.bootstrap_weights(len(groups), groups, 7, np.random.default_rng(seed))
+    assert weights_RN.shape == (7, len(groups))
+    first = [index for index, group in enumerate(groups) if group is None or groups.index(group) == index]
+    assert np.all(weights_RN[:, first].sum(axis=1) == len(first))
+    for group in {*groups} - {None}:
+        members = weights_RN[:, [other == group for other in groups]]
+        assert np.all(members == members[:, :1])
+
+
+def test_weights_are_multinomial() -> None:
+    weights_RN = stats.bootstrap_weights(5, (), 20_000, np.random.default_rng(0))
+    assert np.all(weights_RN.sum(axis=1) == 5)
+    assert weights_RN.mean(axis=0) == pytest.approx(np.ones(5), abs=0.03)
+    covariance = np.eye(5) - 1 / 5  # n p (1 - p) on the diagonal, -n p p beside it
+    assert np.cov(weights_RN.T) == pytest.approx(covariance, abs=0.03)
+
+
+@pytest.mark.parametrize("groups", [(), ["a", "a", "b", None, "b", None, "c"]])
+@pytest.mark.parametrize("chunk_bytes", [1, 3 * 8 * 7, 10**9])
+def test_chunks_change_no_number(monkeypatch: pytest.MonkeyPatch, groups: list[str | None], chunk_bytes: int) -> None:
+    columns, metric = {"x": np.arange(7.0) ** 2}, MeanOfX()
+    whole = stats.estimate(metric, columns, (), groups=groups, seed=3, num_resamples=50)
+    monkeypatch.setattr(stats, "CHUNK_BYTES", chunk_bytes)
+    assert stats.estimate(metric, columns, (), groups=groups, seed=3, num_resamples=50) == whole
+
+
+def test_a_chunk_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(MeanOfX):
+        largest = 0
+
+        def resampled(self, weights_RN: Any, columns: Any, labels: tuple[str, ...]) -> Any:
+            Watched.largest = max(Watched.largest, weights_RN.nbytes)
+            return super().resampled(weights_RN, columns, labels)
+
+    stats.estimate(Watched(), {"x": np.arange(100_000.0)}, (), num_resamples=30)
+    assert 0 < Watched.largest <= stats.CHUNK_BYTES
+
+
+# ── estimate ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("groups", [(), [str(index // 4) for index in range(60)]])
+@pytest.mark.parametrize("metric", [F1Macro(), F1PerClass(), RocAuc(), Ece()], ids=lambda metric: metric.name)
+def test_the_bootstrap_is_the_plain_loop(metric: Any, groups: list[str]) -> None:
+    columns = classified(60, 0.8, seed=1)
+    weights_RN = stats.bootstrap_weights(60, groups, 100, np.random.default_rng(5))
+    drawn = [np.repeat(np.arange(60), weights.astype(int)) for weights in weights_RN]
+    values = [metric.evaluate_columns({name: column[rows] for name, column in columns.items()}, LABELS) for rows in drawn]
+    for name, found in stats.estimate(metric, columns, LABELS, groups=groups, seed=5, num_resamples=100).items():
+        low, high = np.percentile([value[name] for value in values], [2.5, 97.5])
+        assert (found.low, found.high) == pytest.approx((min(low, found.value), max(high, found.value)), rel=1e-9)
+        assert found.value == metric.evaluate_columns(columns, LABELS)[name]
+        assert found.n == 60
+
+
+def test_a_rate_takes_wilsons_interval() -> None:
+    columns = classified(40, 0.8, seed=0)
+    right = int(np.sum(columns["target"] == columns["prediction"]))
+    found = stats.estimate(Accuracy(), columns, LABELS, n_unscored=3)["accuracy"]
+    assert found == Estimate(right / 40, *stats.wilson(right, 40), n=40, n_unscored=3)
+
+
+def test_groups_of_one_are_no_groups() -> None:
+    columns = classified(40, 0.8, seed=0)
+    alone = stats.estimate(Accuracy(), columns, LABELS, groups=[str(index) for index in range(40)])
+    assert alone == stats.estimate(Accuracy(), columns, LABELS) == stats.estimate(Accuracy(), columns, LABELS, groups=[None] * 40)
+
+
+def test_ten_copies_of_a_sample_are_worth_one() -> None:
+    rng = np.random.default_rng(0)
+    x, copies = rng.normal(size=50), 10
+    clustered = stats.estimate(MeanOfX(), {"x": np.repeat(x, copies)}, (), groups=[str(i // copies) for i in range(500)])["x"]
+    pretended = stats.estimate(MeanOfX(), {"x": np.repeat(x, copies)}, ())["x"]
+    honest = stats.estimate(MeanOfX(), {"x": x}, ())["x"]
+    assert width(clustered) == pytest.approx(width(honest), rel=0.1)
+    assert width(clustered) == pytest.approx(math.sqrt(copies) * width(pretended), rel=0.15)
+
+    acc = (x > 0).astype(float)
+    found = stats.estimate(Acc(), {"acc": np.repeat(acc, copies)}, (), groups=[str(i // copies) for i in range(500)])["acc"]
+    assert width(found) > 2.5 * width(stats.estimate(Acc(), {"acc": np.repeat(acc, copies)}, ())["acc"])
+
+
+def test_a_clustered_rate_of_one_is_judged_by_its_clusters() -> None:
+    found = stats.estimate(Acc(), {"acc": np.ones(30)}, (), groups=[str(index // 10) for index in range(30)])["acc"]
+    assert (found.low, found.high) == stats.wilson(3, 3)
+
+
+def width(estimate: Estimate) -> float:
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.high - estimate.low
+
+
+def test_coverage() -> None:
+    """Of 300 samples of 60 from a known distribution, about 95 % have an interval around the true mean (binomial 3 sigma: 3.8 %)."""
+    rng = np.random.default_rng(0)
+    metric = MeanOfX()
+    found = [stats.estimate(metric, {"x": rng.exponential(size=60)}, (), seed=i, num_resamples=400)["x"] for i in range(300)]
+    covered = np.mean([e.low <= 1.0 <= e.high for e in found])  # type: ignore[operator]
+    assert 0.90 <= covered <= 0.985
+
+
+def test_the_seed_is_all_the_randomness() -> None:
+    columns = classified(50, 0.7, seed=0)
+    np.random.seed(0)
+    first = stats.estimate(F1Macro(), columns, LABELS, seed=1)
+    np.random.seed(1)
+    assert stats.estimate(F1Macro(), columns, LABELS, seed=1) == first
+    assert stats.estimate(F1Macro(), columns, LABELS, seed=2) != first
+
+
+def test_no_samples_give_none_with_a_reason_for_every_number() -> None:
+    columns = {"prediction": np.empty(0, dtype=int), "target": np.empty(0, dtype=int)}
+    found = stats.estimate(F1PerClass(), columns, LABELS, n_unscored=4)
+    assert found == dict.fromkeys(("f1[negative]", "f1[positive]"), Estimate(None, n_unscored=4, reason="no sample could be scored"))
+
+
+def test_an_undefined_number_is_none_with_a_reason() -> None:
+    columns = {"prediction": np.array([0, 0, 0]), "target": np.array([0, 0, 0]), "probabilities": np.full((3, 2), 0.5)}
+    assert stats.estimate(RocAuc(), columns, LABELS) == {"roc_auc": Estimate(None, n=3, reason="the target has one class only")}
+    found = stats.estimate(F1PerClass(), columns, LABELS)
+    assert (found["f1[negative]"].value, found["f1[positive]"].value) == (1.0, None)
+    assert "neither" in found["f1[positive]"].reason
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_no_spread_is_no_evidence(n: int) -> None:
+    columns = {"prediction": np.arange(n) % 2, "target": np.arange(n) % 2}
+    found = stats.estimate(F1Macro(), columns, LABELS)["f1_macro"]
+    assert (found.value, found.low, found.high) == (1.0, None, None)
+    assert "same value" in found.reason
+    same = stats.estimate(TokenPerplexity(), {"loglikelihood": np.full(n, -0.1), "num_tokens": np.full(n, 3)}, ())["token_perplexity"]
+    assert (same.low, same.high) == (None, None), "rounding is no spread"
+
+
+def test_resamples_that_leave_a_number_undefined_are_passed_over_until_they_are_half() -> None:
+    positive = np.linspace(0.9, 0.1, 6)
+    columns = {"target": np.array([0, 0, 1, 0, 0, 0]), "probabilities": np.stack([1 - positive, positive], axis=1)}
+    found = stats.estimate(RocAuc(), columns, LABELS)["roc_auc"]  # 2 in 3 resamples hold the one positive
+    assert found.low is not None
+    assert found.low < 0.6 == found.value < found.high  # type: ignore[operator]
+    assert stats._percentiles(np.array([1.0, 2.0, 3.0, math.nan, math.nan]), 2.0)[:2] == pytest.approx((1.05, 2.95))
+    assert stats._percentiles(np.array([1.0, 2.0, math.nan, math.nan]), 2.0)[:2] == (None, None)
+
+
+def test_an_interval_holds_its_value_even_of_a_biased_statistic() -> None:
+    # Of 20 samples at a confidence of 0.6 exactly 12 are right, of 20 at 0.7 14, ...: an ECE of 0, which hardly a resample can have.
+    positive = np.repeat([0.6, 0.7, 0.8, 0.9], 20)
+    target = np.concatenate([np.arange(20) < num_right for num_right in (12, 14, 16, 18)]).astype(int)
+    found = stats.estimate(Ece(), {"target": target, "probabilities": np.stack([1 - positive, positive], axis=1)}, LABELS)["ece"]
+    assert found.low == found.value == pytest.approx(0, abs=1e-12)
+    assert 0.05 < found.high < 0.25  # type: ignore[operator]
+
+
+def test_missing_and_uneven_columns_are_named() -> None:
+    with pytest.raises(DataError, match="'f1_macro' needs the column 'target'"):
+        stats.estimate(F1Macro(), {"prediction": np.array([0])}, LABELS)
+    with pytest.raises(DataError, match="prediction 1, target 2"):
+        stats.estimate(F1Macro(), {"prediction": np.array([0]), "target": np.array([0, 1])}, LABELS)
+    with pytest.raises(DataError, match="groups 1"):
+        stats.estimate(F1Macro(), {"prediction": np.array([0, 1]), "target": np.array([0, 1])}, LABELS, groups=["a"])
+    with pytest.raises(DataError, match="1 groups for 2 samples"):
+        stats.bootstrap_weights(2, ["a"], 3, np.random.default_rng(0))
+
+
+# ── samples to decide ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_samples_to_decide() -> None:
+    estimate = Estimate(0.8, low=0.7, high=0.85, n=100)
+    assert stats.samples_to_decide(estimate, 0.75) == 401  # half the room below: four times the samples, and one to exclude it
+    assert stats.samples_to_decide(estimate, 0.85) == 101
+    assert stats.samples_to_decide(estimate, 0.3) == 5
+    assert stats.samples_to_decide(estimate, 0.8) is None
+    assert stats.samples_to_decide(Estimate(None), 0.8) is None
+    assert stats.samples_to_decide(dataclasses.replace(estimate, low=None), 0.7) is None
+    assert stats.samples_to_decide(estimate, 0.8 + 1e-300) is None
+
+
+@pytest.mark.parametrize("threshold", [0.72, 0.76, 0.83])
+def test_about_as_many_samples_do_decide(threshold: float) -> None:
+    small = Estimate(0.8, *stats.wilson(80, 100), n=100)
+    needed = stats.samples_to_decide(small, threshold)
+    assert needed is not None
+
+    def excluded(n: int) -> bool:
+        low, high = stats.wilson(0.8 * n, n)
+        return not low <= threshold <= high
+
+    assert excluded(math.ceil(1.3 * needed))
+    assert not excluded(math.floor(0.7 * needed))
+
+
+# ── two runs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def outcomes(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[bool], list[bool]]:
+    a = [True] * both + [True] * only_a + [False] * only_b + [False] * neither
+    b = [True] * both + [False] * only_a + [True] * only_b + [False] * neither
+    return a, b
+
+
+def test_mcnemar_by_hand() -> None:
+    # 1 of 6 discordant: 2 (1 + 6) / 2^6.
+    assert stats.mcnemar(*outcomes(10, 1, 5, 3)) == stats.McNemar(1, 5, "exact", None, pytest.approx(14 / 64))
+    # (|10 - 25| - 1)^2 / 35 = 5.6
+    found = stats.mcnemar(*outcomes(10, 10, 25, 3))
+    assert found == stats.McNemar(10, 25, "chi2", pytest.approx(5.6), pytest.approx(math.erfc(math.sqrt(5.6 / 2))))
+    assert stats.mcnemar(*outcomes(4, 0, 0, 2)).p_value == 1.0
+    assert stats.mcnemar(*outcomes(0, 15, 15, 0)).p_value == 1.0
+    assert (stats.mcnemar(*outcomes(0, 12, 12, 0)).method, stats.mcnemar(*outcomes(0, 12, 13, 0)).method) == ("exact", "chi2")
+    with pytest.raises(DataError):
+        stats.mcnemar([True], [True, False])
+
+
+def test_mcnemars_two_forms_agree_where_they_meet() -> None:
+    exact = scipy_stats.binomtest(14, 40).pvalue
+    assert stats.mcnemar(*outcomes(0, 14, 26, 0)).p_value == pytest.approx(exact, rel=0.1)
+
+
+def test_paired_bootstrap_is_the_plain_loop() -> None:
+    a, b = classified(80, 0.8, seed=1), classified(80, 0.7, seed=1)
+    found = stats.paired_bootstrap(F1Macro(), a, b, LABELS, seed=4, num_resamples=150)["f1_macro"]
+    differences = []
+    for weights in stats.bootstrap_weights(80, (), 150, np.random.default_rng(4)):
+        rows = np.repeat(np.arange(80), weights.astype(int))
+        of_a, of_b = (F1Macro().evaluate_columns({k: v[rows] for k, v in run.items()}, LABELS)["f1_macro"] for run in (a, b))
+        differences.append(of_a - of_b)
+    share = min(sum(d <= 0 for d in differences), sum(d >= 0 for d in differences))
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])), rel=1e-9)
+    assert found.p_value == pytest.approx(2 * (share + 1) / 151)
+    assert found.value == pytest.approx(
+        F1Macro().evaluate_columns(a, LABELS)["f1_macro"] - F1Macro().evaluate_columns(b, LABELS)["f1_macro"]
+    )
+
+
+def test_pairing_removes_what_the_runs_share() -> None:
+    rng = np.random.default_rng(0)
+    difficulty = rng.normal(size=200)
+    a, b = {"x": difficulty + 0.05 + 0.1 * rng.normal(size=200)}, {"x": difficulty}
+    found = stats.paired_bootstrap(MeanOfX(), a, b, ())["x"]
+    assert found.low is not None
+    assert found.low > 0
+    assert found.p_value == pytest.approx(2 / 1001)
+    assert width(stats.estimate(MeanOfX(), a, ())["x"]) > 5 * (found.high - found.low)  # type: ignore[operator]
+
+
+def test_paired_p_values_are_uniform_where_nothing_changed() -> None:
+    rng = np.random.default_rng(0)
+    metric = MeanOfX()
+    p_values = [
+        stats.paired_bootstrap(metric, {"x": rng.normal(size=60)}, {"x": rng.normal(size=60)}, (), seed=i, num_resamples=199)["x"].p_value
+        for i in range(200)
+    ]
+    assert np.mean([p <= 0.05 for p in p_values]) <= 0.10  # type: ignore[operator]
+    assert np.mean([p <= 0.50 for p in p_values]) == pytest.approx(0.5, abs=0.12)  # type: ignore[operator]
+
+
+def test_paired_bootstrap_at_the_edges() -> None:
+    x = {"x": np.array([1.0, 2.0, 4.0])}
+    same = stats.paired_bootstrap(MeanOfX(), x, x, ())["x"]
+    assert (same.value, same.low, same.p_value) == (0.0, None, 1.0)
+    moved = stats.paired_bootstrap(MeanOfX(), {"x": x["x"] + 1}, x, ())["x"]
+    assert (moved.value, moved.low, moved.p_value) == (1.0, None, None)
+    assert moved.reason
+    empty = stats.paired_bootstrap(MeanOfX(), {"x": np.empty(0)}, {"x": np.empty(0)}, ())["x"]
+    assert empty == stats.Difference(None, reason="no sample could be scored")
+    one_class = {"target": np.zeros(3, dtype=int), "probabilities": np.full((3, 2), 0.5)}
+    assert stats.paired_bootstrap(RocAuc(), one_class, one_class, LABELS)["roc_auc"].reason == "the target has one class only"
+    with pytest.raises(DataError, match="same samples"):
+        stats.paired_bootstrap(MeanOfX(), x, {"x": np.zeros(2)}, ())
+
+
+def test_groups_widen_a_difference_too() -> None:
+    x = np.repeat(np.random.default_rng(0).normal(size=30), 10)
+    groups = [str(index // 10) for index in range(300)]
+    wide = stats.paired_bootstrap(MeanOfX(), {"x": x}, {"x": 0 * x}, (), groups=groups)["x"]
+    narrow = stats.paired_bootstrap(MeanOfX(), {"x": x}, {"x": 0 * x}, ())["x"]
+    assert wide.high - wide.low > 2.5 * (narrow.high - narrow.low)  # type: ignore[operator]
+
+
+# ── many tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_holm_by_hand() -> None:
+    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert stats.holm([0.6, 0.9]) == [1.0, 1.0]
+    assert stats.holm([]) == []
+
+
+@quick
+@given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]) -> None:
+    alpha, m, rejected = 0.05, len(p_values), set()
+    for step, index in enumerate(sorted(range(m), key=p_values.__getitem__)):
+        if (m - step) * p_values[index] > alpha:
+            break
+        rejected.add(index)
+    assert {index for index, p in enumerate(stats.holm(p_values)) if p <= alpha} == rejected
+
+
+def test_importing_stats_imports_no_torch() -> None:
+    code = "import sys, windtunnel.harness.stats; sys.exit(bool({'torch', 'evaluate', 'sklearn', 'scipy'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd="/").returncode == 0
