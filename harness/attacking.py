@@ -12,7 +12,9 @@ from .judging import Judged, judge
 from .samples import Record, Sample, SampleRng
 
 
-def attack_records(engine: Engine, item: str, task: Any, attack: Any, threat: Any, rng: SampleRng, samples: Sequence[Sample]) -> list[Record]:
+def attack_records(
+    engine: Engine, item: str, task: Any, attack: Any, threat: Any, rng: SampleRng, samples: Sequence[Sample]
+) -> list[Record]:
     """A record a sample.
 
     Scores: ``clean_correct``, ``robust_correct`` (still right after the attack), ``success`` (None unless the clean sample was right),
@@ -63,7 +65,9 @@ def _record(item: str, task: Any, threat: Any, clean: Sample, before: Judged, tw
     scores = {"clean_correct": 1.0, "num_queries": twin.metadata.get("num_queries"), **threat.distance(clean, twin)}
     if after is None:
         note = "the proposed twin is outside the threat model: it counts as a failed attack"
-        return Record(clean.id, item, {**scores, "robust_correct": 1.0, "success": 0.0, "outside_threat": 1.0}, artifacts={**artifacts, "note": note})
+        return Record(
+            clean.id, item, {**scores, "robust_correct": 1.0, "success": 0.0, "outside_threat": 1.0}, artifacts={**artifacts, "note": note}
+        )
     if after.error is not None or after.scores is None:
         return Record(clean.id, item, {**scores, "robust_correct": None, "success": None}, f"on the twin: {after.error}", artifacts)
     still_right = after.scores.get(task.primary)

@@ -243,7 +243,7 @@ def _fingerprint(paths: Sequence[Path], kind: str, options: Mapping[str, Any]) -
 def _cells_as_text(path: Path, kind: str, options: dict[str, Any], spec: DataSpec) -> dict[str, Any]:
     """Options that keep every cell as written: left to itself pandas reads ``1.50`` as 1.5 and an answer ``None`` or ``NA`` as missing."""
     import pandas as pd
-    from datasets import Features, Value  # type: ignore[import-untyped]
+    from datasets import Features, Value
 
     options = {"na_filter": False, "delimiter": "\t" if kind == "tsv" else ",", "quoting": 3 if kind == "tsv" else 0} | options
     same = ("quoting", "quotechar", "escapechar", "doublequote", "skiprows", "comment", "encoding", "skipinitialspace")
@@ -305,7 +305,7 @@ def _commit(spec: DataSpec) -> str | None:
 
 def _cached(spec: DataSpec, why: str) -> Any:
     """The builder of a data set that was loaded on this machine before."""
-    from datasets.packaged_modules.cache.cache import Cache  # type: ignore[import-untyped]
+    from datasets.packaged_modules.cache.cache import Cache
 
     name = cast(str, spec.hub)
     arguments = ", ".join(repr(a) for a in (name, spec.config) if a) + (f", revision={spec.revision!r}" if spec.revision else "")
@@ -367,7 +367,7 @@ def _data_errors(spec: DataSpec) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[Any]:
     """The `datasets` module, its logs and progress bars off; both are as before afterwards."""
-    import datasets.utils  # type: ignore[import-untyped]
+    import datasets.utils
     import huggingface_hub.utils
 
     verbosity = datasets.logging.get_verbosity()

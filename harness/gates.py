@@ -21,9 +21,9 @@ _FORM = re.compile(r"\s*(?P<path>.+?)\s*(?P<op>>=|<=|>|<)\s*(?P<number>[-+]?[\d.
 class Gate:
     """``[MODEL/]ITEM.METRIC[.PART] OP NUMBER``, e.g. ``deepwordbug(sst2).robust_accuracy.low >= 0.30``.
 
-    Without a part the whole interval decides: it passes when all of it is on the right side, fails when none is, and is inconclusive when the
-    number lies inside. ``.value``, ``.low``, ``.high``, ``.n`` and ``.n_unscored`` compare that one number. ``inconclusive`` says what an
-    undecided gate means: ``fail``, ``warn`` or ``pass``. Without a model it holds for every model that has the item.
+    Without a part the whole interval decides: it passes when all of it is on the right side, fails when none is, and is inconclusive
+    when the number lies inside. ``.value``, ``.low``, ``.high``, ``.n`` and ``.n_unscored`` compare that one number. ``inconclusive``
+    says what an undecided gate means: ``fail``, ``warn`` or ``pass``. Without a model it holds for every model that has the item.
     """
 
     text: str
@@ -40,7 +40,9 @@ class Gate:
         """Raises `ConfigError` that shows the form."""
         match = _FORM.fullmatch(text)
         if match is None or match["path"].count(".") == 0:
-            raise ConfigError(f"{text!r} is no gate; write it as ITEM.METRIC >= NUMBER, e.g. sst2.accuracy >= 0.85 or sst2.accuracy.low >= 0.8")
+            raise ConfigError(
+                f"{text!r} is no gate; write it as ITEM.METRIC >= NUMBER, e.g. sst2.accuracy >= 0.85 or sst2.accuracy.low >= 0.8"
+            )
         path, part = match["path"], None
         head, _, last = path.rpartition(".")
         if last in _PARTS:
@@ -73,7 +75,9 @@ class Gate:
             return ("pass" if self._holds(count) else "fail"), f"{where}{self.part} is {count}"
         if e.value is None:
             return "no_data", f"{where}not scored: {e.reason or 'no samples'}"
-        shown = f"{where}{e.value:.4g}" + (f" [{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else "") + f", n = {e.n}"
+        shown = (
+            f"{where}{e.value:.4g}" + (f" [{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else "") + f", n = {e.n}"
+        )
         if self.part is not None or e.low is None or e.high is None:
             value = getattr(e, self.part or "value")
             if value is None:

@@ -10,7 +10,7 @@ from typing import Any
 from .engine import Engine
 from .engine.packing import Budget
 from .errors import SampleError, UserError
-from .requests import Embedding, Failure, LogProb, Logits
+from .requests import Embedding, Failure, Logits, LogProb
 from .samples import Record, Sample
 
 
@@ -63,9 +63,9 @@ def _distance(a: Any, b: Any) -> float | None:
     if isinstance(a, Failure) or isinstance(b, Failure):
         return None
     if isinstance(a, LogProb):
-        return abs(a.value - b.value)
+        return abs(float(a.value) - float(b.value))
     if isinstance(a, Logits | Embedding):
-        return max(abs(x - y) for x, y in zip(a.values, b.values, strict=True))
+        return float(max(abs(x - y) for x, y in zip(a.values, b.values, strict=True)))
     return None
 
 

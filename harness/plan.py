@@ -90,7 +90,8 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             items += _task_items(model, task, suite)
 
     ran = {(i.model.name, i.task.name) for i in items}
-    for spec in (*suite.attacks, *suite.probes):
+    programs: list[AttackSpec | ProbeSpec] = [*suite.attacks, *suite.probes]
+    for spec in programs:
         more, passed_over = _plugin_items(spec, models, tasks, ran, suite, registry)
         items += more
         skipped += passed_over
@@ -126,7 +127,9 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
 def _check_ids(name: str, samples: Sequence[Sample]) -> None:
     twice = next((i for i, n in _counted(s.id for s in samples).items() if n > 1), None)
     if twice is not None:
-        raise DataError(f"task {name!r} has two samples with the id {twice!r}; ids join predictions, twins and attributions and must be unique")
+        raise DataError(
+            f"task {name!r} has two samples with the id {twice!r}; ids join predictions, twins and attributions and must be unique"
+        )
 
 
 def _counted(values: Iterator[Any]) -> dict[Any, int]:
@@ -215,7 +218,9 @@ def _plugin_items(
     known = [t.name for t in tasks]
     for wanted in spec.tasks or ():
         if wanted not in known:
-            raise UnknownName(f"{kind} {name!r} is to run on the task {wanted!r}, which the suite does not have.{did_you_mean(wanted, known)}")
+            raise UnknownName(
+                f"{kind} {name!r} is to run on the task {wanted!r}, which the suite does not have.{did_you_mean(wanted, known)}"
+            )
     items, skipped = [], []
     for task in tasks:
         item = f"{name}({task.name})"
@@ -224,7 +229,9 @@ def _plugin_items(
         pool = [m for m in models if (m.name, task.name) in ran]
         reason = _unfit(plugin, task)
         if reason is None:
-            able, unable = _choose(pool, plugin.requires, spec.models, f"{kind} {name!r}") if spec.tasks or spec.models else _able(pool, plugin)
+            able, unable = (
+                _choose(pool, plugin.requires, spec.models, f"{kind} {name!r}") if spec.tasks or spec.models else _able(pool, plugin)
+            )
         elif spec.tasks is not None:
             raise CapabilityError(f"{kind} {name!r} cannot run on task {task.name!r}: {reason}")
         else:
@@ -232,7 +239,8 @@ def _plugin_items(
         skipped += [Skipped(model.name, item, why) for model, why in unable]
         samples = task.samples[: spec.limit]
         items += [
-            PlannedItem(m, item, kind, task, samples, seed_of(suite.seed, item), entry.origin, plugin, threat, dict(spec.settings)) for m in able
+            PlannedItem(m, item, kind, task, samples, seed_of(suite.seed, item), entry.origin, plugin, threat, dict(spec.settings))
+            for m in able
         ]
     if not items:
         reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "no task of the suite runs"

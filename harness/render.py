@@ -29,6 +29,8 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
             fresh.replace(path)
         except OSError as error:
             fresh.unlink(missing_ok=True)
-            raise StoreError(f"cannot write {path} ({error.strerror}); the records are safe: 'windtunnel report {folder}' writes it again") from error
+            raise StoreError(
+                f"cannot write {path} ({error.strerror}); the records are safe: 'windtunnel report {folder}' writes it again"
+            ) from error
         written.append(path)
     return written

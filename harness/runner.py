@@ -79,7 +79,8 @@ def run_plan(
 def _open(plan: Plan, folder: Path) -> Store:
     path = folder / FILE_NAME
     suite = plan.suite
-    identity = codec.dumps({"identity": suite.identity(), **suite.model_dump(mode="json")})
+    skipped = [asdict(s) for s in plan.skipped]
+    identity = codec.dumps({"identity": suite.identity(), "skipped": skipped, **suite.model_dump(mode="json")})
     if not path.exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +176,11 @@ def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
     }  # fmt: skip
     if item.threat is not None:
-        facts["threat"] = {"type": type(item.threat).__name__, **asdict(item.threat)} if hasattr(item.threat, "__dataclass_fields__") else str(item.threat)
+        facts["threat"] = (
+            {"type": type(item.threat).__name__, **asdict(item.threat)}
+            if hasattr(item.threat, "__dataclass_fields__")
+            else str(item.threat)
+        )
     data = getattr(task, "data_fingerprint", None) or codec.digest(item.task.samples)
     return StoredItem(
         0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), model.fingerprint, data, item.origin, item.seed, facts

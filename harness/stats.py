@@ -139,7 +139,7 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     Below 25 discordant samples the exact binomial test, from there on chi-square with Edwards' continuity correction (1948),
     (|a - b| - 1)^2 / (a + b). Raises `DataError` where the lengths differ.
     """
-    from scipy.stats import binomtest, chi2  # type: ignore[import-untyped]  # takes most of a second
+    from scipy.stats import binomtest, chi2  # takes most of a second
 
     a_N, b_N = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
     if a_N.ndim != 1 or a_N.shape != b_N.shape:

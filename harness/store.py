@@ -38,7 +38,8 @@ CREATE TABLE items (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL, task TEXT NOT NULL, num_samples INTEGER NOT NULL,
     model_fingerprint TEXT NOT NULL, data_fingerprint TEXT NOT NULL, plugin TEXT NOT NULL, seed INTEGER NOT NULL, facts TEXT NOT NULL,
     UNIQUE (model, item));
-CREATE TABLE samples (task TEXT NOT NULL, id TEXT NOT NULL, ordinal INTEGER NOT NULL, sample TEXT NOT NULL, PRIMARY KEY (task, id)) WITHOUT ROWID;
+CREATE TABLE samples (
+    task TEXT NOT NULL, id TEXT NOT NULL, ordinal INTEGER NOT NULL, sample TEXT NOT NULL, PRIMARY KEY (task, id)) WITHOUT ROWID;
 CREATE TABLE chunks (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, counters TEXT NOT NULL, seconds REAL NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (item, chunk)) WITHOUT ROWID;
@@ -107,7 +108,9 @@ class Store:
             row = store._db.execute("SELECT schema_version, version FROM run").fetchone()
         except sqlite3.DatabaseError as error:
             store.close()
-            raise StoreError(f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again with --out") from error
+            raise StoreError(
+                f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again with --out"
+            ) from error
         if row is None or row[0] != SCHEMA_VERSION:
             store.close()
             found = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
@@ -149,7 +152,15 @@ class Store:
     ) -> None:  # fmt: skip
         """One transaction: the records, what they cost and the answers they rest on."""
         rows = [
-            (item.id, chunk, start + i, _storable(r.sample_id), codec.dumps(r.scores), r.error and _storable(r.error), codec.dumps(r.artifacts))
+            (
+                item.id,
+                chunk,
+                start + i,
+                _storable(r.sample_id),
+                codec.dumps(r.scores),
+                r.error and _storable(r.error),
+                codec.dumps(r.artifacts),
+            )
             for i, r in enumerate(records)
         ]
         with self._writing():
@@ -198,7 +209,7 @@ class Store:
     def items(self) -> list[StoredItem]:
         columns = "id, model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts"
         rows = self._db.execute(f"SELECT {columns} FROM items ORDER BY id")
-        return [StoredItem(*row[:-1], facts=codec.loads(row[-1])) for row in rows]
+        return [StoredItem(*fields, codec.loads(facts)) for *fields, facts in rows]
 
     def finished_chunks(self, item: StoredItem, /) -> set[int]:
         return {row[0] for row in self._db.execute("SELECT chunk FROM chunks WHERE item = ?", (item.id,))}
@@ -231,7 +242,8 @@ class Store:
             total = 0
             for chunk, digest in self._db.execute("SELECT chunk, digest FROM chunks WHERE item = ? ORDER BY chunk", (item.id,)).fetchall():
                 rows = self._db.execute(
-                    "SELECT item, chunk, ordinal, sample_id, scores, error, artifacts FROM records WHERE item = ? AND chunk = ? ORDER BY ordinal",
+                    "SELECT item, chunk, ordinal, sample_id, scores, error, artifacts FROM records"
+                    " WHERE item = ? AND chunk = ? ORDER BY ordinal",
                     (item.id, chunk),
                 ).fetchall()
                 total += len(rows)
@@ -289,7 +301,13 @@ class Run:
         names = ("value", "low", "high", "n", "n_unscored", "reason")
         return pd.DataFrame(
             [
-                {"model": r.model, "item": r.item, "metric": r.metric, "dimension": r.dimension, **{n: getattr(r.estimate, n) for n in names}}
+                {
+                    "model": r.model,
+                    "item": r.item,
+                    "metric": r.metric,
+                    "dimension": r.dimension,
+                    **{n: getattr(r.estimate, n) for n in names},
+                }
                 for r in rows
             ]
         )
@@ -304,7 +322,9 @@ def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         else:
             connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be opened as a run store ({error}); it is damaged or not a run. Choose another folder with --out") from error
+        raise StoreError(
+            f"{path} cannot be opened as a run store ({error}); it is damaged or not a run. Choose another folder with --out"
+        ) from error
     return connection
 
 

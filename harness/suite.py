@@ -124,7 +124,9 @@ class Suite(_Frozen):
     def _names(self) -> Suite:
         for spec in self.models:
             if ":" not in spec.model:
-                raise ValueError(f"model {spec.model!r} does not say what kind it is: write hf:{spec.model}, callable:..., torch:... or toy:...")
+                raise ValueError(
+                    f"model {spec.model!r} does not say what kind it is: write hf:{spec.model}, callable:..., torch:... or toy:..."
+                )
         for kind, names in (("model", self.model_names()), ("task", [task_name(t) for t in self.tasks])):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:

@@ -141,7 +141,9 @@ def _probe_rows(item: StoredItem, records: Sequence[Record], groups: Mapping[str
         for suffix in ("", "_random"):
             if any(f"{name}{suffix}" in r.scores for r in records):
                 direction = higher if not suffix else None
-                rows.append(_mean_row(item, records, groups, f"{name}{suffix}", f"{name}{suffix}", "interpretability", direction, optional=True))
+                rows.append(
+                    _mean_row(item, records, groups, f"{name}{suffix}", f"{name}{suffix}", "interpretability", direction, optional=True)
+                )
     return rows
 
 
@@ -154,7 +156,12 @@ def _mean_row(
     columns = {score: np.asarray([r.scores[score] for r in usable], dtype=float)}
     missing = sum(r.error is not None for r in records) if optional else len(records) - len(usable)
     estimate = stats.estimate(
-        column_mean(score, rate=rate), columns, (), groups=[groups.get(r.sample_id) for r in usable], n_unscored=missing, seed=seed_of(item.seed, score)
+        column_mean(score, rate=rate),
+        columns,
+        (),
+        groups=[groups.get(r.sample_id) for r in usable],
+        n_unscored=missing,
+        seed=seed_of(item.seed, score),
     )[score]
     return Row(item.model, item.item, metric, dimension, _explained(estimate, records), higher_is_better)
 
@@ -241,8 +248,8 @@ def _flags(store: Store, items: Sequence[StoredItem], rows: Sequence[Row]) -> It
         drift = value.get((item.model, item.item, "max_batch_drift"))
         if drift is not None and drift > 1e-3:
             yield (
-                f"{where}: an answer moved by {drift:.3g} with its batch neighbours. In half precision some drift is expected; in float32 the "
-                "model mixes its batch, and its numbers depend on what else was asked."
+                f"{where}: an answer moved by {drift:.3g} with its batch neighbours. In half precision some drift is "
+                "expected; in float32 the model mixes its batch, and its numbers depend on what else was asked."
             )
         records = list(store.records(item))
         truncated = sum("num_truncated" in r.artifacts for r in records)
@@ -269,5 +276,3 @@ def _probe_flags(where: str, value: Mapping[tuple[str, str, str], float | None],
     real, control = (value.get((item.model, item.item, f"comprehensiveness{s}")) for s in ("", "_random"))
     if real is not None and control is not None and real <= control:
         yield f"{where}: the attributions are no more comprehensive than random ones; they do not explain this model."
-
-

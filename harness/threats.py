@@ -45,7 +45,8 @@ def _pixels(sample: Sample) -> np.ndarray:
     if not isinstance(sample.input, Image):
         raise ConfigError(f"an L-p ball is about images; sample {sample.id!r} is a {type(sample.input).__name__}")
     pixels = sample.input.pixels
-    return pixels / np.float32(255) if pixels.dtype == np.uint8 else pixels
+    scale = np.float32(255) if pixels.dtype == np.uint8 else np.float32(1)
+    return np.asarray(pixels, dtype=np.float32) / scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,12 @@ def _heat(item: StoredItem, record: Record, labels: Sequence[str]) -> Heat:
     shape = (int(values.shape[0]), int(values.shape[1])) if values.ndim == 2 else None
     spans = tuple((int(a), int(b)) for a, b in found["spans"])
     return Heat(
-        probe, _label(found["target"], labels) or "", tuple(round(float(v), 4) for v in scaled.reshape(-1)), spans, shape, dict(record.scores)
+        probe,
+        _label(found["target"], labels) or "",
+        tuple(round(float(v), 4) for v in scaled.reshape(-1)),
+        spans,
+        shape,
+        dict(record.scores),
     )
 
 

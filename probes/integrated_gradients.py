@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..harness.errors import ConfigError
-from ..harness.inputs import Image
+from ..harness.inputs import Image, size_of
 from ..harness.plugins import Differentiable, Encoded, ModelPort
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class IntegratedGradients:
     """The class logit's gradient, integrated from a neutral input to the sample, times their difference.
 
-    steps: points of the Gauss-Legendre integral. tolerance: where the attributions miss the change of the logit by more than this share of it
-    (and more than 0.01), the steps are doubled, up to max_steps: few steps are not enough on a saturated classifier. target: the explained class,
-    ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, and sub-tokens are gathered to words. Images: it
-    is black, and channels are summed.
+    steps: points of the Gauss-Legendre integral. tolerance: where the attributions miss the change of the logit by more than this
+    share of it (and more than 0.01), the steps are doubled, up to max_steps: few are not enough on a saturated classifier. target:
+    the explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, and
+    sub-tokens are gathered to words. Images: it is black, and channels are summed.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)| (completeness, axiom 3 of the paper).
     Reference: M. Sundararajan, A. Taly, Q. Yan. Axiomatic Attribution for Deep Networks. ICML 2017.
@@ -46,7 +46,7 @@ class IntegratedGradients:
         targets = [int(s.target) if self.target == "gold" else int(np.argmax(v)) for s, v in zip(samples, logits, strict=True)]
         found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
-            for indices in engine.groups([_size(s) for s in samples]):
+            for indices in engine.groups([size_of(s.input) for s in samples]):
                 todo, steps = list(indices), self.steps
                 while todo:
                     batch = self._batch(engine, net, [samples[i] for i in todo], [targets[i] for i in todo], steps)
@@ -68,7 +68,7 @@ class IntegratedGradients:
         rows_B = torch.arange(len(samples), device=encoded.features.device)
         method = Captum(lambda features, rows: net.logits(features, encoded, rows))
         # Samples and steps share passes: as many rows at once as the engine gives a batch of inputs of this size.
-        positions = encoded.features.shape[1] if encoded.mask_BL is not None else max(_size(s) for s in samples)
+        positions = encoded.features.shape[1] if encoded.mask_BL is not None else max(size_of(s.input) for s in samples)
         rows_at_once = max(len(engine.groups([positions] * len(samples) * steps)[0]), len(samples))
         values, delta_B = method.attribute(
             encoded.features, baselines=encoded.baseline, target=target_B, additional_forward_args=(rows_B,), n_steps=steps,
@@ -102,11 +102,3 @@ def _change(net: Differentiable, encoded: Encoded, target_B: torch.Tensor) -> to
     with torch.no_grad():
         moved_BC = net.logits(encoded.features, encoded) - net.logits(encoded.baseline, encoded)
     return moved_BC.gather(1, target_B[:, None])[:, 0]
-
-
-def _size(sample: Sample) -> int:
-    """A rough number of positions, enough to sort by: words of a text, 16 x 16 patches of an image."""
-    if isinstance(sample.input, Image):
-        height, width, _ = sample.input.pixels.shape
-        return max(1, height // 16) * max(1, width // 16)
-    return max(1, len(str(sample.input)) // 4)

@@ -302,6 +302,12 @@ def test_roc_auc_is_sklearns_one_vs_rest_and_its_binary_auc() -> None:
     assert value == pytest.approx(sk.roc_auc_score(columns["target"], columns["probabilities"], multi_class="ovr", average="macro"))
 
 
+def test_binary_roc_auc_is_of_the_last_label_alone() -> None:
+    columns = {"probabilities": np.array([[0.5, 0.49], [0.5, 0.51]]), "target": np.array([0, 1])}
+    assert probability.RocAuc().evaluate_columns(columns, ("a", "b")) == {"roc_auc": 1.0}
+    assert probability.RocAuc().resampled(np.ones((1, 2)), columns, ("a", "b"))["roc_auc"] == 1.0
+
+
 # ── closed forms ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -378,6 +384,7 @@ def test_a_perplexity_beyond_float64_is_undefined_not_infinite() -> None:
     columns = {"loglikelihood": np.array([-1e5]), "num_words": np.array([1])}
     assert perplexity.WordPerplexity().evaluate_columns(columns, ()) == {}
     assert perplexity.WordPerplexity().undefined(columns, ()) == {"word_perplexity": "too large for a float64"}
+    assert np.isnan(perplexity.WordPerplexity().resampled(np.ones((1, 1)), columns, ())["word_perplexity"]).all()
 
 
 # ── the edges ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -159,6 +159,12 @@ def test_ten_copies_of_a_sample_are_worth_one() -> None:
     assert width(found) > 2.5 * width(stats.estimate(Acc(), {"acc": np.repeat(acc, copies)}, ())["acc"])
 
 
+def test_groups_whose_members_are_independent_cost_little() -> None:
+    acc = (np.random.default_rng(0).random(1000) < 0.7).astype(float)
+    grouped = stats.estimate(Acc(), {"acc": acc}, (), groups=[str(index // 10) for index in range(1000)])["acc"]
+    assert width(grouped) == pytest.approx(width(stats.estimate(Acc(), {"acc": acc}, ())["acc"]), rel=0.2)
+
+
 def test_a_clustered_rate_of_one_is_judged_by_its_clusters() -> None:
     found = stats.estimate(Acc(), {"acc": np.ones(30)}, (), groups=[str(index // 10) for index in range(30)])["acc"]
     assert (found.low, found.high) == stats.wilson(3, 3)

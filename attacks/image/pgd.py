@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ...harness.errors import ConfigError
-from ...harness.inputs import Image
+from ...harness.inputs import Image, size_of
 from ...harness.plugins import Differentiable, Encoded, ModelPort
 from ...harness.requests import Classify
 from ...harness.samples import Sample, SampleRng
@@ -23,11 +23,12 @@ class PGD:
     """Projected gradient ascent on the cross-entropy, from a random start in the ball, batched over samples.
 
     epsilon: radius in [0, 1] pixel units (8/255 = 0.0314). norm: ``linf`` or ``l2``. steps: gradient steps of each restart.
-    step_size: default 2.5 * epsilon / steps, which can reach any point of the ball. restarts: tried one after the other on the samples still
-    standing. random_start: begin at a random point of the ball, drawn by the sample's id.
+    step_size: default 2.5 * epsilon / steps, which can reach any point of the ball. restarts: tried one after the other on the
+    samples still standing. random_start: begin at a random point of the ball, drawn by the sample's id.
 
     A twin is the first misclassified iterate, or the last one where there is none. num_queries counts forward passes of the sample.
-    Reference: A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu. Towards Deep Learning Models Resistant to Adversarial Attacks. ICLR 2018.
+    Reference: A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu. Towards Deep Learning Models Resistant to Adversarial
+    Attacks. ICLR 2018.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "image", "gradients"})
@@ -50,7 +51,7 @@ class PGD:
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, /) -> Sequence[Sample]:
         twins: list[Sample | None] = [None] * len(samples)
         # One restart multiplies nothing in memory, so a batch is as large as a plain forward pass allows.
-        for indices in engine.groups([_num_tokens(sample) for sample in samples]):
+        for indices in engine.groups([size_of(sample.input) for sample in samples]):
             with engine.differentiable() as net:
                 for index, twin in zip(indices, self._batch(net, [samples[i] for i in indices], threat, rng), strict=True):
                     twins[index] = twin
@@ -92,12 +93,6 @@ class PGD:
         return self.step_size if self.step_size is not None else 2.5 * threat.epsilon / self.steps
 
 
-def _num_tokens(sample: Sample) -> int:
-    assert isinstance(sample.input, Image)
-    height, width, _ = sample.input.pixels.shape
-    return max(1, height // 16) * max(1, width // 16)
-
-
 def _rows(mask_B: torch.Tensor) -> torch.Tensor:
     return mask_B[:, None, None, None]
 
@@ -128,7 +123,7 @@ def _direction(gradient: torch.Tensor, norm: str) -> torch.Tensor:
 
 
 def _project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall) -> torch.Tensor:
-    """The nearest point of ball and [0, 1] box (for L2: onto the ball, then the box, which stays in the ball as the centre is in the box)."""
+    """Onto the ball, then into the [0, 1] box, which does not leave the ball: its centre is in the box."""
     import torch
 
     delta = pixels - clean

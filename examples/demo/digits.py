@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-NAMES = "zero one two three four five six seven eight nine".split()
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _EVERY = 5
 
 

@@ -49,8 +49,8 @@ def reviews_bert(folder: Path) -> None:
     train, test = list(reviews.training()), list(reviews.held_out())
     tokenizer = _word_pieces([r["text"] for r in train], vocab_size=1200)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, max_position_embeddings=64,
-        hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1, pad_token_id=tokenizer.pad_token_id,
+        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+        max_position_embeddings=64, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1, pad_token_id=tokenizer.pad_token_id,
         id2label={0: "negative", 1: "positive"}, label2id={"negative": 0, "positive": 1},
     )  # fmt: skip
     model = BertForSequenceClassification(config)
@@ -119,8 +119,12 @@ def prose_gpt(folder: Path) -> None:
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=768, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<|end|>", eos_token="<|end|>", pad_token="<|end|>", model_max_length=128)
+    raw.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=768, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False)
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="<|end|>", eos_token="<|end|>", pad_token="<|end|>", model_max_length=128
+    )
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=128, n_embd=96, n_layer=3, n_head=4, resid_pdrop=0.1, embd_pdrop=0.1, attn_pdrop=0.1,
         bos_token_id=0, eos_token_id=0,

@@ -19,16 +19,18 @@ def key_of(fingerprint: str, request: Request[Any], /) -> str:
     return codec.digest((fingerprint, request.kind, request))
 
 
-class AnswerCache(Protocol):
+class Answers(Protocol):
     def get(self, keys: Iterable[str], /) -> dict[str, Any]: ...
 
+
+class AnswerCache(Answers, Protocol):
     def put(self, answers: Mapping[str, Any], /) -> None: ...
 
 
 class MemoryCache:
     """Answers of this process, in front of an optional slower cache that it only reads."""
 
-    def __init__(self, behind: AnswerCache | None = None) -> None:
+    def __init__(self, behind: Answers | None = None) -> None:
         self._answers: dict[str, Any] = {}
         self._behind = behind
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import CapabilityError, NonFiniteError, SampleError, UserError
 from ..inputs import Input
 from ..plugins import Differentiable, Model, ModelInfo
-from ..requests import Completion, Embedding, Failure, LogProb, Logits, Request
+from ..requests import Completion, Embedding, Failure, Logits, LogProb, Request
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
 from .packing import Budget, pack
@@ -225,4 +225,3 @@ def _release_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
-

@@ -13,8 +13,8 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import datasets  # type: ignore[import-untyped]
-import evaluate  # type: ignore[import-untyped]
+import datasets
+import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +26,7 @@ task gives, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_to
 
 
 class Metric(evaluate.Metric):  # type: ignore[misc]
-    """Base of all metrics: the five facts, `evaluate_columns` and `resampled`.
+    """Base of all metrics: a few facts, `evaluate_columns` and `resampled`.
 
     ``needs``: the columns it reads. ``dimension``: where the scorecard shows it. ``interval``: ``wilson`` for the mean of a score in
     [0, 1], else ``bootstrap``. One metric may give several numbers (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import datasets  # type: ignore[import-untyped]
+import datasets
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array  # type: ignore[import-untyped]
-from sklearn.metrics import (  # type: ignore[import-untyped]
+from scipy.sparse import csr_array
+from sklearn.metrics import (
     accuracy_score,
     f1_score,
     matthews_corrcoef,
@@ -99,9 +99,11 @@ class ClassMetric(Metric):
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
+        """The value, by scikit-learn."""
         raise NotImplementedError
 
     def statistic(self, counts: Counts) -> Floats:
+        """The same of each resample's counts, [R]; NaN where undefined."""
         raise NotImplementedError
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-import datasets  # type: ignore[import-untyped]
+import datasets
 import numpy as np
 
 from .base import Columns, Floats, Metric

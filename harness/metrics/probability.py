@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import datasets  # type: ignore[import-untyped]
+import datasets
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score  # type: ignore[import-untyped]
+from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from ..errors import DataError
 from .base import Columns, Floats, Ints, Metric

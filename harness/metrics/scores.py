@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import datasets  # type: ignore[import-untyped]
+import datasets
 import numpy as np
 
 from .base import Columns, Floats, Metric

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ConfigError, ModelError
 from ..inputs import Image, Input, TextPair
 from ..plugins import Model, ModelInfo
-from ..requests import Classify, Completion, Embed, Embedding, Generate, LogLikelihood, LogProb, Logits
+from ..requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from .fingerprint import of_parts
 from .labels import columns_of
 from .python_target import resolve, source_digest
@@ -22,11 +22,11 @@ _ANSWERS = ("classify", "generate", "loglikelihood", "embed")
 class Callable:
     """A Python function from a list of inputs to a list (or array) of answers, one each, in order.
 
-    target: ``module:function`` or ``file.py:function``. answers: what it gives: ``classify`` (class scores [B, C]), ``generate`` (texts),
-    ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]). input: what it takes: ``text``, ``pair``
-    ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier, ``logits`` or
-    ``probabilities``. labels: class names in the order of its outputs. version: change it when the function's behaviour changes
-    for a reason that is not in its file (new weights): it is part of the fingerprint.
+    target: ``module:function`` or ``file.py:function``. answers: what it gives: ``classify`` (class scores [B, C]), ``generate``
+    (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]). input: what it takes:
+    ``text``, ``pair`` ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier,
+    ``logits`` or ``probabilities``. labels: class names in the order of its outputs. version: change it when the function's behaviour
+    changes for a reason that is not in its file (new weights): it is part of the fingerprint.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ def pick_device(name: str, /) -> torch.device:
 def pick_dtype(name: str, device: torch.device, stored: torch.dtype | None, /) -> torch.dtype:
     """``auto`` is float32 on a CPU, the checkpoint's own format on a GPU."""
     if name == "auto":
-        return stored if stored in _DTYPES.values() and device.type == "cuda" else torch.float32
+        return stored if stored is not None and stored in _DTYPES.values() and device.type == "cuda" else torch.float32
     if name not in _DTYPES:
         raise ModelError(f"there is no dtype {name!r}; use auto, {', '.join(_DTYPES)}")
     return _DTYPES[name]

@@ -94,9 +94,10 @@ class HuggingFace:
         module, loading = self.pretrained(auto, use_safetensors=True, dtype=dtype, output_loading_info=True, **options)
         missing = sorted(loading["missing_keys"])
         if missing:
+            named = ", ".join(missing[:4]) + (" and more" if missing[4:] else "")
             raise ModelError(
-                f"the checkpoint {self.target!r} lacks trained weights for {', '.join(missing[:4])}{' and more' if missing[4:] else ''}: it was not "
-                f"trained for {type(module).__name__}. Give a checkpoint with that head, or fine-tune this one first."
+                f"the checkpoint {self.target!r} lacks trained weights for {named}: it was not trained for "
+                f"{type(module).__name__}. Give a checkpoint with that head, or fine-tune this one first."
             )
         return module.eval().to(device)
 
@@ -117,9 +118,9 @@ class HuggingFace:
             for head, adapter in _HEADS.items():
                 if architecture.endswith(head):
                     return adapter
+        named = ", ".join(architectures) or "checkpoint without an architecture"
         raise ModelError(
-            f"{self.target!r} is a {', '.join(architectures) or 'checkpoint without an architecture'}; this adapter runs models that end in "
-            f"{', '.join(_HEADS)}. Anything else can be a Python function: callable:module:function"
+            f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_HEADS)}. Anything else can be a Python function: callable:module:function"
         )
 
     def _check_place(self) -> None:

@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria
-from transformers import StoppingCriteriaList
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from ..errors import SampleError
 from ..inputs import Chat
@@ -71,7 +78,9 @@ class HFCausalLM:
             ids = self._encode(request.text)
             if not ids or not self._start:
                 raise SampleError("the text has no tokens to score" if not ids else "the tokenizer has no token that begins a text")
-            return tuple(Scored(window, scored) for window, scored in rolling_windows(self._start, ids, self.max_length, request.min_context))
+            return tuple(
+                Scored(window, scored) for window, scored in rolling_windows(self._start, ids, self.max_length, request.min_context)
+            )
         assert isinstance(request, Generate)
         ids = self._prompt(request.prompt)
         room = self.max_length - request.max_tokens
@@ -92,9 +101,9 @@ class HFCausalLM:
     def loglikelihood(self, batch: Sequence[Scored]) -> list[LogProb]:
         """Inputs are all ids but the last, shifted by one against the targets:
 
-            input    b  c0 c1 t0 t1  P      targets are the last num_scored ids;
-            target   c0 c1 t0 t1 t2         t0 is read off the logits of c1
-                           ^^^^^^^^ scored
+        input    b  c0 c1 t0 t1  P      targets are the last num_scored ids;
+        target   c0 c1 t0 t1 t2         t0 is read off the logits of c1
+                       ^^^^^^^^ scored
         """
         width = max(len(unit.ids) for unit in batch) - 1
         starts = [len(unit.ids) - 1 - unit.num_scored for unit in batch]
@@ -126,8 +135,8 @@ class HFCausalLM:
     def generate(self, batch: Sequence[Prompt]) -> list[Completion]:
         """Left padding, so that every row's next token stands in the last column:
 
-            ids    P P w w      mask   0 0 1 1
-                   w w w w             1 1 1 1
+        ids    P P w w      mask   0 0 1 1
+               w w w w             1 1 1 1
         """
         width = max(len(unit.ids) for unit in batch)
         ids_BL = torch.tensor([[self._pad] * (width - len(unit.ids)) + unit.ids for unit in batch])
@@ -216,8 +225,7 @@ class _RowDone(StoppingCriteria):
         num_new = input_ids.shape[1] - self._width
         tails = input_ids[:, max(self._width, input_ids.shape[1] - self._tail) :].tolist()
         done = [
-            num_new >= unit.request.max_tokens
-            or (bool(unit.request.stop) and any(stop and stop in text for stop in unit.request.stop))
+            num_new >= unit.request.max_tokens or (bool(unit.request.stop) and any(stop and stop in text for stop in unit.request.stop))
             for unit, text in zip(self._batch, self._tokenizer.batch_decode(tails, skip_special_tokens=True), strict=True)
         ]
         return torch.tensor(done, device=input_ids.device)

@@ -65,8 +65,10 @@ class HFTextClassifier:
         dropped = 0
         if len(encoded["input_ids"]) >= self.max_length:
             dropped = len(self._tokenise(first, second, truncate=False)["input_ids"]) - len(encoded["input_ids"])
-        types = encoded["token_type_ids"] if "token_type_ids" in encoded else None
-        spans = [(0, 0) if special else tuple(s) for s, special in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)]
+        types = encoded.get("token_type_ids")
+        spans = [
+            (0, 0) if special else tuple(s) for s, special in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
+        ]
         return (Tokens(encoded["input_ids"], types, spans, encoded["special_tokens_mask"], request.labels, dropped),)
 
     def length(self, unit: Tokens) -> int:
@@ -77,9 +79,7 @@ class HFTextClassifier:
         with torch.inference_mode():
             logits_BC = self.module(input_ids=ids_BL, attention_mask=mask_BL, **extra).logits.float().cpu()
         columns = columns_of(self.labels, batch[0].labels)
-        return [
-            Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)
-        ]
+        return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -123,8 +123,8 @@ class HFTextClassifier:
     def _padded(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """Right padding: positions count from the left in every architecture, and a causal one never sees the padding.
 
-            ids    w w w P P      mask   1 1 1 0 0
-                   w w w w w             1 1 1 1 1
+        ids    w w w P P      mask   1 1 1 0 0
+               w w w w w             1 1 1 1 1
         """
         width = max(1, *(len(unit.ids) for unit in batch)) if batch else 1
         pad = self.tokenizer.pad_token_id
@@ -132,7 +132,9 @@ class HFTextClassifier:
         mask = torch.tensor([[1] * len(unit.ids) + [0] * (width - len(unit.ids)) for unit in batch])
         extra = {}
         if all(unit.types is not None for unit in batch):
-            extra["token_type_ids"] = to_device(torch.tensor([(unit.types or []) + [0] * (width - len(unit.ids)) for unit in batch]), self.device)
+            extra["token_type_ids"] = to_device(
+                torch.tensor([(unit.types or []) + [0] * (width - len(unit.ids)) for unit in batch]), self.device
+            )
         return to_device(ids, self.device), to_device(mask, self.device), extra
 
     def _neutral_id(self) -> int:

@@ -36,9 +36,9 @@ class HFImageClassifier(PixelClassifier):
         pixels = with_channels(np.asarray(image.pixels), self._channels)
         if pixels.dtype != np.uint8:
             if pixels.shape[:2] == self._size:
-                return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+                return torch.tensor(pixels.transpose(2, 0, 1))
             pixels = (pixels * 255).round().clip(0, 255).astype(np.uint8)
-        return self._process(pixels)
+        return self._process(np.asarray(pixels))
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
         normalised = (pixels_BCHW - self._mean) / self._std
@@ -47,7 +47,7 @@ class HFImageClassifier(PixelClassifier):
 
     def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
         made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")
-        pixels: torch.Tensor = made["pixel_values"][0].float()
+        pixels = torch.as_tensor(made["pixel_values"][0]).float()
         if pixels.min() < -1e-6 or pixels.max() > 1 + 1e-6:
             raise ModelError(f"the image processor of {self.name!r} does not rescale to [0, 1]; wrap the model with torch:FILE.py:function")
         return pixels.clamp(0, 1)

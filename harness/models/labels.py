@@ -21,7 +21,9 @@ def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[in
         return list(range(len(model_labels)))
     if all(re.fullmatch(r"(?i)label[ _]?\d+|\d+", str(name)) for name in model_labels):
         if len(model_labels) != len(labels):
-            raise ModelError(f"the model has {len(model_labels)} classes, the task {len(labels)} ({', '.join(labels)}); they must be the same")
+            raise ModelError(
+                f"the model has {len(model_labels)} classes, the task {len(labels)} ({', '.join(labels)}); they must be the same"
+            )
         return list(range(len(labels)))
     known = {normalised(name): column for column, name in enumerate(model_labels)}
     missing = [name for name in labels if normalised(name) not in known]

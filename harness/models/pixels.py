@@ -12,13 +12,11 @@ import numpy as np
 import torch
 
 from ..errors import ModelError, SampleError
-from ..inputs import Image, Input
+from ..inputs import PATCH, Image, Input
 from ..plugins import Encoded
 from ..requests import Classify, Logits
 from .devices import to_device
 from .labels import columns_of
-
-_PATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +53,16 @@ class PixelClassifier:
 
     def length(self, unit: Pixels) -> int:
         _, height, width = unit.pixels_CHW.shape
-        return max(1, height // _PATCH) * max(1, width // _PATCH)
+        return max(1, height // PATCH) * max(1, width // PATCH)
 
     def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
         columns = columns_of(self.labels, batch[0].labels)
         with torch.inference_mode():
             logits_BK = self.forward(self._stacked(batch)).float().cpu()
         if logits_BK.shape[1] != len(self.labels):
-            raise ModelError(f"{self.name!r} gives {logits_BK.shape[1]} logits; its labels are {len(self.labels)} ({', '.join(self.labels)})")
+            raise ModelError(
+                f"{self.name!r} gives {logits_BK.shape[1]} logits; its labels are {len(self.labels)} ({', '.join(self.labels)})"
+            )
         return [Logits(tuple(row)) for row in logits_BK[:, columns].tolist()]
 
     def differentiable(self) -> PixelClassifier:
@@ -100,5 +100,5 @@ def with_channels(pixels_HWC: np.ndarray, wanted: int, /) -> np.ndarray:
         return pixels_HWC
     if have == 1:
         return np.repeat(pixels_HWC, wanted, axis=2)
-    grey = (pixels_HWC @ np.array([0.299, 0.587, 0.114]))[:, :, None]
+    grey: np.ndarray = (pixels_HWC @ np.array([0.299, 0.587, 0.114]))[:, :, None]
     return grey.round().astype(np.uint8) if pixels_HWC.dtype == np.uint8 else grey.astype(np.float32)

@@ -30,7 +30,7 @@ class TorchClassifier(PixelClassifier):
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
         scaled = pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
-        pixels_CHW = torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
+        pixels_CHW = torch.tensor(scaled.transpose(2, 0, 1))
         if self._size is None or list(pixels_CHW.shape[1:]) == list(self._size):
             return pixels_CHW
         resized = torch.nn.functional.interpolate(pixels_CHW[None], size=tuple(self._size), mode="bilinear", antialias=True)

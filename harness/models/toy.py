@@ -16,10 +16,10 @@ import numpy as np
 from ..errors import ModelError, did_you_mean
 from ..inputs import Image
 from ..plugins import Model, ModelInfo
-from ..requests import Classify, Completion, Generate, LogLikelihood, LogProb, Logits, RollingLogLikelihood
+from ..requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
 
-GOOD = frozenset("good great excellent love lovely perfect wonderful best happy".split())
-BAD = frozenset("bad awful terrible hate broken worst poor sad boring".split())
+GOOD = frozenset(["good", "great", "excellent", "love", "lovely", "perfect", "wonderful", "best", "happy"])
+BAD = frozenset(["bad", "awful", "terrible", "hate", "broken", "worst", "poor", "sad", "boring"])
 
 
 class Toy:
