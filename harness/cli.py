@@ -210,8 +210,8 @@ def _options(
 
     given = {
         "models": list(model) if model else None, "tasks": listed(tasks), "attacks": listed(attacks), "probes": listed(probes),
-        "limit": limit, "seed": seed, "device": device, "dtype": dtype, "plugins": list(plugin) if plugin else None, "gates": list(gate) if gate else None,
-        "cache": cache,
+        "limit": limit, "seed": seed, "device": device, "dtype": dtype, "cache": cache,
+        "plugins": list(plugin) if plugin else None, "gates": list(gate) if gate else None,
     }  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}
 

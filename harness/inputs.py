@@ -105,7 +105,7 @@ def size_of(value: Input, /) -> int:
     """A rough number of positions, enough to sort and pack by: four characters of text, or a patch of an image."""
     if isinstance(value, Image):
         height, width, _ = value.pixels.shape
-        return max(1, height // PATCH) * max(1, width // PATCH)
+        return int(max(1, height // PATCH) * max(1, width // PATCH))
     return max(1, len(str(value)) // 4)
 
 

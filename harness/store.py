@@ -209,7 +209,7 @@ class Store:
     def items(self) -> list[StoredItem]:
         columns = "id, model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts"
         rows = self._db.execute(f"SELECT {columns} FROM items ORDER BY id")
-        return [StoredItem(*fields, codec.loads(facts)) for *fields, facts in rows]
+        return [StoredItem(**dict(zip(columns.split(", "), row[:-1], strict=False)), facts=codec.loads(row[-1])) for row in rows]
 
     def finished_chunks(self, item: StoredItem, /) -> set[int]:
         return {row[0] for row in self._db.execute("SELECT chunk FROM chunks WHERE item = ?", (item.id,))}

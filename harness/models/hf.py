@@ -120,7 +120,8 @@ class HuggingFace:
                     return adapter
         named = ", ".join(architectures) or "checkpoint without an architecture"
         raise ModelError(
-            f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_HEADS)}. Anything else can be a Python function: callable:module:function"
+            f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_HEADS)}. "
+            "Anything else can be a Python function: callable:module:function"
         )
 
     def _check_place(self) -> None:

@@ -20,7 +20,9 @@ class HFImageClassifier(PixelClassifier):
         self.name = source.target
         self.device = pick_device(device)
         config = source.config()
-        self.module = source.weights(AutoModelForImageClassification, self.device, pick_dtype(dtype, self.device, config.dtype))
+        self.module: torch.nn.Module = source.weights(
+            AutoModelForImageClassification, self.device, pick_dtype(dtype, self.device, config.dtype)
+        )
         self.labels = source.inspect().labels
         self._processor = source.pretrained(AutoImageProcessor)
         self._channels = int(getattr(config, "num_channels", 3))
@@ -30,7 +32,8 @@ class HFImageClassifier(PixelClassifier):
         self._mean = torch.tensor(mean, dtype=torch.float32, device=self.device).view(shape)
         self._std = torch.tensor(std, dtype=torch.float32, device=self.device).view(shape)
         self._size = tuple(self._process(np.zeros((64, 64, self._channels), np.uint8)).shape[1:])
-        self.fingerprint = source.fingerprint(self.module.dtype)
+        self._dtype: torch.dtype = self.module.dtype  # type: ignore[assignment]
+        self.fingerprint = source.fingerprint(self._dtype)
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
@@ -42,7 +45,7 @@ class HFImageClassifier(PixelClassifier):
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
         normalised = (pixels_BCHW - self._mean) / self._std
-        logits: torch.Tensor = self.module(pixel_values=normalised.to(self.module.dtype)).logits
+        logits: torch.Tensor = self.module(pixel_values=normalised.to(self._dtype)).logits
         return logits
 
     def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
