@@ -14,7 +14,7 @@ DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretabilit
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its 95 % interval. ``value`` is None where nothing could be scored, and then ``reason`` says why.
+    """A number with its 95 % interval. ``value`` is None where nothing could be scored; ``reason`` says why, or why there are no bounds.
 
     ``n``: samples the number rests on. ``n_unscored``: samples that should have counted and could not.
     ``low`` and ``high`` are None where an interval makes no sense (a count) or n is too small for one.

@@ -464,11 +464,11 @@ BASE = "family: text_classification\ndata: {files: r.jsonl}\ntext: a\nlabel: b\n
     [
         (BASE + "labls: [x, y]\n", r"mine\.yaml:5: no key 'labls' .*Did you mean 'labels'"),
         (BASE + "labels: [yes, no]\n", r"mine\.yaml:5: labels\.0: .*string, not True"),
-        (BASE + "text: b\n", r"mine\.yaml:5: text stands in line 3 already"),
+        (BASE + "text: b\n", r"mine\.yaml:5: the key 'text' is given twice, first in line 3"),
         (BASE + "shuffle: true\n", r"mine\.yaml:5: shuffle"),
         (BASE + "pair: '{{ a'\n", r"mine\.yaml:5: pair: the template"),
         (BASE + "title: 3\n", r"mine\.yaml:5: title is text"),
-        (BASE + "labels: [x\n", r"mine\.yaml:6 is no YAML"),
+        (BASE + "labels: [x\n", r"mine\.yaml:6: this is not YAML"),
         ("family: text_clasification\n", r"mine\.yaml:1: no family .*Did you mean 'text_classification'"),
         ("family: text_classification\ntext: a\nlabel: b\n", "needs 'data'"),
         (BASE.replace("files: r.jsonl", "\n  files: r.jsonl,\n  splt: x\n  "), r"mine\.yaml:4: data has no key 'splt'"),

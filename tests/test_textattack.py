@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -298,8 +299,22 @@ def test_pool_gives_each_search_what_it_gets_alone(ended: list[str]) -> None:
     assert pool.pooled(searches, answer) == alone
     assert sizes == [6, 4, 4, 2, 2]
     sizes.clear()
-    assert pool.pooled(searches, answer, num_awake=2) == alone
+    assert pool.pooled(searches, answer, num_pooled=2) == alone
     assert sizes == [4, 4, 4, 4, 2]
+
+
+def test_pool_runs_a_heavy_search_with_few_or_alone(ended: list[str]) -> None:
+    heavy = replace(counting("heavy", 2, ended), weight=9)
+    searches = [counting("light", 1, ended), heavy, counting("last", 3, ended)]
+    sizes: list[int] = []
+
+    def answer(questions: Sequence[int]) -> list[int]:
+        sizes.append(len(questions))
+        return double(questions)
+
+    pool.pooled(searches, answer, num_pooled=4)
+    assert sizes == [2, 2, 2, 2, 2, 2]
+    assert ended == ["light", "heavy", "last"]
 
 
 def test_pool_keeps_an_exception_as_the_outcome(ended: list[str]) -> None:

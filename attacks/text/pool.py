@@ -33,42 +33,49 @@ Ask: TypeAlias = Callable[[Sequence[Q]], Sequence[A]]
 
 @dataclass(frozen=True, slots=True)
 class Search(Generic[Q, A, T]):
-    """``run(ask)`` does the work and calls ``ask`` whenever it needs answers. ``seed``: where its global random state begins."""
+    """``run(ask)`` does the work and calls ``ask`` whenever it needs answers.
+
+    ``seed``: where its global random state begins. ``weight``: how many ordinary searches it is as heavy as, in memory.
+    """
 
     run: Callable[[Ask[Q, A]], T]
     seed: int
+    weight: float = 1.0
 
 
-def pooled(searches: Sequence[Search[Q, A, T]], answer: Ask[Q, A], /, *, num_awake: int = 256) -> list[T | Exception]:
+def pooled(searches: Sequence[Search[Q, A, T]], answer: Ask[Q, A], /, *, num_pooled: int = 256) -> list[T | Exception]:
     """What each search returned, or the exception that ended it, in order.
 
-    ``answer`` is called once a round with the questions of all searches under way, at most ``num_awake`` of them; as one ends, the next
-    begins. What ``answer`` raises, and an interrupt anywhere, ends all of them.
+    ``answer`` is called once a round with the questions of all searches under way. Their weights sum to at most ``num_pooled`` (one may
+    always run); as one ends, the next begins. What ``answer`` raises, and an interrupt anywhere, ends all of them.
     """
     outcomes: dict[int, T | Exception] = {}
     waiting = deque(enumerate(searches))
-    awake: dict[int, _Sleeper[Q, A, T]] = {}
+    begun: dict[int, _Sleeper[Q, A, T]] = {}
+
+    def has_room(search: Search[Q, A, T]) -> bool:
+        return not begun or sum(sleeper.search.weight for sleeper in begun.values()) + search.weight <= num_pooled
 
     def settle(index: int) -> None:
-        outcome = awake[index].outcome
+        outcome = begun[index].outcome
         if outcome is not None:
             outcomes[index] = outcome[0]
-            del awake[index]
+            del begun[index]
 
     try:
-        while waiting or awake:
-            while waiting and len(awake) < num_awake:
+        while waiting or begun:
+            while waiting and has_room(waiting[0][1]):
                 index, search = waiting.popleft()
-                awake[index] = _Sleeper(search)
-                awake[index].wake()
+                begun[index] = _Sleeper(search)
+                begun[index].wake()
                 settle(index)
-            questions = [question for sleeper in awake.values() for question in sleeper.questions]
+            questions = [question for sleeper in begun.values() for question in sleeper.questions]
             answers = iter(_counted(answer, questions))
-            for index, sleeper in list(awake.items()):
+            for index, sleeper in list(begun.items()):
                 sleeper.wake(list(islice(answers, len(sleeper.questions))))
                 settle(index)
     finally:
-        for sleeper in awake.values():
+        for sleeper in begun.values():
             sleeper.kill()
     return [outcomes[index] for index in range(len(searches))]
 
@@ -85,7 +92,7 @@ class _Sleeper(Generic[Q, A, T]):
     def __init__(self, search: Search[Q, A, T]) -> None:
         self.questions: Sequence[Q] = ()
         self.outcome: tuple[T | Exception] | None = None
-        self._search = search
+        self.search = search
         self._random = _GlobalRandom(search.seed)
         self._greenlet: Any = import_module("greenlet").greenlet(self._run)
 
@@ -100,7 +107,7 @@ class _Sleeper(Generic[Q, A, T]):
 
     def _run(self) -> None:
         try:
-            self.outcome = (self._search.run(self._ask),)
+            self.outcome = (self.search.run(self._ask),)
         except Exception as error:  # noqa: BLE001 - a search's own failure is its outcome; the others go on
             self.outcome = (error,)
 

@@ -72,8 +72,8 @@ class TextAttackRecipe:
             }
             return replace(sample, input=result.perturbed_result.attacked_text.text, metadata={**sample.metadata, **found})
 
-        searches = [Search(partial(search, sample), rng.seed(sample.id)) for sample in samples]
-        outcomes = pooled(searches, engine.try_run, num_awake=self.num_pooled)
+        searches = [Search(partial(search, sample), rng.seed(sample.id), _weight(sample)) for sample in samples]
+        outcomes = pooled(searches, engine.try_run, num_pooled=self.num_pooled)
         return [_twin(sample, outcome) for sample, outcome in zip(samples, outcomes, strict=True)]
 
 
@@ -111,6 +111,12 @@ class _Within:
     def call_many(self, texts: Sequence[Any], original: Any) -> list[Any]:
         clean = replace(self.sample, input=original.text)
         return [text for text in texts if self.threat.admits(clean, replace(self.sample, input=text.text))]
+
+
+def _weight(sample: Sample) -> float:
+    """In texts of 200 words. To rank its n words TextAttack holds n texts of n words: 3.5 MiB at 200 words, 85 MiB at 1,000."""
+    num_words = len(sample.input.split()) if isinstance(sample.input, str) else 0
+    return max(1.0, (num_words / 200) ** 2)
 
 
 def _text(sample: Sample) -> str:

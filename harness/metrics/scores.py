@@ -60,7 +60,7 @@ class Acc(ColumnMean):
 
 
 class AccNorm(ColumnMean):
-    """Share of multiple-choice samples whose gold choice has the largest log-likelihood per byte, so that long choices do not lose by
+    """Share of multiple-choice samples whose gold choice has the largest log-likelihood per character, so that long choices do not lose by
     their length (`acc_norm` of the lm-evaluation-harness)."""
 
     name = column = "acc_norm"

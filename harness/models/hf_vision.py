@@ -32,7 +32,7 @@ class HFImageClassifier(PixelClassifier):
         self._mean = torch.tensor(mean, dtype=torch.float32, device=self.device).view(shape)
         self._std = torch.tensor(std, dtype=torch.float32, device=self.device).view(shape)
         self._size = tuple(self._process(np.zeros((64, 64, self._channels), np.uint8)).shape[1:])
-        self._dtype: torch.dtype = self.module.dtype  # type: ignore[assignment]
+        self._dtype: torch.dtype = self.module.dtype
         self.fingerprint = source.fingerprint(self._dtype)
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
