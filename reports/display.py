@@ -143,8 +143,34 @@ def items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
 
 def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
     """Tasks, and the attacks and probes that ran over them: ``deepwordbug(sst2)`` is the program deepwordbug on the task sst2."""
-    names = [re.findall(r"[^()]+", item) or [item] for _, item in items(scorecard)]
+    checks = {str(entry.get("item")) for entry in scorecard.manifest.get("items", ()) if entry.get("kind") == "drift"}
+    names = [re.findall(r"[^()]+", item) or [item] for _, item in items(scorecard) if item not in checks]
     return unique(name[-1] for name in names), unique(program for name in names for program in name[:-1])
+
+
+def named_rows(entries: Any, name: str, /) -> list[dict[str, Any]]:
+    """A list of mappings, or a mapping of names to mappings with the name as first column, as rows of a table; else nothing."""
+    if isinstance(entries, Mapping) and entries and all(isinstance(entry, Mapping) for entry in entries.values()):
+        return [{name: key, **entry} for key, entry in entries.items()]
+    if isinstance(entries, list | tuple) and entries and all(isinstance(entry, Mapping) for entry in entries):
+        return [dict(entry) for entry in entries]
+    return []
+
+
+def columns(rows: list[dict[str, Any]], /) -> list[str]:
+    """The keys that any row has something under, in the order they first came."""
+    return unique(str(key) for row in rows for key in row if row[key] not in (None, "", [], (), {}))
+
+
+def compact(value: Any, /) -> str:
+    """A fact in one line: ``epsilon 0.03; norm linf``. Fingerprints are shown by their first twelve digits; the records have the rest."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {compact(part)}" for key, part in value.items() if part is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(compact, value))
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return value[:12]
+    return "" if value is None else str(value)
 
 
 def listing(names: list[str], /, most: int = 5) -> str:
