@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from . import codec
+from .batching import canonical
 from .engine import Engine
 from .errors import SampleError, UserError
 from .judging import Judged, judge
 from .samples import Record, Sample, SampleRng
+
+_OURS = frozenset({"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries"})
+"""What a record says of a twin on the harness's word alone, whatever the attack's metadata claim."""
 
 
 def attack_records(
@@ -20,57 +26,107 @@ def attack_records(
     Scores: ``clean_correct``, ``robust_correct`` (still right after the attack), ``success`` (None unless the clean sample was right),
     ``num_queries`` and the threat's distances. Only samples that the model gets right are attacked; the others cannot be robust.
     """
-    clean = [replace(s, input=engine.canonical(s.input)) if not s.metadata.get("error") else s for s in samples]
+    clean = canonical(engine, samples)
     before = judge(engine, task, clean)
     right = [i for i, j in enumerate(before) if j.scores is not None and j.scores.get(task.primary) == 1]
-    twins: dict[int, Sample | str] = dict(zip(right, _propose(engine, attack, threat, rng, [clean[i] for i in right]), strict=True))
-    judged = _judge_twins(engine, task, threat, clean, twins)
-    return [_record(item, task, threat, clean[i], before[i], twins.get(i), judged.get(i)) for i in range(len(clean))]
+    proposed = dict(zip(right, _propose(engine, attack, threat, rng, [clean[i] for i in right]), strict=True))
+    twins = {i: _admitted(threat, clean[i], twin) for i, twin in proposed.items()}
+    judged = _judge_twins(engine, task, clean, twins)
+    return [_record(item, task, clean[i], before[i], twins.get(i), judged.get(i)) for i in range(len(clean))]
 
 
 def _propose(engine: Engine, attack: Any, threat: Any, rng: SampleRng, samples: list[Sample]) -> list[Sample | str]:
-    """The attack's twins, or the error of each sample that it could not work on."""
+    """The attack's twins, or the error of each sample that it could not work on: where one raises, each half is tried on its own."""
     if not samples:
         return []
     try:
         twins = list(attack.perturb(engine, samples, threat, rng))
-        if len(twins) != len(samples):
-            raise SampleError(f"the attack returned {len(twins)} twins for {len(samples)} samples")
-        return [str(t.metadata["error"]) if t.metadata.get("error") else t for t in twins]
+        if [t.id for t in twins] != [s.id for s in samples]:
+            raise SampleError(f"the attack returned {len(twins)} twins for {len(samples)} samples, or not in their order")
+        return [_checked(t) for t in twins]
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - an attack that fails on one sample must not lose the others
-        if len(samples) == 1:
-            return [f"{type(error).__name__}: {error}"]
-        return [twin for sample in samples for twin in _propose(engine, attack, threat, rng, [sample])]
+        failed = f"{type(error).__name__}: {error}"
+    # Outside of the except clause, so that the error's traceback no longer holds the failed batch's memory.
+    if len(samples) == 1:
+        return [failed]
+    middle = len(samples) // 2
+    return [twin for half in (samples[:middle], samples[middle:]) for twin in _propose(engine, attack, threat, rng, half)]
 
 
-def _judge_twins(engine: Engine, task: Any, threat: Any, clean: Sequence[Sample], twins: dict[int, Sample | str]) -> dict[int, Judged]:
-    admitted = [i for i, twin in twins.items() if isinstance(twin, Sample) and threat.admits(clean[i], twin)]
+def _checked(twin: Sample) -> Sample | str:
+    if twin.metadata.get("error"):
+        return str(twin.metadata["error"])
+    codec.dumps(twin.metadata)  # raises TypeError for what cannot be recorded
+    return twin
+
+
+Twin = tuple[Sample, bool, Mapping[str, float]]
+"""A proposed twin, whether the threat admits it, and how far it is."""
+
+
+def _admitted(threat: Any, clean: Sample, twin: Sample | str) -> Twin | str:
+    if isinstance(twin, str):
+        return twin
+    try:
+        admitted = bool(threat.admits(clean, twin))
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a threat is a plugin's code too
+        return f"the threat could not judge the twin: {type(error).__name__}: {error}"
+    try:
+        distance = {name: float(value) for name, value in threat.distance(clean, twin).items() if math.isfinite(value)}
+    except Exception:  # noqa: BLE001 - a twin of another shape or kind is at no distance
+        distance = {}
+    return twin, admitted, distance
+
+
+def _judge_twins(engine: Engine, task: Any, clean: Sequence[Sample], twins: Mapping[int, Twin | str]) -> dict[int, Judged]:
+    admitted = {i: found[0] for i, found in twins.items() if not isinstance(found, str) and found[1]}
     # The task scores the twin against the clean sample's own target, whatever the attack put there.
-    asked = [replace(clean[i], input=twins[i].input) for i in admitted]  # type: ignore[union-attr]
+    asked = [replace(clean[i], input=twin.input) for i, twin in admitted.items()]
     return dict(zip(admitted, judge(engine, task, asked), strict=True))
 
 
-def _record(item: str, task: Any, threat: Any, clean: Sample, before: Judged, twin: Sample | str | None, after: Judged | None) -> Record:
+def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | str | None, after: Judged | None) -> Record:
     if before.error is not None:
         return Record(clean.id, item, {}, before.error)
-    if twin is None:
+    if found is None and before.scores is not None and before.scores.get(task.primary) is None:
+        return Record(clean.id, item, {}, f"the task gave the clean sample no score {task.primary!r}, so there is nothing to attack")
+    if found is None:
         scores = {"clean_correct": 0.0, "robust_correct": 0.0, "success": None}
         return Record(clean.id, item, scores, artifacts={"note": "already wrong before the attack"})
-    if isinstance(twin, str):
-        return Record(clean.id, item, {"clean_correct": 1.0, "robust_correct": None, "success": None}, twin)
-    facts = {k: v for k, v in twin.metadata.items() if k not in clean.metadata and k != "num_queries"}
-    artifacts: dict[str, Any] = {"twin": twin.input, **facts}
-    scores = {"clean_correct": 1.0, "num_queries": twin.metadata.get("num_queries"), **threat.distance(clean, twin)}
+    if isinstance(found, str):
+        return Record(clean.id, item, {"clean_correct": 1.0, "robust_correct": None, "success": None}, found)
+    twin, _, distance = found
+    facts = {k: v for k, v in twin.metadata.items() if k not in clean.metadata and k not in _OURS}
+    artifacts: dict[str, Any] = {**facts, "twin": twin.input}
+    scores = {"clean_correct": 1.0, "num_queries": _count(twin.metadata.get("num_queries")), **distance}
     if after is None:
         note = "the proposed twin is outside the threat model: it counts as a failed attack"
-        return Record(
-            clean.id, item, {**scores, "robust_correct": 1.0, "success": 0.0, "outside_threat": 1.0}, artifacts={**artifacts, "note": note}
-        )
-    if after.error is not None or after.scores is None:
-        return Record(clean.id, item, {**scores, "robust_correct": None, "success": None}, f"on the twin: {after.error}", artifacts)
-    still_right = after.scores.get(task.primary)
-    success = None if still_right is None else float(still_right != 1)
-    outcome = {"robust_correct": still_right, "success": success, "outside_threat": 0.0}
+        outcome = {"robust_correct": 1.0, "success": 0.0, "outside_threat": 1.0}
+        # An input that is none of ours cannot be stored either.
+        kept = {**artifacts, "note": note} if _is_recordable(twin.input) else {**facts, "note": note}
+        return Record(clean.id, item, {**scores, **outcome}, artifacts=kept)
+    still_right = after.scores.get(task.primary) if after.scores is not None else None
+    if still_right is None:
+        reason = after.error or f"the task gave no score {task.primary!r}"
+        return Record(clean.id, item, {**scores, "robust_correct": None, "success": None}, f"on the twin: {reason}", artifacts)
+    outcome = {"robust_correct": still_right, "success": float(still_right != 1), "outside_threat": 0.0}
     return Record(clean.id, item, {**scores, **outcome}, artifacts={**artifacts, **(after.artifacts or {})})
+
+
+def _count(value: Any) -> float | None:
+    try:
+        return float(value) if value is not None and math.isfinite(value) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_recordable(value: Any) -> bool:
+    try:
+        codec.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

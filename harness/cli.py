@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -32,6 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 130
+"""What newer Typers return where older ones raise `typer.Abort`."""
 EXIT_CODES = "Exit codes: 0 pass, 1 a gate failed, 2 your input needs a change, 3 incomplete or no data."
 
 SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.yaml]", help="A suite file. Without one, give --model and --tasks.")]
@@ -43,8 +48,13 @@ LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="The fir
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DtypeOption = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-PluginOption = Annotated[list[str] | None, typer.Option("--plugin", help="A Python file with plugins. May be given again.")]
-GateOption = Annotated[list[str] | None, typer.Option("--gate", help="A gate, e.g. 'sst2.accuracy >= 0.85'. May be given again.")]
+PluginOption = Annotated[
+    list[str] | None, typer.Option("--plugin", help="A Python file with plugins, beside the suite's. May be given again.")
+]
+GateOption = Annotated[
+    list[str] | None,
+    typer.Option("--gate", help="A gate, e.g. 'sst2.accuracy >= 0.85', in place of the suite's. May be given again."),
+]
 CacheOption = Annotated[str | None, typer.Option("--cache", help="A file of answers shared between runs.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Open no socket; what is missing is an error at once.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
@@ -103,17 +113,22 @@ def plan(
     attacks: AttacksOption = None,
     probes: ProbesOption = None,
     limit: LimitOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     plugin: PluginOption = None,
+    gate: GateOption = None,
+    cache: CacheOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would run, how much of it, and what cannot and why. Loads no weights."""
     _prepare(offline)
-    suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, None, None, None, plugin, None, None))
-    planned, _ = _planned(suite)
+    suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, seed, device, dtype, plugin, gate, cache))
+    planned = _planned(suite)
     from .console.plans import plan_json, plan_text
 
-    typer.echo(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
+    _say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -130,12 +145,12 @@ def list_plugins(
     registry = Registry(tuple(plugin or ()))
     names = {g: [(e.name, e.origin) for e in registry.entries(g)] for g in ([group] if group else GROUPS)}
     if as_json:
-        typer.echo(json.dumps({g: [{"name": n, "origin": o} for n, o in found] for g, found in names.items()}, indent=2))
+        _say(json.dumps({g: [{"name": n, "origin": o} for n, o in found] for g, found in names.items()}, indent=2))
         return
     for g, found in names.items():
-        typer.echo(f"{g}:")
+        _say(f"{g}:")
         for name, origin in found:
-            typer.echo(f"  {name}" + ("" if origin.startswith("windtunnel ") else f"  ({origin})"))
+            _say(f"  {name}" + ("" if origin.startswith("windtunnel ") else f"  ({origin})"))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -143,7 +158,8 @@ def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], p
     """Show a plugin: what it does, its settings, its citation."""
     from .console.plugins import describe
 
-    typer.echo(describe(Registry(tuple(plugin or ())), name))
+    _prepare(offline=False)
+    _say(describe(Registry(tuple(plugin or ())), name))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -172,17 +188,21 @@ def gate(
 @app.command(epilog=EXIT_CODES)
 def verify(run_folder: RunFolder) -> None:
     """Check that a run's records are whole and unchanged."""
+    from . import codec
     from .errors import StoreError
     from .store import FILE_NAME, Store
 
     store = Store.open(run_folder / FILE_NAME, readonly=True)
-    wrong = store.verify()
-    if wrong:
-        raise StoreError(f"{run_folder} is not sound:\n  " + "\n  ".join(wrong))
-    items = store.items()
-    count = sum(1 for item in items for _ in store.records(item))
-    missing = sum(item.num_samples for item in items) - count
-    typer.echo(f"{count} records of {len(items)} items are whole and unchanged" + (f"; {missing} are still to be made" if missing else ""))
+    try:
+        wrong = store.verify()
+        if wrong:
+            raise StoreError(f"{run_folder} is not sound:\n  " + "\n  ".join(wrong))
+        items = store.items()
+        count = sum(1 for item in items for _ in store.records(item))
+        missing = sum(num_samples for _, _, num_samples in codec.loads(store.suite)["planned"]) - count
+    finally:
+        store.close()
+    _say(f"{count} records of {len(items)} items are whole and unchanged" + (f"; {missing} are still to be made" if missing else ""))
 
 
 # ── how the verbs work ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -226,21 +246,17 @@ def _suite(path: Path | None, options: dict[str, Any]) -> Suite:
     return make_suite({"name": "run", **options}, base=Path.cwd())
 
 
-def _planned(suite: Suite) -> tuple[Plan, Registry]:
+def _planned(suite: Suite) -> Plan:
     from .plan import plan as make_plan
 
-    registry = Registry(suite.plugins)
-    return make_plan(suite, registry), registry
+    return make_plan(suite, Registry(suite.plugins))
 
 
 def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
-    from .gates import Gate
     from .runner import Silent, run_plan, stop_on_interrupt
 
-    for spec in suite.gates:
-        Gate.parse(spec.check)
-    planned, _ = _planned(suite)
-    folder = out or Path("runs") / f"{suite.name}-{suite.identity()[:8]}"
+    planned = _planned(suite)
+    folder = out or Path("runs") / f"{_folder_name(suite.name)}-{suite.identity()[:8]}"
     shown: AbstractContextManager[Any] = nullcontext(Silent())
     if not (quiet or as_json or os.environ.get("CI") or not sys.stderr.isatty()):
         from .console.progress import Bars
@@ -248,56 +264,78 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
         shown = Bars()
     if not as_json:
         for skip in planned.skipped:
-            typer.echo(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
+            _say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
     try:
-        with stop_on_interrupt(lambda text: typer.echo(text, err=True)) as should_stop, shown as progress:
+        with stop_on_interrupt(_say_at_once) as should_stop, shown as progress:
             run_plan(planned, folder, progress=progress, should_stop=should_stop)
     except IncompleteRun as error:
         raise IncompleteRun(f"{error}. {_resume(folder)}") from error
     except KeyboardInterrupt:
         raise IncompleteRun(f"stopped at once; the chunk under way is lost, all before it are kept. {_resume(folder)}") from None
-    _finish(folder, as_json, planned)
+    _finish(folder, as_json)
+
+
+def _folder_name(name: str) -> str:
+    """A suite's name may hold slashes and worse; its folder stays below runs/."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:80] or "run"
 
 
 def _resume(folder: Path) -> str:
     return f"Give the same command again to go on; records so far are in {folder}"
 
 
-def _finish(folder: Path, as_json: bool, planned: Plan | None = None) -> None:
+def _finish(folder: Path, as_json: bool) -> None:
     """Write the reports of a run folder, print the outcome, leave with its exit code."""
     from .gates import exit_code
     from .render import write_reports
     from .summary import summarise
 
     card = summarise(folder)
-    written = write_reports(folder, card)
     _print_card(card, as_json)
+    written = write_reports(folder, card)
     if not as_json:
         for path in written:
-            typer.echo(f"{path.name:16} {path.resolve()}")
+            _say(f"{path.name:16} {path.resolve()}")
     raise typer.Exit(exit_code(card.verdict, card.complete))
 
 
 def _print_card(card: Scorecard, as_json: bool) -> None:
     from .console.cards import card_json, card_text
 
-    typer.echo(json.dumps(card_json(card), indent=2) if as_json else card_text(card))
+    _say(json.dumps(card_json(card), indent=2, allow_nan=False) if as_json else card_text(card))
+
+
+def _say(text: str, err: bool = False) -> None:
+    from .console.text import visible
+
+    typer.echo(visible(text), err=err)
+
+
+def _say_at_once(text: str) -> None:
+    """From a signal handler, which may have interrupted a write to the very stream."""
+    os.write(2, f"\n{text}\n".encode())
 
 
 def main() -> None:
-    """Entry point: errors of the user's are one sentence and an exit code, never a traceback."""
+    """Entry point: errors of the user's are one sentence and an exit code, never a traceback, and 1 means a failed gate alone."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character shows its escape
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except WindtunnelError as error:
-        typer.echo(f"error: {error}", err=True)
+        _say(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
+        _say("error: stopped; the same command goes on from there", err=True)
         sys.exit(3)
-    except Exception as error:
-        import click
-
-        if isinstance(error, click.ClickException):
+    except Exception as error:  # noqa: BLE001 - uncaught, it would exit with 1, which says that a gate failed
+        if hasattr(error, "show") and hasattr(error, "format_message"):  # Click's own, which newer Typers hide inside of themselves
             error.show()
             sys.exit(2)
-        raise
+        traceback.print_exc()
+        _say("error: this is a bug, in windtunnel or in a plugin that the lines above name; finished records are safe", err=True)
+        sys.exit(3)

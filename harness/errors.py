@@ -67,6 +67,11 @@ class NonFiniteError(SampleError):
     pass
 
 
+def ends_run(error: Exception, /) -> bool:
+    """This package's own errors, but for a `SampleError`: they are about the run, and no sample's record."""
+    return isinstance(error, WindtunnelError) and not isinstance(error, SampleError)
+
+
 def did_you_mean(name: str, known: object, /) -> str:
     """`` Did you mean 'sst2'?`` with a leading space, or an empty string when nothing is near."""
     from difflib import get_close_matches

@@ -5,14 +5,17 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import ConfigError, did_you_mean
-from .scorecard import GateResult, Row, Scorecard
+from .row_names import COSTS, ROWS
+from .scorecard import Estimate, GateResult, Row, Scorecard
 from .yaml_lines import load_file
 
 _OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_VERDICTS = ("pass", "warn", "no_data", "fail")
+_CLOSING = {"(": ")", "[": "]"}
 _PARTS = ("value", "low", "high", "n", "n_unscored")
 _FORM = re.compile(r"\s*(?P<path>.+?)\s*(?P<op>>=|<=|>|<)\s*(?P<number>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<percent>%?)\s*")
 
@@ -39,33 +42,48 @@ class Gate:
     def parse(cls, text: str, /, inconclusive: str = "fail") -> Gate:
         """Raises `ConfigError` that shows the form."""
         match = _FORM.fullmatch(text)
-        if match is None or match["path"].count(".") == 0:
+        path = match["path"] if match else ""
+        if match is None or "." not in path or path[-1] in "=!<>":
             raise ConfigError(
                 f"{text!r} is no gate; write it as ITEM.METRIC >= NUMBER, e.g. sst2.accuracy >= 0.85 or sst2.accuracy.low >= 0.8"
             )
-        path, part = match["path"], None
-        head, _, last = path.rpartition(".")
-        if last in _PARTS:
-            path, part = head, last
-        item, dot, metric = path.rpartition(".")
-        if not dot or not item or not metric:
+        pieces = _outside_brackets(path, ".")
+        part = pieces.pop() if pieces[-1] in _PARTS else None
+        if len(pieces) < 2 or not all(pieces[-2:]):
             raise ConfigError(f"{text!r} names no metric; write it as ITEM.METRIC >= NUMBER")
-        model, slash, rest = item.rpartition("/") if "(" not in item else _before_bracket(item)
+        *names, metric = pieces
+        *model, item = _outside_brackets(".".join(names), "/")
+        if not item:
+            raise ConfigError(f"{text!r} names no item; write it as [MODEL/]ITEM.METRIC >= NUMBER")
         try:
             number = float(match["number"]) / (100 if match["percent"] else 1)
         except ValueError as error:
             raise ConfigError(f"{text!r}: {match['number']!r} is not a number") from error
-        return cls(text.strip(), model if slash else None, rest if slash else item, metric, part, match["op"], number, inconclusive)
+        return cls(text.strip(), "/".join(model) or None, item, metric, part, match["op"], number, inconclusive)
+
+    def concerns(self, model: str, item: str, /) -> bool:
+        """Whether it is about this item of this model. A task's name may itself hold a slash."""
+        path = self.item if self.model is None else f"{self.model}/{self.item}"
+        return path in (item, f"{model}/{item}")
 
     def check(self, scorecard: Scorecard, /) -> GateResult:
-        rows = [r for r in scorecard.rows if r.item == self.item and r.metric == self.metric and self.model in (None, r.model)]
+        rows = [r for r in scorecard.rows if r.metric == self.metric and self.concerns(r.model, r.item)]
+        rows += self._absent(scorecard, {(r.model, r.item) for r in rows})
         if not rows:
-            raise ConfigError(f"gate {self.text!r}: {self._nothing(scorecard.rows)}")
+            raise ConfigError(f"gate {self.text!r}: {self.nothing((r.model, r.item, r.metric) for r in scorecard.rows)}")
         results = [self._judge(row) for row in rows]
-        worst = max(results, key=lambda r: ("pass", "inconclusive", "no_data", "fail").index(r[0]))
-        outcome = worst[0]
-        verdict = self.inconclusive if outcome == "inconclusive" else outcome
-        return GateResult(self.text, outcome, verdict, "; ".join(detail for _, detail in results))
+        meant = [self.inconclusive if outcome == "inconclusive" else outcome for outcome, _ in results]
+        worst = max(range(len(rows)), key=lambda i: _VERDICTS.index(meant[i]))
+        return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
+
+    def _absent(self, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
+        """What an item of its kind can have and this one has not: a count that was never raised is 0, any other number is no data."""
+        estimate = Estimate(0.0) if self.metric in COSTS else Estimate(None, reason="no sample of this item has this number")
+        return [
+            Row(i["model"], i["item"], self.metric, "efficiency", replace(estimate, n=i["num_samples"] if self.metric in COSTS else 0))
+            for i in scorecard.manifest.get("items", ())
+            if self.concerns(i["model"], i["item"]) and (i["model"], i["item"]) not in present and self.metric in ROWS[i["kind"]]
+        ]
 
     def _judge(self, row: Row) -> tuple[str, str]:
         e = row.estimate
@@ -98,23 +116,32 @@ class Gate:
     def _holds(self, value: float) -> bool:
         return bool(_OPERATORS[self.op](value, self.number))
 
-    def _nothing(self, rows: Iterable[Row]) -> str:
-        rows = list(rows)
-        items = sorted({r.item for r in rows})
+    def nothing(self, found: Iterable[tuple[str, str, str]], /) -> str:
+        """Why none of these (model, item, metric) is what it asks for."""
+        rows = list(found)
+        items = sorted({item for _, item, _ in rows})
         if self.item not in items:
             return f"the run has no item {self.item!r}.{did_you_mean(self.item, items)} Its items: {', '.join(items)}"
-        models = sorted({r.model for r in rows if r.item == self.item})
+        models = sorted({model for model, item, _ in rows if item == self.item})
         if self.model is not None and self.model not in models:
             return f"{self.item!r} was not run on a model {self.model!r}.{did_you_mean(self.model, models)} It was on {', '.join(models)}"
-        metrics = sorted({r.metric for r in rows if r.item == self.item})
+        metrics = sorted({metric for model, item, metric in rows if self.concerns(model, item)})
         return f"{self.item!r} has no metric {self.metric!r}.{did_you_mean(self.metric, metrics)} It has {', '.join(metrics)}"
 
 
-def _before_bracket(item: str) -> tuple[str, str, str]:
-    """``model/attack(task)``: the slash that counts stands before the bracket."""
-    head, bracket, tail = item.partition("(")
-    model, slash, name = head.rpartition("/")
-    return model, slash, name + bracket + tail
+def _outside_brackets(path: str, mark: str) -> list[str]:
+    """The pieces between marks that stand in no bracket: ``f1[v1.5]`` and ``pgd(a/b)`` are one piece each."""
+    pieces, opened, depth = [""], "", 0
+    for char in path:
+        if not depth and char in "([":
+            opened, depth = char, 1
+        elif depth and char in opened + _CLOSING[opened]:
+            depth += 1 if char == opened else -1
+        if char == mark and not depth:
+            pieces.append("")
+        else:
+            pieces[-1] += char
+    return pieces
 
 
 def load_gates(path: Path) -> list[Gate]:
@@ -148,7 +175,7 @@ def check_gates(gates: Iterable[Gate], scorecard: Scorecard) -> tuple[GateResult
 def verdict_of(results: Iterable[GateResult]) -> str:
     """``none`` without gates; else the worst of fail, no_data, warn, pass."""
     verdicts = {r.verdict for r in results}
-    return next((v for v in ("fail", "no_data", "warn", "pass") if v in verdicts), "none")
+    return next((v for v in reversed(_VERDICTS) if v in verdicts), "none")
 
 
 def exit_code(verdict: str, complete: bool) -> int:

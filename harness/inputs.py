@@ -40,7 +40,8 @@ class _Array:
     """An array that is compared and hashed by content, so that it can stand in a request and in a cache key."""
 
     def __init__(self, values: NDArray[np.generic]) -> None:
-        values = np.ascontiguousarray(values)
+        # Always a copy: the caller may go on writing into its own array, and must not find it frozen either.
+        values = np.array(values, order="C", copy=True)
         values.setflags(write=False)
         self._values = values
 
@@ -61,21 +62,34 @@ class _Array:
 
 
 class Image(_Array):
-    """An image. ``pixels`` is [H, W, C], uint8 in 0..255 or float32 in [0, 1]; a grey [H, W] gets one channel."""
+    """An image. ``pixels`` is [H, W, C], uint8 in 0..255 or float32 in [0, 1]; a grey [H, W] gets one channel.
+
+    Other integers count as uint8, other floats as float32; a value outside the range is an error, for it is another scale.
+    """
 
     def __init__(self, pixels: NDArray[np.generic]) -> None:
         pixels = np.asarray(pixels)
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
-        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
             raise ValueError(f"an image is [H, W, C] with 1, 3 or 4 channels, got shape {pixels.shape}")
-        if pixels.dtype != np.uint8:
-            pixels = pixels.astype(np.float32)
-        super().__init__(pixels)
+        super().__init__(_scaled(pixels))
 
     @property
     def pixels(self) -> NDArray[np.generic]:
         return self._values
+
+
+def _scaled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    if pixels.dtype == np.uint8:
+        return pixels
+    kind, low, high = pixels.dtype.kind, pixels.min(), pixels.max()
+    if kind in "iu" and low >= 0 and high <= 255:
+        return pixels.astype(np.uint8)
+    # NaN fails both comparisons. The slack is float32's rounding in a resize or a projection.
+    if kind in "bf" and low >= -1e-4 and high <= 1 + 1e-4:
+        return pixels.astype(np.float32)
+    raise ValueError(f"pixels are uint8 in 0..255 or floats in [0, 1], got {pixels.dtype} in {low}..{high}")
 
 
 class Audio(_Array):
@@ -112,4 +126,7 @@ def size_of(value: Input, /) -> int:
 def modality(value: Input, /) -> str:
     """``text``, ``pair``, ``chat``, ``image`` or ``audio``: the capability a model needs to take this input."""
     names: dict[type, str] = {str: "text", TextPair: "pair", Chat: "chat", Image: "image", Audio: "audio"}
-    return names[type(value)]
+    for kind, name in names.items():
+        if isinstance(value, kind):
+            return name
+    raise TypeError(f"a {type(value).__name__} is no input; inputs are text, TextPair, Chat, Image and Audio")

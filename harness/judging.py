@@ -9,8 +9,8 @@ from typing import Any
 
 from .engine import Engine
 from .engine.packing import Budget
-from .errors import SampleError, UserError
-from .requests import Embedding, Failure, Logits, LogProb
+from .errors import SampleError, ends_run
+from .requests import Embedding, Failure, Logits, LogProb, Request
 from .samples import Record, Sample
 
 
@@ -26,12 +26,11 @@ class Judged:
 
 def judge(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[Judged]:
     """All the samples' requests in one engine call; each sample's answers scored by the task."""
-    asked: list[Any] = [_isolated(lambda s=sample: list(task.requests(s))) for sample in samples]
     if hasattr(task, "run"):
         answered = [_isolated(lambda s=sample: list(task.run(engine, [s])[0])) for sample in samples]
     else:
-        flat = [request for requests in asked if not isinstance(requests, Failure) for request in requests]
-        stream = iter(engine.try_run(flat))
+        asked = [_asked(task, sample) for sample in samples]
+        stream = iter(engine.try_run(_flat(asked)))
         answered = [r if isinstance(r, Failure) else [next(stream) for _ in r] for r in asked]
     return [_judged(task, sample, responses) for sample, responses in zip(samples, answered, strict=True)]
 
@@ -46,9 +45,8 @@ def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]
 def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
     """How far each sample's answers move between batches of all these samples and batches of one (law 2), in the answer's unit."""
     records = []
-    asked = [_isolated(lambda s=sample: list(task.requests(s))) for sample in samples]
-    flat = [request for requests in asked if not isinstance(requests, Failure) for request in requests]
-    alone, together = (iter(engine.uncached(flat, budget)) for budget in (Budget(1, 1), Budget(1 << 30, 1 << 30)))
+    asked = [_asked(task, sample) for sample in samples]
+    alone, together = (iter(engine.uncached(_flat(asked), budget)) for budget in (Budget(1, 1), Budget(1 << 30, 1 << 30)))
     for sample, requests in zip(samples, asked, strict=True):
         if isinstance(requests, Failure):
             records.append(Record(sample.id, item, {}, requests.error))
@@ -69,14 +67,33 @@ def _distance(a: Any, b: Any) -> float | None:
     return None
 
 
+def _asked(task: Any, sample: Sample) -> Any:
+    """The sample's requests, or its `Failure`."""
+
+    def checked() -> list[Any]:
+        requests = list(task.requests(sample))
+        for request in requests:
+            if not isinstance(request, Request):
+                raise TypeError(f"the task asked with a {type(request).__name__}, which is no request")
+            hash(request)
+        return requests
+
+    return _isolated(checked)
+
+
+def _flat(asked: Sequence[Any]) -> list[Any]:
+    return [request for requests in asked if not isinstance(requests, Failure) for request in requests]
+
+
 def _isolated(work: Any) -> Any:
     try:
         return work()
-    except UserError:
-        raise
     except SampleError as error:
         return Failure(str(error))
-    except Exception as error:  # noqa: BLE001 - a task's code meets hostile data; its error is this sample's record
+    except Exception as error:
+        if ends_run(error):
+            raise
+        # A task's code meets hostile data; its error is this sample's record.
         return Failure(f"{type(error).__name__}: {error}")
 
 
@@ -85,16 +102,20 @@ def _judged(task: Any, sample: Sample, responses: Any) -> Judged:
     if failure is not None:
         return Judged(error=failure.error)
     predict = getattr(task, "predict", None)
-    scored = _isolated(lambda: (dict(task.score(sample, responses)), dict(predict(sample, responses)) if predict else {}))
+    scored = _isolated(lambda: (_numbers(task.score(sample, responses)), dict(predict(sample, responses)) if predict else {}))
     if isinstance(scored, Failure):
         return Judged(error=scored.error)
-    scores, artifacts = scored
+    (scores, unscored), artifacts = scored
     truncated = sum(getattr(r, "num_truncated", 0) for r in responses)
     if truncated:
         artifacts = {**artifacts, "num_truncated": truncated}
-    return Judged(responses, {name: _finite(value) for name, value in scores.items()}, artifacts)
+    if unscored:
+        artifacts = {**artifacts, "unscored": unscored}
+    return Judged(responses, scores, artifacts)
 
 
-def _finite(value: float | None) -> float | None:
-    """Unscored is None, never NaN."""
-    return None if value is None or not math.isfinite(value) else float(value)
+def _numbers(given: Mapping[str, Any]) -> tuple[dict[str, float | None], str]:
+    """Scores as finite numbers or None, and why one that was given is None. Unscored is None, never NaN."""
+    scores = {str(name): None if value is None else float(value) for name, value in given.items()}
+    wrong = [name for name, value in scores.items() if value is not None and not math.isfinite(value)]
+    return {n: None if n in wrong else v for n, v in scores.items()}, "; ".join(f"the task scored {n!r} as {scores[n]}" for n in wrong)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from .errors import CapabilityError, ConfigError, DataError, UnknownName, did_you_mean
+from .errors import CapabilityError, ConfigError, DataError, ModelError, UnknownName, UserError, did_you_mean
+from .gates import Gate
 from .plugins import ModelInfo, ModelSource
-from .registry import Registry
+from .registry import Registry, parameters
+from .row_names import ROWS
 from .samples import Sample, seed_of
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from .threats import Threats
@@ -70,31 +73,44 @@ class Plan:
 
 _NUM_DRIFT_SAMPLES = 8
 _DRIFT_KINDS = {"classify", "loglikelihood"}
+_CONTRACT = {"tasks": ("requires", "metrics", "primary", "samples", "score"), "attacks": ("requires", "perturb"),
+             "probes": ("requires", "attribute"), "models": ("inspect", "load")}  # fmt: skip
+T = TypeVar("T")
 
 
 def plan(suite: Suite, registry: Registry) -> Plan:
     """Raises `UserError` for anything that could not run and was asked for by name. Loads data and configurations, no weights."""
-    models = [_planned_model(spec, registry) for spec in suite.models]
-    tasks = [_planned_task(spec, suite, registry) for spec in suite.tasks]
+    for index, name in enumerate(suite.reports):
+        with _placed(suite, "reports", index):
+            registry.get("reports", name)
+    models, tasks = [], []
+    for index, model_spec in enumerate(suite.models):
+        with _placed(suite, "models", index):
+            models.append(_planned_model(model_spec, registry))
+    for index, task_spec in enumerate(suite.tasks):
+        with _placed(suite, "tasks", index):
+            tasks.append(_planned_task(task_spec, suite, registry))
     items: list[PlannedItem] = []
     skipped: list[Skipped] = []
 
-    for task in tasks:
-        chosen, passed = _choose(models, task.task.requires, task.spec.models, f"task {task.name!r}")
-        skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
-        for model in chosen:
-            check = getattr(task.task, "check", None)
-            if check is not None:
-                check(model.info)
-            _check_labels(model, task)
-            items += _task_items(model, task, suite)
+    for index, task in enumerate(tasks):
+        with _placed(suite, "tasks", index):
+            chosen, passed = _choose(models, task.task.requires, task.spec.models, f"task {task.name!r}")
+            skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
+            for model in chosen:
+                check = getattr(task.task, "check", None)
+                if check is not None:
+                    check(model.info)
+                _check_labels(model, task)
+                items += _task_items(model, task, suite)
 
     ran = {(i.model.name, i.task.name) for i in items}
-    programs: list[AttackSpec | ProbeSpec] = [*suite.attacks, *suite.probes]
-    for spec in programs:
-        more, passed_over = _plugin_items(spec, models, tasks, ran, suite, registry)
-        items += more
-        skipped += passed_over
+    programs = [("attacks", *pair) for pair in enumerate(suite.attacks)] + [("probes", *pair) for pair in enumerate(suite.probes)]
+    for key, index, spec in programs:
+        with _placed(suite, key, index):
+            more, passed_over = _plugin_items(spec, models, tasks, ran, suite, registry)
+            items += more
+            skipped += passed_over
 
     order = {name: index for index, name in enumerate(m.name for m in models)}
     kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3}
@@ -102,26 +118,75 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     twice = [key for key, n in _counted((i.model.name, i.item) for i in items).items() if n > 1]
     if twice:
         raise ConfigError(f"two entries are called {twice[0][1]!r}; tell them apart with 'name:'")
+    for index, gate in enumerate(suite.gates):
+        with _placed(suite, "gates", index):
+            _check_gate(Gate.parse(gate.check), items, registry)
     return Plan(suite, tuple(models), tuple(items), tuple(skipped))
 
 
+@contextmanager
+def _placed(suite: Suite, *path: str | int) -> Iterator[None]:
+    """An error about this entry begins with its file and line."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{suite.place(*path, about=str(error))}{error}") from error
+
+
+def _asked(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
+    """What a plugin says before the run. Its own exceptions become the user's to read, not a traceback."""
+    try:
+        return work()
+    except UserError:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _made(group: str, name: str, registry: Registry, /, **settings: Any) -> Any:
+    """The plugin, which has what the harness will use of it."""
+    made = registry.make(group, name, **settings)
+    lacks = [part for part in _CONTRACT[group] if not hasattr(made, part)]
+    if group == "tasks" and not (hasattr(made, "requests") or hasattr(made, "run")):
+        lacks.append("requests")
+    if lacks:
+        raise ConfigError(f"the {group[:-1]} {name!r} has no {lacks[0]!r}; windtunnel.harness.plugins says what a plugin needs")
+    if group != "models" and not isinstance(made.requires, frozenset | set):
+        raise ConfigError(f"the {group[:-1]} {name!r}: requires is a frozenset of capabilities, not {made.requires!r}")
+    return made
+
+
 def _planned_model(spec: ModelSpec, registry: Registry) -> PlannedModel:
-    source: ModelSource = registry.make("models", spec.kind, target=spec.target, **spec.settings)
-    return PlannedModel(spec.name or spec.model, spec, source, source.inspect())
+    if "target" in spec.settings:
+        raise ConfigError(f"model {spec.model!r}: 'target' is no setting; it stands after the kind: 'model: {spec.kind}:TARGET'")
+    source: ModelSource = _made("models", spec.kind, registry, target=spec.target, **spec.settings)
+    info = _asked(f"model {spec.model!r} cannot be inspected", source.inspect, ModelError)
+    return PlannedModel(spec.name or spec.model, spec, source, info)
 
 
 def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
     if spec.task.endswith((".yaml", ".yml")):
+        if "path" in spec.settings:
+            raise ConfigError(f"task {spec.task!r}: 'path' is no setting; the file is named by 'task:'")
         entry, settings = registry.get("tasks", "file"), {"path": spec.task, **spec.settings}
     else:
         entry, settings = registry.get("tasks", spec.task), dict(spec.settings)
-    task = registry.make("tasks", entry.name, **settings)
+    name = spec.name or spec.task
+    task = _made("tasks", entry.name, registry, **settings)
+    for metric in task.metrics:
+        registry.get("metrics", metric)
     limit = spec.limit or suite.limit
-    samples = list(itertools.islice(task.samples(), limit))
+    samples = _asked(f"task {name!r} cannot give its samples", lambda: list(itertools.islice(task.samples(), limit)), DataError)
     if not samples:
-        raise DataError(f"task {spec.name or spec.task!r} has no samples: its data set is empty; point 'data:' at one that is not")
-    _check_ids(spec.name or spec.task, samples)
-    return PlannedTask(spec.name or spec.task, spec, task, entry.origin, samples)
+        raise DataError(f"task {name!r} has no samples: its data set is empty; point 'data:' at one that is not")
+    samples = [s if s.id.isascii() else replace(s, id=_writable(s.id)) for s in samples]
+    _check_ids(name, samples)
+    return PlannedTask(name, spec, task, entry.origin, samples)
+
+
+def _writable(sample_id: str) -> str:
+    """Ids are keys in the store and join everything: a lone surrogate, which UTF-8 has no bytes for, is written as its escape."""
+    return sample_id.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_ids(name: str, samples: Sequence[Sample]) -> None:
@@ -139,15 +204,30 @@ def _counted(values: Iterator[Any]) -> dict[Any, int]:
     return counts
 
 
+def _check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> None:
+    """A gate that could never be answered is an error now, not after the run."""
+    about = [i for i in items if gate.concerns(i.model.name, i.item)]
+    if any(gate.metric in ROWS[i.kind] or gate.metric in getattr(i.task.task, "metrics", ()) for i in about):
+        return
+    found = [(i.model.name, i.item, metric) for i in items for metric in (_metric_names(i, registry) if i in about else ("",))]
+    if not any(gate.metric == metric for i in about for metric in _metric_names(i, registry)):
+        raise ConfigError(f"gate {gate.text!r}: {gate.nothing(found)}")
+
+
+def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
+    """The rows that an item can have. Metrics are loaded for this (and with them torch): only a name that is not a metric's asks."""
+    if item.kind != "task":
+        return list(ROWS[item.kind])
+    labels = tuple(str(label) for label in next((s.labels for s in item.samples if s.labels), ()))
+    own = [name for metric in item.task.task.metrics for name in registry.make("metrics", metric).names(labels)]
+    return [*own, *ROWS["task"]]
+
+
 def _choose(
     models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str
 ) -> tuple[list[PlannedModel], list[tuple[PlannedModel, str]]]:
     """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can."""
-    if named is not None:
-        known = {m.name for m in models}
-        for name in named:
-            if name not in known:
-                raise UnknownName(f"{what} wants the model {name!r}, which the suite does not have.{did_you_mean(name, known)}")
+    _check_named(named, [m.name for m in models], f"{what} wants the model")
     able, unable = [], []
     for model in models:
         if named is not None and model.name not in named:
@@ -163,6 +243,12 @@ def _choose(
     return able, unable
 
 
+def _check_named(wanted: Sequence[str] | None, known: Sequence[str], what: str) -> None:
+    for name in wanted or ():
+        if name not in known:
+            raise UnknownName(f"{what} {name!r}, which the suite does not have.{did_you_mean(name, known)} It has {', '.join(known)}")
+
+
 def _listed(names: frozenset[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
@@ -173,7 +259,10 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
     if "classify" in task.task.requires and model.info.labels and labels:
         from .models.labels import columns_of
 
-        columns_of(model.info.labels, labels)
+        try:
+            columns_of(model.info.labels, labels)
+        except UserError as error:
+            raise type(error)(f"task {task.name!r} on model {model.name!r}: {error}") from error
 
 
 def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite) -> list[PlannedItem]:
@@ -213,24 +302,22 @@ def _plugin_items(
     kind, plugin_name = ("attack", spec.attack) if isinstance(spec, AttackSpec) else ("probe", spec.probe)
     name = spec.name or plugin_name
     entry = registry.get(f"{kind}s", plugin_name)
-    plugin = registry.make(f"{kind}s", plugin_name, **spec.settings)
-    threat = _threat(spec.threat, plugin) if isinstance(spec, AttackSpec) else None
-    known = [t.name for t in tasks]
-    for wanted in spec.tasks or ():
-        if wanted not in known:
-            raise UnknownName(
-                f"{kind} {name!r} is to run on the task {wanted!r}, which the suite does not have.{did_you_mean(wanted, known)}"
-            )
+    plugin = _made(f"{kind}s", plugin_name, registry, **spec.settings)
+    threat = _threat(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
+    _check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
+    _check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
     items, skipped = [], []
     for task in tasks:
         item = f"{name}({task.name})"
         if spec.tasks is not None and task.name not in spec.tasks:
             continue
-        pool = [m for m in models if (m.name, task.name) in ran]
+        pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
         reason = _unfit(plugin, task)
         if reason is None:
             able, unable = (
-                _choose(pool, plugin.requires, spec.models, f"{kind} {name!r}") if spec.tasks or spec.models else _able(pool, plugin)
+                _choose(pool, plugin.requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
+                if spec.tasks or spec.models
+                else _able(pool, plugin)
             )
         elif spec.tasks is not None:
             raise CapabilityError(f"{kind} {name!r} cannot run on task {task.name!r}: {reason}")
@@ -243,7 +330,7 @@ def _plugin_items(
             for m in able
         ]
     if not items:
-        reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "no task of the suite runs"
+        reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "none of its tasks runs on its models"
         raise CapabilityError(f"{kind} {name!r} can run on nothing in this suite: {reasons}")
     return items, skipped
 
@@ -265,15 +352,21 @@ def _unfit(plugin: Any, task: PlannedTask) -> str | None:
     return f"it works on {_listed(plugin.requires)}; the task is about {_listed(task.task.requires)}" if missing else None
 
 
-def _threat(given: Mapping[str, Any] | None, attack: Any) -> Any:
+def _threat(given: Mapping[str, Any] | None, attack: Any, name: str) -> Any:
     if given is None:
+        if not hasattr(attack, "threat"):
+            raise ConfigError(f"the attack {name!r} has no threat of its own; give it one: threat: {{type: {' | '.join(Threats)}, ...}}")
         return attack.threat
     settings = dict(given)
     kind = settings.pop("type", None)
     if kind not in Threats:
-        raise ConfigError(f"a threat has a 'type' of {', '.join(Threats)}, not {kind!r}")
+        raise ConfigError(f"a threat has a 'type' of {', '.join(Threats)}, not {kind!r}.{did_you_mean(str(kind), Threats)}")
     make: Callable[..., Any] = Threats[kind]
+    known = list(parameters(make) or ())
+    for key in settings:
+        if key not in known:
+            raise ConfigError(f"threat {kind!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}")
     try:
         return make(**settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"threat {kind!r} cannot be made from {settings}: {error}") from error

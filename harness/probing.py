@@ -7,32 +7,54 @@ p(x) - p(r alone), low when that is enough. Both are averaged over the shares in
 
 from __future__ import annotations
 
+import itertools
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from . import codec
+from .batching import canonical
 from .engine import Engine
 from .errors import SampleError, UserError
 from .inputs import Image
 from .requests import Classify, Failure, Logits
 from .samples import Attribution, Record, Sample, SampleRng
+from .words import word_spans
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
+_IMAGES_AT_ONCE = 16
+"""Samples whose reduced images (16 each, with the control's) are held in memory together."""
+_SCORES = ("comprehensiveness", "sufficiency", "comprehensiveness_random", "sufficiency_random")
+_NOT_MEASURED = "faithfulness is measured on single texts and on images"
 
 
 def probe_records(engine: Engine, item: str, probe: Any, rng: SampleRng, samples: Sequence[Sample]) -> list[Record]:
     """A record a sample: ``comprehensiveness``, ``sufficiency``, each with its ``_random`` control, and ``completeness_error``."""
-    prepared = [replace(s, input=engine.canonical(s.input)) if not s.metadata.get("error") else s for s in samples]
+    prepared = canonical(engine, samples)
     attributions = _attribute(engine, probe, prepared)
-    good = [(s, a) for s, a in zip(prepared, attributions, strict=True) if isinstance(a, Attribution)]
-    real = _faithfulness(engine, [(s, a.target, a.values, a.spans) for s, a in good])
-    control = _faithfulness(engine, [(s, a.target, rng(s.id).permutation(a.values.size).reshape(a.values.shape), a.spans) for s, a in good])
-    scored = {s.id: (r, c) for (s, _), r, c in zip(good, real, control, strict=True)}
-    return [_record(item, s, a, scored.get(s.id)) for s, a in zip(prepared, attributions, strict=True)]
+    good = [(s, a) for s, a in zip(prepared, attributions, strict=True) if isinstance(a, Attribution) and isinstance(s.input, str | Image)]
+    scored: dict[str, dict[str, float | None] | str] = {}
+    for part in _in_parts(good):
+        scored.update(zip((s.id for s, _ in part), _faithfulness(engine, [(s, a, *_rankings(a, rng)) for s, a in part]), strict=True))
+    return [_record(item, s, a, scored.get(s.id, _NOT_MEASURED)) for s, a in zip(prepared, attributions, strict=True)]
+
+
+def _in_parts(good: Sequence[tuple[Sample, Attribution]]) -> Iterator[Sequence[tuple[Sample, Attribution]]]:
+    size = _IMAGES_AT_ONCE if any(isinstance(s.input, Image) for s, _ in good) else max(1, len(good))
+    for start in range(0, len(good), size):
+        yield good[start : start + size]
+
+
+def _rankings(attribution: Attribution, rng: SampleRng) -> tuple[np.ndarray, np.ndarray]:
+    """The parts from the most to the least important, and in the control's random order, which only the sample's id decides.
+
+    Parts of equal value keep the order they have in the input.
+    """
+    flat = attribution.values.reshape(-1)
+    return np.argsort(-flat, kind="stable"), rng(attribution.sample_id).permutation(flat.size)
 
 
 def _attribute(engine: Engine, probe: Any, samples: list[Sample]) -> list[Attribution | str]:
@@ -43,84 +65,125 @@ def _attribute(engine: Engine, probe: Any, samples: list[Sample]) -> list[Attrib
 
 
 def _isolated(engine: Engine, probe: Any, samples: list[Sample]) -> list[Attribution | str]:
+    """The probe's attributions, or the error of each sample that it could not explain: where one raises, each half is tried on its own."""
     if not samples:
         return []
     try:
         found = list(probe.attribute(engine, samples))
         if [a.sample_id for a in found] != [s.id for s in samples]:
             raise SampleError("the probe did not return one attribution a sample, in order")
-        return [_checked(a) for a in found]
+        return [_checked(s, a) for s, a in zip(samples, found, strict=True)]
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - a probe that fails on one sample must not lose the others
-        if len(samples) == 1:
-            return [f"{type(error).__name__}: {error}"]
-        return [a for sample in samples for a in _isolated(engine, probe, [sample])]
+        failed = f"{type(error).__name__}: {error}"
+    # Outside of the except clause, so that the error's traceback no longer holds the failed batch's memory.
+    if len(samples) == 1:
+        return [failed]
+    middle = len(samples) // 2
+    return [a for half in (samples[:middle], samples[middle:]) for a in _isolated(engine, probe, half)]
 
 
-def _checked(attribution: Attribution) -> Attribution | str:
-    if not np.isfinite(attribution.values).all():
+def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
+    values = np.asarray(attribution.values, dtype=np.float32)
+    if not np.isfinite(values).all():
         return "the attribution holds NaN or infinity; half precision is the usual cause: try --dtype float32"
-    if attribution.values.size == 0:
+    if values.size == 0:
         return "the input has no part to attribute to"
-    return attribution
+    if isinstance(sample.input, Image):
+        if values.shape != sample.input.pixels.shape[:2]:
+            return f"the attribution of an image {sample.input.pixels.shape} is [H, W], not {list(values.shape)}"
+    elif values.shape != (len(attribution.spans),):
+        return f"the attribution has {list(values.shape)} values for {len(attribution.spans)} spans; it is one value a span"
+    if isinstance(sample.input, str) and not _in_order(attribution.spans, len(sample.input)):
+        return "the attribution's spans are not in the text's order, or overlap, or lie outside of it"
+    if attribution.target < 0 or (sample.labels and attribution.target >= len(sample.labels)):
+        return f"the attribution explains class {attribution.target} of {len(sample.labels)}"
+    codec.dumps(attribution.metadata)  # raises TypeError for what cannot be recorded
+    return replace(attribution, values=values)
 
 
-Ranked = tuple[Sample, int, np.ndarray, Sequence[tuple[int, int]]]
+def _in_order(spans: Sequence[tuple[int, int]], length: int) -> bool:
+    edges = [0, *(edge for span in spans for edge in span), length]
+    return all(a <= b for a, b in itertools.pairwise(edges))
 
 
-def _faithfulness(engine: Engine, ranked: Sequence[Ranked]) -> list[dict[str, float | None]]:
-    """Of each sample with a ranking of its parts. All reductions of all samples are one engine call."""
+Ranked = tuple[Sample, Attribution, np.ndarray, np.ndarray]
+
+
+def _faithfulness(engine: Engine, ranked: Sequence[Ranked]) -> list[dict[str, float | None] | str]:
+    """Scores of each sample's ranking and of its control, or why there are none. All reductions of all samples are one engine call."""
     requests: list[Classify] = []
-    for sample, _, values, spans in ranked:
-        variants = [sample.input, *(_reduced(sample.input, values, spans, share, keep) for keep in (False, True) for share in SHARES)]
-        requests += [Classify(variant, sample.labels) for variant in variants]
+    for sample, attribution, *orders in ranked:
+        requests.append(Classify(sample.input, sample.labels))
+        for order in orders:
+            for keep in (False, True):
+                requests += [Classify(_reduced(sample.input, attribution, order, s, keep=keep), sample.labels) for s in SHARES]
     answers = iter(engine.try_run(requests))
-    results: list[dict[str, float | None]] = []
-    for _, target, _, _ in ranked:
-        full, *rest = [_probability(next(answers), target) for _ in range(1 + 2 * len(SHARES))]
-        without, alone = rest[: len(SHARES)], rest[len(SHARES) :]
-        results.append({"comprehensiveness": _mean_drop(full, without), "sufficiency": _mean_drop(full, alone)})
+    results: list[dict[str, float | None] | str] = []
+    for _, attribution, *orders in ranked:
+        asked = [next(answers) for _ in range(1 + 2 * len(SHARES) * len(orders))]
+        failed = next((a for a in asked if isinstance(a, Failure)), None)
+        if failed is not None or attribution.target >= len(asked[0].values):
+            why = failed.error if failed is not None else f"the model has no class {attribution.target}"
+            results.append(f"the input or a part of it has no answer, so the attribution has no score: {why}")
+            continue
+        full, *rest = [_probability(answer, attribution.target) for answer in asked]
+        drops = [full - math.fsum(rest[i : i + len(SHARES)]) / len(SHARES) for i in range(0, len(rest), len(SHARES))]
+        results.append(dict(zip(_SCORES, drops, strict=True)))
     return results
 
 
-def _probability(answer: Logits | Failure, target: int) -> float | None:
-    if isinstance(answer, Failure):
-        return None
+def _probability(answer: Logits, target: int) -> float:
     top = max(answer.values)
     exps = [math.exp(v - top) for v in answer.values]
-    return exps[target] / sum(exps)
+    return exps[target] / math.fsum(exps)
 
 
-def _mean_drop(full: float | None, reduced: Sequence[float | None]) -> float | None:
-    known = [p for p in reduced if p is not None]
-    return full - sum(known) / len(known) if full is not None and len(known) == len(reduced) else None
-
-
-def _reduced(value: Any, values: np.ndarray, spans: Sequence[tuple[int, int]], share: float, keep: bool) -> Any:
-    """The input without its top parts, or (``keep``) with them alone. Words are cut out; pixels become the image's mean colour."""
-    count = max(1, math.ceil(share * values.size))
-    top = np.zeros(values.size, dtype=bool)
-    top[np.argsort(-values.reshape(-1), kind="stable")[:count]] = True
+def _reduced(value: Any, attribution: Attribution, order: np.ndarray, share: float, *, keep: bool) -> Any:
+    """The input without the first parts of the order, or (``keep``) with them alone: words cut out, pixels in the image's mean colour."""
+    top = np.zeros(order.size, dtype=bool)
+    top[order[: max(1, math.ceil(share * order.size))]] = True
     if isinstance(value, Image):
-        kept = (top if keep else ~top).reshape(values.shape)[:, :, None]
-        mean = value.pixels.mean(axis=(0, 1), keepdims=True).astype(value.pixels.dtype)
-        return Image(np.where(kept, value.pixels, mean))
+        kept = (top if keep else ~top).reshape(attribution.values.shape)[:, :, None]
+        mean = value.pixels.mean(axis=(0, 1), keepdims=True, dtype=np.float64)
+        colour = np.round(mean) if value.pixels.dtype == np.uint8 else mean
+        return Image(np.where(kept, value.pixels, colour.astype(value.pixels.dtype)))
     if keep:
-        return " ".join(value[start:end] for (start, end), is_top in zip(spans, top, strict=True) if is_top)
-    pieces, at = [], 0
-    for (start, end), is_top in zip(spans, top, strict=True):
-        if is_top:
-            pieces.append(value[at:start])
-            at = end
-    return re.sub(r"\s+", " ", " ".join([*pieces, value[at:]])).strip()
+        return " ".join(value[start:end] for (start, end), is_top in zip(attribution.spans, top, strict=True) if is_top)
+    return without(value, [span for span, is_top in zip(attribution.spans, top, strict=True) if is_top])
 
 
-def _record(item: str, sample: Sample, found: Attribution | str, scored: tuple[dict[str, Any], dict[str, Any]] | None) -> Record:
-    if isinstance(found, str) or scored is None:
-        return Record(sample.id, item, {}, str(found))
-    real, control = scored
-    scores = {**real, **{f"{name}_random": value for name, value in control.items()}, "completeness_error": found.completeness_error}
-    compact = {"values": found.values.astype(np.float16), "spans": found.spans, "target": found.target}
+def without(text: str, spans: Sequence[tuple[int, int]], /) -> str:
+    """The text with these spans cut out, in order. Nothing else changes but at the cuts.
+
+    Of the space around a cut, that before it stays; where the cut would join two words, a space comes between them.
+    """
+    made, at = "", 0
+    for start, end in [*spans, (len(text), len(text))]:
+        piece = text[at:start]
+        if at and piece and (not made or made[-1].isspace()):
+            piece = piece.lstrip()
+        if made and piece and len(word_spans(made[-1] + piece[0])) == 1 and not made[-1].isspace() and not piece[0].isspace():
+            piece = " " + piece
+        made, at = made + piece, end
+    return made.rstrip() if spans and not text[spans[-1][1] :].strip() else made
+
+
+def _record(item: str, sample: Sample, found: Attribution | str, scored: dict[str, float | None] | str) -> Record:
+    if isinstance(found, str):
+        return Record(sample.id, item, {}, found)
+    completeness = found.completeness_error
+    known = completeness is not None and math.isfinite(completeness)
+    measured = scored if isinstance(scored, dict) else dict.fromkeys(_SCORES)
+    scores = {**measured, "completeness_error": completeness if known else None}
+    note = {"note": scored} if isinstance(scored, str) else {}
     shown = {"image": sample.input} if isinstance(sample.input, Image) else {}
-    return Record(sample.id, item, scores, artifacts={"attribution": compact, **shown, **found.metadata})
+    compact = {"values": _compact(found.values), "spans": found.spans, "target": found.target}
+    return Record(sample.id, item, scores, artifacts={**found.metadata, **note, **shown, "attribution": compact})
+
+
+def _compact(values: np.ndarray) -> np.ndarray:
+    """Maps of pixels as float16, where its range allows: they are many, and are looked at. Words stay float32."""
+    largest = float(np.abs(values).max())
+    return values.astype(np.float16) if values.ndim == 2 and 1e-2 <= largest <= 6e4 else values

@@ -17,6 +17,9 @@ from .errors import ConfigError, UnknownName, UserError, did_you_mean
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
 T = TypeVar("T")
 
+_ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
+"""What a suite's entry may say beside the plugin's settings: a slip there is taken for a setting first."""
+
 _pending: list[tuple[str, str, object]] = []
 
 
@@ -68,13 +71,13 @@ class Registry:
                 dist = point.dist
                 origin = f"{dist.name} {dist.version}" if dist else "unknown"
                 self._entries[group][point.name] = Entry(group, point.name, origin, point.load, point.value)
-        for file in files:
-            self._add_file(Path(file))
+        for file in dict.fromkeys(Path(file).resolve() for file in files):
+            self._add_file(file)
 
     def _add_file(self, path: Path) -> None:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
-        module_name = f"windtunnel_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+        module_name = f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
         spec = importlib.util.spec_from_file_location(module_name, path)
         if spec is None or spec.loader is None:
             raise ConfigError(f"{path} is not a Python file; a plugin file ends in .py")
@@ -83,12 +86,16 @@ class Registry:
         del _pending[:]
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            del sys.modules[module_name]
             raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
         if not _pending:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
         origin = f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
         for group, name, obj in _pending:
+            if name in self._entries[group]:
+                there = self._entries[group][name].origin
+                raise ConfigError(f"{path}: the {group[:-1]} {name!r} is there already (from {there}); give yours another name")
             self._entries[group][name] = Entry(group, name, origin, _constant(obj), f"{path.name}:{name}")
         del _pending[:]
 
@@ -110,19 +117,25 @@ class Registry:
     def make(self, group: str, name: str, /, **params: Any) -> Any:
         """Build the plugin with its settings; a setting it does not have is an error that lists those it has."""
         factory = self.get(group, name).load()
-        accepted = parameters(factory)
+        what = f"{group[:-1]} {name!r}"
+        try:
+            accepted = parameters(factory)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{what} is a {type(factory).__name__}, and not a class or function that makes one") from error
         for key in params:
             if accepted is not None and key not in accepted:
+                known = list(accepted)
                 raise ConfigError(
-                    f"{group[:-1]} {name!r} has no setting {key!r}.{did_you_mean(key, accepted)} Its settings: "
-                    f"{', '.join(accepted) or 'none'}."
+                    f"{what} has no setting {key!r}.{did_you_mean(key, [*known, *_ENTRY_KEYS])} Its settings: {', '.join(known) or 'none'}."
                 )
         try:
             return factory(**params)
         except UserError:
             raise
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{group[:-1]} {name!r} cannot be made from {params}: {error}") from error
+            raise ConfigError(f"{what} cannot be made from {params}: {error}") from error
+        except Exception as error:
+            raise ConfigError(f"{what} cannot be made from {params}: {type(error).__name__}: {error}") from error
 
 
 def _constant(value: Any) -> Callable[[], Any]:

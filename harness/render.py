@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from . import codec
-from .errors import StoreError
+from .errors import ConfigError, StoreError, WindtunnelError
 from .registry import Registry
 from .scorecard import Scorecard
 from .store import FILE_NAME, Store
 
 
 def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None = None) -> list[Path]:
-    """Write the views named (default: those of the suite) and return their paths. They are views: written anew each time."""
+    """Write the views named (default: those of the suite) and return their paths. They are views: written anew each time.
+
+    One that cannot be rendered does not keep the others from being written; the error comes after them.
+    """
     store = Store.open(folder / FILE_NAME, readonly=True)
     suite = codec.loads(store.suite)
     store.close()
-    registry = Registry(tuple(suite["plugins"]))
-    written = []
+    registry = Registry(tuple(file for file in suite["plugins"] if Path(file).is_file()))
+    written: list[Path] = []
+    failed: list[WindtunnelError] = []
     for name in names or suite["reports"]:
-        view = registry.make("reports", name)
-        path = folder / view.suffix
-        fresh = path.with_name(path.name + ".new")
         try:
-            # Written beside and moved over: a full disk leaves the former view as it was.
-            fresh.write_text(view.render(card), encoding="utf-8")
-            fresh.replace(path)
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise StoreError(
-                f"cannot write {path} ({error.strerror}); the records are safe: 'windtunnel report {folder}' writes it again"
-            ) from error
-        written.append(path)
+            written.append(_write(folder, registry.make("reports", name), name, card))
+        except WindtunnelError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
     return written
+
+
+def _write(folder: Path, view: Any, name: str, card: Scorecard) -> Path:
+    path: Path = folder / view.suffix
+    fresh = path.with_name(path.name + ".new")
+    safe = f"the records are safe: 'windtunnel report {folder}' writes it again"
+    try:
+        text: str = view.render(card)
+    except Exception as error:
+        raise ConfigError(f"the report {name!r} cannot be made ({type(error).__name__}: {error}); {safe}") from error
+    try:
+        # Written beside and moved over: a full disk leaves the former view as it was. A lone surrogate is written as its escape.
+        fresh.write_bytes(text.encode("utf-8", "backslashreplace"))
+        fresh.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path} ({error.strerror}); {safe}") from error
+    return path

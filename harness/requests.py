@@ -29,7 +29,10 @@ class LogProb:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Generated text without the prompt and without the stop string. ``finish``: ``stop`` (a stop string or the end) or ``length``."""
+    """Generated text without the prompt and without the stop string. ``finish``: ``stop`` (a stop string or the end) or ``length``.
+
+    ``num_tokens``: all that were generated, the end token and those of the stop string with them.
+    """
 
     text: str
     num_tokens: int

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,14 +14,14 @@ from .. import __version__
 from . import codec
 from .attacking import attack_records
 from .engine import Engine
-from .engine.cache import AnswerCache, Layers, MemoryCache, SqliteCache
+from .engine.cache import Answers, MemoryCache, SqliteCache
 from .engine.packing import Budget
-from .errors import IncompleteRun, StoreError
+from .errors import ConfigError, IncompleteRun, StoreError
 from .judging import drift_records, task_records
 from .plan import Plan, PlannedItem, PlannedModel
 from .probing import probe_records
 from .samples import Record, Sample, SampleRng
-from .store import FILE_NAME, Store, StoredItem
+from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
 
 
 class Progress(Protocol):
@@ -63,50 +64,70 @@ def run_plan(
 ) -> None:
     """Do all that has no record yet. Raises `IncompleteRun` when ``should_stop`` said so between two chunks.
 
-    The folder is made when it is not there; records in it are kept and, where they belong to another suite, are an error.
+    The folder is made when it is not there. Records in it are kept; a `ConfigError` says where they belong to another suite, or to other
+    weights or data: for that, each model is loaded even when all its records are there ('windtunnel report' needs none).
     """
     shown = progress or Silent()
-    store = _open(plan, folder)
     try:
-        for model in plan.models:
-            items = [item for item in plan.items if item.model.name == model.name]
-            if items and not _all_done(store, items):
-                _run_model(plan, model, items, store, shown, should_stop)
-    finally:
-        store.close()
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
+    with only_writer(folder):
+        store = _open(plan, folder)
+        try:
+            _check_unchanged(plan, store)
+            for model in plan.models:
+                items = [item for item in plan.items if item.model.name == model.name]
+                if items:
+                    _run_model(plan, model, items, store, shown, should_stop)
+        finally:
+            store.close()
 
 
 def _open(plan: Plan, folder: Path) -> Store:
     path = folder / FILE_NAME
     suite = plan.suite
-    skipped = [asdict(s) for s in plan.skipped]
-    identity = codec.dumps({"identity": suite.identity(), "skipped": skipped, **suite.model_dump(mode="json")})
+    facts = {
+        "identity": suite.identity(),
+        "skipped": [asdict(s) for s in plan.skipped],
+        "planned": [(i.model.name, i.item, len(i.samples)) for i in plan.items],
+        **suite.model_dump(mode="json"),
+    }
+    text = codec.dumps(facts)
     if not path.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "suite.yaml").write_text(suite.to_yaml(), encoding="utf-8")
-        except OSError as error:
-            raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
-        return Store.create(path, name=suite.name, suite=identity, version=__version__)
-    store = Store.open(path)
-    if codec.loads(store.suite)["identity"] != suite.identity():
-        store.close()
-        raise StoreError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
+        strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith((LOCK_NAME, FILE_NAME)))
+        if strange:
+            raise ConfigError(f"{folder} holds {strange[0]!r} and no run; a run writes to a folder of its own: name another with --out")
+        store = Store.create(path, name=suite.name, suite=text, version=__version__)
+    else:
+        store = Store.open(path)
+        if codec.loads(store.suite)["identity"] != suite.identity():
+            store.close()
+            raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
+        if store.suite != text:
+            store.amend(text, __version__)
+    _write_copy(folder / "suite.yaml", suite.to_yaml())
     return store
 
 
-def _all_done(store: Store, items: Sequence[PlannedItem]) -> bool:
-    """Known without loading the model: every item is stored and has a record a sample."""
+def _write_copy(path: Path, text: str) -> None:
+    """The suite to read and to give again. The store holds it too: where the disk is full, this copy is done without."""
+    fresh = path.with_name(f"{FILE_NAME}.{path.name}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+
+
+def _check_unchanged(plan: Plan, store: Store) -> None:
+    """What can be known before any model loads: the data, the plugins and the seed are those of the records."""
     stored = {(i.model, i.item): i for i in store.items()}
-    for item in items:
+    for item in plan.items:
         known = stored.get((item.model.name, item.item))
-        if known is None or len(store.finished_chunks(known)) < _num_chunks(known):
-            return False
-    return True
-
-
-def _num_chunks(item: StoredItem) -> int:
-    return -(-item.num_samples // int(item.facts["chunk"]))
+        if known is not None:
+            now = _stored(item, None, plan.suite.chunk)
+            store.add_item(replace(now, model_fingerprint=known.model_fingerprint), ())
 
 
 def _run_model(
@@ -116,9 +137,9 @@ def _run_model(
     shown.loading(model.name)
     loaded = model.source.load(suite.device, suite.dtype)
     shared = SqliteCache(Path(suite.cache)) if suite.cache else None
-    memory = MemoryCache(behind=store)
-    cache: AnswerCache = Layers(memory, shared) if shared else memory
-    engine = Engine(loaded, model.info, budget=_budget(suite, loaded), cache=cache, on_batch=shown.batch)
+    behind = _Behind(store, shared)
+    memory = MemoryCache(behind=behind)
+    engine = Engine(loaded, model.info, budget=_budget(suite, loaded), cache=memory, on_batch=shown.batch)
     try:
         for item in items:
             stored = store.add_item(_stored(item, loaded, suite.chunk), item.task.samples)
@@ -127,11 +148,16 @@ def _run_model(
             shown.item(model.name, item.item, len(item.samples) - sum(len(c.samples) for c in chunks), len(item.samples))
             for chunk in chunks:
                 started = time.perf_counter()
-                records = _records(engine, item, chunk.samples)
+                records = [_recordable(record) for record in _records(engine, item, chunk.samples)]
+                behind.check()
+                answers = memory.take()
                 store.add_chunk(
                     stored, chunk.number, chunk.start, records,
-                    counters=engine.counters.take(), seconds=time.perf_counter() - started, answers=memory.take(),
+                    counters=engine.counters.take(), seconds=time.perf_counter() - started, answers=answers,
                 )  # fmt: skip
+                if shared is not None:
+                    # Only now: a killed chunk that had left its answers here would find them, and count fewer passes, when it is redone.
+                    shared.put(answers)
                 shown.advance(len(chunk.samples))
                 if should_stop():
                     raise IncompleteRun("stopped after the chunk that was under way; all finished chunks are kept")
@@ -141,6 +167,53 @@ def _run_model(
         close = getattr(loaded, "close", None)
         if close is not None:
             close()
+
+
+class _Behind:
+    """What was answered before, in this run or in the shared cache. Only read."""
+
+    def __init__(self, store: Store, shared: SqliteCache | None) -> None:
+        self._caches: list[Answers] = [store, shared] if shared is not None else [store]
+        self._broken: StoreError | None = None
+
+    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        wanted = list(keys)
+        try:
+            for cache in self._caches:
+                found.update(cache.get([key for key in wanted if key not in found]))
+        except StoreError as error:
+            self._broken = error
+            raise
+        return found
+
+    def check(self) -> None:
+        """A plugin may have taken a broken store for a sample's error: it is the run's."""
+        if self._broken is not None:
+            raise self._broken
+
+
+def _recordable(record: Record) -> Record:
+    """Scores are finite numbers or None, artifacts what the codec can write; what is not is left out, and the record says so."""
+    wrong: list[str] = []
+    scores: dict[str, float | None] = {}
+    for name, value in record.scores.items():
+        try:
+            number = None if value is None else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if number is not None and not math.isfinite(number):
+            wrong.append(f"the score {name!r} is {str(value)[:40]!r}, not a finite number")
+            number = None
+        scores[str(name)] = number
+    artifacts: Mapping[str, Any] = record.artifacts
+    try:
+        codec.dumps(artifacts)
+    except (TypeError, ValueError, RecursionError) as error:
+        wrong.append(f"what the record would keep cannot be written: {error}")
+        artifacts = {}
+    error_text = record.error if not wrong else "; ".join([record.error, *wrong] if record.error else wrong)
+    return replace(record, scores=scores, artifacts=artifacts, error=error_text)
 
 
 def _chunks(samples: Sequence[Sample], size: int) -> Iterator[Chunk]:
@@ -183,8 +256,9 @@ def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
         )
     data = getattr(task, "data_fingerprint", None) or codec.digest(item.task.samples)
     return StoredItem(
-        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), model.fingerprint, data, item.origin, item.seed, facts
-    )
+        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), getattr(model, "fingerprint", ""), data, item.origin,
+        item.seed, facts,
+    )  # fmt: skip
 
 
 @contextmanager

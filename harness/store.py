@@ -1,6 +1,6 @@
 """The run store: one SQLite file in WAL mode. Records are only ever added, a chunk of them in one transaction.
 
-run          one row: schema version, name, the suite that made it
+run          schema version, name, the suite that made it; a further row where the suite's gates or reports were changed since
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
 samples      what each task's samples are, once
 chunks       a row a finished chunk of an item: its counters, its seconds, and a digest of its records
@@ -17,20 +17,18 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import codec
 from .engine.cache import insert_answers, select_answers
-from .errors import SchemaError, StoreError
+from .errors import ConfigError, DataError, SchemaError, StoreError
 from .samples import Record, Sample
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCHEMA_VERSION = 1
 FILE_NAME = "run.db"
+LOCK_NAME = "run.lock"
 
 _TABLES = """
 CREATE TABLE run (schema_version INTEGER NOT NULL, name TEXT NOT NULL, suite TEXT NOT NULL, version TEXT NOT NULL);
@@ -48,6 +46,7 @@ CREATE TABLE records (
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, PRIMARY KEY (item, ordinal)) WITHOUT ROWID;
 CREATE TABLE answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
 """
+_LATEST = "ORDER BY rowid DESC LIMIT 1"
 _APPEND_ONLY = "".join(
     f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
     for table in ("run", "items", "samples", "chunks", "records")
@@ -84,19 +83,28 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
+        self._declared: dict[str, str] = {}  # task: digest of its samples, once they are in the store
 
     @classmethod
     def create(cls, path: Path, *, name: str, suite: str, version: str) -> Store:
         """A new store. Raises `StoreError` where a file is already in its place."""
         if path.exists():
             raise StoreError(f"{path} exists; a run is never overwritten")
-        store = cls(_connect(path), path)
-        with store._writing():
-            for statement in (_TABLES + _APPEND_ONLY).split(";\n"):
-                if statement.strip():
-                    store._db.execute(statement)
-            store._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
-        return store
+        # Made whole beside its place and then moved into it: a process that is killed here leaves no half-made run.
+        fresh = path.with_name(f"{path.name}.new")
+        for leftover in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+            leftover.unlink(missing_ok=True)
+        store = cls(_connect(fresh), fresh)
+        try:
+            with store._writing():
+                for statement in (_TABLES + _APPEND_ONLY).split(";\n"):
+                    if statement.strip():
+                        store._db.execute(statement)
+                store._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
+        finally:
+            store.close()
+        fresh.replace(path)
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path, *, readonly: bool = False) -> Store:
@@ -105,12 +113,12 @@ class Store:
             raise StoreError(f"there is no run at {path}; 'windtunnel run' makes one")
         store = cls(_connect(path, readonly=readonly), path)
         try:
-            row = store._db.execute("SELECT schema_version, version FROM run").fetchone()
+            row = store._db.execute(f"SELECT schema_version, version FROM run {_LATEST}").fetchone()
+            if row is not None and row[0] == SCHEMA_VERSION and not readonly:
+                store._db.execute("PRAGMA journal_mode=WAL")
         except sqlite3.DatabaseError as error:
             store.close()
-            raise StoreError(
-                f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again with --out"
-            ) from error
+            raise _damaged(path, error) from error
         if row is None or row[0] != SCHEMA_VERSION:
             store.close()
             found = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
@@ -122,29 +130,43 @@ class Store:
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def amend(self, suite: str, version: str, /) -> None:
+        """The suite as it reads now: same identity, other gates or reports. The former one stays in its row."""
+        name = self.name
+        with self._writing():
+            self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
+
     def add_item(self, item: StoredItem, samples: Sequence[Sample], /) -> StoredItem:
         """Declare an item and its samples before its first record. Declared before with the same identity: the stored one comes back.
 
-        Raises `StoreError` where model, data, plugin or seed are not those of the records already there.
+        Raises `ConfigError` where model, data, plugin or seed are not those of the records already there.
         """
         known = next((i for i in self.items() if (i.model, i.item) == (item.model, item.item)), None)
         if known is not None:
             changed = [name for name, value in known.identity.items() if item.identity[name] != value]
             if changed:
-                raise StoreError(
+                raise ConfigError(
                     f"{self.path.parent} holds records of {item.item!r} on {item.model!r} made with another {', '.join(changed)}; "
                     "results of both cannot be one run. Choose a new folder with --out"
                 )
             return known
         with self._writing():
+            item = replace(item, facts={**item.facts, "samples_sha256": self._declare(item.task, samples)})
             row = (*(getattr(item, n) for n in ("model", "item", "kind", "task", "num_samples", "model_fingerprint", "data_fingerprint")),
                    item.plugin, item.seed, codec.dumps(item.facts))  # fmt: skip
             cursor = self._db.execute(
                 "INSERT INTO items (model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts)"
                 " VALUES (?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
-            rows = ((item.task, s.id, ordinal, codec.dumps(s)) for ordinal, s in enumerate(samples))
-            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
         return next(i for i in self.items() if i.id == cursor.lastrowid)
+
+    def _declare(self, task: str, samples: Sequence[Sample]) -> str:
+        """Write the task's samples, once; their digest."""
+        if task not in self._declared:
+            texts = [_sample_text(task, sample) for sample in samples]
+            rows = ((task, s.id, ordinal, text) for ordinal, (s, text) in enumerate(zip(samples, texts, strict=True)))
+            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
+            self._declared[task] = _digest([text] for text in texts)
+        return self._declared[task]
 
     def add_chunk(
         self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, int], seconds: float,
@@ -176,12 +198,12 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             fix = "free some space" if "full" in str(error) or "I/O" in str(error) else "make sure no other process writes to it"
             raise StoreError(
                 f"cannot write to {self.path} ({error}); all finished chunks are safe. Then {fix} and give the same command again"
@@ -189,36 +211,51 @@ class Store:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _damaged(self.path, error) from error
+        except (ValueError, KeyError, TypeError) as error:  # text that the codec did not write
+            raise StoreError(f"{self.path} holds something that cannot be read back ({error}); see 'windtunnel verify'") from error
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._reading():
+            return self._db.execute(query, values).fetchall()
+
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         """The store as an answer cache that is only read."""
-        return select_answers(self._db, keys)
+        with self._reading():
+            return select_answers(self._db, keys)
 
     @property
     def name(self) -> str:
-        return str(self._db.execute("SELECT name FROM run").fetchone()[0])
+        return str(self._rows(f"SELECT name FROM run {_LATEST}")[0][0])
 
     @property
     def suite(self) -> str:
         """The exact suite that made the run, as canonical JSON."""
-        return str(self._db.execute("SELECT suite FROM run").fetchone()[0])
+        return str(self._rows(f"SELECT suite FROM run {_LATEST}")[0][0])
 
     @property
     def version(self) -> str:
-        return str(self._db.execute("SELECT version FROM run").fetchone()[0])
+        return str(self._rows(f"SELECT version FROM run {_LATEST}")[0][0])
 
     def items(self) -> list[StoredItem]:
         columns = "id, model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts"
-        rows = self._db.execute(f"SELECT {columns} FROM items ORDER BY id")
-        return [StoredItem(**dict(zip(columns.split(", "), row[:-1], strict=False)), facts=codec.loads(row[-1])) for row in rows]
+        rows = self._rows(f"SELECT {columns} FROM items ORDER BY id")
+        with self._reading():
+            return [StoredItem(**dict(zip(columns.split(", "), row[:-1], strict=False)), facts=codec.loads(row[-1])) for row in rows]
 
     def finished_chunks(self, item: StoredItem, /) -> set[int]:
-        return {row[0] for row in self._db.execute("SELECT chunk FROM chunks WHERE item = ?", (item.id,))}
+        return {row[0] for row in self._rows("SELECT chunk FROM chunks WHERE item = ?", item.id)}
 
     def counters(self, item: StoredItem, /) -> tuple[dict[str, int], float]:
         """Summed counters of the item's chunks, and their seconds."""
         total: dict[str, int] = {}
         seconds = 0.0
-        for text, spent in self._db.execute("SELECT counters, seconds FROM chunks WHERE item = ? ORDER BY chunk", (item.id,)):
+        for text, spent in self._rows("SELECT counters, seconds FROM chunks WHERE item = ? ORDER BY chunk", item.id):
             seconds += spent
             for name, count in json.loads(text).items():
                 total[name] = total.get(name, 0) + count
@@ -226,91 +263,48 @@ class Store:
 
     def records(self, item: StoredItem, /) -> Iterator[Record]:
         """In the order of the samples."""
-        rows = self._db.execute("SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? ORDER BY ordinal", (item.id,))
-        for sample_id, scores, error, artifacts in rows:
-            yield Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
+        query = "SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? ORDER BY ordinal"
+        with self._reading():
+            for sample_id, scores, error, artifacts in self._db.execute(query, (item.id,)):
+                yield Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
 
     def samples(self, task: str, /) -> Iterator[Sample]:
-        for (text,) in self._db.execute("SELECT sample FROM samples WHERE task = ? ORDER BY ordinal", (task,)):
-            yield codec.loads(text)
+        with self._reading():
+            for (text,) in self._db.execute("SELECT sample FROM samples WHERE task = ? ORDER BY ordinal", (task,)):
+                yield codec.loads(text)
 
     def verify(self) -> list[str]:
         """What is wrong with the records, a sentence each; empty when all is well."""
-        wrong = [f"SQLite: {row[0]}" for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        for item in self.items():
-            where = f"{item.item} on {item.model}"
-            total = 0
-            for chunk, digest in self._db.execute("SELECT chunk, digest FROM chunks WHERE item = ? ORDER BY chunk", (item.id,)).fetchall():
-                rows = self._db.execute(
-                    "SELECT item, chunk, ordinal, sample_id, scores, error, artifacts FROM records"
-                    " WHERE item = ? AND chunk = ? ORDER BY ordinal",
-                    (item.id, chunk),
-                ).fetchall()
-                total += len(rows)
-                if _digest(rows) != digest:
-                    wrong.append(f"{where}: the records of chunk {chunk} are not those that were written")
-            found = self._db.execute("SELECT COUNT(*) FROM records WHERE item = ?", (item.id,)).fetchone()[0]
-            if found != total:
-                wrong.append(f"{where}: {found - total} records belong to no finished chunk")
-            if found > item.num_samples:
-                wrong.append(f"{where}: {found} records for {item.num_samples} samples")
-        return wrong
-
-
-class Run:
-    """A run folder, for reading: ``Run.load(path).samples()`` and ``.metrics()`` are pandas frames."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @classmethod
-    def load(cls, path: str | Path) -> Run:
-        """Raises `StoreError` where the folder holds no readable run."""
-        run = cls(Path(path))
-        Store.open(run.path / FILE_NAME, readonly=True).close()
-        return run
-
-    def samples(self) -> pd.DataFrame:
-        """A row a sample and item: model, item, kind, task, sample_id, target, error, each score as ``score.NAME``, each small artifact
-        (prediction, num_queries, ...) by its name, and the fingerprints of model, data and plugin, and the seed."""
-        import pandas as pd
-
-        store = Store.open(self.path / FILE_NAME, readonly=True)
         try:
-            rows = []
-            targets = {task: {s.id: s.target for s in store.samples(task)} for task in {i.task for i in store.items()}}
-            for item in store.items():
-                head = {"model": item.model, "item": item.item, "kind": item.kind, "task": item.task}
-                tail = {name: getattr(item, name) for name in ("model_fingerprint", "data_fingerprint", "plugin", "seed")}
-                for record in store.records(item):
-                    small = {k: v for k, v in record.artifacts.items() if isinstance(v, str | int | float | bool) or v is None}
-                    scores = {f"score.{name}": value for name, value in record.scores.items()}
-                    target = targets[item.task].get(record.sample_id)
-                    rows.append({**head, "sample_id": record.sample_id, "target": target, "error": record.error, **scores, **small, **tail})
-            return pd.DataFrame(rows)
-        finally:
-            store.close()
+            wrong = [f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+            items = self.items()
+            return [*wrong, *self._wrong_samples(items), *(sentence for item in items for sentence in self._wrong_records(item))]
+        except StoreError as error:
+            return [str(error)]
 
-    def metrics(self) -> pd.DataFrame:
-        """A row a metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason. Computed from the records."""
-        import pandas as pd
+    def _wrong_samples(self, items: Sequence[StoredItem]) -> Iterator[str]:
+        for task, expected in {i.task: i.facts.get("samples_sha256") for i in items}.items():
+            if _digest(self._rows("SELECT sample FROM samples WHERE task = ? ORDER BY ordinal", task)) != expected:
+                yield f"{task}: the samples are not those that were written"
 
-        from .summary import summarise
-
-        rows = summarise(self.path).rows
-        names = ("value", "low", "high", "n", "n_unscored", "reason")
-        return pd.DataFrame(
-            [
-                {
-                    "model": r.model,
-                    "item": r.item,
-                    "metric": r.metric,
-                    "dimension": r.dimension,
-                    **{n: getattr(r.estimate, n) for n in names},
-                }
-                for r in rows
-            ]
-        )
+    def _wrong_records(self, item: StoredItem) -> Iterator[str]:
+        where = f"{item.item} on {item.model}"
+        total = 0
+        for chunk, digest in self._rows("SELECT chunk, digest FROM chunks WHERE item = ? ORDER BY chunk", item.id):
+            rows = self._rows(
+                "SELECT item, chunk, ordinal, sample_id, scores, error, artifacts FROM records"
+                " WHERE item = ? AND chunk = ? ORDER BY ordinal",
+                item.id,
+                chunk,
+            )
+            total += len(rows)
+            if _digest(rows) != digest:
+                yield f"{where}: the records of chunk {chunk} are not those that were written"
+        found = self._rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0]
+        if found != total:
+            yield f"{where}: {found - total} records belong to no finished chunk"
+        if found > item.num_samples:
+            yield f"{where}: {found} records for {item.num_samples} samples"
 
 
 def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
@@ -319,13 +313,54 @@ def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys=ON")
         if readonly:
             connection.execute("PRAGMA query_only=ON")
-        else:
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("SELECT COUNT(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if not readonly:
+            raise StoreError(f"{path} cannot be written ({error}); make its folder writable, or choose another with --out") from error
+        return _connect_immutable(path, error)
     except sqlite3.Error as error:
-        raise StoreError(
-            f"{path} cannot be opened as a run store ({error}); it is damaged or not a run. Choose another folder with --out"
-        ) from error
+        connection.close()
+        raise _damaged(path, error) from error
     return connection
+
+
+def _connect_immutable(path: Path, error: sqlite3.Error) -> sqlite3.Connection:
+    """A run in a folder that cannot be written, where SQLite cannot share its WAL: read as a file that nobody changes."""
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise StoreError(f"{path} was not closed, and its folder cannot be written ({error}); copy the folder and read the copy") from error
+    return sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
+
+
+def _damaged(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again with --out")
+
+
+@contextmanager
+def only_writer(folder: Path, /) -> Iterator[None]:
+    """This process alone writes to the run folder. Raises `StoreError` at once where another does.
+
+    The lock is SQLite's on an empty file: every platform has it, and a killed process cannot leave it behind.
+    """
+    lock = sqlite3.connect(folder / LOCK_NAME, timeout=0, isolation_level=None)
+    try:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StoreError(f"another process is running in {folder}; wait for it, or choose another folder with --out") from error
+            raise StoreError(f"cannot write to {folder} ({error}); choose another folder with --out") from error
+        yield
+    finally:
+        lock.close()
+
+
+def _sample_text(task: str, sample: Sample) -> str:
+    try:
+        return codec.dumps(sample)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
 
 
 def _digest(rows: Iterable[Sequence[object]]) -> str:

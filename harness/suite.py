@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from . import codec
 from .errors import ConfigError, did_you_mean
@@ -16,6 +16,16 @@ from .yaml_lines import Lines, load_file
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _printable(name: str) -> str:
+    """A name stands in rows, gates and file names: no control characters, no lone surrogates."""
+    if not name.isprintable():
+        raise ValueError(f"a name is made of printable characters, not {name!a}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_printable)]
 
 
 class _Plugged(_Frozen):
@@ -30,14 +40,39 @@ class _Plugged(_Frozen):
             return value
         own = set(cls.model_fields)
         settings = {k: v for k, v in value.items() if k not in own}
-        return {**{k: v for k, v in value.items() if k in own}, "settings": {**value.get("settings", {}), **settings}}
+        under = value.get("settings", {})
+        if not isinstance(under, Mapping):
+            raise ValueError(f"settings is a mapping, not {under!r}")
+        for key, setting in (*under.items(), *settings.items()):
+            _check_plain(str(key), setting)
+        return {**{k: v for k, v in value.items() if k in own}, "settings": {**under, **settings}}
+
+
+def _check_plain(key: str, value: Any) -> None:
+    """YAML makes a date of 2024-01-01 and bytes of !!binary; a setting is what JSON has."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _check_plain(f"{key}.{name}", part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_plain(key, part)
+    elif not isinstance(value, str | int | float | bool | None):
+        raise ValueError(f"{key}: {value!s} reads as a {type(value).__name__}; put it in quotes")
 
 
 class ModelSpec(_Plugged):
     """``model``: ``kind:target``. ``name``: what rows and gates call it."""
 
     model: str
-    name: str = ""
+    name: Name = ""
+
+    @field_validator("model")
+    @classmethod
+    def _has_kind(cls, model: str) -> str:
+        kind, colon, target = model.partition(":")
+        if not (kind and colon and target):
+            raise ValueError(f"{model!r} does not say what kind it is: write hf:{model}, callable:..., torch:... or toy:...")
+        return model
 
     @property
     def kind(self) -> str:
@@ -52,7 +87,7 @@ class TaskSpec(_Plugged):
     """``task``: a catalog name or a YAML file. ``models``: which of the suite's models (default: all that can)."""
 
     task: str
-    name: str = ""
+    name: Name = ""
     models: tuple[str, ...] | None = None
     limit: int | None = Field(default=None, ge=1)
 
@@ -61,7 +96,7 @@ class AttackSpec(_Plugged):
     """``tasks``: which tasks (default: all it can attack). ``threat``: ``{type: lp | edits, ...}`` in place of the attack's own."""
 
     attack: str
-    name: str = ""
+    name: Name = ""
     tasks: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -70,7 +105,7 @@ class AttackSpec(_Plugged):
 
 class ProbeSpec(_Plugged):
     probe: str
-    name: str = ""
+    name: Name = ""
     tasks: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -95,7 +130,7 @@ class Suite(_Frozen):
     ``cache``: a file of answers shared between runs.
     """
 
-    name: str = "run"
+    name: Name = "run"
     models: tuple[ModelSpec, ...] = Field(min_length=1)
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
     attacks: tuple[AttackSpec, ...] = ()
@@ -110,6 +145,7 @@ class Suite(_Frozen):
     chunk: int = Field(default=64, ge=1)
     batch: BatchSpec = BatchSpec()
     cache: str | None = None
+    _places: Mapping[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
 
     @field_validator("models", "tasks", "attacks", "probes", "gates", mode="before")
     @classmethod
@@ -120,18 +156,11 @@ class Suite(_Frozen):
             return [{key: entry} if isinstance(entry, str) else entry for entry in value]
         return value
 
-    @model_validator(mode="after")
-    def _names(self) -> Suite:
-        for spec in self.models:
-            if ":" not in spec.model:
-                raise ValueError(
-                    f"model {spec.model!r} does not say what kind it is: write hf:{spec.model}, callable:..., torch:... or toy:..."
-                )
-        for kind, names in (("model", self.model_names()), ("task", [task_name(t) for t in self.tasks])):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"two {kind}s are called {twice[0]!r}; tell them apart with 'name:'")
-        return self
+    def place(self, *path: str | int, about: str = "") -> str:
+        """``FILE:LINE: `` of an entry, or of the key in it that ``about`` (an error's text) quotes; empty where no file says it."""
+        inner = [p for p in self._places if len(p) > len(path) and p[: len(path)] == path and isinstance(p[-1], str)]
+        named = next((p for p in inner if repr(p[-1]) in about), path)
+        return next((self._places[named[:n]] for n in range(len(named), 0, -1) if named[:n] in self._places), "")
 
     def model_names(self) -> list[str]:
         """The given names, else the last part of the target, e.g. ``minilm`` of ``hf:models/minilm``."""
@@ -152,58 +181,108 @@ def task_name(spec: TaskSpec, /) -> str:
 
 
 def load_suite(path: Path, /, **overrides: Any) -> Suite:
-    """Read a suite file. Relative paths in it are relative to it. Raises `ConfigError` with the line and the nearest known key."""
+    """Read a suite file. ``overrides``: values of keys in place of the file's (``plugins`` are added to them).
+
+    Relative paths in the file start from its folder, those in overrides from the working folder.
+    Raises `ConfigError` with the line and the nearest known key.
+    """
     value, lines = load_file(path)
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a suite is a mapping with 'models' and 'tasks'")
     value.setdefault("name", path.stem)
-    return make_suite({**value, **overrides}, base=path.parent, source=str(path), lines=lines)
+    given = _rebased(overrides, Path.cwd())
+    if "plugins" in given and isinstance(value.get("plugins"), list):
+        given["plugins"] = [*value["plugins"], *given["plugins"]]
+    kept = {place: line for place, line in lines.items() if place and place[0] not in given}
+    return make_suite({**value, **given}, base=path.parent, source=str(path), lines=kept)
 
 
 def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command line", lines: Lines | None = None) -> Suite:
     """A suite from plain values. ``base``: the folder that its relative paths start from."""
-    _check_keys(value, source, lines or {})
+    places = {path: f"{source}:{line}: " for path, line in (lines or {}).items()}
+    known = sorted(Suite.model_fields)
+    for key in value:
+        if key not in known:
+            place = places.get((str(key),), f"{source}: ")
+            raise ConfigError(f"{place}a suite has no key {key!r}.{did_you_mean(str(key), known)} Its keys: {', '.join(known)}.")
     try:
         suite = Suite.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = first["loc"]
-        line = next((lines[where[:n]] for n in range(len(where), 0, -1) if lines and where[:n] in lines), None)
-        place = f"{source}:{line}" if line else source
-        dotted = ".".join(str(part) for part in where)
-        raise ConfigError(f"{place}: {dotted + ': ' if dotted else ''}{first['msg'].removeprefix('Value error, ')}") from error
-    return _anchored(suite, base)
+        raise ConfigError(_explained(error, value, source, places)) from error
+    for kind, names in (("model", suite.model_names()), ("task", [task_name(t) for t in suite.tasks])):
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                place = places.get((f"{kind}s", index), f"{source}: ")
+                raise ConfigError(f"{place}two {kind}s are called {name!r}; tell them apart with 'name:'")
+    suite = _anchored(suite, base)
+    suite._places = places
+    return suite
 
 
-def _check_keys(value: Mapping[str, Any], source: str, lines: Lines) -> None:
-    known = set(Suite.model_fields)
-    for key in value:
-        if key not in known:
-            line = lines.get((str(key),))
-            place = f"{source}:{line}" if line else source
-            raise ConfigError(f"{place}: a suite has no key {key!r}.{did_you_mean(str(key), known)} Its keys: {', '.join(sorted(known))}.")
+_INNER_KEYS: Mapping[str, type[_Frozen]] = {"gates": GateSpec, "batch": BatchSpec}
+
+
+def _explained(error: ValidationError, value: Mapping[str, Any], source: str, places: Mapping[tuple[str | int, ...], str]) -> str:
+    first = error.errors()[0]
+    where = first["loc"]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden" and where[0] in _INNER_KEYS:
+        known = sorted(_INNER_KEYS[str(where[0])].model_fields)
+        message = f"there is no such key.{did_you_mean(str(where[-1]), known)} The keys here: {', '.join(known)}"
+    elif first["type"] == "missing" and len(where) == 1:
+        message = "a suite needs this key"
+    elif isinstance(first["input"], str | int | float | None) and first["type"] != "value_error":
+        message += f", not {first['input']!r}"
+    place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), f"{source}: ")
+    dotted = ".".join(str(part) for part in where)
+    return f"{place}{dotted + ': ' if dotted else ''}{message}"
+
+
+def _anchor(text: str, base: Path) -> str:
+    """A path that is relative to ``base``, made absolute; anything else as it is."""
+    head, colon, tail = text.rpartition(":") if ".py:" in text else (text, "", "")
+    candidate = base / head
+    looks_local = head.startswith(".") or head.endswith((".yaml", ".yml", ".py")) or candidate.exists()
+    return f"{candidate.resolve()}{colon}{tail}" if looks_local and not Path(head).is_absolute() else text
+
+
+def _anchor_model(model: str, base: Path) -> str:
+    kind, colon, target = model.partition(":")
+    return f"{kind}{colon}{_anchor(target, base)}" if target else model
+
+
+def _anchor_task(task: str, base: Path) -> str:
+    return _anchor(task, base) if task.endswith((".yaml", ".yml")) else task
+
+
+def _rebased(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Overrides whose plain strings no longer depend on the folder they were given in."""
+    anchors = {"models": _anchor_model, "tasks": _anchor_task, "plugins": _anchor}
+    given = dict(overrides)
+    for key, anchor in anchors.items():
+        if isinstance(given.get(key), list | tuple):
+            given[key] = [anchor(entry, base) if isinstance(entry, str) else entry for entry in given[key]]
+    if isinstance(given.get("cache"), str):
+        given["cache"] = str((base / given["cache"]).resolve())
+    return given
 
 
 def _anchored(suite: Suite, base: Path) -> Suite:
     """Paths made absolute where they exist relative to the suite: the same suite means the same thing from every folder."""
-
-    def anchor(text: str) -> str:
-        head, colon, tail = text.partition(":") if ".py:" in text else (text, "", "")
-        candidate = base / head
-        looks_local = head.startswith(".") or head.endswith((".yaml", ".yml", ".py")) or candidate.exists()
-        return f"{candidate.resolve()}{colon}{tail}" if looks_local and not Path(head).is_absolute() else text
-
-    names = suite.model_names()
     models = [
-        spec.model_copy(update={"model": f"{spec.kind}:{anchor(spec.target)}", "name": name})
-        for spec, name in zip(suite.models, names, strict=True)
+        spec.model_copy(update={"model": _anchor_model(spec.model, base), "name": name})
+        for spec, name in zip(suite.models, suite.model_names(), strict=True)
     ]
     tasks = [
-        spec.model_copy(update={"task": anchor(spec.task) if spec.task.endswith((".yaml", ".yml")) else spec.task,
-                                "settings": _anchored_data(spec.settings, base), "name": task_name(spec)})
+        spec.model_copy(update={"task": _anchor_task(spec.task, base), "settings": _anchored_data(spec.settings, base),
+                                "name": task_name(spec)})
         for spec in suite.tasks
     ]  # fmt: skip
-    return suite.model_copy(update={"models": tuple(models), "tasks": tuple(tasks), "plugins": tuple(anchor(p) for p in suite.plugins)})
+    plugins = dict.fromkeys(_anchor(p, base) for p in suite.plugins)
+    changes: dict[str, Any] = {"models": tuple(models), "tasks": tuple(tasks), "plugins": tuple(plugins)}
+    if suite.cache is not None:
+        changes["cache"] = str((base / suite.cache).resolve())
+    return suite.model_copy(update=changes)
 
 
 def _anchored_data(settings: Mapping[str, Any], base: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
+from .row_names import COSTS, DISTANCES, FAITHFULNESS
 from .samples import Record, seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -30,23 +32,24 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
     store = Store.open(folder / FILE_NAME, readonly=True)
     try:
         suite = codec.loads(store.suite)
-        known = registry or Registry(tuple(suite["plugins"]))
+        # A run folder that was copied to another machine is read there without the plugin files it was made with.
+        known = registry or Registry(tuple(file for file in suite["plugins"] if Path(file).is_file()))
         items = store.items()
+        facts = {task: _facts(store, task) for task in dict.fromkeys(i.task for i in items)}
         rows: list[Row] = []
         timing: dict[str, Any] = {}
         failed = 0
-        complete = True
+        complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             records = list(store.records(item))
             failed += sum(r.error is not None for r in records)
             complete &= len(records) == item.num_samples
-            groups = {s.id: s.group for s in store.samples(item.task)}
-            rows += item_rows(item, records, {s.id: s.target for s in store.samples(item.task)}, groups, known)
+            rows += item_rows(item, records, *facts[item.task], known)
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
             timing[f"{item.model}/{item.item}"] = _timing(len(records), counters, seconds)
         card = Scorecard(
-            manifest=_manifest(store, suite, items, rows), rows=tuple(rows), complete=complete and bool(items), num_failed=failed,
+            manifest=_manifest(store, suite, items, rows), rows=tuple(rows), complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.kind == "task"),
             samples=tuple(sample_views(store, items, MAX_VIEWS)), timing=timing,
         )  # fmt: skip
@@ -55,6 +58,12 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         return replace(card, gates=results, verdict=verdict_of(results))
     finally:
         store.close()
+
+
+def _facts(store: Store, task: str) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Targets and groups by sample id."""
+    found = [(s.id, s.target, s.group) for s in store.samples(task)]
+    return {i: target for i, target, _ in found}, {i: group for i, _, group in found}
 
 
 def item_rows(
@@ -88,11 +97,19 @@ def _task_rows(
             rows.append(Row(item.model, item.item, name, "quality", Estimate(None, reason=str(error)), None))
             continue
         usable = [r for r in scored if all(_value(r, need, targets) is not None for need in metric.needs)]
-        columns = {need: np.asarray([_value(r, need, targets) for r in usable]) for need in metric.needs}
-        estimates = stats.estimate(
-            metric, columns, labels, groups=[groups.get(r.sample_id) for r in usable], n_unscored=len(records) - len(usable),
-            seed=seed_of(item.seed, name),
-        )  # fmt: skip
+        missing = len(records) - len(usable)
+        try:
+            columns = {need: np.asarray([_value(r, need, targets) for r in usable]) for need in metric.needs}
+            estimates = stats.estimate(
+                metric, columns, labels, groups=[groups.get(r.sample_id) for r in usable], n_unscored=missing, seed=seed_of(item.seed, name)
+            )
+        except Exception as error:  # noqa: BLE001 - a metric is a plugin: where it fails, the other numbers stand
+            estimates = {name: Estimate(None, n_unscored=len(records), reason=f"the metric failed: {type(error).__name__}: {error}")}
+        absent = [n for n in sorted(metric.needs) if scored and all(_value(r, n, targets) is None for r in scored)]
+        if absent:
+            said = next((str(r.artifacts["unscored"]) for r in scored if r.artifacts.get("unscored")), "")
+            reason = said or f"the task gives no {absent[0]!r}"
+            estimates = {key: replace(e, reason=reason) for key, e in estimates.items()}
         rows += [
             Row(item.model, item.item, key, metric.dimension, _explained(e, records), metric.higher_is_better, metric.unit)
             for key, e in estimates.items()
@@ -119,8 +136,7 @@ def _attack_rows(item: StoredItem, records: Sequence[Record], groups: Mapping[st
         _mean_row(item, records, groups, "clean_correct", "clean_accuracy", "robustness", True, rate=True),
     ]
     flipped = [r for r in records if r.scores.get("success") == 1]
-    facts = ("num_queries", "words_changed", "share_changed", "chars_changed", "linf", "l2")
-    for name in facts:
+    for name in ("num_queries", *DISTANCES):
         over = records if name == "num_queries" else flipped
         if any(r.scores.get(name) is not None for r in records):
             rows.append(_mean_row(item, over, groups, name, f"mean_{name}", "robustness", None, optional=True))
@@ -129,17 +145,16 @@ def _attack_rows(item: StoredItem, records: Sequence[Record], groups: Mapping[st
         median = Estimate(statistics.median(queries), n=len(queries))
         rows.append(Row(item.model, item.item, "median_num_queries", "robustness", median, None))
     outside = sum(r.scores.get("outside_threat") == 1 for r in records)
-    if outside:
-        rows.append(Row(item.model, item.item, "num_outside_threat", "robustness", Estimate(float(outside), n=len(records)), False))
+    rows.append(Row(item.model, item.item, "num_outside_threat", "robustness", Estimate(float(outside), n=len(records)), False))
     return rows
 
 
 def _probe_rows(item: StoredItem, records: Sequence[Record], groups: Mapping[str, str | None]) -> list[Row]:
-    directions = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
     rows = []
-    for name, higher in directions.items():
+    for name, higher in FAITHFULNESS.items():
         for suffix in ("", "_random"):
-            if any(f"{name}{suffix}" in r.scores for r in records):
+            # Where all failed, the row says so; a method without the completeness axiom has no such row.
+            if name != "completeness_error" or any(r.scores.get(f"{name}{suffix}") is not None for r in records):
                 direction = higher if not suffix else None
                 rows.append(
                     _mean_row(item, records, groups, f"{name}{suffix}", f"{name}{suffix}", "interpretability", direction, optional=True)
@@ -167,7 +182,9 @@ def _mean_row(
 
 
 def _explained(estimate: Estimate, records: Sequence[Record]) -> Estimate:
-    """Where nothing was scored, the first sample's error is the reason."""
+    """Where nothing was scored, the first sample's error is the reason. A number that is none is not shown as one."""
+    if estimate.value is not None and not math.isfinite(estimate.value):
+        return replace(estimate, value=None, low=None, high=None, reason=f"the metric came out as {estimate.value}")
     if estimate.value is not None or estimate.n > 0:
         return estimate
     error = next((r.error for r in records if r.error), None)
@@ -180,23 +197,12 @@ def _unscored(records: Sequence[Record]) -> Estimate:
 
 # ── cost ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_COSTS = {
-    "forward_passes": "passes",
-    "gradient_passes": "passes",
-    "tokens_computed": "tokens",
-    "tokens_padded": "tokens",
-    "cache_hits": "requests",
-    "duplicates": "requests",
-    "oom_splits": "batches",
-    "failures": "requests",
-}
-
 
 def _cost_rows(item: StoredItem, counters: Mapping[str, int]) -> list[Row]:
     """What the item cost the model, in counts that do not depend on the machine's speed; zeros are left out but for the passes."""
     if item.kind == "drift":
         return []
-    shown = {name: unit for name, unit in _COSTS.items() if counters.get(name) or name == "forward_passes"}
+    shown = {name: unit for name, unit in COSTS.items() if counters.get(name) or name == "forward_passes"}
     return [
         Row(item.model, item.item, name, "efficiency", Estimate(float(counters.get(name, 0)), n=item.num_samples), None, unit)
         for name, unit in shown.items()

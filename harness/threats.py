@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
 
@@ -27,18 +27,30 @@ class LpBall:
     def __post_init__(self) -> None:
         if self.norm not in ("linf", "l2"):
             raise ConfigError(f"an L-p ball has norm 'linf' or 'l2', not {self.norm!r}")
-        if not self.epsilon >= 0:
-            raise ConfigError(f"epsilon is at least 0, not {self.epsilon!r} (pixels are in [0, 1]: 8/255 is 0.0314)")
+        if not _is_number(self.epsilon) or not 0 <= self.epsilon < math.inf:
+            raise ConfigError(f"epsilon is a number of at least 0, not {self.epsilon!r} (pixels are in [0, 1]: write 0.0314 for 8/255)")
 
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
-        pixels = _pixels(perturbed)
-        if pixels.shape != _pixels(clean).shape or pixels.min() < 0 or pixels.max() > 1:
+        before = _pixels(clean)
+        if not isinstance(perturbed.input, Image):
+            return False
+        after = _pixels(perturbed)
+        # NaN is in no interval: these comparisons are false for it.
+        if after.shape != before.shape or not bool(np.all((after >= 0) & (after <= 1))):
             return False
         return self.distance(clean, perturbed)[self.norm] <= self.epsilon + _ROUNDING * max(1.0, self.epsilon)
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        delta = _pixels(perturbed).astype(np.float64) - _pixels(clean).astype(np.float64)
-        return {"linf": float(np.abs(delta).max()), "l2": float(np.sqrt((delta**2).sum()))}
+        """Raises `ConfigError` where one is no image, `ValueError` where their shapes differ."""
+        before, after = _pixels(clean), _pixels(perturbed)
+        if before.shape != after.shape:
+            raise ValueError(f"images of shapes {before.shape} and {after.shape} have no distance")
+        delta = after.astype(np.float64) - before.astype(np.float64)
+        return {"linf": float(np.abs(delta).max(initial=0.0)), "l2": float(np.sqrt((delta**2).sum()))}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _pixels(sample: Sample) -> np.ndarray:
@@ -53,15 +65,23 @@ def _pixels(sample: Sample) -> np.ndarray:
 class EditBudget:
     """At most this many words, and this share of the words, of a text may change. None: no bound.
 
-    Words are runs of non-space characters. A word counts as changed when it was replaced, inserted or deleted (longest-common-subsequence
-    alignment); characters are counted by Levenshtein distance.
+    Words are runs of non-space characters. How many changed is their Levenshtein distance: the fewest that must be replaced, inserted or
+    deleted to make one text's words the other's. Characters are counted in the same way, spaces among them. Of a text pair, each text is
+    compared with its own counterpart and the counts are added.
     """
 
     max_words: int | None = None
     max_share: float | None = None
     max_chars: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("max_words", "max_share", "max_chars"):
+            bound = getattr(self, name)
+            if bound is not None and (not _is_number(bound) or not bound >= 0):
+                raise ConfigError(f"{name} is a number of at least 0, or nothing for no bound, not {bound!r}")
+
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+        _texts(clean)
         if type(clean.input) is not type(perturbed.input):
             return False
         moved = self.distance(clean, perturbed)
@@ -69,37 +89,42 @@ class EditBudget:
         return all(bound is None or moved[name] <= bound for name, bound in bounds)
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        before, after = _text(clean), _text(perturbed)
-        words, changed = re.findall(r"\S+", before), 0
-        for op, i1, i2, j1, j2 in SequenceMatcher(None, words, re.findall(r"\S+", after), autojunk=False).get_opcodes():
-            changed += 0 if op == "equal" else max(i2 - i1, j2 - j1)
-        share = changed / len(words) if words else float(changed > 0)
-        return {"words_changed": float(changed), "share_changed": share, "chars_changed": float(levenshtein(before, after))}
+        """Raises `ConfigError` where one is no text, `ValueError` where only one is a pair."""
+        words = changed = chars = 0
+        for before, after in zip(_texts(clean), _texts(perturbed), strict=True):
+            words_before = re.findall(r"\S+", before)
+            words += len(words_before)
+            changed += levenshtein(words_before, re.findall(r"\S+", after))
+            chars += levenshtein(before, after)
+        share = changed / words if words else float(changed > 0)
+        return {"words_changed": float(changed), "share_changed": share, "chars_changed": float(chars)}
 
 
-def _text(sample: Sample) -> str:
+def _texts(sample: Sample) -> tuple[str, ...]:
     if isinstance(sample.input, str):
-        return sample.input
+        return (sample.input,)
     if isinstance(sample.input, TextPair):
-        return f"{sample.input.first}\n{sample.input.second}"
+        return (sample.input.first, sample.input.second)
     raise ConfigError(f"an edit budget is about text; sample {sample.id!r} is a {type(sample.input).__name__}")
 
 
-def levenshtein(a: str, b: str, /) -> int:
-    """Insertions, deletions and substitutions of characters (Levenshtein 1966), on what differs between the common ends."""
+def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:
+    """Insertions, deletions and substitutions (Levenshtein 1966) of characters or words, on what differs between the common ends."""
     start = 0
     while start < min(len(a), len(b)) and a[start] == b[start]:
         start += 1
-    a, b = a[start:], b[start:]
-    while a and b and a[-1] == b[-1]:
-        a, b = a[:-1], b[:-1]
-    row = np.arange(len(b) + 1)
-    codes = np.fromiter((ord(c) for c in b), dtype=np.int64, count=len(b))
-    for i, char in enumerate(a, 1):
-        best = np.minimum(row[1:] + 1, row[:-1] + (codes != ord(char)))
+    stop = 0
+    while stop < min(len(a), len(b)) - start and a[-1 - stop] == b[-1 - stop]:
+        stop += 1
+    a, b = a[start : len(a) - stop], b[start : len(b) - stop]
+    codes = {item: code for code, item in enumerate(dict.fromkeys(b))}
+    codes_b = np.fromiter((codes[item] for item in b), dtype=np.int64, count=len(b))
+    columns = np.arange(len(b) + 1)
+    row = columns.copy()
+    for i, item in enumerate(a, 1):
+        best = np.minimum(row[1:] + 1, row[:-1] + (codes_b != codes.get(item, -1)))
         # best[j] may still be reached from the left: min over k <= j of best[k] + (j - k), a running minimum.
-        row = np.concatenate(([i], best))
-        row = np.minimum.accumulate(row - np.arange(len(row))) + np.arange(len(row))
+        row = np.minimum.accumulate(np.concatenate(([i], best)) - columns) + columns
     return int(row[-1])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,16 @@ from .store import Store, StoredItem
 
 _MOST_CHARACTERS = 20_000
 _SMALLEST_SHOWN_PX = 96
+_LARGEST_SHOWN_PX = 512
+"""A thousand photographs of 12 megapixels would be a page of 20 GB."""
 
 
 def sample_views(store: Store, items: Sequence[StoredItem], most: int) -> Iterator[SampleView]:
     """At most ``most`` views, shared evenly between the tasks of all models. Within a task the joined samples come first:
-    those that an attack or a probe has seen, then the others, each in the order of the data."""
+    those that an attack or a probe has seen, then the others, each in the order of the data. With more tasks than ``most``, the
+    first tasks show one each."""
     tasks = [i for i in items if i.kind == "task"]
-    for task in tasks:
+    for task in tasks[:most]:
         quota = max(1, most // len(tasks))
         joined = [i for i in items if i.model == task.model and i.task == task.task and i.kind in ("attack", "probe")]
         extra = {i.id: {r.sample_id: r for r in store.records(i)} for i in joined}
@@ -69,11 +74,13 @@ def _heat(item: StoredItem, record: Record, labels: Sequence[str]) -> Heat:
     scaled = values / largest if largest else values
     shape = (int(values.shape[0]), int(values.shape[1])) if values.ndim == 2 else None
     spans = tuple((int(a), int(b)) for a, b in found["spans"])
+    # Words beyond the shown part of a long text have no place to be shown at; they are the last ones.
+    num_shown = sum(end <= _MOST_CHARACTERS for _, end in spans) if spans else values.size
     return Heat(
         probe,
         _label(found["target"], labels) or "",
-        tuple(round(float(v), 4) for v in scaled.reshape(-1)),
-        spans,
+        tuple(round(float(v), 4) for v in islice(scaled.reshape(-1), num_shown)),
+        spans[:num_shown],
         shape,
         dict(record.scores),
     )
@@ -89,13 +96,10 @@ def _label(value: Any, labels: Sequence[str]) -> str | None:
 def _probabilities(artifacts: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
     """By class name, else by choice."""
     found = artifacts.get("probabilities") or ()
-    names = labels if len(labels) == len(found) else tuple(artifacts.get("choices") or (str(i) for i in range(len(found))))
-    return {_distinct(names, i): float(p) for i, p in enumerate(found)}
-
-
-def _distinct(names: Sequence[str], index: int) -> str:
-    name = str(names[index])
-    return name if list(names).count(names[index]) == 1 else f"{index}: {name}"
+    candidates = (labels, tuple(artifacts.get("choices") or ()), range(len(found)))
+    names = [str(name) for name in next(c for c in candidates if len(c) == len(found))]
+    counts = Counter(names)
+    return {name if counts[name] == 1 else f"{i}: {name}": float(p) for i, (name, p) in enumerate(zip(names, found, strict=True))}
 
 
 def _shown(value: Input, artifacts: Mapping[str, Any]) -> Shown:
@@ -118,15 +122,21 @@ def _cut(text: str) -> str:
 
 
 def png_uri(image: Image, /) -> str:
-    """A PNG data URI. Small images are enlarged by whole factors without smoothing, so that a pixel stays a square."""
+    """A PNG data URI, or an empty text where there is no pixel.
+
+    Small images are enlarged by whole factors without smoothing, so that a pixel stays a square; large ones are made smaller.
+    """
     from PIL import Image as Pillow
 
     pixels = np.asarray(image.pixels)
+    if not pixels.size:
+        return ""
     if pixels.dtype != np.uint8:
-        pixels = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+        pixels = (np.nan_to_num(pixels).clip(0, 1) * 255).round().astype(np.uint8)
     factor = max(1, -(-_SMALLEST_SHOWN_PX // max(pixels.shape[:2])))
     enlarged = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
     made = Pillow.fromarray(enlarged[:, :, 0] if enlarged.shape[2] == 1 else enlarged)
+    made.thumbnail((_LARGEST_SHOWN_PX, _LARGEST_SHOWN_PX))
     buffer = io.BytesIO()
     made.save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

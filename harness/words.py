@@ -3,29 +3,62 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*|[^\w\s]")
+# Kana and Han are written without spaces: each character is a word of its own, as BERT's tokenizer has it for Han.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_PART = rf"(?:(?![{_UNSPACED}])\w)+"
+_WORD = re.compile(rf"[{_UNSPACED}]|{_PART}(?:['’\-]{_PART})*|[^\w\s]")
+_JOINER = "\u200d"
 Spans = tuple[tuple[int, int], ...]
 
 
 def word_spans(text: str, /) -> Spans:
-    """(start, end) of each word; a punctuation mark is a word of its own, an apostrophe or hyphen inside a word is not."""
-    return tuple(match.span() for match in _WORD.finditer(text))
+    """(start, end) of each word; a punctuation mark is a word of its own, an apostrophe or hyphen inside a word is not.
+
+    Combining marks (accents, the vowel signs of Hindi or Thai) and what a zero-width joiner joins belong to the word before them.
+    """
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        if spans and spans[-1][1] == start and _goes_on(text[start - 1], text[start]):
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return tuple(spans)
+
+
+def _goes_on(before: str, char: str) -> bool:
+    if before.isascii() and char.isascii():
+        return False
+    return _JOINER in (before, char) or _is_mark(char) or (_is_mark(before) and char.isalnum())
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")
 
 
 def gather(values: NDArray[np.floating], token_spans: Sequence[tuple[int, int]], words: Spans, /) -> NDArray[np.float32]:
     """Token values [L] to word values [W]: each token adds to the words it touches, shared by the characters it has in each.
 
-    Special tokens have the span (0, 0) and add to none.
+    ``words`` are in order and apart, as `word_spans` gives them. Special tokens have the span (0, 0) and add to none, as does a token of
+    nothing but space, or of nothing at all.
     """
     out = np.zeros(len(words), dtype=np.float64)
+    ends = [end for _, end in words]
     for value, (start, end) in zip(values, token_spans, strict=True):
-        shares = [(w, min(end, stop) - max(start, begin)) for w, (begin, stop) in enumerate(words) if begin < end and start < stop]
+        shares = []
+        for word in range(bisect_right(ends, start), len(words)):
+            begin, stop = words[word]
+            if begin >= end:
+                break
+            shares.append((word, min(end, stop) - max(start, begin)))
         total = sum(n for _, n in shares)
-        for w, n in shares:
-            out[w] += float(value) * n / total
+        for word, n in shares if total > 0 else ():
+            out[word] += float(value) * n / total
     return out.astype(np.float32)

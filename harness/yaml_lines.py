@@ -13,20 +13,27 @@ _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 Lines = dict[tuple[str | int, ...], int]
 """Path of keys and indices to a line, counted from 1."""
 
+_MOST_NODES = 100_000
+"""Aliases of aliases can make a small file enormous ("billion laughs"); no suite is as large as this."""
+
 
 def load(text: str, source: str, /) -> tuple[Any, Lines]:
     """The document and its lines. Raises `ConfigError` with source and line."""
+    lines: Lines = {}
     try:
         node = yaml.compose(text, Loader=_LOADER)
+        if node is not None:
+            _walk(node, (), lines, source)
         value = yaml.load(text, Loader=_LOADER)  # a safe loader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{source}:{line}: this is not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: this is not YAML: {error}") from error
-    lines: Lines = {}
-    if node is not None:
-        _walk(node, (), lines, source)
+        raise ConfigError(f"{source}: this is not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{source}: this YAML is nested too deep, or an alias in it contains itself") from error
+    except ValueError as error:  # a date such as 2024-13-45
+        raise ConfigError(f"{source}: this is not YAML: {error}; put it in quotes if it is text") from error
     return value, lines
 
 
@@ -42,6 +49,8 @@ def load_file(path: Path, /) -> tuple[Any, Lines]:
 
 def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, source: str) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(lines) > _MOST_NODES:
+        raise ConfigError(f"{source}: this YAML has more than {_MOST_NODES:,} entries, its aliases written out")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             child = (*path, str(key.value))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...harness.errors import ConfigError
-from ...harness.inputs import Image, size_of
+from ...harness.batching import batches
+from ...harness.errors import ConfigError, NonFiniteError, SampleError
+from ...harness.inputs import Image
 from ...harness.plugins import Differentiable, Encoded, ModelPort
 from ...harness.requests import Classify
 from ...harness.samples import Sample, SampleRng
@@ -26,7 +27,8 @@ class PGD:
     step_size: default 2.5 * epsilon / steps, which can reach any point of the ball. restarts: tried one after the other on the
     samples still standing. random_start: begin at a random point of the ball, drawn by the sample's id.
 
-    A twin is the first misclassified iterate, or the last one where there is none. num_queries counts forward passes of the sample.
+    A twin is the first misclassified iterate, or the last one where there is none; a sample whose twin is found is no longer computed.
+    num_queries counts forward passes of the sample. zero_gradient: the loss was flat at every iterate, so the attack saw nothing.
     Reference: A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu. Towards Deep Learning Models Resistant to Adversarial
     Attacks. ICLR 2018.
     """
@@ -45,81 +47,99 @@ class PGD:
     ) -> None:
         if steps < 1 or restarts < 1:
             raise ConfigError(f"pgd needs at least one step and one restart, not {steps} and {restarts}")
+        if step_size is not None and not step_size > 0:
+            raise ConfigError(f"step_size is above 0, or left out for 2.5 * epsilon / steps, not {step_size}")
         self.threat = LpBall(epsilon, norm)
         self.steps, self.step_size, self.restarts, self.random_start = steps, step_size, restarts, random_start
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, /) -> Sequence[Sample]:
-        twins: list[Sample | None] = [None] * len(samples)
-        # One restart multiplies nothing in memory, so a batch is as large as a plain forward pass allows.
-        for indices in engine.groups([size_of(sample.input) for sample in samples]):
-            with engine.differentiable() as net:
-                for index, twin in zip(indices, self._batch(net, [samples[i] for i in indices], threat, rng), strict=True):
-                    twins[index] = twin
-        return [twin for twin in twins if twin is not None]
+        if not isinstance(threat, LpBall):
+            raise ConfigError(f"pgd attacks inside an L-p ball (threat type 'lp'), not a {type(threat).__name__}")
+        twins: dict[int, Sample] = {}
+        with engine.differentiable() as net:
+            for indices in batches(engine, samples):
+                twins.update(zip(indices, self._batch(net, [samples[i] for i in indices], threat, rng), strict=True))
+        return [twins[i] for i in range(len(samples))]
 
     def _batch(self, net: Differentiable, samples: Sequence[Sample], threat: LpBall, rng: SampleRng) -> list[Sample]:
         import torch
 
         encoded = net.encode([Classify(s.input, s.labels) for s in samples])
         clean, device = encoded.features, encoded.features.device
-        target_B = torch.tensor([int(s.target) for s in samples], device=device)
-        best, queries_B = clean.clone(), torch.zeros(len(samples), dtype=torch.long, device=device)
-        fooled_B = torch.zeros(len(samples), dtype=torch.bool, device=device)
-        flat_B = torch.ones_like(fooled_B)
+        target_B = torch.tensor([_class_of(s) for s in samples], device=device)
         noises = [rng(sample.id) for sample in samples]
+        best, queries, flat = clean.clone(), [0] * len(samples), [True] * len(samples)
+        # The rows that no iterate has fooled yet; only they are computed. N of the B rows.
+        standing = list(range(len(samples)))
         for _ in range(self.restarts):
-            start = torch.stack([_random_point(noise, clean[i], threat) for i, noise in enumerate(noises)])
-            current = _project(start if self.random_start else clean.clone(), clean, threat)
+            rows_N = torch.tensor(standing, device=device)
+            current = clean[rows_N]
+            if self.random_start:
+                current = _project(current + _random_steps([noises[i] for i in standing], current, threat), current, threat)
             for step in range(self.steps + 1):
-                gradient, wrong_B = _ascent(net, encoded, current, target_B, last=step == self.steps)
-                queries_B += (~fooled_B).long()
-                # A row that fooled the model keeps the iterate that did; its neighbours go on.
-                best = torch.where(_rows(fooled_B), best, current)
-                fooled_B |= wrong_B
-                if gradient is None or bool(fooled_B.all()):
+                gradient, wrong_N = _ascent(net, encoded, current, rows_N, target_B[rows_N], last=step == self.steps)
+                best[rows_N] = current
+                flat_N = [False] * len(standing) if gradient is None else (gradient.flatten(1) == 0).all(1).tolist()
+                for i, is_flat in zip(standing, flat_N, strict=True):
+                    queries[i] += 1
+                    flat[i] &= is_flat or gradient is None
+                if bool(wrong_N.any()):
+                    left_N = ~wrong_N
+                    rows_N, current = rows_N[left_N], current[left_N]
+                    gradient = None if gradient is None else gradient[left_N]
+                    standing = rows_N.tolist()
+                if gradient is None or not standing:
                     break
-                flat_B &= gradient.flatten(1).abs().amax(1) == 0
-                current = _project(current + self._size(threat) * _direction(gradient, threat.norm), clean, threat)
-            if bool(fooled_B.all()):
+                moved = current + self._size(threat) * _direction(gradient, threat.norm)
+                current = _project(moved, clean[rows_N], threat)
+            if not standing:
                 break
         images = best.permute(0, 2, 3, 1).float().cpu().numpy()
-        facts = zip(queries_B.tolist(), flat_B.tolist(), strict=True)
         return [
-            replace(sample, input=Image(pixels), metadata={**sample.metadata, "num_queries": n, "zero_gradient": flat})
-            for sample, pixels, (n, flat) in zip(samples, images, facts, strict=True)
+            replace(sample, input=Image(pixels), metadata={**sample.metadata, "num_queries": n, "zero_gradient": is_flat})
+            for sample, pixels, n, is_flat in zip(samples, images, queries, flat, strict=True)
         ]
 
     def _size(self, threat: LpBall) -> float:
         return self.step_size if self.step_size is not None else 2.5 * threat.epsilon / self.steps
 
 
-def _rows(mask_B: torch.Tensor) -> torch.Tensor:
-    return mask_B[:, None, None, None]
+def _class_of(sample: Sample) -> int:
+    if not isinstance(sample.target, int | np.integer):
+        raise SampleError(f"pgd needs the index of the sample's class, not {sample.target!r}")
+    return int(sample.target)
+
+
+def _rows(values_B: torch.Tensor) -> torch.Tensor:
+    return values_B[:, None, None, None]
 
 
 def _ascent(
-    net: Differentiable, encoded: Encoded, pixels_BCHW: torch.Tensor, target_B: torch.Tensor, *, last: bool
+    net: Differentiable, encoded: Encoded, pixels_NCHW: torch.Tensor, rows_N: torch.Tensor, target_N: torch.Tensor, *, last: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor]:
     """The gradient of the cross-entropy (None at the last iterate, which is only judged), and which rows are misclassified."""
     import torch
 
     if last:
         with torch.no_grad():
-            return None, net.logits(pixels_BCHW, encoded).argmax(1) != target_B
-    pixels = pixels_BCHW.detach().requires_grad_(True)
-    logits_BK = net.logits(pixels, encoded)
+            return None, net.logits(pixels_NCHW, encoded, rows_N).argmax(1) != target_N
+    pixels = pixels_NCHW.detach().requires_grad_(True)
+    logits_NK = net.logits(pixels, encoded, rows_N)
     # A sum over rows: each row's gradient is its own, whatever the batch.
-    loss = torch.nn.functional.cross_entropy(logits_BK.float(), target_B, reduction="sum")
+    loss = torch.nn.functional.cross_entropy(logits_NK.float(), target_N, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, pixels)
-    return gradient, logits_BK.detach().argmax(1) != target_B
+    if not bool(torch.isfinite(gradient).all()):
+        raise NonFiniteError("the gradient holds NaN or infinity; half precision is the usual cause: try --dtype float32")
+    return gradient, logits_NK.detach().argmax(1) != target_N
 
 
 def _direction(gradient: torch.Tensor, norm: str) -> torch.Tensor:
-    """Steepest ascent of unit length in the norm."""
+    """Steepest ascent of unit length in the norm; 0 where the gradient is."""
     if norm == "linf":
         return gradient.sign()
-    length_B = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
-    return gradient / _rows(length_B)
+    # Scaled to 1 first: the squares of a confident model's tiny gradient are 0 in float32.
+    scaled = gradient / _rows(gradient.flatten(1).abs().amax(1).clamp_min(1e-37))
+    return scaled / _rows(scaled.flatten(1).norm(dim=1).clamp_min(1e-12))
 
 
 def _project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall) -> torch.Tensor:
@@ -135,15 +155,19 @@ def _project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall) -> torch
     return torch.clamp(clean + delta, 0, 1).detach()
 
 
-def _random_point(noise: np.random.Generator, clean_CHW: torch.Tensor, threat: LpBall) -> torch.Tensor:
-    """Uniform in the ball around the image."""
+def _random_steps(noises: Sequence[np.random.Generator], clean_NCHW: torch.Tensor, threat: LpBall) -> torch.Tensor:
+    """A step to a uniform point of the ball for each row, from the row's own generator."""
     import torch
 
-    shape = tuple(clean_CHW.shape)
+    shape = tuple(clean_NCHW.shape[1:])
     if threat.norm == "linf":
-        delta = noise.uniform(-threat.epsilon, threat.epsilon, shape)
+        steps = [noise.uniform(-threat.epsilon, threat.epsilon, shape) for noise in noises]
     else:
-        direction = noise.standard_normal(shape)
-        radius = threat.epsilon * noise.random() ** (1 / direction.size)
-        delta = direction / max(float(np.linalg.norm(direction)), 1e-12) * radius
-    return clean_CHW + torch.from_numpy(delta).to(clean_CHW)
+        steps = [_in_l2_ball(noise, shape, threat.epsilon) for noise in noises]
+    return torch.from_numpy(np.stack(steps)).to(clean_NCHW)
+
+
+def _in_l2_ball(noise: np.random.Generator, shape: tuple[int, ...], radius: float) -> np.ndarray:
+    direction = noise.standard_normal(shape)
+    distance = radius * noise.random() ** (1 / direction.size)
+    return np.asarray(direction / max(float(np.linalg.norm(direction)), 1e-12) * distance)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..scorecard import Estimate, Scorecard
+from .text import visible
 
 
 def card_json(card: Scorecard) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def card_text(card: Scorecard) -> str:
     lines += [f"gate {g.outcome:<12} {g.gate}   ({g.detail})" for g in card.gates]
     failed = f", {card.num_failed} records with an error" if card.num_failed else ""
     lines.append(f"verdict: {card.verdict if card.complete else 'incomplete'}   {card.num_samples} samples{failed}")
-    return "\n".join(_visible(line) for line in lines)
+    return "\n".join(visible(line).replace("\n", "\\n") for line in lines)
 
 
 def _number(e: Estimate) -> str:
@@ -44,8 +45,3 @@ def _number(e: Estimate) -> str:
     interval = f"[{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else ""
     unscored = f", {e.n_unscored} not scored" if e.n_unscored else ""
     return f"{e.value:<10.4g} {interval:<22} n = {e.n}{unscored}"
-
-
-def _visible(line: str) -> str:
-    """Control characters of hostile text would drive the terminal."""
-    return "".join(c if c.isprintable() or c == " " else ascii(c)[1:-1] for c in line)

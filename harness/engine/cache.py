@@ -75,6 +75,7 @@ class SqliteCache:
     """Answers in a file that outlives the run and may be shared by many (``--cache FILE``)."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
@@ -84,12 +85,24 @@ class SqliteCache:
             raise StoreError(f"the answer cache {path} cannot be opened ({error}); name another file with --cache") from error
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
-        return select_answers(self._connection, keys)
+        try:
+            return select_answers(self._connection, keys)
+        except sqlite3.Error as error:
+            raise StoreError(f"the answer cache {self._path} cannot be read ({error}); name another file with --cache") from error
 
     def put(self, answers: Mapping[str, Any], /) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        insert_answers(self._connection, answers)
-        self._connection.execute("COMMIT")
+        if not answers:
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                insert_answers(self._connection, answers)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"the answer cache {self._path} cannot be written ({error}); name another file with --cache") from error
 
     def close(self) -> None:
         self._connection.close()
@@ -103,8 +116,9 @@ class Layers:
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        wanted = list(keys)
         for cache in self._caches:
-            found.update(cache.get(key for key in list(keys) if key not in found))
+            found.update(cache.get([key for key in wanted if key not in found]))
         return found
 
     def put(self, answers: Mapping[str, Any], /) -> None:

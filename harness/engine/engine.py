@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CapabilityError, NonFiniteError, SampleError, UserError
+from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, UserError
 from ..inputs import Input
 from ..plugins import Differentiable, Model, ModelInfo
 from ..requests import Completion, Embedding, Failure, Logits, LogProb, Request
@@ -19,12 +19,17 @@ from .packing import Budget, pack
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A piece of a request that is batched on its own. ``part``: its place among the pieces of request ``index``."""
+    """A piece of a request that is batched on its own. ``part``: its place among the pieces of request ``index``.
+
+    ``batch_key``: what must be equal within its batch beside the request's own key, from the model's ``batch_key(unit)`` where it has
+    one: a shape that cannot be padded, say.
+    """
 
     index: int
     part: int
     data: Any
     length: int
+    batch_key: Hashable = None
 
 
 class Engine:
@@ -79,8 +84,11 @@ class Engine:
 
     def uncached(self, requests: Sequence[Request[Any]], budget: Budget, /) -> list[Any]:
         """Responses computed anew under another budget, for measuring how much a batch's neighbours move an answer."""
-        twin = Engine(self.model, self.info, budget=budget)
-        return twin.try_run(requests)
+        twin = Engine(self.model, self.info, budget=budget, on_batch=self._on_batch)
+        try:
+            return twin.try_run(requests)
+        finally:
+            self.counters.add(twin.counters)
 
     def canonical(self, value: Input, /) -> Input:
         """The input after the model's own deterministic preparation (an image at the model's size), else as it is."""
@@ -94,7 +102,7 @@ class Engine:
         units, failures = self._split(requests)
         parts: list[dict[int, Any]] = [{} for _ in requests]
         for kind, batch in self._batches(requests, units):
-            for unit, answer in zip(batch, self._execute(kind, batch), strict=True):
+            for unit, answer in zip(batch, self._fitted(kind, batch), strict=True):
                 parts[unit.index][unit.part] = answer
         answers: dict[Request[Any], Any] = {}
         for index, request in enumerate(requests):
@@ -105,6 +113,7 @@ class Engine:
     def _split(self, requests: Sequence[Request[Any]]) -> tuple[list[_Unit], dict[int, Failure]]:
         split = getattr(self.model, "split", None)
         length = getattr(self.model, "length", None)
+        key = getattr(self.model, "batch_key", None)
         units: list[_Unit] = []
         failures: dict[int, Failure] = {}
         for index, request in enumerate(requests):
@@ -112,7 +121,12 @@ class Engine:
                 raise CapabilityError(f"model {self.model.name!r} cannot answer {request.kind!r}; it can {_can(self.info)}")
             try:
                 pieces = split(request) if split else (request,)
-                units += [_Unit(index, part, piece, length(piece) if length else 1) for part, piece in enumerate(pieces)]
+                if not pieces:
+                    raise SampleError(f"model {self.model.name!r} found nothing in the {request.kind!r} request to run")
+                units += [
+                    _Unit(index, part, piece, length(piece) if length else 1, key(piece) if key else None)
+                    for part, piece in enumerate(pieces)
+                ]
             except UserError:
                 raise
             except Exception as error:  # noqa: BLE001 - hostile input must end as this request's failure, whatever it raises
@@ -124,7 +138,7 @@ class Engine:
         alike: dict[object, list[_Unit]] = {}
         for unit in units:
             request = requests[unit.index]
-            alike.setdefault((request.kind, request.batch_key()), []).append(unit)
+            alike.setdefault((request.kind, request.batch_key(), unit.batch_key), []).append(unit)
         batches = [
             (requests[members[0].index].kind, [members[i] for i in batch])
             for members in alike.values()
@@ -133,6 +147,14 @@ class Engine:
         batches.sort(key=lambda kb: -len(kb[1]) * kb[1][0].length)
         yield from batches
 
+    def _fitted(self, kind: str, batch: list[_Unit]) -> list[Any]:
+        """Answers of a batch in as many pieces as the budget asks for, which may have shrunk since the batch was packed."""
+        answers: list[Any] = []
+        while rest := batch[len(answers) :]:
+            size = len(pack([unit.length for unit in rest], self._budget)[0])
+            answers += self._execute(kind, rest[:size])
+        return answers
+
     def _execute(self, kind: str, batch: list[_Unit]) -> list[Any]:
         """Answers of a batch. Out of memory: each half on its own, and smaller batches from now on. Another error: find whose."""
         try:
@@ -140,28 +162,40 @@ class Engine:
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 - one bad sample must not take its batch with it
-            if _is_out_of_memory(error):
-                self._budget = min(self._budget, Budget(len(batch) * batch[0].length, len(batch)).halved(), key=lambda b: b.tokens)
-                self.counters.oom_splits += 1
-                _release_memory()
-            if len(batch) == 1:
-                return [_failure(error)]
-            middle = len(batch) // 2
-            return self._execute(kind, batch[:middle]) + self._execute(kind, batch[middle:])
+            failure, no_memory = _failure(error), _is_out_of_memory(error)
+        else:
+            return self._accepted(kind, batch, answers)
+        # Only now, with the exception gone, does nothing hold the failed batch's tensors any more.
+        if no_memory:
+            self.counters.oom_splits += len(batch) > 1
+            self._budget = self._budget.below(len(batch) * batch[0].length, len(batch))
+            _release_memory()
+        if len(batch) == 1:
+            return [failure]
+        middle = len(batch) // 2
+        return self._fitted(kind, batch[:middle]) + self._fitted(kind, batch[middle:])
+
+    def _accepted(self, kind: str, batch: list[_Unit], answers: list[Any]) -> list[Any]:
         if len(answers) != len(batch):
-            raise SampleError(f"model {self.model.name!r} gave {len(answers)} answers to a batch of {len(batch)} in {kind!r}")
+            raise ModelError(
+                f"model {self.model.name!r} gave {len(answers)} answers to a batch of {len(batch)} in {kind!r}; "
+                "which belongs to which cannot be known. Its method must return one answer each, in order."
+            )
         self._count(batch, answers)
         self._on_batch(kind, len(batch), sum(unit.length for unit in batch))
         return answers
 
     def _count(self, batch: list[_Unit], answers: list[Any]) -> None:
-        """A generation makes one pass a new token and is as wide as its longest prompt and its longest answer."""
-        done = [a for a in answers if isinstance(a, Completion)]
+        """A generation makes one pass a new token; the last token is never read, so it is no position that was computed.
+
+        A model that does not say how long its prompts are (a black box) is one pass.
+        """
+        done = [a for a in answers if isinstance(a, Completion) and a.num_prompt_tokens]
         width, passes, real = batch[0].length, 1, sum(unit.length for unit in batch)
-        if done:
+        if len(done) == len(batch):
             passes = max(1, *(a.num_tokens for a in done))
-            width = max(a.num_prompt_tokens for a in done) + passes
-            real = sum(a.num_prompt_tokens + a.num_tokens for a in done)
+            width = max(a.num_prompt_tokens for a in done) + passes - 1
+            real = sum(a.num_prompt_tokens + max(0, a.num_tokens - 1) for a in done)
         self.counters.forward_passes += passes
         self.counters.tokens_computed += real
         self.counters.tokens_padded += width * len(batch) - real
@@ -186,7 +220,7 @@ class Engine:
         from .gradients import CountedGradients, untouched
 
         inner: Differentiable = make()
-        with untouched(inner.module):
+        with untouched(inner.module, self.model.name):
             yield CountedGradients(inner, self.counters)
 
 
@@ -194,8 +228,13 @@ def _can(info: ModelInfo) -> str:
     return ", ".join(sorted(info.capabilities)) or "nothing"
 
 
+_LONGEST_ERROR = 2000
+
+
 def _failure(error: Exception) -> Failure:
-    return Failure(f"{type(error).__name__}: {error}")
+    """A message may quote the sample: it is cut, and made text that any file can hold."""
+    message = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
+    return Failure(message if len(message) <= _LONGEST_ERROR else message[:_LONGEST_ERROR] + " ...")
 
 
 def _is_finite(response: Any) -> bool:
@@ -215,13 +254,20 @@ def _non_finite(name: str, request: Request[Any], response: Any) -> NonFiniteErr
     )
 
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory")
+
+
 def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
+    """Of the interpreter, or of a native library, which raise RuntimeErrors. Another error's message may quote a sample: not read."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(phrase in said for phrase in _NO_MEMORY))
 
 
 def _release_memory() -> None:
+    import gc
     import sys
 
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()

@@ -2,39 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
+from ..errors import ModelError
+from ..inputs import PATCH
 from ..plugins import Differentiable, Encoded
 from ..requests import Classify
 from .counters import Counters
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKS = (
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks",
+)  # fmt: skip
 
 
 @contextmanager
-def untouched(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode, frozen weights, gradients on; then modes, flags, gradients and hooks of every submodule as before."""
-    modes = [(m, m.training, {name: dict(getattr(m, name)) for name in _HOOKS}) for m in module.modules()]
-    flags = [(p, p.requires_grad, p.grad) for p in module.parameters()]
+def untouched(module: torch.nn.Module, name: str = "the model") -> Iterator[None]:
+    """Evaluation mode, frozen weights, gradients on; then modes, flags, gradients, hooks, buffers and submodules as before.
+
+    Weights that were written to cannot be brought back, so that is a `ModelError`: every later number would be another model's.
+    """
+    restore = [
+        *(_remembered(m) for m in module.modules()),
+        *(_remembered_parameter(p) for p in module.parameters()),
+        *(_remembered_buffer(b) for b in module.buffers() if not b.is_inference()),
+    ]
+    versions = [(key, p, p._version) for key, p in module.named_parameters()]
     try:
         module.eval()
-        for parameter, _, _ in flags:
+        for parameter in module.parameters():
             parameter.requires_grad_(False)
-        with torch.enable_grad():
+            # Out of the way, so that nothing is added to it in place.
+            parameter.grad = None
+        with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        for parameter, required, grad in flags:
-            parameter.requires_grad_(required)
-            parameter.grad = grad
-        for submodule, training, hooks in modes:
-            submodule.training = training
-            for name, before in hooks.items():
-                now = getattr(submodule, name)
-                for handle in [h for h in now if h not in before]:
-                    del now[handle]
+        for step in restore:
+            step()
+        written = [key for key, parameter, version in versions if parameter._version != version]
+        if written:
+            raise ModelError(
+                f"the weights of {name!r} were changed inside engine.differentiable() ({', '.join(written[:3])}); "
+                "an attack or a probe changes inputs only. Work on a copy.deepcopy of the module instead."
+            )
+
+
+def _remembered(module: torch.nn.Module) -> Callable[[], None]:
+    training, full = module.training, module._is_full_backward_hook
+    tables = [(table, dict(table)) for table in (getattr(module, name) for name in (*_HOOKS, "_modules"))]
+
+    def restore() -> None:
+        module.training, module._is_full_backward_hook = training, full
+        for table, before in tables:
+            # The same dict, for handles given out before point to it.
+            table.clear()
+            table.update(before)
+
+    return restore
+
+
+def _remembered_parameter(parameter: torch.nn.Parameter) -> Callable[[], None]:
+    required, grad = parameter.requires_grad, parameter.grad
+    hooks = {name: getattr(parameter, name, None) for name in ("_backward_hooks", "_post_accumulate_grad_hooks")}
+    before: dict[str, Any] = {name: dict(table) if table else None for name, table in hooks.items()}
+
+    def restore() -> None:
+        for name, table in hooks.items():
+            now = getattr(parameter, name, None)
+            if now is not None:
+                now.clear()
+                now.update(before[name] or {})
+            if now is not table:
+                setattr(parameter, name, table)
+        parameter.requires_grad_(required)
+        parameter.grad = grad
+
+    return restore
+
+
+def _remembered_buffer(buffer: torch.Tensor) -> Callable[[], None]:
+    """E.g. the running statistics of a batch norm that somebody put into training mode."""
+    before = buffer.detach().clone()
+
+    def restore() -> None:
+        # Always: native kernels write to a buffer without counting up its version.
+        with torch.no_grad():
+            buffer.copy_(before)
+
+    return restore
 
 
 class CountedGradients:
@@ -49,6 +108,15 @@ class CountedGradients:
         return self._inner.encode(requests)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        logits = self._inner.logits(features, encoded, rows)
+        if encoded.mask_BL is None:
+            height, width = features.shape[-2:]
+            computed, padded = features.shape[0] * max(1, height // PATCH) * max(1, width // PATCH), 0
+        else:
+            mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+            computed = int(mask.sum())
+            padded = mask.numel() - computed
         self._counters.gradient_passes += 1
-        self._counters.tokens_computed += features.shape[0] * (features.shape[1] if encoded.mask_BL is not None else 1)
-        return self._inner.logits(features, encoded, rows)
+        self._counters.tokens_computed += computed
+        self._counters.tokens_padded += padded
+        return logits

@@ -13,8 +13,12 @@ class Budget:
     tokens: int = 4096
     rows: int = 64
 
-    def halved(self) -> Budget:
-        return Budget(max(1, self.tokens // 2), max(1, self.rows // 2))
+    def below(self, tokens: int, rows: int, /) -> Budget:
+        """The budget after a batch of this padded size did not fit: half of its positions, or one fewer where it was a single unit.
+
+        Memory goes with positions, so ``rows`` stays: one text that is too long must not leave every short one alone in its batch.
+        """
+        return Budget(min(self.tokens, max(1, tokens // 2 if rows > 1 else tokens - 1)), self.rows)
 
 
 def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, ModelError
-from ..inputs import Image, Input, TextPair
+from ..errors import ConfigError, ModelError, SampleError
+from ..inputs import Image, Input, TextPair, modality
 from ..plugins import Model, ModelInfo
 from ..requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from .fingerprint import of_parts
 from .labels import columns_of
 from .python_target import resolve, source_digest
+from .stops import cut
 
 _ANSWERS = ("classify", "generate", "loglikelihood", "embed")
 
@@ -47,6 +48,8 @@ class Callable:
         self.target, self.answers, self.input, self.outputs, self.version = target, answers, input, outputs, version
         self.labels = tuple(str(label) for label in labels or ())
         self.function = resolve(target)
+        if not callable(self.function):
+            raise ConfigError(f"{target} is a {type(self.function).__name__}, not a function")
 
     def inspect(self) -> ModelInfo:
         return ModelInfo(frozenset({self.answers, self.input}), self.labels)
@@ -64,18 +67,35 @@ class _CallableModel:
 
     def _ask(self, inputs: list[Any]) -> list[Any]:
         given = self._source.function(inputs)
-        answers = list(given.tolist() if hasattr(given, "tolist") else given)
+        given = given.tolist() if hasattr(given, "tolist") else given
+        if isinstance(given, str | bytes | dict) or not isinstance(given, Iterable):
+            raise ModelError(f"{self.name} returned a {type(given).__name__}; it must return a list or array, one answer for each input")
+        answers = list(given)
         if len(answers) != len(inputs):
             raise ModelError(f"{self.name} was given {len(inputs)} inputs and returned {len(answers)} answers; it must return one each")
         return answers
 
+    def _bare(self, value: Input) -> Any:
+        """The input as plain Python or numpy."""
+        if modality(value) != self._source.input:
+            raise SampleError(f"{self.name} takes input: {self._source.input}, not {modality(value)}")
+        if isinstance(value, Image):
+            return np.array(value.pixels)
+        return (value.first, value.second) if isinstance(value, TextPair) else value
+
+    def _rows(self, inputs: Sequence[Input], what: str) -> list[list[float]]:
+        answers = self._ask([self._bare(value) for value in inputs])
+        try:
+            return [[float(v) for v in row] for row in answers]
+        except TypeError as error:
+            raise ModelError(f"{self.name} must return {what} for each input, not a {type(answers[0]).__name__}") from error
+
 
 class _Classifier(_CallableModel):
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
-        rows = [[float(v) for v in row] for row in self._ask([_bare(request.input) for request in batch])]
+        rows = self._rows([request.input for request in batch], "a list of class scores")
         if self._source.outputs == "probabilities":
-            # log p is a logit whose softmax is p again; a zero becomes the smallest number that has a logarithm.
-            rows = [[math.log(max(p, 1e-300)) if p == p else p for p in row] for row in rows]
+            rows = [self._logarithms(row) for row in rows]
         names = self._source.labels or tuple(str(i) for i in range(len(rows[0])))
         wrong = next((row for row in rows if len(row) != len(names)), None)
         if wrong is not None:
@@ -83,13 +103,20 @@ class _Classifier(_CallableModel):
         columns = columns_of(names, batch[0].labels)
         return [Logits(tuple(row[c] for c in columns)) for row in rows]
 
+    def _logarithms(self, row: list[float]) -> list[float]:
+        """log p is a logit whose softmax is p again; a zero becomes the smallest number that has a logarithm. NaN stays NaN."""
+        if not any(map(math.isnan, row)) and (min(row, default=0) < -1e-3 or abs(sum(row) - 1) > 0.02):
+            raise ModelError(f"{self.name} is set to outputs: probabilities, but returned {row[:4]}, which do not sum to 1; use logits?")
+        return [p if math.isnan(p) else math.log(max(p, 1e-300)) for p in row]
+
 
 class _Generator(_CallableModel):
     def generate(self, batch: Sequence[Generate]) -> list[Completion]:
         completions = []
         for request, text in zip(batch, self._ask([request.prompt for request in batch]), strict=True):
-            cuts = [at for at in (text.find(stop) for stop in request.stop if stop) if at >= 0]
-            kept = text[: min(cuts)] if cuts else text
+            if not isinstance(text, str):
+                raise SampleError(f"{self.name} returned a {type(text).__name__} for this prompt, not a text")
+            kept = cut(text, request.stop)
             completions.append(Completion(kept, len(kept.split()), "stop"))
         return completions
 
@@ -102,14 +129,7 @@ class _Scorer(_CallableModel):
 
 class _Embedder(_CallableModel):
     def embed(self, batch: Sequence[Embed]) -> list[Embedding]:
-        return [Embedding(tuple(float(v) for v in row)) for row in self._ask([_bare(request.input) for request in batch])]
+        return [Embedding(tuple(row)) for row in self._rows([request.input for request in batch], "a vector")]
 
 
 _MODELS = {"classify": _Classifier, "generate": _Generator, "loglikelihood": _Scorer, "embed": _Embedder}
-
-
-def _bare(value: Input) -> Any:
-    """The input as plain Python or numpy."""
-    if isinstance(value, Image):
-        return np.array(value.pixels)
-    return (value.first, value.second) if isinstance(value, TextPair) else value

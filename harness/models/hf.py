@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class HuggingFace:
         chat_template: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
-        self.target, self.revision = target, revision
+        self.target, self.revision = str(Path(target).expanduser()) if target.startswith("~") else target, revision
         self.labels, self.max_length, self.pad_token = labels, max_length, pad_token
         self.attention, self.chat_template, self.trust_remote_code = attention, chat_template, trust_remote_code
 
@@ -76,7 +77,7 @@ class HuggingFace:
             return AutoConfig.from_pretrained(
                 self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline()
             )
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # whatever a broken checkpoint makes its libraries raise
             raise ModelError(self._cannot(error)) from error
 
     def pretrained(self, auto: Any, **options: Any) -> Any:
@@ -85,8 +86,31 @@ class HuggingFace:
             return auto.from_pretrained(
                 self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline(), **options
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        except Exception as error:  # whatever a broken checkpoint makes its libraries raise
             raise ModelError(self._cannot(error)) from error
+
+    def tokenizer(self) -> Any:
+        """The checkpoint's fast tokenizer. One that knows no words is an error: transformers 5 makes it up where the files are missing."""
+        from transformers import AutoTokenizer
+
+        made = self.pretrained(AutoTokenizer, use_fast=True)
+        if not made.is_fast:
+            raise ModelError(f"{self.target!r} has no fast tokenizer (tokenizer.json); save one with AutoTokenizer(...).save_pretrained")
+        if not set(made.get_vocab()) - set(made.all_special_tokens):
+            raise ModelError(f"{self.target!r} has no tokenizer files; save the tokenizer next to the weights with save_pretrained")
+        return made
+
+    def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
+        """How many tokens the model takes: the setting, else the least of what tokenizer, config and position table allow."""
+        table = _position_table(module)
+        if self.max_length is not None:
+            if self.max_length < 1 or (table is not None and self.max_length > table):
+                raise ModelError(f"max_length {self.max_length} is not possible: {self.target!r} has positions for {table} tokens")
+            return self.max_length
+        positions = getattr(config, "max_position_embeddings", None) or 0
+        # Tokenizers without a limit say 10^30, relative positions say -1.
+        limits = (table, tokenizer_limit if tokenizer_limit and tokenizer_limit < 10**9 else None, positions if positions > 0 else None)
+        return min((limit for limit in limits if limit is not None), default=2048)
 
     def weights(self, auto: Any, device: Any, dtype: Any) -> Any:
         """The module with its weights, in evaluation mode, on the device. Weights that the checkpoint lacks are an error."""
@@ -127,6 +151,8 @@ class HuggingFace:
     def _check_place(self) -> None:
         path = Path(self.target)
         looks_local = self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
+        if path.is_file():
+            raise ModelError(f"{self.target!r} is a file; give the folder that save_pretrained wrote")
         if looks_local and not path.is_dir():
             raise ModelError(f"there is no model folder {self.target!r}")
         if path.is_dir() and not (path / "config.json").is_file():
@@ -139,6 +165,21 @@ class HuggingFace:
 
     def _cannot(self, error: Exception) -> str:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if not Path(self.target).is_dir() and is_offline():
+        if not Path(self.target).is_dir() and is_offline() and isinstance(error, OSError):
             return f"model {self.target!r} is not in the local cache and this is offline; fetch it before with: hf download {self.target}"
         return f"model {self.target!r} cannot be loaded: {first}"
+
+
+def accepts(module: Any, name: str, /) -> bool:
+    """Whether a module's forward pass takes an argument of this name."""
+    return name in inspect.signature(module.forward).parameters
+
+
+def _position_table(module: Any) -> int | None:
+    """Rows of a learned position table that a token can have: RoBERTa's begins after its padding index, OPT's after an offset."""
+    sizes = [
+        part.num_embeddings - (part.padding_idx + 1 if part.padding_idx is not None else int(getattr(part, "offset", 0)))
+        for name, part in module.named_modules()
+        if name.rpartition(".")[2] in ("position_embeddings", "wpe", "embed_positions") and hasattr(part, "num_embeddings")
+    ]
+    return min(sizes, default=None)

@@ -6,15 +6,14 @@ Shape legend: B batch, L tokens, K kept positions, V vocabulary.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
@@ -22,11 +21,12 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from ..errors import SampleError
+from ..errors import NonFiniteError, SampleError
 from ..inputs import Chat
 from ..requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
 from .devices import pick_device, pick_dtype, to_device
-from .hf import HuggingFace
+from .hf import HuggingFace, accepts
+from .stops import cut
 from .windows import rolling_windows
 
 
@@ -57,16 +57,17 @@ class HFCausalLM:
         self._ends = _listed(self.module.generation_config.eos_token_id)
         # A checkpoint's own sampling settings (temperature, repetition penalty, ...) must not mix into what a request asks for.
         self.module.generation_config = GenerationConfig()
-        self.tokenizer = source.pretrained(AutoTokenizer, use_fast=True)
+        self.tokenizer = source.tokenizer()
         self._ends = list(dict.fromkeys([*self._ends, *_listed(self.tokenizer.eos_token_id)]))
         self.chat_template = source.chat_template
-        self.max_length = source.max_length or getattr(config, "max_position_embeddings", None) or 2048
+        self.max_length = source.longest(self.module, config)
         self._prefix = _own_prefix(self.tokenizer)
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
         # Padding is masked or to the right of everything scored, so any id will do where the tokenizer has none of its own.
         self._pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
-        self._keeps_positions = "logits_to_keep" in inspect.signature(self.module.forward).parameters
+        self._keeps_positions = accepts(self.module, "logits_to_keep")
+        self._takes_mask = accepts(self.module, "attention_mask")
         self.fingerprint = source.fingerprint(self.module.dtype)
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,11 +83,21 @@ class HFCausalLM:
                 Scored(window, scored) for window, scored in rolling_windows(self._start, ids, self.max_length, request.min_context)
             )
         assert isinstance(request, Generate)
+        if request.max_tokens < 1 or not 0 <= request.temperature < math.inf:
+            raise SampleError(
+                f"max_tokens is at least 1, temperature at least 0; the request has {request.max_tokens} and {request.temperature}"
+            )
         ids = self._prompt(request.prompt)
+        if not ids:
+            raise SampleError("the prompt is empty and the tokenizer has no token that begins a text")
         room = self.max_length - request.max_tokens
         if room < 1:
             raise SampleError(f"max_tokens {request.max_tokens} leaves no room for a prompt in the model's {self.max_length} positions")
         return (Prompt(ids[-room:], request, max(0, len(ids) - room)),)
+
+    def batch_key(self, unit: Scored | Prompt) -> Hashable:
+        """Prompts of one length only, where a model would see the padding at their left."""
+        return len(unit.ids) if isinstance(unit, Prompt) and not self._takes_mask else None
 
     def length(self, unit: Scored | Prompt) -> int:
         return len(unit.ids) - 1 if isinstance(unit, Scored) else len(unit.ids) + unit.request.max_tokens
@@ -109,13 +120,15 @@ class HFCausalLM:
         starts = [len(unit.ids) - 1 - unit.num_scored for unit in batch]
         first = min(starts)
         ids_BL = torch.tensor([unit.ids[:-1] + [self._pad] * (width + 1 - len(unit.ids)) for unit in batch])
-        mask_BL = torch.tensor([[1] * (len(unit.ids) - 1) + [0] * (width + 1 - len(unit.ids)) for unit in batch])
-        keep = {"logits_to_keep": torch.arange(first, width, device=self.device)} if self._keeps_positions else {}
+        options: dict[str, Any] = {"use_cache": False}
+        if self._takes_mask:
+            mask_BL = torch.tensor([[1] * (len(unit.ids) - 1) + [0] * (width + 1 - len(unit.ids)) for unit in batch])
+            options["attention_mask"] = to_device(mask_BL, self.device)
+        if self._keeps_positions:
+            options["logits_to_keep"] = torch.arange(first, width, device=self.device)
         with torch.inference_mode():
-            logits_BKV = self.module(
-                input_ids=to_device(ids_BL, self.device), attention_mask=to_device(mask_BL, self.device), use_cache=False, **keep
-            ).logits
-            if not keep:
+            logits_BKV = self.module(input_ids=to_device(ids_BL, self.device), **options).logits
+            if not self._keeps_positions:
                 logits_BKV = logits_BKV[:, first:]
             scores = []
             for row, (unit, start) in enumerate(zip(batch, starts, strict=True)):
@@ -145,24 +158,30 @@ class HFCausalLM:
             max_new_tokens=max(unit.request.max_tokens for unit in batch), do_sample=False, num_beams=1,
             pad_token_id=self._pad, eos_token_id=self._ends or None, bos_token_id=self.tokenizer.bos_token_id,
         )  # fmt: skip
-        processors = LogitsProcessorList([_GumbelNoise(batch)] if batch[0].request.temperature > 0 else [])
-        stops = StoppingCriteriaList([_RowDone(self.tokenizer, batch, width)])
+        finite = _Finite()
+        noise = [_GumbelNoise(batch)] if batch[0].request.temperature > 0 else []
+        done = _RowDone(self.tokenizer, batch, width)
+        masked = {"attention_mask": to_device(mask_BL, self.device)} if self._takes_mask else {}
         with torch.inference_mode():
             out_BL = self.module.generate(
-                to_device(ids_BL, self.device), attention_mask=to_device(mask_BL, self.device), generation_config=settings,
-                logits_processor=processors, stopping_criteria=stops,
+                to_device(ids_BL, self.device), generation_config=settings, logits_processor=LogitsProcessorList([finite, *noise]),
+                stopping_criteria=StoppingCriteriaList([done]), **masked,
             )  # fmt: skip
-        return [self._completion(unit, row[width:]) for unit, row in zip(batch, out_BL.cpu().tolist(), strict=True)]
+        finite.check(self.name)
+        return [
+            self._completion(unit, row[width : width + num_new], said_stop)
+            for unit, row, num_new, said_stop in zip(batch, out_BL.cpu().tolist(), done.num_new, done.said_stop, strict=True)
+        ]
 
-    def _completion(self, unit: Prompt, new: list[int]) -> Completion:
-        request = unit.request
-        new = new[: request.max_tokens]
-        stopped = next((i for i, token in enumerate(new) if token in self._ends or token == self._pad), None)
-        kept = new if stopped is None else new[:stopped]
-        text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        cuts = [at for at in (text.find(stop) for stop in request.stop if stop) if at >= 0]
-        finish = "stop" if cuts or (stopped is not None) else "length"
-        return Completion(text[: min(cuts)] if cuts else text, len(kept), finish, len(unit.ids), unit.num_truncated)
+    def _completion(self, unit: Prompt, new: list[int], said_stop: bool) -> Completion:
+        """``new``: up to the step at which the row was done by a stop string or its length; an end token may come before."""
+        ended = next((i for i, token in enumerate(new) if token in self._ends), None)
+        if ended is not None:
+            new = new[: ended + 1]
+        text = self.tokenizer.decode(new if ended is None else new[:ended], skip_special_tokens=True)
+        kept = cut(text, unit.request.stop)
+        finish = "stop" if said_stop or ended is not None or kept != text else "length"
+        return Completion(kept, len(new), finish, len(unit.ids), unit.num_truncated)
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,44 +210,79 @@ class HFCausalLM:
         """Context and continuation are tokenised together, so that a token may span the seam as it would in running text.
 
         Spaces at the end of the context belong to the continuation: most vocabularies start a word with its space.
+
+            context "an ab", continuation "le"     "an" " ab" | "le"       is scored as   "an" | " able"
+
+        A token across the seam is scored whole. (lm-evaluation-harness drops as many tokens as the context alone has, and with them
+        a part of the continuation; where no token spans the seam the two agree.)
         """
         context, continuation = request.context, request.continuation
-        bare = context.rstrip()
-        continuation, context = context[len(bare) :] + continuation, bare
         if self.chat_template:
-            before = self._prompt(context)
-            after = self._encode(continuation)
-        elif context:
-            before = self._encode(context)
-            after = self._encode(context + continuation)[len(before) :]
-            before = self._prefix + before
+            # The template ends the context's message: nothing spans that seam.
+            before, after = self._prompt(context), self._encode(continuation)
         else:
-            before, after = self._start, self._encode(continuation)
-        if not after:
+            bare = context.rstrip()
+            continuation, context = context[len(bare) :] + continuation, bare
+            whole = self._encode(context + continuation)
+            seam = _num_common(self._encode(context), whole) if context else 0
+            before, after = (self._prefix + whole[:seam]) or self._start, whole[seam:]
+        if not continuation or not after:
             raise SampleError("the continuation has no tokens, so there is nothing to score")
         if not before:
             raise SampleError("the context is empty and the tokenizer has no token that begins a text")
+        if len(after) > self.max_length:
+            raise SampleError(
+                f"the continuation has {len(after)} tokens, the model takes {self.max_length}: that is for RollingLogLikelihood"
+            )
         ids = before + after
         dropped = max(0, len(ids) - self.max_length - 1)
-        ids = ids[dropped:]
-        return Scored(ids, min(len(after), len(ids) - 1), dropped)
+        return Scored(ids[dropped:], len(after), dropped)
 
 
 class _RowDone(StoppingCriteria):
-    """Rows that have said a stop string or all that they may say. Only the tail is decoded: a stop string is short."""
+    """Rows that have said a stop string or all that they may say, and after how many new tokens (what follows is padding).
+
+    Only the tail is decoded: a token is a byte at least, so a stop string of n bytes lies within the last n tokens.
+    """
 
     def __init__(self, tokenizer: Any, batch: Sequence[Prompt], width: int) -> None:
         self._tokenizer, self._batch, self._width = tokenizer, batch, width
-        self._tail = 8 + max((len(stop) for unit in batch for stop in unit.request.stop), default=0)
+        self._tails = [8 + max((len(s.encode("utf-8", "replace")) for s in unit.request.stop), default=0) for unit in batch]
+        self.num_new = [unit.request.max_tokens for unit in batch]
+        self.said_stop = [False] * len(batch)
+        self._done = [False] * len(batch)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         num_new = input_ids.shape[1] - self._width
-        tails = input_ids[:, max(self._width, input_ids.shape[1] - self._tail) :].tolist()
-        done = [
-            num_new >= unit.request.max_tokens or (bool(unit.request.stop) and any(stop and stop in text for stop in unit.request.stop))
-            for unit, text in zip(self._batch, self._tokenizer.batch_decode(tails, skip_special_tokens=True), strict=True)
-        ]
-        return torch.tensor(done, device=input_ids.device)
+        looked_at = [i for i, unit in enumerate(self._batch) if any(unit.request.stop) and not self._done[i]]
+        if looked_at:
+            recent = input_ids[:, max(self._width, input_ids.shape[1] - max(self._tails)) :].tolist()
+            texts = self._tokenizer.batch_decode([recent[i][-self._tails[i] :] for i in looked_at], skip_special_tokens=True)
+            for i, text in zip(looked_at, texts, strict=True):
+                self.said_stop[i] = any(stop and stop in text for stop in self._batch[i].request.stop)
+        for i, unit in enumerate(self._batch):
+            if not self._done[i] and (self.said_stop[i] or num_new >= unit.request.max_tokens):
+                self._done[i], self.num_new[i] = True, num_new
+        return torch.tensor(self._done, device=input_ids.device)
+
+
+class _Finite(LogitsProcessor):
+    """Notes NaN among the logits, of which an argmax would make a token. One look at the end, so that no step waits for the device."""
+
+    def __init__(self) -> None:
+        self._nan: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        nan = scores.isnan().any()
+        self._nan = nan if self._nan is None else self._nan | nan
+        return scores
+
+    def check(self, name: str) -> None:
+        if self._nan is not None and bool(self._nan):
+            raise NonFiniteError(
+                f"model {name!r} gave NaN logits while generating; half precision overflowing is the usual cause: "
+                "try --dtype float32 or bfloat16"
+            )
 
 
 class _GumbelNoise(LogitsProcessor):
@@ -247,6 +301,11 @@ class _GumbelNoise(LogitsProcessor):
         return scores / self._temperature + noise.to(scores.device, scores.dtype)
 
 
+def _num_common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the longest common beginning."""
+    return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+
+
 def _listed(token: int | list[int] | None) -> list[int]:
     return [] if token is None else token if isinstance(token, list) else [token]
 
@@ -254,6 +313,7 @@ def _listed(token: int | list[int] | None) -> list[int]:
 def _own_prefix(tokenizer: Any) -> list[int]:
     """The special tokens that the tokenizer itself puts before a text (Llama: one; GPT-2: none)."""
     bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
-    at = next((i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare), 0)
+    # A vocabulary that has no "a" and drops what it has not: nothing to tell the prefix from a suffix by.
+    at = next((i for i in range(len(dressed)) if bare and dressed[i : i + len(bare)] == bare), 0)
     prefix: list[int] = dressed[:at]
     return prefix

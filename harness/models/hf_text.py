@@ -5,19 +5,19 @@ Shape legend: B batch, L tokens, D embedding, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
-from ..errors import ModelError, SampleError
+from ..errors import CapabilityError, ModelError, SampleError
 from ..inputs import Input, TextPair
 from ..plugins import Encoded
 from ..requests import Classify, Logits
 from .devices import pick_device, pick_dtype, to_device
-from .hf import HuggingFace
+from .hf import HuggingFace, accepts
 from .labels import columns_of
 
 
@@ -43,8 +43,10 @@ class HFTextClassifier:
         self.module = source.weights(AutoModelForSequenceClassification, self.device, pick_dtype(dtype, self.device, config.dtype))
         self.dtype = self.module.dtype
         self.labels = source.inspect().labels
-        self.tokenizer = source.pretrained(AutoTokenizer, use_fast=True)
+        self.tokenizer = source.tokenizer()
         if source.pad_token:
+            if source.pad_token not in self.tokenizer.get_vocab():
+                raise ModelError(f"pad_token {source.pad_token!r} is not in the vocabulary of {self.name!r}; name a token that is")
             self.tokenizer.pad_token = source.pad_token
         if self.tokenizer.pad_token_id is None:
             raise ModelError(
@@ -52,7 +54,11 @@ class HFTextClassifier:
                 f"knows with the model setting pad_token, e.g. pad_token: {self.tokenizer.eos_token or self.tokenizer.unk_token!r}"
             )
         self.module.config.pad_token_id = self.tokenizer.pad_token_id
-        self.max_length = source.max_length or _longest_input(self.tokenizer, config)
+        self.max_length = source.longest(self.module, config, self.tokenizer.model_max_length)
+        self._takes_types = accepts(self.module, "token_type_ids")
+        self._takes_mask = accepts(self.module, "attention_mask")
+        # XLNet reads its answer off the last position, whatever the mask says.
+        self._takes_padding = self._takes_mask and config.model_type != "xlnet"
         self.fingerprint = source.fingerprint(self.dtype)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -65,7 +71,7 @@ class HFTextClassifier:
         dropped = 0
         if len(encoded["input_ids"]) >= self.max_length:
             dropped = len(self._tokenise(first, second, truncate=False)["input_ids"]) - len(encoded["input_ids"])
-        types = encoded.get("token_type_ids")
+        types = encoded.get("token_type_ids") if self._takes_types else None
         spans = [
             (0, 0) if special else tuple(s) for s, special in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
         ]
@@ -74,10 +80,15 @@ class HFTextClassifier:
     def length(self, unit: Tokens) -> int:
         return max(1, len(unit.ids))
 
+    def batch_key(self, unit: Tokens) -> Hashable:
+        """Texts of one length only, where a model would see the padding."""
+        return None if self._takes_padding else len(unit.ids)
+
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
         ids_BL, mask_BL, extra = self._padded(batch)
-        with torch.inference_mode():
-            logits_BC = self.module(input_ids=ids_BL, attention_mask=mask_BL, **extra).logits.float().cpu()
+        # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
+        with torch.no_grad():
+            logits_BC = self._forward(ids_BL, mask_BL, extra).float().cpu()
         columns = columns_of(self.labels, batch[0].labels)
         return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
 
@@ -97,15 +108,39 @@ class HFTextClassifier:
         columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
         with torch.no_grad():
             features, baseline = embed(ids_BL), embed(neutral_BL)
-        return Encoded(features, baseline, mask_BL, spans, {**extra, "columns": columns})
+        return Encoded(features, baseline, mask_BL, spans, {**extra, "input_ids": ids_BL, "columns": columns})
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """The pass of `classify`, with ``features`` in the place of what the embedding layer gives.
+
+        Not ``inputs_embeds``: given those, a decoder pools the last column, padding or not, and RoBERTa counts positions otherwise.
+        """
         assert encoded.mask_BL is not None
         extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
-        columns = extra.pop("columns")
+        ids, columns = extra.pop("input_ids"), extra.pop("columns")
         mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
-        logits: torch.Tensor = self.module(inputs_embeds=features, attention_mask=mask, **extra).logits
+        num_swaps = 0
+
+        def swap(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+            nonlocal num_swaps
+            num_swaps += 1
+            return features
+
+        handle = self.module.get_input_embeddings().register_forward_hook(swap)
+        try:
+            logits = self._forward(ids, mask, extra)
+        finally:
+            handle.remove()
+        if num_swaps != 1:
+            raise CapabilityError(
+                f"{self.name!r} gives no gradients: {type(self.module).__name__} reads its token embeddings {num_swaps} times in a pass"
+            )
         return logits.gather(1, columns)
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, extra: dict[str, torch.Tensor]) -> torch.Tensor:
+        masked = {"attention_mask": mask} if self._takes_mask else {}
+        logits: torch.Tensor = self.module(input_ids=ids, **masked, **extra).logits
+        return logits
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -149,12 +184,3 @@ def _texts(value: Input) -> tuple[str, str | None]:
     if isinstance(value, TextPair):
         return value.first, value.second
     raise SampleError(f"a text classifier takes text or a text pair, not {type(value).__name__}")
-
-
-def _longest_input(tokenizer: Any, config: Any) -> int:
-    """The tokenizer's limit where it states one (others say 10^30), else the position table's, less what RoBERTa keeps for padding."""
-    if tokenizer.model_max_length < 10**9:
-        return int(tokenizer.model_max_length)
-    positions = getattr(config, "max_position_embeddings", None) or 512
-    reserved = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-    return int(positions - reserved)

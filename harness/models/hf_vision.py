@@ -31,17 +31,31 @@ class HFImageClassifier(PixelClassifier):
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(mean, dtype=torch.float32, device=self.device).view(shape)
         self._std = torch.tensor(std, dtype=torch.float32, device=self.device).view(shape)
-        self._size = tuple(self._process(np.zeros((64, 64, self._channels), np.uint8)).shape[1:])
+        black, white = (self._process(np.full((64, 64, self._channels), value, np.uint8)) for value in (0, 255))
+        if black.abs().max() > 1e-3 or (white - 1).abs().max() > 1e-3:
+            raise ModelError(
+                f"the image processor of {self.name!r} turns 0..255 into {float(black.min()):.3g}..{float(white.max()):.3g}, "
+                "not into 0..1; wrap the model with torch:FILE.py:function"
+            )
+        self._kept_sizes: dict[tuple[int, int], bool] = {}
         self._dtype: torch.dtype = self.module.dtype
-        self.fingerprint = source.fingerprint(self._dtype)
+        # Processors of one checkpoint differ in their last bits by the library they resize with.
+        self.fingerprint = source.fingerprint(self._dtype, type(self._processor).__name__)
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
-        if pixels.dtype != np.uint8:
-            if pixels.shape[:2] == self._size:
-                return torch.tensor(pixels.transpose(2, 0, 1))
-            pixels = (pixels * 255).round().clip(0, 255).astype(np.uint8)
-        return self._process(np.asarray(pixels))
+        if pixels.dtype == np.uint8:
+            return self._process(pixels)
+        # Floats that the processor would leave at their size have been through it, and may be an attack's: not a bit is lost.
+        if self._keeps_size(*pixels.shape[:2]):
+            return torch.tensor(pixels.transpose(2, 0, 1))
+        return self._process((pixels * 255).round().clip(0, 255).astype(np.uint8))
+
+    def _keeps_size(self, height: int, width: int) -> bool:
+        if (height, width) not in self._kept_sizes:
+            made = self._process(np.zeros((height, width, self._channels), np.uint8))
+            self._kept_sizes[height, width] = tuple(made.shape[1:]) == (height, width)
+        return self._kept_sizes[height, width]
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
         normalised = (pixels_BCHW - self._mean) / self._std
@@ -50,7 +64,5 @@ class HFImageClassifier(PixelClassifier):
 
     def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
         made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")
-        pixels = torch.as_tensor(made["pixel_values"][0]).float()
-        if pixels.min() < -1e-6 or pixels.max() > 1 + 1e-6:
-            raise ModelError(f"the image processor of {self.name!r} does not rescale to [0, 1]; wrap the model with torch:FILE.py:function")
-        return pixels.clamp(0, 1)
+        # Bicubic resizing overshoots.
+        return torch.as_tensor(made["pixel_values"][0]).float().clamp(0, 1)

@@ -13,23 +13,25 @@ def normalised(name: str, /) -> str:
 
 
 def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[int]:
-    """For each of ``labels``, the model's output column of that name.
+    """For each of ``labels``, the model's output column of that name: exactly, else by its words in lower case.
 
-    A model that was never told its names (``LABEL_0``, ``LABEL_1``, ...; or none) is taken to count as the asker does.
+    A model that was never told its names (``LABEL_0``, ``LABEL_1``, ... in order, or 0, 1, ...) is taken to count as the asker does.
     """
     if not labels:
         return list(range(len(model_labels)))
-    if all(re.fullmatch(r"(?i)label[ _]?\d+|\d+", str(name)) for name in model_labels):
+    for form in (str, normalised):
+        known = {form(name): column for column, name in enumerate(model_labels)}
+        wanted = [form(name) for name in labels]
+        # All different on both sides: "+" and "-" have no words to tell them apart by.
+        if len(known) == len(model_labels) == len(labels) and set(wanted) == set(known):
+            return [known[name] for name in wanted]
+    if all(re.fullmatch(rf"(?i)(label[ _]?)?{i}", str(name)) for i, name in enumerate(model_labels)):
         if len(model_labels) != len(labels):
             raise ModelError(
                 f"the model has {len(model_labels)} classes, the task {len(labels)} ({', '.join(labels)}); they must be the same"
             )
         return list(range(len(labels)))
-    known = {normalised(name): column for column, name in enumerate(model_labels)}
-    missing = [name for name in labels if normalised(name) not in known]
-    if missing or len(known) != len(labels):
-        raise ModelError(
-            f"the task's labels ({', '.join(labels)}) are not the model's ({', '.join(model_labels)}). Name the model's classes in the "
-            f"task's order with the model setting 'labels: [...]', or the task's with the task setting 'labels: [...]'"
-        )
-    return [known[normalised(name)] for name in labels]
+    raise ModelError(
+        f"the task's labels ({', '.join(labels)}) are not the model's ({', '.join(model_labels)}). Name the model's classes in the "
+        f"order of its outputs by the task's names in the model setting 'labels: [...]', or the task's in the task setting 'labels: [...]'"
+    )

@@ -5,7 +5,7 @@ Shape legend: B batch, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +55,15 @@ class PixelClassifier:
         _, height, width = unit.pixels_CHW.shape
         return max(1, height // PATCH) * max(1, width // PATCH)
 
+    def batch_key(self, unit: Pixels) -> Hashable:
+        """Images of one shape only: there is no padding for pixels."""
+        return tuple(unit.pixels_CHW.shape)
+
     def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
         columns = columns_of(self.labels, batch[0].labels)
-        with torch.inference_mode():
-            logits_BK = self.forward(self._stacked(batch)).float().cpu()
-        if logits_BK.shape[1] != len(self.labels):
-            raise ModelError(
-                f"{self.name!r} gives {logits_BK.shape[1]} logits; its labels are {len(self.labels)} ({', '.join(self.labels)})"
-            )
+        # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
+        with torch.no_grad():
+            logits_BK = self._checked(self.forward(self._stacked(batch))).float().cpu()
         return [Logits(tuple(row)) for row in logits_BK[:, columns].tolist()]
 
     def differentiable(self) -> PixelClassifier:
@@ -76,7 +77,17 @@ class PixelClassifier:
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         columns = encoded.extra["columns"] if rows is None else encoded.extra["columns"][rows]
-        return self.forward(features).gather(1, columns)
+        return self._checked(self.forward(features)).gather(1, columns)
+
+    def _checked(self, logits_BK: torch.Tensor) -> torch.Tensor:
+        if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
+            found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
+            raise ModelError(f"{self.name!r} must return logits [B, K]; it returned {found}")
+        if logits_BK.shape[1] != len(self.labels):
+            raise ModelError(
+                f"{self.name!r} gives {logits_BK.shape[1]} logits; its labels are {len(self.labels)} ({', '.join(self.labels)})"
+            )
+        return logits_BK
 
     def _stacked(self, batch: Sequence[Pixels]) -> torch.Tensor:
         shapes = {tuple(unit.pixels_CHW.shape) for unit in batch}

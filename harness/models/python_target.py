@@ -14,15 +14,18 @@ from ..errors import ConfigError, did_you_mean
 
 
 def resolve(target: str, /) -> Any:
-    """The object. A file is run as a module of its own; the folder of the file can be imported from. Raises `ConfigError`."""
+    """The object. A file is run as a module of its own, beside which its folder can be imported from. Raises `ConfigError`.
+
+    A module may also lie in the current folder. Both folders come last on the path: they shadow nothing that is installed.
+    """
     where, colon, name = target.rpartition(":")
     if not colon or not where or not name:
         raise ConfigError(f"{target!r} names no Python object; write module:name or path/to/file.py:name")
     try:
-        module = _from_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        module = _from_file(Path(where)) if where.endswith(".py") else _from_name(where)
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{where} raised at import: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
         raise ConfigError(f"{where} has no {name!r}.{did_you_mean(name, [n for n in dir(module) if not n.startswith('_')])}")
@@ -31,17 +34,32 @@ def resolve(target: str, /) -> Any:
 
 def source_digest(obj: Any, /) -> str:
     """SHA-256 of the file that defines the object: a changed file is a changed model."""
-    try:
-        file = inspect.getsourcefile(obj)
-    except TypeError:
-        file = inspect.getsourcefile(type(obj))
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "unknown"
+    for candidate in (obj, getattr(obj, "func", None), type(obj)):
+        try:
+            file = inspect.getsourcefile(candidate) if candidate is not None else None
+        except TypeError:
+            continue
+        if file is not None and Path(file).is_file():
+            return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return "unknown"
+
+
+def _reachable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _from_name(name: str) -> Any:
+    _reachable(Path.cwd())
+    return importlib.import_module(name)
 
 
 def _from_file(path: Path) -> Any:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}")
-    name = f"windtunnel_target_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    _reachable(path.resolve().parent)
+    # By content too: a file that was changed is another module, as it is another fingerprint.
+    name = f"windtunnel_target_{hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -19,12 +22,15 @@ class TorchClassifier(PixelClassifier):
         self.name, self.labels = source.target, source.labels
         self.device = pick_device(device)
         self._dtype = pick_dtype(dtype, self.device, None)
-        made = source.make()
+        try:
+            made = source.make if isinstance(source.make, torch.nn.Module) else source.make()
+        except Exception as error:
+            raise ModelError(f"{source.target} raised {type(error).__name__}: {error}") from error
         if not isinstance(made, torch.nn.Module):
             raise ModelError(f"{source.target} returned a {type(made).__name__}, not a torch.nn.Module")
         self.module = made.eval().to(self.device, self._dtype)
         self._channels, self._size = source.channels, source.size
-        weights = (f"{name} {tensor.dtype} {_digest(tensor)}" for name, tensor in self.module.state_dict().items())
+        weights = (f"{name} {_digest(value)}" for name, value in self.module.state_dict().items())
         self.fingerprint = of_parts(weights, (source_digest(source.make), self._dtype, source.labels, source.channels, source.size))
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
@@ -41,7 +47,10 @@ class TorchClassifier(PixelClassifier):
         return logits
 
 
-def _digest(tensor: torch.Tensor) -> str:
-    import hashlib
-
-    return hashlib.sha256(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+def _digest(value: Any) -> str:
+    """Of a tensor by its bytes; of a module's other state (``get_extra_state``) by what it prints."""
+    if not isinstance(value, torch.Tensor):
+        return repr(value)
+    # Flat, for a batch norm's counter has no dimension to view as bytes.
+    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content).hexdigest()}"

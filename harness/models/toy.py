@@ -17,6 +17,7 @@ from ..errors import ModelError, did_you_mean
 from ..inputs import Image
 from ..plugins import Model, ModelInfo
 from ..requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
+from .stops import cut
 
 GOOD = frozenset(["good", "great", "excellent", "love", "lovely", "perfect", "wonderful", "best", "happy"])
 BAD = frozenset(["bad", "awful", "terrible", "hate", "broken", "worst", "poor", "sad", "boring"])
@@ -78,7 +79,7 @@ class Bytes:
         return [_uniform(request.text) for request in batch]
 
     def generate(self, batch: Sequence[Generate]) -> list[Completion]:
-        texts = [str(request.prompt)[::-1][: request.max_tokens] for request in batch]
+        texts = [cut(str(request.prompt)[::-1][: request.max_tokens], request.stop) for request in batch]
         return [Completion(text, len(text), "length", len(str(r.prompt))) for text, r in zip(texts, batch, strict=True)]
 
 

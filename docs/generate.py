@@ -1,0 +1,168 @@
+"""Writes what the documentation takes from the code: ``reference.md``, and the files shown between ``<!-- file: PATH -->`` marks.
+
+    python docs/generate.py            write
+    python docs/generate.py --check    change nothing; exit 1 and name each page that is stale
+
+The output depends on the working tree alone: plugins are read from ``pyproject.toml``, not from what is installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import typer
+from windtunnel.harness.cli import EXIT_CODES, app
+from windtunnel.harness.registry import GROUPS, parameters
+from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
+from windtunnel.tasks.catalog import FAMILIES
+from windtunnel.tasks.catalog import _settings as _family_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+REFERENCE = ROOT / "docs" / "reference.md"
+_SHOWN_FILE = re.compile(r"(<!-- file: (\S+) -->\n).*?(<!-- /file -->)", re.DOTALL)
+_LANGUAGES = {".py": "python", ".yaml": "yaml", ".json": "json"}
+
+
+def main(arguments: list[str]) -> int:
+    stale = [page for page, text in pages() if not page.is_file() or page.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        for page in stale:
+            print(f"{page.relative_to(ROOT)} is stale: run python docs/generate.py", file=sys.stderr)
+        return 1 if stale else 0
+    for page, text in pages():
+        page.write_text(text, encoding="utf-8")
+    return 0
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Each page with the text that it should have."""
+    yield REFERENCE, "\n".join(reference()).rstrip() + "\n"
+    for page in PAGES:
+        if page != REFERENCE:
+            yield page, _SHOWN_FILE.sub(_shown, page.read_text(encoding="utf-8"))
+
+
+def _shown(match: re.Match[str]) -> str:
+    path = ROOT / match[2]
+    text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("# mypy: ignore-errors").rstrip()
+    return f'{match[1]}```{_LANGUAGES[path.suffix]} title="{path.name}"\n{text}\n```\n{match[3]}'
+
+
+# ── reference.md ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reference() -> Iterator[str]:
+    yield "# Reference\n"
+    yield "<!-- Written by docs/generate.py. Change the code, not this page. -->\n"
+    yield "Every command, every key of a suite and every built-in plugin with its settings. `windtunnel show NAME` prints the whole"
+    yield "description of a plugin, also of those that other packages and `--plugin` files bring.\n"
+    yield from _commands()
+    yield from _suite_keys()
+    for group in GROUPS:
+        yield from _plugins(group)
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands\n"
+    yield f"{EXIT_CODES}\n"
+    for name, command in sorted(typer.main.get_command(app).commands.items()):  # type: ignore[attr-defined]
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+        usage = " ".join([f"windtunnel {name}", *(["[OPTIONS]"] if options else []), *(str(p.metavar or p.name.upper()) for p in arguments)])
+        yield f"### `{usage}`\n"
+        yield f"{_paragraph(command.help)}\n"
+        if command.params:
+            yield from _table(
+                ("argument or option", "meaning"),
+                [(_code(str(p.metavar or p.name.upper())), p.help or "") for p in arguments]
+                + [(", ".join(map(_code, p.opts)), p.help or "") for p in options],
+            )
+
+
+def _suite_keys() -> Iterator[str]:
+    yield "## Keys of a suite\n"
+    yield "What each means is in [running](running.md). In an entry, a key that is not listed here is a setting of the plugin.\n"
+    named = {"suite": Suite, "models": ModelSpec, "tasks": TaskSpec, "attacks": AttackSpec, "probes": ProbeSpec, "gates": GateSpec}
+    yield from _table(("in", "keys"), [(where, ", ".join(map(_code, spec.model_fields))) for where, spec in named.items()])
+
+
+def _plugins(group: str) -> Iterator[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    points = project["entry-points"].get(f"windtunnel.{group}", {})
+    found = {name: EntryPoint(name, points[name], f"windtunnel.{group}").load() for name in sorted(points)}
+    columns: dict[str, Callable[[Any], str]] = {"what it is": _first_line}
+    if group == "tasks":
+        found.pop("file")  # its settings are those of the file that it is given
+        columns |= {"family": lambda factory: _code(factory.file.content["family"]), "metrics": _metrics}
+    if group in ("attacks", "probes"):
+        columns |= {"needs a model that can": lambda factory: ", ".join(sorted(factory.requires))}
+    if group in ("attacks", "probes", "models"):
+        columns |= {"settings": lambda factory: _settings(parameters(factory) or {})}
+    if group == "reports":
+        columns |= {"file": lambda factory: _code(factory.suffix)}
+    yield f"## {group.capitalize()}\n"
+    rows = [(_code(name), *(column(factory) for column in columns.values())) for name, factory in found.items()]
+    yield from _table(("name", *columns), rows)
+    if group == "tasks":
+        yield "### Families\n"
+        yield "What a task file may say, beside `title`, `description`, `citation`, `license`, `homepage`, `params` and `example`.\n"
+        families = [(_code(name), _settings(_family_settings(name))) for name in FAMILIES]
+        yield from _table(("family", "settings"), families)
+
+
+def _first_line(factory: Any) -> str:
+    paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(factory) or "").split("\n\n")]
+    # A catalog task's first paragraph is its title; what it is stands in the second.
+    is_title = len(paragraphs) > 1 and not paragraphs[0].endswith((".", "?"))
+    return _prose(". ".join(paragraphs[:2]) if is_title else paragraphs[0])
+
+
+def _metrics(factory: Any) -> str:
+    return ", ".join(map(_code, parameters(factory)["metrics"].default))  # type: ignore[index]
+
+
+def _settings(found: Mapping[str, inspect.Parameter]) -> str:
+    shown = [f"{p.name} = {_default(p.default)}" if p.default is not p.empty else p.name for p in found.values()]
+    return ", ".join(map(_code, shown))
+
+
+def _default(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# ── Markdown ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _table(heads: Any, rows: Any) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{' --- |' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if "`" not in text else f"`` {text} ``"
+
+
+def _paragraph(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _prose(text: str) -> str:
+    """A docstring's double backticks and single ones both become code."""
+    text = re.sub(r"``(.+?)``", r"`\1`", text)
+    return re.sub(r"(?<![\w`])([\[<*_])", r"\\\1", text) if "`" not in text else text
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,14 @@
+"""The scorecard's rows for a spreadsheet."""
+
+from windtunnel.harness.registry import plugin
+
+
+@plugin("reports", "csv")
+class Csv:
+    suffix = "rows.csv"
+
+    def render(self, scorecard):
+        return "".join(f"{r.model},{r.item},{r.metric},{r.estimate.value}\n" for r in scorecard.rows)
+
+
+# mypy: ignore-errors

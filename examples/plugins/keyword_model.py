@@ -1,0 +1,24 @@
+"""A text classifier that looks for one word. A method named for a request's kind is all that makes a model."""
+
+from windtunnel.harness.plugins import ModelInfo
+from windtunnel.harness.registry import plugin
+from windtunnel.harness.requests import Logits
+
+
+@plugin("models", "keyword")
+class Keyword:
+    def __init__(self, target):
+        self.word = target
+        self.name = self.fingerprint = f"keyword:{target}"
+
+    def inspect(self):
+        return ModelInfo(frozenset({"classify", "text"}), ("negative", "positive"))
+
+    def load(self, device, dtype):
+        return self
+
+    def classify(self, batch):
+        return [Logits((0.0, request.input.lower().count(self.word) - 0.5)) for request in batch]
+
+
+# mypy: ignore-errors

@@ -1,0 +1,27 @@
+"""Does a sentiment model understand "not"? Samples made on the spot, scored by hand."""
+
+from windtunnel.harness.registry import plugin
+from windtunnel.harness.requests import Classify
+from windtunnel.harness.samples import Sample
+
+
+@plugin("tasks", "negation")
+class Negation:
+    name, primary, metrics = "negation", "acc", ("acc",)
+    requires = frozenset({"classify", "text"})
+    labels = ("negative", "positive")
+
+    def samples(self):
+        for i, word in enumerate(("good", "great", "lovely", "perfect")):
+            yield Sample(f"{i}:plain", f"It was {word}.", 1, self.labels, group=word)
+            yield Sample(f"{i}:negated", f"It was not {word}.", 0, self.labels, group=word)
+
+    def requests(self, sample):
+        return [Classify(sample.input, sample.labels)]
+
+    def score(self, sample, responses):
+        negative, positive = responses[0].values
+        return {"acc": float((positive > negative) == sample.target)}
+
+
+# mypy: ignore-errors

@@ -1,0 +1,22 @@
+"""Leave one word out, and see how far the predicted class's logit falls (Li, Monroe, Jurafsky 2016, arXiv:1612.08220)."""
+
+import numpy as np
+from windtunnel.harness.registry import plugin
+from windtunnel.harness.requests import Classify
+from windtunnel.harness.samples import Attribution
+from windtunnel.harness.words import word_spans
+
+
+@plugin("probes", "occlusion")
+class Occlusion:
+    requires = frozenset({"classify", "text"})
+
+    def attribute(self, engine, samples):
+        asked = [[Classify(s.input[:a] + s.input[b:], s.labels) for a, b in ((0, 0), *word_spans(s.input))] for s in samples]
+        answers = iter(engine.run([request for requests in asked for request in requests]))
+        for sample, requests in zip(samples, asked, strict=True):
+            full, *rest = (np.array(next(answers).values) for _ in requests)
+            yield Attribution(sample.id, int(full.argmax()), [(full - r)[full.argmax()] for r in rest], word_spans(sample.input))
+
+
+# mypy: ignore-errors

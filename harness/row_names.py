@@ -1,0 +1,29 @@
+"""Names of the rows that an item of each kind can have, beside a task's own metrics. Light to import: gates are checked before a run."""
+
+from __future__ import annotations
+
+COSTS = {
+    "forward_passes": "passes",
+    "gradient_passes": "passes",
+    "tokens_computed": "tokens",
+    "tokens_padded": "tokens",
+    "cache_hits": "requests",
+    "duplicates": "requests",
+    "oom_splits": "batches",
+    "failures": "requests",
+}
+"""Counters of the engine that become rows, with their units."""
+
+DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
+FAITHFULNESS = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
+"""A probe's scores, and whether more is better."""
+
+ROWS = {
+    "task": tuple(COSTS),
+    "drift": ("max_batch_drift",),
+    "attack": (
+        "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
+        *(f"mean_{name}" for name in DISTANCES), *COSTS,
+    ),
+    "probe": (*(f"{name}{suffix}" for name in FAITHFULNESS for suffix in ("", "_random")), *COSTS),
+}  # fmt: skip

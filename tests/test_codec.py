@@ -1,0 +1,166 @@
+"""Facts to JSON and back, exactly, whatever is in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from windtunnel.harness import codec
+from windtunnel.harness.inputs import Audio, Chat, Image, Message, TextPair, modality, size_of
+from windtunnel.harness.requests import Classify, Completion, Failure, Generate, Logits
+from windtunnel.harness.samples import Attribution, Record, Sample
+
+quick = settings(deadline=None, max_examples=150)
+anything = st.characters(exclude_categories=())
+texts = st.one_of(st.text(anything, max_size=8), st.text("\ud83d\ude00$x", max_size=6))
+keys = st.one_of(texts, st.sampled_from(["$type", "$float", "$array", "$map", "$$type", "$", "$text", "$image"]), st.integers(-3, 3))
+floats = st.floats(allow_nan=True, allow_infinity=True)
+leaves = st.one_of(st.none(), st.booleans(), st.integers(), floats, texts)
+values = st.recursive(
+    leaves, lambda inner: st.one_of(st.lists(inner, max_size=4).map(tuple), st.dictionaries(keys, inner, max_size=4)), max_leaves=12
+)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal in type, content and sign of zero, with NaN equal to NaN."""
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, float):
+        return type(b) is float and (math.isnan(a) and math.isnan(b) or (a == b and math.copysign(1, a) == math.copysign(1, b)))
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and {(type(k), k) for k in a} == {(type(k), k) for k in b} and all(same(a[k], b[k]) for k in a)
+    return type(a) is type(b) and a == b
+
+
+@quick
+@given(values)
+def test_values_come_back_exactly(value: Any) -> None:
+    text = codec.dumps(value)
+    assert text.isascii()
+    json.loads(text)
+    assert same(value, codec.loads(text))
+    assert codec.dumps(codec.loads(text)) == text
+
+
+@quick
+@given(npst.arrays(st.sampled_from(["<f4", ">f8", "<f2", "|u1", "<i8", "?", "<U3", "<c8"]), npst.array_shapes(min_dims=0, min_side=0)))
+def test_arrays_come_back_exactly(array: np.ndarray[Any, Any]) -> None:
+    assert same(array, codec.loads(codec.dumps({"a": array}))["a"])
+    assert same(array, codec.loads(codec.dumps({"a": array.T}))["a"].T)
+
+
+@quick
+@given(values, values)
+def test_different_values_have_different_digests(a: Any, b: Any) -> None:
+    assert same(a, b) == (codec.digest(a) == codec.digest(b))
+
+
+@quick
+@given(st.dictionaries(keys, leaves, min_size=2, max_size=5))
+def test_the_digest_does_not_depend_on_insertion_order(mapping: dict[Any, Any]) -> None:
+    assert codec.digest(mapping) == codec.digest(dict(reversed(mapping.items())))
+
+
+def test_facts_come_back_as_their_types() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    facts = [
+        TextPair("a", "\udfff"), Chat((Message("user", "hi"),)), Image(pixels), Image(pixels / np.float32(255)),
+        Audio(np.linspace(-1, 1, 5), 16_000), Classify(Image(pixels), ("a", "b")), Generate(Chat((Message("u", "$type"),)), 3, ("\n",)),
+        Logits((0.1, -0.0)), Completion("x", 1, "stop"), Failure("ValueError: $"),
+        Sample("1", "text", 3, ("a",), "g", {"$type": "Sample", "n": {"deep": (1, 2)}}),
+        Record("1", "item", {"acc": None}, "error", {"twin": TextPair("a", "b")}),
+    ]  # fmt: skip
+    for fact in facts:
+        back = codec.loads(codec.dumps(fact))
+        assert type(back) is type(fact)
+        assert back == fact
+    attribution = Attribution("1", 0, np.ones(3, np.float32), ((0, 1),), 0.5)
+    assert same(codec.loads(codec.dumps(attribution)).values, attribution.values)
+
+
+def test_numpy_scalars_become_numbers() -> None:
+    assert codec.loads(codec.dumps([np.float32(0.5), np.int64(3), np.bool_(True), np.float64("nan")]))[:3] == (0.5, 3, True)
+
+
+class Sampled:
+    pass
+
+
+Imposter = type("Sample", (), {"__dataclass_fields__": {}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Sampled(), Imposter(), {1, 2}, b"bytes", 1j, np.longdouble(1), np.array([object()]), np.zeros(1, [("a", "i4")]), {"k": {"deep": Sampled}},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_recorded_says_so(value: Any) -> None:
+    with pytest.raises(TypeError, match="cannot be recorded"):
+        codec.dumps(value)
+
+
+def test_images_are_known_by_content() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    image = Image(pixels)
+    assert codec.digest(image) == codec.digest(Image(pixels.copy())) != codec.digest(Image(pixels[::-1]))
+    assert codec.digest(image) == codec.digest(codec.loads(codec.dumps(image)))
+    samples = np.zeros(4, np.float32)
+    assert codec.digest(Audio(samples, 8000)) != codec.digest(Audio(samples, 16000))
+
+
+# ── inputs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_image_neither_freezes_nor_follows_the_callers_array() -> None:
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    image = Image(pixels)
+    before = image.digest
+    pixels[0, 0, 0] = 9
+    assert image.pixels[0, 0, 0] == 0
+    assert before == Image(np.zeros((2, 2, 3), np.uint8)).digest
+    with pytest.raises(ValueError):
+        image.pixels[0, 0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("pixels", "dtype"),
+    [
+        (np.full((2, 2), 7, np.uint8), np.uint8), (np.full((2, 2, 1), 255, np.int64), np.uint8), (np.ones((2, 2, 4)), np.float32),
+        (np.ones((2, 2, 3), bool), np.float32), (np.full((2, 2, 3), 0.5, np.float16), np.float32),
+    ],
+)  # fmt: skip
+def test_pixels_have_one_of_two_scales(pixels: Any, dtype: Any) -> None:
+    assert Image(pixels).pixels.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.full((2, 2, 3), 255.0), np.full((2, 2, 3), -1), np.full((2, 2, 3), 256), np.full((2, 2, 3), np.nan), np.zeros((2, 2, 2)),
+        np.zeros(3), np.zeros((0, 2, 3)),
+    ],
+)  # fmt: skip
+def test_another_scale_or_shape_is_an_error(pixels: Any) -> None:
+    with pytest.raises(ValueError):
+        Image(pixels)
+
+
+def test_every_input_has_a_modality_and_a_size() -> None:
+    inputs = {
+        "text": np.str_("four letter words"), "pair": TextPair("a", "b"), "chat": Chat(()), "image": Image(np.zeros((32, 48, 3), np.uint8)),
+        "audio": Audio(np.zeros(3), 8000),
+    }  # fmt: skip
+    assert [modality(value) for value in inputs.values()] == list(inputs)
+    assert all(size_of(value) >= 1 for value in inputs.values())
+    assert size_of(inputs["image"]) == 2 * 3
+    with pytest.raises(TypeError, match="is no input"):
+        modality(3)  # type: ignore[arg-type]

@@ -1,0 +1,291 @@
+"""Integrated gradients against closed forms and Captum called on one sample at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import IntegratedGradients as Captum
+from windtunnel.examples.demo import digits
+from windtunnel.harness.engine import Engine
+from windtunnel.harness.engine.packing import Budget
+from windtunnel.harness.errors import ConfigError, SampleError
+from windtunnel.harness.inputs import Image
+from windtunnel.harness.models.hf import HuggingFace
+from windtunnel.harness.models.torch_module import TorchModule
+from windtunnel.harness.plugins import Encoded, ModelInfo
+from windtunnel.harness.probing import probe_records
+from windtunnel.harness.requests import Classify, Logits
+from windtunnel.harness.samples import Attribution, Sample, SampleRng
+from windtunnel.harness.words import word_spans
+from windtunnel.probes.integrated_gradients import IntegratedGradients
+
+LABELS = ("negative", "positive")
+TEXTS = (
+    "a good film",
+    "The worst phone I have ever owned, and I have owned many of them since the nineties: broken in a week.",
+    "Excellent!",
+    "it's okay but un-remarkable",
+    "I am so happy with this product that I bought it again for my mother",
+)
+MODELS = Path(digits.__file__).parent / "models"
+
+
+class Bag:
+    """Text in closed form: each token of three letters has an embedding e_t in R^4; logits = f(sum of tokens e_t W), [CLS] in front.
+
+    Padding and the neutral token are 0. Linear f: token t's attribution is exactly e_t W.
+    """
+
+    info = ModelInfo(frozenset({"classify", "text", "gradients"}), LABELS)
+    name = fingerprint = "bag"
+
+    def __init__(self, shape: str = "linear", labels: Sequence[str] = LABELS) -> None:
+        self.module = torch.nn.Linear(4, 2, bias=False)
+        torch.manual_seed(0)
+        torch.nn.init.normal_(self.module.weight)
+        self.shape, self.labels = shape, labels
+        self.break_at = 0
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        return [(m.start() + i, min(m.start() + i + 3, m.end())) for m in re.finditer(r"\S+", text) for i in range(0, len(m.group()), 3)]
+
+    def embedding(self, token: str) -> torch.Tensor:
+        return torch.from_numpy(SampleRng("token")(token).standard_normal(4)).float()
+
+    def shaped(self, logits: torch.Tensor) -> torch.Tensor:
+        return {"linear": lambda x: x, "tanh": lambda x: torch.tanh(x / 4), "saturated": lambda x: 20 * torch.tanh(40 * x)}[self.shape](
+            logits
+        )
+
+    def classify(self, batch: Sequence[Classify]) -> list[Logits]:
+        encoded = self.encode(batch)
+        with torch.no_grad():
+            return [Logits(tuple(row)) for row in self.logits(encoded.features, encoded).tolist()]
+
+    def differentiable(self) -> Bag:
+        return self
+
+    def encode(self, requests: Sequence[Classify], /) -> Encoded:
+        texts = [str(r.input) for r in requests]
+        spans = [[(0, 0), *self.tokens(text)] for text in texts]
+        width = max(map(len, spans))
+        special = self.embedding("[CLS]")
+        features, baseline = torch.zeros(len(texts), width, 4), torch.zeros(len(texts), width, 4)
+        mask = torch.zeros(len(texts), width, dtype=torch.long)
+        for i, (text, places) in enumerate(zip(texts, spans, strict=True)):
+            features[i, : len(places)] = torch.stack([special, *(self.embedding(text[a:b]) for a, b in places[1:])])
+            baseline[i, 0], mask[i, : len(places)] = special, 1
+            places += [(0, 0)] * (width - len(places))
+        columns = torch.tensor([[self.labels.index(name) for name in r.labels or self.labels] for r in requests])
+        return Encoded(features, baseline, mask, spans, {"columns": columns})
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        assert encoded.mask_BL is not None
+        self.break_at -= 1
+        if self.break_at == 0:
+            self.module.register_forward_hook(lambda *a: None)
+            raise RuntimeError("power cut")
+        mask, columns = encoded.mask_BL, encoded.extra["columns"]
+        if rows is not None:
+            mask, columns = mask[rows], columns[rows]
+        return self.shaped(self.module((features * mask[:, :, None]).sum(1))).gather(1, columns)
+
+
+def samples(texts: Sequence[str] = TEXTS) -> list[Sample]:
+    return [Sample(f"s{i}", text, i % 2, LABELS) for i, text in enumerate(texts)]
+
+
+def engine_of(model: Any, rows: int = 64) -> Engine:
+    return Engine(model, model.info, budget=Budget(1 << 20, rows))
+
+
+def attributed(engine: Engine, given: Sequence[Sample], **options: Any) -> list[Attribution]:
+    return list(IntegratedGradients(**options).attribute(engine, given))
+
+
+@pytest.fixture(scope="module")
+def reviews() -> Engine:
+    source = HuggingFace(str(MODELS / "reviews-bert"))
+    return Engine(source.load("cpu", "float32"), source.inspect())
+
+
+class TestClosedForm:
+    @pytest.mark.parametrize("target", ["predicted", "gold"])
+    def test_linear_text(self, target: str) -> None:
+        model = Bag()
+        for sample, found in zip(samples(), attributed(engine_of(model), samples(), target=target), strict=True):
+            text, weight = str(sample.input), model.module.weight.detach()
+            tokens = model.tokens(text)
+            each = torch.stack([weight @ model.embedding(text[a:b]) for a, b in tokens])
+            total = weight @ model.embedding("[CLS]") + each.sum(0)
+            assert found.target == (sample.target if target == "gold" else int(total.argmax()))
+            assert found.spans == word_spans(text)
+            for value, (start, end) in zip(found.values, found.spans, strict=True):
+                share = [max(0, min(b, end) - max(a, start)) / (b - a) for a, b in tokens]
+                assert value == pytest.approx(float((each[:, found.target] * torch.tensor(share)).sum()), abs=1e-5)
+            assert found.values.sum() == pytest.approx(float(each[:, found.target].sum()), abs=1e-5), "words sum to what tokens do"
+            assert found.completeness_error == pytest.approx(0, abs=1e-5)
+            assert found.metadata == {"converged": True, "num_steps": 32}
+
+    def test_the_special_token_is_in_both_inputs(self) -> None:
+        """Its attribution is 0 whatever its weight, so words lose nothing and completeness holds over all tokens."""
+        model = Bag("tanh")
+        (found,) = attributed(engine_of(model), samples()[:1])
+        logits = [model.classify([Classify(text, LABELS)])[0].values[found.target] for text in (TEXTS[0], "")]
+        assert float(found.values.sum()) == pytest.approx(logits[0] - logits[1], abs=1e-4)
+
+    def test_linear_image(self, tmp_path: Path) -> None:
+        path = tmp_path / "models.py"
+        path.write_text(
+            "import torch\nfrom torch import nn\n\ndef load():\n    torch.manual_seed(0)\n"
+            "    return nn.Sequential(nn.Flatten(), nn.Linear(60, 3))\n"
+        )
+        source = TorchModule(f"{path}:load", labels=["a", "b", "c"])
+        model: Any = source.load("cpu", "float32")
+        rng = np.random.default_rng(0)
+        given = [Sample(str(i), Image(rng.random((4, 5, 3), dtype=np.float32)), i, ("b", "c", "a")) for i in range(3)]
+        weight = model.module[1].weight.detach().view(3, 3, 4, 5).numpy()
+        for sample, found in zip(given, attributed(Engine(model, source.inspect()), given, target="gold"), strict=True):
+            assert isinstance(sample.input, Image)
+            # Black is the neutral input: w * (x - 0), summed over channels; target i counts through (b, c, a).
+            expected = (weight[(i := (sample.target + 1) % 3)] * sample.input.pixels.transpose(2, 0, 1)).sum(0)
+            np.testing.assert_allclose(found.values, expected, atol=1e-5)
+            assert found.target == sample.target
+            assert found.completeness_error is not None
+            assert found.completeness_error < 1e-5
+            assert i != sample.target
+
+    def test_permuted_labels(self) -> None:
+        turned = [replace(s, labels=LABELS[::-1], target=1 - s.target) for s in samples()]
+        model = Bag()
+        for a, b in zip(attributed(engine_of(model), samples()), attributed(engine_of(model), turned), strict=True):
+            assert a.target == 1 - b.target
+            np.testing.assert_allclose(a.values, b.values, atol=1e-6)
+
+
+class TestConvergence:
+    def test_completeness_on_a_smooth_model(self) -> None:
+        assert all((a.completeness_error or 0) < 1e-4 for a in attributed(engine_of(Bag("tanh")), samples()))
+
+    def test_steps_are_doubled_where_the_model_saturates(self) -> None:
+        found = attributed(engine_of(Bag("saturated")), samples(), steps=4, max_steps=1024)
+        steps = [a.metadata["num_steps"] for a in found]
+        assert max(steps) > 32
+        assert len(set(steps)) > 1, "each sample takes its own number"
+        assert all(s in [4 * 2**i for i in range(9)] for s in steps)
+        for a in found:
+            assert a.completeness_error is not None
+            assert a.metadata["converged"] is (a.completeness_error <= max(0.01, 0.02 * 40))
+            assert a.metadata["converged"]
+
+    def test_what_does_not_converge_says_so(self) -> None:
+        found = attributed(engine_of(Bag("saturated")), samples(), steps=4, max_steps=6, tolerance=0)
+        loose = [a for a in found if not a.metadata["converged"]]
+        assert loose
+        for a in loose:
+            assert a.metadata["num_steps"] == 6
+            assert a.completeness_error is not None
+            assert a.completeness_error > 0.01
+
+    def test_the_error_is_against_the_models_own_change(self) -> None:
+        model = Bag("saturated")
+        for sample, a in zip(samples(), attributed(engine_of(model), samples(), steps=3, max_steps=3), strict=True):
+            full, empty = (model.classify([Classify(text, LABELS)])[0].values[a.target] for text in (str(sample.input), ""))
+            assert a.completeness_error == pytest.approx(abs(float(a.values.sum()) - (full - empty)), abs=1e-3)
+
+
+class TestOnTransformers:
+    def test_captum_one_at_a_time(self, reviews: Engine) -> None:
+        """Same steps, same baseline, one text a call: 1e-5 of the largest attribution."""
+        found = attributed(reviews, samples(), max_steps=32)
+        with reviews.differentiable() as net:
+            for sample, a in zip(samples(), found, strict=True):
+                encoded = net.encode([Classify(sample.input, LABELS)])
+                method = Captum(lambda x, encoded=encoded: net.logits(x, encoded, torch.zeros(len(x), dtype=torch.long)))
+                values = method.attribute(encoded.features, baselines=encoded.baseline, target=a.target, n_steps=32, method="gausslegendre")
+                tokens = values.sum(-1)[0].detach().numpy()
+                assert float(np.abs(tokens[[s == (0, 0) for s in encoded.spans[0]]]).max()) == 0, "special tokens are neutral"
+                assert float(a.values.sum()) == pytest.approx(float(tokens.sum()), abs=1e-5 * float(np.abs(tokens).max()) + 1e-6)
+                for value, (start, end) in zip(a.values, a.spans, strict=True):
+                    inside = [v for v, (x, y) in zip(tokens, encoded.spans[0], strict=True) if start <= x < y <= end]
+                    assert value == pytest.approx(sum(inside), abs=1e-5 * float(np.abs(tokens).max()) + 1e-6)
+
+    def test_padding_is_invisible(self, reviews: Engine) -> None:
+        together = attributed(reviews, samples())
+        for sample, a in zip(samples(), together, strict=True):
+            (alone,) = attributed(reviews, [sample])
+            np.testing.assert_allclose(a.values, alone.values, atol=1e-5 * max(1.0, float(np.abs(a.values).max())))
+            assert (a.target, a.metadata, a.spans) == (alone.target, alone.metadata, alone.spans)
+
+    def test_bad_texts_end_as_their_own_errors(self, reviews: Engine) -> None:
+        given = samples(["a good film", "", "lone \ud800 surrogate", "  ", "a bad film"])
+        records = probe_records(reviews, "ig(t)", IntegratedGradients(), SampleRng(0), given)
+        assert [r.error is None for r in records] == [True, False, False, False, True]
+        assert "no part" in str(records[1].error)
+        assert "surrogate" in str(records[2].error)
+        assert records[0].scores["comprehensiveness"] is not None
+
+    def test_a_text_longer_than_the_model(self, reviews: Engine) -> None:
+        text = "a good film and " * 200
+        (found,) = attributed(reviews, samples([text]), max_steps=32)
+        assert len(found.values) == 800
+        assert found.values[0] != 0
+        assert not found.values[-50:].any(), "what was cut moved nothing"
+
+    def test_digits(self) -> None:
+        source = HuggingFace(str(MODELS / "digits-vit"))
+        engine = Engine(source.load("cpu", "float32"), source.inspect())
+        given = [
+            Sample(str(i), Image(r["image"]), r["label"], tuple(digits.NAMES)) for i, r in zip(range(12), digits.held_out(), strict=False)
+        ]
+        records = probe_records(engine, "ig(t)", IntegratedGradients(), SampleRng(0), given)
+        assert all(r.error is None for r in records)
+        mean = {n: float(np.mean([r.scores[n] for r in records])) for n in records[0].scores}  # type: ignore[arg-type]
+        assert mean["comprehensiveness"] > mean["comprehensiveness_random"] + 0.2
+        assert mean["sufficiency"] < mean["sufficiency_random"] - 0.2
+        assert records[0].artifacts["attribution"]["values"].shape == (8, 8)
+
+
+class TestFailures:
+    def test_everything_is_as_before_after_a_crash(self) -> None:
+        model = Bag()
+        engine = engine_of(model)
+        attributed(engine, samples())
+        model.module.train()
+        model.break_at = 2
+        with pytest.raises(RuntimeError, match="power cut"):
+            attributed(engine, samples())
+        assert model.module.training
+        assert not model.module._forward_hooks
+        assert model.module.weight.requires_grad
+        assert model.module.weight.grad is None
+
+    @pytest.mark.parametrize("target", [None, "positive"])
+    def test_no_gold_class(self, target: Any) -> None:
+        with pytest.raises(SampleError, match="gold"):
+            attributed(engine_of(Bag()), [replace(samples()[0], target=target)], target="gold")
+
+    def test_gold_asks_the_model_nothing_more(self) -> None:
+        engine = engine_of(Bag())
+        attributed(engine, samples(), target="gold")
+        assert engine.counters.forward_passes == 0
+
+    @pytest.mark.parametrize("options", [{"steps": 0}, {"steps": 8, "max_steps": 4}, {"target": "best"}])
+    def test_bad_settings(self, options: Any) -> None:
+        with pytest.raises(ConfigError):
+            IntegratedGradients(**options)
+
+    def test_no_samples(self) -> None:
+        assert attributed(engine_of(Bag()), []) == []
+
+    def test_small_batches_give_the_same(self) -> None:
+        wide, narrow = (attributed(engine_of(Bag("tanh"), rows), samples()) for rows in (64, 2))
+        for a, b in zip(wide, narrow, strict=True):
+            np.testing.assert_allclose(a.values, b.values, atol=1e-6)

@@ -1,0 +1,135 @@
+"""Who imports whom, and what an import does: nothing."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import resource
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import windtunnel
+
+from windtunnel.tests.toys import COMMAND, child_environment
+
+ROOT = Path(str(windtunnel.__file__)).parent
+LAYERS = ("harness", "tasks", "attacks", "probes", "reports", "examples")
+ALLOWED = {"harness": set(), "tasks": {"harness"}, "attacks": {"harness"}, "probes": {"harness"}, "reports": {"harness"}}
+SOURCES = sorted(p for layer in LAYERS for p in (ROOT / layer).rglob("*.py"))
+HEAVY = ("torch", "transformers", "datasets", "evaluate", "pandas", "sklearn", "textattack", "PIL", "numpy")
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, absolute name) of each import of a file; relative ones are resolved, and marked so by the absence of a leading '!'."""
+    package = ["windtunnel", *path.relative_to(ROOT).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, f"!{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0:
+                yield node.lineno, f"!{node.module}"
+                continue
+            base = package[: len(package) - node.level + 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((node.lineno, ".".join([*base, str(name)])) for name in names)
+
+
+def test_each_layer_imports_only_what_it_may() -> None:
+    wrong = []
+    for path in SOURCES:
+        layer = path.relative_to(ROOT).parts[0]
+        if layer not in ALLOWED:
+            continue
+        for line, name in _imports(path):
+            parts = name.lstrip("!").split(".")
+            if parts[0] == "windtunnel" and len(parts) > 1 and parts[1] in LAYERS and parts[1] not in ALLOWED[layer] | {layer}:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert not wrong
+
+
+def test_reports_see_only_the_scorecard_of_the_harness() -> None:
+    wrong = [
+        f"{path.name}:{line} imports {name}"
+        for path in (ROOT / "reports").rglob("*.py")
+        for line, name in _imports(path)
+        if name.startswith("windtunnel.harness") and name != "windtunnel.harness.scorecard"
+    ]
+    assert not wrong
+
+
+def test_imports_between_folders_are_relative() -> None:
+    bare = re.compile(r"!(windtunnel|harness|tasks|attacks|probes|reports)(\.|$)")
+    shipped = [p for p in SOURCES if p.relative_to(ROOT).parts[0] in ALLOWED]
+    assert not [f"{p.relative_to(ROOT)}:{line} {name}" for p in shipped for line, name in _imports(p) if bare.match(name)]
+
+
+def test_files_are_one_idea() -> None:
+    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400}
+    assert not long
+
+
+def test_every_package_is_shipped() -> None:
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {".".join(["windtunnel", *p.parent.relative_to(ROOT).parts]) for p in SOURCES if p.name == "__init__.py"} | {"windtunnel"}
+    homes = {".".join(["windtunnel", *p.parent.relative_to(ROOT).parts]) for p in SOURCES if "examples" not in p.parts}
+    assert listed == found
+    assert homes <= found
+
+
+def test_every_entry_point_leads_somewhere() -> None:
+    from windtunnel.harness.registry import GROUPS, Registry
+
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    registry = Registry()
+    for group in GROUPS:
+        assert set(points[f"windtunnel.{group}"]) <= set(registry.names(group))
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [("windtunnel", ()), ("windtunnel.harness.cli", ()), ("windtunnel.harness.plan", ("numpy",)), ("windtunnel.harness.runner", ("numpy",))],
+)
+def test_importing_is_light(module: str, allowed: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=child_environment())
+    assert set(ast.literal_eval(done.stdout)) <= set(allowed)
+
+
+def test_importing_does_nothing(tmp_path: Path) -> None:
+    code = (
+        "import os, random, threading\n"
+        "before = dict(os.environ), random.getstate(), threading.active_count()\n"
+        "import windtunnel.harness.cli, windtunnel.harness.runner, windtunnel.harness.plan, windtunnel.harness.suite\n"
+        "assert (dict(os.environ), random.getstate(), threading.active_count()) == before\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=child_environment(HOME=str(tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["--version"]])
+def test_help_and_list_answer_at_once(arguments: list[str]) -> None:
+    """CPU time, not wall time, and the best of some: the machine may be busy with something else."""
+    spent = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([*COMMAND, *arguments], capture_output=True, check=True, env=child_environment())
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        assert done.stdout
+        if spent[-1] < 0.5:
+            break
+    assert min(spent) < 0.5
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"]])
+def test_help_and_list_load_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom windtunnel.harness.cli import main\n"
+        f"try:\n    main()\nexcept SystemExit:\n    pass\nassert not [m for m in {HEAVY} if m in sys.modules]"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True, env=dict(os.environ))

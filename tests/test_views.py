@@ -1,0 +1,222 @@
+"""Samples to look at: joined by id, shared between tasks, hostile text untouched."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from windtunnel.harness.inputs import Audio, Chat, Image, Input, Message, TextPair
+from windtunnel.harness.samples import Record, Sample
+from windtunnel.harness.scorecard import SampleView
+from windtunnel.harness.store import Store, StoredItem
+from windtunnel.harness.views import png_uri, sample_views
+
+LABELS = ("negative", "positive")
+HOSTILE = "</script><script>alert(1)</script> \ud800 \u202e \x00 {{7*7}} ${x}"
+
+
+class Made:
+    """A store filled by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store.create(folder / "run.db", name="r", suite="{}", version="0")
+
+    def add(self, kind: str, item: str, task: str, samples: Sequence[Sample], records: Sequence[Record], model: str = "m") -> None:
+        facts = {"primary": "correct", "chunk": 64}
+        stored = StoredItem(0, model, item, kind, task, len(samples), "f", "d", "p", 0, facts)
+        stored = self.store.add_item(stored, samples)
+        self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, answers={})
+
+    def views(self, most: int = 100) -> list[SampleView]:
+        return list(sample_views(self.store, self.store.items(), most))
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Any:
+    found = Made(tmp_path)
+    yield found
+    found.store.close()
+
+
+def texts(num: int, task: str = "t") -> list[Sample]:
+    return [Sample(f"{task}:{i}", f"text {i}", i % 2, LABELS) for i in range(num)]
+
+
+def answers(samples: Sequence[Sample], item: str = "t", **artifacts: Any) -> list[Record]:
+    return [Record(s.id, item, {"correct": 1.0}, artifacts={"prediction": 1, "probabilities": (0.25, 0.75), **artifacts}) for s in samples]
+
+
+def heat(sample: Sample, values: np.ndarray, spans: Any = (), **facts: Any) -> Record:
+    return Record(
+        sample.id, "ig(t)", {"comprehensiveness": 0.5}, artifacts={"attribution": {"values": values, "spans": spans, "target": 1}}
+    )
+
+
+class TestJoin:
+    def test_by_id_whatever_the_order(self, made: Made) -> None:
+        samples = texts(4)
+        made.add("task", "t", "t", samples, answers(samples))
+        twins = [
+            Record("t:2", "a(t)", {"clean_correct": 1.0, "success": 1.0, "words_changed": 2.0}, artifacts={"twin": "two", "prediction": 0}),
+            Record("t:1", "a(t)", {"success": None}, artifacts={"note": "already wrong"}),
+        ]
+        made.add("attack", "a(t)", "t", samples, twins)
+        made.add("probe", "ig(t)", "t", samples, [heat(samples[2], np.array([1.0, -4.0]), ((0, 4), (5, 6)))])
+        views = {v.id: v for v in made.views()}
+        assert list(views) == ["t:1", "t:2", "t:0", "t:3"], "what an attack or a probe has seen comes first"
+        (twin,) = views["t:2"].twins
+        assert (twin.attack, twin.prediction, twin.success, dict(twin.facts)) == ("a", "negative", True, {"words_changed": 2.0})
+        assert twin.input is not None
+        assert twin.input.text == "two"
+        (unattacked,) = views["t:1"].twins
+        assert (unattacked.input, unattacked.success, unattacked.note) == (None, None, "already wrong")
+        (shown,) = views["t:2"].heats
+        assert (shown.probe, shown.target, shown.values, shown.spans) == ("ig", "positive", (0.25, -1.0), ((0, 4), (5, 6)))
+        assert not views["t:0"].twins + views["t:0"].heats
+        view = views["t:2"]
+        assert (view.target, view.prediction, view.correct) == ("negative", "positive", True)
+        assert view.probabilities == {"negative": 0.25, "positive": 0.75}
+
+    def test_models_do_not_mix(self, made: Made) -> None:
+        samples = texts(1)
+        for model in ("m", "n"):
+            made.add("task", "t", "t", samples, answers(samples), model)
+        made.add("attack", "a(t)", "t", samples, [Record("t:0", "a(t)", {}, artifacts={"twin": "x"})], "n")
+        assert [(v.model, len(v.twins)) for v in made.views()] == [("m", 0), ("n", 1)]
+
+    def test_a_sample_without_a_record_is_left_out(self, made: Made) -> None:
+        samples = texts(3)
+        made.add("task", "t", "t", samples, answers(samples[:2]))
+        assert [v.id for v in made.views()] == ["t:0", "t:1"]
+
+    def test_errors(self, made: Made) -> None:
+        samples = texts(1)
+        made.add("task", "t", "t", samples, [Record("t:0", "t", {}, "it broke")])
+        made.add("probe", "ig(t)", "t", samples, [Record("t:0", "ig(t)", {}, "no part")])
+        (view,) = made.views()
+        assert (view.error, view.correct, view.prediction) == ("it broke", None, None)
+        assert view.heats[0].error == "no part"
+
+
+class TestQuota:
+    @pytest.mark.parametrize(("most", "each"), [(100, [5, 5, 5]), (9, [3, 3, 3]), (7, [2, 2, 2]), (2, [1, 1]), (0, [])])
+    def test_at_most_and_evenly(self, made: Made, most: int, each: list[int]) -> None:
+        for task in "abc":
+            made.add("task", task, task, texts(5, task), answers(texts(5, task), task))
+        views = made.views(most)
+        assert len(views) <= most
+        assert [n for n in (sum(v.task == t for v in views) for t in "abc") if n] == each
+
+    def test_the_joined_come_first_within_the_quota(self, made: Made) -> None:
+        samples = texts(30)
+        made.add("task", "t", "t", samples, answers(samples))
+        made.add("attack", "a(t)", "t", samples, [Record("t:29", "a(t)", {}, artifacts={"twin": "x"})])
+        assert [v.id for v in made.views(3)] == ["t:29", "t:0", "t:1"]
+
+
+class TestShown:
+    def one(self, made: Made, value: Input, **artifacts: Any) -> SampleView:
+        sample = Sample("t:0", value, 0, LABELS)
+        made.add("task", "t", "t", [sample], answers([sample], **artifacts))
+        (view,) = made.views()
+        return view
+
+    def test_hostile_text_is_kept_as_it_is(self, made: Made) -> None:
+        assert self.one(made, HOSTILE).input.text == HOSTILE
+
+    @pytest.mark.parametrize(
+        ("value", "kind", "parts"),
+        [
+            (TextPair("p", HOSTILE), "pair", (("first", "p"), ("second", HOSTILE))),
+            (Chat((Message("user", HOSTILE),)), "chat", (("user", HOSTILE),)),
+        ],
+    )
+    def test_parts(self, made: Made, value: Input, kind: str, parts: Any) -> None:
+        shown = self.one(made, value).input
+        assert (shown.kind, shown.parts) == (kind, parts)
+
+    def test_audio(self, made: Made) -> None:
+        assert self.one(made, Audio(np.zeros(8000, np.float32), 16000)).input.text == "0.5 s at 16000 Hz"
+
+    def test_a_long_text_is_cut_and_so_are_its_heats(self, made: Made) -> None:
+        sample = Sample("t:0", "word " * 10_000, 0, LABELS)
+        spans = tuple((5 * i, 5 * i + 4) for i in range(10_000))
+        made.add("task", "t", "t", [sample], answers([sample]))
+        made.add("probe", "ig(t)", "t", [sample], [heat(sample, np.linspace(0, 1, 10_000), spans)])
+        (view,) = made.views()
+        assert view.input.text.endswith("30000 more characters are in the record]")
+        (shown,) = view.heats
+        assert len(shown.values) == len(shown.spans) == 4000
+        assert shown.spans[-1][1] <= 20_000
+
+    @pytest.mark.parametrize("values", [np.zeros(2), np.array([]), np.array([1e-8, -1e-8]), np.array([3e38, 1.0], np.float32)])
+    def test_heats_are_scaled(self, made: Made, values: np.ndarray) -> None:
+        sample = Sample("t:0", "a b", 0, LABELS)
+        made.add("task", "t", "t", [sample], answers([sample]))
+        made.add("probe", "ig(t)", "t", [sample], [heat(sample, values, ((0, 1), (2, 3))[: values.size])])
+        (shown,) = made.views()[0].heats
+        assert len(shown.values) == values.size
+        assert max(map(abs, shown.values), default=0) == (1 if values.any() else 0)
+
+    def test_a_heat_over_pixels(self, made: Made) -> None:
+        sample = Sample("t:0", Image(np.zeros((2, 3, 1))), 0, LABELS)
+        made.add("task", "t", "t", [sample], answers([sample]))
+        made.add("probe", "ig(t)", "t", [sample], [heat(sample, np.arange(6, dtype=np.float16).reshape(2, 3))])
+        (shown,) = made.views()[0].heats
+        assert (shown.shape, shown.values, shown.spans) == ((2, 3), (0, 0.2, 0.4, 0.6, 0.8, 1), ())
+
+    @pytest.mark.parametrize(
+        ("labels", "artifacts", "names"),
+        [
+            (LABELS, {}, ["negative", "positive"]),
+            (("x", "x"), {}, ["0: x", "1: x"]),
+            ((), {"choices": ("yes", "no")}, ["yes", "no"]),
+            ((), {}, ["0", "1"]),
+            (("a", "b", "c"), {"choices": ("only",)}, ["0", "1"]),
+        ],
+    )
+    def test_names_of_probabilities(self, made: Made, labels: tuple[str, ...], artifacts: Any, names: list[str]) -> None:
+        sample = Sample("t:0", "a", 0, labels)
+        made.add("task", "t", "t", [sample], answers([sample], **artifacts))
+        assert list(made.views()[0].probabilities) == names
+
+    def test_a_thousand_classes_are_quick(self, made: Made) -> None:
+        labels = tuple(f"class {i}" for i in range(1000))
+        samples = [Sample(f"t:{i}", "a", 0, labels) for i in range(50)]
+        made.add("task", "t", "t", samples, answers(samples, probabilities=(0.001,) * 1000))
+        started = time.perf_counter()
+        assert len(made.views()) == 50
+        assert time.perf_counter() - started < 2
+
+
+def decoded(uri: str) -> np.ndarray:
+    head, _, data = uri.partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(data))))
+
+
+class TestPng:
+    @pytest.mark.parametrize("shape", [(96, 100, 3), (5, 7, 3), (1, 1, 3), (8, 8, 1), (120, 3, 4)])
+    @pytest.mark.parametrize("kind", ["uint8", "float32"])
+    def test_the_same_pixels_come_back(self, shape: tuple[int, int, int], kind: str) -> None:
+        pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+        shown = decoded(png_uri(Image(pixels if kind == "uint8" else (pixels / 255).astype(np.float32))))
+        factor = max(1, -(-96 // max(shape[:2])))
+        assert max(shown.shape[:2]) >= 96
+        np.testing.assert_array_equal(shown[::factor, ::factor].reshape(shape), pixels)
+
+    def test_a_photograph_is_made_smaller(self) -> None:
+        assert decoded(png_uri(Image(np.zeros((1000, 2000, 3), np.uint8)))).shape == (256, 512, 3)
+
+    def test_no_pixels_and_no_numbers(self) -> None:
+        nothing, forged = Image(np.zeros((1, 1, 3))), Image(np.zeros((2, 2, 3)))
+        nothing._values, forged._values = np.zeros((0, 4, 3), np.float32), np.full((2, 2, 3), np.nan, np.float32)
+        assert png_uri(nothing) == ""
+        assert not decoded(png_uri(forged)).any()
