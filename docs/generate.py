@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 from windtunnel.harness.cli import EXIT_CODES, app
 from windtunnel.harness.registry import GROUPS, parameters
 from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
@@ -76,13 +77,14 @@ def _commands() -> Iterator[str]:
     for name, command in sorted(typer.main.get_command(app).commands.items()):  # type: ignore[attr-defined]
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-        usage = " ".join([f"windtunnel {name}", *(["[OPTIONS]"] if options else []), *(str(p.metavar or p.name.upper()) for p in arguments)])
+        named = [str(p.metavar or p.name.upper()) for p in arguments]
+        usage = " ".join([f"windtunnel {name}", *(["[OPTIONS]"] if options else []), *named])
         yield f"### `{usage}`\n"
         yield f"{_paragraph(command.help)}\n"
         if command.params:
             yield from _table(
                 ("argument or option", "meaning"),
-                [(_code(str(p.metavar or p.name.upper())), p.help or "") for p in arguments]
+                [(_code(name), p.help or "") for name, p in zip(named, arguments, strict=True)]
                 + [(", ".join(map(_code, p.opts)), p.help or "") for p in options],
             )
 
@@ -90,7 +92,14 @@ def _commands() -> Iterator[str]:
 def _suite_keys() -> Iterator[str]:
     yield "## Keys of a suite\n"
     yield "What each means is in [running](running.md). In an entry, a key that is not listed here is a setting of the plugin.\n"
-    named = {"suite": Suite, "models": ModelSpec, "tasks": TaskSpec, "attacks": AttackSpec, "probes": ProbeSpec, "gates": GateSpec}
+    named: dict[str, type[BaseModel]] = {
+        "suite": Suite,
+        "models": ModelSpec,
+        "tasks": TaskSpec,
+        "attacks": AttackSpec,
+        "probes": ProbeSpec,
+        "gates": GateSpec,
+    }
     yield from _table(("in", "keys"), [(where, ", ".join(map(_code, spec.model_fields))) for where, spec in named.items()])
 
 

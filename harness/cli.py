@@ -334,7 +334,9 @@ def main() -> None:
         sys.exit(3)
     except Exception as error:  # noqa: BLE001 - uncaught, it would exit with 1, which says that a gate failed
         if hasattr(error, "show") and hasattr(error, "format_message"):  # Click's own, which newer Typers hide inside of themselves
-            error.show()
+            shown = io.StringIO()
+            error.show(file=shown)
+            _say(shown.getvalue().rstrip("\n"), err=True)
             sys.exit(2)
         traceback.print_exc()
         _say("error: this is a bug, in windtunnel or in a plugin that the lines above name; finished records are safe", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def assert_invariant(name: str, requests: list[Request[Any]]) -> None:
 @quick
 @given(st.lists(words.filter(bool), min_size=2, max_size=8))
 def test_classification(name: str, sentences: list[str]) -> None:
-    pairs = [TextPair(a, b) for a, b in zip(sentences, sentences[1:], strict=False)] if name != "gpt2_classifier" else []
+    pairs = [TextPair(a, b) for a, b in pairwise(sentences)] if name != "gpt2_classifier" else []
     assert_invariant(name, [Classify(text) for text in [*sentences, *pairs]])
 
 
@@ -98,7 +99,8 @@ def test_padding_of_a_classifier_is_not_read(name: str) -> None:
 @pytest.mark.parametrize("pad", [5, 77, 200])
 def test_padding_of_a_language_model_is_not_read(name: str, pad: int) -> None:
     requests: list[Request[Any]] = [
-        LogLikelihood("the", " cat"), LogLikelihood("the young dog was able", " to read"), Generate("the", 6), Generate("a young dog in", 3),
+        LogLikelihood("the", " cat"), LogLikelihood("the young dog was able", " to read"), Generate("the", 6),
+        Generate("a young dog in", 3),
     ]  # fmt: skip
     model = tiny.load(name)
     before = tiny.engine(model).run(requests)
@@ -146,7 +148,9 @@ def test_the_counted_passes_are_the_modules() -> None:
 @pytest.mark.parametrize("name", CAUSAL)
 def test_lack_of_memory_changes_no_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.load(name)
-    requests: list[Request[Any]] = [LogLikelihood("the cat " * i, " sat") for i in range(1, 9)] + [Generate("a " * i, 4) for i in range(1, 9)]
+    requests: list[Request[Any]] = [LogLikelihood("the cat " * i, " sat") for i in range(1, 9)] + [
+        Generate("a " * i, 4) for i in range(1, 9)
+    ]
     whole = tiny.engine(model).run(requests)
     for kind in ("loglikelihood", "generate"):
         run = getattr(model, kind)

@@ -32,7 +32,7 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     if isinstance(a, float):
-        return type(b) is float and (math.isnan(a) and math.isnan(b) or (a == b and math.copysign(1, a) == math.copysign(1, b)))
+        return type(b) is float and ((math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b)))
     if isinstance(a, tuple):
         return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
@@ -100,7 +100,8 @@ Imposter = type("Sample", (), {"__dataclass_fields__": {}})
 @pytest.mark.parametrize(
     "value",
     [
-        Sampled(), Imposter(), {1, 2}, b"bytes", 1j, np.longdouble(1), np.array([object()]), np.zeros(1, [("a", "i4")]), {"k": {"deep": Sampled}},
+        Sampled(), Imposter(), {1, 2}, b"bytes", 1j, np.longdouble(1), np.array([object()]), np.zeros(1, [("a", "i4")]),
+        {"k": {"deep": Sampled}},
     ],
 )  # fmt: skip
 def test_what_cannot_be_recorded_says_so(value: Any) -> None:

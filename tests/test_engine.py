@@ -72,9 +72,7 @@ class Lengths:
         self._seen(batch)
         temperature = batch[0].temperature
         assert all(r.temperature == temperature for r in batch)
-        return [
-            Completion(f"{r.prompt}/{temperature}/{r.seed}", min(r.max_tokens, 3), "length", max(1, len(str(r.prompt)))) for r in batch
-        ]
+        return [Completion(f"{r.prompt}/{temperature}/{r.seed}", min(r.max_tokens, 3), "length", max(1, len(str(r.prompt)))) for r in batch]
 
 
 def _text(request: Any) -> str:
@@ -434,7 +432,8 @@ def test_every_part_of_a_request_is_in_its_key() -> None:
         Classify("a"), Classify("a", ("x",)), Classify("a", ("x", "y")), Classify("a", ("x,y",)), Embed("a"), Embed("a", 1),
         LogLikelihood("a", "b"), LogLikelihood("ab", ""), LogLikelihood("", "ab"), RollingLogLikelihood("a"), RollingLogLikelihood("a", 2),
         Generate("a", 1), Generate("a", 2), Generate("a", 1, ("x",)), Generate("a", 1, temperature=0.5), Generate("a", 1, seed=1),
-        Classify(Image(image)), Classify(Image(image.astype(np.float32))), Classify(Image(image.reshape(1, 4, 3))), Classify(Image(image + 1)),
+        Classify(Image(image)), Classify(Image(image.astype(np.float32))), Classify(Image(image.reshape(1, 4, 3))),
+        Classify(Image(image + 1)),
     ]  # fmt: skip
     assert len({key_of("m", request) for request in requests}) == len(requests)
     assert key_of("m", Classify(Image(image))) == key_of("m", Classify(Image(image.copy())))

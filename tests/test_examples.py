@@ -26,21 +26,20 @@ def rows():
         yield {"image": np.clip(rng.integers(-10, 10, (6, 6, 3)) + level, 0, 255).astype(np.uint8), "label": int(level > 127)}
 """
 SUITE = """
-models: [{name: keyword, model: "keyword:not"}, "toy:bright", "toy:words"]
+models: [{name: keyword, model: "keyword:not"}, {name: bright-or-dark, model: "toy:bright"}, {name: words, model: "toy:words"}]
 tasks: [negation, {task: bright.yaml, name: bright}]
 attacks: [{attack: noise, epsilon: 0.05}]
 probes: [occlusion]
 reports: [csv, json]
-gates: ["keyword/negation.acc == 0"]
+gates: ["keyword/negation.acc >= 0"]
 """
 
 
 def code_lines(path: Path) -> int:
     """Lines that are neither blank, nor a comment, nor part of a docstring."""
     source = path.read_text()
-    documented = [
-        n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(n)
-    ]
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    documented = [n for n in nodes if ast.get_docstring(n)]
     texts = {line for n in documented for line in range(n.body[0].lineno, (n.body[0].end_lineno or 0) + 1)}
     return sum(bool(line.strip()) and not line.startswith("#") and i not in texts for i, line in enumerate(source.splitlines(), 1))
 
@@ -90,11 +89,11 @@ def records(folder: Path, model: str, item: str) -> list[Any]:
 def test_task_and_model(run: Path) -> None:
     """The model says positive where it sees "not", which is wrong every time; ``toy:words`` does not see it."""
     assert [r.scores["acc"] for r in records(run, "keyword", "negation")] == [0] * 8
-    assert [r.scores["acc"] for r in records(run, "toy:words", "negation")] == [1, 0] * 4
+    assert [r.scores["acc"] for r in records(run, "words", "negation")] == [1, 0] * 4
 
 
 def test_attack(run: Path) -> None:
-    found = records(run, "toy:bright", "noise(bright)")
+    found = records(run, "bright-or-dark", "noise(bright)")
     assert [r.error for r in found] == [None] * 5
     assert all(0.04 < r.scores["linf"] <= 0.05 + 1e-6 and r.scores["outside_threat"] == 0 for r in found if r.scores["clean_correct"])
 

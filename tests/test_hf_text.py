@@ -238,7 +238,7 @@ def test_a_file_in_the_place_of_a_folder(folder: Path) -> None:
 
 def test_no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
-    with pytest.raises(ModelError, match="has no config.json"):
+    with pytest.raises(ModelError, match=r"has no config\.json"):
         load(folder)
 
 

@@ -180,10 +180,19 @@ class TestConvergence:
         assert max(steps) > 32
         assert len(set(steps)) > 1, "each sample takes its own number"
         assert all(s in [4 * 2**i for i in range(9)] for s in steps)
-        for a in found:
-            assert a.completeness_error is not None
-            assert a.metadata["converged"] is (a.completeness_error <= max(0.01, 0.02 * 40))
-            assert a.metadata["converged"]
+        assert all(a.metadata["converged"] for a in found)
+
+    def test_the_tolerance_is_a_share_of_the_change(self) -> None:
+        model, between = Bag("saturated"), 0
+        for steps in (4, 16, 64):
+            for sample, a in zip(
+                samples(), attributed(engine_of(model), samples(), steps=steps, max_steps=steps, tolerance=0.5), strict=True
+            ):
+                full, empty = (model.classify([Classify(text, LABELS)])[0].values[a.target] for text in (str(sample.input), ""))
+                assert a.completeness_error is not None
+                assert a.metadata["converged"] is (a.completeness_error <= max(0.01, 0.5 * abs(full - empty)))
+                between += 0.01 < a.completeness_error <= 0.5 * abs(full - empty)
+        assert between, "the case that tells the two bounds apart"
 
     def test_what_does_not_converge_says_so(self) -> None:
         found = attributed(engine_of(Bag("saturated")), samples(), steps=4, max_steps=6, tolerance=0)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import windtunnel
-
 from windtunnel.tests.toys import COMMAND, child_environment
 
 ROOT = Path(str(windtunnel.__file__)).parent
@@ -92,7 +91,12 @@ def test_every_entry_point_leads_somewhere() -> None:
 
 @pytest.mark.parametrize(
     ("module", "allowed"),
-    [("windtunnel", ()), ("windtunnel.harness.cli", ()), ("windtunnel.harness.plan", ("numpy",)), ("windtunnel.harness.runner", ("numpy",))],
+    [
+        ("windtunnel", ()),
+        ("windtunnel.harness.cli", ()),
+        ("windtunnel.harness.plan", ("numpy",)),
+        ("windtunnel.harness.runner", ("numpy",)),
+    ],
 )
 def test_importing_is_light(module: str, allowed: tuple[str, ...]) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"

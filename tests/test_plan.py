@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from windtunnel.harness.errors import CapabilityError, ConfigError, DataError, ModelError, UnknownName, UserError
 from windtunnel.harness.suite import load_suite, make_suite
-
 from windtunnel.tests.toys import made, planned, windtunnel, write_plugins, write_suite
 
 BYTES = {"model": "toy:bytes", "name": "bytes"}
@@ -143,7 +142,9 @@ def test_an_attack_without_a_threat_wants_one(tmp_path: Path) -> None:
     keys: dict[str, Any] = {"plugins": ["toy_plugins.py", "small.py"]}
     with pytest.raises(ConfigError, match="the attack 'bare' has no threat of its own; give it one: threat: {type: lp | edits"):
         planned(tmp_path, attacks=["bare"], **keys)
-    assert planned(tmp_path, attacks=[{"attack": "bare", "threat": {"type": "edits", "max_words": 1}}], **keys).items[-1].threat.max_words == 1
+    assert (
+        planned(tmp_path, attacks=[{"attack": "bare", "threat": {"type": "edits", "max_words": 1}}], **keys).items[-1].threat.max_words == 1
+    )
 
 
 def test_a_model_that_cannot_be_inspected(tmp_path: Path) -> None:
@@ -168,7 +169,20 @@ def test_plan_is_shown_as_text_and_json(tmp_path: Path) -> None:
 
 def test_a_plan_takes_every_option_of_a_run(tmp_path: Path) -> None:
     path = write_suite(tmp_path)
-    options = ["--limit", 5, "--seed", 3, "--device", "cpu", "--dtype", "float32", "--gate", "notes.accuracy > 0", "--cache", tmp_path / "c"]
+    options = [
+        "--limit",
+        5,
+        "--seed",
+        3,
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+        "--gate",
+        "notes.accuracy > 0",
+        "--cache",
+        tmp_path / "c",
+    ]
     shown = json.loads(windtunnel("plan", path, *options, "--json").out)
     assert shown["items"][0]["num_samples"] == 5
     write_plugins(tmp_path)

@@ -148,9 +148,12 @@ class TestText:
                 seen.extend(str(r.input) for r in batch)
                 return super().classify(batch)
 
-        probe = Each(lambda s: Attribution(s.id, 1, np.zeros(5, np.float32), word_spans("a b c d e")))
-        probed(probe, [Sample("x", "a b c d e", 1, LABELS)], Listening())
-        assert {"b c d e", "a", "c d e", "a b", "d e", "a b c"} <= set(seen)
+        text = " ".join(f"w{i}" for i in range(40))
+        values = np.tile(np.array([0, 1], np.float32), 20)
+        probed(Each(lambda s: Attribution(s.id, 1, values, word_spans(text))), [Sample("x", text, 1, LABELS)], Listening())
+        # The 20 words of value 1 are the odd ones; of these the first come first.
+        assert "w1 w3 w5 w7" in seen
+        assert " ".join(f"w{i}" for i in range(1, 40, 2)) in seen
 
     def test_an_answer_that_is_missing_leaves_no_score(self) -> None:
         class NoEmpty(Words):

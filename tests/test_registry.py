@@ -8,7 +8,6 @@ import pytest
 from windtunnel.harness.console.plugins import describe
 from windtunnel.harness.errors import ConfigError, UnknownName
 from windtunnel.harness.registry import GROUPS, Registry, parameters, plugin
-
 from windtunnel.tests.toys import windtunnel, write_plugins
 
 HEAD = "from windtunnel.harness.registry import plugin\n"
@@ -45,7 +44,9 @@ def test_an_unknown_name_gets_the_nearest(group: str) -> None:
 
 def test_an_unknown_setting_gets_the_nearest_and_the_list(tmp_path: Path) -> None:
     registry = Registry((write_plugins(tmp_path),))
-    with pytest.raises(ConfigError, match="attack 'swap' has no setting 'max_word'. Did you mean 'max_words'. Its settings: how, max_words."):
+    with pytest.raises(
+        ConfigError, match="attack 'swap' has no setting 'max_word'. Did you mean 'max_words'. Its settings: how, max_words."
+    ):
         registry.make("attacks", "swap", max_word=2)
     with pytest.raises(ConfigError, match="no setting 'limt'. Did you mean 'limit'"):
         registry.make("attacks", "swap", limt=2)

@@ -53,7 +53,7 @@ def answers(samples: Sequence[Sample], item: str = "t", **artifacts: Any) -> lis
     return [Record(s.id, item, {"correct": 1.0}, artifacts={"prediction": 1, "probabilities": (0.25, 0.75), **artifacts}) for s in samples]
 
 
-def heat(sample: Sample, values: np.ndarray, spans: Any = (), **facts: Any) -> Record:
+def heat(sample: Sample, values: np.ndarray, spans: Any = ()) -> Record:
     return Record(
         sample.id, "ig(t)", {"comprehensiveness": 0.5}, artifacts={"attribution": {"values": values, "spans": spans, "target": 1}}
     )

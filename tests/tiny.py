@@ -13,13 +13,16 @@ from typing import Any
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.cache import AnswerCache
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.models.hf import HuggingFace
 
-WORDS = "the cat sat on a table and was able to read good bad films that were great awful fine with her young dog in paris".split()
+_SENTENCES = (
+    "the cat sat on a table and was able to read good",
+    "bad films that were great awful fine with her young dog in paris",
+)
+WORDS = [word for sentence in _SENTENCES for word in sentence.split()]
 CORPUS = [
     "the cat sat on the table and was able to read the good films that were great",
     "a table, a cable and an able dog in Paris: good, bad, awful, fine.\nThe end. Stop here!",

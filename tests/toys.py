@@ -249,13 +249,23 @@ class Answer:
     err: str
 
 
-def windtunnel(*arguments: object, env: Mapping[str, str] | None = None) -> Answer:
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def windtunnel(*arguments: object, env: Mapping[str, str] | None = None, terminal: bool = False) -> Answer:
     """The command line in this process. The environment is as before afterwards."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = io.StringIO(), _Terminal() if terminal else io.StringIO()
     argv = ["windtunnel", *map(str, arguments)]
-    with mock.patch.dict(os.environ, env or {}), mock.patch.object(sys, "argv", argv):
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as left:
-            command_line.main()
+    with (
+        mock.patch.dict(os.environ, env or {}),
+        mock.patch.object(sys, "argv", argv),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as left,
+    ):
+        command_line.main()
     code = left.value.code
     return Answer(code if isinstance(code, int) else 0 if code is None else 1, out.getvalue(), err.getvalue())
 

@@ -68,36 +68,32 @@ class PGD:
         clean, device = encoded.features, encoded.features.device
         target_B = torch.tensor([_class_of(s) for s in samples], device=device)
         noises = [rng(sample.id) for sample in samples]
-        best, queries, flat = clean.clone(), [0] * len(samples), [True] * len(samples)
-        # The rows that no iterate has fooled yet; only they are computed. N of the B rows.
-        standing = list(range(len(samples)))
+        best, queries_B, flat_B = clean.clone(), torch.zeros_like(target_B), torch.ones_like(target_B, dtype=torch.bool)
+        # The rows that no iterate has fooled yet, N of the B; only they are computed.
+        rows_N = torch.arange(len(samples), device=device)
         for _ in range(self.restarts):
-            rows_N = torch.tensor(standing, device=device)
             current = clean[rows_N]
             if self.random_start:
-                current = _project(current + _random_steps([noises[i] for i in standing], current, threat), current, threat)
+                start = current + _random_steps([noises[i] for i in rows_N.tolist()], current, threat)
+                current = _project(start, current, threat)
             for step in range(self.steps + 1):
                 gradient, wrong_N = _ascent(net, encoded, current, rows_N, target_B[rows_N], last=step == self.steps)
                 best[rows_N] = current
-                flat_N = [False] * len(standing) if gradient is None else (gradient.flatten(1) == 0).all(1).tolist()
-                for i, is_flat in zip(standing, flat_N, strict=True):
-                    queries[i] += 1
-                    flat[i] &= is_flat or gradient is None
-                if bool(wrong_N.any()):
-                    left_N = ~wrong_N
-                    rows_N, current = rows_N[left_N], current[left_N]
-                    gradient = None if gradient is None else gradient[left_N]
-                    standing = rows_N.tolist()
-                if gradient is None or not standing:
+                queries_B[rows_N] += 1
+                if gradient is not None:
+                    flat_B[rows_N] &= (gradient == 0).flatten(1).all(1)
+                    gradient = gradient[~wrong_N]
+                rows_N, current = rows_N[~wrong_N], current[~wrong_N]
+                if gradient is None or not len(rows_N):
                     break
                 moved = current + self._size(threat) * _direction(gradient, threat.norm)
                 current = _project(moved, clean[rows_N], threat)
-            if not standing:
+            if not len(rows_N):
                 break
         images = best.permute(0, 2, 3, 1).float().cpu().numpy()
         return [
             replace(sample, input=Image(pixels), metadata={**sample.metadata, "num_queries": n, "zero_gradient": is_flat})
-            for sample, pixels, n, is_flat in zip(samples, images, queries, flat, strict=True)
+            for sample, pixels, n, is_flat in zip(samples, images, queries_B.tolist(), flat_B.tolist(), strict=True)
         ]
 
     def _size(self, threat: LpBall) -> float:

@@ -226,7 +226,7 @@ class HFCausalLM:
             whole = self._encode(context + continuation)
             seam = _num_common(self._encode(context), whole) if context else 0
             before, after = (self._prefix + whole[:seam]) or self._start, whole[seam:]
-        if not continuation or not after:
+        if not request.continuation or not after:
             raise SampleError("the continuation has no tokens, so there is nothing to score")
         if not before:
             raise SampleError("the context is empty and the tokenizer has no token that begins a text")

@@ -45,11 +45,12 @@ class HFImageClassifier(PixelClassifier):
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
         if pixels.dtype == np.uint8:
-            return self._process(pixels)
+            # Bicubic resizing overshoots.
+            return self._process(pixels).clamp(0, 1)
         # Floats that the processor would leave at their size have been through it, and may be an attack's: not a bit is lost.
         if self._keeps_size(*pixels.shape[:2]):
             return torch.tensor(pixels.transpose(2, 0, 1))
-        return self._process((pixels * 255).round().clip(0, 255).astype(np.uint8))
+        return self._process((pixels * 255).round().clip(0, 255).astype(np.uint8)).clamp(0, 1)
 
     def _keeps_size(self, height: int, width: int) -> bool:
         if (height, width) not in self._kept_sizes:
@@ -64,5 +65,4 @@ class HFImageClassifier(PixelClassifier):
 
     def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
         made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")
-        # Bicubic resizing overshoots.
-        return torch.as_tensor(made["pixel_values"][0]).float().clamp(0, 1)
+        return torch.as_tensor(made["pixel_values"][0]).float()

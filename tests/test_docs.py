@@ -1,0 +1,202 @@
+"""The documentation is true: its files load, its commands run, its links lead somewhere, its generated parts are fresh."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from windtunnel import __version__
+from windtunnel.harness import cli
+from windtunnel.harness.errors import CapabilityError
+from windtunnel.harness.gates import Gate, load_gates
+from windtunnel.harness.registry import Registry
+from windtunnel.harness.row_names import ROWS
+from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, load_suite, make_suite
+from windtunnel.tasks.catalog import load_task
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SUITES = sorted((ROOT / "examples" / "suites").glob("*.yaml"))
+FENCE = re.compile(r"^```(\w+)?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+each_suite = pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block. ``title``: the file it stands for. ``is_run``: what it says is to be done, in a folder with the page's files."""
+
+    language: str
+    title: str
+    is_run: bool
+    text: str
+
+    @property
+    def is_file(self) -> bool:
+        return bool(re.fullmatch(r"[\w.-]+\.\w+", self.title))
+
+
+def blocks(page: Path) -> list[Block]:
+    found = []
+    for language, rest, text in FENCE.findall(page.read_text(encoding="utf-8")):
+        title = re.search(r'title="([^"]*)"', rest)
+        found.append(Block(language, title[1] if title else "", rest.split()[-1:] == ["run"], text))
+    return found
+
+
+def commands(page: Path) -> list[str]:
+    """Every ``windtunnel ...`` that a block of the page says."""
+    lines = [line for block in blocks(page) if block.language in ("bash", "yaml") for line in block.text.splitlines()]
+    return [
+        found[0] for line in lines if (found := re.search(r"(?<![\w/.-])windtunnel (run|plan|demo|list|show|report|gate|verify).*", line))
+    ]
+
+
+def execute(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0, command
+
+
+@each_page
+def test_what_a_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("CI", "true")
+    for block in blocks(page):
+        if block.is_file:
+            Path(block.title).write_text(block.text, encoding="utf-8")
+            if block.is_run:
+                exec(compile(block.text, block.title, "exec"), {})
+    namespace: dict[str, Any] = {}
+    for block in blocks(page):
+        if block.is_run and block.language == "bash":
+            for line in block.text.splitlines():
+                execute(line, monkeypatch)
+        elif block.language == "python" and not block.title:
+            exec(compile(block.text, f"{page.name} snippet", "exec"), namespace)
+    capsys.readouterr()
+
+
+@each_page
+def test_data_in_blocks_is_data(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "json":
+            assert all(isinstance(json.loads(line), dict) for line in block.text.splitlines())
+        if block.language == "yaml":
+            content = yaml.safe_load(block.text)
+            if not block.title:
+                make_suite({"models": ["toy:words"], "tasks": ["sst2"], **content}, base=ROOT)
+
+
+@each_page
+def test_commands_have_these_options(page: Path) -> None:
+    root = typer.main.get_command(cli.app)
+    for command in commands(page):
+        verb, *arguments = shlex.split(command, comments=True)[1:]
+        root.commands[verb].make_context(verb, list(arguments), resilient_parsing=False)  # type: ignore[attr-defined]
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("https://"):
+            file, _, anchor = target.partition("#")
+            linked = (page.parent / file).resolve() if file else page
+            assert linked.is_file(), target
+            if anchor:
+                headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+                assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def test_gates_of_the_readme_parse(tmp_path: Path) -> None:
+    (block,) = [b for b in blocks(ROOT / "README.md") if b.title == "gates.yaml"]
+    path = tmp_path / "gates.yaml"
+    path.write_text(block.text, encoding="utf-8")
+    assert [gate.inconclusive for gate in load_gates(path)] == ["fail", "warn"]
+
+
+# ── what the pages take from the code ─────────────────────────────────────────────────────────────────────────────────
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("windtunnel_docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_parts_are_fresh(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generator().main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_generating_twice_gives_the_same() -> None:
+    generate = generator()
+    assert list(generate.reference()) == list(generate.reference())
+
+
+def test_running_names_every_key_of_a_suite() -> None:
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    rows = {cells[1].strip(): line for line in page.splitlines() if len(cells := line.split("|")) > 3}
+    table = " ".join(rows)
+    assert [key for key in Suite.model_fields if f"`{key}`" not in table] == []
+    for where, spec in {"models": ModelSpec, "tasks": TaskSpec, "attacks": AttackSpec, "probes": ProbeSpec, "gates": GateSpec}.items():
+        assert [key for key in spec.model_fields if f"`{key}`" not in rows[f"of `{where}`"]] == []
+
+
+def test_every_law_has_its_test() -> None:
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "design" / "design.md").read_text(encoding="utf-8"))
+    written = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    assert [name for name in named if f"def {name}(" not in written] == []
+
+
+def test_design_names_places_that_are_there() -> None:
+    page = (ROOT / "docs" / "design" / "design.md").read_text(encoding="utf-8")
+    layout = page.partition("## Layout")[2].partition("\n## ")[0]
+    for cell in re.findall(r"^\| (`.+?) \|", layout, re.MULTILINE):
+        for name in re.findall(r"`([^`*]+)`", cell):
+            # After `harness/judging.py` the other files of the same cell are named without their folder.
+            assert (ROOT / name).exists() or (ROOT / "harness" / name).exists(), name
+
+
+def test_changelog_knows_the_version() -> None:
+    assert __version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# ── ready suites ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_suite
+def test_ready_suites_can_be_made(path: Path) -> None:
+    suite, registry = load_suite(path), Registry()
+    for model in suite.models:
+        registry.make("models", model.kind, target=model.target, **model.settings)
+    metrics = {task.name: load_task(task.task, **task.settings).metrics for task in suite.tasks}
+    for program in (*suite.attacks, *suite.probes):
+        group, name = ("attacks", program.attack) if isinstance(program, AttackSpec) else ("probes", program.probe)
+        try:
+            registry.make(group, name, **program.settings)
+        except CapabilityError:
+            assert name == "deepwordbug"  # without the extra it says what to install
+        assert set(program.tasks or ()) <= set(metrics)
+    items = {f"{p.name or p.attack}({t})": ROWS["attack"] for p in suite.attacks for t in p.tasks or metrics} | metrics
+    for spec in suite.gates:
+        gate = Gate.parse(spec.check)
+        assert gate.metric in items[gate.item], spec.check

@@ -1,0 +1,396 @@
+"""Causal language models against hand-written loops over transformers: scoring, rolling windows, generation, chat."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from windtunnel.harness.errors import ModelError, SampleError
+from windtunnel.harness.inputs import Chat, Message
+from windtunnel.harness.models.stops import cut
+from windtunnel.harness.models.windows import rolling_windows
+from windtunnel.harness.requests import Completion, Failure, Generate, LogLikelihood, LogProb, RollingLogLikelihood
+from windtunnel.tests import tiny
+
+CAUSAL = ("gpt2", "llama")
+START = {"gpt2": 0, "llama": 0}
+
+
+def ids_of(name: str, text: str) -> list[int]:
+    ids: list[int] = tiny.shared(name).tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def reference(name: str, context: Sequence[int], continuation: Sequence[int]) -> tuple[float, bool]:
+    """Unpadded, alone, log_softmax in float64, left-truncated to what the model reads."""
+    whole = [*context, *continuation][-(tiny.MAX_LENGTH + 1) :]
+    with torch.no_grad():
+        logits = tiny.shared(name).module(torch.tensor([whole[:-1]])).logits[0].double()
+    logprobs = torch.log_softmax(logits, -1)[-len(continuation) :]
+    targets = torch.tensor(whole[-len(continuation) :])
+    return float(logprobs.gather(1, targets[:, None]).sum()), bool((logprobs.argmax(-1) == targets).all())
+
+
+def close(answer: LogProb, wanted: tuple[float, bool], num_tokens: int) -> None:
+    assert answer.num_tokens == num_tokens
+    assert answer.value == pytest.approx(wanted[0], abs=1e-5 * num_tokens + 1e-6)
+    assert answer.is_greedy == wanted[1]
+
+
+# ── log-likelihood ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize(
+    ("context", "continuation"),
+    [
+        ("the cat", " sat on a table"),
+        ("a", " dog"),
+        ("The end.", "\nStop here!"),
+        ("", "the young dog"),
+        ("", " dog"),
+        ("שלום", " 😀\u200b"),
+    ],
+)
+def test_loglikelihood(name: str, context: str, continuation: str) -> None:
+    before = ([START[name]] if name == "llama" or not context else []) + ids_of(name, context)
+    after = ids_of(name, context + continuation)[len(ids_of(name, context)) :]
+    (answer,) = tiny.engine(name).run([LogLikelihood(context, continuation)])
+    close(answer, reference(name, before, after), len(after))
+    assert answer.num_truncated == 0
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("space", [" ", "  ", "\n"])
+def test_space_at_the_end_of_the_context_moves_to_the_continuation(name: str, space: str) -> None:
+    (moved, given) = tiny.engine(name).run([LogLikelihood("the cat" + space, "sat"), LogLikelihood("the cat", space + "sat")])
+    assert (moved.value, moved.num_tokens) == (pytest.approx(given.value, abs=1e-5), given.num_tokens)
+    blank, empty = tiny.engine(name).run([LogLikelihood(space, "the cat"), LogLikelihood("", space + "the cat")])
+    assert (blank.value, blank.num_tokens) == (pytest.approx(empty.value, abs=1e-5), empty.num_tokens)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize(("context", "continuation"), [("the t", "able"), ("Par", "is"), ("t", "he"), ("an a", "ble dog")])
+def test_a_token_across_the_seam_is_scored_whole(name: str, context: str, continuation: str) -> None:
+    whole, alone = ids_of(name, context + continuation), ids_of(name, context)
+    assert whole[: len(alone)] != alone, "the case must merge"
+    common = next(i for i, (a, b) in enumerate(zip([*alone, -1], [*whole, -2], strict=False)) if a != b)
+    prefix = [START[name]] if name == "llama" or not common else []
+    (answer,) = tiny.engine(name).run([LogLikelihood(context, continuation)])
+    close(answer, reference(name, prefix + whole[:common], whole[common:]), len(whole) - common)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_long_context_is_cut_at_its_left(name: str) -> None:
+    context = "the cat sat on a table " * 20
+    bare, after = ids_of(name, context.rstrip()), ids_of(name, " and was able")
+    prefix = [START[name]] if name == "llama" else []
+    (answer,) = tiny.engine(name).run([LogLikelihood(context.rstrip(), " and was able")])
+    close(answer, reference(name, bare, after), len(after))
+    assert answer.num_truncated == len(prefix + bare + after) - tiny.MAX_LENGTH - 1
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_continuation_longer_than_the_model_is_an_error_and_not_a_part_of_it(name: str) -> None:
+    fits, too_long = " the" * tiny.MAX_LENGTH, " the" * (tiny.MAX_LENGTH + 1)
+    good, bad = tiny.engine(name).try_run([LogLikelihood("a", fits), LogLikelihood("a", too_long)])
+    assert good.num_tokens == tiny.MAX_LENGTH
+    assert "RollingLogLikelihood" in bad.error
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_is_greedy(name: str) -> None:
+    engine = tiny.engine(name)
+    tokenizer = tiny.shared(name).tokenizer
+    for prompt in ("the cat", "a young dog", "Paris", "The end."):
+        ids = ([START[name]] if name == "llama" else []) + ids_of(name, prompt)
+        with torch.no_grad():
+            best = int(tiny.shared(name).module(torch.tensor([ids])).logits[0, -1].argmax())
+        text = tokenizer.decode([best])
+        if ids_of(name, prompt + text) == [*ids_of(name, prompt), best]:
+            assert engine.run([LogLikelihood(prompt, text)])[0].is_greedy
+            return
+    pytest.skip("no greedy token makes a text of its own")
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_what_cannot_be_scored_fails_alone(name: str) -> None:
+    requests = [LogLikelihood("the", ""), LogLikelihood("a \ud800", " b"), LogLikelihood("a", "\udfff"), LogLikelihood("the", " cat")]
+    answers = tiny.engine(name).try_run(requests)
+    assert [isinstance(a, Failure) for a in answers] == [True, True, True, False]
+    assert "nothing to score" in answers[0].error
+    assert "lone surrogate" in answers[1].error
+    (blank,) = tiny.engine(name).try_run([LogLikelihood("the ", "")])
+    assert isinstance(blank, Failure), "the space that moved is not a continuation"
+
+
+# ── rolling log-likelihood ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def harness_windows(tokens: list[int], prefix: int, longest: int, context: int) -> Iterator[tuple[list[int], list[int]]]:
+    """lm-evaluation-harness' rolling windows, from its description: (what is read before, what is predicted), then made disjoint."""
+    first = min(longest, len(tokens))
+    yield [prefix], tokens[:first]
+    done = first
+    while done < len(tokens):
+        size = min(len(tokens) - done, longest - context + 1)
+        end = done + size
+        yield tokens[end - longest - 1 : end - size], tokens[end - size : end]
+        done = end
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.data())
+def test_every_token_is_scored_once_with_its_context(length: int, longest: int, data: st.DataObject) -> None:
+    min_context = data.draw(st.integers(1, longest))
+    ids = list(range(100, 100 + length))
+    scored: list[int] = []
+    for window, num_scored in rolling_windows([7], ids, longest, min_context):
+        assert num_scored >= 1
+        assert len(window) <= longest + 1
+        assert len(window) - num_scored >= (min_context if scored else 1)
+        # A window is a piece of the text itself.
+        start = window[-1] - len(window) + 1
+        assert window[1:] == list(range(start + 1, window[-1] + 1))
+        assert window[0] == (7 if start == 99 else start)
+        if scored:
+            assert len(window) == longest + 1, "later windows use the whole model"
+        scored += window[-num_scored:]
+    assert scored == ids
+    wanted = [(before + new, len(new)) for before, new in harness_windows(ids, 7, longest, min_context)]
+    assert list(rolling_windows([7], ids, longest, min_context)) == wanted
+
+
+@pytest.mark.parametrize("min_context", [0, 5])
+def test_windows_need_a_context_that_fits(min_context: int) -> None:
+    with pytest.raises(ValueError, match="min_context is between 1 and"):
+        list(rolling_windows([0], [1, 2], 4, min_context))
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("min_context", [1, 20, tiny.MAX_LENGTH])
+@pytest.mark.parametrize("num_tokens", [1, 10, tiny.MAX_LENGTH - 1, tiny.MAX_LENGTH, tiny.MAX_LENGTH + 1, 2 * tiny.MAX_LENGTH, 130])
+def test_rolling(name: str, min_context: int, num_tokens: int) -> None:
+    text = tiny.shared(name).tokenizer.decode(ids_of(name, "the young dog was able to read with a cat " * 20)[:num_tokens])
+    ids = ids_of(name, text)
+    assert len(ids) == num_tokens
+    total, greedy = 0.0, True
+    for before, new in harness_windows(ids, START[name], tiny.MAX_LENGTH, min_context):
+        value, best = reference(name, before, new)
+        total, greedy = total + value, greedy and best
+    (answer,) = tiny.engine(name).run([RollingLogLikelihood(text, min_context)])
+    close(answer, (total, greedy), num_tokens)
+
+
+def test_a_short_text_is_its_loglikelihood_from_the_start() -> None:
+    for name in CAUSAL:
+        rolling, whole = tiny.engine(name).run([RollingLogLikelihood("the cat sat"), LogLikelihood("", "the cat sat")])
+        assert rolling.value == pytest.approx(whole.value, abs=1e-5)
+
+
+def test_rolling_over_nothing_or_too_much_context_is_an_error() -> None:
+    answers = tiny.engine("gpt2").try_run([RollingLogLikelihood(""), RollingLogLikelihood("the", 49), RollingLogLikelihood("\ud800")])
+    assert "no tokens to score" in answers[0].error
+    assert "min_context is between 1 and the model's 48 positions" in answers[1].error
+    assert "lone surrogate" in answers[2].error
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_hundred_thousand_words_as_a_context(name: str) -> None:
+    text = "the cat sat on a table " * 17_000
+    start = time.perf_counter()
+    scored, said = tiny.engine(name).run([LogLikelihood(text, " dog"), Generate(text, 2)])
+    assert time.perf_counter() - start < 5
+    assert scored.num_truncated > 100_000
+    assert said.num_truncated > 100_000
+
+
+# ── generation ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PROMPTS = ["the", "the cat sat on", "a young dog was able to read with her", "Paris", "", "3 4 unable"]
+
+
+def greedy(name: str, prompt: str, most: int, ends: Sequence[int] = ()) -> list[int]:
+    """model.generate, alone."""
+    model = tiny.shared(name)
+    ids = torch.tensor([([START[name]] if name == "llama" or not prompt else []) + ids_of(name, prompt)])
+    ends = ends or [model.tokenizer.eos_token_id]
+    out = model.module.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=most, eos_token_id=list(ends), pad_token_id=ends[0]
+    )
+    new: list[int] = out[0, ids.shape[1] :].tolist()
+    return new
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_greedy_is_generate_alone(name: str) -> None:
+    lengths = [3, 12, 1, 20, 7, 2]
+    answers = tiny.engine(name).run([Generate(p, n) for p, n in zip(PROMPTS, lengths, strict=True)])
+    for prompt, most, answer in zip(PROMPTS, lengths, answers, strict=True):
+        new = greedy(name, prompt, most)
+        ended = tiny.shared(name).tokenizer.eos_token_id in new
+        assert answer.text == tiny.shared(name).tokenizer.decode(new, skip_special_tokens=True)
+        assert answer.num_tokens == len(new)
+        assert answer.finish == ("stop" if ended else "length")
+        assert answer.num_prompt_tokens == max(1, len(ids_of(name, prompt)) + (name == "llama"))
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_an_end_token_ends_the_row_and_is_not_text(name: str) -> None:
+    model = tiny.load(name)
+    new = greedy(name, "the cat sat on", 12)
+    at = next(i for i, token in enumerate(new) if i > 1 and token not in new[:i])
+    model._ends = [new[at]]
+    ended, other = tiny.engine(model).run([Generate("the cat sat on", 12), Generate("a", 12)])
+    assert ended == Completion(
+        model.tokenizer.decode(new[:at], skip_special_tokens=True), at + 1, "stop", len(ids_of(name, "the cat sat on")) + (name == "llama")
+    )
+    alone = greedy(name, "a", 12, [new[at]])
+    assert other.num_tokens == len(alone)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("prompt", PROMPTS[:4])
+def test_stop_strings(name: str, prompt: str) -> None:
+    """Every substring of what is said, as a stop string: across tokens, at once, and among others."""
+    tokenizer = tiny.shared(name).tokenizer
+    ids = greedy(name, prompt, 16)
+    free = tokenizer.decode(ids, skip_special_tokens=True)
+    stops = {free[i : i + n] for i in range(0, len(free), 3) for n in (1, 2, 5, 9) if free[i : i + n]}
+    stops = {stop for stop in stops if "\ufffd" not in stop}
+    requests = [Generate(prompt, 16, (stop,)) for stop in sorted(stops)] + [Generate(prompt, 16, ("nowhere", s, "")) for s in sorted(stops)]
+    # Beside a row that goes on to the end, so that a row that is done gets padding.
+    answers = tiny.engine(name).run([*requests, Generate("a", 16)])[:-1]
+    for request, answer in zip(requests, answers, strict=True):
+        assert answer.text == cut(free, request.stop)
+        assert answer.finish == "stop"
+        said = next(n for n in range(1, 17) if any(s and s in tokenizer.decode(ids[:n], skip_special_tokens=True) for s in request.stop))
+        assert answer.num_tokens == said, "generation goes on to the stop string and no further"
+    (unstopped,) = tiny.engine(name).run([Generate(prompt, 16, ("nowhere", ""))])
+    assert unstopped.text == free
+
+
+def test_a_stop_string_of_many_tokens_a_character_is_seen() -> None:
+    """Ten emoji are ten characters and forty byte tokens."""
+    model = tiny.load("gpt2")
+    stop = "😀🙃" * 5
+    wanted = ids_of("gpt2", stop)
+    assert len(wanted) > 30
+    script = iter([*wanted, *[5] * 50])
+
+    def say(module: Any, args: Any, output: Any) -> Any:
+        output.logits = torch.full_like(output.logits, -100.0)
+        output.logits[:, -1, next(script)] = 100.0
+        return output
+
+    model.module.register_forward_hook(say)
+    (answer,) = tiny.engine(model).run([Generate("a", 45, (stop,))])
+    assert (answer.text, answer.finish, answer.num_tokens) == ("", "stop", len(wanted))
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_sampling_depends_on_the_seed_alone(name: str) -> None:
+    requests = [Generate(p, 8, temperature=1.0, seed=s) for p in PROMPTS[:3] for s in range(4)]
+    together = tiny.engine(name).run(requests)
+    alone = tiny.engine(name, rows=1).run(requests[::-1])[::-1]
+    assert together == alone
+    assert len({a.text for a in together[:4]}) > 1
+    cold = tiny.engine(name).run([Generate(p, 8, temperature=1e-6, seed=1) for p in PROMPTS[:3]])
+    assert [a.text for a in cold] == [a.text for a in tiny.engine(name).run([Generate(p, 8) for p in PROMPTS[:3]])]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_sampling_is_the_softmax(temperature: float) -> None:
+    """Chi-square over a vocabulary of 8, 4000 seeds; the statistic's 0.9999 quantile at 7 degrees of freedom is 29.9."""
+    model = tiny.load("gpt2")
+    logits = torch.tensor([1.0, 0.5, 0.0, -0.5, -1.0, 2.0, 1.5, 0.2])
+    tokens = [ids_of("gpt2", c)[0] for c in "abcdefgh"]
+
+    def say(module: Any, args: Any, output: Any) -> Any:
+        output.logits = torch.full_like(output.logits, -1e9)
+        output.logits[:, -1, tokens] = logits
+        return output
+
+    model.module.register_forward_hook(say)
+    num = 4000
+    answers = tiny.engine(model, rows=1000, tokens=100_000).run([Generate("x", 1, temperature=temperature, seed=s) for s in range(num)])
+    seen = Counter(a.text for a in answers)
+    expected = torch.softmax(logits / temperature, 0).tolist()
+    assert sum((seen["abcdefgh"[i]] - num * p) ** 2 / (num * p) for i, p in enumerate(expected)) < 29.9
+
+
+def test_requests_that_cannot_be_answered_fail_alone() -> None:
+    answers = tiny.engine("gpt2").try_run(
+        [
+            Generate("a", 0), Generate("a", -3), Generate("a", 1, temperature=-1.0), Generate("a", 1, temperature=math.nan),
+            Generate("a", 48), Generate("\ud800", 1), Generate(Chat((Message("user", "hi"),)), 1), Generate("a", 47),
+        ]
+    )  # fmt: skip
+    assert [isinstance(a, Failure) for a in answers] == [True] * 7 + [False]
+    assert "max_tokens is at least 1" in answers[0].error
+    assert "leaves no room" in answers[4].error
+    assert "has no chat template" in answers[6].error
+
+
+def test_a_long_prompt_is_cut_at_its_left() -> None:
+    prompt = "the cat sat on a table " * 20 + "and was"
+    (answer,) = tiny.engine("gpt2").run([Generate(prompt, 4)])
+    ids = ids_of("gpt2", prompt)
+    assert (answer.num_prompt_tokens, answer.num_truncated) == (44, len(ids) - 44)
+    with torch.no_grad():
+        kept = torch.tensor([ids[-44:]])
+        wanted = tiny.shared("gpt2").module.generate(
+            kept, attention_mask=torch.ones_like(kept), do_sample=False, max_new_tokens=4, pad_token_id=0
+        )
+    assert answer.text == tiny.shared("gpt2").tokenizer.decode(wanted[0, 44:])
+
+
+def test_nan_while_generating_is_a_failure_of_that_row() -> None:
+    model = tiny.load("gpt2")
+    word = ids_of("gpt2", " awful")[0]
+    with torch.no_grad():
+        model.module.transformer.wte.weight[word] = float("nan")
+    model.module.lm_head.weight = torch.nn.Parameter(tiny.shared("gpt2").module.lm_head.weight.detach().clone())
+    good, bad, scored = tiny.engine(model).try_run([Generate("the", 3), Generate("an awful", 3), LogLikelihood("an awful", " cat")])
+    assert isinstance(good, Completion)
+    for failure in (bad, scored):
+        assert "NonFiniteError" in failure.error
+        assert "--dtype float32" in failure.error
+
+
+def test_a_checkpoints_own_sampling_settings_do_not_mix_in() -> None:
+    model = tiny.load("gpt2")
+    assert model.module.generation_config.temperature in (None, 1.0)
+    assert not model.module.generation_config.do_sample
+
+
+# ── chat ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_chat_is_what_the_template_makes_of_it() -> None:
+    chat = Chat((Message("system", "be good"), Message("user", "the cat")))
+    text = "[system]be good\n[user]the cat\n[assistant]"
+    a, b = tiny.engine("llama").run([Generate(chat, 6), Generate(text, 6)])
+    assert a == b, "one beginning-of-text token, whether the template writes it or the tokenizer"
+    templated = tiny.engine(tiny.load("llama", chat_template=True)).run([Generate("hello ", 6), LogLikelihood("hello ", "cat")])
+    plain = tiny.engine("llama").run([Generate("[user]hello \n[assistant]", 6)])
+    assert templated[0] == plain[0]
+    wanted = reference("llama", [0, *ids_of("llama", "[user]hello \n[assistant]")], ids_of("llama", "cat"))
+    close(templated[1], wanted, len(ids_of("llama", "cat")))
+    with pytest.raises(SampleError, match="no chat template"):
+        tiny.engine(tiny.load("gpt2", chat_template=True)).run([Generate("hello", 6)])
+
+
+def test_max_length_is_a_setting_within_the_position_table() -> None:
+    assert tiny.load("llama", max_length=10_000).max_length == 10_000, "rotary positions have no table"
+    assert tiny.shared("gpt2").max_length == tiny.MAX_LENGTH
+    with pytest.raises(ModelError, match="positions for 48"):
+        tiny.load("gpt2", max_length=49)
+    (answer,) = tiny.engine(tiny.load("gpt2", max_length=8)).run([LogLikelihood("the cat sat on a table and was able to read", " with")])
+    assert answer.num_truncated > 0

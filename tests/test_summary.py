@@ -1,0 +1,182 @@
+"""What is computed from the records: rows, frames, flags, and the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from windtunnel.harness.errors import StoreError
+from windtunnel.harness.run import Run
+from windtunnel.harness.summary import summarise
+from windtunnel.tests.toys import planned, row, run, windtunnel, write_suite
+
+KEYS: dict[str, Any] = {"attacks": ["swap"], "probes": [{"probe": "by_length", "limit": 5}], "gates": ["notes.accuracy > 0"]}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("summary")
+    assert windtunnel("run", write_suite(folder, **KEYS), "--out", folder / "run", "-q").code == 0
+    return folder / "run"
+
+
+def test_samples_are_one_row_a_sample_and_item(finished: Path) -> None:
+    frame = Run.load(finished).samples()
+    assert frame.groupby("item").size().to_dict() == {"notes": 12, "batch_invariance(notes)": 8, "swap(notes)": 12, "by_length(notes)": 5}
+    assert not frame.duplicated(["model", "item", "sample_id"]).any()
+    assert list(frame.columns[:7]) == ["model", "item", "kind", "task", "sample_id", "target", "error"]
+    assert list(frame.columns[-4:]) == ["model_fingerprint", "data_fingerprint", "plugin", "seed"]
+    scores = [c for c in frame.columns if c.startswith("score.")]
+    assert {"score.correct", "score.success", "score.robust_correct", "score.comprehensiveness"} <= set(scores)
+    assert all(frame[c].dtype == "float64" for c in scores)
+    assert frame["error"].isna().all()
+    assert frame["plugin"][frame["kind"] == "attack"].str.startswith("toy_plugins.py sha256:").all()
+
+
+def test_items_join_by_sample_id(finished: Path) -> None:
+    frame = Run.load(finished).samples()
+    clean, attacked = (frame[frame["item"] == i].set_index("sample_id") for i in ("notes", "swap(notes)"))
+    joined = clean[["score.correct", "target"]].join(attacked[["score.clean_correct", "score.success"]], how="inner")
+    assert len(joined) == 12
+    pd.testing.assert_series_equal(joined["score.correct"], joined["score.clean_correct"], check_names=False)
+    assert joined.loc["n0", "target"] == 0
+
+
+def test_metrics_are_the_rows(finished: Path) -> None:
+    frame = Run.load(finished).metrics()
+    card = summarise(finished)
+    assert len(frame) == len(card.rows)
+    assert list(frame.columns) == ["model", "item", "metric", "dimension", "value", "low", "high", "n", "n_unscored", "reason"]
+    assert {str(frame[c].dtype) for c in ("value", "low", "high")} == {"float64"}
+    assert {str(frame[c].dtype) for c in ("n", "n_unscored")} == {"int64"}
+    one = frame[(frame["item"] == "notes") & (frame["metric"] == "accuracy")].iloc[0]
+    estimate = row(card, "notes", "accuracy").estimate
+    assert (one["value"], one["low"], one["high"], one["n"]) == (estimate.value, estimate.low, estimate.high, estimate.n)
+
+
+def test_frames_of_a_run_without_records(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    from windtunnel.harness.runner import _open
+
+    (tmp_path / "run").mkdir()
+    _open(plan, tmp_path / "run").close()
+    loaded = Run.load(tmp_path / "run")
+    assert list(loaded.samples().columns)[:5] == ["model", "item", "kind", "task", "sample_id"]
+    assert loaded.metrics()["value"].dtype == "float64"
+    assert not summarise(tmp_path / "run").complete
+    answer = windtunnel("report", tmp_path / "run")
+    assert answer.code in (2, 3)
+    with pytest.raises(StoreError, match="there is no run at"):
+        Run.load(tmp_path / "nowhere")
+
+
+def test_an_artifact_hides_no_column(tmp_path: Path) -> None:
+    (tmp_path / "named.py").write_text(
+        "from windtunnel.harness.registry import plugin\nfrom windtunnel.harness.samples import Sample\n"
+        "from windtunnel.harness.requests import Classify\n"
+        "@plugin('tasks', 'named')\nclass A:\n    requires = frozenset({'classify', 'text'}); metrics = ('exact_match',); primary = ''\n"
+        "    def samples(self): return [Sample('a', 'good', 7)]\n    def requests(self, s): return [Classify(s.input)]\n"
+        "    def score(self, s, r): return {'exact_match': True}\n"
+        "    def predict(self, s, r): return {'model': 'x', 'item': 'y', 'error': 'z', 'seed': 0, 'sample_id': 'q', 'kept': 1}\n"
+    )
+    run(tmp_path, tasks=["named"], plugins=["toy_plugins.py", "named.py"])
+    frame = Run.load(tmp_path / "run").samples().iloc[0]
+    assert (frame["model"], frame["item"], frame["sample_id"], frame["target"], frame["kept"]) == ("words", "named", "a", 7, 1)
+    assert frame["error"] is None or pd.isna(frame["error"])
+
+
+def test_report_writes_the_same_bytes_without_a_model(finished: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(finished, tmp_path / "copy"))
+    names = ["results.json", "scorecard.html", "summary.md", "junit.xml"]
+    before = {name: (copy / name).read_bytes() for name in names}
+    for name in names:
+        (copy / name).unlink()
+    answer = windtunnel("report", copy, env={"WINDTUNNEL_TEST": "1"})
+    assert answer.code == 0
+    assert {name: (copy / name).read_bytes() for name in names} == before
+
+
+def test_report_needs_no_plugin_file_either(tmp_path: Path) -> None:
+    assert windtunnel("run", write_suite(tmp_path, **KEYS), "--out", tmp_path / "run", "-q").code == 0
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    (tmp_path / "toy_plugins.py").unlink()
+    assert windtunnel("report", tmp_path / "run").code == 0
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
+
+
+def test_summaries_are_the_same_each_time(finished: Path) -> None:
+    assert summarise(finished) == summarise(finished)
+
+
+METRICS = """
+import numpy as np
+from windtunnel.harness.metrics.base import Metric
+from windtunnel.harness.metrics.scores import ColumnMean
+from windtunnel.harness.registry import plugin
+
+@plugin("metrics", "broken")
+class Broken(Metric):
+    name = "broken"; needs = frozenset({"correct"}); higher_is_better = True
+    def evaluate_columns(self, columns, labels): raise RuntimeError("cannot count")
+
+@plugin("metrics", "endless")
+class Endless(Metric):
+    name = "endless"; needs = frozenset({"correct"}); higher_is_better = True
+    def evaluate_columns(self, columns, labels): return {"endless": float("inf")}
+    def resampled(self, weights, columns, labels): return {"endless": np.full(len(weights), np.inf)}
+
+@plugin("metrics", "wrong_column")
+class Wrong(ColumnMean):
+    name = column = "loglikelihood"; needs = frozenset({column})
+
+@plugin("metrics", "own")
+class Own(ColumnMean):
+    name = column = "correct"; needs = frozenset({column})
+"""
+
+
+def test_a_metric_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "metrics.py").write_text(METRICS)
+    tasks = [{"task": "notes", "metrics": ["accuracy", "broken", "endless", "wrong_column", "own"]}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numpy, on the infinite metric
+        card = run(tmp_path, tasks=tasks, plugins=["toy_plugins.py", "metrics.py"])
+    assert row(card, "notes", "accuracy").estimate.value == pytest.approx(10 / 12)
+    assert row(card, "notes", "correct").estimate.value == pytest.approx(10 / 12)
+    assert row(card, "notes", "broken").estimate.reason == "the metric failed: RuntimeError: cannot count"
+    endless = row(card, "notes", "endless").estimate
+    assert endless.value is None
+    assert endless.reason
+    assert row(card, "notes", "loglikelihood").estimate.reason == "the task gives no 'loglikelihood'"
+    assert json.loads(windtunnel("report", tmp_path / "run", "--json").out)["complete"]
+
+
+def test_the_scorecard_says_where_it_comes_from(finished: Path) -> None:
+    manifest = summarise(finished).manifest
+    assert manifest["name"] == "toys"
+    assert manifest["models"]["words"]["fingerprint"] == "slow:1"
+    attack = next(i for i in manifest["items"] if i["kind"] == "attack")
+    assert attack["threat"] == {"type": "EditBudget", "max_words": 1, "max_share": None, "max_chars": None}
+    assert attack["plugin"].startswith("toy_plugins.py sha256:")
+    assert isinstance(attack["seed"], int)
+    assert json.loads((finished / "results.json").read_text())["manifest"]["items"] == manifest["items"]
+
+
+def test_costs_are_counted(finished: Path) -> None:
+    card = summarise(finished)
+    assert row(card, "notes", "forward_passes").estimate.value == 3
+    assert row(card, "swap(notes)", "cache_hits").estimate.value == 22, "12 clean samples and 10 twins were asked before"
+    assert card.timing["words/notes"]["seconds"] >= 0
+
+
+def test_an_item_without_any_answer_still_has_its_rows(tmp_path: Path) -> None:
+    card = run(tmp_path, tasks=[{"task": "notes", "fail": "score:all"}], attacks=["swap"])
+    for metric in ("robust_accuracy", "attack_success_rate", "clean_accuracy"):
+        estimate = row(card, "swap(notes)", metric).estimate
+        assert estimate.value is None
+        assert "ZeroDivisionError" in estimate.reason
