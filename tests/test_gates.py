@@ -34,7 +34,8 @@ def test_what_is_written_is_what_is_read(model: str | None, item: str, metric: s
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("a.b >= 85%", 0.85), ("a.b >= 85 %", 0.85), ("a.b > -0.5", -0.5), ("a.b<1e-3", 1e-3), ("a.b < +.5", 0.5), ("a.b > 7%", 0.07)]
+    ("text", "number"), [("a.b >= 85%", 0.85), ("a.b >= 85 %", 0.85), ("a.b > -0.5", -0.5), ("a.b<1e-3", 1e-3), ("a.b < +.5", 0.5),
+     ("a.b > 7%", 0.07)]
 )  # fmt: skip
 def test_numbers(text: str, number: float) -> None:
     assert Gate.parse(text).number == number
@@ -42,12 +43,13 @@ def test_numbers(text: str, number: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "sst2", "sst2.accuracy", "sst2.accuracy >=", "sst2.accuracy = 0.5", "sst2.accuracy == 0.5", "sst2.accuracy => 0.5", "accuracy > 0.5",
-     "sst2.accuracy != 1", "sst2.accuracy > high", "sst2.accuracy > 0.5.1", "sst2.accuracy > nan", "sst2. > 1", ".accuracy > 1", "m/.acc > 1",
-     "sst2.low > 1", "a(b.c) > 1", "x.y > 1 2", "x.y > .", "x.y >= 1e", "x.y > 5%%"],
+    ["", "sst2", "sst2.accuracy", "sst2.accuracy >=", "sst2.accuracy = 0.5", "sst2.accuracy == 0.5", "sst2.accuracy => 0.5",
+     "accuracy > 0.5", "sst2.accuracy != 1", "sst2.accuracy > high", "sst2.accuracy > 0.5.1", "sst2.accuracy > nan", "sst2. > 1",
+     ".accuracy > 1",
+     "m/.acc > 1", "sst2.low > 1", "a(b.c) > 1", "x.y > 1 2", "x.y > .", "x.y >= 1e", "x.y > 5%%"],
 )  # fmt: skip
 def test_what_is_no_gate(text: str) -> None:
-    with pytest.raises(ConfigError, match="write it as|is not a number"):
+    with pytest.raises(ConfigError, match=r"write it as|is not a number"):
         Gate.parse(text)
 
 

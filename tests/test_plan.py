@@ -35,10 +35,11 @@ SMALL = "from windtunnel.harness.registry import plugin\nfrom windtunnel.harness
         ({"tasks": [{"task": "notes", "fail": "samples"}]}, DataError, "task 'notes' cannot give its samples: RuntimeError: no data today"),
         ({"tasks": [{"task": "notes", "models": ["word"]}]}, UnknownName, "wants the model 'word'.*Did you mean 'words'"),
         ({"attacks": [{"attack": "swap", "tasks": ["note"]}]}, UnknownName, "is to run on the task 'note'.*Did you mean 'notes'"),
-        ({"attacks": [{"attack": "swap", "models": ["wrods"]}]}, UnknownName, "attack 'swap' wants the model 'wrods'.*Did you mean 'words'"),
-        ({"attacks": [{"attack": "swap", "threat": {"type": "edit"}}]}, ConfigError, "a threat has a 'type' of lp, edits.*Did you mean 'edits'"),
+        ({"attacks": [{"attack": "swap", "models": ["wrods"]}]}, UnknownName, "attack 'swap' wants the model 'wrods'.*'words'"),
+        ({"attacks": [{"attack": "swap", "threat": {"type": "edit"}}]}, ConfigError, "'type' of lp, edits.*Did you mean 'edits'"),
         ({"attacks": [{"attack": "swap", "threat": {"type": "edits", "max_word": 1}}]}, ConfigError, "no setting 'max_word'. Did you mean"),
-        ({"attacks": [{"attack": "swap", "threat": {"type": "lp", "epsilon": -1}}]}, ConfigError, "toys.yaml:10: epsilon is a number of at least 0"),
+        ({"attacks": [{"attack": "swap", "threat": {"type": "lp", "epsilon": -1}}]}, ConfigError,
+         "toys.yaml:10: epsilon is a number of at least 0"),
         ({"attacks": ["swap", "swap"]}, ConfigError, r"two entries are called 'swap\(notes\)'"),
         ({"models": ["toy:bytes"]}, CapabilityError, "task 'notes' cannot run on model 'bytes': it needs classify; the model can generate"),
         ({"models": [WORDS, BYTES], "tasks": [{"task": "notes", "models": ["bytes"]}]}, CapabilityError, "cannot run on model 'bytes'"),
@@ -50,7 +51,8 @@ SMALL = "from windtunnel.harness.registry import plugin\nfrom windtunnel.harness
         ({"gates": ["notes.acuracy > 0"]}, ConfigError, "'notes' has no metric 'acuracy'. Did you mean 'accuracy'"),
         ({"gates": ["word/notes.accuracy > 0"]}, ConfigError, "was not run on a model 'word'. Did you mean 'words'"),
         ({"gates": ["swap(notes).robust_accuracy > 0"]}, ConfigError, r"the run has no item 'swap\(notes\)'"),
-        ({"attacks": ["swap"], "gates": ["swap(notes).robust_acc > 0"]}, ConfigError, r"'swap\(notes\)' has no metric 'robust_acc'. Did you mean 'robust_accuracy'"),
+        ({"attacks": ["swap"], "gates": ["swap(notes).robust_acc > 0"]}, ConfigError,
+         r"'swap\(notes\)' has no metric 'robust_acc'. Did you mean 'robust_accuracy'"),
     ],
 )  # fmt: skip
 def test_what_cannot_run_is_told_first(tmp_path: Path, keys: dict[str, Any], kind: type[UserError], message: str) -> None:
@@ -140,7 +142,7 @@ def test_an_attack_without_a_threat_wants_one(tmp_path: Path) -> None:
         f"{SMALL}@plugin('attacks', 'bare')\nclass A:\n    requires = frozenset({{'classify', 'text'}})\n    def perturb(self): pass\n"
     )
     keys: dict[str, Any] = {"plugins": ["toy_plugins.py", "small.py"]}
-    with pytest.raises(ConfigError, match="the attack 'bare' has no threat of its own; give it one: threat: {type: lp | edits"):
+    with pytest.raises(ConfigError, match=r"the attack 'bare' has no threat of its own; give it one: threat: {type: lp | edits"):
         planned(tmp_path, attacks=["bare"], **keys)
     assert (
         planned(tmp_path, attacks=[{"attack": "bare", "threat": {"type": "edits", "max_words": 1}}], **keys).items[-1].threat.max_words == 1
@@ -149,7 +151,8 @@ def test_an_attack_without_a_threat_wants_one(tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_inspected(tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(
-        f"{SMALL}@plugin('models', 'bad')\nclass A:\n    def __init__(self, target): pass\n    def load(self): pass\n    def inspect(self): 1 / 0\n"
+        f"{SMALL}@plugin('models', 'bad')\nclass A:\n    def __init__(self, target): pass\n"
+        "    def load(self): pass\n    def inspect(self): 1 / 0\n"
     )
     with pytest.raises(ModelError, match="model 'bad:x' cannot be inspected: ZeroDivisionError"):
         planned(tmp_path, models=["bad:x"], plugins=["toy_plugins.py", "small.py"])

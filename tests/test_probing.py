@@ -152,8 +152,8 @@ class TestText:
         values = np.tile(np.array([0, 1], np.float32), 20)
         probed(Each(lambda s: Attribution(s.id, 1, values, word_spans(text))), [Sample("x", text, 1, LABELS)], Listening())
         # The 20 words of value 1 are the odd ones; of these the first come first.
-        assert "w1 w3 w5 w7" in seen
-        assert " ".join(f"w{i}" for i in range(1, 40, 2)) in seen
+        for num in (4, 8, 12, 20):
+            assert " ".join(f"w{i}" for i in range(1, 2 * num, 2)) in seen
 
     def test_an_answer_that_is_missing_leaves_no_score(self) -> None:
         class NoEmpty(Words):

@@ -45,10 +45,10 @@ def test_an_unknown_name_gets_the_nearest(group: str) -> None:
 def test_an_unknown_setting_gets_the_nearest_and_the_list(tmp_path: Path) -> None:
     registry = Registry((write_plugins(tmp_path),))
     with pytest.raises(
-        ConfigError, match="attack 'swap' has no setting 'max_word'. Did you mean 'max_words'. Its settings: how, max_words."
+        ConfigError, match=r"attack 'swap' has no setting 'max_word'. Did you mean 'max_words'. Its settings: how, max_words."
     ):
         registry.make("attacks", "swap", max_word=2)
-    with pytest.raises(ConfigError, match="no setting 'limt'. Did you mean 'limit'"):
+    with pytest.raises(ConfigError, match=r"no setting 'limt'. Did you mean 'limit'"):
         registry.make("attacks", "swap", limt=2)
 
 
@@ -78,7 +78,7 @@ def test_a_bad_file_is_told(tmp_path: Path, code: str, message: str) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no plugin file .*nowhere\.py"):
         Registry((tmp_path / "nowhere.py",))
-    with pytest.raises(ConfigError, match="is not a Python file; a plugin file ends in .py"):
+    with pytest.raises(ConfigError, match=r"is not a Python file; a plugin file ends in .py"):
         Registry((_file(tmp_path, "x", "plugin.txt"),))
 
 

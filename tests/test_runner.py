@@ -377,8 +377,8 @@ def test_the_same_through_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     suite = make_suite(
-        {"name": "toys", "models": [{"model": "slow:words", "name": "words"}], "tasks": ["notes"], "plugins": ["toy_plugins.py"], "chunk": 4,
-         "gates": ["notes.accuracy >= 0.5"]}, base=tmp_path,
+        {"name": "toys", "models": [{"model": "slow:words", "name": "words"}], "tasks": ["notes"], "chunk": 4,
+         "plugins": ["toy_plugins.py"], "gates": ["notes.accuracy >= 0.5"]}, base=tmp_path,
     )  # fmt: skip
     wrong: list[BaseException] = []
 

@@ -134,8 +134,8 @@ def test_verify_says_what_is_still_to_be_made(tmp_path: Path) -> None:
 def _item(**changes: Any) -> StoredItem:
     facts = {"chunk": 2, "labels": (), "metrics": ()}
     plain: dict[str, Any] = {
-        "id": 0, "model": "m", "item": "t", "kind": "task", "task": "t", "num_samples": 4, "model_fingerprint": "f", "data_fingerprint": "d",
-        "plugin": "p", "seed": 3, "facts": facts,
+        "id": 0, "model": "m", "item": "t", "kind": "task", "task": "t", "num_samples": 4, "model_fingerprint": "f",
+        "data_fingerprint": "d", "plugin": "p", "seed": 3, "facts": facts,
     }  # fmt: skip
     return StoredItem(**{**plain, **changes})
 
@@ -324,7 +324,7 @@ def test_a_run_in_a_folder_that_cannot_be_written_is_read(finished: Path) -> Non
 def test_another_suites_folder_is_kept_as_it_is(tmp_path: Path) -> None:
     run_plan(planned(tmp_path), tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
-    with pytest.raises(ConfigError, match="holds the run of another suite; it is kept as it is. Choose a new folder with --out"):
+    with pytest.raises(ConfigError, match=r"holds the run of another suite; it is kept as it is. Choose a new folder with --out"):
         run_plan(planned(tmp_path, seed=5), tmp_path / "run")
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
@@ -344,9 +344,9 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
 def test_only_one_process_writes(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     (tmp_path / "run").mkdir()
-    with only_writer(tmp_path / "run"):
-        with pytest.raises(StoreError, match=r"another process is running in .*run; wait for it, or choose another folder"):
-            run_plan(plan, tmp_path / "run")
+    told = pytest.raises(StoreError, match=r"another process is running in .*run; wait for it, or choose another folder")
+    with only_writer(tmp_path / "run"), told:
+        run_plan(plan, tmp_path / "run")
     run_plan(plan, tmp_path / "run")
 
 

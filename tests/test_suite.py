@@ -31,7 +31,7 @@ def _load(folder: Path, text: str, **overrides: Any) -> Suite:
         (HEAD + "batch:\n  tokens: 100\n  row: 3\n", "suite.yaml:5: batch.row: there is no such key. Did you mean 'rows'"),
         (HEAD + "batch:\n  rows: many\n", "suite.yaml:4: batch.rows: "),
         (HEAD + "gates:\n  - sst2.accuracy > 0\n  - {chek: a}\n", "suite.yaml:5: gates.1"),
-        (HEAD + "gates:\n  - {check: sst2.accuracy > 0, inconclusive: shrug}\n", "suite.yaml:4: gates.0.inconclusive: Input should be 'fail'"),
+        (HEAD + "gates:\n  - {check: sst2.accuracy > 0, inconclusive: shrug}\n", "suite.yaml:4: gates.0.inconclusive: Input should"),
         ("models: [toy:words]\ntasks:\n  - task: sst2\n    limit: x\n", "suite.yaml:4: tasks.0.limit: "),
         ("models: [toy:words]\ntasks:\n  - sst2\n  - {}\n", "suite.yaml:4: tasks.1.task: Field required"),
         ("models: [toy:words]\ntasks:\n  - 3\n", "suite.yaml:3: tasks.0: "),
@@ -54,7 +54,7 @@ def _load(folder: Path, text: str, **overrides: Any) -> Suite:
         ("- toy:words\n", "a suite is a mapping"),
         ("\0", "this is not YAML"),
         ("models:\n  - {model: toy:words, settings: 3}\ntasks: [a]\n", "suite.yaml:2: models.0: settings is a mapping, not 3"),
-        ("models: [toy:words]\ntasks:\n  - {task: a, revision: 2024-01-01}\n", "suite.yaml:3: .*revision: 2024-01-01 reads as a date; put it in"),
+        ("models: [toy:words]\ntasks:\n  - {task: a, revision: 2024-01-01}\n", "suite.yaml:3: .*revision: 2024-01-01 reads as a date"),
         ("models: [toy:words]\ntasks:\n  - {task: a, name: \"x\\e[2J\"}\n", "suite.yaml:3: .*printable characters"),
         ("models: [toy:words]\ntasks: [a]\nname: \"\\ud800\"\n", "suite.yaml:?3?.*(printable characters|not YAML)"),
     ],
@@ -152,5 +152,5 @@ def test_a_suite_is_written_and_read_again(tmp_path: Path) -> None:
 def test_a_suite_of_plain_values(tmp_path: Path) -> None:
     suite = make_suite({"models": ["toy:words"], "tasks": ["sst2"]}, base=tmp_path)
     assert suite.model_names() == ["words"]
-    with pytest.raises(ConfigError, match="command line: a suite has no key 'model'. Did you mean 'models'"):
+    with pytest.raises(ConfigError, match=r"command line: a suite has no key 'model'. Did you mean 'models'"):
         make_suite({"model": "toy:words"}, base=tmp_path)

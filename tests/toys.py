@@ -49,7 +49,7 @@ class Notes:
     requires = frozenset({"classify", "text"})
     primary = "correct"
 
-    def __init__(self, num: int = 12, rows: str = "", fail: str = "", labels: list = ("negative", "positive"), metrics: list = ("accuracy",)):
+    def __init__(self, num: int = 12, rows: str = "", fail: str = "", labels=("negative", "positive"), metrics=("accuracy",)):
         self.num, self.rows, self.fail, self.labels, self.metrics = num, rows, fail, tuple(labels), tuple(metrics)
 
     def samples(self):
