@@ -80,7 +80,8 @@ class Twin:
 class Heat:
     """An attribution of the sample. ``values`` are scaled to [-1, 1] by the largest magnitude.
 
-    Text: ``spans`` (start, end) in the shown text, one a value. Image: ``shape`` (rows, columns), values row by row.
+    Text: ``spans`` (start, end) in the shown text, one a value. Image: ``shape`` (rows, columns), values row by row, pooled to a grid that
+    a person can read; ``image`` is a PNG data URI of what was attributed, which the model may have resized or cropped.
     ``scores``: faithfulness of this attribution; keys that end in ``_random`` are the random control's.
     """
 
@@ -89,6 +90,7 @@ class Heat:
     values: tuple[float, ...]
     spans: tuple[tuple[int, int], ...] = ()
     shape: tuple[int, int] | None = None
+    image: str = ""
     scores: Mapping[str, float | None] = field(default_factory=dict)
     error: str | None = None
 

@@ -18,6 +18,7 @@ from .store import Store, StoredItem
 
 _MOST_CHARACTERS = 20_000
 _SMALLEST_SHOWN_PX = 96
+_MOST_CELLS = 32
 _LARGEST_SHOWN_PX = 512
 """A thousand photographs of 12 megapixels would be a page of 20 GB."""
 
@@ -69,7 +70,8 @@ def _heat(item: StoredItem, record: Record, labels: Sequence[str]) -> Heat:
     found = record.artifacts.get("attribution")
     if found is None:
         return Heat(probe, "", (), error=record.error or "no attribution")
-    values = np.asarray(found["values"], dtype=np.float64)
+    values = _pooled(np.asarray(found["values"], dtype=np.float64))
+    image = record.artifacts.get("image")
     largest = float(np.abs(values).max()) if values.size else 0.0
     scaled = values / largest if largest else values
     shape = (int(values.shape[0]), int(values.shape[1])) if values.ndim == 2 else None
@@ -82,8 +84,20 @@ def _heat(item: StoredItem, record: Record, labels: Sequence[str]) -> Heat:
         tuple(round(float(v), 4) for v in islice(scaled.reshape(-1), num_shown)),
         spans[:num_shown],
         shape,
+        png_uri(image) if isinstance(image, Image) else "",
         dict(record.scores),
     )
+
+
+def _pooled(values: np.ndarray) -> np.ndarray:
+    """An image's attributions summed over square cells, so that no side has more than `_MOST_CELLS`: sums keep completeness."""
+    if values.ndim != 2:
+        return values
+    cell = -(-max(values.shape) // _MOST_CELLS)
+    if cell == 1:
+        return values
+    edges = [np.arange(0, side, cell) for side in values.shape]
+    return np.add.reduceat(np.add.reduceat(values, edges[0], axis=0), edges[1], axis=1)
 
 
 def _label(value: Any, labels: Sequence[str]) -> str | None:

@@ -66,7 +66,7 @@ def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
 
 def _shown(shown: Shown) -> dict[str, Any]:
     texts = [[visible(name), [["=", visible(text[:TEXT_LIMIT])]]] for name, text in _texts(shown)]
-    return {"kind": _note(shown.kind), "image": _image(shown), "texts": texts, "note": _cut(shown)}
+    return {"kind": _note(shown.kind), "image": _picture(shown.image), "texts": texts, "note": _cut(shown)}
 
 
 def _texts(shown: Shown) -> Sequence[tuple[str, str]]:
@@ -80,9 +80,9 @@ def _cut(*inputs: Shown) -> str:
     return f"Cut for display: the first {TEXT_LIMIT:,} of {longest:,} characters." if longest > TEXT_LIMIT else ""
 
 
-def _image(shown: Shown) -> str:
+def _picture(uri: str) -> str:
     """The image, if it is one the page can trust to be only that."""
-    return shown.image if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", shown.image) else ""
+    return uri if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", uri) else ""
 
 
 def _twin(clean: Shown, twin: Twin) -> dict[str, Any]:
@@ -128,6 +128,7 @@ def _heat(shown: Shown, heat: Heat) -> dict[str, Any]:
     drawn: dict[str, Any] = {"segments": None, "grid": None}
     if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
         drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "values": [_unit(value) for value in heat.values]}
+        drawn["image"] = _picture(heat.image) or _picture(shown.image)
     elif heat.error is None and heat.spans:
         text = "\n".join(text for _, text in _texts(shown))[:TEXT_LIMIT]
         drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))

@@ -95,7 +95,7 @@ def test_logits_of_features_are_the_logits(name: str, labels: tuple[str, ...]) -
         rows = torch.tensor([2, 0, 0, 4, 5])
         again = net.logits(encoded.features[rows], encoded, rows).detach().numpy()
         np.testing.assert_allclose(again, wanted[rows.numpy()], atol=1e-5)
-    assert not tiny.shared(name).module.get_input_embeddings()._forward_hooks
+        assert not tiny.shared(name).module.get_input_embeddings()._forward_hooks
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -169,7 +169,7 @@
 
   const heatBlock = (sample, heat) => {
     const body = heat.error !== null ? make("p", { class: "error" }, heat.error)
-      : heat.grid ? overlay(sample.input.image, heat.grid)
+      : heat.grid ? overlay(heat.image, heat.grid)
       : heat.segments ? make("p", { class: "text", dir: "auto" }, heat.segments.map(piece))
       : make("p", { class: "muted" }, "This attribution does not fit the input, so it is not drawn.");
     const scores = heat.scores.length ? make("table", { class: "scores" },
