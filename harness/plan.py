@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UnknownName, UserError, did_you_mean
 from .gates import Gate
+from .inputs import size_of
 from .plugins import ModelInfo, ModelSource
 from .registry import Registry, parameters
 from .row_names import ROWS
@@ -26,15 +27,23 @@ class PlannedModel:
     info: ModelInfo
 
 
+class Load(NamedTuple):
+    """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions."""
+
+    num_requests: int | None
+    positions: int
+
+
 @dataclass(slots=True)
 class PlannedTask:
-    """A task with its samples read: read once, shared by all items that use it."""
+    """A task with its samples read: read once, shared by all items that use it. ``loads``: of each sample."""
 
     name: str
     spec: TaskSpec
     task: Any
     origin: str
     samples: list[Sample]
+    loads: list[Load]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +190,7 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
         raise DataError(f"task {name!r} has no samples: its data set is empty; point 'data:' at one that is not")
     samples = [s if s.id.isascii() else replace(s, id=_writable(s.id)) for s in samples]
     _check_ids(name, samples)
-    return PlannedTask(name, spec, task, entry.origin, samples)
+    return PlannedTask(name, spec, task, entry.origin, samples, [_load(task, sample) for sample in samples])
 
 
 def _writable(sample_id: str) -> str:
@@ -266,9 +275,7 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
 
 
 def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite) -> list[PlannedItem]:
-    num_requests = 0 if not hasattr(task.task, "run") else None
-    if num_requests is not None:
-        num_requests = sum(_num_requests(task.task, sample) for sample in task.samples)
+    num_requests = _num_requests(task.loads)
     made = PlannedItem(
         model, task.name, "task", task, task.samples, seed_of(suite.seed, task.name), task.origin, settings=task.spec.settings,
         num_requests=num_requests,
@@ -278,16 +285,24 @@ def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite) -> list[Pl
     few = task.samples[:_NUM_DRIFT_SAMPLES]
     drift = PlannedItem(
         model, f"batch_invariance({task.name})", "drift", task, few, made.seed, "windtunnel",
-        num_requests=2 * sum(_num_requests(task.task, s) for s in few) if num_requests is not None else None,
+        num_requests=2 * (_num_requests(task.loads[: len(few)]) or 0),
     )  # fmt: skip
     return [made, drift] if num_requests is not None else [made]
 
 
-def _num_requests(task: Any, sample: Sample) -> int:
+def _load(task: Any, sample: Sample) -> Load:
+    if hasattr(task, "run"):
+        return Load(None, size_of(sample.input))
     try:
-        return len(task.requests(sample))
+        requests = list(task.requests(sample))
+        return Load(len(requests), sum(request.size() for request in requests))
     except Exception:  # noqa: BLE001 - a bad sample becomes a record when it is run; here it only makes no requests
-        return 0
+        return Load(0, 0)
+
+
+def _num_requests(loads: Sequence[Load]) -> int | None:
+    counts = [load.num_requests for load in loads]
+    return None if None in counts else sum(n for n in counts if n is not None)
 
 
 def _plugin_items(

@@ -6,10 +6,10 @@ A request's ``kind`` is the name of the `Model` method that answers it. A new ki
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Generic, TypeVar
 
-from .inputs import Chat, Input
+from .inputs import Audio, Chat, Image, Input, TextPair, size_of
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -72,6 +72,11 @@ class Request(Generic[R_co]):
         """What must be equal within one batch."""
         return None
 
+    def size(self) -> int:
+        """A rough number of positions that answering takes, before any tokenizer has seen it."""
+        values = [getattr(self, f.name) for f in fields(self)]
+        return sum(size_of(v) for v in values if isinstance(v, str | TextPair | Chat | Image | Audio))
+
 
 @dataclass(frozen=True, slots=True)
 class LogLikelihood(Request[LogProb]):
@@ -111,6 +116,9 @@ class Generate(Request[Completion]):
 
     def batch_key(self) -> Hashable:
         return (self.temperature,)
+
+    def size(self) -> int:
+        return size_of(self.prompt) + self.max_tokens
 
 
 @dataclass(frozen=True, slots=True)

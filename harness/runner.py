@@ -144,7 +144,7 @@ def _run_model(
         for item in items:
             stored = store.add_item(_stored(item, loaded, suite.chunk), item.task.samples)
             done = store.finished_chunks(stored)
-            chunks = [c for c in _chunks(item.samples, suite.chunk) if c.number not in done]
+            chunks = [c for c in _chunks(item, suite.chunk) if c.number not in done]
             shown.item(model.name, item.item, len(item.samples) - sum(len(c.samples) for c in chunks), len(item.samples))
             for chunk in chunks:
                 started = time.perf_counter()
@@ -216,9 +216,22 @@ def _recordable(record: Record) -> Record:
     return replace(record, scores=scores, artifacts=artifacts, error=error_text)
 
 
-def _chunks(samples: Sequence[Sample], size: int) -> Iterator[Chunk]:
-    for number, start in enumerate(range(0, len(samples), size)):
-        yield Chunk(number, start, samples[start : start + size])
+CHUNK_POSITIONS = 32_768
+"""A chunk ends with the sample that fills this, or with the suite's ``chunk`` samples: a minute or two of a small language model on a CPU."""
+
+_SEARCH = 20
+"""What an attack or a probe asks of a sample beside the task's own requests: about so many times as much."""
+
+
+def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
+    """By the data and the suite alone, so that a resumed run cuts as the first one did."""
+    factor = _SEARCH if item.kind in ("attack", "probe") else 1
+    number = start = positions = 0
+    for end, (_, load) in enumerate(zip(item.samples, item.task.loads, strict=False), 1):
+        positions += load.positions * factor
+        if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples):
+            yield Chunk(number, start, item.samples[start:end])
+            number, start, positions = number + 1, end, 0
 
 
 def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> list[Record]:
@@ -235,8 +248,8 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> li
 def _budget(suite: Any, model: Any) -> Budget:
     """Small batches fill a CPU; a GPU wants many rows. Both are a suite's to change under ``batch:``."""
     on_gpu = getattr(getattr(model, "device", None), "type", "cpu") == "cuda"
-    tokens, rows = (65_536, 512) if on_gpu else (4_096, 64)
-    return Budget(suite.batch.tokens or tokens, suite.batch.rows or rows)
+    tokens, rows, padding = (65_536, 512, 8_192) if on_gpu else (4_096, 64, 128)
+    return Budget(suite.batch.tokens or tokens, suite.batch.rows or rows, padding)
 
 
 def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:

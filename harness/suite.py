@@ -126,7 +126,7 @@ class BatchSpec(_Frozen):
 class Suite(_Frozen):
     """Everything that decides a run's numbers, and where it runs.
 
-    ``limit``: the first N samples of each task. ``chunk``: samples whose records are written together (what a killed run may lose).
+    ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written together (what a killed run may lose).
     ``cache``: a file of answers shared between runs.
     """
 
@@ -142,7 +142,7 @@ class Suite(_Frozen):
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    chunk: int = Field(default=64, ge=1)
+    chunk: int = Field(default=256, ge=1)
     batch: BatchSpec = BatchSpec()
     cache: str | None = None
     _places: Mapping[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)

@@ -18,6 +18,9 @@ from windtunnel.harness.engine.cache import AnswerCache
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.models.hf import HuggingFace
 
+# More threads than one only wait for each other over matrices this small: on a busy 2-core machine 5 times as long.
+torch.set_num_threads(1)
+
 _SENTENCES = (
     "the cat sat on a table and was able to read good",
     "bad films that were great awful fine with her young dog in paris",

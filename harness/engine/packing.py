@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A batch holds at most ``rows`` units and at most ``tokens`` positions after padding; a longer unit goes alone."""
+    """A batch holds at most ``rows`` units and at most ``tokens`` positions after padding; a longer unit goes alone.
+
+    ``padding``: positions of padding that cost as much as a pass of its own. A batch that would have to carry more is closed: a CPU
+    pays for every position, a GPU for every pass.
+    """
 
     tokens: int = 4096
     rows: int = 64
+    padding: int = 128
 
     def below(self, tokens: int, rows: int, /) -> Budget:
         """The budget after a batch of this padded size did not fit: half of its positions, or one fewer where it was a single unit.
 
         Memory goes with positions, so ``rows`` stays: one text that is too long must not leave every short one alone in its batch.
         """
-        return Budget(min(self.tokens, max(1, tokens // 2 if rows > 1 else tokens - 1)), self.rows)
+        return replace(self, tokens=min(self.tokens, max(1, tokens // 2 if rows > 1 else tokens - 1)))
 
 
 def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
     """Indices of ``lengths`` in batches, longest first, so that neighbours are alike and running out of memory comes at once."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     batches: list[list[int]] = []
+    padding = 0
     for index in order:
         # The first unit of a batch is its longest: it sets the padded width of the others.
-        if batches and len(batches[-1]) < budget.rows and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= budget.tokens:
+        width = lengths[batches[-1][0]] if batches else 0
+        padding += width - lengths[index]
+        if batches and len(batches[-1]) < budget.rows and (len(batches[-1]) + 1) * width <= budget.tokens and padding <= budget.padding:
             batches[-1].append(index)
         else:
             batches.append([index])
+            padding = 0
     return batches
