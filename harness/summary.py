@@ -39,11 +39,13 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         rows: list[Row] = []
         timing: dict[str, Any] = {}
         failed = 0
+        nothing_scored = False
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             records = list(store.records(item))
             failed += sum(r.error is not None for r in records)
             complete &= len(records) == item.num_samples
+            nothing_scored |= bool(records) and all(r.error is not None for r in records)
             rows += item_rows(item, records, *facts[item.task], known)
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
@@ -55,7 +57,9 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         )  # fmt: skip
         wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
         results = check_gates(wanted, card)
-        return replace(card, gates=results, verdict=verdict_of(results))
+        verdict = verdict_of(results)
+        # Without a gate to say so, an item of which nothing could be scored must not look like a run that went well.
+        return replace(card, gates=results, verdict="no_data" if verdict == "none" and nothing_scored else verdict)
     finally:
         store.close()
 
@@ -264,7 +268,7 @@ def _flags(store: Store, items: Sequence[StoredItem], rows: Sequence[Row]) -> It
         if item.kind == "attack":
             yield from _attack_flags(where, records)
         if item.kind == "probe":
-            yield from _probe_flags(where, value, item)
+            yield from _probe_flags(where, value, item, records)
 
 
 def _attack_flags(where: str, records: Sequence[Record]) -> Iterable[str]:
@@ -278,7 +282,12 @@ def _attack_flags(where: str, records: Sequence[Record]) -> Iterable[str]:
     yield from (f"{where}: {note}" for note in sorted(notes))
 
 
-def _probe_flags(where: str, value: Mapping[tuple[str, str, str], float | None], item: StoredItem) -> Iterable[str]:
+def _probe_flags(
+    where: str, value: Mapping[tuple[str, str, str], float | None], item: StoredItem, records: Sequence[Record]
+) -> Iterable[str]:
+    loose = sum(r.artifacts.get("converged") is False for r in records)
+    if loose:
+        yield f"{where}: {loose} of {len(records)} attributions do not sum to the change they explain, even at the most steps allowed."
     real, control = (value.get((item.model, item.item, f"comprehensiveness{s}")) for s in ("", "_random"))
     if real is not None and control is not None and real <= control:
         yield f"{where}: the attributions are no more comprehensive than random ones; they do not explain this model."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from windtunnel.harness.errors import ModelError, SampleError
 from windtunnel.harness.inputs import Chat, Message
+from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.stops import cut
 from windtunnel.harness.models.windows import rolling_windows
 from windtunnel.harness.requests import Completion, Failure, Generate, LogLikelihood, LogProb, RollingLogLikelihood
@@ -364,10 +367,15 @@ def test_nan_while_generating_is_a_failure_of_that_row() -> None:
         assert "--dtype float32" in failure.error
 
 
-def test_a_checkpoints_own_sampling_settings_do_not_mix_in() -> None:
-    model = tiny.load("gpt2")
-    assert model.module.generation_config.temperature in (None, 1.0)
-    assert not model.module.generation_config.do_sample
+def test_a_checkpoints_own_sampling_settings_do_not_mix_in(tmp_path: Path) -> None:
+    folder = tiny.save("gpt2", tmp_path)
+    own = {"do_sample": True, "temperature": 0.3, "top_k": 2, "repetition_penalty": 5.0, "max_new_tokens": 2, "eos_token_id": [0, 9]}
+    (folder / "generation_config.json").write_text(json.dumps(own))
+    model: Any = HuggingFace(str(folder)).load("cpu", "float32")
+    assert model._ends == [0, 9], "what ends a text is the checkpoint's to say"
+    model._ends = [0]
+    requests = [Generate(p, 12) for p in PROMPTS] + [Generate(p, 6, temperature=1.0, seed=3) for p in PROMPTS]
+    assert tiny.engine(model).run(requests) == tiny.engine("gpt2").run(requests)
 
 
 # ── chat ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

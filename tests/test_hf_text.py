@@ -99,6 +99,17 @@ def test_logits_of_features_are_the_logits(name: str, labels: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_rows_have_the_labels_of_their_own_request(name: str) -> None:
+    requests = [Classify("the cat"), Classify("a dog", ("positive", "negative", "neutral"))]
+    wanted = [answer.values for answer in tiny.engine(name).run(requests)]
+    with tiny.engine(name).differentiable() as net:
+        encoded = net.encode(requests)
+        rows = torch.tensor([1, 0, 1])
+        got = net.logits(encoded.features[rows], encoded, rows).detach().numpy()
+    np.testing.assert_allclose(got, [wanted[1], wanted[0], wanted[1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_equal_autograd_by_hand(name: str) -> None:
     engine, model = tiny.engine(name), tiny.shared(name)
     requests = [Classify(text) for text in TEXTS[:3]]

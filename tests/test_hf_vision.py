@@ -120,6 +120,16 @@ def test_no_processor(tmp_path: Path) -> None:
         HuggingFace(str(tmp_path / "m")).load("cpu", "float32")
 
 
+def test_rows_have_the_labels_of_their_own_request() -> None:
+    requests = [Classify(Image(PICTURES[0])), Classify(Image(PICTURES[1]), ("positive", "negative", "neutral"))]
+    wanted = [answer.values for answer in tiny.engine("vit").run(requests)]
+    with tiny.engine("vit").differentiable() as net:
+        encoded = net.encode(requests)
+        rows = torch.tensor([1, 0, 1])
+        got = net.logits(encoded.features[rows], encoded, rows).detach().numpy()
+    np.testing.assert_allclose(got, [wanted[1], wanted[0], wanted[1]], atol=1e-4)
+
+
 def test_gradients_equal_autograd_by_hand() -> None:
     engine, model = tiny.engine("vit"), tiny.shared("vit")
     requests = [Classify(Image(p), ("positive", "negative", "neutral")) for p in PICTURES]
