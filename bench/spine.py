@@ -64,8 +64,8 @@ def main() -> None:
             times[name].append(time.perf_counter() - started)
     best = {name: min(found) for name, found in times.items()}
     counters = harness.counters  # type: ignore[attr-defined]
-    print(f"{'class logits' if is_classifier else 'log-likelihood of choices'}: {len(requests):,} requests on {model.device}, "
-          f"{torch.get_num_threads()} threads")  # fmt: skip
+    asked = "class logits" if is_classifier else "log-likelihood of choices"
+    print(f"{asked}: {len(requests):,} requests on {getattr(model, 'device', 'cpu')}, {torch.get_num_threads()} threads")
     for name, seconds in best.items():
         print(f"  {name:<11} {seconds:8.2f} s   {len(requests) / seconds:9,.1f} requests/s   {best['plain loop'] / seconds:5.2f} x")
     padding = counters.tokens_padded / counters.tokens_computed

@@ -14,6 +14,7 @@ import pytest
 from windtunnel.harness.errors import ConfigError, ModelError
 from windtunnel.harness.inputs import Image, TextPair
 from windtunnel.harness.models.callable import Callable
+from windtunnel.harness.models.fingerprint import of_parts
 from windtunnel.harness.models.python_target import resolve, source_digest
 from windtunnel.harness.requests import Classify, Completion, Embed, Embedding, Failure, Generate, Logits, LogLikelihood, LogProb
 from windtunnel.tests import tiny
@@ -242,6 +243,11 @@ def test_every_setting_is_in_the_fingerprint(file: Path) -> None:
     assert len(set(prints)) == len(made)
     assert prints[0] == prints[-1]
     assert engine(file, "tuples").model.fingerprint != prints[0]
+
+
+def test_no_two_lists_of_parts_read_the_same() -> None:
+    lists = [("ab", "c"), ("a", "bc"), ("abc",), ("ab\nc",), ("ab", "", "c"), ("\ud800",)]
+    assert len({of_parts(parts) for parts in lists}) == len(lists)
 
 
 @pytest.mark.parametrize("obj", [functools.partial(len), len, operator.itemgetter(1), test_a_module_is_a_target, 3])
