@@ -56,8 +56,9 @@ class Model(Protocol):
 
     Optional refinements, used by the engine when they exist:
     ``split(request) -> units`` breaks a request into pieces that are batched on their own, ``join(request, answers) -> response``
-    puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``canonical(input) -> input`` is the input after
-    the model's own deterministic resizing, ``differentiable() -> Differentiable``, ``close()``.
+    puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
+    batch, ``canonical(input) -> input`` is the input after the model's own deterministic resizing, ``differentiable() ->
+    Differentiable``, ``close()``.
     """
 
     name: str

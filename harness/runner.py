@@ -217,7 +217,7 @@ def _recordable(record: Record) -> Record:
 
 
 CHUNK_POSITIONS = 32_768
-"""A chunk ends with the sample that fills this, or with the suite's ``chunk`` samples: a minute or two of a small language model on a CPU."""
+"""A chunk ends with the sample that fills this, or with the suite's ``chunk`` samples: a minute of a small model on a CPU."""
 
 _SEARCH = 20
 """What an attack or a probe asks of a sample beside the task's own requests: about so many times as much."""

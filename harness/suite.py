@@ -126,8 +126,8 @@ class BatchSpec(_Frozen):
 class Suite(_Frozen):
     """Everything that decides a run's numbers, and where it runs.
 
-    ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written together (what a killed run may lose).
-    ``cache``: a file of answers shared between runs.
+    ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written
+    together, which is what a killed run may lose. ``cache``: a file of answers shared between runs.
     """
 
     name: Name = "run"

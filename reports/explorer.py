@@ -60,7 +60,8 @@ def _scores(scores: Mapping[str, float | None]) -> list[list[str]]:
 def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
     """The likeliest labels, likeliest first, and how many were left out."""
     ranked = sorted(((label, p) for label, p in probabilities.items() if math.isfinite(p)), key=lambda pair: -pair[1])
-    shown = [[_note(label), "<0.001" if 0 <= p < 0.0005 else number(p), round(min(max(p, 0.0), 1.0), 4)] for label, p in ranked[:MOST_PROBABILITIES]]
+    likeliest = ranked[:MOST_PROBABILITIES]
+    shown = [[_note(label), "<0.001" if 0 <= p < 0.0005 else number(p), round(min(max(p, 0.0), 1.0), 4)] for label, p in likeliest]
     return {"probabilities": shown, "more_probabilities": len(probabilities) - len(shown)}
 
 
