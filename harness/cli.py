@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
-from .errors import ConfigError, IncompleteRun, WindtunnelError
+from .errors import CapabilityError, ConfigError, IncompleteRun, WindtunnelError
 from .offline import go_offline
 from .registry import GROUPS, Registry
 
@@ -136,6 +136,8 @@ def plan(
     from .console.plans import plan_json, plan_text
 
     _say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
+    if planned.impossible:
+        raise typer.Exit(CapabilityError.exit_code)
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -263,6 +265,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
     from .runner import Silent, run_plan, stop_on_interrupt
 
     planned = _planned(suite)
+    planned.require_possible()
     folder = out or Path("runs") / f"{_folder_name(suite.name)}-{suite.identity()[:8]}"
     shown: AbstractContextManager[Any] = nullcontext(Silent())
     if not (quiet or as_json or os.environ.get("CI") or not sys.stderr.isatty()):

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
-from .errors import CapabilityError, ConfigError, DataError, ModelError, UnknownName, UserError, did_you_mean
+from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, did_you_mean
 from .gates import Gate
 from .inputs import size_of
+from .matching import able_models, check_named, choose, unfit
 from .plugins import ModelInfo, ModelSource
 from .registry import Registry, parameters
 from .row_names import ROWS
@@ -74,10 +75,18 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """``impossible``: what was asked for and no model can do, a sentence each. A plan that has any is for reading, not for running."""
+
     suite: Suite
     models: tuple[PlannedModel, ...]
     items: tuple[PlannedItem, ...]
     skipped: tuple[Skipped, ...]
+    impossible: tuple[str, ...] = ()
+
+    def require_possible(self) -> None:
+        """Raises `CapabilityError` with all that cannot be done."""
+        if self.impossible:
+            raise CapabilityError("\n".join(self.impossible))
 
 
 _NUM_DRIFT_SAMPLES = 8
@@ -88,7 +97,7 @@ T = TypeVar("T")
 
 
 def plan(suite: Suite, registry: Registry) -> Plan:
-    """Raises `UserError` for anything that could not run and was asked for by name. Loads data and configurations, no weights."""
+    """Raises `UserError` for names, settings and data that cannot be. Loads data and configurations, no weights."""
     for index, name in enumerate(suite.reports):
         with _placed(suite, "reports", index):
             registry.get("reports", name)
@@ -101,10 +110,11 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             tasks.append(_planned_task(task_spec, suite, registry))
     items: list[PlannedItem] = []
     skipped: list[Skipped] = []
+    impossible: list[str] = []
 
     for index, task in enumerate(tasks):
-        with _placed(suite, "tasks", index):
-            chosen, passed = _choose(models, task.task.requires, task.spec.models, f"task {task.name!r}")
+        with _gathered(impossible), _placed(suite, "tasks", index):
+            chosen, passed = choose(models, task.task.requires, task.spec.models, f"task {task.name!r}")
             skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
             for model in chosen:
                 check = getattr(task.task, "check", None)
@@ -116,7 +126,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     ran = {(i.model.name, i.task.name) for i in items}
     programs = [("attacks", *pair) for pair in enumerate(suite.attacks)] + [("probes", *pair) for pair in enumerate(suite.probes)]
     for key, index, spec in programs:
-        with _placed(suite, key, index):
+        with _gathered(impossible), _placed(suite, key, index):
             more, passed_over = _plugin_items(spec, models, tasks, ran, suite, registry)
             items += more
             skipped += passed_over
@@ -129,8 +139,19 @@ def plan(suite: Suite, registry: Registry) -> Plan:
         raise ConfigError(f"two entries are called {twice[0][1]!r}; tell them apart with 'name:'")
     for index, gate in enumerate(suite.gates):
         with _placed(suite, "gates", index):
-            _check_gate(Gate.parse(gate.check), items, registry)
-    return Plan(suite, tuple(models), tuple(items), tuple(skipped))
+            parsed = Gate.parse(gate.check)
+            if not impossible:
+                _check_gate(parsed, items, registry)
+    return Plan(suite, tuple(models), tuple(items), tuple(skipped), tuple(impossible))
+
+
+@contextmanager
+def _gathered(impossible: list[str]) -> Iterator[None]:
+    """What no model can do is gathered, so that the user reads all of it at once."""
+    try:
+        yield
+    except CapabilityError as error:
+        impossible.append(str(error))
 
 
 @contextmanager
@@ -232,36 +253,6 @@ def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
     return [*own, *ROWS["task"]]
 
 
-def _choose(
-    models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str
-) -> tuple[list[PlannedModel], list[tuple[PlannedModel, str]]]:
-    """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can."""
-    _check_named(named, [m.name for m in models], f"{what} wants the model")
-    able, unable = [], []
-    for model in models:
-        if named is not None and model.name not in named:
-            continue
-        missing = requires - model.info.capabilities
-        if missing:
-            unable.append((model, f"needs {_listed(missing)}; the model can {_listed(model.info.capabilities)}"))
-        else:
-            able.append(model)
-    if unable and (named is not None or not able):
-        model, reason = unable[0]
-        raise CapabilityError(f"{what} cannot run on model {model.name!r}: it {reason}")
-    return able, unable
-
-
-def _check_named(wanted: Sequence[str] | None, known: Sequence[str], what: str) -> None:
-    for name in wanted or ():
-        if name not in known:
-            raise UnknownName(f"{what} {name!r}, which the suite does not have.{did_you_mean(name, known)} It has {', '.join(known)}")
-
-
-def _listed(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names)) or "nothing"
-
-
 def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
     """Names that don't match are found here, before any weights load."""
     labels = next((s.labels for s in task.samples if s.labels), ())
@@ -319,20 +310,20 @@ def _plugin_items(
     entry = registry.get(f"{kind}s", plugin_name)
     plugin = _made(f"{kind}s", plugin_name, registry, **spec.settings)
     threat = _threat(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
-    _check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
-    _check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
+    check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
+    check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
     items, skipped = [], []
     for task in tasks:
         item = f"{name}({task.name})"
         if spec.tasks is not None and task.name not in spec.tasks:
             continue
         pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
-        reason = _unfit(plugin, task)
+        reason = unfit(plugin, task)
         if reason is None:
             able, unable = (
-                _choose(pool, plugin.requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
+                choose(pool, plugin.requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
                 if spec.tasks or spec.models
-                else _able(pool, plugin)
+                else able_models(pool, plugin)
             )
         elif spec.tasks is not None:
             raise CapabilityError(f"{kind} {name!r} cannot run on task {task.name!r}: {reason}")
@@ -348,23 +339,6 @@ def _plugin_items(
         reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "none of its tasks runs on its models"
         raise CapabilityError(f"{kind} {name!r} can run on nothing in this suite: {reasons}")
     return items, skipped
-
-
-def _able(pool: Sequence[PlannedModel], plugin: Any) -> tuple[list[PlannedModel], list[tuple[PlannedModel, str]]]:
-    able = [m for m in pool if plugin.requires <= m.info.capabilities]
-    rest = [(m, f"needs {_listed(plugin.requires - m.info.capabilities)}") for m in pool if m not in able]
-    return able, rest
-
-
-def _unfit(plugin: Any, task: PlannedTask) -> str | None:
-    """Why this plugin cannot work on this task, whatever the model; None when it can."""
-    if not task.task.primary:
-        return "the task has no right and wrong to attack or explain"
-    inputs = getattr(plugin, "inputs", None)
-    if inputs is not None and not inputs & task.task.requires:
-        return f"it works on {_listed(inputs)}; the task is about {_listed(task.task.requires)}"
-    missing = plugin.requires - task.task.requires - {"gradients"}
-    return f"it works on {_listed(plugin.requires)}; the task is about {_listed(task.task.requires)}" if missing else None
 
 
 def _threat(given: Mapping[str, Any] | None, attack: Any, name: str) -> Any:

@@ -67,6 +67,7 @@ def run_plan(
     The folder is made when it is not there. Records in it are kept; a `ConfigError` says where they belong to another suite, or to other
     weights or data: for that, each model is loaded even when all its records are there ('windtunnel report' needs none).
     """
+    plan.require_possible()
     shown = progress or Silent()
     try:
         folder.mkdir(parents=True, exist_ok=True)

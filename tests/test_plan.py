@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ SMALL = "from windtunnel.harness.registry import plugin\nfrom windtunnel.harness
 )  # fmt: skip
 def test_what_cannot_run_is_told_first(tmp_path: Path, keys: dict[str, Any], kind: type[UserError], message: str) -> None:
     with pytest.raises(kind, match=message):
-        planned(tmp_path, **keys)
+        planned(tmp_path, **keys).require_possible()
     for verb in ("plan", "run"):
         answer = windtunnel(verb, tmp_path / "toys.yaml", *(["--out", tmp_path / "run"] if verb == "run" else []))
-        assert (answer.code, answer.out) == (2, "")
+        assert answer.code == 2
+        assert (answer.out == "") is (verb == "run" or kind is not CapabilityError)
     assert not (tmp_path / "run").exists()
 
 
@@ -189,3 +191,18 @@ def test_a_plan_takes_every_option_of_a_run(tmp_path: Path) -> None:
     shown = json.loads(windtunnel("plan", path, *options, "--json").out)
     assert shown["items"][0]["num_samples"] == 5
     write_plugins(tmp_path)
+
+
+def test_a_plan_shows_what_can_run_and_what_cannot(tmp_path: Path) -> None:
+    """The rest of the plan is shown beside what is impossible; a run of it does not begin."""
+    path = write_suite(tmp_path, models=["toy:words"], tasks=["notes", {"task": "lambada", "data": {"files": "rows.jsonl"}}])
+    (tmp_path / "rows.jsonl").write_text('{"text": "the wind blows the kite"}\n')
+    answer = windtunnel("plan", path)
+    assert answer.code == 2
+    assert re.search(r"notes +\d+ samples", answer.out)
+    assert "impossible:" in answer.out
+    assert "task 'lambada' cannot run on model 'words': it needs loglikelihood" in answer.out
+    answer = windtunnel("run", path, "--out", tmp_path / "run")
+    assert answer.code == 2
+    assert "task 'lambada' cannot run on model 'words'" in answer.err
+    assert not (tmp_path / "run").exists()

@@ -20,6 +20,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for i in plan.items
         ],
         "skipped": [{"model": s.model, "item": s.item, "reason": s.reason} for s in plan.skipped],
+        "impossible": list(plan.impossible),
     }
 
 
@@ -36,4 +37,5 @@ def plan_text(plan: Plan) -> str:
                 requests = "as the search goes" if item.num_requests is None else f"{item.num_requests:,} requests"
                 lines.append(f"  {item.item:<44} {len(item.samples):>7,} samples   {requests}")
         lines += [f"  not {s.item}: {s.reason}" for s in plan.skipped if s.model == model.name]
+    lines += [f"impossible: {sentence}" for sentence in plan.impossible]
     return "\n".join(lines)

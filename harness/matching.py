@@ -1,0 +1,61 @@
+"""What each model, task and plugin can do together, known before any weights load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .errors import CapabilityError, UnknownName, did_you_mean
+
+if TYPE_CHECKING:
+    from .plan import PlannedModel, PlannedTask
+
+Passed = list[tuple["PlannedModel", str]]
+"""Models that cannot, each with the reason."""
+
+
+def choose(
+    models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str
+) -> tuple[list[PlannedModel], Passed]:
+    """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can."""
+    check_named(named, [m.name for m in models], f"{what} wants the model")
+    able, unable = [], []
+    for model in models:
+        if named is not None and model.name not in named:
+            continue
+        missing = requires - model.info.capabilities
+        if missing:
+            unable.append((model, f"needs {listed(missing)}; the model can {listed(model.info.capabilities)}"))
+        else:
+            able.append(model)
+    if unable and (named is not None or not able):
+        model, reason = unable[0]
+        raise CapabilityError(f"{what} cannot run on model {model.name!r}: it {reason}")
+    return able, unable
+
+
+def check_named(wanted: Sequence[str] | None, known: Sequence[str], what: str) -> None:
+    for name in wanted or ():
+        if name not in known:
+            raise UnknownName(f"{what} {name!r}, which the suite does not have.{did_you_mean(name, known)} It has {', '.join(known)}")
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+def able_models(pool: Sequence[PlannedModel], plugin: Any) -> tuple[list[PlannedModel], Passed]:
+    able = [m for m in pool if plugin.requires <= m.info.capabilities]
+    rest = [(m, f"needs {listed(plugin.requires - m.info.capabilities)}") for m in pool if m not in able]
+    return able, rest
+
+
+def unfit(plugin: Any, task: PlannedTask) -> str | None:
+    """Why this plugin cannot work on this task, whatever the model; None when it can."""
+    if not task.task.primary:
+        return "the task has no right and wrong to attack or explain"
+    inputs = getattr(plugin, "inputs", None)
+    if inputs is not None and not inputs & task.task.requires:
+        return f"it works on {listed(inputs)}; the task is about {listed(task.task.requires)}"
+    missing = plugin.requires - task.task.requires - {"gradients"}
+    return f"it works on {listed(plugin.requires)}; the task is about {listed(task.task.requires)}" if missing else None
