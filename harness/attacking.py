@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import codec
-from .batching import canonical
+from .batching import canonical, isolated
 from .engine import Engine
 from .errors import SampleError, UserError
 from .judging import Judged, judge
@@ -35,24 +35,16 @@ def attack_records(
     return [_record(item, task, clean[i], before[i], twins.get(i), judged.get(i)) for i in range(len(clean))]
 
 
-def _propose(engine: Engine, attack: Any, threat: Any, rng: SampleRng, samples: list[Sample]) -> list[Sample | str]:
-    """The attack's twins, or the error of each sample that it could not work on: where one raises, each half is tried on its own."""
-    if not samples:
-        return []
-    try:
-        twins = list(attack.perturb(engine, samples, threat, rng))
-        if [t.id for t in twins] != [s.id for s in samples]:
-            raise SampleError(f"the attack returned {len(twins)} twins for {len(samples)} samples, or not in their order")
+def _propose(engine: Engine, attack: Any, threat: Any, rng: SampleRng, samples: Sequence[Sample]) -> list[Sample | str]:
+    """The attack's twins, or the error of each sample that it could not work on."""
+
+    def perturb(some: Sequence[Sample]) -> list[Sample | str]:
+        twins = list(attack.perturb(engine, some, threat, rng))
+        if [t.id for t in twins] != [s.id for s in some]:
+            raise SampleError(f"the attack returned {len(twins)} twins for {len(some)} samples, or not in their order")
         return [_checked(t) for t in twins]
-    except UserError:
-        raise
-    except Exception as error:  # noqa: BLE001 - an attack that fails on one sample must not lose the others
-        failed = f"{type(error).__name__}: {error}"
-    # Outside of the except clause, so that the error's traceback no longer holds the failed batch's memory.
-    if len(samples) == 1:
-        return [failed]
-    middle = len(samples) // 2
-    return [twin for half in (samples[:middle], samples[middle:]) for twin in _propose(engine, attack, threat, rng, half)]
+
+    return isolated(perturb, samples)
 
 
 def _checked(twin: Sample) -> Sample | str:

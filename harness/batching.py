@@ -1,15 +1,17 @@
-"""Samples made ready for work that is not a request: in the model's own form, and in batches that can be stacked."""
+"""Samples made ready for work that is not a request: in the model's own form, in batches that can be stacked, one's failure its own."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import UserError
 from .inputs import Image, size_of
 from .plugins import ModelPort
 from .samples import Sample
+
+T = TypeVar("T")
 
 
 def canonical(engine: ModelPort, samples: Sequence[Sample], /) -> list[Sample]:
@@ -36,6 +38,23 @@ def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
     return [
         [members[i] for i in batch] for members in alike.values() for batch in engine.groups([size_of(samples[i].input) for i in members])
     ]
+
+
+def isolated(work: Callable[[Sequence[Sample]], list[T]], samples: Sequence[Sample], /) -> list[T | str]:
+    """The work's results, or the error of each sample that it fails on: where it raises, each half of the samples is tried on its own."""
+    if not samples:
+        return []
+    try:
+        return list(work(samples))
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin that fails on one sample must not lose the others
+        failed = f"{type(error).__name__}: {error}"
+    # Outside of the except clause, so that the error's traceback no longer holds the failed batch's memory.
+    if len(samples) == 1:
+        return [failed]
+    middle = len(samples) // 2
+    return [result for half in (samples[:middle], samples[middle:]) for result in isolated(work, half)]
 
 
 def _shape(value: Any) -> Hashable:

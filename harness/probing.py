@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from . import codec
-from .batching import canonical
+from .batching import canonical, isolated
 from .engine import Engine
-from .errors import SampleError, UserError
+from .errors import SampleError
 from .inputs import Image
 from .requests import Classify, Failure, Logits
 from .samples import Attribution, Record, Sample, SampleRng
@@ -57,31 +57,19 @@ def _rankings(attribution: Attribution, rng: SampleRng) -> tuple[np.ndarray, np.
     return np.argsort(-flat, kind="stable"), rng(attribution.sample_id).permutation(flat.size)
 
 
-def _attribute(engine: Engine, probe: Any, samples: list[Sample]) -> list[Attribution | str]:
+def _attribute(engine: Engine, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
+    """The probe's attributions, or the error of each sample that it could not explain."""
+
+    def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
+        found = list(probe.attribute(engine, some))
+        if [a.sample_id for a in found] != [s.id for s in some]:
+            raise SampleError("the probe did not return one attribution a sample, in order")
+        return [_checked(s, a) for s, a in zip(some, found, strict=True)]
+
     wrong = {s.id: str(s.metadata["error"]) for s in samples if s.metadata.get("error")}
     fine = [s for s in samples if s.id not in wrong]
-    found = dict(zip((s.id for s in fine), _isolated(engine, probe, fine), strict=True))
+    found = dict(zip((s.id for s in fine), isolated(attribute, fine), strict=True))
     return [wrong.get(s.id) or found[s.id] for s in samples]
-
-
-def _isolated(engine: Engine, probe: Any, samples: list[Sample]) -> list[Attribution | str]:
-    """The probe's attributions, or the error of each sample that it could not explain: where one raises, each half is tried on its own."""
-    if not samples:
-        return []
-    try:
-        found = list(probe.attribute(engine, samples))
-        if [a.sample_id for a in found] != [s.id for s in samples]:
-            raise SampleError("the probe did not return one attribution a sample, in order")
-        return [_checked(s, a) for s, a in zip(samples, found, strict=True)]
-    except UserError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a probe that fails on one sample must not lose the others
-        failed = f"{type(error).__name__}: {error}"
-    # Outside of the except clause, so that the error's traceback no longer holds the failed batch's memory.
-    if len(samples) == 1:
-        return [failed]
-    middle = len(samples) // 2
-    return [a for half in (samples[:middle], samples[middle:]) for a in _isolated(engine, probe, half)]
 
 
 def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
