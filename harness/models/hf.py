@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +117,8 @@ class HuggingFace:
     def weights(self, auto: Any, device: Any, dtype: Any) -> Any:
         """The module with its weights, in evaluation mode, on the device. Weights that the checkpoint lacks are an error."""
         options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
-        module, loading = self.pretrained(auto, use_safetensors=True, dtype=dtype, output_loading_info=True, **options)
+        with _no_bars():
+            module, loading = self.pretrained(auto, use_safetensors=True, dtype=dtype, output_loading_info=True, **options)
         missing = sorted(loading["missing_keys"])
         if missing:
             named = ", ".join(missing[:4]) + (" and more" if missing[4:] else "")
@@ -183,3 +186,17 @@ def _position_table(module: Any) -> int | None:
         if name.rpartition(".")[2] in ("position_embeddings", "wpe", "embed_positions") and hasattr(part, "num_embeddings")
     ]
     return min(sizes, default=None)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """transformers draws its own progress bars while weights load; the run shows its own. As it was afterwards."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
