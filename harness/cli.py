@@ -39,7 +39,7 @@ _INTERRUPTED = 130
 """What newer Typers return where older ones raise `typer.Abort`."""
 EXIT_CODES = "Exit codes: 0 pass, 1 a gate failed, 2 your input needs a change, 3 incomplete or no data."
 
-SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.yaml]", help="A suite file. Without one, give --model and --tasks.")]
+SuiteFile = Annotated[Path | None, typer.Argument(metavar="SUITE.yaml", help="A suite file. Without one, give --model and --tasks.")]
 ModelOption = Annotated[list[str] | None, typer.Option("--model", help="KIND:TARGET, e.g. hf:path/or/hub-name. May be given again.")]
 TasksOption = Annotated[str | None, typer.Option("--tasks", help="Task names or YAML files, separated by commas.")]
 AttacksOption = Annotated[str | None, typer.Option("--attacks", help="Attack names, separated by commas.")]
