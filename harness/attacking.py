@@ -10,7 +10,7 @@ from typing import Any
 from . import codec
 from .batching import canonical, isolated
 from .engine import Engine
-from .errors import SampleError, UserError
+from .errors import SampleError, ends_run
 from .judging import Judged, judge
 from .samples import Record, Sample, SampleRng
 
@@ -63,9 +63,10 @@ def _admitted(threat: Any, clean: Sample, twin: Sample | str) -> Twin | str:
         return twin
     try:
         admitted = bool(threat.admits(clean, twin))
-    except UserError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a threat is a plugin's code too
+    except Exception as error:
+        if ends_run(error):
+            raise
+        # A threat is a plugin's code too.
         return f"the threat could not judge the twin: {type(error).__name__}: {error}"
     try:
         distance = {name: float(value) for name, value in threat.distance(clean, twin).items() if math.isfinite(value)}

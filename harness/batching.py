@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .errors import UserError
+from .errors import ends_run, sentence
 from .inputs import Image, size_of
 from .plugins import ModelPort
 from .samples import Sample
@@ -24,9 +24,10 @@ def _canonical(engine: ModelPort, sample: Sample) -> Sample:
         return sample
     try:
         return replace(sample, input=engine.canonical(sample.input))
-    except UserError:
-        raise
-    except Exception:  # noqa: BLE001 - the same preparation fails when the model is asked, and becomes this sample's record there
+    except Exception as error:
+        if ends_run(error):
+            raise
+        # The same preparation fails when the model is asked, and becomes this sample's record there.
         return sample
 
 
@@ -46,10 +47,11 @@ def isolated(work: Callable[[Sequence[Sample]], list[T]], samples: Sequence[Samp
         return []
     try:
         return list(work(samples))
-    except UserError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a plugin that fails on one sample must not lose the others
-        failed = f"{type(error).__name__}: {error}"
+    except Exception as error:
+        if ends_run(error):
+            raise
+        # A plugin that fails on one sample must not lose the others.
+        failed = sentence(error)
     # Outside of the except clause, so that the error's traceback no longer holds the failed batch's memory.
     if len(samples) == 1:
         return [failed]

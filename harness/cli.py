@@ -56,7 +56,7 @@ GateOption = Annotated[
     typer.Option("--gate", help="A gate, e.g. 'sst2.accuracy >= 0.85', in place of the suite's. May be given again."),
 ]
 CacheOption = Annotated[str | None, typer.Option("--cache", help="A file of answers shared between runs.")]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Open no socket; what is missing is an error at once.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Keep Hugging Face off the network; what is missing is an error.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder (default: runs/NAME-HASH, the same for the same suite).")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars (the default where CI is set or there is no terminal).")]

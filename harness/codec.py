@@ -18,7 +18,7 @@ from . import inputs, requests, samples
 _DATACLASSES = {
     cls.__name__: cls
     for cls in (
-        *requests.KINDS, requests.LogProb, requests.Completion, requests.Logits, requests.Embedding, requests.Failure,
+        *requests.KINDS, *requests.RESPONSES,
         inputs.TextPair, inputs.Message, inputs.Chat, samples.Sample, samples.Attribution, samples.Record,
     )
 }  # fmt: skip

@@ -17,9 +17,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import importlib
-import importlib.util
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +30,8 @@ import numpy as np
 from . import codec
 from .errors import ConfigError, DataError, UserError, did_you_mean
 from .inputs import Image
+from .offline import is_offline
+from .python_target import resolve
 
 Row = Mapping[str, Any]
 
@@ -127,16 +126,16 @@ class Rows:
                 )
 
 
-def load(spec: DataSpec, /, *, offline: bool = False) -> Rows:
+def load(spec: DataSpec, /) -> Rows:
     """Read a data set.
 
-    Offline (by the argument, or by HF_HUB_OFFLINE or HF_DATASETS_OFFLINE) a Hub data set comes from the local cache or not at all,
+    Offline (`is_offline`) a Hub data set comes from the local cache or not at all,
     at once. Code of a data set's repository is never run.
 
     Raises `DataError`: a file, split or data set that is not there, no rows, a file that does not read as its format.
     """
     read = _from_hub if spec.hub else _from_files if spec.files else _from_python
-    rows = read(spec, offline or _offline_by_environment())
+    rows = read(spec)
     if not len(rows.rows):
         raise DataError(f"{spec} is empty; check the path, the split and the format")
     return rows
@@ -145,10 +144,12 @@ def load(spec: DataSpec, /, *, offline: bool = False) -> Rows:
 # ── Python ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _from_python(spec: DataSpec, offline: bool) -> Rows:
-    place, _, name = cast(str, spec.python).rpartition(":")
+def _from_python(spec: DataSpec) -> Rows:
+    target = cast(str, spec.python)
+    if target.partition(":")[0].endswith(".py"):
+        target = str(spec.base / target)
+    function = resolve(target)
     try:
-        function = getattr(_module(place, spec.base), name)
         rows = list(function(spec.split) if spec.split else function())
     except UserError:
         raise
@@ -164,20 +165,6 @@ def _from_python(spec: DataSpec, offline: bool) -> Rows:
     return Rows(rows, columns, fingerprint, source=str(spec))
 
 
-def _module(place: str, base: Path) -> Any:
-    if not place.endswith(".py"):
-        return importlib.import_module(place)
-    path = base / place
-    if not path.is_file():
-        raise DataError(f"there is no file {path.resolve()}; a relative path starts from the file that names it")
-    found = importlib.util.spec_from_file_location(f"windtunnel_data_{path.stem}", path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
 def _recordable(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
@@ -187,7 +174,7 @@ def _recordable(value: Any) -> Any:
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _from_files(spec: DataSpec, offline: bool) -> Rows:
+def _from_files(spec: DataSpec) -> Rows:
     named = spec.files
     if isinstance(named, Mapping):
         named = named[_pick(spec, [str(name) for name in named])]
@@ -264,9 +251,10 @@ def _cells_as_text(path: Path, kind: str, options: dict[str, Any], spec: DataSpe
 # ── Hub ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _from_hub(spec: DataSpec, offline: bool) -> Rows:
+def _from_hub(spec: DataSpec) -> Rows:
     name = cast(str, spec.hub)
     with _quiet() as datasets, _data_errors(spec):
+        offline = is_offline()
         commit = None if offline else _commit(spec)
         if commit:
             builder = datasets.load_dataset_builder(name, spec.config, revision=commit, **spec.options)
@@ -322,11 +310,6 @@ def _cached(spec: DataSpec, why: str) -> Any:
     if spec.revision and re.fullmatch("[0-9a-f]{40}", spec.revision) and builder.hash != spec.revision:
         raise DataError(f"{spec}: the local cache holds revision {builder.hash}, not {spec.revision} ({why}); {advice}")
     return builder
-
-
-def _offline_by_environment() -> bool:
-    flags = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return any(os.environ.get(flag, "").upper() in ("1", "ON", "YES", "TRUE") for flag in flags)
 
 
 # ── shared ────────────────────────────────────────────────────────────────────────────────────────────────────────────

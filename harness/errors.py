@@ -72,6 +72,11 @@ def ends_run(error: Exception, /) -> bool:
     return isinstance(error, WindtunnelError) and not isinstance(error, SampleError)
 
 
+def sentence(error: Exception, /) -> str:
+    """What a record says of an error: our own in its words alone, another's with its type."""
+    return str(error) if isinstance(error, WindtunnelError) else f"{type(error).__name__}: {error}"
+
+
 def did_you_mean(name: str, known: object, /) -> str:
     """`` Did you mean 'sst2'?`` with a leading space, or an empty string when nothing is near."""
     from difflib import get_close_matches

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .batching import isolated
 from .engine import Engine
 from .engine.packing import Budget
-from .errors import SampleError, ends_run
-from .requests import Embedding, Failure, Logits, LogProb, Request
+from .errors import SampleError, ends_run, sentence
+from .requests import Failure, Request
 from .samples import Record, Sample
 
 
@@ -27,12 +28,21 @@ class Judged:
 def judge(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[Judged]:
     """All the samples' requests in one engine call; each sample's answers scored by the task."""
     if hasattr(task, "run"):
-        answered = [_isolated(lambda s=sample: list(task.run(engine, [s])[0])) for sample in samples]
+        found = isolated(lambda some: _run(engine, task, some), samples)
+        answered = [Failure(responses) if isinstance(responses, str) else responses for responses in found]
     else:
         asked = [_asked(task, sample) for sample in samples]
         stream = iter(engine.try_run(_flat(asked)))
         answered = [r if isinstance(r, Failure) else [next(stream) for _ in r] for r in asked]
     return [_judged(task, sample, responses) for sample, responses in zip(samples, answered, strict=True)]
+
+
+def _run(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[list[Any]]:
+    """The responses of a task that decides as it goes, of all the samples at once."""
+    answered = [list(responses) for responses in task.run(engine, samples)]
+    if len(answered) != len(samples):
+        raise SampleError(f"the task's run() answered for {len(answered)} samples of {len(samples)}")
+    return answered
 
 
 def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
@@ -60,11 +70,8 @@ def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample
 def _distance(a: Any, b: Any) -> float | None:
     if isinstance(a, Failure) or isinstance(b, Failure):
         return None
-    if isinstance(a, LogProb):
-        return abs(float(a.value) - float(b.value))
-    if isinstance(a, Logits | Embedding):
-        return float(max(abs(x - y) for x, y in zip(a.values, b.values, strict=True)))
-    return None
+    moved = [abs(x - y) for x, y in zip(a.numbers(), b.numbers(), strict=True)]
+    return max(moved) if moved else None
 
 
 def _asked(task: Any, sample: Sample) -> Any:
@@ -88,13 +95,11 @@ def _flat(asked: Sequence[Any]) -> list[Any]:
 def _isolated(work: Any) -> Any:
     try:
         return work()
-    except SampleError as error:
-        return Failure(str(error))
     except Exception as error:
         if ends_run(error):
             raise
         # A task's code meets hostile data; its error is this sample's record.
-        return Failure(f"{type(error).__name__}: {error}")
+        return Failure(sentence(error))
 
 
 def _judged(task: Any, sample: Sample, responses: Any) -> Judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -117,9 +118,6 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             chosen, passed = choose(models, task.task.requires, task.spec.models, f"task {task.name!r}")
             skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
             for model in chosen:
-                check = getattr(task.task, "check", None)
-                if check is not None:
-                    check(model.info)
                 _check_labels(model, task)
                 items += _task_items(model, task, suite)
 
@@ -134,7 +132,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     order = {name: index for index, name in enumerate(m.name for m in models)}
     kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3}
     items.sort(key=lambda i: (order[i.model.name], kinds[i.kind]))
-    twice = [key for key, n in _counted((i.model.name, i.item) for i in items).items() if n > 1]
+    twice = [key for key, n in Counter((i.model.name, i.item) for i in items).items() if n > 1]
     if twice:
         raise ConfigError(f"two entries are called {twice[0][1]!r}; tell them apart with 'name:'")
     for index, gate in enumerate(suite.gates):
@@ -220,18 +218,11 @@ def _writable(sample_id: str) -> str:
 
 
 def _check_ids(name: str, samples: Sequence[Sample]) -> None:
-    twice = next((i for i, n in _counted(s.id for s in samples).items() if n > 1), None)
+    twice = next((i for i, n in Counter(s.id for s in samples).items() if n > 1), None)
     if twice is not None:
         raise DataError(
             f"task {name!r} has two samples with the id {twice!r}; ids join predictions, twins and attributions and must be unique"
         )
-
-
-def _counted(values: Iterator[Any]) -> dict[Any, int]:
-    counts: dict[Any, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return counts
 
 
 def _check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> None:

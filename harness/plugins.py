@@ -6,12 +6,10 @@ Keyword parameters of its ``__init__`` are its settings in a suite file; its doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from .inputs import Input
 from .requests import Classify, Request
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     import torch
 
     from .scorecard import Scorecard
-
-Judge = Callable[[Sequence[Sample]], Sequence[Mapping[str, float | None]]]
-
 
 # ── models ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -38,11 +33,9 @@ class ModelInfo:
 
     capabilities: frozenset[str]
     labels: tuple[str, ...] = ()
-    max_length: int | None = None
     notes: tuple[str, ...] = ()
 
 
-@runtime_checkable
 class ModelSource(Protocol):
     """What a ``models`` plugin makes: first `inspect`, cheap and without weights, then `load`."""
 
@@ -179,15 +172,6 @@ class Probe(Protocol):
     requires: ClassVar[frozenset[str]]
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]: ...
-
-
-Columns = Mapping[str, np.ndarray[Any, Any]]
-
-
-class MetricPlugin(Protocol):
-    """A number over a set. See `metrics.base.Metric` for the contract and the base class."""
-
-    needs: ClassVar[frozenset[str]]
 
 
 class Report(Protocol):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ConfigError, UnknownName, UserError, did_you_mean
+from .python_target import execute
 
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
 T = TypeVar("T")
@@ -77,17 +76,12 @@ class Registry:
     def _add_file(self, path: Path) -> None:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
-        module_name = f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise ConfigError(f"{path} is not a Python file; a plugin file ends in .py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
         del _pending[:]
         try:
-            spec.loader.exec_module(module)
+            execute(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
+        except ConfigError:
+            raise
         except (Exception, SystemExit) as error:
-            del sys.modules[module_name]
             raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
         if not _pending:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")

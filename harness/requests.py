@@ -1,6 +1,7 @@
 """What can be asked of a model, and what comes back.
 
-A request's ``kind`` is the name of the `Model` method that answers it. A new kind is one class here and one method in an adapter.
+A request's ``kind`` is the name of the `Model` method that answers it. A new kind is a request and a response here, both named in the lists
+at the end, and a method in an adapter. A response's ``numbers()`` are what must be finite, and what may drift with its batch.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class LogProb:
     is_greedy: bool = False
     num_truncated: int = 0
 
+    def numbers(self) -> tuple[float, ...]:
+        return (self.value,)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -40,6 +44,9 @@ class Completion:
     num_prompt_tokens: int = 0
     num_truncated: int = 0
 
+    def numbers(self) -> tuple[float, ...]:
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Logits:
@@ -48,6 +55,9 @@ class Logits:
     values: tuple[float, ...]
     num_truncated: int = 0
 
+    def numbers(self) -> tuple[float, ...]:
+        return self.values
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
@@ -55,6 +65,9 @@ class Embedding:
 
     values: tuple[float, ...]
     num_truncated: int = 0
+
+    def numbers(self) -> tuple[float, ...]:
+        return self.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +157,4 @@ class Embed(Request[Embedding]):
 
 
 KINDS: tuple[type[Request[object]], ...] = (LogLikelihood, RollingLogLikelihood, Generate, Classify, Embed)
+RESPONSES = (LogProb, Completion, Logits, Embedding, Failure)

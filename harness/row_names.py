@@ -18,6 +18,9 @@ DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
 FAITHFULNESS = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
 """A probe's scores, and whether more is better."""
 
+CONTROLLED = ("comprehensiveness", "sufficiency")
+"""Those that a random attribution is scored by as well."""
+
 ROWS = {
     "task": tuple(COSTS),
     "drift": ("max_batch_drift",),
@@ -25,5 +28,5 @@ ROWS = {
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
         *(f"mean_{name}" for name in DISTANCES), *COSTS,
     ),
-    "probe": (*(f"{name}{suffix}" for name in FAITHFULNESS for suffix in ("", "_random")), *COSTS),
+    "probe": (*FAITHFULNESS, *(f"{name}_random" for name in CONTROLLED), *COSTS),
 }  # fmt: skip

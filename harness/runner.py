@@ -14,7 +14,7 @@ from .. import __version__
 from . import codec
 from .attacking import attack_records
 from .engine import Engine
-from .engine.cache import Answers, MemoryCache, SqliteCache
+from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
 from .judging import drift_records, task_records
@@ -174,19 +174,15 @@ class _Behind:
     """What was answered before, in this run or in the shared cache. Only read."""
 
     def __init__(self, store: Store, shared: SqliteCache | None) -> None:
-        self._caches: list[Answers] = [store, shared] if shared is not None else [store]
+        self._layers = Layers(store, shared) if shared is not None else Layers(store)
         self._broken: StoreError | None = None
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        wanted = list(keys)
         try:
-            for cache in self._caches:
-                found.update(cache.get([key for key in wanted if key not in found]))
+            return self._layers.get(keys)
         except StoreError as error:
             self._broken = error
             raise
-        return found
 
     def check(self) -> None:
         """A plugin may have taken a broken store for a sample's error: it is the run's."""
@@ -228,7 +224,7 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
     """By the data and the suite alone, so that a resumed run cuts as the first one did."""
     factor = _SEARCH if item.kind in ("attack", "probe") else 1
     number = start = positions = 0
-    for end, (_, load) in enumerate(zip(item.samples, item.task.loads, strict=False), 1):
+    for end, (_, load) in enumerate(zip(item.samples, item.task.loads[: len(item.samples)], strict=True), 1):
         positions += load.positions * factor
         if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples):
             yield Chunk(number, start, item.samples[start:end])
@@ -258,7 +254,8 @@ def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
     task = item.task.task
     labels = next((s.labels for s in item.task.samples if s.labels), ())
     facts: dict[str, Any] = {
-        "chunk": chunk, "labels": labels, "primary": task.primary, "settings": dict(item.settings),
+        "chunk": chunk, "labels": labels, "primary": task.primary,
+        "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "model_notes": item.model.info.notes, "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
     }  # fmt: skip

@@ -71,6 +71,11 @@ class StoredItem:
     facts: Mapping[str, Any]
 
     @property
+    def program(self) -> str:
+        """The attack's or probe's own name: ``deepwordbug`` of ``deepwordbug(sst2)``."""
+        return self.item.removesuffix(f"({self.task})")
+
+    @property
     def identity(self) -> dict[str, object]:
         """What must be the same when a run is resumed."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")

@@ -208,7 +208,7 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
     try:
         suite = Suite.model_validate(dict(value))
     except ValidationError as error:
-        raise ConfigError(_explained(error, value, source, places)) from error
+        raise ConfigError(_explained(error, source, places)) from error
     for kind, names in (("model", suite.model_names()), ("task", [task_name(t) for t in suite.tasks])):
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -222,7 +222,7 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
 _INNER_KEYS: Mapping[str, type[_Frozen]] = {"gates": GateSpec, "batch": BatchSpec}
 
 
-def _explained(error: ValidationError, value: Mapping[str, Any], source: str, places: Mapping[tuple[str | int, ...], str]) -> str:
+def _explained(error: ValidationError, source: str, places: Mapping[tuple[str | int, ...], str]) -> str:
     first = error.errors()[0]
     where = first["loc"]
     message = first["msg"].removeprefix("Value error, ")

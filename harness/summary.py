@@ -17,7 +17,7 @@ from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
-from .row_names import COSTS, DISTANCES, FAITHFULNESS
+from .row_names import CONTROLLED, COSTS, DISTANCES, FAITHFULNESS
 from .samples import Record, seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -109,13 +109,15 @@ def _task_rows(
             )
         except Exception as error:  # noqa: BLE001 - a metric is a plugin: where it fails, the other numbers stand
             estimates = {name: Estimate(None, n_unscored=len(records), reason=f"the metric failed: {type(error).__name__}: {error}")}
+        # A safety task's accuracy is about safety; its calibration error is about calibration all the same.
+        dimension = str(item.facts["dimension"]) if metric.dimension == "quality" else metric.dimension
         absent = [n for n in sorted(metric.needs) if scored and all(_value(r, n, targets) is None for r in scored)]
         if absent:
             said = next((str(r.artifacts["unscored"]) for r in scored if r.artifacts.get("unscored")), "")
             reason = said or f"the task gives no {absent[0]!r}"
             estimates = {key: replace(e, reason=reason) for key, e in estimates.items()}
         rows += [
-            Row(item.model, item.item, key, metric.dimension, _explained(e, records), metric.higher_is_better, metric.unit)
+            Row(item.model, item.item, key, dimension, _explained(e, records), metric.higher_is_better, metric.unit)
             for key, e in estimates.items()
         ]
     return rows
@@ -154,16 +156,14 @@ def _attack_rows(item: StoredItem, records: Sequence[Record], groups: Mapping[st
 
 
 def _probe_rows(item: StoredItem, records: Sequence[Record], groups: Mapping[str, str | None]) -> list[Row]:
-    rows = []
+    directions: dict[str, bool | None] = {}
     for name, higher in FAITHFULNESS.items():
-        for suffix in ("", "_random"):
-            # Where all failed, the row says so; a method without the completeness axiom has no such row.
-            if name != "completeness_error" or any(r.scores.get(f"{name}{suffix}") is not None for r in records):
-                direction = higher if not suffix else None
-                rows.append(
-                    _mean_row(item, records, groups, f"{name}{suffix}", f"{name}{suffix}", "interpretability", direction, optional=True)
-                )
-    return rows
+        # Where all failed, the row says so; a method without the completeness axiom has no such row.
+        if name != "completeness_error" or any(r.scores.get(name) is not None for r in records):
+            directions[name] = higher
+        if name in CONTROLLED:
+            directions[f"{name}_random"] = None
+    return [_mean_row(item, records, groups, n, n, "interpretability", better, optional=True) for n, better in directions.items()]
 
 
 def _mean_row(
@@ -233,8 +233,9 @@ def _manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem
         for i in items
     }  # fmt: skip
     described = [
-        {"model": i.model, "item": i.item, "kind": i.kind, "num_samples": i.num_samples, "data_fingerprint": i.data_fingerprint,
-         "plugin": i.plugin, "seed": i.seed, "settings": _plain(i.facts["settings"]), "threat": _plain(i.facts.get("threat"))}
+        {"model": i.model, "item": i.item, "kind": i.kind, "task": i.task, "num_samples": i.num_samples,
+         "data_fingerprint": i.data_fingerprint, "plugin": i.plugin, "seed": i.seed,
+         "settings": _plain(i.facts["settings"]), "threat": _plain(i.facts.get("threat"))}
         for i in items
     ]  # fmt: skip
     return {
@@ -278,8 +279,6 @@ def _attack_flags(where: str, records: Sequence[Record]) -> Iterable[str]:
     outside = sum(r.scores.get("outside_threat") == 1 for r in records)
     if outside:
         yield f"{where}: {outside} proposed twins broke the threat model and count as failed attacks; robust accuracy may be too high."
-    notes = {str(r.artifacts["attack_note"]) for r in records if r.artifacts.get("attack_note")}
-    yield from (f"{where}: {note}" for note in sorted(notes))
 
 
 def _probe_flags(

@@ -45,7 +45,7 @@ def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tup
     labels = sample.labels
     primary = record.scores.get(task.facts["primary"]) if task.facts["primary"] else None
     return SampleView(
-        model=task.model, task=task.task, id=sample.id, input=_shown(sample.input, record.artifacts),
+        model=task.model, task=task.task, id=sample.id, input=_shown(sample.input),
         target=_label(sample.target, labels), prediction=_label(record.artifacts.get("prediction"), labels),
         correct=None if primary is None else primary == 1, probabilities=_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error,
@@ -59,14 +59,14 @@ def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
     hidden = {"clean_correct", "robust_correct", "success", "outside_threat"}
     twin = record.artifacts.get("twin")
     return Twin(
-        attack=item.item.partition("(")[0], input=None if twin is None else _shown(twin, {}),
+        attack=item.program, input=None if twin is None else _shown(twin),
         prediction=_label(record.artifacts.get("prediction"), labels), success=None if success is None else success == 1,
         facts={k: v for k, v in record.scores.items() if k not in hidden}, note=record.error or str(record.artifacts.get("note", "")),
     )  # fmt: skip
 
 
 def _heat(item: StoredItem, record: Record, labels: Sequence[str]) -> Heat:
-    probe = item.item.partition("(")[0]
+    probe = item.program
     found = record.artifacts.get("attribution")
     if found is None:
         return Heat(probe, "", (), error=record.error or "no attribution")
@@ -116,7 +116,7 @@ def _probabilities(artifacts: Mapping[str, Any], labels: Sequence[str]) -> dict[
     return {name if counts[name] == 1 else f"{i}: {name}": float(p) for i, (name, p) in enumerate(zip(names, found, strict=True))}
 
 
-def _shown(value: Input, artifacts: Mapping[str, Any]) -> Shown:
+def _shown(value: Input) -> Shown:
     if isinstance(value, str):
         return Shown("text", text=_cut(value))
     if isinstance(value, TextPair):

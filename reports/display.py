@@ -143,8 +143,11 @@ def items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
 
 def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
     """Tasks, and the attacks and probes that ran over them: ``deepwordbug(sst2)`` is the program deepwordbug on the task sst2."""
-    checks = {str(entry.get("item")) for entry in scorecard.manifest.get("items", ()) if entry.get("kind") == "drift"}
-    names = [re.findall(r"[^()]+", item) or [item] for _, item in items(scorecard) if item not in checks]
+    run = [entry for entry in scorecard.manifest.get("items", ()) if isinstance(entry, Mapping) and "kind" in entry]
+    if run:
+        programs = [str(e["item"]).removesuffix(f"({e.get('task')})") for e in run if e["kind"] in ("attack", "probe")]
+        return unique(str(e["item"]) for e in run if e["kind"] == "task"), unique(programs)
+    names = [re.findall(r"[^()]+", item) or [item] for _, item in items(scorecard)]
     return unique(name[-1] for name in names), unique(program for name in names for program in name[:-1])
 
 

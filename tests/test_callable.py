@@ -15,7 +15,7 @@ from windtunnel.harness.errors import ConfigError, ModelError
 from windtunnel.harness.inputs import Image, TextPair
 from windtunnel.harness.models.callable import Callable
 from windtunnel.harness.models.fingerprint import of_parts
-from windtunnel.harness.models.python_target import resolve, source_digest
+from windtunnel.harness.python_target import resolve, source_digest
 from windtunnel.harness.requests import Classify, Completion, Embed, Embedding, Failure, Generate, Logits, LogLikelihood, LogProb
 from windtunnel.tests import tiny
 

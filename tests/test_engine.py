@@ -655,3 +655,15 @@ def test_the_engine_costs_little(record_property: Callable[[str, object], None])
     assert fresh < 500
     assert cached < 300
     assert pixels < 10_000
+
+
+@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=80), padding=st.integers(0, 200))
+def test_a_batch_is_closed_before_its_padding_costs_more_than_a_pass(lengths: list[int], padding: int) -> None:
+    budget = Budget(tokens=500, rows=16, padding=padding)
+    batches = pack(lengths, budget)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        widest = lengths[batch[0]]
+        assert sum(widest - lengths[i] for i in batch) <= padding
+        assert len(batch) <= budget.rows
+        assert len(batch) == 1 or len(batch) * widest <= budget.tokens

@@ -78,7 +78,7 @@ def test_a_bad_file_is_told(tmp_path: Path, code: str, message: str) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no plugin file .*nowhere\.py"):
         Registry((tmp_path / "nowhere.py",))
-    with pytest.raises(ConfigError, match=r"is not a Python file; a plugin file ends in .py"):
+    with pytest.raises(ConfigError, match=r"is not a Python file; its name must end in .py"):
         Registry((_file(tmp_path, "x", "plugin.txt"),))
 
 

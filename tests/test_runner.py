@@ -256,7 +256,7 @@ def test_a_task_that_runs_itself(tmp_path: Path) -> None:
         "from windtunnel.harness.requests import Classify\n"
         "@plugin('tasks', 'talk')\nclass Talk:\n    requires = frozenset({'classify', 'text'}); metrics = ('exact_match',)\n"
         "    primary = 'exact_match'\n    def samples(self):\n        return [Sample(f't{i}', f'good {i}') for i in range(3)]\n"
-        "    def run(self, engine, samples):\n        if samples[0].id == 't1': raise RuntimeError('lost')\n"
+        "    def run(self, engine, samples):\n        if any(s.id == 't1' for s in samples): raise RuntimeError('lost')\n"
         "        return [engine.run([Classify(s.input)]) for s in samples]\n"
         "    def score(self, sample, responses):\n        return {'exact_match': float(responses[0].values[1] > 0)}\n"
     )

@@ -180,3 +180,25 @@ def test_an_item_without_any_answer_still_has_its_rows(tmp_path: Path) -> None:
         estimate = row(card, "swap(notes)", metric).estimate
         assert estimate.value is None
         assert "ZeroDivisionError" in estimate.reason
+
+
+def test_a_tasks_own_dimension_is_where_its_quality_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "mood.yaml").write_text(
+        "family: text_classification\ndimension: safety\ndata: {files: rows.jsonl}\ntext: text\nlabel: label\n"
+        "labels: [negative, positive]\nmetrics: [accuracy, brier]\n"
+    )
+    (tmp_path / "rows.jsonl").write_text('{"text": "good", "label": 1}\n{"text": "bad", "label": 0}\n')
+    card = run(tmp_path, tasks=["mood.yaml"])
+    assert row(card, "mood", "accuracy").dimension == "safety"
+    assert row(card, "mood", "brier").dimension == "calibration"
+
+
+def test_names_may_hold_brackets(tmp_path: Path) -> None:
+    card = run(tmp_path, tasks=[{"task": "notes", "name": "notes (dev)"}], attacks=[{"attack": "swap", "name": "swap(all)"}])
+    assert {twin.attack for sample in card.samples for twin in sample.twins} == {"swap(all)"}
+
+
+def test_a_run_of_which_nothing_could_be_scored_has_no_data(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, tasks=[{"task": "notes", "fail": "requests:all"}])
+    assert windtunnel("run", path, "--out", tmp_path / "run").code == 3
+    assert summarise(tmp_path / "run").verdict == "no_data"

@@ -109,9 +109,9 @@ class SqliteCache:
 
 
 class Layers:
-    """Several caches, asked in turn; answers are put into each."""
+    """Several caches to read from, asked in turn."""
 
-    def __init__(self, *caches: AnswerCache) -> None:
+    def __init__(self, *caches: Answers) -> None:
         self._caches = caches
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
@@ -120,7 +120,3 @@ class Layers:
         for cache in self._caches:
             found.update(cache.get([key for key in wanted if key not in found]))
         return found
-
-    def put(self, answers: Mapping[str, Any], /) -> None:
-        for cache in self._caches:
-            cache.put(answers)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, UserError
+from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, ends_run
 from ..inputs import Input
 from ..plugins import Differentiable, Model, ModelInfo
-from ..requests import Completion, Embedding, Failure, Logits, LogProb, Request
+from ..requests import Completion, Failure, Request
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
 from .packing import Budget, pack
@@ -127,9 +127,10 @@ class Engine:
                     _Unit(index, part, piece, length(piece) if length else 1, key(piece) if key else None)
                     for part, piece in enumerate(pieces)
                 ]
-            except UserError:
-                raise
-            except Exception as error:  # noqa: BLE001 - hostile input must end as this request's failure, whatever it raises
+            except Exception as error:
+                if ends_run(error):
+                    raise
+                # Hostile input must end as this request's failure, whatever it raises.
                 failures[index] = _failure(error)
         return units, failures
 
@@ -159,9 +160,10 @@ class Engine:
         """Answers of a batch. Out of memory: each half on its own, and smaller batches from now on. Another error: find whose."""
         try:
             answers = list(getattr(self.model, kind)([unit.data for unit in batch]))
-        except UserError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one bad sample must not take its batch with it
+        except Exception as error:
+            if ends_run(error):
+                raise
+            # One bad sample must not take its batch with it.
             failure, no_memory = _failure(error), _is_out_of_memory(error)
         else:
             return self._accepted(kind, batch, answers)
@@ -207,7 +209,7 @@ class Engine:
             return failed
         join = getattr(self.model, "join", None)
         response = join(request, ordered) if join else ordered[0]
-        return response if _is_finite(response) else _failure(_non_finite(self.model.name, request, response))
+        return _checked(self.model.name, request, response)
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -237,20 +239,17 @@ def _failure(error: Exception) -> Failure:
     return Failure(message if len(message) <= _LONGEST_ERROR else message[:_LONGEST_ERROR] + " ...")
 
 
-def _is_finite(response: Any) -> bool:
-    if isinstance(response, LogProb):
-        return math.isfinite(response.value)
-    if isinstance(response, Logits | Embedding):
-        return all(map(math.isfinite, response.values))
-    return True
-
-
-def _non_finite(name: str, request: Request[Any], response: Any) -> NonFiniteError:
-    values = (response.value,) if isinstance(response, LogProb) else response.values
-    bad = sum(not math.isfinite(v) for v in values)
-    return NonFiniteError(
-        f"model {name!r} answered NaN or infinity in {bad} of {len(values)} numbers of a {request.kind!r} request; "
-        "half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
+def _checked(name: str, request: Request[Any], response: Any) -> Any:
+    """The response, or the failure of one that holds NaN or infinity."""
+    numbers = response.numbers()
+    bad = sum(not math.isfinite(number) for number in numbers)
+    if not bad:
+        return response
+    return _failure(
+        NonFiniteError(
+            f"model {name!r} answered NaN or infinity in {bad} of {len(numbers)} numbers of a {request.kind!r} request; "
+            "half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
+        )
     )
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from ..errors import ConfigError, ModelError, SampleError
 from ..inputs import Image, Input, TextPair, modality
 from ..plugins import Model, ModelInfo
+from ..python_target import resolve, source_digest
 from ..requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from .fingerprint import of_parts
 from .labels import columns_of
-from .python_target import resolve, source_digest
 from .stops import cut
 
 _ANSWERS = ("classify", "generate", "loglikelihood", "embed")

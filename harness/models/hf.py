@@ -61,7 +61,7 @@ class HuggingFace:
             if len(labels) != config.num_labels:
                 raise ModelError(f"{self.target!r} has {config.num_labels} outputs, but 'labels' names {len(labels)}")
         notes = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
-        return ModelInfo(_CAPABILITIES[adapter], labels, self.max_length, notes)
+        return ModelInfo(_CAPABILITIES[adapter], labels, notes)
 
     def load(self, device: str, dtype: str, /) -> Model:
         from importlib import import_module

@@ -10,10 +10,10 @@ import torch
 
 from ..errors import ModelError
 from ..inputs import Image
+from ..python_target import source_digest
 from .devices import pick_device, pick_dtype
 from .fingerprint import of_parts
 from .pixels import PixelClassifier, with_channels
-from .python_target import source_digest
 from .torch_module import TorchModule
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ModelError
 from ..plugins import Model, ModelInfo
-from .python_target import resolve
+from ..python_target import resolve
 
 
 class TorchModule:

@@ -8,9 +8,10 @@ import importlib.util
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from ..errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean
 
 
 def resolve(target: str, /) -> Any:
@@ -54,7 +55,7 @@ def _from_name(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _from_file(path: Path) -> Any:
+def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}")
     _reachable(path.resolve().parent)
@@ -62,9 +63,14 @@ def _from_file(path: Path) -> Any:
     name = f"windtunnel_target_{hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
+    return execute(path, name)
+
+
+def execute(path: Path, name: str, /) -> ModuleType:
+    """Run a Python file as the module ``name``. What it raises is the caller's; the half-made module is gone then."""
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
