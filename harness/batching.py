@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from .errors import ends_run, sentence
 from .inputs import Image, size_of
 from .plugins import ModelPort
+from .requests import Classify
 from .samples import Sample
 
 T = TypeVar("T")
@@ -32,10 +33,10 @@ def _canonical(engine: ModelPort, sample: Sample) -> Sample:
 
 
 def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
-    """Indices of samples that share a batch: images of one shape, texts by length, within the engine's budget. Longest first."""
+    """Indices of samples that share a batch: of one shape and alike to the model, by length, within the engine's budget. Longest first."""
     alike: dict[Hashable, list[int]] = {}
     for index, sample in enumerate(samples):
-        alike.setdefault(_shape(sample.input), []).append(index)
+        alike.setdefault((_shape(sample.input), engine.alike(Classify(sample.input, sample.labels))), []).append(index)
     return [
         [members[i] for i in batch] for members in alike.values() for batch in engine.groups([size_of(samples[i].input) for i in members])
     ]

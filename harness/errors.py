@@ -68,8 +68,9 @@ class NonFiniteError(SampleError):
 
 
 def ends_run(error: Exception, /) -> bool:
-    """This package's own errors, but for a `SampleError`: they are about the run, and no sample's record."""
-    return isinstance(error, WindtunnelError) and not isinstance(error, SampleError)
+    """This package's own errors are about the run, and no sample's record; but for a `SampleError`, and for a `CapabilityError` that shows
+    only once the model is at work: the other items and models go on."""
+    return isinstance(error, WindtunnelError) and not isinstance(error, SampleError | CapabilityError)
 
 
 def sentence(error: Exception, /) -> str:

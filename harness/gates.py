@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import ConfigError, did_you_mean
-from .row_names import COSTS, ROWS
+from .row_names import COSTS, EXACT, ROWS
 from .scorecard import Estimate, GateResult, Row, Scorecard
 from .yaml_lines import load_file
 
@@ -96,12 +96,18 @@ class Gate:
         shown = (
             f"{where}{e.value:.4g}" + (f" [{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else "") + f", n = {e.n}"
         )
-        if self.part is not None or e.low is None or e.high is None:
+        if e.n_unscored:
+            shown += f", {e.n_unscored} not scored"
+        if self.part is not None or row.metric in EXACT:
             value = getattr(e, self.part or "value")
             if value is None:
-                return "no_data", f"{shown}: there is no {self.part} bound"
+                return "no_data", f"{shown}: there is no {self.part} bound" + (f", {e.reason}" if e.reason else "")
             return ("pass" if self._holds(value) else "fail"), shown
+        if e.low is None or e.high is None:
+            return "inconclusive", f"{shown}: there is no interval, {e.reason or 'too few samples'}; .value compares the number alone"
         sides = {self._holds(e.low), self._holds(e.high)}
+        if len(sides) == 1 and len(sides | {self._holds(bound) for bound in _with_unscored(e, row.unit)}) == 2:
+            return "inconclusive", f"{shown}, and these could change it: samples that fail are seldom like the others"
         if sides == {True}:
             return "pass", shown
         if sides == {False}:
@@ -142,6 +148,14 @@ def _outside_brackets(path: str, mark: str) -> list[str]:
         else:
             pieces[-1] += char
     return pieces
+
+
+def _with_unscored(e: Estimate, unit: str) -> tuple[float, ...]:
+    """The bounds of a share when all samples that were not scored had counted 0, or all 1. Other numbers have no such bounds."""
+    if not e.n_unscored or unit or e.low is None or e.high is None or e.low < 0 or e.high > 1:
+        return ()
+    total = e.n + e.n_unscored
+    return e.low * e.n / total, (e.high * e.n + e.n_unscored) / total
 
 
 def load_gates(path: Path) -> list[Gate]:

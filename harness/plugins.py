@@ -6,7 +6,7 @@ Keyword parameters of its ``__init__`` are its settings in a suite file; its doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -104,6 +104,10 @@ class ModelPort(Protocol):
     def canonical(self, value: Input, /) -> Input: ...
 
     def differentiable(self) -> AbstractContextManager[Differentiable]: ...
+
+    def alike(self, request: Request[Any], /) -> Hashable:
+        """What inputs must share, beside their shape, to be put through the model together for gradients."""
+        ...
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         """Indices packed into batches under the token budget, longest first: for work that is not a request (gradients)."""

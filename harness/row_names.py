@@ -14,6 +14,9 @@ COSTS = {
 }
 """Counters of the engine that become rows, with their units."""
 
+EXACT = frozenset({*COSTS, "num_outside_threat", "max_batch_drift", "median_num_queries"})
+"""Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
+
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
 FAITHFULNESS = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
 """A probe's scores, and whether more is better."""

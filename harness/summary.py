@@ -58,8 +58,8 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
         results = check_gates(wanted, card)
         verdict = verdict_of(results)
-        # Without a gate to say so, an item of which nothing could be scored must not look like a run that went well.
-        return replace(card, gates=results, verdict="no_data" if verdict == "none" and nothing_scored else verdict)
+        # An item of which nothing could be scored must not look like a run that went well, whatever the gates were about.
+        return replace(card, gates=results, verdict="no_data" if verdict != "fail" and nothing_scored else verdict)
     finally:
         store.close()
 

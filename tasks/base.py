@@ -114,21 +114,23 @@ class RowTask:
         order = range(len(units)) if self._shuffle is False else np.random.default_rng(self._shuffle).permutation(len(units)).tolist()
         seen: set[str] = set()
         for index in order:
-            sample_id = f"{self.name}:{index}"
+            # Until its own id is known: a "#" keeps a row's place apart from the numbers that an id column may hold.
+            sample_id = f"{self.name}:#{index}" if self._id else f"{self.name}:{index}"
             try:
                 row = units[index]
-                group = str(self._group.value(row)) if self._group else None
-                item = self.build(row)
                 if self._id:
                     given = f"{self.name}:{self._id.value(row)}"
                     if given in seen:
                         raise SampleError(f"id: {given!r} stands for another row already")
                     sample_id = given
+                group = self._group.name(row) if self._group else None
+                item = self.build(row)
             except (SampleError, OSError, SyntaxError, ValueError) as error:  # Pillow raises the last three for an image it cannot decode
                 text = str(error) if isinstance(error, SampleError) else f"{type(error).__name__}: {error}"
                 yield Sample(sample_id, "", metadata={"error": text})
                 continue
-            seen.add(sample_id)
+            finally:
+                seen.add(sample_id)
             yield Sample(sample_id, item.input, item.target, item.labels, group)
 
     def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:

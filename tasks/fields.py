@@ -109,13 +109,17 @@ class Field:
             raise SampleError(f"{self.key}: {self.source!r} is None")
         return value
 
+    def name(self, row: Row, /) -> str | None:
+        """The value as text; None where a column holds none."""
+        return None if self._is_column and row.get(self.source) is None else str(self.value(row))
+
 
 class ClassLabels:
     """Class names in order, and the way from a data set's own values to an index into them.
 
-    Text is looked up in ``label_map``, then among the names, then read as a whole number; a number is an index. Where the data set declares
-    class names of its own (``declared``), its numbers mean those names: they are matched by name, so that an order of folders is
-    never taken for the order of ``names``; only if none of them is known here do they count by position.
+    Text is looked up in ``label_map``, then among the names, then read as a whole number; a number is an index, but for names that are
+    numbers themselves. Where the data set declares class names of its own (``declared``), its numbers mean those names: they are matched
+    by name, so that an order of folders is never taken for the order of ``names``; only if none is known here do they count by position.
 
     Raises `ConfigError`: no names, a name twice, a ``label_map`` to a name there is not.
     """
@@ -149,6 +153,9 @@ class ClassLabels:
         for key in (str(value if number is None else number), name):
             if key in self._map:
                 return self.names.index(self._map[key])
+        if name is None and number is not None and not self._declared and str(number) in self.names:
+            # Names that are numbers, as in ratings from 1 to 5: the number is the name, as it is in a text column.
+            name = str(number)
         if name is not None and name in self.names:
             return self.names.index(name)
         if number is not None and 0 <= number < len(self.names) and (isinstance(value, str) or not self._declared):

@@ -45,4 +45,8 @@ class ImageClassification(Classification):
             return Image(value)
         if not hasattr(value, "convert"):
             raise SampleError(f"image: {self._image.source!r} is {type(value).__name__}; an image is a PIL image or an array [H, W, C]")
+        if value.mode.startswith(("I", "F")):
+            raise SampleError(
+                f"image: {self._image.source!r} has more than 8 bits a pixel (Pillow mode {value.mode}), which would be cut to white"
+            )
         return Image(np.asarray(value.convert(self._mode)))

@@ -85,9 +85,34 @@ def test_an_interval_passes_when_each_of_its_points_does(a: float, b: float, c: 
     assert outcome == ("pass" if all(holds) else "fail" if not any(holds) else "inconclusive")
 
 
-def test_without_an_interval_the_value_decides() -> None:
-    assert Gate.parse("t.acc >= 0.8").check(_card(Estimate(0.8, n=3))).outcome == "pass"
-    assert Gate.parse("t.acc > 0.8").check(_card(Estimate(0.8, n=3))).outcome == "fail"
+def test_without_an_interval_only_a_count_is_decided() -> None:
+    alone = _card(Estimate(1.0, n=2, reason="no two resamples differ"))
+    result = Gate.parse("t.acc >= 0.8").check(alone)
+    assert (result.outcome, result.verdict) == ("inconclusive", "fail")
+    assert "no two resamples differ" in result.detail
+    assert Gate.parse("t.acc.value >= 0.8").check(alone).outcome == "pass"
+    passes = _card(Estimate(3.0, n=2), metric="forward_passes")
+    assert Gate.parse("t.forward_passes <= 3").check(passes).outcome == "pass"
+    assert Gate.parse("t.forward_passes < 3").check(passes).outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("gate", "estimate", "outcome"),
+    [
+        ("t.acc >= 0.85", Estimate(1.0, 0.91, 1.0, n=40, n_unscored=360), "inconclusive"),
+        ("t.acc >= 0.85", Estimate(0.95, 0.93, 0.97, n=1000, n_unscored=1), "pass"),
+        ("t.acc <= 0.2", Estimate(0.1, 0.05, 0.15, n=100, n_unscored=40), "inconclusive"),
+        ("t.acc >= 0.85", Estimate(0.5, 0.4, 0.6, n=100, n_unscored=10), "fail"),
+        ("t.acc >= 0.55", Estimate(0.5, 0.4, 0.52, n=100, n_unscored=10), "inconclusive"),
+    ],
+)
+def test_samples_that_were_not_scored_may_leave_a_gate_open(gate: str, estimate: Estimate, outcome: str) -> None:
+    result = Gate.parse(gate).check(_card(estimate))
+    assert result.outcome == outcome
+    assert f"{estimate.n_unscored} not scored" in result.detail
+
+
+def test_a_bound_that_is_not_there_is_no_data() -> None:
     result = Gate.parse("t.acc.low > 0").check(_card(Estimate(0.8, n=3)))
     assert (result.outcome, result.verdict) == ("no_data", "no_data")
     assert "there is no low bound" in result.detail

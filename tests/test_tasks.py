@@ -196,7 +196,7 @@ def test_pairs_ids_groups_and_order(data: Any) -> None:
     assert task.requires == {"classify", "pair"}
     assert samples[3].input == TextPair("p3", "h3")
     assert (samples[3].id, samples[3].group) == ("mnli:k3", "1")
-    assert samples[9].id == "mnli:9"
+    assert samples[9].id == "mnli:#9"
     assert "another row" in samples[9].metadata["error"]
     shuffled = list(catalog.load_task("mnli", shuffle=7, **settings).samples())
     assert [s.id for s in shuffled] != [s.id for s in samples]
@@ -495,3 +495,30 @@ def test_names_and_settings_that_are_not() -> None:
         catalog.load_task("gsm8k", filter="(")
     with pytest.raises(ConfigError, match="'max_tokens'"):
         catalog.load_task("gsm8k", max_tokens="many")
+
+
+def test_a_bad_row_keeps_its_own_id_and_the_others_theirs(data: Any) -> None:
+    rows = [{"id": i, "text": None if i == 3 else f"text {i}", "label": 0} for i in (3, 1, 2, 4)]
+    task = catalog.load_task("sst2", data=data(rows), text="text", label="label", id="id")
+    samples = list(task.samples())
+    assert [s.id for s in samples] == ["sst2:3", "sst2:1", "sst2:2", "sst2:4"]
+    assert ["error" in s.metadata for s in samples] == [True, False, False, False]
+
+
+def test_a_row_without_a_group_stands_for_itself(data: Any) -> None:
+    rows = [{"text": "a", "label": 0, "doc": None}, {"text": "b", "label": 1, "doc": 7}]
+    samples = list(catalog.load_task("sst2", data=data(rows), text="text", group="doc").samples())
+    assert [(s.group, "error" in s.metadata) for s in samples] == [(None, False), ("7", False)]
+
+
+def test_class_names_that_are_numbers_are_names() -> None:
+    labels = ClassLabels(["1", "2", "3"])
+    assert [labels.index(value) for value in (1, 2, 3, "1", "3")] == [0, 1, 2, 0, 2]
+    assert ClassLabels(["0", "1"]).index(1) == 1
+    assert ClassLabels(["no", "yes"]).index(1) == 1
+
+
+def test_sixteen_bit_images_are_an_error_of_their_row() -> None:
+    task = catalog.load_task("mnist", data={"python": "unused:rows"})
+    with pytest.raises(SampleError, match="more than 8 bits"):
+        task._pixels(PIL.Image.new("I;16", (4, 4), 32768))

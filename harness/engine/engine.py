@@ -95,6 +95,20 @@ class Engine:
         prepare = getattr(self.model, "canonical", None)
         return prepare(value) if prepare else value
 
+    def alike(self, request: Request[Any], /) -> Hashable:
+        """What inputs must share to be put through the model together for gradients: the model's own ``batch_key``, where it has one."""
+        key, split = getattr(self.model, "batch_key", None), getattr(self.model, "split", None)
+        if key is None or split is None:
+            return None
+        try:
+            found: Hashable = key(split(request)[0])
+        except Exception as error:
+            if ends_run(error):
+                raise
+            # It cannot be asked at all; asking it says why.
+            return None
+        return found
+
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return pack(lengths, self._budget)
 
