@@ -104,7 +104,7 @@ class Gate:
                 return "no_data", f"{shown}: there is no {self.part} bound" + (f", {e.reason}" if e.reason else "")
             return ("pass" if self._holds(value) else "fail"), shown
         if e.low is None or e.high is None:
-            return "inconclusive", f"{shown}: there is no interval, {e.reason or 'too few samples'}; .value compares the number alone"
+            return "inconclusive", f"{shown}: {e.reason or 'there is no interval'}; .value compares the number alone"
         sides = {self._holds(e.low), self._holds(e.high)}
         if len(sides) == 1 and len(sides | {self._holds(bound) for bound in _with_unscored(e, row.unit)}) == 2:
             return "inconclusive", f"{shown}, and these could change it: samples that fail are seldom like the others"
