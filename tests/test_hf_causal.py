@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from windtunnel.harness.errors import ModelError, SampleError
@@ -402,3 +403,71 @@ def test_max_length_is_a_setting_within_the_position_table() -> None:
         tiny.load("gpt2", max_length=49)
     (answer,) = tiny.engine(tiny.load("gpt2", max_length=8)).run([LogLikelihood("the cat sat on a table and was able to read", " with")])
     assert answer.num_truncated > 0
+
+
+# ── architectures that are not what their signature says ──────────────────────────────────────────────────────────────
+
+_SMALL = {"vocab_size": 360, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+def saved(config: Any, folder: Path) -> HuggingFace:
+    """A model of that configuration, with GPT-2's tokenizer."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        module = transformers.AutoModelForCausalLM.from_config(config)
+        for parameter in module.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.3)
+    module.save_pretrained(folder)
+    tiny.shared("gpt2").tokenizer.save_pretrained(folder)
+    return HuggingFace(str(folder))
+
+
+def test_causal_and_masked_padding_is_measured_not_believed() -> None:
+    assert all(tiny.shared(name)._shares == "any" for name in CAUSAL)
+    assert tiny.load("llama", dtype="bfloat16")._shares == "any", "rounding is not a difference"
+
+
+@pytest.mark.parametrize(("kind", "shares"), [("bart", "length"), ("rwkv", "none"), ("opt", "any")])
+def test_a_prompt_goes_on_the_same_beside_others(kind: str, shares: str, tmp_path: Path) -> None:
+    configs: dict[str, Any] = {
+        "bart": lambda: transformers.BartConfig(
+            vocab_size=360, d_model=32, decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=64, max_position_embeddings=64,
+        ),
+        "rwkv": lambda: transformers.RwkvConfig(vocab_size=360, hidden_size=32, attention_hidden_size=32, num_hidden_layers=2),
+        "opt": lambda: transformers.OPTConfig(
+            vocab_size=360, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64, word_embed_proj_dim=32,
+            max_position_embeddings=64,
+        ),
+    }  # fmt: skip
+    model: Any = saved(configs[kind](), tmp_path).load("cpu", "float32")
+    assert model._shares == shares
+    requests = [Generate(p, 8) for p in ("a", "b", "the cat", "the cat sat on a table", "a dog", "bad films that were great awful")]
+    engine = tiny.engine(model)
+    assert engine.run(requests) == tiny.engine(model, rows=1).run(requests)
+
+
+def test_an_encoder_with_a_language_model_head_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no causal language model: .* is_decoder=True"):
+        saved(transformers.BertConfig(**_SMALL, is_decoder=False), tmp_path / "e").load("cpu", "float32")
+    # from_config builds BertLMHeadModel either way; only this one looks to the left alone.
+    saved(transformers.BertConfig(**_SMALL, is_decoder=True), tmp_path / "d").load("cpu", "float32")
+
+
+def test_a_model_that_does_not_run_says_so_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("expected scalar type Float")
+
+    monkeypatch.setattr(transformers.GPT2Model, "forward", broken)
+    with pytest.raises(ModelError, match=r"does not run in torch\.float32 on cpu: expected scalar type Float"):
+        tiny.load("gpt2")
+
+
+def test_a_model_that_cannot_generate_still_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError("no generation here")
+
+    monkeypatch.setattr(transformers.GPT2LMHeadModel, "generate", broken)
+    generated, scored = tiny.engine(tiny.load("gpt2")).try_run([Generate("a", 2), LogLikelihood("the cat", " sat")])
+    assert "no generation here" in generated.error
+    assert isinstance(scored, LogProb)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
+from tokenizers import processors
 from windtunnel.harness.errors import CapabilityError, ModelError, SampleError
 from windtunnel.harness.inputs import Image, TextPair
 from windtunnel.harness.models.hf import HuggingFace
@@ -362,3 +364,37 @@ def test_loading_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     load(tiny.checkpoint("bert"))
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("named", ["</s>", None])
+def test_the_token_that_ends_every_text_is_no_padding(named: str | None, tmp_path: Path) -> None:
+    """A decoder reads its answer off the last token that is not padding: that would be the one before."""
+    folder = tiny.save("gpt2_classifier", tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny.checkpoint("llama"))
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelError, match="pad_token: '<s>'"):
+        HuggingFace(str(folder), pad_token=named).load("cpu", "float32")
+    model: Any = HuggingFace(str(folder), pad_token="<s>").load("cpu", "float32")
+    texts = ["the cat sat", "a dog"]
+    for text, answer in zip(texts, tiny.engine(model).run([Classify(t) for t in texts]), strict=True):
+        ids = model.tokenizer(text, return_tensors="pt")["input_ids"]
+        assert ids[0, -1] == 1
+        with torch.no_grad():
+            np.testing.assert_allclose(answer.values, model.module(input_ids=ids).logits[0].tolist(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "gradients"),
+    [
+        (transformers.BartConfig, False),
+        (transformers.T5Config, False),
+        (transformers.XLNetConfig, False),
+        (transformers.CanineConfig, False),
+        (transformers.RobertaConfig, True),
+    ],
+)
+def test_gradients_are_claimed_where_there_are_any(config: Any, gradients: bool, tmp_path: Path) -> None:
+    config(architectures=["XForSequenceClassification"]).save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    assert ("gradients" in HuggingFace(str(tmp_path)).inspect().capabilities) == gradients

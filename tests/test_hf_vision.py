@@ -271,3 +271,15 @@ def test_the_fingerprint_is_weights_and_code(file: Path) -> None:
     assert changed.fingerprint != first
     a = tiny.engine(changed).run([Classify(Image(PICTURES[0]))])[0].values[0]
     np.testing.assert_allclose(a, PICTURES[0][:, :, 0].mean() / 255 * 4, rtol=1e-4)
+
+
+def test_floats_of_the_output_size_are_taken_as_prepared_and_bytes_are_not(tmp_path: Path) -> None:
+    """A processor that crops would cut a canonical image, and an attack's, a second time."""
+    shutil.copytree(tiny.checkpoint("vit"), tmp_path / "m")
+    crops = {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 32}, "crop_pct": 0.5}
+    path = tmp_path / "m" / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **crops}))
+    engine = tiny.engine(HuggingFace(str(tmp_path / "m")).load("cpu", "float32"))
+    floats = (PICTURES[0] / 255).astype(np.float32)
+    assert (engine.canonical(Image(floats)).pixels == floats).all()
+    assert np.abs(engine.canonical(Image(PICTURES[0])).pixels - floats).max() > 0.1

@@ -20,6 +20,8 @@ _HEADS = {
     "ImageClassification": ("hf_vision", "HFImageClassifier"),
 }
 _TEXT = frozenset({"classify", "text", "pair", "gradients"})
+# Encoder-decoders read their token embeddings twice, these two not once (XLNet: transposed): there is nothing to swap features into.
+_NO_GRADIENTS = frozenset({"canine", "xlnet"})
 _CAPABILITIES = {
     "HFTextClassifier": _TEXT,
     "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat"}),
@@ -61,7 +63,10 @@ class HuggingFace:
             if len(labels) != config.num_labels:
                 raise ModelError(f"{self.target!r} has {config.num_labels} outputs, but 'labels' names {len(labels)}")
         notes = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
-        return ModelInfo(_CAPABILITIES[adapter], labels, notes)
+        capabilities = _CAPABILITIES[adapter]
+        if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
+            capabilities -= {"gradients"}
+        return ModelInfo(capabilities, labels, notes)
 
     def load(self, device: str, dtype: str, /) -> Model:
         from importlib import import_module

@@ -1,6 +1,7 @@
 """Causal language models: log-likelihoods, rolling log-likelihoods and generation.
 
-Scoring pads on the right, where no causal architecture (attention, recurrent, convolutional) can see it; generation pads on the left.
+Scoring pads on the right, where no causal architecture (attention, recurrent, convolutional) can see it; generation pads on the left
+where the architecture hides that, and else batches prompts of one length.
 Shape legend: B batch, L tokens, K kept positions, V vocabulary.
 """
 
@@ -21,7 +22,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from ..errors import NonFiniteError, SampleError
+from ..errors import ModelError, NonFiniteError, SampleError
 from ..inputs import Chat
 from ..requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
 from .devices import pick_device, pick_dtype, to_device
@@ -68,6 +69,8 @@ class HFCausalLM:
         self._pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
         self._keeps_positions = accepts(self.module, "logits_to_keep")
         self._takes_mask = accepts(self.module, "attention_mask")
+        self._check_causal()
+        self._shares = self._measure_sharing()
         self.fingerprint = source.fingerprint(self.module.dtype)
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -96,8 +99,10 @@ class HFCausalLM:
         return (Prompt(ids[-room:], request, max(0, len(ids) - room)),)
 
     def batch_key(self, unit: Scored | Prompt) -> Hashable:
-        """Prompts of one length only, where a model would see the padding at their left."""
-        return len(unit.ids) if isinstance(unit, Prompt) and not self._takes_mask else None
+        """Prompts of one length only, or each on its own, where a model would see the padding at their left or each other."""
+        if isinstance(unit, Scored) or self._shares == "any":
+            return None
+        return len(unit.ids) if self._shares == "length" else id(unit)
 
     def length(self, unit: Scored | Prompt) -> int:
         return len(unit.ids) - 1 if isinstance(unit, Scored) else len(unit.ids) + unit.request.max_tokens
@@ -182,6 +187,60 @@ class HFCausalLM:
         kept = cut(text, unit.request.stop)
         finish = "stop" if said_stop or ended is not None or kept != text else "length"
         return Completion(kept, len(new), finish, len(unit.ids), unit.num_truncated)
+
+    # ── what an architecture does, which its signature does not tell ──────────────────────────────────────────────────
+
+    def _check_causal(self) -> None:
+        """An encoder with a language model head reads the very token that it is asked to predict."""
+        ids = self._sample_ids(9)
+        ids_BL = torch.tensor([ids[:3] + ids[3:6], ids[:3] + ids[6:]], device=self.device)
+        try:
+            with torch.inference_mode():
+                logits_BLV = self.module(input_ids=ids_BL, use_cache=False).logits
+        except Exception as error:  # whatever a module raises that does not run, in this number format or at all
+            raise ModelError(f"{self.name!r} does not run in {self.module.dtype} on {self.device}: {error}") from error
+        # Half precision: experts that get other numbers of tokens round otherwise. NaN is for the request that meets it to report.
+        if _moved(logits_BLV[0, :3], logits_BLV[1, :3]) > (1e-3 if self.module.dtype == torch.float32 else 3e-2):
+            raise ModelError(
+                f"{self.name!r} is no causal language model: later tokens change what {type(self.module).__name__} says of earlier ones, "
+                "so its likelihoods would mean nothing. Give a decoder (BERT and its kin: a checkpoint trained with is_decoder=True)"
+            )
+
+    def _measure_sharing(self) -> str:
+        """Which prompts may share a batch and each go on as it does alone: "any", those of one "length", or "none".
+
+        Some architectures ignore the mask, some count positions from the padding; transformers' RWKV mixes rows once it has a state.
+        """
+        ids = self._sample_ids(8)
+        short, padding = ids[:3], len(ids) - 3
+        settings = GenerationConfig(
+            max_new_tokens=2, do_sample=False, num_beams=1, pad_token_id=self._pad, output_logits=True, return_dict_in_generate=True
+        )
+
+        def said(*rows: list[int], mask: list[list[int]] | None = None) -> torch.Tensor:
+            """Logits of the first row, at its first step and at one that reads the cache."""
+            ids_BL = torch.tensor(rows, device=self.device)
+            mask_BL = torch.ones_like(ids_BL) if mask is None else torch.tensor(mask, device=self.device)
+            masked = {"attention_mask": mask_BL} if self._takes_mask else {}
+            with torch.inference_mode():
+                return torch.stack(self.module.generate(ids_BL, generation_config=settings, **masked).logits)[:, 0]
+
+        # What a row sees of others moves logits by about their spread; half precision rounds by some hundredths of it.
+        tolerance = 1e-3 if self.module.dtype == torch.float32 else 0.1
+        try:
+            alone = said(short)
+        except Exception:  # noqa: BLE001 - a model may score that cannot generate; a request to generate is told why
+            return "none"
+        mask = [[0] * padding + [1] * len(short), [1] * len(ids)]
+        if self._takes_mask and _moved(alone, said([self._pad] * padding + short, ids, mask=mask)) <= tolerance:
+            return "any"
+        return "length" if _moved(alone, said(short, ids[-3:])) <= tolerance else "none"
+
+    def _sample_ids(self, num: int) -> list[int]:
+        """Ordinary tokens from all over the vocabulary, whose ends are often bytes or words that were never trained."""
+        rows, special = self.module.get_input_embeddings().num_embeddings, set(self.tokenizer.all_special_ids)
+        ids = sorted(i for i in self.tokenizer.get_vocab().values() if i < rows and i not in special) or [0]
+        return [ids[len(ids) * k // (num + 1)] for k in range(1, num + 1)]
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -299,6 +358,12 @@ class _GumbelNoise(LogitsProcessor):
         uniform = torch.stack([torch.rand(scores.shape[1], generator=g, dtype=torch.float64) for g in self._generators])
         noise = -torch.log(-torch.log(uniform.clamp_min(1e-300)))
         return scores / self._temperature + noise.to(scores.device, scores.dtype)
+
+
+def _moved(before: torch.Tensor, after: torch.Tensor) -> float:
+    """How far logits moved, as a share of their spread (which an offset common to all of them does not enter)."""
+    before, after = before.float(), after.float()
+    return float((before - after).abs().mean() / before.std())
 
 
 def _num_common(first: Sequence[int], second: Sequence[int]) -> int:

@@ -48,10 +48,17 @@ class HFTextClassifier:
             if source.pad_token not in self.tokenizer.get_vocab():
                 raise ModelError(f"pad_token {source.pad_token!r} is not in the vocabulary of {self.name!r}; name a token that is")
             self.tokenizer.pad_token = source.pad_token
-        if self.tokenizer.pad_token_id is None:
+        suffix = _own_suffix(self.tokenizer)
+        if self.tokenizer.pad_token_id is None or self.tokenizer.pad_token_id == suffix:
+            names = (self.tokenizer.eos_token, self.tokenizer.bos_token, self.tokenizer.unk_token)
+            other = next((name for name in names if name and self.tokenizer.convert_tokens_to_ids(name) != suffix), None)
+            # Decoders read their answer off the last token that is not padding.
+            wrong = "has no padding token, so its inputs cannot share a batch" if self.tokenizer.pad_token_id is None else (
+                f"ends every text with {self.tokenizer.pad_token!r}, so that cannot be the padding token too"
+            )  # fmt: skip
             raise ModelError(
-                f"the tokenizer of {self.name!r} has no padding token, so its inputs cannot share a batch; name one that it "
-                f"knows with the model setting pad_token, e.g. pad_token: {self.tokenizer.eos_token or self.tokenizer.unk_token!r}"
+                f"the tokenizer of {self.name!r} {wrong}; name one that it knows with the model setting pad_token"
+                + (f", e.g. pad_token: {other!r}" if other else "")
             )
         self.module.config.pad_token_id = self.tokenizer.pad_token_id
         self.max_length = source.longest(self.module, config, self.tokenizer.model_max_length)
@@ -176,6 +183,12 @@ class HFTextClassifier:
         """The token that stands for "nothing here" in a baseline: padding, which every tokenizer here has."""
         pad: int = self.tokenizer.pad_token_id
         return pad
+
+
+def _own_suffix(tokenizer: Any) -> int | None:
+    """The special token that the tokenizer itself puts after a text, if any."""
+    bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
+    return dressed[-1] if dressed and dressed[-1:] != bare[-1:] else None
 
 
 def _texts(value: Input) -> tuple[str, str | None]:

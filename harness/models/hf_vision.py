@@ -14,7 +14,11 @@ from .pixels import PixelClassifier, with_channels
 
 
 class HFImageClassifier(PixelClassifier):
-    """The processor resizes and rescales to [0, 1] (`to_pixels`); its normalisation is done here, inside the gradient (`forward`)."""
+    """The processor resizes and rescales to [0, 1] (`to_pixels`); its normalisation is done here, inside the gradient (`forward`).
+
+    Floats of a size that the processor gives are taken as its output, since an attack's are: it neither resizes nor crops them again.
+    Pictures of that very size that are to go through the processor must be uint8.
+    """
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
         self.name = source.target
