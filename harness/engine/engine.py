@@ -133,6 +133,9 @@ class Engine:
         key = getattr(self.model, "batch_key", None)
         units: list[_Unit] = []
         failures: dict[int, Failure] = {}
+        prepare = getattr(self.model, "prepare", None)
+        if prepare is not None:
+            prepare(requests)
         for index, request in enumerate(requests):
             if not hasattr(self.model, request.kind):
                 raise CapabilityError(f"model {self.model.name!r} cannot answer {request.kind!r}; it can {_can(self.info)}")
