@@ -2,7 +2,7 @@
 
 run          schema version, name, the suite that made it; a further row where the suite's gates or reports were changed since
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
-samples      what each task's samples are, once
+samples      what each task's samples are, once; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters, its seconds, and a digest of its records
 records      a row a sample and item: scores, error, artifacts
 answers      the model's answers by content key: the run's own cache, so that a resumed run sees what an uninterrupted one saw
@@ -26,7 +26,7 @@ from .engine.cache import insert_answers, select_answers
 from .errors import ConfigError, DataError, SchemaError, StoreError
 from .samples import Record, Sample
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "run.db"
 LOCK_NAME = "run.lock"
 
@@ -37,7 +37,9 @@ CREATE TABLE items (
     model_fingerprint TEXT NOT NULL, data_fingerprint TEXT NOT NULL, plugin TEXT NOT NULL, seed INTEGER NOT NULL, facts TEXT NOT NULL,
     UNIQUE (model, item));
 CREATE TABLE samples (
-    task TEXT NOT NULL, id TEXT NOT NULL, ordinal INTEGER NOT NULL, sample TEXT NOT NULL, PRIMARY KEY (task, id)) WITHOUT ROWID;
+    task TEXT NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL, facts TEXT NOT NULL, sample TEXT NOT NULL,
+    PRIMARY KEY (task, ordinal)) WITHOUT ROWID;
+CREATE UNIQUE INDEX sample_ids ON samples (task, id);
 CREATE TABLE chunks (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, counters TEXT NOT NULL, seconds REAL NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (item, chunk)) WITHOUT ROWID;
@@ -167,10 +169,17 @@ class Store:
     def _declare(self, task: str, samples: Sequence[Sample]) -> str:
         """Write the task's samples, once; their digest."""
         if task not in self._declared:
-            texts = [_sample_text(task, sample) for sample in samples]
-            rows = ((task, s.id, ordinal, text) for ordinal, (s, text) in enumerate(zip(samples, texts, strict=True)))
-            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
-            self._declared[task] = _digest([text] for text in texts)
+            whole = hashlib.sha256()
+
+            def rows() -> Iterator[tuple[object, ...]]:
+                # One at a time: all of them as text may be more than fits into memory.
+                for ordinal, sample in enumerate(samples):
+                    row = (sample.id, *_sample_texts(task, sample))
+                    whole.update(_digested(row))
+                    yield (task, ordinal, *row)
+
+            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?)", rows())
+            self._declared[task] = whole.hexdigest()
         return self._declared[task]
 
     def add_chunk(
@@ -228,6 +237,11 @@ class Store:
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._reading():
             return self._db.execute(query, values).fetchall()
+
+    def _streamed(self, query: str, *values: object) -> Iterator[Any]:
+        """One row at a time."""
+        with self._reading():
+            yield from self._db.execute(query, values)
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         """The store as an answer cache that is only read."""
@@ -289,7 +303,7 @@ class Store:
 
     def _wrong_samples(self, items: Sequence[StoredItem]) -> Iterator[str]:
         for task, expected in {i.task: i.facts.get("samples_sha256") for i in items}.items():
-            if _digest(self._rows("SELECT sample FROM samples WHERE task = ? ORDER BY ordinal", task)) != expected:
+            if _digest(self._streamed("SELECT id, facts, sample FROM samples WHERE task = ? ORDER BY ordinal", task)) != expected:
                 yield f"{task}: the samples are not those that were written"
 
     def _wrong_records(self, item: StoredItem) -> Iterator[str]:
@@ -361,20 +375,26 @@ def only_writer(folder: Path, /) -> Iterator[None]:
         lock.close()
 
 
-def _sample_text(task: str, sample: Sample) -> str:
+def _sample_texts(task: str, sample: Sample) -> tuple[str, str]:
+    """The facts and the whole sample."""
     try:
-        return codec.dumps(sample)
+        return codec.dumps((sample.target, sample.group)), codec.dumps(sample)
     except (TypeError, ValueError) as error:
         raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
 
 
-def _digest(rows: Iterable[Sequence[object]]) -> str:
+def _digest(rows: Iterable[tuple[Any, ...]]) -> str:
     whole = hashlib.sha256()
     for row in rows:
-        whole.update(json.dumps(list(row)).encode())
+        whole.update(_digested(row))
     return whole.hexdigest()
+
+
+def _digested(row: tuple[object, ...]) -> bytes:
+    """A row of text, whole numbers and None as bytes, which no other row has."""
+    return ascii(row).encode("ascii")
 
 
 def _storable(text: str) -> str:
     """SQLite text is UTF-8: a lone surrogate is written as its escape."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

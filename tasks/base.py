@@ -111,7 +111,7 @@ class RowTask:
     def samples(self) -> Iterator[Sample]:
         _ = self.prefix  # examples that cannot be read are an error now, not with the first request
         units = self.units()
-        order = range(len(units)) if self._shuffle is False else np.random.default_rng(self._shuffle).permutation(len(units)).tolist()
+        order = range(len(units)) if self._shuffle is False else map(int, np.random.default_rng(self._shuffle).permutation(len(units)))
         seen: set[str] = set()
         for index in order:
             # Until its own id is known: a "#" keeps a row's place apart from the numbers that an id column may hold.

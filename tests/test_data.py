@@ -111,7 +111,7 @@ def test_python_rows(tmp_path: Path) -> None:
     write(
         tmp_path / "mine.py", "def rows(split='test'):\n    yield {'text': split}\ndef bad():\n    return [1]\ndef none():\n    return []\n"
     )
-    assert load(DataSpec.parse({"python": "mine.py:rows"}, tmp_path)).rows == [{"text": "test"}]
+    assert list(load(DataSpec.parse({"python": "mine.py:rows"}, tmp_path)).rows) == [{"text": "test"}]
     assert load(DataSpec.parse({"python": "mine.py:rows", "split": "train"}, tmp_path)).rows == [{"text": "train"}]
     for name, match in (("bad", "must give dicts"), ("none", "is empty"), ("bda", "has no 'bda'. Did you mean 'bad'")):
         with pytest.raises(UserError, match=match):

@@ -60,7 +60,7 @@ def test_a_newer_schema_is_named(run_folder: Path) -> None:
     with _raw(run_folder, triggers=False) as connection:
         connection.execute("UPDATE run SET schema_version = 99, version = '7.0.1'")
     for readonly in (True, False):
-        with pytest.raises(SchemaError, match=r"schema 99, written by windtunnel 7\.0\.1; this version reads schema 1"):
+        with pytest.raises(SchemaError, match=r"schema 99, written by windtunnel 7\.0\.1; this version reads schema 2"):
             Store.open(run_folder / FILE_NAME, readonly=readonly)
     answer = windtunnel("report", run_folder)
     assert (answer.code, "7.0.1" in answer.err) == (3, True)
