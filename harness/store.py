@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +48,10 @@ CREATE TABLE records (
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, PRIMARY KEY (item, ordinal)) WITHOUT ROWID;
 CREATE TABLE answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
 """
+_WRITING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=16384")
+"""What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole. Answers go to pages all over the
+file: 64 MiB of them are kept in memory and as many in the log, so that a page is not written once for each chunk that touches it."""
+
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
 _APPEND_ONLY = "".join(
     f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
@@ -122,7 +126,8 @@ class Store:
         try:
             row = store._db.execute(f"SELECT schema_version, version FROM run {_LATEST}").fetchone()
             if row is not None and row[0] == SCHEMA_VERSION and not readonly:
-                store._db.execute("PRAGMA journal_mode=WAL")
+                for setting in _WRITING:
+                    store._db.execute(f"PRAGMA {setting}")
         except sqlite3.DatabaseError as error:
             store.close()
             raise _damaged(path, error) from error
@@ -286,6 +291,18 @@ class Store:
         with self._reading():
             for sample_id, scores, error, artifacts in self._db.execute(query, (item.id,)):
                 yield Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
+
+    def joined(self, item: StoredItem, artifacts: Collection[str], /) -> Iterator[tuple[Record, Any, str | None]]:
+        """Records, with these of their artifacts only, and their samples' target and group."""
+        query = (
+            "SELECT r.sample_id, r.scores, r.error, r.artifacts, s.facts FROM records r"
+            " LEFT JOIN samples s ON s.task = ? AND s.id = r.sample_id WHERE r.item = ? ORDER BY r.ordinal"
+        )
+        for sample_id, scores, error, kept, facts in self._streamed(query, item.task, item.id):
+            with self._reading():
+                target, group = codec.loads(facts) if facts is not None else (None, None)
+                record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads_some(kept, artifacts))
+            yield record, target, group
 
     def samples(self, task: str, /) -> Iterator[Sample]:
         with self._reading():
