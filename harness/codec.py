@@ -103,9 +103,14 @@ def _plain(value: Any) -> Any:
     scalar = value.item() if isinstance(value, np.generic) else value
     if isinstance(scalar, str):
         return str.__str__(scalar)  # not what an enumeration calls itself
-    for kind in (int, float) if scalar is not value else (int, float, tuple, list):
-        if isinstance(scalar, kind):
-            return scalar if isinstance(scalar, bool) else kind(scalar)
+    if isinstance(scalar, bool):
+        return scalar
+    if isinstance(scalar, int):
+        return int(scalar)
+    if isinstance(scalar, float):
+        return float(scalar)
+    if isinstance(value, tuple | list):
+        return list(value)
     raise TypeError(f"a {type(value).__name__} cannot be recorded; use text, numbers, lists, mappings or numpy arrays")
 
 

@@ -112,8 +112,9 @@ class _Blocks(Sequence[T]):
         block = bisect_right(self._firsts, place) - 1
         if self._read[0] != block:
             self._file.seek(self._offsets[block])
-            reader = pickle.Unpickler(io.BytesIO(self._file.read(self._offsets[block + 1] - self._offsets[block])))
+            text = self._file.read(self._offsets[block + 1] - self._offsets[block])
             last = self._firsts[block + 1] if block + 1 < len(self._firsts) else self._length
             # No stranger's file: this process wrote it, and it has no name.
+            reader = pickle.Unpickler(io.BytesIO(text))  # noqa: S301
             self._read = (block, [reader.load() for _ in range(last - self._firsts[block])])
         return self._read[1][place - self._firsts[block]]

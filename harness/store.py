@@ -25,10 +25,13 @@ from . import codec
 from .engine.cache import insert_answers, select_answers
 from .errors import ConfigError, DataError, SchemaError, StoreError
 from .samples import Record, Sample
+from .sqlite_files import LOCK_NAME as LOCK_NAME
+from .sqlite_files import connect as _connect
+from .sqlite_files import damaged
+from .sqlite_files import only_writer as only_writer
 
 SCHEMA_VERSION = 2
 FILE_NAME = "run.db"
-LOCK_NAME = "run.lock"
 
 _TABLES = """
 CREATE TABLE run (schema_version INTEGER NOT NULL, name TEXT NOT NULL, suite TEXT NOT NULL, version TEXT NOT NULL);
@@ -48,9 +51,9 @@ CREATE TABLE records (
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, PRIMARY KEY (item, ordinal)) WITHOUT ROWID;
 CREATE TABLE answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
 """
-_WRITING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=16384")
+_WRITING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-16384", "wal_autocheckpoint=16384")
 """What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole. Answers go to pages all over the
-file: 64 MiB of them are kept in memory and as many in the log, so that a page is not written once for each chunk that touches it."""
+file, so 64 MiB of pages gather in the log: with SQLite's own 4 MiB each page is written to the file once for every few chunks."""
 
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
 _APPEND_ONLY = "".join(
@@ -130,7 +133,7 @@ class Store:
                     store._db.execute(f"PRAGMA {setting}")
         except sqlite3.DatabaseError as error:
             store.close()
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         if row is None or row[0] != SCHEMA_VERSION:
             store.close()
             found = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
@@ -235,7 +238,7 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
         except (ValueError, KeyError, TypeError) as error:  # text that the codec did not write
             raise StoreError(f"{self.path} holds something that cannot be read back ({error}); see 'windtunnel verify'") from error
 
@@ -285,12 +288,27 @@ class Store:
                 total[name] = total.get(name, 0) + count
         return total, seconds
 
-    def records(self, item: StoredItem, /) -> Iterator[Record]:
-        """In the order of the samples."""
+    def records(self, item: StoredItem, ids: Collection[str] | None = None, /) -> Iterator[Record]:
+        """In the order of the samples. ``ids``: those of these samples only."""
         query = "SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? ORDER BY ordinal"
+        for sample_id, scores, error, artifacts in self._streamed(query, item.id):
+            if ids is None or sample_id in ids:
+                with self._reading():
+                    record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
+                yield record
+
+    def count(self, item: StoredItem, /) -> int:
+        """How many records it has."""
+        return int(self._rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0])
+
+    def first_samples(self, item: StoredItem, most: int, among: Sequence[StoredItem] = (), /) -> list[Sample]:
+        """The first samples that the item has a record of, and one of ``among`` as well where there are any."""
+        have = "s.id IN (SELECT sample_id FROM records WHERE item = ?)"
+        either = f" AND s.id IN (SELECT sample_id FROM records WHERE item IN ({','.join('?' * len(among))}))" if among else ""
+        query = f"SELECT sample FROM samples s WHERE task = ? AND {have}{either} ORDER BY ordinal LIMIT ?"
+        rows = self._rows(query, item.task, item.id, *(i.id for i in among), most)
         with self._reading():
-            for sample_id, scores, error, artifacts in self._db.execute(query, (item.id,)):
-                yield Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
+            return [codec.loads(text) for (text,) in rows]
 
     def joined(self, item: StoredItem, artifacts: Collection[str], /) -> Iterator[tuple[Record, Any, str | None]]:
         """Records, with these of their artifacts only, and their samples' target and group."""
@@ -336,60 +354,11 @@ class Store:
             total += len(rows)
             if _digest(rows) != digest:
                 yield f"{where}: the records of chunk {chunk} are not those that were written"
-        found = self._rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0]
+        found = self.count(item)
         if found != total:
             yield f"{where}: {found - total} records belong to no finished chunk"
         if found > item.num_samples:
             yield f"{where}: {found} records for {item.num_samples} samples"
-
-
-def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-        connection.execute("PRAGMA foreign_keys=ON")
-        if readonly:
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("SELECT COUNT(*) FROM sqlite_master")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if not readonly:
-            raise StoreError(f"{path} cannot be written ({error}); make its folder writable, or choose another with --out") from error
-        return _connect_immutable(path, error)
-    except sqlite3.Error as error:
-        connection.close()
-        raise _damaged(path, error) from error
-    return connection
-
-
-def _connect_immutable(path: Path, error: sqlite3.Error) -> sqlite3.Connection:
-    """A run in a folder that cannot be written, where SQLite cannot share its WAL: read as a file that nobody changes."""
-    wal = path.with_name(f"{path.name}-wal")
-    if wal.exists() and wal.stat().st_size:
-        raise StoreError(f"{path} was not closed, and its folder cannot be written ({error}); copy the folder and read the copy") from error
-    return sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
-
-
-def _damaged(path: Path, error: sqlite3.Error) -> StoreError:
-    return StoreError(f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again with --out")
-
-
-@contextmanager
-def only_writer(folder: Path, /) -> Iterator[None]:
-    """This process alone writes to the run folder. Raises `StoreError` at once where another does.
-
-    The lock is SQLite's on an empty file: every platform has it, and a killed process cannot leave it behind.
-    """
-    lock = sqlite3.connect(folder / LOCK_NAME, timeout=0, isolation_level=None)
-    try:
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StoreError(f"another process is running in {folder}; wait for it, or choose another folder with --out") from error
-            raise StoreError(f"cannot write to {folder} ({error}); choose another folder with --out") from error
-        yield
-    finally:
-        lock.close()
 
 
 def _sample_texts(task: str, sample: Sample) -> tuple[str, str]:

@@ -276,7 +276,8 @@ def _attack_flags(where: str, noted: Mapping[str, int]) -> Iterable[str]:
         yield f"{where}: the loss had zero gradient on every attacked sample, so a gradient attack says nothing about robustness here."
     if noted["outside"]:
         yield (
-            f"{where}: {noted['outside']} proposed twins broke the threat model and count as failed attacks; robust accuracy may be too high."
+            f"{where}: {noted['outside']} proposed twins broke the threat model and count as failed attacks; "
+            "robust accuracy may be too high."
         )
 
 

@@ -175,7 +175,7 @@ class FewShot:
 
 
 def softmax(values: Sequence[float], /) -> list[float]:
-    """Probabilities of logits or log-likelihoods. Raises `NonFiniteError`. Not by numpy, which takes five times as long over two classes."""
+    """Probabilities of logits or log-likelihoods. Raises `NonFiniteError`. Over two classes numpy would take five times as long."""
     if not all(map(math.isfinite, values)):
         raise NonFiniteError(f"the model answered {list(values)}")
     largest = max(values)
