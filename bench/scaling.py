@@ -6,7 +6,8 @@ Every size is planned, run and reported in a process of its own, on data made in
 which is left out of ``run``: that is the engine, the task's scoring and the store. CPU time is what to compare on a busy machine.
 
 Linear: what a further sample costs from the second size to the third is at most `LINEAR` times what it costs from the first to the second.
-Flat: a further sample keeps at most `FLAT_BYTES` in memory. ``--million`` adds a million samples, and says whether they stay below `MOST_MB`.
+Flat: a further sample keeps at most `FLAT_BYTES` in memory. ``--million`` adds a million samples and says whether they stay below
+`MOST_MB`.
 """
 
 from __future__ import annotations

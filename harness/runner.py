@@ -211,7 +211,7 @@ def _recordable(record: Record) -> Record:
         wrong.append(f"what the record would keep cannot be written: {error}")
         artifacts = {}
     error_text = record.error if not wrong else "; ".join([record.error, *wrong] if record.error else wrong)
-    return replace(record, scores=scores, artifacts=artifacts, error=error_text)
+    return Record(record.sample_id, record.item, scores, error_text, artifacts)
 
 
 CHUNK_POSITIONS = 32_768

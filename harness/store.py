@@ -5,7 +5,7 @@ items        a row an item: what was asked of which model, with the fingerprints
 samples      what each task's samples are, once; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters, its seconds, and a digest of its records
 records      a row a sample and item: scores, error, artifacts
-answers      the model's answers by content key: the run's own cache, so that a resumed run sees what an uninterrupted one saw
+answers      the model's answers with their content keys: the run's own cache, so that a resumed run sees what an uninterrupted one saw
 
 A chunk is there whole or not at all: a killed process loses the chunk in flight and nothing else.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from . import codec
-from .engine.cache import insert_answers, select_answers
+from .answer_log import TABLE, AnswerLog
 from .errors import ConfigError, DataError, SchemaError, StoreError
 from .samples import Record, Sample
 from .sqlite_files import LOCK_NAME as LOCK_NAME
@@ -33,7 +33,8 @@ from .sqlite_files import only_writer as only_writer
 SCHEMA_VERSION = 2
 FILE_NAME = "run.db"
 
-_TABLES = """
+_TABLES = f"""
+{TABLE};
 CREATE TABLE run (schema_version INTEGER NOT NULL, name TEXT NOT NULL, suite TEXT NOT NULL, version TEXT NOT NULL);
 CREATE TABLE items (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL, task TEXT NOT NULL, num_samples INTEGER NOT NULL,
@@ -49,11 +50,9 @@ CREATE TABLE chunks (
 CREATE TABLE records (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, ordinal INTEGER NOT NULL, sample_id TEXT NOT NULL,
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, PRIMARY KEY (item, ordinal)) WITHOUT ROWID;
-CREATE TABLE answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
 """
-_WRITING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-16384", "wal_autocheckpoint=16384")
-"""What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole. Answers go to pages all over the
-file, so 64 MiB of pages gather in the log: with SQLite's own 4 MiB each page is written to the file once for every few chunks."""
+_WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
+"""What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole."""
 
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
 _APPEND_ONLY = "".join(
@@ -97,6 +96,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
+        self._answers = AnswerLog(connection)
         self._declared: dict[str, str] = {}  # task: digest of its samples, once they are in the store
 
     @classmethod
@@ -212,7 +212,8 @@ class Store:
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", (item.id, chunk, json.dumps(dict(counters)), seconds, _digest(rows))
             )
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            insert_answers(self._db, answers)
+            self._answers.insert(answers)
+        self._answers.noted(answers)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -254,7 +255,7 @@ class Store:
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         """The store as an answer cache that is only read."""
         with self._reading():
-            return select_answers(self._db, keys)
+            return self._answers.get(keys)
 
     @property
     def name(self) -> str:
