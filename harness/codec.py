@@ -60,6 +60,8 @@ def _write(value: Any, blob: _WriteBlob) -> str:
         return "true" if value else "false"
     if kind is tuple or kind is list:
         return f"[{','.join([_write(v, blob) for v in value])}]"
+    if kind is dict:
+        return _mapping(value, blob)
     if kind in _FIELDS:
         return "".join([f"{before}{_write(getattr(value, name), blob)}" for before, name in _FIELDS[kind]]) + "}"
     if isinstance(value, np.ndarray | inputs.Image | inputs.Audio):
@@ -78,7 +80,7 @@ def _text(value: str) -> str:
 def _mapping(value: Mapping[Any, Any], blob: _WriteBlob) -> str:
     if set(map(type, value)) <= {str}:
         names = sorted(value)
-        heads = [_key(name) for name in names]
+        heads = list(map(_key, names))
         if all(heads):
             return f"{{{','.join([f'{head}{_write(value[name], blob)}' for head, name in zip(heads, names, strict=True)])}}}"
     elif all(isinstance(key, str) for key in value):

@@ -23,7 +23,7 @@ class Column:
     """At most one value a record. As arrays, block by block, they take a tenth of what they take as Python objects."""
 
     def __init__(self) -> None:
-        self._places = array("q")
+        self._places = array("I")
         self._pending: list[Any] = []
         self._blocks: list[NDArray[Any]] = []
         self._ragged: ValueError | None = None
@@ -83,15 +83,19 @@ class Table:
         for record, target, group in rows:
             table._note(record)
             table._failed.append(record.error is not None)
-            table._groups.append(group)
+            table._group(group)
             if wanted is None:
                 table._add(record.scores)
             else:
                 table._add({name: _value(record, name, target) for name in table.wanted})
             table.num += 1
-        if not any(group is not None for group in table._groups):
-            table._groups = []
         return table
+
+    def _group(self, group: str | None) -> None:
+        if group is not None and not self._groups:
+            self._groups = [None] * self.num
+        if group is not None or self._groups:
+            self._groups.append(group)
 
     def _add(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
