@@ -2,8 +2,9 @@
 
     python bench/scaling.py [--sizes 1000 10000 100000] [--source jsonl|python] [--million]
 
-Every size is planned, run and reported in a process of its own, on data made in a temporary folder. ``model``: what the toy itself takes,
-which is left out of ``run``: that is the engine, the task's scoring and the store. CPU time is what to compare on a busy machine.
+Every size is planned, run, reported and given again in a process of its own, on data made in a temporary folder. ``model``: what the toy
+itself takes, which is left out of ``run``: that is the engine, the task's scoring and the store. CPU time is what to compare on a busy
+machine. ``peak``: the largest resident memory until the end of the phase, most of it libraries.
 
 Linear: what a further sample costs from the second size to the third is at most `LINEAR` times what it costs from the first to the second.
 Flat: a further sample keeps at most `FLAT_BYTES` in memory. ``--million`` adds a million samples and says whether they stay below
@@ -42,7 +43,7 @@ def main() -> None:
     if given.one:
         print(json.dumps(measured(given.one, given.source)))
         return
-    print(f"{'samples':>9}  {'':8}" + "".join(f"{phase:>22}" for phase in (*PHASES, "model")) + f"{'peak memory':>14}{'run.db':>10}")
+    print(f"{'samples':>9}  {'':8}" + "".join(f"{phase:>22}" for phase in (*PHASES, "model")))
     found = [shown(num, given.source) for num in given.sizes]
     print(verdict(found, given.sizes))
     if given.million:
@@ -60,10 +61,10 @@ def shown(num: int, source: str) -> dict[str, Any]:
     times = [found["times"][phase] for phase in (*PHASES, "model")]
     wall_cpu = [f"{wall:9.2f} s {cpu:6.2f} cpu" for wall, cpu in times]
     each = [f"{wall / num * 1e6:8.1f} us {cpu / num * 1e6:6.1f} cpu" for wall, cpu in times]
-    print(
-        f"{num:>9,}  {'all':8}" + "".join(f"{text:>22}" for text in wall_cpu) + f"{found['peak_mb']:>11,.0f} MB{found['db_mb']:>7,.0f} MB"
-    )
-    print(f"{'':>9}  {'a sample':8}" + "".join(f"{text:>22}" for text in each), flush=True)
+    print(f"{num:>9,}  {'all':8}" + "".join(f"{text:>22}" for text in wall_cpu))
+    print(f"{'':>9}  {'a sample':8}" + "".join(f"{text:>22}" for text in each))
+    peaks = "".join(f"{found['peaks'][phase]:>19,.0f} MB" for phase in PHASES)
+    print(f"{'':>9}  {'peak':8}{peaks}   run.db {found['db_mb']:,.0f} MB", flush=True)
     return found
 
 
@@ -104,6 +105,7 @@ def measured(num: int, source: str) -> dict[str, Any]:
         write_task(folder, num, source)
         suite = make_suite({"name": "scaling", "models": ["toy:words"], "tasks": ["notes.yaml"]}, base=folder)
         times = {phase: [0.0, 0.0] for phase in (*PHASES, "model")}
+        peaks: dict[str, float] = {}
 
         @contextlib.contextmanager
         def timed(phase: str) -> Iterator[None]:
@@ -111,6 +113,7 @@ def measured(num: int, source: str) -> dict[str, Any]:
             yield
             times[phase][0] += time.perf_counter() - wall
             times[phase][1] += time.process_time() - cpu
+            peaks[phase] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
         classify = toy.Words.classify
 
@@ -129,10 +132,10 @@ def measured(num: int, source: str) -> dict[str, Any]:
             write_reports(folder / "run", summarise(folder / "run"))
         with timed("again"):
             run_plan(planned, folder / "run")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "times": times,
-            "peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+            "peaks": peaks,
+            "peak_mb": max(peaks.values()),
             "db_mb": (folder / "run" / "run.db").stat().st_size / 2**20,
         }
 
