@@ -56,7 +56,7 @@ def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample
     """How far each sample's answers move between batches of all these samples and batches of one (law 2), in the answer's unit."""
     records = []
     asked = [_asked(task, sample) for sample in samples]
-    alone, together = (iter(engine.uncached(_flat(asked), budget)) for budget in (Budget(1, 1), Budget(1 << 30, 1 << 30, 1 << 30)))
+    alone, together = (iter(engine.uncached(_flat(asked), budget)) for budget in (Budget(1, 1, pack=0), Budget(1 << 30, 1 << 30, 1 << 30)))
     for sample, requests in zip(samples, asked, strict=True):
         if isinstance(requests, Failure):
             records.append(Record(sample.id, item, {}, requests.error))

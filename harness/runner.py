@@ -246,8 +246,9 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> li
 def _budget(suite: Any, model: Any) -> Budget:
     """Small batches fill a CPU; a GPU wants many rows. Both are a suite's to change under ``batch:``."""
     on_gpu = getattr(getattr(model, "device", None), "type", "cpu") == "cuda"
-    tokens, rows, padding = (65_536, 512, 8_192) if on_gpu else (4_096, 64, 128)
-    return Budget(suite.batch.tokens or tokens, suite.batch.rows or rows, padding)
+    tokens, rows, padding, pack = (65_536, 512, 8_192, 4_096) if on_gpu else (4_096, 64, 128, 1_024)
+    given = suite.batch
+    return Budget(given.tokens or tokens, given.rows or rows, padding, pack if given.pack is None else given.pack)
 
 
 def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:

@@ -121,6 +121,7 @@ class GateSpec(_Frozen):
 class BatchSpec(_Frozen):
     tokens: int | None = Field(default=None, ge=1)
     rows: int | None = Field(default=None, ge=1)
+    pack: int | None = Field(default=None, ge=0)
 
 
 class Suite(_Frozen):

@@ -250,7 +250,7 @@ def test_an_end_token_ends_the_row_and_is_not_text(name: str) -> None:
     model = tiny.load(name)
     new = greedy(name, "the cat sat on", 12)
     at = next(i for i, token in enumerate(new) if i > 1 and token not in new[:i])
-    model._ends = [new[at]]
+    model.ends[:] = [new[at]]
     ended, other = tiny.engine(model).run([Generate("the cat sat on", 12), Generate("a", 12)])
     assert ended == Completion(
         model.tokenizer.decode(new[:at], skip_special_tokens=True), at + 1, "stop", len(ids_of(name, "the cat sat on")) + (name == "llama")
@@ -289,11 +289,11 @@ def test_a_stop_string_of_many_tokens_a_character_is_seen() -> None:
     script = iter([*wanted, *[5] * 50])
 
     def say(module: Any, args: Any, output: Any) -> Any:
-        output.logits = torch.full_like(output.logits, -100.0)
-        output.logits[:, -1, next(script)] = 100.0
+        output = torch.full_like(output, -100.0)
+        output[..., next(script)] = 100.0
         return output
 
-    model.module.register_forward_hook(say)
+    model.module.lm_head.register_forward_hook(say)
     (answer,) = tiny.engine(model).run([Generate("a", 45, (stop,))])
     assert (answer.text, answer.finish, answer.num_tokens) == ("", "stop", len(wanted))
 
@@ -302,7 +302,7 @@ def test_a_stop_string_of_many_tokens_a_character_is_seen() -> None:
 def test_sampling_depends_on_the_seed_alone(name: str) -> None:
     requests = [Generate(p, 8, temperature=1.0, seed=s) for p in PROMPTS[:3] for s in range(4)]
     together = tiny.engine(name).run(requests)
-    alone = tiny.engine(name, rows=1).run(requests[::-1])[::-1]
+    alone = tiny.engine(name, rows=1, pack=0).run(requests[::-1])[::-1]
     assert together == alone
     assert len({a.text for a in together[:4]}) > 1
     cold = tiny.engine(name).run([Generate(p, 8, temperature=1e-6, seed=1) for p in PROMPTS[:3]])
@@ -317,11 +317,11 @@ def test_sampling_is_the_softmax(temperature: float) -> None:
     tokens = [ids_of("gpt2", c)[0] for c in "abcdefgh"]
 
     def say(module: Any, args: Any, output: Any) -> Any:
-        output.logits = torch.full_like(output.logits, -1e9)
-        output.logits[:, -1, tokens] = logits
+        output = torch.full_like(output, -1e9)
+        output[..., tokens] = logits
         return output
 
-    model.module.register_forward_hook(say)
+    model.module.lm_head.register_forward_hook(say)
     num = 4000
     answers = tiny.engine(model, rows=1000, tokens=100_000).run([Generate("x", 1, temperature=temperature, seed=s) for s in range(num)])
     seen = Counter(a.text for a in answers)
@@ -373,8 +373,8 @@ def test_a_checkpoints_own_sampling_settings_do_not_mix_in(tmp_path: Path) -> No
     own = {"do_sample": True, "temperature": 0.3, "top_k": 2, "repetition_penalty": 5.0, "max_new_tokens": 2, "eos_token_id": [0, 9]}
     (folder / "generation_config.json").write_text(json.dumps(own))
     model: Any = HuggingFace(str(folder)).load("cpu", "float32")
-    assert model._ends == [0, 9], "what ends a text is the checkpoint's to say"
-    model._ends = [0]
+    assert model.ends == [0, 9], "what ends a text is the checkpoint's to say"
+    model.ends[:] = [0]
     requests = [Generate(p, 12) for p in PROMPTS] + [Generate(p, 6, temperature=1.0, seed=3) for p in PROMPTS]
     assert tiny.engine(model).run(requests) == tiny.engine("gpt2").run(requests)
 
@@ -444,7 +444,7 @@ def test_a_prompt_goes_on_the_same_beside_others(kind: str, shares: str, tmp_pat
     assert model._shares == shares
     requests = [Generate(p, 8) for p in ("a", "b", "the cat", "the cat sat on a table", "a dog", "bad films that were great awful")]
     engine = tiny.engine(model)
-    assert engine.run(requests) == tiny.engine(model, rows=1).run(requests)
+    assert engine.run(requests) == tiny.engine(model, rows=1, pack=0).run(requests)
 
 
 def test_an_encoder_with_a_language_model_head_is_an_error(tmp_path: Path) -> None:
@@ -468,6 +468,6 @@ def test_a_model_that_cannot_generate_still_scores(monkeypatch: pytest.MonkeyPat
         raise ValueError("no generation here")
 
     monkeypatch.setattr(transformers.GPT2LMHeadModel, "generate", broken)
-    generated, scored = tiny.engine(tiny.load("gpt2")).try_run([Generate("a", 2), LogLikelihood("the cat", " sat")])
+    generated, scored = tiny.engine(tiny.load("gpt2"), pack=0).try_run([Generate("a", 2), LogLikelihood("the cat", " sat")])
     assert "no generation here" in generated.error
     assert isinstance(scored, LogProb)

@@ -181,8 +181,8 @@ def shared(name: str) -> Any:
     return load(name)
 
 
-def engine(name_or_model: Any, *, rows: int = 64, tokens: int = 4096, cache: AnswerCache | None = None) -> Engine:
+def engine(name_or_model: Any, *, rows: int = 64, tokens: int = 4096, pack: int = 1024, cache: AnswerCache | None = None) -> Engine:
     from windtunnel.harness.plugins import ModelInfo
 
     model = shared(name_or_model) if isinstance(name_or_model, str) else name_or_model
-    return Engine(model, ModelInfo(frozenset()), budget=Budget(tokens, rows), cache=cache)
+    return Engine(model, ModelInfo(frozenset()), budget=Budget(tokens, rows, pack=pack), cache=cache)

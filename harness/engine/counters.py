@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(slots=True)
 class Counters:
-    """``tokens_padded`` were computed and thrown away; ``tokens_computed`` are the real ones. For images a token is a 16 x 16 patch."""
+    """``tokens_padded`` were computed and thrown away; ``tokens_computed`` are the real ones. For images a token is a 16 x 16 patch.
+    ``tokens_shared`` were not computed, since other requests of the pass begin with the same tokens."""
 
     requests: int = 0
     duplicates: int = 0
@@ -16,6 +17,7 @@ class Counters:
     gradient_passes: int = 0
     tokens_computed: int = 0
     tokens_padded: int = 0
+    tokens_shared: int = 0
     oom_splits: int = 0
     failures: int = 0
 

@@ -14,7 +14,7 @@ from ..plugins import Differentiable, Model, ModelInfo
 from ..requests import Completion, Failure, Request
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
-from .packing import Budget, pack
+from .packing import Budget, Pass, pack
 
 
 @dataclass(slots=True)
@@ -115,7 +115,10 @@ class Engine:
     def _compute(self, requests: Sequence[Request[Any]]) -> list[Any]:
         units, failures = self._split(requests)
         parts: list[dict[int, Any]] = [{} for _ in requests]
-        for kind, batch in self._batches(requests, units):
+        streamed, rest = self._streamed(requests, units)
+        for unit, answer in streamed:
+            parts[unit.index][unit.part] = answer
+        for kind, batch in self._batches(requests, rest):
             for unit, answer in zip(batch, self._fitted(kind, batch), strict=True):
                 parts[unit.index][unit.part] = answer
         answers = [failures.get(index) or self._join(request, parts[index]) for index, request in enumerate(requests)]
@@ -145,6 +148,62 @@ class Engine:
                 # Hostile input must end as this request's failure, whatever it raises.
                 failures[index] = _failure(error)
         return units, failures
+
+    def _streamed(self, requests: Sequence[Request[Any]], units: Sequence[_Unit]) -> tuple[list[tuple[_Unit, Any]], list[_Unit]]:
+        """Answers of the units that the model packs by itself, and the units that are to be batched.
+
+        Where a pass fails, what it had not answered is batched: batches find out whose fault it was.
+        """
+        streams = getattr(self.model, "streams", None)
+        if streams is None or not self._budget.pack:
+            return [], list(units)
+        alike: dict[object, list[_Unit]] = {}
+        rest: list[_Unit] = []
+        for unit in units:
+            request = requests[unit.index]
+            if streams(unit.data):
+                alike.setdefault((request.kind, request.batch_key()), []).append(unit)
+            else:
+                rest.append(unit)
+        answers: list[tuple[_Unit, Any]] = []
+        for members in alike.values():
+            kind = requests[members[0].index].kind
+            while members:
+                found, smaller = self._stream(kind, members)
+                answers += [(members[i], answer) for i, answer in found.items()]
+                members = [unit for i, unit in enumerate(members) if i not in found]
+                if not smaller:
+                    rest += members
+                    break
+        return answers, rest
+
+    def _stream(self, kind: str, units: Sequence[_Unit]) -> tuple[dict[int, Any], bool]:
+        """Answers by place in ``units``, and whether those that are missing deserve another try in smaller passes."""
+        found: dict[int, Any] = {}
+        computed, no_memory = 0, False
+        try:
+            for done in self.model.stream([unit.data for unit in units], self._budget):  # type: ignore[attr-defined]
+                found.update(done.answers)
+                computed += done.tokens
+                self._count_pass(kind, done)
+        except Exception as error:
+            if ends_run(error):
+                raise
+            # Batches meet the same error again, and say it of the request whose it is.
+            no_memory = _is_out_of_memory(error)
+        alone = sum(_positions(units[i], answer) for i, answer in found.items())
+        self.counters.tokens_shared += max(0, alone - computed)
+        if no_memory:
+            self.counters.oom_splits += 1
+            _release_memory()
+            smaller = self._budget.narrower()
+            no_memory, self._budget = smaller != self._budget, smaller
+        return found, no_memory
+
+    def _count_pass(self, kind: str, done: Pass) -> None:
+        self.counters.forward_passes += done.tokens > 0
+        self.counters.tokens_computed += done.tokens
+        self._on_batch(kind, len(done.answers), done.tokens)
 
     def _batches(self, requests: Sequence[Request[Any]], units: Sequence[_Unit]) -> Iterator[tuple[str, list[_Unit]]]:
         """Batches of one kind and batch key each, the largest of all first."""
@@ -205,11 +264,11 @@ class Engine:
         A model that does not say how long its prompts are (a black box) is one pass.
         """
         done = [a for a in answers if isinstance(a, Completion) and a.num_prompt_tokens]
-        width, passes, real = batch[0].length, 1, sum(unit.length for unit in batch)
+        width, passes = batch[0].length, 1
+        real = sum(_positions(unit, answer) for unit, answer in zip(batch, answers, strict=True))
         if len(done) == len(batch):
             passes = max(1, *(a.num_tokens for a in done))
             width = max(a.num_prompt_tokens for a in done) + passes - 1
-            real = sum(a.num_prompt_tokens + max(0, a.num_tokens - 1) for a in done)
         self.counters.forward_passes += passes
         self.counters.tokens_computed += real
         self.counters.tokens_padded += width * len(batch) - real
@@ -236,6 +295,13 @@ class Engine:
         inner: Differentiable = make()
         with untouched(inner.module, self.model.name):
             yield CountedGradients(inner, self.counters)
+
+
+def _positions(unit: _Unit, answer: Any) -> int:
+    """Positions that the answer takes on its own. The last token that is written is never read."""
+    if isinstance(answer, Completion) and answer.num_prompt_tokens:
+        return answer.num_prompt_tokens + max(0, answer.num_tokens - 1)
+    return unit.length
 
 
 def _can(info: ModelInfo) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+_SMALLEST_PACK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +14,14 @@ class Budget:
     """A batch holds at most ``rows`` units and at most ``tokens`` positions after padding; a longer unit goes alone.
 
     ``padding``: positions of padding that cost as much as a pass of its own. A batch that would have to carry more is closed: a CPU
-    pays for every position, a GPU for every pass.
+    pays for every position, a GPU for every pass. ``pack``: positions of a pass of a
+    model that packs by itself, without padding and with what requests have in common computed once; 0: all is batched.
     """
 
     tokens: int = 4096
     rows: int = 64
     padding: int = 128
+    pack: int = 1024
 
     def below(self, tokens: int, rows: int, /) -> Budget:
         """The budget after a batch of this padded size did not fit: half of its positions, or one fewer where it was a single unit.
@@ -24,6 +29,18 @@ class Budget:
         Memory goes with positions, so ``rows`` stays: one text that is too long must not leave every short one alone in its batch.
         """
         return replace(self, tokens=min(self.tokens, max(1, tokens // 2 if rows > 1 else tokens - 1)))
+
+    def narrower(self) -> Budget:
+        """The budget after a pass without padding did not fit. The same one where nothing is left to give up."""
+        return replace(self, tokens=max(1, self.tokens // 2), pack=max(_SMALLEST_PACK, self.pack // 2), rows=max(2, self.rows // 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A pass of a model that packs its units by itself: ``tokens`` it computed, and (index of unit, answer) of what it finished."""
+
+    tokens: int
+    answers: Sequence[tuple[int, Any]]
 
 
 def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:

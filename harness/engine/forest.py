@@ -1,0 +1,221 @@
+"""Which tokens of many sequences are one and the same, and what each of them attends to: a trie over token ids, cut into packs.
+
+Sequences sorted by their ids are the leaves of a trie in depth-first order: each adds to the row of tokens what it does not share with the
+one before. The row is cut into packs of about equal size. In a depth-first row all that a pack's tokens attend to outside of the pack lies
+on one path, that from the root to the pack's first token: this is the only state that goes from pack to pack.
+
+    sequences   a b c d        row     a b c d | e f | g          path of the second pack: a b
+                a b e f        depth   0 1 2 3   2 3   0
+                g              pack    └──── 0 ─┘ └── 1 ─┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+Segment = tuple[int, int, int]
+"""(start, end, depth of the first): tokens of a row of which each follows the one before."""
+
+_Stack = list[tuple[int, int, int]]
+"""(lowest depth, depth after the highest, key of the lowest): the way from the root to a token, by the pieces it is stored in."""
+
+_BLOCK = 64
+"""Neighbouring segments up to this many tokens attend under one mask: up to there, a call costs more than the pairs that are masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Token ids of which the last ``num_scored`` are scored, each given all before it. The very last is predicted, never read.
+
+    ids      t0 t1 t2 t3 t4        num_scored 2
+    read     t0 t1 t2 t3
+    targets           t3 t4        t4 is predicted at t3
+    """
+
+    ids: list[int]
+    num_scored: int
+    num_truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """Queries ``[q0, q1)`` of the pack see keys ``[k0, k1)``, which count through the path and then the pack.
+
+    ``mask_QK``: which of them (True is seen); None: all; ``causal``: each query what stands before it, and itself.
+    """
+
+    q0: int
+    q1: int
+    k0: int
+    k1: int
+    causal: bool = False
+    mask_QK: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One pass. T tokens, P tokens of the path before them, S scored rows, N (row, target) pairs.
+
+    ``own``: each token among its neighbours, every token once. ``others``: further keys, whose share is to be merged in. ``next_path``:
+    which keys are the path of the next pack. ``pair_owner_N``: which sequence a pair belongs to; the pairs of a row stand together.
+    ``segments`` count from the pack's start.
+    """
+
+    ids_T: Ints
+    positions_T: Ints
+    path_length: int
+    own: tuple[Attend, ...]
+    others: tuple[Attend, ...]
+    next_path: Ints
+    rows_S: Ints
+    pair_row_N: Ints
+    pair_target_N: Ints
+    pair_owner_N: Ints
+    segments: tuple[Segment, ...]
+
+    @property
+    def num_keys(self) -> int:
+        return self.path_length + len(self.ids_T)
+
+    def ancestry(self, at: int, /) -> list[tuple[int, int]]:
+        """The keys ``[k0, k1)`` from the root to token ``at`` of the pack, itself among them."""
+        stack = _root(self.path_length)
+        for a, b, depth in self.segments:
+            stack = _below(stack, depth)
+            stack.append((depth, depth + min(b, at + 1) - a, self.path_length + a))
+            if at < b:
+                break
+        return [(k, k + hi - lo) for lo, hi, k in stack]
+
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """[T, P + T]: which keys each token sees."""
+        mask_QK = np.zeros((len(self.ids_T), self.num_keys), dtype=bool)
+        for a in (*self.own, *self.others):
+            size = a.q1 - a.q0
+            mask_QK[a.q0 : a.q1, a.k0 : a.k1] = a.mask_QK if a.mask_QK is not None else np.tri(size, dtype=bool) if a.causal else True
+        return mask_QK
+
+
+@dataclass(slots=True)
+class _Row:
+    """The depth-first row, and where in it what is scored stands."""
+
+    ids: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    branches: list[int] = field(default_factory=list)
+    """Places in the row where a sequence leaves the one before it."""
+    pair_at: list[int] = field(default_factory=list)
+    pair_target: list[int] = field(default_factory=list)
+    pair_owner: list[int] = field(default_factory=list)
+
+
+def num_common(first: Sequence[int], second: Sequence[int], /) -> int:
+    """Length of the longest common beginning."""
+    return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+
+
+def forest(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
+    """The sequences in packs of at most ``tokens`` tokens, each different token computed once. Packs are for one after another."""
+    row = _row(sequences)
+    num = len(row.ids)
+    if not num:
+        return
+    size = -(-num // -(-num // tokens))
+    ids, depths = np.asarray(row.ids), np.asarray(row.depths)
+    order = np.argsort(np.asarray(row.pair_at), kind="stable")
+    pair_at, pair_target, pair_owner = (np.asarray(column)[order] for column in (row.pair_at, row.pair_target, row.pair_owner))
+    branches = np.asarray(row.branches)
+    path_length = 0
+    for start in range(0, num, size):
+        end = min(num, start + size)
+        inner = branches[np.searchsorted(branches, start, "right") : np.searchsorted(branches, end)]
+        edges = [start, *inner.tolist(), end]
+        segments = tuple((a - start, b - start, int(depths[a])) for a, b in pairwise(edges))
+        own, others, stack = _attention(segments, path_length)
+        # What the next pack's first token hangs on is what its tokens can see of all this.
+        wanted = int(depths[end]) if end < num else 0
+        next_path = np.concatenate([np.zeros(0, np.int64), *(np.arange(k, k + hi - lo) for lo, hi, k in _below(stack, wanted))])
+        low, high = np.searchsorted(pair_at, (start, end))
+        rows, pair_row = np.unique(pair_at[low:high] - start, return_inverse=True)
+        yield Pack(
+            ids[start:end], depths[start:end], path_length, own, others, next_path,
+            rows, pair_row.reshape(-1), pair_target[low:high], pair_owner[low:high], segments,
+        )  # fmt: skip
+        path_length = wanted
+
+
+def _row(sequences: Sequence[Scored]) -> _Row:
+    row = _Row()
+    read = [sequence.ids[:-1] for sequence in sequences]
+    before: list[int] = []
+    path: list[int] = []
+    for owner in sorted(range(len(read)), key=read.__getitem__):
+        ids, num_scored = read[owner], sequences[owner].num_scored
+        shared = num_common(before, ids)
+        if shared < len(ids):
+            if row.ids:
+                row.branches.append(len(row.ids))
+            path[shared:] = range(len(row.ids), len(row.ids) + len(ids) - shared)
+            row.ids += ids[shared:]
+            row.depths += range(shared, len(ids))
+            before = ids
+        row.pair_at += path[len(ids) - num_scored : len(ids)]
+        row.pair_target += sequences[owner].ids[-num_scored:]
+        row.pair_owner += [owner] * num_scored
+    return row
+
+
+def _root(path_length: int) -> _Stack:
+    return [(0, path_length, 0)] if path_length else []
+
+
+def _below(stack: _Stack, depth: int) -> _Stack:
+    """What a token at this depth hangs on: what is deeper is on a branch that was left."""
+    return [(lo, min(hi, depth), k) for lo, hi, k in stack if lo < depth]
+
+
+def _attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Attend, ...], tuple[Attend, ...], _Stack]:
+    """Who sees what in a pack, and the way from the root to its last token."""
+    stack = _root(path_length)
+    own: list[Attend] = []
+    others: list[Attend] = []
+    latest: dict[tuple[int, int], int] = {}
+    for block in _blocks(segments):
+        q0, q1 = block[0][0], block[-1][1]
+        k0 = path_length + q0
+        mask_QK = np.zeros((q1 - q0, q1 - q0), dtype=bool) if len(block) > 1 else None
+        for a, b, depth in block:
+            stack = _below(stack, depth)
+            for lo, hi, k in stack:
+                if k >= k0 and mask_QK is not None:
+                    mask_QK[a - q0 : b - q0, k - k0 : k - k0 + hi - lo] = True
+                    continue
+                keys, index = (k, k + hi - lo), latest.get((k, k + hi - lo))
+                if index is not None and others[index].q1 == a:
+                    # Neighbouring queries that see the same keys are one call.
+                    others[index] = Attend(others[index].q0, b, *keys)
+                else:
+                    latest[keys] = len(others)
+                    others.append(Attend(a, b, *keys))
+            if mask_QK is not None:
+                mask_QK[a - q0 : b - q0, a - q0 : b - q0] = np.tri(b - a, dtype=bool)
+            stack.append((depth, depth + b - a, path_length + a))
+        own.append(Attend(q0, q1, k0, path_length + q1, causal=mask_QK is None, mask_QK=mask_QK))
+    return tuple(own), tuple(others), stack
+
+
+def _blocks(segments: Sequence[Segment]) -> list[list[Segment]]:
+    blocks: list[list[Segment]] = []
+    for segment in segments:
+        if blocks and segment[1] - blocks[-1][0][0] <= _BLOCK:
+            blocks[-1].append(segment)
+        else:
+            blocks.append([segment])
+    return blocks

@@ -1,0 +1,176 @@
+"""A causal language model run on padded batches: the way that every architecture allows.
+
+Scoring pads on the right, where no causal architecture (attention, recurrent, convolutional) can see it; generation pads on the left
+where the architecture hides that, and else batches prompts of one length.
+Shape legend: B batch, L tokens, K kept positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from ..engine.forest import Scored
+from ..errors import NonFiniteError
+from ..requests import Completion, LogProb
+from .devices import to_device
+from .hf import accepts
+from .prompts import Prompt, Writing, tempered
+
+
+class Padded:
+    """``pad``: any token id, since padding is masked or stands to the right of everything scored. ``ends``: tokens that end a text."""
+
+    def __init__(self, module: Any, tokenizer: Any, name: str, *, pad: int, ends: Sequence[int], rounded: bool = False) -> None:
+        self._module, self._tokenizer, self._name = module, tokenizer, name
+        self.pad, self._ends, self._rounded = pad, ends, rounded
+        self._keeps_positions = accepts(module, "logits_to_keep")
+        self._takes_mask = accepts(module, "attention_mask")
+
+    def score(self, batch: Sequence[Scored], /) -> list[LogProb]:
+        """Inputs are all ids but the last, shifted by one against the targets:
+
+        input    b  c0 c1 t0 t1  P      targets are the last num_scored ids;
+        target   c0 c1 t0 t1 t2         t0 is read off the logits of c1
+                       ^^^^^^^^ scored
+        """
+        device = self._module.device
+        width = max(len(unit.ids) for unit in batch) - 1
+        starts = [len(unit.ids) - 1 - unit.num_scored for unit in batch]
+        first = min(starts)
+        ids_BL = torch.tensor([unit.ids[:-1] + [self.pad] * (width + 1 - len(unit.ids)) for unit in batch])
+        options: dict[str, Any] = {"use_cache": False}
+        if self._takes_mask:
+            mask_BL = torch.tensor([[1] * (len(unit.ids) - 1) + [0] * (width + 1 - len(unit.ids)) for unit in batch])
+            options["attention_mask"] = to_device(mask_BL, device)
+        if self._keeps_positions:
+            options["logits_to_keep"] = torch.arange(first, width, device=device)
+        with torch.inference_mode():
+            logits_BKV = self._module(input_ids=to_device(ids_BL, device), **options).logits
+            if not self._keeps_positions:
+                logits_BKV = logits_BKV[:, first:]
+            scores = []
+            for row, (unit, start) in enumerate(zip(batch, starts, strict=True)):
+                logits_KV = logits_BKV[row, start - first : start - first + unit.num_scored].float()
+                target_K = torch.tensor(unit.ids[-unit.num_scored :], device=device)
+                values_K, greedy_K = log_probs(logits_KV, torch.arange(unit.num_scored, device=device), target_K, rounded=self._rounded)
+                scores.append(torch.stack([values_K.sum(), greedy_K.all().double()]))
+            values = torch.stack(scores).cpu().tolist()
+        return [LogProb(value, u.num_scored, bool(greedy), u.num_truncated) for (value, greedy), u in zip(values, batch, strict=True)]
+
+    def generate(self, batch: Sequence[Prompt], /) -> list[Completion]:
+        """Left padding, so that every row's next token stands in the last column:
+
+        ids    P P w w      mask   0 0 1 1
+               w w w w             1 1 1 1
+        """
+        device = self._module.device
+        width = max(len(unit.ids) for unit in batch)
+        ids_BL = torch.tensor([[self.pad] * (width - len(unit.ids)) + unit.ids for unit in batch])
+        mask_BL = torch.tensor([[0] * (width - len(unit.ids)) + [1] * len(unit.ids) for unit in batch])
+        settings = GenerationConfig(
+            max_new_tokens=max(unit.request.max_tokens for unit in batch), do_sample=False, num_beams=1,
+            pad_token_id=self.pad, eos_token_id=self._ends or None, bos_token_id=self._tokenizer.bos_token_id,
+        )  # fmt: skip
+        writings = [Writing(unit, self._tokenizer, self._ends) for unit in batch]
+        scores = _Scores(writings)
+        masked = {"attention_mask": to_device(mask_BL, device)} if self._takes_mask else {}
+        with torch.inference_mode():
+            self._module.generate(
+                to_device(ids_BL, device), generation_config=settings, logits_processor=LogitsProcessorList([scores]),
+                stopping_criteria=StoppingCriteriaList([_Read(writings)]), **masked,
+            )  # fmt: skip
+        scores.check(self._name)
+        return [writing.completion() for writing in writings]
+
+    def measure_sharing(self, ids: list[int], /) -> str:
+        """Which prompts may share a batch and each go on as it does alone: "any", those of one "length", or "none".
+
+        Some architectures ignore the mask, some count positions from the padding; transformers' RWKV mixes rows once it has a state.
+        ``ids``: eight ordinary tokens.
+        """
+        short, padding = ids[:3], len(ids) - 3
+        settings = GenerationConfig(
+            max_new_tokens=2, do_sample=False, num_beams=1, pad_token_id=self.pad, output_logits=True, return_dict_in_generate=True
+        )
+
+        def said(*rows: list[int], mask: list[list[int]] | None = None) -> torch.Tensor:
+            """Logits of the first row, at its first step and at one that reads the cache."""
+            ids_BL = torch.tensor(rows, device=self._module.device)
+            mask_BL = torch.ones_like(ids_BL) if mask is None else torch.tensor(mask, device=self._module.device)
+            masked = {"attention_mask": mask_BL} if self._takes_mask else {}
+            with torch.inference_mode():
+                return torch.stack(self._module.generate(ids_BL, generation_config=settings, **masked).logits)[:, 0]
+
+        # What a row sees of others moves logits by about their spread; half precision rounds by some hundredths of it.
+        tolerance = 1e-3 if self._module.dtype == torch.float32 else 0.1
+        try:
+            alone = said(short)
+        except Exception:  # noqa: BLE001 - a model may score that cannot generate; a request to generate is told why
+            return "none"
+        mask = [[0] * padding + [1] * len(short), [1] * len(ids)]
+        if self._takes_mask and moved(alone, said([self.pad] * padding + short, ids, mask=mask)) <= tolerance:
+            return "any"
+        return "length" if moved(alone, said(short, ids[-3:])) <= tolerance else "none"
+
+
+class _Read(StoppingCriteria):
+    """Gives each row's newest token to its writing, and says which rows are done (what follows there is padding)."""
+
+    def __init__(self, writings: Sequence[Writing]) -> None:
+        self._writings = writings
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        for writing, token in zip(self._writings, input_ids[:, -1].tolist(), strict=True):
+            if not writing.done:
+                writing.add(token)
+        return torch.tensor([writing.done for writing in self._writings], device=input_ids.device)
+
+
+class _Scores(LogitsProcessor):
+    """What the next token is chosen by. NaN, of which an argmax would make a token, is noted and looked at once, at the end."""
+
+    def __init__(self, writings: Sequence[Writing]) -> None:
+        self._writings = writings
+        self._nan: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        nan = scores.isnan().any()
+        self._nan = nan if self._nan is None else self._nan | nan
+        return tempered(scores, self._writings)
+
+    def check(self, name: str) -> None:
+        if self._nan is not None and bool(self._nan):
+            raise nan_logits(name)
+
+
+def nan_logits(name: str) -> NonFiniteError:
+    return NonFiniteError(
+        f"model {name!r} gave NaN logits while generating; half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
+    )
+
+
+def log_probs(
+    logits_SV: torch.Tensor, row_N: torch.Tensor, target_N: torch.Tensor, *, rounded: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of each row's target in nats [N], float64, and whether it is the likeliest token [N]. Overwrites the logits.
+
+    Log-sum-exp keeps 1e-6 a token where float32 log_softmax over a large vocabulary loses 8e-6. ``rounded``: take the latter all the
+    same, to compare with what was computed so.
+    """
+    top_S, likeliest_S = logits_SV.max(1)
+    greedy_N = likeliest_S[row_N] == target_N
+    if rounded:
+        return logits_SV.log_softmax(1)[row_N, target_N].double(), greedy_N
+    chosen_N = logits_SV[row_N, target_N].double()
+    sum_S = logits_SV.sub_(top_S[:, None]).exp_().sum(1)
+    return chosen_N - (top_S.double() + sum_S.double().log())[row_N], greedy_N
+
+
+def moved(before: torch.Tensor, after: torch.Tensor) -> float:
+    """How far logits moved, as a share of their spread (which an offset common to all of them does not enter)."""
+    before, after = before.float(), after.float()
+    return float((before - after).abs().mean() / before.std())
