@@ -14,7 +14,7 @@ from ..plugins import Differentiable, Model, ModelInfo
 from ..requests import Completion, Failure, Request
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
-from .packing import Budget, Pass, pack
+from .packing import Budget, Pass, first_batch, pack
 
 
 @dataclass(slots=True)
@@ -222,9 +222,10 @@ class Engine:
     def _fitted(self, kind: str, batch: list[_Unit]) -> list[Any]:
         """Answers of a batch in as many pieces as the budget asks for, which may have shrunk since the batch was packed."""
         answers: list[Any] = []
-        while rest := batch[len(answers) :]:
-            size = len(pack([unit.length for unit in rest], self._budget)[0])
-            answers += self._execute(kind, rest[:size])
+        lengths = [unit.length for unit in batch]
+        while (start := len(answers)) < len(batch):
+            size = first_batch(lengths, start, self._budget)
+            answers += self._execute(kind, batch[start : start + size])
         return answers
 
     def _execute(self, kind: str, batch: list[_Unit]) -> list[Any]:
