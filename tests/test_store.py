@@ -111,6 +111,7 @@ def test_text_that_the_codec_did_not_write_is_an_error(run_folder: Path) -> None
         ("INSERT INTO records VALUES (1, 2, 99, 'x', '{}', NULL, '{}')", "the records of chunk 2 are not"),
         ("INSERT INTO records VALUES (1, 7, 99, 'x', '{}', NULL, '{}')", "13 records for 12 samples"),
         ("UPDATE samples SET sample = replace(sample, 'good', 'fine')", "notes: the samples are not those that were written"),
+        ("UPDATE samples SET facts = '[1,null]' WHERE id = 'n2'", "notes: the samples are not those that were written"),
         ("DELETE FROM samples WHERE id = 'n3'", "notes: the samples are not those that were written"),
     ],
 )
