@@ -207,7 +207,7 @@ def verify(run_folder: RunFolder) -> None:
         if wrong:
             raise StoreError(f"{run_folder} is not sound:\n  " + "\n  ".join(wrong))
         items = store.items()
-        count = sum(1 for item in items for _ in store.records(item))
+        count = sum(map(store.count, items))
         missing = sum(num_samples for _, _, num_samples in codec.loads(store.suite)["planned"]) - count
     finally:
         store.close()

@@ -32,6 +32,7 @@ from .errors import ConfigError, DataError, UserError, did_you_mean
 from .inputs import Image
 from .offline import is_offline
 from .python_target import resolve
+from .spool import Spool
 
 Row = Mapping[str, Any]
 
@@ -149,20 +150,26 @@ def _from_python(spec: DataSpec) -> Rows:
     if target.partition(":")[0].endswith(".py"):
         target = str(spec.base / target)
     function = resolve(target)
+    columns: dict[str, None] = {}
+
+    def checked() -> Iterator[Row]:
+        for row in function(spec.split) if spec.split else function():
+            if not isinstance(row, Mapping):
+                raise DataError(f"{spec} must give dicts, one a row; it gives {type(row).__name__}")
+            columns.update(dict.fromkeys(map(str, row)))
+            yield row
+
     try:
-        rows = list(function(spec.split) if spec.split else function())
+        rows = Spool.of(checked())
     except UserError:
         raise
     except Exception as error:
         raise DataError(f"{spec}: {type(error).__name__}: {error}") from error
-    if not all(isinstance(row, Mapping) for row in rows):
-        raise DataError(f"{spec} must give dicts, one a row; it gives {type(next(r for r in rows if not isinstance(r, Mapping))).__name__}")
-    columns = tuple(dict.fromkeys(str(key) for row in rows for key in row))
     try:
-        fingerprint = codec.digest([{k: _recordable(v) for k, v in row.items()} for row in rows])
+        fingerprint = codec.digest_all({k: _recordable(v) for k, v in row.items()} for row in rows)
     except TypeError as error:
         raise DataError(f"{spec}: a row holds a value without a fingerprint: {error}") from error
-    return Rows(rows, columns, fingerprint, source=str(spec))
+    return Rows(rows, tuple(columns), fingerprint, source=str(spec))
 
 
 def _recordable(value: Any) -> Any:

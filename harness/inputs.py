@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,11 @@ class _Array:
         """SHA-256 over type, shape and bytes."""
         head = f"{type(self).__name__} {self._values.dtype.str} {self._values.shape} ".encode()
         return hashlib.sha256(head + self._values.tobytes()).hexdigest()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickling forgets that an array must not be written to.
+        state["_values"].setflags(write=False)
+        self.__dict__.update(state)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.digest == other.digest

@@ -123,4 +123,6 @@ def _numbers(given: Mapping[str, Any]) -> tuple[dict[str, float | None], str]:
     """Scores as finite numbers or None, and why one that was given is None. Unscored is None, never NaN."""
     scores = {str(name): None if value is None else float(value) for name, value in given.items()}
     wrong = [name for name, value in scores.items() if value is not None and not math.isfinite(value)]
+    if not wrong:
+        return scores, ""
     return {n: None if n in wrong else v for n, v in scores.items()}, "; ".join(f"the task scored {n!r} as {scores[n]}" for n in wrong)

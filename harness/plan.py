@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from . import codec
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, did_you_mean
 from .gates import Gate
 from .inputs import size_of
@@ -17,6 +22,7 @@ from .plugins import ModelInfo, ModelSource
 from .registry import Registry, parameters
 from .row_names import ROWS
 from .samples import Sample, seed_of
+from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from .threats import Threats
 
@@ -36,16 +42,27 @@ class Load(NamedTuple):
     positions: int
 
 
-@dataclass(slots=True)
+@dataclass
 class PlannedTask:
-    """A task with its samples read: read once, shared by all items that use it. ``loads``: of each sample."""
+    """A task with its samples read: read once, shared by all items that use it.
+
+    ``labels``: of the first sample that has any. ``positions``: of each sample's requests, roughly. ``num_requests``: of all of them; None
+    where the task decides as it goes.
+    """
 
     name: str
     spec: TaskSpec
     task: Any
     origin: str
-    samples: list[Sample]
-    loads: list[Load]
+    samples: Spool[Sample]
+    labels: tuple[str, ...]
+    positions: Sequence[int]
+    num_requests: int | None
+
+    @cached_property
+    def data_fingerprint(self) -> str:
+        """Of the data set where the task knows it, else of its samples."""
+        return str(getattr(self.task, "data_fingerprint", None) or codec.digest_all(self.samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +221,31 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
     for metric in task.metrics:
         registry.get("metrics", metric)
     limit = spec.limit or suite.limit
-    samples = _asked(f"task {name!r} cannot give its samples", lambda: list(itertools.islice(task.samples(), limit)), DataError)
-    if not samples:
+    given = _asked(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
+    if not given:
         raise DataError(f"task {name!r} has no samples: its data set is empty; point 'data:' at one that is not")
-    samples = [s if s.id.isascii() else replace(s, id=_writable(s.id)) for s in samples]
-    _check_ids(name, samples)
-    return PlannedTask(name, spec, task, entry.origin, samples, [_load(task, sample) for sample in samples])
+    return _measured(name, spec, task, entry.origin, given)
+
+
+def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[Sample]) -> PlannedTask:
+    """The planned task, from one pass over its samples, of which a few numbers each stay in memory."""
+    labels: tuple[str, ...] = ()
+    hashes, positions = array("q"), array("q")
+    num_requests: int | None = 0
+    are_writable = True
+    for sample in samples:
+        are_writable &= sample.id.isascii()
+        labels = labels or sample.labels
+        hashes.append(hash(sample.id))
+        load = _load(task, sample)
+        positions.append(load.positions)
+        num_requests = None if num_requests is None or load.num_requests is None else num_requests + load.num_requests
+    if not are_writable:
+        samples = Spool.of(s if s.id.isascii() else replace(s, id=_writable(s.id)) for s in samples)
+        hashes = array("q", (hash(sample.id) for sample in samples))
+    if len(np.unique(hashes)) < len(hashes):
+        _check_ids(name, samples)
+    return PlannedTask(name, spec, task, origin, samples, labels, positions, num_requests)
 
 
 def _writable(sample_id: str) -> str:
@@ -239,37 +275,35 @@ def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
     """The rows that an item can have. Metrics are loaded for this (and with them torch): only a name that is not a metric's asks."""
     if item.kind != "task":
         return list(ROWS[item.kind])
-    labels = tuple(str(label) for label in next((s.labels for s in item.samples if s.labels), ()))
+    labels = tuple(str(label) for label in item.task.labels)
     own = [name for metric in item.task.task.metrics for name in registry.make("metrics", metric).names(labels)]
     return [*own, *ROWS["task"]]
 
 
 def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
     """Names that don't match are found here, before any weights load."""
-    labels = next((s.labels for s in task.samples if s.labels), ())
-    if "classify" in task.task.requires and model.info.labels and labels:
+    if "classify" in task.task.requires and model.info.labels and task.labels:
         from .models.labels import columns_of
 
         try:
-            columns_of(model.info.labels, labels)
+            columns_of(model.info.labels, task.labels)
         except UserError as error:
             raise type(error)(f"task {task.name!r} on model {model.name!r}: {error}") from error
 
 
 def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite) -> list[PlannedItem]:
-    num_requests = _num_requests(task.loads)
     made = PlannedItem(
         model, task.name, "task", task, task.samples, seed_of(suite.seed, task.name), task.origin, settings=task.spec.settings,
-        num_requests=num_requests,
+        num_requests=task.num_requests,
     )  # fmt: skip
     if not task.task.requires & _DRIFT_KINDS:
         return [made]
     few = task.samples[:_NUM_DRIFT_SAMPLES]
     drift = PlannedItem(
         model, f"batch_invariance({task.name})", "drift", task, few, made.seed, "windtunnel",
-        num_requests=2 * (_num_requests(task.loads[: len(few)]) or 0),
+        num_requests=2 * sum(_load(task.task, sample).num_requests or 0 for sample in few),
     )  # fmt: skip
-    return [made, drift] if num_requests is not None else [made]
+    return [made, drift] if task.num_requests is not None else [made]
 
 
 def _load(task: Any, sample: Sample) -> Load:
@@ -280,11 +314,6 @@ def _load(task: Any, sample: Sample) -> Load:
         return Load(len(requests), sum(request.size() for request in requests))
     except Exception:  # noqa: BLE001 - a bad sample becomes a record when it is run; here it only makes no requests
         return Load(0, 0)
-
-
-def _num_requests(loads: Sequence[Load]) -> int | None:
-    counts = [load.num_requests for load in loads]
-    return None if None in counts else sum(n for n in counts if n is not None)
 
 
 def _plugin_items(

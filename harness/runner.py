@@ -52,7 +52,7 @@ class Silent:
 class Chunk:
     number: int
     start: int
-    samples: Sequence[Sample]
+    end: int
 
 
 def run_plan(
@@ -146,10 +146,11 @@ def _run_model(
             stored = store.add_item(_stored(item, loaded, suite.chunk), item.task.samples)
             done = store.finished_chunks(stored)
             chunks = [c for c in _chunks(item, suite.chunk) if c.number not in done]
-            shown.item(model.name, item.item, len(item.samples) - sum(len(c.samples) for c in chunks), len(item.samples))
+            shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
             for chunk in chunks:
                 started = time.perf_counter()
-                records = [_recordable(record) for record in _records(engine, item, chunk.samples)]
+                samples = list(item.samples[chunk.start : chunk.end])
+                records = [_recordable(record) for record in _records(engine, item, samples)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -159,7 +160,7 @@ def _run_model(
                 if shared is not None:
                     # Only now: a killed chunk that had left its answers here would find them, and count fewer passes, when it is redone.
                     shared.put(answers)
-                shown.advance(len(chunk.samples))
+                shown.advance(len(samples))
                 if should_stop():
                     raise IncompleteRun("stopped after the chunk that was under way; all finished chunks are kept")
     finally:
@@ -210,7 +211,7 @@ def _recordable(record: Record) -> Record:
         wrong.append(f"what the record would keep cannot be written: {error}")
         artifacts = {}
     error_text = record.error if not wrong else "; ".join([record.error, *wrong] if record.error else wrong)
-    return replace(record, scores=scores, artifacts=artifacts, error=error_text)
+    return Record(record.sample_id, record.item, scores, error_text, artifacts)
 
 
 CHUNK_POSITIONS = 32_768
@@ -224,10 +225,10 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
     """By the data and the suite alone, so that a resumed run cuts as the first one did."""
     factor = _SEARCH if item.kind in ("attack", "probe") else 1
     number = start = positions = 0
-    for end, (_, load) in enumerate(zip(item.samples, item.task.loads[: len(item.samples)], strict=True), 1):
-        positions += load.positions * factor
+    for end in range(1, len(item.samples) + 1):
+        positions += item.task.positions[end - 1] * factor
         if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples):
-            yield Chunk(number, start, item.samples[start:end])
+            yield Chunk(number, start, end)
             number, start, positions = number + 1, end, 0
 
 
@@ -251,9 +252,8 @@ def _budget(suite: Any, model: Any) -> Budget:
 def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
     """What the scorecard needs to know of an item beside its records."""
     task = item.task.task
-    labels = next((s.labels for s in item.task.samples if s.labels), ())
     facts: dict[str, Any] = {
-        "chunk": chunk, "labels": labels, "primary": task.primary,
+        "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "model_notes": item.model.info.notes, "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
@@ -264,9 +264,9 @@ def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
             if hasattr(item.threat, "__dataclass_fields__")
             else str(item.threat)
         )
-    data = getattr(task, "data_fingerprint", None) or codec.digest(item.task.samples)
     return StoredItem(
-        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), getattr(model, "fingerprint", ""), data, item.origin,
+        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), getattr(model, "fingerprint", ""),
+        item.task.data_fingerprint, item.origin,
         item.seed, facts,
     )  # fmt: skip
 

@@ -27,6 +27,10 @@ class Sample:
     group: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    def __reduce__(self) -> tuple[type[Sample], tuple[Any, ...]]:
+        """Pickled as a call, for a `Spool` reads each sample several times: dataclasses' own way takes three times as long."""
+        return Sample, (self.id, self.input, self.target, self.labels, self.group, self.metadata)
+
 
 @dataclass(frozen=True, slots=True)
 class Attribution:

@@ -2,10 +2,10 @@
 
 run          schema version, name, the suite that made it; a further row where the suite's gates or reports were changed since
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
-samples      what each task's samples are, once
+samples      what each task's samples are, once; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters, its seconds, and a digest of its records
 records      a row a sample and item: scores, error, artifacts
-answers      the model's answers by content key: the run's own cache, so that a resumed run sees what an uninterrupted one saw
+answers      the model's answers with their content keys: the run's own cache, so that a resumed run sees what an uninterrupted one saw
 
 A chunk is there whole or not at all: a killed process loses the chunk in flight and nothing else.
 """
@@ -15,37 +15,45 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import codec
-from .engine.cache import insert_answers, select_answers
+from .answer_log import TABLE, AnswerLog
 from .errors import ConfigError, DataError, SchemaError, StoreError
 from .samples import Record, Sample
+from .sqlite_files import LOCK_NAME as LOCK_NAME
+from .sqlite_files import connect as _connect
+from .sqlite_files import damaged
+from .sqlite_files import only_writer as only_writer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "run.db"
-LOCK_NAME = "run.lock"
 
-_TABLES = """
+_TABLES = f"""
+{TABLE};
 CREATE TABLE run (schema_version INTEGER NOT NULL, name TEXT NOT NULL, suite TEXT NOT NULL, version TEXT NOT NULL);
 CREATE TABLE items (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL, task TEXT NOT NULL, num_samples INTEGER NOT NULL,
     model_fingerprint TEXT NOT NULL, data_fingerprint TEXT NOT NULL, plugin TEXT NOT NULL, seed INTEGER NOT NULL, facts TEXT NOT NULL,
     UNIQUE (model, item));
 CREATE TABLE samples (
-    task TEXT NOT NULL, id TEXT NOT NULL, ordinal INTEGER NOT NULL, sample TEXT NOT NULL, PRIMARY KEY (task, id)) WITHOUT ROWID;
+    task TEXT NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL, facts TEXT NOT NULL, sample TEXT NOT NULL,
+    PRIMARY KEY (task, ordinal)) WITHOUT ROWID;
+CREATE UNIQUE INDEX sample_ids ON samples (task, id);
 CREATE TABLE chunks (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, counters TEXT NOT NULL, seconds REAL NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (item, chunk)) WITHOUT ROWID;
 CREATE TABLE records (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, ordinal INTEGER NOT NULL, sample_id TEXT NOT NULL,
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, PRIMARY KEY (item, ordinal)) WITHOUT ROWID;
-CREATE TABLE answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
 """
+_WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
+"""What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole."""
+
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
 _APPEND_ONLY = "".join(
     f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
@@ -88,6 +96,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
+        self._answers = AnswerLog(connection)
         self._declared: dict[str, str] = {}  # task: digest of its samples, once they are in the store
 
     @classmethod
@@ -120,10 +129,11 @@ class Store:
         try:
             row = store._db.execute(f"SELECT schema_version, version FROM run {_LATEST}").fetchone()
             if row is not None and row[0] == SCHEMA_VERSION and not readonly:
-                store._db.execute("PRAGMA journal_mode=WAL")
+                for setting in _WRITING:
+                    store._db.execute(f"PRAGMA {setting}")
         except sqlite3.DatabaseError as error:
             store.close()
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         if row is None or row[0] != SCHEMA_VERSION:
             store.close()
             found = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
@@ -167,10 +177,17 @@ class Store:
     def _declare(self, task: str, samples: Sequence[Sample]) -> str:
         """Write the task's samples, once; their digest."""
         if task not in self._declared:
-            texts = [_sample_text(task, sample) for sample in samples]
-            rows = ((task, s.id, ordinal, text) for ordinal, (s, text) in enumerate(zip(samples, texts, strict=True)))
-            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?)", rows)
-            self._declared[task] = _digest([text] for text in texts)
+            whole = hashlib.sha256()
+
+            def rows() -> Iterator[tuple[object, ...]]:
+                # One at a time: all of them as text may be more than fits into memory.
+                for ordinal, sample in enumerate(samples):
+                    row = (sample.id, *_sample_texts(task, sample))
+                    whole.update(_digested(row))
+                    yield (task, ordinal, *row)
+
+            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?)", rows())
+            self._declared[task] = whole.hexdigest()
         return self._declared[task]
 
     def add_chunk(
@@ -195,7 +212,8 @@ class Store:
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", (item.id, chunk, json.dumps(dict(counters)), seconds, _digest(rows))
             )
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            insert_answers(self._db, answers)
+            self._answers.insert(answers)
+        self._answers.noted(answers)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -221,7 +239,7 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
         except (ValueError, KeyError, TypeError) as error:  # text that the codec did not write
             raise StoreError(f"{self.path} holds something that cannot be read back ({error}); see 'windtunnel verify'") from error
 
@@ -229,10 +247,15 @@ class Store:
         with self._reading():
             return self._db.execute(query, values).fetchall()
 
+    def _streamed(self, query: str, *values: object) -> Iterator[Any]:
+        """One row at a time."""
+        with self._reading():
+            yield from self._db.execute(query, values)
+
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         """The store as an answer cache that is only read."""
         with self._reading():
-            return select_answers(self._db, keys)
+            return self._answers.get(keys)
 
     @property
     def name(self) -> str:
@@ -266,12 +289,39 @@ class Store:
                 total[name] = total.get(name, 0) + count
         return total, seconds
 
-    def records(self, item: StoredItem, /) -> Iterator[Record]:
-        """In the order of the samples."""
+    def records(self, item: StoredItem, ids: Collection[str] | None = None, /) -> Iterator[Record]:
+        """In the order of the samples. ``ids``: those of these samples only."""
         query = "SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? ORDER BY ordinal"
+        for sample_id, scores, error, artifacts in self._streamed(query, item.id):
+            if ids is None or sample_id in ids:
+                with self._reading():
+                    record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
+                yield record
+
+    def count(self, item: StoredItem, /) -> int:
+        """How many records it has."""
+        return int(self._rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0])
+
+    def first_samples(self, item: StoredItem, most: int, among: Sequence[StoredItem] = (), /) -> list[Sample]:
+        """The first samples that the item has a record of, and one of ``among`` as well where there are any."""
+        have = "s.id IN (SELECT sample_id FROM records WHERE item = ?)"
+        either = f" AND s.id IN (SELECT sample_id FROM records WHERE item IN ({','.join('?' * len(among))}))" if among else ""
+        query = f"SELECT sample FROM samples s WHERE task = ? AND {have}{either} ORDER BY ordinal LIMIT ?"
+        rows = self._rows(query, item.task, item.id, *(i.id for i in among), most)
         with self._reading():
-            for sample_id, scores, error, artifacts in self._db.execute(query, (item.id,)):
-                yield Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
+            return [codec.loads(text) for (text,) in rows]
+
+    def joined(self, item: StoredItem, artifacts: Collection[str], /) -> Iterator[tuple[Record, Any, str | None]]:
+        """Records, with these of their artifacts only, and their samples' target and group."""
+        query = (
+            "SELECT r.sample_id, r.scores, r.error, r.artifacts, s.facts FROM records r"
+            " LEFT JOIN samples s ON s.task = ? AND s.id = r.sample_id WHERE r.item = ? ORDER BY r.ordinal"
+        )
+        for sample_id, scores, error, kept, facts in self._streamed(query, item.task, item.id):
+            with self._reading():
+                target, group = codec.loads(facts) if facts is not None else (None, None)
+                record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads_some(kept, artifacts))
+            yield record, target, group
 
     def samples(self, task: str, /) -> Iterator[Sample]:
         with self._reading():
@@ -289,7 +339,7 @@ class Store:
 
     def _wrong_samples(self, items: Sequence[StoredItem]) -> Iterator[str]:
         for task, expected in {i.task: i.facts.get("samples_sha256") for i in items}.items():
-            if _digest(self._rows("SELECT sample FROM samples WHERE task = ? ORDER BY ordinal", task)) != expected:
+            if _digest(self._streamed("SELECT id, facts, sample FROM samples WHERE task = ? ORDER BY ordinal", task)) != expected:
                 yield f"{task}: the samples are not those that were written"
 
     def _wrong_records(self, item: StoredItem) -> Iterator[str]:
@@ -305,76 +355,33 @@ class Store:
             total += len(rows)
             if _digest(rows) != digest:
                 yield f"{where}: the records of chunk {chunk} are not those that were written"
-        found = self._rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0]
+        found = self.count(item)
         if found != total:
             yield f"{where}: {found - total} records belong to no finished chunk"
         if found > item.num_samples:
             yield f"{where}: {found} records for {item.num_samples} samples"
 
 
-def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+def _sample_texts(task: str, sample: Sample) -> tuple[str, str]:
+    """The facts and the whole sample."""
     try:
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-        connection.execute("PRAGMA foreign_keys=ON")
-        if readonly:
-            connection.execute("PRAGMA query_only=ON")
-            connection.execute("SELECT COUNT(*) FROM sqlite_master")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if not readonly:
-            raise StoreError(f"{path} cannot be written ({error}); make its folder writable, or choose another with --out") from error
-        return _connect_immutable(path, error)
-    except sqlite3.Error as error:
-        connection.close()
-        raise _damaged(path, error) from error
-    return connection
-
-
-def _connect_immutable(path: Path, error: sqlite3.Error) -> sqlite3.Connection:
-    """A run in a folder that cannot be written, where SQLite cannot share its WAL: read as a file that nobody changes."""
-    wal = path.with_name(f"{path.name}-wal")
-    if wal.exists() and wal.stat().st_size:
-        raise StoreError(f"{path} was not closed, and its folder cannot be written ({error}); copy the folder and read the copy") from error
-    return sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
-
-
-def _damaged(path: Path, error: sqlite3.Error) -> StoreError:
-    return StoreError(f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again with --out")
-
-
-@contextmanager
-def only_writer(folder: Path, /) -> Iterator[None]:
-    """This process alone writes to the run folder. Raises `StoreError` at once where another does.
-
-    The lock is SQLite's on an empty file: every platform has it, and a killed process cannot leave it behind.
-    """
-    lock = sqlite3.connect(folder / LOCK_NAME, timeout=0, isolation_level=None)
-    try:
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StoreError(f"another process is running in {folder}; wait for it, or choose another folder with --out") from error
-            raise StoreError(f"cannot write to {folder} ({error}); choose another folder with --out") from error
-        yield
-    finally:
-        lock.close()
-
-
-def _sample_text(task: str, sample: Sample) -> str:
-    try:
-        return codec.dumps(sample)
+        return codec.dumps((sample.target, sample.group)), codec.dumps(sample)
     except (TypeError, ValueError) as error:
         raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
 
 
-def _digest(rows: Iterable[Sequence[object]]) -> str:
+def _digest(rows: Iterable[tuple[Any, ...]]) -> str:
     whole = hashlib.sha256()
     for row in rows:
-        whole.update(json.dumps(list(row)).encode())
+        whole.update(_digested(row))
     return whole.hexdigest()
+
+
+def _digested(row: tuple[object, ...]) -> bytes:
+    """A row of text, whole numbers and None as bytes, which no other row has."""
+    return ascii(row).encode("ascii")
 
 
 def _storable(text: str) -> str:
     """SQLite text is UTF-8: a lone surrogate is written as its escape."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -31,14 +31,17 @@ def sample_views(store: Store, items: Sequence[StoredItem], most: int) -> Iterat
     for task in tasks[:most]:
         quota = max(1, most // len(tasks))
         joined = [i for i in items if i.model == task.model and i.task == task.task and i.kind in ("attack", "probe")]
-        extra = {i.id: {r.sample_id: r for r in store.records(i)} for i in joined}
-        seen = {sample_id for records in extra.values() for sample_id in records}
-        records = {r.sample_id: r for r in store.records(task)}
-        samples = [s for s in store.samples(task.task) if s.id in records]
-        chosen = sorted(samples, key=lambda s: s.id not in seen)[:quota]
-        for sample in chosen:
-            found = [(i, extra[i.id][sample.id]) for i in joined if sample.id in extra[i.id]]
-            yield _view(task, sample, records[sample.id], found)
+        # The rest of the run may be a million samples, and the attributions among them images: no more is read than is shown.
+        samples = store.first_samples(task, quota, joined)
+        if len(samples) < quota:
+            seen = {s.id for s in samples}
+            others = (s for s in store.first_samples(task, quota) if s.id not in seen)
+            samples += islice(others, quota - len(samples))
+        ids = {s.id for s in samples}
+        records = {i.id: {r.sample_id: r for r in store.records(i, ids)} for i in (task, *joined)}
+        for sample in samples:
+            found = [(i, records[i.id][sample.id]) for i in joined if sample.id in records[i.id]]
+            yield _view(task, sample, records[task.id][sample.id], found)
 
 
 def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tuple[StoredItem, Record]]) -> SampleView:

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
-import numpy as np
-
 from ..harness.data import DataSpec
 from ..harness.errors import SampleError
 from ..harness.requests import Classify, Logits
 from ..harness.samples import Sample
-from .base import Common, RowTask, softmax
+from .base import Common, RowTask, largest_of, softmax
 from .fields import ClassLabels, Field
 
 
@@ -51,13 +49,13 @@ class Classification(RowTask):
         return [Classify(sample.input, sample.labels)]
 
     def score(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, float | None]:
-        return {"correct": float(int(np.argmax(self._probabilities(sample, responses))) == sample.target)}
+        return {"correct": float(largest_of(self._probabilities(sample, responses)) == sample.target)}
 
     def predict(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, Any]:
         probabilities = self._probabilities(sample, responses)
-        return {"prediction": int(np.argmax(probabilities)), "target": sample.target, "probabilities": probabilities.tolist()}
+        return {"prediction": largest_of(probabilities), "target": sample.target, "probabilities": probabilities}
 
-    def _probabilities(self, sample: Sample, responses: Sequence[Logits]) -> Any:
+    def _probabilities(self, sample: Sample, responses: Sequence[Logits]) -> list[float]:
         (logits,) = responses
         if len(logits.values) != len(sample.labels):
             raise SampleError(f"the model gave {len(logits.values)} logits for the {len(sample.labels)} labels {', '.join(sample.labels)}")

@@ -81,4 +81,4 @@ class MultipleChoice(RowTask):
 
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
         values = [response.value for response in responses]
-        return {"prediction": int(np.argmax(values)), "target": sample.target, "probabilities": softmax(values).tolist()}
+        return {"prediction": int(np.argmax(values)), "target": sample.target, "probabilities": softmax(values)}

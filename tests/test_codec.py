@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import enum
 import json
 import math
-from typing import Any
+import types
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -165,3 +168,49 @@ def test_every_input_has_a_modality_and_a_size() -> None:
     assert size_of(inputs["image"]) == 2 * 3
     with pytest.raises(TypeError, match="is no input"):
         modality(3)  # type: ignore[arg-type]
+
+
+# ── parts and streams ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@quick
+@given(st.dictionaries(keys, values, max_size=5), st.sets(st.sampled_from(["$type", "$map", "$$type", "$", "a", "$text"])), st.sets(texts))
+def test_some_of_a_mapping_is_those_of_its_keys(mapping: dict[Any, Any], some: set[str], more: set[str]) -> None:
+    wanted = some | more | {key for key in list(mapping)[:2] if isinstance(key, str)}
+    assert same(codec.loads_some(codec.dumps(mapping), wanted), {k: v for k, v in mapping.items() if k in wanted})
+
+
+def test_what_is_not_asked_for_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = codec.dumps({"image": Image(np.zeros((2, 2, 3), np.uint8)), "prediction": 1})
+    monkeypatch.setattr(codec.inputs, "Image", None)
+    assert codec.loads_some(text, {"prediction"}) == {"prediction": 1}
+
+
+@quick
+@given(st.lists(values, max_size=4))
+def test_the_digest_of_a_stream_is_that_of_its_list(several: list[Any]) -> None:
+    assert codec.digest_all(iter(several)) == codec.digest(several)
+    image = Image(np.zeros((2, 2, 3), np.uint8))
+    assert codec.digest_all([image, *several]) == codec.digest([image, *several])
+
+
+def test_a_subclass_is_written_as_what_it_is() -> None:
+    class Mood(enum.StrEnum):
+        GOOD = "good"
+
+    class Level(enum.IntEnum):
+        HIGH = 3
+
+    class Text(str):
+        __slots__ = ()
+
+    class Point(NamedTuple):
+        x: int
+        y: float
+
+    for value, plain in [
+        (Mood.GOOD, "good"), (Level.HIGH, 3), (Text("a"), "a"), (Point(1, 0.5), (1, 0.5)), (np.float64(0.5), 0.5), (np.str_("a"), "a"),
+        ({Mood.GOOD: 1, Text("b"): 2}, {"good": 1, "b": 2}), (collections.OrderedDict(b=1, a=2), {"a": 2, "b": 1}),
+        (types.MappingProxyType({"a": 1}), {"a": 1}),
+    ]:  # fmt: skip
+        assert same(codec.loads(codec.dumps(value)), plain)

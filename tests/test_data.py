@@ -111,8 +111,8 @@ def test_python_rows(tmp_path: Path) -> None:
     write(
         tmp_path / "mine.py", "def rows(split='test'):\n    yield {'text': split}\ndef bad():\n    return [1]\ndef none():\n    return []\n"
     )
-    assert load(DataSpec.parse({"python": "mine.py:rows"}, tmp_path)).rows == [{"text": "test"}]
-    assert load(DataSpec.parse({"python": "mine.py:rows", "split": "train"}, tmp_path)).rows == [{"text": "train"}]
+    assert list(load(DataSpec.parse({"python": "mine.py:rows"}, tmp_path)).rows) == [{"text": "test"}]
+    assert list(load(DataSpec.parse({"python": "mine.py:rows", "split": "train"}, tmp_path)).rows) == [{"text": "train"}]
     for name, match in (("bad", "must give dicts"), ("none", "is empty"), ("bda", "has no 'bda'. Did you mean 'bad'")):
         with pytest.raises(UserError, match=match):
             load(DataSpec.parse({"python": f"mine.py:{name}"}, tmp_path))
@@ -124,7 +124,7 @@ def test_python_rows_may_come_from_a_file_with_dataclasses(tmp_path: Path) -> No
     """Such a file looks itself up among the modules while it is run."""
     text = "from __future__ import annotations\nfrom dataclasses import asdict, dataclass\n@dataclass\nclass Row:\n    text: str\n"
     write(tmp_path / "typed.py", text + "def rows():\n    return [asdict(Row('a'))]\n")
-    assert load(DataSpec.parse({"python": "typed.py:rows"}, tmp_path)).rows == [{"text": "a"}]
+    assert list(load(DataSpec.parse({"python": "typed.py:rows"}, tmp_path)).rows) == [{"text": "a"}]
 
 
 def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:

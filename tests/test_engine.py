@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness import codec
-from windtunnel.harness.engine import Engine
+from windtunnel.harness.engine import Engine, packing
 from windtunnel.harness.engine.cache import Layers, MemoryCache, SqliteCache, key_of
 from windtunnel.harness.engine.packing import Budget, pack
 from windtunnel.harness.errors import CapabilityError, ModelError, SampleError, StoreError
@@ -667,3 +667,24 @@ def test_a_batch_is_closed_before_its_padding_costs_more_than_a_pass(lengths: li
         assert sum(widest - lengths[i] for i in batch) <= padding
         assert len(batch) <= budget.rows
         assert len(batch) == 1 or len(batch) * widest <= budget.tokens
+
+
+def test_after_lack_of_memory_a_large_batch_is_not_measured_again_for_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work of fitting goes with the number of units, however small the pieces."""
+    looked = 0
+
+    class Counted(list):  # type: ignore[type-arg]
+        def __getitem__(self, place: Any) -> Any:
+            nonlocal looked
+            looked += 1
+            return super().__getitem__(place)
+
+    real = packing.first_batch
+    monkeypatch.setattr(
+        "windtunnel.harness.engine.engine.first_batch", lambda lengths, start, budget: real(Counted(lengths), start, budget)
+    )
+    num = 1000
+    engine = make(Lengths(fits=5), budget=Budget(1 << 20, 1 << 20, 1 << 20))
+    engine.run([Classify(f"{i:05d}") for i in range(num)])
+    assert engine.counters.forward_passes == num, "one at a time in the end"
+    assert looked < 20 * num

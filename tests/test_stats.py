@@ -115,6 +115,27 @@ def test_a_chunk_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < Watched.largest <= stats.CHUNK_BYTES
 
 
+@pytest.mark.parametrize(("n", "expected"), [(1, 1000), (100_000, 1000), (200_000, 500), (10**6, 200), (10**9, 200)])
+def test_many_samples_are_resampled_less_often(n: int, expected: int) -> None:
+    assert stats.resamples_for(n) == expected
+
+
+def test_fewer_resamples_move_a_bound_by_little() -> None:
+    x = np.random.default_rng(0).exponential(size=2000)
+    many, few = ([stats.estimate(MeanOfX(), {"x": x}, (), seed=seed, num_resamples=num)["x"] for seed in range(20)] for num in (1000, 200))
+    width = many[0].high - many[0].low
+    assert all(abs(a.low - b.low) < 0.15 * width and abs(a.high - b.high) < 0.15 * width for a, b in zip(many, few, strict=True))
+
+
+def test_groups_are_gone_over_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many chunks the resamples take: of a million samples each is one resample."""
+    calls, real = [], stats._clusters
+    monkeypatch.setattr(stats, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(stats, "_clusters", lambda n, groups: calls.append(n) or real(n, groups))
+    stats.estimate(MeanOfX(), {"x": np.arange(8.0)}, (), groups=list("aabbccdd"), num_resamples=50)
+    assert calls == [8]
+
+
 # ── estimate ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

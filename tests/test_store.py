@@ -60,7 +60,7 @@ def test_a_newer_schema_is_named(run_folder: Path) -> None:
     with _raw(run_folder, triggers=False) as connection:
         connection.execute("UPDATE run SET schema_version = 99, version = '7.0.1'")
     for readonly in (True, False):
-        with pytest.raises(SchemaError, match=r"schema 99, written by windtunnel 7\.0\.1; this version reads schema 1"):
+        with pytest.raises(SchemaError, match=r"schema 99, written by windtunnel 7\.0\.1; this version reads schema 2"):
             Store.open(run_folder / FILE_NAME, readonly=readonly)
     answer = windtunnel("report", run_folder)
     assert (answer.code, "7.0.1" in answer.err) == (3, True)
@@ -111,6 +111,7 @@ def test_text_that_the_codec_did_not_write_is_an_error(run_folder: Path) -> None
         ("INSERT INTO records VALUES (1, 2, 99, 'x', '{}', NULL, '{}')", "the records of chunk 2 are not"),
         ("INSERT INTO records VALUES (1, 7, 99, 'x', '{}', NULL, '{}')", "13 records for 12 samples"),
         ("UPDATE samples SET sample = replace(sample, 'good', 'fine')", "notes: the samples are not those that were written"),
+        ("UPDATE samples SET facts = '[1,null]' WHERE id = 'n2'", "notes: the samples are not those that were written"),
         ("DELETE FROM samples WHERE id = 'n3'", "notes: the samples are not those that were written"),
     ],
 )

@@ -14,10 +14,10 @@ from ..plugins import Differentiable, Model, ModelInfo
 from ..requests import Completion, Failure, Request
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
-from .packing import Budget, Pass, pack
+from .packing import Budget, Pass, first_batch, pack
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Unit:
     """A piece of a request that is batched on its own. ``part``: its place among the pieces of request ``index``.
 
@@ -66,21 +66,21 @@ class Engine:
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """One response a request, in order, with a `Failure` in the place of each that failed."""
-        unique = list(dict.fromkeys(requests))
+        # Hashing a request is a good part of what a toy's answer costs: each is looked up once, and goes by its place from there.
+        place_of: dict[Request[Any], int] = {}
+        places = [place_of.setdefault(request, len(place_of)) for request in requests]
+        unique = list(place_of)
         keys = [key_of(self.model.fingerprint, request) for request in unique]
         known = self._cache.get(keys)
-        fresh = [request for request, key in zip(unique, keys, strict=True) if key not in known]
-        answers = self._compute(fresh)
-        self._cache.put(
-            {key: answers[r] for r, key in zip(unique, keys, strict=True) if r in answers and not isinstance(answers[r], Failure)}
-        )
-        for request, key in zip(unique, keys, strict=True):
-            if key in known:
-                answers[request] = known[key]
+        answers = [known.get(key) for key in keys]
+        fresh = [place for place, key in enumerate(keys) if key not in known]
+        for place, answer in zip(fresh, self._compute([unique[place] for place in fresh]), strict=True):
+            answers[place] = answer
+        self._cache.put({keys[place]: answers[place] for place in fresh if not isinstance(answers[place], Failure)})
         self.counters.requests += len(requests)
         self.counters.duplicates += len(requests) - len(unique)
         self.counters.cache_hits += len(known)
-        return [answers[request] for request in requests]
+        return [answers[place] for place in places]
 
     def uncached(self, requests: Sequence[Request[Any]], budget: Budget, /) -> list[Any]:
         """Responses computed anew under another budget, for measuring how much a batch's neighbours move an answer."""
@@ -112,7 +112,7 @@ class Engine:
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return pack(lengths, self._budget)
 
-    def _compute(self, requests: Sequence[Request[Any]]) -> dict[Request[Any], Any]:
+    def _compute(self, requests: Sequence[Request[Any]]) -> list[Any]:
         units, failures = self._split(requests)
         parts: list[dict[int, Any]] = [{} for _ in requests]
         streamed, rest = self._streamed(requests, units)
@@ -121,10 +121,8 @@ class Engine:
         for kind, batch in self._batches(requests, rest):
             for unit, answer in zip(batch, self._fitted(kind, batch), strict=True):
                 parts[unit.index][unit.part] = answer
-        answers: dict[Request[Any], Any] = {}
-        for index, request in enumerate(requests):
-            answers[request] = failures.get(index) or self._join(request, parts[index])
-        self.counters.failures += sum(isinstance(a, Failure) for a in answers.values())
+        answers = [failures.get(index) or self._join(request, parts[index]) for index, request in enumerate(requests)]
+        self.counters.failures += sum(isinstance(a, Failure) for a in answers)
         return answers
 
     def _split(self, requests: Sequence[Request[Any]]) -> tuple[list[_Unit], dict[int, Failure]]:
@@ -227,9 +225,10 @@ class Engine:
     def _fitted(self, kind: str, batch: list[_Unit]) -> list[Any]:
         """Answers of a batch in as many pieces as the budget asks for, which may have shrunk since the batch was packed."""
         answers: list[Any] = []
-        while rest := batch[len(answers) :]:
-            size = len(pack([unit.length for unit in rest], self._budget)[0])
-            answers += self._execute(kind, rest[:size])
+        lengths = [unit.length for unit in batch]
+        while (start := len(answers)) < len(batch):
+            size = first_batch(lengths, start, self._budget)
+            answers += self._execute(kind, batch[start : start + size])
         return answers
 
     def _execute(self, kind: str, batch: list[_Unit]) -> list[Any]:
@@ -279,7 +278,7 @@ class Engine:
         self.counters.tokens_padded += width * len(batch) - real
 
     def _join(self, request: Request[Any], parts: dict[int, Any]) -> Any:
-        ordered = [parts[i] for i in sorted(parts)]
+        ordered = [parts[i] for i in sorted(parts)] if len(parts) > 1 else list(parts.values())
         failed = next((p for p in ordered if isinstance(p, Failure)), None)
         if failed is not None:
             return failed
@@ -325,9 +324,9 @@ def _failure(error: Exception) -> Failure:
 def _checked(name: str, request: Request[Any], response: Any) -> Any:
     """The response, or the failure of one that holds NaN or infinity."""
     numbers = response.numbers()
-    bad = sum(not math.isfinite(number) for number in numbers)
-    if not bad:
+    if all(map(math.isfinite, numbers)):
         return response
+    bad = sum(not math.isfinite(number) for number in numbers)
     return _failure(
         NonFiniteError(
             f"model {name!r} answered NaN or infinity in {bad} of {len(numbers)} numbers of a {request.kind!r} request; "

@@ -51,15 +51,23 @@ class Pass:
 def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
     """Indices of ``lengths`` in batches, longest first, so that neighbours are alike and running out of memory comes at once."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    ordered = [lengths[i] for i in order]
     batches: list[list[int]] = []
-    padding = 0
-    for index in order:
-        # The first unit of a batch is its longest: it sets the padded width of the others.
-        width = lengths[batches[-1][0]] if batches else 0
-        padding += width - lengths[index]
-        if batches and len(batches[-1]) < budget.rows and (len(batches[-1]) + 1) * width <= budget.tokens and padding <= budget.padding:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-            padding = 0
+    start = 0
+    while start < len(order):
+        end = start + first_batch(ordered, start, budget)
+        batches.append(order[start:end])
+        start = end
     return batches
+
+
+def first_batch(lengths: Sequence[int], start: int, budget: Budget, /) -> int:
+    """How many of ``lengths``, sorted longest first, share the batch that begins at ``start``. Looks at no more than one beyond it."""
+    # The first unit of a batch is its longest: it sets the padded width of the others.
+    width, padding, size = lengths[start], 0, 1
+    while start + size < len(lengths) and size < budget.rows and (size + 1) * width <= budget.tokens:
+        padding += width - lengths[start + size]
+        if padding > budget.padding:
+            break
+        size += 1
+    return size

@@ -1,0 +1,161 @@
+"""What samples cost as they grow a hundredfold, through the whole of a run with a toy model. Run by hand:
+
+    python bench/scaling.py [--sizes 1000 10000 100000] [--source jsonl|python] [--million]
+
+Every size is planned, run, reported and given again in a process of its own, on data made in a temporary folder. ``model``: what the toy
+itself takes, which is left out of ``run``: that is the engine, the task's scoring and the store. CPU time is what to compare on a busy
+machine. ``peak``: the largest resident memory until the end of the phase, most of it libraries.
+
+Linear: what a further sample costs from the second size to the third is at most `LINEAR` times what it costs from the first to the second.
+Flat: a further sample keeps at most `FLAT_BYTES` in memory. ``--million`` adds a million samples and says whether they stay below
+`MOST_MB`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+LINEAR = 1.5
+FLAT_BYTES = 256
+MOST_MB = 1500
+MILLION = 1_000_000
+PHASES = ("plan", "run", "report", "again")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs=3, default=[1000, 10_000, 100_000], metavar="N")
+    parser.add_argument("--source", choices=["jsonl", "python"], default="jsonl")
+    parser.add_argument("--million", action="store_true", help="a million samples as well")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measured(given.one, given.source)))
+        return
+    print(f"{'samples':>9}  {'':8}" + "".join(f"{phase:>22}" for phase in (*PHASES, "model")))
+    found = [shown(num, given.source) for num in given.sizes]
+    print(verdict(found, given.sizes))
+    if given.million:
+        last = shown(MILLION, given.source)
+        print(verdict([*found[1:], last], [*given.sizes[1:], MILLION]))
+        print(f"a million samples: {last['peak_mb']:,.0f} MB, {'below' if last['peak_mb'] < MOST_MB else 'NOT below'} {MOST_MB:,} MB")
+
+
+def shown(num: int, source: str) -> dict[str, Any]:
+    """One size, measured in a child, as two lines: seconds, and microseconds a sample."""
+    environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", **os.environ}
+    command = [sys.executable, __file__, "--one", str(num), "--source", source]
+    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    times = [found["times"][phase] for phase in (*PHASES, "model")]
+    wall_cpu = [f"{wall:9.2f} s {cpu:6.2f} cpu" for wall, cpu in times]
+    each = [f"{wall / num * 1e6:8.1f} us {cpu / num * 1e6:6.1f} cpu" for wall, cpu in times]
+    print(f"{num:>9,}  {'all':8}" + "".join(f"{text:>22}" for text in wall_cpu))
+    print(f"{'':>9}  {'a sample':8}" + "".join(f"{text:>22}" for text in each))
+    peaks = "".join(f"{found['peaks'][phase]:>19,.0f} MB" for phase in PHASES)
+    print(f"{'':>9}  {'peak':8}{peaks}   run.db {found['db_mb']:,.0f} MB", flush=True)
+    return found
+
+
+def verdict(found: Sequence[dict[str, Any]], sizes: Sequence[int]) -> str:
+    """Whether time is linear and memory flat over three sizes, by what a further sample adds."""
+
+    def added(of: Callable[[dict[str, Any]], float]) -> tuple[float, float]:
+        first, second = ((of(found[i + 1]) - of(found[i])) / (sizes[i + 1] - sizes[i]) for i in (0, 1))
+        return first, second
+
+    lines = []
+    for phase in PHASES:
+        early, late = (value * 1e6 for value in added(lambda f, phase=phase: f["times"][phase][1]))  # type: ignore[misc]
+        is_linear = late <= LINEAR * max(early, 1.0)
+        lines.append(f"  {phase:7} a further sample: {early:6.1f} us, then {late:6.1f} us cpu: {'linear' if is_linear else 'NOT linear'}")
+    early, late = (value * 2**20 for value in added(lambda f: f["peak_mb"]))
+    lines.append(f"  memory  a further sample: {early:6.0f} bytes, then {late:6.0f} bytes: {'flat' if late <= FLAT_BYTES else 'NOT flat'}")
+    return "\n".join(lines)
+
+
+# ── in the child ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def measured(num: int, source: str) -> dict[str, Any]:
+    """Wall and CPU seconds of each phase, the largest resident memory, and the size of the store."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["HF_DATASETS_CACHE"] = str(folder / "cache")
+
+        from windtunnel.harness.models import toy
+        from windtunnel.harness.plan import plan
+        from windtunnel.harness.registry import Registry
+        from windtunnel.harness.render import write_reports
+        from windtunnel.harness.runner import run_plan
+        from windtunnel.harness.suite import make_suite
+        from windtunnel.harness.summary import summarise
+
+        write_task(folder, num, source)
+        suite = make_suite({"name": "scaling", "models": ["toy:words"], "tasks": ["notes.yaml"]}, base=folder)
+        times = {phase: [0.0, 0.0] for phase in (*PHASES, "model")}
+        peaks: dict[str, float] = {}
+
+        @contextlib.contextmanager
+        def timed(phase: str) -> Iterator[None]:
+            wall, cpu = time.perf_counter(), time.process_time()
+            yield
+            times[phase][0] += time.perf_counter() - wall
+            times[phase][1] += time.process_time() - cpu
+            peaks[phase] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+        classify = toy.Words.classify
+
+        def timed_classify(self: toy.Words, batch: Sequence[Any]) -> list[Any]:
+            with timed("model"):
+                return classify(self, batch)
+
+        toy.Words.classify = timed_classify  # type: ignore[method-assign]
+        with timed("plan"):
+            planned = plan(suite, Registry(()))
+        with timed("run"):
+            run_plan(planned, folder / "run")
+        for i in (0, 1):
+            times["run"][i] -= times["model"][i]
+        with timed("report"):
+            write_reports(folder / "run", summarise(folder / "run"))
+        with timed("again"):
+            run_plan(planned, folder / "run")
+        return {
+            "times": times,
+            "peaks": peaks,
+            "peak_mb": max(peaks.values()),
+            "db_mb": (folder / "run" / "run.db").stat().st_size / 2**20,
+        }
+
+
+def write_task(folder: Path, num: int, source: str) -> None:
+    """``num`` notes that all differ, every fifth with the wrong label."""
+    with (folder / "notes.jsonl").open("w") as file:
+        for i in range(num):
+            text = f"a {('bad', 'good')[i % 2]} note number {i} about the weather and other things of the day"
+            file.write(json.dumps({"text": text, "mood": ("negative", "positive")[(i + (i % 5 == 4)) % 2]}) + "\n")
+    (folder / "notes.py").write_text(
+        "import json\nfrom pathlib import Path\n\ndef rows():\n    with Path(__file__).with_name('notes.jsonl').open() as file:\n"
+        "        yield from map(json.loads, file)\n"
+    )
+    data = "{files: notes.jsonl}" if source == "jsonl" else "{python: 'notes.py:rows'}"
+    (folder / "notes.yaml").write_text(
+        f"family: text_classification\ndata: {data}\ntext: text\nlabel: mood\nlabels: [negative, positive]\n"
+        "metrics: [accuracy, f1_macro, ece]\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""An item's records as columns, gathered in one pass: what its rows are computed from, and nothing that they do not need."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .samples import Record
+
+Mask = NDArray[np.bool_]
+NOTED = ("unscored", "num_truncated", "zero_gradient", "converged")
+"""Artifacts that a summary counts, beside those that a metric needs."""
+
+_BLOCK_LENGTH = 4096
+
+
+class Column:
+    """At most one value a record. As arrays, block by block, they take a tenth of what they take as Python objects."""
+
+    def __init__(self) -> None:
+        self._places = array("I")
+        self._pending: list[Any] = []
+        self._blocks: list[NDArray[Any]] = []
+        self._ragged: ValueError | None = None
+
+    def add(self, place: int, value: Any, /) -> None:
+        self._places.append(place)
+        self._pending.append(value)
+        if len(self._pending) == _BLOCK_LENGTH:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._blocks.append(np.asarray(self._pending))
+        except ValueError as error:
+            self._ragged = error
+        self._pending = []
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def given(self, num: int, /) -> Mask:
+        """Which of ``num`` records have a value, bool [N]."""
+        mask_N = np.zeros(num, dtype=bool)
+        mask_N[self._places] = True
+        return mask_N
+
+    def among(self, mask_N: Mask, /) -> NDArray[Any]:
+        """The values of these records, of those that have one. Raises `ValueError` where they are not of one shape."""
+        if self._pending:
+            self._flush()
+        if self._ragged is not None:
+            raise self._ragged
+        values = np.concatenate(self._blocks) if self._blocks else np.empty(0)
+        self._blocks = [values]
+        return values[mask_N[self._places]]
+
+
+class Table:
+    """``columns``: by name; what a record has not is not in it. ``failed_N``: which records have an error. ``groups``: of the records, or
+    empty where none has one. ``notes``: how many records there is something to be said of."""
+
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        self.wanted = frozenset(wanted)
+        self.columns: dict[str, Column] = {name: Column() for name in self.wanted}
+        self.num = 0
+        self.first_error: str | None = None
+        self.unscored = ""
+        self.notes: Counter[str] = Counter()
+        self._failed = bytearray()
+        self._groups: list[str | None] = []
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Record, Any, str | None]], wanted: Iterable[str] | None) -> Table:
+        """From records with their samples' target and group. ``wanted``: which columns, from scores, artifacts and ``target``; None: all
+        scores."""
+        table = cls(wanted or ())
+        for record, target, group in rows:
+            table._note(record)
+            table._failed.append(record.error is not None)
+            table._group(group)
+            if wanted is None:
+                table._add(record.scores)
+            else:
+                table._add({name: _value(record, name, target) for name in table.wanted})
+            table.num += 1
+        return table
+
+    def _group(self, group: str | None) -> None:
+        if group is not None and not self._groups:
+            self._groups = [None] * self.num
+        if group is not None or self._groups:
+            self._groups.append(group)
+
+    def _add(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if value is not None:
+                if name not in self.columns:
+                    self.columns[name] = Column()
+                self.columns[name].add(self.num, value)
+
+    def _note(self, record: Record) -> None:
+        if record.error is not None and self.first_error is None:
+            self.first_error = record.error
+        if record.error is None and not self.unscored:
+            self.unscored = str(record.artifacts.get("unscored") or "")
+        self.notes["records"] += 1
+        self.notes["failed"] += record.error is not None
+        self.notes["truncated"] += "num_truncated" in record.artifacts
+        self.notes["loose"] += record.artifacts.get("converged") is False
+        attacked = record.scores.get("success") is not None
+        self.notes["attacked"] += attacked
+        self.notes["zero_gradient"] += attacked and bool(record.artifacts.get("zero_gradient"))
+        self.notes["outside"] += record.scores.get("outside_threat") == 1
+
+    @property
+    def failed_N(self) -> Mask:
+        return np.frombuffer(bytes(self._failed), dtype=bool)
+
+    def given(self, name: str, /) -> Mask:
+        """Which records have it, bool [N]."""
+        return self.columns[name].given(self.num) if name in self.columns else np.zeros(self.num, dtype=bool)
+
+    def values(self, name: str, mask_N: Mask, /) -> NDArray[Any]:
+        """The column of these records, of those that have it."""
+        return self.columns[name].among(mask_N) if name in self.columns else np.empty(0)
+
+    def groups(self, mask_N: Mask, /) -> Sequence[str | None]:
+        return [self._groups[place] for place in np.flatnonzero(mask_N)] if self._groups else ()
+
+
+def _value(record: Record, column: str, target: Any) -> Any:
+    if column in record.scores:
+        return record.scores[column]
+    if column in record.artifacts:
+        return record.artifacts[column]
+    return target if column == "target" else None
