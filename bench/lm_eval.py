@@ -42,6 +42,7 @@ from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.requests import Generate, LogLikelihood, RollingLogLikelihood
 
+PEER, OURS = "lm-evaluation-harness", "windtunnel"
 NUM_SHOTS = 5
 SHOT_WORDS = 100
 BATCH_SIZES = (1, 4, 8, 16, 32)
@@ -73,7 +74,8 @@ def main() -> None:
     if not paragraphs:
         raise SystemExit(f"{given.texts} has no line of {SHOT_WORDS} words or more")
     source = HuggingFace(given.model)
-    model, info = source.load(given.device, given.dtype), source.inspect()
+    model: Any = source.load(given.device, given.dtype)
+    info = source.inspect()
     print(f"{given.model} in {model.module.dtype} on {model.device}, {torch.get_num_threads()} threads; packs: {model.no_packs or 'yes'}")
     for name in given.work.split(","):
         work = WORKS[name](paragraphs, given.questions)
@@ -92,7 +94,7 @@ def _compare(name: str, work: Work, model: Any, info: Any, sizes: Sequence[int],
         counters[:] = [engine.counters]
         return answers
 
-    sides: dict[str, Callable[[], list[Any]]] = {"lm-evaluation-harness": peer, "windtunnel": project}
+    sides: dict[str, Callable[[], list[Any]]] = {PEER: peer, OURS: project}
     times: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
     answers = {}
     for _ in range(pairs):
@@ -100,19 +102,17 @@ def _compare(name: str, work: Work, model: Any, info: Any, sizes: Sequence[int],
             answers[side], *spent = _timed(run)
             times[side].append((spent[0], spent[1]))
     different = _differences(work, *answers.values())
-    wall, cpu = (
-        [a[i] / b[i] for a, b in zip(times["lm-evaluation-harness"], times["windtunnel"], strict=True)] for i in (0, 1)
-    )  # fmt: skip
+    wall, cpu = ([a[i] / b[i] for a, b in zip(times[PEER], times[OURS], strict=True)] for i in (0, 1))
     seconds = {side: statistics.median(t[0] for t in found) for side, found in times.items()}
     c = counters[0]
+    print(f"{name:<11} {len(work.requests):>5} requests  {different}")
+    print(f"            {PEER} (batch {size}) {seconds[PEER]:8.2f} s   {OURS} {seconds[OURS]:8.2f} s", end="   ")
+    print(f"{statistics.median(wall):6.2f} x (CPU time {statistics.median(cpu):.2f} x, {pairs} pairs)")
     print(
-        f"{name:<11} {len(work.requests):>5} requests  {different}\n"
-        f"            lm-evaluation-harness (batch {size}) {seconds['lm-evaluation-harness']:8.2f} s   windtunnel {seconds['windtunnel']:8.2f} s"
-        f"   {statistics.median(wall):6.2f} x (CPU time {statistics.median(cpu):.2f} x, {pairs} pairs)\n"
-        f"            tokens {c.tokens_computed + c.tokens_shared:,} asked, {c.tokens_computed:,} computed, {c.tokens_padded:,} padded,"
-        f" {c.forward_passes:,} passes",
-        flush=True,
+        f"            tokens {c.tokens_computed + c.tokens_shared:,} asked, {c.tokens_computed:,} computed, {c.tokens_padded:,} padded,",
+        end=" ",
     )
+    print(f"{c.forward_passes:,} passes", flush=True)
 
 
 def _timed(run: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -131,14 +131,15 @@ def _differences(work: Work, peer: Sequence[Any], project: Sequence[Any]) -> str
     relative = max(d / abs(b.value) for d, b in zip(apart, project, strict=True))
     verdict = f"largest difference {max(apart):.1e} nats, {relative:.1e} relative"
     if work.kind == "loglikelihood" and len(peer) % 4 == 0:
-        picks = [
-            max(range(4), key=lambda k, at=at, of=of: of[at + k])
-            for of in (theirs, [b.value for b in project])
-            for at in range(0, len(peer), 4)
-        ]
-        moved = sum(a != b for a, b in zip(picks[: len(picks) // 2], picks[len(picks) // 2 :], strict=True))
+        moved = sum(a != b for a, b in zip(_picks(theirs), _picks([b.value for b in project]), strict=True))
         verdict += f", {moved} of {len(peer) // 4} choices different"
     return verdict + (f" ({beyond} BEYOND rounding)" if beyond else "")
+
+
+def _picks(values: Sequence[float]) -> list[int]:
+    """The likeliest of each four."""
+    fours = [values[at : at + 4] for at in range(0, len(values), 4)]
+    return [four.index(max(four)) for four in fours]
 
 
 def _peer(model: Any, work: Work, batch_size: int) -> Callable[[], list[Any]]:

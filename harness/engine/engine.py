@@ -194,6 +194,7 @@ class Engine:
                 raise
             # Batches meet the same error again, and say it of the request whose it is.
             no_memory = _is_out_of_memory(error)
+            self.counters.pack_failures += not no_memory
         alone = sum(_positions(units[i], answer) for i, answer in found.items())
         self.counters.tokens_shared += max(0, alone - computed)
         if no_memory:

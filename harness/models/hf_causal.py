@@ -65,16 +65,14 @@ class HFCausalLM:
                 texts |= {bare: None, request.context + request.continuation: None}
             elif isinstance(request, RollingLogLikelihood):
                 texts[request.text] = None
-        try:
-            ids = (
-                self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-                if texts
-                else []
-            )
-        except (TypeError, UnicodeEncodeError):
-            # One of them is no text; each on its own says which.
-            ids = []
-        self._known = dict(zip(texts, ids, strict=False))
+        self._known = {}
+        if texts:
+            try:
+                ids = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+            except (TypeError, UnicodeEncodeError):
+                # One of them is no text; each on its own says which.
+                return
+            self._known = dict(zip(texts, ids, strict=True))
 
     def split(self, request: Request[Any]) -> Sequence[Scored | Prompt]:
         if isinstance(request, LogLikelihood):

@@ -59,4 +59,4 @@ def pack_linears(module: nn.Module) -> None:
     for layer in layers:
         packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _USUAL_ROWS)
         layer.__class__ = PackedLinear
-        layer._packed = _Packed(layer.weight, layer.weight._version, packed)  # type: ignore[assignment]
+        layer._packed = _Packed(layer.weight, layer.weight._version, packed)  # type: ignore[assignment, arg-type]
