@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, fields
 @dataclass(slots=True)
 class Counters:
     """``tokens_padded`` were computed and thrown away; ``tokens_computed`` are the real ones. For images a token is a 16 x 16 patch.
-    ``pack_failures``: passes without padding that failed, so that batches answered in their stead. ``tokens_shared`` were not computed, since other requests of the pass begin with the same tokens."""
+
+    ``tokens_shared`` were not computed, since other requests of the pass begin with the same tokens. ``pack_failures``: passes without
+    padding that failed, so that batches answered in their stead.
+    """
 
     requests: int = 0
     duplicates: int = 0

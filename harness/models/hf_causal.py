@@ -52,6 +52,9 @@ class HFCausalLM:
         flat = Flat(self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, rounded=source.rounded)
         self.no_packs = flat.measure(self._sample_ids(32))
         self.flat = flat if not self.no_packs else None
+        self.notes = (f"runs in padded batches, each text whole: {self.no_packs}",) if self.no_packs else ()
+        if self.flat is not None and self.flat.max_length < self.max_length:
+            self.notes = (f"texts of more than {self.flat.max_length} tokens, its attention window, run in padded batches",)
         self.fingerprint = source.fingerprint(self.module.dtype)
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
