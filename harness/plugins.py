@@ -50,8 +50,9 @@ class Model(Protocol):
     Optional refinements, used when they exist: ``prepare(requests)`` is told of requests before they are split,
     ``split(request) -> units`` breaks a request into pieces that are batched on their own, ``join(request, answers) -> response``
     puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
-    batch, ``canonical(input) -> input`` is the input after the model's own deterministic resizing, ``differentiable() ->
-    Differentiable``, ``close()``.
+    batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an
+    `engine.packing.Pass` after each pass. ``canonical(input) -> input`` is the input after the model's own deterministic resizing,
+    ``differentiable() -> Differentiable``, ``notes`` what a reader of the scorecard should know, ``close()``.
     """
 
     name: str

@@ -410,6 +410,12 @@ def test_max_length_is_a_setting_within_the_position_table() -> None:
 _SMALL = {"vocab_size": 360, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
+_OPT = {
+    "vocab_size": 360, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 64, "word_embed_proj_dim": 32,
+    "max_position_embeddings": 64,
+}  # fmt: skip
+
+
 def saved(config: Any, folder: Path) -> HuggingFace:
     """A model of that configuration, with GPT-2's tokenizer."""
     with torch.random.fork_rng():
@@ -435,16 +441,58 @@ def test_a_prompt_goes_on_the_same_beside_others(kind: str, shares: str, tmp_pat
             vocab_size=360, d_model=32, decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=64, max_position_embeddings=64,
         ),
         "rwkv": lambda: transformers.RwkvConfig(vocab_size=360, hidden_size=32, attention_hidden_size=32, num_hidden_layers=2),
-        "opt": lambda: transformers.OPTConfig(
-            vocab_size=360, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64, word_embed_proj_dim=32,
-            max_position_embeddings=64,
-        ),
+        "opt": lambda: transformers.OPTConfig(**_OPT),
     }  # fmt: skip
     model: Any = saved(configs[kind](), tmp_path).load("cpu", "float32")
     assert model._shares == shares
     requests = [Generate(p, 8) for p in ("a", "b", "the cat", "the cat sat on a table", "a dog", "bad films that were great awful")]
     engine = tiny.engine(model)
     assert engine.run(requests) == tiny.engine(model, rows=1, pack=0).run(requests)
+
+
+_GROUPED = {**_SMALL, "num_key_value_heads": 2, "max_position_embeddings": 64}
+_PACKS: dict[str, tuple[Any, str]] = {
+    "llama": (lambda: transformers.LlamaConfig(**_GROUPED), ""),
+    "qwen3": (lambda: transformers.Qwen3Config(**_GROUPED, head_dim=8), ""),
+    "granite": (lambda: transformers.GraniteConfig(**_GROUPED, logits_scaling=3.0), ""),
+    "cohere": (lambda: transformers.CohereConfig(**_GROUPED, logit_scale=0.2, pad_token_id=0, bos_token_id=0, eos_token_id=0), ""),
+    # OPT counts its positions from the mask before transformers 5.
+    "opt": (lambda: transformers.OPTConfig(**_OPT), "" if transformers.__version__ >= "5" else " "),
+    "mistral": (lambda: transformers.MistralConfig(**_GROUPED, sliding_window=24), ""),
+    "gemma2": (lambda: transformers.Gemma2Config(**_GROUPED, head_dim=8, bos_token_id=0, eos_token_id=0), "softcap"),
+    "dynamic": (
+        lambda: transformers.LlamaConfig(**_GROUPED, rope_scaling={"rope_type": "dynamic", "factor": 2.0}), "change with the length",
+    ),
+    "bloom": (lambda: transformers.BloomConfig(vocab_size=360, hidden_size=32, n_layer=2, n_head=4), " "),
+    "mamba": (lambda: transformers.MambaConfig(vocab_size=360, hidden_size=32, num_hidden_layers=2, state_size=4), " "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", _PACKS)
+def test_packs_are_for_those_whose_logits_stay(kind: str, tmp_path: Path) -> None:
+    """Whether a model may run in packs is measured at load; what may not runs in batches, says why, and gives the same answers."""
+    config, why = _PACKS[kind]
+    model: Any = saved(config(), tmp_path).load("cpu", "float32")
+    assert why in model.no_packs if why else not model.no_packs
+    assert (model.flat is None) == bool(why)
+    assert bool(model.notes) == (bool(why) or kind == "mistral")
+    long = "the cat sat on the table and was able to read the good films that were great for the young dog"
+    requests: list[Any] = [LogLikelihood(a, " " + b) for a in ("the cat", "the cat sat on", long) for b in ("good", "bad films")]
+    requests += [RollingLogLikelihood(long), RollingLogLikelihood("a table"), Generate("the cat sat", 7), Generate("the cat", 9)]
+    alone = tiny.engine(model, rows=1, pack=0).run(requests)
+    for pack in (1024, 9):
+        engine = tiny.engine(model, pack=pack)
+        for a, b in zip(alone, engine.run(requests), strict=True):
+            assert a == b if isinstance(a, Completion) else b.value == pytest.approx(a.value, rel=1e-5), kind
+        assert (engine.counters.tokens_shared > 0) == (not why)
+        assert engine.counters.pack_failures == 0
+
+
+def test_texts_beyond_the_window_are_batched(tmp_path: Path) -> None:
+    model: Any = saved(_PACKS["mistral"][0](), tmp_path).load("cpu", "float32")
+    assert model.flat.max_length == 24
+    short, long = (model.split(RollingLogLikelihood("a " * n))[0] for n in (20, 40))
+    assert (model.streams(short), model.streams(long)) == (True, False)
 
 
 def test_an_encoder_with_a_language_model_head_is_an_error(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ import torch
 from transformers import AttentionInterface
 
 from ..engine.forest import Pack
-from ..errors import ModelError
 
 NAME = "windtunnel_flat"
 
@@ -113,7 +112,7 @@ def _attention(
     attention = _current.get()
     unknown = sorted(name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None)
     if attention is None or attention_mask is not None or unknown:
-        raise ModelError(f"its attention wants {', '.join(unknown) or 'a mask of its own'}")
+        raise NotImplementedError(f"attention with {', '.join(unknown) or 'a mask of its own'}")
     return attention.attend(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
 
 
