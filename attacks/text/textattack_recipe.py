@@ -21,6 +21,7 @@ from ...harness.requests import Classify, Failure, Logits
 from ...harness.samples import Sample, SampleRng
 from ...harness.threats import EditBudget
 from .pool import Ask, Search, pooled
+from .splicing import spliced_text
 from .stop_words import stop_words
 from .textattack_import import import_textattack, require_textattack, served
 
@@ -63,7 +64,7 @@ class TextAttackRecipe:
             attack.goal_function.batch_size = sys.maxsize
             if threat.max_words is not None or threat.max_share is not None:
                 attack.constraints.append(_Within(threat, sample))
-            result = attack.attack(text, label)
+            result = attack.attack(spliced_text(textattack)(text), label)
             found = {
                 "status": _status(result),
                 "num_queries": int(result.num_queries),
