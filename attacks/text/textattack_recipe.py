@@ -2,7 +2,8 @@
 
 TextAttack (Morris et al. 2020, https://arxiv.org/abs/2005.05909) attacks one sample at a time, a handful of texts a query. Here each sample
 has a recipe of its own in a greenlet; where the recipe would call a model it falls asleep, and the engine answers all sleepers at once.
-The recipe is not touched: text, status and number of queries are those of TextAttack run one by one.
+The text a search begins with makes its edits by splicing (`splicing.py`). The recipe is not touched: text, status and number of queries are
+those of TextAttack run one by one.
 """
 
 from __future__ import annotations
