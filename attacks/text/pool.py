@@ -64,19 +64,22 @@ def pooled(searches: Sequence[Search[Q, A, T]], answer: Ask[Q, A], /, *, num_poo
 
     try:
         while waiting or begun:
-            while waiting and has_room(waiting[0][1]):
-                index, search = waiting.popleft()
-                begun[index] = _Sleeper(search)
-                begun[index].wake()
-                settle(index)
+            with _global_random_kept():
+                while waiting and has_room(waiting[0][1]):
+                    index, search = waiting.popleft()
+                    begun[index] = _Sleeper(search)
+                    begun[index].wake()
+                    settle(index)
             questions = [question for sleeper in begun.values() for question in sleeper.questions]
             answers = iter(_counted(answer, questions))
-            for index, sleeper in list(begun.items()):
-                sleeper.wake(list(islice(answers, len(sleeper.questions))))
-                settle(index)
+            with _global_random_kept():
+                for index, sleeper in list(begun.items()):
+                    sleeper.wake(list(islice(answers, len(sleeper.questions))))
+                    settle(index)
     finally:
-        for sleeper in begun.values():
-            sleeper.kill()
+        with _global_random_kept():
+            for sleeper in begun.values():
+                sleeper.kill()
     return [outcomes[index] for index in range(len(searches))]
 
 
@@ -87,23 +90,29 @@ def _counted(answer: Ask[Q, A], questions: list[Q]) -> Sequence[A]:
 
 
 class _Sleeper(Generic[Q, A, T]):
-    """A search in its greenlet: awake inside `wake`, asleep with its ``questions`` otherwise, until it has an ``outcome``."""
+    """A search in its greenlet: awake inside `wake`, asleep with its ``questions`` otherwise, until it has an ``outcome``.
+
+    It leaves its own state in the global random generators.
+    """
 
     def __init__(self, search: Search[Q, A, T]) -> None:
         self.questions: Sequence[Q] = ()
         self.outcome: tuple[T | Exception] | None = None
         self.search = search
-        self._random = _GlobalRandom(search.seed)
+        random.seed(search.seed % 2**32)
+        np.random.seed(search.seed % 2**32)
+        self._random = _global_random()
         self._greenlet: Any = import_module("greenlet").greenlet(self._run)
 
     def wake(self, *answers: Sequence[A]) -> None:
-        with self._random.installed():
-            self._greenlet.switch(*answers)
+        _set_global_random(self._random)
+        self._greenlet.switch(*answers)
+        self._random = _global_random()
 
     def kill(self) -> None:
         if self._greenlet:  # true while begun and not over
-            with self._random.installed():
-                self._greenlet.throw()
+            _set_global_random(self._random)
+            self._greenlet.throw()
 
     def _run(self) -> None:
         try:
@@ -119,32 +128,20 @@ class _Sleeper(Generic[Q, A, T]):
         return answers
 
 
-class _GlobalRandom:
-    """The state of Python's and NumPy's global generators, as left by ``random.seed`` and ``numpy.random.seed``."""
-
-    def __init__(self, seed: int) -> None:
-        outer = _state()
-        random.seed(seed % 2**32)
-        np.random.seed(seed % 2**32)
-        self._inner = _state()
-        _restore(outer)
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """The state is the global one inside, goes on from where it was left, and leaves the caller's as it found it."""
-        outer = _state()
-        _restore(self._inner)
-        try:
-            yield
-        finally:
-            self._inner = _state()
-            _restore(outer)
+@contextmanager
+def _global_random_kept() -> Iterator[None]:
+    """Python's and NumPy's global generators are afterwards as they were before."""
+    outer = _global_random()
+    try:
+        yield
+    finally:
+        _set_global_random(outer)
 
 
-def _state() -> tuple[Any, Any]:
+def _global_random() -> tuple[Any, Any]:
     return random.getstate(), np.random.get_state()
 
 
-def _restore(state: tuple[Any, Any]) -> None:
+def _set_global_random(state: tuple[Any, Any]) -> None:
     random.setstate(state[0])
     np.random.set_state(state[1])

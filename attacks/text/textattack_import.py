@@ -40,6 +40,8 @@ def require_textattack() -> None:
 
 def import_quietly(name: str, /) -> Any:
     """The module, no warning raised, loggers and global random state as they were."""
+    if name in sys.modules:
+        return sys.modules[name]
     with _quietly():
         return import_module(name)
 

@@ -2,7 +2,8 @@
 
 TextAttack (Morris et al. 2020, https://arxiv.org/abs/2005.05909) attacks one sample at a time, a handful of texts a query. Here each sample
 has a recipe of its own in a greenlet; where the recipe would call a model it falls asleep, and the engine answers all sleepers at once.
-The recipe is not touched: text, status and number of queries are those of TextAttack run one by one.
+The text a search begins with makes its edits by splicing (`splicing.py`). The recipe is not touched: text, status and number of queries are
+those of TextAttack run one by one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ...harness.requests import Classify, Failure, Logits
 from ...harness.samples import Sample, SampleRng
 from ...harness.threats import EditBudget
 from .pool import Ask, Search, pooled
+from .splicing import spliced_text
 from .stop_words import stop_words
 from .textattack_import import import_textattack, require_textattack, served
 
@@ -63,7 +65,7 @@ class TextAttackRecipe:
             attack.goal_function.batch_size = sys.maxsize
             if threat.max_words is not None or threat.max_share is not None:
                 attack.constraints.append(_Within(threat, sample))
-            result = attack.attack(text, label)
+            result = attack.attack(spliced_text(textattack)(text), label)
             found = {
                 "status": _status(result),
                 "num_queries": int(result.num_queries),
