@@ -92,13 +92,12 @@ class Padded:
         Some architectures ignore the mask, some count positions from the padding; transformers' RWKV mixes rows once it has a state.
         ``ids``: eight ordinary tokens.
         """
-        short, padding = ids[:3], len(ids) - 3
         settings = GenerationConfig(
-            max_new_tokens=2, do_sample=False, num_beams=1, pad_token_id=self.pad, output_logits=True, return_dict_in_generate=True
+            max_new_tokens=3, do_sample=False, num_beams=1, pad_token_id=self.pad, output_logits=True, return_dict_in_generate=True
         )
 
         def said(*rows: list[int], mask: list[list[int]] | None = None) -> torch.Tensor:
-            """Logits of the first row, at its first step and at one that reads the cache."""
+            """Logits of the first row, at its first step and at two that read the cache."""
             ids_BL = torch.tensor(rows, device=self._module.device)
             mask_BL = torch.ones_like(ids_BL) if mask is None else torch.tensor(mask, device=self._module.device)
             masked = {"attention_mask": mask_BL} if self._takes_mask else {}
@@ -107,14 +106,21 @@ class Padded:
 
         # What a row sees of others moves logits by about their spread; half precision rounds by some hundredths of it.
         tolerance = 1e-3 if self._module.dtype == torch.float32 else 0.1
+        # From one token on: a convolution's state is filled with what stands before a prompt that is shorter than its kernel.
+        shorts = [ids[:n] for n in (1, 2, 4)]
         try:
-            alone = said(short)
+            alone = [said(short) for short in shorts]
         except Exception:  # noqa: BLE001 - a model may score that cannot generate; a request to generate is told why
             return "none"
-        mask = [[0] * padding + [1] * len(short), [1] * len(ids)]
-        if self._takes_mask and moved(alone, said([self.pad] * padding + short, ids, mask=mask)) <= tolerance:
+
+        def beside(short: list[int]) -> torch.Tensor:
+            padding = len(ids) - len(short)
+            return said([self.pad] * padding + short, ids, mask=[[0] * padding + [1] * len(short), [1] * len(ids)])
+
+        if self._takes_mask and all(moved(a, beside(short)) <= tolerance for a, short in zip(alone, shorts, strict=True)):
             return "any"
-        return "length" if moved(alone, said(short, ids[-3:])) <= tolerance else "none"
+        same = all(moved(a, said(short, ids[-len(short) :])) <= tolerance for a, short in zip(alone, shorts, strict=True))
+        return "length" if same else "none"
 
 
 class _Read(StoppingCriteria):
