@@ -1,6 +1,6 @@
 """What samples cost as they grow a hundredfold, through the whole of a run with a toy model. Run by hand:
 
-    python bench/scaling.py [--sizes 1000 10000 100000] [--source jsonl|python] [--million]
+    python bench/scaling.py [--sizes 1000 10000 100000] [--source python|jsonl] [--million]
 
 Every size is planned, run, reported and given again in a process of its own, on data made in a temporary folder. ``model``: what the toy
 itself takes, which is left out of ``run``: that is the engine, the task's scoring and the store. CPU time is what to compare on a busy
@@ -36,7 +36,7 @@ PHASES = ("plan", "run", "report", "again")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs=3, default=[1000, 10_000, 100_000], metavar="N")
-    parser.add_argument("--source", choices=["jsonl", "python"], default="jsonl")
+    parser.add_argument("--source", choices=["python", "jsonl"], default="python", help="who reads the rows: a function, or datasets")
     parser.add_argument("--million", action="store_true", help="a million samples as well")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
