@@ -120,12 +120,16 @@ PATCH = 16
 """An image counts as one position a patch of 16 x 16 pixels, the vision transformer's usual size."""
 
 
+CHARACTERS = 4
+"""Of text, a position."""
+
+
 def size_of(value: Input, /) -> int:
     """A rough number of positions, enough to sort and pack by: four characters of text, or a patch of an image."""
     if isinstance(value, Image):
         height, width, _ = value.pixels.shape
         return int(max(1, height // PATCH) * max(1, width // PATCH))
-    return max(1, len(str(value)) // 4)
+    return max(1, len(str(value)) // CHARACTERS)
 
 
 def modality(value: Input, /) -> str:

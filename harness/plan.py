@@ -16,7 +16,7 @@ import numpy as np
 from . import codec
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, did_you_mean
 from .gates import Gate
-from .inputs import size_of
+from .inputs import CHARACTERS, size_of
 from .matching import able_models, check_named, choose, unfit
 from .plugins import ModelInfo, ModelSource
 from .registry import Registry, parameters
@@ -36,7 +36,8 @@ class PlannedModel:
 
 
 class Load(NamedTuple):
-    """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions."""
+    """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions that
+    the requests before have not."""
 
     num_requests: int | None
     positions: int
@@ -232,12 +233,12 @@ def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[
     labels: tuple[str, ...] = ()
     hashes, positions = array("q"), array("q")
     num_requests: int | None = 0
-    are_writable = True
+    are_writable, beginning = True, ""
     for sample in samples:
         are_writable &= sample.id.isascii()
         labels = labels or sample.labels
         hashes.append(hash(sample.id))
-        load = _load(task, sample)
+        load, beginning = _load(task, sample, beginning)
         positions.append(load.positions)
         num_requests = None if num_requests is None or load.num_requests is None else num_requests + load.num_requests
     if not are_writable:
@@ -301,19 +302,35 @@ def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite) -> list[Pl
     few = task.samples[:_NUM_DRIFT_SAMPLES]
     drift = PlannedItem(
         model, f"batch_invariance({task.name})", "drift", task, few, made.seed, "windtunnel",
-        num_requests=2 * sum(_load(task.task, sample).num_requests or 0 for sample in few),
+        num_requests=2 * sum(_load(task.task, sample, "")[0].num_requests or 0 for sample in few),
     )  # fmt: skip
     return [made, drift] if task.num_requests is not None else [made]
 
 
-def _load(task: Any, sample: Sample) -> Load:
+def _num_common(first: str, second: str) -> int:
+    """Length of the longest common beginning, by halving: texts are compared by the interpreter and not here."""
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
+    return low
+
+
+def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
+    """The sample's load, and what its last request begins with. ``before``: the same of the sample before."""
     if hasattr(task, "run"):
-        return Load(None, size_of(sample.input))
+        return Load(None, size_of(sample.input)), ""
+    positions = 0
     try:
         requests = list(task.requests(sample))
-        return Load(len(requests), sum(request.size() for request in requests))
+        for request in requests:
+            beginning = request.beginning()
+            # What a request has in common with the one before it is computed once; so much less can wait to be written.
+            positions += max(1, request.size() - _num_common(before, beginning) // CHARACTERS)
+            before = beginning
+        return Load(len(requests), positions), before
     except Exception:  # noqa: BLE001 - a bad sample becomes a record when it is run; here it only makes no requests
-        return Load(0, 0)
+        return Load(0, 0), before
 
 
 def _plugin_items(

@@ -47,7 +47,7 @@ class ModelSource(Protocol):
 class Model(Protocol):
     """Something that answers requests. A capability is a method named for a request's kind: it takes a batch, returns a list in order.
 
-    Optional refinements, used by the engine when they exist:
+    Optional refinements, used when they exist: ``prepare(requests)`` is told of requests before they are split,
     ``split(request) -> units`` breaks a request into pieces that are batched on their own, ``join(request, answers) -> response``
     puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
     batch, ``canonical(input) -> input`` is the input after the model's own deterministic resizing, ``differentiable() ->

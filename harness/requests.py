@@ -85,6 +85,10 @@ class Request(Generic[R_co]):
         """What must be equal within one batch."""
         return None
 
+    def beginning(self) -> str:
+        """The text that a model which reads from left to right reads; empty where there is none."""
+        return ""
+
     def size(self) -> int:
         """A rough number of positions that answering takes, before any tokenizer has seen it."""
         values = [getattr(self, f.name) for f in fields(self)]
@@ -99,6 +103,9 @@ class LogLikelihood(Request[LogProb]):
     context: str
     continuation: str
 
+    def beginning(self) -> str:
+        return self.context + self.continuation
+
 
 @dataclass(frozen=True, slots=True)
 class RollingLogLikelihood(Request[LogProb]):
@@ -111,6 +118,9 @@ class RollingLogLikelihood(Request[LogProb]):
     kind: ClassVar[str] = "rolling_loglikelihood"
     text: str
     min_context: int = 1
+
+    def beginning(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +139,9 @@ class Generate(Request[Completion]):
 
     def batch_key(self) -> Hashable:
         return (self.temperature,)
+
+    def beginning(self) -> str:
+        return self.prompt if isinstance(self.prompt, str) else ""
 
     def size(self) -> int:
         return size_of(self.prompt) + self.max_tokens

@@ -244,11 +244,9 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> li
 
 
 def _budget(suite: Any, model: Any) -> Budget:
-    """Small batches fill a CPU; a GPU wants many rows. Both are a suite's to change under ``batch:``."""
-    on_gpu = getattr(getattr(model, "device", None), "type", "cpu") == "cuda"
-    tokens, rows, padding, pack = (65_536, 512, 8_192, 4_096) if on_gpu else (4_096, 64, 128, 1_024)
-    given = suite.batch
-    return Budget(given.tokens or tokens, given.rows or rows, padding, pack if given.pack is None else given.pack)
+    """The device's, but for what the suite says under ``batch:``."""
+    given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
+    return replace(Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
 
 
 def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
@@ -257,7 +255,7 @@ def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
     facts: dict[str, Any] = {
         "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
-        "metrics": tuple(task.metrics) if item.kind == "task" else (), "model_notes": item.model.info.notes, "model": item.model.spec.model,
+        "metrics": tuple(task.metrics) if item.kind == "task" else (), "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
     }  # fmt: skip
     if item.threat is not None:

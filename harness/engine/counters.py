@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, fields
 @dataclass(slots=True)
 class Counters:
     """``tokens_padded`` were computed and thrown away; ``tokens_computed`` are the real ones. For images a token is a 16 x 16 patch.
-    ``tokens_shared`` were not computed, since other requests of the pass begin with the same tokens."""
+
+    ``tokens_shared`` were not computed, since other requests of the pass begin with the same tokens. ``pack_failures``: passes without
+    padding that failed, so that batches answered in their stead.
+    """
 
     requests: int = 0
     duplicates: int = 0
@@ -19,6 +22,7 @@ class Counters:
     tokens_padded: int = 0
     tokens_shared: int = 0
     oom_splits: int = 0
+    pack_failures: int = 0
     failures: int = 0
 
     def add(self, other: Counters, /) -> None:

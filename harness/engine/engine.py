@@ -131,6 +131,9 @@ class Engine:
         key = getattr(self.model, "batch_key", None)
         units: list[_Unit] = []
         failures: dict[int, Failure] = {}
+        prepare = getattr(self.model, "prepare", None)
+        if prepare is not None:
+            prepare(requests)
         for index, request in enumerate(requests):
             if not hasattr(self.model, request.kind):
                 raise CapabilityError(f"model {self.model.name!r} cannot answer {request.kind!r}; it can {_can(self.info)}")
@@ -191,6 +194,7 @@ class Engine:
                 raise
             # Batches meet the same error again, and say it of the request whose it is.
             no_memory = _is_out_of_memory(error)
+            self.counters.pack_failures += not no_memory
         alone = sum(_positions(units[i], answer) for i, answer in found.items())
         self.counters.tokens_shared += max(0, alone - computed)
         if no_memory:

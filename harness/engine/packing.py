@@ -23,6 +23,11 @@ class Budget:
     padding: int = 128
     pack: int = 1024
 
+    @classmethod
+    def of(cls, device: str, /) -> Budget:
+        """Small batches fill a ``cpu``; a ``cuda`` device wants many rows."""
+        return cls(65_536, 512, 8_192, 4_096) if device == "cuda" else cls()
+
     def below(self, tokens: int, rows: int, /) -> Budget:
         """The budget after a batch of this padded size did not fit: half of its positions, or one fewer where it was a single unit.
 

@@ -136,7 +136,11 @@ class HuggingFace:
                 f"the checkpoint {self.target!r} lacks trained weights for {named}: it was not trained for "
                 f"{type(module).__name__}. Give a checkpoint with that head, or fine-tune this one first."
             )
-        return module.eval().to(device)
+        from .packed_linear import pack_linears
+
+        module.eval().to(device)
+        pack_linears(module)
+        return module
 
     def fingerprint(self, *facts: object) -> str:
         """Content of the checkpoint's files and the facts given (number format, settings)."""

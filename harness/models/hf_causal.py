@@ -40,6 +40,7 @@ class HFCausalLM:
         self.ends = list(dict.fromkeys([*self.ends, *_listed(self.tokenizer.eos_token_id)]))
         self.chat_template = source.chat_template
         self.max_length = source.longest(self.module, config)
+        self._known: dict[str, list[int]] = {}
         self._prefix = _own_prefix(self.tokenizer)
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
@@ -51,9 +52,30 @@ class HFCausalLM:
         flat = Flat(self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, rounded=source.rounded)
         self.no_packs = flat.measure(self._sample_ids(32))
         self.flat = flat if not self.no_packs else None
+        self.notes = (f"runs in padded batches, each text whole: {self.no_packs}",) if self.no_packs else ()
+        if self.flat is not None and self.flat.max_length < self.max_length:
+            self.notes = (f"texts of more than {self.flat.max_length} tokens, its attention window, run in padded batches",)
         self.fingerprint = source.fingerprint(self.module.dtype)
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prepare(self, requests: Sequence[Request[Any]]) -> None:
+        """Tokenise what the requests hold in one go: a context is asked once for all of its continuations, on all cores."""
+        texts: dict[str, None] = {}
+        for request in requests:
+            if isinstance(request, LogLikelihood) and not self.chat_template:
+                bare = request.context.rstrip()
+                texts |= {bare: None, request.context + request.continuation: None}
+            elif isinstance(request, RollingLogLikelihood):
+                texts[request.text] = None
+        self._known = {}
+        if texts:
+            try:
+                ids = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+            except (TypeError, UnicodeEncodeError):
+                # One of them is no text; each on its own says which.
+                return
+            self._known = dict(zip(texts, ids, strict=True))
 
     def split(self, request: Request[Any]) -> Sequence[Scored | Prompt]:
         if isinstance(request, LogLikelihood):
@@ -137,6 +159,8 @@ class HFCausalLM:
 
     def _encode(self, text: str) -> list[int]:
         """Token ids without any special token."""
+        if text in self._known:
+            return self._known[text]
         try:
             ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         except (TypeError, UnicodeEncodeError) as error:

@@ -1,0 +1,90 @@
+"""Linear layers with weights packed for the CPU: the same products, and never those of weights that are no more."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from windtunnel.harness.models import packed_linear
+from windtunnel.harness.models.packed_linear import PackedLinear, pack_linears
+from windtunnel.tests import tiny
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="a torch without oneDNN")
+
+
+@pytest.fixture
+def layers() -> nn.Sequential:
+    torch.manual_seed(0)
+    made = nn.Sequential(nn.Linear(40, 70), nn.ReLU(), nn.Linear(70, 9, bias=False))
+    pack_linears(made)
+    return made
+
+
+def plain(module: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+    first, _, last = module
+    return torch.relu(x @ first.weight.T + first.bias) @ last.weight.T  # type: ignore[operator, union-attr]
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (300, 40), (2, 17, 40), (0, 40), (2, 0, 40)])
+def test_products_are_the_same(layers: nn.Sequential, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape)
+    with torch.inference_mode():
+        assert torch.allclose(layers(x), plain(layers, x), atol=1e-5)
+        strided = torch.randn(*shape[:-1], 80)[..., ::2]
+        assert torch.allclose(layers(strided), plain(layers, strided), atol=1e-5)
+
+
+def test_packed_weights_are_used_without_gradients_and_only_there(layers: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(5, 40)
+
+    def no_plain(*args: object) -> torch.Tensor:
+        raise AssertionError("the plain product was taken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(nn.Linear, "forward", no_plain)
+        with torch.inference_mode():
+            layers(x)
+        with pytest.raises(AssertionError, match="plain product"):
+            layers(x)
+    x.requires_grad_()
+    layers(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+
+
+def test_weights_that_were_written_to_or_replaced_count(layers: nn.Sequential) -> None:
+    x = torch.randn(5, 40)
+    with torch.no_grad():
+        layers[0].weight.mul_(3)  # type: ignore[operator, union-attr]
+    with torch.inference_mode():
+        assert torch.allclose(layers(x), plain(layers, x), atol=1e-5)
+    layers[2].weight = nn.Parameter(torch.randn(9, 70))
+    with torch.inference_mode():
+        assert torch.allclose(layers(x), plain(layers, x), atol=1e-5)
+
+
+def test_a_copy_has_its_own_weights(layers: nn.Sequential) -> None:
+    x = torch.randn(5, 40)
+    other = copy.deepcopy(layers)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    with torch.inference_mode():
+        assert torch.allclose(other(x), plain(other, x), atol=1e-4)
+        assert not torch.allclose(other(x), layers(x), atol=1e-1)
+    assert list(layers.state_dict()) == ["0.weight", "0.bias", "2.weight"]
+
+
+def test_large_and_half_precision_models_keep_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = nn.Sequential(nn.Linear(4, 4).to(torch.bfloat16))
+    pack_linears(half)
+    monkeypatch.setattr(packed_linear, "MOST_BYTES", 100)
+    large = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    pack_linears(large)
+    assert [type(m) for m in (*half, *large)] == [nn.Linear] * 3
+
+
+def test_a_loaded_model_is_packed() -> None:
+    assert any(isinstance(m, PackedLinear) for m in tiny.load("llama").module.modules())
