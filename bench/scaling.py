@@ -1,10 +1,12 @@
 """What samples cost as they grow a hundredfold, through the whole of a run with a toy model. Run by hand:
 
-    python bench/scaling.py [--sizes 1000 10000 100000] [--source jsonl|python] [--million]
+    python bench/scaling.py [--sizes 1000 10000 100000] [--source python|jsonl] [--million]
 
 Every size is planned, run, reported and given again in a process of its own, on data made in a temporary folder. ``model``: what the toy
 itself takes, which is left out of ``run``: that is the engine, the task's scoring and the store. CPU time is what to compare on a busy
 machine. ``peak``: the largest resident memory until the end of the phase, most of it libraries.
+
+First, engine and store by themselves: 100,000 requests, each a record, in chunks of 256, without task, plan and report.
 
 Linear: what a further sample costs from the second size to the third is at most `LINEAR` times what it costs from the first to the second.
 Flat: a further sample keeps at most `FLAT_BYTES` in memory. ``--million`` adds a million samples and says whether they stay below
@@ -30,19 +32,27 @@ LINEAR = 1.5
 FLAT_BYTES = 256
 MOST_MB = 1500
 MILLION = 1_000_000
+NUM_REQUESTS = 100_000
 PHASES = ("plan", "run", "report", "again")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs=3, default=[1000, 10_000, 100_000], metavar="N")
-    parser.add_argument("--source", choices=["jsonl", "python"], default="jsonl")
+    parser.add_argument("--source", choices=["python", "jsonl"], default="python", help="who reads the rows: a function, or datasets")
     parser.add_argument("--million", action="store_true", help="a million samples as well")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(measured(given.one, given.source)))
+        print(json.dumps(engine_and_store(given.one) if given.alone else measured(given.one, given.source)))
         return
+    alone = child("--one", str(NUM_REQUESTS), "--alone")
+    print(
+        f"engine and store, {NUM_REQUESTS:,} requests: {alone['cpu_us']:.1f} us cpu, {alone['wall_us']:.1f} us wall a request "
+        f"beside the toy's {alone['toy_us']:.1f}; {alone['bytes']:.0f} bytes of memory a request",
+        flush=True,
+    )
     print(f"{'samples':>9}  {'':8}" + "".join(f"{phase:>22}" for phase in (*PHASES, "model")))
     found = [shown(num, given.source) for num in given.sizes]
     print(verdict(found, given.sizes))
@@ -54,10 +64,7 @@ def main() -> None:
 
 def shown(num: int, source: str) -> dict[str, Any]:
     """One size, measured in a child, as two lines: seconds, and microseconds a sample."""
-    environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", **os.environ}
-    command = [sys.executable, __file__, "--one", str(num), "--source", source]
-    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    found = child("--one", str(num), "--source", source)
     times = [found["times"][phase] for phase in (*PHASES, "model")]
     wall_cpu = [f"{wall:9.2f} s {cpu:6.2f} cpu" for wall, cpu in times]
     each = [f"{wall / num * 1e6:8.1f} us {cpu / num * 1e6:6.1f} cpu" for wall, cpu in times]
@@ -65,6 +72,14 @@ def shown(num: int, source: str) -> dict[str, Any]:
     print(f"{'':>9}  {'a sample':8}" + "".join(f"{text:>22}" for text in each))
     peaks = "".join(f"{found['peaks'][phase]:>19,.0f} MB" for phase in PHASES)
     print(f"{'':>9}  {'peak':8}{peaks}   run.db {found['db_mb']:,.0f} MB", flush=True)
+    return found
+
+
+def child(*options: str) -> dict[str, Any]:
+    """What this program says with these options, in a process of its own."""
+    environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", **os.environ}
+    said = subprocess.run([sys.executable, __file__, *options], env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
     return found
 
 
@@ -86,6 +101,44 @@ def verdict(found: Sequence[dict[str, Any]], sizes: Sequence[int]) -> str:
 
 
 # ── in the child ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def engine_and_store(num: int) -> dict[str, float]:
+    """Microseconds and bytes a request; the toy's own time is taken off."""
+    from windtunnel.harness.engine import Engine
+    from windtunnel.harness.engine.cache import MemoryCache
+    from windtunnel.harness.models.toy import Words
+    from windtunnel.harness.requests import Classify
+    from windtunnel.harness.samples import Record
+    from windtunnel.harness.store import FILE_NAME, Store, StoredItem
+
+    labels, chunk, toy_s = ("negative", "positive"), 256, 0.0
+
+    class Timed(Words):
+        def classify(self, batch: Sequence[Any]) -> list[Any]:
+            nonlocal toy_s
+            started = time.process_time()
+            answers = super().classify(batch)
+            toy_s += time.process_time() - started
+            return answers
+
+    with tempfile.TemporaryDirectory() as name:
+        store = Store.create(Path(name) / FILE_NAME, name="alone", suite="{}", version="0")
+        item = store.add_item(StoredItem(0, "toy", "notes", "task", "notes", num, "f", "d", "p", 0, {}), ())
+        memory = MemoryCache(behind=store)
+        engine = Engine(Timed(), Words.info, cache=memory)
+        wall, cpu, first_kb = time.perf_counter(), time.process_time(), 0
+        for start in range(0, num, chunk):
+            ids = range(start, min(start + chunk, num))
+            answers = engine.run([Classify(f"a good note number {i} about the weather and other things of the day", labels) for i in ids])
+            kept = [{"prediction": 1, "probabilities": list(answer.values), "target": 1} for answer in answers]
+            records = [Record(f"notes:{i}", "notes", {"correct": 1.0}, None, artifacts) for i, artifacts in zip(ids, kept, strict=True)]
+            store.add_chunk(item, start // chunk, start, records, counters=engine.counters.take(), seconds=0, answers=memory.take())
+            first_kb = first_kb or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        wall, cpu = time.perf_counter() - wall - toy_s, time.process_time() - cpu - toy_s
+        store.close()
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - first_kb
+    return {"cpu_us": cpu / num * 1e6, "wall_us": wall / num * 1e6, "toy_us": toy_s / num * 1e6, "bytes": grown_kb * 1024 / num}
 
 
 def measured(num: int, source: str) -> dict[str, Any]:

@@ -255,8 +255,8 @@ def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
     facts: dict[str, Any] = {
         "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
-        "metrics": tuple(task.metrics) if item.kind == "task" else (), "model": item.model.spec.model,
-        "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())),
+        "metrics": tuple(task.metrics) if item.kind == "task" else (),
+        "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
     }  # fmt: skip
     if item.threat is not None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
-IN_MEMORY_BYTES = 16 * 2**20
+IN_MEMORY_BYTES = 4 * 2**20
 """What stays in memory before there is a file at all."""
 
 _BLOCK_LENGTH = 256
