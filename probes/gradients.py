@@ -54,8 +54,15 @@ class Rows:
 
     def ranges(self) -> torch.Tensor:
         """Largest minus smallest value of each row, padding left out; shaped to multiply `features`."""
-        own = [row if self.lengths is None else row[: self.lengths[n]] for n, row in enumerate(self.features)]
-        return self.per_row([float(row.max() - row.min()) for row in own])
+        import torch
+
+        padding = torch.zeros_like(self.features, dtype=torch.bool)
+        if self.lengths is not None:
+            lengths_N = torch.tensor(self.lengths, device=self.features.device)
+            padding |= (torch.arange(self.features.shape[1], device=self.features.device) >= lengths_N[:, None])[:, :, None]
+        dims = tuple(range(1, self.features.ndim))
+        high, low = self.features.masked_fill(padding, -torch.inf), self.features.masked_fill(padding, torch.inf)
+        return high.amax(dims, keepdim=True) - low.amin(dims, keepdim=True)
 
     def drawn(self, draw: Draw, rng: Callable[[int], SampleRng], /) -> torch.Tensor:
         """A draw for each row, of its own shape without padding, by its sample's id and its step alone. Padding is 0."""

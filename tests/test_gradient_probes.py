@@ -33,7 +33,7 @@ from windtunnel.tests.bag import Bag
 LABELS = tuple(tiny.LABELS)
 TEXTS = ("the cat sat on a table", "bad films, that were great!", "unable", "it's an able dog and a table", "that cat sat on one table")
 METHODS: tuple[Callable[[], GradientProbe], ...] = (
-    Saliency, InputXGradient, lambda: SmoothGrad(points=5), lambda: GradientShap(points=6, noise=0.1),
+    Saliency, InputXGradient, lambda: SmoothGrad(points=1), lambda: SmoothGrad(points=5), lambda: GradientShap(points=6, noise=0.1),
 )  # fmt: skip
 
 

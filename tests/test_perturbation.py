@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import captum.attr
 import numpy as np
 import pytest
 import torch
+from captum._utils.models.linear_model import SkLearnLasso
+from captum.attr._core.lime import get_exp_kernel_similarity_function
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError, SampleError
@@ -23,6 +26,8 @@ from windtunnel.harness.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.words import word_spans
 from windtunnel.probes import perturbation
 from windtunnel.probes.feature_ablation import FeatureAblation
+from windtunnel.probes.kernel_shap import KernelShap
+from windtunnel.probes.lime import Lime
 from windtunnel.probes.occlusion import Occlusion
 from windtunnel.probes.perturbation import Patches, Perturbation, Words, grid_map
 from windtunnel.probes.shapley_value_sampling import ShapleyValueSampling
@@ -35,7 +40,9 @@ TEXTS = (
     "unable",
     "it's a table; a table and an able dog read the un-remarkable good films in paris",
 )
-METHODS: tuple[Callable[[], Perturbation], ...] = (FeatureAblation, Occlusion, lambda: Occlusion(words=3), ShapleyValueSampling)
+METHODS: tuple[Callable[[], Perturbation], ...] = (
+    FeatureAblation, Occlusion, lambda: Occlusion(words=3), ShapleyValueSampling, lambda: KernelShap(subsets=40), lambda: Lime(subsets=40),
+)  # fmt: skip
 
 
 def samples(texts: Sequence[str] = TEXTS) -> list[Sample]:
@@ -117,6 +124,42 @@ class TestAgainstCaptum:
 
         self.check(probe, captums)
 
+    def test_kernel_shap(self) -> None:
+        probe = KernelShap(subsets=40)
+
+        def captums(f: Any, ones: torch.Tensor, a: Attribution, sample: Sample) -> torch.Tensor:
+            if ones.shape[1] == 1:  # Captum has no distribution over the sizes of subsets of one part
+                return (f(ones) - f(0 * ones))[:, a.target, None].detach()
+            masks = list(probe.masks(Words(str(sample.input)), probe.rng(sample.id)))
+
+            def perturb(original: torch.Tensor, **_: Any) -> Iterator[torch.Tensor]:
+                for mask in masks:
+                    yield torch.tensor(mask)[None].long()
+
+            method = captum.attr.KernelShap(f)
+            method.perturb_func = perturb
+            found: torch.Tensor = method.attribute(ones, target=a.target, n_samples=len(masks), perturbations_per_eval=8)
+            return found
+
+        self.check(probe, captums)
+
+    @pytest.mark.parametrize(("width", "alpha"), [(1.0, 0.01), (0.25, 0.1)])
+    def test_lime(self, width: float, alpha: float) -> None:
+        probe = Lime(subsets=40, kernel_width=width, alpha=alpha)
+
+        def captums(f: Any, ones: torch.Tensor, a: Attribution, sample: Sample) -> torch.Tensor:
+            masks = iter(list(probe.masks(Words(str(sample.input)), probe.rng(sample.id))))
+            method = captum.attr.Lime(
+                f,
+                interpretable_model=SkLearnLasso(alpha=alpha),
+                similarity_func=get_exp_kernel_similarity_function("cosine", width),
+                perturb_func=lambda original, **_: torch.tensor(next(masks))[None].long(),
+            )
+            found: torch.Tensor = method.attribute(ones, target=a.target, n_samples=40, perturbations_per_eval=8)
+            return found
+
+        self.check(probe, captums)
+
     def on_images(self, probe: Perturbation, method: Any, **options: Any) -> None:
         model = tiny.shared("vit")
         for sample, found in zip(images(), ask(model, probe, images()), strict=True):
@@ -150,7 +193,7 @@ class TestAgainstCaptum:
 
 
 class TestClosedForm:
-    @pytest.mark.parametrize("probe", [FeatureAblation(), Occlusion(), ShapleyValueSampling(permutations=3)])
+    @pytest.mark.parametrize("probe", [FeatureAblation(), Occlusion(), ShapleyValueSampling(), KernelShap()])
     @pytest.mark.parametrize("target", ["predicted", "gold"])
     def test_words_that_add_up(self, probe: Perturbation, target: str) -> None:
         given = [Sample(f"a{i}", text, i % 2, ("no", "yes")) for i, text in enumerate(TEXTS)]
@@ -167,6 +210,33 @@ class TestClosedForm:
         (found,) = ask(Additive(), Occlusion(words=2, target="gold"), [Sample("a", "cat sat table", 1, ("no", "yes"))])
         a, b, c = (Additive.weight(word) for word in ("cat", "sat", "table"))
         np.testing.assert_allclose(found.values, [a + b, (a + 2 * b + c) / 2, b + c], atol=1e-6)
+
+    def test_lime_without_penalty_finds_what_adds_up(self) -> None:
+        (found,) = ask(Additive(), Lime(alpha=1e-9, target="gold"), [Sample("a", "cat sat table", 1, ("no", "yes"))])
+        np.testing.assert_allclose(found.values, [Additive.weight(word) for word in ("cat", "sat", "table")], atol=1e-4)
+
+    def test_limes_penalty_leaves_the_strongest(self) -> None:
+        words = [f"w{i}" for i in range(30)]
+        (found,) = ask(Additive(), Lime(alpha=0.2, target="gold"), [Sample("a", " ".join(words), 1, ("no", "yes"))])
+        weights = np.array([Additive.weight(word) for word in words])
+        assert 3 < np.count_nonzero(found.values) < 25
+        assert np.abs(weights[found.values != 0]).min() > 0.3 > np.abs(weights).min()
+
+    def test_kernel_shap_of_all_subsets_is_the_shapley_value(self) -> None:
+        """A game of three words that do not add up; 3000 draws of its six proper subsets come near the kernel."""
+        worth = {"": 0.0, "a": 1.0, "b": 2.0, "c": 0.0, "a b": 7.0, "a c": 1.0, "b c": 5.0, "a b c": 12.0}
+
+        class Game(Additive):
+            def classify(self, batch: Sequence[Classify]) -> list[Logits]:
+                return [Logits((0.0, worth[str(r.input)])) for r in batch]
+
+        (found,) = ask(Game(), KernelShap(subsets=3000), [Sample("game", "a b c", 1, ("no", "yes"))])
+        gain = lambda part, before: worth[" ".join(sorted({*before, part}))] - worth[" ".join(sorted(before))]  # noqa: E731
+        orders = list(itertools.permutations("abc"))
+        exact = [sum(gain(part, order[: order.index(part)]) for order in orders) / len(orders) for part in "abc"]
+        np.testing.assert_allclose(found.values, exact, atol=0.25)
+        assert sum(exact) == pytest.approx(float(found.values.sum()), abs=1e-2)
+        assert found.completeness_error == pytest.approx(0, abs=1e-2)
 
     def test_shapley_values_of_a_game_of_two(self) -> None:
         """Logit 6 where both words stand, 1 with the first alone, 2 with the second alone: by order (1, 5) or (4, 2)."""
@@ -304,6 +374,7 @@ class TestFailures:
         [
             (FeatureAblation, {"target": "best"}), (FeatureAblation, {"grid": 0}), (Occlusion, {"words": 0}), (Occlusion, {"pixels": 0}),
             (Occlusion, {"pixels": 4, "stride": 5}), (Occlusion, {"stride": 0}), (ShapleyValueSampling, {"permutations": 0}),
+            (KernelShap, {"subsets": 0}), (Lime, {"subsets": 0}), (Lime, {"kernel_width": 0}), (Lime, {"alpha": 0}),
         ],
     )  # fmt: skip
     def test_bad_settings(self, make: Any, options: dict[str, Any]) -> None:
