@@ -285,8 +285,10 @@ class TestWork:
     def test_the_orders_beginnings_are_shared(self) -> None:
         """Of 25 orders of 5 words there are at most 2**5 sets, whole and empty among them."""
         model = Additive()
-        (found,) = ask(model, ShapleyValueSampling(), [Sample("a", "a b c d e", 1, ("no", "yes"))])
+        engine = Engine(model, model.info)
+        (found,) = ShapleyValueSampling().attribute(engine, [Sample("a", "a b c d e", 1, ("no", "yes"))])
         assert len(model.asked) == found.metadata["num_evaluations"] <= 32
+        assert engine.counters.requests <= 32 + 1, "not even made, but the one that says which class is explained"
 
     @pytest.mark.parametrize("make", METHODS)
     def test_what_waits_for_an_answer_is_bounded(self, make: Callable[[], Perturbation], monkeypatch: pytest.MonkeyPatch) -> None:
