@@ -32,13 +32,20 @@ def _canonical(engine: ModelPort, sample: Sample) -> Sample:
         return sample
 
 
-def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
-    """Indices of samples that share a batch: of one shape and alike to the model, by length, within the engine's budget. Longest first."""
-    alike: dict[Hashable, list[int]] = {}
+def alike(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
+    """Indices of samples that can be stacked: of one shape, and alike to the model."""
+    found: dict[Hashable, list[int]] = {}
     for index, sample in enumerate(samples):
-        alike.setdefault((_shape(sample.input), engine.alike(Classify(sample.input, sample.labels))), []).append(index)
+        found.setdefault((_shape(sample.input), engine.alike(Classify(sample.input, sample.labels))), []).append(index)
+    return list(found.values())
+
+
+def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
+    """Indices of samples that share a batch: those that are `alike`, by length, within the engine's budget. Longest first."""
     return [
-        [members[i] for i in batch] for members in alike.values() for batch in engine.groups([size_of(samples[i].input) for i in members])
+        [members[i] for i in batch]
+        for members in alike(engine, samples)
+        for batch in engine.groups([size_of(samples[i].input) for i in members])
     ]
 
 

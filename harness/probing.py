@@ -20,9 +20,9 @@ from .batching import canonical, isolated
 from .engine import Engine
 from .errors import SampleError
 from .inputs import Image
+from .removal import in_mean_colour, without
 from .requests import Classify, Failure, Logits
 from .samples import Attribution, Record, Sample, SampleRng
-from .words import word_spans
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 _IMAGES_AT_ONCE = 16
@@ -133,29 +133,10 @@ def _reduced(value: Any, attribution: Attribution, order: np.ndarray, share: flo
     top = np.zeros(order.size, dtype=bool)
     top[order[: max(1, math.ceil(share * order.size))]] = True
     if isinstance(value, Image):
-        kept = (top if keep else ~top).reshape(attribution.values.shape)[:, :, None]
-        mean = value.pixels.mean(axis=(0, 1), keepdims=True, dtype=np.float64)
-        colour = np.round(mean) if value.pixels.dtype == np.uint8 else mean
-        return Image(np.where(kept, value.pixels, colour.astype(value.pixels.dtype)))
+        return in_mean_colour(value, (top if keep else ~top).reshape(attribution.values.shape))
     if keep:
         return " ".join(value[start:end] for (start, end), is_top in zip(attribution.spans, top, strict=True) if is_top)
     return without(value, [span for span, is_top in zip(attribution.spans, top, strict=True) if is_top])
-
-
-def without(text: str, spans: Sequence[tuple[int, int]], /) -> str:
-    """The text with these spans cut out, in order. Nothing else changes but at the cuts.
-
-    Of the space around a cut, that before it stays; where the cut would join two words, a space comes between them.
-    """
-    made, at = "", 0
-    for start, end in [*spans, (len(text), len(text))]:
-        piece = text[at:start]
-        if at and piece and (not made or made[-1].isspace()):
-            piece = piece.lstrip()
-        if made and piece and len(word_spans(made[-1] + piece[0])) == 1 and not made[-1].isspace() and not piece[0].isspace():
-            piece = " " + piece
-        made, at = made + piece, end
-    return made.rstrip() if spans and not text[spans[-1][1] :].strip() else made
 
 
 def _record(item: str, sample: Sample, found: Attribution | str, scored: dict[str, float | None] | str) -> Record:

@@ -1,19 +1,17 @@
-"""Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365), through Captum."""
+"""Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365), at Captum's points and with its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..harness.batching import batches
-from ..harness.errors import ConfigError, SampleError
-from ..harness.inputs import Image, size_of
-from ..harness.plugins import Differentiable, Encoded, ModelPort
-from ..harness.requests import Classify
+from ..harness.errors import ConfigError
+from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
-from ..harness.words import gather, word_spans
+from .explained import checked_target, explained_classes
+from .gradients import GradientWork, Points, Rows, Values
 
 if TYPE_CHECKING:
     import torch
@@ -39,77 +37,38 @@ class IntegratedGradients:
     def __init__(self, *, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted") -> None:
         if steps < 1 or max_steps < steps:
             raise ConfigError(f"integrated_gradients needs 1 <= steps <= max_steps, not steps {steps} and max_steps {max_steps}")
-        if target not in ("predicted", "gold"):
-            raise ConfigError(f"target is 'predicted' or 'gold', not {target!r}")
-        self.steps, self.tolerance, self.max_steps, self.target = steps, tolerance, max_steps, target
+        self.steps, self.tolerance, self.max_steps, self.target = steps, tolerance, max_steps, checked_target(target)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = self._targets(engine, samples)
+        targets = explained_classes(engine, samples, self.target)
         found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
-            for indices in batches(engine, samples):
-                todo, steps = indices, self.steps
-                while todo:
-                    batch = self._batch(engine, net, [samples[i] for i in todo], [targets[i] for i in todo], steps)
-                    found.update(zip(todo, batch, strict=True))
-                    if steps >= self.max_steps:
-                        break
-                    todo = [i for i in todo if not found[i].metadata["converged"]]
-                    steps = min(2 * steps, self.max_steps)
+            work = GradientWork(engine, net, samples, targets)
+            changes = work.changes()
+            todo, steps = list(range(len(samples))), self.steps
+            while todo:
+                for index, values in work.sums(todo, *_integral(steps)).items():
+                    error = abs(float(values.sum()) - changes[index])
+                    facts = {"converged": self._allows(error, changes[index]), "num_steps": steps}
+                    found[index] = work.attribution(index, values, error, facts)
+                if steps >= self.max_steps:
+                    break
+                todo = [i for i in todo if not found[i].metadata["converged"]]
+                steps = min(2 * steps, self.max_steps)
         return [found[i] for i in range(len(samples))]
-
-    def _targets(self, engine: ModelPort, samples: Sequence[Sample]) -> list[int]:
-        if self.target == "predicted":
-            return [int(np.argmax(logits.values)) for logits in engine.run([Classify(s.input, s.labels) for s in samples])]
-        without = next((s for s in samples if not isinstance(s.target, int | np.integer)), None)
-        if without is not None:
-            raise SampleError(f"target: gold needs the index of the sample's class, not {without.target!r}")
-        return [int(s.target) for s in samples]
-
-    def _batch(
-        self, engine: ModelPort, net: Differentiable, samples: Sequence[Sample], targets: Sequence[int], steps: int
-    ) -> list[Attribution]:
-        import torch
-        from captum.attr import IntegratedGradients as Captum
-
-        encoded = net.encode([Classify(s.input, s.labels) for s in samples])
-        target_B = torch.tensor(targets, device=encoded.features.device)
-        rows_B = torch.arange(len(samples), device=encoded.features.device)
-        method = Captum(lambda features, rows: net.logits(features, encoded, rows))
-        # Samples and steps share passes: as many rows at once as the engine gives a batch of inputs of this size.
-        positions = encoded.features.shape[1] if encoded.mask_BL is not None else max(size_of(s.input) for s in samples)
-        rows_at_once = max(len(engine.groups([positions] * len(samples) * steps)[0]), len(samples))
-        values = method.attribute(
-            encoded.features, baselines=encoded.baseline, target=target_B, additional_forward_args=(rows_B,), n_steps=steps,
-            method="gausslegendre", internal_batch_size=rows_at_once,
-        )  # fmt: skip
-        # The sum in float64: of a thousand pixels in float32 it would miss by more than the integral does.
-        parts = (values.double().sum(-1) if encoded.mask_BL is not None else values.double().sum(1)).cpu().numpy()
-        changes = _change(net, encoded, target_B).double().cpu().tolist()
-        errors = [abs(float(part.sum()) - change) for part, change in zip(parts, changes, strict=True)]
-        return [
-            _attribution(sample, target, parts[i].astype(np.float32), encoded, i, errors[i], self._allows(errors[i], changes[i]), steps)
-            for i, (sample, target) in enumerate(zip(samples, targets, strict=True))
-        ]
 
     def _allows(self, error: float, change: float) -> bool:
         return error <= max(0.01, self.tolerance * abs(change))
 
 
-def _attribution(
-    sample: Sample, target: int, values: np.ndarray[Any, Any], encoded: Encoded, index: int, error: float, converged: bool, steps: int
-) -> Attribution:
-    facts = {"converged": converged, "num_steps": steps}
-    if isinstance(sample.input, Image):
-        return Attribution(sample.id, target, values, completeness_error=error, metadata=facts)
-    words = word_spans(str(sample.input))
-    return Attribution(sample.id, target, gather(values, encoded.spans[index], words), words, error, facts)
+def _integral(steps: int) -> tuple[Values, Points]:
+    """Weights and points of the Gauss-Legendre integral on the straight line from the neutral input to the sample."""
+    from captum.attr._utils.approximation_methods import approximation_parameters
 
+    weights, alphas = (np.array(part(steps)) for part in approximation_parameters("gausslegendre"))
 
-def _change(net: Differentiable, encoded: Encoded, target_B: torch.Tensor) -> torch.Tensor:
-    """How far the explained logit moves from the neutral input to the sample: what the attributions must sum to."""
-    import torch
+    def points(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        difference = rows.features - rows.baseline
+        return rows.baseline + rows.per_row(alphas[list(rows.steps)]) * difference, difference
 
-    with torch.no_grad():
-        moved_BC = net.logits(encoded.features, encoded) - net.logits(encoded.baseline, encoded)
-    return moved_BC.gather(1, target_B[:, None])[:, 0]
+    return weights, points

@@ -16,7 +16,7 @@ from windtunnel.harness.registry import Registry
 from windtunnel.harness.store import FILE_NAME, Store
 
 FOLDER = Path(windtunnel.__file__).parent / "examples" / "plugins"
-PROMISED = {"noise_attack": 16, "occlusion_probe": 14, "keyword_model": 15, "negation_task": 18, "csv_report": 8}
+PROMISED = {"noise_attack": 16, "leave_one_out_probe": 14, "keyword_model": 15, "negation_task": 18, "csv_report": 8}
 BRIGHT = """
 import numpy as np
 
@@ -29,7 +29,7 @@ SUITE = """
 models: [{name: keyword, model: "keyword:not"}, {name: bright-or-dark, model: "toy:bright"}, {name: words, model: "toy:words"}]
 tasks: [negation, {task: bright.yaml, name: bright}]
 attacks: [{attack: noise, epsilon: 0.05}]
-probes: [occlusion]
+probes: [leave_one_out]
 reports: [csv, json]
 gates: ["keyword/negation.acc >= 0"]
 """
@@ -100,7 +100,7 @@ def test_attack(run: Path) -> None:
 
 def test_probe(run: Path) -> None:
     """The word that the model looks for is the word that the probe finds."""
-    for record in records(run, "keyword", "occlusion(negation)")[1::2]:
+    for record in records(run, "keyword", "leave_one_out(negation)")[1::2]:
         values = record.artifacts["attribution"]["values"]
         assert values.argmax() == 2
         assert values[2] == 1

@@ -18,7 +18,8 @@ from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Image, TextPair
 from windtunnel.harness.models.toy import BAD, GOOD, Bright, Words
 from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.probing import probe_records, without
+from windtunnel.harness.probing import probe_records
+from windtunnel.harness.removal import without
 from windtunnel.harness.requests import Classify, Logits
 from windtunnel.harness.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.words import word_spans

@@ -7,8 +7,8 @@ from windtunnel.harness.samples import Attribution
 from windtunnel.harness.words import word_spans
 
 
-@plugin("probes", "occlusion")
-class Occlusion:
+@plugin("probes", "leave_one_out")
+class LeaveOneOut:
     requires = frozenset({"classify", "text"})
 
     def attribute(self, engine, samples):

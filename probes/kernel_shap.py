@@ -1,0 +1,56 @@
+"""Kernel SHAP: Shapley values by weighted regression on random subsets (Lundberg, Lee 2017, arXiv:1705.07874)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from ..harness.errors import ConfigError
+from .perturbation import Logit, Mask, Parts, Perturbation, Values
+
+_ENDS = 1e6
+"""The weight of the full and the empty input, infinite in the paper; Captum's number."""
+
+
+class KernelShap(Perturbation):
+    """The coefficients of the linear model of the explained class's logit that fits random subsets of the parts under the Shapley kernel.
+
+    subsets: how many are drawn, by the sample's id: their size in proportion to 1 / (size * (parts - size)), then which parts evenly. That
+    is the kernel, so all weigh the same but the full and the empty input, which the model must meet. Fewer subsets than parts leave the
+    coefficients open; those of the smallest norm are taken. target: the explained class, ``predicted`` or ``gold``. grid: patches a side
+    that an image is cut into. seed: of the draw.
+    Words are cut out with all their sub-tokens, patches get the image's mean colour, as where faithfulness is measured. Any model that
+    classifies will do.
+
+    completeness_error is |sum of attributions - (logit of the input - logit of the empty input)|. num_evaluations: inputs that were asked.
+    Reference: S. Lundberg, S.-I. Lee. A Unified Approach to Interpreting Model Predictions. NeurIPS 2017, theorem 2.
+    """
+
+    sums: ClassVar[bool] = True
+
+    def __init__(self, *, subsets: int = 200, target: str = "predicted", grid: int = 8, seed: int = 0) -> None:
+        super().__init__(target=target, grid=grid, seed=seed)
+        if subsets < 1:
+            raise ConfigError(f"kernel_shap needs at least one subset, not {subsets}")
+        self.subsets = subsets
+
+    def masks(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[Mask]:
+        yield np.ones(parts.size, dtype=bool)
+        yield np.zeros(parts.size, dtype=bool)
+        sizes = np.arange(1, parts.size)
+        kernel = 1 / (sizes * (parts.size - sizes))
+        # One part has no subset but all and nothing.
+        for size in rng.choice(sizes, self.subsets, p=kernel / kernel.sum()) if sizes.size else ():
+            mask = np.zeros(parts.size, dtype=bool)
+            mask[rng.choice(parts.size, size, replace=False)] = True
+            yield mask
+
+    def combine(self, parts: Parts, rng: np.random.Generator, logit: Logit, /) -> Values:
+        from sklearn.linear_model import LinearRegression
+
+        masks = list(self.masks(parts, rng))
+        weights = np.array([_ENDS, _ENDS, *[1.0] * (len(masks) - 2)])
+        fitted = LinearRegression().fit(np.array(masks, dtype=np.float64), [logit(mask) for mask in masks], weights)
+        return np.asarray(fitted.coef_, dtype=np.float64)

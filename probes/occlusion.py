@@ -1,0 +1,69 @@
+"""Occlusion: slide a window over the input, and see how far the logit falls (Zeiler, Fergus 2014, arXiv:1311.2901)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..harness.errors import ConfigError
+from ..harness.inputs import Image, Input
+from .perturbation import Logit, Mask, Parts, Patches, Perturbation, Values
+
+
+class Occlusion(Perturbation):
+    """How far the explained class's logit falls without what a sliding window covers; each word or pixel gets the mean over its windows.
+
+    target: the explained class, ``predicted`` or ``gold``. words: length of the window on a text; it moves by one word. pixels: side of
+    the window on an image, by default a quarter of the image's shorter side. stride: pixels that it moves by, at most ``pixels``; by
+    default half of them. A window longer than the input covers all of it; the last one of a row ends with the image.
+    Words are cut out with all their sub-tokens, pixels get the image's mean colour, as where faithfulness is measured. Any model that
+    classifies will do; it is asked once a window. num_evaluations: inputs that were asked, the full one with them.
+    Reference: M. Zeiler, R. Fergus. Visualizing and Understanding Convolutional Networks. ECCV 2014.
+    """
+
+    def __init__(self, *, target: str = "predicted", words: int = 1, pixels: int | None = None, stride: int | None = None) -> None:
+        super().__init__(target=target)
+        if words < 1 or (pixels is not None and pixels < 1):
+            raise ConfigError(f"occlusion needs a window of at least one word and one pixel, not {words} and {pixels}")
+        if stride is not None and not 1 <= stride <= (pixels or stride):
+            raise ConfigError(f"occlusion's stride is from 1 to pixels ({pixels}), or pixels are passed over, not {stride}")
+        self.words, self.pixels, self.stride = words, pixels, stride
+
+    def parts(self, value: Input, /) -> Parts:
+        if isinstance(value, Image):
+            height, width = value.pixels.shape[:2]
+            return Patches(value, np.arange(height * width).reshape(height, width))
+        return super().parts(value)
+
+    def masks(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[Mask]:
+        if not isinstance(parts, Patches):
+            for start, end in _windows(parts.size, self.words, 1):
+                mask = np.ones(parts.size, dtype=bool)
+                mask[start:end] = False
+                yield mask
+            return
+        height, width = parts.map_HW.shape
+        side = self.pixels or max(1, min(height, width) // 4)
+        stride = min(self.stride or max(1, side // 2), side)
+        for top, bottom in _windows(height, side, stride):
+            for left, right in _windows(width, side, stride):
+                shown_HW = np.ones((height, width), dtype=bool)
+                shown_HW[top:bottom, left:right] = False
+                yield shown_HW.reshape(-1)
+
+    def combine(self, parts: Parts, rng: np.random.Generator, logit: Logit, /) -> Values:
+        full = logit(np.ones(parts.size, dtype=bool))
+        falls, windows = np.zeros(parts.size), np.zeros(parts.size)
+        for mask in self.masks(parts, rng):
+            falls += (full - logit(mask)) * ~mask
+            windows += ~mask
+        return falls / windows
+
+
+def _windows(length: int, size: int, stride: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of windows that reach the end of the length together; the last is shorter where the stride does not fit."""
+    size = min(size, length)
+    for index in range(math.ceil((length - size) / stride) + 1):
+        yield index * stride, min(index * stride + size, length)

@@ -1,0 +1,33 @@
+"""SmoothGrad (Smilkov, Thorat, Kim, Viégas, Wattenberg 2017, arXiv:1706.03825)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..harness.errors import ConfigError
+from .gradients import GradientProbe, Rows
+
+if TYPE_CHECKING:
+    import torch
+
+
+class SmoothGrad(GradientProbe):
+    """Saliency averaged over noisy copies of the input: the absolute gradient, summed over a token's embedding or a pixel's channels.
+
+    points: noisy copies, drawn by the sample's id. noise: standard deviation of the noise, as a share of the range of the sample's values
+    (largest minus smallest; section 3 of the paper finds 10 to 20 % best). target: the explained class, ``predicted`` or ``gold``. seed:
+    of the draw.
+    Reference: D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg. SmoothGrad: removing noise by adding noise. 2017.
+    """
+
+    def __init__(self, *, points: int = 25, noise: float = 0.15, target: str = "predicted", seed: int = 0) -> None:
+        super().__init__(target=target, num_points=points, seed=seed)
+        if noise < 0:
+            raise ConfigError(f"noise is a standard deviation, not {noise}")
+        self.noise = noise
+
+    def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
+        noise = rows.drawn(np.random.Generator.standard_normal, self.rng)
+        return rows.features + self.noise * rows.ranges() * noise, None
