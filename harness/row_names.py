@@ -7,9 +7,11 @@ COSTS = {
     "gradient_passes": "passes",
     "tokens_computed": "tokens",
     "tokens_padded": "tokens",
+    "tokens_shared": "tokens",
     "cache_hits": "requests",
     "duplicates": "requests",
     "oom_splits": "batches",
+    "pack_failures": "passes",
     "failures": "requests",
 }
 """Counters of the engine that become rows, with their units."""

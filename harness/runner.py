@@ -249,6 +249,15 @@ def _budget(suite: Any, model: Any) -> Budget:
     return replace(Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
 
 
+def _matmul_peak(model: Any) -> float:
+    """Of the model's device, where the model says what it computes."""
+    if not getattr(model, "flops_per_token", 0):
+        return 0.0
+    from .models.flops import matmul_flops_per_s
+
+    return matmul_flops_per_s(model.device, model.dtype)
+
+
 def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
     """What the scorecard needs to know of an item beside its records."""
     task = item.task.task
@@ -257,7 +266,7 @@ def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (),
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
-        "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
+        "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
     }  # fmt: skip
     if item.threat is not None:
         facts["threat"] = (

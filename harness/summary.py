@@ -52,7 +52,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             rows += item_rows(item, table, made)
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
-            timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds)
+            timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
         card = Scorecard(
             manifest=_manifest(store, suite, items, rows, notes), rows=tuple(rows), complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.kind == "task"),
@@ -212,14 +212,18 @@ def _cost_rows(item: StoredItem, counters: Mapping[str, int]) -> list[Row]:
     ]
 
 
-def _timing(num_records: int, counters: Mapping[str, int], seconds: float) -> dict[str, float]:
+def _timing(num_records: int, counters: Mapping[str, int], seconds: float, peak: float) -> dict[str, float]:
+    """Rates over all that the item took, our own work included. ``peak``: what a plain matrix product reached on the device."""
     rate = (lambda count: round(count / seconds, 3)) if seconds > 0 else (lambda count: 0.0)
-    return {
+    timing = {
         "seconds": round(seconds, 3),
         "samples_per_s": rate(num_records),
         "requests_per_s": rate(counters.get("requests", 0)),
         "tokens_per_s": rate(counters.get("tokens_computed", 0)),
     }
+    if peak and counters.get("flops"):
+        timing |= {"gflop_per_s": rate(counters["flops"] / 1e9), "share_of_matmul_peak": rate(counters["flops"] / peak)}
+    return timing
 
 
 # ── manifest and flags ────────────────────────────────────────────────────────────────────────────────────────────────

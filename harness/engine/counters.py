@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields
 class Counters:
     """``tokens_padded`` were computed and thrown away; ``tokens_computed`` are the real ones. For images a token is a 16 x 16 patch.
 
-    ``tokens_shared`` were not computed, since other requests of the pass begin with the same tokens. ``pack_failures``: passes without
-    padding that failed, so that batches answered in their stead.
+    ``flops``: of products with the model's weights, and of attention where the model says them. ``tokens_shared`` were not computed, since
+    other requests of the pass begin with the same tokens. ``pack_failures``: passes without padding that failed, so that batches answered
+    in their stead.
     """
 
     requests: int = 0
@@ -21,6 +22,7 @@ class Counters:
     tokens_computed: int = 0
     tokens_padded: int = 0
     tokens_shared: int = 0
+    flops: int = 0
     oom_splits: int = 0
     pack_failures: int = 0
     failures: int = 0

@@ -207,6 +207,7 @@ class Engine:
     def _count_pass(self, kind: str, done: Pass) -> None:
         self.counters.forward_passes += done.tokens > 0
         self.counters.tokens_computed += done.tokens
+        self.counters.flops += done.flops
         self._on_batch(kind, len(done.answers), done.tokens)
 
     def _batches(self, requests: Sequence[Request[Any]], units: Sequence[_Unit]) -> Iterator[tuple[str, list[_Unit]]]:
@@ -276,6 +277,7 @@ class Engine:
             width = max(a.num_prompt_tokens for a in done) + passes - 1
         self.counters.forward_passes += passes
         self.counters.tokens_computed += real
+        self.counters.flops += real * getattr(self.model, "flops_per_token", 0)
         self.counters.tokens_padded += width * len(batch) - real
 
     def _join(self, request: Request[Any], parts: dict[int, Any]) -> Any:

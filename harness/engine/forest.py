@@ -84,6 +84,11 @@ class Pack:
     def num_keys(self) -> int:
         return self.path_length + len(self.ids_T)
 
+    @property
+    def num_pairs(self) -> int:
+        """Of a token and a key that it sees."""
+        return int(self.positions_T.sum()) + len(self.positions_T)
+
     def ancestry(self, at: int, /) -> list[tuple[int, int]]:
         """The keys ``[k0, k1)`` from the root to token ``at`` of the pack, itself among them."""
         stack = _root(self.path_length)

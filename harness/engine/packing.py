@@ -42,10 +42,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A pass of a model that packs its units by itself: ``tokens`` it computed, and (index of unit, answer) of what it finished."""
+    """A pass of a model that packs its units by itself: ``tokens`` it computed, and (index of unit, answer) of what it finished.
+
+    ``flops``: floating-point operations, where the model knows.
+    """
 
     tokens: int
     answers: Sequence[tuple[int, Any]]
+    flops: int = 0
 
 
 def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:

@@ -18,6 +18,7 @@ from ..requests import LogProb
 from .devices import to_device
 from .flat_attention import Attention, FlatPass, Stored, flat, register
 from .flat_generation import generate
+from .flops import per_token
 from .hf import accepts
 from .padded import log_probs
 from .prompts import Prompt
@@ -37,6 +38,12 @@ class Flat:
         body, head = module.base_model, module.get_output_embeddings()
         self._split = (body, head) if head is not None and body is not module else None
         self._keeps = accepts(module, "logits_to_keep")
+        self._head_flops = per_token(head)
+        self._body_flops = per_token(module) - self._head_flops
+        text = module.config.get_text_config()
+        # Scores and values: two products of two operations each, a layer. A head's size is its share where nothing else is said.
+        width = (getattr(text, "head_dim", None) or 0) * (getattr(text, "num_attention_heads", None) or 0) or text.hidden_size
+        self._pair_flops = 4 * width * text.num_hidden_layers
 
     def score(self, units: Sequence[Scored], budget: Budget, /) -> Iterator[Pass]:
         totals, counts, greedy = [0.0] * len(units), [0] * len(units), [True] * len(units)
@@ -51,7 +58,11 @@ class Flat:
                 greedy[owner] &= first
                 if counts[owner] == units[owner].num_scored:
                     done.append((owner, LogProb(totals[owner], counts[owner], greedy[owner], units[owner].num_truncated)))
-            yield Pass(len(pack.ids_T), done)
+            yield Pass(len(pack.ids_T), done, self.flops(len(pack.ids_T), len(pack.rows_S), pack.num_pairs))
+
+    def flops(self, tokens: int, rows: int, pairs: int, /) -> int:
+        """Of a pass: ``tokens`` through the layers, ``rows`` of them through the head, ``pairs`` of a token and a key that it sees."""
+        return tokens * self._body_flops + rows * self._head_flops + pairs * self._pair_flops
 
     def generate(self, prompts: Sequence[Prompt], budget: Budget, /) -> Iterator[Pass]:
         return generate(self, prompts, self._tokenizer, self._ends, self._name, budget)

@@ -77,7 +77,7 @@ def generate(flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collec
     while True:
         while len(active) + len(ready) < num_slots and (read := reading.next_pack()) is not None:
             ready += read.rows
-            yield Pass(read.tokens, [])
+            yield Pass(read.tokens, [], read.flops)
         if not active and not ready:
             return
         entering = [ready.popleft() for _ in range(min(len(ready), num_slots - len(active)))]
@@ -87,8 +87,9 @@ def generate(flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collec
             active += entering
             yield Pass(0, done)
         else:
+            flops = flat.flops(len(active), len(active), sum(row.position + 1 for row in active))
             done = _write(active, _step(flat, active, slots), name)
-            yield Pass(len(active), done)
+            yield Pass(len(active), done, flops)
         for row in active:
             if row.writing.done:
                 slots.leave(row)
@@ -119,6 +120,7 @@ def _step(flat: Flat, rows: Sequence[Row], slots: _Slots) -> torch.Tensor:
 @dataclass(frozen=True, slots=True)
 class _Read:
     tokens: int
+    flops: int
     rows: list[Row]
 
 
@@ -148,7 +150,8 @@ class _Reading:
             rows.append(Row(owner, Writing(self._prompts[owner], self._tokenizer, self._ends), read, logits_SV[scored]))
         ancestry = pack.ancestry(len(pack.ids_T) - 1)
         self._pieces = _first(self._found(pack, ancestry, stored), len(pack.next_path))
-        return _Read(len(pack.ids_T), rows)
+        flops = self._flat.flops(len(pack.ids_T), len(pack.rows_S), pack.num_pairs)
+        return _Read(len(pack.ids_T), flops, rows)
 
     def _found(self, pack: Pack, ancestry: Iterable[tuple[int, int]], stored: Stored) -> list[Piece]:
         found: list[Piece] = []

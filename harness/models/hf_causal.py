@@ -19,6 +19,7 @@ from ..inputs import Chat
 from ..requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
 from .devices import pick_device, pick_dtype
 from .flat import Flat
+from .flops import per_token
 from .hf import HuggingFace
 from .padded import Padded, moved
 from .prompts import Prompt
@@ -55,7 +56,9 @@ class HFCausalLM:
         self.notes = (f"runs in padded batches, each text whole: {self.no_packs}",) if self.no_packs else ()
         if self.flat is not None and self.flat.max_length < self.max_length:
             self.notes = (f"texts of more than {self.flat.max_length} tokens, its attention window, run in padded batches",)
-        self.fingerprint = source.fingerprint(self.module.dtype)
+        self.flops_per_token = per_token(self.module)
+        self.dtype = self.module.dtype
+        self.fingerprint = source.fingerprint(self.dtype)
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
 

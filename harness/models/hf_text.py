@@ -17,6 +17,7 @@ from ..inputs import Input, TextPair
 from ..plugins import Encoded
 from ..requests import Classify, Logits
 from .devices import pick_device, pick_dtype, to_device
+from .flops import per_token
 from .hf import HuggingFace, accepts
 from .labels import columns_of
 
@@ -66,6 +67,7 @@ class HFTextClassifier:
         self._takes_mask = accepts(self.module, "attention_mask")
         # XLNet reads its answer off the last position, whatever the mask says.
         self._takes_padding = self._takes_mask and config.model_type != "xlnet"
+        self.flops_per_token = per_token(self.module)
         self.fingerprint = source.fingerprint(self.dtype)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
