@@ -15,20 +15,22 @@ nothing of a GPU.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+# This file is named for the peer, whose package must be found before it.
+sys.path.append(sys.path.pop(0))
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
 import torch
+from captum import attr
+from turns import faster, in_turns
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.removal import without
@@ -38,10 +40,6 @@ from windtunnel.probes.feature_ablation import FeatureAblation
 from windtunnel.probes.integrated_gradients import IntegratedGradients
 from windtunnel.probes.perturbation import Words
 from windtunnel.probes.shapley_value_sampling import ShapleyValueSampling
-
-# Python looks beside a script first, and would take this file for the package of its name.
-sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
-attr = importlib.import_module("captum.attr")
 
 TOLERANCE = 1e-5
 AT_ONCE = 32
@@ -175,17 +173,9 @@ def compare(name: str, probe: Any, peers: dict[str, Side], peer: Peer, make: Cal
         if not apart <= TOLERANCE:
             print(f"  not equal within {TOLERANCE:.0e}: no ratio is worth anything", file=sys.stderr)
             return 1
-    clocks = {"wall": time.perf_counter, "CPU": time.process_time}
-    times: dict[str, list[dict[str, float]]] = {"project": [], **{setting: [] for setting in peers}}
-    for _ in range(pairs):
-        for label, side in {"project": project, **peers}.items():
-            started = {clock: read() for clock, read in clocks.items()}
-            side()
-            times[label].append({clock: read() - started[clock] for clock, read in clocks.items()})
+    _, spent = in_turns({"project": project, **peers}, pairs)
     for setting in peers:
-        ratios = {c: [theirs[c] / our[c] for our, theirs in zip(times["project"], times[setting], strict=True)] for c in clocks}
-        shown = [f"{statistics.median(found):.2f} x in {c} time ({min(found):.2f} to {max(found):.2f})" for c, found in ratios.items()]
-        print(f"  faster than Captum, {setting}: {', '.join(shown)}; medians of {pairs}", flush=True)
+        print(f"  faster than Captum, {setting}: {faster(spent[setting], spent['project'])}", flush=True)
     return 0
 
 

@@ -28,6 +28,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+# `profile` is a module of Python's that torch imports; the file of that name here is another.
+sys.path.append(sys.path.pop(0))
+
 LINEAR = 1.5
 FLAT_BYTES = 256
 MOST_MB = 1500

@@ -30,8 +30,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
 
-# Python looks for modules in the script's own folder first, and would take this file for TextAttack.
-sys.path.pop(0)
+# This file is named for the peer, whose package must be found before it.
+sys.path.append(sys.path.pop(0))
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
