@@ -78,15 +78,12 @@ def _compare(name: str, work: Work, model: Any, info: Any, sizes: Sequence[int],
     c, seconds = counters[0], median_s(spent[OURS])
     print(f"{name:<11} {len(work.requests):>5} requests  {_differences(work, *answers.values())}")
     print(f"            {PEER} (batch {size}) {median_s(spent[PEER]):.2f} s, {OURS} {seconds:.2f} s:  {faster(spent[PEER], spent[OURS])}")
+    asked, rate = c.tokens_computed + c.tokens_shared, c.flops / seconds
     print(
-        f"            tokens {c.tokens_computed + c.tokens_shared:,} asked, {c.tokens_computed:,} computed, {c.tokens_padded:,} padded,",
+        f"            tokens {asked:,} asked, {c.tokens_computed:,} computed, {c.tokens_padded:,} padded, {c.forward_passes:,} passes;",
         end=" ",
     )
-    peak = matmul_flops_per_s(model.device, model.dtype)
-    print(
-        f"{c.forward_passes:,} passes; {c.flops / seconds / 1e9:.0f} GFLOP/s, {c.flops / seconds / peak:.0%} of a plain product's",
-        flush=True,
-    )
+    print(f"{rate / 1e9:.0f} GFLOP/s, {rate / matmul_flops_per_s(model.device, model.dtype):.0%} of a plain product's", flush=True)
 
 
 def _differences(work: Work, peer: Sequence[Any], project: Sequence[Any]) -> str:
