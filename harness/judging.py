@@ -52,18 +52,31 @@ def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]
     ]
 
 
-def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
-    """How far each sample's answers move between batches of all these samples and batches of one (law 2), in the answer's unit."""
+_ALONE = Budget(1, 1, pack=0)
+_TOGETHER = Budget(1 << 30, 1 << 30, 1 << 30)
+
+
+def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample], exact: Engine | None = None) -> list[Record]:
+    """How far each sample's answers move between all of these samples together and each alone (law 2), in the answer's unit.
+
+    ``exact``: the same model in float32, where the engine's is not: how far it is from that, each sample alone, is ``precision_drift``.
+    """
     records = []
     asked = [_asked(task, sample) for sample in samples]
-    alone, together = (iter(engine.uncached(_flat(asked), budget)) for budget in (Budget(1, 1, pack=0), Budget(1 << 30, 1 << 30, 1 << 30)))
+    requests_of_all = _flat(asked)
+    alone, together = engine.uncached(requests_of_all, _ALONE), engine.uncached(requests_of_all, _TOGETHER)
+    gaps = {"batch_drift": map(_distance, alone, together)}
+    if exact is not None:
+        gaps["precision_drift"] = map(_distance, alone, exact.uncached(requests_of_all, _ALONE))
     for sample, requests in zip(samples, asked, strict=True):
         if isinstance(requests, Failure):
             records.append(Record(sample.id, item, {}, requests.error))
             continue
-        moved = [_distance(next(alone), next(together)) for _ in requests]
-        known = [m for m in moved if m is not None]
-        records.append(Record(sample.id, item, {"batch_drift": max(known) if known else None}))
+        scores = {}
+        for name, gap in gaps.items():
+            known = [moved for moved in (next(gap) for _ in requests) if moved is not None]
+            scores[name] = max(known, default=None)
+        records.append(Record(sample.id, item, scores))
     return records
 
 

@@ -16,7 +16,12 @@ COSTS = {
 }
 """Counters of the engine that become rows, with their units."""
 
-EXACT = frozenset({*COSTS, "num_outside_threat", "max_batch_drift", "median_num_queries"})
+DRIFTS = {"batch_drift": "max_batch_drift", "precision_drift": "max_precision_drift"}
+"""What a sample's answers moved by, and the row of the largest. The second only where a model runs in half precision."""
+
+HALF_PRECISION = ("torch.bfloat16", "torch.float16")
+
+EXACT = frozenset({*COSTS, "num_outside_threat", "max_batch_drift", "max_precision_drift", "median_num_queries"})
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
@@ -28,7 +33,7 @@ CONTROLLED = ("comprehensiveness", "sufficiency")
 
 ROWS = {
     "task": tuple(COSTS),
-    "drift": ("max_batch_drift",),
+    "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
         *(f"mean_{name}" for name in DISTANCES), *COSTS,

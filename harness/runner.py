@@ -20,6 +20,7 @@ from .errors import ConfigError, IncompleteRun, StoreError
 from .judging import drift_records, task_records
 from .plan import Plan, PlannedItem, PlannedModel
 from .probing import probe_records
+from .row_names import HALF_PRECISION
 from .samples import Record, Sample, SampleRng
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
 
@@ -237,10 +238,18 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> li
     if item.kind == "task":
         return task_records(engine, item.item, task, samples)
     if item.kind == "drift":
-        return drift_records(engine, item.item, task, samples)
+        return drift_records(engine, item.item, task, samples, _in_float32(engine, item))
     if item.kind == "attack":
         return attack_records(engine, item.item, task, item.plugin, item.threat, rng, samples)
     return probe_records(engine, item.item, item.plugin, rng, samples)
+
+
+def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
+    """The model of an item in float32, where it runs in something shorter."""
+    loaded: Any = engine.model
+    if str(getattr(loaded, "dtype", "")) not in HALF_PRECISION:
+        return None
+    return Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)
 
 
 def _budget(suite: Any, model: Any) -> Budget:

@@ -17,7 +17,7 @@ from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
-from .row_names import CONTROLLED, COSTS, DISTANCES, FAITHFULNESS
+from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -75,12 +75,16 @@ def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str
         return _attack_rows(item, table)
     if item.kind == "probe":
         return _probe_rows(item, table)
-    drifts = table.values("batch_drift", table.given("batch_drift"))
+    return [_drift_row(item, table, score) for score in DRIFTS if score == "batch_drift" or item.facts["dtype"] in HALF_PRECISION]
+
+
+def _drift_row(item: StoredItem, table: Table, score: str) -> Row:
+    drifts = table.values(score, table.given(score))
     if not len(drifts):
         estimate = _explained(Estimate(None, n_unscored=table.num, reason="nothing to compare"), table.first_error)
     else:
         estimate = Estimate(float(drifts.max()), n=len(drifts), n_unscored=table.num - len(drifts))
-    return [Row(item.model, item.item, "max_batch_drift", "efficiency", estimate, False)]
+    return Row(item.model, item.item, DRIFTS[score], "efficiency", estimate, False)
 
 
 # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -267,6 +271,9 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
                 f"{where}: an answer moved by {drift:.3g} with its batch neighbours. In half precision some drift is "
                 "expected; in float32 the model mixes its batch, and its numbers depend on what else was asked."
             )
+        rounded = value.get((item.model, item.item, "max_precision_drift"))
+        if rounded is not None and rounded > 1e-3:
+            yield f"{where}: in {item.facts['dtype'].removeprefix('torch.')} an answer is {rounded:.3g} away from the one in float32."
         if noted["truncated"]:
             yield f"{where}: {noted['truncated']} of {noted['records']} samples were longer than the model and were cut."
         if item.kind == "attack":
