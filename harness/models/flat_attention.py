@@ -20,6 +20,7 @@ import torch
 from transformers import AttentionInterface
 
 from ..engine.forest import Pack
+from .devices import to_device
 
 NAME = "windtunnel_flat"
 
@@ -50,7 +51,7 @@ class FlatPass:
 
     def __init__(self, pack: Pack, path: Stored, device: torch.device, kept: Stored | None = None) -> None:
         self._pack, self._path, self._kept = pack, path, kept
-        self._next = torch.from_numpy(pack.next_path).to(device)
+        self._next = to_device(torch.from_numpy(pack.next_path), device)
         self._layer = 0
         self._biases: list[torch.Tensor | None] | None = None
 
@@ -81,10 +82,11 @@ class FlatPass:
     def _at_once(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         """One masked call: a GPU pays for calls rather than for pairs."""
         if self._biases is None:
-            self._biases = [torch.from_numpy(self._pack.mask()).to(query.device, non_blocking=True)]
-        out = torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=self._biases[0], scale=scale, enable_gqa=query.shape[1] != key.shape[1]
-        )
+            self._biases = [to_device(torch.from_numpy(self._pack.mask()), query.device)]
+        # The kernels that take a mask want as many key heads as query heads.
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        out = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=self._biases[0], scale=scale)
         return out.transpose(1, 2)
 
 
@@ -130,8 +132,15 @@ def softmax_attention(
 ) -> Part:
     """query [B, H, T, D], key and value [B, G, K, D], H a multiple of G; ``bias`` is added to the scores, ``causal``: T = K."""
     if query.device.type == "cpu":
+        # Its public twin keeps the log-sum-exp to itself.
         found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)
         return found[0], found[1]
+    return _by_products(query, key, value, scale, bias, causal)
+
+
+def _by_products(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None, causal: bool
+) -> Part:
     batch, heads, length, size = query.shape
     query = query.reshape(batch, key.shape[1], -1, size)
     scores = (query @ key.transpose(2, 3)).reshape(batch, heads, length, -1).float() * scale
