@@ -173,6 +173,62 @@ def test_lack_of_memory_changes_no_answer(name: str, monkeypatch: pytest.MonkeyP
     assert max(differ(a, b) for a, b in zip(whole, split, strict=True)) < 1e-5
 
 
+_MANY: list[Request[Any]] = [
+    *(LogLikelihood("the cat " * i, " sat") for i in range(1, 12)), *(Generate("a young " * i, 4) for i in range(1, 9)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("most", [200, 70, 3])
+def test_packs_that_find_no_memory_become_smaller(name: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down to packs that fit, or else to batches; what was answered before is not asked again."""
+    model = tiny.load(name)
+    whole = tiny.engine(model).run(_MANY)
+    run = model.flat.run
+
+    def little(pack: Any, *more: Any) -> Any:
+        if len(pack.ids_T) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return run(pack, *more)
+
+    monkeypatch.setattr(model.flat, "run", little)
+    longer: list[Request[Any]] = [LogLikelihood(f"{i} dogs " * 14, " sat") for i in range(8)]
+    expected = whole + tiny.engine(tiny.load(name)).run(longer)
+    engine = tiny.engine(model, pack=512)
+    split = engine.run(_MANY + longer)
+    assert max(differ(a, b) for a, b in zip(expected, split, strict=True)) < 1e-5
+    assert engine.counters.oom_splits > 0
+    assert engine.counters.pack_failures == 0
+    assert (engine.counters.tokens_padded == 0) == (most >= 64), "packs are never smaller than 64 tokens; then batches answer"
+    assert engine.counters.oom_splits <= 5, "512 to 64, and 64 once for each kind"
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_pack_that_fails_is_answered_by_batches(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny.load(name)
+    whole = tiny.engine(model).run(_MANY)
+
+    def broken(*given: Any) -> Any:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(model.flat, "run", broken)
+    engine = tiny.engine(model)
+    assert max(differ(a, b) for a, b in zip(whole, engine.run(_MANY), strict=True)) < 1e-5
+    assert engine.counters.pack_failures == 2, "one for scoring, one for generation"
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_rows_enter_and_leave_in_every_order(name: str) -> None:
+    """More prompts than slots, with beginnings in common on several levels, lengths of all sizes, and twice the same."""
+    beginnings = ["the cat sat on a table and ", "the cat sat on a table and was able ", "the cat ", ""]
+    requests = [Generate(b + "a dog " * (i % 4) + "read", 1 + (7 * i) % 13, seed=i) for b in beginnings for i in range(9)]
+    alone = tiny.engine(name, rows=1, pack=0).run(requests)
+    for rows, pack in ((2, 16), (5, 64), (64, 1024)):
+        engine = tiny.engine(name, rows=rows, pack=pack)
+        assert engine.run(requests[::-1])[::-1] == alone
+        assert engine.counters.tokens_shared > 0
+
+
 def test_drift_is_measured_anew() -> None:
     engine = tiny.engine("bert")
     requests = [Classify("the cat " * i) for i in range(1, 6)]

@@ -37,7 +37,7 @@ class Budget:
 
     def narrower(self) -> Budget:
         """The budget after a pass without padding did not fit. The same one where nothing is left to give up."""
-        return replace(self, tokens=max(1, self.tokens // 2), pack=max(_SMALLEST_PACK, self.pack // 2), rows=max(2, self.rows // 2))
+        return replace(self, pack=max(min(_SMALLEST_PACK, self.pack), self.pack // 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _SHARED = 16
 """Fewer tokens than this that rows have in common are copied to each: a call for them would cost more."""
 
-_SLOT_TOKENS = 4
-"""Slots may hold so many times the positions of a padded batch: a step computes one position a slot."""
+_SLOT_TOKENS, _PACK_TOKENS = 16, 16
+"""There is a slot for each so many tokens of a pack, and slots hold so many times the tokens of a pack: less memory means fewer of both."""
 
 _STEP = 32
 """Slots grow by so many keys."""
@@ -70,7 +70,7 @@ def generate(flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collec
     """A pass each time; completions as they are done. One temperature for all. Raises `NonFiniteError` on NaN logits."""
     reading = _Reading(flat, prompts, tokenizer, ends, budget.pack)
     longest = max(len(p.ids) + p.request.max_tokens for p in prompts)
-    num_slots = max(1, min(budget.rows, len(prompts), _SLOT_TOKENS * budget.tokens // longest))
+    num_slots = max(1, min(budget.rows, len(prompts), budget.pack // _SLOT_TOKENS, _PACK_TOKENS * budget.pack // longest))
     slots = _Slots(num_slots)
     active: list[Row] = []
     ready: deque[Row] = deque()
