@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from windtunnel.harness.models.flops import matmul_flops_per_s, per_token
-from windtunnel.harness.requests import LogLikelihood
+from windtunnel.harness.requests import Classify, LogLikelihood
 from windtunnel.harness.scorecard import Scorecard
 from windtunnel.tests import tiny
 from windtunnel.tests.toys import row, run
@@ -50,6 +50,17 @@ def test_a_run_says_what_share_of_a_plain_product_it_reaches(tmp_path: Path) -> 
     assert timing["gflop_per_s"] > 0
     peak = matmul_flops_per_s(torch.device("cpu"), torch.float32)
     assert timing["share_of_matmul_peak"] == pytest.approx(timing["gflop_per_s"] * 1e9 / peak, rel=0.02, abs=2e-3)
+
+
+def test_operations_of_a_gradient_are_twice_a_passs() -> None:
+    model = tiny.load("bert")
+    engine = tiny.engine(model)
+    with engine.differentiable() as differentiable:
+        encoded = differentiable.encode([Classify("the cat sat")])
+        differentiable.logits(encoded.features.detach(), encoded)
+        assert engine.counters.flops == encoded.mask_BL.sum() * model.flops_per_token  # type: ignore[union-attr]
+        differentiable.logits(encoded.features.detach().requires_grad_(), encoded)
+    assert engine.counters.flops == 3 * encoded.mask_BL.sum() * model.flops_per_token  # type: ignore[union-attr]
 
 
 def test_operations_of_a_known_case() -> None:

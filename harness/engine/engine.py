@@ -301,7 +301,7 @@ class Engine:
 
         inner: Differentiable = make()
         with untouched(inner.module, self.model.name):
-            yield CountedGradients(inner, self.counters)
+            yield CountedGradients(inner, self.counters, getattr(self.model, "flops_per_token", 0))
 
 
 def _positions(unit: _Unit, answer: Any) -> int:

@@ -99,9 +99,10 @@ def _remembered_buffer(buffer: torch.Tensor) -> Callable[[], None]:
 class CountedGradients:
     """A `Differentiable` that counts what passes through it."""
 
-    def __init__(self, inner: Differentiable, counters: Counters) -> None:
+    def __init__(self, inner: Differentiable, counters: Counters, flops_per_token: int = 0) -> None:
         self._inner = inner
         self._counters = counters
+        self._flops_per_token = flops_per_token
         self.module = inner.module
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
@@ -118,5 +119,8 @@ class CountedGradients:
             padded = mask.numel() - computed
         self._counters.gradient_passes += 1
         self._counters.tokens_computed += computed
+        # The way back to the features costs as much again: weights are frozen, so nothing is computed for them.
+        passes = 2 if logits.requires_grad else 1
+        self._counters.flops += passes * computed * self._flops_per_token
         self._counters.tokens_padded += padded
         return logits
