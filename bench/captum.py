@@ -15,6 +15,7 @@ nothing of a GPU.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -53,12 +54,14 @@ class Peer:
 
     def __init__(self, model: Any, samples: Sequence[Sample]) -> None:
         self.model, self.samples = model, samples
+        # A copy, as transformers has it: without the weights that the adapter laid out for the CPU.
+        self.module = copy.deepcopy(model.module)
         self.passes = self.positions = 0
 
     def logits(self, **given: torch.Tensor) -> torch.Tensor:
         self.passes += 1
         self.positions += given["attention_mask"].numel()
-        found: torch.Tensor = self.model.module(**given).logits
+        found: torch.Tensor = self.module(**given).logits
         return found
 
     def tokens(self, texts: Sequence[str]) -> Any:
@@ -73,7 +76,7 @@ class Peer:
         return [self._integrated(sample, steps) for sample in self.samples]
 
     def _integrated(self, sample: Sample, steps: int) -> np.ndarray:
-        tokenizer, embed, text = self.model.tokenizer, self.model.module.get_input_embeddings(), str(sample.input)
+        tokenizer, embed, text = self.model.tokenizer, self.module.get_input_embeddings(), str(sample.input)
         target, given = self.predicted(sample), self.tokens([text])
         ids = given.pop("input_ids")
         special = tokenizer.get_special_tokens_mask(ids[0].tolist(), already_has_special_tokens=True)

@@ -13,6 +13,7 @@ Work: see `questions.py`.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -111,8 +112,10 @@ def _peer(model: Any, work: Work, batch_size: int) -> Callable[[], list[Any]]:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
+    # A copy, as transformers has it: without the weights that the adapter laid out for the CPU.
+    module = copy.deepcopy(model.module)
     lm = HFLM(
-        pretrained=model.module, tokenizer=model.tokenizer, backend="causal", batch_size=batch_size, max_length=model.max_length,
+        pretrained=module, tokenizer=model.tokenizer, backend="causal", batch_size=batch_size, max_length=model.max_length,
         device=str(model.device),
     )  # fmt: skip
     arguments: list[tuple[Any, ...]] = []

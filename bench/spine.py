@@ -12,6 +12,7 @@ three other texts.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 import time
@@ -82,12 +83,15 @@ Plain = Callable[[], list[float]]
 
 
 def _classification(model: Any, texts: Sequence[str]) -> tuple[list[Any], Plain]:
+    # A copy, as transformers has it: without the weights that the adapter laid out for the CPU.
+    module = copy.deepcopy(model.module)
+
     def plain() -> list[float]:
         found = []
         with torch.inference_mode():
             for text in texts:
                 encoded = model.tokenizer(text, return_tensors="pt", truncation=True, max_length=model.max_length).to(model.device)
-                found.append(float(model.module(**encoded).logits.max()))
+                found.append(float(module(**encoded).logits.max()))
         return found
 
     return [Classify(text) for text in texts], plain
@@ -96,6 +100,9 @@ def _classification(model: Any, texts: Sequence[str]) -> tuple[list[Any], Plain]
 def _choices(model: Any, texts: Sequence[str]) -> tuple[list[Any], Plain]:
     pairs = [(" ".join(text.split()[:-NUM_WORDS]), " " + " ".join(text.split()[-NUM_WORDS:])) for text in texts]
     asked = [(context, pairs[(index + step) % len(pairs)][1]) for index, (context, _) in enumerate(pairs) for step in range(NUM_CHOICES)]
+
+    # A copy, as transformers has it: without the weights that the adapter laid out for the CPU.
+    module = copy.deepcopy(model.module)
 
     def plain() -> list[float]:
         found = []
@@ -106,7 +113,7 @@ def _choices(model: Any, texts: Sequence[str]) -> tuple[list[Any], Plain]:
                 whole = model.tokenizer(context + choice, add_special_tokens=False)["input_ids"]
                 ids = torch.tensor([[*prefix, *whole]], device=model.device)
                 num = len(whole) - len(before)
-                log_probs = model.module(ids).logits[0, :-1].float().log_softmax(-1)
+                log_probs = module(ids).logits[0, :-1].float().log_softmax(-1)
                 found.append(float(log_probs.gather(1, ids[0, 1:, None])[-num:].double().sum()))
         return found
 

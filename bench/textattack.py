@@ -20,6 +20,7 @@ The recipe pwws swaps synonyms: it reads WordNet from where NLTK_DATA says.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 import time
@@ -109,7 +110,7 @@ def main() -> None:
     for _ in range(given.pairs):
         found = {}
         for name, side in sides.items():
-            with _timed(model.module) as clock:
+            with _timed(wrapper.model if name == given.peer else model.module) as clock:
                 found[name] = side(samples)
             clocks[name].append(clock)
         num_equal = _num_equal(model, samples, found[given.peer], found["project"])
@@ -154,7 +155,8 @@ def _wrapper(textattack: Any, model: Any, peer: str) -> Any:
             return logits
 
     made = Dynamic if peer == "dynamic" else textattack.models.wrappers.HuggingFaceModelWrapper
-    return made(model.module, model.tokenizer)
+    # A copy, as transformers has it: without the weights that the adapter laid out for the CPU.
+    return made(copy.deepcopy(model.module), model.tokenizer)
 
 
 def _attacked(textattack: Any, attack: Any, sample: Sample) -> tuple[str, str, int]:

@@ -44,8 +44,9 @@ def test_packed_weights_are_used_without_gradients_and_only_there(layers: nn.Seq
 
     with monkeypatch.context() as patched:
         patched.setattr(nn.Linear, "forward", no_plain)
-        with torch.inference_mode():
-            layers(x)
+        for without_gradients in (torch.inference_mode, torch.no_grad):
+            with without_gradients():
+                layers(x)
         with pytest.raises(AssertionError, match="plain product"):
             layers(x)
     x.requires_grad_()
