@@ -114,7 +114,8 @@ def _attention(
     attention = _current.get()
     unknown = sorted(name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None)
     if attention is None or attention_mask is not None or unknown:
-        raise NotImplementedError(f"attention with {', '.join(unknown) or 'a mask of its own'}")
+        # Met when the model is measured at load, and then the reason why it runs in batches.
+        raise ValueError(f"packs do not give attention {', '.join(unknown) or 'a mask of its own'}")
     return attention.attend(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
 
 
