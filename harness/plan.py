@@ -14,17 +14,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from . import codec
-from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, did_you_mean
+from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError
 from .gates import Gate
 from .inputs import CHARACTERS, size_of
 from .matching import able_models, check_named, choose, unfit
 from .plugins import ModelInfo, ModelSource
-from .registry import Registry, parameters
+from .registry import Registry
+from .roles import cast
 from .row_names import ROWS
 from .samples import Sample, seed_of
 from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
-from .threats import Threats
+from .threats import threat_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class PlannedTask:
 
 @dataclass(frozen=True, slots=True)
 class PlannedItem:
-    """One row of the work list. ``kind``: task, drift, attack or probe. ``num_requests`` is None where the plugin decides as it goes."""
+    """One row of the work list. ``kind``: task, drift, attack or probe. ``num_requests`` is None where the plugin decides as it goes.
+    ``roles``: the models that the plugin asks beside ``model``."""
 
     model: PlannedModel
     item: str
@@ -81,6 +83,7 @@ class PlannedItem:
     threat: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     num_requests: int | None = None
+    roles: Mapping[str, PlannedModel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Plan:
 
     suite: Suite
     models: tuple[PlannedModel, ...]
+    auxiliary_models: tuple[PlannedModel, ...]
     items: tuple[PlannedItem, ...]
     skipped: tuple[Skipped, ...]
     impossible: tuple[str, ...] = ()
@@ -120,10 +124,8 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     for index, name in enumerate(suite.reports):
         with _placed(suite, "reports", index):
             registry.get("reports", name)
-    models, tasks = [], []
-    for index, model_spec in enumerate(suite.models):
-        with _placed(suite, "models", index):
-            models.append(_planned_model(model_spec, registry))
+    models, auxiliary = (_planned_models(suite, key, registry) for key in ("models", "auxiliary_models"))
+    tasks = []
     for index, task_spec in enumerate(suite.tasks):
         with _placed(suite, "tasks", index):
             tasks.append(_planned_task(task_spec, suite, registry))
@@ -135,15 +137,16 @@ def plan(suite: Suite, registry: Registry) -> Plan:
         with _gathered(impossible), _placed(suite, "tasks", index):
             chosen, passed = choose(models, task.task.requires, task.spec.models, f"task {task.name!r}")
             skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
+            roles = cast(task.spec.roles, [task.task], [*models, *auxiliary], f"task {task.name!r}")
             for model in chosen:
                 _check_labels(model, task)
-                items += _task_items(model, task, suite)
+                items += _task_items(model, task, suite, roles)
 
     ran = {(i.model.name, i.task.name) for i in items}
     programs = [("attacks", *pair) for pair in enumerate(suite.attacks)] + [("probes", *pair) for pair in enumerate(suite.probes)]
     for key, index, spec in programs:
         with _gathered(impossible), _placed(suite, key, index):
-            more, passed_over = _plugin_items(spec, models, tasks, ran, suite, registry)
+            more, passed_over = _plugin_items(spec, models, auxiliary, tasks, ran, suite, registry)
             items += more
             skipped += passed_over
 
@@ -158,7 +161,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             parsed = Gate.parse(gate.check)
             if not impossible:
                 _check_gate(parsed, items, registry)
-    return Plan(suite, tuple(models), tuple(items), tuple(skipped), tuple(impossible))
+    return Plan(suite, tuple(models), tuple(auxiliary), tuple(items), tuple(skipped), tuple(impossible))
 
 
 @contextmanager
@@ -200,6 +203,14 @@ def _made(group: str, name: str, registry: Registry, /, **settings: Any) -> Any:
     if group != "models" and not isinstance(made.requires, frozenset | set):
         raise ConfigError(f"the {group[:-1]} {name!r}: requires is a frozenset of capabilities, not {made.requires!r}")
     return made
+
+
+def _planned_models(suite: Suite, key: str, registry: Registry) -> list[PlannedModel]:
+    models = []
+    for index, spec in enumerate(getattr(suite, key)):
+        with _placed(suite, key, index):
+            models.append(_planned_model(spec, registry))
+    return models
 
 
 def _planned_model(spec: ModelSpec, registry: Registry) -> PlannedModel:
@@ -292,10 +303,10 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
             raise type(error)(f"task {task.name!r} on model {model.name!r}: {error}") from error
 
 
-def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite) -> list[PlannedItem]:
+def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite, roles: Mapping[str, PlannedModel]) -> list[PlannedItem]:
     made = PlannedItem(
         model, task.name, "task", task, task.samples, seed_of(suite.seed, task.name), task.origin, settings=task.spec.settings,
-        num_requests=task.num_requests,
+        num_requests=task.num_requests, roles=roles,
     )  # fmt: skip
     if not task.task.requires & _DRIFT_KINDS:
         return [made]
@@ -336,6 +347,7 @@ def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
 def _plugin_items(
     spec: AttackSpec | ProbeSpec,
     models: Sequence[PlannedModel],
+    auxiliary: Sequence[PlannedModel],
     tasks: Sequence[PlannedTask],
     ran: set[tuple[str, str]],
     suite: Suite,
@@ -346,7 +358,8 @@ def _plugin_items(
     name = spec.name or plugin_name
     entry = registry.get(f"{kind}s", plugin_name)
     plugin = _made(f"{kind}s", plugin_name, registry, **spec.settings)
-    threat = _threat(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
+    threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
+    roles = cast(spec.roles, [plugin, threat], [*models, *auxiliary], f"{kind} {name!r}")
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
     items, skipped = [], []
@@ -369,30 +382,12 @@ def _plugin_items(
         skipped += [Skipped(model.name, item, why) for model, why in unable]
         samples = task.samples[: spec.limit]
         items += [
-            PlannedItem(m, item, kind, task, samples, seed_of(suite.seed, item), entry.origin, plugin, threat, dict(spec.settings))
+            PlannedItem(
+                m, item, kind, task, samples, seed_of(suite.seed, item), entry.origin, plugin, threat, dict(spec.settings), roles=roles
+            )
             for m in able
         ]
     if not items:
         reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "none of its tasks runs on its models"
         raise CapabilityError(f"{kind} {name!r} can run on nothing in this suite: {reasons}")
     return items, skipped
-
-
-def _threat(given: Mapping[str, Any] | None, attack: Any, name: str) -> Any:
-    if given is None:
-        if not hasattr(attack, "threat"):
-            raise ConfigError(f"the attack {name!r} has no threat of its own; give it one: threat: {{type: {' | '.join(Threats)}, ...}}")
-        return attack.threat
-    settings = dict(given)
-    kind = settings.pop("type", None)
-    if kind not in Threats:
-        raise ConfigError(f"a threat has a 'type' of {', '.join(Threats)}, not {kind!r}.{did_you_mean(str(kind), Threats)}")
-    make: Callable[..., Any] = Threats[kind]
-    known = list(parameters(make) or ())
-    for key in settings:
-        if key not in known:
-            raise ConfigError(f"threat {kind!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}")
-    try:
-        return make(**settings)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"threat {kind!r} cannot be made from {settings}: {error}") from error

@@ -2,6 +2,10 @@
 
 How it is found: by an entry point of the groups in `registry.GROUPS`, or by ``@plugin(group, name)`` in a file given with ``--plugin``.
 Keyword parameters of its ``__init__`` are its settings in a suite file; its docstring is what ``windtunnel show`` prints.
+
+A task that has ``run``, an attack, a threat or a probe may ask further models (a judge, a sentence encoder): in ``roles`` it names those
+that it cannot do without, in ``optional_roles`` those that it can, each with what such a model must be able to do, e.g.
+``roles = {"judge": frozenset({"generate"})}``. The suite says who plays them, and ``engine.roles["judge"]`` is that model's engine.
 """
 
 from __future__ import annotations
@@ -94,6 +98,11 @@ class ModelPort(Protocol):
     """The engine as a plugin sees it: the only way to run a model, so that every pass is batched, cached and counted."""
 
     info: ModelInfo
+
+    @property
+    def roles(self) -> Mapping[str, ModelPort]:
+        """The models that play the plugin's roles (see the top of this module); an optional role that nobody plays is not in it."""
+        ...
 
     def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """One response a request, in order. Raises `SampleError` when one of them fails."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,11 +15,13 @@ from . import codec
 from .attacking import attack_records
 from .engine import Engine
 from .engine.cache import Layers, MemoryCache, SqliteCache
+from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
 from .judging import drift_records, task_records
 from .plan import Plan, PlannedItem, PlannedModel
 from .probing import probe_records
+from .roles import Players
 from .row_names import HALF_PRECISION
 from .samples import Record, Sample, SampleRng
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
@@ -78,10 +80,11 @@ def run_plan(
         store = _open(plan, folder)
         try:
             _check_unchanged(plan, store)
-            for model in plan.models:
-                items = [item for item in plan.items if item.model.name == model.name]
-                if items:
-                    _run_model(plan, model, items, store, shown, should_stop)
+            with closing(Players(lambda player: _loaded(plan, player, shown))) as players:
+                for model in plan.models:
+                    items = [item for item in plan.items if item.model.name == model.name]
+                    if items:
+                        _run_model(plan, model, items, players, store, shown, should_stop)
         finally:
             store.close()
 
@@ -129,22 +132,33 @@ def _check_unchanged(plan: Plan, store: Store) -> None:
         known = stored.get((item.model.name, item.item))
         if known is not None:
             now = _stored(item, None, plan.suite.chunk)
-            store.add_item(replace(now, model_fingerprint=known.model_fingerprint), ())
+            facts = {**now.facts, "roles": known.facts["roles"]}
+            store.add_item(replace(now, model_fingerprint=known.model_fingerprint, facts=facts), ())
+
+
+def _loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
+    shown.loading(model.name)
+    return model.source.load(plan.suite.device, plan.suite.dtype)
 
 
 def _run_model(
-    plan: Plan, model: PlannedModel, items: Sequence[PlannedItem], store: Store, shown: Progress, should_stop: Callable[[], bool]
-) -> None:
+    plan: Plan, model: PlannedModel, items: Sequence[PlannedItem], players: Players, store: Store, shown: Progress,
+    should_stop: Callable[[], bool],
+) -> None:  # fmt: skip
     suite = plan.suite
-    shown.loading(model.name)
-    loaded = model.source.load(suite.device, suite.dtype)
+    loaded = _loaded(plan, model, shown)
     shared = SqliteCache(Path(suite.cache)) if suite.cache else None
     behind = _Behind(store, shared)
     memory = MemoryCache(behind=behind)
-    engine = Engine(loaded, model.info, budget=_budget(suite, loaded), cache=memory, on_batch=shown.batch)
+
+    def engine_of(planned: PlannedModel, its: Any) -> Engine:
+        return Engine(its, planned.info, budget=_budget(suite, its), cache=memory, on_batch=shown.batch)
+
+    engine = engine_of(model, loaded)
     try:
         for item in items:
-            stored = store.add_item(_stored(item, loaded, suite.chunk), item.task.samples)
+            engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
+            stored = store.add_item(_stored(item, engine, suite.chunk), item.task.samples)
             done = store.finished_chunks(stored)
             chunks = [c for c in _chunks(item, suite.chunk) if c.number not in done]
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
@@ -156,7 +170,7 @@ def _run_model(
                 answers = memory.take()
                 store.add_chunk(
                     stored, chunk.number, chunk.start, records,
-                    counters=engine.counters.take(), seconds=time.perf_counter() - started, answers=answers,
+                    counters=_counts(engine), seconds=time.perf_counter() - started, answers=answers,
                 )  # fmt: skip
                 if shared is not None:
                     # Only now: a killed chunk that had left its answers here would find them, and count fewer passes, when it is redone.
@@ -170,6 +184,15 @@ def _run_model(
         close = getattr(loaded, "close", None)
         if close is not None:
             close()
+
+
+def _counts(engine: Engine) -> dict[str, int]:
+    """What a chunk took of the model and of those that played roles, which start again from zero."""
+    total = Counters()
+    for counters in {id(e.counters): e.counters for e in (engine, *engine.roles.values())}.values():
+        total.add(counters)
+        counters.take()
+    return total.take()
 
 
 class _Behind:
@@ -267,15 +290,17 @@ def _matmul_peak(model: Any) -> float:
     return matmul_flops_per_s(model.device, model.dtype)
 
 
-def _stored(item: PlannedItem, model: Any, chunk: int) -> StoredItem:
-    """What the scorecard needs to know of an item beside its records."""
-    task = item.task.task
+def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
+    """What the scorecard needs to know of an item beside its records. ``engine``: None before the model is loaded."""
+    task, model = item.task.task, engine and engine.model
+    roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
         "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (),
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
+        "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
     if item.threat is not None:
         facts["threat"] = (

@@ -87,7 +87,8 @@ class StoredItem:
     def identity(self) -> dict[str, object]:
         """What must be the same when a run is resumed."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")
-        return {name: getattr(self, name) for name in named}
+        players = {role: player["fingerprint"] for role, player in self.facts.get("roles", {}).items()}
+        return {**{name: getattr(self, name) for name in named}, "player of its roles": players}
 
 
 class Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -89,16 +89,19 @@ class TaskSpec(_Plugged):
     task: str
     name: Name = ""
     models: tuple[str, ...] | None = None
+    roles: Mapping[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
 
 
 class AttackSpec(_Plugged):
-    """``tasks``: which tasks (default: all it can attack). ``threat``: ``{type: lp | edits, ...}`` in place of the attack's own."""
+    """``tasks``: which tasks (default: all it can attack). ``roles``: who plays which. ``threat``: ``{type: lp | edits, ...}`` in place of
+    the attack's own."""
 
     attack: str
     name: Name = ""
     tasks: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
+    roles: Mapping[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
     threat: Mapping[str, Any] | None = None
 
@@ -108,6 +111,7 @@ class ProbeSpec(_Plugged):
     name: Name = ""
     tasks: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
+    roles: Mapping[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
 
 
@@ -124,15 +128,21 @@ class BatchSpec(_Frozen):
     pack: int | None = Field(default=None, ge=0)
 
 
+_FIRST_KEYS = {
+    "models": "model", "auxiliary_models": "model", "tasks": "task", "attacks": "attack", "probes": "probe", "gates": "check"
+}  # fmt: skip
+
+
 class Suite(_Frozen):
     """Everything that decides a run's numbers, and where it runs.
 
-    ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written
-    together, which is what a killed run may lose. ``cache``: a file of answers shared between runs.
+    ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written together, which is what a
+    killed run may lose. ``auxiliary_models``: not evaluated, but there to play roles. ``cache``: a file of answers shared between runs.
     """
 
     name: Name = "run"
     models: tuple[ModelSpec, ...] = Field(min_length=1)
+    auxiliary_models: tuple[ModelSpec, ...] = ()
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
     attacks: tuple[AttackSpec, ...] = ()
     probes: tuple[ProbeSpec, ...] = ()
@@ -148,11 +158,11 @@ class Suite(_Frozen):
     cache: str | None = None
     _places: Mapping[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("models", "tasks", "attacks", "probes", "gates", mode="before")
+    @field_validator("models", "auxiliary_models", "tasks", "attacks", "probes", "gates", mode="before")
     @classmethod
     def _shorthand(cls, value: Any, info: Any) -> Any:
         """A plain string stands for the entry's first key: ``- sst2`` is ``- {task: sst2}``."""
-        key = {"models": "model", "tasks": "task", "attacks": "attack", "probes": "probe", "gates": "check"}[info.field_name]
+        key = _FIRST_KEYS[info.field_name]
         if isinstance(value, list | tuple):
             return [{key: entry} if isinstance(entry, str) else entry for entry in value]
         return value
@@ -164,8 +174,8 @@ class Suite(_Frozen):
         return next((self._places[named[:n]] for n in range(len(named), 0, -1) if named[:n] in self._places), "")
 
     def model_names(self) -> list[str]:
-        """The given names, else the last part of the target, e.g. ``minilm`` of ``hf:models/minilm``."""
-        return [spec.name or spec.target.rstrip("/").rpartition("/")[2].replace(".py:", ":") or spec.model for spec in self.models]
+        """Of the models that are evaluated."""
+        return [model_name(spec) for spec in self.models]
 
     def identity(self) -> str:
         """Hash of all that decides a number (not of where the run is cached or which views are written)."""
@@ -175,6 +185,11 @@ class Suite(_Frozen):
     def to_yaml(self) -> str:
         dumped = self.model_dump(mode="json", exclude_defaults=True)
         return yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True)
+
+
+def model_name(spec: ModelSpec, /) -> str:
+    """The given name, else the last part of the target, e.g. ``minilm`` of ``hf:models/minilm``."""
+    return spec.name or spec.target.rstrip("/").rpartition("/")[2].replace(".py:", ":") or spec.model
 
 
 def task_name(spec: TaskSpec, /) -> str:
@@ -210,11 +225,16 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
         suite = Suite.model_validate(dict(value))
     except ValidationError as error:
         raise ConfigError(_explained(error, source, places)) from error
-    for kind, names in (("model", suite.model_names()), ("task", [task_name(t) for t in suite.tasks])):
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                place = places.get((f"{kind}s", index), f"{source}: ")
-                raise ConfigError(f"{place}two {kind}s are called {name!r}; tell them apart with 'name:'")
+    named = [
+        *((("models", i), "model", model_name(m)) for i, m in enumerate(suite.models)),
+        *((("auxiliary_models", i), "model", model_name(m)) for i, m in enumerate(suite.auxiliary_models)),
+        *((("tasks", i), "task", task_name(t)) for i, t in enumerate(suite.tasks)),
+    ]
+    seen: set[tuple[str, str]] = set()
+    for path, kind, name in named:
+        if (kind, name) in seen:
+            raise ConfigError(f"{places.get(path, f'{source}: ')}two {kind}s are called {name!r}; tell them apart with 'name:'")
+        seen.add((kind, name))
     suite = _anchored(suite, base)
     suite._places = places
     return suite
@@ -258,7 +278,7 @@ def _anchor_task(task: str, base: Path) -> str:
 
 def _rebased(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Overrides whose plain strings no longer depend on the folder they were given in."""
-    anchors = {"models": _anchor_model, "tasks": _anchor_task, "plugins": _anchor}
+    anchors = {"models": _anchor_model, "auxiliary_models": _anchor_model, "tasks": _anchor_task, "plugins": _anchor}
     given = dict(overrides)
     for key, anchor in anchors.items():
         if isinstance(given.get(key), list | tuple):
@@ -270,17 +290,19 @@ def _rebased(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 def _anchored(suite: Suite, base: Path) -> Suite:
     """Paths made absolute where they exist relative to the suite: the same suite means the same thing from every folder."""
-    models = [
-        spec.model_copy(update={"model": _anchor_model(spec.model, base), "name": name})
-        for spec, name in zip(suite.models, suite.model_names(), strict=True)
-    ]
+
+    def models(specs: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
+        return tuple(spec.model_copy(update={"model": _anchor_model(spec.model, base), "name": model_name(spec)}) for spec in specs)
+
     tasks = [
         spec.model_copy(update={"task": _anchor_task(spec.task, base), "settings": _anchored_data(spec.settings, base),
                                 "name": task_name(spec)})
         for spec in suite.tasks
     ]  # fmt: skip
     plugins = dict.fromkeys(_anchor(p, base) for p in suite.plugins)
-    changes: dict[str, Any] = {"models": tuple(models), "tasks": tuple(tasks), "plugins": tuple(plugins)}
+    changes: dict[str, Any] = {
+        "models": models(suite.models), "auxiliary_models": models(suite.auxiliary_models), "tasks": tuple(tasks), "plugins": tuple(plugins)
+    }  # fmt: skip
     if suite.cache is not None:
         changes["cache"] = str((base / suite.cache).resolve())
     return suite.model_copy(update=changes)

@@ -244,7 +244,7 @@ def _manifest(
     described = [
         {"model": i.model, "item": i.item, "kind": i.kind, "task": i.task, "num_samples": i.num_samples,
          "data_fingerprint": i.data_fingerprint, "plugin": i.plugin, "seed": i.seed,
-         "settings": _plain(i.facts["settings"]), "threat": _plain(i.facts.get("threat"))}
+         "settings": _plain(i.facts["settings"]), "threat": _plain(i.facts.get("threat")), "roles": _plain(i.facts["roles"])}
         for i in items
     ]  # fmt: skip
     return {

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError
+from .errors import ConfigError, did_you_mean
 from .inputs import Image, TextPair
+from .registry import parameters
 from .samples import Sample
 
 _ROUNDING = 1e-6
@@ -129,3 +131,24 @@ def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:
 
 
 Threats = {"lp": LpBall, "edits": EditBudget}
+
+
+def threat_of(given: Mapping[str, Any] | None, attack: Any, name: str, /) -> Any:
+    """The threat that a suite gives an attack, ``{type: lp | edits, ...}``, or the attack's own. Raises `ConfigError` for what is none."""
+    if given is None:
+        if not hasattr(attack, "threat"):
+            raise ConfigError(f"the attack {name!r} has no threat of its own; give it one: threat: {{type: {' | '.join(Threats)}, ...}}")
+        return attack.threat
+    settings = dict(given)
+    kind = settings.pop("type", None)
+    if kind not in Threats:
+        raise ConfigError(f"a threat has a 'type' of {', '.join(Threats)}, not {kind!r}.{did_you_mean(str(kind), Threats)}")
+    make: Callable[..., Any] = Threats[kind]
+    known = list(parameters(make) or ())
+    for key in settings:
+        if key not in known:
+            raise ConfigError(f"threat {kind!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}")
+    try:
+        return make(**settings)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"threat {kind!r} cannot be made from {settings}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 from ..errors import UnknownName, did_you_mean
 from ..registry import GROUPS, Entry, Registry, parameters
@@ -28,4 +29,8 @@ def _described(entry: Entry) -> str:
     requires = getattr(factory, "requires", None)
     if isinstance(requires, frozenset):
         lines += ["", f"  needs a model that can: {', '.join(sorted(requires))}"]
+    for attribute, how in (("roles", "role"), ("optional_roles", "optional role")):
+        roles = getattr(factory, attribute, None)
+        if isinstance(roles, Mapping):
+            lines += [f"  {how} {role!r}: a model that can {', '.join(sorted(abilities))}" for role, abilities in roles.items()]
     return "\n".join(lines)

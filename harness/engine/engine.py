@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +35,8 @@ class _Unit:
 class Engine:
     """Runs one model. No globals: two engines know nothing of each other.
 
-    ``on_batch(kind, rows, tokens)`` is called after every batch (progress bars). ``counters`` says what was done.
+    ``on_batch(kind, rows, tokens)`` is called after every batch (progress bars). ``counters`` says what was done. ``roles``: engines of the
+    further models that a plugin asks; they are the runner's to set.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Engine:
         self.model = model
         self.info = info
         self.counters = Counters()
+        self.roles: Mapping[str, Engine] = {}
         self._budget = budget or Budget()
         self._cache: AnswerCache = cache if cache is not None else MemoryCache()
         self._on_batch = on_batch or (lambda kind, rows, tokens: None)
