@@ -21,7 +21,7 @@ from .offline import go_offline
 from .registry import GROUPS, Registry
 
 if TYPE_CHECKING:
-    from .plan import Plan
+    from .planned import Plan
     from .scorecard import Scorecard
     from .suite import Suite
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .samples import Record
 
 Mask = NDArray[np.bool_]
-NOTED = ("unscored", "num_truncated", "zero_gradient", "converged")
+NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted")
 """Artifacts that a summary counts, beside those that a metric needs."""
 
 _BLOCK_LENGTH = 4096
@@ -116,6 +116,7 @@ class Table:
         attacked = record.scores.get("success") is not None
         self.notes["attacked"] += attacked
         self.notes["zero_gradient"] += attacked and bool(record.artifacts.get("zero_gradient"))
+        self.notes["exhausted"] += attacked and bool(record.artifacts.get("budget_exhausted"))
         self.notes["outside"] += record.scores.get("outside_threat") == 1
 
     @property

@@ -57,7 +57,8 @@ _TOGETHER = Budget(1 << 30, 1 << 30, 1 << 30)
 
 
 def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample], exact: Engine | None = None) -> list[Record]:
-    """How far each sample's answers move between all of these samples together and each alone (law 2), in the answer's unit.
+    """How far each sample's answers move between all of these samples together and each alone (law 2), in the answer's unit, and how far
+    when all are asked together once more (a randomised model).
 
     ``exact``: the same model in float32, where the engine's is not: how far it is from that, each sample alone, is ``precision_drift``.
     """
@@ -65,7 +66,8 @@ def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample
     asked = [_asked(task, sample) for sample in samples]
     requests_of_all = _flat(asked)
     alone, together = engine.uncached(requests_of_all, _ALONE), engine.uncached(requests_of_all, _TOGETHER)
-    gaps = {"batch_drift": map(_distance, alone, together)}
+    again = engine.uncached(requests_of_all, _TOGETHER)
+    gaps = {"batch_drift": map(_distance, alone, together), "repeat_drift": map(_distance, together, again)}
     if exact is not None:
         gaps["precision_drift"] = map(_distance, alone, exact.uncached(requests_of_all, _ALONE))
     for sample, requests in zip(samples, asked, strict=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import CapabilityError, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
-    from .plan import PlannedModel, PlannedTask
+    from .planned import PlannedModel, PlannedTask
 
 Passed = list[tuple["PlannedModel", str]]
 """Models that cannot, each with the reason."""

@@ -7,110 +7,25 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
-from . import codec
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError
 from .gates import Gate
 from .inputs import CHARACTERS, size_of
 from .matching import able_models, check_named, choose, unfit
-from .plugins import ModelInfo, ModelSource
+from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
+from .plugins import ModelSource
 from .registry import Registry
+from .repetition import repeated, transfers, worst_cases
 from .roles import cast
 from .row_names import ROWS
 from .samples import Sample, seed_of
 from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from .threats import threat_of
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedModel:
-    name: str
-    spec: ModelSpec
-    source: ModelSource
-    info: ModelInfo
-
-
-class Load(NamedTuple):
-    """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions that
-    the requests before have not."""
-
-    num_requests: int | None
-    positions: int
-
-
-@dataclass
-class PlannedTask:
-    """A task with its samples read: read once, shared by all items that use it.
-
-    ``labels``: of the first sample that has any. ``positions``: of each sample's requests, roughly. ``num_requests``: of all of them; None
-    where the task decides as it goes.
-    """
-
-    name: str
-    spec: TaskSpec
-    task: Any
-    origin: str
-    samples: Spool[Sample]
-    labels: tuple[str, ...]
-    positions: Sequence[int]
-    num_requests: int | None
-
-    @cached_property
-    def data_fingerprint(self) -> str:
-        """Of the data set where the task knows it, else of its samples."""
-        return str(getattr(self.task, "data_fingerprint", None) or codec.digest_all(self.samples))
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedItem:
-    """One row of the work list. ``kind``: task, drift, attack or probe. ``num_requests`` is None where the plugin decides as it goes.
-    ``roles``: the models that the plugin asks beside ``model``."""
-
-    model: PlannedModel
-    item: str
-    kind: str
-    task: PlannedTask
-    samples: Sequence[Sample]
-    seed: int
-    origin: str
-    plugin: Any = None
-    threat: Any = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    num_requests: int | None = None
-    roles: Mapping[str, PlannedModel] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """What was asked for by default and cannot be, with the reason."""
-
-    model: str
-    item: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """``impossible``: what was asked for and no model can do, a sentence each. A plan that has any is for reading, not for running."""
-
-    suite: Suite
-    models: tuple[PlannedModel, ...]
-    auxiliary_models: tuple[PlannedModel, ...]
-    items: tuple[PlannedItem, ...]
-    skipped: tuple[Skipped, ...]
-    impossible: tuple[str, ...] = ()
-
-    def require_possible(self) -> None:
-        """Raises `CapabilityError` with all that cannot be done."""
-        if self.impossible:
-            raise CapabilityError("\n".join(self.impossible))
-
 
 _NUM_DRIFT_SAMPLES = 8
 _DRIFT_KINDS = {"classify", "loglikelihood"}
@@ -151,7 +66,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             skipped += passed_over
 
     order = {name: index for index, name in enumerate(m.name for m in models)}
-    kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3}
+    kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3, "transfer": 4}
     items.sort(key=lambda i: (order[i.model.name], kinds[i.kind]))
     twice = [key for key, n in Counter((i.model.name, i.item) for i in items).items() if n > 1]
     if twice:
@@ -160,7 +75,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
         with _placed(suite, "gates", index):
             parsed = Gate.parse(gate.check)
             if not impossible:
-                _check_gate(parsed, items, registry)
+                _check_gate(parsed, [*items, *worst_cases(items)], registry)
     return Plan(suite, tuple(models), tuple(auxiliary), tuple(items), tuple(skipped), tuple(impossible))
 
 
@@ -313,7 +228,7 @@ def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite, roles: Map
     few = task.samples[:_NUM_DRIFT_SAMPLES]
     drift = PlannedItem(
         model, f"batch_invariance({task.name})", "drift", task, few, made.seed, "windtunnel",
-        num_requests=2 * sum(_load(task.task, sample, "")[0].num_requests or 0 for sample in few),
+        num_requests=3 * sum(_load(task.task, sample, "")[0].num_requests or 0 for sample in few),
     )  # fmt: skip
     return [made, drift] if task.num_requests is not None else [made]
 
@@ -381,12 +296,13 @@ def _plugin_items(
             able, unable = [], [(m, reason) for m in pool]
         skipped += [Skipped(model.name, item, why) for model, why in unable]
         samples = task.samples[: spec.limit]
-        items += [
-            PlannedItem(
-                m, item, kind, task, samples, seed_of(suite.seed, item), entry.origin, plugin, threat, dict(spec.settings), roles=roles
-            )
-            for m in able
-        ]
+        for model in able:
+            seed = seed_of(suite.seed, item)
+            made = PlannedItem(model, item, kind, task, samples, seed, entry.origin, plugin, threat, dict(spec.settings), roles=roles)
+            items.append(made)
+            if isinstance(spec, AttackSpec):
+                items += repeated(made, name, spec.seeds, suite.seed)
+                items += transfers(made, spec.transfer, [m for m in models if (m.name, task.name) in ran])
     if not items:
         reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "none of its tasks runs on its models"
         raise CapabilityError(f"{kind} {name!r} can run on nothing in this suite: {reasons}")

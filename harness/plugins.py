@@ -168,8 +168,9 @@ Th = TypeVar("Th", bound=Threat, contravariant=True)
 class Attack(Protocol[Th]):
     """Proposes perturbed samples. The task's own scoring, run by the harness, decides whether one succeeded.
 
-    ``threat``: the default threat; a suite may give another of the same type. Put the number of model queries into the twin's
-    ``metadata["num_queries"]``. ``rng(sample.id)`` is the only source of randomness.
+    ``threat``: the default threat; a suite may give another of the same type. What the harness reads of a twin's ``metadata``:
+    ``num_queries`` of the model; ``budget_exhausted``, True where the search ended because its budget of steps or queries did;
+    ``zero_gradient``, True where the loss had none. ``rng(sample.id)`` is the only source of randomness.
     """
 
     requires: ClassVar[frozenset[str]]

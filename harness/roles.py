@@ -17,7 +17,7 @@ from .matching import listed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .plan import PlannedModel
+    from .planned import PlannedModel
 
 
 def cast(given: Mapping[str, str], parts: Sequence[Any], models: Sequence[PlannedModel], what: str, /) -> dict[str, PlannedModel]:

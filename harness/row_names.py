@@ -16,12 +16,12 @@ COSTS = {
 }
 """Counters of the engine that become rows, with their units."""
 
-DRIFTS = {"batch_drift": "max_batch_drift", "precision_drift": "max_precision_drift"}
-"""What a sample's answers moved by, and the row of the largest. The second only where a model runs in half precision."""
+DRIFTS = {"batch_drift": "max_batch_drift", "repeat_drift": "max_repeat_drift", "precision_drift": "max_precision_drift"}
+"""What a sample's answers moved by, and the row of the largest. The last only where a model runs in half precision."""
 
 HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 
-EXACT = frozenset({*COSTS, "num_outside_threat", "max_batch_drift", "max_precision_drift", "median_num_queries"})
+EXACT = frozenset({*COSTS, "num_outside_threat", *DRIFTS.values(), "median_num_queries", "robust_accuracy_spread"})
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
@@ -36,7 +36,9 @@ ROWS = {
     "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
-        *(f"mean_{name}" for name in DISTANCES), *COSTS,
+        *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
     ),
+    "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
+    "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),
     "probe": (*FAITHFULNESS, *(f"{name}_random" for name in CONTROLLED), *COSTS),
 }  # fmt: skip

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 from .. import __version__
 from . import codec
-from .attacking import attack_records
+from .attacking import attack_records, transfer_records
 from .engine import Engine
 from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
 from .judging import drift_records, task_records
-from .plan import Plan, PlannedItem, PlannedModel
+from .planned import Plan, PlannedItem, PlannedModel
 from .probing import probe_records
 from .roles import Players
 from .row_names import HALF_PRECISION
@@ -81,12 +81,24 @@ def run_plan(
         try:
             _check_unchanged(plan, store)
             with closing(Players(lambda player: _loaded(plan, player, shown))) as players:
-                for model in plan.models:
-                    items = [item for item in plan.items if item.model.name == model.name]
-                    if items:
-                        _run_model(plan, model, items, players, store, shown, should_stop)
+                for model, items in _rounds(plan):
+                    _run_model(plan, model, items, players, store, shown, should_stop)
         finally:
             store.close()
+
+
+def _rounds(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem]]]:
+    """Each model with its items. What needs the twins of a later model has to wait: then a model is loaded a second time."""
+    place = {model.name: index for index, model in enumerate(plan.models)}
+
+    def waits(item: PlannedItem) -> bool:
+        return item.source is not None and place[item.source.model.name] > place[item.model.name]
+
+    for late in (False, True):
+        for model in plan.models:
+            items = [item for item in plan.items if item.model.name == model.name and waits(item) == late]
+            if items:
+                yield model, items
 
 
 def _open(plan: Plan, folder: Path) -> Store:
@@ -165,7 +177,7 @@ def _run_model(
             for chunk in chunks:
                 started = time.perf_counter()
                 samples = list(item.samples[chunk.start : chunk.end])
-                records = [_recordable(record) for record in _records(engine, item, samples)]
+                records = [_recordable(record) for record in _records(engine, item, samples, store)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -256,7 +268,7 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
             number, start, positions = number + 1, end, 0
 
 
-def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> list[Record]:
+def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store: Store) -> list[Record]:
     task, rng = item.task.task, SampleRng(item.seed)
     if item.kind == "task":
         return task_records(engine, item.item, task, samples)
@@ -264,6 +276,10 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> li
         return drift_records(engine, item.item, task, samples, _in_float32(engine, item))
     if item.kind == "attack":
         return attack_records(engine, item.item, task, item.plugin, item.threat, rng, samples)
+    if item.source is not None:
+        made = next(i for i in store.items() if (i.model, i.item) == (item.source.model.name, item.source.item))
+        proposed = {record.sample_id: record for record in store.records(made, {sample.id for sample in samples})}
+        return transfer_records(engine, item.item, task, samples, proposed)
     return probe_records(engine, item.item, item.plugin, rng, samples)
 
 
@@ -302,6 +318,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
+    if item.kind == "attack":
+        facts |= {"repeats": item.repeats, "uses_gradients": "gradients" in item.plugin.requires}
     if item.threat is not None:
         facts["threat"] = (
             {"type": type(item.threat).__name__, **asdict(item.threat)}

@@ -95,7 +95,8 @@ class TaskSpec(_Plugged):
 
 class AttackSpec(_Plugged):
     """``tasks``: which tasks (default: all it can attack). ``roles``: who plays which. ``threat``: ``{type: lp | edits, ...}`` in place of
-    the attack's own."""
+    the attack's own. ``seeds``: how many times it is run, each with another seed. ``transfer``: other models that its twins are scored on:
+    ``true`` for all, or their names."""
 
     attack: str
     name: Name = ""
@@ -104,6 +105,8 @@ class AttackSpec(_Plugged):
     roles: Mapping[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
     threat: Mapping[str, Any] | None = None
+    seeds: int = Field(default=1, ge=1)
+    transfer: bool | tuple[str, ...] = False
 
 
 class ProbeSpec(_Plugged):

@@ -17,6 +17,7 @@ from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
+from .reliability import Outcomes, spread_rows, warnings, worst_case_rows
 from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
@@ -38,6 +39,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         rows: list[Row] = []
         timing: dict[str, Any] = {}
         notes: dict[int, Mapping[str, int]] = {}
+        outcomes: list[Outcomes] = []
         failed = 0
         nothing_scored = False
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
@@ -50,11 +52,15 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             complete &= table.num == item.num_samples
             nothing_scored |= 0 < table.num == table.notes["failed"]
             rows += item_rows(item, table, made)
+            if item.kind == "attack":
+                outcomes.append(Outcomes.of(item, table))
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
+        rows += [*worst_case_rows(outcomes), *spread_rows(outcomes)]
+        flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
         card = Scorecard(
-            manifest=_manifest(store, suite, items, rows, notes), rows=tuple(rows), complete=complete, num_failed=failed,
+            manifest=_manifest(store, suite, items, flags), rows=tuple(rows), complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.kind == "task"),
             samples=tuple(sample_views(store, items, MAX_VIEWS)), timing=timing,
         )  # fmt: skip
@@ -73,9 +79,11 @@ def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str
         return _task_rows(item, table, metrics)
     if item.kind == "attack":
         return _attack_rows(item, table)
+    if item.kind == "transfer":
+        return _transfer_rows(item, table)
     if item.kind == "probe":
         return _probe_rows(item, table)
-    return [_drift_row(item, table, score) for score in DRIFTS if score == "batch_drift" or item.facts["dtype"] in HALF_PRECISION]
+    return [_drift_row(item, table, score) for score in DRIFTS if score != "precision_drift" or item.facts["dtype"] in HALF_PRECISION]
 
 
 def _drift_row(item: StoredItem, table: Table, score: str) -> Row:
@@ -161,6 +169,15 @@ def _attack_rows(item: StoredItem, table: Table) -> list[Row]:
     return rows
 
 
+def _transfer_rows(item: StoredItem, table: Table) -> list[Row]:
+    """Over the samples whose twins fooled the other model; success over those that this one got right before."""
+    return [
+        _mean_row(item, table, "success", "transfer_success_rate", "robustness", False, rate=True, optional=True),
+        _mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, rate=True, optional=True),
+        _mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True, optional=True),
+    ]
+
+
 def _probe_rows(item: StoredItem, table: Table) -> list[Row]:
     directions: dict[str, bool | None] = {}
     for name, higher in FAITHFULNESS.items():
@@ -233,9 +250,7 @@ def _timing(num_records: int, counters: Mapping[str, int], seconds: float, peak:
 # ── manifest and flags ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _manifest(
-    store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int, Mapping[str, int]]
-) -> dict[str, Any]:
+def _manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem], flags: Sequence[str]) -> dict[str, Any]:
     models = {
         i.model: {"model": i.facts["model"], "fingerprint": i.model_fingerprint, "notes": list(i.facts["model_notes"]),
                   "dtype": i.facts["dtype"], "device": i.facts["device"]}
@@ -249,7 +264,7 @@ def _manifest(
     ]  # fmt: skip
     return {
         "name": store.name, "version": store.version, "seed": suite["seed"], "models": models, "items": described,
-        "skipped": [_plain(s) for s in suite.get("skipped", ())], "flags": list(_flags(items, rows, notes)),
+        "skipped": [_plain(s) for s in suite.get("skipped", ())], "flags": list(flags),
     }  # fmt: skip
 
 
@@ -265,8 +280,13 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
     value = {(r.model, r.item, r.metric): r.estimate.value for r in rows}
     for item in items:
         where, noted = f"{item.model}/{item.item}", notes[item.id]
-        drift = value.get((item.model, item.item, "max_batch_drift"))
-        if drift is not None and drift > 1e-3:
+        drift, repeated = (value.get((item.model, item.item, DRIFTS[name])) for name in ("batch_drift", "repeat_drift"))
+        if repeated is not None and repeated > 1e-3:
+            yield (
+                f"{where}: asked the same again, the model's answer moved by {repeated:.3g}: it is randomised. Its numbers are one draw, "
+                "and an attack on one draw says little of the next: average over draws before attacking it."
+            )
+        elif drift is not None and drift > 1e-3:
             yield (
                 f"{where}: an answer moved by {drift:.3g} with its batch neighbours. In half precision some drift is "
                 "expected; in float32 the model mixes its batch, and its numbers depend on what else was asked."
@@ -276,20 +296,8 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
             yield f"{where}: in {item.facts['dtype'].removeprefix('torch.')} an answer is {rounded:.3g} away from the one in float32."
         if noted["truncated"]:
             yield f"{where}: {noted['truncated']} of {noted['records']} samples were longer than the model and were cut."
-        if item.kind == "attack":
-            yield from _attack_flags(where, noted)
         if item.kind == "probe":
             yield from _probe_flags(where, value, item, noted)
-
-
-def _attack_flags(where: str, noted: Mapping[str, int]) -> Iterable[str]:
-    if 0 < noted["attacked"] == noted["zero_gradient"]:
-        yield f"{where}: the loss had zero gradient on every attacked sample, so a gradient attack says nothing about robustness here."
-    if noted["outside"]:
-        yield (
-            f"{where}: {noted['outside']} proposed twins broke the threat model and count as failed attacks; "
-            "robust accuracy may be too high."
-        )
 
 
 def _probe_flags(

@@ -30,7 +30,7 @@ def sample_views(store: Store, items: Sequence[StoredItem], most: int) -> Iterat
     tasks = [i for i in items if i.kind == "task"]
     for task in tasks[:most]:
         quota = max(1, most // len(tasks))
-        joined = [i for i in items if i.model == task.model and i.task == task.task and i.kind in ("attack", "probe")]
+        joined = [i for i in items if i.model == task.model and i.task == task.task and i.kind in ("attack", "transfer", "probe")]
         # The rest of the run may be a million samples, and the attributions among them images: no more is read than is shown.
         samples = store.first_samples(task, quota, joined)
         if len(samples) < quota:
@@ -52,14 +52,14 @@ def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tup
         target=_label(sample.target, labels), prediction=_label(record.artifacts.get("prediction"), labels),
         correct=None if primary is None else primary == 1, probabilities=_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error,
-        twins=tuple(_twin(i, r, labels) for i, r in joined if i.kind == "attack"),
+        twins=tuple(_twin(i, r, labels) for i, r in joined if i.kind == "attack" or (i.kind == "transfer" and r.scores)),
         heats=tuple(_heat(i, r, labels) for i, r in joined if i.kind == "probe"),
     )  # fmt: skip
 
 
 def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
     success = record.scores.get("success")
-    hidden = {"clean_correct", "robust_correct", "success", "outside_threat"}
+    hidden = {"clean_correct", "robust_correct", "correct_on_twin", "success", "outside_threat"}
     twin = record.artifacts.get("twin")
     return Twin(
         attack=item.program, input=None if twin is None else _shown(twin),

@@ -16,7 +16,8 @@ from unittest import mock
 import pytest
 import yaml
 from windtunnel.harness import cli as command_line
-from windtunnel.harness.plan import Plan, plan
+from windtunnel.harness.plan import plan
+from windtunnel.harness.planned import Plan
 from windtunnel.harness.registry import Registry
 from windtunnel.harness.runner import run_plan
 from windtunnel.harness.scorecard import Row, Scorecard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..plan import Plan
+from ..planned import Plan
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

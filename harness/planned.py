@@ -1,0 +1,105 @@
+"""The facts of a plan: models, tasks with their samples read, and the work list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from . import codec
+from .errors import CapabilityError
+from .plugins import ModelInfo, ModelSource
+from .samples import Sample
+from .spool import Spool
+from .suite import ModelSpec, Suite, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedModel:
+    name: str
+    spec: ModelSpec
+    source: ModelSource
+    info: ModelInfo
+
+
+class Load(NamedTuple):
+    """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions that
+    the requests before have not."""
+
+    num_requests: int | None
+    positions: int
+
+
+@dataclass
+class PlannedTask:
+    """A task with its samples read: read once, shared by all items that use it.
+
+    ``labels``: of the first sample that has any. ``positions``: of each sample's requests, roughly. ``num_requests``: of all of them; None
+    where the task decides as it goes.
+    """
+
+    name: str
+    spec: TaskSpec
+    task: Any
+    origin: str
+    samples: Spool[Sample]
+    labels: tuple[str, ...]
+    positions: Sequence[int]
+    num_requests: int | None
+
+    @cached_property
+    def data_fingerprint(self) -> str:
+        """Of the data set where the task knows it, else of its samples."""
+        return str(getattr(self.task, "data_fingerprint", None) or codec.digest_all(self.samples))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedItem:
+    """One row of the work list.
+
+    ``kind``: task, drift, attack, probe or transfer. ``num_requests`` is None where the plugin decides as it goes. ``roles``: the models
+    that the plugin asks beside ``model``. ``source``: the attack item whose twins are shown to ``model`` (transfer). ``repeats``: the item
+    that this one is another seed of.
+    """
+
+    model: PlannedModel
+    item: str
+    kind: str
+    task: PlannedTask
+    samples: Sequence[Sample]
+    seed: int
+    origin: str
+    plugin: Any = None
+    threat: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    num_requests: int | None = None
+    roles: Mapping[str, PlannedModel] = field(default_factory=dict)
+    source: PlannedItem | None = None
+    repeats: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What was asked for by default and cannot be, with the reason."""
+
+    model: str
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``impossible``: what was asked for and no model can do, a sentence each. A plan that has any is for reading, not for running."""
+
+    suite: Suite
+    models: tuple[PlannedModel, ...]
+    auxiliary_models: tuple[PlannedModel, ...]
+    items: tuple[PlannedItem, ...]
+    skipped: tuple[Skipped, ...]
+    impossible: tuple[str, ...] = ()
+
+    def require_possible(self) -> None:
+        """Raises `CapabilityError` with all that cannot be done."""
+        if self.impossible:
+            raise CapabilityError("\n".join(self.impossible))

@@ -1,0 +1,47 @@
+"""What follows from an attack in the work list: the same with other seeds, its twins shown to other models, the worst case over all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from .matching import check_named
+from .planned import PlannedItem, PlannedModel
+from .samples import seed_of
+
+
+def repeated(first: PlannedItem, name: str, seeds: int, suite_seed: int, /) -> Iterable[PlannedItem]:
+    """The attack again, with as many seeds as make ``seeds`` with the first: ``pgd#2(cifar10)``, ``pgd#3(cifar10)``."""
+    for number in range(2, seeds + 1):
+        item = f"{name}#{number}({first.task.name})"
+        yield replace(first, item=item, seed=seed_of(suite_seed, item), repeats=first.item)
+
+
+def transfers(source: PlannedItem, to: bool | Sequence[str], models: Sequence[PlannedModel], /) -> Iterable[PlannedItem]:
+    """The attack's twins scored on other models: ``transfer(pgd(cifar10), A)`` on B is what A's twins do to B. ``to``: True for all."""
+    if not isinstance(to, bool):
+        check_named(to, [m.name for m in models], f"attack {source.item!r} transfers to the model")
+    for model in models:
+        if model.name != source.model.name and (to is True or (to and model.name in to)):
+            yield PlannedItem(
+                model, transfer_name(source.item, source.model.name), "transfer", source.task, source.samples, source.seed, source.origin,
+                threat=source.threat, settings=source.settings, source=source,
+            )  # fmt: skip
+
+
+def transfer_name(item: str, model: str, /) -> str:
+    return f"transfer({item}, {model})"
+
+
+def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:
+    """An item to be named in gates for each model and task with more than one attack. It is computed from their records, not run."""
+    attacks = [item for item in items if item.kind == "attack"]
+    counts = Counter((item.model.name, item.task.name) for item in attacks)
+    for item in attacks:
+        if counts.pop((item.model.name, item.task.name), 0) > 1:
+            yield replace(item, item=worst_case_name(item.task.name), kind="worst_case", plugin=None, threat=None)
+
+
+def worst_case_name(task: str, /) -> str:
+    return f"worst_case({task})"
