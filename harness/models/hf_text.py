@@ -5,7 +5,7 @@ Shape legend: B batch, L tokens, D embedding, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from ..inputs import Input, TextPair
 from ..plugins import Encoded
 from ..requests import Classify, Logits
 from .devices import pick_device, pick_dtype, to_device
+from .first_position import FirstPosition
 from .flops import per_token
-from .hf import HuggingFace, accepts
+from .hf import HuggingFace, accepts, ordinary_ids
 from .labels import columns_of
 
 
@@ -68,6 +69,7 @@ class HFTextClassifier:
         # XLNet reads its answer off the last position, whatever the mask says.
         self._takes_padding = self._takes_mask and config.model_type != "xlnet"
         self.flops_per_token = per_token(self.module)
+        self._first = FirstPosition(self.module, self._probes())
         self.fingerprint = source.fingerprint(self.dtype)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,10 +95,15 @@ class HFTextClassifier:
         """Texts of one length only, where a model would see the padding."""
         return None if self._takes_padding else len(unit.ids)
 
+    def flops(self, unit: Tokens) -> int:
+        """Of a pass without gradients: some products are of a text's first token only."""
+        length = self.length(unit)
+        return length * self.flops_per_token - (length - 1) * self._first.flops
+
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
         ids_BL, mask_BL, extra = self._padded(batch)
         # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
-        with torch.no_grad():
+        with torch.no_grad(), self._first.only():
             logits_BC = self._forward(ids_BL, mask_BL, extra).float().cpu()
         columns = columns_of(self.labels, batch[0].labels)
         return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
@@ -150,6 +157,13 @@ class HFTextClassifier:
         masked = {"attention_mask": mask} if self._takes_mask else {}
         logits: torch.Tensor = self.module(input_ids=ids, **masked, **extra).logits
         return logits
+
+    def _probes(self) -> list[Callable[[], torch.Tensor]]:
+        """Passes over texts of ordinary tokens, of different lengths; none, where those cannot share a batch."""
+        ids = ordinary_ids(self.module, self.tokenizer, 24)
+        batches = [(ids[:2], ids[2:11], ids[11:16]), (ids[8:22], ids[22:])] if self._takes_padding else []
+        padded = [self._padded([self.split(Classify(self.tokenizer.decode(part)))[0] for part in batch]) for batch in batches]
+        return [lambda given=given: self._forward(*given) for given in padded]  # type: ignore[misc]
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
