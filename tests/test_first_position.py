@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,10 +10,13 @@ import torch
 import transformers
 from torch import nn
 from windtunnel.harness.errors import SampleError
-from windtunnel.harness.models.first_position import FirstPosition
+from windtunnel.harness.models.first_position import FirstPosition, firsts
+from windtunnel.harness.models.flat_encoder import FlatEncoder
 from windtunnel.harness.models.flops import per_token
 from windtunnel.harness.requests import Classify
 from windtunnel.tests import tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # DeBERTa, where transformers is 4
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 MODERN = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
@@ -59,6 +62,10 @@ def logits(module: nn.Module, *lengths: int) -> torch.Tensor:
     return found
 
 
+def alone(module: nn.Module, texts: Sequence[list[int]]) -> torch.Tensor:
+    return torch.cat([module(input_ids=torch.tensor([ids])).logits for ids in texts])
+
+
 def probes(module: nn.Module) -> list[Callable[[], torch.Tensor]]:
     return [lambda: logits(module, 3, 9, 6), lambda: logits(module, 12, 4)]
 
@@ -67,7 +74,6 @@ def hooks(module: nn.Module) -> int:
     return sum(len(m._forward_pre_hooks) + len(m._forward_hooks) for m in module.modules())
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # DeBERTa, where transformers is 4
 @pytest.mark.parametrize(("name", "settings", "weights"), SHORT, ids=[name for name, *_ in SHORT])
 def test_encoders_that_read_their_first_position(name: str, settings: dict[str, Any], weights: int) -> None:
     module = made(name, settings)
@@ -75,8 +81,23 @@ def test_encoders_that_read_their_first_position(name: str, settings: dict[str, 
     assert first.flops == 2 * weights
     for lengths in ((1, 20), (7,), (2, 2, 2), (31, 30, 1, 5)):
         whole = logits(module, *lengths)
-        with first.only():
+        with first.only(firsts(len(lengths), max(lengths))):
             assert torch.allclose(logits(module, *lengths), whole, atol=1e-5), lengths
+    assert hooks(module) == 0
+
+
+@pytest.mark.parametrize(("name", "settings", "weights"), SHORT, ids=[name for name, *_ in SHORT])
+def test_texts_in_a_row_are_as_they_are_alone(name: str, settings: dict[str, Any], weights: int) -> None:
+    module = made(name, settings)
+    flat = FlatEncoder(module, FirstPosition(module, probes(module)), lambda texts: alone(module, texts), list(range(10, 34)))
+    if name in ("Bert", "Roberta"):
+        assert flat.works
+    if name in ("MPNet", "DebertaV2", "ModernBert"):
+        assert not flat.works, "what it adds to its scores, or its window, counts through the row"
+    if flat.works:
+        texts = [list(range(7, 7 + length)) for length in (40, 21, 21, 20, 3, 3, 3, 1)]
+        with torch.no_grad():
+            assert torch.allclose(flat.logits(texts, [None] * len(texts)), alone(module, texts), atol=1e-5)
     assert hooks(module) == 0
 
 
@@ -131,7 +152,7 @@ def test_a_classifier_is_shortened_where_nothing_is_differentiated() -> None:
     model = tiny.load("bert")
     rows: list[int] = []
     model.module.bert.encoder.layer[-1].intermediate.dense.register_forward_hook(lambda m, args, out: rows.append(out.shape[1]))
-    engine = tiny.engine(model)
+    engine = tiny.engine(model, pack=0)
     request = Classify("the young dog was able to read")
     (answer,) = engine.run([request])
     length = len(model.split(request)[0].ids)
@@ -142,17 +163,33 @@ def test_a_classifier_is_shortened_where_nothing_is_differentiated() -> None:
     assert rows == [1, length]
 
 
-def test_no_hook_is_left_after_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_in_a_row_make_one_pass_without_padding() -> None:
+    model = tiny.load("roberta")
+    engine = tiny.engine(model)
+    requests = [Classify(text) for text in ("the cat", "a young dog was able to read", "a", "bad films", "a <pad> token", "the cat sat")]
+    answers = engine.run(requests)
+    # Its positions leave out what is written like its padding, so that text has a batch of its own.
+    assert (engine.counters.forward_passes, engine.counters.tokens_padded, engine.counters.pack_failures) == (2, 0, 0)
+    assert engine.counters.tokens_computed == sum(len(model.split(request)[0].ids) for request in requests)
+    for request, answer in zip(requests, answers, strict=True):
+        assert answer.values == pytest.approx(alone(model.module, [model.split(request)[0].ids])[0].tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("pack", [0, 1024])
+def test_no_hook_is_left_after_a_crash(pack: int) -> None:
     model = tiny.load("roberta")
     assert hooks(model.module) == 0
-    tiny.engine(model).run([Classify("the cat")])
+    tiny.engine(model, pack=pack).run([Classify("the cat")])
     assert hooks(model.module) == 0
+    seen: list[int] = []
 
-    def crash(*args: object) -> None:
-        assert hooks(model.module) > 0
+    def crash(module: nn.Module, args: object) -> None:
+        seen.append(hooks(model.module))
         raise SampleError("a crash in the pass")
 
-    monkeypatch.setattr(model, "_forward", crash)
+    handle = model.module.classifier.register_forward_pre_hook(crash)
     with pytest.raises(SampleError, match="a crash in the pass"):
-        tiny.engine(model).run([Classify("the cat")])
+        tiny.engine(model, pack=pack).run([Classify("the cat")])
+    handle.remove()
+    assert all(num > 1 for num in seen)
     assert hooks(model.module) == 0
