@@ -56,8 +56,9 @@ class Model(Protocol):
     puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
     batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an
     `engine.packing.Pass` after each pass. ``canonical(input) -> input`` is the input after the model's own deterministic resizing,
-    ``differentiable() -> Differentiable``, ``flops_per_token`` (of products with its weights), ``notes`` what a reader of the scorecard
-    should know, ``close()``.
+    ``differentiable() -> Differentiable``, ``flops_per_token`` (of products with its weights), ``flops(unit)`` where a pass without
+    gradients takes others than ``flops_per_token`` for each of its positions, ``notes`` what a reader of the scorecard should know,
+    ``close()``.
     """
 
     name: str

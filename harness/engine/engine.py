@@ -279,7 +279,8 @@ class Engine:
             width = max(a.num_prompt_tokens for a in done) + passes - 1
         self.counters.forward_passes += passes
         self.counters.tokens_computed += real
-        self.counters.flops += real * getattr(self.model, "flops_per_token", 0)
+        flops = getattr(self.model, "flops", None)
+        self.counters.flops += sum(flops(u.data) for u in batch) if flops else real * getattr(self.model, "flops_per_token", 0)
         self.counters.tokens_padded += width * len(batch) - real
 
     def _join(self, request: Request[Any], parts: dict[int, Any]) -> Any:

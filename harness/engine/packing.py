@@ -65,6 +65,19 @@ def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
     return batches
 
 
+def full(lengths: Sequence[int], tokens: int, /) -> list[list[int]]:
+    """Indices of ``lengths`` in packs of at most so many positions without padding, longest first; a longer unit goes alone."""
+    packs: list[list[int]] = []
+    room = 0
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if not packs or lengths[i] > room:
+            packs.append([])
+            room = tokens
+        packs[-1].append(i)
+        room -= lengths[i]
+    return packs
+
+
 def first_batch(lengths: Sequence[int], start: int, budget: Budget, /) -> int:
     """How many of ``lengths``, sorted longest first, share the batch that begins at ``start``. Looks at no more than one beyond it."""
     # The first unit of a batch is its longest: it sets the padded width of the others.

@@ -26,6 +26,9 @@ from .prompts import Prompt
 _LOGITS_BYTES = 24 * 2**20
 """Logits that are held at a time: below what glibc's malloc hands back to the system (32 MiB), or every chunk faults its pages in anew."""
 
+UNLIMITED = 2**62
+"""The window of a model without one."""
+
 
 class Flat:
     """``max_length``: tokens of the longest sequence that it is right for."""
@@ -33,7 +36,7 @@ class Flat:
     def __init__(self, module: Any, tokenizer: Any, name: str, *, ends: Sequence[int], max_length: int, rounded: bool = False) -> None:
         register()
         self._module, self._tokenizer, self._name, self._ends = module, tokenizer, name, ends
-        self.max_length = min(max_length, _window(module.config))
+        self.max_length = min(max_length, window(module.config))
         self._rounded = rounded
         body, head = module.base_model, module.get_output_embeddings()
         self._split = (body, head) if head is not None and body is not module else None
@@ -146,8 +149,9 @@ class Flat:
         return gap
 
 
-def _window(config: Any) -> int:
+def window(config: Any, /) -> int:
     """Up to how many tokens a model with sliding or chunked attention sees all of them."""
     text = config.get_text_config()
-    sizes = [getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")]
-    return min((size for size in sizes if isinstance(size, int) and size > 0), default=2**62)
+    names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size", "local_attention")
+    sizes = [getattr(text, name, None) for name in names]
+    return min((size for size in sizes if isinstance(size, int) and size > 0), default=UNLIMITED)

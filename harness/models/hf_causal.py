@@ -20,7 +20,7 @@ from ..requests import Completion, Generate, LogLikelihood, LogProb, Request, Ro
 from .devices import pick_device, pick_dtype
 from .flat import Flat
 from .flops import per_token
-from .hf import HuggingFace
+from .hf import HuggingFace, ordinary_ids
 from .padded import Padded, moved
 from .prompts import Prompt
 from .windows import rolling_windows
@@ -49,9 +49,9 @@ class HFCausalLM:
         pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
         self._check_causal()
         self.padded = Padded(self.module, self.tokenizer, self.name, pad=pad, ends=self.ends, rounded=source.rounded)
-        self._shares = self.padded.measure_sharing(self._sample_ids(8))
+        self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
         flat = Flat(self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, rounded=source.rounded)
-        self.no_packs = flat.measure(self._sample_ids(32))
+        self.no_packs = flat.measure(ordinary_ids(self.module, self.tokenizer, 32))
         self.flat = flat if not self.no_packs else None
         self.notes = (f"runs in padded batches, each text whole: {self.no_packs}",) if self.no_packs else ()
         if self.flat is not None and self.flat.max_length < self.max_length:
@@ -138,7 +138,7 @@ class HFCausalLM:
 
     def _check_causal(self) -> None:
         """An encoder with a language model head reads the very token that it is asked to predict."""
-        ids = self._sample_ids(9)
+        ids = ordinary_ids(self.module, self.tokenizer, 9)
         ids_BL = torch.tensor([ids[:3] + ids[3:6], ids[:3] + ids[6:]], device=self.device)
         try:
             with torch.inference_mode():
@@ -151,12 +151,6 @@ class HFCausalLM:
                 f"{self.name!r} is no causal language model: later tokens change what {type(self.module).__name__} says of earlier ones, "
                 "so its likelihoods would mean nothing. Give a decoder (BERT and its kin: a checkpoint trained with is_decoder=True)"
             )
-
-    def _sample_ids(self, num: int) -> list[int]:
-        """Ordinary tokens from all over the vocabulary, whose ends are often bytes or words that were never trained."""
-        rows, special = self.module.get_input_embeddings().num_embeddings, set(self.tokenizer.all_special_ids)
-        ids = sorted(i for i in self.tokenizer.get_vocab().values() if i < rows and i not in special) or [0]
-        return [ids[len(ids) * k // (num + 1)] for k in range(1, num + 1)]
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,20 +5,23 @@ Shape legend: B batch, L tokens, D embedding, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from ..engine.packing import Budget, Pass, full
 from ..errors import CapabilityError, ModelError, SampleError
 from ..inputs import Input, TextPair
 from ..plugins import Encoded
 from ..requests import Classify, Logits
 from .devices import pick_device, pick_dtype, to_device
+from .first_position import FirstPosition, firsts
+from .flat_encoder import FlatEncoder
 from .flops import per_token
-from .hf import HuggingFace, accepts
+from .hf import HuggingFace, accepts, ordinary_ids
 from .labels import columns_of
 
 
@@ -68,6 +71,10 @@ class HFTextClassifier:
         # XLNet reads its answer off the last position, whatever the mask says.
         self._takes_padding = self._takes_mask and config.model_type != "xlnet"
         self.flops_per_token = per_token(self.module)
+        ids = ordinary_ids(self.module, self.tokenizer, 24)
+        batches = [(ids[:2], ids[2:11], ids[11:16]), (ids[8:22], ids[22:])] if self._takes_padding else []
+        self._first = FirstPosition(self.module, [lambda texts=texts: self._plain(texts) for texts in batches])  # type: ignore[misc]
+        self._flat = FlatEncoder(self.module, self._first, self._plain, ids)
         self.fingerprint = source.fingerprint(self.dtype)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,11 +100,31 @@ class HFTextClassifier:
         """Texts of one length only, where a model would see the padding."""
         return None if self._takes_padding else len(unit.ids)
 
+    def flops(self, unit: Tokens) -> int:
+        """Of a pass without gradients: some products are of a text's first token only."""
+        length = self.length(unit)
+        return length * self.flops_per_token - (length - 1) * self._first.flops
+
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
         ids_BL, mask_BL, extra = self._padded(batch)
         # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
-        with torch.no_grad():
-            logits_BC = self._forward(ids_BL, mask_BL, extra).float().cpu()
+        with torch.no_grad(), self._first.only(to_device(firsts(*ids_BL.shape), self.device)):
+            return self._answers(batch, self._forward(ids_BL, mask_BL, extra))
+
+    def streams(self, unit: Tokens) -> bool:
+        # RoBERTa's positions leave out what is written like its padding.
+        return self._flat.works and self.tokenizer.pad_token_id not in unit.ids
+
+    def stream(self, units: Sequence[Tokens], budget: Budget) -> Iterator[Pass]:
+        lengths = [self.length(unit) for unit in units]
+        for places in full(lengths, budget.pack):
+            batch = [units[place] for place in places]
+            with torch.no_grad():
+                answers = self._answers(batch, self._flat.logits([unit.ids for unit in batch], [unit.types for unit in batch]))
+            yield Pass(sum(lengths[place] for place in places), list(zip(places, answers, strict=True)), sum(map(self.flops, batch)))
+
+    def _answers(self, batch: Sequence[Tokens], logits_BC: torch.Tensor) -> list[Logits]:
+        logits_BC = logits_BC.float().cpu()
         columns = columns_of(self.labels, batch[0].labels)
         return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
 
@@ -150,6 +177,10 @@ class HFTextClassifier:
         masked = {"attention_mask": mask} if self._takes_mask else {}
         logits: torch.Tensor = self.module(input_ids=ids, **masked, **extra).logits
         return logits
+
+    def _plain(self, texts: Sequence[list[int]]) -> torch.Tensor:
+        """Logits of a padded batch, with nothing left out."""
+        return self._forward(*self._padded([Tokens(ids, [0] * len(ids) if self._takes_types else None, [], [], (), 0) for ids in texts]))
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
