@@ -63,7 +63,8 @@ class APGDCE(APGD):
 
     A twin is the first misclassified iterate, or the one of largest loss where there is none. num_queries: forward passes of the sample.
     best_loss: the largest cross-entropy seen. zero_gradient: the loss was flat at every iterate.
-    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks. ICML 2020.
+    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks.
+    ICML 2020.
     """
 
     def __init__(
@@ -81,9 +82,10 @@ class APGDDLR(APGD):
     epsilon, norm, steps, restarts, epsilons: as for ``apgd_ce``. Of two classes the ratio would be constant: there the difference of the
     two logits is climbed, which has the same directions.
 
-    A twin is the first misclassified iterate, or the one of largest loss where there is none. num_queries, zero_gradient: as for ``apgd_ce``;
-    best_loss: the largest ratio seen.
-    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks. ICML 2020.
+    A twin is the first misclassified iterate, or the one of largest loss where there is none. best_loss: the largest ratio seen.
+    num_queries, zero_gradient: as for ``apgd_ce``.
+    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks.
+    ICML 2020.
     """
 
     def __init__(
@@ -102,8 +104,9 @@ class APGDTargeted(APGD):
     restarts: of each. Any misclassification ends the search of a sample, whichever class it goes to. The ratio is over the largest logit's
     lead on the third and fourth; of three classes, on the third alone; of two, the difference itself is climbed.
 
-    num_queries, zero_gradient: as for ``apgd_ce``; one more query ranks the classes. best_loss: the largest ratio of the last target.
-    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks. ICML 2020.
+    num_queries, zero_gradient: as for ``apgd_ce``; one more query ranks the classes. best_loss: the largest ratio seen.
+    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks.
+    ICML 2020.
     """
 
     def __init__(

@@ -27,7 +27,8 @@ class AutoAttack(ImageAttack):
 
     broken_by: the member that found the twin, None where none did. num_queries: of all members, and one after each that asks whether the
     twin is misclassified. zero_gradient: every gradient that any member saw was 0.
-    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks. ICML 2020.
+    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks.
+    ICML 2020.
     """
 
     def __init__(

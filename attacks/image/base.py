@@ -80,7 +80,7 @@ def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try
         for i, twin in zip(standing, proposed, strict=True):
             spent[i] = _added(spent.get(i), twin.metadata)
             twins[i] = twin
-        if len(tries) == 1:
+        if len(tries) == 1 and not name:
             break
         is_fooled = _fooled(engine, proposed)
         for i, fooled in zip(standing, is_fooled, strict=True):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""Of 10,000 queries, after how many the share of changed pixels is halved (the paper's schedule, stretched to the queries there are)."""
+"""After how many changes the share of changed pixels is halved: the paper's schedule for 10,000 queries, as AutoAttack uses it for 5,000."""
 
 
 class Square(ImageAttack):
@@ -62,8 +62,7 @@ class Square(ImageAttack):
                     break
 
     def _share_at(self, change: int) -> float:
-        done = change / self.queries * 10_000
-        return self.share / 2.0 ** sum(done > after for after in _HALVINGS)
+        return self.share / 2.0 ** sum(change > after for after in _HALVINGS)
 
 
 def _better(
@@ -153,7 +152,8 @@ def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
     made = torch.zeros(side, side, dtype=like.dtype, device=like.device)
     made[: side // 2] = _hill(side // 2, side).to(made)
     made[side // 2 :] = -_hill(side - side // 2, side).to(made)
-    return made / made.norm().clamp_min(1e-12)
+    bump: torch.Tensor = made / made.norm().clamp_min(1e-12)
+    return bump
 
 
 def _hill(height: int, width: int) -> torch.Tensor:
@@ -166,7 +166,8 @@ def _hill(height: int, width: int) -> torch.Tensor:
     heights = torch.tensor([1 / (j + 1) ** 2 for j in range(rings)]).flip(0).cumsum(0).flip(0)
     down, across = (torch.arange(n) - n // 2 for n in (height, width))
     made = heights[torch.maximum(down.abs()[:, None], across.abs()[None])]
-    return made / made.norm()
+    hill: torch.Tensor = made / made.norm()
+    return hill
 
 
 def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -117,8 +117,9 @@ class Victims:
         import torch
 
         self._count(rows_N)
+        most = len(self.clean)
         with torch.no_grad():
-            parts = [self.forward(*part) for part in zip(pixels.split(len(self.clean)), rows_N.split(len(self.clean)), strict=True)]
+            parts = [self.forward(pixels[i : i + most], rows_N[i : i + most]) for i in range(0, len(rows_N), most)]
         return torch.cat(parts).float()
 
     def wrong(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
@@ -126,8 +127,8 @@ class Victims:
         return self.ask(pixels, rows_N).argmax(1) != self.target_B[rows_N]
 
     def climb(self, pixels: torch.Tensor, rows_N: torch.Tensor, loss: Loss, wanted_B: torch.Tensor | None = None, /) -> Slope:
-        """The gradient of ``loss(logits_NK, target_N)`` at each row, or of ``loss(logits_NK, target_N, wanted_N)`` where each of the B images
-        is to become another class. Raises `NonFiniteError`."""
+        """The gradient of ``loss(logits_NK, target_N)`` at each row, or of ``loss(logits_NK, target_N, wanted_N)`` where each image is to
+        become another class. Raises `NonFiniteError`."""
         import torch
 
         self._count(rows_N)
@@ -235,7 +236,8 @@ def _floats(sample: Sample) -> np.ndarray:
     pixels = sample.input.pixels if isinstance(sample.input, Image) else None
     if pixels is None:
         raise SampleError(f"an image attack needs an image, not a {type(sample.input).__name__}")
-    return np.asarray(pixels / np.float32(255) if pixels.dtype == np.uint8 else pixels, dtype=np.float32)
+    floats = pixels.astype(np.float32)
+    return floats / np.float32(255) if pixels.dtype == np.uint8 else floats
 
 
 def _class_of(sample: Sample) -> int:
