@@ -20,7 +20,7 @@ from .inputs import CHARACTERS, size_of
 from .matching import able_models, check_named, choose, unfit
 from .plugins import ModelInfo, ModelSource
 from .registry import Registry, parameters
-from .row_names import ROWS
+from .row_names import ROWS, accuracy_within
 from .samples import Sample, seed_of
 from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
@@ -275,7 +275,7 @@ def _check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) ->
 def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
     """The rows that an item can have. Metrics are loaded for this (and with them torch): only a name that is not a metric's asks."""
     if item.kind != "task":
-        return list(ROWS[item.kind])
+        return [*ROWS[item.kind], *map(accuracy_within, item.settings.get("epsilons") or ())]
     labels = tuple(str(label) for label in item.task.labels)
     own = [name for metric in item.task.task.metrics for name in registry.make("metrics", metric).names(labels)]
     return [*own, *ROWS["task"]]

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class LpBall:
         # NaN is in no interval: these comparisons are false for it.
         if after.shape != before.shape or not bool(np.all((after >= 0) & (after <= 1))):
             return False
-        return self.epsilon is None or is_within(self.distance(clean, perturbed)[self.norm], self.epsilon)
+        return self.epsilon is None or bool(is_within(self.distance(clean, perturbed)[self.norm], self.epsilon))
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
         """Raises `ConfigError` where one is no image, `ValueError` where their shapes differ."""
@@ -52,8 +53,8 @@ class LpBall:
         return {"linf": float(np.abs(delta).max(initial=0.0)), "l2": float(np.sqrt((delta**2).sum()))}
 
 
-def is_within(distance: float, epsilon: float, /) -> bool:
-    """But for rounding."""
+def is_within(distance: Any, epsilon: float, /) -> Any:
+    """``distance <= epsilon``, but for rounding; of a number or of an array."""
     return distance <= epsilon + _ROUNDING * max(1.0, epsilon)
 
 
