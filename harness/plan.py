@@ -21,7 +21,7 @@ from .plugins import ModelSource
 from .registry import Registry
 from .repetition import repeated, transfers, worst_cases
 from .roles import cast
-from .row_names import ROWS
+from .row_names import ROWS, accuracy_within
 from .samples import Sample, seed_of
 from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
@@ -201,7 +201,7 @@ def _check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) ->
 def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
     """The rows that an item can have. Metrics are loaded for this (and with them torch): only a name that is not a metric's asks."""
     if item.kind != "task":
-        return list(ROWS[item.kind])
+        return [*ROWS[item.kind], *map(accuracy_within, item.settings.get("epsilons") or ())]
     labels = tuple(str(label) for label in item.task.labels)
     own = [name for metric in item.task.task.metrics for name in registry.make("metrics", metric).names(labels)]
     return [*own, *ROWS["task"]]

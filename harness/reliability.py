@@ -123,7 +123,7 @@ def _of_one(item: StoredItem, robust: Estimate | None, noted: Mapping[str, int])
             "robust accuracy may be too high."
         )
     threat, labels = item.facts.get("threat"), item.facts["labels"]
-    unbounded = isinstance(threat, Mapping) and threat.get("norm") == "linf" and threat.get("epsilon", 0) >= _EVERYTHING
+    unbounded = isinstance(threat, Mapping) and threat.get("norm") == "linf" and (threat.get("epsilon") or 0) >= _EVERYTHING
     if unbounded and labels and robust is not None and robust.low is not None and robust.low > 1 / len(labels):
         yield (
             f"{where}: robust accuracy stays above chance (1 in {len(labels)}) although epsilon allows any image to turn grey; "

@@ -40,7 +40,7 @@ def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:
     counts = Counter((item.model.name, item.task.name) for item in attacks)
     for item in attacks:
         if counts.pop((item.model.name, item.task.name), 0) > 1:
-            yield replace(item, item=worst_case_name(item.task.name), kind="worst_case", plugin=None, threat=None)
+            yield replace(item, item=worst_case_name(item.task.name), kind="worst_case", plugin=None, threat=None, settings={})
 
 
 def worst_case_name(task: str, /) -> str:

@@ -24,6 +24,12 @@ HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 EXACT = frozenset({*COSTS, "num_outside_threat", *DRIFTS.values(), "median_num_queries", "robust_accuracy_spread"})
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
+
+def accuracy_within(epsilon: float, /) -> str:
+    """The row of a curve: robust accuracy against twins no farther away than this."""
+    return f"robust_accuracy[{epsilon:.6g}]"
+
+
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
 FAITHFULNESS = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
 """A probe's scores, and whether more is better."""

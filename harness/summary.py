@@ -18,10 +18,11 @@ from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
 from .reliability import Outcomes, spread_rows, warnings, worst_case_rows
-from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
+from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION, accuracy_within
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
+from .threats import is_within
 from .views import sample_views
 
 MAX_VIEWS = 1000
@@ -156,6 +157,7 @@ def _attack_rows(item: StoredItem, table: Table) -> list[Row]:
     ]
     flipped_N = table.given("success")
     flipped_N[flipped_N] = table.values("success", flipped_N) == 1
+    rows += _curve_rows(item, table, flipped_N)
     for name in ("num_queries", *DISTANCES):
         if name in table.columns:
             over_N = None if name == "num_queries" else flipped_N
@@ -176,6 +178,36 @@ def _transfer_rows(item: StoredItem, table: Table) -> list[Row]:
         _mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, rate=True, optional=True),
         _mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True, optional=True),
     ]
+
+
+def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
+    """Robust accuracy at each of an attack's ``epsilons``: a sample that flipped falls from its twin's distance on."""
+    threat = item.facts.get("threat")
+    if not isinstance(threat, Mapping) or "norm" not in threat:
+        return []
+    epsilons, norm = item.facts["settings"].get("epsilons") or (), threat["norm"]
+    far_N = np.full(table.num, math.inf)
+    measured_N = flipped_N & table.given(norm)
+    far_N[measured_N] = table.values(norm, measured_N)
+    usable_N = table.given("robust_correct")
+    robust_N = table.values("robust_correct", usable_N)
+    rows: list[Row] = []
+    for epsilon in sorted(set(epsilons)):
+        within_N = is_within(far_N, epsilon)[usable_N]
+        # Flipped, but farther away than this: still right here.
+        kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
+        name = accuracy_within(epsilon)
+        if threat["epsilon"] is not None and epsilon > threat["epsilon"]:
+            estimate = Estimate(
+                None, n_unscored=table.num, reason=f"the threat's epsilon is {threat['epsilon']:.6g}: no twin is farther away"
+            )
+        else:
+            estimate = stats.estimate(
+                column_mean(name, rate=True), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
+                seed=seed_of(item.seed, name),
+            )[name]  # fmt: skip
+        rows.append(Row(item.model, item.item, name, "robustness", _explained(estimate, table.first_error), True))
+    return rows
 
 
 def _probe_rows(item: StoredItem, table: Table) -> list[Row]:

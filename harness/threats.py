@@ -21,15 +21,18 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class LpBall:
-    """Every perturbed image within ``epsilon`` of the clean one, in [0, 1] pixel space. ``norm``: ``linf`` or ``l2``."""
+    """Every perturbed image within ``epsilon`` of the clean one, in [0, 1] pixel space. ``norm``: ``linf`` or ``l2``.
 
-    epsilon: float
+    ``epsilon`` None: any image of the clean one's shape, for attacks that look for the nearest twin.
+    """
+
+    epsilon: float | None
     norm: str = "linf"
 
     def __post_init__(self) -> None:
         if self.norm not in ("linf", "l2"):
             raise ConfigError(f"an L-p ball has norm 'linf' or 'l2', not {self.norm!r}")
-        if not _is_number(self.epsilon) or not 0 <= self.epsilon < math.inf:
+        if self.epsilon is not None and (not _is_number(self.epsilon) or not 0 <= self.epsilon < math.inf):
             raise ConfigError(f"epsilon is a number of at least 0, not {self.epsilon!r} (pixels are in [0, 1]: write 0.0314 for 8/255)")
 
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
@@ -40,7 +43,7 @@ class LpBall:
         # NaN is in no interval: these comparisons are false for it.
         if after.shape != before.shape or not bool(np.all((after >= 0) & (after <= 1))):
             return False
-        return self.distance(clean, perturbed)[self.norm] <= self.epsilon + _ROUNDING * max(1.0, self.epsilon)
+        return self.epsilon is None or bool(is_within(self.distance(clean, perturbed)[self.norm], self.epsilon))
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
         """Raises `ConfigError` where one is no image, `ValueError` where their shapes differ."""
@@ -49,6 +52,11 @@ class LpBall:
             raise ValueError(f"images of shapes {before.shape} and {after.shape} have no distance")
         delta = after.astype(np.float64) - before.astype(np.float64)
         return {"linf": float(np.abs(delta).max(initial=0.0)), "l2": float(np.sqrt((delta**2).sum()))}
+
+
+def is_within(distance: Any, epsilon: float, /) -> Any:
+    """``distance <= epsilon``, but for rounding; of a number or of an array."""
+    return distance <= epsilon + _ROUNDING * max(1.0, epsilon)
 
 
 def _is_number(value: object) -> bool:

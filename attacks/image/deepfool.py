@@ -1,0 +1,68 @@
+"""DeepFool: Newton steps to the nearest linearised boundary (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...harness.errors import ConfigError
+from .base import NearestTwin
+from .losses import likeliest_others
+from .lp_geometry import direction, dual_length, per_row
+from .victims import Victims
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DeepFool(NearestTwin):
+    """Steps to the nearest boundary of the linearised model, until the image is misclassified: a near twin in few steps.
+
+    epsilon: a bound on the twin's distance in [0, 1] pixel units; none by default, so that every sample for which a twin is found counts as
+    broken, and ``mean_l2`` or ``mean_linf`` says how far they are. norm: ``l2`` or ``linf``. epsilons: radii at which
+    ``robust_accuracy[RADIUS]`` is wanted; they cost nothing. steps: at most. overshoot: how far beyond the boundary, as a share of the way.
+    classes: how many other classes are looked at, the likeliest ones of the clean image.
+
+    nearest: distance of the twin, None where there was none. num_queries: forward passes; each goes back once a class.
+    Reference: S.-M. Moosavi-Dezfooli, A. Fawzi, P. Frossard. DeepFool: a Simple and Accurate Method to Fool Deep Neural Networks.
+    CVPR 2016.
+    """
+
+    def __init__(
+        self, *, epsilon: float | None = None, norm: str = "l2", steps: int = 50, overshoot: float = 0.02, classes: int = 9,
+        epsilons: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        if steps < 1 or classes < 1 or not overshoot >= 0:
+            raise ConfigError(f"deepfool needs at least one step and class, and no negative overshoot: {steps}, {classes}, {overshoot}")
+        super().__init__(epsilon, norm, epsilons)
+        self.steps, self.overshoot, self.classes = steps, overshoot, classes
+
+    def search(self, victims: Victims, /) -> None:
+        import torch
+
+        rows_N, current, way = victims.rows_B, victims.clean, torch.zeros_like(victims.clean)
+        others_BM = likeliest_others(victims.ask(current, rows_N), victims.target_B, self.classes)
+        classes_BM = torch.cat([victims.target_B[:, None], others_BM], 1)
+        for _ in range(self.steps):
+            logits_NK, gradients = victims.climb_classes(current, rows_N, classes_BM[rows_N])
+            right_N = logits_NK.argmax(1) == victims.target_B[rows_N]
+            victims.nearer(rows_N, current, ~right_N)
+            rows_N = rows_N[right_N]
+            if not len(rows_N):
+                return
+            scores_NM = logits_NK[right_N].gather(1, classes_BM[rows_N])
+            way = way[right_N] + _step(scores_NM, gradients[right_N], victims.threat.norm)
+            current = (victims.clean[rows_N] + (1 + self.overshoot) * way).clamp(0, 1)
+        victims.nearer(rows_N, current, victims.wrong(current, rows_N))
+
+
+def _step(scores_NM: torch.Tensor, gradients: torch.Tensor, norm: str) -> torch.Tensor:
+    """The shortest step to where the linearised score of another class reaches that of the first, the row's own."""
+    import torch
+
+    gap_NM = scores_NM[:, :1] - scores_NM[:, 1:]
+    slopes = gradients[:, 1:] - gradients[:, :1]
+    speed_NM = dual_length(slopes.flatten(0, 1), norm).view_as(gap_NM)
+    # A class whose lead is flat is out of reach.
+    distance_N, nearest_N = (gap_NM / speed_NM.clamp_min(1e-30)).min(1)
+    return per_row(distance_N) * direction(slopes[torch.arange(len(slopes), device=slopes.device), nearest_N], norm)

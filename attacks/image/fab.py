@@ -1,0 +1,72 @@
+"""FAB: the fast adaptive boundary attack, targeted (Croce & Hein 2020, arXiv:1907.02044)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...harness.errors import ConfigError
+from .base import NearestTwin
+from .losses import lead, likeliest_others
+from .lp_geometry import length, per_row, random_steps_to_surface, steps_to_hyperplane
+from .victims import Victims
+
+if TYPE_CHECKING:
+    import torch
+
+_LARGEST_BIAS, _OVERSHOOT, _BACK = 0.1, 1.05, 0.9
+"""The paper's alpha_max, eta and beta."""
+
+
+class FABTargeted(NearestTwin):
+    """The nearest misclassified image: projections onto the linearised boundary with one other class after the other, the likeliest first.
+
+    epsilon: a bound on the twin's distance in [0, 1] pixel units; none by default, so that every sample for which any twin is found counts
+    as broken, and ``mean_linf`` or ``mean_l2`` says how far they are. norm: ``linf`` or ``l2``. epsilons: radii at which
+    ``robust_accuracy[RADIUS]`` is wanted; they cost nothing. steps: projections a class. restarts: of each class, the first from the clean
+    image, the others from random points half as far away as the nearest twin so far. targets: how many other classes are tried, at most
+    all of them (one of two classes).
+
+    nearest: distance of the nearest twin, None where there was none. num_queries: two a step, and one that ranks the classes.
+    Reference: F. Croce, M. Hein. Minimally distorted Adversarial Examples with a Fast Adaptive Boundary Attack. ICML 2020.
+    """
+
+    def __init__(
+        self, *, epsilon: float | None = None, norm: str = "linf", steps: int = 100, restarts: int = 1, targets: int = 9,
+        epsilons: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        if steps < 1 or restarts < 1 or targets < 1:
+            raise ConfigError(f"fab_t needs at least one step, restart and target, not {steps}, {restarts} and {targets}")
+        super().__init__(epsilon, norm, epsilons)
+        self.steps, self.restarts, self.targets = steps, restarts, targets
+
+    def search(self, victims: Victims, /) -> None:
+        logits_BK = victims.ask(victims.clean, victims.rows_B)
+        victims.nearer(victims.rows_B, victims.clean, logits_BK.argmax(1) != victims.target_B)
+        for wanted_B in likeliest_others(logits_BK, victims.target_B, self.targets).T:
+            for restart in range(self.restarts):
+                self._approach(victims, wanted_B, self._start(victims, restart))
+
+    def _start(self, victims: Victims, restart: int) -> torch.Tensor:
+        if restart == 0:
+            return victims.clean
+        norm, reach_B = victims.threat.norm, victims.fact("nearest").nan_to_num(victims.threat.epsilon or 0.0).to(victims.clean.dtype)
+        steps = random_steps_to_surface(victims.noises, victims.clean, norm, 1.0)
+        return (victims.clean + per_row(reach_B / 2) * steps).clamp(0, 1)
+
+    def _approach(self, victims: Victims, wanted_B: torch.Tensor, current: torch.Tensor) -> None:
+        import torch
+
+        norm, clean, rows_B = victims.threat.norm, victims.clean, victims.rows_B
+        for _ in range(self.steps):
+            slope = victims.climb(current, rows_B, lead, wanted_B)
+            # On the linearised boundary z: lead + gradient @ (z - current) = 0, seen from the current point and from the clean one.
+            gap_B, gap_from_clean_B = -slope.loss, -slope.loss + (slope.gradient * (current - clean)).flatten(1).sum(1)
+            step = steps_to_hyperplane(current, slope.gradient, gap_B, norm)
+            step_from_clean = steps_to_hyperplane(clean, slope.gradient, gap_from_clean_B, norm)
+            own_B, clean_B = (length(s, norm).clamp_min(1e-8) for s in (step, step_from_clean))
+            bias = per_row((own_B / (own_B + clean_B)).clamp(max=_LARGEST_BIAS))
+            current = ((current + _OVERSHOOT * step) * (1 - bias) + (clean + _OVERSHOOT * step_from_clean) * bias).clamp(0, 1)
+            wrong_B = victims.wrong(current, rows_B)
+            victims.nearer(rows_B, current, wrong_B)
+            current = torch.where(per_row(wrong_B), clean + _BACK * (current - clean), current)

@@ -1,0 +1,145 @@
+"""HopSkipJump: the nearest twin from decisions alone (Chen et al. 2020, arXiv:1904.02144)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...harness.errors import ConfigError
+from .base import BLACK_BOX, NearestTwin
+from .lp_geometry import direction, length, per_row
+from .victims import Victims
+
+if TYPE_CHECKING:
+    import torch
+
+_AT_ONCE = 25
+"""Directions drawn at once for a sample: what is drawn must not depend on the batch, and all at once would take much memory."""
+_MOST_HALVINGS = 30
+
+
+class HopSkipJump(NearestTwin):
+    """Walks along the boundary towards the clean image, by decisions alone: no gradients, no scores.
+
+    Each iteration estimates the boundary's normal from which way random small steps fall, steps along it, and bisects back to the boundary.
+
+    epsilon: a bound on the twin's distance in [0, 1] pixel units; none by default, so that every sample for which a twin is found counts as
+    broken, and ``mean_l2`` or ``mean_linf`` says how far they are. norm: ``l2`` or ``linf``. epsilons: radii at which
+    ``robust_accuracy[RADIUS]`` is wanted; they cost nothing. iterations: hops. directions: asked about in the first hop; the t-th has
+    sqrt(t) times as many. most_directions: a bound on that. starts: random images tried to find a misclassified one to begin with.
+
+    nearest: distance of the twin, None where no start was found. num_queries: images asked about.
+    Reference: J. Chen, M. I. Jordan, M. J. Wainwright. HopSkipJumpAttack: A Query-Efficient Decision-Based Attack. IEEE S&P 2020.
+    """
+
+    requires: ClassVar[frozenset[str]] = BLACK_BOX
+
+    def __init__(
+        self, *, epsilon: float | None = None, norm: str = "l2", iterations: int = 50, directions: int = 100, most_directions: int = 10_000,
+        starts: int = 100, epsilons: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        if iterations < 1 or directions < 1 or most_directions < directions or starts < 1:
+            raise ConfigError("hopskipjump needs iterations, directions and starts of at least 1, and most_directions no smaller")
+        super().__init__(epsilon, norm, epsilons)
+        self.iterations, self.directions, self.most_directions, self.starts = iterations, directions, most_directions, starts
+
+    def search(self, victims: Victims, /) -> None:
+        rows_N, current = self._start(victims)
+        if not len(rows_N):
+            return
+        norm, size = victims.threat.norm, current[0].numel()
+        # How near bisection comes to the boundary, as a share of the distance, and how far the probing steps reach.
+        precision = size**-1.5 if norm == "l2" else float(size) ** -2
+        reach = math.sqrt(size) * precision if norm == "l2" else size * precision
+        current = _to_boundary(victims, rows_N, current, precision)
+        for hop in range(1, self.iterations + 1):
+            distance_N = length(current - victims.clean[rows_N], norm)
+            probe_N = distance_N * reach if hop > 1 else distance_N.new_full(distance_N.shape, 0.1)
+            num = min(int(self.directions * math.sqrt(hop)), self.most_directions)
+            normal = direction(_normal(victims, rows_N, current, probe_N, num), norm)
+            current = _hop(victims, rows_N, current, normal, distance_N / math.sqrt(hop))
+            current = _to_boundary(victims, rows_N, current, precision)
+
+    def _start(self, victims: Victims) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows that have a misclassified image to begin with, and these images. What is misclassified as it is needs no search."""
+        rows_N = victims.rows_B
+        wrong_N = victims.wrong(victims.clean, rows_N)
+        victims.nearer(rows_N, victims.clean, wrong_N)
+        searched_N = lacking_N = rows_N[~wrong_N]
+        shape = tuple(victims.clean.shape[1:])
+        begun = victims.clean.clone()
+        for _ in range(self.starts):
+            if not len(lacking_N):
+                break
+            drawn = victims.draw(lacking_N, lambda noise: noise.random(shape, dtype=np.float32))
+            wrong_N = victims.wrong(drawn, lacking_N)
+            begun[lacking_N[wrong_N]] = drawn[wrong_N]
+            victims.nearer(lacking_N, drawn, wrong_N)
+            lacking_N = lacking_N[~wrong_N]
+        found_N = searched_N[victims.fallen_B[searched_N]]
+        return found_N, begun[found_N]
+
+
+def _to_boundary(victims: Victims, rows_N: torch.Tensor, far: torch.Tensor, precision: float) -> torch.Tensor:
+    """Misclassified points between the clean images and these, as near to the boundary as the precision says."""
+    import torch
+
+    clean = victims.clean[rows_N]
+    low_N, high_N = far.new_zeros(len(far)), far.new_ones(len(far))
+    nearest, whole_N = far, length(far - clean, "linf")
+    for _ in range(math.ceil(math.log2(1 / precision))):
+        middle_N = (low_N + high_N) / 2
+        if victims.threat.norm == "l2":
+            tried = clean + per_row(middle_N) * (far - clean)
+        else:
+            bound = per_row(middle_N * whole_N)
+            tried = clean + torch.maximum(torch.minimum(far - clean, bound), -bound)
+        wrong_N = victims.wrong(tried, rows_N)
+        low_N, high_N = torch.where(wrong_N, low_N, middle_N), torch.where(wrong_N, middle_N, high_N)
+        nearest = torch.where(per_row(wrong_N), tried, nearest)
+    # The end of a hop was misclassified already, so all of these are.
+    victims.nearer(rows_N, nearest, torch.ones_like(rows_N, dtype=torch.bool))
+    return nearest
+
+
+def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe_N: torch.Tensor, num: int) -> torch.Tensor:
+    """The boundary's normal towards the wrong side: the mean of random directions, weighted by which side each falls on (eq. 16)."""
+    import torch
+
+    shape = tuple(current.shape[1:])
+    plain, weighted, sides_N = torch.zeros_like(current), torch.zeros_like(current), current.new_zeros(len(current))
+    for first in range(0, num, _AT_ONCE):
+        some = min(_AT_ONCE, num - first)
+        drawn = victims.draw(rows_N, partial(_directions, some, shape, victims.threat.norm))
+        steps = drawn / drawn.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None, None]
+        tried = (current[:, None] + probe_N[:, None, None, None, None] * steps).clamp(0, 1)
+        # What the box cut off was not tried.
+        steps = (tried - current[:, None]) / probe_N.clamp_min(1e-12)[:, None, None, None, None]
+        side = victims.wrong(tried.flatten(0, 1), rows_N.repeat_interleave(some)).view(len(rows_N), -1).to(current) * 2 - 1
+        plain, sides_N = plain + steps.sum(1), sides_N + side.sum(1)
+        weighted = weighted + (side[:, :, None, None, None] * steps).sum(1)
+    mean_N = sides_N / num
+    # All on one side: their mean, turned to the wrong one.
+    is_one_sided_N = mean_N.abs() == 1
+    return torch.where(per_row(is_one_sided_N), per_row(mean_N) * plain, weighted - per_row(mean_N) * plain) / num
+
+
+def _directions(num: int, shape: tuple[int, ...], norm: str, noise: np.random.Generator) -> np.ndarray:
+    return noise.uniform(-1, 1, (num, *shape)) if norm == "linf" else noise.standard_normal((num, *shape), np.float32)
+
+
+def _hop(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, normal: torch.Tensor, size_N: torch.Tensor) -> torch.Tensor:
+    """As far along the normal as stays misclassified, halving; where nothing does, the point itself."""
+    landed, going = current.clone(), rows_N.new_ones(len(rows_N)).nonzero()[:, 0]
+    for _ in range(_MOST_HALVINGS):
+        tried = (current[going] + per_row(size_N[going]) * normal[going]).clamp(0, 1)
+        wrong = victims.wrong(tried, rows_N[going])
+        landed[going[wrong]] = tried[wrong]
+        going, size_N = going[~wrong], size_N / 2
+        if not len(going):
+            break
+    return landed

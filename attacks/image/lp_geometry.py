@@ -1,0 +1,115 @@
+"""The geometry of L-infinity and L2 balls around images, row by row: lengths, steepest directions, projections, random points.
+
+Shape legend: N rows, C channels, H height, W width, D = C * H * W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...harness.threats import LpBall
+
+if TYPE_CHECKING:
+    import torch
+
+_TINY = 1e-12
+
+
+def per_row(values_N: torch.Tensor, /) -> torch.Tensor:
+    """[N, 1, 1, 1]: a number a row, ready to be multiplied with images."""
+    return values_N[:, None, None, None]
+
+
+def length(delta: torch.Tensor, norm: str, /) -> torch.Tensor:
+    """[N]: of each row in the norm."""
+    flat_ND = delta.flatten(1)
+    return flat_ND.abs().amax(1) if norm == "linf" else flat_ND.norm(dim=1)
+
+
+def dual_length(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
+    """[N]: how fast a function of this gradient can change along a step of unit length: L1 for L-infinity, L2 for L2."""
+    flat_ND = gradient.flatten(1)
+    return flat_ND.abs().sum(1) if norm == "linf" else flat_ND.norm(dim=1)
+
+
+def direction(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
+    """Steepest ascent of unit length in the norm; 0 where the gradient is."""
+    if norm == "linf":
+        return gradient.sign()
+    # Scaled to 1 first: the squares of a confident model's tiny gradient are 0 in float32.
+    scaled = gradient / per_row(gradient.flatten(1).abs().amax(1).clamp_min(1e-37))
+    return scaled / per_row(scaled.flatten(1).norm(dim=1).clamp_min(_TINY))
+
+
+def project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall, /) -> torch.Tensor:
+    """Onto the ball, then into the [0, 1] box, which does not leave the ball: its centre is in the box."""
+    import torch
+
+    delta = pixels - clean
+    if threat.epsilon is not None and threat.norm == "linf":
+        delta = delta.clamp(-threat.epsilon, threat.epsilon)
+    elif threat.epsilon is not None:
+        delta = delta * per_row((threat.epsilon / length(delta, "l2").clamp_min(_TINY)).clamp(max=1))
+    return torch.clamp(clean + delta, 0, 1).detach()
+
+
+def random_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
+    """A step to a uniform point of the ball for each row, from the row's own generator."""
+    shape = tuple(clean.shape[1:])
+    if norm == "linf":
+        return _stacked([noise.uniform(-radius, radius, shape) for noise in noises], clean)
+    return _stacked([_in_l2_ball(noise, shape, radius) for noise in noises], clean)
+
+
+def random_steps_to_surface(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
+    """A step of length ``radius`` in a random direction for each row, from the row's own generator."""
+    shape = tuple(clean.shape[1:])
+    drawn = [noise.uniform(-1, 1, shape) if norm == "linf" else noise.standard_normal(shape) for noise in noises]
+    steps = _stacked(drawn, clean)
+    return steps * per_row(radius / length(steps, norm).clamp_min(_TINY))
+
+
+def _in_l2_ball(noise: np.random.Generator, shape: tuple[int, ...], radius: float) -> np.ndarray:
+    direction = noise.standard_normal(shape)
+    distance = radius * noise.random() ** (1 / direction.size)
+    return np.asarray(direction / max(float(np.linalg.norm(direction)), _TINY) * distance)
+
+
+def _stacked(steps: Sequence[np.ndarray], like: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(np.stack(steps)).to(like)
+
+
+def steps_to_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch.Tensor, norm: str, /) -> torch.Tensor:
+    """The shortest step of each row inside the [0, 1] box after which ``normal @ step = gap``; exact.
+
+    Where the box does not reach the hyperplane, the step goes to the corner that is nearest to it.
+
+    Along the normal's signs, coordinate i can move by at most its room u_i. The shortest step moves each by min(t * s_i, u_i), with s_i = 1
+    for L-infinity and |w_i| for L2 (the conditions of Karush, Kuhn and Tucker), and t is where sum_i |w_i| min(t * s_i, u_i) reaches the
+    gap: a piecewise linear function, whose pieces end where coordinates run out of room.
+    """
+    import torch
+
+    start_ND, normal_ND = pixels.flatten(1).double(), normal.flatten(1).double()
+    # Of unit height, so that no product underflows.
+    height_N = normal_ND.abs().amax(1).clamp_min(1e-300)
+    normal_ND = normal_ND * (gap_N.sign().double() / height_N)[:, None]
+    gap_N1 = (gap_N.double().abs() / height_N)[:, None]
+    weight_ND = normal_ND.abs()
+    room_ND = torch.where(normal_ND > 0, 1 - start_ND, start_ND).clamp_min(0) * (weight_ND > 0)
+    speed_ND = torch.ones_like(weight_ND) if norm == "linf" else weight_ND
+    ends_ND, order_ND = (room_ND / speed_ND.clamp_min(1e-300)).sort(dim=1)
+    full_ND = (weight_ND * room_ND).gather(1, order_ND)
+    slope_ND = (weight_ND * speed_ND).gather(1, order_ND)
+    # What those that have run out contribute, and the slope of the others, in the piece before each end.
+    done_ND = full_ND.cumsum(1) - full_ND
+    rate_ND = slope_ND.flip(1).cumsum(1).flip(1)
+    piece_N1 = torch.searchsorted(done_ND + rate_ND * ends_ND, gap_N1).clamp(max=start_ND.shape[1] - 1)
+    time_N1 = (gap_N1 - done_ND.gather(1, piece_N1)) / rate_ND.gather(1, piece_N1).clamp_min(1e-300)
+    step_ND = normal_ND.sign() * torch.minimum(time_N1 * speed_ND, room_ND)
+    return step_ND.to(pixels.dtype).view_as(pixels)

@@ -1,0 +1,210 @@
+"""Square: random search with square-shaped changes, from class scores alone (Andriushchenko et al. 2020, arXiv:1912.00049)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...harness.errors import ConfigError
+from .base import BLACK_BOX, ImageAttack
+from .losses import margin
+from .lp_geometry import length, per_row
+from .victims import Victims
+
+if TYPE_CHECKING:
+    import torch
+
+_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"""After how many changes the share of changed pixels is halved: the paper's schedule for 10,000 queries, as AutoAttack uses it for 5,000."""
+
+
+class Square(ImageAttack):
+    """Random search: squares of the perturbation are replaced, and what raises the margin of the wrong classes stays. Needs no gradients.
+
+    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314). norm: ``linf`` or ``l2``. queries: the most a restart asks. share: of the pixels
+    that the first squares change; it shrinks with the queries. restarts: on the samples still standing. epsilons: further radii below
+    epsilon, tried one after the other on the samples still standing, for ``robust_accuracy[RADIUS]``.
+
+    Every draw, the squares' places among them, is the sample's own. A twin is the first misclassified point, or the one of largest margin
+    where there is none; best_loss says how large. num_queries: images asked about.
+    Reference: M. Andriushchenko, F. Croce, N. Flammarion, M. Hein. Square Attack: a Query-efficient Black-box Adversarial Attack via Random
+    Search. ECCV 2020.
+    """
+
+    requires: ClassVar[frozenset[str]] = BLACK_BOX
+
+    def __init__(
+        self, *, epsilon: float = 8 / 255, norm: str = "linf", queries: int = 5000, share: float = 0.8, restarts: int = 1,
+        epsilons: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        if queries < 1 or restarts < 1:
+            raise ConfigError(f"square needs at least one query and one restart, not {queries} and {restarts}")
+        if not 0 < share <= 1:
+            raise ConfigError(f"share is of the pixels, above 0 and at most 1, not {share}")
+        super().__init__(epsilon, norm, epsilons)
+        self.queries, self.share, self.restarts = queries, share, restarts
+
+    def search(self, victims: Victims, /) -> None:
+        begin, change = (_stripes, _sign_square) if victims.threat.norm == "linf" else (_tiles, _moved_bump)
+        for _ in range(self.restarts):
+            rows_N = victims.standing()
+            if not len(rows_N):
+                return
+            best, loss_N = victims.clean[rows_N], victims.clean.new_full((len(rows_N),), -math.inf)
+            for query in range(self.queries):
+                clean = victims.clean[rows_N]
+                delta = begin(victims, rows_N) if query == 0 else change(victims, rows_N, best - clean, self._share_at(query - 1))
+                rows_N, best, loss_N = _better(victims, rows_N, (clean + delta).clamp(0, 1), best, loss_N)
+                if not len(rows_N):
+                    break
+
+    def _share_at(self, change: int) -> float:
+        return self.share / 2.0 ** sum(change > after for after in _HALVINGS)
+
+
+def _better(
+    victims: Victims, rows_N: torch.Tensor, tried: torch.Tensor, best: torch.Tensor, loss_N: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Rows that still stand, the best point of each, and its margin."""
+    import torch
+
+    logits_NK, target_N = victims.ask(tried, rows_N), victims.target_B[rows_N]
+    tried_loss_N, wrong_N = margin(logits_NK, target_N), logits_NK.argmax(1) != target_N
+    better_N = tried_loss_N > loss_N
+    best, loss_N = torch.where(per_row(better_N), tried, best), torch.where(better_N, tried_loss_N, loss_N)
+    victims.offer(rows_N[better_N], best[better_N], loss_N[better_N])
+    victims.keep(rows_N[wrong_N], tried[wrong_N], wrong_N[wrong_N])
+    return rows_N[~wrong_N], best[~wrong_N], loss_N[~wrong_N]
+
+
+# ── L-infinity: every pixel stands at one end of its range ────────────────────────────────────────────────────────────
+
+
+def _stripes(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
+    """Each column of each channel goes all the way up or down."""
+    _, channels, _, width = victims.clean.shape
+    return victims.radius * victims.draw(rows_N, lambda noise: _signs(noise, (channels, 1, width))).expand_as(victims.clean[rows_N])
+
+
+def _sign_square(victims: Victims, rows_N: torch.Tensor, delta: torch.Tensor, share: float) -> torch.Tensor:
+    """A square goes up or down, in each channel by a sign of its own."""
+    import torch
+
+    channels, height, width = delta.shape[1:]
+    side = min(max(round(math.sqrt(share * height * width)), 1), height, width)
+    drawn = victims.draw(rows_N, lambda noise: np.array([*_corner(noise, height, width, side), *_signs(noise, (channels,))]))
+    inside_NHW = _window(drawn[:, :2], side, height, width)
+    return torch.where(inside_NHW[:, None], victims.radius * drawn[:, 2:, None, None], delta)
+
+
+# ── L2: bumps of both signs, and one window's mass moved to another ───────────────────────────────────────────────────
+
+
+def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
+    """The image is tiled with bumps, each of a random sign in each channel."""
+    import torch
+
+    clean = victims.clean[rows_N]
+    channels, height, width = clean.shape[1:]
+    side = max(min(height, width) // 5, 1)
+    down, across = height // side, width // side
+    drawn = victims.draw(rows_N, lambda noise: np.concatenate([_signs(noise, (channels, down, across)), _signs(noise, (1, down, across))]))
+    bump = _bump(side, clean)
+    tiles = torch.where(drawn[:, -1:, :, None, :, None] > 0, bump[:, None, :], bump.T[:, None, :]) * drawn[:, :-1, :, None, :, None]
+    delta = torch.zeros_like(clean)
+    top, left = (height - side * down) // 2, (width - side * across) // 2
+    delta[:, :, top : top + side * down, left : left + side * across] = tiles.reshape(len(clean), channels, side * down, side * across)
+    return _of_length(delta, victims.radius)
+
+
+def _moved_bump(victims: Victims, rows_N: torch.Tensor, delta: torch.Tensor, share: float) -> torch.Tensor:
+    """One window is emptied; another gets its mass, what the box had cut off, and a new bump."""
+    import torch
+
+    channels, height, width = delta.shape[1:]
+    side = max(round(math.sqrt(share * height * width)), 3) | 1
+    side = min(side, (min(height, width) - 1) | 1)
+
+    def draw(noise: np.random.Generator) -> np.ndarray:
+        corners = [*_corner(noise, height, width, side), *_corner(noise, height, width, side)]
+        return np.array([*corners, *_signs(noise, (1,)), *_signs(noise, (channels,))])
+
+    drawn = victims.draw(rows_N, draw)
+    filled, emptied = (_window(drawn[:, i : i + 2], side, height, width)[:, None] for i in (0, 2))
+    bump = _bump(side, delta)
+    turned = torch.where(drawn[:, 4, None, None] > 0, bump, bump.T)[:, None] * drawn[:, 5:, None, None]
+    spare_N = (victims.radius**2 - length(delta, "l2") ** 2).clamp_min(0) / channels
+    mass_NC = ((delta * (filled | emptied)) ** 2).sum((2, 3)) + spare_N[:, None]
+    old = delta * filled
+    old = old / old.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None]
+    new = old + _placed(turned, drawn[:, :2], delta)
+    new = new / new.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None] * mass_NC.sqrt()[:, :, None, None]
+    return _of_length(torch.where(filled, new, torch.where(emptied, 0.0, delta)), victims.radius)
+
+
+def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
+    """[side, side] of unit length: a hill in the upper half, its negative in the lower one, highest in the middle of each."""
+    import torch
+
+    made = torch.zeros(side, side, dtype=like.dtype, device=like.device)
+    made[: side // 2] = _hill(side // 2, side).to(made)
+    made[side // 2 :] = -_hill(side - side // 2, side).to(made)
+    bump: torch.Tensor = made / made.norm().clamp_min(1e-12)
+    return bump
+
+
+def _hill(height: int, width: int) -> torch.Tensor:
+    """[height, width] of unit length: ring k around the middle is sum over j >= k of 1 / (j + 1)^2 high."""
+    import torch
+
+    if height == 0:
+        return torch.zeros(0, width)
+    rings = max(height, width) // 2 + 1
+    heights = torch.tensor([1 / (j + 1) ** 2 for j in range(rings)]).flip(0).cumsum(0).flip(0)
+    down, across = (torch.arange(n) - n // 2 for n in (height, width))
+    made = heights[torch.maximum(down.abs()[:, None], across.abs()[None])]
+    hill: torch.Tensor = made / made.norm()
+    return hill
+
+
+def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Zeros like the images, with each row's patch [N, C, side, side] at its own corner."""
+    import torch
+
+    side = patches.shape[-1]
+    steps = torch.arange(side, device=like.device)
+    down, across = (corners_N2[:, i, None].long() + steps for i in (0, 1))
+    made = torch.zeros_like(like)
+    rows = torch.arange(len(like), device=like.device)
+    made[rows[:, None, None], :, down[:, :, None], across[:, None, :]] = patches.permute(0, 2, 3, 1)
+    return made
+
+
+def _of_length(delta: torch.Tensor, radius: float) -> torch.Tensor:
+    return delta * per_row(radius / length(delta, "l2").clamp_min(1e-12))
+
+
+# ── draws ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _signs(noise: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(noise.integers(0, 2, shape) * 2.0 - 1.0)
+
+
+def _corner(noise: np.random.Generator, height: int, width: int, side: int) -> tuple[int, int]:
+    return int(noise.integers(0, height - side + 1)), int(noise.integers(0, width - side + 1))
+
+
+def _window(corners_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
+    """[N, H, W]: inside of the square of this side at each row's corner."""
+    import torch
+
+    inside = []
+    for i, size in enumerate((height, width)):
+        place = torch.arange(size, device=corners_N2.device)
+        start = corners_N2[:, i, None]
+        inside.append((place >= start) & (place < start + side))
+    return inside[0][:, :, None] & inside[1][:, None, :]

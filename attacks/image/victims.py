@@ -1,0 +1,246 @@
+"""A batch of images under attack: what the model says of them, and what is known of each so far.
+
+Shape legend: B images, N rows of images that are looked at (each a variant of one of the B), M classes of K, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...harness.batching import batches
+from ...harness.errors import ConfigError, NonFiniteError, SampleError
+from ...harness.inputs import Image
+from ...harness.plugins import Differentiable, ModelPort
+from ...harness.requests import Classify
+from ...harness.samples import Sample, SampleRng
+from ...harness.threats import LpBall
+from .lp_geometry import length, project
+
+if TYPE_CHECKING:
+    import torch
+
+    Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    Loss = Callable[..., torch.Tensor]
+
+
+class Slope(NamedTuple):
+    """``gradient`` [N, C, H, W] of ``loss`` [N]; ``wrong`` [N]: which rows are misclassified."""
+
+    gradient: torch.Tensor
+    loss: torch.Tensor
+    wrong: torch.Tensor
+
+
+@dataclass(slots=True)
+class Victims:
+    """``clean`` [B, C, H, W] in [0, 1]; ``target_B`` the true classes; ``noises`` a generator each.
+
+    A search fills in the rest. ``found``: the twin of each so far. ``fallen_B``: whether it is misclassified. ``queries_B``: forward passes
+    of each. ``flat_B``: every gradient so far was 0. ``facts``: more numbers [B] for the twins' metadata.
+    """
+
+    clean: torch.Tensor
+    target_B: torch.Tensor
+    threat: LpBall
+    noises: Sequence[np.random.Generator]
+    forward: Forward
+    found: torch.Tensor
+    fallen_B: torch.Tensor
+    queries_B: torch.Tensor
+    flat_B: torch.Tensor
+    facts: dict[str, torch.Tensor] = field(default_factory=dict)
+    _has_climbed: bool = False
+
+    @property
+    def radius(self) -> float:
+        if self.threat.epsilon is None:
+            raise ConfigError("this attack searches inside of a ball: give its threat an epsilon")
+        return self.threat.epsilon
+
+    @property
+    def rows_B(self) -> torch.Tensor:
+        import torch
+
+        return torch.arange(len(self.clean), device=self.clean.device)
+
+    def standing(self) -> torch.Tensor:
+        """[N]: rows that have not fallen."""
+        return (~self.fallen_B).nonzero()[:, 0]
+
+    def noises_of(self, rows_N: torch.Tensor, /) -> list[np.random.Generator]:
+        return [self.noises[row] for row in rows_N.tolist()]
+
+    def draw(self, rows_N: torch.Tensor, make: Callable[[np.random.Generator], np.ndarray], /) -> torch.Tensor:
+        """What ``make`` draws for each row from its own generator, stacked, of the pixels' type."""
+        import torch
+
+        return torch.from_numpy(np.stack([make(noise) for noise in self.noises_of(rows_N)])).to(self.clean)
+
+    def keep(self, rows_N: torch.Tensor, pixels: torch.Tensor, wrong_N: torch.Tensor, /) -> None:
+        """The rows' twins so far, and whether they are misclassified."""
+        self.found[rows_N] = pixels
+        self.fallen_B[rows_N] = wrong_N
+
+    def offer(self, rows_N: torch.Tensor, pixels: torch.Tensor, loss_N: torch.Tensor, /) -> None:
+        """Points of this loss: each is the row's twin if no larger loss was offered before. ``best_loss`` says which was the largest."""
+        import torch
+
+        best_N = self.fact("best_loss")[rows_N]
+        better_N = ~(best_N >= loss_N)
+        self.found[rows_N[better_N]] = pixels[better_N]
+        self.facts["best_loss"][rows_N] = torch.fmax(best_N, loss_N.double())
+
+    def nearer(self, rows_N: torch.Tensor, pixels: torch.Tensor, wrong_N: torch.Tensor, /) -> torch.Tensor:
+        """[N]: which rows are misclassified here and nearer to the clean image than ever before. Here is their twin; ``nearest`` says how
+        far it is."""
+        distance_N = length(pixels - self.clean[rows_N], self.threat.norm).double()
+        better_N = wrong_N & ~(self.fact("nearest")[rows_N] <= distance_N)
+        self.keep(rows_N[better_N], pixels[better_N], wrong_N[better_N])
+        self.facts["nearest"][rows_N[better_N]] = distance_N[better_N]
+        return better_N
+
+    def fact(self, name: str, /) -> torch.Tensor:
+        """Float64 [B], to be filled in; NaN where there is nothing to say."""
+        import torch
+
+        return self.facts.setdefault(name, torch.full_like(self.target_B, float("nan"), dtype=torch.float64))
+
+    # ── what the model says ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def ask(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
+        """Logits [N, K], in passes of at most as many rows as the batch has."""
+        import torch
+
+        self._count(rows_N)
+        most = len(self.clean)
+        with torch.no_grad():
+            parts = [self.forward(pixels[i : i + most], rows_N[i : i + most]) for i in range(0, len(rows_N), most)]
+        return torch.cat(parts).float()
+
+    def wrong(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
+        """[N]: which rows are misclassified."""
+        return self.ask(pixels, rows_N).argmax(1) != self.target_B[rows_N]
+
+    def climb(self, pixels: torch.Tensor, rows_N: torch.Tensor, loss: Loss, wanted_B: torch.Tensor | None = None, /) -> Slope:
+        """The gradient of ``loss(logits_NK, target_N)`` at each row, or of ``loss(logits_NK, target_N, wanted_N)`` where each image is to
+        become another class. Raises `NonFiniteError`."""
+        import torch
+
+        self._count(rows_N)
+        pixels, classes = pixels.detach().requires_grad_(True), [c[rows_N] for c in (self.target_B, wanted_B) if c is not None]
+        logits_NK = self.forward(pixels, rows_N).float()
+        loss_N = loss(logits_NK, *classes)
+        # A sum over rows: each row's gradient is its own, whatever the batch.
+        (gradient,) = torch.autograd.grad(loss_N.sum(), pixels)
+        self._look(gradient, rows_N)
+        return Slope(gradient, loss_N.detach(), logits_NK.detach().argmax(1) != classes[0])
+
+    def climb_classes(self, pixels: torch.Tensor, rows_N: torch.Tensor, classes_NM: torch.Tensor, /) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [N, K], and the gradients [N, M, C, H, W] of these classes' logits: one pass, and M ways back."""
+        import torch
+
+        self._count(rows_N)
+        pixels = pixels.detach().requires_grad_(True)
+        logits_NK = self.forward(pixels, rows_N).float()
+        sums_M = logits_NK.gather(1, classes_NM).sum(0)
+        last = len(sums_M) - 1
+        gradients = [torch.autograd.grad(one, pixels, retain_graph=m < last)[0] for m, one in enumerate(sums_M)]
+        for gradient in gradients:
+            self._look(gradient, rows_N)
+        return logits_NK.detach(), torch.stack(gradients, 1)
+
+    def _count(self, rows_N: torch.Tensor) -> None:
+        import torch
+
+        # Not +=: a row may be looked at in several variants at once.
+        self.queries_B += torch.bincount(rows_N, minlength=len(self.queries_B))
+
+    def _look(self, gradient: torch.Tensor, rows_N: torch.Tensor) -> None:
+        if not bool(gradient.isfinite().all()):
+            raise NonFiniteError("the gradient holds NaN or infinity; half precision is the usual cause: try --dtype float32")
+        self._has_climbed = True
+        self.flat_B[rows_N] &= (gradient == 0).flatten(1).all(1)
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def twins(self, samples: Sequence[Sample], /) -> list[Sample]:
+        images = project(self.found, self.clean, self.threat).permute(0, 2, 3, 1).float().cpu().numpy()
+        facts: dict[str, list[object]] = {"num_queries": self.queries_B.tolist()}
+        if self._has_climbed:
+            facts["zero_gradient"] = self.flat_B.tolist()
+        facts |= {name: [None if value != value else value for value in values.tolist()] for name, values in self.facts.items()}
+        return [
+            replace(sample, input=Image(pixels), metadata={**sample.metadata, **{name: values[i] for name, values in facts.items()}})
+            for i, (sample, pixels) in enumerate(zip(samples, images, strict=True))
+        ]
+
+
+Search = Callable[[Victims], None]
+
+
+def attacked(
+    engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, search: Search, /, *, needs_gradients: bool
+) -> list[Sample]:
+    """The samples' twins, in order, as the search leaves them, projected onto the threat's ball.
+
+    Batches that share a shape go through the module itself where the model has one, through the engine's requests where it has not.
+    """
+    twins: dict[int, Sample] = {}
+    with _passes(engine, needs_gradients) as net:
+        for indices in batches(engine, samples):
+            some = [samples[i] for i in indices]
+            victims = _victims(engine, net, some, threat, rng)
+            search(victims)
+            twins.update(zip(indices, victims.twins(some), strict=True))
+    return [twins[i] for i in range(len(samples))]
+
+
+@contextmanager
+def _passes(engine: ModelPort, needs_gradients: bool) -> Iterator[Differentiable | None]:
+    if needs_gradients or "gradients" in engine.info.capabilities:
+        with engine.differentiable() as net:
+            yield net
+    else:
+        yield None
+
+
+def _victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sample], threat: LpBall, rng: SampleRng) -> Victims:
+    import torch
+
+    if net is not None:
+        encoded = net.encode([Classify(s.input, s.labels) for s in samples])
+        clean = encoded.features
+
+        def forward(pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
+            return net.logits(pixels, encoded, rows_N)
+    else:
+        clean = torch.from_numpy(np.stack([_floats(s) for s in samples])).permute(0, 3, 1, 2)
+
+        def forward(pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
+            images = pixels.permute(0, 2, 3, 1).numpy()
+            asked = [Classify(Image(image), samples[row].labels) for image, row in zip(images, rows_N.tolist(), strict=True)]
+            return torch.tensor([answer.values for answer in engine.run(asked)])
+
+    target_B = torch.tensor([_class_of(s) for s in samples], device=clean.device)
+    no_B = torch.zeros_like(target_B, dtype=torch.bool)
+    noises = [rng(sample.id) for sample in samples]
+    return Victims(clean, target_B, threat, noises, forward, clean.clone(), no_B, torch.zeros_like(target_B), ~no_B)
+
+
+def _floats(sample: Sample) -> np.ndarray:
+    pixels = sample.input.pixels if isinstance(sample.input, Image) else None
+    if pixels is None:
+        raise SampleError(f"an image attack needs an image, not a {type(sample.input).__name__}")
+    floats = pixels.astype(np.float32)
+    return floats / np.float32(255) if pixels.dtype == np.uint8 else floats
+
+
+def _class_of(sample: Sample) -> int:
+    if not isinstance(sample.target, int | np.integer):
+        raise SampleError(f"an image attack needs the index of the sample's class, not {sample.target!r}")
+    return int(sample.target)
