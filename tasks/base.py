@@ -22,21 +22,24 @@ class Common(TypedDict, total=False):
     """Settings that every family has.
 
     ``id``: field of a sample's id (else the row's index). ``group``: field of what samples that are not independent share.
+    ``slice``: field of the part of the set that a sample belongs to; each metric has a row for each part, too.
     ``shuffle``: a seed, or false for the data set's own order; ids do not change with it. ``metrics``: names from the ``metrics`` group.
     """
 
     id: str
     group: str
+    slice: str
     shuffle: int | Literal[False]
     metrics: Sequence[str]
 
 
 class Item(NamedTuple):
-    """What a family makes of a row; the base adds id and group."""
+    """What a family makes of a row; the base adds id, group and slice."""
 
     input: Input
     target: Any = None
     labels: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = {}
 
 
 class RowTask:
@@ -64,6 +67,7 @@ class RowTask:
         *,
         id: str = "",
         group: str = "",
+        slice: str = "",
         shuffle: int | Literal[False] = False,
         metrics: Sequence[str] = (),
     ) -> None:
@@ -75,7 +79,8 @@ class RowTask:
         self._shuffle = shuffle
         self._id = Field("id", id) if id else None
         self._group = Field("group", group) if group else None
-        self._fields = [*fields, *(f for f in (self._id, self._group) if f)]
+        self._slice = Field("slice", slice) if slice else None
+        self._fields = [*fields, *(f for f in (self._id, self._group, self._slice) if f)]
 
     @cached_property
     def rows(self) -> Rows:
@@ -125,13 +130,22 @@ class RowTask:
                     sample_id = given
                 group = self._group.name(row) if self._group else None
                 item = self.build(row)
+                part = self._part(row)
             except (SampleError, OSError, SyntaxError, ValueError) as error:  # Pillow raises the last three for an image it cannot decode
                 text = str(error) if isinstance(error, SampleError) else f"{type(error).__name__}: {error}"
                 yield Sample(sample_id, "", metadata={"error": text})
                 continue
             finally:
                 seen.add(sample_id)
-            yield Sample(sample_id, item.input, item.target, item.labels, group)
+            yield Sample(sample_id, item.input, item.target, item.labels, group, {**item.metadata, **part})
+
+    def _part(self, row: Row) -> dict[str, str]:
+        """The row's slice. A number in a column whose class names the data set declares is the class of that name."""
+        name = self._slice.name(row) if self._slice else None
+        if self._slice is None or name is None:
+            return {}
+        declared = self.rows.class_names.get(self._slice.source, ())
+        return {"slice": declared[int(name)] if name.isdecimal() and int(name) < len(declared) else name}
 
     def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
         """Raises `SampleError` for a sample whose row could not be used."""

@@ -41,6 +41,8 @@ FAMILIES = {
     "cloze": "Cloze",
     "perplexity": "Perplexity",
     "generation": "Generation",
+    "sentence_pairs": "SentencePairs",
+    "behaviors": "Behaviors",
 }
 ABOUT = ("family", "name", "title", "description", "citation", "license", "homepage", "dimension", "params", "example")
 """Keys of a file that are not settings. ``name``: the task's name where ``params`` change it; ``example``: a row as the data set has it."""
