@@ -62,7 +62,7 @@ class RowTask:
     def __init__(
         self,
         name: str,
-        data: DataSpec,
+        data: DataSpec | None,
         fields: Sequence[Field],
         *,
         id: str = "",
@@ -85,6 +85,7 @@ class RowTask:
     @cached_property
     def rows(self) -> Rows:
         """The data set. Raises `DataError`: it cannot be read, or a field names a column that it does not have."""
+        assert self.data is not None, "a family without data gives rows of its own"
         rows = load(self.data)
         rows.require(sorted(set().union(*(f.columns for f in self._fields))))
         return rows
