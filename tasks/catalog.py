@@ -43,6 +43,9 @@ FAMILIES = {
     "generation": "Generation",
     "sentence_pairs": "SentencePairs",
     "behaviors": "Behaviors",
+    "bbq": "BBQ",
+    "truth": "Truth",
+    "memorisation": "Memorisation",
     "checklist": "Checklist",
     "templates": "Templates",
 }

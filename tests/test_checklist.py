@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.errors import ConfigError, SampleError
 from windtunnel.harness.requests import Classify, Logits
+from windtunnel.harness.run import Run
 from windtunnel.tasks import catalog, perturbations
 from windtunnel.tasks.perturbations import PERTURBATIONS
 from windtunnel.tests.test_safety_tasks import run, values_of
@@ -68,7 +69,7 @@ def test_bounds_of_what_changes(text: str, seed: int) -> None:
     typo = perturbations.typos(text, rng(seed))
     if typo is not None:
         assert Counter(typo) == Counter(text)
-        assert [a for a, b in zip(text, typo, strict=True) if a != b].__len__() == 2, "two neighbours, and nothing else"
+        assert sum(a != b for a, b in zip(text, typo, strict=True)) == 2, "two neighbours, and nothing else"
     dotted = perturbations.punctuation(text, rng(seed))
     assert dotted is None or dotted.rstrip(".!? \n\t") == text.rstrip().rstrip(".!?").rstrip().rstrip(".!? \n\t") or text in dotted
     for name in ("names", "locations", "numbers"):
@@ -178,9 +179,7 @@ def test_invariance_by_hand(tmp_path: Path, model: Json) -> None:
     assert found["failure_rate[punctuation]"] == (1 / 3, 3, 1)
     assert found["failure_rate[names]"] == (0.0, 1, 3)
     assert card.num_failed == 2
-    from windtunnel.harness.run import Run
-
-    frame = Run.load(folder).samples().set_index("sample_id")
+    frame = Run.load(folder).samples().query("kind == 'task'").set_index("sample_id")
     assert frame.loc["sst2:2/punctuation", "score.failed"] == 1
     assert np.isnan(frame.loc["sst2:0/names", "score.failed"])
 
@@ -259,6 +258,9 @@ def test_minimum_functionality_by_hand(tmp_path: Path, model: Json) -> None:
     assert found["accuracy"] == (1.0, 11, 0)
     assert found["accuracy[positive]"] == (1.0, 6, 0)
     assert found["accuracy[negative]"] == (1.0, 5, 0)
+
+
+SPARE = ("it is not good at all", "it is not fine at all")
 
 
 def test_fillings(tmp_path: Path) -> None:
