@@ -122,6 +122,7 @@ class RowTask:
         for index in order:
             # Until its own id is known: a "#" keeps a row's place apart from the numbers that an id column may hold.
             sample_id = f"{self.name}:#{index}" if self._id else f"{self.name}:{index}"
+            part: dict[str, str] = {}
             try:
                 row = units[index]
                 if self._id:
@@ -130,17 +131,17 @@ class RowTask:
                         raise SampleError(f"id: {given!r} stands for another row already")
                     sample_id = given
                 group = self._group.name(row) if self._group else None
+                part = self.part(row)
                 item = self.build(row)
-                part = self._part(row)
             except (SampleError, OSError, SyntaxError, ValueError) as error:  # Pillow raises the last three for an image it cannot decode
                 text = str(error) if isinstance(error, SampleError) else f"{type(error).__name__}: {error}"
-                yield Sample(sample_id, "", metadata={"error": text})
+                yield Sample(sample_id, "", metadata={"error": text, **part})
                 continue
             finally:
                 seen.add(sample_id)
             yield Sample(sample_id, item.input, item.target, item.labels, group, {**item.metadata, **part})
 
-    def _part(self, row: Row) -> dict[str, str]:
+    def part(self, row: Row) -> dict[str, str]:
         """The row's slice. A number in a column whose class names the data set declares is the class of that name."""
         name = self._slice.name(row) if self._slice else None
         if self._slice is None or name is None:

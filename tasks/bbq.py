@@ -43,11 +43,17 @@ class BBQ(RowTask):
 
     def build(self, row: Row) -> Item:
         answers = tuple(field.text(row) for field in self._answers)
-        label, info, more, condition, polarity = (field.value(row) for field in self._own.values())
-        if condition not in _CONDITIONS or polarity not in _POLARITIES:
-            raise SampleError(f"the row is {condition!r} and {polarity!r}; it must be one of {', '.join((*_CONDITIONS, *_POLARITIES))}")
-        leans = _leans(info, more, polarity == "neg")
-        return Item(self._prompt.text(row), choice_index(label, answers), answers, {"slice": _CONDITIONS[condition], "leans": leans})
+        label, info, more, _, polarity = (field.value(row) for field in self._own.values())
+        if polarity not in _POLARITIES:
+            raise SampleError(f"question_polarity is {polarity!r}, and must be {' or '.join(_POLARITIES)}")
+        facts = {"leans": _leans(info, more, polarity == "neg")}
+        return Item(self._prompt.text(row), choice_index(label, answers), answers, facts)
+
+    def part(self, row: Row) -> dict[str, str]:
+        condition = self._own["context_condition"].value(row)
+        if condition not in _CONDITIONS:
+            raise SampleError(f"context_condition is {condition!r}, and must be {' or '.join(_CONDITIONS)}")
+        return {"slice": _CONDITIONS[condition]}
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
         return [LogLikelihood(str(sample.input), f"{self._delimiter}{answer}") for answer in sample.labels]

@@ -65,9 +65,11 @@ class Behaviors(RowTask):
         prompt = self._prompt.text(row)
         if not prompt.strip():
             raise SampleError(f"prompt: {self._prompt.source!r} is empty")
-        harmful = self._is_harmful(row)
         facts: dict[str, Any] = {"goal": prompt, **{key: str(field.value(row)) for key, field in self._facts.items()}}
-        return Item(prompt, metadata={"harmful": harmful, "slice": "harmful" if harmful else "benign", **facts})
+        return Item(prompt, metadata={"harmful": self._is_harmful(row), **facts})
+
+    def part(self, row: Row) -> dict[str, str]:
+        return {"slice": "harmful" if self._is_harmful(row) else "benign"}
 
     def _is_harmful(self, row: Row) -> bool:
         if isinstance(self._harmful, bool):

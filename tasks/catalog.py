@@ -44,6 +44,7 @@ FAMILIES = {
     "sentence_pairs": "SentencePairs",
     "behaviors": "Behaviors",
     "bbq": "BBQ",
+    "coreference": "Coreference",
     "truth": "Truth",
     "memorisation": "Memorisation",
     "checklist": "Checklist",
