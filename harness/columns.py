@@ -131,6 +131,17 @@ class Table:
         """The column of these records, of those that have it."""
         return self.columns[name].among(mask_N) if name in self.columns else np.empty(0)
 
+    def slices(self) -> dict[str, Mask]:
+        """Which records are of which slice, by name. The column ``slice`` must be wanted."""
+        given_N = self.given("slice")
+        values = self.values("slice", given_N)
+        found = {}
+        for name in np.unique(values).tolist():
+            mask_N = given_N.copy()
+            mask_N[given_N] = values == name
+            found[str(name)] = mask_N
+        return found
+
     def groups(self, mask_N: Mask, /) -> Sequence[str | None]:
         return [self._groups[place] for place in np.flatnonzero(mask_N)] if self._groups else ()
 

@@ -47,9 +47,13 @@ def _run(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[list[Any]
 
 def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
     return [
-        Record(sample.id, item, j.scores or {}, j.error, j.artifacts or {})
+        Record(sample.id, item, j.scores or {}, j.error, {**(j.artifacts or {}), **_slice(sample)})
         for sample, j in zip(samples, judge(engine, task, samples), strict=True)
     ]
+
+
+def _slice(sample: Sample) -> dict[str, str]:
+    return {"slice": str(sample.metadata["slice"])} if "slice" in sample.metadata else {}
 
 
 _ALONE = Budget(1, 1, pack=0)

@@ -28,7 +28,7 @@ from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from .threats import threat_of
 
 _NUM_DRIFT_SAMPLES = 8
-_DRIFT_KINDS = {"classify", "loglikelihood"}
+_DRIFT_KINDS = {"classify", "loglikelihood", "pseudo_loglikelihood"}
 _CONTRACT = {"tasks": ("requires", "metrics", "primary", "samples", "score"), "attacks": ("requires", "perturb"),
              "probes": ("requires", "attribute"), "models": ("inspect", "load")}  # fmt: skip
 T = TypeVar("T")
@@ -204,7 +204,8 @@ def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
         return [*ROWS[item.kind], *map(accuracy_within, item.settings.get("epsilons") or ())]
     labels = tuple(str(label) for label in item.task.labels)
     own = [name for metric in item.task.task.metrics for name in registry.make("metrics", metric).names(labels)]
-    return [*own, *ROWS["task"]]
+    slices = sorted({str(sample.metadata["slice"]) for sample in item.task.samples if "slice" in sample.metadata})
+    return [*own, *(f"{name}[{part}]" for name in own for part in slices), *ROWS["task"]]
 
 
 def _check_labels(model: PlannedModel, task: PlannedTask) -> None:

@@ -124,6 +124,18 @@ class RollingLogLikelihood(Request[LogProb]):
 
 
 @dataclass(frozen=True, slots=True)
+class PseudoLogLikelihood(Request[LogProb]):
+    """The sum, over a text's tokens, of log p(token | all the others), each masked on its own (Salazar et al. 2020).
+
+    ``other``: a text that is nearly the same. Then only those tokens count that the two have in common, in order (Nangia et al. 2020).
+    """
+
+    kind: ClassVar[str] = "pseudo_loglikelihood"
+    text: str
+    other: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Generate(Request[Completion]):
     """Continue the prompt until a stop string, the end-of-text token or ``max_tokens``.
 
@@ -169,5 +181,5 @@ class Embed(Request[Embedding]):
         return self.layer
 
 
-KINDS: tuple[type[Request[object]], ...] = (LogLikelihood, RollingLogLikelihood, Generate, Classify, Embed)
+KINDS: tuple[type[Request[object]], ...] = (LogLikelihood, RollingLogLikelihood, PseudoLogLikelihood, Generate, Classify, Embed)
 RESPONSES = (LogProb, Completion, Logits, Embedding, Failure)

@@ -17,7 +17,8 @@ class Sample:
     """One item of a data set.
 
     ``target``: class index, text, or None where there is none. ``labels``: names of the classes ``target`` counts through.
-    ``group``: samples that are not independent share one (bootstraps resample groups).
+    ``group``: samples that are not independent share one (bootstraps resample groups). ``metadata["slice"]``: the part of the set that
+    the sample belongs to, for which each metric has a row of its own.
     """
 
     id: str

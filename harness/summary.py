@@ -46,7 +46,8 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             made = _metrics(item, known)
-            table = Table.of(store.joined(item, {*NOTED, *_needs(made)}), _needs(made) if item.kind == "task" else None)
+            needed = {*_needs(made), "slice"}
+            table = Table.of(store.joined(item, {*NOTED, *needed}), needed if item.kind == "task" else None)
             notes[item.id] = table.notes
             # The batch check asks the task's own samples again: their failures are counted there.
             failed += table.notes["failed"] if item.kind != "drift" else 0
@@ -115,34 +116,47 @@ def _needs(metrics: Mapping[str, Metric | str]) -> set[str]:
 
 
 def _task_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str]) -> list[Row]:
+    """A row a metric and, where the samples are of slices, one for each slice; a metric about one slice only has the row of that."""
     rows = []
-    labels = tuple(str(label) for label in item.facts["labels"])
+    all_N, slices = np.ones(table.num, dtype=bool), table.slices()
     for name, metric in metrics.items():
         if isinstance(metric, str):
             rows.append(Row(item.model, item.item, name, "quality", Estimate(None, reason=metric), None))
             continue
-        scored_N = ~table.failed_N
-        given = {need: scored_N & table.given(need) for need in sorted(metric.needs)}
-        usable_N = np.logical_and.reduce([scored_N, *given.values()])
-        missing = table.num - int(usable_N.sum())
-        try:
-            columns = {need: table.values(need, usable_N) for need in metric.needs}
-            estimates = stats.estimate(
-                metric, columns, labels, groups=table.groups(usable_N), n_unscored=missing, seed=seed_of(item.seed, name)
-            )
-        except Exception as error:  # noqa: BLE001 - a metric is a plugin: where it fails, the other numbers stand
-            estimates = {name: Estimate(None, n_unscored=table.num, reason=f"the metric failed: {type(error).__name__}: {error}")}
-        # A safety task's accuracy is about safety; its calibration error is about calibration all the same.
-        dimension = str(item.facts["dimension"]) if metric.dimension == "quality" else metric.dimension
-        absent = [need for need, given_N in given.items() if scored_N.any() and not given_N.any()]
-        if absent:
-            reason = table.unscored or f"the task gives no {absent[0]!r}"
-            estimates = {key: replace(e, reason=reason) for key, e in estimates.items()}
-        rows += [
-            Row(item.model, item.item, key, dimension, _explained(e, table.first_error), metric.higher_is_better, metric.unit)
-            for key, e in estimates.items()
-        ]
+        if metric.among:
+            rows += _metric_rows(item, table, name, metric, slices.get(metric.among, ~all_N))
+            continue
+        rows += _metric_rows(item, table, name, metric, all_N)
+        for part, among_N in slices.items():
+            rows += [replace(row, metric=f"{row.metric}[{part}]") for row in _metric_rows(item, table, name, metric, among_N)]
     return rows
+
+
+def _metric_rows(item: StoredItem, table: Table, name: str, metric: Metric, among_N: Mask) -> list[Row]:
+    """A metric's rows over the records ``among_N``."""
+    labels = tuple(str(label) for label in item.facts["labels"])
+    scored_N = among_N & ~table.failed_N
+    given = {need: scored_N & table.given(need) for need in sorted(metric.needs)}
+    usable_N = np.logical_and.reduce([scored_N, *given.values()])
+    num = int(among_N.sum())
+    try:
+        columns = {need: table.values(need, usable_N) for need in metric.needs}
+        estimates = stats.estimate(
+            metric, columns, labels, groups=table.groups(usable_N), n_unscored=num - int(usable_N.sum()), seed=seed_of(item.seed, name)
+        )
+    except Exception as error:  # noqa: BLE001 - a metric is a plugin: where it fails, the other numbers stand
+        estimates = {name: Estimate(None, n_unscored=num, reason=f"the metric failed: {type(error).__name__}: {error}")}
+    absent = [need for need, given_N in given.items() if scored_N.any() and not given_N.any()]
+    reason = f"no sample is {metric.among}" if not num else (table.unscored or f"the task gives no {absent[0]!r}") if absent else ""
+    if reason:
+        estimates = {key: replace(e, reason=reason) for key, e in estimates.items()}
+    # A safety task's accuracy is about safety; its calibration error is about calibration all the same.
+    dimension = str(item.facts["dimension"]) if metric.dimension == "quality" else metric.dimension
+    error_seen = table.first_error if num else None
+    return [
+        Row(item.model, item.item, key, dimension, _explained(e, error_seen), metric.higher_is_better, metric.unit)
+        for key, e in estimates.items()
+    ]
 
 
 # ── attacks and probes ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,21 +22,24 @@ class Common(TypedDict, total=False):
     """Settings that every family has.
 
     ``id``: field of a sample's id (else the row's index). ``group``: field of what samples that are not independent share.
+    ``slice``: field of the part of the set that a sample belongs to; each metric has a row for each part, too.
     ``shuffle``: a seed, or false for the data set's own order; ids do not change with it. ``metrics``: names from the ``metrics`` group.
     """
 
     id: str
     group: str
+    slice: str
     shuffle: int | Literal[False]
     metrics: Sequence[str]
 
 
 class Item(NamedTuple):
-    """What a family makes of a row; the base adds id and group."""
+    """What a family makes of a row; the base adds id, group and slice."""
 
     input: Input
     target: Any = None
     labels: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = {}
 
 
 class RowTask:
@@ -59,11 +62,12 @@ class RowTask:
     def __init__(
         self,
         name: str,
-        data: DataSpec,
+        data: DataSpec | None,
         fields: Sequence[Field],
         *,
         id: str = "",
         group: str = "",
+        slice: str = "",
         shuffle: int | Literal[False] = False,
         metrics: Sequence[str] = (),
     ) -> None:
@@ -75,11 +79,13 @@ class RowTask:
         self._shuffle = shuffle
         self._id = Field("id", id) if id else None
         self._group = Field("group", group) if group else None
-        self._fields = [*fields, *(f for f in (self._id, self._group) if f)]
+        self._slice = Field("slice", slice) if slice else None
+        self._fields = [*fields, *(f for f in (self._id, self._group, self._slice) if f)]
 
     @cached_property
     def rows(self) -> Rows:
         """The data set. Raises `DataError`: it cannot be read, or a field names a column that it does not have."""
+        assert self.data is not None, "a family without data gives rows of its own"
         rows = load(self.data)
         rows.require(sorted(set().union(*(f.columns for f in self._fields))))
         return rows
@@ -116,6 +122,7 @@ class RowTask:
         for index in order:
             # Until its own id is known: a "#" keeps a row's place apart from the numbers that an id column may hold.
             sample_id = f"{self.name}:#{index}" if self._id else f"{self.name}:{index}"
+            part: dict[str, str] = {}
             try:
                 row = units[index]
                 if self._id:
@@ -124,14 +131,23 @@ class RowTask:
                         raise SampleError(f"id: {given!r} stands for another row already")
                     sample_id = given
                 group = self._group.name(row) if self._group else None
+                part = self.part(row)
                 item = self.build(row)
             except (SampleError, OSError, SyntaxError, ValueError) as error:  # Pillow raises the last three for an image it cannot decode
                 text = str(error) if isinstance(error, SampleError) else f"{type(error).__name__}: {error}"
-                yield Sample(sample_id, "", metadata={"error": text})
+                yield Sample(sample_id, "", metadata={"error": text, **part})
                 continue
             finally:
                 seen.add(sample_id)
-            yield Sample(sample_id, item.input, item.target, item.labels, group)
+            yield Sample(sample_id, item.input, item.target, item.labels, group, {**item.metadata, **part})
+
+    def part(self, row: Row) -> dict[str, str]:
+        """The row's slice. A number in a column whose class names the data set declares is the class of that name."""
+        name = self._slice.name(row) if self._slice else None
+        if self._slice is None or name is None:
+            return {}
+        declared = self.rows.class_names.get(self._slice.source, ())
+        return {"slice": declared[int(name)] if name.isdecimal() and int(name) < len(declared) else name}
 
     def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
         """Raises `SampleError` for a sample whose row could not be used."""

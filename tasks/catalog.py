@@ -41,6 +41,14 @@ FAMILIES = {
     "cloze": "Cloze",
     "perplexity": "Perplexity",
     "generation": "Generation",
+    "sentence_pairs": "SentencePairs",
+    "behaviors": "Behaviors",
+    "bbq": "BBQ",
+    "coreference": "Coreference",
+    "truth": "Truth",
+    "memorisation": "Memorisation",
+    "checklist": "Checklist",
+    "templates": "Templates",
 }
 ABOUT = ("family", "name", "title", "description", "citation", "license", "homepage", "dimension", "params", "example")
 """Keys of a file that are not settings. ``name``: the task's name where ``params`` change it; ``example``: a row as the data set has it."""
@@ -178,13 +186,13 @@ class TaskFactory:
         if "labels" in settings and "labels" in said and "label_map" not in settings:
             settings["label_map"] = self._renamed(settings["labels"])
         in_file = {key: value for key, value in filled.items() if key not in ABOUT}
-        if "data" not in settings:
+        if "data" not in settings and "data" in in_file:
             try:
                 in_file["data"] = DataSpec.parse(in_file["data"], self.file.path.resolve().parent)
             except ConfigError as error:
                 bad = next((k for k in self.file.lines if k.startswith("data.") and repr(k[5:]) in str(error)), "data")
                 raise ConfigError(f"{self.file.where(bad)}: {error}") from error
-        else:
+        elif settings.get("data") is not None:
             settings["data"] = DataSpec.parse(settings["data"])
         task = self._make(filled.get("name", self.file.path.stem), {**in_file, **settings}, set(settings))
         for key in ("title", "description", "citation", "dimension"):

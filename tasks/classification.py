@@ -23,7 +23,7 @@ class Classification(RowTask):
     def __init__(
         self,
         name: str,
-        data: DataSpec,
+        data: DataSpec | None,
         fields: Sequence[Field],
         label: str,
         labels: Sequence[str],

@@ -57,8 +57,8 @@ class MultipleChoice(RowTask):
         return self._fewshot.prefix(self._fields, self._example)
 
     def _example(self, row: Row) -> str:
-        context, target, choices = self.build(row)
-        return f"{context}{self._delimiter}{choices[target]}"
+        item = self.build(row)
+        return f"{item.input}{self._delimiter}{item.labels[item.target]}"
 
     def build(self, row: Row) -> Item:
         choices = self._one.value(row) if self._one else [field.text(row) for field in self._several]

@@ -29,8 +29,9 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     """Base of all metrics: a few facts, `evaluate_columns` and `resampled`.
 
     ``needs``: the columns it reads. ``dimension``: where the scorecard shows it. ``interval``: ``wilson`` for the mean of a score in
-    [0, 1], else ``bootstrap``. One metric may give several numbers (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that
-    is not defined on these samples (ROC-AUC with one class) is left out by `evaluate_columns`, and `undefined` says why.
+    [0, 1], else ``bootstrap``. ``among``: the slice of samples that it is about, where that is not all of them. One metric may give
+    several numbers (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that is not defined on these samples (ROC-AUC with
+    one class) is left out by `evaluate_columns`, and `undefined` says why.
 
     Outside the harness it is used as any `evaluate` metric: ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``. ``inputs``: what
     `compute` takes, by name and `datasets` feature; `columns` turns it into columns. Nothing is downloaded or written to a cache.
@@ -38,9 +39,10 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[str]]
-    higher_is_better: ClassVar[bool]
+    higher_is_better: ClassVar[bool | None]
     dimension: ClassVar[str] = "quality"
     interval: ClassVar[str] = "bootstrap"
+    among: ClassVar[str] = ""
     unit: ClassVar[str] = ""
     inputs: ClassVar[Mapping[str, Any]] = {}
 

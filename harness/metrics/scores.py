@@ -25,7 +25,8 @@ class Mean(Metric):
 
 
 class ColumnMean(Mean):
-    """Mean of one column of scores in [0, 1]. `compute` takes predictions and references and scores 1 where they are equal.
+    """Mean of one column of scores in [0, 1]. `compute` takes that column; or, where a subclass's ``inputs``
+    say so, predictions and references, and scores 1 where they are equal.
 
     Scores between 0 and 1 (partial credit) make Wilson's interval err on the wide side: with mean p their variance is at most p (1 - p).
     A task's own score becomes a metric in two lines: ``class Rouge(ColumnMean): name = column = "rouge"; needs = frozenset({column})``.
@@ -33,12 +34,14 @@ class ColumnMean(Mean):
 
     column: ClassVar[str]
     interval = "wilson"
-    higher_is_better = True
+    higher_is_better: ClassVar[bool | None] = True
 
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
         return np.asarray(columns[self.column], dtype=np.float64)
 
     def columns(self, **inputs: Any) -> Columns:
+        if "predictions" not in inputs:
+            return super().columns(**inputs)
         pairs = zip(inputs["predictions"], inputs["references"], strict=True)
         return {self.column: np.array([prediction == reference for prediction, reference in pairs], dtype=np.float64)}
 

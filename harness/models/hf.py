@@ -16,6 +16,7 @@ from . import fingerprint
 _HEADS = {
     "SequenceClassification": ("hf_text", "HFTextClassifier"),
     "CausalLM": ("hf_causal", "HFCausalLM"),
+    "MaskedLM": ("hf_masked", "HFMaskedLM"),
     "LMHeadModel": ("hf_causal", "HFCausalLM"),
     "ImageClassification": ("hf_vision", "HFImageClassifier"),
 }
@@ -25,12 +26,13 @@ _NO_GRADIENTS = frozenset({"canine", "xlnet"})
 _CAPABILITIES = {
     "HFTextClassifier": _TEXT,
     "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat"}),
+    "HFMaskedLM": frozenset({"pseudo_loglikelihood", "text"}),
     "HFImageClassifier": frozenset({"classify", "image", "gradients"}),
 }
 
 
 class HuggingFace:
-    """A transformers checkpoint: sequence classification, causal language model or image classification.
+    """A transformers checkpoint: sequence classification, causal or masked language model, or image classification.
 
     target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say.
     revision: of a hub name. max_length: tokens, where the tokenizer's own limit is not to be used. pad_token: for tokenizers without one.
@@ -63,7 +65,7 @@ class HuggingFace:
         config = self.config()
         adapter = self._adapter(config)[1]
         labels = tuple(self.labels or ())
-        if adapter != "HFCausalLM":
+        if "classify" in _CAPABILITIES[adapter]:
             labels = labels or tuple(str(config.id2label[i]) for i in sorted(config.id2label))
             if len(labels) != config.num_labels:
                 raise ModelError(f"{self.target!r} has {config.num_labels} outputs, but 'labels' names {len(labels)}")

@@ -1,0 +1,63 @@
+"""How much of a model's belief lies on answers that are true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+
+from ..harness.data import DataSpec, Row
+from ..harness.errors import SampleError
+from ..harness.requests import LogLikelihood, LogProb
+from ..harness.samples import Sample
+from .base import Common, Item, RowTask, softmax
+from .fields import Field
+
+
+class Truth(RowTask):
+    """One `LogLikelihood` an answer, of which one or more are true (Lin et al. 2022).
+
+    Score: ``mc2``, the share of the answers' probability that lies on true ones, sum over true p(answer) / sum over all p(answer), with
+    p(answer) = p(answer | question). Kept: the normalised probability of each answer.
+
+    Settings: ``context``; ``choices``, a field that gives a list of texts; ``truths``, a field that gives a list of the same length, 1
+    where the answer is true; ``delimiter``, between context and answer; ``header``, before everything.
+    """
+
+    requires = frozenset({"loglikelihood", "text"})
+    default_metrics: ClassVar[tuple[str, ...]] = ("mc2",)
+
+    def __init__(
+        self,
+        name: str,
+        data: DataSpec,
+        *,
+        context: str,
+        choices: str,
+        truths: str,
+        delimiter: str = " ",
+        header: str = "",
+        **common: Unpack[Common],
+    ) -> None:
+        self._context, self._choices, self._truths = Field("context", context), Field("choices", choices), Field("truths", truths)
+        self._delimiter, self._header = delimiter, header
+        super().__init__(name, data, [self._context, self._choices, self._truths], **common)
+
+    def build(self, row: Row) -> Item:
+        choices, truths = list(self._choices.value(row)), [bool(truth) for truth in self._truths.value(row)]
+        if len(choices) != len(truths) or not all(isinstance(choice, str) and choice for choice in choices):
+            raise SampleError(f"choices: {len(choices)} texts, none of them empty, are needed for {len(truths)} truths")
+        if not any(truths) or all(truths):
+            raise SampleError("truths: some answers must be true and some false, or there is nothing to choose")
+        return Item(self._context.text(row), None, tuple(choices), {"truths": truths})
+
+    def ask(self, sample: Sample) -> list[LogLikelihood]:
+        return [LogLikelihood(f"{self._header}{sample.input}", f"{self._delimiter}{choice}") for choice in sample.labels]
+
+    def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
+        shares = softmax([response.value for response in responses])
+        return {"mc2": min(1.0, float(np.sum(np.array(shares)[sample.metadata["truths"]])))}
+
+    def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
+        return {"probabilities": softmax([response.value for response in responses])}
