@@ -70,7 +70,7 @@ class PlannedTask:
 @dataclass(frozen=True, slots=True)
 class PlannedItem:
     """One row of the work list. ``kind``: task, drift, attack or probe. ``num_requests`` is None where the plugin decides as it goes.
-    ``roles``: the models that the plugin asks beside ``model``."""
+    ``roles``: the models that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by."""
 
     model: PlannedModel
     item: str
@@ -83,6 +83,7 @@ class PlannedItem:
     threat: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     num_requests: int | None = None
+    scores: tuple[str, ...] = ()
     roles: Mapping[str, PlannedModel] = field(default_factory=dict)
 
 
@@ -383,7 +384,18 @@ def _plugin_items(
         samples = task.samples[: spec.limit]
         items += [
             PlannedItem(
-                m, item, kind, task, samples, seed_of(suite.seed, item), entry.origin, plugin, threat, dict(spec.settings), roles=roles
+                m,
+                item,
+                kind,
+                task,
+                samples,
+                seed_of(suite.seed, item),
+                entry.origin,
+                plugin,
+                threat,
+                dict(spec.settings),
+                roles=roles,
+                scores=(suite.scores if spec.scores is None else spec.scores) if isinstance(spec, ProbeSpec) else (),
             )
             for m in able
         ]

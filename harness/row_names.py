@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 COSTS = {
     "forward_passes": "passes",
     "gradient_passes": "passes",
@@ -25,11 +27,26 @@ EXACT = frozenset({*COSTS, "num_outside_threat", "max_batch_drift", "max_precisi
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
-FAITHFULNESS = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
-"""A probe's scores, and whether more is better."""
+FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
+    "erasure": {"comprehensiveness": True, "sufficiency": False},
+    "curves": {
+        "aopc": True, **{f"deletion_auc_{way}": False for way in ("cut", "mask", "mean", "blur")},
+        **{f"insertion_auc_{way}": True for way in ("cut", "mask", "mean", "blur")},
+    },
+    "infidelity": {"infidelity": False},
+    "max_sensitivity": {"max_sensitivity": False},
+    "plausibility": {"token_f1": True, "iou_f1": True, "auprc": True},
+    "complexity": {"complexity": None, "effective_parts": None},
+    "randomised": {"randomised_rank_correlation": None},
+}  # fmt: skip
+"""A probe's scores by what a suite calls for under ``scores``, and whether more is better."""
 
-CONTROLLED = ("comprehensiveness", "sufficiency")
-"""Those that a random attribution is scored by as well."""
+DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family != "max_sensitivity")
+CONTROLS = ("_random", "_randomised")
+"""Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
+
+AGREEMENT = {"rank_correlation_with_": None, "top_overlap_with_": None}
+"""Beginnings of rows about two probes that ran on the same task; the other's name follows."""
 
 ROWS = {
     "task": tuple(COSTS),
@@ -38,5 +55,7 @@ ROWS = {
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
         *(f"mean_{name}" for name in DISTANCES), *COSTS,
     ),
-    "probe": (*FAITHFULNESS, *(f"{name}_random" for name in CONTROLLED), *COSTS),
+    "probe": (
+        "completeness_error", *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,
+    ),
 }  # fmt: skip

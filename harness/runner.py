@@ -165,7 +165,7 @@ def _run_model(
             for chunk in chunks:
                 started = time.perf_counter()
                 samples = list(item.samples[chunk.start : chunk.end])
-                records = [_recordable(record) for record in _records(engine, item, samples)]
+                records = [_recordable(record) for record in _records(engine, item, samples, suite.seed)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -256,7 +256,7 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
             number, start, positions = number + 1, end, 0
 
 
-def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> list[Record]:
+def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], seed: int) -> list[Record]:
     task, rng = item.task.task, SampleRng(item.seed)
     if item.kind == "task":
         return task_records(engine, item.item, task, samples)
@@ -264,7 +264,7 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample]) -> li
         return drift_records(engine, item.item, task, samples, _in_float32(engine, item))
     if item.kind == "attack":
         return attack_records(engine, item.item, task, item.plugin, item.threat, rng, samples)
-    return probe_records(engine, item.item, item.plugin, rng, samples)
+    return probe_records(engine, item.item, item.plugin, rng, samples, item.scores, seed)
 
 
 def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
@@ -297,7 +297,7 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
     facts: dict[str, Any] = {
         "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
-        "metrics": tuple(task.metrics) if item.kind == "task" else (),
+        "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},

@@ -17,7 +17,7 @@ from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
-from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
+from .row_names import CONTROLS, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -162,14 +162,19 @@ def _attack_rows(item: StoredItem, table: Table) -> list[Row]:
 
 
 def _probe_rows(item: StoredItem, table: Table) -> list[Row]:
-    directions: dict[str, bool | None] = {}
-    for name, higher in FAITHFULNESS.items():
-        # Where all failed, the row says so; a method without the completeness axiom has no such row.
-        if name != "completeness_error" or name in table.columns:
-            directions[name] = higher
-        if name in CONTROLLED:
-            directions[f"{name}_random"] = None
-    return [_mean_row(item, table, n, n, "interpretability", better, optional=True) for n, better in directions.items()]
+    """A score that was called for and no sample has is shown where its control or its failure says that it should be there."""
+    wanted = [family for name, family in FAITHFULNESS.items() if name in item.facts["scores"]]
+    everything_failed = table.num == table.notes["failed"]
+    rows = []
+    for name, higher in [pair for family in wanted for pair in family.items()] + [("completeness_error", False)]:
+        if name in table.columns or (everything_failed and name == next(iter(wanted[0]), "")):
+            rows.append(_mean_row(item, table, name, name, "interpretability", higher, optional=True))
+        rows += [
+            _mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
+            for c in CONTROLS
+            if f"{name}{c}" in table.columns
+        ]
+    return rows
 
 
 def _mean_row(
@@ -303,3 +308,6 @@ def _probe_flags(
     real, control = (value.get((item.model, item.item, f"comprehensiveness{s}")) for s in ("", "_random"))
     if real is not None and control is not None and real <= control:
         yield f"{where}: the attributions are no more comprehensive than random ones; they do not explain this model."
+    alike = value.get((item.model, item.item, "randomised_rank_correlation"))
+    if alike is not None and alike > 0.5:
+        yield f"{where}: with its weights drawn anew the model is explained much alike (rank correlation {alike:.2f})."

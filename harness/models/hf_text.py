@@ -20,6 +20,7 @@ from .devices import pick_device, pick_dtype, to_device
 from .flops import per_token
 from .hf import HuggingFace, accepts
 from .labels import columns_of
+from .randomised import randomised
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class HFTextClassifier:
         self._takes_mask = accepts(self.module, "attention_mask")
         # XLNet reads its answer off the last position, whatever the mask says.
         self._takes_padding = self._takes_mask and config.model_type != "xlnet"
+        self.mask_token: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
         self.flops_per_token = per_token(self.module)
         self.fingerprint = source.fingerprint(self.dtype)
 
@@ -100,6 +102,10 @@ class HFTextClassifier:
             logits_BC = self._forward(ids_BL, mask_BL, extra).float().cpu()
         columns = columns_of(self.labels, batch[0].labels)
         return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
+
+    def randomised(self, seed: int, /) -> HFTextClassifier:
+        """The model with its weights drawn anew."""
+        return randomised(self, seed)
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
