@@ -21,7 +21,7 @@ from .matching import able_models, check_named, choose, unfit
 from .plugins import ModelInfo, ModelSource
 from .registry import Registry
 from .roles import cast
-from .row_names import ROWS
+from .row_names import AGREEMENT, ROWS
 from .samples import Sample, seed_of
 from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
@@ -279,9 +279,18 @@ def _check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) ->
     about = [i for i in items if gate.concerns(i.model.name, i.item)]
     if any(gate.metric in ROWS[i.kind] or gate.metric in getattr(i.task.task, "metrics", ()) for i in about):
         return
+    if any(gate.metric in _agreement_names(i, items) for i in about):
+        return
     found = [(i.model.name, i.item, metric) for i in items for metric in (_metric_names(i, registry) if i in about else ("",))]
     if not any(gate.metric == metric for i in about for metric in _metric_names(i, registry)):
         raise ConfigError(f"gate {gate.text!r}: {gate.nothing(found)}")
+
+
+def _agreement_names(item: PlannedItem, items: Sequence[PlannedItem]) -> list[str]:
+    """The rows of a probe about those that run after it on the same samples."""
+    probes = [i for i in items if (i.kind, i.model.name, i.task.name) == ("probe", item.model.name, item.task.name)]
+    later = probes[probes.index(item) + 1 :] if item in probes else []
+    return [f"{beginning}{i.item.removesuffix(f'({i.task.name})')}" for i in later for beginning in AGREEMENT]
 
 
 def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:

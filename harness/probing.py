@@ -178,7 +178,7 @@ def _families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
 
 
 def _queried(engine: Engine, subjects: Sequence[Subject], wanted: Collection[str], rng: SampleRng) -> Iterator[tuple[Subject, Scores, str]]:
-    """Each subject with the scores that the model is asked for, and why some are None. All that is asked of all samples is one engine call."""
+    """Each subject with the scores that the model is asked for, and why some are None. All of it is asked in one engine call."""
     families = _families(wanted, rng)
     asked = [[list(family.requests(subject)) for family in families] for subject in subjects]
     answers = iter(engine.try_run([request for lists in asked for requests in lists for request in requests]))

@@ -45,8 +45,8 @@ DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family != "max_sensi
 CONTROLS = ("_random", "_randomised")
 """Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
 
-AGREEMENT = {"rank_correlation_with_": None, "top_overlap_with_": None}
-"""Beginnings of rows about two probes that ran on the same task; the other's name follows."""
+AGREEMENT = ("rank_correlation_with_", "top_overlap_with_")
+"""Beginnings of rows of a probe about another one that ran on the same task after it, whose name follows."""
 
 ROWS = {
     "task": tuple(COSTS),

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from . import codec, stats
+from .agreement import agreements, probe_pairs
 from .columns import NOTED, Mask, Table
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
-from .row_names import CONTROLS, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
+from .row_names import AGREEMENT, CONTROLS, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -53,6 +54,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
+        rows += _agreement_rows(store, items)
         card = Scorecard(
             manifest=_manifest(store, suite, items, rows, notes), rows=tuple(rows), complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.kind == "task"),
@@ -175,6 +177,13 @@ def _probe_rows(item: StoredItem, table: Table) -> list[Row]:
             if f"{name}{c}" in table.columns
         ]
     return rows
+
+
+def _agreement_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
+    for first, second in probe_pairs(items):
+        table = Table.of(agreements(store, first, second), None)
+        names = [f"{beginning}{second.program}" for beginning in AGREEMENT]
+        yield from (_mean_row(first, table, name, name, "interpretability", None, optional=True) for name in names if name in table.columns)
 
 
 def _mean_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ class Item(NamedTuple):
     input: Input
     target: Any = None
     labels: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = MappingProxyType({})
 
 
 class RowTask:
@@ -131,7 +133,7 @@ class RowTask:
                 continue
             finally:
                 seen.add(sample_id)
-            yield Sample(sample_id, item.input, item.target, item.labels, group)
+            yield Sample(sample_id, item.input, item.target, item.labels, group, dict(item.metadata))
 
     def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
         """Raises `SampleError` for a sample whose row could not be used."""

@@ -57,7 +57,7 @@ class MultipleChoice(RowTask):
         return self._fewshot.prefix(self._fields, self._example)
 
     def _example(self, row: Row) -> str:
-        context, target, choices = self.build(row)
+        context, target, choices, _ = self.build(row)
         return f"{context}{self._delimiter}{choices[target]}"
 
     def build(self, row: Row) -> Item:

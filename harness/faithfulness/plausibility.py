@@ -18,7 +18,7 @@ _MATCH = 0.5
 
 
 def plausibility_scores(subject: Subject, /) -> dict[str, float]:
-    """``token_f1`` of the top words, ``iou_f1`` of their runs, ``auprc`` of the whole ranking. Empty where no word is marked or all are, and
+    """``token_f1`` of the top words, ``iou_f1`` of their runs, ``auprc`` of the ranking. Empty where no word is marked or all are, and
     where another class than the sample's own is explained: people marked what speaks for that one."""
     marked_P = marked(subject)
     if not marked_P.any() or marked_P.all() or subject.attribution.target != subject.sample.target:

@@ -16,6 +16,7 @@ from ..errors import CapabilityError, ModelError, SampleError
 from ..inputs import Input, TextPair
 from ..plugins import Encoded
 from ..requests import Classify, Logits
+from ..words import in_second
 from .devices import pick_device, pick_dtype, to_device
 from .flops import per_token
 from .hf import HuggingFace, accepts
@@ -83,9 +84,7 @@ class HFTextClassifier:
         if len(encoded["input_ids"]) >= self.max_length:
             dropped = len(self._tokenise(first, second, truncate=False)["input_ids"]) - len(encoded["input_ids"])
         types = encoded.get("token_type_ids") if self._takes_types else None
-        spans = [
-            (0, 0) if special else tuple(s) for s, special in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
-        ]
+        spans = _spans(request.input, encoded)
         return (Tokens(encoded["input_ids"], types, spans, encoded["special_tokens_mask"], request.labels, dropped),)
 
     def length(self, unit: Tokens) -> int:
@@ -191,6 +190,15 @@ class HFTextClassifier:
         """The token that stands for "nothing here" in a baseline: padding, which every tokenizer here has."""
         pad: int = self.tokenizer.pad_token_id
         return pad
+
+
+def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
+    """Each token's place in the text, or in the pair (`words.in_second`); (0, 0) for special tokens."""
+    spans: list[tuple[int, int]] = []
+    for span, special, text in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], encoded.sequence_ids(0), strict=True):
+        place = (0, 0) if special else tuple(span)
+        spans += in_second(value, [place]) if text == 1 and not special and isinstance(value, TextPair) else [place]
+    return spans
 
 
 def _own_suffix(tokenizer: Any) -> int | None:
