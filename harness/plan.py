@@ -21,7 +21,7 @@ from .plugins import ModelSource
 from .registry import Registry
 from .repetition import repeated, transfers, worst_cases
 from .roles import cast
-from .row_names import ROWS, accuracy_within
+from .row_names import AGREEMENT, ROWS, accuracy_within
 from .samples import Sample, seed_of
 from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
@@ -193,9 +193,18 @@ def _check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) ->
     about = [i for i in items if gate.concerns(i.model.name, i.item)]
     if any(gate.metric in ROWS[i.kind] or gate.metric in getattr(i.task.task, "metrics", ()) for i in about):
         return
+    if any(gate.metric in _agreement_names(i, items) for i in about):
+        return
     found = [(i.model.name, i.item, metric) for i in items for metric in (_metric_names(i, registry) if i in about else ("",))]
     if not any(gate.metric == metric for i in about for metric in _metric_names(i, registry)):
         raise ConfigError(f"gate {gate.text!r}: {gate.nothing(found)}")
+
+
+def _agreement_names(item: PlannedItem, items: Sequence[PlannedItem]) -> list[str]:
+    """The rows of a probe about those that run after it on the same samples."""
+    probes = [i for i in items if (i.kind, i.model.name, i.task.name) == ("probe", item.model.name, item.task.name)]
+    later = probes[probes.index(item) + 1 :] if item in probes else []
+    return [f"{beginning}{i.item.removesuffix(f'({i.task.name})')}" for i in later for beginning in AGREEMENT]
 
 
 def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
@@ -299,7 +308,10 @@ def _plugin_items(
         samples = task.samples[: spec.limit]
         for model in able:
             seed = seed_of(suite.seed, item)
-            made = PlannedItem(model, item, kind, task, samples, seed, entry.origin, plugin, threat, dict(spec.settings), roles=roles)
+            made = PlannedItem(
+                model, item, kind, task, samples, seed, entry.origin, plugin, threat, dict(spec.settings), roles=roles,
+                scores=(suite.scores if spec.scores is None else spec.scores) if isinstance(spec, ProbeSpec) else (),
+            )  # fmt: skip
             items.append(made)
             if isinstance(spec, AttackSpec):
                 items += repeated(made, name, spec.seeds, suite.seed)

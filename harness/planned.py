@@ -59,8 +59,8 @@ class PlannedItem:
     """One row of the work list.
 
     ``kind``: task, drift, attack, probe or transfer. ``num_requests`` is None where the plugin decides as it goes. ``roles``: the models
-    that the plugin asks beside ``model``. ``source``: the attack item whose twins are shown to ``model`` (transfer). ``repeats``: the item
-    that this one is another seed of.
+    that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by. ``source``: the attack item whose twins
+    are shown to ``model`` (transfer). ``repeats``: the item that this one is another seed of.
     """
 
     model: PlannedModel
@@ -75,6 +75,7 @@ class PlannedItem:
     settings: Mapping[str, Any] = field(default_factory=dict)
     num_requests: int | None = None
     roles: Mapping[str, PlannedModel] = field(default_factory=dict)
+    scores: tuple[str, ...] = ()
     source: PlannedItem | None = None
     repeats: str = ""
 

@@ -56,9 +56,10 @@ class Model(Protocol):
     puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
     batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an
     `engine.packing.Pass` after each pass. ``canonical(input) -> input`` is the input after the model's own deterministic resizing,
-    ``differentiable() -> Differentiable``, ``flops_per_token`` (of products with its weights), ``flops(unit)`` where a pass without
-    gradients takes others than ``flops_per_token`` for each of its positions, ``notes`` what a reader of the scorecard should know,
-    ``close()``.
+    ``differentiable() -> Differentiable``, ``randomised(seed) -> Model`` the model with its weights drawn anew (a control of probes),
+    ``mask_token`` the text that stands for a word that is not shown, ``flops_per_token`` (of products with its weights), ``flops(unit)``
+    where a pass without gradients takes others than ``flops_per_token`` for each of its positions, ``notes`` what a reader of the scorecard
+    should know, ``close()``.
     """
 
     name: str
@@ -70,9 +71,9 @@ class Encoded:
     """A batch made ready for gradients.
 
     ``features``: embeddings_BLD of text, or pixels_BCHW in [0, 1] (normalisation is the model's affair). ``mask_BL``: 1 where a token is
-    real. ``spans``: per sample, each position's (start, end) in the text, (0, 0) for special tokens. ``baseline``: a neutral
-    input of the same shape (padding embeddings with the special tokens kept; black pixels). ``extra``: passed through to `logits`, rows
-    aligned with the batch.
+    real. ``spans``: per sample, each position's (start, end) in the text (of a pair: `words.in_second`), (0, 0) for special tokens.
+    ``baseline``: a neutral input of the same shape (padding embeddings with the special tokens kept; black pixels). ``extra``: passed
+    through to `logits`, rows aligned with the batch.
     """
 
     features: torch.Tensor
@@ -181,8 +182,10 @@ class Attack(Protocol[Th]):
 
 
 class Probe(Protocol):
-    """Attributes the model's output to parts of the input. The harness scores what it gives, next to a random control.
+    """Attributes the model's output to parts of the input. The harness scores what it gives, beside its controls.
 
+    ``target``, where a probe has it: ``predicted`` or ``gold``, the class it explains. A control must explain the same class: it asks a
+    copy of the probe with ``gold`` about samples whose target is that class.
     ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one.
     """
 

@@ -1,17 +1,18 @@
-"""A probe attributes; here its attributions are scored beside a random control, by queries to the model alone.
+"""A probe attributes; here its attributions are scored beside two controls, by queries to the model alone.
 
-Comprehensiveness and sufficiency (DeYoung et al. 2020, ERASER, section 4): with p(x) the probability of the explained class and r the top
-share of the parts, comprehensiveness is p(x) - p(x without r), high when the attribution found what matters; sufficiency is
-p(x) - p(r alone), low when that is enough. Both are averaged over the shares in `SHARES`.
+The controls are a random attribution (the same values in a random order of the parts) and the same method's attribution of the model
+with its weights drawn anew, where the model can do that. All of them are scored on the model itself. What the scores are is said in
+`faithfulness`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,45 +20,93 @@ from . import codec
 from .batching import canonical, isolated
 from .engine import Engine
 from .errors import SampleError
-from .inputs import Image
-from .removal import in_mean_colour, without
+from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
+from .faithfulness.explaining import explained_alike, max_sensitivities
+from .faithfulness.infidelity import infidelity_requests, infidelity_scores
+from .faithfulness.plausibility import plausibility_scores
+from .faithfulness.ranks import complexity, rank_correlation
+from .faithfulness.subject import Subject, subject_of
+from .inputs import Image, TextPair
+from .plugins import ModelPort
 from .requests import Classify, Failure, Logits
+from .row_names import DEFAULT_SCORES
 from .samples import Attribution, Record, Sample, SampleRng
+from .words import split_spans
 
-SHARES = (0.1, 0.2, 0.3, 0.5)
-_IMAGES_AT_ONCE = 16
-"""Samples whose reduced images (16 each, with the control's) are held in memory together."""
-_SCORES = ("comprehensiveness", "sufficiency", "comprehensiveness_random", "sufficiency_random")
-_NOT_MEASURED = "faithfulness is measured on single texts and on images"
-
-
-def probe_records(engine: Engine, item: str, probe: Any, rng: SampleRng, samples: Sequence[Sample]) -> list[Record]:
-    """A record a sample: ``comprehensiveness``, ``sufficiency``, each with its ``_random`` control, and ``completeness_error``."""
-    prepared = canonical(engine, samples)
-    attributions = _attribute(engine, probe, prepared)
-    good = [(s, a) for s, a in zip(prepared, attributions, strict=True) if isinstance(a, Attribution) and isinstance(s.input, str | Image)]
-    scored: dict[str, dict[str, float | None] | str] = {}
-    for part in _in_parts(good):
-        scored.update(zip((s.id for s, _ in part), _faithfulness(engine, [(s, a, *_rankings(a, rng)) for s, a in part]), strict=True))
-    return [_record(item, s, a, scored.get(s.id, _NOT_MEASURED)) for s, a in zip(prepared, attributions, strict=True)]
+_IMAGES_AT_ONCE = 8
+"""Samples whose reduced images (about 100 each, with the controls') are held in memory together."""
+_NOT_MEASURED = "faithfulness is measured on texts, pairs of texts and images"
+Scores = dict[str, float | None]
 
 
-def _in_parts(good: Sequence[tuple[Sample, Attribution]]) -> Iterator[Sequence[tuple[Sample, Attribution]]]:
-    size = _IMAGES_AT_ONCE if any(isinstance(s.input, Image) for s, _ in good) else max(1, len(good))
-    for start in range(0, len(good), size):
-        yield good[start : start + size]
+def probe_records(
+    engine: Engine,
+    item: str,
+    probe: Any,
+    rng: SampleRng,
+    samples: Sequence[Sample],
+    scores: Collection[str] = DEFAULT_SCORES,
+    seed: int = 0,
+) -> list[Record]:
+    """A record a sample: the ``scores`` (families of `row_names.FAITHFULNESS`), each with its controls, and ``completeness_error``.
 
-
-def _rankings(attribution: Attribution, rng: SampleRng) -> tuple[np.ndarray, np.ndarray]:
-    """The parts from the most to the least important, and in the control's random order, which only the sample's id decides.
-
-    Parts of equal value keep the order they have in the input.
+    ``seed``: of the randomised model's weights.
     """
-    flat = attribution.values.reshape(-1)
-    return np.argsort(-flat, kind="stable"), rng(attribution.sample_id).permutation(flat.size)
+    prepared = canonical(engine, samples)
+    found = _attribute(engine, probe, prepared)
+    good = {
+        s.id: (s, a)
+        for s, a in zip(prepared, found, strict=True)
+        if isinstance(a, Attribution) and isinstance(s.input, str | TextPair | Image)
+    }
+    other = engine.randomised(seed) if "randomised" in scores else None
+    others: dict[str, Attribution] = {}
+    if other is not None:
+        others = explained_alike(_attribute, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
+    token = getattr(engine.model, "mask_token", None)
+    subjects = [subject_of(s, a, _comparable(a, others.get(key)), rng, token) for key, (s, a) in good.items()]
+    scored: dict[str, Scores] = {}
+    notes: dict[str, str] = {}
+    for part in _in_parts(subjects):
+        for subject, own, note in _queried(engine, part, scores, rng):
+            scored[subject.sample.id] = {**own, **_unqueried(subject, scores)}
+            notes.update({subject.sample.id: note} if note else {})
+    if "max_sensitivity" in scores:
+        moved = max_sensitivities(_attribute, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
+        for key, own in scored.items():
+            own.update(moved.get(key, {"max_sensitivity": None}))
+    return [_record(item, s, a, scored.get(s.id), notes.get(s.id, "")) for s, a in zip(prepared, found, strict=True)]
 
 
-def _attribute(engine: Engine, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
+def _takes_noise(subject: Subject, probe: Any) -> bool:
+    return isinstance(subject.sample.input, Image) or "gradients" in probe.requires
+
+
+def _comparable(own: Attribution, other: Attribution | None) -> Attribution | None:
+    return other if other is not None and other.spans == own.spans and other.values.shape == own.values.shape else None
+
+
+def _in_parts(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
+    size = _IMAGES_AT_ONCE if any(isinstance(s.sample.input, Image) for s in subjects) else max(1, len(subjects))
+    for start in range(0, len(subjects), size):
+        yield subjects[start : start + size]
+
+
+def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
+    """Scores of the attributions' values alone."""
+    scores: Scores = {}
+    own, other = subject.rankings[""], subject.rankings.get("_randomised")
+    if "plausibility" in wanted:
+        scores.update(plausibility_scores(subject))
+    if "complexity" in wanted:
+        scores.update(complexity(own.values))
+        scores.update({f"{name}_randomised": v for name, v in complexity(other.values).items()} if other is not None else {})
+    if other is not None:
+        scores["randomised_rank_correlation"] = rank_correlation(own.values, other.values)
+    return scores
+
+
+def _attribute(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
     """The probe's attributions, or the error of each sample that it could not explain."""
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
@@ -83,7 +132,7 @@ def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
             return f"the attribution of an image {sample.input.pixels.shape} is [H, W], not {list(values.shape)}"
     elif values.shape != (len(attribution.spans),):
         return f"the attribution has {list(values.shape)} values for {len(attribution.spans)} spans; it is one value a span"
-    if isinstance(sample.input, str) and not _in_order(attribution.spans, len(sample.input)):
+    if isinstance(sample.input, str | TextPair) and not _in_order(sample.input, attribution.spans):
         return "the attribution's spans are not in the text's order, or overlap, or lie outside of it"
     if attribution.target < 0 or (sample.labels and attribution.target >= len(sample.labels)):
         return f"the attribution explains class {attribution.target} of {len(sample.labels)}"
@@ -91,35 +140,22 @@ def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
     return replace(attribution, values=values)
 
 
-def _in_order(spans: Sequence[tuple[int, int]], length: int) -> bool:
-    edges = [0, *(edge for span in spans for edge in span), length]
+def _in_order(text: str | TextPair, spans: Sequence[tuple[int, int]]) -> bool:
+    if isinstance(text, TextPair):
+        first, second = split_spans(text, tuple(spans))
+        return tuple(spans[: len(first)]) == first and _in_order(text.first, first) and _in_order(text.second, second)
+    edges = [0, *(edge for span in spans for edge in span), len(text)]
     return all(a <= b for a, b in itertools.pairwise(edges))
 
 
-Ranked = tuple[Sample, Attribution, np.ndarray, np.ndarray]
+class _Family(NamedTuple):
+    """Scores of one kind: what to ask of a subject, what the answers mean, and whether they are to be probabilities or logits."""
 
-
-def _faithfulness(engine: Engine, ranked: Sequence[Ranked]) -> list[dict[str, float | None] | str]:
-    """Scores of each sample's ranking and of its control, or why there are none. All reductions of all samples are one engine call."""
-    requests: list[Classify] = []
-    for sample, attribution, *orders in ranked:
-        requests.append(Classify(sample.input, sample.labels))
-        for order in orders:
-            for keep in (False, True):
-                requests += [Classify(_reduced(sample.input, attribution, order, s, keep=keep), sample.labels) for s in SHARES]
-    answers = iter(engine.try_run(requests))
-    results: list[dict[str, float | None] | str] = []
-    for _, attribution, *orders in ranked:
-        asked = [next(answers) for _ in range(1 + 2 * len(SHARES) * len(orders))]
-        failed = next((a for a in asked if isinstance(a, Failure)), None)
-        if failed is not None or attribution.target >= len(asked[0].values):
-            why = failed.error if failed is not None else f"the model has no class {attribution.target}"
-            results.append(f"the input or a part of it has no answer, so the attribution has no score: {why}")
-            continue
-        full, *rest = [_probability(answer, attribution.target) for answer in asked]
-        drops = [full - math.fsum(rest[i : i + len(SHARES)]) / len(SHARES) for i in range(0, len(rest), len(SHARES))]
-        results.append(dict(zip(_SCORES, drops, strict=True)))
-    return results
+    name: str
+    main: str
+    requests: Callable[[Subject], Iterator[Classify]]
+    scores: Callable[[Subject, Mapping[Classify, float]], Mapping[str, float]]
+    read: Callable[[Logits, int], float]
 
 
 def _probability(answer: Logits, target: int) -> float:
@@ -128,28 +164,55 @@ def _probability(answer: Logits, target: int) -> float:
     return exps[target] / math.fsum(exps)
 
 
-def _reduced(value: Any, attribution: Attribution, order: np.ndarray, share: float, *, keep: bool) -> Any:
-    """The input without the first parts of the order, or (``keep``) with them alone: words cut out, pixels in the image's mean colour."""
-    top = np.zeros(order.size, dtype=bool)
-    top[order[: max(1, math.ceil(share * order.size))]] = True
-    if isinstance(value, Image):
-        return in_mean_colour(value, (top if keep else ~top).reshape(attribution.values.shape))
-    if keep:
-        return " ".join(value[start:end] for (start, end), is_top in zip(attribution.spans, top, strict=True) if is_top)
-    return without(value, [span for span, is_top in zip(attribution.spans, top, strict=True) if is_top])
+def _logit(answer: Logits, target: int) -> float:
+    return answer.values[target]
 
 
-def _record(item: str, sample: Sample, found: Attribution | str, scored: dict[str, float | None] | str) -> Record:
+def _families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
+    every = (
+        _Family("erasure", "comprehensiveness", erasure_requests, erasure_scores, _probability),
+        _Family("curves", "aopc", curve_requests, curve_scores, _probability),
+        _Family("infidelity", "infidelity", partial(infidelity_requests, rng=rng), partial(infidelity_scores, rng=rng), _logit),
+    )
+    return [family for family in every if family.name in wanted]
+
+
+def _queried(engine: Engine, subjects: Sequence[Subject], wanted: Collection[str], rng: SampleRng) -> Iterator[tuple[Subject, Scores, str]]:
+    """Each subject with the scores that the model is asked for, and why some are None. All of it is asked in one engine call."""
+    families = _families(wanted, rng)
+    asked = [[list(family.requests(subject)) for family in families] for subject in subjects]
+    answers = iter(engine.try_run([request for lists in asked for requests in lists for request in requests]))
+    for subject, lists in zip(subjects, asked, strict=True):
+        scores: Scores = {}
+        note = ""
+        for family, requests in zip(families, lists, strict=True):
+            given = dict(zip(requests, [next(answers) for _ in requests], strict=True))
+            why = _unanswered(given.values(), subject.attribution.target)
+            if why:
+                scores[family.main] = None
+                note = note or f"the input or a part of it has no answer, so the attribution lacks a score: {why}"
+            else:
+                scores.update(family.scores(subject, {r: family.read(a, subject.attribution.target) for r, a in given.items()}))
+        yield subject, scores, note
+
+
+def _unanswered(answers: Collection[Logits | Failure], target: int) -> str:
+    failed = next((a.error for a in answers if isinstance(a, Failure)), "")
+    few = any(not isinstance(a, Failure) and target >= len(a.values) for a in answers)
+    return failed or (f"the model has no class {target}" if few else "")
+
+
+def _record(item: str, sample: Sample, found: Attribution | str, scored: Scores | None, note: str) -> Record:
     if isinstance(found, str):
         return Record(sample.id, item, {}, found)
     completeness = found.completeness_error
     known = completeness is not None and math.isfinite(completeness)
-    measured = scored if isinstance(scored, dict) else dict.fromkeys(_SCORES)
-    scores = {**measured, "completeness_error": completeness if known else None}
-    note = {"note": scored} if isinstance(scored, str) else {}
+    scores = {**(scored or {"comprehensiveness": None}), "completeness_error": completeness if known else None}
+    note = note if scored is not None else _NOT_MEASURED
     shown = {"image": sample.input} if isinstance(sample.input, Image) else {}
     compact = {"values": _compact(found.values), "spans": found.spans, "target": found.target}
-    return Record(sample.id, item, scores, artifacts={**found.metadata, **note, **shown, "attribution": compact})
+    noted = {"note": note} if note else {}
+    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **shown, "attribution": compact})
 
 
 def _compact(values: np.ndarray) -> np.ndarray:

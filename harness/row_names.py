@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 COSTS = {
     "forward_passes": "passes",
     "gradient_passes": "passes",
@@ -31,11 +33,26 @@ def accuracy_within(epsilon: float, /) -> str:
 
 
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
-FAITHFULNESS = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
-"""A probe's scores, and whether more is better."""
+FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
+    "erasure": {"comprehensiveness": True, "sufficiency": False},
+    "curves": {
+        "aopc": True, **{f"deletion_auc_{way}": False for way in ("cut", "mask", "mean", "blur")},
+        **{f"insertion_auc_{way}": True for way in ("cut", "mask", "mean", "blur")},
+    },
+    "infidelity": {"infidelity": False},
+    "max_sensitivity": {"max_sensitivity": False},
+    "plausibility": {"token_f1": True, "iou_f1": True, "auprc": True},
+    "complexity": {"complexity": None, "effective_parts": None},
+    "randomised": {"randomised_rank_correlation": None},
+}  # fmt: skip
+"""A probe's scores by what a suite calls for under ``scores``, and whether more is better."""
 
-CONTROLLED = ("comprehensiveness", "sufficiency")
-"""Those that a random attribution is scored by as well."""
+DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family != "max_sensitivity")
+CONTROLS = ("_random", "_randomised")
+"""Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
+
+AGREEMENT = ("rank_correlation_with_", "top_overlap_with_")
+"""Beginnings of rows of a probe about another one that ran on the same task after it, whose name follows."""
 
 ROWS = {
     "task": tuple(COSTS),
@@ -46,5 +63,7 @@ ROWS = {
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
     "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),
-    "probe": (*FAITHFULNESS, *(f"{name}_random" for name in CONTROLLED), *COSTS),
+    "probe": (
+        "completeness_error", *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,
+    ),
 }  # fmt: skip

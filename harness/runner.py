@@ -177,7 +177,7 @@ def _run_model(
             for chunk in chunks:
                 started = time.perf_counter()
                 samples = list(item.samples[chunk.start : chunk.end])
-                records = [_recordable(record) for record in _records(engine, item, samples, store)]
+                records = [_recordable(record) for record in _records(engine, item, samples, store, suite.seed)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -268,7 +268,7 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
             number, start, positions = number + 1, end, 0
 
 
-def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store: Store) -> list[Record]:
+def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store: Store, seed: int) -> list[Record]:
     task, rng = item.task.task, SampleRng(item.seed)
     if item.kind == "task":
         return task_records(engine, item.item, task, samples)
@@ -280,7 +280,7 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store
         made = next(i for i in store.items() if (i.model, i.item) == (item.source.model.name, item.source.item))
         proposed = {record.sample_id: record for record in store.records(made, {sample.id for sample in samples})}
         return transfer_records(engine, item.item, task, samples, proposed)
-    return probe_records(engine, item.item, item.plugin, rng, samples)
+    return probe_records(engine, item.item, item.plugin, rng, samples, item.scores, seed)
 
 
 def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
@@ -313,7 +313,7 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
     facts: dict[str, Any] = {
         "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
-        "metrics": tuple(task.metrics) if item.kind == "task" else (),
+        "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from . import codec
 from .errors import ConfigError, did_you_mean
+from .row_names import DEFAULT_SCORES, FAITHFULNESS
 from .yaml_lines import Lines, load_file
 
 
@@ -110,7 +111,10 @@ class AttackSpec(_Plugged):
 
 
 class ProbeSpec(_Plugged):
+    """``scores``: families of `row_names.FAITHFULNESS` that its attributions are scored by, in place of the suite's."""
+
     probe: str
+    scores: tuple[str, ...] | None = None
     name: Name = ""
     tasks: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
@@ -140,7 +144,8 @@ class Suite(_Frozen):
     """Everything that decides a run's numbers, and where it runs.
 
     ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written together, which is what a
-    killed run may lose. ``auxiliary_models``: not evaluated, but there to play roles. ``cache``: a file of answers shared between runs.
+    killed run may lose. ``scores``: what attributions of probes are scored by (families of `row_names.FAITHFULNESS`).
+    ``auxiliary_models``: not evaluated, but there to play roles. ``cache``: a file of answers shared between runs.
     """
 
     name: Name = "run"
@@ -157,9 +162,17 @@ class Suite(_Frozen):
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     chunk: int = Field(default=256, ge=1)
+    scores: tuple[str, ...] = DEFAULT_SCORES
     batch: BatchSpec = BatchSpec()
     cache: str | None = None
     _places: Mapping[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_known_scores(self) -> Suite:
+        for name in (*self.scores, *(name for spec in self.probes for name in spec.scores or ())):
+            if name not in FAITHFULNESS:
+                raise ValueError(f"there is no score {name!r}.{did_you_mean(name, FAITHFULNESS)} They are {', '.join(FAITHFULNESS)}")
+        return self
 
     @field_validator("models", "auxiliary_models", "tasks", "attacks", "probes", "gates", mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import codec, stats
+from .agreement import agreements, probe_pairs
 from .columns import NOTED, Mask, Table
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
@@ -18,7 +19,7 @@ from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
 from .reliability import Outcomes, spread_rows, warnings, worst_case_rows
-from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION, accuracy_within
+from .row_names import AGREEMENT, CONTROLS, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION, accuracy_within
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -59,7 +60,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
-        rows += [*worst_case_rows(outcomes), *spread_rows(outcomes)]
+        rows += [*worst_case_rows(outcomes), *spread_rows(outcomes), *_agreement_rows(store, items)]
         flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
         card = Scorecard(
             manifest=_manifest(store, suite, items, flags), rows=tuple(rows), complete=complete, num_failed=failed,
@@ -225,14 +226,26 @@ def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
 
 
 def _probe_rows(item: StoredItem, table: Table) -> list[Row]:
-    directions: dict[str, bool | None] = {}
-    for name, higher in FAITHFULNESS.items():
-        # Where all failed, the row says so; a method without the completeness axiom has no such row.
-        if name != "completeness_error" or name in table.columns:
-            directions[name] = higher
-        if name in CONTROLLED:
-            directions[f"{name}_random"] = None
-    return [_mean_row(item, table, n, n, "interpretability", better, optional=True) for n, better in directions.items()]
+    """A score that was called for and no sample has is shown where its control or its failure says that it should be there."""
+    wanted = [family for name, family in FAITHFULNESS.items() if name in item.facts["scores"]]
+    everything_failed = table.num == table.notes["failed"]
+    rows = []
+    for name, higher in [pair for family in wanted for pair in family.items()] + [("completeness_error", False)]:
+        if name in table.columns or (everything_failed and name == next(iter(wanted[0]), "")):
+            rows.append(_mean_row(item, table, name, name, "interpretability", higher, optional=True))
+        rows += [
+            _mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
+            for c in CONTROLS
+            if f"{name}{c}" in table.columns
+        ]
+    return rows
+
+
+def _agreement_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
+    for first, second in probe_pairs(items):
+        table = Table.of(agreements(store, first, second), None)
+        names = [f"{beginning}{second.program}" for beginning in AGREEMENT]
+        yield from (_mean_row(first, table, name, name, "interpretability", None, optional=True) for name in names if name in table.columns)
 
 
 def _mean_row(
@@ -357,3 +370,6 @@ def _probe_flags(
     real, control = (value.get((item.model, item.item, f"comprehensiveness{s}")) for s in ("", "_random"))
     if real is not None and control is not None and real <= control:
         yield f"{where}: the attributions are no more comprehensive than random ones; they do not explain this model."
+    alike = value.get((item.model, item.item, "randomised_rank_correlation"))
+    if alike is not None and alike > 0.5:
+        yield f"{where}: with its weights drawn anew the model is explained much alike (rank correlation {alike:.2f})."

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .inputs import TextPair
+
 # Kana and Han are written without spaces: each character is a word of its own, as BERT's tokenizer has it for Han.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _PART = rf"(?:(?![{_UNSPACED}])\w)+"
@@ -31,6 +33,25 @@ def word_spans(text: str, /) -> Spans:
         else:
             spans.append((start, end))
     return tuple(spans)
+
+
+def spans_of(value: str | TextPair, /) -> Spans:
+    """The words of a text, or of a pair: its places are those of the two texts with a line break between them."""
+    if isinstance(value, str):
+        return word_spans(value)
+    return (*word_spans(value.first), *in_second(value, word_spans(value.second)))
+
+
+def in_second(pair: TextPair, spans: Sequence[tuple[int, int]], /) -> Spans:
+    """Places in the second text as places in the pair."""
+    shift = len(pair.first) + 1
+    return tuple((start + shift, end + shift) for start, end in spans)
+
+
+def split_spans(pair: TextPair, spans: Spans, /) -> tuple[Spans, Spans]:
+    """Places in the pair as places in each of its texts."""
+    shift = len(pair.first) + 1
+    return tuple(s for s in spans if s[0] < shift), tuple((a - shift, b - shift) for a, b in spans if a >= shift)
 
 
 def _goes_on(before: str, char: str) -> bool:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from ..harness.batching import alike, batches
 from ..harness.errors import ConfigError
-from ..harness.inputs import Image, size_of
+from ..harness.inputs import Image, TextPair, size_of
 from ..harness.plugins import Differentiable, Encoded, ModelPort
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample, SampleRng
-from ..harness.words import gather, word_spans
+from ..harness.words import gather, spans_of
 from .explained import checked_target, explained_classes
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class GradientWork:
         sample, target, shown = self._samples[index], self._targets[index], values.astype(np.float32)
         if isinstance(sample.input, Image):
             return Attribution(sample.id, target, shown, completeness_error=error, metadata=metadata or {})
-        words = word_spans(str(sample.input))
+        words = spans_of(sample.input if isinstance(sample.input, TextPair) else str(sample.input))
         return Attribution(sample.id, target, gather(shown, self._spans[index], words), words, error, metadata or {})
 
 
@@ -168,7 +168,7 @@ class GradientProbe:
     """Base of the probes that average over points. A subclass gives `points`; ``num_points``: K."""
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
     def __init__(self, *, target: str, num_points: int = 1, seed: int = 0) -> None:
         if num_points < 1:

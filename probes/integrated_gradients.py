@@ -32,7 +32,7 @@ class IntegratedGradients:
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
     def __init__(self, *, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted") -> None:
         if steps < 1 or max_steps < steps:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..harness.errors import ConfigError, SampleError
-from ..harness.inputs import Image, Input
+from ..harness.inputs import Image, Input, TextPair
 from ..harness.plugins import ModelPort
-from ..harness.removal import in_mean_colour, without
+from ..harness.removal import in_mean_colour, removed
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample, SampleRng
-from ..harness.words import Spans, word_spans
+from ..harness.words import Spans, spans_of
 from .explained import checked_target, explained_classes
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -51,15 +51,15 @@ class Parts(Protocol):
 
 
 class Words:
-    """A text's words: sub-tokens of one word come and go together. What is not shown is cut out of the text."""
+    """The words of a text or a pair: sub-tokens of one word come and go together. What is not shown is cut out."""
 
-    def __init__(self, text: str) -> None:
-        self.spans = word_spans(text)
+    def __init__(self, text: str | TextPair) -> None:
+        self.spans = spans_of(text)
         self.size = len(self.spans)
         self._text = text
 
-    def showing(self, mask: Mask, /) -> str:
-        return without(self._text, [span for span, shown in zip(self.spans, mask.tolist(), strict=True) if not shown])
+    def showing(self, mask: Mask, /) -> Input:
+        return removed(self._text, self.spans, ~mask, "cut")
 
     def spread(self, values: Values, /) -> Values:
         return values
@@ -114,7 +114,7 @@ class Perturbation:
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
     sums: ClassVar[bool] = False
 
     def __init__(self, *, target: str, grid: int = 8, seed: int = 0) -> None:
@@ -127,7 +127,7 @@ class Perturbation:
         if isinstance(value, Image):
             height, width = value.pixels.shape[:2]
             return Patches(value, grid_map(height, width, self.grid))
-        return Words(str(value))
+        return Words(value if isinstance(value, TextPair) else str(value))
 
     def masks(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[Mask]:
         """The masks to ask, beside the full one. May yield one array again and again, changed in between, and equal ones."""

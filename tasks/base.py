@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ class Item(NamedTuple):
     input: Input
     target: Any = None
     labels: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = MappingProxyType({})
 
 
 class RowTask:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 from ..harness.data import DataSpec, Row
+from ..harness.errors import ConfigError, SampleError
 from ..harness.inputs import TextPair
 from .base import Common, Item
 from .classification import Classification
@@ -13,7 +15,11 @@ from .fields import Field
 
 
 class TextClassification(Classification):
-    """Settings: ``text``; ``pair``, the second text of a pair (premise and hypothesis); ``label``; ``labels``; ``label_map``."""
+    """Settings: ``text``; ``pair``, the second text of a pair (premise and hypothesis); ``label``; ``labels``; ``label_map``.
+
+    ``rationale``: where people marked what speaks for the label, a list (or its JSON) of [start, end] places in the text or of the places
+    of single characters. Probes are held against it.
+    """
 
     def __init__(
         self,
@@ -23,16 +29,43 @@ class TextClassification(Classification):
         text: str,
         label: str,
         pair: str = "",
+        rationale: str = "",
         labels: Sequence[str] = (),
         label_map: Mapping[str | int, str] | None = None,
         **common: Unpack[Common],
     ) -> None:
         self._text = Field("text", text)
         self._pair = Field("pair", pair) if pair else None
+        self._rationale = Field("rationale", rationale) if rationale else None
+        if pair and rationale:
+            raise ConfigError("rationale is for single texts: its places would not say which text of a pair they are in")
         self.requires = frozenset({"classify", "pair" if pair else "text"})
-        super().__init__(name, data, [self._text, *([self._pair] if self._pair else [])], label, labels, label_map, **common)
+        super().__init__(name, data, [f for f in (self._text, self._pair, self._rationale) if f], label, labels, label_map, **common)
 
     def build(self, row: Row) -> Item:
         text = self._text.text(row)
         shown = TextPair(text, self._pair.text(row)) if self._pair else text
-        return Item(shown, self.classes.index(self._label.value(row)), self.classes.names)
+        marked = {"rationale": spans_of_rationale(self._rationale.value(row), len(text))} if self._rationale else {}
+        return Item(shown, self.classes.index(self._label.value(row)), self.classes.names, marked)
+
+
+def spans_of_rationale(value: Any, length: int, /) -> list[list[int]]:
+    """[start, end] of each run of marked characters. Raises `SampleError` for what is no list of places in the text.
+
+    >>> spans_of_rationale("[3, 4, 5, 9]", 10), spans_of_rationale([[0, 2], [1, 4]], 10)
+    ([[3, 6], [9, 10]], [[0, 4]])
+    """
+    try:
+        given = json.loads(value) if isinstance(value, str) else list(value)
+        pairs = [(int(v), int(v) + 1) if isinstance(v, int) else (int(v[0]), int(v[1])) for v in given]
+    except (TypeError, ValueError, LookupError) as error:
+        raise SampleError(f"rationale: {str(value)[:60]!r} is no list of places in the text") from error
+    if any(not 0 <= start <= end <= length for start, end in pairs):
+        raise SampleError(f"rationale: a place is outside of the text, which has {length} characters")
+    spans: list[list[int]] = []
+    for start, end in sorted(pairs):
+        if spans and start <= spans[-1][1]:
+            spans[-1][1] = max(end, spans[-1][1])
+        elif start < end:
+            spans.append([start, end])
+    return spans

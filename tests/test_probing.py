@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from windtunnel.harness import codec
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.errors import ConfigError
-from windtunnel.harness.inputs import Image, TextPair
+from windtunnel.harness.inputs import Chat, Image, Message
 from windtunnel.harness.models.toy import BAD, GOOD, Bright, Words
-from windtunnel.harness.plugins import ModelInfo
 from windtunnel.harness.probing import probe_records
 from windtunnel.harness.removal import without
 from windtunnel.harness.requests import Classify, Logits
@@ -306,14 +305,12 @@ class TestIsolation:
         assert found.error is not None
         assert "no part" in found.error
 
-    def test_a_pair_has_no_faithfulness_yet(self) -> None:
-        class Pairs(Words):
-            info = ModelInfo(frozenset({"classify", "pair"}), LABELS)
-
-        found = probed(Each(lambda s: Attribution(s.id, 0, np.ones(1), ((0, 1),))), [Sample("p", TextPair("a", "b"), 0, LABELS)], Pairs())
+    def test_a_chat_has_no_faithfulness(self) -> None:
+        given = [Sample("p", Chat((Message("user", "a"),)), 0, LABELS)]
+        found = probed(Each(lambda s: Attribution(s.id, 0, np.ones(1), ((0, 1),))), given)
         assert found["p"].error is None
         assert found["p"].scores["comprehensiveness"] is None
-        assert "single texts" in found["p"].artifacts["note"]
+        assert "pairs of texts" in found["p"].artifacts["note"]
 
     def test_a_users_error_ends_the_run(self) -> None:
         def one(sample: Sample) -> Attribution:

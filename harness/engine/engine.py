@@ -55,6 +55,7 @@ class Engine:
         self._budget = budget or Budget()
         self._cache: AnswerCache = cache if cache is not None else MemoryCache()
         self._on_batch = on_batch or (lambda kind, rows, tokens: None)
+        self._randomised: dict[int, Engine] = {}
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,6 +292,18 @@ class Engine:
         join = getattr(self.model, "join", None)
         response = join(request, ordered) if join else ordered[0]
         return _checked(self.model.name, request, response)
+
+    def randomised(self, seed: int, /) -> Engine | None:
+        """An engine of the model with its weights drawn anew, made once; None where the model cannot. What it does is counted here."""
+        make = getattr(self.model, "randomised", None)
+        if make is None:
+            return None
+        if seed not in self._randomised:
+            twin = Engine(make(seed), self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch)
+            twin.counters, twin.roles = self.counters, self.roles
+            # One at a time: each is a copy of all weights.
+            self._randomised = {seed: twin}
+        return self._randomised[seed]
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

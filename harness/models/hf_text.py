@@ -17,12 +17,14 @@ from ..errors import CapabilityError, ModelError, SampleError
 from ..inputs import Input, TextPair
 from ..plugins import Encoded
 from ..requests import Classify, Logits
+from ..words import in_second
 from .devices import pick_device, pick_dtype, to_device
 from .first_position import FirstPosition, firsts
 from .flat_encoder import FlatEncoder
 from .flops import per_token
 from .hf import HuggingFace, accepts, ordinary_ids
 from .labels import columns_of
+from .randomised import randomised
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class HFTextClassifier:
         self._takes_mask = accepts(self.module, "attention_mask")
         # XLNet reads its answer off the last position, whatever the mask says.
         self._takes_padding = self._takes_mask and config.model_type != "xlnet"
+        self.mask_token: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
         self.flops_per_token = per_token(self.module)
         ids = ordinary_ids(self.module, self.tokenizer, 24)
         batches = [(ids[:2], ids[2:11], ids[11:16]), (ids[8:22], ids[22:])] if self._takes_padding else []
@@ -88,9 +91,7 @@ class HFTextClassifier:
         if len(encoded["input_ids"]) >= self.max_length:
             dropped = len(self._tokenise(first, second, truncate=False)["input_ids"]) - len(encoded["input_ids"])
         types = encoded.get("token_type_ids") if self._takes_types else None
-        spans = [
-            (0, 0) if special else tuple(s) for s, special in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
-        ]
+        spans = _spans(request.input, encoded)
         return (Tokens(encoded["input_ids"], types, spans, encoded["special_tokens_mask"], request.labels, dropped),)
 
     def length(self, unit: Tokens) -> int:
@@ -127,6 +128,10 @@ class HFTextClassifier:
         logits_BC = logits_BC.float().cpu()
         columns = columns_of(self.labels, batch[0].labels)
         return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
+
+    def randomised(self, seed: int, /) -> HFTextClassifier:
+        """The model with its weights drawn anew."""
+        return randomised(self, seed)
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,6 +221,15 @@ class HFTextClassifier:
         """The token that stands for "nothing here" in a baseline: padding, which every tokenizer here has."""
         pad: int = self.tokenizer.pad_token_id
         return pad
+
+
+def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
+    """Each token's place in the text, or in the pair (`words.in_second`); (0, 0) for special tokens."""
+    spans: list[tuple[int, int]] = []
+    for span, special, text in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], encoded.sequence_ids(0), strict=True):
+        place = (0, 0) if special else tuple(span)
+        spans += in_second(value, [place]) if text == 1 and not special and isinstance(value, TextPair) else [place]
+    return spans
 
 
 def _own_suffix(tokenizer: Any) -> int | None:

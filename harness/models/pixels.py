@@ -17,6 +17,7 @@ from ..plugins import Encoded
 from ..requests import Classify, Logits
 from .devices import to_device
 from .labels import columns_of
+from .randomised import randomised
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ class PixelClassifier:
         with torch.no_grad():
             logits_BK = self._checked(self.forward(self._stacked(batch))).float().cpu()
         return [Logits(tuple(row)) for row in logits_BK[:, columns].tolist()]
+
+    def randomised(self, seed: int, /) -> PixelClassifier:
+        """The model with its weights drawn anew."""
+        return randomised(self, seed)
 
     def differentiable(self) -> PixelClassifier:
         return self
