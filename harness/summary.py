@@ -197,10 +197,10 @@ def _transfer_rows(item: StoredItem, table: Table) -> list[Row]:
 
 def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
     """Robust accuracy at each of an attack's ``epsilons``: a sample that flipped falls from its twin's distance on."""
-    threat = item.facts.get("threat")
-    if not isinstance(threat, Mapping) or "norm" not in threat:
+    threat, epsilons = item.facts.get("threat"), item.facts["settings"].get("epsilons") or ()
+    if not isinstance(threat, Mapping) or threat["type"] != "LpBall":
         return []
-    epsilons, norm = item.facts["settings"].get("epsilons") or (), threat["norm"]
+    norm, bound = threat["norm"], threat["epsilon"]
     far_N = np.full(table.num, math.inf)
     measured_N = flipped_N & table.given(norm)
     far_N[measured_N] = table.values(norm, measured_N)
@@ -212,10 +212,8 @@ def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
         # Flipped, but farther away than this: still right here.
         kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
         name = accuracy_within(epsilon)
-        if threat["epsilon"] is not None and epsilon > threat["epsilon"]:
-            estimate = Estimate(
-                None, n_unscored=table.num, reason=f"the threat's epsilon is {threat['epsilon']:.6g}: no twin is farther away"
-            )
+        if bound is not None and epsilon > bound:
+            estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
         else:
             estimate = stats.estimate(
                 column_mean(name, rate=True), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),

@@ -37,6 +37,7 @@ FOLDER = Path(__file__).with_name("catalog")
 FAMILIES = {
     "text_classification": "TextClassification",
     "image_classification": "ImageClassification",
+    "corrupted_images": "CorruptedImages",
     "multiple_choice": "MultipleChoice",
     "cloze": "Cloze",
     "perplexity": "Perplexity",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 _TINY = 1e-12
+_FLAT = 1e-30
+"""Divides nothing by zero, and is no gradient's size: float32 holds some that are smaller, and no model means them."""
 
 
 def per_row(values_N: torch.Tensor, /) -> torch.Tensor:
@@ -97,19 +99,19 @@ def steps_to_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch
 
     start_ND, normal_ND = pixels.flatten(1).double(), normal.flatten(1).double()
     # Of unit height, so that no product underflows.
-    height_N = normal_ND.abs().amax(1).clamp_min(1e-300)
+    height_N = normal_ND.abs().amax(1).clamp_min(_FLAT)
     normal_ND = normal_ND * (gap_N.sign().double() / height_N)[:, None]
     gap_N1 = (gap_N.double().abs() / height_N)[:, None]
     weight_ND = normal_ND.abs()
     room_ND = torch.where(normal_ND > 0, 1 - start_ND, start_ND).clamp_min(0) * (weight_ND > 0)
     speed_ND = torch.ones_like(weight_ND) if norm == "linf" else weight_ND
-    ends_ND, order_ND = (room_ND / speed_ND.clamp_min(1e-300)).sort(dim=1)
+    ends_ND, order_ND = (room_ND / speed_ND.clamp_min(_FLAT)).sort(dim=1)
     full_ND = (weight_ND * room_ND).gather(1, order_ND)
     slope_ND = (weight_ND * speed_ND).gather(1, order_ND)
     # What those that have run out contribute, and the slope of the others, in the piece before each end.
     done_ND = full_ND.cumsum(1) - full_ND
     rate_ND = slope_ND.flip(1).cumsum(1).flip(1)
     piece_N1 = torch.searchsorted(done_ND + rate_ND * ends_ND, gap_N1).clamp(max=start_ND.shape[1] - 1)
-    time_N1 = (gap_N1 - done_ND.gather(1, piece_N1)) / rate_ND.gather(1, piece_N1).clamp_min(1e-300)
+    time_N1 = (gap_N1 - done_ND.gather(1, piece_N1)) / rate_ND.gather(1, piece_N1).clamp_min(_FLAT)
     step_ND = normal_ND.sign() * torch.minimum(time_N1 * speed_ND, room_ND)
     return step_ND.to(pixels.dtype).view_as(pixels)

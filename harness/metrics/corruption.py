@@ -1,0 +1,64 @@
+"""Errors under common corruptions (Hendrycks & Dietterich 2019, arXiv:1903.12261)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import datasets
+import numpy as np
+
+from .base import Columns, Floats, Metric
+from .scores import ColumnMean
+
+KINDS = (
+    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost", "fog",
+    "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
+)  # fmt: skip
+_SEVERITIES = 5
+_MEAN = "mean_corruption_error_unnormalised"
+
+
+class CorruptionError(Metric):
+    """Share of wrong answers under each corruption at each severity, over the severities, and over all (without any baseline)."""
+
+    name = "corruption_error"
+    needs = frozenset({"corruption_errors"})
+    higher_is_better = False
+    dimension = "robustness"
+    interval = "wilson"
+    inputs: ClassVar = {"corruption_errors": datasets.Sequence(datasets.Sequence(datasets.Value("float64")))}
+
+    def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        each = [f"error[{kind} {severity}]" for kind in KINDS for severity in range(1, _SEVERITIES + 1)]
+        return (_MEAN, *(f"error[{kind}]" for kind in KINDS), *each)
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        means = _errors(columns).mean(0)
+        return dict(zip(self.names(labels), map(float, means), strict=True))
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        means = weights_RN @ _errors(columns) / weights_RN.sum(axis=1)[:, None]
+        return dict(zip(self.names(labels), means.T, strict=True))
+
+
+def _errors(columns: Columns) -> Floats:
+    """[N, 1 + 15 + 75], as `CorruptionError.names` has them."""
+    errors_NKS = np.asarray(columns["corruption_errors"], dtype=np.float64)
+    by_kind_NK = errors_NKS.mean(2)
+    return np.concatenate([by_kind_NK.mean(1, keepdims=True), by_kind_NK, errors_NKS.reshape(len(errors_NKS), -1)], axis=1)
+
+
+class MeanCorruptionError(ColumnMean):
+    """Mean corruption error: the mean over corruptions of the error summed over severities, divided by a baseline model's. 1 is the
+    baseline; below is better. The task is told the baseline."""
+
+    name = "mce"
+    column = "error_over_baseline"
+    needs = frozenset({column})
+    higher_is_better = False
+    dimension = "robustness"
+    interval = "bootstrap"
+    inputs: ClassVar = {column: datasets.Value("float64")}
+
+    def columns(self, **inputs: Any) -> Columns:
+        return {self.column: np.asarray(inputs[self.column], dtype=np.float64)}

@@ -1,0 +1,83 @@
+"""Classes of an image, and of the same image under fifteen common corruptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+
+from ..harness.data import DataSpec
+from ..harness.errors import ConfigError, did_you_mean
+from ..harness.inputs import Image
+from ..harness.requests import Classify, Logits
+from ..harness.samples import Sample, SampleRng
+from .base import Common
+from .corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from .image_classification import ImageClassification
+
+
+class CorruptedImages(ImageClassification):
+    """Settings: those of ``image_classification``, and ``baseline``: the error of another model under each corruption, summed over the five
+    severities, by the corruption's name; with it ``mce`` is the mean corruption error of Hendrycks & Dietterich 2019.
+
+    Each image is asked about as it is, and under each of the fifteen corruptions at each of the five severities: 76 requests. Corruptions
+    are made at the model's own size, from draws that depend on the sample, the corruption and the severity alone.
+    """
+
+    # Right and wrong are asked 76 times: there is no one answer to attack or to explain.
+    primary: ClassVar[str] = ""
+    default_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "corruption_error")
+
+    def __init__(
+        self, name: str, data: DataSpec, *, image: str, label: str, mode: Any = "RGB", labels: Sequence[str] = (),
+        label_map: Mapping[str | int, str] | None = None, baseline: Mapping[str, float] | None = None, **common: Unpack[Common],
+    ) -> None:  # fmt: skip
+        super().__init__(name, data, image=image, label=label, mode=mode, labels=labels, label_map=label_map, **common)
+        for kind, error in (baseline or {}).items():
+            if kind not in CORRUPTIONS:
+                raise ConfigError(f"baseline: no corruption {kind!r}.{did_you_mean(kind, CORRUPTIONS)} They are {', '.join(CORRUPTIONS)}")
+            if not error > 0:
+                raise ConfigError(f"baseline: {kind} has an error above 0, summed over {len(SEVERITIES)} severities, not {error}")
+        if baseline and len(baseline) < len(CORRUPTIONS):
+            raise ConfigError(f"baseline lacks {', '.join(kind for kind in CORRUPTIONS if kind not in baseline)}")
+        self._baseline = baseline and np.array([baseline[kind] for kind in CORRUPTIONS])
+        if baseline and not common.get("metrics"):
+            self.metrics = (*self.default_metrics, "mce")
+
+    def run(self, engine: Any, samples: Sequence[Sample], /) -> list[list[Any]]:
+        """For each sample the clean answer, and whether each corrupted one was wrong: only these are kept, for answers may be long."""
+        asked = [self.requests(sample)[0] for sample in samples]
+        answered: list[list[Any]] = [[answer] for answer in engine.run(asked)]
+        clean = [engine.canonical(sample.input) for sample in samples]
+        for kind in CORRUPTIONS:
+            for severity in SEVERITIES:
+                rng = SampleRng("corruption", kind, severity)
+                images = [_corrupted(image, kind, severity, rng(sample.id)) for image, sample in zip(clean, samples, strict=True)]
+                answers = engine.run([Classify(image, sample.labels) for image, sample in zip(images, samples, strict=True)])
+                for found, sample, answer in zip(answered, samples, answers, strict=True):
+                    found.append(1.0 - float(super().score(sample, [answer])["correct"] or 0.0))
+        return answered
+
+    def score(self, sample: Sample, responses: Sequence[Any], /) -> dict[str, float | None]:
+        clean, *wrong = responses
+        scores = super().score(sample, [clean])
+        if self._baseline is not None:
+            scores["error_over_baseline"] = float(np.mean(_by_kind(wrong).sum(1) / self._baseline))
+        return scores
+
+    def predict(self, sample: Sample, responses: Sequence[Any], /) -> dict[str, Any]:
+        clean, *wrong = responses
+        answer: Logits = clean
+        return {**super().predict(sample, [answer]), "corruption_errors": _by_kind(wrong).tolist()}
+
+
+def _by_kind(wrong: Sequence[float]) -> np.ndarray:
+    return np.array(wrong).reshape(len(CORRUPTIONS), len(SEVERITIES))
+
+
+def _corrupted(image: Image, kind: str, severity: int, rng: np.random.Generator) -> Image:
+    """Of the clean image's type: a model that takes bytes gets bytes."""
+    is_bytes = image.pixels.dtype == np.uint8
+    made = corrupted(image.pixels / (255 if is_bytes else 1), kind, severity, rng)
+    return Image((made * 255).round().astype(np.uint8) if is_bytes else made.astype(np.float32))
