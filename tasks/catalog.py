@@ -45,6 +45,7 @@ FAMILIES = {
     "behaviors": "Behaviors",
     "bbq": "BBQ",
     "coreference": "Coreference",
+    "toxicity": "Toxicity",
     "truth": "Truth",
     "memorisation": "Memorisation",
     "checklist": "Checklist",
