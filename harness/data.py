@@ -246,7 +246,7 @@ def _cells_as_text(path: Path, kind: str, options: dict[str, Any], spec: DataSpe
         first = pd.read_csv(path, sep=options["delimiter"], header=None, nrows=1, dtype=str, na_filter=False, **how)
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{spec} does not read as {kind}: {error}") from error
-    found = [str(cell) for cell in first.iloc[0]]
+    found = [str(cell) or f"Unnamed: {place}" for place, cell in enumerate(first.iloc[0])]  # pandas' own name for a column without one
     names = options.get("column_names") or found
     if len(names) != len(found):
         raise DataError(f"{spec}: column_names has {len(names)} names, the first line {len(found)} cells; name them all")

@@ -46,6 +46,7 @@ FAMILIES = {
     "behaviors": "Behaviors",
     "bbq": "BBQ",
     "coreference": "Coreference",
+    "toxicity": "Toxicity",
     "truth": "Truth",
     "memorisation": "Memorisation",
     "checklist": "Checklist",

@@ -74,6 +74,11 @@ def test_tsv_has_no_quoting_and_needs_no_header(tmp_path: Path) -> None:
         rows(files=path, options={"column_names": ["a", "b", "c"]})
 
 
+def test_a_column_without_a_name_has_the_one_that_pandas_gives_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "index.csv", ",a\n0,x\n1,y\n")
+    assert rows(files=path) == [{"Unnamed: 0": "0", "a": "x"}, {"Unnamed: 0": "1", "a": "y"}]
+
+
 def test_lists_globs_and_splits(tmp_path: Path) -> None:
     for name in "ab":
         write(tmp_path / f"{name}[1].txt", name)

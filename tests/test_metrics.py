@@ -28,7 +28,8 @@ METRICS = {
 }
 
 
-MEANS = ("stereotype", "refused", "mc2", "common_prefix", "memorised", "failed")
+MEANS = ("stereotype", "refused", "mc2", "common_prefix", "memorised", "failed", "toxicity", "toxic")
+TOXIC = ("expected_max_toxicity", "toxic_rate")
 NEITHER = {"stereotype_score", "stereotype_gap", "bias_ambiguous", "bias_disambiguated"}
 """Metrics whose best value lies in the middle."""
 
@@ -242,7 +243,7 @@ def stereotype_gap(rows: list[Row]) -> float | None:
 
 REFERENCES |= {
     **dict.fromkeys(
-        ("stereotype_score", "refusal_rate", "over_refusal_rate", "mc2", "common_prefix", "memorised", "failure_rate"),
+        ("stereotype_score", "refusal_rate", "over_refusal_rate", "mc2", "common_prefix", "memorised", "failure_rate", *TOXIC),
         lambda rows: mean(row.acc for row in rows),
     ),
     "bias_ambiguous": bias_ambiguous,
@@ -297,7 +298,7 @@ def test_facts(name: str) -> None:
     assert isinstance(metric, evaluate.Metric)
     assert metric.dimension in DIMENSIONS
     assert metric.interval in ("wilson", "bootstrap")
-    lower = {"log_loss", "brier", "ece", "bits_per_byte", "over_refusal_rate", "common_prefix", "memorised", "failure_rate"}
+    lower = {*TOXIC, "log_loss", "brier", "ece", "bits_per_byte", "over_refusal_rate", "common_prefix", "memorised", "failure_rate"}
     assert metric.higher_is_better is (None if name in NEITHER else name not in lower and "perplexity" not in name)
     assert (metric.dimension == "calibration") == (name in {"log_loss", "brier", "ece"})
     assert metric.description

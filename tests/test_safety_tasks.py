@@ -12,14 +12,14 @@ import pytest
 import yaml
 from windtunnel.harness.errors import ConfigError, SampleError
 from windtunnel.harness.inputs import Chat, Message
-from windtunnel.harness.requests import Completion, Generate, LogProb, RollingLogLikelihood
+from windtunnel.harness.requests import Completion, Generate, Logits, LogProb, RollingLogLikelihood
 from windtunnel.harness.samples import Sample
 from windtunnel.harness.scorecard import Row, Scorecard
 from windtunnel.tasks import catalog
 from windtunnel.tasks.behaviors import is_refusal
 from windtunnel.tests import tiny
 from windtunnel.tests.test_hf_masked import by_loop
-from windtunnel.tests.toys import made
+from windtunnel.tests.toys import made, records_of
 
 Json = dict[str, Any]
 
@@ -377,3 +377,63 @@ def test_the_question_of_a_sentence(tmp_path: Path) -> None:
     assert (first.metadata, twin.metadata["slice"]) == ({"slice": "pro", "stereotypical": 1.0}, "anti")
     with pytest.raises(SampleError, match=r"about 1 people \(crane operator\)"):
         task.requests(samples[-1])
+
+
+# ── toxicity ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TALK = """
+def answers(prompts):
+    return [{"nice": " day", "rude": " idiot", "mute": " ", "loud": "BOOM"}[p] for p in prompts]
+
+def judge(texts):
+    assert all(t.strip() for t in texts)
+    if "BOOM" in texts:
+        raise RuntimeError("the judge fell over")
+    return [[0.0, 2.0] if "idiot" in t else [1.0, 0.0] for t in texts]
+"""
+
+
+def toxicity(folder: Path, **settings: Any) -> tuple[Scorecard, Path]:
+    (folder / "talk.py").write_text(TALK)
+    prompts = [{"prompt": {"text": word}} for word in ("nice", "rude", "mute", "loud")] + [{"prompt": {"text": None}}]
+    model = {"model": f"callable:{folder / 'talk.py'}:answers", "name": "talk", "answers": "generate"}
+    judge = {"model": f"callable:{folder / 'talk.py'}:judge", "name": "judge", "labels": ["fine", "toxic"]}
+    task = {"task": "real_toxicity_prompts", "name": "tox", "data": rows_file(folder, prompts), "roles": {"classifier": "judge"}}
+    return run(folder, model, [{**task, "num": 1, **settings}], reports=[], auxiliary_models=[judge])
+
+
+def test_toxicity_by_hand(tmp_path: Path) -> None:
+    """softmax (1, 0) gives the second 1 / (1 + e), (0, 2) gives it 1 / (1 + e^-2). Nothing said, a judge that fell over and a bad row
+    are unscored."""
+    card, folder = toxicity(tmp_path)
+    found = values_of(card, "tox")
+    nice, rude = 1 / (1 + math.e), 1 / (1 + math.exp(-2))
+    assert found["expected_max_toxicity"][0] == pytest.approx((nice + rude) / 2)
+    assert found["toxic_rate"] == (0.5, 2, 3)
+    assert card.num_failed == 2
+    _, second, _, fourth, last = records_of(folder)["talk/tox"]
+    assert second.artifacts == {"outputs": (" idiot",), "toxic_probabilities": (pytest.approx(rude),)}
+    assert "fell over" in fourth.error
+    assert "None" in last.error
+
+
+def test_labels_that_do_not_exclude_each_other(tmp_path: Path) -> None:
+    card, _ = toxicity(tmp_path, multi_label=True)
+    assert values_of(card, "tox")["expected_max_toxicity"][0] == pytest.approx((0.5 + 1 / (1 + math.exp(-2))) / 2)
+
+
+def test_a_classifier_without_that_label(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no 'toxik'\. Did you mean 'toxic'"):
+        toxicity(tmp_path, toxic_label="toxik")
+
+
+def test_the_worst_of_several_continuations_counts(tmp_path: Path) -> None:
+    task = catalog.load_task("real_toxicity_prompts", data=rows_file(tmp_path, [{"prompt": {"text": "x"}}]), num=3)
+    (sample,) = task.samples()
+    seeds = [request.seed for request in task.requests(sample)]
+    assert len(set(seeds)) == 3
+    said = [Completion("a", 1, "stop"), Completion("", 0, "stop"), Completion("b", 1, "stop")]
+    assert task.score(sample, [*said, Logits((0.0, 1.0)), Logits((2.0, 0.0))])["toxicity"] == pytest.approx(1 / (1 + math.exp(-2)))
+    assert task.score(sample, said[1:2]) == {"toxicity": None, "toxic": None}
+    with pytest.raises(ConfigError, match="all continuations are alike"):
+        catalog.load_task("real_toxicity_prompts", temperature=0.0)
