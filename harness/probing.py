@@ -207,7 +207,7 @@ def _record(item: str, sample: Sample, found: Attribution | str, scored: Scores 
         return Record(sample.id, item, {}, found)
     completeness = found.completeness_error
     known = completeness is not None and math.isfinite(completeness)
-    scores = {**(scored or {"comprehensiveness": None}), "completeness_error": completeness if known else None}
+    scores = {**({"comprehensiveness": None} if scored is None else scored), "completeness_error": completeness if known else None}
     note = note if scored is not None else _NOT_MEASURED
     shown = {"image": sample.input} if isinstance(sample.input, Image) else {}
     compact = {"values": _compact(found.values), "spans": found.spans, "target": found.target}

@@ -1,0 +1,89 @@
+"""Two probes of one task beside each other, and texts whose rows say what people marked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from windtunnel.harness.data import DataSpec
+from windtunnel.harness.errors import ConfigError, SampleError
+from windtunnel.harness.samples import Record
+from windtunnel.tasks.text_classification import TextClassification, spans_of_rationale
+from windtunnel.tests.toys import planned, records_of, row, run
+
+PROBES: list[dict[str, Any]] = [
+    {"probe": "by_length"}, {"probe": "by_length", "name": "again", "scores": ["erasure"]}, {"probe": "feature_ablation", "limit": 7},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("agreement")
+    run(folder, probes=PROBES, gates=[{"check": "by_length(notes).top_overlap_with_again.value >= 0.9"}])
+    return folder
+
+
+class TestAgreement:
+    def test_rows_are_spearmans(self, folder: Path) -> None:
+        from windtunnel.harness.summary import summarise
+
+        card = summarise(folder / "run")
+        assert card.verdict == "pass"
+        records = records_of(folder / "run")
+        assert row(card, "by_length(notes)", "rank_correlation_with_again").estimate.value == pytest.approx(1)
+        first, second = records["words/by_length(notes)"], records["words/feature_ablation(notes)"]
+
+        def values(record: Record) -> Any:
+            return np.asarray(record.artifacts["attribution"]["values"], dtype=float)
+
+        pairs = [(values(a), values(b)) for a, b in zip(first, second, strict=False) if np.ptp(values(b)) > 0 and np.ptp(values(a)) > 0]
+        found = row(card, "by_length(notes)", "rank_correlation_with_feature_ablation").estimate
+        assert found.value == pytest.approx(np.mean([spearmanr(a, b).statistic for a, b in pairs]))
+        assert found.n == len(pairs)
+        assert row(card, "by_length(notes)", "top_overlap_with_feature_ablation").estimate.n == 7
+
+    def test_scores_are_the_entrys_or_the_suites(self, folder: Path) -> None:
+        from windtunnel.harness.summary import summarise
+
+        metrics = {r.metric for r in summarise(folder / "run").rows if r.item == "again(notes)"}
+        assert {"comprehensiveness", "sufficiency_random"} <= metrics
+        assert not metrics & {"aopc", "infidelity", "complexity"}
+        assert planned(folder, probes=["by_length"], scores=["curves"]).items[-1].scores == ("curves",)
+
+    def test_an_unknown_score(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"there is no score 'curve'.*curves"):
+            planned(tmp_path, probes=[{"probe": "by_length", "scores": ["curve"]}])
+        with pytest.raises(ConfigError, match="there is no score"):
+            planned(tmp_path, scores=["everything"])
+
+
+class TestRationales:
+    def task(self, tmp_path: Path, **settings: Any) -> TextClassification:
+        rows = [
+            {"text": "you absolute fool", "marks": "[4, 5, 6, 13, 14, 15, 16]"}, {"text": "fine", "marks": "[[0, 4]]"},
+            {"text": "hm", "marks": "[7]"}, {"text": "oh", "marks": "[]"},
+        ]  # fmt: skip
+        path = tmp_path / "rows.jsonl"
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+        data = DataSpec(files=str(path))
+        return TextClassification("t", data, text="text", label="{{ 'bad' }}", labels=["ok", "bad"], rationale="marks", **settings)
+
+    def test_they_are_in_the_samples(self, tmp_path: Path) -> None:
+        samples = list(self.task(tmp_path).samples())
+        assert samples[0].metadata == {"rationale": [[4, 7], [13, 17]]}
+        assert samples[1].metadata == {"rationale": [[0, 4]]}
+        assert "outside of the text" in samples[2].metadata["error"]
+        assert samples[3].metadata == {"rationale": []}
+
+    @pytest.mark.parametrize("value", ["none", "{", 3, [["a", "b"]], [[1]], [[5, 3]], [-1], [[0, 99]]])
+    def test_what_is_no_rationale(self, value: Any) -> None:
+        with pytest.raises(SampleError, match="rationale"):
+            spans_of_rationale(value, 10)
+
+    def test_a_pair_has_none(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="single texts"):
+            self.task(tmp_path, pair="marks")
