@@ -14,6 +14,7 @@ from . import codec, stats
 from .columns import NOTED, Mask, Table
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
+from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
@@ -41,13 +42,14 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         timing: dict[str, Any] = {}
         notes: dict[int, Mapping[str, int]] = {}
         outcomes: list[Outcomes] = []
+        judged: list[tuple[StoredItem, Table]] = []
         failed = 0
         nothing_scored = False
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             made = _metrics(item, known)
-            needed = {*_needs(made), "slice"}
-            table = Table.of(store.joined(item, {*NOTED, *needed}), needed if item.kind == "task" else None)
+            needed = {*_needs(made), *COLUMNS, "slice"}
+            table = Table.of(store.joined(item, {*NOTED, *needed}), needed if item.kind == "task" else None, {*COLUMNS, "slice"})
             notes[item.id] = table.notes
             # The batch check asks the task's own samples again: their failures are counted there.
             failed += table.notes["failed"] if item.kind != "drift" else 0
@@ -56,9 +58,14 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             rows += item_rows(item, table, made)
             if item.kind == "attack":
                 outcomes.append(Outcomes.of(item, table))
+            if any(table.given(column).any() for column in COLUMNS):
+                judged.append((item, table))
+                rows += judge_rows(item, table)
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
+        errors_of = calibrations(judged)
+        rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
         rows += [*worst_case_rows(outcomes), *spread_rows(outcomes)]
         flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
         card = Scorecard(
@@ -169,6 +176,10 @@ def _attack_rows(item: StoredItem, table: Table) -> list[Row]:
         _mean_row(item, table, "success", "attack_success_rate", "robustness", False, rate=True, optional=True),
         _mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True),
     ]
+    for part, part_N in table.slices().items():
+        for score, (metric, better) in PER_SLICE.items():
+            over_N = part_N & table.given(score) if score == "success" else part_N
+            rows.append(_mean_row(item, table, score, f"{metric}[{part}]", "robustness", better, rate=True, among_N=over_N))
     flipped_N = table.given("success")
     flipped_N[flipped_N] = table.values("success", flipped_N) == 1
     rows += _curve_rows(item, table, flipped_N)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""After how many changes the share of changed pixels is halved: the paper's schedule for 10,000 queries, as AutoAttack uses it for 5,000."""
+"""After how many changes the share of changed pixels is halved: the paper's schedule for 10,000 queries, as AutoAttack uses it for
+5,000."""
 
 
 class Square(ImageAttack):
