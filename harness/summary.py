@@ -19,7 +19,7 @@ from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
 from .reliability import Outcomes, spread_rows, warnings, worst_case_rows
-from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION, accuracy_within
+from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION, PER_SLICE, accuracy_within
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem

@@ -46,8 +46,8 @@ def failed(sample: Sample, error: str, /) -> Sample:
 
 
 def as_shown(engine: ModelPort, value: str | Chat, /, chat: bool = True) -> str | Chat:
-    """A prompt as a chat model is asked it: a message in its chat template. Plain text for a model without one, or where ``chat`` is
-    false.""" can_chat = chat and "chat" in engine.info.capabilities
+    """A prompt as a chat model is asked it, a message in its chat template; plain text for another, or where ``chat`` is false."""
+    can_chat = chat and "chat" in engine.info.capabilities
     if isinstance(value, str):
         return Chat((Message("user", value),)) if can_chat else value
     return value if can_chat else "\n\n".join(message.content for message in value.messages)
