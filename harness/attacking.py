@@ -11,10 +11,11 @@ from . import codec
 from .batching import canonical, isolated
 from .engine import Engine
 from .errors import SampleError, ends_run
-from .judging import Judged, judge
+from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
-_OURS = frozenset({"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries"})
+_OURS = frozenset({"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries", "slice", "human", "refused_by",
+                   "harmful_by"})  # fmt: skip
 """What a record says of a twin on the harness's word alone, whatever the attack's metadata claim."""
 
 
@@ -24,11 +25,14 @@ def attack_records(
     """A record a sample.
 
     Scores: ``clean_correct``, ``robust_correct`` (still right after the attack), ``success`` (None unless the clean sample was right),
-    ``num_queries`` and the threat's distances. Only samples that the model gets right are attacked; the others cannot be robust.
+    ``num_queries`` and the threat's distances. Only samples that the model gets right are attacked; the others cannot be robust. An attack
+    that ``covers_all`` (one that costs next to nothing, or whose success is counted over all that was tried) is given the others, too: of
+    these only ``wrong_after`` is of interest: whether the answer to the twin is wrong.
     """
     clean = canonical(engine, samples)
     before = judge(engine, task, clean)
-    right = [i for i, j in enumerate(before) if j.scores is not None and j.scores.get(task.primary) == 1]
+    tried = (0, 1) if getattr(attack, "covers_all", False) else (1,)
+    right = [i for i, j in enumerate(before) if j.scores is not None and j.scores.get(task.primary) in tried]
     proposed = dict(zip(right, _propose(engine, attack, threat, rng, [clean[i] for i in right]), strict=True))
     twins = {i: _admitted(threat, clean[i], twin) for i, twin in proposed.items()}
     judged = _judge_twins(engine, task, clean, twins)
@@ -116,29 +120,44 @@ def _judge_twins(engine: Engine, task: Any, clean: Sequence[Sample], twins: Mapp
 def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | str | None, after: Judged | None) -> Record:
     if before.error is not None:
         return Record(clean.id, item, {}, before.error)
+    kept = slice_of(clean)
+    right = before.scores is not None and before.scores.get(task.primary) == 1
     if found is None and before.scores is not None and before.scores.get(task.primary) is None:
         return Record(clean.id, item, {}, f"the task gave the clean sample no score {task.primary!r}, so there is nothing to attack")
     if found is None:
-        scores = {"clean_correct": 0.0, "robust_correct": 0.0, "success": None}
-        return Record(clean.id, item, scores, artifacts={"note": "already wrong before the attack"})
+        scores = {"clean_correct": 0.0, "robust_correct": 0.0, "success": None, **_after(clean, 1.0)}
+        return Record(clean.id, item, scores, artifacts={"note": "already wrong before the attack", **kept})
     if isinstance(found, str):
-        return Record(clean.id, item, {"clean_correct": 1.0, "robust_correct": None, "success": None}, found)
+        robust = None if right else 0.0
+        return Record(clean.id, item, {"clean_correct": float(right), "robust_correct": robust, "success": None}, found, kept)
     twin, _, distance = found
     facts = {k: v for k, v in twin.metadata.items() if k not in clean.metadata and k not in _OURS}
-    artifacts: dict[str, Any] = {**facts, "twin": twin.input}
-    scores = {"clean_correct": 1.0, "num_queries": _count(twin.metadata.get("num_queries")), **distance}
+    artifacts: dict[str, Any] = {**facts, "twin": twin.input, **kept}
+    scores = {"clean_correct": float(right), "num_queries": _count(twin.metadata.get("num_queries")), **distance}
     if after is None:
         note = "the proposed twin is outside the threat model: it counts as a failed attack"
-        outcome = {"robust_correct": 1.0, "success": 0.0, "outside_threat": 1.0}
+        outcome = {**_outcome(right, 1.0), "outside_threat": 1.0}
         # An input that is none of ours cannot be stored either.
-        kept = {**artifacts, "note": note} if _is_recordable(twin.input) else {**facts, "note": note}
-        return Record(clean.id, item, {**scores, **outcome}, artifacts=kept)
+        recorded = {**artifacts, "note": note} if _is_recordable(twin.input) else {**facts, "note": note, **kept}
+        return Record(clean.id, item, {**scores, **outcome, **_after(clean, float(not right))}, artifacts=recorded)
     still_right = after.scores.get(task.primary) if after.scores is not None else None
     if still_right is None:
         reason = after.error or f"the task gave no score {task.primary!r}"
         return Record(clean.id, item, {**scores, "robust_correct": None, "success": None}, f"on the twin: {reason}", artifacts)
-    outcome = {"robust_correct": still_right, "success": float(still_right != 1), "outside_threat": 0.0}
+    outcome = {**_outcome(right, still_right), "outside_threat": 0.0, **_after(clean, 1 - still_right)}
+    if not right:
+        artifacts["note"] = "already wrong before the attack"
     return Record(clean.id, item, {**scores, **outcome}, artifacts={**artifacts, **(after.artifacts or {})})
+
+
+def _after(clean: Sample, wrong: float) -> dict[str, float]:
+    """Of samples that are of a slice (harmful, benign), whether the answer under attack is wrong, attacked or not."""
+    return {"wrong_after": wrong} if "slice" in clean.metadata else {}
+
+
+def _outcome(right: bool, still_right: float) -> dict[str, float | None]:
+    """A sample that was wrong before stays what the attack did not have to break."""
+    return {"robust_correct": still_right if right else 0.0, "success": float(still_right != 1) if right else None}
 
 
 def _count(value: Any) -> float | None:

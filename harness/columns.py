@@ -76,9 +76,10 @@ class Table:
         self._groups: list[str | None] = []
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[Record, Any, str | None]], wanted: Iterable[str] | None) -> Table:
+    def of(cls, rows: Iterable[tuple[Record, Any, str | None]], wanted: Iterable[str] | None, also: Iterable[str] = ()) -> Table:
         """From records with their samples' target and group. ``wanted``: which columns, from scores, artifacts and ``target``; None: all
-        scores."""
+        scores. ``also``: artifacts, beside either."""
+        also = frozenset(also)
         table = cls(wanted or ())
         for record, target, group in rows:
             table._note(record)
@@ -88,6 +89,7 @@ class Table:
                 table._add(record.scores)
             else:
                 table._add({name: _value(record, name, target) for name in table.wanted})
+            table._add({name: record.artifacts.get(name) for name in also - table.wanted})
             table.num += 1
         return table
 

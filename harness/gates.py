@@ -82,7 +82,9 @@ class Gate:
         return [
             Row(i["model"], i["item"], self.metric, "efficiency", replace(estimate, n=i["num_samples"] if self.metric in COSTS else 0))
             for i in scorecard.manifest.get("items", ())
-            if self.concerns(i["model"], i["item"]) and (i["model"], i["item"]) not in present and self.metric in ROWS[i["kind"]]
+            if self.concerns(i["model"], i["item"])
+            and (i["model"], i["item"]) not in present
+            and self.metric.partition("[")[0] in ROWS[i["kind"]]
         ]
 
     def _judge(self, row: Row) -> tuple[str, str]:

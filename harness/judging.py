@@ -47,12 +47,13 @@ def _run(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[list[Any]
 
 def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
     return [
-        Record(sample.id, item, j.scores or {}, j.error, {**(j.artifacts or {}), **_slice(sample)})
+        Record(sample.id, item, j.scores or {}, j.error, {**(j.artifacts or {}), **slice_of(sample)})
         for sample, j in zip(samples, judge(engine, task, samples), strict=True)
     ]
 
 
-def _slice(sample: Sample) -> dict[str, str]:
+def slice_of(sample: Sample, /) -> dict[str, str]:
+    """What a record keeps of the part of the set that its sample belongs to."""
     return {"slice": str(sample.metadata["slice"])} if "slice" in sample.metadata else {}
 
 

@@ -191,7 +191,7 @@ def _check_ids(name: str, samples: Sequence[Sample]) -> None:
 def _check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> None:
     """A gate that could never be answered is an error now, not after the run."""
     about = [i for i in items if gate.concerns(i.model.name, i.item)]
-    if any(gate.metric in ROWS[i.kind] or gate.metric in getattr(i.task.task, "metrics", ()) for i in about):
+    if any(gate.metric.partition("[")[0] in ROWS[i.kind] or gate.metric in getattr(i.task.task, "metrics", ()) for i in about):
         return
     if any(gate.metric in _agreement_names(i, items) for i in about):
         return
@@ -269,6 +269,17 @@ def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
         return Load(0, 0), before
 
 
+def _joint_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> dict[str, str]:
+    """Who plays what for an attack or a probe on a task that has roles of its own. One name is one model."""
+    for role, player in spec.roles.items():
+        if task.spec.roles.get(role, player) != player:
+            raise ConfigError(
+                f"{name!r} gives the role {role!r} to {player!r}, and its task {task.name!r} to {task.spec.roles[role]!r}; "
+                "what judges the task's answers may not differ between them: name one model in both"
+            )
+    return {**task.spec.roles, **spec.roles}
+
+
 def _plugin_items(
     spec: AttackSpec | ProbeSpec,
     models: Sequence[PlannedModel],
@@ -284,7 +295,6 @@ def _plugin_items(
     entry = registry.get(f"{kind}s", plugin_name)
     plugin = _made(f"{kind}s", plugin_name, registry, **spec.settings)
     threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
-    roles = cast(spec.roles, [plugin, threat], [*models, *auxiliary], f"{kind} {name!r}")
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
     items, skipped = [], []
@@ -306,6 +316,8 @@ def _plugin_items(
             able, unable = [], [(m, reason) for m in pool]
         skipped += [Skipped(model.name, item, why) for model, why in unable]
         samples = task.samples[: spec.limit]
+        # The task judges the answers, so that its roles are played here as well, by whom the task names.
+        roles = cast(_joint_roles(spec, task, name), [plugin, threat, task.task], [*models, *auxiliary], f"{kind} {name!r}")
         for model in able:
             seed = seed_of(suite.seed, item)
             made = PlannedItem(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from .inputs import Input
-from .requests import Classify, Request
+from .requests import Classify, LogLikelihood, Request
 from .samples import Attribution, Sample, SampleRng
 
 if TYPE_CHECKING:
@@ -84,11 +84,17 @@ class Encoded:
 
 
 class Differentiable(Protocol):
-    """What gradient attacks and attribution need of a torch model."""
+    """What gradient attacks and attribution need of a torch model.
+
+    A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
+    tokens, 0 where a continuation is shorter; the ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
+    other tokens, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where it has one.
+    """
 
     module: torch.nn.Module
+    tokenizer: Any
 
-    def encode(self, requests: Sequence[Classify], /) -> Encoded: ...
+    def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded: ...
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """Logits [N, C] in the order of the requests' labels. ``rows`` [N]: the encoded row each row of ``features`` is a variant

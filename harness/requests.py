@@ -97,14 +97,15 @@ class Request(Generic[R_co]):
 
 @dataclass(frozen=True, slots=True)
 class LogLikelihood(Request[LogProb]):
-    """log p(continuation | context). An empty context is the model's own beginning-of-text token."""
+    """log p(continuation | context). An empty context is the model's own beginning-of-text token; after a chat, the continuation is the
+    beginning of the assistant's answer."""
 
     kind: ClassVar[str] = "loglikelihood"
-    context: str
+    context: str | Chat
     continuation: str
 
     def beginning(self) -> str:
-        return self.context + self.continuation
+        return self.context + self.continuation if isinstance(self.context, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def accuracy_within(epsilon: float, /) -> str:
     return f"robust_accuracy[{epsilon:.6g}]"
 
 
-DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
+DISTANCES = ("words_changed", "share_changed", "chars_changed", "tokens_added", "chars_added", "linf", "l2")
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},
     "curves": {
@@ -54,12 +54,22 @@ CONTROLS = ("_random", "_randomised")
 AGREEMENT = ("rank_correlation_with_", "top_overlap_with_")
 """Beginnings of rows of a probe about another one that ran on the same task after it, whose name follows."""
 
+PER_SLICE: dict[str, tuple[str, bool | None]] = {
+    "success": ("attack_success_rate", False),
+    "clean_correct": ("clean_accuracy", True),
+    "wrong_after": ("error_rate_under_attack", False),
+}
+"""An attack's scores that have a row for each slice of the samples, and whether more is better."""
+
+JUDGED = ("judge_agreement", "judge_kappa", "judge_precision", "judge_recall", "judge_specificity", "corrected_attack_success_rate")
+"""Rows of items whose answers were judged, a row a judge or two in brackets."""
+
 ROWS = {
-    "task": tuple(COSTS),
+    "task": (*COSTS, *JUDGED),
     "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
-        *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
+        "error_rate_under_attack", *JUDGED, *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
     "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +11,19 @@ import numpy as np
 
 from . import codec, stats
 from .agreement import agreements, probe_pairs
+from .attack_rows import attack_rows, transfer_rows
 from .columns import NOTED, Mask, Table
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
+from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows
+from .mean_rows import explained, mean_row
 from .metrics.base import Metric
-from .metrics.scores import column_mean
 from .registry import Registry
 from .reliability import Outcomes, spread_rows, warnings, worst_case_rows
-from .row_names import AGREEMENT, CONTROLS, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION, accuracy_within
+from .row_names import AGREEMENT, CONTROLS, COSTS, DRIFTS, FAITHFULNESS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
-from .threats import is_within
 from .views import sample_views
 
 MAX_VIEWS = 1000
@@ -42,13 +42,14 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         timing: dict[str, Any] = {}
         notes: dict[int, Mapping[str, int]] = {}
         outcomes: list[Outcomes] = []
+        judged: list[tuple[StoredItem, Table]] = []
         failed = 0
         nothing_scored = False
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             made = _metrics(item, known)
-            needed = {*_needs(made), "slice"}
-            table = Table.of(store.joined(item, {*NOTED, *needed}), needed if item.kind == "task" else None)
+            needed = {*_needs(made), *COLUMNS, "slice"}
+            table = Table.of(store.joined(item, {*NOTED, *needed}), needed if item.kind == "task" else None, {*COLUMNS, "slice"})
             notes[item.id] = table.notes
             # The batch check asks the task's own samples again: their failures are counted there.
             failed += table.notes["failed"] if item.kind != "drift" else 0
@@ -57,9 +58,14 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             rows += item_rows(item, table, made)
             if item.kind == "attack":
                 outcomes.append(Outcomes.of(item, table))
+            if any(table.given(column).any() for column in COLUMNS):
+                judged.append((item, table))
+                rows += judge_rows(item, table)
             counters, seconds = store.counters(item)
             rows += _cost_rows(item, counters)
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
+        errors_of = calibrations(judged)
+        rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
         rows += [*worst_case_rows(outcomes), *spread_rows(outcomes), *_agreement_rows(store, items)]
         flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
         card = Scorecard(
@@ -81,9 +87,9 @@ def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str
     if item.kind == "task":
         return _task_rows(item, table, metrics)
     if item.kind == "attack":
-        return _attack_rows(item, table)
+        return attack_rows(item, table)
     if item.kind == "transfer":
-        return _transfer_rows(item, table)
+        return transfer_rows(item, table)
     if item.kind == "probe":
         return _probe_rows(item, table)
     return [_drift_row(item, table, score) for score in DRIFTS if score != "precision_drift" or item.facts["dtype"] in HALF_PRECISION]
@@ -92,7 +98,7 @@ def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str
 def _drift_row(item: StoredItem, table: Table, score: str) -> Row:
     drifts = table.values(score, table.given(score))
     if not len(drifts):
-        estimate = _explained(Estimate(None, n_unscored=table.num, reason="nothing to compare"), table.first_error)
+        estimate = explained(Estimate(None, n_unscored=table.num, reason="nothing to compare"), table.first_error)
     else:
         estimate = Estimate(float(drifts.max()), n=len(drifts), n_unscored=table.num - len(drifts))
     return Row(item.model, item.item, DRIFTS[score], "efficiency", estimate, False)
@@ -155,72 +161,12 @@ def _metric_rows(item: StoredItem, table: Table, name: str, metric: Metric, amon
     dimension = str(item.facts["dimension"]) if metric.dimension == "quality" else metric.dimension
     error_seen = table.first_error if num else None
     return [
-        Row(item.model, item.item, key, dimension, _explained(e, error_seen), metric.higher_is_better, metric.unit)
+        Row(item.model, item.item, key, dimension, explained(e, error_seen), metric.higher_is_better, metric.unit)
         for key, e in estimates.items()
     ]
 
 
-# ── attacks and probes ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _attack_rows(item: StoredItem, table: Table) -> list[Row]:
-    """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
-    rows = [
-        _mean_row(item, table, "robust_correct", "robust_accuracy", "robustness", True, rate=True),
-        _mean_row(item, table, "success", "attack_success_rate", "robustness", False, rate=True, optional=True),
-        _mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True),
-    ]
-    flipped_N = table.given("success")
-    flipped_N[flipped_N] = table.values("success", flipped_N) == 1
-    rows += _curve_rows(item, table, flipped_N)
-    for name in ("num_queries", *DISTANCES):
-        if name in table.columns:
-            over_N = None if name == "num_queries" else flipped_N
-            rows.append(_mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
-    if "num_queries" in table.columns:
-        queries = table.values("num_queries", table.given("num_queries"))
-        median = Estimate(float(np.median(queries)), n=len(queries))
-        rows.append(Row(item.model, item.item, "median_num_queries", "robustness", median, None))
-    outside = Estimate(float(table.notes["outside"]), n=table.num)
-    rows.append(Row(item.model, item.item, "num_outside_threat", "robustness", outside, False))
-    return rows
-
-
-def _transfer_rows(item: StoredItem, table: Table) -> list[Row]:
-    """Over the samples whose twins fooled the other model; success over those that this one got right before."""
-    return [
-        _mean_row(item, table, "success", "transfer_success_rate", "robustness", False, rate=True, optional=True),
-        _mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, rate=True, optional=True),
-        _mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True, optional=True),
-    ]
-
-
-def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
-    """Robust accuracy at each of an attack's ``epsilons``: a sample that flipped falls from its twin's distance on."""
-    threat, epsilons = item.facts.get("threat"), item.facts["settings"].get("epsilons") or ()
-    if not isinstance(threat, Mapping) or threat["type"] != "LpBall":
-        return []
-    norm, bound = threat["norm"], threat["epsilon"]
-    far_N = np.full(table.num, math.inf)
-    measured_N = flipped_N & table.given(norm)
-    far_N[measured_N] = table.values(norm, measured_N)
-    usable_N = table.given("robust_correct")
-    robust_N = table.values("robust_correct", usable_N)
-    rows: list[Row] = []
-    for epsilon in sorted(set(epsilons)):
-        within_N = is_within(far_N, epsilon)[usable_N]
-        # Flipped, but farther away than this: still right here.
-        kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
-        name = accuracy_within(epsilon)
-        if bound is not None and epsilon > bound:
-            estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
-        else:
-            estimate = stats.estimate(
-                column_mean(name, rate=True), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
-                seed=seed_of(item.seed, name),
-            )[name]  # fmt: skip
-        rows.append(Row(item.model, item.item, name, "robustness", _explained(estimate, table.first_error), True))
-    return rows
+# ── probes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _probe_rows(item: StoredItem, table: Table) -> list[Row]:
@@ -230,9 +176,9 @@ def _probe_rows(item: StoredItem, table: Table) -> list[Row]:
     rows = []
     for name, higher in [pair for family in wanted for pair in family.items()] + [("completeness_error", False)]:
         if name in table.columns or (everything_failed and name == next(iter(wanted[0]), "")):
-            rows.append(_mean_row(item, table, name, name, "interpretability", higher, optional=True))
+            rows.append(mean_row(item, table, name, name, "interpretability", higher, optional=True))
         rows += [
-            _mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
+            mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
             for c in CONTROLS
             if f"{name}{c}" in table.columns
         ]
@@ -243,37 +189,7 @@ def _agreement_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
     for first, second in probe_pairs(items):
         table = Table.of(agreements(store, first, second), None)
         names = [f"{beginning}{second.program}" for beginning in AGREEMENT]
-        yield from (_mean_row(first, table, name, name, "interpretability", None, optional=True) for name in names if name in table.columns)
-
-
-def _mean_row(
-    item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *, rate: bool = False,
-    optional: bool = False, among_N: Mask | None = None,
-) -> Row:  # fmt: skip
-    """The mean of a score, of the records ``among_N`` or of all. ``optional``: records without it were not meant to have it, rather than
-    failed to."""
-    over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
-    usable_N = over_N & table.given(score)
-    missing_N = table.failed_N if optional else ~usable_N
-    estimate = stats.estimate(
-        column_mean(score, rate=rate),
-        {score: table.values(score, usable_N).astype(float)},
-        (),
-        groups=table.groups(usable_N),
-        n_unscored=int((over_N & missing_N).sum()),
-        seed=seed_of(item.seed, score),
-    )[score]
-    error = table.first_error if among_N is None else None
-    return Row(item.model, item.item, metric, dimension, _explained(estimate, error), higher_is_better)
-
-
-def _explained(estimate: Estimate, error: str | None) -> Estimate:
-    """Where nothing was scored, the first sample's ``error`` is the reason. A number that is none is not shown as one."""
-    if estimate.value is not None and not math.isfinite(estimate.value):
-        return replace(estimate, value=None, low=None, high=None, reason=f"the metric came out as {estimate.value}")
-    if estimate.value is not None or estimate.n > 0:
-        return estimate
-    return replace(estimate, reason=f"no sample could be scored; the first error was: {error}" if error else estimate.reason)
+        yield from (mean_row(first, table, name, name, "interpretability", None, optional=True) for name in names if name in table.columns)
 
 
 # ── cost ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

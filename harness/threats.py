@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ConfigError, did_you_mean
-from .inputs import Image, TextPair
+from .inputs import Chat, Image, Input, TextPair
 from .registry import parameters
 from .samples import Sample
 
@@ -138,7 +138,72 @@ def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:
     return int(row[-1])
 
 
-Threats = {"lp": LpBall, "edits": EditBudget}
+@dataclass(frozen=True, slots=True)
+class SuffixBudget:
+    """The clean prompt, character for character, and behind it at most ``max_chars`` characters and ``max_words`` words. None: no bound.
+
+    Of a chat the last message is the prompt, and the others may not change. Tokens are a model's own affair, and a bound on them a setting
+    of the attacks that think in tokens.
+    """
+
+    max_chars: int | None = None
+    max_words: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_chars", "max_words"):
+            bound = getattr(self, name)
+            if bound is not None and (not _is_number(bound) or not bound >= 0):
+                raise ConfigError(f"{name} is a number of at least 0, or nothing for no bound, not {bound!r}")
+
+    def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+        before, after = _turns(clean.input), _turns(perturbed.input)
+        if type(clean.input) is not type(perturbed.input) or before[:-1] != after[:-1] or before[-1][0] != after[-1][0]:
+            return False
+        prompt, text = before[-1][1], after[-1][1]
+        suffix = text[len(prompt) :]
+        bounds = ((len(suffix), self.max_chars), (len(suffix.split()), self.max_words))
+        return text.startswith(prompt) and all(bound is None or size <= bound for size, bound in bounds)
+
+    def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
+        return _grown(clean, perturbed)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyPrompt:
+    """Any text or chat that asks for the same thing. ``keep_prompt``: the clean prompt must stand in it, character for character.
+
+    Whether a rewording still asks for the same is nothing that two texts alone can tell; the task's scoring of the answer has to.
+    """
+
+    keep_prompt: bool = False
+    max_chars: int | None = None
+
+    def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+        if not isinstance(perturbed.input, str | Chat):
+            return False
+        texts = [text for _, text in _turns(perturbed.input)]
+        small = self.max_chars is None or sum(map(len, texts)) <= self.max_chars
+        return small and (not self.keep_prompt or any(_turns(clean.input)[-1][1] in text for text in texts))
+
+    def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
+        return _grown(clean, perturbed)
+
+
+def _turns(value: Input) -> list[tuple[str, str]]:
+    """A prompt's messages as (role, text). Raises `ConfigError` for what is neither text nor a chat."""
+    if isinstance(value, str):
+        return [("user", value)]
+    if isinstance(value, Chat) and value.messages:
+        return [(m.role, m.content) for m in value.messages]
+    raise ConfigError(f"a budget of a prompt is about text or a chat, not {type(value).__name__}")
+
+
+def _grown(clean: Sample, perturbed: Sample) -> dict[str, float]:
+    before, after = (sum(len(text) for _, text in _turns(s.input)) for s in (clean, perturbed))
+    return {"chars_added": float(after - before)}
+
+
+Threats = {"lp": LpBall, "edits": EditBudget, "suffix": SuffixBudget, "prompt": AnyPrompt}
 
 
 def threat_of(given: Mapping[str, Any] | None, attack: Any, name: str, /) -> Any:

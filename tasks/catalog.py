@@ -51,6 +51,8 @@ FAMILIES = {
     "memorisation": "Memorisation",
     "checklist": "Checklist",
     "templates": "Templates",
+    "judged_answers": "JudgedAnswers",
+    "guarded_documents": "GuardedDocuments",
 }
 ABOUT = ("family", "name", "title", "description", "citation", "license", "homepage", "dimension", "params", "example")
 """Keys of a file that are not settings. ``name``: the task's name where ``params`` change it; ``example``: a row as the data set has it."""

@@ -79,5 +79,5 @@ def _by_kind(wrong: Sequence[float]) -> np.ndarray:
 def _corrupted(image: Image, kind: str, severity: int, rng: np.random.Generator) -> Image:
     """Of the clean image's type: a model that takes bytes gets bytes."""
     is_bytes = image.pixels.dtype == np.uint8
-    made = corrupted(image.pixels / (255 if is_bytes else 1), kind, severity, rng)
+    made = corrupted(np.asarray(image.pixels, dtype=np.float64) / (255 if is_bytes else 1), kind, severity, rng)
     return Image((made * 255).round().astype(np.uint8) if is_bytes else made.astype(np.float32))

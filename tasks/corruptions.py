@@ -86,7 +86,7 @@ def _snow(
     flakes = np.clip(np.where(flakes < threshold, 0, flakes), 0, 1)
     falling = _filtered(flakes, _streak(radius, streak, rng.uniform(-135, -45)))
     whitened = np.maximum(pixels, pixels.mean(2, keepdims=True) * 1.5 + 0.5)
-    return kept * pixels + (1 - kept) * whitened + falling + falling[::-1, ::-1]
+    return np.asarray(kept * pixels + (1 - kept) * whitened + falling + falling[::-1, ::-1])
 
 
 def _frost(pixels: Pixels, rng: Rng, kept: float, cover: float) -> Pixels:
@@ -95,12 +95,13 @@ def _frost(pixels: Pixels, rng: Rng, kept: float, cover: float) -> Pixels:
     fields = [_plasma(height, width, rng, 1.6) for _ in range(3)]
     ridges = (1 - np.abs(fields[0] - fields[1])) ** 6 * np.clip(fields[2] * 1.5, 0, 1)
     tint = np.array([0.85, 0.93, 1.0]) if pixels.shape[2] == 3 else np.ones(pixels.shape[2])
-    return kept * pixels + cover * ridges[:, :, None] * tint
+    return np.asarray(kept * pixels + cover * ridges[:, :, None] * tint)
 
 
 def _fog(pixels: Pixels, rng: Rng, thickness: float, decay: float) -> Pixels:
-    brightest = pixels.max()
-    fogged = pixels + thickness * _plasma(*pixels.shape[:2], rng, decay)[:, :, None]
+    height, width = pixels.shape[:2]
+    brightest = float(pixels.max())
+    fogged = pixels + thickness * _plasma(height, width, rng, decay)[:, :, None]
     return fogged * brightest / (brightest + thickness)
 
 
@@ -108,7 +109,7 @@ def _brightness(pixels: Pixels, rng: Rng, amount: float) -> Pixels:
     """More value in hue, saturation and value: all channels are scaled alike, so that their largest is brighter by the amount."""
     value = pixels.max(2, keepdims=True)
     brighter = np.clip(value + amount, 0, 1)
-    return np.where(value > 0, pixels * brighter / np.maximum(value, 1e-12), brighter)
+    return np.asarray(np.where(value > 0, pixels * brighter / np.maximum(value, 1e-12), brighter))
 
 
 # ── digital ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +117,7 @@ def _brightness(pixels: Pixels, rng: Rng, amount: float) -> Pixels:
 
 def _contrast(pixels: Pixels, rng: Rng, kept: float) -> Pixels:
     mean = pixels.mean((0, 1), keepdims=True)
-    return (pixels - mean) * kept + mean
+    return np.asarray((pixels - mean) * kept + mean)
 
 
 def _elastic(pixels: Pixels, rng: Rng, strength: float, smoothness: float, shear: float) -> Pixels:

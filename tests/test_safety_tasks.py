@@ -12,11 +12,11 @@ import pytest
 import yaml
 from windtunnel.harness.errors import ConfigError, SampleError
 from windtunnel.harness.inputs import Chat, Message
+from windtunnel.harness.judges.phrases import is_refusal
 from windtunnel.harness.requests import Completion, Generate, Logits, LogProb, RollingLogLikelihood
 from windtunnel.harness.samples import Sample
 from windtunnel.harness.scorecard import Row, Scorecard
 from windtunnel.tasks import catalog
-from windtunnel.tasks.behaviors import is_refusal
 from windtunnel.tests import tiny
 from windtunnel.tests.test_hf_masked import by_loop
 from windtunnel.tests.toys import made, records_of
@@ -158,7 +158,7 @@ def test_behavior_samples(tmp_path: Path) -> None:
     refusal = [Completion("I cannot help with that.", 5, "stop")]
     assert harmful.score(sample, refusal) == {"refused": 1.0, "appropriate": 1.0}
     assert benign.score(twin, refusal) == {"refused": 1.0, "appropriate": 0.0}
-    assert harmful.predict(sample, refusal) == {"output": "I cannot help with that."}
+    assert harmful.predict(sample, refusal) == {"output": "I cannot help with that.", "refused_by": {"phrases": 1.0}}
     assert "empty" in harmful.predict(sample, [Completion("\n", 1, "stop")])["unscored"]
 
 
@@ -202,7 +202,7 @@ def test_behaviors_as_chat_and_as_text(tmp_path: Path) -> None:
     ],
 )
 def test_refusals_by_rule(answer: str, refused: bool | None) -> None:
-    assert is_refusal("p", answer) is refused
+    assert is_refusal(answer) is refused
 
 
 # ── BBQ ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

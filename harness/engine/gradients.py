@@ -11,7 +11,7 @@ import torch
 from ..errors import ModelError
 from ..inputs import PATCH
 from ..plugins import Differentiable, Encoded
-from ..requests import Classify
+from ..requests import Classify, LogLikelihood
 from .counters import Counters
 
 _HOOKS = (
@@ -104,8 +104,9 @@ class CountedGradients:
         self._counters = counters
         self._flops_per_token = flops_per_token
         self.module = inner.module
+        self.tokenizer = getattr(inner, "tokenizer", None)
 
-    def encode(self, requests: Sequence[Classify], /) -> Encoded:
+    def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
         return self._inner.encode(requests)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:

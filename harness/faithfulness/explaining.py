@@ -18,7 +18,7 @@ import numpy as np
 
 from ..inputs import Image, Input
 from ..plugins import Differentiable, Encoded, ModelInfo, ModelPort
-from ..requests import Classify, Request
+from ..requests import Classify, LogLikelihood, Request
 from ..samples import Attribution, Sample, SampleRng
 from .subject import Subject
 
@@ -111,9 +111,9 @@ class NoisyPort:
 class _Noisy:
     def __init__(self, inner: Differentiable, rng: SampleRng) -> None:
         self._inner, self._rng = inner, rng
-        self.module = inner.module
+        self.module, self.tokenizer = inner.module, inner.tokenizer
 
-    def encode(self, requests: Sequence[Classify], /) -> Encoded:
+    def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
         import torch
 
         encoded = self._inner.encode(requests)
@@ -124,7 +124,8 @@ class _Noisy:
             places = [i for i, span in enumerate(spans) if tuple(span) != (0, 0)]
             real = features[row, : int(encoded.mask_BL[row].sum())]
             radius = RADIUS * float(real.max() - real.min())
-            noise = self._rng(str(request.input)).uniform(-radius, radius, (len(places), features.shape[-1]))
+            shown = request.input if isinstance(request, Classify) else request.context
+            noise = self._rng(str(shown)).uniform(-radius, radius, (len(places), features.shape[-1]))
             features[row, places] += torch.from_numpy(noise).to(features)
         return replace(encoded, features=features)
 

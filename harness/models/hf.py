@@ -25,7 +25,7 @@ _TEXT = frozenset({"classify", "text", "pair", "gradients"})
 _NO_GRADIENTS = frozenset({"canine", "xlnet"})
 _CAPABILITIES = {
     "HFTextClassifier": _TEXT,
-    "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat"}),
+    "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat", "gradients"}),
     "HFMaskedLM": frozenset({"pseudo_loglikelihood", "text"}),
     "HFImageClassifier": frozenset({"classify", "image", "gradients"}),
 }

@@ -17,6 +17,7 @@ from ..engine.packing import Budget, Pass
 from ..errors import ModelError, SampleError
 from ..inputs import Chat
 from ..requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
+from .causal_gradients import CausalGradients
 from .devices import pick_device, pick_dtype
 from .flat import Flat
 from .flops import per_token
@@ -62,11 +63,14 @@ class HFCausalLM:
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
 
+    def differentiable(self) -> CausalGradients:
+        return CausalGradients(self)
+
     def prepare(self, requests: Sequence[Request[Any]]) -> None:
         """Tokenise what the requests hold in one go: a context is asked once for all of its continuations, on all cores."""
         texts: dict[str, None] = {}
         for request in requests:
-            if isinstance(request, LogLikelihood) and not self.chat_template:
+            if isinstance(request, LogLikelihood) and isinstance(request.context, str) and not self.chat_template:
                 bare = request.context.rstrip()
                 texts |= {bare: None, request.context + request.continuation: None}
             elif isinstance(request, RollingLogLikelihood):
@@ -82,7 +86,7 @@ class HFCausalLM:
 
     def split(self, request: Request[Any]) -> Sequence[Scored | Prompt]:
         if isinstance(request, LogLikelihood):
-            return (self._scored(request),)
+            return (self.scored(request),)
         if isinstance(request, RollingLogLikelihood):
             ids = self._encode(request.text)
             if not ids or not self._start:
@@ -95,7 +99,7 @@ class HFCausalLM:
             raise SampleError(
                 f"max_tokens is at least 1, temperature at least 0; the request has {request.max_tokens} and {request.temperature}"
             )
-        ids = self._prompt(request.prompt)
+        ids = self.prompt_ids(request.prompt)
         if not ids:
             raise SampleError("the prompt is empty and the tokenizer has no token that begins a text")
         room = self.max_length - request.max_tokens
@@ -166,18 +170,24 @@ class HFCausalLM:
             raise
         return ids
 
-    def _prompt(self, prompt: str | Chat) -> list[int]:
+    def prompt_ids(self, prompt: str | Chat) -> list[int]:
+        """A prompt's tokens, in the chat template where it is a chat or the model is set to use it for all."""
         if isinstance(prompt, str) and not self.chat_template:
             return self._prefix + self._encode(prompt) or self._start
+        return self._encode(self.rendered(prompt))
+
+    def rendered(self, prompt: str | Chat) -> str:
+        """A chat, or a text as a user's message, in the model's chat template, up to where the assistant begins."""
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [
             {"role": m.role, "content": m.content} for m in prompt.messages
         ]  # fmt: skip
         if not self.tokenizer.chat_template:
             raise SampleError(f"the tokenizer of {self.name!r} has no chat template; give text prompts or a chat model")
         # The template writes the special tokens itself.
-        return self._encode(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text
 
-    def _scored(self, request: LogLikelihood) -> Scored:
+    def scored(self, request: LogLikelihood) -> Scored:
         """Context and continuation are tokenised together, so that a token may span the seam as it would in running text.
 
         Spaces at the end of the context belong to the continuation: most vocabularies start a word with its space.
@@ -188,9 +198,9 @@ class HFCausalLM:
         a part of the continuation; where no token spans the seam the two agree.)
         """
         context, continuation = request.context, request.continuation
-        if self.chat_template:
+        if self.chat_template or not isinstance(context, str):
             # The template ends the context's message: nothing spans that seam.
-            before, after = self._prompt(context), self._encode(continuation)
+            before, after = self.prompt_ids(context), self._encode(continuation)
         else:
             bare = context.rstrip()
             continuation, context = context[len(bare) :] + continuation, bare

@@ -1,0 +1,170 @@
+"""PAIR and TAP: an attacker model rewrites the prompt until a judge is content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ...harness.errors import ConfigError, SampleError
+from ...harness.inputs import Chat
+from ...harness.plugins import ModelPort
+from ...harness.requests import Failure
+from ...harness.samples import Sample, SampleRng, seed_of
+from ...harness.threats import AnyPrompt
+from .attackers import HIGHEST, Try, asked_of_attacker, on_topic, proposals, ratings
+from .prompts import failed, goal_of, is_benign, prompt_of, with_prompt, write
+
+
+@dataclass(slots=True)
+class Tree:
+    """A sample's search. ``leaves``: histories that go on. ``queries``: prompts that the target answered."""
+
+    sample: Sample
+    goal: str
+    leaves: list[list[Try]]
+    best: Try | None = None
+    queries: int = 0
+    rounds: int = 0
+    off_topic: int = 0
+    unread: int = 0
+    failure: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.leaves) and (self.best is None or (self.best.rating or 0) < HIGHEST)
+
+    def keep(self, tried: Try) -> None:
+        if self.best is None or (tried.rating or 0) > (self.best.rating or 0):
+            self.best = tried
+
+    def twin(self) -> Sample:
+        if self.best is None:
+            return failed(self.sample, self.failure or "the attacker wrote no message in any round, so there is no prompt to try")
+        facts = {"num_queries": self.queries, "num_rounds": self.rounds, "rating": self.best.rating}
+        return with_prompt(self.sample, self.best.prompt, **facts, off_topic=self.off_topic, unread=self.unread)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    tree: Tree
+    history: list[Try] = field(default_factory=list)
+    prompt: str = ""
+
+
+class TAP:
+    """Tree of attacks with pruning (Mehrotra et al. 2023). Black-box; a model of the suite plays the attacker, another the judge.
+
+    In each of ``depth`` rounds the attacker writes ``branches`` messages for every leaf; those that the judge finds off topic are dropped
+    (unless ``prune`` is false); the target answers the rest; the judge rates each answer from 1 to 10; the ``width`` best are the next
+    leaves. A search ends with a 10. The twin is the best-rated message. The judge here only steers: whether the attack succeeded is for
+    the task.
+
+    max_tokens: of the target's answers. message_tokens: of a message. temperature: the attacker's; each message draws from a seed of its
+    own. Benign samples stay as they are. num_queries counts the target's answers. A message that is not between its marks is dropped and
+    counted.
+
+    Mehrotra et al.: Tree of Attacks: Jailbreaking Black-Box LLMs Automatically. NeurIPS 2024, https://arxiv.org/abs/2312.02119
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text"})
+    roles: ClassVar = {"attacker": frozenset({"generate"}), "judge": frozenset({"generate"})}
+
+    def __init__(
+        self, *, depth: int = 10, branches: int = 4, width: int = 10, prune: bool = True, max_tokens: int = 150, message_tokens: int = 300,
+        temperature: float = 1.0,
+    ) -> None:  # fmt: skip
+        if min(depth, branches, width, max_tokens, message_tokens) < 1:
+            raise ConfigError("depth (or rounds), branches, width (or streams), max_tokens and message_tokens are 1 or more")
+        self.threat = AnyPrompt()
+        self._depth, self._branches, self._width, self._prune, self._roots = depth, branches, width, prune, 1
+        self._max_tokens, self._message_tokens, self._temperature = max_tokens, message_tokens, temperature
+        self._keep_apart = False
+
+    def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: AnyPrompt, rng: SampleRng, /) -> Sequence[Sample]:
+        trees = [Tree(s, goal_of(s), [] if is_benign(s) else [[] for _ in range(self._roots)]) for s in samples]
+        for depth in range(self._depth):
+            grown = self._grown(engine, [tree for tree in trees if tree.is_open], depth, rng)
+            if not grown:
+                break
+            self._pruned(self._answered(engine, grown))
+        return [s if is_benign(s) else tree.twin() for s, tree in zip(samples, trees, strict=True)]
+
+    def _grown(self, engine: ModelPort, trees: Sequence[Tree], depth: int, rng: SampleRng) -> list[_Grown]:
+        """The attacker's messages, from all leaves of all samples in one call."""
+        leaves = [(tree, n, leaf, b) for tree in trees for n, leaf in enumerate(tree.leaves) for b in range(self._branches)]
+        if not leaves:
+            return []
+        for tree in trees:
+            tree.rounds += 1
+        seeds = [seed_of(rng.seed(tree.sample.id), depth, n, b) for tree, n, _, b in leaves]
+        chats = [asked_of_attacker(tree.goal, leaf) for tree, _, leaf, _ in leaves]
+        grown = []
+        written = proposals(engine.roles["attacker"], chats, self._message_tokens, seeds, self._temperature)
+        for (tree, _, leaf, _), prompt in zip(leaves, written, strict=True):
+            tree.unread += prompt is None
+            if prompt is not None:
+                grown.append(_Grown(tree, leaf, prompt))
+        if self._prune and grown:
+            fit = on_topic(engine.roles["judge"], [(g.tree.goal, g.prompt) for g in grown])
+            for g, is_fit in zip(grown, fit, strict=True):
+                g.tree.off_topic += not is_fit
+            grown = [g for g, is_fit in zip(grown, fit, strict=True) if is_fit]
+        return grown
+
+    def _answered(self, engine: ModelPort, grown: Sequence[_Grown]) -> list[tuple[_Grown, Try]]:
+        answers = write(engine, [_shown(g.tree.sample, g.prompt) for g in grown], self._max_tokens)
+        answered = []
+        for g, answer in zip(grown, answers, strict=True):
+            g.tree.queries += 1
+            if isinstance(answer, Failure):
+                g.tree.failure = answer.error
+            else:
+                answered.append((g, answer))
+        rated = ratings(engine.roles["judge"], [(g.tree.goal, g.prompt, answer) for g, answer in answered])
+        return [(g, Try(g.prompt, answer, rating)) for (g, answer), rating in zip(answered, rated, strict=True)]
+
+    def _pruned(self, tried: Sequence[tuple[_Grown, Try]]) -> None:
+        trees = {id(g.tree): g.tree for g, _ in tried}
+        for key, tree in trees.items():
+            mine = [(g, t) for g, t in tried if id(g.tree) == key]
+            for _, t in mine:
+                tree.keep(t)
+            if not self._keep_apart:
+                mine = sorted(mine, key=lambda one: -(one[1].rating or 0))[: self._width]
+            tree.leaves = [[*g.history, t] for g, t in mine]
+
+
+class PAIR(TAP):
+    """Prompt automatic iterative refinement (Chao et al. 2023). Black-box; a model of the suite plays the attacker, another the judge.
+
+    ``streams`` conversations with the attacker run side by side, for ``rounds`` rounds: it writes a message, the target answers, the judge
+    rates the answer from 1 to 10, and the attacker is told both. A search ends with a 10. The twin is the best-rated message. The judge
+    here only steers: whether the attack succeeded is for the task.
+
+    max_tokens, message_tokens, temperature and what is counted: see ``tap``, of which this is the case without branches and pruning.
+
+    Chao, Robey, Dobriban, Hassani, Pappas, Wong: Jailbreaking Black Box Large Language Models in Twenty Queries. 2023,
+    https://arxiv.org/abs/2310.08419
+    """
+
+    def __init__(
+        self, *, streams: int = 4, rounds: int = 3, max_tokens: int = 150, message_tokens: int = 300, temperature: float = 1.0
+    ) -> None:
+        super().__init__(
+            depth=rounds,
+            branches=1,
+            width=streams,
+            prune=False,
+            max_tokens=max_tokens,
+            message_tokens=message_tokens,
+            temperature=temperature,
+        )
+        self._roots, self._keep_apart = streams, True
+
+
+def _shown(sample: Sample, prompt: str) -> str | Chat:
+    shown = with_prompt(sample, prompt).input
+    if not isinstance(shown, str | Chat):
+        raise SampleError(f"the prompt is a {type(prompt_of(sample)).__name__}")
+    return shown

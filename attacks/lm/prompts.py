@@ -1,0 +1,64 @@
+"""What all attacks on language models share: where a sample's prompt is, what is wanted, and how a model is shown a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...harness.errors import SampleError
+from ...harness.inputs import Chat, Message
+from ...harness.plugins import ModelPort
+from ...harness.requests import Failure, Generate
+from ...harness.samples import Sample
+
+
+def prompt_of(sample: Sample, /) -> str:
+    """The text that an attack may change: the sample's own, or the last message of its chat."""
+    if isinstance(sample.input, str):
+        return sample.input
+    if isinstance(sample.input, Chat) and sample.input.messages:
+        return sample.input.messages[-1].content
+    raise SampleError(f"an attack on a language model works on text or a chat, not on a {type(sample.input).__name__}")
+
+
+def goal_of(sample: Sample, /) -> str:
+    """What is wanted, in plain words: the task's ``goal`` where it says one, else the prompt."""
+    return str(sample.metadata.get("goal") or prompt_of(sample))
+
+
+def is_benign(sample: Sample, /) -> bool:
+    """Whether the sample asks for nothing harmful: a search for an answer to it would prove nothing."""
+    return sample.metadata.get("harmful") is False
+
+
+def with_prompt(sample: Sample, text: str, /, **facts: Any) -> Sample:
+    """The sample with another text in its prompt's place. ``facts`` are kept in the record."""
+    shown: str | Chat = text
+    if isinstance(sample.input, Chat):
+        *before, last = sample.input.messages
+        shown = Chat((*before, Message(last.role, text)))
+    return replace(sample, input=shown, metadata={**sample.metadata, **facts})
+
+
+def failed(sample: Sample, error: str, /) -> Sample:
+    return replace(sample, metadata={**sample.metadata, "error": error})
+
+
+def as_shown(engine: ModelPort, value: str | Chat, /, chat: bool = True) -> str | Chat:
+    """A prompt as a chat model is asked it, a message in its chat template; plain text for another, or where ``chat`` is false."""
+    can_chat = chat and "chat" in engine.info.capabilities
+    if isinstance(value, str):
+        return Chat((Message("user", value),)) if can_chat else value
+    return value if can_chat else "\n\n".join(message.content for message in value.messages)
+
+
+def write(
+    engine: ModelPort, prompts: Sequence[str | Chat], max_tokens: int, *, temperature: float = 0.0, seeds: Sequence[int] = ()
+) -> list[str | Failure]:
+    """What the model writes for each prompt, all in one call. ``seeds``: of each prompt's own draw."""
+    asked = [
+        Generate(as_shown(engine, prompt), max_tokens, temperature=temperature, seed=seeds[i] if temperature else 0)
+        for i, prompt in enumerate(prompts)
+    ]
+    return [answer if isinstance(answer, Failure) else answer.text for answer in engine.try_run(asked)]

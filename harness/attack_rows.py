@@ -1,0 +1,82 @@
+"""An attack's records to its rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from . import stats
+from .columns import Mask, Table
+from .mean_rows import explained, mean_row
+from .metrics.scores import column_mean
+from .row_names import DISTANCES, PER_SLICE, accuracy_within
+from .samples import seed_of
+from .scorecard import Estimate, Row
+from .store import StoredItem
+from .threats import is_within
+
+
+def attack_rows(item: StoredItem, table: Table) -> list[Row]:
+    """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
+    rows = [
+        mean_row(item, table, "robust_correct", "robust_accuracy", "robustness", True, rate=True),
+        mean_row(item, table, "success", "attack_success_rate", "robustness", False, rate=True, optional=True),
+        mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True),
+    ]
+    for part, part_N in table.slices().items():
+        for score, (metric, better) in PER_SLICE.items():
+            among_N = part_N & table.given(score) if score == "success" else part_N
+            rows.append(mean_row(item, table, score, f"{metric}[{part}]", "robustness", better, rate=True, among_N=among_N))
+    flipped_N = table.given("success")
+    flipped_N[flipped_N] = table.values("success", flipped_N) == 1
+    rows += _curve_rows(item, table, flipped_N)
+    for name in ("num_queries", *DISTANCES):
+        if name in table.columns:
+            over_N = None if name == "num_queries" else flipped_N
+            rows.append(mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
+    if "num_queries" in table.columns:
+        queries = table.values("num_queries", table.given("num_queries"))
+        median = Estimate(float(np.median(queries)), n=len(queries))
+        rows.append(Row(item.model, item.item, "median_num_queries", "robustness", median, None))
+    outside = Estimate(float(table.notes["outside"]), n=table.num)
+    rows.append(Row(item.model, item.item, "num_outside_threat", "robustness", outside, False))
+    return rows
+
+
+def transfer_rows(item: StoredItem, table: Table) -> list[Row]:
+    """Over the samples whose twins fooled the other model; success over those that this one got right before."""
+    return [
+        mean_row(item, table, "success", "transfer_success_rate", "robustness", False, rate=True, optional=True),
+        mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, rate=True, optional=True),
+        mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True, optional=True),
+    ]
+
+
+def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
+    """Robust accuracy at each of an attack's ``epsilons``: a sample that flipped falls from its twin's distance on."""
+    threat, epsilons = item.facts.get("threat"), item.facts["settings"].get("epsilons") or ()
+    if not isinstance(threat, Mapping) or threat["type"] != "LpBall":
+        return []
+    norm, bound = threat["norm"], threat["epsilon"]
+    far_N = np.full(table.num, math.inf)
+    measured_N = flipped_N & table.given(norm)
+    far_N[measured_N] = table.values(norm, measured_N)
+    usable_N = table.given("robust_correct")
+    robust_N = table.values("robust_correct", usable_N)
+    rows: list[Row] = []
+    for epsilon in sorted(set(epsilons)):
+        within_N = is_within(far_N, epsilon)[usable_N]
+        # Flipped, but farther away than this: still right here.
+        kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
+        name = accuracy_within(epsilon)
+        if bound is not None and epsilon > bound:
+            estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
+        else:
+            estimate = stats.estimate(
+                column_mean(name, rate=True), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
+                seed=seed_of(item.seed, name),
+            )[name]  # fmt: skip
+        rows.append(Row(item.model, item.item, name, "robustness", explained(estimate, table.first_error), True))
+    return rows

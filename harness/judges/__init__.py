@@ -1,0 +1,97 @@
+"""Judges of answers: what each is asked, what it says, and how several are asked of the same answers.
+
+A judge says yes (1), no (0) or nothing (None, with the reason) to a question about a prompt and its answer: was it ``refused``, is it
+``harmful``. No judge is believed alone: a judged record keeps the verdict of each (`judge_rows` compares them, and with human labels where
+there are any).
+
+``phrases``      a rule: wordings of refusal (`phrases`). It knows no harm: to it an answer is harmful where it is no refusal
+``model``        a language model with a rubric (`rubric`), which plays the role ``judge``
+``classifier``   a text classifier (`classifier`), which plays the role ``classifier``; give the label that means yes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import ConfigError, did_you_mean
+from ..plugins import ModelPort
+
+Question = Literal["refused", "harmful"]
+QUESTIONS: tuple[Question, ...] = ("refused", "harmful")
+ROLES: Mapping[str, tuple[str, frozenset[str]]] = {
+    "model": ("judge", frozenset({"generate"})),
+    "classifier": ("classifier", frozenset({"classify", "text"})),
+}
+"""Judges that ask a model: the role that it plays, and what it must be able to do."""
+
+JUDGES = ("phrases", *ROLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A prompt and what the model under evaluation answered."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """1 yes, 0 no; None where the judge said neither, with the reason."""
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The judges of a task, in order; the first one's verdict is the score. ``label``: the classifier's class that means yes."""
+
+    question: Question
+    judges: tuple[str, ...] = ("phrases",)
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if self.question not in QUESTIONS:
+            raise ConfigError(f"question is {' or '.join(QUESTIONS)}, not {self.question!r}")
+        for name in self.judges:
+            if name not in JUDGES:
+                raise ConfigError(f"there is no judge {name!r}.{did_you_mean(name, JUDGES)} The judges: {', '.join(JUDGES)}")
+        if len(set(self.judges)) < len(self.judges):
+            raise ConfigError(f"judges: one stands twice in {', '.join(self.judges)}")
+        if ("classifier" in self.judges) != bool(self.label):
+            raise ConfigError("the judge 'classifier' needs the class that means yes, and no other judge does: classifier_label: NAME")
+
+    @property
+    def roles(self) -> dict[str, frozenset[str]]:
+        """The roles that a task with this panel has."""
+        return dict(ROLES[name] for name in self.judges if name in ROLES)
+
+    def by_rule(self, answered: Answered, /) -> dict[str, Verdict]:
+        """The verdicts that need no model."""
+        from . import phrases
+
+        return {name: phrases.verdict(self.question, answered) for name in self.judges if name == "phrases"}
+
+    def verdicts(self, engine: ModelPort, answers: Sequence[Answered], /) -> list[dict[str, Verdict]]:
+        """What each judge says of each answer; all answers go to a judge's model together."""
+        from . import classifier, phrases, rubric
+
+        said: dict[str, list[Verdict]] = {}
+        for name in self.judges:
+            if name == "phrases":
+                said[name] = [phrases.verdict(self.question, answer) for answer in answers]
+            elif name == "model":
+                said[name] = rubric.verdicts(self.question, engine.roles["judge"], answers)
+            else:
+                said[name] = classifier.verdicts(self.label, engine.roles["classifier"], answers)
+        return [{name: verdicts[i] for name, verdicts in said.items()} for i in range(len(answers))]
+
+
+def kept(question: Question, verdicts: Mapping[str, Verdict], /) -> dict[str, object]:
+    """What a record keeps of the verdicts: ``refused_by: {phrases: 1.0, model: None}``, and why a judge said nothing."""
+    silent = {name: verdict.reason for name, verdict in verdicts.items() if verdict.value is None}
+    by: dict[str, object] = {f"{question}_by": {name: verdict.value for name, verdict in verdicts.items()}}
+    return {**by, "unscored": "; ".join(f"{name}: {reason}" for name, reason in silent.items())} if silent else by

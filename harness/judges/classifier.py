@@ -1,0 +1,24 @@
+"""A text classifier as judge of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import ConfigError, did_you_mean
+from ..plugins import ModelPort
+from ..requests import Classify, Failure
+from . import Answered, Verdict
+
+
+def verdicts(label: str, judge: ModelPort, answers: Sequence[Answered], /) -> list[Verdict]:
+    """Yes where the answer's likeliest class is ``label``, one of the classifier's own. Raises `ConfigError` where it is none of them."""
+    labels = judge.info.labels
+    if label not in labels:
+        raise ConfigError(f"classifier_label: the judge has no class {label!r}.{did_you_mean(label, labels)} It has {', '.join(labels)}")
+    found = []
+    for said in judge.try_run([Classify(answered.answer, labels) for answered in answers]):
+        if isinstance(said, Failure):
+            found.append(Verdict(None, said.error))
+        else:
+            found.append(Verdict(float(max(range(len(labels)), key=said.values.__getitem__) == labels.index(label))))
+    return found

@@ -1,0 +1,45 @@
+"""A row that is the mean of a score, with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from . import stats
+from .columns import Mask, Table
+from .metrics.scores import column_mean
+from .samples import seed_of
+from .scorecard import Estimate, Row
+from .store import StoredItem
+
+
+def mean_row(
+    item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *, rate: bool = False,
+    optional: bool = False, among_N: Mask | None = None,
+) -> Row:  # fmt: skip
+    """The mean of a score, of the records ``among_N`` or of all. ``optional``: records without it were not meant to have it, rather than
+    failed to."""
+    over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
+    usable_N = over_N & table.given(score)
+    missing_N = table.failed_N if optional else ~usable_N
+    estimate = stats.estimate(
+        column_mean(score, rate=rate),
+        {score: table.values(score, usable_N).astype(float)},
+        (),
+        groups=table.groups(usable_N),
+        n_unscored=int((over_N & missing_N).sum()),
+        seed=seed_of(item.seed, score),
+    )[score]
+    error = table.first_error if among_N is None else None
+    return Row(item.model, item.item, metric, dimension, explained(estimate, error), higher_is_better)
+
+
+def explained(estimate: Estimate, error: str | None) -> Estimate:
+    """Where nothing was scored, the first sample's ``error`` is the reason. A number that is none is not shown as one."""
+    if estimate.value is not None and not math.isfinite(estimate.value):
+        return replace(estimate, value=None, low=None, high=None, reason=f"the metric came out as {estimate.value}")
+    if estimate.value is not None or estimate.n > 0:
+        return estimate
+    return replace(estimate, reason=f"no sample could be scored; the first error was: {error}" if error else estimate.reason)

@@ -1,0 +1,82 @@
+"""Log-likelihoods of a causal language model as a function of its token embeddings.
+
+Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest continuation, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..engine.forest import Scored
+from ..errors import SampleError
+from ..inputs import Chat
+from ..plugins import Encoded
+from ..requests import LogLikelihood
+from .devices import to_device
+
+if TYPE_CHECKING:
+    from .hf_causal import HFCausalLM
+
+
+class CausalGradients:
+    """A `Differentiable` over `LogLikelihood` requests; see there for what `logits` are."""
+
+    def __init__(self, model: HFCausalLM) -> None:
+        self._model = model
+        self.module = model.module
+        self.tokenizer = model.tokenizer
+
+    def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
+        """Padding is to the right, where a causal model does not look.
+
+        ids      t0 t1 t2 t3 t4        the last two are the continuation
+        read     t0 t1 t2 t3
+        places          2  3           of the log-probabilities of t3 and t4
+        """
+        units = [self._model.scored(request) for request in requests]
+        width, most = max(len(unit.ids) for unit in units) - 1, max(unit.num_scored for unit in units)
+        ids = torch.zeros(len(units), width, dtype=torch.long)
+        mask, places = torch.zeros_like(ids), torch.zeros(len(units), most, dtype=torch.long)
+        targets, scored = torch.zeros_like(places), torch.zeros_like(places)
+        for row, unit in enumerate(units):
+            read, num = len(unit.ids) - 1, unit.num_scored
+            ids[row, :read], mask[row, :read] = torch.tensor(unit.ids[:-1]), 1
+            places[row, :num] = torch.arange(read - num, read)
+            targets[row, :num], scored[row, :num] = torch.tensor(unit.ids[-num:]), 1
+        named = {"input_ids": ids, "places": places, "targets": targets, "scored": scored}
+        extra = {name: to_device(value, self._model.device) for name, value in named.items()}
+        spans = [self._spans(request, unit, width) for request, unit in zip(requests, units, strict=True)]
+        with torch.no_grad():
+            features = self.module.get_input_embeddings()(extra["input_ids"])
+        return Encoded(features, torch.zeros_like(features), to_device(mask, self._model.device), spans, extra)
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        assert encoded.mask_BL is not None
+        extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
+        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+        logits_NLV = self.module(inputs_embeds=features, attention_mask=mask, use_cache=False).logits
+        index_NSV = extra["places"][:, :, None].expand(-1, -1, logits_NLV.shape[-1])
+        log_probs_NSV = logits_NLV.gather(1, index_NSV).float().log_softmax(-1)
+        scored: torch.Tensor = log_probs_NSV.gather(2, extra["targets"][:, :, None])[:, :, 0] * extra["scored"]
+        return scored
+
+    def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
+        """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
+        context = request.context
+        templated = self._model.chat_template or isinstance(context, Chat)
+        prompt = context.messages[-1].content if isinstance(context, Chat) else context
+        text = self._model.rendered(context) if templated else prompt + request.continuation
+        start = text.rfind(prompt) if templated else 0
+        if start < 0:
+            raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        offsets: list[Any] = found["offset_mapping"]
+        end = start + len(prompt)
+        spans = [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
+        after = unit.num_scored if templated else 0
+        before = len(unit.ids) + unit.num_truncated - len(spans) - after
+        whole = ([(0, 0)] * before + spans + [(0, 0)] * after)[unit.num_truncated :]
+        return (whole[:-1] + [(0, 0)] * width)[:width]

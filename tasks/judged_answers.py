@@ -1,0 +1,83 @@
+"""Answers that were recorded, and people's labels for them: how good the judges are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Unpack
+
+from ..harness.data import DataSpec, Row
+from ..harness.errors import ConfigError, SampleError
+from ..harness.judges import Answered, Panel, Question, Verdict, kept
+from ..harness.plugins import ModelPort
+from ..harness.samples import Sample
+from .base import Common, Item, RowTask
+from .fields import Field
+
+
+class JudgedAnswers(RowTask):
+    """Judges on recorded answers, held against people's labels.
+
+    It asks the judges, never the model under evaluation. Score: the first judge's verdict, ``refused`` or ``harmful``. The record keeps all
+    verdicts and the person's; their agreement, precision and recall are rows of the scorecard, and they are the calibration set by which
+    the attack success rates of the same run are corrected for the same judges' errors.
+
+    Settings: ``prompt``; ``answer``; ``label``, the person's, where ``positive`` lists its values that mean yes; ``question``, what is
+    asked: refused or harmful; ``judges``: of phrases, model (role ``judge``) and classifier (role ``classifier``, with
+    ``classifier_label``, its class that means yes); ``recorded``: further judges whose verdicts the data has, by name the field of each,
+    read as ``label`` is.
+    """
+
+    default_metrics: ClassVar[tuple[str, ...]] = ()
+    requires = frozenset[str]()
+
+    def __init__(
+        self,
+        name: str,
+        data: DataSpec,
+        *,
+        prompt: str,
+        answer: str,
+        label: str,
+        positive: Sequence[str | int],
+        question: Question = "refused",
+        judges: Sequence[str] = ("phrases",),
+        classifier_label: str = "",
+        recorded: Mapping[str, str] | None = None,
+        **common: Unpack[Common],
+    ) -> None:
+        self._panel = Panel(question, tuple(judges), classifier_label)
+        self.roles = self._panel.roles
+        self._prompt, self._answer, self._label = Field("prompt", prompt), Field("answer", answer), Field("label", label)
+        self._recorded = {judge: Field("recorded", source) for judge, source in (recorded or {}).items()}
+        twice = sorted({*self._recorded} & {*judges})
+        if twice:
+            raise ConfigError(f"recorded: {twice[0]!r} is one of the judges that are asked; call the recorded one otherwise")
+        self._yes = frozenset(map(str, positive))
+        super().__init__(name, data, [self._prompt, self._answer, self._label, *self._recorded.values()], **common)
+
+    def build(self, row: Row) -> Item:
+        facts = {
+            "prompt": self._prompt.text(row),
+            "human": self._says(self._label, row),
+            "recorded": {judge: self._says(field, row) for judge, field in self._recorded.items()},
+        }
+        return Item(self._answer.text(row), metadata=facts)
+
+    def _says(self, field: Field, row: Row) -> float:
+        return float(str(field.value(row)).strip() in self._yes)
+
+    def run(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[list[dict[str, Verdict]]]:
+        for sample in samples:
+            if "error" in sample.metadata:
+                raise SampleError(sample.metadata["error"])
+        said = self._panel.verdicts(engine, [Answered(s.metadata["prompt"], str(s.input)) for s in samples])
+        return [
+            [{**verdicts, **{judge: Verdict(value) for judge, value in sample.metadata["recorded"].items()}}]
+            for sample, verdicts in zip(samples, said, strict=True)
+        ]
+
+    def score(self, sample: Sample, responses: Sequence[dict[str, Verdict]], /) -> dict[str, float | None]:
+        return {self._panel.question: next(iter(responses[0].values())).value}
+
+    def predict(self, sample: Sample, responses: Sequence[dict[str, Verdict]], /) -> dict[str, Any]:
+        return {**kept(self._panel.question, responses[0]), "human": sample.metadata["human"]}
