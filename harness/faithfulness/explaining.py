@@ -124,6 +124,7 @@ class _Noisy:
             places = [i for i, span in enumerate(spans) if tuple(span) != (0, 0)]
             real = features[row, : int(encoded.mask_BL[row].sum())]
             radius = RADIUS * float(real.max() - real.min())
+            assert isinstance(request, Classify | LogLikelihood)
             shown = request.input if isinstance(request, Classify) else request.context
             noise = self._rng(str(shown)).uniform(-radius, radius, (len(places), features.shape[-1]))
             features[row, places] += torch.from_numpy(noise).to(features)
