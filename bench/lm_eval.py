@@ -7,7 +7,7 @@ MODEL: a folder with a causal language model. TEXTS: a text file with paragraphs
 process. First their answers are compared; then they run in turns, lm-evaluation-harness at the batch size that was fastest on a part of the
 work, and what is printed is the median ratio of their times, wall and CPU (which a busy machine changes less).
 
-Work: see `questions.py`.
+Work: see `questions.py`. ``--subjects FOLDER`` takes the work subjects from CSV files, ``--questions`` of each.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
-from questions import WORKS, Work, paragraphs_of
+from questions import WORKS, Work, paragraphs_of, subjects_of
 from turns import faster, in_turns, median_s, timed
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("texts", type=Path)
     parser.add_argument("--work", default=",".join(WORKS))
     parser.add_argument("--questions", type=int, default=48)
+    parser.add_argument("--subjects", type=Path)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="float32")
@@ -59,7 +60,8 @@ def main() -> None:
     info = source.inspect()
     print(f"{given.model} in {model.module.dtype} on {model.device}, {torch.get_num_threads()} threads; packs: {model.no_packs or 'yes'}")
     for name in given.work.split(","):
-        work = WORKS[name](paragraphs, given.questions)
+        own = name == "subjects" and given.subjects
+        work = subjects_of(given.subjects, given.questions) if own else WORKS[name](paragraphs, given.questions)
         _compare(name, work, model, info, [int(n) for n in given.batch_sizes.split(",")], given.pairs)
 
 

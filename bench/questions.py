@@ -7,11 +7,14 @@ subjects    5-shot in as many subjects as there are questions / 4, each with a h
 passages    three questions to a passage, four endings to a question: a tree of two levels
 rolling     log-likelihood of whole texts of mixed lengths
 generation  5-shot prompts, 64 new tokens
+
+A folder of files NAME_dev.csv and NAME_test.csv (question, choice0 to choice3, answer: its number) gives subjects of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,27 @@ def _subjects(paragraphs: Sequence[str], questions: int) -> Work:
         for q in range(4 * subject, 4 * subject + 4):
             asked += [LogLikelihood(f"{header}{_question(paragraphs, q)}\nAnswer:", f" {letter}") for letter in "ABCD"]
     return Work("loglikelihood", asked)
+
+
+def subjects_of(folder: Path, questions: int) -> Work:
+    """So many questions of each subject in a folder, under five of its own with their answers, as MMLU is asked."""
+    asked = []
+    for shots in sorted(folder.glob("*_dev.csv")):
+        name = shots.name.removesuffix("_dev.csv")
+        header = f"The following are multiple choice questions (with answers) about {name.replace('_', ' ')}.\n\n"
+        header += "".join(f"{text} {'ABCD'[answer]}\n\n" for text, answer in _rows(shots, NUM_SHOTS))
+        for text, _ in _rows(folder / f"{name}_test.csv", questions):
+            asked += [LogLikelihood(header + text, f" {letter}") for letter in "ABCD"]
+    if not asked:
+        raise SystemExit(f"{folder} has no file NAME_dev.csv")
+    return Work("loglikelihood", asked)
+
+
+def _rows(path: Path, most: int) -> Iterator[tuple[str, int]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for _, row in zip(range(most), csv.DictReader(file), strict=False):
+            listed = "\n".join(f"{letter}. {row[f'choice{i}']}" for i, letter in enumerate("ABCD"))
+            yield f"{row['question'].strip()}\n{listed}\nAnswer:", int(row["answer"])
 
 
 def _passages(paragraphs: Sequence[str], questions: int) -> Work:

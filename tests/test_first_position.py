@@ -13,6 +13,7 @@ from windtunnel.harness.errors import SampleError
 from windtunnel.harness.models.first_position import FirstPosition, firsts
 from windtunnel.harness.models.flat_encoder import FlatEncoder
 from windtunnel.harness.models.flops import per_token
+from windtunnel.harness.models.randomised import randomised
 from windtunnel.harness.requests import Classify
 from windtunnel.tests import tiny
 
@@ -81,7 +82,7 @@ def test_encoders_that_read_their_first_position(name: str, settings: dict[str, 
     assert first.flops == 2 * weights
     for lengths in ((1, 20), (7,), (2, 2, 2), (31, 30, 1, 5)):
         whole = logits(module, *lengths)
-        with first.only(firsts(len(lengths), max(lengths))):
+        with first.only(module, firsts(len(lengths), max(lengths))):
             assert torch.allclose(logits(module, *lengths), whole, atol=1e-5), lengths
     assert hooks(module) == 0
 
@@ -97,7 +98,7 @@ def test_texts_in_a_row_are_as_they_are_alone(name: str, settings: dict[str, Any
     if flat.works:
         texts = [list(range(7, 7 + length)) for length in (40, 21, 21, 20, 3, 3, 3, 1)]
         with torch.no_grad():
-            assert torch.allclose(flat.logits(texts, [None] * len(texts)), alone(module, texts), atol=1e-5)
+            assert torch.allclose(flat.logits(module, texts, [None] * len(texts)), alone(module, texts), atol=1e-5)
     assert hooks(module) == 0
 
 
@@ -138,7 +139,7 @@ def test_a_part_that_needs_all_positions_gets_them() -> None:
     assert not first.parts, "random inputs: the logits do not stay"
     states = torch.randn(3, 5, 8)
     first = FirstPosition(module, [lambda: module(states)])
-    assert first.parts == [module.layers[0].after]  # type: ignore[union-attr]
+    assert first.parts == ["layers.0.after"]
 
 
 @pytest.mark.parametrize("reads", [lambda s: s.mean(1), lambda s: s[:, -1], lambda s: s.amax(1), lambda s: s[:, 0] + 1e-30 * s[:, 1]])
@@ -173,6 +174,17 @@ def test_texts_in_a_row_make_one_pass_without_padding() -> None:
     assert engine.counters.tokens_computed == sum(len(model.split(request)[0].ids) for request in requests)
     for request, answer in zip(requests, answers, strict=True):
         assert answer.values == pytest.approx(alone(model.module, [model.split(request)[0].ids])[0].tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("pack", [0, 1024])
+def test_a_copy_with_other_weights_answers_for_itself(pack: int) -> None:
+    model = tiny.load("bert")
+    other = randomised(model, 0)
+    requests = [Classify("the cat"), Classify("the young dog was able to read")]
+    for asked in (other, model):
+        answers = tiny.engine(asked, pack=pack).run(requests)
+        plain = alone(asked.module, [asked.split(request)[0].ids for request in requests])
+        assert torch.allclose(torch.tensor([answer.values for answer in answers]), plain, atol=1e-5)
 
 
 @pytest.mark.parametrize("pack", [0, 1024])

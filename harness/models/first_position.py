@@ -30,41 +30,42 @@ _ROUNDING = 1e-5
 class FirstPosition:
     """``found``: whether nothing but first positions is read. ``parts`` of the last layer, in the order they begin, are given those alone.
 
-    ``flops``: operations of a position's products with the weights in the parts.
+    ``flops``: operations of a position's products with the weights in the parts. Holds names, so that it serves copies of the module too.
     """
 
     def __init__(self, module: nn.Module, probes: Sequence[Probe]) -> None:
         """``probes``: batches of several texts of different lengths, no two batches of one width."""
         self.found = False
-        self.parts: list[nn.Module] = []
+        self.parts: list[str] = []
         self._layer = _last_layer(module)
-        if self._layer is None or not probes:
+        if not self._layer or not probes:
             return
         try:
             with torch.no_grad():
-                self._measure(self._layer, probes)
+                self._measure(module, probes)
         except Exception as error:
             if ends_run(error):
                 raise
             # Whatever a module raises that cannot run so; whole, it can.
             self.found, self.parts = False, []
+        self.flops = sum(2 * layer.weight.numel() for layer in {m for m in self._modules(module) if isinstance(m, nn.Linear)})
 
     @contextmanager
-    def only(self, firsts: torch.Tensor) -> Iterator[None]:
+    def only(self, module: nn.Module, firsts: torch.Tensor) -> Iterator[None]:
         """Within, the last layer says of [B, L, D] only the rows ``firsts`` [N] of B x L, as [N, 1, D], where that is all that is read."""
 
-        def before(module: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Call:
+        def before(part: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Call:
             return tuple(_picked(a, firsts) for a in args), {name: _picked(value, firsts) for name, value in options.items()}
 
-        def after(module: nn.Module, args: Any, output: Any) -> Any:
+        def after(layer: nn.Module, args: Any, output: Any) -> Any:
             states = _picked(_states(output), firsts)
             return (states, *output[1:]) if isinstance(output, tuple) else states
 
         with ExitStack() as hooks:
             for part in self.parts:
-                hooks.callback(part.register_forward_pre_hook(before, with_kwargs=True).remove)
-            if self.found and self._layer is not None:
-                hooks.callback(self._layer.register_forward_hook(after).remove)
+                hooks.callback(module.get_submodule(part).register_forward_pre_hook(before, with_kwargs=True).remove)
+            if self.found:
+                hooks.callback(module.get_submodule(self._layer).register_forward_hook(after).remove)
             yield
 
     def shorten(self, stays: Callable[[], bool]) -> bool:
@@ -76,12 +77,11 @@ class FirstPosition:
             self.parts = self.parts[1:]
         return possible
 
-    @property
-    def flops(self) -> int:
-        layers = {m for part in self.parts for m in part.modules() if isinstance(m, nn.Linear)}
-        return sum(2 * layer.weight.numel() for layer in layers)
+    def _modules(self, module: nn.Module) -> Iterator[nn.Module]:
+        return (inner for part in self.parts for inner in module.get_submodule(part).modules())
 
-    def _measure(self, layer: nn.Module, probes: Sequence[Probe]) -> None:
+    def _measure(self, module: nn.Module, probes: Sequence[Probe]) -> None:
+        layer = module.get_submodule(self._layer)
         whole, calls = [], []
         for probe in probes:
             logits, called = _watched(layer, probe)
@@ -94,15 +94,15 @@ class FirstPosition:
 
         def stays() -> bool:
             for (args, options), states, rows in zip(calls, wanted, starts, strict=True):
-                with self.only(rows):
+                with self.only(module, rows):
                     if not close(_states(layer(*args, **options)), states[:, :1]):
                         return False
             return True
 
-        self.found, self.parts = True, _running(layer, calls[0])
+        self.found, self.parts = True, [f"{self._layer}.{name}" for name in _running(layer, calls[0])]
         self.shorten(stays)
         for probe, logits, rows in zip(probes, whole, starts, strict=True):
-            with self.only(rows):
+            with self.only(module, rows):
                 self.found = self.found and close(probe(), logits)
         self.parts = self.parts if self.found else []
 
@@ -128,10 +128,11 @@ def _holds(stays: Callable[[], bool]) -> bool:
         return False
 
 
-def _last_layer(module: nn.Module) -> nn.Module | None:
-    """The last of the list of layers that holds most of the weights."""
-    lists = [m for m in module.modules() if isinstance(m, nn.ModuleList) and len(m)]
-    return max(lists, key=lambda m: sum(p.numel() for p in m.parameters()))[-1] if lists else None
+def _last_layer(module: nn.Module) -> str:
+    """The name of the last of the list of layers that holds most of the weights; nothing where there is no list."""
+    lists = {name: m for name, m in module.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
+    name = max(lists, key=lambda name: sum(p.numel() for p in lists[name].parameters()), default="")
+    return name and f"{name}.{len(lists[name]) - 1}"
 
 
 def _picked(value: Any, firsts: torch.Tensor) -> Any:
@@ -174,12 +175,12 @@ def _poisoned(layer: nn.Module, probe: Probe) -> torch.Tensor:
         handle.remove()
 
 
-def _running(layer: nn.Module, call: Call) -> list[nn.Module]:
-    """The parts of a layer that hold weights, in the order in which a call runs them."""
-    ran: dict[nn.Module, None] = {}
+def _running(layer: nn.Module, call: Call) -> list[str]:
+    """The parts of a layer that hold weights, by name, in the order in which a call runs them."""
+    ran: dict[str, None] = {}
     with ExitStack() as hooks:
-        for part in layer.modules():
-            if part is not layer and any(True for _ in part.parameters()):
-                hooks.callback(part.register_forward_pre_hook(lambda module, args: ran.setdefault(module)).remove)
+        for name, part in layer.named_modules():
+            if name and any(True for _ in part.parameters()):
+                hooks.callback(part.register_forward_pre_hook(lambda module, args, name=name: ran.setdefault(name)).remove)
         layer(*call[0], **call[1])
     return list(ran)

@@ -28,34 +28,34 @@ class FlatEncoder:
 
     def __init__(self, module: Any, first: FirstPosition, padded: Callable[[Sequence[list[int]]], torch.Tensor], ids: list[int]) -> None:
         """``padded``: logits of a padded batch, whole. ``ids``: 24 ordinary tokens."""
-        self._module, self._first = module, first
+        self._first = first
         self._offset = 0
         self._takes_types = accepts(module, "token_type_ids")
         # A sliding window is a mask over the whole row.
         could = first.found and module.device.type == "cpu" and accepts(module, "position_ids") and window(module.config) == UNLIMITED
-        self.works = could and self._measure(padded, ids)
+        self.works = could and self._measure(module, padded, ids)
 
-    def logits(self, texts: Sequence[list[int]], types: Sequence[list[int] | None]) -> torch.Tensor:
-        """[N, C] of token ids, longest text first."""
+    def logits(self, module: Any, texts: Sequence[list[int]], types: Sequence[list[int] | None]) -> torch.Tensor:
+        """[N, C] of token ids, longest text first, by the module or a copy of it."""
         positions = [p for ids in texts for p in range(self._offset, self._offset + len(ids))]
         lengths = torch.tensor([len(ids) for ids in texts])
         given = {"input_ids": [i for ids in texts for i in ids], "position_ids": positions, "attention_mask": [1] * len(positions)}
         if self._takes_types:
             given["token_type_ids"] = [t for ids, own in zip(texts, types, strict=True) for t in own or [0] * len(ids)]
-        with self._first.only(lengths.cumsum(0) - lengths), _WithinTexts(lengths.tolist()):
-            found: torch.Tensor = self._module(**{name: torch.tensor([row]) for name, row in given.items()}).logits
+        with self._first.only(module, lengths.cumsum(0) - lengths), _WithinTexts(lengths.tolist()):
+            found: torch.Tensor = module(**{name: torch.tensor([row]) for name, row in given.items()}).logits
         return found
 
-    def _measure(self, padded: Callable[[Sequence[list[int]]], torch.Tensor], ids: list[int]) -> bool:
+    def _measure(self, module: Any, padded: Callable[[Sequence[list[int]]], torch.Tensor], ids: list[int]) -> bool:
         texts = [ids[:11], ids[11:17], ids[5:11], ids[17:20], ids[20:21]]
         with torch.no_grad():
             wanted = padded(texts)
 
             def stays() -> bool:
-                return close(self.logits(texts, [None] * len(texts)), wanted)
+                return close(self.logits(module, texts, [None] * len(texts)), wanted)
 
             # RoBERTa counts positions from behind the number of its padding token.
-            for offset in (0, (self._module.config.pad_token_id or 0) + 1):
+            for offset in (0, (module.config.pad_token_id or 0) + 1):
                 self._offset = offset
                 if self._first.shorten(stays):
                     return True

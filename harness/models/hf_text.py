@@ -109,7 +109,7 @@ class HFTextClassifier:
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
         ids_BL, mask_BL, extra = self._padded(batch)
         # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
-        with torch.no_grad(), self._first.only(to_device(firsts(*ids_BL.shape), self.device)):
+        with torch.no_grad(), self._first.only(self.module, to_device(firsts(*ids_BL.shape), self.device)):
             return self._answers(batch, self._forward(ids_BL, mask_BL, extra))
 
     def streams(self, unit: Tokens) -> bool:
@@ -121,7 +121,7 @@ class HFTextClassifier:
         for places in full(lengths, budget.pack):
             batch = [units[place] for place in places]
             with torch.no_grad():
-                answers = self._answers(batch, self._flat.logits([unit.ids for unit in batch], [unit.types for unit in batch]))
+                answers = self._answers(batch, self._flat.logits(self.module, [unit.ids for unit in batch], [unit.types for unit in batch]))
             yield Pass(sum(lengths[place] for place in places), list(zip(places, answers, strict=True)), sum(map(self.flops, batch)))
 
     def _answers(self, batch: Sequence[Tokens], logits_BC: torch.Tensor) -> list[Logits]:
