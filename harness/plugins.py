@@ -179,6 +179,9 @@ class Attack(Protocol[Th]):
     ``threat``: the default threat; a suite may give another of the same type. What the harness reads of a twin's ``metadata``:
     ``num_queries`` of the model; ``budget_exhausted``, True where the search ended because its budget of steps or queries did;
     ``zero_gradient``, True where the loss had none. ``rng(sample.id)`` is the only source of randomness.
+
+    Optional: ``asks_beyond``, what of ``requires`` the model must be able to do though the task does not ask it; ``covers_all``, True where
+    samples that the model gets wrong are attacked as well.
     """
 
     requires: ClassVar[frozenset[str]]

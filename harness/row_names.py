@@ -32,7 +32,7 @@ def accuracy_within(epsilon: float, /) -> str:
     return f"robust_accuracy[{epsilon:.6g}]"
 
 
-DISTANCES = ("words_changed", "share_changed", "chars_changed", "tokens_added", "chars_added", "linf", "l2")
+DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "linf", "l2")
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},
     "curves": {

@@ -24,7 +24,7 @@ class GuardedDocuments(RowTask):
     Settings: ``document``; ``instruction``, what is to be done with it; ``system``, with {secret} in it; ``max_tokens``.
     """
 
-    requires = frozenset({"generate", "text"})
+    requires = frozenset({"generate", "text", "chat"})
     primary: ClassVar[str] = "held"
     default_metrics: ClassVar[tuple[str, ...]] = ("held",)
     dimension = "safety"

@@ -127,12 +127,15 @@ def test_a_table_of_words(tmp_path: Path) -> None:
         "The request below is written in Low German. Read it, and answer it in plain English.\n\nThe grün Haus."
     )
     table.write_text("house haus\n")
-    for wrong, message in (
-        ({"cipher": "table"}, "word pairs"), ({"table": "x"}, "cipher: table"), ({"cipher": "rot31"}, "Did you mean 'rot13'"),
+    wrongs: list[tuple[dict[str, str], str]] = [
+        ({"cipher": "table"}, "word pairs"),
+        ({"table": "x"}, "cipher: table"),
+        ({"cipher": "rot31"}, "Did you mean 'rot13'"),
         ({"cipher": "table", "table": str(table)}, "words.tsv:1"),
-    ):  # fmt: skip
+    ]
+    for wrong, message in wrongs:
         with pytest.raises(ConfigError, match=message):
-            Encoding(**wrong)
+            Encoding(**wrong)  # type: ignore[arg-type]
 
 
 def test_many_shots() -> None:

@@ -46,6 +46,7 @@ class GCG:
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"generate", "text", "loglikelihood", "gradients"})
+    asks_beyond: ClassVar[frozenset[str]] = frozenset({"loglikelihood"})
 
     def __init__(
         self, *, steps: int = 100, candidates: int = 64, top_k: int = 64, length: int = 20, ascii_only: bool = True,

@@ -41,7 +41,7 @@ class Tree:
     def twin(self) -> Sample:
         if self.best is None:
             return failed(self.sample, self.failure or "the attacker wrote no message in any round, so there is no prompt to try")
-        facts = {"num_queries": self.queries, "num_rounds": self.rounds, "rating": self.best.rating}
+        facts = {"num_queries": self.queries, "num_rounds": self.rounds, "rating": self.best.rating, "budget_exhausted": self.is_open}
         return with_prompt(self.sample, self.best.prompt, **facts, off_topic=self.off_topic, unread=self.unread)
 
 

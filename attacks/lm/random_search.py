@@ -30,6 +30,7 @@ class RandomSearch:
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"generate", "text", "loglikelihood"})
+    asks_beyond: ClassVar[frozenset[str]] = frozenset({"loglikelihood"})
 
     def __init__(
         self,

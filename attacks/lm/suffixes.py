@@ -51,7 +51,13 @@ class Search:
     def twin(self) -> Sample:
         if self.stopped and not self.losses:
             return failed(self.sample, self.stopped)
-        facts = {"num_queries": self.queries, "target_loss": self.loss, "target_reached": self.reached, "losses": self.losses}
+        facts = {
+            "num_queries": self.queries,
+            "target_loss": self.loss,
+            "target_reached": self.reached,
+            "losses": self.losses,
+            "budget_exhausted": self.is_open,
+        }
         why = {"stopped": self.stopped} if self.stopped else {}
         return with_prompt(self.sample, prompt_of(self.sample) + self.best, wanted=self.target, **facts, **why)
 
