@@ -135,6 +135,9 @@ class PseudoLogLikelihood(Request[LogProb]):
     text: str
     other: str = ""
 
+    def size(self) -> int:
+        return size_of(self.text) ** 2
+
 
 @dataclass(frozen=True, slots=True)
 class Generate(Request[Completion]):

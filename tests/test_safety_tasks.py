@@ -233,6 +233,24 @@ def test_which_way_an_answer_leans(tmp_path: Path, polarity: str, answer: int, l
     assert task.predict(sample, answered(answer))["prediction"] == answer
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "groups", "leans"),
+    [
+        (["man", "old"], ["boy", "nonOld"], ["old"], [1, -1, 0]),
+        (["Ann", "F-Black"], ["Eve", "F-White"], ["Black", "African American"], [1, -1, 0]),
+        (["Ann", "F-Black"], ["Bob", "M-Black"], ["F-Black"], [1, -1, 0]),
+        (["clerk", "highSES"], ["tenant", "lowSES"], ["low SES"], [-1, 1, 0]),
+        (["Ann", "old"], ["Eve", "old"], ["old"], None),
+        (["Ann", "a"], ["Eve", "b"], ["c"], None),
+    ],
+)
+def test_whom_the_stereotype_is_about(tmp_path: Path, first: list[str], second: list[str], groups: list[str], leans: object) -> None:
+    info = {"ans0": first, "ans1": second, "ans2": ["cannot tell", "unknown"]}
+    row = question("ambig", "neg", 2, answer_info=info, additional_metadata={"stereotyped_groups": groups})
+    (sample,) = catalog.load_task("bbq", data=rows_file(tmp_path, [row])).samples()
+    assert sample.metadata["leans"] == leans
+
+
 SCORER = '''
 def likelihoods(pairs):
     """By the question's last word: the old man, the boy or nobody."""

@@ -426,12 +426,11 @@ TARGETS: Json = {
 IMAGES = {"cifar10": "img", "mnist": "image", "imagenet1k": "image"}
 
 
-@pytest.mark.parametrize("name", catalog.names())
+# WinoBias is two data sets, from whose other rows a sentence's people are known: see test_safety_tasks.py.
+@pytest.mark.parametrize("name", [name for name in catalog.names() if name != "winobias"])
 def test_catalog_example_makes_this_request(name: str, data: Any, tmp_path: Path) -> None:
     made = getattr(catalog, name)
     shots: Json = {"num_fewshot": 0} if "num_fewshot" in made.__signature__.parameters else {}
-    if name == "winobias":
-        pytest.skip("two data sets: tests/test_safety_tasks.py")
     if name in IMAGES:
         (tmp_path / "rows.py").write_text(
             "import PIL.Image\ndef rows():\n"
