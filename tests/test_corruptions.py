@@ -61,7 +61,9 @@ def test_an_image_of_the_same_shape_in_steps_of_a_file(kind: str, shape: tuple[i
         assert not np.array_equal(found, (image * 255).round() / 255)
 
 
-@pytest.mark.parametrize("kind", [k for k in CORRUPTIONS if k not in ("glass_blur", "elastic_transform", "snow", "frost", "motion_blur")])
+@pytest.mark.parametrize(
+    "kind", [k for k in CORRUPTIONS if k not in ("glass_blur", "elastic_transform", "snow", "frost", "fog", "motion_blur")]
+)
 @pytest.mark.parametrize("side", [32, 96])
 def test_what_is_more_severe_changes_more(kind: str, side: int) -> None:
     image = picture(side, side)
@@ -83,7 +85,7 @@ def test_what_is_known_of_each() -> None:
     for kind in ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "pixelate"):
         assert np.abs(np.diff(made_of(kind, image), axis=1)).max() <= np.abs(np.diff(image, axis=1)).max() + 0.01
     np.testing.assert_allclose(made_of("brightness", image * 0.5).max(2), (image * 0.5).max(2) + 0.3, atol=0.003)
-    np.testing.assert_allclose(made_of("contrast", image).std(), image.std() * 0.2, rtol=0.05)
+    np.testing.assert_allclose(made_of("contrast", image).std((0, 1)), image.std((0, 1)) * 0.2, rtol=0.05)
     assert made_of("fog", image).std() < image.std()
     assert made_of("snow", image).mean() > image.mean()
     assert len(np.unique(made_of("pixelate", image)[0, :, 0])) <= 38
