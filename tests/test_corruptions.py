@@ -1,0 +1,138 @@
+"""Fifteen corruptions: what each must do to an image, the task that asks about them, and its metrics by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from windtunnel.harness.errors import ConfigError
+from windtunnel.harness.metrics.corruption import KINDS, CorruptionError, MeanCorruptionError
+from windtunnel.harness.suite import make_suite
+from windtunnel.tasks.catalog import load_task
+from windtunnel.tasks.corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from windtunnel.tests.toys import made, records_of, row, run_plan, summarise
+
+each_kind = pytest.mark.parametrize("kind", CORRUPTIONS)
+MODEL = """
+import numpy as np
+
+def bright(images):
+    means = np.array([np.mean(image) / (255 if image.dtype == np.uint8 else 1) for image in images])
+    return np.stack([0.5 - means, means - 0.5], 1) * 8
+"""
+ROWS = """
+import numpy as np
+
+def rows():
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        yield {"image": rng.integers(40 + 90 * (index % 2), 130 + 90 * (index % 2), (16, 20, 3)).astype(np.uint8), "label": index % 2}
+"""
+TASK = {
+    "family": "corrupted_images", "data": {"python": "rows.py:rows"}, "image": "image", "label": "label", "labels": ["dark", "bright"],
+}  # fmt: skip
+
+
+def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    """A smooth scene with an edge."""
+    down, across = np.mgrid[:height, :width]
+    base = 0.35 + 0.2 * np.sin(down / 5) * np.cos(across / 7) + 0.25 * (across > width / 2)
+    return np.repeat(base[:, :, None], channels, 2) * np.linspace(0.8, 1.0, channels)
+
+
+def test_the_metrics_know_the_corruptions() -> None:
+    assert tuple(CORRUPTIONS) == KINDS
+    assert len(KINDS) == 15
+
+
+@each_kind
+@pytest.mark.parametrize("shape", [(32, 32, 3), (9, 14, 1), (70, 66, 3)])
+def test_an_image_of_the_same_shape_in_steps_of_a_file(kind: str, shape: tuple[int, int, int]) -> None:
+    image = picture(*shape)
+    for severity in SEVERITIES:
+        found, again = (corrupted(image, kind, severity, np.random.default_rng(3)) for _ in range(2))
+        assert found.shape == shape
+        assert found.min() >= 0
+        assert found.max() <= 1
+        np.testing.assert_allclose(found * 255, (found * 255).round(), atol=1e-9)
+        np.testing.assert_array_equal(found, again)
+        assert not np.array_equal(found, (image * 255).round() / 255)
+
+
+@pytest.mark.parametrize(
+    "kind", [k for k in CORRUPTIONS if k not in ("glass_blur", "elastic_transform", "snow", "frost", "fog", "motion_blur")]
+)
+@pytest.mark.parametrize("side", [32, 96])
+def test_what_is_more_severe_changes_more(kind: str, side: int) -> None:
+    image = picture(side, side)
+    moved = [np.mean([np.abs(corrupted(image, kind, s, np.random.default_rng(n)) - image).mean() for n in range(4)]) for s in SEVERITIES]
+    assert moved == sorted(moved)
+
+
+def test_what_is_known_of_each() -> None:
+    rng, image, grey = np.random.default_rng(0), picture(96, 96), np.full((96, 96, 3), 0.5)
+
+    def made_of(kind: str, pixels: np.ndarray = grey) -> np.ndarray:
+        return corrupted(pixels, kind, 3, rng)
+
+    assert made_of("gaussian_noise").std() == pytest.approx(0.18, rel=0.05)
+    assert made_of("shot_noise").std() == pytest.approx((0.5 / 12) ** 0.5, rel=0.1)
+    assert np.mean(np.abs(made_of("impulse_noise") - 0.5) > 0.4) == pytest.approx(0.09, rel=0.1)
+    for kind in ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "contrast", "elastic_transform", "pixelate", "jpeg_compression"):
+        np.testing.assert_allclose(made_of(kind), grey, atol=0.01, err_msg=f"{kind} of one colour is that colour")
+    for kind in ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "pixelate"):
+        assert np.abs(np.diff(made_of(kind, image), axis=1)).max() <= np.abs(np.diff(image, axis=1)).max() + 0.01
+    np.testing.assert_allclose(made_of("brightness", image * 0.5).max(2), (image * 0.5).max(2) + 0.3, atol=0.003)
+    np.testing.assert_allclose(made_of("contrast", image).std((0, 1)), image.std((0, 1)) * 0.2, rtol=0.05)
+    assert made_of("fog", image).std() < image.std()
+    assert made_of("snow", image).mean() > image.mean()
+    assert len(np.unique(made_of("pixelate", image)[0, :, 0])) <= 38
+
+
+def test_the_metrics_by_hand() -> None:
+    errors = np.zeros((2, 15, 5))
+    errors[0, 9] = 1
+    errors[1, 9, 4] = 1
+    found = CorruptionError().evaluate_columns({"corruption_errors": errors}, ())
+    assert found["error[fog]"] == pytest.approx(6 / 10)
+    assert found["error[fog 5]"] == 1
+    assert found["error[fog 1]"] == 0.5
+    assert found["mean_corruption_error_unnormalised"] == pytest.approx(6 / 150)
+    weights = np.array([[2.0, 0.0], [1.0, 1.0]])
+    again = CorruptionError().resampled(weights, {"corruption_errors": errors}, ())
+    assert list(again) == list(found)
+    np.testing.assert_allclose(again["error[fog]"], [1, 6 / 10])
+    assert MeanCorruptionError().evaluate_columns({"error_over_baseline": np.array([0.5, 1.5])}, ()) == {"mce": 1.0}
+
+
+def test_a_run(tmp_path: Path) -> None:
+    """Every number is the plain loop's over the records' own errors."""
+    for name, text in (("model.py", MODEL), ("rows.py", ROWS), ("pictures.yaml", yaml.safe_dump(TASK))):
+        (tmp_path / name).write_text(text)
+    baseline = {kind: 0.5 + i for i, kind in enumerate(CORRUPTIONS)}
+    models = [{"model": "callable:model.py:bright", "name": "m", "input": "image", "labels": ["dark", "bright"]}]
+    tasks = [{"task": "pictures.yaml"}, {"task": "pictures.yaml", "name": "over", "baseline": baseline}]
+    run_plan(made(make_suite({"models": models, "tasks": tasks, "chunk": 3}, base=tmp_path)), tmp_path / "run")
+    card = summarise(tmp_path / "run")
+    assert card.num_failed == 0
+    records = records_of(tmp_path / "run")["m/pictures"]
+    errors = np.array([r.artifacts["corruption_errors"] for r in records])
+    assert errors.shape == (4, 15, 5)
+    assert 0 < errors.mean() < 1
+    mean = row(card, "pictures", "mean_corruption_error_unnormalised")
+    assert mean.estimate.value == pytest.approx(errors.mean())
+    assert mean.higher_is_better is False
+    for index, kind in enumerate(CORRUPTIONS):
+        assert row(card, "pictures", f"error[{kind} 5]").estimate.value == pytest.approx(errors[:, index, 4].mean())
+    ratio = np.mean([errors[:, i].mean(0).sum() / baseline[kind] for i, kind in enumerate(CORRUPTIONS)])
+    assert row(card, "over", "mce").estimate.value == pytest.approx(ratio)
+    assert row(card, "pictures", "accuracy").estimate.n == 4
+
+
+@pytest.mark.parametrize("baseline", [{"fogg": 1.0}, {"fog": 1.0}, dict.fromkeys(CORRUPTIONS, 0.0)])
+def test_a_baseline_that_is_none(tmp_path: Path, baseline: dict[str, float]) -> None:
+    (tmp_path / "pictures.yaml").write_text(yaml.safe_dump(TASK))
+    with pytest.raises(ConfigError, match="baseline"):
+        load_task(str(tmp_path / "pictures.yaml"), baseline=baseline)
