@@ -136,6 +136,22 @@ def _roberta() -> tuple[Any, Any]:
     return transformers.RobertaForSequenceClassification(config), tokenizer
 
 
+def _bert_masked() -> tuple[Any, Any]:
+    tokenizer = _wordpiece()
+    config = transformers.BertConfig(vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH, initializer_range=0.3, **_SIZES)
+    return transformers.BertForMaskedLM(config), tokenizer
+
+
+def _roberta_masked() -> tuple[Any, Any]:
+    tokenizer = _roberta_tokenizer()
+    tokenizer.add_special_tokens({"mask_token": "<mask>"})
+    config = transformers.RobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH + 2, type_vocab_size=1, initializer_range=0.3, pad_token_id=1,
+        bos_token_id=0, eos_token_id=2, **_SIZES,
+    )  # fmt: skip
+    return transformers.RobertaForMaskedLM(config), tokenizer
+
+
 def _vit() -> tuple[Any, Any]:
     config = transformers.ViTConfig(image_size=32, patch_size=8, num_channels=3, initializer_range=0.3, **_SIZES, **_labels())
     processor = transformers.ViTImageProcessor(
@@ -144,7 +160,10 @@ def _vit() -> tuple[Any, Any]:
     return transformers.ViTForImageClassification(config), processor
 
 
-_MAKERS = {"bert": _bert, "gpt2": _gpt2, "gpt2_classifier": _gpt2_classifier, "llama": _llama, "roberta": _roberta, "vit": _vit}
+_MAKERS = {
+    "bert": _bert, "bert_masked": _bert_masked, "gpt2": _gpt2, "gpt2_classifier": _gpt2_classifier, "llama": _llama, "roberta": _roberta,
+    "roberta_masked": _roberta_masked, "vit": _vit,
+}  # fmt: skip
 
 
 def save(name: str, folder: Path, seed: int = 7) -> Path:

@@ -16,8 +16,10 @@ from . import fingerprint
 _HEADS = {
     "SequenceClassification": ("hf_text", "HFTextClassifier"),
     "CausalLM": ("hf_causal", "HFCausalLM"),
+    "MaskedLM": ("hf_masked", "HFMaskedLM"),
     "LMHeadModel": ("hf_causal", "HFCausalLM"),
     "ImageClassification": ("hf_vision", "HFImageClassifier"),
+    "Model": ("hf_encoder", "HFEncoder"),
 }
 _TEXT = frozenset({"classify", "text", "pair", "gradients"})
 # Encoder-decoders read their token embeddings twice, these two not once (XLNet: transposed): there is nothing to swap features into.
@@ -25,12 +27,14 @@ _NO_GRADIENTS = frozenset({"canine", "xlnet"})
 _CAPABILITIES = {
     "HFTextClassifier": _TEXT,
     "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat"}),
+    "HFMaskedLM": frozenset({"pseudo_loglikelihood", "fill_mask", "text"}),
     "HFImageClassifier": frozenset({"classify", "image", "gradients"}),
+    "HFEncoder": frozenset({"embed", "text"}),
 }
 
 
 class HuggingFace:
-    """A transformers checkpoint: sequence classification, causal language model or image classification.
+    """A transformers checkpoint: sequence or image classification, causal or masked language model, or a text encoder without a head.
 
     target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say.
     revision: of a hub name. max_length: tokens, where the tokenizer's own limit is not to be used. pad_token: for tokenizers without one.
@@ -63,7 +67,7 @@ class HuggingFace:
         config = self.config()
         adapter = self._adapter(config)[1]
         labels = tuple(self.labels or ())
-        if adapter != "HFCausalLM":
+        if "classify" in _CAPABILITIES[adapter]:
             labels = labels or tuple(str(config.id2label[i]) for i in sorted(config.id2label))
             if len(labels) != config.num_labels:
                 raise ModelError(f"{self.target!r} has {config.num_labels} outputs, but 'labels' names {len(labels)}")
