@@ -19,8 +19,8 @@ from .gates import Gate
 from .inputs import CHARACTERS, size_of
 from .matching import able_models, check_named, choose, unfit
 from .plugins import ModelInfo, ModelSource
-from .registry import Entry, Registry, parameters
-from .resources import missing_resources
+from .registry import Registry
+from .resources import missing_resources, with_folder
 from .roles import cast
 from .row_names import ROWS
 from .samples import Sample, seed_of
@@ -206,12 +206,6 @@ def _made(group: str, name: str, registry: Registry, /, **settings: Any) -> Any:
     return made
 
 
-def with_resources(entry: Entry, settings: Mapping[str, Any], suite: Suite) -> dict[str, Any]:
-    """The settings of a plugin, the suite's resource folder among them where the plugin has such a setting and none is given."""
-    known = parameters(entry.load()) or {}
-    return {**({"resources": suite.resources} if suite.resources and "resources" in known else {}), **settings}
-
-
 def _planned_models(suite: Suite, key: str, registry: Registry) -> list[PlannedModel]:
     models = []
     for index, spec in enumerate(getattr(suite, key)):
@@ -364,10 +358,9 @@ def _plugin_items(
     kind, plugin_name = ("attack", spec.attack) if isinstance(spec, AttackSpec) else ("probe", spec.probe)
     name = spec.name or plugin_name
     entry = registry.get(f"{kind}s", plugin_name)
-    plugin = _made(f"{kind}s", plugin_name, registry, **with_resources(entry, spec.settings, suite))
-    missing = missing_resources([plugin])
-    if missing:
-        raise CapabilityError(f"{kind} {name!r}: " + "; ".join(missing) + ". What can be fetched is by: windtunnel prefetch SUITE")
+    plugin = _made(f"{kind}s", plugin_name, registry, **with_folder(entry, spec.settings, suite.resources))
+    if missing := missing_resources(plugin):
+        raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
     threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
     roles = cast(spec.roles, [plugin, threat], [*models, *auxiliary], f"{kind} {name!r}")
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")

@@ -6,9 +6,11 @@ attacks or probes lack one is not run; ``windtunnel prefetch`` lists and fetches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .registry import Entry, parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,16 @@ def resources_of(part: Any, /) -> tuple[Resource, ...]:
     return tuple(say()) if callable(say) else ()
 
 
-def missing_resources(parts: Sequence[Any], /) -> list[str]:
-    """A sentence for each that is not there."""
-    return [
+def missing_resources(part: Any, /) -> str:
+    """What a plugin lacks, in words; empty where it lacks nothing."""
+    return "; ".join(
         f"{resource.name} is not there (looked for in {resource.looked}); {resource.advice}"
-        for part in parts
         for resource in resources_of(part)
         if not resource.is_there
-    ]
+    )
+
+
+def with_folder(entry: Entry, settings: Mapping[str, Any], folder: str | None, /) -> dict[str, Any]:
+    """A plugin's settings, the suite's resource folder among them where it has a setting ``resources`` and none is given."""
+    known = (parameters(entry.load()) or {}) if folder else {}
+    return {**({"resources": folder} if "resources" in known else {}), **settings}

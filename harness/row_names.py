@@ -24,7 +24,13 @@ HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 EXACT = frozenset({*COSTS, "num_outside_threat", "max_batch_drift", "max_precision_drift", "median_num_queries"})
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
-DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2")
+DISTANCES = ("words_changed", "share_changed", "chars_changed", "linf", "l2", "similarity")
+MEDIANS = ("perplexity", "perplexity_ratio")
+"""Of the successful twins, as distances are, but their mean would be the worst one's."""
+
+QUERY_BUDGETS = (10, 50, 100, 500)
+"""An attack's success is also told for so many queries a sample at most."""
+
 FAITHFULNESS = {"comprehensiveness": True, "sufficiency": False, "completeness_error": False}
 """A probe's scores, and whether more is better."""
 
@@ -36,7 +42,8 @@ ROWS = {
     "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
-        *(f"mean_{name}" for name in DISTANCES), *COSTS,
+        *(f"mean_{name}" for name in DISTANCES), *(f"median_{name}" for name in MEDIANS),
+        *(f"success_within_{num}_queries" for num in QUERY_BUDGETS), *COSTS,
     ),
     "probe": (*FAITHFULNESS, *(f"{name}_random" for name in CONTROLLED), *COSTS),
 }  # fmt: skip

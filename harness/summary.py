@@ -17,7 +17,7 @@ from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .metrics.scores import column_mean
 from .registry import Registry
-from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION
+from .row_names import CONTROLLED, COSTS, DISTANCES, DRIFTS, FAITHFULNESS, HALF_PRECISION, MEDIANS, QUERY_BUDGETS
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -156,8 +156,28 @@ def _attack_rows(item: StoredItem, table: Table) -> list[Row]:
         queries = table.values("num_queries", table.given("num_queries"))
         median = Estimate(float(np.median(queries)), n=len(queries))
         rows.append(Row(item.model, item.item, "median_num_queries", "robustness", median, None))
+        rows += _budget_rows(item, table)
+    for name in MEDIANS:
+        if name in table.columns:
+            values = table.values(name, flipped_N & table.given(name))
+            estimate = Estimate(float(np.median(values)), n=len(values)) if len(values) else Estimate(None, reason="no twin succeeded")
+            rows.append(Row(item.model, item.item, f"median_{name}", "robustness", estimate, None))
     outside = Estimate(float(table.notes["outside"]), n=table.num)
     rows.append(Row(item.model, item.item, "num_outside_threat", "robustness", outside, False))
+    return rows
+
+
+def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
+    """The curve of success over the query budget, at a few budgets: flipped within so many queries, over the samples that were attacked."""
+    both_N = table.given("success") & table.given("num_queries")
+    flipped, queries = table.values("success", both_N) == 1, table.values("num_queries", both_N)
+    rows = []
+    for most in QUERY_BUDGETS:
+        name = f"success_within_{most}_queries"
+        within = {name: (flipped & (queries <= most)).astype(float)}
+        seed = seed_of(item.seed, name)
+        found = stats.estimate(column_mean(name, rate=True), within, (), groups=table.groups(both_N), seed=seed)[name]
+        rows.append(Row(item.model, item.item, name, "robustness", found, False))
     return rows
 
 

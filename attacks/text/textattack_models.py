@@ -41,7 +41,7 @@ def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
     """TextAttack's transformations by a masked language model, made with ``ask`` first. Settings of theirs that name a model are unused."""
     swaps: Any = textattack.transformations
 
-    class WordSwapMaskedLM(swaps.WordSwapMaskedLM):  # type: ignore[misc, name-defined]
+    class WordSwapMaskedLM(swaps.WordSwapMaskedLM):  # type: ignore[misc]
         def __init__(self, ask: AskRole, method: str = "bae", max_candidates: int = 50, min_confidence: float = 5e-4, **_: Any) -> None:
             swaps.WordSwap.__init__(self)
             self._ask, self.method, self.max_candidates, self.min_confidence = ask, method, max_candidates, min_confidence
@@ -59,7 +59,7 @@ def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
             words = [(i, word.strip("Ġ")) for i, filled in found for word in piecewise_words(textattack, filled, self.max_candidates)]
             return [text.replace_word_at_index(i, word) for i, word in words if word != text.words[i]]
 
-    class WordInsertionMaskedLM(swaps.WordInsertionMaskedLM):  # type: ignore[misc, name-defined]
+    class WordInsertionMaskedLM(swaps.WordInsertionMaskedLM):  # type: ignore[misc]
         def __init__(self, ask: AskRole, max_candidates: int = 50, min_confidence: float = 5e-4, **_: Any) -> None:
             swaps.WordInsertion.__init__(self)
             self._ask, self.max_candidates, self.min_confidence = ask, max_candidates, min_confidence
@@ -68,7 +68,7 @@ def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
             masked = [text.insert_text_before_word_index(i, MASK).text_window_around_index(i, float("inf")) for i in indices]
             return fitting_words(textattack, self._ask, masked, self.max_candidates, self.min_confidence)
 
-    class WordMergeMaskedLM(swaps.WordMergeMaskedLM):  # type: ignore[misc, name-defined]
+    class WordMergeMaskedLM(swaps.WordMergeMaskedLM):  # type: ignore[misc]
         def __init__(self, ask: AskRole, max_candidates: int = 50, min_confidence: float = 5e-4, **_: Any) -> None:
             import_module("textattack.transformations.word_merges").WordMerge.__init__(self)
             self._ask, self.max_candidates, self.min_confidence = ask, max_candidates, min_confidence
