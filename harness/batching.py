@@ -51,7 +51,7 @@ def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
 
 
 def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) -> list[T | str]:
-    """The work's results, or the error of each sample (or pair of them) that it fails on: where it raises, each half is tried on its own."""
+    """The work's results, or the error of each sample (or pair) that it fails on: where it raises, each half is tried on its own."""
     if not samples:
         return []
     try:
