@@ -39,14 +39,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 from windtunnel.attacks.text.deepwordbug import DeepWordBug
+from windtunnel.attacks.text.pwws import PWWS
 from windtunnel.attacks.text.stop_words import ENGLISH
 from windtunnel.attacks.text.textattack_import import import_quietly, import_textattack, served
-from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.hf_text import HFTextClassifier
 from windtunnel.harness.samples import Sample, SampleRng
-from windtunnel.harness.threats import EditBudget
 
 Found: TypeAlias = list[tuple[str, str, int]]
 """Adversarial text, status and number of queries of each sample."""
@@ -55,17 +54,7 @@ NUM_WARM_UP = 4
 RNG = SampleRng("bench", 0)
 
 
-class Pwws(TextAttackRecipe):
-    """Probability weighted word saliency (Ren et al. 2019): synonyms from WordNet, https://aclanthology.org/P19-1103/"""
-
-    def __init__(self, *, stop_words: str) -> None:
-        super().__init__(EditBudget(), stop_words=stop_words)
-
-    def build(self, textattack: Any, model: Any, threat: EditBudget, /) -> Any:
-        return textattack.attack_recipes.PWWSRen2019.build(model)
-
-
-RECIPES: dict[str, Callable[..., Any]] = {"deepwordbug": DeepWordBug, "pwws": Pwws}
+RECIPES: dict[str, Callable[..., Any]] = {"deepwordbug": DeepWordBug, "pwws": PWWS}
 
 
 def main() -> None:
@@ -93,7 +82,7 @@ def main() -> None:
 
     def peer(samples: Sequence[Sample]) -> Found:
         with served(ENGLISH), warnings.catch_warnings(action="ignore"):
-            attack = recipe.build(textattack, wrapper, recipe.threat)
+            attack = getattr(textattack.attack_recipes, recipe.recipe).build(wrapper)
         return [_attacked(textattack, attack, sample) for sample in samples]
 
     def project(samples: Sequence[Sample]) -> Found:

@@ -11,7 +11,7 @@ from . import stats
 from .columns import Mask, Table
 from .mean_rows import explained, mean_row
 from .metrics.scores import column_mean
-from .row_names import DISTANCES, PER_SLICE, accuracy_within
+from .row_names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, accuracy_within
 from .samples import seed_of
 from .scorecard import Estimate, Row
 from .store import StoredItem
@@ -40,8 +40,28 @@ def attack_rows(item: StoredItem, table: Table) -> list[Row]:
         queries = table.values("num_queries", table.given("num_queries"))
         median = Estimate(float(np.median(queries)), n=len(queries))
         rows.append(Row(item.model, item.item, "median_num_queries", "robustness", median, None))
+        rows += _budget_rows(item, table)
+    for name in MEDIANS:
+        if name in table.columns:
+            values = table.values(name, flipped_N & table.given(name))
+            estimate = Estimate(float(np.median(values)), n=len(values)) if len(values) else Estimate(None, reason="no twin succeeded")
+            rows.append(Row(item.model, item.item, f"median_{name}", "robustness", estimate, None))
     outside = Estimate(float(table.notes["outside"]), n=table.num)
     rows.append(Row(item.model, item.item, "num_outside_threat", "robustness", outside, False))
+    return rows
+
+
+def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
+    """The curve of success over the query budget, at a few budgets: flipped within so many queries, over the samples that were attacked."""
+    both_N = table.given("success") & table.given("num_queries")
+    flipped, queries = table.values("success", both_N) == 1, table.values("num_queries", both_N)
+    rows = []
+    for most in QUERY_BUDGETS:
+        name = f"success_within_{most}_queries"
+        within = {name: (flipped & (queries <= most)).astype(float)}
+        seed = seed_of(item.seed, name)
+        found = stats.estimate(column_mean(name, rate=True), within, (), groups=table.groups(both_N), seed=seed)[name]
+        rows.append(Row(item.model, item.item, name, "robustness", found, False))
     return rows
 
 

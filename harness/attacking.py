@@ -34,7 +34,8 @@ def attack_records(
     tried = (0, 1) if getattr(attack, "covers_all", False) else (1,)
     right = [i for i, j in enumerate(before) if j.scores is not None and j.scores.get(task.primary) in tried]
     proposed = dict(zip(right, _propose(engine, attack, threat, rng, [clean[i] for i in right]), strict=True))
-    twins = {i: _admitted(threat, clean[i], twin) for i, twin in proposed.items()}
+    measured = _measured(engine, threat, clean, proposed)
+    twins = {i: _admitted(threat, clean[i], twin, measured.get(i)) for i, twin in proposed.items()}
     judged = _judge_twins(engine, task, clean, twins)
     return [_record(item, task, clean[i], before[i], twins.get(i), judged.get(i)) for i in range(len(clean))]
 
@@ -93,11 +94,27 @@ Twin = tuple[Sample, bool, Mapping[str, float]]
 """A proposed twin, whether the threat admits it, and how far it is."""
 
 
-def _admitted(threat: Any, clean: Sample, twin: Sample | str) -> Twin | str:
+Measured = Mapping[str, float] | str
+"""Numbers that a threat's models gave a twin, or why they gave none."""
+
+
+def _measured(engine: Engine, threat: Any, clean: Sequence[Sample], proposed: Mapping[int, Sample | str]) -> dict[int, Measured]:
+    """By a threat that asks models (it has ``measure``): all twins at once. A twin of another kind than its sample is not measured."""
+    pairs = {
+        i: (clean[i], twin)
+        for i, twin in proposed.items()
+        if not isinstance(twin, str) and type(twin.input) is type(clean[i].input) and hasattr(threat, "measure") and engine.roles
+    }
+    return dict(zip(pairs, isolated(lambda some: threat.measure(engine, some), list(pairs.values())), strict=True))
+
+
+def _admitted(threat: Any, clean: Sample, twin: Sample | str, measured: Measured | None) -> Twin | str:
     if isinstance(twin, str):
         return twin
+    if isinstance(measured, str):
+        return f"the threat could not judge the twin: {measured}"
     try:
-        admitted = bool(threat.admits(clean, twin))
+        admitted = bool(threat.admits(clean, twin, measured) if measured else threat.admits(clean, twin))
     except Exception as error:
         if ends_run(error):
             raise
@@ -105,6 +122,7 @@ def _admitted(threat: Any, clean: Sample, twin: Sample | str) -> Twin | str:
         return f"the threat could not judge the twin: {type(error).__name__}: {error}"
     try:
         distance = {name: float(value) for name, value in threat.distance(clean, twin).items() if math.isfinite(value)}
+        distance |= {name: value for name, value in (measured or {}).items() if math.isfinite(value)}
     except Exception:  # noqa: BLE001 - a twin of another shape or kind is at no distance
         distance = {}
     return twin, admitted, distance

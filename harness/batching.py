@@ -12,6 +12,7 @@ from .plugins import ModelPort
 from .requests import Classify
 from .samples import Sample
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -49,8 +50,8 @@ def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
     ]
 
 
-def isolated(work: Callable[[Sequence[Sample]], list[T]], samples: Sequence[Sample], /) -> list[T | str]:
-    """The work's results, or the error of each sample that it fails on: where it raises, each half of the samples is tried on its own."""
+def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) -> list[T | str]:
+    """The work's results, or the error of each sample (or pair) that it fails on: where it raises, each half is tried on its own."""
     if not samples:
         return []
     try:

@@ -140,6 +140,22 @@ def plan(
         raise typer.Exit(CapabilityError.exit_code)
 
 
+@app.command(epilog=EXIT_CODES)
+def prefetch(suite_file: SuiteFile, plugin: PluginOption = None, offline: OfflineOption = False) -> None:
+    """Fetch all that a suite needs (models, data sets, word lists) and list what is missing. Offline it only lists."""
+    _prepare(offline)
+    from .prefetch import prefetch as fetched
+
+    suite = _suite(suite_file, _options(None, None, None, None, None, None, None, None, plugin, None, None))
+    num_missing = 0
+    for supply in fetched(suite, Registry(suite.plugins)):
+        num_missing += bool(supply.problem)
+        state = "missing" if supply.problem else "fetched" if supply.was_fetched else "there"
+        _say(f"{state:8} {supply.name} for {supply.owner}" + (f": {supply.problem}" if supply.problem else ""))
+    if num_missing:
+        raise ConfigError(f"{num_missing} of what {suite.name} needs is missing; the lines above say how to get it")
+
+
 @app.command("list", epilog=EXIT_CODES)
 def list_plugins(
     group: Annotated[str | None, typer.Argument(metavar=f"[{'|'.join(GROUPS)}]", help="Which plugins; all without it.")] = None,

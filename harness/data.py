@@ -319,6 +319,16 @@ def _cached(spec: DataSpec, why: str) -> Any:
     return builder
 
 
+def is_cached(spec: DataSpec, /) -> bool:
+    """Whether a Hub data set was loaded on this machine before: offline, `load` finds it."""
+    try:
+        with _quiet():
+            _cached(spec, "offline")
+    except DataError:
+        return False
+    return True
+
+
 # ── shared ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -20,6 +20,7 @@ from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
 from .plugins import ModelSource
 from .registry import Registry
 from .repetition import repeated, transfers, worst_cases
+from .resources import missing_resources, with_folder
 from .roles import cast
 from .row_names import AGREEMENT, ROWS, accuracy_within
 from .samples import Sample, seed_of
@@ -293,7 +294,9 @@ def _plugin_items(
     kind, plugin_name = ("attack", spec.attack) if isinstance(spec, AttackSpec) else ("probe", spec.probe)
     name = spec.name or plugin_name
     entry = registry.get(f"{kind}s", plugin_name)
-    plugin = _made(f"{kind}s", plugin_name, registry, **spec.settings)
+    plugin = _made(f"{kind}s", plugin_name, registry, **with_folder(entry, spec.settings, suite.resources))
+    if missing := missing_resources(plugin):
+        raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
     threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")

@@ -71,6 +71,20 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
+class Fillings:
+    """For each predicted place, ``tokens`` as the vocabulary has them (``##ing``, ``Ġthe``), likeliest first, and their ``log_probs``.
+
+    No place where the mask lies beyond the longest text that the model takes.
+    """
+
+    tokens: tuple[tuple[str, ...], ...]
+    log_probs: tuple[tuple[float, ...], ...]
+
+    def numbers(self) -> tuple[float, ...]:
+        return tuple(value for place in self.log_probs for value in place)
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Stands where a response would: this one request failed, its batch neighbours did not. ``error`` is ``Type: message``."""
 
@@ -139,6 +153,22 @@ class PseudoLogLikelihood(Request[LogProb]):
         return size_of(self.text) ** 2
 
 
+MASK = "[MASK]"
+
+
+@dataclass(frozen=True, slots=True)
+class FillMask(Request[Fillings]):
+    """The ``top_k`` most likely tokens where ``text`` says `MASK` (the first time it does), whatever the model's own mask is called.
+
+    ``shown``: what the model reads there instead, if anything; then each of its tokens is predicted as it stands.
+    """
+
+    kind: ClassVar[str] = "fill_mask"
+    text: str
+    top_k: int = 10
+    shown: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Generate(Request[Completion]):
     """Continue the prompt until a stop string, the end-of-text token or ``max_tokens``.
@@ -185,5 +215,7 @@ class Embed(Request[Embedding]):
         return self.layer
 
 
-KINDS: tuple[type[Request[object]], ...] = (LogLikelihood, RollingLogLikelihood, PseudoLogLikelihood, Generate, Classify, Embed)
-RESPONSES = (LogProb, Completion, Logits, Embedding, Failure)
+KINDS: tuple[type[Request[object]], ...] = (
+    LogLikelihood, RollingLogLikelihood, PseudoLogLikelihood, FillMask, Generate, Classify, Embed
+)  # fmt: skip
+RESPONSES = (LogProb, Completion, Logits, Embedding, Fillings, Failure)

@@ -26,13 +26,19 @@ HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 EXACT = frozenset({*COSTS, "num_outside_threat", *DRIFTS.values(), "median_num_queries", "robust_accuracy_spread"})
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
+MEDIANS = ("perplexity", "perplexity_ratio")
+"""Of the successful twins, as distances are, but their mean would be the worst one's."""
+
+QUERY_BUDGETS = (10, 50, 100, 500)
+"""An attack's success is also told for so many queries a sample at most."""
+
 
 def accuracy_within(epsilon: float, /) -> str:
     """The row of a curve: robust accuracy against twins no farther away than this."""
     return f"robust_accuracy[{epsilon:.6g}]"
 
 
-DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "linf", "l2")
+DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "linf", "l2", "similarity")
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},
     "curves": {
@@ -69,6 +75,7 @@ ROWS = {
     "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
+        *(f"median_{name}" for name in MEDIANS), *(f"success_within_{num}_queries" for num in QUERY_BUDGETS),
         "error_rate_under_attack", *JUDGED, *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),

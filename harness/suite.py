@@ -146,6 +146,7 @@ class Suite(_Frozen):
     ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written together, which is what a
     killed run may lose. ``scores``: what attributions of probes are scored by (families of `row_names.FAITHFULNESS`).
     ``auxiliary_models``: not evaluated, but there to play roles. ``cache``: a file of answers shared between runs.
+    ``resources``: a folder of word lists and the like, for every plugin that has a setting of this name.
     """
 
     name: Name = "run"
@@ -165,6 +166,7 @@ class Suite(_Frozen):
     scores: tuple[str, ...] = DEFAULT_SCORES
     batch: BatchSpec = BatchSpec()
     cache: str | None = None
+    resources: str | None = None
     _places: Mapping[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -195,7 +197,7 @@ class Suite(_Frozen):
 
     def identity(self) -> str:
         """Hash of all that decides a number (not of where the run is cached or which views are written)."""
-        decisive = self.model_dump(mode="json", exclude={"reports", "gates", "cache", "name"})
+        decisive = self.model_dump(mode="json", exclude={"reports", "gates", "cache", "resources", "name"})
         return codec.digest(decisive)
 
     def to_yaml(self) -> str:
@@ -299,8 +301,9 @@ def _rebased(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:
     for key, anchor in anchors.items():
         if isinstance(given.get(key), list | tuple):
             given[key] = [anchor(entry, base) if isinstance(entry, str) else entry for entry in given[key]]
-    if isinstance(given.get("cache"), str):
-        given["cache"] = str((base / given["cache"]).resolve())
+    for key in ("cache", "resources"):
+        if isinstance(given.get(key), str):
+            given[key] = str((base / given[key]).resolve())
     return given
 
 
@@ -319,8 +322,7 @@ def _anchored(suite: Suite, base: Path) -> Suite:
     changes: dict[str, Any] = {
         "models": models(suite.models), "auxiliary_models": models(suite.auxiliary_models), "tasks": tuple(tasks), "plugins": tuple(plugins)
     }  # fmt: skip
-    if suite.cache is not None:
-        changes["cache"] = str((base / suite.cache).resolve())
+    changes |= {key: str((base / path).resolve()) for key in ("cache", "resources") if (path := getattr(suite, key)) is not None}
     return suite.model_copy(update=changes)
 
 

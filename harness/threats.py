@@ -12,7 +12,9 @@ import numpy as np
 
 from .errors import ConfigError, did_you_mean
 from .inputs import Chat, Image, Input, TextPair
+from .plugins import ModelPort
 from .registry import parameters
+from .requests import Embed, RollingLogLikelihood
 from .samples import Sample
 
 _ROUNDING = 1e-6
@@ -78,21 +80,35 @@ class EditBudget:
     Words are runs of non-space characters. How many changed is their Levenshtein distance: the fewest that must be replaced, inserted or
     deleted to make one text's words the other's. Characters are counted in the same way, spaces among them. Of a text pair, each text is
     compared with its own counterpart and the counts are added.
+
+    ``min_similarity``: the least angular similarity (1 - angle / pi) of the two texts' vectors by the model in the role ``encoder``.
     """
 
     max_words: int | None = None
     max_share: float | None = None
     max_chars: int | None = None
+    min_similarity: float | None = None
+
+    @property
+    def roles(self) -> Mapping[str, frozenset[str]]:
+        return {} if self.min_similarity is None else {"encoder": frozenset({"embed"})}
+
+    @property
+    def optional_roles(self) -> Mapping[str, frozenset[str]]:
+        return {"encoder": frozenset({"embed"}), "language_model": frozenset({"rolling_loglikelihood"})}
 
     def __post_init__(self) -> None:
-        for name in ("max_words", "max_share", "max_chars"):
+        for name in ("max_words", "max_share", "max_chars", "min_similarity"):
             bound = getattr(self, name)
             if bound is not None and (not _is_number(bound) or not bound >= 0):
                 raise ConfigError(f"{name} is a number of at least 0, or nothing for no bound, not {bound!r}")
 
-    def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+    def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
+        """``measured``: what `measure` says of the two. Without it the words and characters alone decide."""
         _texts(clean)
         if type(clean.input) is not type(perturbed.input):
+            return False
+        if self.min_similarity is not None and measured is not None and not measured["similarity"] >= self.min_similarity - _ROUNDING:
             return False
         moved = self.distance(clean, perturbed)
         bounds = (("words_changed", self.max_words), ("share_changed", self.max_share), ("chars_changed", self.max_chars))
@@ -108,6 +124,30 @@ class EditBudget:
             chars += levenshtein(before, after)
         share = changed / words if words else float(changed > 0)
         return {"words_changed": float(changed), "share_changed": share, "chars_changed": float(chars)}
+
+    def measure(self, engine: ModelPort, pairs: Sequence[tuple[Sample, Sample]], /) -> list[dict[str, float]]:
+        """What the models of the roles say of each clean sample and its twin: ``similarity``; the twin's ``perplexity`` a token, and
+        ``perplexity_ratio``, how many times the clean text's it is. Of a text pair, its two texts one after the other."""
+        found: list[dict[str, float]] = [{} for _ in pairs]
+        texts = [" ".join(_texts(sample)) for pair in pairs for sample in pair]
+        if "encoder" in engine.roles:
+            vectors = engine.roles["encoder"].run([Embed(text) for text in texts])
+            for i, numbers in enumerate(found):
+                numbers["similarity"] = _angular(vectors[2 * i].values, vectors[2 * i + 1].values)
+        if "language_model" in engine.roles:
+            scored = engine.roles["language_model"].run([RollingLogLikelihood(text) for text in texts])
+            nats = [-answer.value / max(1, answer.num_tokens) for answer in scored]
+            for i, numbers in enumerate(found):
+                numbers["perplexity"] = math.exp(nats[2 * i + 1])
+                numbers["perplexity_ratio"] = math.exp(nats[2 * i + 1] - nats[2 * i])
+        return found
+
+
+def _angular(a: Sequence[float], b: Sequence[float]) -> float:
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
+    # Not by the arc cosine, which loses half of the digits where the two are near.
+    return float(1 - 2 * np.arctan2(np.linalg.norm(first - second), np.linalg.norm(first + second)) / math.pi)
 
 
 def _texts(sample: Sample) -> tuple[str, ...]:

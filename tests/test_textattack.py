@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,14 @@ from windtunnel.attacks.text.deepwordbug import DeepWordBug
 from windtunnel.attacks.text.stop_words import ENGLISH, stop_words
 from windtunnel.attacks.text.textattack_import import served
 from windtunnel.harness.errors import CapabilityError, ConfigError, SampleError
-from windtunnel.harness.inputs import Input, TextPair
-from windtunnel.harness.plugins import Differentiable, ModelInfo
-from windtunnel.harness.requests import Classify, Failure, Logits
+from windtunnel.harness.inputs import TextPair
+from windtunnel.harness.requests import Failure, Logits
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.threats import EditBudget
+from windtunnel.tests.word_hash import LABELS, Found, WordHash, one_by_one, told
 
 pytestmark = pytest.mark.textattack
 
-LABELS = ("negative", "positive")
 TEXTS = (
     "a warm funny engaging film that never once talks down to its young audience",
     "The plot is thin , the jokes are thinner and nobody on screen seems to care .",
@@ -47,83 +45,14 @@ HARD = (
 )  # fmt: skip
 
 
-class BagOfWords:
-    """A model and its engine in one: logits are sums of weights drawn from each word's hash, so every misspelling counts."""
-
-    info = ModelInfo(frozenset({"classify", "text"}), LABELS)
-
-    def __init__(self) -> None:
-        self.rounds: list[int] = []
-
-    def logits(self, text: str) -> tuple[float, ...]:
-        words = text.split() or [""]
-        draws = [hashlib.sha256(word.encode("utf-8", "surrogatepass")).digest()[:2] for word in words]
-        total = np.array([[byte / 128 - 1 for byte in draw] for draw in draws], dtype=np.float32).mean(axis=0) * 4
-        return tuple(float(value) for value in total)
-
-    def try_run(self, requests: Sequence[Any], /) -> list[Any]:
-        assert all(isinstance(request, Classify) and request.labels == LABELS for request in requests)
-        self.rounds.append(len(requests))
-        return [self.answer(str(request.input)) for request in requests]
-
-    def answer(self, text: str) -> Logits | Failure:
-        return Logits(self.logits(text))
-
-    def run(self, requests: Sequence[Any], /) -> list[Any]:
-        return self.try_run(requests)
-
-    def canonical(self, value: Input, /) -> Input:
-        return value
-
-    def differentiable(self) -> AbstractContextManager[Differentiable]:
-        raise NotImplementedError
-
-    def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
-        raise NotImplementedError
-
-
-@pytest.fixture
-def textattack() -> Any:
-    try:
-        textattack_import.require_textattack()
-    except CapabilityError as error:
-        pytest.skip(str(error))
-    return textattack_import.import_textattack(ENGLISH)
-
-
-def attack(samples: Sequence[Sample], engine: BagOfWords | None = None, threat: EditBudget | None = None, **settings: Any) -> list[Sample]:
+def attack(samples: Sequence[Sample], engine: WordHash | None = None, threat: EditBudget | None = None, **settings: Any) -> list[Sample]:
     bug = DeepWordBug(**{"stop_words": "builtin", **settings})
-    return list(bug.perturb(engine or BagOfWords(), samples, threat or bug.threat, SampleRng("test", 0)))
+    return list(bug.perturb(engine or WordHash(), samples, threat or bug.threat, SampleRng("test", 0)))
 
 
-def stock(textattack: Any, samples: Sequence[Sample], **settings: Any) -> tuple[list[tuple[str, str, int]], int]:
-    """TextAttack as it comes: one attack object, one sample after the other, seeded by its own function. And how often it called."""
-    import torch
-
-    model, calls = BagOfWords(), 0
-
-    class Wrapper(textattack.models.wrappers.ModelWrapper):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.model = model
-
-        def __call__(self, texts: list[str]) -> Any:
-            nonlocal calls
-            calls += 1
-            return torch.tensor([model.logits(text) for text in texts])
-
-    with served(ENGLISH), pytest.warns(DeprecationWarning, match="warn"):
-        recipe = textattack.attack_recipes.DeepWordBugGao2018.build(Wrapper(), **settings)
-    rng, found = SampleRng("test", 0), []
-    for sample in samples:
-        textattack.shared.utils.set_seed(rng.seed(sample.id) % 2**32)
-        result = recipe.attack(sample.input, sample.target)
-        status = type(result).__name__.removesuffix("AttackResult").lower().replace("successful", "success")
-        found.append((result.perturbed_result.attacked_text.text, status, result.num_queries))
-    return found, calls
-
-
-def told(twins: Sequence[Sample]) -> list[tuple[Any, Any, Any]]:
-    return [(twin.input, twin.metadata.get("status"), twin.metadata.get("num_queries")) for twin in twins]
+def stock(textattack: Any, samples: Sequence[Sample], **settings: Any) -> tuple[list[Found], int]:
+    with pytest.warns(DeprecationWarning, match="warn"):
+        return one_by_one(textattack, partial(textattack.attack_recipes.DeepWordBugGao2018.build, **settings), samples)
 
 
 # ── against TextAttack itself ─────────────────────────────────────────────────────────────────────────────────────────
@@ -136,7 +65,7 @@ def test_pooled_is_textattack_one_by_one(textattack: Any, use_all_transformation
         Sample(f"r{i}", " ".join(random.Random(i).sample(words, k=3 + i % 50)), i % 2, LABELS, metadata={"split": "dev"}) for i in range(60)
     ]
     samples = [*SAMPLES, *more]
-    engine = BagOfWords()
+    engine = WordHash()
     twins = attack(samples, engine, use_all_transformations=use_all_transformations)
     expected, calls = stock(textattack, samples, use_all_transformations=use_all_transformations)
     assert told(twins) == expected
@@ -150,7 +79,7 @@ def test_pooled_is_textattack_one_by_one(textattack: Any, use_all_transformation
 
 def test_longer_text_is_asked_in_one_round_not_in_batches_of_32(textattack: Any) -> None:
     sample = Sample("long", " ".join(f"word{i}" for i in range(100)), 0, LABELS)
-    engine = BagOfWords()
+    engine = WordHash()
     twins = attack([sample], engine)
     assert told(twins) == stock(textattack, [sample])[0]
     assert twins[0].metadata["status"] == "skipped" or 100 in engine.rounds
@@ -165,7 +94,7 @@ class TestLaws:
         assert [attack([sample])[0] for sample in SAMPLES] == together
 
     def test_same_seed_same_twin_and_other_seed_other_twin(self) -> None:
-        bug, engine = DeepWordBug(stop_words="builtin"), BagOfWords()
+        bug, engine = DeepWordBug(stop_words="builtin"), WordHash()
         first, second = (bug.perturb(engine, SAMPLES, bug.threat, SampleRng(seed)) for seed in (1, 2))
         assert first == bug.perturb(engine, SAMPLES, bug.threat, SampleRng(1)) != second
 
@@ -181,7 +110,7 @@ class TestLaws:
         assert moved == (0 not in (threat.max_chars, threat.max_words))
 
     def test_a_wider_threat_goes_beyond_the_recipes_own_thirty_edits(self) -> None:
-        class Stubborn(BagOfWords):
+        class Stubborn(WordHash):
             def logits(self, text: str) -> tuple[float, ...]:
                 return (9.0 - 0.01 * sum(not word.startswith("word") for word in text.split()), 0.0)
 
@@ -210,7 +139,7 @@ class TestLaws:
         assert before == (random.getstate(), np.random.get_state()[1].tolist(), nltk.corpus.stopwords, dict(os.environ))  # type: ignore[index]
 
     def test_no_samples(self) -> None:
-        engine = BagOfWords()
+        engine = WordHash()
         assert attack([], engine) == []
         assert engine.rounds == []
 
@@ -218,7 +147,7 @@ class TestLaws:
 @pytest.mark.usefixtures("textattack")
 class TestFailures:
     def test_a_failed_request_ends_its_own_search_only(self) -> None:
-        class Fragile(BagOfWords):
+        class Fragile(WordHash):
             def answer(self, text: str) -> Logits | Failure:
                 return Failure("ValueError: no gorgeous texts") if "alive" in text and "gorgeous" in text else super().answer(text)
 
@@ -245,7 +174,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, CapabilityError])
     def test_what_the_engine_raises_ends_all(self, error: type[BaseException]) -> None:
-        class Broken(BagOfWords):
+        class Broken(WordHash):
             def try_run(self, requests: Sequence[Any], /) -> list[Any]:
                 if len(self.rounds) == 2:
                     raise error

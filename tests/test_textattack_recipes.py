@@ -1,149 +1,204 @@
-"""Recipes other than the registered one, pooled and spliced: what TextAttack alone gives, in far fewer calls."""
+"""Every recipe, pooled, spliced and supplied: what TextAttack alone gives with the same models and word data, in far fewer calls."""
 
 from __future__ import annotations
 
-import hashlib
+import io
 import random
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from windtunnel.attacks.text import textattack_import
-from windtunnel.attacks.text.stop_words import ENGLISH
-from windtunnel.attacks.text.textattack_import import served
+from windtunnel.attacks.text import (
+    bae,
+    bertattack,
+    checklist,
+    clare,
+    iga,
+    input_reduction,
+    kuleshov,
+    particle_swarm,
+    pruthi,
+    pwws,
+    textbugger,
+    textfooler,
+)
+from windtunnel.attacks.text.bad_characters import BadCharacters
+from windtunnel.attacks.text.named_entities import entity
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
-from windtunnel.harness.errors import CapabilityError
-from windtunnel.harness.inputs import Input
-from windtunnel.harness.plugins import Differentiable, ModelInfo
-from windtunnel.harness.requests import Classify, Logits
+from windtunnel.harness.requests import Embed, Embedding, LogProb
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.threats import EditBudget
+from windtunnel.tests import tiny, tiny_words
+from windtunnel.tests.word_hash import LABELS, WordHash, one_by_one, told
 
-pytestmark = [pytest.mark.textattack, pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.textattack,
+    pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Creating a tensor from a list of numpy:UserWarning"),
+]
 
-LABELS = ("negative", "positive")
 WORDS = (
     "a", "the", "film", "warm", "funny,", "It's", "well-made", "(mostly)", "dull", "plot", "is", "thin", "gorgeous", "and", "strange!",
-    "nobody", "cares", "this", "year", "3.5", "stars", "--", "'really'", "café", "I", "never", "again",
+    "nobody", "care", "this", "year", "3", "star", "--", "'really'", "café", "Paris", "Mary", "I", "never", "again",
 )  # fmt: skip
-SAMPLES = tuple(
-    Sample(f"s{i}", " ".join(random.Random(i).choices(WORDS, k=1 + random.Random(-i).randrange(18))), i % 2, LABELS) for i in range(16)
-)
-THESAURUS = {"warm": ["mild", "hot"], "film": ["picture", "movie", "photo-play"], "plot": ["plan of it"], "thin": ["lean"],
-             "gorgeous": ["lush"], "never": ["not ever"], "year": ["month"], "stars": ["suns"], "dull": ["dim"]}  # fmt: skip
 
 
-class BagOfWords:
-    """A model and its engine in one: logits from each word's hash, and a little from each character's, so that every edit counts."""
+def samples(num: int, longest: int, words: Sequence[str] = WORDS) -> list[Sample]:
+    lengths = [2 + random.Random(-i - 1).randrange(longest - 1) for i in range(num)]
+    return [Sample(f"s{i}", " ".join(random.Random(i).choices(words, k=n)), i % 2, LABELS) for i, n in enumerate(lengths)]
 
-    info = ModelInfo(frozenset({"classify", "text"}), LABELS)
 
-    def __init__(self) -> None:
-        self.num_calls = 0
+class Hashed(WordHash):
+    """A little from each character too, so that every edit counts."""
 
-    def logits(self, texts: Sequence[str]) -> list[tuple[float, float]]:
-        self.num_calls += 1
-        drawn = [sum(hashlib.sha256(word.encode()).digest()[0] / 128 - 1 for word in text.split()) for text in texts]
-        return [(value + sum(map(ord, text)) % 97 / 97, -value) for value, text in zip(drawn, texts, strict=True)]
+    def logits(self, text: str) -> tuple[float, ...]:
+        first, second = super().logits(text)
+        return first + sum(map(ord, text)) % 97 / 97, second
 
-    def try_run(self, requests: Sequence[Classify], /) -> list[Any]:
-        return [Logits(values) for values in self.logits([str(request.input) for request in requests])]
 
-    def run(self, requests: Sequence[Any], /) -> list[Any]:
-        return self.try_run(requests)
+def sentence_vector(text: str) -> list[float]:
+    """Near for texts that share most of their words."""
+    rows = [SampleRng("sentence")(word).standard_normal(8) for word in text.split()] or [np.zeros(8)]
+    return [float(value) for value in np.mean(rows, axis=0, dtype=np.float64).astype(np.float32) + np.float32(0.5)]
 
-    def canonical(self, value: Input, /) -> Input:
-        return value
 
-    def differentiable(self) -> AbstractContextManager[Differentiable]:
-        raise NotImplementedError
+def word_log_prob(context: str, word: str) -> float:
+    return float(SampleRng(context[-3:])(word).normal(-5, 1.5))
 
-    def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
-        raise NotImplementedError
+
+class Encoder(WordHash):
+    def try_run(self, requests: Sequence[Any], /) -> list[Any]:
+        assert all(isinstance(request, Embed) for request in requests)
+        self.rounds.append(len(requests))
+        return [Embedding(tuple(sentence_vector(request.input))) for request in requests]
+
+
+class LanguageModel(WordHash):
+    def try_run(self, requests: Sequence[Any], /) -> list[Any]:
+        return [LogProb(word_log_prob(request.context, request.continuation), 1) for request in requests]
 
 
 @pytest.fixture
-def textattack() -> Any:
-    try:
-        textattack_import.require_textattack()
-    except CapabilityError as error:
-        pytest.skip(str(error))
-    return textattack_import.import_textattack(ENGLISH)
+def folder(tmp_path: Path) -> Path:
+    return tiny_words.write_words(tmp_path / "words")
 
 
-def reduction(textattack: Any, model: Any) -> Any:
-    """Deletes words for as long as the prediction stays: indices move with every step."""
-    return textattack.attack_recipes.InputReductionFeng2018.build(model)
-
-
-def typos(textattack: Any, model: Any) -> Any:
-    """All words and all their typing errors at every step."""
-    return textattack.attack_recipes.Pruthi2019.build(model, max_num_word_swaps=2)
-
-
-def saliency(textattack: Any, model: Any) -> Any:
-    """The search of PWWS, with a thesaurus of five words for WordNet."""
-
-    class Synonyms(textattack.transformations.WordSwap):  # type: ignore[misc]
-        def _get_replacement_words(self, word: str) -> list[str]:
-            return THESAURUS.get(word, [])
-
-    constraints = textattack.constraints.pre_transformation
-    return textattack.Attack(
-        textattack.goal_functions.UntargetedClassification(model),
-        [constraints.RepeatModification(), constraints.StopwordModification()],
-        Synonyms(),
-        textattack.search_methods.GreedyWordSwapWIR("weighted-saliency"),
-    )
-
-
-def split_words(textattack: Any, model: Any) -> Any:
-    """Spaces into words, by a beam: one word becomes two, also those that were split before."""
-    insertion = textattack.transformations.WordSwapRandomCharacterInsertion(letters_to_insert=" ", skip_first_char=True, random_one=True)
-    constraint = textattack.constraints.pre_transformation.MaxWordIndexModification(6)
-    goal = textattack.goal_functions.UntargetedClassification(model, query_budget=150)
-    return textattack.Attack(goal, [constraint], insertion, textattack.search_methods.BeamSearch(2))
-
-
-Build = Callable[[Any, Any], Any]
-
-
-class Recipe(TextAttackRecipe):
-    def __init__(self, build: Build) -> None:
-        super().__init__(EditBudget(), stop_words="builtin")
-        self._build = build
-
-    def build(self, textattack: Any, model: Any, threat: EditBudget, /) -> Any:
-        return self._build(textattack, model)
-
-
-def alone(textattack: Any, build: Build, model: BagOfWords) -> list[tuple[str, int]]:
-    """TextAttack as it comes, one text after the other."""
+@pytest.fixture
+def supplied(textattack: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TextAttack itself, its downloads replaced by the same data, each by other code than the project's."""
+    import nltk.corpus.reader.wordnet  # type: ignore[import-untyped]
+    import nltk.data  # type: ignore[import-untyped]
     import torch
+    import transformers
 
-    class Wrapper(textattack.models.wrappers.ModelWrapper):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.model = model
+    swaps = "textattack.transformations.word_swaps"
+    monkeypatch.setattr(nltk.data, "path", [str(folder)])
+    with pytest.warns(UserWarning, match="multilingual"):
+        reader = nltk.corpus.reader.wordnet.WordNetCorpusReader(str(folder / "corpora/wordnet"), None)
+    monkeypatch.setattr(f"{swaps}.word_swap_wordnet.nltk.download", lambda name: True)
+    monkeypatch.setattr(f"{swaps}.word_swap_wordnet.wordnet", SimpleNamespace(langs=lambda: ["eng"], synsets=reader.synsets))
+    monkeypatch.setattr(f"{swaps}.word_swap_homoglyph_swap.open", lambda *how, **settings: io.StringIO(), raising=False)
+    words, matrix = tiny_words.vectors(folder)
+    near = np.linalg.norm(matrix[:, None].astype(np.float64) - matrix[None], axis=2).argsort(axis=1)
+    monkeypatch.setitem(
+        textattack.shared.utils.GLOBAL_OBJECTS, "textattack_counterfitted_GLOVE_embedding",
+        textattack.shared.WordEmbedding(matrix, {word: i for i, word in enumerate(words)}, dict(enumerate(words)), near),
+    )  # fmt: skip
+    encoders = textattack.constraints.semantics.sentence_encoders
+    monkeypatch.setattr(encoders.UniversalSentenceEncoder, "encode", lambda self, texts: torch.tensor([sentence_vector(t) for t in texts]))
 
-        def __call__(self, texts: list[str]) -> Any:
-            return torch.tensor(model.logits(texts))
+    def tagged(words: Sequence[str], tagset: str = "", lang: str = "") -> list[tuple[str, str]]:
+        return [(word, tiny_words.TAGS.get(word.lower(), "NOUN" if any(c.isalpha() for c in word) else "X")) for word in words]
 
-    with served(ENGLISH):
-        attack = build(textattack, Wrapper())
-    rng, found = SampleRng("test", 0), []
-    for sample in SAMPLES:
-        textattack.shared.utils.set_seed(rng.seed(sample.id) % 2**32)
-        result = attack.attack(sample.input, sample.target)
-        found.append((result.perturbed_result.attacked_text.text, result.num_queries))
-    return found
+    monkeypatch.setattr("nltk.pos_tag", tagged)
+    text = textattack.shared.AttackedText
+    monkeypatch.setattr(text, "pos_of_word_index", lambda self, i: tagged(self.words)[i][1])
+    monkeypatch.setattr(text, "ner_of_word_index", lambda self, i, name="ner": entity(self.words, i))
+    place = str(tiny.checkpoint("bert_masked"))
+    tiny.shared("bert_masked")  # the project's own, before what loads it is replaced
+    model, tokenizer = transformers.AutoModelForMaskedLM.from_pretrained(place), transformers.AutoTokenizer.from_pretrained(place)
+    for auto in (transformers.AutoModelForMaskedLM, transformers.AutoModelForCausalLM):
+        monkeypatch.setattr(auto, "from_pretrained", lambda name: model)
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name, use_fast=True: tokenizer)
+    for module in ("word_swaps.WordSwapMaskedLM", "word_insertions.WordInsertionMaskedLM", "word_merges.WordMergeMaskedLM"):
+        monkeypatch.setattr(
+            f"textattack.transformations.{module}._encode_text",
+            lambda self, text: self._lm_tokenizer(text, max_length=48, truncation=True, padding=True, return_tensors="pt"),
+        )
+    base = textattack.constraints.grammaticality.language_models.LanguageModelConstraint
+
+    class GPT2(base):  # type: ignore[misc]
+        def get_log_probs_at_index(self, texts: Sequence[Any], index: int) -> list[float]:
+            prefix = texts[0].text_until_word_index(index)
+            if not any(c.isascii() and c.isalpha() for c in prefix):
+                return [0.0, 0.0]
+            return [word_log_prob(prefix.rstrip(), " " + text.words[index]) for text in texts]
+
+    monkeypatch.setattr("textattack.attack_recipes.kuleshov_2017.GPT2", GPT2)
+    monkeypatch.setattr("textattack.attack_recipes.pso_zang_2020.WordSwapHowNet", textattack.transformations.WordSwapWordNet)
 
 
-@pytest.mark.parametrize("build", [reduction, typos, saliency, split_words])
-def test_pooled_and_spliced_is_textattack_alone(textattack: Any, build: Build) -> None:
-    recipe, engine, model = Recipe(build), BagOfWords(), BagOfWords()
-    twins = recipe.perturb(engine, SAMPLES, recipe.threat, SampleRng("test", 0))
-    assert [twin.metadata.get("error") for twin in twins] == [None] * len(SAMPLES)
-    assert [(twin.input, twin.metadata["num_queries"]) for twin in twins] == alone(textattack, build, model)
-    assert sum(twin.input != sample.input for twin, sample in zip(twins, SAMPLES, strict=True)) >= 4
-    assert engine.num_calls < model.num_calls / 2
+# How many samples, how long at most, of which words (the masked model's own where one is asked), and at how many the twin differs at least.
+KNOWN = (*tiny.WORDS, "table,", "Paris!", "filmish")
+RECIPES: dict[str, tuple[type[TextAttackRecipe], int, int, Sequence[str], int]] = {
+    "pruthi": (pruthi.Pruthi, 10, 12, WORDS, 4),
+    "input_reduction": (input_reduction.InputReduction, 16, 18, WORDS, 4),
+    "pwws": (pwws.PWWS, 24, 18, WORDS, 4),
+    "pso": (particle_swarm.PSO, 3, 6, WORDS, 1),
+    "leap": (particle_swarm.LEAP, 2, 12, WORDS, 1),
+    "checklist": (checklist.CheckList, 24, 18, WORDS, 4),
+    "textbugger": (textbugger.TextBugger, 16, 14, WORDS, 4),
+    "textfooler": (textfooler.TextFooler, 24, 30, WORDS, 4),
+    "bae": (bae.BAE, 14, 20, KNOWN, 4),
+    "bertattack": (bertattack.BertAttack, 14, 10, KNOWN, 4),
+    "clare": (clare.CLARE, 3, 5, KNOWN, 1),
+    "iga": (iga.IGA, 4, 16, WORDS, 1),
+    "kuleshov": (kuleshov.Kuleshov, 24, 18, WORDS, 2),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.usefixtures("supplied")
+def test_pooled_and_supplied_is_textattack_alone(textattack: Any, folder: Path, name: str) -> None:
+    made, num, longest, words, least = RECIPES[name]
+    attacked = samples(num, longest, words)
+    model = Hashed()
+    expected, calls = one_by_one(textattack, getattr(textattack.attack_recipes, made.recipe).build, attacked, model)
+    roles = {"encoder": Encoder(), "masked_lm": tiny.engine("bert_masked"), "language_model": LanguageModel()}
+    engine = Hashed(roles=roles)
+    recipe = made(stop_words="builtin", resources=str(folder), **({"tagger": str(folder / "tags.json")} if "tagger" in made.needs else {}))
+    assert all(resource.is_there for resource in recipe.resources())
+    twins = recipe.perturb(engine, attacked, recipe.threat, SampleRng("test", 0))
+    assert [twin.metadata.get("error") for twin in twins] == [None] * num
+    assert told(twins) == expected
+    assert sum(twin.input != sample.input for twin, sample in zip(twins, attacked, strict=True)) >= least
+    assert len(engine.rounds) < calls / 1.5
+
+
+@pytest.mark.parametrize("kind", ["invisible", "deletions", "reorderings"])
+def test_bad_characters_aim_at_the_next_class(textattack: Any, kind: str) -> None:
+    attacked = samples(6, 6)
+    build = textattack.attack_recipes.BadCharacters2021.build
+    expected = []
+    for sample in attacked:
+        settings = {"target_class": 1 - sample.target, "popsize": 4, "maxiter": 2}
+        found, _ = one_by_one(
+            textattack, lambda model: build(model, "targeted_classification", kind, **settings), [sample], Hashed()  # noqa: B023
+        )  # fmt: skip
+        expected += found
+    recipe = BadCharacters(perturbation=kind, population=4, generations=2)
+    assert told(recipe.perturb(Hashed(), attacked, recipe.threat, SampleRng("test", 0))) == expected
+
+
+def test_what_is_missing_is_said_with_its_remedy(textattack: Any, tmp_path: Path) -> None:
+    recipe = textfooler.TextFooler(stop_words="builtin", resources=str(tmp_path))
+    names = {resource.name: resource for resource in recipe.resources()}
+    assert not any(resource.is_there for resource in names.values())
+    assert set(names) == {"NLTK's tagger", "the universal tag set", "word vectors"}
+    assert f"python -m nltk.downloader -d {tmp_path} universal_tagset" in names["the universal tag set"].advice
+    engine = Hashed(roles={"encoder": Encoder()})
+    (twin,) = recipe.perturb(engine, samples(1, 5), EditBudget(), SampleRng("test", 0))
+    assert twin.metadata["error"].startswith("ConfigError: the word vectors are not there (looked for in ")

@@ -10,21 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windtunnel.attacks.text import textattack_import
 from windtunnel.attacks.text.splicing import spliced_text
-from windtunnel.attacks.text.stop_words import ENGLISH
-from windtunnel.harness.errors import CapabilityError
 
 pytestmark = pytest.mark.textattack
-
-
-@pytest.fixture(scope="module")
-def textattack() -> Any:
-    try:
-        textattack_import.require_textattack()
-    except CapabilityError as error:
-        pytest.skip(str(error))
-    return textattack_import.import_textattack(ENGLISH)
 
 
 # Letters that repeat (a word found in another), what a word may hold but not end in, look-alikes that count as letters, what parts words,

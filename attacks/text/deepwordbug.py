@@ -15,12 +15,15 @@ class DeepWordBug(TextAttackRecipe):
     Black-box. Words are ranked by how far the right class falls when one is hidden; then, in that order, the best of four random typing
     errors is kept if it helps, until the prediction flips. The recipe is TextAttack's ``DeepWordBugGao2018``, unmodified.
 
-    ``max_chars``: the paper's epsilon, edits by Levenshtein distance. ``max_words``, ``max_share``: words that may change; no bound in the
-    paper. ``use_all_transformations``: False only replaces characters. ``stop_words``, ``num_pooled``: see `TextAttackRecipe`.
+    ``max_chars``: the paper's epsilon, edits by Levenshtein distance. ``max_words``, ``max_share``: words that may change; no bound
+    in the paper. ``use_all_transformations``: False only replaces characters. ``stop_words``, ``num_pooled``, ``resources``: see
+    `TextAttackRecipe`.
 
     Gao, Lanchantin, Soffa, Qi: Black-box Generation of Adversarial Text Sequences to Evade Deep Learning Classifiers.
     IEEE Security and Privacy Workshops 2018, https://arxiv.org/abs/1801.04354
     """
+
+    recipe = "DeepWordBugGao2018"
 
     def __init__(
         self,
@@ -31,13 +34,21 @@ class DeepWordBug(TextAttackRecipe):
         use_all_transformations: bool = True,
         stop_words: str = "auto",
         num_pooled: int = 256,
+        resources: str | None = None,
     ) -> None:
-        super().__init__(EditBudget(max_words, max_share, max_chars), stop_words=stop_words, num_pooled=num_pooled)
+        super().__init__(
+            max_words=max_words, max_share=max_share, max_chars=max_chars, stop_words=stop_words, num_pooled=num_pooled, resources=resources
+        )
         self.use_all_transformations = use_all_transformations
 
-    def build(self, textattack: Any, model: Any, threat: EditBudget, /) -> Any:
-        recipe = textattack.attack_recipes.DeepWordBugGao2018
-        attack = recipe.build(model, use_all_transformations=self.use_all_transformations)
+    def settings(self, sample_label: int, num_labels: int, /) -> dict[str, Any]:
+        return {"use_all_transformations": self.use_all_transformations}
+
+    def build(self, recipe: Any, model: Any, threat: EditBudget, /, **settings: Any) -> Any:
+        attack = recipe.build(model, **settings)
         (epsilon,) = attack.constraints
         epsilon.max_edit_distance = sys.maxsize if threat.max_chars is None else threat.max_chars
         return attack
+
+    def unkept(self, threat: EditBudget, /) -> tuple[float | None, ...]:
+        return threat.max_words, threat.max_share

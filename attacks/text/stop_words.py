@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...harness.errors import ConfigError
 from .textattack_import import import_quietly
@@ -60,11 +61,17 @@ class StopWords:
         return f"{self.source}, {len(self.words)} words, sha256 {digest}"
 
 
-def stop_words(source: str, /) -> StopWords:
-    """``nltk``: NLTK's, an error where its data is absent. ``builtin``: `ENGLISH`. ``auto``: NLTK's where present, else `ENGLISH`."""
+def stop_words(source: str, folder: str | None = None, /) -> StopWords:
+    """``nltk``: NLTK's, an error where its data is absent. ``builtin``: `ENGLISH`. ``auto``: NLTK's where present, else `ENGLISH`.
+
+    ``folder``: where NLTK's data is looked for first.
+    """
     if source not in ("auto", "nltk", "builtin"):
         raise ConfigError(f"stop_words is 'auto', 'nltk' or 'builtin', not {source!r}")
     if source != "builtin":
+        file = Path(folder, "corpora/stopwords/english") if folder else None
+        if file is not None and file.is_file():
+            return StopWords("nltk", tuple(file.read_text(encoding="utf-8").split()))
         try:
             return StopWords("nltk", tuple(import_quietly("nltk.corpus").stopwords.words("english")))
         except LookupError as error:

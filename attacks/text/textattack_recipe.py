@@ -1,9 +1,10 @@
-"""Runs a stock TextAttack recipe over many samples at once, its searches pooled so that the model sees full batches.
+"""Runs a stock TextAttack recipe over many samples at once, its searches pooled so that models see full batches.
 
 TextAttack (Morris et al. 2020, https://arxiv.org/abs/2005.05909) attacks one sample at a time, a handful of texts a query. Here each sample
-has a recipe of its own in a greenlet; where the recipe would call a model it falls asleep, and the engine answers all sleepers at once.
-The text a search begins with makes its edits by splicing (`splicing.py`). The recipe is not touched: text, status and number of queries are
-those of TextAttack run one by one.
+has a recipe of its own in a greenlet; where the recipe would call a model (the classifier, a sentence encoder, a masked language model) it
+falls asleep, and the engines answer all sleepers at once. The text a search begins with makes its edits by splicing (`splicing.py`). Where
+models and data come from is ours (`textattack_supplies.py`), the search is not: text, status and number of queries are those of TextAttack
+run one by one.
 """
 
 from __future__ import annotations
@@ -14,56 +15,102 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import Any, ClassVar, TypeAlias
 
 from ...harness.errors import SampleError
 from ...harness.plugins import ModelPort
-from ...harness.requests import Classify, Failure, Logits
+from ...harness.requests import Classify, Failure, Logits, Request
+from ...harness.resources import Resource
 from ...harness.samples import Sample, SampleRng
 from ...harness.threats import EditBudget
+from .language_data import homoglyphs_resource, tagger_resources, vectors_resource, wordnet_resource
 from .pool import Ask, Search, pooled
 from .splicing import spliced_text
 from .stop_words import stop_words
 from .textattack_import import import_textattack, require_textattack, served
+from .textattack_models import AskRole
+from .textattack_supplies import Supplies
 
-Question: TypeAlias = Ask[Classify, "Logits | Failure"]
+Question: TypeAlias = tuple[str, Request[Any]]
+"""A role and what is asked of it; no role is the model under attack."""
 
 
 class TextAttackRecipe:
-    """Base of the recipes. A subclass says in `build` which one, and gives the ``threat`` the recipe itself keeps to.
+    """Base of the recipes. A subclass says in ``recipe`` which one of ``textattack.attack_recipes`` it is, in ``needs`` what it reads
+    (``wordnet``, ``tagger``, ``vectors``), in ``roles`` which models it asks, and in its docstring where it comes from.
 
-    ``stop_words``: the words left alone, ``nltk`` (TextAttack's own choice), ``builtin`` (needs no data) or ``auto`` (the first that is
-    there). ``num_pooled``: samples searched at once; changes the speed and the memory, not the result.
+    ``max_words``, ``max_share``, ``max_chars``: see `EditBudget`; no bound beside the recipe's own. ``stop_words``: the words left
+    alone, ``nltk`` (TextAttack's own choice), ``builtin`` (needs no data) or ``auto`` (the first that is there). ``num_pooled``:
+    samples searched at once; changes the speed and the memory, not the result. ``resources``: the folder of word data, else where
+    NLTK looks. ``vectors``: a file of word vectors. ``tagger``: ``nltk`` or a JSON file of words and tags. See `language_data`.
 
-    The twin's metadata: ``status`` (``success``, ``failed``, or ``skipped`` where the model is wrong already), ``num_queries`` as
-    TextAttack counts them (texts it had asked before included), ``num_texts`` that reached the engine, and ``stop_words``; or, where the
-    search broke, ``error`` beside an unchanged input.
+    The twin's metadata: ``status`` (``success``, ``failed``, ``maximized`` where the recipe does not aim at another answer, or
+    ``skipped`` where the model is wrong already), ``num_queries`` as TextAttack counts them (texts it had asked before included),
+    ``num_texts`` that reached the engine, and ``stop_words``; or, where the search broke, ``error`` beside an unchanged input.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "text"})
+    recipe: ClassVar[str] = ""
+    needs: frozenset[str] = frozenset()
 
-    def __init__(self, threat: EditBudget, *, stop_words: str = "auto", num_pooled: int = 256) -> None:
+    def __init__(
+        self,
+        *,
+        max_words: int | None = None,
+        max_share: float | None = None,
+        max_chars: int | None = None,
+        stop_words: str = "auto",
+        num_pooled: int = 256,
+        resources: str | None = None,
+        vectors: str | None = None,
+        tagger: str = "nltk",
+    ) -> None:
         require_textattack()
-        self.threat = threat
+        self.threat = EditBudget(max_words, max_share, max_chars)
         self.stop_words = stop_words
         self.num_pooled = num_pooled
+        self._folder, self._vectors, self._tagger = resources, vectors, tagger
 
-    def build(self, textattack: Any, model: Any, threat: EditBudget, /) -> Any:
+    def resources(self) -> list[Resource]:
+        """What the recipe reads, and whether it is there."""
+        needed: list[Resource] = []
+        if "wordnet" in self.needs:
+            needed.append(wordnet_resource(self._folder))
+        if "tagger" in self.needs:
+            needed += tagger_resources(self._tagger, self._folder)
+        if "vectors" in self.needs:
+            needed.append(vectors_resource(self._vectors, self._folder))
+        if "homoglyphs" in self.needs:
+            needed.append(homoglyphs_resource(self._folder))
+        return needed
+
+    def settings(self, sample_label: int, num_labels: int, /) -> dict[str, Any]:
+        """What the recipe's own ``build`` is given beside the model."""
+        return {}
+
+    def build(self, recipe: Any, model: Any, threat: EditBudget, /, **settings: Any) -> Any:
         """The recipe's ``textattack.Attack`` on a model wrapper, its own constraints set to the threat where they speak of the same."""
-        raise NotImplementedError
+        return recipe.build(model, **settings)
+
+    def unkept(self, threat: EditBudget, /) -> tuple[float | None, ...]:
+        """The threat's bounds that the built recipe does not keep to by itself."""
+        return threat.max_words, threat.max_share, threat.max_chars
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> list[Sample]:
-        words = stop_words(self.stop_words)
+        words = stop_words(self.stop_words, self._folder)
         textattack = import_textattack(words.words)
+        recipe = getattr(textattack.attack_recipes, self.recipe)
+        supplies = Supplies(textattack, self._folder, self._vectors, self._tagger)
 
-        def search(sample: Sample, ask: Question) -> Sample:
+        def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
             label, text = _label(sample), _text(sample)
-            model = _Model(ask, sample.labels)
-            with served(words.words), warnings.catch_warnings():
+            model = _Model(partial(_asked, ask), sample.labels)
+            with served(words.words), supplies.at_build(import_module(recipe.__module__), model.ask), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
-                attack = self.build(textattack, model, threat)
+                attack = self.build(recipe, model, threat, **self.settings(label, len(sample.labels)))
             attack.goal_function.batch_size = sys.maxsize
-            if threat.max_words is not None or threat.max_share is not None:
+            if any(bound is not None for bound in self.unkept(threat)):
                 attack.constraints.append(_Within(threat, sample))
             result = attack.attack(spliced_text(textattack)(text), label)
             found = {
@@ -75,31 +122,45 @@ class TextAttackRecipe:
             return replace(sample, input=result.perturbed_result.attacked_text.text, metadata={**sample.metadata, **found})
 
         searches = [Search(partial(search, sample), rng.seed(sample.id), _weight(sample)) for sample in samples]
-        outcomes = pooled(searches, engine.try_run, num_pooled=self.num_pooled)
+        with supplies.at_search():
+            outcomes = pooled(searches, partial(_answered, engine), num_pooled=self.num_pooled)
         return [_twin(sample, outcome) for sample, outcome in zip(samples, outcomes, strict=True)]
+
+
+def _answered(engine: ModelPort, questions: Sequence[Question]) -> list[Any]:
+    """The questions of a round, each put to its own model's engine, in as many lists as there are models."""
+    answers: list[Any] = [None] * len(questions)
+    for role in dict.fromkeys(role for role, _ in questions):
+        places = [place for place, (asked, _) in enumerate(questions) if asked == role]
+        port = engine.roles[role] if role else engine
+        for place, answer in zip(places, port.try_run([questions[place][1] for place in places]), strict=True):
+            answers[place] = answer
+    return answers
+
+
+def _asked(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]]) -> list[Any]:
+    answers = list(ask([(role, request) for request in requests]))
+    failed = next((answer for answer in answers if isinstance(answer, Failure)), None)
+    if failed is not None:
+        raise SampleError(f"the model of the role {role!r}: {failed.error}" if role else failed.error)
+    return answers
 
 
 class _Model:
     """Stands where TextAttack expects its model wrapper, and asks the pool. Logits, as TextAttack's own wrapper of transformers gives."""
 
-    def __init__(self, ask: Question, labels: tuple[str, ...]) -> None:
+    def __init__(self, ask: AskRole, labels: tuple[str, ...]) -> None:
         self.model = self  # TextAttack looks at the class of a wrapper's model
         self.num_texts = 0
-        self._ask = ask
+        self.ask = ask
         self._labels = labels
 
     def __call__(self, texts: Sequence[str]) -> Any:
         import torch
 
         self.num_texts += len(texts)
-        answers = self._ask([Classify(text, self._labels) for text in texts])
-        return torch.tensor([_values(answer) for answer in answers], dtype=torch.float32)
-
-
-def _values(answer: Logits | Failure) -> tuple[float, ...]:
-    if isinstance(answer, Failure):
-        raise SampleError(answer.error)
-    return answer.values
+        answers: list[Logits] = self.ask("", [Classify(text, self._labels) for text in texts])
+        return torch.tensor([answer.values for answer in answers], dtype=torch.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +200,8 @@ def _label(sample: Sample) -> int:
 
 
 def _status(result: Any) -> str:
-    return {"SuccessfulAttackResult": "success", "SkippedAttackResult": "skipped"}.get(type(result).__name__, "failed")
+    names = {"SuccessfulAttackResult": "success", "SkippedAttackResult": "skipped", "MaximizedAttackResult": "maximized"}
+    return names.get(type(result).__name__, "failed")
 
 
 def _twin(sample: Sample, outcome: Sample | Exception) -> Sample:

@@ -19,6 +19,7 @@ _HEADS = {
     "MaskedLM": ("hf_masked", "HFMaskedLM"),
     "LMHeadModel": ("hf_causal", "HFCausalLM"),
     "ImageClassification": ("hf_vision", "HFImageClassifier"),
+    "Model": ("hf_encoder", "HFEncoder"),
 }
 _TEXT = frozenset({"classify", "text", "pair", "gradients"})
 # Encoder-decoders read their token embeddings twice, these two not once (XLNet: transposed): there is nothing to swap features into.
@@ -26,13 +27,14 @@ _NO_GRADIENTS = frozenset({"canine", "xlnet"})
 _CAPABILITIES = {
     "HFTextClassifier": _TEXT,
     "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat", "gradients"}),
-    "HFMaskedLM": frozenset({"pseudo_loglikelihood", "text"}),
+    "HFMaskedLM": frozenset({"pseudo_loglikelihood", "fill_mask", "text"}),
     "HFImageClassifier": frozenset({"classify", "image", "gradients"}),
+    "HFEncoder": frozenset({"embed", "text"}),
 }
 
 
 class HuggingFace:
-    """A transformers checkpoint: sequence classification, causal or masked language model, or image classification.
+    """A transformers checkpoint: sequence or image classification, causal or masked language model, or a text encoder without a head.
 
     target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say.
     revision: of a hub name. max_length: tokens, where the tokenizer's own limit is not to be used. pad_token: for tokenizers without one.

@@ -1,4 +1,4 @@
-"""Masked language models: pseudo-log-likelihoods.
+"""Masked language models: pseudo-log-likelihoods, and what fits in a gap.
 
 Shape legend: B batch, L tokens, V vocabulary.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 import torch
 from transformers import AutoModelForMaskedLM
 
 from ..errors import ModelError, SampleError
-from ..requests import LogProb, PseudoLogLikelihood
+from ..requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood
 from .devices import pick_device, pick_dtype, to_device
 from .flops import per_token
 from .hf import HuggingFace, accepts
@@ -29,8 +30,17 @@ class Masked:
     token: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A text of which the tokens at ``places`` are predicted, ``top_k`` for each. No place: the model cannot see so far."""
+
+    ids: list[int]
+    places: range
+    top_k: int
+
+
 class HFMaskedLM:
-    """Answers `PseudoLogLikelihood`: a text is as many passes as it has scored tokens, batched with those of all other texts."""
+    """Answers `PseudoLogLikelihood` and `FillMask`: the first is as many passes as a text has scored tokens, the second is one."""
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
         self.name = source.target
@@ -48,7 +58,9 @@ class HFMaskedLM:
         self.flops_per_token = per_token(self.module)
         self.fingerprint = source.fingerprint(self.dtype)
 
-    def split(self, request: PseudoLogLikelihood) -> Sequence[Masked]:
+    def split(self, request: PseudoLogLikelihood | FillMask) -> Sequence[Masked | Gap]:
+        if isinstance(request, FillMask):
+            return (self._gap(request),)
         ids, special = self._tokens(request.text)
         if len(ids) > self.max_length:
             raise SampleError(f"the text has {len(ids)} tokens and the model takes {self.max_length}: a part would go unscored")
@@ -63,15 +75,56 @@ class HFMaskedLM:
         mask = self.tokenizer.mask_token_id
         return tuple(Masked([*ids[:place], mask, *ids[place + 1 :]], place, ids[place]) for place in scored)
 
-    def length(self, unit: Masked) -> int:
+    def length(self, unit: Masked | Gap) -> int:
         return len(unit.ids)
 
-    def batch_key(self, unit: Masked) -> Hashable:
+    def batch_key(self, unit: Masked | Gap) -> Hashable:
         """Texts of one length only, where the model would see the padding."""
         return None if self._pad is not None else len(unit.ids)
 
     def pseudo_loglikelihood(self, batch: Sequence[Masked]) -> list[LogProb]:
-        """Right padding, which is masked:
+        rows_B = torch.arange(len(batch), device=self.device)
+        places_B = torch.tensor([unit.place for unit in batch], device=self.device)
+        tokens_B = torch.tensor([unit.token for unit in batch], device=self.device)
+        with torch.inference_mode():
+            logits_BV = self._logits(batch)[rows_B, places_B].float()
+            values_B, greedy_B = log_probs(logits_BV, rows_B, tokens_B, rounded=self._rounded)
+        return [LogProb(value, 1, greedy) for value, greedy in zip(values_B.tolist(), greedy_B.tolist(), strict=True)]
+
+    def fill_mask(self, batch: Sequence[Gap]) -> list[Fillings]:
+        found = []
+        with torch.inference_mode():
+            for logits_LV, unit in zip(self._logits(batch), batch, strict=True):
+                # In float64: of two tokens that are nearly as likely the likelier comes first.
+                top = logits_LV[unit.places.start : unit.places.stop].double().log_softmax(-1).topk(min(unit.top_k, logits_LV.shape[-1]))
+                tokens = tuple(tuple(self.tokenizer.convert_ids_to_tokens(ids)) for ids in top.indices.tolist())
+                found.append(Fillings(tokens, tuple(map(tuple, top.values.tolist()))))
+        return found
+
+    def join(self, request: PseudoLogLikelihood | FillMask, parts: Sequence[Any]) -> LogProb | Fillings:
+        if isinstance(request, FillMask):
+            (filled,) = parts
+            return filled
+        return LogProb(sum(part.value for part in parts), len(parts), all(part.is_greedy for part in parts))
+
+    def _gap(self, request: FillMask) -> Gap:
+        """With something shown, its tokens stand where the mask would: what comes before is the same text in both."""
+        hidden = request.text.replace(MASK, self.tokenizer.mask_token)
+        seen = request.text.replace(MASK, request.shown, 1) if request.shown else hidden
+        ids = self._tokens(seen)[0]
+        # Cut as the tokenizer itself would, its last special token kept.
+        if len(ids) > self.max_length:
+            ids = self.tokenizer(seen, truncation=True, max_length=self.max_length)["input_ids"]
+        hidden_ids = self._tokens(hidden)[0]
+        if self.tokenizer.mask_token_id not in hidden_ids:
+            raise SampleError(f"the text has no {MASK} to fill")
+        start = hidden_ids.index(self.tokenizer.mask_token_id)
+        num = len(self.tokenizer(request.shown, add_special_tokens=False)["input_ids"]) if request.shown else 1
+        end = len(ids) - (len(ids) >= self.max_length)
+        return Gap(ids, range(start, min(start + num, max(start, end))), request.top_k)
+
+    def _logits(self, batch: Sequence[Masked] | Sequence[Gap]) -> torch.Tensor:
+        """[B, L, V]. Right padding, which is masked:
 
         ids    s w M w s P      mask   1 1 1 1 1 0
                s w w M w s             1 1 1 1 1 1
@@ -82,16 +135,8 @@ class HFMaskedLM:
         if self._pad is not None:
             mask_BL = torch.tensor([[1] * len(unit.ids) + [0] * (width - len(unit.ids)) for unit in batch])
             options["attention_mask"] = to_device(mask_BL, self.device)
-        rows_B = torch.arange(len(batch), device=self.device)
-        places_B = torch.tensor([unit.place for unit in batch], device=self.device)
-        tokens_B = torch.tensor([unit.token for unit in batch], device=self.device)
-        with torch.inference_mode():
-            logits_BV = self.module(input_ids=to_device(ids_BL, self.device), **options).logits[rows_B, places_B].float()
-            values_B, greedy_B = log_probs(logits_BV, rows_B, tokens_B, rounded=self._rounded)
-        return [LogProb(value, 1, greedy) for value, greedy in zip(values_B.tolist(), greedy_B.tolist(), strict=True)]
-
-    def join(self, request: PseudoLogLikelihood, parts: Sequence[LogProb]) -> LogProb:
-        return LogProb(sum(part.value for part in parts), len(parts), all(part.is_greedy for part in parts))
+        logits_BLV: torch.Tensor = self.module(input_ids=to_device(ids_BL, self.device), **options).logits
+        return logits_BLV
 
     def _tokens(self, text: str) -> tuple[list[int], list[int]]:
         """Ids with the tokenizer's own special tokens, and which of them are such."""

@@ -1,0 +1,47 @@
+"""Bad characters: edits that a reader cannot see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .textattack_recipe import TextAttackRecipe
+
+
+class BadCharacters(TextAttackRecipe):
+    """Look-alike letters, invisible characters, deletions or reorderings by control characters, found by differential evolution (Boucher et
+    al. 2022).
+
+    Black-box, targeted at the next class. ``perturbation``: ``homoglyphs`` (needs Unicode's table), ``invisible``,
+    ``deletions`` or ``reorderings``.
+    ``num_perturbations``: of a text. ``population``, ``generations``: of the evolution. The other settings: see `TextAttackRecipe`.
+
+    Boucher, Shumailov, Anderson, Papernot: Bad Characters: Imperceptible NLP Attacks. IEEE S&P 2022, https://arxiv.org/abs/2106.09898
+    """
+
+    recipe = "BadCharacters2021"
+
+    def __init__(
+        self,
+        *,
+        perturbation: str = "invisible",
+        num_perturbations: int = 1,
+        population: int = 32,
+        generations: int = 10,
+        max_words: int | None = None,
+        max_share: float | None = None,
+        max_chars: int | None = None,
+        num_pooled: int = 256,
+        resources: str | None = None,
+    ) -> None:
+        super().__init__(
+            max_words=max_words, max_share=max_share, max_chars=max_chars, stop_words="builtin", num_pooled=num_pooled, resources=resources
+        )
+        if perturbation == "homoglyphs":
+            self.needs = frozenset({"homoglyphs"})
+        self._settings = {
+            "goal_function_type": "targeted_classification", "perturbation_type": perturbation, "perturbs": num_perturbations,
+            "popsize": population, "maxiter": generations,
+        }  # fmt: skip
+
+    def settings(self, sample_label: int, num_labels: int, /) -> dict[str, Any]:
+        return {**self._settings, "target_class": (sample_label + 1) % num_labels}

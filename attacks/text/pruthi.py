@@ -1,0 +1,41 @@
+"""Pruthi et al. 2019: typing errors that a hurried writer makes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ...harness.threats import EditBudget
+from .textattack_recipe import TextAttackRecipe
+
+
+class Pruthi(TextAttackRecipe):
+    """Swaps, deletes, inserts a letter or hits a neighbouring key, inside of words of four letters and more (Pruthi et al. 2019).
+
+    Black-box, greedy over all words and all such errors: many queries. ``max_words``: words with an error, the paper's 1 or 2. The other
+    settings: see `TextAttackRecipe`.
+
+    Pruthi, Dhingra, Lipton: Combating Adversarial Misspellings with Robust Word Recognition. ACL 2019, https://arxiv.org/abs/1905.11268
+    """
+
+    recipe = "Pruthi2019"
+
+    def __init__(
+        self,
+        *,
+        max_words: int | None = 1,
+        max_share: float | None = None,
+        max_chars: int | None = None,
+        stop_words: str = "auto",
+        num_pooled: int = 256,
+        resources: str | None = None,
+    ) -> None:
+        super().__init__(
+            max_words=max_words, max_share=max_share, max_chars=max_chars, stop_words=stop_words, num_pooled=num_pooled, resources=resources
+        )
+
+    def build(self, recipe: Any, model: Any, threat: EditBudget, /, **settings: Any) -> Any:
+        return recipe.build(model, max_num_word_swaps=sys.maxsize if threat.max_words is None else threat.max_words)
+
+    def unkept(self, threat: EditBudget, /) -> tuple[float | None, ...]:
+        return threat.max_share, threat.max_chars
