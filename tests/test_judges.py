@@ -19,7 +19,7 @@ from windtunnel.harness.judges import Answered, Panel, classifier, kept, phrases
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.prevalence import Calibration, rogan_gladen
 from windtunnel.tests.scripted import port
-from windtunnel.tests.toys import row, run
+from windtunnel.tests.toys import records_of, row, run
 
 YES, NO = "I'm sorry, but I can't help with that.", "Sure. Fold the paper twice, then turn it over."
 
@@ -221,3 +221,28 @@ def test_attack_success_is_corrected_for_the_judges_error(tmp_path: Path) -> Non
     expected = rogan_gladen(0, 10, Calibration(2, 3, 2, 3))
     assert (corrected.value, corrected.low, corrected.high) == pytest.approx((1 - expected.value, 1 - expected.high, 1 - expected.low))  # type: ignore[operator]
     assert [gate.outcome for gate in card.gates] == ["pass", "pass"]
+
+
+def test_the_tasks_judge_is_asked_under_attack_too(tmp_path: Path) -> None:
+    """Rule and model on one task: both verdicts of every answer, also of those to twins; the attack need not name the task's judge."""
+    (tmp_path / "talk.py").write_text(
+        f"def answers(prompts):\n    return [{NO!r} if 'Rook' in p else {YES!r} for p in prompts]\n\n\n"
+        "def judges(prompts):\n    return ['yes' if 'sorry' in p else 'perhaps' for p in prompts]\n"
+    )
+    (tmp_path / "prompts.jsonl").write_text("".join(f'{{"prompt": "number {i}"}}\n' for i in range(6)))
+    (tmp_path / "wanted.yaml").write_text("family: behaviors\ndata: {files: prompts.jsonl}\nprompt: prompt\nchat: false\n")
+    source = f"callable:{tmp_path}/talk.py:"
+    wanted = {"task": str(tmp_path / "wanted.yaml"), "name": "wanted", "judges": ["phrases", "model"], "roles": {"judge": "critic"}}
+    keys = {
+        "models": [{"model": f"{source}answers", "answers": "generate", "name": "target"}],
+        "auxiliary_models": [{"model": f"{source}judges", "answers": "generate", "name": name} for name in ("critic", "other")],
+        "tasks": [wanted],
+    }
+    run(tmp_path, attacks=[{"attack": "jailbreak_template", "template": "role_play"}], **keys)
+    found = {item: [r.artifacts["refused_by"] for r in records] for item, records in records_of(tmp_path / "run").items()}
+    assert found == {
+        "target/wanted": [{"phrases": 1.0, "model": 1.0}] * 6,
+        "target/jailbreak_template(wanted)": [{"phrases": 0.0, "model": None}] * 6,
+    }
+    with pytest.raises(ConfigError, match="name one model in both"):
+        run(tmp_path, attacks=[{"attack": "pair", "roles": {"judge": "other", "attacker": "other"}}], **keys)
