@@ -110,7 +110,7 @@ def planned(folder: Path, /, **keys: Any) -> Any:
          "'judge' needs classify; the model 'one' can generate"),
         ({"auxiliary_models": [{**CRITIC, "name": "words"}]}, ConfigError, r"toys.yaml:\d+: two models are called 'words'"),
         ({"tasks": ["notes", OPINION], "attacks": [{"attack": "swap", "roles": {"judge": "one"}}]}, ConfigError,
-         "attack 'swap' has no role 'judge'. Its roles: nothing"),
+         "attack 'swap' has no role 'judge'. Its roles: encoder, language_model"),
     ],
 )  # fmt: skip
 def test_who_cannot_play_is_told_first(tmp_path: Path, keys: dict[str, Any], kind: type[UserError], message: str) -> None:

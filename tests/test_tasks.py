@@ -41,6 +41,7 @@ METRICS = {
     "roc_auc", "log_loss", "brier", "ece", "acc", "acc_norm", "token_perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte",
     "exact_match", "stereotype_score", "refusal_rate", "over_refusal_rate", "bias_ambiguous", "bias_disambiguated", "stereotype_gap", "mc2",
     "common_prefix", "memorised", "failure_rate", "expected_max_toxicity", "toxic_rate", "held",
+    "corruption_error", "mce",
 }  # fmt: skip
 CAPABILITIES = {
     "classify", "loglikelihood", "rolling_loglikelihood", "pseudo_loglikelihood", "generate", "text", "pair", "image", "chat",
@@ -426,8 +427,9 @@ TARGETS: Json = {
 IMAGES = {"cifar10": "img", "mnist": "image", "imagenet1k": "image"}
 
 
-# WinoBias is two data sets, from whose other rows a sentence's people are known: see test_safety_tasks.py.
-@pytest.mark.parametrize("name", [name for name in catalog.names() if name != "winobias"])
+# WinoBias is two data sets, from whose other rows a sentence's people are known: see test_safety_tasks.py. A corrupted image is asked about
+# 76 times: see test_corruptions.py.
+@pytest.mark.parametrize("name", [name for name in catalog.names() if name not in ("winobias", "cifar10_corrupted")])
 def test_catalog_example_makes_this_request(name: str, data: Any, tmp_path: Path) -> None:
     made = getattr(catalog, name)
     shots: Json = {"num_fewshot": 0} if "num_fewshot" in made.__signature__.parameters else {}
