@@ -21,6 +21,7 @@ from .errors import ConfigError, IncompleteRun, StoreError
 from .judging import drift_records, task_records
 from .planned import Plan, PlannedItem, PlannedModel
 from .probing import probe_records
+from .resources import digests_of
 from .roles import Players
 from .row_names import HALF_PRECISION
 from .samples import Record, Sample, SampleRng
@@ -318,6 +319,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
+    if resources := digests_of(item.plugin):
+        facts["resources"] = resources
     if item.kind == "attack":
         facts |= {"repeats": item.repeats, "uses_gradients": "gradients" in item.plugin.requires}
     if item.threat is not None:

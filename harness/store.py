@@ -88,7 +88,7 @@ class StoredItem:
         """What must be the same when a run is resumed."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")
         players = {role: player["fingerprint"] for role, player in self.facts.get("roles", {}).items()}
-        return {**{name: getattr(self, name) for name in named}, "player of its roles": players}
+        return {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
 
 
 class Store:

@@ -26,7 +26,7 @@ class Reader:
 
     def resources(self):
         fetch = (lambda: self.file.write_text("word")) if self.fetches else None
-        return [Resource("the word list", self.file.is_file(), str(self.file), "write one", fetch)]
+        return [Resource("the word list", self.file.is_file(), str(self.file), "write one", fetch, self.file)]
 
     def perturb(self, engine, samples, threat, rng):
         return samples
@@ -73,3 +73,15 @@ def test_a_suite_that_lacks_a_resource_is_not_begun(tmp_path: Path) -> None:
         planned(tmp_path, **keys).require_possible()
     (tmp_path / "words/words.txt").write_text("word")
     planned(tmp_path, **keys).require_possible()
+
+
+def test_other_word_data_is_another_run(tmp_path: Path) -> None:
+    suite = suite_of(tmp_path)
+    words = tmp_path / "words/words.txt"
+    words.write_text("word")
+    assert windtunnel("run", suite, "--out", tmp_path / "run", "-q").code == 0
+    assert windtunnel("run", suite, "--out", tmp_path / "run", "-q").code == 0
+    words.write_text("another word")
+    said = windtunnel("run", suite, "--out", tmp_path / "run", "-q")
+    assert said.code == 2
+    assert "made with another word data" in said.err

@@ -69,7 +69,8 @@ def nltk_resource(package: str, name: str, folder: str | None, /) -> Resource:
         import_quietly("nltk").download(short, download_dir=folder, quiet=True, raise_on_error=True)
 
     looked = f"{package} of " + ", ".join(str(place) for place in places(folder))
-    return Resource(name, found(package, folder) is not None, looked, f"get it with: python -m nltk.downloader{into} {short}", fetch)
+    path = found(package, folder)
+    return Resource(name, path is not None, looked, f"get it with: python -m nltk.downloader{into} {short}", fetch, path)
 
 
 def _required(package: str, name: str, folder: str | None) -> Path:
@@ -108,7 +109,8 @@ HOMOGLYPHS = "intentional.txt"
 def homoglyphs_resource(folder: str | None, /) -> Resource:
     looked = ", ".join(str(place / HOMOGLYPHS) for place in places(folder))
     advice = "save https://www.unicode.org/Public/security/latest/intentional.txt there"
-    return Resource("Unicode's table of look-alikes", found(HOMOGLYPHS, folder) is not None, looked, advice)
+    path = found(HOMOGLYPHS, folder)
+    return Resource("Unicode's table of look-alikes", path is not None, looked, advice, path=path)
 
 
 # ── parts of speech ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +118,9 @@ def homoglyphs_resource(folder: str | None, /) -> Resource:
 
 def tagger_resources(tagger: str, folder: str | None, /) -> list[Resource]:
     if tagger != "nltk":
-        return [Resource(f"the tagger {tagger}", Path(tagger).is_file(), tagger, "it is a JSON file of words and their universal tags")]
+        path = Path(tagger) if Path(tagger).is_file() else None
+        advice = "it is a JSON file of words and their universal tags"
+        return [Resource(f"the tagger {tagger}", path is not None, tagger, advice, path=path)]
     return [nltk_resource(_TAGGER, "NLTK's tagger", folder), nltk_resource(_TAGSET, "the universal tag set", folder)]
 
 
@@ -178,7 +182,8 @@ def vectors_resource(vectors: str | None, folder: str | None, /) -> Resource:
         "give vectors: FILE, on each line a word and its numbers. The recipe's own are the counter-fitted PARAGRAM-SL999 vectors of "
         "https://github.com/nmrksic/counter-fitting"
     )
-    return Resource("word vectors", vectors_path(vectors, folder) is not None, looked, advice)
+    path = vectors_path(vectors, folder)
+    return Resource("word vectors", path is not None, looked, advice, path=path)
 
 
 def word_vectors(textattack: Any, vectors: str | None, folder: str | None, /) -> Any:
