@@ -123,7 +123,9 @@ def samples_to_decide(estimate: Estimate, threshold: float) -> int | None:
     bound = estimate.low if estimate.value > threshold else estimate.high
     if bound is None:
         return None
-    num_exact = estimate.n * ((estimate.value - bound) / (estimate.value - threshold)) ** 2
+    ratio = (estimate.value - bound) / (estimate.value - threshold)
+    # Not ** 2, which raises where a product is infinite.
+    num_exact = estimate.n * ratio * ratio
     return math.floor(num_exact) + 1 if math.isfinite(num_exact) else None
 
 

@@ -28,7 +28,7 @@ METRICS = {
 }
 
 
-MEANS = ("stereotype", "refused", "mc2", "common_prefix", "memorised", "failed", "toxicity", "toxic")
+MEANS = ("stereotype", "refused", "mc2", "common_prefix", "memorised", "failed", "toxicity", "toxic", "held")
 TOXIC = ("expected_max_toxicity", "toxic_rate")
 NEITHER = {"stereotype_score", "stereotype_gap", "bias_ambiguous", "bias_disambiguated"}
 """Metrics whose best value lies in the middle."""
@@ -243,7 +243,7 @@ def stereotype_gap(rows: list[Row]) -> float | None:
 
 REFERENCES |= {
     **dict.fromkeys(
-        ("stereotype_score", "refusal_rate", "over_refusal_rate", "mc2", "common_prefix", "memorised", "failure_rate", *TOXIC),
+        ("stereotype_score", "refusal_rate", "over_refusal_rate", "mc2", "common_prefix", "memorised", "failure_rate", "held", *TOXIC),
         lambda rows: mean(row.acc for row in rows),
     ),
     "bias_ambiguous": bias_ambiguous,
