@@ -53,26 +53,34 @@ def _codes(table: Table, score: str) -> Codes:
     return codes_N
 
 
-def worst_case_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
-    """Of each model and task with more than one attack: what withstands all of them, over the samples that all of them had."""
-    for members in _alike(outcomes, lambda o: (o.item.model, o.item.task)):
-        if len(members) < 2:
-            continue
-        first, num = members[0], min(len(o.robust_N) for o in members)
-        robust_AN = np.stack([o.robust_N[:num] for o in members])
-        # One attack that worked decides; robust is only who withstood all of them.
-        worst_N = np.where((robust_AN == 0).any(0), 0, np.where((robust_AN == UNKNOWN).any(0), UNKNOWN, 1))
-        clean_N = first.clean_N[:num]
-        attacked_N = clean_N == 1
-        success_N = np.where(worst_N == UNKNOWN, UNKNOWN, 1 - worst_N)
-        item, groups = worst_case_name(first.item.task), first.groups[:num]
-        for metric, codes_N, over_N, higher in (
-            ("robust_accuracy", worst_N, np.ones(num, dtype=bool), True),
-            ("attack_success_rate", success_N, attacked_N, False),
-            ("clean_accuracy", clean_N, np.ones(num, dtype=bool), True),
-        ):
-            estimate = _rate(codes_N, over_N, groups, seed_of(first.item.seed, metric))
-            yield Row(first.item.model, item, metric, "robustness", estimate, higher)
+def with_worst_cases(rows: Iterable[Row], outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
+    """The rows; and, before those of the first attack on a model and task that has several, what withstands all of them."""
+    headlines = {
+        (members[0].item.model, members[0].item.item): members
+        for members in _alike(outcomes, lambda o: (o.item.model, o.item.task))
+        if len(members) > 1
+    }
+    for row in rows:
+        if members := headlines.pop((row.model, row.item), None):
+            yield from _worst_case_rows(members)
+        yield row
+
+
+def _worst_case_rows(members: Sequence[Outcomes]) -> Iterable[Row]:
+    """Over the samples that all of the attacks had."""
+    first, num = members[0], min(len(o.robust_N) for o in members)
+    robust_AN = np.stack([o.robust_N[:num] for o in members])
+    # One attack that worked decides; robust is only who withstood all of them.
+    worst_N = np.where((robust_AN == 0).any(0), 0, np.where((robust_AN == UNKNOWN).any(0), UNKNOWN, 1))
+    success_N = np.where(worst_N == UNKNOWN, UNKNOWN, 1 - worst_N)
+    clean_N, all_N = first.clean_N[:num], np.ones(num, dtype=bool)
+    for metric, codes_N, over_N, higher in (
+        ("robust_accuracy", worst_N, all_N, True),
+        ("attack_success_rate", success_N, clean_N == 1, False),
+        ("clean_accuracy", clean_N, all_N, True),
+    ):
+        estimate = _rate(codes_N, over_N, first.groups[:num], seed_of(first.item.seed, metric))
+        yield Row(first.item.model, worst_case_name(first.item.task), metric, "robustness", estimate, higher)
 
 
 def _rate(codes_N: NDArray[Any], over_N: NDArray[np.bool_], groups: Sequence[str | None], seed: int) -> Estimate:

@@ -19,7 +19,7 @@ from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows
 from .mean_rows import explained, mean_row
 from .metrics.base import Metric
 from .registry import Registry
-from .reliability import Outcomes, spread_rows, warnings, worst_case_rows
+from .reliability import Outcomes, spread_rows, warnings, with_worst_cases
 from .row_names import AGREEMENT, CONTROLS, COSTS, DRIFTS, FAITHFULNESS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
@@ -66,7 +66,8 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
         errors_of = calibrations(judged)
         rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
-        rows += [*worst_case_rows(outcomes), *spread_rows(outcomes), *_agreement_rows(store, items)]
+        rows += [*spread_rows(outcomes), *_agreement_rows(store, items)]
+        rows = list(with_worst_cases(rows, outcomes))
         flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
         card = Scorecard(
             manifest=_manifest(store, suite, items, flags), rows=tuple(rows), complete=complete, num_failed=failed,
