@@ -405,6 +405,13 @@ class TestSquare:
             twins = attacked(engine, samples, Square(epsilon=RADIUS[norm] / 10, norm=norm, queries=30))
             np.testing.assert_allclose(distances(samples, twins, norm), RADIUS[norm] / 10, rtol=1e-3)
 
+    def test_who_stands_has_spent_the_budget(self, load: Any) -> None:
+        engine = load("smooth10")
+        samples = right(engine, 8)
+        for radius, spent in ((1e-6, {1.0}), (1.0, {0.0})):
+            twins = attacked(engine, samples, Square(epsilon=radius, queries=30))
+            assert {t.metadata["budget_exhausted"] for t in twins} == spent
+
 
 class TestBlackBox:
     @pytest.mark.parametrize("name", ["square", "hopskipjump"])

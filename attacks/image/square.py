@@ -29,7 +29,7 @@ class Square(ImageAttack):
     epsilon, tried one after the other on the samples still standing, for ``robust_accuracy[RADIUS]``.
 
     Every draw, the squares' places among them, is the sample's own. A twin is the first misclassified point, or the one of largest margin
-    where there is none; best_loss says how large. num_queries: images asked about.
+    where there is none; best_loss says how large. num_queries: images asked about. budget_exhausted: 1 where all were asked in vain.
     Reference: M. Andriushchenko, F. Croce, N. Flammarion, M. Hein. Square Attack: a Query-efficient Black-box Adversarial Attack via Random
     Search. ECCV 2020.
     """
@@ -52,7 +52,7 @@ class Square(ImageAttack):
         for _ in range(self.restarts):
             rows_N = victims.standing()
             if not len(rows_N):
-                return
+                break
             best, loss_N = victims.clean[rows_N], victims.clean.new_full((len(rows_N),), -math.inf)
             for query in range(self.queries):
                 clean = victims.clean[rows_N]
@@ -60,6 +60,7 @@ class Square(ImageAttack):
                 rows_N, best, loss_N = _better(victims, rows_N, (clean + delta).clamp(0, 1), best, loss_N)
                 if not len(rows_N):
                     break
+        victims.facts["budget_exhausted"] = (~victims.fallen_B).double()
 
     def _share_at(self, change: int) -> float:
         return self.share / 2.0 ** sum(change > after for after in _HALVINGS)
