@@ -82,12 +82,14 @@ class EditBudget:
     compared with its own counterpart and the counts are added.
 
     ``min_similarity``: the least angular similarity (1 - angle / pi) of the two texts' vectors by the model in the role ``encoder``.
+    ``protected_words``: of these (stop words, negations, names) none may be lost, added or moved past another; case does not matter.
     """
 
     max_words: int | None = None
     max_share: float | None = None
     max_chars: int | None = None
     min_similarity: float | None = None
+    protected_words: Sequence[str] = ()
 
     @property
     def roles(self) -> Mapping[str, frozenset[str]]:
@@ -102,6 +104,8 @@ class EditBudget:
             bound = getattr(self, name)
             if bound is not None and (not _is_number(bound) or not bound >= 0):
                 raise ConfigError(f"{name} is a number of at least 0, or nothing for no bound, not {bound!r}")
+        if isinstance(self.protected_words, str) or not all(isinstance(w, str) and w for w in self.protected_words):
+            raise ConfigError(f"protected_words is a list of words, not {self.protected_words!r}")
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         """``measured``: what `measure` says of the two. Without it the words and characters alone decide."""
@@ -110,9 +114,16 @@ class EditBudget:
             return False
         if self.min_similarity is not None and measured is not None and not measured["similarity"] >= self.min_similarity - _ROUNDING:
             return False
+        if self.protected_words and [self._kept(t) for t in _texts(clean)] != [self._kept(t) for t in _texts(perturbed)]:
+            return False
         moved = self.distance(clean, perturbed)
         bounds = (("words_changed", self.max_words), ("share_changed", self.max_share), ("chars_changed", self.max_chars))
         return all(bound is None or moved[name] <= bound for name, bound in bounds)
+
+    def _kept(self, text: str) -> list[str]:
+        """The protected words of a text, in order."""
+        protected = {word.casefold() for word in self.protected_words}
+        return [word for word in re.findall(r"\w+(?:['’-]\w+)*", text.casefold()) if word in protected]
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
         """Raises `ConfigError` where one is no text, `ValueError` where only one is a pair."""

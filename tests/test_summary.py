@@ -161,7 +161,8 @@ def test_the_scorecard_says_where_it_comes_from(finished: Path) -> None:
     assert manifest["name"] == "toys"
     assert manifest["models"]["words"]["fingerprint"] == "slow:1"
     attack = next(i for i in manifest["items"] if i["kind"] == "attack")
-    assert attack["threat"] == {"type": "EditBudget", "max_words": 1, "max_share": None, "max_chars": None, "min_similarity": None}
+    bounds = {"max_words": 1, "max_share": None, "max_chars": None, "min_similarity": None, "protected_words": []}
+    assert attack["threat"] == {"type": "EditBudget", **bounds}
     assert attack["plugin"].startswith("toy_plugins.py sha256:")
     assert isinstance(attack["seed"], int)
     assert json.loads((finished / "results.json").read_text())["manifest"]["items"] == manifest["items"]

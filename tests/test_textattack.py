@@ -100,9 +100,10 @@ class TestLaws:
 
     @pytest.mark.parametrize(
         "threat",
-        [EditBudget(max_chars=0), EditBudget(max_chars=1), EditBudget(max_words=1), EditBudget(max_share=0.2), EditBudget(max_words=0)],
+        [EditBudget(max_chars=0), EditBudget(max_chars=1), EditBudget(max_words=1), EditBudget(max_share=0.2), EditBudget(max_words=0),
+         EditBudget(protected_words=["the", "film", "good", "bad"])],
         ids=str,
-    )
+    )  # fmt: skip
     def test_twins_are_inside_the_threat(self, threat: EditBudget) -> None:
         twins = attack(SAMPLES, threat=threat)
         assert all(threat.admits(sample, twin) for sample, twin in zip(SAMPLES, twins, strict=True))

@@ -80,6 +80,21 @@ class TestLpBall:
         with pytest.raises(ValueError, match="shapes"):
             LpBall(1).distance(flat(0.5, (4, 4, 1)), flat(0.5, (1, 4, 1)))
 
+    @pytest.mark.parametrize(
+        ("twin", "admitted"),
+        [
+            ("It is NOT, I say, a fine film", True),
+            ("it is, I say, a good film", False),
+            ("it is nott, I say, a good film", False),
+            ("it is not not, I say, a good film", False),
+            ("I say, it is not a good film", False),
+            ("it is not, I say, a knotty film", True),
+        ],
+    )
+    def test_protected_words_stay(self, twin: str, admitted: bool) -> None:
+        budget = EditBudget(protected_words=["not", "I"])
+        assert budget.admits(sample("it is not, I say, a good film"), sample(twin)) is admitted
+
     def test_another_kind_of_twin_is_outside(self) -> None:
         assert not LpBall(1).admits(flat(0.5), sample("text"))
 
@@ -164,6 +179,21 @@ class TestEditBudget:
         assert EditBudget().distance(clean, moved)["words_changed"] == 2
         assert EditBudget().distance(clean, sample(TextPair("a b", "d")))["words_changed"] == 1
 
+    @pytest.mark.parametrize(
+        ("twin", "admitted"),
+        [
+            ("It is NOT, I say, a fine film", True),
+            ("it is, I say, a good film", False),
+            ("it is nott, I say, a good film", False),
+            ("it is not not, I say, a good film", False),
+            ("I say, it is not a good film", False),
+            ("it is not, I say, a knotty film", True),
+        ],
+    )
+    def test_protected_words_stay(self, twin: str, admitted: bool) -> None:
+        budget = EditBudget(protected_words=["not", "I"])
+        assert budget.admits(sample("it is not, I say, a good film"), sample(twin)) is admitted
+
     def test_another_kind_of_twin_is_outside(self) -> None:
         assert not EditBudget().admits(sample("a"), sample(TextPair("a", "")))
         assert not EditBudget().admits(sample("a"), flat(0.5))
@@ -174,7 +204,8 @@ class TestEditBudget:
         with pytest.raises(ConfigError, match="about text"):
             EditBudget().admits(sample(Chat((Message("user", "a"),))), sample(Chat((Message("user", "a"),))))
 
-    @pytest.mark.parametrize("bounds", [{"max_words": -1}, {"max_share": float("nan")}, {"max_chars": "3"}, {"max_words": True}])
+    @pytest.mark.parametrize("bounds", [{"max_words": -1}, {"max_share": float("nan")}, {"max_chars": "3"}, {"max_words": True},
+                                        {"protected_words": "not"}, {"protected_words": [1]}])  # fmt: skip
     def test_bad_bounds(self, bounds: Any) -> None:
         with pytest.raises(ConfigError, match=next(iter(bounds))):
             EditBudget(**bounds)

@@ -110,7 +110,7 @@ class TextAttackRecipe:
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
                 attack = self.build(recipe, model, threat, **self.settings(label, len(sample.labels)))
             attack.goal_function.batch_size = sys.maxsize
-            if any(bound is not None for bound in self.unkept(threat)):
+            if threat.protected_words or any(bound is not None for bound in self.unkept(threat)):
                 attack.constraints.append(_Within(threat, sample))
             result = attack.attack(spliced_text(textattack)(text), label)
             found = {
