@@ -9,7 +9,6 @@ run one by one.
 
 from __future__ import annotations
 
-import operator
 import sys
 import warnings
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from .stop_words import stop_words
 from .textattack_import import import_textattack, require_textattack, served
 from .textattack_models import AskRole
 from .textattack_supplies import Supplies
+from .word_search import label_of, text_of
 
 Question: TypeAlias = tuple[str, Request[Any]]
 """A role and what is asked of it; no role is the model under attack."""
@@ -104,7 +104,7 @@ class TextAttackRecipe:
         supplies = Supplies(textattack, self._folder, self._vectors, self._tagger)
 
         def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
-            label, text = _label(sample), _text(sample)
+            label, text = label_of(sample), text_of(sample)
             model = _Model(partial(_asked, ask), sample.labels)
             with served(words.words), supplies.at_build(import_module(recipe.__module__), model.ask), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
@@ -180,23 +180,6 @@ def _weight(sample: Sample) -> float:
     """In texts of 200 words. To rank its n words TextAttack holds n texts of n words: 3.5 MiB at 200 words, 85 MiB at 1,000."""
     num_words = len(sample.input.split()) if isinstance(sample.input, str) else 0
     return max(1.0, (num_words / 200) ** 2)
-
-
-def _text(sample: Sample) -> str:
-    if not isinstance(sample.input, str):
-        raise SampleError(f"this attack changes one text, and the input is a {type(sample.input).__name__}")
-    return sample.input
-
-
-def _label(sample: Sample) -> int:
-    """A plain int: TextAttack rejects NumPy's."""
-    try:
-        label = operator.index(sample.target)
-    except TypeError:
-        label = -1
-    if label < 0:
-        raise SampleError(f"this attack needs the index of a class as target, not {sample.target!r}")
-    return label
 
 
 def _status(result: Any) -> str:
