@@ -115,7 +115,12 @@ def test_the_vocabulary_is_of_whole_words(name: str) -> None:
 
 
 class WordBag(Bag):
-    """Logits are the sum of the words' embeddings times W: the best swap raises e W by most. ``scale`` 0: all logits are 0."""
+    """Logits are the sum of the words' embeddings times W: the best swap raises e W by most. ``scale`` 0: all logits are 0.
+
+    ``misread``: a text that the tokenizer reads as something else.
+    """
+
+    misread = ""
 
     words = ("<pad>", "a", "bad", "dull", "fine", "good", "great", "poor", "table", "the", "warm")
 
@@ -141,7 +146,7 @@ class WordBag(Bag):
         if isinstance(texts, str):
             return {name: rows[0] for name, rows in self([texts]).items()}
         spans = [self.tokens(text) for text in texts]
-        ids = [[self.words.index(text[a:b]) for a, b in row] for text, row in zip(texts, spans, strict=True)]
+        ids = [[self.words.index(text[a:b]) * (text != self.misread) for a, b in row] for text, row in zip(texts, spans, strict=True)]
         return {"input_ids": ids, "offset_mapping": spans}
 
     def value(self, word: str) -> float:
@@ -172,6 +177,17 @@ def test_of_a_bag_the_best_single_swap_is_found(beam: int) -> None:
         _, place, word = max(swaps)
         assert twin.input == " ".join([*old[:place], word, *old[place + 1 :]])
         assert twin.metadata["num_queries"] == 2
+
+
+def test_a_text_that_is_not_read_as_meant_is_no_candidate() -> None:
+    bag = WordBag()
+    samples = bag_samples(bag, BAGS[:1])
+    attack = HotFlip(steps=1, candidates=2, stop_words="none", max_words=1)
+    (best,) = twins_of(attack, tiny.engine(bag), samples)
+    bag.misread = best.input
+    (twin,) = twins_of(attack, tiny.engine(bag), samples)
+    assert twin.input not in (best.input, samples[0].input)
+    assert (best.metadata["num_queries"], twin.metadata["num_queries"]) == (3, 2)
 
 
 def test_of_a_bag_each_further_swap_is_the_best_of_the_rest() -> None:

@@ -27,13 +27,14 @@ from .language_data import homoglyphs_resource, tagger_resources, vectors_resour
 from .pool import Ask, Search, pooled
 from .splicing import spliced_text
 from .stop_words import stop_words
+from .textattack_gradients import GRADIENT, TokenGradient, token_gradients
 from .textattack_import import import_textattack, require_textattack, served
 from .textattack_models import AskRole
 from .textattack_supplies import Supplies
 from .word_search import label_of, text_of
 
 Question: TypeAlias = tuple[str, Request[Any]]
-"""A role and what is asked of it; no role is the model under attack."""
+"""A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient."""
 
 
 class TextAttackRecipe:
@@ -132,8 +133,12 @@ def _answered(engine: ModelPort, questions: Sequence[Question]) -> list[Any]:
     answers: list[Any] = [None] * len(questions)
     for role in dict.fromkeys(role for role, _ in questions):
         places = [place for place, (asked, _) in enumerate(questions) if asked == role]
-        port = engine.roles[role] if role else engine
-        for place, answer in zip(places, port.try_run([questions[place][1] for place in places]), strict=True):
+        requests: Sequence[Any] = [questions[place][1] for place in places]
+        if role == GRADIENT:
+            found: Sequence[Any] = token_gradients(engine, requests)
+        else:
+            found = (engine.roles[role] if role else engine).try_run(requests)
+        for place, answer in zip(places, found, strict=True):
             answers[place] = answer
     return answers
 
@@ -152,6 +157,7 @@ class _Model:
     def __init__(self, ask: AskRole, labels: tuple[str, ...]) -> None:
         self.model = self  # TextAttack looks at the class of a wrapper's model
         self.num_texts = 0
+        self.max_length = sys.maxsize  # of words that a gradient ranks; what the model cuts off has no gradient
         self.ask = ask
         self._labels = labels
 
@@ -161,6 +167,17 @@ class _Model:
         self.num_texts += len(texts)
         answers: list[Logits] = self.ask("", [Classify(text, self._labels) for text in texts])
         return torch.tensor([answer.values for answer in answers], dtype=torch.float32)
+
+    def get_grad(self, text: str) -> dict[str, Any]:
+        """Of the loss of the class that the model says, by each token's embedding."""
+        self._last: TokenGradient = self.ask(GRADIENT, [Classify(text, self._labels)])[0]
+        return {"gradient": self._last.gradient}
+
+    def tokenize(self, texts: Sequence[str], strip_prefix: bool = False) -> list[list[str]]:
+        """Of the text that `get_grad` was last asked for, which is the only one that TextAttack wants the tokens of."""
+        assert strip_prefix
+        assert list(texts) == [self._last.text]
+        return [self._last.stripped()]
 
 
 @dataclass(frozen=True, slots=True)

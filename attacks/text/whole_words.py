@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The words that are one token each: ``ids`` and ``words`` [N], ``table`` [N, D] their embeddings, and ``directions`` those at length 1.
+    """The words that are one token each: ``ids`` and ``words`` [N], ``table`` [N, D] their embeddings, ``directions`` those at length 1.
 
     ``first`` and ``later`` [N]: which are that one token where no space stands before them, and where one does (the same in BERT, apart in
     RoBERTa). ``places``: of each word in small letters, which ones it is.
