@@ -306,6 +306,19 @@ def test_only_words_that_may_be_are_changed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+def test_protected_words_are_passed_over(name: str) -> None:
+    engine = tiny.engine("bert")
+    samples = samples_of(engine)
+    first = twins_of(ATTACKS[name](), engine, samples)
+    protected = {w.lower() for s, twin in zip(samples, first, strict=True) for pair in changed(str(s.input), twin.input) for w in pair}
+    threat = EditBudget(protected_words=sorted(protected))
+    twins = twins_of(ATTACKS[name](), engine, samples, threat)
+    pairs = [pair for s, twin in zip(samples, twins, strict=True) for pair in changed(str(s.input), twin.input)]
+    assert pairs
+    assert not {word.lower() for pair in pairs for word in pair} & protected
+
+
+@pytest.mark.parametrize("name", ATTACKS)
 def test_queries_are_those_of_the_model(name: str) -> None:
     engine = tiny.engine("bert")
     samples = samples_of(engine)

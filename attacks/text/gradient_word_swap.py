@@ -21,7 +21,8 @@ class GradientWordSwap:
     One gradient of the loss ranks a text's words: its L1 norm, of a word of several tokens that of their mean. Then word by word,
     ``steps`` at most, its ``candidates`` nearest words (of one token each, of a cosine of ``min_cosine`` at least) are asked of the model,
     in one call for all samples. The one of the largest loss stays, if it is larger than before; of those that are misclassified the nearest
-    is the twin. A swap counts only if its text is read as the very tokens that were meant.
+    is the twin. A swap is asked only if the threat admits it and its text is read as the
+    very tokens that were meant.
 
     stop_words: the words that neither go nor come, ``builtin`` (English) or ``none``. ascii_only: only plain letters come in. max_words,
     max_share, max_chars: see `EditBudget`. Punctuation and numbers stay. num_queries counts candidates and the gradient.
@@ -45,10 +46,11 @@ class GradientWordSwap:
         self._ascii_only, self._left_alone = ascii_only, left_alone(stop_words)
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        searches = begun(samples, self._left_alone)
+        spared = self._left_alone | {word.lower() for word in threat.protected_words}
+        searches = begun(samples, spared)
         some = standing(searches)
         with engine.differentiable() as net:
-            known = vocabulary(net, self._left_alone, self._ascii_only)
+            known = vocabulary(net, spared, self._ascii_only)
             found = slopes(engine, net, [(search, search.best) for search in some])
         for search, slope in zip(some, found, strict=True):
             search.offer(slope.variant)

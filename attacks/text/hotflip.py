@@ -26,7 +26,8 @@ class HotFlip:
 
     Each of ``steps`` rounds swaps one more word: of each of the ``beam`` best texts the gradient is taken, and its ``candidates`` best
     swaps are asked of the model, in one call for all samples; the ``beam`` of the largest loss go on (1: greedy). A search ends with the
-    first round that has a misclassified text. A swap counts only if its text is read as the very tokens that were meant.
+    first round that has a misclassified text. A swap is asked only if the threat admits it and its text is read as the
+    very tokens that were meant.
 
     min_cosine: the least cosine of the two embeddings, -1 to 1. stop_words: the words that neither go nor come, ``builtin`` (English)
     or ``none``. ascii_only: only plain letters come in. max_words, max_share, max_chars: see `EditBudget`. Words of several tokens,
@@ -50,9 +51,10 @@ class HotFlip:
         self._ascii_only, self._left_alone = ascii_only, left_alone(stop_words)
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        searches = begun(samples, self._left_alone)
+        spared = self._left_alone | {word.lower() for word in threat.protected_words}
+        searches = begun(samples, spared)
         with engine.differentiable() as net:
-            known = vocabulary(net, self._left_alone, self._ascii_only)
+            known = vocabulary(net, spared, self._ascii_only)
         for _ in range(self._steps):
             points = [(search, variant) for search in standing(searches) for variant in search.beam]
             if not points:
