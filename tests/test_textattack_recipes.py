@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.attacks.text import (
+    a2t,
     bae,
     bertattack,
     checklist,
@@ -28,7 +29,7 @@ from windtunnel.attacks.text import (
 from windtunnel.attacks.text.bad_characters import BadCharacters
 from windtunnel.attacks.text.named_entities import entity
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
-from windtunnel.harness.requests import Embed, Embedding, LogProb
+from windtunnel.harness.requests import Classify, Embed, Embedding, LogProb
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.threats import EditBudget
 from windtunnel.tests import tiny, tiny_words
@@ -118,7 +119,8 @@ def supplied(textattack: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(text, "pos_of_word_index", lambda self, i: tagged(self.words)[i][1])
     monkeypatch.setattr(text, "ner_of_word_index", lambda self, i, name="ner": entity(self.words, i))
     place = str(tiny.checkpoint("bert_masked"))
-    tiny.shared("bert_masked")  # the project's own, before what loads it is replaced
+    for name in ("bert_masked", "bert"):
+        tiny.shared(name)  # the project's own, before what loads it is replaced
     model, tokenizer = transformers.AutoModelForMaskedLM.from_pretrained(place), transformers.AutoTokenizer.from_pretrained(place)
     for auto in (transformers.AutoModelForMaskedLM, transformers.AutoModelForCausalLM):
         monkeypatch.setattr(auto, "from_pretrained", lambda name: model)
@@ -176,6 +178,41 @@ def test_pooled_and_supplied_is_textattack_alone(textattack: Any, folder: Path, 
     assert told(twins) == expected
     assert sum(twin.input != sample.input for twin, sample in zip(twins, attacked, strict=True)) >= least
     assert len(engine.rounds) < calls / 1.5
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-full backward hook:FutureWarning")
+@pytest.mark.usefixtures("supplied")
+def test_a_ranking_by_gradient_is_textattacks(textattack: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a classifier without dropout, for TextAttack takes the gradient in training mode."""
+    import copy
+
+    import transformers
+
+    engine = tiny.engine("bert")
+    engine.roles = {"encoder": Encoder()}
+    # Short enough for the model: between candidates that differ in what it cuts off, rounding would decide.
+    texts = [str(sample.input) for sample in samples(60, 9) if len(str(sample.input)) < tiny.MAX_LENGTH]
+    answers = engine.run([Classify(text, tuple(tiny.LABELS)) for text in texts])
+    attacked = [
+        Sample(f"s{i}", text, int(np.argmax(a.values)), tuple(tiny.LABELS)) for i, (text, a) in enumerate(zip(texts, answers, strict=True))
+    ]
+    encoders = textattack.constraints.semantics.sentence_encoders
+    monkeypatch.setattr(
+        "textattack.attack_recipes.a2t_yoo_2021.SBERT",
+        lambda model_name, threshold, metric: encoders.UniversalSentenceEncoder(threshold=threshold, metric=metric),
+    )
+    plain = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    module = transformers.AutoModelForSequenceClassification.from_pretrained(str(tiny.checkpoint("bert")), **plain)
+    wrapper = textattack.models.wrappers.HuggingFaceModelWrapper(module, copy.deepcopy(tiny.shared("bert").tokenizer))
+    expected, _ = one_by_one(textattack, lambda _: textattack.attack_recipes.A2TYoo2021.build(wrapper), attacked)
+    monkeypatch.undo()
+    recipe = a2t.A2T(stop_words="builtin", resources=str(folder), tagger=str(folder / "tags.json"))
+    before = engine.counters.gradient_passes
+    twins = recipe.perturb(engine, attacked, recipe.threat, SampleRng("test", 0))
+    assert [twin.metadata.get("error") for twin in twins] == [None] * len(twins)
+    assert told(twins) == expected
+    assert sum(twin.input != sample.input for twin, sample in zip(twins, attacked, strict=True)) >= 4
+    assert engine.counters.gradient_passes - before <= 4, "of many samples together"
 
 
 @pytest.mark.parametrize("kind", ["invisible", "deletions", "reorderings"])

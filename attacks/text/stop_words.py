@@ -81,3 +81,10 @@ def stop_words(source: str, folder: str | None = None, /) -> StopWords:
                     "NLTK_DATA to a folder that holds corpora/stopwords, or use stop_words: builtin."
                 ) from error
     return StopWords("builtin", ENGLISH)
+
+
+def left_alone(source: str, /) -> frozenset[str]:
+    """In small letters: `ENGLISH`, or ``none``."""
+    if source not in ("builtin", "none"):
+        raise ConfigError(f"stop_words of this attack is 'builtin' or 'none', not {source!r}")
+    return frozenset(ENGLISH if source == "builtin" else ())

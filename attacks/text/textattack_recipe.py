@@ -9,7 +9,6 @@ run one by one.
 
 from __future__ import annotations
 
-import operator
 import sys
 import warnings
 from collections.abc import Sequence
@@ -28,12 +27,14 @@ from .language_data import homoglyphs_resource, tagger_resources, vectors_resour
 from .pool import Ask, Search, pooled
 from .splicing import spliced_text
 from .stop_words import stop_words
+from .textattack_gradients import GRADIENT, TokenGradient, token_gradients
 from .textattack_import import import_textattack, require_textattack, served
 from .textattack_models import AskRole
 from .textattack_supplies import Supplies
+from .word_search import label_of, text_of
 
 Question: TypeAlias = tuple[str, Request[Any]]
-"""A role and what is asked of it; no role is the model under attack."""
+"""A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient."""
 
 
 class TextAttackRecipe:
@@ -104,7 +105,7 @@ class TextAttackRecipe:
         supplies = Supplies(textattack, self._folder, self._vectors, self._tagger)
 
         def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
-            label, text = _label(sample), _text(sample)
+            label, text = label_of(sample), text_of(sample)
             model = _Model(partial(_asked, ask), sample.labels)
             with served(words.words), supplies.at_build(import_module(recipe.__module__), model.ask), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
@@ -132,8 +133,12 @@ def _answered(engine: ModelPort, questions: Sequence[Question]) -> list[Any]:
     answers: list[Any] = [None] * len(questions)
     for role in dict.fromkeys(role for role, _ in questions):
         places = [place for place, (asked, _) in enumerate(questions) if asked == role]
-        port = engine.roles[role] if role else engine
-        for place, answer in zip(places, port.try_run([questions[place][1] for place in places]), strict=True):
+        requests: Sequence[Any] = [questions[place][1] for place in places]
+        if role == GRADIENT:
+            found: Sequence[Any] = token_gradients(engine, requests)
+        else:
+            found = (engine.roles[role] if role else engine).try_run(requests)
+        for place, answer in zip(places, found, strict=True):
             answers[place] = answer
     return answers
 
@@ -152,6 +157,7 @@ class _Model:
     def __init__(self, ask: AskRole, labels: tuple[str, ...]) -> None:
         self.model = self  # TextAttack looks at the class of a wrapper's model
         self.num_texts = 0
+        self.max_length = sys.maxsize  # of words that a gradient ranks; what the model cuts off has no gradient
         self.ask = ask
         self._labels = labels
 
@@ -161,6 +167,17 @@ class _Model:
         self.num_texts += len(texts)
         answers: list[Logits] = self.ask("", [Classify(text, self._labels) for text in texts])
         return torch.tensor([answer.values for answer in answers], dtype=torch.float32)
+
+    def get_grad(self, text: str) -> dict[str, Any]:
+        """Of the loss of the class that the model says, by each token's embedding."""
+        self._last: TokenGradient = self.ask(GRADIENT, [Classify(text, self._labels)])[0]
+        return {"gradient": self._last.gradient}
+
+    def tokenize(self, texts: Sequence[str], strip_prefix: bool = False) -> list[list[str]]:
+        """Of the text that `get_grad` was last asked for, which is the only one that TextAttack wants the tokens of."""
+        assert strip_prefix
+        assert list(texts) == [self._last.text]
+        return [self._last.stripped()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,23 +197,6 @@ def _weight(sample: Sample) -> float:
     """In texts of 200 words. To rank its n words TextAttack holds n texts of n words: 3.5 MiB at 200 words, 85 MiB at 1,000."""
     num_words = len(sample.input.split()) if isinstance(sample.input, str) else 0
     return max(1.0, (num_words / 200) ** 2)
-
-
-def _text(sample: Sample) -> str:
-    if not isinstance(sample.input, str):
-        raise SampleError(f"this attack changes one text, and the input is a {type(sample.input).__name__}")
-    return sample.input
-
-
-def _label(sample: Sample) -> int:
-    """A plain int: TextAttack rejects NumPy's."""
-    try:
-        label = operator.index(sample.target)
-    except TypeError:
-        label = -1
-    if label < 0:
-        raise SampleError(f"this attack needs the index of a class as target, not {sample.target!r}")
-    return label
 
 
 def _status(result: Any) -> str:

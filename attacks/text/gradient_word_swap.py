@@ -1,0 +1,95 @@
+"""Words swapped for their neighbours, those of the steepest gradient first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ...harness.errors import ConfigError
+from ...harness.plugins import ModelPort
+from ...harness.samples import Sample, SampleRng
+from ...harness.threats import EditBudget
+from .stop_words import left_alone
+from .whole_words import Slope, Vocabulary, slopes, vocabulary
+from .word_search import Search, Variant, asked, begun, standing
+
+
+class GradientWordSwap:
+    """Swaps words for their nearest neighbours in the classifier's own embeddings, the words whose gradient is largest first (after Yoo and
+    Qi 2021). White-box, for transformers classifiers.
+
+    One gradient of the loss ranks a text's words: its L1 norm, of a word of several tokens that of their mean. Then word by word,
+    ``steps`` at most, its ``candidates`` nearest words (of one token each, of a cosine of ``min_cosine`` at least) are asked of the model,
+    in one call for all samples. The one of the largest loss stays, if it is larger than before; of those that are misclassified the nearest
+    is the twin. A swap is asked only if the threat admits it and its text is read as the
+    very tokens that were meant.
+
+    stop_words: the words that neither go nor come, ``builtin`` (English) or ``none``. ascii_only: only plain letters come in. max_words,
+    max_share, max_chars: see `EditBudget`. Punctuation and numbers stay. num_queries counts candidates and the gradient.
+
+    Differs from the paper: its neighbours are by counter-fitted vectors, of one part of speech, in a sentence that an encoder finds alike.
+    Those of a classifier's embeddings have opposites among them.
+
+    Yoo, Qi: Towards Improving Adversarial Training of NLP Models. Findings of EMNLP 2021, https://arxiv.org/abs/2109.00544
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"classify", "text", "gradients"})
+
+    def __init__(
+        self, *, steps: int = 50, candidates: int = 20, min_cosine: float = 0.3, stop_words: str = "builtin", ascii_only: bool = True,
+        max_words: int | None = 4, max_share: float | None = None, max_chars: int | None = None,
+    ) -> None:  # fmt: skip
+        if min(steps, candidates) < 1:
+            raise ConfigError(f"steps and candidates are 1 or more, not {steps} and {candidates}")
+        self.threat = EditBudget(max_words, max_share, max_chars)
+        self._steps, self._candidates, self._min_cosine = steps, candidates, min_cosine
+        self._ascii_only, self._left_alone = ascii_only, left_alone(stop_words)
+
+    def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
+        spared = self._left_alone | {word.lower() for word in threat.protected_words}
+        searches = begun(samples, spared)
+        some = standing(searches)
+        with engine.differentiable() as net:
+            known = vocabulary(net, spared, self._ascii_only)
+            found = slopes(engine, net, [(search, search.best) for search in some])
+        for search, slope in zip(some, found, strict=True):
+            search.offer(slope.variant)
+        ranking = {search: ranked(search, slope) for search, slope in zip(some, found, strict=True)}
+        for step in range(self._steps + 1):
+            for search in standing(searches):
+                search.is_open = step < len(ranking[search])
+            turns = [(search, slope, ranking[search][step]) for search, slope in zip(some, found, strict=True) if search.is_open]
+            if not turns or step == self._steps:
+                break
+            for search, variants in asked(engine, self._swapped(known, turns, threat)):
+                wrong = [variant for variant in variants if variant.is_wrong]
+                search.offer(wrong[0] if wrong else max(variants, key=lambda variant: variant.loss))
+        return [search.twin() for search in searches]
+
+    def _swapped(
+        self, known: Vocabulary, turns: Sequence[tuple[Search, Slope, int]], threat: EditBudget
+    ) -> list[tuple[Search, list[Variant]]]:
+        """Each search's candidates for its word, the nearest first."""
+        import torch
+
+        near_SN = known.cosines(torch.stack([slope.embedding[place] for _, slope, place in turns]))
+        fits_SN = torch.stack([known.fitting(search, search.best, place) for search, _, place in turns]) & (near_SN >= self._min_cosine)
+        near_SN = near_SN.masked_fill(~fits_SN, -torch.inf)
+        best = near_SN.topk(min(self._candidates, len(known.ids)), dim=1)
+        swaps = [
+            (search, search.best, place, n)
+            for (search, _, place), cosine, row in zip(turns, best.values.tolist(), best.indices.tolist(), strict=True)
+            for near, n in zip(cosine, row, strict=True)
+            if near > -torch.inf
+        ]
+        tried: dict[Search, list[Variant]] = {search: [] for search, *_ in turns}
+        for (search, *_), variant in zip(swaps, known.as_meant(swaps), strict=True):
+            if variant is not None and search.admits(threat, variant):
+                tried[search].append(variant)
+        return [(search, variants) for search, variants in tried.items() if variants]
+
+
+def ranked(search: Search, slope: Slope, /) -> list[int]:
+    """The places of the words that the model reads, those of the largest gradient first."""
+    norms = slope.gradient.abs().sum(1).tolist()
+    return sorted((place for place in search.places if slope.num_tokens[place]), key=lambda place: -norms[place])
