@@ -519,3 +519,25 @@ def test_a_model_that_cannot_generate_still_scores(monkeypatch: pytest.MonkeyPat
     generated, scored = tiny.engine(tiny.load("gpt2"), pack=0).try_run([Generate("a", 2), LogLikelihood("the cat", " sat")])
     assert "no generation here" in generated.error
     assert isinstance(scored, LogProb)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_read"),
+    [
+        ({"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}}, False),
+        ({"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}, "rope_theta": 5e5}, True),
+        ({"rope_parameters": {"rope_theta": 1e4, "rope_type": "linear", "factor": 2.0}, "rope_theta": 1e4}, False),
+    ],
+)
+def test_rotary_settings_are_read_or_refused(tmp_path: Path, settings: dict[str, Any], is_read: bool) -> None:
+    """transformers 4 passes over those that transformers 5 writes, without a word, and every number would be wrong."""
+    tiny.save("llama", tmp_path)
+    path = tmp_path / "config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if not k.startswith("rope_")}
+    path.write_text(json.dumps({**config, **settings}))
+    source = HuggingFace(str(tmp_path))
+    if is_read or int(transformers.__version__.partition(".")[0]) >= 5:
+        source.inspect()
+    else:
+        with pytest.raises(ModelError, match="write 'rope_theta'"):
+            source.inspect()

@@ -90,11 +90,17 @@ class HuggingFace:
 
         self._check_place()
         try:
-            return AutoConfig.from_pretrained(
+            config = AutoConfig.from_pretrained(
                 self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline()
             )
         except Exception as error:  # whatever a broken checkpoint makes its libraries raise
             raise ModelError(self._cannot(error)) from error
+        if _loses_positions(config):
+            raise ModelError(
+                f"{self.target!r} was saved by transformers 5, whose 'rope_parameters' the installed version does not read: its positions "
+                "would be wrong. Install transformers 5, or write 'rope_theta' (and 'rope_scaling') into its config.json"
+            )
+        return config
 
     def pretrained(self, auto: Any, **options: Any) -> Any:
         """``auto.from_pretrained`` with this checkpoint's place and trust settings. Raises `ModelError`."""
@@ -201,6 +207,17 @@ def ordinary_ids(module: Any, tokenizer: Any, num: int, /) -> list[int]:
     rows, special = module.get_input_embeddings().num_embeddings, set(tokenizer.all_special_ids)
     ids = sorted(i for i in tokenizer.get_vocab().values() if i < rows and i not in special) or [0]
     return [ids[len(ids) * k // (num + 1)] for k in range(1, num + 1)]
+
+
+def _loses_positions(config: Any) -> bool:
+    """Whether rotary settings stand only where transformers 4 does not look. It says nothing, and takes its defaults."""
+    import transformers
+
+    given = getattr(config, "rope_parameters", None)
+    if not given or int(transformers.__version__.partition(".")[0]) >= 5:
+        return False
+    scaled = given.get("rope_type", "default") != "default"
+    return given.get("rope_theta") != getattr(config, "rope_theta", None) or (scaled and not getattr(config, "rope_scaling", None))
 
 
 def _position_table(module: Any) -> int | None:
