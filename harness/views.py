@@ -49,7 +49,7 @@ def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tup
     primary = record.scores.get(task.facts["primary"]) if task.facts["primary"] else None
     return SampleView(
         model=task.model, task=task.task, id=sample.id, input=_shown(sample.input),
-        target=_label(sample.target, labels), prediction=_label(record.artifacts.get("prediction"), labels),
+        target=_label(sample.target, labels), prediction=_said(record, labels),
         correct=None if primary is None else primary == 1, probabilities=_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error,
         twins=tuple(_twin(i, r, labels) for i, r in joined if i.kind == "attack" or (i.kind == "transfer" and r.scores)),
@@ -63,7 +63,7 @@ def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
     twin = record.artifacts.get("twin")
     return Twin(
         attack=item.program, input=None if twin is None else _shown(twin),
-        prediction=_label(record.artifacts.get("prediction"), labels), success=None if success is None else success == 1,
+        prediction=_said(record, labels), success=None if success is None else success == 1,
         facts={k: v for k, v in record.scores.items() if k not in hidden}, note=record.error or str(record.artifacts.get("note", "")),
     )  # fmt: skip
 
@@ -101,6 +101,12 @@ def _pooled(values: np.ndarray) -> np.ndarray:
         return values
     edges = [np.arange(0, side, cell) for side in values.shape]
     return np.add.reduceat(np.add.reduceat(values, edges[0], axis=0), edges[1], axis=1)
+
+
+def _said(record: Record, labels: Sequence[str]) -> str | None:
+    """What the model made of it: a class, or the text it wrote where the task reads no answer out of that."""
+    found = _label(record.artifacts.get("prediction", record.artifacts.get("output")), labels)
+    return found if found is None else _cut(found)
 
 
 def _label(value: Any, labels: Sequence[str]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from windtunnel.harness import views
 from windtunnel.harness.inputs import Audio, Chat, Image, Input, Message, TextPair
 from windtunnel.harness.samples import Record, Sample
 from windtunnel.harness.scorecard import SampleView
@@ -220,3 +221,16 @@ class TestPng:
         nothing._values, forged._values = np.zeros((0, 4, 3), np.float32), np.full((2, 2, 3), np.nan, np.float32)
         assert png_uri(nothing) == ""
         assert not decoded(png_uri(forged)).any()
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "shown"),
+    [
+        ({"output": "I would rather not."}, "I would rather not."),
+        ({"output": "so it is 7", "prediction": "7"}, "7"),
+        ({"prediction": 1}, "positive"),
+        ({}, None),
+    ],
+)
+def test_what_the_model_wrote_is_shown_where_no_answer_is_read_out_of_it(artifacts: dict[str, Any], shown: str | None) -> None:
+    assert views._said(Record("s", "task", {}, artifacts=artifacts), ("negative", "positive")) == shown

@@ -154,6 +154,12 @@
 
   // ── the selected sample ──────────────────────────────────────────────────────────────────────────────────────────
 
+  // Classes are shown side by side; of two texts the first stands above already.
+  const answerPair = (before, after) => {
+    if (after === null) return [];
+    return before.length + after.length <= 80 ? [["prediction", `${before} → ${after}`]] : [["answer", after]];
+  };
+
   const twinBlock = (sample, twin) => {
     const said = twin.success === null ? "not attacked" : twin.success ? "flipped the prediction" : "survived";
     const kind = twin.success === null ? "none" : twin.success ? "fail" : "pass";
@@ -164,7 +170,7 @@
       ...(twin.input?.texts ?? []).map(passage).flat(),
       images ? make("div", { class: "side-by-side" }, figure("before", images[0]), figure("after", images[1]), difference(...images)) : null,
       twin.input?.note ? make("p", { class: "muted" }, twin.input.note) : null,
-      pairs([...(twin.prediction === null ? [] : [["prediction", `${sample.prediction ?? "none"} → ${twin.prediction}`]]), ...twin.facts], "inline"));
+      pairs([...answerPair(sample.prediction ?? "none", twin.prediction), ...twin.facts], "inline"));
   };
 
   const heatBlock = (sample, heat) => {
