@@ -314,7 +314,8 @@ class TestLaws:
             FGSM().perturb(load("smooth3"), right(load("smooth3"), 1), LpBall(None), SampleRng(0))
 
     @pytest.mark.parametrize("make", [
-        lambda: FGSM(epsilons=[0.5]), lambda: APGDCE(steps=0), lambda: APGDTargeted(targets=0), lambda: Square(share=0),
+        lambda: FGSM(epsilons=[0.5]), lambda: FGSM(epsilon=0, epsilons=[0.5]), lambda: APGDCE(steps=0),
+        lambda: APGDTargeted(targets=0), lambda: Square(share=0),
         lambda: FABTargeted(restarts=0), lambda: DeepFool(overshoot=-1), lambda: CarliniWagner(confidence=-1),
         lambda: HopSkipJump(directions=0), lambda: AutoAttack(members=["apgd"]), lambda: AutoAttack(members=[]),
     ])  # fmt: skip

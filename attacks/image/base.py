@@ -31,7 +31,11 @@ class ImageAttack:
 
     def __init__(self, epsilon: float | None, norm: str, epsilons: Sequence[float] = ()) -> None:
         self.threat = LpBall(epsilon, norm)
-        wrong = [e for e in epsilons if isinstance(e, bool) or not isinstance(e, int | float) or not 0 <= e <= (epsilon or math.inf)]
+        wrong = [
+            e
+            for e in epsilons
+            if isinstance(e, bool) or not isinstance(e, int | float) or not 0 <= e <= (math.inf if epsilon is None else epsilon)
+        ]
         if wrong:
             raise ConfigError(f"epsilons are radii from 0 to epsilon ({epsilon}), not {wrong[0]!r}")
         self.epsilons = tuple(sorted(set(epsilons)))
