@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,6 +155,33 @@ def prefetch(suite_file: SuiteFile, plugin: PluginOption = None, offline: Offlin
         _say(f"{state:8} {supply.name} for {supply.owner}" + (f": {supply.problem}" if supply.problem else ""))
     if num_missing:
         raise ConfigError(f"{num_missing} of what {suite.name} needs is missing; the lines above say how to get it")
+
+
+@app.command(epilog=EXIT_CODES)
+def tune(
+    suite_file: SuiteFile = None,
+    model: ModelOption = None,
+    tasks: TasksOption = None,
+    limit: LimitOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    plugin: PluginOption = None,
+    offline: OfflineOption = False,
+) -> None:
+    """Measure which batches a suite's models are fastest with on this machine, and keep that for later runs."""
+    _prepare(offline)
+    suite = _suite(suite_file, _options(model, tasks, None, None, limit, None, device, dtype, plugin, None, None))
+    planned = _planned(suite)
+    planned.require_possible()
+    from .console.tuning import tuned_text
+    from .kept_budgets import keep
+    from .runner import Silent, budget_of, loaded
+    from .tuning import tune as measured
+
+    for adapter, tuned in measured(planned, partial(budget_of, suite), lambda named: loaded(planned, named, Silent())):
+        _say(tuned_text(tuned))
+        if tuned.num_requests:
+            _say(f"  kept in {keep(adapter, tuned.found)}")
 
 
 @app.command("list", epilog=EXIT_CODES)

@@ -45,6 +45,11 @@ def _run(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[list[Any]
     return answered
 
 
+def requests_of(task: Any, samples: Sequence[Sample]) -> list[Request[Any]]:
+    """What a task will ask for its samples, where that is known beforehand."""
+    return [] if hasattr(task, "run") else _flat([_asked(task, sample) for sample in samples])
+
+
 def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
     return [
         Record(sample.id, item, j.scores or {}, j.error, {**(j.artifacts or {}), **slice_of(sample)})

@@ -51,7 +51,8 @@ class ModelSource(Protocol):
 class Model(Protocol):
     """Something that answers requests. A capability is a method named for a request's kind: it takes a batch, returns a list in order.
 
-    Optional refinements, used when they exist: ``prepare(requests)`` is told of requests before they are split,
+    Optional refinements, used when they exist: ``prepare(requests)`` is told of requests before they are split, ``prepare_ahead(requests)``
+    of those of the next call, to work on in the background,
     ``split(request) -> units`` breaks a request into pieces that are batched on their own, ``join(request, answers) -> response``
     puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
     batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,14 +20,17 @@ from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
-from .judging import drift_records, task_records
+from .judging import drift_records, requests_of, task_records
+from .kept_budgets import kept
 from .planned import Plan, PlannedItem, PlannedModel
 from .probing import probe_records
+from .requests import Request
 from .resources import digests_of
 from .roles import Players
 from .row_names import HALF_PRECISION
 from .samples import Record, Sample, SampleRng
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
+from .suite import Suite
 
 
 class Progress(Protocol):
@@ -81,7 +86,7 @@ def run_plan(
         store = _open(plan, folder)
         try:
             _check_unchanged(plan, store)
-            with closing(Players(lambda player: _loaded(plan, player, shown))) as players:
+            with closing(Players(lambda player: loaded(plan, player, shown))) as players:
                 for model, items in _rounds(plan):
                     _run_model(plan, model, items, players, store, shown, should_stop)
         finally:
@@ -149,7 +154,7 @@ def _check_unchanged(plan: Plan, store: Store) -> None:
             store.add_item(replace(now, model_fingerprint=known.model_fingerprint, facts=facts), ())
 
 
-def _loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
+def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
     shown.loading(model.name)
     return model.source.load(plan.suite.device, plan.suite.dtype)
 
@@ -159,15 +164,19 @@ def _run_model(
     should_stop: Callable[[], bool],
 ) -> None:  # fmt: skip
     suite = plan.suite
-    loaded = _loaded(plan, model, shown)
+    adapter = loaded(plan, model, shown)
     shared = SqliteCache(Path(suite.cache)) if suite.cache else None
     behind = _Behind(store, shared)
     memory = MemoryCache(behind=behind)
 
-    def engine_of(planned: PlannedModel, its: Any) -> Engine:
-        return Engine(its, planned.info, budget=_budget(suite, its), cache=memory, on_batch=shown.batch)
+    # A run that goes on packs as it began: batches of another size would round otherwise.
+    budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
 
-    engine = engine_of(model, loaded)
+    def engine_of(planned: PlannedModel, its: Any) -> Engine:
+        budget = budgets.get(planned.name) or budget_of(suite, its)
+        return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch)
+
+    engine = engine_of(model, adapter)
     try:
         for item in items:
             engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
@@ -175,9 +184,12 @@ def _run_model(
             done = store.finished_chunks(stored)
             chunks = [c for c in _chunks(item, suite.chunk) if c.number not in done]
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
-            for chunk in chunks:
+            for chunk, following in pairwise([*chunks, None]):
+                assert chunk is not None
                 started = time.perf_counter()
                 samples = list(item.samples[chunk.start : chunk.end])
+                if item.kind == "task" and following is not None:
+                    engine.expect(partial(_requests, item, following))
                 records = [_recordable(record) for record in _records(engine, item, samples, store, suite.seed)]
                 behind.check()
                 answers = memory.take()
@@ -194,7 +206,7 @@ def _run_model(
     finally:
         if shared is not None:
             shared.close()
-        close = getattr(loaded, "close", None)
+        close = getattr(adapter, "close", None)
         if close is not None:
             close()
 
@@ -269,6 +281,10 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
             number, start, positions = number + 1, end, 0
 
 
+def _requests(item: PlannedItem, chunk: Chunk) -> list[Request[Any]]:
+    return requests_of(item.task.task, list(item.samples[chunk.start : chunk.end]))
+
+
 def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store: Store, seed: int) -> list[Record]:
     task, rng = item.task.task, SampleRng(item.seed)
     if item.kind == "task":
@@ -292,10 +308,10 @@ def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
     return Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)
 
 
-def _budget(suite: Any, model: Any) -> Budget:
-    """The device's, but for what the suite says under ``batch:``."""
+def budget_of(suite: Suite, model: Any) -> Budget:
+    """What was measured for the model on this machine, else the device's, but for what the suite says under ``batch:``."""
     given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
-    return replace(Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
+    return replace(kept(model) or Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
 
 
 def _matmul_peak(model: Any) -> float:
@@ -317,6 +333,7 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
+        "budget": asdict(engine.budget) if engine is not None else {},
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
     if resources := digests_of(item.plugin):

@@ -85,6 +85,20 @@ class Engine:
         self.counters.cache_hits += len(known)
         return [answers[place] for place in places]
 
+    @property
+    def budget(self) -> Budget:
+        """What the next batch may hold. It shrinks where memory runs out."""
+        return self._budget
+
+    def expect(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+        """What will be asked next, for a model that can make a part of it ready (tokens) while it works on what is asked before that.
+
+        ``requests`` is called only where the model can.
+        """
+        ahead = getattr(self.model, "prepare_ahead", None)
+        if ahead is not None:
+            ahead(requests())
+
     def uncached(self, requests: Sequence[Request[Any]], budget: Budget, /) -> list[Any]:
         """Responses computed anew under another budget, for measuring how much a batch's neighbours move an answer."""
         twin = Engine(self.model, self.info, budget=budget, on_batch=self._on_batch)

@@ -24,6 +24,7 @@ from .flops import per_token
 from .hf import HuggingFace, ordinary_ids
 from .padded import Padded, moved
 from .prompts import Prompt
+from .tokenised import Tokenised
 from .windows import rolling_windows
 
 
@@ -42,7 +43,7 @@ class HFCausalLM:
         self.ends = list(dict.fromkeys([*self.ends, *_listed(self.tokenizer.eos_token_id)]))
         self.chat_template = source.chat_template
         self.max_length = source.longest(self.module, config)
-        self._known: dict[str, list[int]] = {}
+        self._tokenised: Tokenised[str, list[int]] = Tokenised(self.tokenizer, _ids)
         self._prefix = _own_prefix(self.tokenizer)
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
@@ -68,21 +69,20 @@ class HFCausalLM:
 
     def prepare(self, requests: Sequence[Request[Any]]) -> None:
         """Tokenise what the requests hold in one go: a context is asked once for all of its continuations, on all cores."""
-        texts: dict[str, None] = {}
+        self._tokenised.window(self._texts(requests))
+
+    def prepare_ahead(self, requests: Sequence[Request[Any]]) -> None:
+        self._tokenised.ahead(self._texts(requests))
+
+    def _texts(self, requests: Sequence[Request[Any]]) -> Iterator[str]:
         for request in requests:
-            if isinstance(request, LogLikelihood) and isinstance(request.context, str) and not self.chat_template:
-                bare = request.context.rstrip()
-                texts |= {bare: None, request.context + request.continuation: None}
-            elif isinstance(request, RollingLogLikelihood):
-                texts[request.text] = None
-        self._known = {}
-        if texts:
-            try:
-                ids = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-            except (TypeError, UnicodeEncodeError):
-                # One of them is no text; each on its own says which.
-                return
-            self._known = dict(zip(texts, ids, strict=True))
+            if isinstance(request, RollingLogLikelihood):
+                yield request.text
+            elif isinstance(request, LogLikelihood) and isinstance(request.context, str) and not self.chat_template:
+                yield request.context.rstrip()
+                yield request.context + request.continuation
+            elif isinstance(request, Generate) and isinstance(request.prompt, str) and not self.chat_template:
+                yield request.prompt
 
     def split(self, request: Request[Any]) -> Sequence[Scored | Prompt]:
         if isinstance(request, LogLikelihood):
@@ -160,10 +160,11 @@ class HFCausalLM:
 
     def _encode(self, text: str) -> list[int]:
         """Token ids without any special token."""
-        if text in self._known:
-            return self._known[text]
+        known = self._tokenised.get(text)
+        if known is not None:
+            return known
         try:
-            ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+            (ids,) = _ids(self.tokenizer, [text])
         except (TypeError, UnicodeEncodeError) as error:
             if any("\ud800" <= c <= "\udfff" for c in text):
                 raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
@@ -218,6 +219,11 @@ class HFCausalLM:
         ids = before + after
         dropped = max(0, len(ids) - self.max_length - 1)
         return Scored(ids[dropped:], len(after), dropped)
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    return found
 
 
 def _listed(token: int | list[int] | None) -> list[int]:

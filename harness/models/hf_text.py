@@ -6,7 +6,7 @@ Shape legend: B batch, L tokens, D embedding, C classes.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from .flops import per_token
 from .hf import HuggingFace, accepts, ordinary_ids
 from .labels import columns_of
 from .randomised import randomised
+from .tokenised import Tokenised
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class HFTextClassifier:
         # XLNet reads its answer off the last position, whatever the mask says.
         self._takes_padding = self._takes_mask and config.model_type != "xlnet"
         self.mask_token: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
+        self._tokenised: Tokenised[Input, Tokens] = Tokenised(self.tokenizer, self._tokens)
         self.flops_per_token = per_token(self.module)
         ids = ordinary_ids(self.module, self.tokenizer, 24)
         batches = [(ids[:2], ids[2:11], ids[11:16]), (ids[8:22], ids[22:])] if self._takes_padding else []
@@ -82,17 +84,17 @@ class HFTextClassifier:
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def prepare(self, requests: Sequence[Classify]) -> None:
+        self._tokenised.window(_known(requests))
+
+    def prepare_ahead(self, requests: Sequence[Classify]) -> None:
+        self._tokenised.ahead(_known(requests))
+
     def split(self, request: Classify) -> Sequence[Tokens]:
-        first, second = _texts(request.input)
-        encoded = self._tokenise(first, second, truncate=True)
-        if not encoded["input_ids"]:
+        tokens = self._tokenised.get(request.input) or self._alone(request.input)
+        if not tokens.ids:
             raise SampleError("the text has no tokens and this model adds none of its own, so there is nothing to classify")
-        dropped = 0
-        if len(encoded["input_ids"]) >= self.max_length:
-            dropped = len(self._tokenise(first, second, truncate=False)["input_ids"]) - len(encoded["input_ids"])
-        types = encoded.get("token_type_ids") if self._takes_types else None
-        spans = _spans(request.input, encoded)
-        return (Tokens(encoded["input_ids"], types, spans, encoded["special_tokens_mask"], request.labels, dropped),)
+        return (replace(tokens, labels=request.labels),)
 
     def length(self, unit: Tokens) -> int:
         return max(1, len(unit.ids))
@@ -189,16 +191,33 @@ class HFTextClassifier:
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tokenise(self, first: str, second: str | None, *, truncate: bool) -> Any:
+    def _alone(self, value: Input) -> Tokens:
+        first, second = _texts(value)
         try:
-            return self.tokenizer(
-                first, second, truncation=truncate, max_length=self.max_length if truncate else None, verbose=False,
-                return_offsets_mapping=True, return_special_tokens_mask=True,
-            )  # fmt: skip
+            (tokens,) = self._tokens(self.tokenizer, [value])
         except (TypeError, UnicodeEncodeError) as error:
             if any("\ud800" <= c <= "\udfff" for c in first + (second or "")):
                 raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
             raise
+        return tokens
+
+    def _tokens(self, tokenizer: Any, values: Sequence[Input]) -> list[Tokens]:
+        """Of texts or pairs, without the labels that a request names."""
+        found: dict[int, Tokens] = {}
+        pairs = [at for at, value in enumerate(values) if isinstance(value, TextPair)]
+        for places in (pairs, [at for at, value in enumerate(values) if not isinstance(value, TextPair)]):
+            some = [values[at] for at in places]
+            if not some:
+                continue
+            encoded = _encoded(tokenizer, some, truncation=True, max_length=self.max_length, return_offsets_mapping=True)
+            typed = "token_type_ids" in encoded and self._takes_types
+            cut = [i for i, one in enumerate(encoded.encodings) if len(one.ids) >= self.max_length]
+            whole = _encoded(tokenizer, [some[i] for i in cut]).encodings if cut else []
+            dropped = {i: len(one.ids) - len(encoded.encodings[i].ids) for i, one in zip(cut, whole, strict=True)}
+            for i, (at, one) in enumerate(zip(places, encoded.encodings, strict=True)):
+                types = one.type_ids if typed else None
+                found[at] = Tokens(one.ids, types, _spans(some[i], one), one.special_tokens_mask, (), dropped.get(i, 0))
+        return [found[at] for at in range(len(values))]
 
     def _padded(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """Right padding: positions count from the left in every architecture, and a causal one never sees the padding.
@@ -223,10 +242,16 @@ class HFTextClassifier:
         return pad
 
 
+def _encoded(tokenizer: Any, values: Sequence[Input], **options: Any) -> Any:
+    texts, seconds = zip(*map(_texts, values), strict=True)
+    pair = (list(seconds),) if seconds[0] is not None else ()
+    return tokenizer(list(texts), *pair, verbose=False, return_special_tokens_mask=True, **options)
+
+
 def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
     """Each token's place in the text, or in the pair (`words.in_second`); (0, 0) for special tokens."""
     spans: list[tuple[int, int]] = []
-    for span, special, text in zip(encoded["offset_mapping"], encoded["special_tokens_mask"], encoded.sequence_ids(0), strict=True):
+    for span, special, text in zip(encoded.offsets, encoded.special_tokens_mask, encoded.sequence_ids, strict=True):
         place = (0, 0) if special else tuple(span)
         spans += in_second(value, [place]) if text == 1 and not special and isinstance(value, TextPair) else [place]
     return spans
@@ -244,3 +269,8 @@ def _texts(value: Input) -> tuple[str, str | None]:
     if isinstance(value, TextPair):
         return value.first, value.second
     raise SampleError(f"a text classifier takes text or a text pair, not {type(value).__name__}")
+
+
+def _known(requests: Sequence[Classify]) -> list[Input]:
+    """The inputs that are texts. What is none is refused where it is asked for."""
+    return [r.input for r in requests if isinstance(r, Classify) and isinstance(r.input, str | TextPair)]
