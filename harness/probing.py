@@ -53,7 +53,7 @@ def probe_records(
     ``seed``: of the randomised model's weights.
     """
     prepared = canonical(engine, samples)
-    found = _attribute(engine, probe, prepared)
+    found = attributed(engine, probe, prepared)
     good = {
         s.id: (s, a)
         for s, a in zip(prepared, found, strict=True)
@@ -62,7 +62,7 @@ def probe_records(
     other = engine.randomised(seed) if "randomised" in scores else None
     others: dict[str, Attribution] = {}
     if other is not None:
-        others = explained_alike(_attribute, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
+        others = explained_alike(attributed, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
     token = getattr(engine.model, "mask_token", None)
     subjects = [subject_of(s, a, _comparable(a, others.get(key)), rng, token) for key, (s, a) in good.items()]
     scored: dict[str, Scores] = {}
@@ -72,7 +72,7 @@ def probe_records(
             scored[subject.sample.id] = {**own, **_unqueried(subject, scores)}
             notes.update({subject.sample.id: note} if note else {})
     if "max_sensitivity" in scores:
-        moved = max_sensitivities(_attribute, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
+        moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
         for key, own in scored.items():
             own.update(moved.get(key, {"max_sensitivity": None}))
     return [_record(item, s, a, scored.get(s.id), notes.get(s.id, "")) for s, a in zip(prepared, found, strict=True)]
@@ -106,7 +106,7 @@ def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
     return scores
 
 
-def _attribute(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
+def attributed(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
     """The probe's attributions, or the error of each sample that it could not explain."""
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
@@ -210,9 +210,13 @@ def _record(item: str, sample: Sample, found: Attribution | str, scored: Scores 
     scores = {**({"comprehensiveness": None} if scored is None else scored), "completeness_error": completeness if known else None}
     note = note if scored is not None else _NOT_MEASURED
     shown = {"image": sample.input} if isinstance(sample.input, Image) else {}
-    compact = {"values": _compact(found.values), "spans": found.spans, "target": found.target}
     noted = {"note": note} if note else {}
-    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **shown, "attribution": compact})
+    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **shown, "attribution": recorded(found)})
+
+
+def recorded(found: Attribution) -> dict[str, Any]:
+    """The attribution as records keep it."""
+    return {"values": _compact(found.values), "spans": found.spans, "target": found.target}
 
 
 def _compact(values: np.ndarray) -> np.ndarray:

@@ -1,10 +1,12 @@
-"""What follows from an attack in the work list: the same with other seeds, its twins shown to other models, the worst case over all."""
+"""What follows from an attack or a probe in the work list: the same with other seeds, an attack's twins shown to other models and
+explained, the worst case over all."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 
 from .matching import check_named
 from .planned import PlannedItem, PlannedModel
@@ -32,6 +34,16 @@ def transfers(source: PlannedItem, to: bool | Sequence[str], models: Sequence[Pl
 
 def transfer_name(item: str, model: str, /) -> str:
     return f"transfer({item}, {model})"
+
+
+def shifts(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[PlannedItem]:
+    """Each probe that calls for it, on the twins of each attack on the same task of the same model."""
+    for probe, attack in product(items, items):
+        same = (probe.model.name, probe.task.name) == (attack.model.name, attack.task.name)
+        if same and "twins" in probe.scores and attack.kind == "attack" and not attack.repeats and "classify" in probe.task.task.requires:
+            item = f"explanation_shift({probe.item}, {attack.item})"
+            samples = min(probe.samples, attack.samples, key=len)
+            yield replace(probe, item=item, kind="shift", samples=samples, seed=seed_of(suite_seed, item), source=attack, explained=probe)
 
 
 def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:

@@ -50,8 +50,9 @@ FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "plausibility": {"token_f1": True, "iou_f1": True, "auprc": True},
     "complexity": {"complexity": None, "effective_parts": None},
     "randomised": {"randomised_rank_correlation": None},
+    "twins": {},
 }  # fmt: skip
-"""A probe's scores by what a suite calls for under ``scores``, and whether more is better."""
+"""A probe's scores by what a suite calls for under ``scores``, and whether more is better. ``twins`` has items of its own."""
 
 DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family != "max_sensitivity")
 CONTROLS = ("_random", "_randomised")
@@ -59,6 +60,12 @@ CONTROLS = ("_random", "_randomised")
 
 AGREEMENT = ("rank_correlation_with_", "top_overlap_with_")
 """Beginnings of rows of a probe about another one that ran on the same task after it, whose name follows."""
+
+SHIFT = ("rank_correlation", "top_overlap")
+"""How alike the explanations of a sample and of its adversarial twin are; in rows, of those whose label flipped and those that kept it."""
+
+JOINED_SLICES = {"right_for_wrong_reason": False, "wrong_and_unfaithful": False, "flipped_explanation_unmoved": None}
+"""Rates of what `slices` says of an explanation, the answer and the twin of one sample, and whether more is better."""
 
 PER_SLICE: dict[str, tuple[str, bool | None]] = {
     "success": ("attack_success_rate", False),
@@ -80,7 +87,10 @@ ROWS = {
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
     "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),
+    "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
+              "flipped_explanation_unmoved", *COSTS),
     "probe": (
-        "completeness_error", *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,
+        "completeness_error", "right_for_wrong_reason", "wrong_and_unfaithful",
+        *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,
     ),
 }  # fmt: skip

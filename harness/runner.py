@@ -20,6 +20,7 @@ from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
+from .explanation_shift import shift_records
 from .judging import drift_records, requests_of, task_records
 from .kept_budgets import kept
 from .planned import Plan, PlannedItem, PlannedModel
@@ -190,7 +191,7 @@ def _run_model(
                 samples = list(item.samples[chunk.start : chunk.end])
                 if item.kind == "task" and following is not None:
                     engine.expect(partial(_requests, item, following))
-                records = [_recordable(record) for record in _records(engine, item, samples, store, suite.seed)]
+                records = [_recordable(record) for record in _records(engine, item, chunk, samples, store, suite.seed)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -272,7 +273,7 @@ _SEARCH = 20
 
 def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
     """By the data and the suite alone, so that a resumed run cuts as the first one did."""
-    factor = _SEARCH if item.kind in ("attack", "probe") else 1
+    factor = _SEARCH if item.kind in ("attack", "probe", "shift") else 1
     number = start = positions = 0
     for end in range(1, len(item.samples) + 1):
         positions += item.task.positions[end - 1] * factor
@@ -285,7 +286,7 @@ def _requests(item: PlannedItem, chunk: Chunk) -> list[Request[Any]]:
     return requests_of(item.task.task, list(item.samples[chunk.start : chunk.end]))
 
 
-def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store: Store, seed: int) -> list[Record]:
+def _records(engine: Engine, item: PlannedItem, chunk: Chunk, samples: Sequence[Sample], store: Store, seed: int) -> list[Record]:
     task, rng = item.task.task, SampleRng(item.seed)
     if item.kind == "task":
         return task_records(engine, item.item, task, samples)
@@ -293,11 +294,16 @@ def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store
         return drift_records(engine, item.item, task, samples, _in_float32(engine, item))
     if item.kind == "attack":
         return attack_records(engine, item.item, task, item.plugin, item.threat, rng, samples)
-    if item.source is not None:
-        made = next(i for i in store.items() if (i.model, i.item) == (item.source.model.name, item.source.item))
-        proposed = {record.sample_id: record for record in store.records(made, {sample.id for sample in samples})}
+    if item.kind == "probe":
+        return probe_records(engine, item.item, item.plugin, rng, samples, item.scores, seed)
+    made = {i.item: i for i in store.items() if item.source is not None and i.model == item.source.model.name}
+    proposed, explained = (
+        {} if source is None else {r.sample_id: r for r in store.records(made[source.item], within=(chunk.start, chunk.end))}
+        for source in (item.source, item.explained)
+    )
+    if item.kind == "transfer":
         return transfer_records(engine, item.item, task, samples, proposed)
-    return probe_records(engine, item.item, item.plugin, rng, samples, item.scores, seed)
+    return shift_records(engine, item.item, item.plugin, rng, samples, explained, proposed, item.scores, seed)
 
 
 def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
@@ -340,6 +346,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         facts["resources"] = resources
     if item.kind == "attack":
         facts |= {"repeats": item.repeats, "uses_gradients": "gradients" in item.plugin.requires}
+    if item.source is not None and item.explained is not None:
+        facts |= {"attack": item.source.item, "probe": item.explained.item}
     if item.threat is not None:
         facts["threat"] = (
             {"type": type(item.threat).__name__, **asdict(item.threat)}
