@@ -19,7 +19,7 @@ from .matching import able_models, check_named, choose, unfit
 from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
 from .plugins import ModelSource
 from .registry import Registry
-from .repetition import repeated, shifts, transfers, worst_cases
+from .repetition import reliances, repeated, shifts, transfers, worst_cases
 from .resources import missing_resources, with_folder
 from .roles import cast
 from .row_names import AGREEMENT, ROWS, accuracy_within
@@ -67,8 +67,8 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             skipped += passed_over
 
     order = {name: index for index, name in enumerate(m.name for m in models)}
-    items += shifts(items, suite.seed)
-    kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3, "transfer": 4, "shift": 5}
+    items += [*shifts(items, suite.seed), *reliances(items, suite.seed)]
+    kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3, "transfer": 4, "shift": 5, "reliance": 6}
     items.sort(key=lambda i: (order[i.model.name], kinds[i.kind]))
     twice = [key for key, n in Counter((i.model.name, i.item) for i in items).items() if n > 1]
     if twice:

@@ -58,10 +58,10 @@ class PlannedTask:
 class PlannedItem:
     """One row of the work list.
 
-    ``kind``: task, drift, attack, probe, transfer or shift. ``num_requests`` is None where the plugin decides as it goes. ``roles``: the
-    models that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by. ``source``: the attack item whose
-    twins are shown to ``model`` (transfer) or explained (shift). ``explained``: the probe item whose attributions this one is about.
-    ``repeats``: the item that this one is another seed of.
+    ``kind``: task, drift, attack, probe, transfer, shift or reliance. ``num_requests`` is None where the plugin decides as it goes.
+    ``roles``: the models that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by. ``source``: the
+    attack item whose twins are shown to ``model`` (transfer) or explained (shift). ``explained``: the probe item whose attributions this
+    one is about. ``repeats``: the item that this one is another seed of.
     """
 
     model: PlannedModel

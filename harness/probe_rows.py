@@ -1,4 +1,4 @@
-"""Records of probes, and of their shift under attack, to rows."""
+"""Records of probes, and of what rests on their attributions, to rows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from .agreement import agreements, probe_pairs
 from .columns import Table
 from .mean_rows import mean_row
-from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, SHIFT
+from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, RELIANCE, SHIFT
 from .scorecard import Row
 from .slices import SLICES, sliced, with_task
 from .store import Store, StoredItem
+from .word_reliance import of_words
 
 
 def probe_rows(item: StoredItem, table: Table) -> list[Row]:
@@ -60,3 +61,16 @@ def slice_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
             for name in SLICES[item.kind]
             if name in table.columns
         )
+
+
+def reliance_rows(item: StoredItem, table: Table) -> list[Row]:
+    return [mean_row(item, table, score, metric, "interpretability", None, rate=True, optional=True) for score, metric in RELIANCE.items()]
+
+
+def carrier_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
+    """Each carrier's mean attribution for its class, and how far its class is predicted too often where it is."""
+    for item in items:
+        for kind in ("carried", "overpredicted") if item.kind == "reliance" else ():
+            table = Table.of(of_words(store, item, kind), None)
+            made = [mean_row(item, table, name, f"{kind}[{name}]", "interpretability", None, optional=True) for name in table.columns]
+            yield from sorted(made, key=lambda row: (row.metric.partition(": ")[0], -(row.estimate.value or 0.0), row.metric))

@@ -46,6 +46,15 @@ def shifts(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[Planned
             yield replace(probe, item=item, kind="shift", samples=samples, seed=seed_of(suite_seed, item), source=attack, explained=probe)
 
 
+def reliances(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[PlannedItem]:
+    """The words that carry predictions by each probe that calls for it, and the task's accuracy without them."""
+    for probe in items:
+        needs = probe.task.task.requires
+        if "words" in probe.scores and "classify" in needs and needs & {"text", "pair"}:
+            item = f"word_reliance({probe.item})"
+            yield replace(probe, item=item, kind="reliance", seed=seed_of(suite_seed, item), explained=probe)
+
+
 def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:
     """An item to be named in gates for each model and task with more than one attack. It is computed from their records, not run."""
     attacks = [item for item in items if item.kind == "attack"]

@@ -51,8 +51,10 @@ FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "complexity": {"complexity": None, "effective_parts": None},
     "randomised": {"randomised_rank_correlation": None},
     "twins": {},
+    "words": {},
 }  # fmt: skip
-"""A probe's scores by what a suite calls for under ``scores``, and whether more is better. ``twins`` has items of its own."""
+"""A probe's scores by what a suite calls for under ``scores``, and whether more is better. ``twins`` and ``words`` have items of their
+own."""
 
 DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family != "max_sensitivity")
 CONTROLS = ("_random", "_randomised")
@@ -63,6 +65,12 @@ AGREEMENT = ("rank_correlation_with_", "top_overlap_with_")
 
 SHIFT = ("rank_correlation", "top_overlap")
 """How alike the explanations of a sample and of its adversarial twin are; in rows, of those whose label flipped and those that kept it."""
+
+RELIANCE = {
+    "correct": "accuracy", "correct_without_carriers": "accuracy_without_carriers", "correct_without_random": "accuracy_without_random",
+    "changed_without_carriers": "changed_without_carriers", "changed_without_random": "changed_without_random",
+}  # fmt: skip
+"""Of the samples that have a word which carries predictions: scores and their rows, which are rates."""
 
 JOINED_SLICES = {"right_for_wrong_reason": False, "wrong_and_unfaithful": False, "flipped_explanation_unmoved": None}
 """Rates of what `slices` says of an explanation, the answer and the twin of one sample, and whether more is better."""
@@ -89,6 +97,7 @@ ROWS = {
     "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),
     "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
               "flipped_explanation_unmoved", *COSTS),
+    "reliance": (*RELIANCE.values(), "carried", "overpredicted", *COSTS),
     "probe": (
         "completeness_error", "right_for_wrong_reason", "wrong_and_unfaithful",
         *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,

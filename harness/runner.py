@@ -14,22 +14,19 @@ from typing import Any, Protocol
 
 from .. import __version__
 from . import codec
-from .attacking import attack_records, transfer_records
 from .engine import Engine
 from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
-from .explanation_shift import shift_records
-from .judging import drift_records, requests_of, task_records
+from .item_work import work_of
+from .judging import requests_of
 from .kept_budgets import kept
 from .planned import Plan, PlannedItem, PlannedModel
-from .probing import probe_records
 from .requests import Request
 from .resources import digests_of
 from .roles import Players
-from .row_names import HALF_PRECISION
-from .samples import Record, Sample, SampleRng
+from .samples import Record
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
 from .suite import Suite
 
@@ -184,6 +181,7 @@ def _run_model(
             stored = store.add_item(_stored(item, engine, suite.chunk), item.task.samples)
             done = store.finished_chunks(stored)
             chunks = [c for c in _chunks(item, suite.chunk) if c.number not in done]
+            work = work_of(engine, item, store, suite.seed)
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
             for chunk, following in pairwise([*chunks, None]):
                 assert chunk is not None
@@ -191,7 +189,7 @@ def _run_model(
                 samples = list(item.samples[chunk.start : chunk.end])
                 if item.kind == "task" and following is not None:
                     engine.expect(partial(_requests, item, following))
-                records = [_recordable(record) for record in _records(engine, item, chunk, samples, store, suite.seed)]
+                records = [_recordable(record) for record in work(chunk.start, samples)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -286,34 +284,6 @@ def _requests(item: PlannedItem, chunk: Chunk) -> list[Request[Any]]:
     return requests_of(item.task.task, list(item.samples[chunk.start : chunk.end]))
 
 
-def _records(engine: Engine, item: PlannedItem, chunk: Chunk, samples: Sequence[Sample], store: Store, seed: int) -> list[Record]:
-    task, rng = item.task.task, SampleRng(item.seed)
-    if item.kind == "task":
-        return task_records(engine, item.item, task, samples)
-    if item.kind == "drift":
-        return drift_records(engine, item.item, task, samples, _in_float32(engine, item))
-    if item.kind == "attack":
-        return attack_records(engine, item.item, task, item.plugin, item.threat, rng, samples)
-    if item.kind == "probe":
-        return probe_records(engine, item.item, item.plugin, rng, samples, item.scores, seed)
-    made = {i.item: i for i in store.items() if item.source is not None and i.model == item.source.model.name}
-    proposed, explained = (
-        {} if source is None else {r.sample_id: r for r in store.records(made[source.item], within=(chunk.start, chunk.end))}
-        for source in (item.source, item.explained)
-    )
-    if item.kind == "transfer":
-        return transfer_records(engine, item.item, task, samples, proposed)
-    return shift_records(engine, item.item, item.plugin, rng, samples, explained, proposed, item.scores, seed)
-
-
-def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
-    """The model of an item in float32, where it runs in something shorter."""
-    loaded: Any = engine.model
-    if str(getattr(loaded, "dtype", "")) not in HALF_PRECISION:
-        return None
-    return Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)
-
-
 def budget_of(suite: Suite, model: Any) -> Budget:
     """What was measured for the model on this machine, else the device's, but for what the suite says under ``batch:``."""
     given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
@@ -346,8 +316,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         facts["resources"] = resources
     if item.kind == "attack":
         facts |= {"repeats": item.repeats, "uses_gradients": "gradients" in item.plugin.requires}
-    if item.source is not None and item.explained is not None:
-        facts |= {"attack": item.source.item, "probe": item.explained.item}
+    if item.explained is not None:
+        facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:
         facts["threat"] = (
             {"type": type(item.threat).__name__, **asdict(item.threat)}

@@ -17,7 +17,7 @@ from .gates import Gate, check_gates, verdict_of
 from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows
 from .mean_rows import explained
 from .metrics.base import Metric
-from .probe_rows import agreement_rows, probe_rows, shift_rows, slice_rows
+from .probe_rows import agreement_rows, carrier_rows, probe_rows, reliance_rows, shift_rows, slice_rows
 from .registry import Registry
 from .reliability import Outcomes, spread_rows, warnings, with_worst_cases
 from .row_names import COSTS, DRIFTS, HALF_PRECISION
@@ -66,7 +66,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
         errors_of = calibrations(judged)
         rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
-        rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items)]
+        rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items), *carrier_rows(store, items)]
         rows = list(with_worst_cases(rows, outcomes))
         flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
         card = Scorecard(
@@ -95,6 +95,8 @@ def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str
         return probe_rows(item, table)
     if item.kind == "shift":
         return shift_rows(item, table)
+    if item.kind == "reliance":
+        return reliance_rows(item, table)
     return [_drift_row(item, table, score) for score in DRIFTS if score != "precision_drift" or item.facts["dtype"] in HALF_PRECISION]
 
 
