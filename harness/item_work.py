@@ -13,7 +13,7 @@ from .judging import drift_records, task_records
 from .planned import PlannedItem
 from .probing import probe_records
 from .row_names import HALF_PRECISION
-from .samples import Record, Sample, SampleRng
+from .samples import Record, Sample, SampleRng, seed_of
 from .store import Store, StoredItem
 from .word_reliance import Carriers, carriers, reliance_records
 
@@ -43,7 +43,8 @@ def work_of(engine: Engine, item: PlannedItem, store: Store, seed: int, /) -> Wo
         if item.kind == "attack":
             return attack_records(engine, name, task, item.plugin, item.threat, rng, samples)
         if item.kind == "probe":
-            return probe_records(engine, name, item.plugin, rng, samples, item.scores, seed)
+            # By the task, not the probe: what a control asks of a sample is asked once for all probes.
+            return probe_records(engine, name, item.plugin, SampleRng(seed_of(seed, item.task.name)), samples, item.scores, seed)
         proposed, explained = (records_of(other, start, samples) for other in (item.source, item.explained))
         if item.kind == "transfer":
             return transfer_records(engine, name, task, samples, proposed)

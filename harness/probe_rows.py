@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .agreement import agreements, probe_pairs
+from .agreement import agreements, between_seeds, probe_pairs, seed_groups
 from .columns import Table
 from .mean_rows import mean_row
-from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, RELIANCE, SHIFT
+from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, RATES, RELIANCE, SEEDS, SHIFT
 from .scorecard import Row
 from .slices import SLICES, sliced, with_task
 from .store import Store, StoredItem
@@ -21,9 +21,9 @@ def probe_rows(item: StoredItem, table: Table) -> list[Row]:
     rows = []
     for name, higher in [pair for family in wanted for pair in family.items()] + [("completeness_error", False)]:
         if name in table.columns or (everything_failed and name == next((n for family in wanted for n in family), "")):
-            rows.append(mean_row(item, table, name, name, "interpretability", higher, optional=True))
+            rows.append(mean_row(item, table, name, name, "interpretability", higher, rate=name in RATES, optional=True))
         rows += [
-            mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
+            mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, rate=name in RATES, optional=True)
             for c in CONTROLS
             if f"{name}{c}" in table.columns
         ]
@@ -35,6 +35,9 @@ def agreement_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
         table = Table.of(agreements(store, first, second), None)
         names = [f"{beginning}{second.program}" for beginning in AGREEMENT]
         yield from (mean_row(first, table, name, name, "interpretability", None, optional=True) for name in names if name in table.columns)
+    for members in seed_groups(items):
+        table = Table.of(between_seeds(store, members), None)
+        yield from (mean_row(members[0], table, name, name, "interpretability", None, optional=True) for name in SEEDS)
 
 
 def shift_rows(item: StoredItem, table: Table) -> list[Row]:

@@ -24,12 +24,13 @@ from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests
 from .faithfulness.explaining import explained_alike, max_sensitivities
 from .faithfulness.infidelity import infidelity_requests, infidelity_scores
 from .faithfulness.plausibility import plausibility_scores
+from .faithfulness.pointing import pointing_scores
 from .faithfulness.ranks import complexity, rank_correlation
-from .faithfulness.subject import Subject, subject_of
+from .faithfulness.subject import Subject, ranked, subject_of
 from .inputs import Image, TextPair
 from .plugins import ModelPort
 from .requests import Classify, Failure, Logits
-from .row_names import DEFAULT_SCORES
+from .row_names import CASCADE, DEFAULT_SCORES
 from .samples import Attribution, Record, Sample, SampleRng
 from .words import split_spans
 
@@ -59,6 +60,7 @@ def probe_records(
         for s, a in zip(prepared, found, strict=True)
         if isinstance(a, Attribution) and isinstance(s.input, str | TextPair | Image)
     }
+    cascade = _cascade(engine, probe, good, seed) if "cascading" in scores else {}
     other = engine.randomised(seed) if "randomised" in scores else None
     others: dict[str, Attribution] = {}
     if other is not None:
@@ -69,7 +71,7 @@ def probe_records(
     notes: dict[str, str] = {}
     for part in _in_parts(subjects):
         for subject, own, note in _queried(engine, part, scores, rng):
-            scored[subject.sample.id] = {**own, **_unqueried(subject, scores)}
+            scored[subject.sample.id] = {**own, **_unqueried(subject, scores), **cascade.get(subject.sample.id, {})}
             notes.update({subject.sample.id: note} if note else {})
     if "max_sensitivity" in scores:
         moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
@@ -80,6 +82,19 @@ def probe_records(
 
 def _takes_noise(subject: Subject, probe: Any) -> bool:
     return isinstance(subject.sample.input, Image) or "gradients" in probe.requires
+
+
+def _cascade(engine: Engine, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:
+    """By sample id, how alike the model is explained whose top layers have their weights drawn anew, more of them in each stage."""
+    found: dict[str, Scores] = {key: {} for key in good}
+    for percent in CASCADE:
+        other = engine.randomised(seed, percent / 100)
+        asked = {key: (s, a.target) for key, (s, a) in good.items()}
+        for key, moved in (explained_alike(attributed, other, probe, asked) if other is not None else {}).items():
+            own = good[key][1]
+            if (same := _comparable(own, moved)) is not None:
+                found[key][f"cascading_rank_correlation_{percent}"] = rank_correlation(ranked(own).values, ranked(same).values)
+    return found
 
 
 def _comparable(own: Attribution, other: Attribution | None) -> Attribution | None:
@@ -98,6 +113,8 @@ def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
     own, other = subject.rankings[""], subject.rankings.get("_randomised")
     if "plausibility" in wanted:
         scores.update(plausibility_scores(subject))
+    if "pointing" in wanted:
+        scores.update(pointing_scores(subject))
     if "complexity" in wanted:
         scores.update(complexity(own.values))
         scores.update({f"{name}_randomised": v for name, v in complexity(other.values).items()} if other is not None else {})

@@ -4,9 +4,10 @@ explained, the worst case over all."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 from .matching import check_named
 from .planned import PlannedItem, PlannedModel
@@ -18,6 +19,17 @@ def repeated(first: PlannedItem, name: str, seeds: int, suite_seed: int, /) -> I
     for number in range(2, seeds + 1):
         item = f"{name}#{number}({first.task.name})"
         yield replace(first, item=item, seed=seed_of(suite_seed, item), repeats=first.item)
+
+
+def reseeded(first: PlannedItem, name: str, probes: Sequence[Any], /) -> Iterable[PlannedItem]:
+    """The probe again, as ``probes`` have it with other seeds, for its attributions alone: ``lime#2(sst2)``, ``lime#3(sst2)``."""
+    for number, probe in enumerate(probes, 2):
+        settings = {**first.settings, "seed": probe_seed(first.settings, number)}
+        yield replace(first, item=f"{name}#{number}({first.task.name})", plugin=probe, settings=settings, scores=(), repeats=first.item)
+
+
+def probe_seed(settings: Mapping[str, Any], number: int, /) -> int:
+    return int(settings.get("seed", 0)) + number - 1
 
 
 def transfers(source: PlannedItem, to: bool | Sequence[str], models: Sequence[PlannedModel], /) -> Iterable[PlannedItem]:

@@ -314,8 +314,10 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
     }  # fmt: skip
     if resources := digests_of(item.plugin):
         facts["resources"] = resources
+    if item.kind in ("attack", "probe"):
+        facts["repeats"] = item.repeats
     if item.kind == "attack":
-        facts |= {"repeats": item.repeats, "uses_gradients": "gradients" in item.plugin.requires}
+        facts["uses_gradients"] = "gradients" in item.plugin.requires
     if item.explained is not None:
         facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:
