@@ -18,7 +18,7 @@ from .store import Store, StoredItem
 
 def probe_pairs(items: Sequence[StoredItem], /) -> Iterator[tuple[StoredItem, StoredItem]]:
     """Probes of one model on one task, each pair once, in the order of the run."""
-    probes = [item for item in items if item.kind == "probe"]
+    probes = [item for item in items if item.kind == "probe" and not item.facts.get("repeats")]
     return ((a, b) for a, b in combinations(probes, 2) if (a.model, a.task) == (b.model, b.task))
 
 
@@ -32,3 +32,29 @@ def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterat
             x, y = (np.asarray(found["values"], dtype=np.float64).reshape(-1) for found in (one, two))
             scores = {f"rank_correlation_with_{name}": rank_correlation(x, y), f"top_overlap_with_{name}": top_overlap(x, y)}
             yield Record(a.sample_id, first.item, scores), target, group
+
+
+def seed_groups(items: Sequence[StoredItem], /) -> Iterator[list[StoredItem]]:
+    """Each probe that was repeated, with its repeats."""
+    for first in items:
+        repeats = [i for i in items if i.kind == "probe" and i.model == first.model and i.facts.get("repeats") == first.item]
+        if first.kind == "probe" and repeats:
+            yield [first, *repeats]
+
+
+def between_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tuple[Record, Any, str | None]]:
+    """A record a sample that several seeds explained for the same class, with the means over all pairs of them."""
+    for rows in zip(*(store.joined(member, {"attribution"}) for member in members), strict=False):
+        record, target, group = rows[0]
+        found = [kept for row in rows if (kept := row[0].artifacts.get("attribution"))]
+        pairs = [
+            [np.asarray(one["values"], dtype=np.float64).reshape(-1) for one in pair]
+            for pair in combinations(found, 2)
+            if pair[0]["target"] == pair[1]["target"] and pair[0]["spans"] == pair[1]["spans"]
+        ]
+        alike = [value for x, y in pairs if (value := rank_correlation(x, y)) is not None]
+        scores = {
+            "rank_correlation_between_seeds": float(np.mean(alike)) if alike else None,
+            "top_overlap_between_seeds": float(np.mean([top_overlap(x, y) for x, y in pairs])) if pairs else None,
+        }
+        yield Record(record.sample_id, members[0].item, scores), target, group

@@ -18,8 +18,8 @@ from .inputs import CHARACTERS, size_of
 from .matching import able_models, check_named, choose, unfit
 from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
 from .plugins import ModelSource
-from .registry import Registry
-from .repetition import repeated, transfers, worst_cases
+from .registry import Registry, parameters
+from .repetition import probe_seed, reliances, repeated, reseeded, shifts, transfers, worst_cases
 from .resources import missing_resources, with_folder
 from .roles import cast
 from .row_names import AGREEMENT, ROWS, accuracy_within
@@ -67,7 +67,8 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             skipped += passed_over
 
     order = {name: index for index, name in enumerate(m.name for m in models)}
-    kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3, "transfer": 4}
+    items += [*shifts(items, suite.seed), *reliances(items, suite.seed)]
+    kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3, "transfer": 4, "shift": 5, "reliance": 6}
     items.sort(key=lambda i: (order[i.model.name], kinds[i.kind]))
     twice = [key for key, n in Counter((i.model.name, i.item) for i in items).items() if n > 1]
     if twice:
@@ -294,9 +295,13 @@ def _plugin_items(
     kind, plugin_name = ("attack", spec.attack) if isinstance(spec, AttackSpec) else ("probe", spec.probe)
     name = spec.name or plugin_name
     entry = registry.get(f"{kind}s", plugin_name)
-    plugin = _made(f"{kind}s", plugin_name, registry, **with_folder(entry, spec.settings, suite.resources))
+    settings = with_folder(entry, spec.settings, suite.resources)
+    plugin = _made(f"{kind}s", plugin_name, registry, **settings)
     if missing := missing_resources(plugin):
         raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
+    seeds = range(2, spec.seeds + 1)
+    draws = kind == "probe" and "seed" in (parameters(entry.load()) or ())
+    others = [_made("probes", plugin_name, registry, **{**settings, "seed": probe_seed(settings, n)}) for n in seeds if draws]
     threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
@@ -331,6 +336,10 @@ def _plugin_items(
             if isinstance(spec, AttackSpec):
                 items += repeated(made, name, spec.seeds, suite.seed)
                 items += transfers(made, spec.transfer, [m for m in models if (m.name, task.name) in ran])
+            elif draws:
+                items += reseeded(made, name, others)
+            elif spec.seeds > 1:
+                skipped.append(Skipped(model.name, f"{name}#2({task.name})", "the probe draws nothing: with every seed it is the same"))
     if not items:
         reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "none of its tasks runs on its models"
         raise CapabilityError(f"{kind} {name!r} can run on nothing in this suite: {reasons}")

@@ -58,9 +58,10 @@ class PlannedTask:
 class PlannedItem:
     """One row of the work list.
 
-    ``kind``: task, drift, attack, probe or transfer. ``num_requests`` is None where the plugin decides as it goes. ``roles``: the models
-    that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by. ``source``: the attack item whose twins
-    are shown to ``model`` (transfer). ``repeats``: the item that this one is another seed of.
+    ``kind``: task, drift, attack, probe, transfer, shift or reliance. ``num_requests`` is None where the plugin decides as it goes.
+    ``roles``: the models that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by. ``source``: the
+    attack item whose twins are shown to ``model`` (transfer) or explained (shift). ``explained``: the probe item whose attributions this
+    one is about. ``repeats``: the item that this one is another seed of.
     """
 
     model: PlannedModel
@@ -77,6 +78,7 @@ class PlannedItem:
     roles: Mapping[str, PlannedModel] = field(default_factory=dict)
     scores: tuple[str, ...] = ()
     source: PlannedItem | None = None
+    explained: PlannedItem | None = None
     repeats: str = ""
 
 

@@ -24,12 +24,13 @@ from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests
 from .faithfulness.explaining import explained_alike, max_sensitivities
 from .faithfulness.infidelity import infidelity_requests, infidelity_scores
 from .faithfulness.plausibility import plausibility_scores
+from .faithfulness.pointing import pointing_scores
 from .faithfulness.ranks import complexity, rank_correlation
-from .faithfulness.subject import Subject, subject_of
+from .faithfulness.subject import Subject, ranked, subject_of
 from .inputs import Image, TextPair
 from .plugins import ModelPort
 from .requests import Classify, Failure, Logits
-from .row_names import DEFAULT_SCORES
+from .row_names import CASCADE, DEFAULT_SCORES
 from .samples import Attribution, Record, Sample, SampleRng
 from .words import split_spans
 
@@ -53,26 +54,27 @@ def probe_records(
     ``seed``: of the randomised model's weights.
     """
     prepared = canonical(engine, samples)
-    found = _attribute(engine, probe, prepared)
+    found = attributed(engine, probe, prepared)
     good = {
         s.id: (s, a)
         for s, a in zip(prepared, found, strict=True)
         if isinstance(a, Attribution) and isinstance(s.input, str | TextPair | Image)
     }
+    cascade = _cascade(engine, probe, good, seed) if "cascading" in scores else {}
     other = engine.randomised(seed) if "randomised" in scores else None
     others: dict[str, Attribution] = {}
     if other is not None:
-        others = explained_alike(_attribute, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
+        others = explained_alike(attributed, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
     token = getattr(engine.model, "mask_token", None)
     subjects = [subject_of(s, a, _comparable(a, others.get(key)), rng, token) for key, (s, a) in good.items()]
     scored: dict[str, Scores] = {}
     notes: dict[str, str] = {}
     for part in _in_parts(subjects):
         for subject, own, note in _queried(engine, part, scores, rng):
-            scored[subject.sample.id] = {**own, **_unqueried(subject, scores)}
+            scored[subject.sample.id] = {**own, **_unqueried(subject, scores), **cascade.get(subject.sample.id, {})}
             notes.update({subject.sample.id: note} if note else {})
     if "max_sensitivity" in scores:
-        moved = max_sensitivities(_attribute, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
+        moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
         for key, own in scored.items():
             own.update(moved.get(key, {"max_sensitivity": None}))
     return [_record(item, s, a, scored.get(s.id), notes.get(s.id, "")) for s, a in zip(prepared, found, strict=True)]
@@ -80,6 +82,19 @@ def probe_records(
 
 def _takes_noise(subject: Subject, probe: Any) -> bool:
     return isinstance(subject.sample.input, Image) or "gradients" in probe.requires
+
+
+def _cascade(engine: Engine, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:
+    """By sample id, how alike the model is explained whose top layers have their weights drawn anew, more of them in each stage."""
+    found: dict[str, Scores] = {key: {} for key in good}
+    for percent in CASCADE:
+        other = engine.randomised(seed, percent / 100)
+        asked = {key: (s, a.target) for key, (s, a) in good.items()}
+        for key, moved in (explained_alike(attributed, other, probe, asked) if other is not None else {}).items():
+            own = good[key][1]
+            if (same := _comparable(own, moved)) is not None:
+                found[key][f"cascading_rank_correlation_{percent}"] = rank_correlation(ranked(own).values, ranked(same).values)
+    return found
 
 
 def _comparable(own: Attribution, other: Attribution | None) -> Attribution | None:
@@ -98,6 +113,8 @@ def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
     own, other = subject.rankings[""], subject.rankings.get("_randomised")
     if "plausibility" in wanted:
         scores.update(plausibility_scores(subject))
+    if "pointing" in wanted:
+        scores.update(pointing_scores(subject))
     if "complexity" in wanted:
         scores.update(complexity(own.values))
         scores.update({f"{name}_randomised": v for name, v in complexity(other.values).items()} if other is not None else {})
@@ -106,7 +123,7 @@ def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
     return scores
 
 
-def _attribute(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
+def attributed(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
     """The probe's attributions, or the error of each sample that it could not explain."""
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
@@ -210,9 +227,13 @@ def _record(item: str, sample: Sample, found: Attribution | str, scored: Scores 
     scores = {**({"comprehensiveness": None} if scored is None else scored), "completeness_error": completeness if known else None}
     note = note if scored is not None else _NOT_MEASURED
     shown = {"image": sample.input} if isinstance(sample.input, Image) else {}
-    compact = {"values": _compact(found.values), "spans": found.spans, "target": found.target}
     noted = {"note": note} if note else {}
-    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **shown, "attribution": compact})
+    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **shown, "attribution": recorded(found)})
+
+
+def recorded(found: Attribution) -> dict[str, Any]:
+    """The attribution as records keep it."""
+    return {"values": _compact(found.values), "spans": found.spans, "target": found.target}
 
 
 def _compact(values: np.ndarray) -> np.ndarray:

@@ -1,10 +1,13 @@
-"""What follows from an attack in the work list: the same with other seeds, its twins shown to other models, the worst case over all."""
+"""What follows from an attack or a probe in the work list: the same with other seeds, an attack's twins shown to other models and
+explained, the worst case over all."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 from .matching import check_named
 from .planned import PlannedItem, PlannedModel
@@ -16,6 +19,17 @@ def repeated(first: PlannedItem, name: str, seeds: int, suite_seed: int, /) -> I
     for number in range(2, seeds + 1):
         item = f"{name}#{number}({first.task.name})"
         yield replace(first, item=item, seed=seed_of(suite_seed, item), repeats=first.item)
+
+
+def reseeded(first: PlannedItem, name: str, probes: Sequence[Any], /) -> Iterable[PlannedItem]:
+    """The probe again, as ``probes`` have it with other seeds, for its attributions alone: ``lime#2(sst2)``, ``lime#3(sst2)``."""
+    for number, probe in enumerate(probes, 2):
+        settings = {**first.settings, "seed": probe_seed(first.settings, number)}
+        yield replace(first, item=f"{name}#{number}({first.task.name})", plugin=probe, settings=settings, scores=(), repeats=first.item)
+
+
+def probe_seed(settings: Mapping[str, Any], number: int, /) -> int:
+    return int(settings.get("seed", 0)) + number - 1
 
 
 def transfers(source: PlannedItem, to: bool | Sequence[str], models: Sequence[PlannedModel], /) -> Iterable[PlannedItem]:
@@ -32,6 +46,25 @@ def transfers(source: PlannedItem, to: bool | Sequence[str], models: Sequence[Pl
 
 def transfer_name(item: str, model: str, /) -> str:
     return f"transfer({item}, {model})"
+
+
+def shifts(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[PlannedItem]:
+    """Each probe that calls for it, on the twins of each attack on the same task of the same model."""
+    for probe, attack in product(items, items):
+        same = (probe.model.name, probe.task.name) == (attack.model.name, attack.task.name)
+        if same and "twins" in probe.scores and attack.kind == "attack" and not attack.repeats and "classify" in probe.task.task.requires:
+            item = f"explanation_shift({probe.item}, {attack.item})"
+            samples = min(probe.samples, attack.samples, key=len)
+            yield replace(probe, item=item, kind="shift", samples=samples, seed=seed_of(suite_seed, item), source=attack, explained=probe)
+
+
+def reliances(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[PlannedItem]:
+    """The words that carry predictions by each probe that calls for it, and the task's accuracy without them."""
+    for probe in items:
+        needs = probe.task.task.requires
+        if "words" in probe.scores and "classify" in needs and needs & {"text", "pair"}:
+            item = f"word_reliance({probe.item})"
+            yield replace(probe, item=item, kind="reliance", seed=seed_of(suite_seed, item), explained=probe)
 
 
 def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:

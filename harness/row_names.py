@@ -39,6 +39,9 @@ def accuracy_within(epsilon: float, /) -> str:
 
 
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "linf", "l2", "similarity")
+CASCADE = (25, 50, 75, 100)
+"""Percent of a model's layers whose weights are drawn anew, from the last."""
+
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},
     "curves": {
@@ -50,15 +53,40 @@ FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "plausibility": {"token_f1": True, "iou_f1": True, "auprc": True},
     "complexity": {"complexity": None, "effective_parts": None},
     "randomised": {"randomised_rank_correlation": None},
+    "cascading": {f"cascading_rank_correlation_{percent}": None for percent in CASCADE},
+    "pointing": {"pointing_game": True},
+    "twins": {},
+    "words": {},
 }  # fmt: skip
-"""A probe's scores by what a suite calls for under ``scores``, and whether more is better."""
+"""A probe's scores by what a suite calls for under ``scores``, and whether more is better. ``twins`` and ``words`` have items of their
+own."""
 
-DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family != "max_sensitivity")
+DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family not in ("max_sensitivity", "cascading"))
+"""All but those that run the probe several times more."""
+
+RATES = ("pointing_game",)
+"""Scores that are 1 or 0: their intervals are those of a rate."""
+
 CONTROLS = ("_random", "_randomised")
 """Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
 
+SEEDS = ("rank_correlation_between_seeds", "top_overlap_between_seeds")
+"""Rows of a probe that was repeated with other seeds."""
+
 AGREEMENT = ("rank_correlation_with_", "top_overlap_with_")
 """Beginnings of rows of a probe about another one that ran on the same task after it, whose name follows."""
+
+SHIFT = ("rank_correlation", "top_overlap")
+"""How alike the explanations of a sample and of its adversarial twin are; in rows, of those whose label flipped and those that kept it."""
+
+RELIANCE = {
+    "correct": "accuracy", "correct_without_carriers": "accuracy_without_carriers", "correct_without_random": "accuracy_without_random",
+    "changed_without_carriers": "changed_without_carriers", "changed_without_random": "changed_without_random",
+}  # fmt: skip
+"""Of the samples that have a word which carries predictions: scores and their rows, which are rates."""
+
+JOINED_SLICES = {"right_for_wrong_reason": False, "wrong_and_unfaithful": False, "flipped_explanation_unmoved": None}
+"""Rates of what `slices` says of an explanation, the answer and the twin of one sample, and whether more is better."""
 
 PER_SLICE: dict[str, tuple[str, bool | None]] = {
     "success": ("attack_success_rate", False),
@@ -80,7 +108,11 @@ ROWS = {
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
     "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),
+    "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
+              "flipped_explanation_unmoved", *COSTS),
+    "reliance": (*RELIANCE.values(), "carried", "overpredicted", *COSTS),
     "probe": (
-        "completeness_error", *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,
+        "completeness_error", "right_for_wrong_reason", "wrong_and_unfaithful", *SEEDS,
+        *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .slices import SLICES, is_right, slices_of
 from .store import FILE_NAME, Store
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class Run:
 
     def samples(self) -> pd.DataFrame:
         """A row a sample and item: model, item, kind, task, sample_id, target, error, each score as ``score.NAME`` (float, NaN where there
-        is none), each small artifact (prediction, ...) by its name, and the fingerprints of model, data and plugin, and the seed."""
+        is none), each small artifact (prediction, ...) by its name, and the fingerprints of model, data and plugin, and the seed.
+
+        Where there are probes, a column a slice of `slices` says whether the sample is in it, NA where it could not be: a query is
+        ``samples[samples.wrong_and_unfaithful.fillna(False)]``."""
         import pandas as pd
 
         store = Store.open(self.path / FILE_NAME, readonly=True)
@@ -38,21 +42,29 @@ class Run:
             items = store.items()
             targets = {task: {s.id: s.target for s in store.samples(task)} for task in {i.task for i in items}}
             rows: list[dict[str, Any]] = []
+            right: dict[tuple[str, str, str], bool | None] = {}
             for item in items:
                 head = {"model": item.model, "item": item.item, "kind": item.kind, "task": item.task}
                 tail = {name: getattr(item, name) for name in _ORIGINS}
                 for record in store.records(item):
+                    key = item.model, item.task, record.sample_id
+                    if item.kind == "task":
+                        right[key] = is_right(item, record)
+                    slices = dict.fromkeys(SLICES.get(item.kind, ())) | slices_of(item.kind, right.get(key), record.scores)
                     small = {k: v for k, v in record.artifacts.items() if isinstance(v, str | int | float | bool) or v is None}
                     scores = {f"score.{name}": value for name, value in record.scores.items()}
                     target = targets[item.task].get(record.sample_id)
                     # What an artifact is called can hide no column of ours.
-                    rows.append({**small, **scores, **head, "sample_id": record.sample_id, "target": target, "error": record.error, **tail})
+                    own = {**slices, **head, "sample_id": record.sample_id, "target": target, "error": record.error, **tail}
+                    rows.append({**small, **scores, **own})
         finally:
             store.close()
         frame = pd.DataFrame(rows, columns=None if rows else [*_SAMPLE_COLUMNS, *_ORIGINS])
         scored = [name for name in frame.columns if name.startswith("score.")]
         others = [name for name in frame.columns if name not in {*_SAMPLE_COLUMNS, *_ORIGINS, *scored}]
-        return frame[[*_SAMPLE_COLUMNS, *scored, *others, *_ORIGINS]].astype(dict.fromkeys(scored, "float64"))
+        sliced = [name for names in SLICES.values() for name in names if name in frame.columns]
+        kinds = {**dict.fromkeys(scored, "float64"), **dict.fromkeys(sliced, "boolean")}
+        return frame[[*_SAMPLE_COLUMNS, *scored, *others, *_ORIGINS]].astype(kinds)
 
     def metrics(self) -> pd.DataFrame:
         """A row a metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason. Computed from the records."""

@@ -14,21 +14,19 @@ from typing import Any, Protocol
 
 from .. import __version__
 from . import codec
-from .attacking import attack_records, transfer_records
 from .engine import Engine
 from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
-from .judging import drift_records, requests_of, task_records
+from .item_work import work_of
+from .judging import requests_of
 from .kept_budgets import kept
 from .planned import Plan, PlannedItem, PlannedModel
-from .probing import probe_records
 from .requests import Request
 from .resources import digests_of
 from .roles import Players
-from .row_names import HALF_PRECISION
-from .samples import Record, Sample, SampleRng
+from .samples import Record
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
 from .suite import Suite
 
@@ -183,6 +181,7 @@ def _run_model(
             stored = store.add_item(_stored(item, engine, suite.chunk), item.task.samples)
             done = store.finished_chunks(stored)
             chunks = [c for c in _chunks(item, suite.chunk) if c.number not in done]
+            work = work_of(engine, item, store, suite.seed)
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
             for chunk, following in pairwise([*chunks, None]):
                 assert chunk is not None
@@ -190,7 +189,7 @@ def _run_model(
                 samples = list(item.samples[chunk.start : chunk.end])
                 if item.kind == "task" and following is not None:
                     engine.expect(partial(_requests, item, following))
-                records = [_recordable(record) for record in _records(engine, item, samples, store, suite.seed)]
+                records = [_recordable(record) for record in work(chunk.start, samples)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -272,7 +271,7 @@ _SEARCH = 20
 
 def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
     """By the data and the suite alone, so that a resumed run cuts as the first one did."""
-    factor = _SEARCH if item.kind in ("attack", "probe") else 1
+    factor = _SEARCH if item.kind in ("attack", "probe", "shift") else 1
     number = start = positions = 0
     for end in range(1, len(item.samples) + 1):
         positions += item.task.positions[end - 1] * factor
@@ -283,29 +282,6 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
 
 def _requests(item: PlannedItem, chunk: Chunk) -> list[Request[Any]]:
     return requests_of(item.task.task, list(item.samples[chunk.start : chunk.end]))
-
-
-def _records(engine: Engine, item: PlannedItem, samples: Sequence[Sample], store: Store, seed: int) -> list[Record]:
-    task, rng = item.task.task, SampleRng(item.seed)
-    if item.kind == "task":
-        return task_records(engine, item.item, task, samples)
-    if item.kind == "drift":
-        return drift_records(engine, item.item, task, samples, _in_float32(engine, item))
-    if item.kind == "attack":
-        return attack_records(engine, item.item, task, item.plugin, item.threat, rng, samples)
-    if item.source is not None:
-        made = next(i for i in store.items() if (i.model, i.item) == (item.source.model.name, item.source.item))
-        proposed = {record.sample_id: record for record in store.records(made, {sample.id for sample in samples})}
-        return transfer_records(engine, item.item, task, samples, proposed)
-    return probe_records(engine, item.item, item.plugin, rng, samples, item.scores, seed)
-
-
-def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
-    """The model of an item in float32, where it runs in something shorter."""
-    loaded: Any = engine.model
-    if str(getattr(loaded, "dtype", "")) not in HALF_PRECISION:
-        return None
-    return Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)
 
 
 def budget_of(suite: Suite, model: Any) -> Budget:
@@ -338,8 +314,12 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
     }  # fmt: skip
     if resources := digests_of(item.plugin):
         facts["resources"] = resources
+    if item.kind in ("attack", "probe"):
+        facts["repeats"] = item.repeats
     if item.kind == "attack":
-        facts |= {"repeats": item.repeats, "uses_gradients": "gradients" in item.plugin.requires}
+        facts["uses_gradients"] = "gradients" in item.plugin.requires
+    if item.explained is not None:
+        facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:
         facts["threat"] = (
             {"type": type(item.threat).__name__, **asdict(item.threat)}

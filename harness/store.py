@@ -290,10 +290,12 @@ class Store:
                 total[name] = total.get(name, 0) + count
         return total, seconds
 
-    def records(self, item: StoredItem, ids: Collection[str] | None = None, /) -> Iterator[Record]:
-        """In the order of the samples. ``ids``: those of these samples only."""
-        query = "SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? ORDER BY ordinal"
-        for sample_id, scores, error, artifacts in self._streamed(query, item.id):
+    def records(self, item: StoredItem, ids: Collection[str] | None = None, /, within: tuple[int, int] | None = None) -> Iterator[Record]:
+        """In the order of the samples. ``ids``: those of these samples only. ``within``: of the task's samples from one place to before
+        another."""
+        start, end = within or (0, item.num_samples)
+        query = "SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? AND ordinal >= ? AND ordinal < ? ORDER BY ordinal"
+        for sample_id, scores, error, artifacts in self._streamed(query, item.id, start, end):
             if ids is None or sample_id in ids:
                 with self._reading():
                     record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))

@@ -111,7 +111,8 @@ class AttackSpec(_Plugged):
 
 
 class ProbeSpec(_Plugged):
-    """``scores``: families of `row_names.FAITHFULNESS` that its attributions are scored by, in place of the suite's."""
+    """``scores``: families of `row_names.FAITHFULNESS` that its attributions are scored by, in place of the suite's. ``seeds``: how many
+    times it is run, each with another seed, where it draws anything."""
 
     probe: str
     scores: tuple[str, ...] | None = None
@@ -120,6 +121,7 @@ class ProbeSpec(_Plugged):
     models: tuple[str, ...] | None = None
     roles: Mapping[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
+    seeds: int = Field(default=1, ge=1)
 
 
 class GateSpec(_Frozen):

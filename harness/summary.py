@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from . import codec, stats
-from .agreement import agreements, probe_pairs
 from .attack_rows import attack_rows, transfer_rows
 from .columns import NOTED, Mask, Table
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
 from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows
-from .mean_rows import explained, mean_row
+from .mean_rows import explained
 from .metrics.base import Metric
+from .probe_rows import agreement_rows, carrier_rows, probe_rows, reliance_rows, shift_rows, slice_rows
 from .registry import Registry
 from .reliability import Outcomes, spread_rows, warnings, with_worst_cases
-from .row_names import AGREEMENT, CONTROLS, COSTS, DRIFTS, FAITHFULNESS, HALF_PRECISION
+from .row_names import COSTS, DRIFTS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -66,7 +66,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
         errors_of = calibrations(judged)
         rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
-        rows += [*spread_rows(outcomes), *_agreement_rows(store, items)]
+        rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items), *carrier_rows(store, items)]
         rows = list(with_worst_cases(rows, outcomes))
         flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
         card = Scorecard(
@@ -92,7 +92,11 @@ def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str
     if item.kind == "transfer":
         return transfer_rows(item, table)
     if item.kind == "probe":
-        return _probe_rows(item, table)
+        return probe_rows(item, table)
+    if item.kind == "shift":
+        return shift_rows(item, table)
+    if item.kind == "reliance":
+        return reliance_rows(item, table)
     return [_drift_row(item, table, score) for score in DRIFTS if score != "precision_drift" or item.facts["dtype"] in HALF_PRECISION]
 
 
@@ -165,32 +169,6 @@ def _metric_rows(item: StoredItem, table: Table, name: str, metric: Metric, amon
         Row(item.model, item.item, key, dimension, explained(e, error_seen), metric.higher_is_better, metric.unit)
         for key, e in estimates.items()
     ]
-
-
-# ── probes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _probe_rows(item: StoredItem, table: Table) -> list[Row]:
-    """A score that was called for and no sample has is shown where its control or its failure says that it should be there."""
-    wanted = [family for name, family in FAITHFULNESS.items() if name in item.facts["scores"]]
-    everything_failed = table.num == table.notes["failed"]
-    rows = []
-    for name, higher in [pair for family in wanted for pair in family.items()] + [("completeness_error", False)]:
-        if name in table.columns or (everything_failed and name == next(iter(wanted[0]), "")):
-            rows.append(mean_row(item, table, name, name, "interpretability", higher, optional=True))
-        rows += [
-            mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
-            for c in CONTROLS
-            if f"{name}{c}" in table.columns
-        ]
-    return rows
-
-
-def _agreement_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
-    for first, second in probe_pairs(items):
-        table = Table.of(agreements(store, first, second), None)
-        names = [f"{beginning}{second.program}" for beginning in AGREEMENT]
-        yield from (mean_row(first, table, name, name, "interpretability", None, optional=True) for name in names if name in table.columns)
 
 
 # ── cost ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack
 
@@ -16,7 +17,11 @@ from .fields import Field
 
 
 class ImageClassification(Classification):
-    """Settings: ``image``, a column of images; ``mode``: RGB, or L for grey [H, W, 1]; ``label``; ``labels``; ``label_map``."""
+    """Settings: ``image``, a column of images; ``mode``: RGB, or L for grey [H, W, 1]; ``label``; ``labels``; ``label_map``.
+
+    ``boxes``: where the object of the label is, a list (or its JSON) of [left, top, right, bottom] in pixels, or one such box. Probes are
+    held against it.
+    """
 
     requires = frozenset({"classify", "image"})
 
@@ -30,13 +35,17 @@ class ImageClassification(Classification):
         mode: Literal["RGB", "L"] = "RGB",
         labels: Sequence[str] = (),
         label_map: Mapping[str | int, str] | None = None,
+        boxes: str = "",
         **common: Unpack[Common],
     ) -> None:
         self._image, self._mode = Field("image", image), mode
-        super().__init__(name, data, [self._image], label, labels, label_map, **common)
+        self._boxes = Field("boxes", boxes) if boxes else None
+        super().__init__(name, data, [f for f in (self._image, self._boxes) if f], label, labels, label_map, **common)
 
     def build(self, row: Row) -> Item:
-        return Item(self._pixels(self._image.value(row)), self.classes.index(self._label.value(row)), self.classes.names)
+        image = self._pixels(self._image.value(row))
+        marked = {"boxes": boxes_of(self._boxes.value(row), *image.pixels.shape[1::-1])} if self._boxes else {}
+        return Item(image, self.classes.index(self._label.value(row)), self.classes.names, marked)
 
     def _pixels(self, value: Any) -> Image:
         if isinstance(value, Image):
@@ -50,3 +59,20 @@ class ImageClassification(Classification):
                 f"image: {self._image.source!r} has more than 8 bits a pixel (Pillow mode {value.mode}), which would be cut to white"
             )
         return Image(np.asarray(value.convert(self._mode)))
+
+
+def boxes_of(value: Any, width: int, height: int, /) -> list[list[float]]:
+    """[left, top, right, bottom] of each box, as shares of the image's sides. Raises `SampleError` for what is no box in the image.
+
+    >>> boxes_of("[0, 2, 5, 4]", 10, 4), boxes_of([[5, 0, 10, 1]], 10, 4)
+    ([[0.0, 0.5, 0.5, 1.0]], [[0.5, 0.0, 1.0, 0.25]])
+    """
+    try:
+        given = np.array(json.loads(value) if isinstance(value, str) else value, dtype=np.float64).reshape(-1, 4)
+    except (TypeError, ValueError) as error:
+        raise SampleError(f"boxes: {str(value)[:60]!r} is no list of [left, top, right, bottom]") from error
+    shares = given / (width, height, width, height)
+    if not ((shares >= 0) & (shares <= 1)).all() or (shares[:, 2:] <= shares[:, :2]).any():
+        raise SampleError(f"boxes: {str(value)[:60]!r} is no [left, top, right, bottom] inside of an image of {width} x {height} pixels")
+    found: list[list[float]] = shares.tolist()
+    return found

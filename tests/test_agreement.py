@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,55 @@ class TestAgreement:
             planned(tmp_path, probes=[{"probe": "by_length", "scores": ["curve"]}])
         with pytest.raises(ConfigError, match="there is no score"):
             planned(tmp_path, scores=["everything"])
+
+
+DICE = """
+from windtunnel.harness.registry import plugin
+from windtunnel.harness.samples import Attribution, SampleRng
+from windtunnel.harness.words import word_spans
+
+@plugin("probes", "dice")
+class Dice:
+    '''Draws what it says.'''
+    requires = frozenset({"classify", "text"})
+
+    def __init__(self, *, seed: int = 0):
+        self.rng = SampleRng("dice", seed)
+
+    def attribute(self, engine, samples):
+        return [Attribution(s.id, 0, self.rng(s.id).normal(size=len(word_spans(s.input))), word_spans(s.input)) for s in samples]
+"""
+
+
+class TestSeeds:
+    def test_rows_are_the_means_over_all_pairs(self, tmp_path: Path) -> None:
+        (tmp_path / "dice.py").write_text(DICE)
+        probes = [{"probe": "dice", "seeds": 3, "scores": ["complexity"]}]
+        gates = [{"check": "dice(notes).rank_correlation_between_seeds.value <= 0.5"}]
+        card = run(tmp_path, probes=probes, gates=gates, plugins=["toy_plugins.py", "dice.py"])
+        assert card.verdict == "pass"
+        records = records_of(tmp_path / "run")
+        seeds = [records[f"words/dice{number}(notes)"] for number in ("", "#2", "#3")]
+        assert all(not r.scores.get("complexity") for repeat in seeds[1:] for r in repeat), "of repeats, the attributions only"
+        alike = []
+        for several in zip(*seeds, strict=True):
+            values = [np.asarray(r.artifacts["attribution"]["values"], dtype=float) for r in several]
+            pairs = [(a, b) for a, b in combinations(values, 2) if np.ptp(a) > 0 and np.ptp(b) > 0]
+            alike += [np.mean([spearmanr(a, b).statistic for a, b in pairs])] if pairs else []
+        found = row(card, "dice(notes)", "rank_correlation_between_seeds").estimate
+        assert (found.value, found.n) == (pytest.approx(np.mean(alike)), len(alike))
+        assert found.n == 12
+        assert not [r for r in card.rows if "with_dice#" in r.metric]
+
+    def test_what_draws_nothing_is_not_run_again(self, tmp_path: Path) -> None:
+        plan = planned(tmp_path, probes=[{"probe": "feature_ablation", "seeds": 2}])
+        assert [i.item for i in plan.items if i.kind == "probe"] == ["feature_ablation(notes)"]
+        assert "draws nothing" in next(s.reason for s in plan.skipped if s.item == "feature_ablation#2(notes)")
+
+    def test_repeats_begin_with_the_entrys_own_seed(self, tmp_path: Path) -> None:
+        items = planned(tmp_path, probes=[{"probe": "lime", "seeds": 3, "seed": 5}]).items
+        assert [i.settings["seed"] for i in items if i.kind == "probe"] == [5, 6, 7]
+        assert [i.item for i in items if i.explained is not None] == ["word_reliance(lime(notes))"]
 
 
 class TestRationales:

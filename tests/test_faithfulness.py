@@ -270,6 +270,37 @@ class TestRandomisedModel:
         assert Engine(Words(), Words.info).randomised(0) is None
 
 
+class TestCascade:
+    def test_top_layers_are_others_and_those_below_stay(self) -> None:
+        model = tiny.load("bert")
+        layers = list(dict.fromkeys(name.rpartition(".")[0] for name, _ in model.module.named_parameters()))
+        for share in (0.25, 0.5, 0.75, 1.0):
+            other = dict(model.randomised(1, share).module.named_parameters())
+            changed = {n.rpartition(".")[0] for n, w in model.module.named_parameters() if not torch.equal(w, other[n])}
+            # A bias of zeros has no spread to be drawn from, so that not every layer's every weight is another.
+            assert changed <= set(layers[-math.ceil(share * len(layers)) :])
+            assert layers[-math.ceil(share * len(layers))] in changed
+            assert layers[-1] in changed
+
+    def test_each_stage_is_the_method_on_that_model(self) -> None:
+        engine, probe = engine_of("bert"), InputXGradient()
+        records = probe_records(engine, "p(t)", probe, RNG, GIVEN, ["cascading", "randomised"], seed=3)
+        own = probe.attribute(engine, GIVEN)
+        asked = [Sample(s.id, s.input, a.target, s.labels) for s, a in zip(GIVEN, own, strict=True)]
+        gold = InputXGradient(target="gold")
+        for percent in (25, 50, 75, 100):
+            model = engine.model.randomised(3, percent / 100)  # type: ignore[attr-defined]
+            other = gold.attribute(Engine(model, engine.info), asked)
+            for record, a, b in zip(records, own, other, strict=True):
+                expected = spearmanr(a.values, b.values).statistic
+                assert record.scores[f"cascading_rank_correlation_{percent}"] == pytest.approx(expected, abs=1e-6)
+        assert all(r.scores["cascading_rank_correlation_100"] == r.scores["randomised_rank_correlation"] for r in records)
+
+    def test_a_black_box_has_none(self) -> None:
+        (record, *_) = probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, GIVEN, ["cascading"])
+        assert not [name for name in record.scores if name.startswith("cascading")]
+
+
 class TestRemoval:
     def test_a_pair_is_two_texts(self) -> None:
         pair = TextPair("a good film", "not bad")

@@ -27,7 +27,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_samples_are_one_row_a_sample_and_item(finished: Path) -> None:
     frame = Run.load(finished).samples()
-    assert frame.groupby("item").size().to_dict() == {"notes": 12, "batch_invariance(notes)": 8, "swap(notes)": 12, "by_length(notes)": 5}
+    expected = {"notes": 12, "batch_invariance(notes)": 8, "swap(notes)": 12, "by_length(notes)": 5}
+    expected |= {"explanation_shift(by_length(notes), swap(notes))": 5, "word_reliance(by_length(notes))": 5}
+    assert frame.groupby("item").size().to_dict() == expected
     assert not frame.duplicated(["model", "item", "sample_id"]).any()
     assert list(frame.columns[:7]) == ["model", "item", "kind", "task", "sample_id", "target", "error"]
     assert list(frame.columns[-4:]) == ["model_fingerprint", "data_fingerprint", "plugin", "seed"]

@@ -55,7 +55,7 @@ class Engine:
         self._budget = budget or Budget()
         self._cache: AnswerCache = cache if cache is not None else MemoryCache()
         self._on_batch = on_batch or (lambda kind, rows, tokens: None)
-        self._randomised: dict[int, Engine] = {}
+        self._randomised: dict[tuple[int, float], Engine] = {}
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -307,17 +307,21 @@ class Engine:
         response = join(request, ordered) if join else ordered[0]
         return _checked(self.model.name, request, response)
 
-    def randomised(self, seed: int, /) -> Engine | None:
-        """An engine of the model with its weights drawn anew, made once; None where the model cannot. What it does is counted here."""
+    def randomised(self, seed: int, share: float = 1.0, /) -> Engine | None:
+        """An engine of the model with its weights drawn anew, made once; None where the model cannot. What it does is counted here.
+
+        ``share``: of its layers, from the last.
+        """
         make = getattr(self.model, "randomised", None)
         if make is None:
             return None
-        if seed not in self._randomised:
-            twin = Engine(make(seed), self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch)
+        if (seed, share) not in self._randomised:
+            drawn = make(seed) if share == 1 else make(seed, share)
+            twin = Engine(drawn, self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch)
             twin.counters, twin.roles = self.counters, self.roles
             # One at a time: each is a copy of all weights.
-            self._randomised = {seed: twin}
-        return self._randomised[seed]
+            self._randomised = {(seed, share): twin}
+        return self._randomised[seed, share]
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

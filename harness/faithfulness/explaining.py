@@ -32,16 +32,24 @@ Attribute = Callable[[ModelPort, Any, Sequence[Sample]], list[Attribution | str]
 """The probe's checked attributions, or each sample's error."""
 
 
-def explained_alike(
+def explained_as(
     attribute: Attribute, port: ModelPort, probe: Any, asked: Mapping[str, tuple[Sample, int]], /
-) -> dict[str, Attribution]:
-    """The probe's attributions of these samples' given classes, by id; without those that fail or are about another class or parts."""
+) -> dict[str, Attribution | str]:
+    """The probe's attributions of these samples' given classes, by id; or why there is none. A probe that has no ``target`` explains what
+    it wants."""
     if hasattr(probe, "target"):
         probe = copy.copy(probe)
         probe.target = "gold"
-    samples = [replace(sample, target=target) for sample, target in asked.values()]
-    found = attribute(port, probe, samples)
-    return {a.sample_id: a for a in found if isinstance(a, Attribution) and a.target == asked[a.sample_id][1]}
+    found = attribute(port, probe, [replace(sample, target=target) for sample, target in asked.values()])
+    return dict(zip(asked, found, strict=True))
+
+
+def explained_alike(
+    attribute: Attribute, port: ModelPort, probe: Any, asked: Mapping[str, tuple[Sample, int]], /
+) -> dict[str, Attribution]:
+    """The same, without those that fail or are about another class."""
+    found = explained_as(attribute, port, probe, asked)
+    return {key: a for key, a in found.items() if isinstance(a, Attribution) and a.target == asked[key][1]}
 
 
 def max_sensitivities(

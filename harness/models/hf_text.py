@@ -131,9 +131,9 @@ class HFTextClassifier:
         columns = columns_of(self.labels, batch[0].labels)
         return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
 
-    def randomised(self, seed: int, /) -> HFTextClassifier:
-        """The model with its weights drawn anew."""
-        return randomised(self, seed)
+    def randomised(self, seed: int, share: float = 1.0, /) -> HFTextClassifier:
+        """The model with its weights drawn anew, or those of this share of its layers, from the last."""
+        return randomised(self, seed, share)
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -67,9 +67,9 @@ class PixelClassifier:
             logits_BK = self._checked(self.forward(self._stacked(batch))).float().cpu()
         return [Logits(tuple(row)) for row in logits_BK[:, columns].tolist()]
 
-    def randomised(self, seed: int, /) -> PixelClassifier:
-        """The model with its weights drawn anew."""
-        return randomised(self, seed)
+    def randomised(self, seed: int, share: float = 1.0, /) -> PixelClassifier:
+        """The model with its weights drawn anew, or those of this share of its layers, from the last."""
+        return randomised(self, seed, share)
 
     def differentiable(self) -> PixelClassifier:
         return self

@@ -1,0 +1,133 @@
+"""How far an explanation moves under attack: a probe explains each adversarial twin, too, and both attributions are compared.
+
+The twin is explained for the class that was explained before, so that both maps are about one question, and, where its label flipped, for
+its new class as well; a probe that has no ``target`` gives only that one. Compared are the parts that the twin has in common with the
+sample (`faithfulness.alignment`), by the rank correlation and the overlap of the top fifth, as between two probes. A. Ghorbani, A. Abid,
+J. Zou, Interpretation of Neural Networks Is Fragile (AAAI 2019, arXiv:1710.10547) compare maps so; there the label is kept by design, here
+both cases are told apart.
+
+The controls: the sample's map with its values in a random order (``_random``), and both maps of the model with its weights drawn anew
+(``_randomised``), which says how alike two maps are because their inputs are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .batching import canonical
+from .engine import Engine
+from .faithfulness.alignment import Places, aligned
+from .faithfulness.explaining import explained_alike, explained_as
+from .faithfulness.ranks import rank_correlation, top_overlap
+from .faithfulness.subject import Floats
+from .probing import attributed, recorded
+from .samples import Attribution, Record, Sample, SampleRng
+
+Scores = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A sample as it was explained, and its twin. ``now``: the class that the twin got, where it is another."""
+
+    before: Sample
+    own: Attribution
+    after: Sample
+    now: int | None
+    is_flipped: bool
+
+
+def shift_records(
+    engine: Engine, item: str, probe: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
+    attacked: Mapping[str, Record], scores: Collection[str] = (), seed: int = 0,
+) -> list[Record]:  # fmt: skip
+    """A record a sample. ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id.
+
+    Scores: ``flipped``, ``rank_correlation`` and ``top_overlap`` with their controls, the same ``_of_prediction`` for the new class, and
+    ``aligned_share`` of the parts. ``scores``: the probe's families; ``randomised`` among them adds that control, by ``seed``.
+    """
+    clean = canonical(engine, samples)
+    pairs: dict[str, _Pair] = {}
+    notes: dict[str, str] = {}
+    for sample in clean:
+        found = _pair(engine, sample, explained.get(sample.id), attacked.get(sample.id))
+        if isinstance(found, str):
+            notes[sample.id] = found
+        else:
+            pairs[sample.id] = found
+    same = explained_as(attributed, engine, probe, {key: (p.after, p.own.target) for key, p in pairs.items()})
+    new = explained_as(attributed, engine, probe, {key: (p.after, p.now) for key, p in pairs.items() if p.now is not None})
+    other = engine.randomised(seed) if "randomised" in scores else None
+    controls: list[Mapping[str, Attribution]] = [{}, {}]
+    if other is not None:
+        controls = [
+            explained_alike(attributed, other, probe, {key: (s, p.own.target) for key, p in pairs.items() for s in (getattr(p, side),)})
+            for side in ("before", "after")
+        ]
+    records = []
+    for sample in clean:
+        key = sample.id
+        if key in notes:
+            records.append(Record(key, item, {}, artifacts={"note": notes[key]}))
+        else:
+            records.append(_record(item, pairs[key], same[key], new.get(key), (controls[0].get(key), controls[1].get(key)), rng))
+    return records
+
+
+def _pair(engine: Engine, sample: Sample, explained: Record | None, attacked: Record | None) -> _Pair | str:
+    kept = explained.artifacts.get("attribution") if explained is not None else None
+    if kept is None:
+        return "the sample itself has no attribution"
+    success = attacked.scores.get("success") if attacked is not None else None
+    if attacked is None or success is None or "twin" not in attacked.artifacts or attacked.scores.get("outside_threat") == 1:
+        return "the attack has no twin of this sample that the threat admits"
+    (twin,) = canonical(engine, [replace(sample, input=attacked.artifacts["twin"])])
+    if twin.input == sample.input:
+        return "the attack changed nothing"
+    own = Attribution(sample.id, kept["target"], np.asarray(kept["values"], dtype=np.float32), tuple(map(tuple, kept["spans"])))
+    prediction = attacked.artifacts.get("prediction")
+    is_new = success == 1 and isinstance(prediction, int) and prediction != own.target
+    return _Pair(sample, own, twin, prediction if is_new else None, success == 1)
+
+
+def _record(
+    item: str, pair: _Pair, same: Attribution | str, new: Attribution | str | None, controls: tuple[Attribution | None, Attribution | None],
+    rng: SampleRng,
+) -> Record:  # fmt: skip
+    key = pair.before.id
+    error = next((f"the twin: {found}" for found in (same, new) if isinstance(found, str)), None)
+    scores: Scores = {"flipped": float(pair.is_flipped)}
+    artifacts: dict[str, Any] = {} if pair.now is None else {"prediction": pair.now}
+    own_P = _parts(pair.own)
+    if isinstance(same, Attribution) and same.target == pair.own.target:
+        artifacts["attribution"] = recorded(same)
+        common, same_Q = aligned(pair.before.input, pair.own.spans, pair.after.input, same.spans), _parts(same)
+        scores["aligned_share"] = common[0].size / max(own_P.size, same_Q.size)
+        scores |= _likeness(own_P, same_Q, common, "")
+        scores |= _likeness(own_P[rng(key).permutation(own_P.size)], same_Q, common, "_random")
+        before, after = controls
+        if before is not None and after is not None and (before.spans, after.spans) == (pair.own.spans, same.spans):
+            scores |= _likeness(_parts(before), _parts(after), common, "_randomised")
+    if isinstance(new, Attribution) and new.target == pair.now:
+        artifacts["attribution_of_prediction"] = recorded(new)
+        common = aligned(pair.before.input, pair.own.spans, pair.after.input, new.spans)
+        scores |= _likeness(own_P, _parts(new), common, "_of_prediction")
+    return Record(key, item, scores, error, artifacts)
+
+
+def _parts(attribution: Attribution) -> Floats:
+    return attribution.values.reshape(-1).astype(np.float64)
+
+
+def _likeness(before_P: Floats, after_Q: Floats, common: tuple[Places, Places], ending: str) -> Scores:
+    """Of the parts that both have; None where these are fewer than two."""
+    x, y = before_P[common[0]], after_Q[common[1]]
+    enough = x.size > 1
+    return {
+        f"rank_correlation{ending}": rank_correlation(x, y) if enough else None,
+        f"top_overlap{ending}": top_overlap(x, y) if enough else None,
+    }

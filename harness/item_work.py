@@ -1,0 +1,67 @@
+"""What an item of the plan does with some of its samples: samples to records, by the item's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from .attacking import attack_records, transfer_records
+from .engine import Engine
+from .explanation_shift import shift_records
+from .judging import drift_records, task_records
+from .planned import PlannedItem
+from .probing import probe_records
+from .row_names import HALF_PRECISION
+from .samples import Record, Sample, SampleRng, seed_of
+from .store import Store, StoredItem
+from .word_reliance import Carriers, carriers, reliance_records
+
+Work = Callable[[int, Sequence[Sample]], list[Record]]
+"""From the samples, and the place of the first among the task's, to a record each."""
+
+
+def work_of(engine: Engine, item: PlannedItem, store: Store, seed: int, /) -> Work:
+    """``store``: where the records are that this item rests on. ``seed``: the suite's."""
+    name, task, rng = item.item, item.task.task, SampleRng(item.seed)
+
+    def records_of(other: PlannedItem | None, start: int, samples: Sequence[Sample]) -> dict[str, Record]:
+        if other is None:
+            return {}
+        return {r.sample_id: r for r in store.records(_stored(store, other), within=(start, start + len(samples)))}
+
+    @cache
+    def of_the_whole_set() -> Carriers:
+        assert item.explained is not None
+        return carriers(zip(item.samples, store.records(_stored(store, item.explained)), strict=False))
+
+    def work(start: int, samples: Sequence[Sample]) -> list[Record]:
+        if item.kind == "task":
+            return task_records(engine, name, task, samples)
+        if item.kind == "drift":
+            return drift_records(engine, name, task, samples, _in_float32(engine, item))
+        if item.kind == "attack":
+            return attack_records(engine, name, task, item.plugin, item.threat, rng, samples)
+        if item.kind == "probe":
+            # By the task, not the probe: what a control asks of a sample is asked once for all probes.
+            return probe_records(engine, name, item.plugin, SampleRng(seed_of(seed, item.task.name)), samples, item.scores, seed)
+        proposed, explained = (records_of(other, start, samples) for other in (item.source, item.explained))
+        if item.kind == "transfer":
+            return transfer_records(engine, name, task, samples, proposed)
+        if item.kind == "shift":
+            return shift_records(engine, name, item.plugin, rng, samples, explained, proposed, item.scores, seed)
+        return reliance_records(engine, name, task, rng, samples, explained, of_the_whole_set())
+
+    return work
+
+
+def _stored(store: Store, item: PlannedItem) -> StoredItem:
+    return next(i for i in store.items() if (i.model, i.item) == (item.model.name, item.item))
+
+
+def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
+    """The model of an item in float32, where it runs in something shorter."""
+    loaded: Any = engine.model
+    if str(getattr(loaded, "dtype", "")) not in HALF_PRECISION:
+        return None
+    return Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)

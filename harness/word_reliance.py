@@ -1,0 +1,159 @@
+"""Which words carry a model's predictions over a whole set, and what is left of its accuracy without them.
+
+A word carries a class by its mean attribution, in the method's own unit, over the samples that have it and are explained for that class; in
+each, its places are summed. The `NUM_WORDS` with the largest positive mean, of those in at least `LEAST_SAMPLES` such samples, are the
+class's carriers. Whether one is spurious, its numbers tell: how much more often the model predicts the class where the word is than the
+labels have it (``overpredicted``), and what becomes of the accuracy when the carriers are cut out, beside as many words at random.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batching import canonical
+from .engine import Engine
+from .inputs import TextPair
+from .judging import Judged, judge
+from .removal import removed
+from .samples import Record, Sample, SampleRng
+from .store import Store, StoredItem
+from .words import Spans, spans_of
+
+NUM_WORDS = 5
+LEAST_SAMPLES = 5
+
+Carriers = Mapping[int, Sequence[str]]
+"""Words by the class that they carry, the first carries most."""
+
+
+@dataclass(slots=True)
+class _Use:
+    """Of one word in the samples explained for one class."""
+
+    num: int = 0
+    total: float = 0.0
+
+
+def carriers(explained: Iterable[tuple[Sample, Record]], /) -> Carriers:
+    """``explained``: samples with a probe's records of them."""
+    uses: dict[int, dict[str, _Use]] = defaultdict(lambda: defaultdict(_Use))
+    for sample, record in explained:
+        for word, value in values_of(sample, record).items():
+            use = uses[record.artifacts["attribution"]["target"]][word]
+            use.num, use.total = use.num + 1, use.total + value
+    return {target: _strongest(words) for target, words in sorted(uses.items())}
+
+
+def _strongest(words: Mapping[str, _Use]) -> list[str]:
+    means = {word: use.total / use.num for word, use in words.items() if use.num >= LEAST_SAMPLES and use.total > 0}
+    return sorted(means, key=lambda word: (-means[word], word))[:NUM_WORDS]
+
+
+def values_of(sample: Sample, record: Record, /) -> dict[str, float]:
+    """What each word is attributed, in small letters. Empty where there is no attribution to words."""
+    found = record.artifacts.get("attribution")
+    if found is None or not isinstance(sample.input, str | TextPair):
+        return {}
+    words: dict[str, float] = defaultdict(float)
+    for word, value in zip(_words(sample.input, found["spans"]), np.asarray(found["values"]).tolist(), strict=True):
+        if word.isprintable():
+            words[word] += value
+    return words
+
+
+def _words(value: str | TextPair, spans: Spans) -> list[str]:
+    text = f"{value.first}\n{value.second}" if isinstance(value, TextPair) else value
+    return [text[start:end].casefold() for start, end in spans]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """``words``: the sample's, in small letters. ``without``: the sample without the carriers, and without as many words at random."""
+
+    sample: Sample
+    words: Sequence[str]
+    without: tuple[Sample, Sample]
+
+
+def reliance_records(
+    engine: Engine, item: str, task: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record], found: Carriers, /
+) -> list[Record]:  # fmt: skip
+    """A record a sample that has a carrier: whether the answer is right and whether it changed, without the carriers and without as many
+    words at random. ``explained``: the probe's records, by sample id.
+
+    What a carrier is to the sample is in the artifacts, by class and word: ``carried``, its attribution, where the sample is explained for
+    the class, and ``overpredicted``, 1 where the class is predicted and not the sample's own, -1 where it is the other way round.
+    """
+    asked = {}
+    for sample in canonical(engine, samples):
+        if sample.id in explained and isinstance(sample.input, str | TextPair) and (one := _asked(sample, found, rng)):
+            asked[sample.id] = one
+    every = [shown for one in asked.values() for shown in (one.sample, *one.without)]
+    answers = iter(judge(engine, task, every))
+    judged = {key: [next(answers) for _ in range(3)] for key in asked}
+    records = []
+    for sample in samples:
+        if sample.id not in asked:
+            records.append(Record(sample.id, item, {}, artifacts={"note": "none of its words carries predictions"}))
+        elif error := next((one.error for one in judged[sample.id] if one.error is not None), None):
+            records.append(Record(sample.id, item, {}, error))
+        else:
+            whole, *without = judged[sample.id]
+            scores: dict[str, float | None] = {"correct": _right(task, whole)}
+            for name, rest in zip(("carriers", "random"), without, strict=True):
+                scores[f"correct_without_{name}"] = _right(task, rest)
+                scores[f"changed_without_{name}"] = float(_prediction(rest) != _prediction(whole))
+            artifacts = _of_words(asked[sample.id], explained[sample.id], whole, found)
+            records.append(Record(sample.id, item, scores, artifacts=artifacts))
+    return records
+
+
+def _asked(sample: Sample, found: Carriers, rng: SampleRng) -> _Asked | None:
+    assert isinstance(sample.input, str | TextPair)
+    spans = spans_of(sample.input)
+    words = _words(sample.input, spans)
+    hidden_W = np.isin(words, sorted({word for own in found.values() for word in own}))
+    if not hidden_W.any():
+        return None
+    random_W = np.zeros_like(hidden_W)
+    random_W[rng(sample.id).permutation(hidden_W.size)[: hidden_W.sum()]] = True
+    return _Asked(sample, words, (_without(sample, spans, hidden_W), _without(sample, spans, random_W)))
+
+
+def _without(sample: Sample, spans: Spans, hidden_W: NDArray[np.bool_]) -> Sample:
+    return replace(sample, input=removed(sample.input, spans, hidden_W, "cut"))
+
+
+def _right(task: Any, judged: Judged) -> float | None:
+    return (judged.scores or {}).get(task.primary)
+
+
+def _prediction(judged: Judged) -> Any:
+    return (judged.artifacts or {}).get("prediction")
+
+
+def _of_words(asked: _Asked, explained: Record, whole: Judged, found: Carriers) -> dict[str, dict[str, float]]:
+    sample, prediction = asked.sample, _prediction(whole)
+    target = explained.artifacts.get("attribution", {}).get("target")
+    own = values_of(sample, explained)
+    carried: dict[str, float] = {}
+    over: dict[str, float] = {}
+    for label, words in found.items():
+        for word in words:
+            if word in asked.words:
+                name = f"{sample.labels[label] if label < len(sample.labels) else label}: {word}"
+                carried |= {name: own[word]} if label == target and word in own else {}
+                over[name] = float(prediction == label) - float(sample.target == label)
+    return {"carried": carried, "overpredicted": over}
+
+
+def of_words(store: Store, item: StoredItem, kind: str, /) -> Iterator[tuple[Record, Any, str | None]]:
+    """The records with what they say of each carrier as scores (``kind``: carried or overpredicted), as `Store.joined` gives them."""
+    for record, target, group in store.joined(item, {kind}):
+        yield Record(record.sample_id, item.item, record.artifacts.get(kind, {})), target, group
