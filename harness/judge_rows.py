@@ -38,11 +38,6 @@ class Kappa(Metric):
         same = len(np.unique(np.concatenate([columns["a"], columns["b"]]))) < 2
         return {self.name: "both say the same of every answer, so chance alone would agree"} if same else {}
 
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        if self.undefined(columns, labels):
-            return {}
-        return {self.name: float(self.resampled(np.ones((1, len(columns["a"]))), columns, labels)[self.name][0])}
-
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         a_N, b_N = (np.asarray(columns[name], dtype=np.float64) for name in "ab")
         total_R = weights_RN.sum(1)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from windtunnel.harness import runner
+from windtunnel.harness.inputs import TextPair
 from windtunnel.harness.models.tokenised import Tokenised
+from windtunnel.harness.requests import Classify, Failure, Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.runner import run_plan
+from windtunnel.tests import tiny
+from windtunnel.tests.toys import planned
 
 
 class Letters:
@@ -74,3 +81,55 @@ def test_the_thread_has_a_tokenizer_of_its_own() -> None:
     assert seen[0] == seen[1] == own
     assert seen[0] is not own
     assert seen[1] is own
+
+
+# ── in a run ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "requests"),
+    [
+        (
+            "bert",
+            [Classify("the cat"), Classify(TextPair("the cat", "a dog")), Classify("a dog " * 90), Classify("\ud800"), Classify("bad")],
+        ),
+        (
+            "llama",
+            [LogLikelihood("the cat ", "sat"), RollingLogLikelihood("a dog sat"), Generate("the", max_tokens=3), LogLikelihood("", "a")],
+        ),
+    ],
+)
+def test_what_was_expected_is_answered_as_ever(name: str, requests: list[Any]) -> None:
+    model = tiny.load(name)
+    plain = [tiny.engine(model).try_run([request])[0] for request in requests]
+    engine = tiny.engine(model)
+    engine.expect(lambda: requests[:2])
+    first = engine.try_run(requests[:2])
+    engine.expect(lambda: requests[2:])
+    # What was expected need not be what is asked.
+    again = tiny.engine(model).try_run(requests[1:2])
+    for found, wanted in zip([*first, *engine.try_run(requests[2:]), *again], [*plain, plain[1]], strict=True):
+        assert type(found) is type(wanted)
+        if isinstance(wanted, Failure):
+            assert found == wanted
+        else:
+            assert found.numbers() == pytest.approx(wanted.numbers(), abs=1e-5)
+
+
+def test_a_run_tells_of_the_next_chunk_before_it_works_on_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, list[str]]] = []
+    loaded = runner.loaded
+
+    def told_of(*arguments: Any) -> Any:
+        model = loaded(*arguments)
+        classify = model.classify
+        model.prepare_ahead = lambda requests: told.append(("expected", [str(r.input) for r in requests]))
+        model.classify = lambda batch: told.append(("asked", [str(r.input) for r in batch])) or classify(batch)
+        return model
+
+    monkeypatch.setattr(runner, "loaded", told_of)
+    run_plan(planned(tmp_path, models=["toy:words"]), tmp_path / "run")
+    (_, second), (_, first), (_, third), (_, also_second) = told[:4]
+    assert [what for what, _ in told[:6]] == ["expected", "asked", "expected", "asked", "asked", "asked"]
+    assert sorted(second) == sorted(also_second)
+    assert not set(second) & {*first, *third}

@@ -58,8 +58,12 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         return {}
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        """The value of each name that is defined on these samples, of which there is at least one."""
-        raise NotImplementedError
+        """The value of each name that is defined on these samples, of which there is at least one: `resampled` with each counted once,
+        where a metric has no library to ask."""
+        if self.undefined(columns, labels):
+            return {}
+        once_1N = np.ones((1, len(next(iter(columns.values())))))
+        return {name: float(values[0]) for name, values in self.resampled(once_1N, columns, labels).items()}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         """The values [R] of each name under each row of weights (counts, not all zero); NaN where a resample leaves it undefined."""

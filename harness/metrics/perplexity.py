@@ -31,11 +31,6 @@ class _Rate(Metric):
             return {self.name: "too large for a float64"}
         return {}
 
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        if self.undefined(columns, labels):
-            return {}
-        return {self.name: float(self._values(np.ones((1, len(columns[self.length]))), columns)[0])}
-
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         return {self.name: self._values(weights_RN, columns)}
 

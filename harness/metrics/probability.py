@@ -165,10 +165,6 @@ class Ece(_Probabilistic):
         super().__init__()
         self.num_bins = num_bins
 
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        once_1N = np.ones((1, len(columns["target"])))
-        return {name: float(values[0]) for name, values in self.resampled(once_1N, columns, labels).items()}
-
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         target_N, probabilities_NC = self._read(columns, labels)
         confidence_N = probabilities_NC.max(axis=1)

@@ -66,11 +66,6 @@ class BiasDisambiguated(Metric):
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
         return {} if np.any(columns["lean"]) else {self.name: "every answer was 'unknown'"}
 
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        if self.undefined(columns, labels):
-            return {}
-        return {name: float(values[0]) for name, values in self.resampled(np.ones((1, len(columns["lean"]))), columns, labels).items()}
-
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         lean_N = np.asarray(columns["lean"], dtype=np.float64)
         known_R = weights_RN @ np.abs(lean_N)
@@ -143,11 +138,6 @@ class StereotypeGap(Metric):
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
         kinds = len(np.unique(columns["stereotypical"]))
         return {} if kinds == 2 else {self.name: "all samples are pro-stereotypical, or all anti-stereotypical"}
-
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        if self.undefined(columns, labels):
-            return {}
-        return {name: float(values[0]) for name, values in self.resampled(np.ones((1, len(columns["acc"]))), columns, labels).items()}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         acc_N, pro_N = (np.asarray(columns[name], dtype=np.float64) for name in ("acc", "stereotypical"))
