@@ -1,5 +1,7 @@
 """Facts to JSON and back, exactly: dataclasses by name, arrays by bytes, text with surrogates. No pickle in any record.
 
+Attributions are most of what a probed run holds: their values and places have a short form of their own (`compact`).
+
 The text is canonical (sorted keys, no spaces, ASCII only), so that equal facts have equal digests. It is written in one pass, for a
 request costs two of these and a record two more.
 """
@@ -19,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from . import inputs, requests, samples
+from . import compact, inputs, requests, samples
 
 _DATACLASSES = {
     cls.__name__: cls
@@ -62,6 +64,9 @@ def _write(value: Any, blob: _WriteBlob) -> str:
         return f"[{','.join([_write(v, blob) for v in value])}]"
     if kind is dict:
         return _mapping(value, blob)
+    if kind is compact.Steps:
+        steps = compact.as_steps(value)
+        return f'{{"$steps":["{steps.dtype.str}","{_bytes(steps)}"]}}'
     if kind in _FIELDS:
         return "".join([f"{before}{_write(getattr(value, name), blob)}" for before, name in _FIELDS[kind]]) + "}"
     if isinstance(value, np.ndarray | inputs.Image | inputs.Audio):
@@ -118,13 +123,23 @@ def _plain(value: Any) -> Any:
 
 def _whole(value: _Blob) -> str:
     if isinstance(value, inputs.Image):
-        return f'{{"$image":{_whole(value.pixels)}}}'
+        return f'{{"$image":{_plain_array(value.pixels)}}}'
     if isinstance(value, inputs.Audio):
-        return f'{{"$audio":[{_whole(value.samples)},{_write(value.rate, _whole)}]}}'
+        return f'{{"$audio":[{_plain_array(value.samples)},{_write(value.rate, _whole)}]}}'
+    half = compact.as_half(value) if value.dtype.str == "<f4" else None
+    if half is None:
+        return _plain_array(value)
+    return f'{{"$half":[{half[0]},{_write(value.shape, _whole)},"{_bytes(half[1].astype("<f2"))}"]}}'
+
+
+def _plain_array(value: np.ndarray[Any, Any]) -> str:
     if value.dtype.kind not in "biufcmMSU":
         raise TypeError(f"an array of {value.dtype} cannot be recorded; use an array of numbers or text")
-    data = base64.b64encode(value.tobytes()).decode()
-    return f'{{"$array":[{encode_basestring_ascii(value.dtype.str)},{_write(value.shape, _whole)},"{data}"]}}'
+    return f'{{"$array":[{encode_basestring_ascii(value.dtype.str)},{_write(value.shape, _whole)},"{_bytes(value)}"]}}'
+
+
+def _bytes(value: np.ndarray[Any, Any]) -> str:
+    return base64.b64encode(value.tobytes()).decode()
 
 
 def _digest_only(value: _Blob) -> str:
@@ -158,10 +173,22 @@ def _array(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     return np.frombuffer(base64.b64decode(data), dtype=kind).reshape(shape) if kind.itemsize and data else np.empty(shape, kind)
 
 
+def _half(value: dict[str, Any]) -> np.ndarray[Any, Any]:
+    exponent, shape, data = value["$half"]
+    return compact.from_half(exponent, np.frombuffer(base64.b64decode(data), dtype="<f2")).reshape(shape)
+
+
+def _steps(value: dict[str, Any]) -> compact.Steps:
+    kind, data = value["$steps"]
+    return compact.from_steps(np.frombuffer(base64.b64decode(data), dtype=kind))
+
+
 _MARKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "$type": _dataclass,
     "$float": lambda value: float(value["$float"]),
     "$array": _array,
+    "$half": _half,
+    "$steps": _steps,
     "$text": lambda value: bytes.fromhex(value["$text"]).decode("utf-8", "surrogatepass"),
     "$map": lambda value: {_unpack(k): _unpack(v) for k, v in value["$map"]},
     "$image": lambda value: inputs.Image(_unpack(value["$image"])),

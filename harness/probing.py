@@ -18,6 +18,7 @@ import numpy as np
 
 from . import codec
 from .batching import canonical, isolated
+from .compact import Steps, halved
 from .engine import Engine
 from .errors import SampleError
 from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
@@ -77,7 +78,7 @@ def probe_records(
         moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
         for key, own in scored.items():
             own.update(moved.get(key, {"max_sensitivity": None}))
-    return [_record(item, s, a, scored.get(s.id), notes.get(s.id, "")) for s, a in zip(prepared, found, strict=True)]
+    return [_record(item, s, asked, a, scored.get(s.id), notes.get(s.id, "")) for s, asked, a in zip(samples, prepared, found, strict=True)]
 
 
 def _takes_noise(subject: Subject, probe: Any) -> bool:
@@ -219,24 +220,31 @@ def _unanswered(answers: Collection[Logits | Failure], target: int) -> str:
     return failed or (f"the model has no class {target}" if few else "")
 
 
-def _record(item: str, sample: Sample, found: Attribution | str, scored: Scores | None, note: str) -> Record:
+def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, scored: Scores | None, note: str) -> Record:
+    """``asked``: the sample as the model saw it."""
     if isinstance(found, str):
         return Record(sample.id, item, {}, found)
     completeness = found.completeness_error
     known = completeness is not None and math.isfinite(completeness)
     scores = {**({"comprehensiveness": None} if scored is None else scored), "completeness_error": completeness if known else None}
     note = note if scored is not None else _NOT_MEASURED
-    shown = {"image": sample.input} if isinstance(sample.input, Image) else {}
     noted = {"note": note} if note else {}
-    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **shown, "attribution": recorded(found)})
+    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **_seen(sample, asked), "attribution": recorded(found)})
 
 
 def recorded(found: Attribution) -> dict[str, Any]:
-    """The attribution as records keep it."""
-    return {"values": _compact(found.values), "spans": found.spans, "target": found.target}
+    """What is kept of an attribution, after all scores are computed from the whole of it."""
+    return {"values": halved(found.values), "spans": Steps(found.spans), "target": found.target}
 
 
-def _compact(values: np.ndarray) -> np.ndarray:
-    """Maps of pixels as float16, where its range allows: they are many, and are looked at. Words stay float32."""
-    largest = float(np.abs(values).max())
-    return values.astype(np.float16) if values.ndim == 2 and 1e-2 <= largest <= 6e4 else values
+def _seen(sample: Sample, asked: Sample) -> dict[str, Image]:
+    """What lies under the map, where it is not the sample's own image: 8 bits a channel, for it is only looked at."""
+    if not isinstance(sample.input, Image) or not isinstance(asked.input, Image):
+        return {}
+    own, seen = _eight_bits(sample.input), _eight_bits(asked.input)
+    return {} if np.array_equal(own, seen) else {"image": Image(seen)}
+
+
+def _eight_bits(image: Image) -> np.ndarray:
+    pixels: np.ndarray = np.asarray(image.pixels)
+    return pixels if pixels.dtype == np.uint8 else (pixels.clip(0, 1) * 255).round().astype(np.uint8)

@@ -27,7 +27,7 @@ from .requests import Request
 from .resources import digests_of
 from .roles import Players
 from .samples import Record
-from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
+from .store import FILE_NAME, LOCK_NAME, SCHEMA_VERSION, Store, StoredItem, only_writer
 from .suite import Suite
 
 
@@ -125,7 +125,7 @@ def _open(plan: Plan, folder: Path) -> Store:
         if codec.loads(store.suite)["identity"] != suite.identity():
             store.close()
             raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
-        if store.suite != text:
+        if (store.suite, store.schema) != (text, SCHEMA_VERSION):
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())
     return store

@@ -1,6 +1,6 @@
 """The run store: one SQLite file in WAL mode. Records are only ever added, a chunk of them in one transaction.
 
-run          schema version, name, the suite that made it; a further row where the suite's gates or reports were changed since
+run          schema version, name, the suite that made it; a further row where the suite's gates or reports, or the schema, changed since
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
 samples      what each task's samples are, once; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters, its seconds, and a digest of its records
@@ -30,7 +30,9 @@ from .sqlite_files import connect as _connect
 from .sqlite_files import damaged
 from .sqlite_files import only_writer as only_writer
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, 3)
+"""Since schema 3, attributions have a short form (`compact`). A run of schema 2 is read, and goes on, as one of schema 3."""
 FILE_NAME = "run.db"
 
 _TABLES = f"""
@@ -51,6 +53,8 @@ CREATE TABLE records (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, ordinal INTEGER NOT NULL, sample_id TEXT NOT NULL,
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, PRIMARY KEY (item, ordinal)) WITHOUT ROWID;
 """
+_PAGE_BYTES = 16_384
+"""A record of one to four kilobytes, as probes with all scores leave, would take an overflow page of its own in pages of 4,096."""
 _WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
 """What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole."""
 
@@ -111,6 +115,7 @@ class Store:
             leftover.unlink(missing_ok=True)
         store = cls(_connect(fresh), fresh)
         try:
+            store._db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             with store._writing():
                 for statement in (_TABLES + _APPEND_ONLY).split(";\n"):
                     if statement.strip():
@@ -129,16 +134,17 @@ class Store:
         store = cls(_connect(path, readonly=readonly), path)
         try:
             row = store._db.execute(f"SELECT schema_version, version FROM run {_LATEST}").fetchone()
-            if row is not None and row[0] == SCHEMA_VERSION and not readonly:
+            if row is not None and row[0] in READABLE and not readonly:
                 for setting in _WRITING:
                     store._db.execute(f"PRAGMA {setting}")
         except sqlite3.DatabaseError as error:
             store.close()
             raise damaged(path, error) from error
-        if row is None or row[0] != SCHEMA_VERSION:
+        if row is None or row[0] not in READABLE:
             store.close()
             found = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
-            raise SchemaError(f"{path} has {found}; this version reads schema {SCHEMA_VERSION}. Install the version that wrote it")
+            reads = " and ".join(map(str, READABLE))
+            raise SchemaError(f"{path} has {found}; this version reads schema {reads}. Install the version that wrote it")
         return store
 
     def close(self) -> None:
@@ -147,7 +153,7 @@ class Store:
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def amend(self, suite: str, version: str, /) -> None:
-        """The suite as it reads now: same identity, other gates or reports. The former one stays in its row."""
+        """The suite as it reads now: same identity, other gates or reports; and the schema of what is added. The former row stays."""
         name = self.name
         with self._writing():
             self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
@@ -257,6 +263,10 @@ class Store:
         """The store as an answer cache that is only read."""
         with self._reading():
             return self._answers.get(keys)
+
+    @property
+    def schema(self) -> int:
+        return int(self._rows(f"SELECT schema_version FROM run {_LATEST}")[0][0])
 
     @property
     def name(self) -> str:

@@ -19,7 +19,7 @@ from windtunnel.harness import store as store_module
 from windtunnel.harness.errors import ConfigError, DataError, SchemaError, StoreError
 from windtunnel.harness.runner import run_plan
 from windtunnel.harness.samples import Record, Sample
-from windtunnel.harness.store import FILE_NAME, Store, StoredItem, only_writer
+from windtunnel.harness.store import FILE_NAME, SCHEMA_VERSION, Store, StoredItem, only_writer
 from windtunnel.tests.toys import opened, planned, records_of, windtunnel
 
 
@@ -60,10 +60,23 @@ def test_a_newer_schema_is_named(run_folder: Path) -> None:
     with _raw(run_folder, triggers=False) as connection:
         connection.execute("UPDATE run SET schema_version = 99, version = '7.0.1'")
     for readonly in (True, False):
-        with pytest.raises(SchemaError, match=r"schema 99, written by windtunnel 7\.0\.1; this version reads schema 2"):
+        with pytest.raises(SchemaError, match=r"schema 99, written by windtunnel 7\.0\.1; this version reads schema 2 and 3"):
             Store.open(run_folder / FILE_NAME, readonly=readonly)
     answer = windtunnel("report", run_folder)
     assert (answer.code, "7.0.1" in answer.err) == (3, True)
+
+
+def test_a_run_of_the_schema_before_is_read_and_goes_on_as_one_of_this(tmp_path: Path) -> None:
+    plan, folder = planned(tmp_path), tmp_path / "run"
+    run_plan(plan, folder)
+    with _raw(folder, triggers=False) as connection:
+        connection.execute("UPDATE run SET schema_version = 2")
+    with opened(folder) as store:
+        assert (store.schema, store.verify()) == (2, [])
+    assert windtunnel("report", folder).code == 0
+    run_plan(plan, folder)
+    with opened(folder) as store:
+        assert (store.schema, store.verify()) == (SCHEMA_VERSION, [])
 
 
 @pytest.mark.parametrize("damage", ["random", "empty", "header", "half", "pages", "other"])
