@@ -4,7 +4,7 @@ run          schema version, name, the suite that made it; a further row where t
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
 samples      what each task's samples are, once; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters, its seconds, and a digest of its records
-records      a row a sample and item: scores, error, artifacts
+records      a row a sample and item: scores, error, artifacts; a rowid table, for without one a kilobyte and more takes a page to itself
 answers      the model's answers with their content keys: the run's own cache, so that a resumed run sees what an uninterrupted one saw
 
 A chunk is there whole or not at all: a killed process loses the chunk in flight and nothing else.
@@ -51,10 +51,8 @@ CREATE TABLE chunks (
     PRIMARY KEY (item, chunk)) WITHOUT ROWID;
 CREATE TABLE records (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, ordinal INTEGER NOT NULL, sample_id TEXT NOT NULL,
-    scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, PRIMARY KEY (item, ordinal)) WITHOUT ROWID;
+    scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, UNIQUE (item, ordinal));
 """
-_PAGE_BYTES = 16_384
-"""A record of one to four kilobytes, as probes with all scores leave, would take an overflow page of its own in pages of 4,096."""
 _WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
 """What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole."""
 
@@ -115,7 +113,6 @@ class Store:
             leftover.unlink(missing_ok=True)
         store = cls(_connect(fresh), fresh)
         try:
-            store._db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             with store._writing():
                 for statement in (_TABLES + _APPEND_ONLY).split(";\n"):
                     if statement.strip():
