@@ -1,6 +1,6 @@
 """What samples cost as they grow a hundredfold, through the whole of a run with a toy model. Run by hand:
 
-    python bench/scaling.py [--sizes 1000 10000 100000] [--source python|jsonl] [--million]
+    python bench/scaling.py [--sizes 1000 10000 100000] [--source python|jsonl] [--million] [--probe]
 
 Every size is planned, run, reported and given again in a process of its own, on data made in a temporary folder. ``model``: what the toy
 itself takes, which is left out of ``run``: that is the engine, the task's scoring and the store. CPU time is what to compare on a busy
@@ -10,7 +10,8 @@ First, engine and store by themselves: 100,000 requests, each a record, in chunk
 
 Linear: what a further sample costs from the second size to the third is at most `LINEAR` times what it costs from the first to the second.
 Flat: a further sample keeps at most `FLAT_BYTES` in memory. ``--million`` adds a million samples and says whether they stay below
-`MOST_MB`.
+`MOST_MB`. ``--probe`` has each sample attributed as well (occlusion of each word), and says how many bytes of ``run.db`` that takes;
+then a sample may also keep `PLACE_BYTES` for each of its answers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import contextlib
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -33,6 +35,7 @@ sys.path.append(sys.path.pop(0))
 
 LINEAR = 1.5
 FLAT_BYTES = 256
+PLACE_BYTES = 16
 MOST_MB = 1500
 MILLION = 1_000_000
 NUM_REQUESTS = 100_000
@@ -44,12 +47,14 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs=3, default=[1000, 10_000, 100_000], metavar="N")
     parser.add_argument("--source", choices=["python", "jsonl"], default="python", help="who reads the rows: a function, or datasets")
     parser.add_argument("--million", action="store_true", help="a million samples as well")
+    parser.add_argument("--probe", action="store_true", help="attribute each sample")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(engine_and_store(given.one) if given.alone else measured(given.one, given.source)))
+        print(json.dumps(engine_and_store(given.one) if given.alone else measured(given.one, given.source, given.probe)))
         return
+    options = ["--source", given.source, *(["--probe"] if given.probe else [])]
     alone = child("--one", str(NUM_REQUESTS), "--alone")
     print(
         f"engine and store, {NUM_REQUESTS:,} requests: {alone['cpu_us']:.1f} us cpu, {alone['wall_us']:.1f} us wall a request "
@@ -57,24 +62,26 @@ def main() -> None:
         flush=True,
     )
     print(f"{'samples':>9}  {'':8}" + "".join(f"{phase:>22}" for phase in (*PHASES, "model")))
-    found = [shown(num, given.source) for num in given.sizes]
+    found = [shown(num, options) for num in given.sizes]
     print(verdict(found, given.sizes))
     if given.million:
-        last = shown(MILLION, given.source)
+        last = shown(MILLION, options)
         print(verdict([*found[1:], last], [*given.sizes[1:], MILLION]))
         print(f"a million samples: {last['peak_mb']:,.0f} MB, {'below' if last['peak_mb'] < MOST_MB else 'NOT below'} {MOST_MB:,} MB")
 
 
-def shown(num: int, source: str) -> dict[str, Any]:
+def shown(num: int, options: Sequence[str]) -> dict[str, Any]:
     """One size, measured in a child, as two lines: seconds, and microseconds a sample."""
-    found = child("--one", str(num), "--source", source)
+    found = child("--one", str(num), *options)
     times = [found["times"][phase] for phase in (*PHASES, "model")]
     wall_cpu = [f"{wall:9.2f} s {cpu:6.2f} cpu" for wall, cpu in times]
     each = [f"{wall / num * 1e6:8.1f} us {cpu / num * 1e6:6.1f} cpu" for wall, cpu in times]
     print(f"{num:>9,}  {'all':8}" + "".join(f"{text:>22}" for text in wall_cpu))
     print(f"{'':>9}  {'a sample':8}" + "".join(f"{text:>22}" for text in each))
     peaks = "".join(f"{found['peaks'][phase]:>19,.0f} MB" for phase in PHASES)
-    print(f"{'':>9}  {'peak':8}{peaks}   run.db {found['db_mb']:,.0f} MB", flush=True)
+    print(f"{'':>9}  {'peak':8}{peaks}   run.db {found['db_mb']:,.0f} MB")
+    kept = ", ".join(f"{name} {size / num:,.0f}" for name, size in found["bytes"].items())
+    print(f"{'':>9}  {'bytes':8}   a sample: {kept}; {found['answers'] / num:.1f} answers", flush=True)
     return found
 
 
@@ -99,7 +106,9 @@ def verdict(found: Sequence[dict[str, Any]], sizes: Sequence[int]) -> str:
         is_linear = late <= LINEAR * max(early, 1.0)
         lines.append(f"  {phase:7} a further sample: {early:6.1f} us, then {late:6.1f} us cpu: {'linear' if is_linear else 'NOT linear'}")
     early, late = (value * 2**20 for value in added(lambda f: f["peak_mb"]))
-    lines.append(f"  memory  a further sample: {early:6.0f} bytes, then {late:6.0f} bytes: {'flat' if late <= FLAT_BYTES else 'NOT flat'}")
+    most = FLAT_BYTES + PLACE_BYTES * found[-1]["answers"] / sizes[-1]
+    is_flat = f"{'flat' if late <= most else 'NOT flat'} (at most {most:.0f})"
+    lines.append(f"  memory  a further sample: {early:6.0f} bytes, then {late:6.0f} bytes: {is_flat}")
     return "\n".join(lines)
 
 
@@ -144,8 +153,8 @@ def engine_and_store(num: int) -> dict[str, float]:
     return {"cpu_us": cpu / num * 1e6, "wall_us": wall / num * 1e6, "toy_us": toy_s / num * 1e6, "bytes": grown_kb * 1024 / num}
 
 
-def measured(num: int, source: str) -> dict[str, Any]:
-    """Wall and CPU seconds of each phase, the largest resident memory, and the size of the store."""
+def measured(num: int, source: str, probe: bool) -> dict[str, Any]:
+    """Wall and CPU seconds of each phase, the largest resident memory, the size of the store and of what is in it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["HF_DATASETS_CACHE"] = str(folder / "cache")
@@ -159,7 +168,8 @@ def measured(num: int, source: str) -> dict[str, Any]:
         from windtunnel.harness.summary import summarise
 
         write_task(folder, num, source)
-        suite = make_suite({"name": "scaling", "models": ["toy:words"], "tasks": ["notes.yaml"]}, base=folder)
+        probes = {"probes": ["occlusion"], "scores": ["complexity"]} if probe else {}
+        suite = make_suite({"name": "scaling", "models": ["toy:words"], "tasks": ["notes.yaml"], **probes}, base=folder)
         times = {phase: [0.0, 0.0] for phase in (*PHASES, "model")}
         peaks: dict[str, float] = {}
 
@@ -189,11 +199,22 @@ def measured(num: int, source: str) -> dict[str, Any]:
         with timed("again"):
             run_plan(planned, folder / "run")
         return {
+            **stored(folder / "run" / "run.db"),
             "times": times,
             "peaks": peaks,
             "peak_mb": max(peaks.values()),
             "db_mb": (folder / "run" / "run.db").stat().st_size / 2**20,
         }
+
+
+def stored(path: Path) -> dict[str, Any]:
+    """How many bytes of text each kind of item, the samples and the answers have in the store."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        records = "SELECT kind, SUM(LENGTH(scores) + LENGTH(artifacts)) FROM records r JOIN items i ON i.id = r.item GROUP BY kind"
+        sizes = dict(db.execute(records).fetchall())
+        sizes["samples"] = db.execute("SELECT SUM(LENGTH(facts) + LENGTH(sample)) FROM samples").fetchone()[0]
+        num, sizes["answers"] = db.execute("SELECT COUNT(*), SUM(LENGTH(key) + LENGTH(response)) FROM answers").fetchone()
+    return {"bytes": sizes, "answers": num}
 
 
 def write_task(folder: Path, num: int, source: str) -> None:
