@@ -81,8 +81,9 @@ class Heat:
     """An attribution of the sample. ``values`` are scaled to [-1, 1] by the largest magnitude.
 
     Text: ``spans`` (start, end) in the shown text, one a value. Image: ``shape`` (rows, columns), values row by row, pooled to a grid that
-    a person can read; ``image`` is a PNG data URI of what was attributed, which the model may have resized or cropped.
-    ``scores``: faithfulness of this attribution; keys that end in ``_random`` are the random control's.
+    a person can read; ``image`` is a PNG data URI of what was attributed where that is not the sample's image: the model may have resized
+    or cropped it. ``scores``: faithfulness of this attribution; keys that end in ``_random`` and ``_randomised`` are its controls'.
+    ``twins``: (attack, attribution of its twin), first the one for the same class, with what says how far it moved as scores.
     """
 
     probe: str
@@ -93,6 +94,7 @@ class Heat:
     image: str = ""
     scores: Mapping[str, float | None] = field(default_factory=dict)
     error: str | None = None
+    twins: tuple[tuple[str, Heat], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class SampleView:
     """One sample of one model with everything the run knows of it, joined by id.
 
     ``correct`` is None where the task has no notion of it or the sample failed. ``probabilities``: label to probability.
+    ``slices``: those of `slices` that it could be in, and whether it is, by any of its probes.
     """
 
     model: str
@@ -114,6 +117,7 @@ class SampleView:
     error: str | None = None
     twins: tuple[Twin, ...] = ()
     heats: tuple[Heat, ...] = ()
+    slices: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

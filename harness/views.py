@@ -6,6 +6,7 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from .inputs import Audio, Chat, Image, Input, TextPair
 from .samples import Record, Sample
 from .scorecard import Heat, SampleView, Shown, Twin
+from .slices import is_right, slices_of
 from .store import Store, StoredItem
 
 _MOST_CHARACTERS = 20_000
@@ -30,7 +32,7 @@ def sample_views(store: Store, items: Sequence[StoredItem], most: int) -> Iterat
     tasks = [i for i in items if i.kind == "task"]
     for task in tasks[:most]:
         quota = max(1, most // len(tasks))
-        joined = [i for i in items if i.model == task.model and i.task == task.task and i.kind in ("attack", "transfer", "probe")]
+        joined = [i for i in items if i.model == task.model and i.task == task.task and i.kind in ("attack", "transfer", "probe", "shift")]
         # The rest of the run may be a million samples, and the attributions among them images: no more is read than is shown.
         samples = store.first_samples(task, quota, joined)
         if len(samples) < quota:
@@ -53,8 +55,16 @@ def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tup
         correct=None if primary is None else primary == 1, probabilities=_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error,
         twins=tuple(_twin(i, r, labels) for i, r in joined if i.kind == "attack" or (i.kind == "transfer" and r.scores)),
-        heats=tuple(_heat(i, r, labels) for i, r in joined if i.kind == "probe"),
+        heats=tuple(_heat(i, r, joined, labels) for i, r in joined if i.kind == "probe"), slices=_slices(task, record, joined),
     )  # fmt: skip
+
+
+def _slices(task: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for item, other in joined:
+        for name, is_in in slices_of(item.kind, is_right(task, record), other.scores).items():
+            found[name] = found.get(name, False) or is_in
+    return found
 
 
 def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
@@ -68,28 +78,40 @@ def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
     )  # fmt: skip
 
 
-def _heat(item: StoredItem, record: Record, labels: Sequence[str]) -> Heat:
-    probe = item.program
+def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]], labels: Sequence[str]) -> Heat:
     found = record.artifacts.get("attribution")
     if found is None:
-        return Heat(probe, "", (), error=record.error or "no attribution")
-    values = _pooled(np.asarray(found["values"], dtype=np.float64))
+        return Heat(item.program, "", (), error=record.error or "no attribution")
     image = record.artifacts.get("image")
+    shifts = ((i, r) for i, r in joined if i.kind == "shift" and i.facts.get("probe") == item.item)
+    return replace(
+        _map(item.program, found, labels),
+        image=png_uri(image) if isinstance(image, Image) else "",
+        scores=dict(record.scores),
+        twins=tuple(pair for i, r in shifts for pair in _moved(item.program, i, r, labels)),
+    )
+
+
+def _moved(probe: str, shift: StoredItem, record: Record, labels: Sequence[str]) -> Iterator[tuple[str, Heat]]:
+    """The twin's attributions, for the class that was explained before and for its new one."""
+    attack = str(shift.facts["attack"]).removesuffix(f"({shift.task})")
+    scores = {name: value for name, value in record.scores.items() if name != "flipped"}
+    for name in ("attribution", "attribution_of_prediction"):
+        if (found := record.artifacts.get(name)) is not None:
+            yield attack, replace(_map(probe, found, labels), scores=scores)
+            scores = {}
+
+
+def _map(probe: str, found: Mapping[str, Any], labels: Sequence[str]) -> Heat:
+    values = _pooled(np.asarray(found["values"], dtype=np.float64))
     largest = float(np.abs(values).max()) if values.size else 0.0
     scaled = values / largest if largest else values
     shape = (int(values.shape[0]), int(values.shape[1])) if values.ndim == 2 else None
     spans = tuple((int(a), int(b)) for a, b in found["spans"])
     # Words beyond the shown part of a long text have no place to be shown at; they are the last ones.
     num_shown = sum(end <= _MOST_CHARACTERS for _, end in spans) if spans else values.size
-    return Heat(
-        probe,
-        _label(found["target"], labels) or "",
-        tuple(round(float(v), 4) for v in islice(scaled.reshape(-1), num_shown)),
-        spans[:num_shown],
-        shape,
-        png_uri(image) if isinstance(image, Image) else "",
-        dict(record.scores),
-    )
+    shown = tuple(round(float(v), 4) for v in islice(scaled.reshape(-1), num_shown))
+    return Heat(probe, _label(found["target"], labels) or "", shown, spans[:num_shown], shape)
 
 
 def _pooled(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from ..harness.row_names import CONTROLS
 from ..harness.scorecard import DIMENSIONS, Estimate, Row, Scorecard
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff")
@@ -95,6 +96,11 @@ def interval(row: Row, /) -> str:
 def arrow(row: Row, /) -> str:
     """Which way is better."""
     return {True: "↑", False: "↓", None: ""}[row.higher_is_better]
+
+
+def base_name(metric: str, /) -> str:
+    """The score that a row belongs to: a control's own one, else itself."""
+    return next((metric.removesuffix(control) for control in CONTROLS if metric.endswith(control)), metric)
 
 
 def by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:

@@ -14,8 +14,9 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Any
 
+from ..harness.row_names import CONTROLS
 from ..harness.scorecard import Heat, SampleView, Shown, Twin
-from .display import clip, number, score, visible
+from .display import base_name, clip, number, score, visible
 
 LEVELS = 9
 TEXT_LIMIT = 10_000
@@ -45,7 +46,8 @@ def _sample(sample: SampleView) -> dict[str, Any]:
         **_probabilities(sample.probabilities),
         "scores": _scores(sample.scores),
         "twins": [_twin(sample.input, twin) for twin in sample.twins],
-        "heats": [_heat(sample.input, heat) for heat in sample.heats],
+        "heats": [_heat(sample.input, heat, sample.twins) for heat in sample.heats],
+        "slices": {visible(name): is_in for name, is_in in sample.slices.items()},
     }
 
 
@@ -125,16 +127,17 @@ def _common(a: list[str], b: list[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 
-def _heat(shown: Shown, heat: Heat) -> dict[str, Any]:
+def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any]:
     drawn: dict[str, Any] = {"segments": None, "grid": None}
     if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
         drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "values": [_unit(value) for value in heat.values]}
-        drawn["image"] = _picture(heat.image) or _picture(shown.image)
     elif heat.error is None and heat.spans:
         text = "\n".join(text for _, text in _texts(shown))[:TEXT_LIMIT]
         drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))
-    said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error)}
-    return said | drawn | {"scores": _with_controls(heat.scores)}
+    said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error), "image": _picture(heat.image)}
+    inputs = {twin.attack: twin.input for twin in twins if twin.input is not None}
+    moved = [{"attack": _note(name), **_heat(inputs[name], found)} for name, found in heat.twins if name in inputs]
+    return said | drawn | {"scores": _with_controls(heat.scores), "twins": moved}
 
 
 def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:
@@ -162,6 +165,7 @@ def _unit(value: float) -> float:
 
 
 def _with_controls(scores: Mapping[str, float | None]) -> list[list[str]]:
-    """(score, value, the random control's value) with each control beside the score it belongs to."""
-    own = [name for name in scores if not (name.endswith("_random") and name.removesuffix("_random") in scores)]
-    return [[visible(name), score(scores[name]), score(scores[f"{name}_random"]) if f"{name}_random" in scores else "–"] for name in own]
+    """(score, value, the value of each of its controls), with a dash for a control that it has not."""
+    own = [name for name in scores if base_name(name) == name or base_name(name) not in scores]
+    values = {name: score(value) for name, value in scores.items()}
+    return [[visible(name), values[name], *(values.get(f"{name}{control}", "–") for control in CONTROLS)] for name in own]

@@ -23,7 +23,8 @@ _DIMENSIONS = {
     "calibration": "Whether its confidence can be believed.",
     "robustness": "What is left of it under attack, judged by the task's own scoring.",
     "safety": "What it can be made to do that it should not.",
-    "interpretability": "Whether an explanation says what the model really uses. Beside each score stands the same score of a random one.",
+    "interpretability": "Whether an explanation says what the model really uses. Below a score stand its two controls: the same "
+    "score of a random explanation (_random), and of the same method on the model with its weights drawn anew (_randomised).",
     "efficiency": "What the answers cost.",
 }
 
@@ -128,16 +129,18 @@ def _sections(scorecard: Scorecard) -> list[Section]:
     sections = []
     for position, (dimension, rows) in enumerate(dimensions.items(), 1):
         groups: dict[tuple[str, str], list[Line]] = {}
+        peers: dict[str, list[Row]] = {}
         for row in rows:
-            peers = [peer for peer in rows if peer.metric == row.metric]
-            groups.setdefault((row.model, row.item), []).append(Line(row, _bar(row, peers)))
+            peers.setdefault(display.base_name(row.metric), []).append(row)
+        for row in rows:
+            groups.setdefault((row.model, row.item), []).append(Line(row, _bar(row, peers[display.base_name(row.metric)])))
         listed = [(model, item, lines) for (model, item), lines in groups.items()]
         sections.append(Section(f"dimension-{position}", dimension.capitalize(), _DIMENSIONS.get(dimension, ""), listed))
     return sections
 
 
 def _bar(row: Row, peers: Sequence[Row]) -> Bar | None:
-    """The row's interval on a scale shared with every row of the same metric; None where there is no interval."""
+    """The row's interval on a scale shared with every row of the same metric and of its controls; None where there is no interval."""
     estimate = display.finite(row.estimate)
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return None

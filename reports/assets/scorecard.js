@@ -35,6 +35,15 @@
     "flipped by attack": flipped,
     "survived attack": (sample) => attacked(sample) && !flipped(sample),
   };
+  /** What joins an explanation with the answer and the twin of the same sample; shown where a sample of the page could be in it. */
+  const SLICES = {
+    wrong_and_unfaithful: "wrong, and unfaithful",
+    flipped_explanation_unmoved: "flipped by attack, explanation unmoved",
+    right_for_wrong_reason: "right for the wrong reason",
+  };
+  for (const [name, words] of Object.entries(SLICES)) {
+    if (samples.some((sample) => name in sample.slices)) STATUSES[words] = (sample) => sample.slices[name] === true;
+  }
 
   /** [class, glyph, words] for how the model did. */
   const outcome = (sample) => {
@@ -111,6 +120,9 @@
     return figure(caption, canvas);
   };
 
+  /** How opaque all overlays are, in per cent: what is set for one sample holds for the next. */
+  let opacity = 70;
+
   /** An attribution over the image: blue speaks for the class, hatched orange against it. */
   const overlay = (image, { rows, columns, values }) => {
     const cell = Math.max(1, Math.floor(448 / Math.max(rows, columns)));
@@ -133,12 +145,20 @@
       context.lineTo(x + cell, y);
       context.stroke();
     });
-    const slider = make("input", { type: "range", min: 0, max: 100, value: 70 });
-    const fade = () => (canvas.style.opacity = slider.value / 100);
-    slider.addEventListener("input", fade);
-    fade();
-    const label = make("label", { class: "fade" }, "overlay", slider);
-    return figure(label, image ? picture(image, "The input image under its attribution") : null, canvas);
+    canvas.style.opacity = opacity / 100;
+    return make("div", { class: "stack" }, image ? picture(image, "The input image under its attribution") : null, canvas);
+  };
+
+  /** One slider for all maps of the sample. */
+  const fader = () => {
+    const slider = make("input", { type: "range", min: 0, max: 100, value: opacity });
+    const said = make("output", {}, `${opacity} %`);
+    slider.addEventListener("input", () => {
+      opacity = Number(slider.value);
+      said.textContent = `${opacity} %`;
+      for (const canvas of detail.querySelectorAll(".overlay")) canvas.style.opacity = opacity / 100;
+    });
+    return make("label", { class: "fade" }, "overlay", slider, said);
   };
 
   const bars = (sample) => {
@@ -173,15 +193,70 @@
       pairs([...answerPair(sample.prediction ?? "none", twin.prediction), ...twin.facts], "inline"));
   };
 
-  const heatBlock = (sample, heat) => {
-    const body = heat.error !== null ? make("p", { class: "error" }, heat.error)
-      : heat.grid ? overlay(heat.image, heat.grid)
-      : heat.segments ? make("p", { class: "text", dir: "auto" }, heat.segments.map(piece))
-      : make("p", { class: "muted" }, "This attribution does not fit the input, so it is not drawn.");
-    const scores = heat.scores.length ? make("table", { class: "scores" },
-      make("thead", {}, make("tr", {}, ["score", "value", "random control"].map((name, i) => make("th", { scope: "col", class: i ? "number" : null }, name)))),
-      make("tbody", {}, heat.scores.map(([name, ...cells]) => make("tr", {}, make("th", { scope: "row" }, name), cells.map((cell) => make("td", { class: "number" }, cell)))))) : null;
-    return make("section", { class: "attribution" }, make("h5", {}, heat.probe, make("span", { class: "muted" }, " for ", make("bdi", {}, heat.target))), body, scores);
+  const named = (title, target) => make("h6", {}, title, " ", make("span", { class: "muted" }, "for ", make("bdi", {}, target)));
+
+  const map = (heat, image) =>
+    heat.grid ? overlay(image, heat.grid)
+    : heat.segments ? make("p", { class: "text", dir: "auto" }, heat.segments.map(piece))
+    : make("p", { class: "muted" }, "This attribution does not fit the input, so it is not drawn.");
+
+  const scoreTable = (scores) => {
+    const heads = ["score", "value", "random control", "randomised model"];
+    const shown = heads.map((_, i) => i < 2 || scores.some((cells) => cells[i] !== "–"));
+    const row = (cells, cell) => make("tr", {}, cells.map(cell).filter((_, i) => shown[i]));
+    return make("table", { class: "scores" },
+      make("thead", {}, row(heads, (name, i) => make("th", { scope: "col", class: i ? "number" : null }, name))),
+      make("tbody", {}, scores.map((cells) => row(cells, (cell, i) => (i ? make("td", { class: "number" }, cell) : make("th", { scope: "row" }, cell))))));
+  };
+
+  /** What one probe found: the sample's map, beside it those of its twins, and how good they are. */
+  const heatPanel = (sample, heat) => {
+    if (heat.error !== null) return [make("p", { class: "error" }, heat.error)];
+    const twinImage = (name) => sample.twins.find((twin) => twin.attack === name)?.input?.image;
+    const own = make("div", { class: "map" }, named("as it is", heat.target), map(heat, heat.image || sample.input.image));
+    const moved = heat.twins.map((twin) => make("div", { class: "map" }, named(`after ${twin.attack}`, twin.target), map(twin, twin.image || twinImage(twin.attack))));
+    const shifts = heat.twins.filter((twin) => twin.scores.length);
+    return [
+      make("div", { class: "maps" }, own, moved),
+      heat.grid ? fader() : null,
+      heat.scores.length ? scoreTable(heat.scores) : null,
+      ...shifts.map((twin) => make("div", {}, make("h6", {}, `how far ${twin.attack} moved it`), scoreTable(twin.scores))),
+    ].filter((part) => part !== null);
+  };
+
+  /** The probe whose tab was last chosen: another sample opens at the same one. */
+  let chosen = null;
+
+  /** A tab a probe, by the arrow keys too. On paper all panels are shown, each under its name. */
+  const heatTabs = (sample) => {
+    const names = sample.heats.map((heat) => heat.probe);
+    const panels = sample.heats.map((heat, i) => make("section",
+      { class: "attribution", role: "tabpanel", id: `panel-${i}`, "aria-labelledby": `tab-${i}`, tabindex: "0" },
+      make("h5", { class: "paper" }, heat.probe), ...heatPanel(sample, heat)));
+    const tabs = names.map((name, i) => make("button", { type: "button", role: "tab", id: `tab-${i}`, "aria-controls": `panel-${i}` }, name));
+    const show = (place) => {
+      tabs.forEach((tab, i) => {
+        tab.setAttribute("aria-selected", String(i === place));
+        tab.setAttribute("tabindex", i === place ? "0" : "-1");
+        panels[i].classList.toggle("closed", i !== place);
+      });
+    };
+    const choose = (place) => {
+      chosen = names[place];
+      show(place);
+      tabs[place].focus();
+    };
+    tabs.forEach((tab, i) => {
+      tab.addEventListener("click", () => choose(i));
+      tab.addEventListener("keydown", (event) => {
+        const place = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: tabs.length - 1 }[event.key];
+        if (place === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        choose((place + tabs.length) % tabs.length);
+      });
+    });
+    show(Math.max(0, names.indexOf(chosen)));
+    return [make("div", { class: "tabs", role: "tablist", "aria-label": "Probes" }, tabs), ...panels];
   };
 
   const legend = () => make("p", { class: "legend muted" },
@@ -204,7 +279,7 @@
       sample.probabilities.length ? bars(sample) : null,
       sample.scores.length ? block("Scores", pairs(sample.scores, "inline")) : null,
       sample.twins.length ? block("Under attack", ...sample.twins.map((twin) => twinBlock(sample, twin))) : null,
-      sample.heats.length ? block("Attribution", legend(), ...sample.heats.map((heat) => heatBlock(sample, heat))) : null,
+      sample.heats.length ? block("Attribution", legend(), ...heatTabs(sample)) : null,
     ];
     detail.replaceChildren(...parts.filter((part) => part !== null));
   };
