@@ -140,8 +140,24 @@ def review(i: int) -> SampleView:
         probabilities={prediction: p, (other if right else target): round(1 - p, 4)},
         scores={"accuracy": float(right), "log_loss": -math.log(p if right else 1 - p), "bleu": None},
         twins=(twin,),
-        heats=(word_heat("integrated_gradients", prediction, text, dice), word_heat("occlusion", prediction, text, dice)),
+        heats=(
+            replace(word_heat("integrated_gradients", prediction, text, dice), twins=moved(twin, prediction, dice)),
+            word_heat("occlusion", prediction, text, dice),
+        ),
+        slices=({"right_for_wrong_reason": i % 6 == 0} if right else {"wrong_and_unfaithful": i % 2 == 0})
+        | ({"flipped_explanation_unmoved": i % 8 == 0} if twin.success else {}),
     )
+
+
+def moved(twin: Twin, target: str, dice: random.Random) -> tuple[tuple[str, Heat], ...]:
+    """The twin's attribution for the class that was explained before, and for its new one if it has flipped."""
+    if twin.input is None:
+        return ()
+    same = replace(
+        word_heat("integrated_gradients", target, twin.input.text, dice), scores={"rank_correlation": 0.7, "rank_correlation_random": 0.02}
+    )
+    new = replace(word_heat("integrated_gradients", twin.prediction or "", twin.input.text, dice), scores={})
+    return ((twin.attack, same), (twin.attack, new)) if twin.success else ((twin.attack, same),)
 
 
 def word_heat(probe: str, target: str, text: str, dice: random.Random) -> Heat:
@@ -155,6 +171,7 @@ def word_heat(probe: str, target: str, text: str, dice: random.Random) -> Heat:
     scores = {
         "comprehensiveness": 0.412,
         "comprehensiveness_random": 0.066,
+        "comprehensiveness_randomised": 0.101,
         "sufficiency": 0.03,
         "sufficiency_random": 0.29,
         "infidelity": None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -81,7 +83,12 @@ def heading(page: Any) -> str:
 
 
 def chip(page: Any, group: str, name: str) -> Any:
-    return page.get_by_role("group", name=group).get_by_role("button", name=name)
+    return page.get_by_role("group", name=group).get_by_role("button", name=re.compile(rf"^{re.escape(name)} [\d,]+$"))
+
+
+def no_slices() -> Scorecard:
+    card = rich(6)
+    return replace(card, samples=tuple(replace(sample, slices={}) for sample in card.samples))
 
 
 @pytest.mark.parametrize("make", [rich, hostile, empty], ids=lambda make: make.__name__)
@@ -179,8 +186,76 @@ def test_an_attacked_image_shows_what_changed_and_what_mattered(visit: Open) -> 
     overlay = page.locator("canvas.overlay")
     drawn = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
     assert overlay.evaluate(drawn) > 10
-    page.get_by_label("overlay").fill("20")
+    slider = page.get_by_label("overlay")
+    slider.fill("20")
     assert overlay.evaluate("c => c.style.opacity") == "0.2"
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert overlay.evaluate("c => c.style.opacity") == "0.21"
+    assert page.locator(".fade output").inner_text() == "21 %"
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    assert heading(page) == "digits/1"
+    assert page.locator("canvas.overlay").evaluate("c => c.style.opacity") == "0.21", "the next image's is as this one's was set"
+
+
+def test_each_probe_has_a_tab_that_arrow_keys_reach(visit: Open) -> None:
+    page = visit(sample="bag-of-words/sst2/sst2/0000")
+    tabs, panels = page.get_by_role("tab"), page.get_by_role("tabpanel")
+    assert tabs.all_inner_texts() == ["integrated_gradients", "occlusion"]
+    assert panels.count() == 1, "the other one is hidden, from assistive technology too"
+    tabs.first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.textContent") == "occlusion"
+    assert [tab.get_attribute("aria-selected") for tab in tabs.all()] == ["false", "true"]
+    assert panels.get_attribute("aria-labelledby") == tabs.nth(1).get_attribute("id")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.textContent") == "integrated_gradients"
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "tabpanel"
+    page.keyboard.press("j")
+    assert heading(page) == "sst2/0001"
+    assert page.locator("[role=tab][aria-selected=true]").inner_text() == "occlusion", "the next sample opens at the same probe"
+
+
+def test_the_map_of_the_twin_stands_beside_that_of_the_sample(visit: Open) -> None:
+    page = visit(sample="bag-of-words/sst2/sst2/0000")
+    maps = page.get_by_role("tabpanel").locator(".map")
+    assert maps.locator("h6").all_inner_texts() == [
+        "as it is for positive",
+        "after deepwordbug for positive",
+        "after deepwordbug for negative",
+    ]
+    assert "gripping," in maps.nth(0).inner_text()
+    assert "griping," in maps.nth(1).inner_text()
+    left, right = (maps.nth(i).bounding_box() for i in (0, 1))
+    assert (left["y"], left["x"] < right["x"]) == (right["y"], True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    left, right = (maps.nth(i).bounding_box() for i in (0, 1))
+    assert left["y"] + left["height"] <= right["y"]
+
+
+def test_slices_are_one_click_and_count(visit: Open) -> None:
+    page, samples = visit(), rich().samples
+    names = {
+        "wrong, and unfaithful": "wrong_and_unfaithful",
+        "flipped by attack, explanation unmoved": "flipped_explanation_unmoved",
+        "right for the wrong reason": "right_for_wrong_reason",
+    }
+    for words, name in names.items():
+        expected = sum(sample.slices.get(name, False) for sample in samples)
+        button = chip(page, "show", words)
+        assert 0 < expected < sum(name in sample.slices for sample in samples)
+        assert button.locator(".tally").inner_text() == str(expected)
+        button.click()
+        assert listed(page) == expected
+
+
+def test_a_slice_that_no_sample_could_be_in_is_not_offered(visit: Open) -> None:
+    page = visit(no_slices)
+    assert chip(page, "show", WRONG).count() == 1
+    assert page.get_by_text("right for the wrong reason").count() == 0
 
 
 def test_thousands_of_samples_come_in_pages(visit: Open) -> None:
@@ -246,6 +321,8 @@ def test_print_has_the_tables_and_the_selected_sample(visit: Open) -> None:
     assert page.locator("table.rows").first.is_visible()
     assert not page.locator(".list").is_visible()
     assert not page.locator("nav").is_visible()
+    assert page.locator(".attribution .paper").all_inner_texts() == ["integrated_gradients", "occlusion"]
+    assert page.locator(".attribution.closed .scores").is_visible()
     assert page.pdf().startswith(b"%PDF")
 
 

@@ -200,13 +200,16 @@
     : heat.segments ? make("p", { class: "text", dir: "auto" }, heat.segments.map(piece))
     : make("p", { class: "muted" }, "This attribution does not fit the input, so it is not drawn.");
 
+  /** A name that may be broken after its underscores. */
+  const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, make("wbr")]);
+
   const scoreTable = (scores) => {
-    const heads = ["score", "value", "random control", "randomised model"];
+    const heads = ["score", "value", "random order", "random weights"];
     const shown = heads.map((_, i) => i < 2 || scores.some((cells) => cells[i] !== "–"));
     const row = (cells, cell) => make("tr", {}, cells.map(cell).filter((_, i) => shown[i]));
-    return make("table", { class: "scores" },
-      make("thead", {}, row(heads, (name, i) => make("th", { scope: "col", class: i ? "number" : null }, name))),
-      make("tbody", {}, scores.map((cells) => row(cells, (cell, i) => (i ? make("td", { class: "number" }, cell) : make("th", { scope: "row" }, cell))))));
+    const head = row(heads, (name, i) => make("th", { scope: "col", class: i ? "number" : null }, name));
+    const body = scores.map((cells) => row(cells, (cell, i) => (i ? make("td", { class: "number" }, cell) : make("th", { scope: "row" }, breakable(cell)))));
+    return make("div", { class: "scroll" }, make("table", { class: "scores" }, make("thead", {}, head), make("tbody", {}, body)));
   };
 
   /** What one probe found: the sample's map, beside it those of its twins, and how good they are. */
