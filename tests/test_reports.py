@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from markdown_it import MarkdownIt
 from windtunnel.harness.plugins import Report
-from windtunnel.harness.scorecard import Estimate, GateResult, Row, SampleView, Scorecard, Shown
+from windtunnel.harness.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
 from windtunnel.reports import display, explorer
 from windtunnel.reports.html import Html
 from windtunnel.reports.junit import JUnit
@@ -320,6 +320,42 @@ def test_bars_lie_on_their_scale(estimate: Estimate, drawn: tuple[str, str, str]
     title = re.search(r"<title>scale (.*)</title>", text)
     assert title is not None
     assert scale.split(" to ")[-1] in title[1]
+
+
+def test_a_score_and_its_controls_share_one_axis() -> None:
+    estimates = {"rho": Estimate(0.5, 0.25, 0.75), "rho_random": Estimate(0.0, -0.1, 0.1), "rho_randomised": Estimate(0.5, 0.4, 0.6),
+                 "other": Estimate(0.5, 0.4, 0.6)}  # fmt: skip
+    text = Html().render(Scorecard({}, tuple(Row("m", "t", name, "interpretability", estimate) for name, estimate in estimates.items())))
+    assert re.findall(r"<title>scale (.*?)[<,;]", text) == ["−1.000 to 1.000"] * 3 + ["0.000 to 1.000"]
+    assert all(control in text for control in ("_random)", "_randomised)"))
+
+
+def test_controls_stand_beside_their_score() -> None:
+    scores = {"a": 0.4, "a_random": 0.1, "a_randomised": None, "b": 2.0, "c_random": 0.5}
+    assert explorer._with_controls(scores) == [
+        ["a", "0.400", "0.100", "not scored"], ["b", "2", "–", "–"], ["c_random", "0.500", "–", "–"],
+    ]  # fmt: skip
+
+
+def test_the_twins_map_lies_on_the_twins_text() -> None:
+    moved = Heat("ig", "bad", (1.0,), ((2, 6),), scores={"rank_correlation": 0.5})
+    heat = Heat("ig", "good", (1.0,), ((2, 6),), twins=(("swap", moved), ("gone", moved)))
+    sample = SampleView(
+        "m",
+        "t",
+        "1",
+        Shown("text", "a good film"),
+        None,
+        None,
+        None,
+        twins=(Twin("swap", Shown("text", "a g00d film"), "bad", True),),
+        heats=(heat,),
+    )
+    (shown,) = json.loads(explorer.samples_json([sample]))[0]["heats"]
+    assert shown["segments"][1] == [9, "good", 1.0]
+    (twin,) = shown["twins"]
+    assert (twin["attack"], twin["target"], twin["segments"][1]) == ("swap", "bad", [9, "g00d", 1.0])
+    assert twin["scores"] == [["rank_correlation", "0.500", "–", "–"]]
 
 
 def test_two_thousand_samples_render_in_seconds() -> None:

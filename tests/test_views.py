@@ -29,8 +29,10 @@ class Made:
     def __init__(self, folder: Path) -> None:
         self.store = Store.create(folder / "run.db", name="r", suite="{}", version="0")
 
-    def add(self, kind: str, item: str, task: str, samples: Sequence[Sample], records: Sequence[Record], model: str = "m") -> None:
-        facts = {"primary": "correct", "chunk": 64}
+    def add(
+        self, kind: str, item: str, task: str, samples: Sequence[Sample], records: Sequence[Record], model: str = "m", **facts: str
+    ) -> None:
+        facts = {"primary": "correct", "chunk": 64, **facts}
         stored = StoredItem(0, model, item, kind, task, len(samples), "f", "d", "p", 0, facts)
         stored = self.store.add_item(stored, samples)
         self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, answers={})
@@ -84,6 +86,30 @@ class TestJoin:
         view = views["t:2"]
         assert (view.target, view.prediction, view.correct) == ("negative", "positive", True)
         assert view.probabilities == {"negative": 0.25, "positive": 0.75}
+
+    def test_the_twins_attributions_and_slices(self, made: Made) -> None:
+        samples = texts(2)
+        made.add("task", "t", "t", samples, answers(samples))
+        made.add("attack", "a(t)", "t", samples, [Record("t:0", "a(t)", {"success": 1.0}, artifacts={"twin": "new 0", "prediction": 0})])
+        made.add("probe", "ig(t)", "t", samples, [heat(s, np.array([1.0, -4.0]), ((0, 4), (5, 6))) for s in samples])
+        made.add("probe", "occ(t)", "t", samples, [heat(samples[0], np.array([1.0, 1.0]), ((0, 4), (5, 6)))])
+        name = "explanation_shift(ig(t), a(t))"
+        found = {"values": np.array([0.5, 0.25]), "spans": ((0, 3), (4, 5)), "target": 1}
+        shift = Record(
+            "t:0", name, {"flipped": 1.0, "rank_correlation": 0.9},
+            artifacts={"attribution": found, "attribution_of_prediction": {**found, "target": 0}, "prediction": 0},
+        )  # fmt: skip
+        nothing = Record("t:1", name, {}, artifacts={"note": "the attack has no twin"})
+        made.add("shift", name, "t", samples, [shift, nothing], probe="ig(t)", attack="a(t)")
+        views = {v.id: v for v in made.views()}
+        moved, other = views["t:0"].heats
+        assert [(attack, h.target, h.values, h.spans) for attack, h in moved.twins] == [
+            ("a", "positive", (1.0, 0.5), ((0, 3), (4, 5))), ("a", "negative", (1.0, 0.5), ((0, 3), (4, 5))),
+        ]  # fmt: skip
+        assert [dict(h.scores) for _, h in moved.twins] == [{"rank_correlation": 0.9}, {}]
+        assert (other.twins, views["t:1"].heats[0].twins) == ((), ())
+        assert views["t:0"].slices == {"flipped_explanation_unmoved": True}
+        assert views["t:1"].slices == {}
 
     def test_models_do_not_mix(self, made: Made) -> None:
         samples = texts(1)
