@@ -40,7 +40,7 @@ class Html:
     suffix: ClassVar[str] = "scorecard.html"
 
     def render(self, scorecard: Scorecard, /) -> str:
-        style, script = _asset("scorecard.css"), _asset("scorecard.js")
+        style, script = _asset("scorecard.css"), f'"use strict";\n{{\n{_asset("drawing.js")}\n{_asset("scorecard.js")}}}\n'
         environment = Environment(
             autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_finalize
         )

@@ -206,7 +206,10 @@ def digit(i: int) -> SampleView:
                 "pgd", Shown("image", image=png(28, 28, lambda y, x: ring(y, x) + noise[y][x])), "8", True, {"linf": 0.0314, "l2": 0.8785}
             ),
         ),
-        heats=(Heat("occlusion", "0", tuple(value / largest for value in values), shape=(7, 7), scores={"deletion_auc": 0.31}),),
+        heats=(
+            Heat("occlusion", "0", tuple(value / largest for value in values), shape=(7, 7), scores={"deletion_auc": 0.31}),
+            Heat("saliency", "0", tuple(abs(value) / largest for value in values), shape=(7, 7)),
+        ),
     )
 
 

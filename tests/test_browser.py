@@ -183,20 +183,21 @@ def test_sign_of_an_attribution_is_drawn_without_colour(visit: Open) -> None:
 def test_an_attacked_image_shows_what_changed_and_what_mattered(visit: Open) -> None:
     page = visit(sample="digits-cnn/digits/digits/0")
     page.locator("figcaption", has_text="at most 8 of 255").wait_for()
-    overlay = page.locator("canvas.overlay")
+    overlay = page.get_by_role("tabpanel").locator("canvas.overlay")
     drawn = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
     assert overlay.evaluate(drawn) > 10
-    slider = page.get_by_label("overlay")
+    slider = page.get_by_role("tabpanel").get_by_label("overlay")
     slider.fill("20")
     assert overlay.evaluate("c => c.style.opacity") == "0.2"
     slider.focus()
     page.keyboard.press("ArrowRight")
     assert overlay.evaluate("c => c.style.opacity") == "0.21"
-    assert page.locator(".fade output").inner_text() == "21 %"
-    page.locator("h1").click()
+    page.get_by_role("tab", name="saliency").click()
+    assert page.get_by_role("tabpanel").locator(".fade output").inner_text() == "21 %"
+    assert overlay.evaluate("c => c.style.opacity") == "0.21", "all tabs are as one"
     page.keyboard.press("j")
     assert heading(page) == "digits/1"
-    assert page.locator("canvas.overlay").evaluate("c => c.style.opacity") == "0.21", "the next image's is as this one's was set"
+    assert overlay.evaluate("c => c.style.opacity") == "0.21", "the next image's is as this one's was set"
 
 
 def test_each_probe_has_a_tab_that_arrow_keys_reach(visit: Open) -> None:
