@@ -15,7 +15,7 @@ from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
 _OURS = frozenset({"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries", "slice", "human", "refused_by",
-                   "harmful_by"})  # fmt: skip
+                   "harmful_by", "refused_probability", "harmful_probability"})  # fmt: skip
 """What a record says of a twin on the harness's word alone, whatever the attack's metadata claim."""
 
 

@@ -67,7 +67,8 @@ PER_SLICE: dict[str, tuple[str, bool | None]] = {
 }
 """An attack's scores that have a row for each slice of the samples, and whether more is better."""
 
-JUDGED = ("judge_agreement", "judge_kappa", "judge_precision", "judge_recall", "judge_specificity", "corrected_attack_success_rate")
+JUDGED = ("judge_agreement", "judge_kappa", "refusal_judge_agreement", "refusal_judge_kappa", "judge_precision", "judge_recall",
+          "judge_specificity", "corrected_attack_success_rate")  # fmt: skip
 """Rows of items whose answers were judged, a row a judge or two in brackets."""
 
 ROWS = {
