@@ -38,7 +38,7 @@ def accuracy_within(epsilon: float, /) -> str:
     return f"robust_accuracy[{epsilon:.6g}]"
 
 
-DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "linf", "l2", "similarity")
+DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "tokens_added", "linf", "l2", "similarity")
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},
     "curves": {
