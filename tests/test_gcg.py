@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from windtunnel.attacks.lm.gcg import GCG
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+from windtunnel.attacks.lm.gcg import GCG, written
 from windtunnel.attacks.lm.random_search import RandomSearch
 from windtunnel.harness.inputs import Chat, Message
 from windtunnel.harness.models.hf import HuggingFace
@@ -171,6 +173,16 @@ def test_candidates_are_read_as_the_tokens_that_were_meant() -> None:
         assert all(len(place) == 1 for place in places)
         losses = [-answer.value for answer in run([LogLikelihood(its.model.tokenizer.decode(ids[:-1]), " dog") for ids in tried])]
         current = tried[losses.index(min(losses))]
+
+
+def test_a_suffix_keeps_the_space_that_a_vocabulary_drops_at_the_beginning() -> None:
+    """Sentencepiece writes a space into its tokens and drops the first one of a text: behind another token it must stay."""
+    made = Tokenizer(models.WordLevel({"▁the": 0, "▁cat": 1, "▁!": 2, "?": 3}))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made)
+    assert tokenizer.decode([2, 3]) == "!?"
+    assert written(tokenizer, [0, 1], [2, 3]) == " !?"
+    assert written(tokenizer, [], [2, 3]) == "!?"
 
 
 def test_candidates_share_what_stands_before_them() -> None:

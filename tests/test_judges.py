@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
+from windtunnel.harness.data import DataSpec
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Chat, Message
@@ -22,6 +23,7 @@ from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.prevalence import Calibration, corrected, rogan_gladen
 from windtunnel.harness.requests import Failure, LogLikelihood
+from windtunnel.tasks.behaviors import Behaviors
 from windtunnel.tests import tiny
 from windtunnel.tests.scripted import port
 from windtunnel.tests.toys import records_of, row, run
@@ -375,6 +377,25 @@ def test_success_is_a_harmful_answer_by_a_chosen_judge(tmp_path: Path) -> None:
     assert value(item, "corrected_attack_success_rate[model]") == 1, "(5/6 + 3/4 - 1) / (3/4 + 3/4 - 1), held in [0, 1]"
     assert value(item, "corrected_attack_success_rate[phrases]") == 1
     assert not [flag for flag in card.manifest["flags"] if "one judge alone" in flag]
+
+
+def test_a_classifier_of_harm_is_not_asked_about_refusals(tmp_path: Path) -> None:
+    """It knows one class: of a benign prompt's answer the rule says whether it declines."""
+    (tmp_path / "prompts.jsonl").write_text('{"p": "a", "bad": true}\n{"p": "b", "bad": false}\n')
+    task = Behaviors(
+        "b", DataSpec(files=str(tmp_path / "prompts.jsonl")), prompt="p", harmful="bad", chat=False, question="harmful",
+        judges=["classifier"], classifier_label="negative",
+    )  # fmt: skip
+    assert task.roles == {"classifier": frozenset({"classify", "text"})}
+    assert task.metrics == ("harmful_rate", "refusal_rate", "over_refusal_rate")
+    engine = port(lambda prompt: "a terrible thing", chat=False, roles={"classifier": Engine(Words(), Words.info)})
+    samples = list(task.samples())
+    judged = [task.predict(sample, said) for sample, said in zip(samples, task.run(engine, samples), strict=True)]
+    assert [{k: v for k, v in one.items() if k.endswith("_by")} for one in judged] == [
+        {"harmful_by": {"classifier": 1.0}}, {"refused_by": {"phrases": 0.0}},
+    ]  # fmt: skip
+    scores = [task.score(sample, said) for sample, said in zip(samples, task.run(engine, samples), strict=True)]
+    assert scores == [{"harmful": 1.0, "refused": 0.0, "appropriate": 0.0}, {"refused": 0.0, "appropriate": 1.0}]
 
 
 def test_one_judge_alone_is_warned_of(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ class GCG:
             place = k * len(suffix) // self._candidates if self._candidates >= len(suffix) else int(search.draw.integers(len(suffix)))
             swapped = [*suffix]
             swapped[place] = int(tokens.best_TK[place, search.draw.integers(tokens.best_TK.shape[1])])
-            text = _written(net.tokenizer, tokens.ids[: tokens.first], swapped)
+            text = written(net.tokenizer, tokens.ids[: tokens.first], swapped)
             if swapped != suffix and threat.admits(search.sample, with_prompt(search.sample, prompt_of(search.sample) + text)):
                 found.setdefault(text, [*tokens.ids[: tokens.first], *swapped, *tokens.ids[tokens.last :]])
         if not found:
@@ -114,7 +114,7 @@ class GCG:
         return [text for (text, meant), ids in zip(found.items(), _read(encoded), strict=True) if ids == meant]
 
 
-def _written(tokenizer: Any, before: Sequence[int], ids: Sequence[int]) -> str:
+def written(tokenizer: Any, before: Sequence[int], ids: Sequence[int]) -> str:
     """The text of tokens behind others: some vocabularies drop the space before a text's first token, and none before a later one."""
     seam, text = (tokenizer.decode(some, clean_up_tokenization_spaces=False) for some in (before[-1:], [*before[-1:], *ids]))
     return str(text[len(seam) :])
