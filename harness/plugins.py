@@ -169,8 +169,9 @@ class Task(Protocol):
 class Threat(Protocol):
     """What an attacker may change. Checked by the runner, whatever the attack says.
 
-    A threat that needs models to judge has ``roles`` and ``measure(engine, pairs) -> numbers of each pair``: the runner asks it once for
-    all twins, adds the numbers to the distances and gives them to ``admits`` as its third argument.
+    A threat that needs models to judge has ``measure(engine, pairs) -> numbers of each pair``, and ``roles`` where they are others than the
+    one under attack: the runner asks it once for all twins, adds the numbers to the distances and gives them to ``admits`` as its third
+    argument.
     """
 
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool: ...

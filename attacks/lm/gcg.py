@@ -61,7 +61,8 @@ class GCG:
         self._ascii_only, self._target = ascii_only, target
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: SuffixBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        length = min(self._length, self._length if threat.max_tokens is None else threat.max_tokens)
+        most = getattr(threat, "max_tokens", None)  # a suite may name a threat that knows no tokens
+        length = self._length if most is None else min(self._length, most)
         searches = begun(engine, samples, self._target, " !" * length, [rng(s.id) for s in samples])
         allowed_V: np.ndarray | None = None
         for _ in range(self._steps):
