@@ -122,6 +122,11 @@ class ModelPort(Protocol):
         """Like `run`, with a `requests.Failure` in the place of what failed."""
         ...
 
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        """What the task that is attacked asks of the model about a sample (or a twin), as it is really sent: system message, header and
+        all. Empty where no task is attacked, or one that decides as it goes."""
+        ...
+
     def canonical(self, value: Input, /) -> Input: ...
 
     def differentiable(self) -> AbstractContextManager[Differentiable]: ...
@@ -165,8 +170,9 @@ class Task(Protocol):
 class Threat(Protocol):
     """What an attacker may change. Checked by the runner, whatever the attack says.
 
-    A threat that needs models to judge has ``roles`` and ``measure(engine, pairs) -> numbers of each pair``: the runner asks it once for
-    all twins, adds the numbers to the distances and gives them to ``admits`` as its third argument.
+    A threat that needs models to judge has ``measure(engine, pairs) -> numbers of each pair``, and ``roles`` where they are others than the
+    one under attack: the runner asks it once for all twins, adds the numbers to the distances and gives them to ``admits`` as its third
+    argument.
     """
 
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool: ...

@@ -14,7 +14,7 @@ from .errors import ConfigError, did_you_mean
 from .inputs import Chat, Image, Input, TextPair
 from .plugins import ModelPort
 from .registry import parameters
-from .requests import Embed, RollingLogLikelihood
+from .requests import Embed, LogLikelihood, RollingLogLikelihood
 from .samples import Sample
 
 _ROUNDING = 1e-6
@@ -191,22 +191,27 @@ def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SuffixBudget:
-    """The clean prompt, character for character, and behind it at most ``max_chars`` characters and ``max_words`` words. None: no bound.
+    """The clean prompt, character for character, and behind it at most ``max_chars`` characters, ``max_words`` words and ``max_tokens``
+    tokens of the model under attack. None: no bound.
 
-    Of a chat the last message is the prompt, and the others may not change. Tokens are a model's own affair, and a bound on them a setting
-    of the attacks that think in tokens.
+    Of a chat the last message is the prompt, and the others may not change. Tokens are counted by the model itself, in the log-likelihood
+    of the suffix behind the prompt.
     """
 
     max_chars: int | None = None
     max_words: int | None = None
+    max_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_chars", "max_words"):
+        for name in ("max_chars", "max_words", "max_tokens"):
             bound = getattr(self, name)
             if bound is not None and (not _is_number(bound) or not bound >= 0):
                 raise ConfigError(f"{name} is a number of at least 0, or nothing for no bound, not {bound!r}")
 
-    def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+    def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
+        """``measured``: what `measure` says of the two. Without it the characters and words alone decide."""
+        if self.max_tokens is not None and measured and not measured["tokens_added"] <= self.max_tokens:
+            return False
         before, after = _turns(clean.input), _turns(perturbed.input)
         if type(clean.input) is not type(perturbed.input) or before[:-1] != after[:-1] or before[-1][0] != after[-1][0]:
             return False
@@ -214,6 +219,18 @@ class SuffixBudget:
         suffix = text[len(prompt) :]
         bounds = ((len(suffix), self.max_chars), (len(suffix.split()), self.max_words))
         return text.startswith(prompt) and all(bound is None or size <= bound for size, bound in bounds)
+
+    def measure(self, engine: ModelPort, pairs: Sequence[tuple[Sample, Sample]], /) -> list[dict[str, float]]:
+        """``tokens_added``, of the model under attack, where they are bounded and something was added."""
+        found: list[dict[str, float]] = [{} for _ in pairs]
+        if self.max_tokens is None:
+            return found
+        ends = [(_turns(clean.input)[-1][1], _turns(twin.input)[-1][1]) for clean, twin in pairs]
+        grown = [i for i, (prompt, text) in enumerate(ends) if text.startswith(prompt) and text != prompt]
+        answers = engine.run([LogLikelihood(ends[i][0], ends[i][1][len(ends[i][0]) :]) for i in grown])
+        for i, answer in zip(grown, answers, strict=True):
+            found[i]["tokens_added"] = float(answer.num_tokens)
+        return found
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
         return _grown(clean, perturbed)

@@ -12,6 +12,7 @@ from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, e
 from ..inputs import Input
 from ..plugins import Differentiable, Model, ModelInfo
 from ..requests import Completion, Failure, Request
+from ..samples import Sample
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
 from .packing import Budget, Pass, first_batch, pack
@@ -36,7 +37,7 @@ class Engine:
     """Runs one model. No globals: two engines know nothing of each other.
 
     ``on_batch(kind, rows, tokens)`` is called after every batch (progress bars). ``counters`` says what was done. ``roles``: engines of the
-    further models that a plugin asks; they are the runner's to set.
+    further models that a plugin asks; they are the runner's to set. ``task``: the task that is attacked, while it is.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Engine:
         self.info = info
         self.counters = Counters()
         self.roles: Mapping[str, Engine] = {}
+        self.task: Any = None
         self._budget = budget or Budget()
         self._cache: AnswerCache = cache if cache is not None else MemoryCache()
         self._on_batch = on_batch or (lambda kind, rows, tokens: None)
@@ -66,6 +68,11 @@ class Engine:
             if isinstance(response, Failure):
                 raise SampleError(response.error)
         return responses
+
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        """What the attacked task asks about a sample; empty where there is none."""
+        requests: Callable[[Sample], Sequence[Request[Any]]] | None = getattr(self.task, "requests", None)
+        return requests(sample) if requests else ()
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """One response a request, in order, with a `Failure` in the place of each that failed."""

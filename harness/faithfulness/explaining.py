@@ -101,6 +101,9 @@ class NoisyPort:
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         return self._engine.try_run(requests)
 
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        return self._engine.asked(sample)
+
     def canonical(self, value: Input, /) -> Input:
         return self._engine.canonical(value)
 
