@@ -295,9 +295,9 @@ def _plugin_items(
     name = spec.name or plugin_name
     entry = registry.get(f"{kind}s", plugin_name)
     plugin = _made(f"{kind}s", plugin_name, registry, **with_folder(entry, spec.settings, suite.resources))
-    if missing := missing_resources(plugin):
+    threat = threat_of(spec.threat, plugin, name, suite.resources) if isinstance(spec, AttackSpec) else None
+    if missing := missing_resources(plugin) or missing_resources(threat):
         raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
-    threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
     items, skipped = [], []

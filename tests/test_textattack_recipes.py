@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -178,6 +179,52 @@ def test_pooled_and_supplied_is_textattack_alone(textattack: Any, folder: Path, 
     assert told(twins) == expected
     assert sum(twin.input != sample.input for twin, sample in zip(twins, attacked, strict=True)) >= least
     assert len(engine.rounds) < calls / 1.5
+
+
+class Likeness(Encoder):
+    """Near for texts of one length, whatever they say."""
+
+    def try_run(self, requests: Sequence[Any], /) -> list[Any]:
+        self.rounds.append(len(requests))
+        return [Embedding((20.0, float(len(str(request.input))))) for request in requests]
+
+
+@pytest.mark.usefixtures("supplied")
+def test_a_search_goes_on_where_the_threat_forbids(textattack: Any, folder: Path) -> None:
+    """Against TextAttack's own search with the threat as one of its constraints, and against the search that is only judged afterwards."""
+    attacked = samples(40, 14)
+    tags = folder / "some.json"
+    tags.write_text(json.dumps(dict.fromkeys(("movie", "story", "mild", "dim", "lush", "odd", "anew"), "X")))
+    for threat in (EditBudget(min_similarity=0.995), EditBudget(same_part_of_speech=True, tagger=str(tags), stop_words="builtin")):
+        encoder = Likeness()
+        recipe = pwws.PWWS(stop_words="builtin", resources=str(folder))
+        twins = recipe.perturb(Hashed(roles={"encoder": encoder}), attacked, threat, SampleRng("test", 0))
+        free = recipe.perturb(Hashed(), attacked, EditBudget(), SampleRng("test", 0))
+
+        def admits(clean: Sample, twin: Sample, threat: EditBudget = threat) -> bool:
+            measured = threat.measure(Hashed(roles={"encoder": Likeness()}), [(clean, twin)])[0]
+            return threat.admits(clean, twin, measured)
+
+        class Forbids:
+            compare_against_original = True
+
+            def call_many(self, texts: Sequence[Any], original: Any) -> list[Any]:
+                clean = Sample("x", original.text)
+                return [text for text in texts if admits(clean, Sample("x", text.text))]
+
+        def build(model: Any) -> Any:
+            made = textattack.attack_recipes.PWWSRen2019.build(model)
+            made.constraints.append(Forbids())
+            return made
+
+        assert told(twins) == one_by_one(textattack, build, attacked, Hashed())[0]
+        assert all(map(admits, attacked, twins))
+        won = [[twin.metadata["status"] == "success" and admits(s, twin) for s, twin in zip(attacked, some, strict=True)]
+               for some in (free, twins)]  # fmt: skip
+        assert sum(won[1]) >= sum(won[0]) + (threat.min_similarity is not None) > 0
+        assert told(twins) != told(free)
+        assert bool(encoder.rounds) == (threat.min_similarity is not None)
+        assert len(encoder.rounds) < 40, "of all searches together"
 
 
 @pytest.mark.filterwarnings("ignore:Using a non-full backward hook:FutureWarning")

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-from windtunnel.attacks.text.stop_words import ENGLISH
 from windtunnel.attacks.text.textattack_import import served
 from windtunnel.harness.inputs import Input
 from windtunnel.harness.plugins import Differentiable, ModelInfo, ModelPort
 from windtunnel.harness.requests import Classify, Failure, Logits
 from windtunnel.harness.samples import Sample, SampleRng
+from windtunnel.harness.stop_words import ENGLISH
 
 LABELS = ("negative", "positive")
 

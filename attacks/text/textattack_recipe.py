@@ -15,23 +15,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeAlias
 
 from ...harness.errors import SampleError
+from ...harness.language import tagger_resources
 from ...harness.plugins import ModelPort
 from ...harness.requests import Classify, Failure, Logits, Request
 from ...harness.resources import Resource
 from ...harness.samples import Sample, SampleRng
+from ...harness.stop_words import stop_words
 from ...harness.threats import EditBudget
-from .language_data import homoglyphs_resource, tagger_resources, vectors_resource, wordnet_resource
+from .language_data import homoglyphs_resource, vectors_resource, wordnet_resource
 from .pool import Ask, Search, pooled
 from .splicing import spliced_text
-from .stop_words import stop_words
 from .textattack_gradients import GRADIENT, TokenGradient, token_gradients
 from .textattack_import import import_textattack, require_textattack, served
-from .textattack_models import AskRole
+from .textattack_models import AskRole, Role
 from .textattack_supplies import Supplies
-from .word_search import label_of, text_of
+from .word_search import admitted, label_of, text_of
 
 Question: TypeAlias = tuple[str, Request[Any]]
 """A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient."""
@@ -54,6 +56,8 @@ class TextAttackRecipe:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "text"})
     recipe: ClassVar[str] = ""
     needs: frozenset[str] = frozenset()
+    keeps: ClassVar[frozenset[str]] = frozenset()
+    """The threat's bounds that the built recipe keeps to by itself."""
 
     def __init__(
         self,
@@ -94,15 +98,13 @@ class TextAttackRecipe:
         """The recipe's ``textattack.Attack`` on a model wrapper, its own constraints set to the threat where they speak of the same."""
         return recipe.build(model, **settings)
 
-    def unkept(self, threat: EditBudget, /) -> tuple[float | None, ...]:
-        """The threat's bounds that the built recipe does not keep to by itself."""
-        return threat.max_words, threat.max_share, threat.max_chars
-
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> list[Sample]:
         words = stop_words(self.stop_words, self._folder)
         textattack = import_textattack(words.words)
         recipe = getattr(textattack.attack_recipes, self.recipe)
         supplies = Supplies(textattack, self._folder, self._vectors, self._tagger)
+        kept: dict[str, Any] = dict.fromkeys(self.keeps)
+        rest = replace(threat, **kept)
 
         def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
             label, text = label_of(sample), text_of(sample)
@@ -111,8 +113,8 @@ class TextAttackRecipe:
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
                 attack = self.build(recipe, model, threat, **self.settings(label, len(sample.labels)))
             attack.goal_function.batch_size = sys.maxsize
-            if threat.protected_words or any(bound is not None for bound in self.unkept(threat)):
-                attack.constraints.append(_Within(threat, sample))
+            if rest != EditBudget():
+                attack.constraints.append(_Within(rest, sample, model.ask))
             result = attack.attack(spliced_text(textattack)(text), label)
             found = {
                 "status": _status(result),
@@ -182,15 +184,18 @@ class _Model:
 
 @dataclass(frozen=True, slots=True)
 class _Within:
-    """A TextAttack constraint: what the threat admits."""
+    """A TextAttack constraint: what the threat admits, by the threat's own check."""
 
     threat: EditBudget
     sample: Sample
+    ask: AskRole
     compare_against_original: ClassVar[bool] = True
 
     def call_many(self, texts: Sequence[Any], original: Any) -> list[Any]:
         clean = replace(self.sample, input=original.text)
-        return [text for text in texts if self.threat.admits(clean, replace(self.sample, input=text.text))]
+        asked: Any = SimpleNamespace(roles={role: Role(self.ask, role) for role in self.threat.roles})
+        allowed = admitted(asked, self.threat, [(clean, replace(self.sample, input=text.text)) for text in texts])
+        return [text for text, is_allowed in zip(texts, allowed, strict=True) if is_allowed]
 
 
 def _weight(sample: Sample) -> float:
