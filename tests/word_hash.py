@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -52,6 +52,9 @@ class WordHash:
 
     def alike(self, request: Any, /) -> None:
         return None
+
+    def readings(self, requests: Sequence[Any], /) -> list[Hashable]:
+        return list(requests)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         raise NotImplementedError

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -37,6 +37,8 @@ from .word_search import admitted, label_of, text_of
 
 Question: TypeAlias = tuple[str, Request[Any]]
 """A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient."""
+
+Readings: TypeAlias = Callable[[Sequence[Request[Any]]], list[Hashable]]
 
 
 class TextAttackRecipe:
@@ -108,7 +110,7 @@ class TextAttackRecipe:
 
         def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
             label, text = label_of(sample), text_of(sample)
-            model = _Model(partial(_asked, ask), sample.labels)
+            model = _Model(partial(_asked, ask), engine.readings, sample.labels)
             with served(words.words), supplies.at_build(import_module(recipe.__module__), model.ask), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
                 attack = self.build(recipe, model, threat, **self.settings(label, len(sample.labels)))
@@ -154,21 +156,32 @@ def _asked(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]])
 
 
 class _Model:
-    """Stands where TextAttack expects its model wrapper, and asks the pool. Logits, as TextAttack's own wrapper of transformers gives."""
+    """Stands where TextAttack expects its model wrapper, and asks the pool. Logits, as TextAttack's own wrapper of transformers gives.
 
-    def __init__(self, ask: AskRole, labels: tuple[str, ...]) -> None:
+    Texts that the model reads as one (``Cash`` and ``cash`` to an uncased one) have one answer within a search: in batches of their own
+    they would differ by rounding, which would then choose between them.
+    """
+
+    def __init__(self, ask: AskRole, readings: Readings, labels: tuple[str, ...]) -> None:
         self.model = self  # TextAttack looks at the class of a wrapper's model
         self.num_texts = 0
         self.max_length = sys.maxsize  # of words that a gradient ranks; what the model cuts off has no gradient
         self.ask = ask
-        self._labels = labels
+        self._readings, self._labels = readings, labels
+        self._known: dict[Hashable, Logits] = {}
 
     def __call__(self, texts: Sequence[str]) -> Any:
         import torch
 
-        self.num_texts += len(texts)
-        answers: list[Logits] = self.ask("", [Classify(text, self._labels) for text in texts])
-        return torch.tensor([answer.values for answer in answers], dtype=torch.float32)
+        requests = [Classify(text, self._labels) for text in texts]
+        readings = self._readings(requests)
+        fresh: dict[Hashable, Classify] = {}
+        for reading, request in zip(readings, requests, strict=True):
+            if reading not in self._known:
+                fresh.setdefault(reading, request)
+        self.num_texts += len(fresh)
+        self._known.update(zip(fresh, self.ask("", list(fresh.values())), strict=True))
+        return torch.tensor([self._known[reading].values for reading in readings], dtype=torch.float32)
 
     def get_grad(self, text: str) -> dict[str, Any]:
         """Of the loss of the class that the model says, by each token's embedding."""
