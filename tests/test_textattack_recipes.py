@@ -186,10 +186,11 @@ def test_pooled_and_supplied_is_textattack_alone(textattack: Any, folder: Path, 
 
 
 class Uncased(Hashed):
-    """And to which the order of words matters, so that only what it reads as one has one answer."""
+    """And hard to move from the first class; the order of words matters to it, so that only what it reads as one has one answer."""
 
     def logits(self, text: str) -> tuple[float, ...]:
-        return super().logits(" ".join(f"{place}{word}" for place, word in enumerate(text.lower().split())))
+        first, second = super().logits(" ".join(f"{place}{word}" for place, word in enumerate(text.lower().split())))
+        return first + 2, second
 
 
 class Rounding(Uncased):
