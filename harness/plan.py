@@ -297,12 +297,12 @@ def _plugin_items(
     entry = registry.get(f"{kind}s", plugin_name)
     settings = with_folder(entry, spec.settings, suite.resources)
     plugin = _made(f"{kind}s", plugin_name, registry, **settings)
-    if missing := missing_resources(plugin):
+    threat = threat_of(spec.threat, plugin, name, suite.resources) if isinstance(spec, AttackSpec) else None
+    if missing := missing_resources(plugin) or missing_resources(threat):
         raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
     seeds = range(2, spec.seeds + 1)
     draws = kind == "probe" and "seed" in (parameters(entry.load()) or ())
     others = [_made("probes", plugin_name, registry, **{**settings, "seed": probe_seed(settings, n)}) for n in seeds if draws]
-    threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
     items, skipped = [], []

@@ -57,6 +57,7 @@ class Model(Protocol):
     puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
     batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an
     `engine.packing.Pass` after each pass. ``canonical(input) -> input`` is the input after the model's own deterministic resizing,
+    ``readings(requests)`` what it reads of each, equal where it cannot tell two apart,
     ``differentiable() -> Differentiable``, ``randomised(seed, share=1.0) -> Model`` the model with its weights drawn anew, or those
     of this share of its layers from the last (controls of probes),
     ``mask_token`` the text that stands for a word that is not shown, ``flops_per_token`` (of products with its weights), ``flops(unit)``
@@ -133,6 +134,11 @@ class ModelPort(Protocol):
 
     def alike(self, request: Request[Any], /) -> Hashable:
         """What inputs must share, beside their shape, to be put through the model together for gradients."""
+        ...
+
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        """What the model reads of each request: two of one reading (letter case that a tokenizer drops) are one question to it, and
+        only rounding would tell their answers apart."""
         ...
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:

@@ -133,6 +133,11 @@ class Engine:
             return None
         return found
 
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        """What the model reads of each request: two of one reading have one answer. The request itself, where the model does not say."""
+        read = getattr(self.model, "readings", None)
+        return list(read(requests) if read else requests)
+
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return pack(lengths, self._budget)
 

@@ -110,6 +110,9 @@ class NoisyPort:
     def alike(self, request: Request[Any], /) -> Hashable:
         return self._engine.alike(request)
 
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        return self._engine.readings(requests)
+
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return self._engine.groups(lengths)
 

@@ -96,6 +96,15 @@ class HFTextClassifier:
             raise SampleError("the text has no tokens and this model adds none of its own, so there is nothing to classify")
         return (replace(tokens, labels=request.labels),)
 
+    def readings(self, requests: Sequence[Classify]) -> list[Hashable]:
+        """Texts that differ in what the tokenizer drops (letter case, accents, spaces) are read as one."""
+        try:
+            read = self._tokens(self.tokenizer, [request.input for request in requests])
+        except (TypeError, UnicodeEncodeError, SampleError):
+            # One of them is no text that has tokens: asking it says why.
+            return list(requests)
+        return [(tuple(t.ids), tuple(t.types or ()), request.labels) for t, request in zip(read, requests, strict=True)]
+
     def length(self, unit: Tokens) -> int:
         return max(1, len(unit.ids))
 
