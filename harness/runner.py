@@ -321,6 +321,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
     }  # fmt: skip
     if resources := digests_of(item.plugin):
         facts["resources"] = resources
+    if caution := getattr(item.plugin, "caution", ""):
+        facts["caution"] = caution
     if item.kind == "attack":
         facts |= {"repeats": item.repeats, "uses_gradients": "gradients" in item.plugin.requires}
     if item.threat is not None:
