@@ -57,5 +57,5 @@ def unfit(plugin: Any, task: PlannedTask) -> str | None:
     inputs = getattr(plugin, "inputs", None)
     if inputs is not None and not inputs & task.task.requires:
         return f"it works on {listed(inputs)}; the task is about {listed(task.task.requires)}"
-    missing = plugin.requires - task.task.requires - {"gradients"} - getattr(plugin, "asks_beyond", frozenset())
+    missing = plugin.requires - task.task.requires - {"gradients", "attention"} - getattr(plugin, "asks_beyond", frozenset())
     return f"it works on {listed(plugin.requires)}; the task is about {listed(task.task.requires)}" if missing else None

@@ -32,7 +32,8 @@ class ModelInfo:
     """What can be known of a model before its weights load.
 
     ``capabilities``: request kinds it answers, modalities it takes (`inputs.modality`), and ``gradients`` where it is
-    `Differentiable`. ``labels``: class names in the order of its logits. ``notes``: what a reader of the scorecard should know.
+    `Differentiable`, ``attention`` where that has ``attentions``. ``labels``: class names in the order of its logits. ``notes``: what a
+    reader of the scorecard should know.
     """
 
     capabilities: frozenset[str]
@@ -92,6 +93,9 @@ class Differentiable(Protocol):
     A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
     tokens, 0 where a continuation is shorter; the ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
     other tokens, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where it has one.
+
+    Optional, the capability ``attention``: ``attentions(features, encoded, rows) -> [N, M, L, L]``, how each of the M layers attends from
+    position to position in such a pass, averaged over its heads.
     """
 
     module: torch.nn.Module
@@ -213,7 +217,8 @@ class Probe(Protocol):
 
     ``target``, where a probe has it: ``predicted`` or ``gold``, the class it explains. A control must explain the same class: it asks a
     copy of the probe with ``gold`` about samples whose target is that class.
-    ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one.
+    ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one. ``caution``, where a plugin has
+    it: what a reader must know before believing its numbers, a sentence; the scorecard flags it.
     """
 
     requires: ClassVar[frozenset[str]]

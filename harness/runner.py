@@ -324,6 +324,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         facts["resources"] = resources
     if item.kind in ("attack", "probe"):
         facts["repeats"] = item.repeats
+    if caution := getattr(item.plugin, "caution", ""):
+        facts["caution"] = caution
     if item.kind == "attack":
         facts["uses_gradients"] = "gradients" in item.plugin.requires
     if item.explained is not None:

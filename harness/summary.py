@@ -232,6 +232,8 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
     value = {(r.model, r.item, r.metric): r.estimate.value for r in rows}
     for item in items:
         where, noted = f"{item.model}/{item.item}", notes[item.id]
+        if item.facts.get("caution"):
+            yield f"{where}: {item.facts['caution']}"
         drift, repeated = (value.get((item.model, item.item, DRIFTS[name])) for name in ("batch_drift", "repeat_drift"))
         if repeated is not None and repeated > 1e-3:
             yield (
