@@ -90,7 +90,7 @@ class Differentiable(Protocol):
 
     A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
     tokens, 0 where a continuation is shorter; the ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
-    other tokens, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where it has one.
+    other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where it has one.
     """
 
     module: torch.nn.Module
@@ -208,6 +208,8 @@ class Probe(Protocol):
     ``target``, where a probe has it: ``predicted`` or ``gold``, the class it explains. A control must explain the same class: it asks a
     copy of the probe with ``gold`` about samples whose target is that class.
     ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one.
+    A probe that requires ``classify`` is asked about a language model's task as well: there the labels are texts of continuations, and
+    `Classify` gives their log-likelihoods (`continuations`).
     """
 
     requires: ClassVar[frozenset[str]]
