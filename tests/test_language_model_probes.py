@@ -408,7 +408,7 @@ class TestControls:
             assert abs(own.value - found.value) > 1
 
     @pytest.mark.parametrize(
-        "make", [FeatureAblation, lambda: SmoothGrad(points=3), lambda: IntegratedGradients(steps=8, max_steps=8), Lime]
+        "make", [FeatureAblation, lambda: SmoothGrad(points=3), lambda: IntegratedGradients(steps=8, max_steps=8), lambda: Lime(subsets=30)]
     )
     def test_neighbours_change_nothing(self, make: Callable[[], Any]) -> None:
         together = records(make(), scores=("erasure", "randomised"), each_word=True)
@@ -419,7 +419,7 @@ class TestControls:
             assert alone_.scores == pytest.approx(one.scores, abs=1e-4, nan_ok=False)
             close(alone_.artifacts["each_word"]["values"].astype(float), one.artifacts["each_word"]["values"].astype(float), 2e-3)
 
-    @pytest.mark.parametrize("probe", [KernelShap(), GradientShap(points=3), Lime()])
+    @pytest.mark.parametrize("probe", [KernelShap(subsets=30), GradientShap(points=3), Lime(subsets=30)])
     def test_other_methods_run_as_they_are(self, probe: Any) -> None:
         assert all(np.isfinite(values(record)).any() for record in records(probe))
 
