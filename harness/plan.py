@@ -15,7 +15,7 @@ import numpy as np
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError
 from .gates import Gate
 from .inputs import CHARACTERS, size_of
-from .matching import able_models, check_named, choose, unfit
+from .matching import able_models, asks_model, check_named, choose, unfit
 from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
 from .plugins import ModelSource
 from .registry import Registry, parameters
@@ -313,10 +313,11 @@ def _plugin_items(
         pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
         reason = unfit(plugin, task)
         if reason is None:
+            requires = asks_model(plugin, task)
             able, unable = (
-                choose(pool, plugin.requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
+                choose(pool, requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
                 if spec.tasks or spec.models
-                else able_models(pool, plugin)
+                else able_models(pool, requires)
             )
         elif spec.tasks is not None:
             raise CapabilityError(f"{kind} {name!r} cannot run on task {task.name!r}: {reason}")
@@ -331,6 +332,7 @@ def _plugin_items(
             made = PlannedItem(
                 model, item, kind, task, samples, seed, entry.origin, plugin, threat, dict(spec.settings), roles=roles,
                 scores=(suite.scores if spec.scores is None else spec.scores) if isinstance(spec, ProbeSpec) else (),
+                each_word=isinstance(spec, ProbeSpec) and spec.each_word,
             )  # fmt: skip
             items.append(made)
             if isinstance(spec, AttackSpec):

@@ -92,7 +92,8 @@ class Differentiable(Protocol):
 
     A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
     tokens, 0 where a continuation is shorter; the ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
-    other tokens, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where it has one.
+    other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where
+    it has one.
 
     Optional, the capability ``attention``: ``attentions(features, encoded, rows) -> [N, M, L, L]``, how each of the M layers attends from
     position to position in such a pass, averaged over its heads.
@@ -219,6 +220,8 @@ class Probe(Protocol):
     copy of the probe with ``gold`` about samples whose target is that class.
     ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one. ``caution``, where a plugin has
     it: what a reader must know before believing its numbers, a sentence; the scorecard flags it.
+    A probe that requires ``classify`` is asked about a language model's task as well: there the labels are texts of continuations, and
+    `Classify` gives their log-likelihoods (`continuations`).
     """
 
     requires: ClassVar[frozenset[str]]
