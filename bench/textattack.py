@@ -40,12 +40,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from windtunnel.attacks.text.deepwordbug import DeepWordBug
 from windtunnel.attacks.text.pwws import PWWS
-from windtunnel.attacks.text.stop_words import ENGLISH
-from windtunnel.attacks.text.textattack_import import import_quietly, import_textattack, served
+from windtunnel.attacks.text.textattack_import import import_textattack, served
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.hf_text import HFTextClassifier
+from windtunnel.harness.quiet import import_quietly
 from windtunnel.harness.samples import Sample, SampleRng
+from windtunnel.harness.stop_words import ENGLISH
 
 Found: TypeAlias = list[tuple[str, str, int]]
 """Adversarial text, status and number of queries of each sample."""

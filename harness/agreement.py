@@ -15,6 +15,8 @@ from .faithfulness.ranks import rank_correlation, top_overlap
 from .samples import Record
 from .store import Store, StoredItem
 
+_KEPT = {"attribution", "continuation"}
+
 
 def probe_pairs(items: Sequence[StoredItem], /) -> Iterator[tuple[StoredItem, StoredItem]]:
     """Probes of one model on one task, each pair once, in the order of the run."""
@@ -26,9 +28,10 @@ def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterat
     """A record a sample that both explained by the same parts and for the same class, as `Store.joined` gives them."""
     name = second.program
     # Both began with the first sample of the task, and chunks are done in order.
-    for (a, target, group), (b, *_) in zip(store.joined(first, {"attribution"}), store.joined(second, {"attribution"}), strict=False):
+    for (a, target, group), (b, *_) in zip(store.joined(first, _KEPT), store.joined(second, _KEPT), strict=False):
         one, two = a.artifacts.get("attribution"), b.artifacts.get("attribution")
-        if a.sample_id == b.sample_id and one and two and one["target"] == two["target"] and one["spans"] == two["spans"]:
+        same = a.sample_id == b.sample_id and a.artifacts.get("continuation") == b.artifacts.get("continuation")
+        if same and one and two and one["target"] == two["target"] and one["spans"] == two["spans"]:
             x, y = (np.asarray(found["values"], dtype=np.float64).reshape(-1) for found in (one, two))
             scores = {f"rank_correlation_with_{name}": rank_correlation(x, y), f"top_overlap_with_{name}": top_overlap(x, y)}
             yield Record(a.sample_id, first.item, scores), target, group

@@ -15,7 +15,7 @@ from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
 _OURS = frozenset({"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries", "slice", "human", "refused_by",
-                   "harmful_by"})  # fmt: skip
+                   "harmful_by", "refused_probability", "harmful_probability"})  # fmt: skip
 """What a record says of a twin on the harness's word alone, whatever the attack's metadata claim."""
 
 
@@ -33,7 +33,11 @@ def attack_records(
     before = judge(engine, task, clean)
     tried = (0, 1) if getattr(attack, "covers_all", False) else (1,)
     right = [i for i, j in enumerate(before) if j.scores is not None and j.scores.get(task.primary) in tried]
-    proposed = dict(zip(right, _propose(engine, attack, threat, rng, [clean[i] for i in right]), strict=True))
+    engine.task = task
+    try:
+        proposed = dict(zip(right, _propose(engine, attack, threat, rng, [clean[i] for i in right]), strict=True))
+    finally:
+        engine.task = None
     measured = _measured(engine, threat, clean, proposed)
     twins = {i: _admitted(threat, clean[i], twin, measured.get(i)) for i, twin in proposed.items()}
     judged = _judge_twins(engine, task, clean, twins)
@@ -103,7 +107,7 @@ def _measured(engine: Engine, threat: Any, clean: Sequence[Sample], proposed: Ma
     pairs = {
         i: (clean[i], twin)
         for i, twin in proposed.items()
-        if not isinstance(twin, str) and type(twin.input) is type(clean[i].input) and hasattr(threat, "measure") and engine.roles
+        if not isinstance(twin, str) and type(twin.input) is type(clean[i].input) and hasattr(threat, "measure")
     }
     return dict(zip(pairs, isolated(lambda some: threat.measure(engine, some), list(pairs.values())), strict=True))
 

@@ -7,9 +7,11 @@ from functools import cache
 from typing import Any
 
 from .attacking import attack_records, transfer_records
+from .continuations import has_continuations
 from .engine import Engine
 from .explanation_shift import shift_records
 from .judging import drift_records, task_records
+from .language_probing import language_records
 from .planned import PlannedItem
 from .probing import probe_records
 from .row_names import HALF_PRECISION
@@ -44,7 +46,10 @@ def work_of(engine: Engine, item: PlannedItem, store: Store, seed: int, /) -> Wo
             return attack_records(engine, name, task, item.plugin, item.threat, rng, samples)
         if item.kind == "probe":
             # By the task, not the probe: what a control asks of a sample is asked once for all probes.
-            return probe_records(engine, name, item.plugin, SampleRng(seed_of(seed, item.task.name)), samples, item.scores, seed)
+            draws = SampleRng(seed_of(seed, item.task.name))
+            if has_continuations(task):
+                return language_records(engine, name, task, item.plugin, draws, samples, item.scores, seed, item.each_word)
+            return probe_records(engine, name, item.plugin, draws, samples, item.scores, seed)
         proposed, explained = (records_of(other, start, samples) for other in (item.source, item.explained))
         if item.kind == "transfer":
             return transfer_records(engine, name, task, samples, proposed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .continuations import has_continuations
 from .errors import CapabilityError, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
@@ -44,10 +45,18 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def able_models(pool: Sequence[PlannedModel], plugin: Any) -> tuple[list[PlannedModel], Passed]:
-    able = [m for m in pool if plugin.requires <= m.info.capabilities]
-    rest = [(m, f"needs {listed(plugin.requires - m.info.capabilities)}") for m in pool if m not in able]
+def able_models(pool: Sequence[PlannedModel], requires: frozenset[str]) -> tuple[list[PlannedModel], Passed]:
+    able = [m for m in pool if requires <= m.info.capabilities]
+    rest = [(m, f"needs {listed(requires - m.info.capabilities)}") for m in pool if m not in able]
     return able, rest
+
+
+def asks_model(plugin: Any, task: PlannedTask) -> frozenset[str]:
+    """What the plugin needs of a model on this task. A probe of classes explains continuations by their log-likelihoods."""
+    requires = frozenset(plugin.requires)
+    if "classify" in requires and hasattr(plugin, "attribute") and has_continuations(task.task):
+        return requires - {"classify"} | {"loglikelihood"}
+    return requires
 
 
 def unfit(plugin: Any, task: PlannedTask) -> str | None:
@@ -57,5 +66,8 @@ def unfit(plugin: Any, task: PlannedTask) -> str | None:
     inputs = getattr(plugin, "inputs", None)
     if inputs is not None and not inputs & task.task.requires:
         return f"it works on {listed(inputs)}; the task is about {listed(task.task.requires)}"
-    missing = plugin.requires - task.task.requires - {"gradients"} - getattr(plugin, "asks_beyond", frozenset())
+    beyond = {"gradients", "attention"} | getattr(plugin, "asks_beyond", frozenset())
+    if has_continuations(task.task) and hasattr(plugin, "attribute"):
+        beyond |= {"classify"}
+    missing = plugin.requires - task.task.requires - beyond
     return f"it works on {listed(plugin.requires)}; the task is about {listed(task.task.requires)}" if missing else None

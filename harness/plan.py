@@ -15,7 +15,7 @@ import numpy as np
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError
 from .gates import Gate
 from .inputs import CHARACTERS, size_of
-from .matching import able_models, check_named, choose, unfit
+from .matching import able_models, asks_model, check_named, choose, unfit
 from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
 from .plugins import ModelSource
 from .registry import Registry, parameters
@@ -297,12 +297,12 @@ def _plugin_items(
     entry = registry.get(f"{kind}s", plugin_name)
     settings = with_folder(entry, spec.settings, suite.resources)
     plugin = _made(f"{kind}s", plugin_name, registry, **settings)
-    if missing := missing_resources(plugin):
+    threat = threat_of(spec.threat, plugin, name, suite.resources) if isinstance(spec, AttackSpec) else None
+    if missing := missing_resources(plugin) or missing_resources(threat):
         raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
     seeds = range(2, spec.seeds + 1)
     draws = kind == "probe" and "seed" in (parameters(entry.load()) or ())
     others = [_made("probes", plugin_name, registry, **{**settings, "seed": probe_seed(settings, n)}) for n in seeds if draws]
-    threat = threat_of(spec.threat, plugin, name) if isinstance(spec, AttackSpec) else None
     check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
     items, skipped = [], []
@@ -313,10 +313,11 @@ def _plugin_items(
         pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
         reason = unfit(plugin, task)
         if reason is None:
+            requires = asks_model(plugin, task)
             able, unable = (
-                choose(pool, plugin.requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
+                choose(pool, requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
                 if spec.tasks or spec.models
-                else able_models(pool, plugin)
+                else able_models(pool, requires)
             )
         elif spec.tasks is not None:
             raise CapabilityError(f"{kind} {name!r} cannot run on task {task.name!r}: {reason}")
@@ -331,6 +332,7 @@ def _plugin_items(
             made = PlannedItem(
                 model, item, kind, task, samples, seed, entry.origin, plugin, threat, dict(spec.settings), roles=roles,
                 scores=(suite.scores if spec.scores is None else spec.scores) if isinstance(spec, ProbeSpec) else (),
+                each_word=isinstance(spec, ProbeSpec) and spec.each_word,
             )  # fmt: skip
             items.append(made)
             if isinstance(spec, AttackSpec):

@@ -59,9 +59,10 @@ class PlannedItem:
     """One row of the work list.
 
     ``kind``: task, drift, attack, probe, transfer, shift or reliance. ``num_requests`` is None where the plugin decides as it goes.
-    ``roles``: the models that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by. ``source``: the
-    attack item whose twins are shown to ``model`` (transfer) or explained (shift). ``explained``: the probe item whose attributions this
-    one is about. ``repeats``: the item that this one is another seed of.
+    ``roles``: the models that the plugin asks beside ``model``. ``scores``: what a probe's attributions are scored by; ``each_word``:
+    whether it explains each word of an answer, too. ``source``: the attack item whose twins are shown to ``model`` (transfer) or
+    explained (shift). ``explained``: the probe item whose attributions this one is about. ``repeats``: the item that this one is another
+    seed of.
     """
 
     model: PlannedModel
@@ -77,6 +78,7 @@ class PlannedItem:
     num_requests: int | None = None
     roles: Mapping[str, PlannedModel] = field(default_factory=dict)
     scores: tuple[str, ...] = ()
+    each_word: bool = False
     source: PlannedItem | None = None
     explained: PlannedItem | None = None
     repeats: str = ""

@@ -32,7 +32,8 @@ class ModelInfo:
     """What can be known of a model before its weights load.
 
     ``capabilities``: request kinds it answers, modalities it takes (`inputs.modality`), and ``gradients`` where it is
-    `Differentiable`. ``labels``: class names in the order of its logits. ``notes``: what a reader of the scorecard should know.
+    `Differentiable`, ``attention`` where that has ``attentions``. ``labels``: class names in the order of its logits. ``notes``: what a
+    reader of the scorecard should know.
     """
 
     capabilities: frozenset[str]
@@ -57,6 +58,7 @@ class Model(Protocol):
     puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
     batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an
     `engine.packing.Pass` after each pass. ``canonical(input) -> input`` is the input after the model's own deterministic resizing,
+    ``readings(requests)`` what it reads of each, equal where it cannot tell two apart,
     ``differentiable() -> Differentiable``, ``randomised(seed, share=1.0) -> Model`` the model with its weights drawn anew, or those
     of this share of its layers from the last (controls of probes),
     ``mask_token`` the text that stands for a word that is not shown, ``flops_per_token`` (of products with its weights), ``flops(unit)``
@@ -90,7 +92,11 @@ class Differentiable(Protocol):
 
     A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
     tokens, 0 where a continuation is shorter; the ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
-    other tokens, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where it has one.
+    other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where
+    it has one.
+
+    Optional, the capability ``attention``: ``attentions(features, encoded, rows) -> [N, M, L, L]``, how each of the M layers attends from
+    position to position in such a pass, averaged over its heads.
     """
 
     module: torch.nn.Module
@@ -122,12 +128,22 @@ class ModelPort(Protocol):
         """Like `run`, with a `requests.Failure` in the place of what failed."""
         ...
 
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        """What the task that is attacked asks of the model about a sample (or a twin), as it is really sent: system message, header and
+        all. Empty where no task is attacked, or one that decides as it goes."""
+        ...
+
     def canonical(self, value: Input, /) -> Input: ...
 
     def differentiable(self) -> AbstractContextManager[Differentiable]: ...
 
     def alike(self, request: Request[Any], /) -> Hashable:
         """What inputs must share, beside their shape, to be put through the model together for gradients."""
+        ...
+
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        """What the model reads of each request: two of one reading (letter case that a tokenizer drops) are one question to it, and
+        only rounding would tell their answers apart."""
         ...
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
@@ -165,8 +181,9 @@ class Task(Protocol):
 class Threat(Protocol):
     """What an attacker may change. Checked by the runner, whatever the attack says.
 
-    A threat that needs models to judge has ``roles`` and ``measure(engine, pairs) -> numbers of each pair``: the runner asks it once for
-    all twins, adds the numbers to the distances and gives them to ``admits`` as its third argument.
+    A threat that needs models to judge has ``measure(engine, pairs) -> numbers of each pair``, and ``roles`` where they are others than the
+    one under attack: the runner asks it once for all twins, adds the numbers to the distances and gives them to ``admits`` as its third
+    argument.
     """
 
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool: ...
@@ -201,7 +218,10 @@ class Probe(Protocol):
 
     ``target``, where a probe has it: ``predicted`` or ``gold``, the class it explains. A control must explain the same class: it asks a
     copy of the probe with ``gold`` about samples whose target is that class.
-    ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one.
+    ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one. ``caution``, where a plugin has
+    it: what a reader must know before believing its numbers, a sentence; the scorecard flags it.
+    A probe that requires ``classify`` is asked about a language model's task as well: there the labels are texts of continuations, and
+    `Classify` gives their log-likelihoods (`continuations`).
     """
 
     requires: ClassVar[frozenset[str]]

@@ -14,7 +14,8 @@ from .errors import UserError
 from .offline import is_offline
 from .registry import Registry
 from .resources import Resource, resources_of, with_folder
-from .suite import Suite
+from .suite import AttackSpec, Suite
+from .threats import threat_of
 
 _SUFFIXES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
@@ -62,7 +63,10 @@ def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
         for spec in specs:
             name = getattr(spec, kind)
             settings = with_folder(registry.get(f"{kind}s", name), spec.settings, suite.resources)
-            yield f"{kind} {spec.name or name}", registry.make(f"{kind}s", name, **settings)
+            plugin = registry.make(f"{kind}s", name, **settings)
+            yield f"{kind} {spec.name or name}", plugin
+            if isinstance(spec, AttackSpec) and spec.threat is not None:
+                yield f"the threat of {spec.name or name}", threat_of(spec.threat, plugin, spec.name or name, suite.resources)
 
 
 def _known(part: Any) -> Iterator[Resource]:

@@ -1,4 +1,7 @@
-"""A rate as a judge that errs sees it, and the true rate behind it."""
+"""A rate as a judge that errs sees it, and the true rate behind it.
+
+Shape legend: G groups of answers that belong together (an answer without a group is one of its own), R resamples.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,13 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .scorecard import Estimate
 from .stats import CONFIDENCE
+
+_NUM_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +23,55 @@ class Calibration:
     """A judge against people, in counts: of ``num_yes`` answers that a person said yes to, the judge did so to ``hits``; of ``num_no``, it
     rightly said no to ``rejections``."""
 
-    hits: int
-    num_yes: int
-    rejections: int
-    num_no: int
-
-    def __add__(self, other: Calibration) -> Calibration:
-        return Calibration(
-            self.hits + other.hits, self.num_yes + other.num_yes, self.rejections + other.rejections, self.num_no + other.num_no
-        )
+    hits: float
+    num_yes: float
+    rejections: float
+    num_no: float
 
 
-def rogan_gladen(num_yes: int, n: int, calibration: Calibration, confidence: float = CONFIDENCE) -> Estimate:
+def corrected(seen_G2: NDArray[np.int64], known_G4: NDArray[np.int64], seed: int, confidence: float = CONFIDENCE) -> Estimate:
+    """The true rate behind what a judge saw, from counts a group. ``seen_G2``: answers that the judge said yes to, and answers.
+    ``known_G4``: the four counts of a `Calibration`.
+
+    Where each answer is a group of its own, `rogan_gladen`. Else the interval is the percentile bootstrap over whole groups, of the answers
+    and of the calibration alike. Where that sees no spread, because a rate is 0 or 1, each group counts as one answer.
+    """
+    (num_yes, n), known = map(int, seen_G2.sum(0)), Calibration(*map(int, known_G4.sum(0)))
+    found = rogan_gladen(num_yes, n, known, confidence)
+    if found.value is None or (len(seen_G2) == n and len(known_G4) == known.num_yes + known.num_no):
+        return found
+    bounds = _bootstrap(seen_G2, known_G4, np.random.default_rng(seed), confidence)
+    if bounds is None:
+        yes_G, no_G = known_G4[:, 1] > 0, known_G4[:, 3] > 0
+        sensitivity, specificity = known.hits / known.num_yes, known.rejections / known.num_no
+        alone = Calibration(sensitivity * yes_G.sum(), float(yes_G.sum()), specificity * no_G.sum(), float(no_G.sum()))
+        few = rogan_gladen(num_yes / n * len(seen_G2), len(seen_G2), alone, confidence)
+        return Estimate(found.value, few.low, few.high, n, reason=few.reason)
+    return Estimate(found.value, min(bounds[0], found.value), max(bounds[1], found.value), n)
+
+
+def _bootstrap(
+    seen_G2: NDArray[np.int64], known_G4: NDArray[np.int64], rng: np.random.Generator, confidence: float
+) -> tuple[float, float] | None:
+    """Bounds of the corrected rate; None where the resamples do not tell how sure it is."""
+    drawn_R2, drawn_R4 = (
+        rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=_NUM_RESAMPLES) @ counts for counts in (seen_G2, known_G4)
+    )
+    pairs = ((drawn_R2[:, 0], drawn_R2[:, 1]), (drawn_R4[:, 0], drawn_R4[:, 1]), (drawn_R4[:, 2], drawn_R4[:, 3]))
+    rates = [np.divide(part, whole, out=np.full(_NUM_RESAMPLES, np.nan), where=whole > 0) for part, whole in pairs]
+    if any(not np.nanstd(rate_R) for rate_R in rates):
+        return None
+    seen_R, sensitivity_R, specificity_R = rates
+    skill_R = sensitivity_R + specificity_R - 1
+    usable_R = skill_R > 0
+    if usable_R.mean() <= 0.5:
+        return None
+    values = np.clip((seen_R + specificity_R - 1)[usable_R] / skill_R[usable_R], 0, 1)
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return (float(low), float(high)) if low < high else None
+
+
+def rogan_gladen(num_yes: float, n: int, calibration: Calibration, confidence: float = CONFIDENCE) -> Estimate:
     """The true rate behind ``num_yes`` of ``n`` that a judge said yes to (Rogan & Gladen 1978).
 
     With q the rate that the judge sees, Se its sensitivity and Sp its specificity, q = p Se + (1 - p) (1 - Sp), hence

@@ -19,6 +19,7 @@ import numpy as np
 from . import codec
 from .batching import canonical, isolated
 from .compact import Steps, halved
+from .continuations import ContinuationPort
 from .engine import Engine
 from .errors import SampleError
 from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
@@ -42,7 +43,7 @@ Scores = dict[str, float | None]
 
 
 def probe_records(
-    engine: Engine,
+    engine: Engine | ContinuationPort,
     item: str,
     probe: Any,
     rng: SampleRng,
@@ -85,7 +86,7 @@ def _takes_noise(subject: Subject, probe: Any) -> bool:
     return isinstance(subject.sample.input, Image) or "gradients" in probe.requires
 
 
-def _cascade(engine: Engine, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:
+def _cascade(engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:
     """By sample id, how alike the model is explained whose top layers have their weights drawn anew, more of them in each stage."""
     found: dict[str, Scores] = {key: {} for key in good}
     for percent in CASCADE:
@@ -177,9 +178,7 @@ class _Family(NamedTuple):
 
 
 def _probability(answer: Logits, target: int) -> float:
-    top = max(answer.values)
-    exps = [math.exp(v - top) for v in answer.values]
-    return exps[target] / math.fsum(exps)
+    return answer.probability(target)
 
 
 def _logit(answer: Logits, target: int) -> float:
@@ -195,7 +194,9 @@ def _families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
     return [family for family in every if family.name in wanted]
 
 
-def _queried(engine: Engine, subjects: Sequence[Subject], wanted: Collection[str], rng: SampleRng) -> Iterator[tuple[Subject, Scores, str]]:
+def _queried(
+    engine: ModelPort, subjects: Sequence[Subject], wanted: Collection[str], rng: SampleRng
+) -> Iterator[tuple[Subject, Scores, str]]:
     """Each subject with the scores that the model is asked for, and why some are None. All of it is asked in one engine call."""
     families = _families(wanted, rng)
     asked = [[list(family.requests(subject)) for family in families] for subject in subjects]

@@ -6,6 +6,7 @@ at the end, and a method in an adapter. A response's ``numbers()`` are what must
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import ClassVar, Generic, TypeVar
@@ -57,6 +58,12 @@ class Logits:
 
     def numbers(self) -> tuple[float, ...]:
         return self.values
+
+    def probability(self, index: int, /) -> float:
+        """Of a class among all of them, by softmax."""
+        top = max(self.values)
+        exps = [math.exp(value - top) for value in self.values]
+        return exps[index] / math.fsum(exps)
 
 
 @dataclass(frozen=True, slots=True)

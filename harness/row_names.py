@@ -38,7 +38,7 @@ def accuracy_within(epsilon: float, /) -> str:
     return f"robust_accuracy[{epsilon:.6g}]"
 
 
-DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "linf", "l2", "similarity")
+DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "tokens_added", "linf", "l2", "similarity")
 CASCADE = (25, 50, 75, 100)
 """Percent of a model's layers whose weights are drawn anew, from the last."""
 
@@ -95,7 +95,8 @@ PER_SLICE: dict[str, tuple[str, bool | None]] = {
 }
 """An attack's scores that have a row for each slice of the samples, and whether more is better."""
 
-JUDGED = ("judge_agreement", "judge_kappa", "judge_precision", "judge_recall", "judge_specificity", "corrected_attack_success_rate")
+JUDGED = ("judge_agreement", "judge_kappa", "refusal_judge_agreement", "refusal_judge_kappa", "judge_precision", "judge_recall",
+          "judge_specificity", "corrected_attack_success_rate")  # fmt: skip
 """Rows of items whose answers were judged, a row a judge or two in brackets."""
 
 ROWS = {

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -290,6 +290,14 @@ def budget_of(suite: Suite, model: Any) -> Budget:
     return replace(kept(model) or Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
 
 
+def _described(threat: Any) -> Any:
+    """A dataclass by what its equality is made of."""
+    if not hasattr(threat, "__dataclass_fields__"):
+        return str(threat)
+    given = asdict(threat)
+    return {"type": type(threat).__name__, **{f.name: given[f.name] for f in fields(threat) if f.compare}}
+
+
 def _matmul_peak(model: Any) -> float:
     """Of the model's device, where the model says what it computes."""
     if not getattr(model, "flops_per_token", 0):
@@ -312,20 +320,18 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         "budget": asdict(engine.budget) if engine is not None else {},
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
-    if resources := digests_of(item.plugin):
+    if resources := digests_of(item.plugin) | digests_of(item.threat):
         facts["resources"] = resources
     if item.kind in ("attack", "probe"):
         facts["repeats"] = item.repeats
+    if caution := getattr(item.plugin, "caution", ""):
+        facts["caution"] = caution
     if item.kind == "attack":
         facts["uses_gradients"] = "gradients" in item.plugin.requires
     if item.explained is not None:
         facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:
-        facts["threat"] = (
-            {"type": type(item.threat).__name__, **asdict(item.threat)}
-            if hasattr(item.threat, "__dataclass_fields__")
-            else str(item.threat)
-        )
+        facts["threat"] = _described(item.threat)
     return StoredItem(
         0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), getattr(model, "fingerprint", ""),
         item.task.data_fingerprint, item.origin,

@@ -112,9 +112,11 @@ class AttackSpec(_Plugged):
 
 class ProbeSpec(_Plugged):
     """``scores``: families of `row_names.FAITHFULNESS` that its attributions are scored by, in place of the suite's. ``seeds``: how many
-    times it is run, each with another seed, where it draws anything."""
+    times it is run, each with another seed, where it draws anything. ``each_word``: explain each word of what a language model writes,
+    beside the whole."""
 
     probe: str
+    each_word: bool = False
     scores: tuple[str, ...] | None = None
     name: Name = ""
     tasks: tuple[str, ...] | None = None

@@ -14,7 +14,7 @@ from .attack_rows import attack_rows, transfer_rows
 from .columns import NOTED, Mask, Table
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
-from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows
+from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, lonely_judges
 from .mean_rows import explained
 from .metrics.base import Metric
 from .probe_rows import agreement_rows, carrier_rows, probe_rows, reliance_rows, shift_rows, slice_rows
@@ -68,7 +68,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
         rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items), *carrier_rows(store, items)]
         rows = list(with_worst_cases(rows, outcomes))
-        flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes)]
+        flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes), *lonely_judges(judged, errors_of)]
         card = Scorecard(
             manifest=_manifest(store, suite, items, flags), rows=tuple(rows), complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.kind == "task"),
@@ -232,6 +232,8 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
     value = {(r.model, r.item, r.metric): r.estimate.value for r in rows}
     for item in items:
         where, noted = f"{item.model}/{item.item}", notes[item.id]
+        if item.facts.get("caution"):
+            yield f"{where}: {item.facts['caution']}"
         drift, repeated = (value.get((item.model, item.item, DRIFTS[name])) for name in ("batch_drift", "repeat_drift"))
         if repeated is not None and repeated > 1e-3:
             yield (

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from .errors import ConfigError, did_you_mean
 from .inputs import Chat, Image, Input, TextPair
+from .language import listed_stop_words, part_of_speech, same_parts_of_speech, stop_words_resource, tagger_resources
 from .plugins import ModelPort
 from .registry import parameters
-from .requests import Embed, RollingLogLikelihood
+from .requests import Embed, LogLikelihood, RollingLogLikelihood
+from .resources import Resource
 from .samples import Sample
+from .stop_words import ENGLISH
 
 _ROUNDING = 1e-6
 """Slack for float32 projection: a point put on the ball's surface may land this far outside of it (pixels are in [0, 1])."""
@@ -82,7 +86,11 @@ class EditBudget:
     compared with its own counterpart and the counts are added.
 
     ``min_similarity``: the least angular similarity (1 - angle / pi) of the two texts' vectors by the model in the role ``encoder``.
-    ``protected_words``: of these (stop words, negations, names) none may be lost, added or moved past another; case does not matter.
+    ``protected_words``: of these (negations, names) none may be lost, added or moved past another; case does not matter.
+    ``stop_words``: those of a list are protected, too: ``builtin`` (English), ``nltk`` (from word data) or ``none``.
+    ``same_part_of_speech``: each word stands for one word of the clean text and is tagged as that was, each in its own text; words that
+    are added or lost stand for none. ``tagger``: ``nltk`` (universal tags, from word data) or a JSON file of words and tags.
+    ``folder``: of the word data, else where NLTK looks; in a suite, its ``resources``.
     """
 
     max_words: int | None = None
@@ -90,6 +98,11 @@ class EditBudget:
     max_chars: int | None = None
     min_similarity: float | None = None
     protected_words: Sequence[str] = ()
+    stop_words: str = "none"
+    same_part_of_speech: bool = False
+    tagger: str = "nltk"
+    # What the word data holds is part of a threat, where it lies is not.
+    folder: str | None = field(default=None, compare=False)
 
     @property
     def roles(self) -> Mapping[str, frozenset[str]]:
@@ -106,6 +119,20 @@ class EditBudget:
                 raise ConfigError(f"{name} is a number of at least 0, or nothing for no bound, not {bound!r}")
         if isinstance(self.protected_words, str) or not all(isinstance(w, str) and w for w in self.protected_words):
             raise ConfigError(f"protected_words is a list of words, not {self.protected_words!r}")
+        if self.stop_words not in ("none", "builtin", "nltk"):
+            raise ConfigError(f"stop_words of a threat is 'none', 'builtin' or 'nltk', not {self.stop_words!r}")
+        if not isinstance(self.same_part_of_speech, bool):
+            raise ConfigError(f"same_part_of_speech is true or false, not {self.same_part_of_speech!r}")
+
+    def resources(self) -> list[Resource]:
+        """The word data that it reads."""
+        words = [stop_words_resource(self.folder)] if self.stop_words == "nltk" else []
+        return [*words, *(tagger_resources(self.tagger, self.folder) if self.same_part_of_speech else ())]
+
+    @property
+    def spared(self) -> frozenset[str]:
+        """The words that must stay as they are, in small letters."""
+        return _spared(tuple(self.protected_words), self.stop_words, self.folder)
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         """``measured``: what `measure` says of the two. Without it the words and characters alone decide."""
@@ -114,16 +141,20 @@ class EditBudget:
             return False
         if self.min_similarity is not None and measured is not None and not measured["similarity"] >= self.min_similarity - _ROUNDING:
             return False
-        if self.protected_words and [self._kept(t) for t in _texts(clean)] != [self._kept(t) for t in _texts(perturbed)]:
+        if self.spared and [self._kept(t) for t in _texts(clean)] != [self._kept(t) for t in _texts(perturbed)]:
             return False
-        moved = self.distance(clean, perturbed)
-        bounds = (("words_changed", self.max_words), ("share_changed", self.max_share), ("chars_changed", self.max_chars))
-        return all(bound is None or moved[name] <= bound for name, bound in bounds)
+        bounds = {"words_changed": self.max_words, "share_changed": self.max_share, "chars_changed": self.max_chars}
+        if any(bound is not None for bound in bounds.values()):
+            moved = self.distance(clean, perturbed)
+            if not all(bound is None or moved[name] <= bound for name, bound in bounds.items()):
+                return False
+        tag = part_of_speech(self.tagger, self.folder) if self.same_part_of_speech else None
+        pairs = zip(_texts(clean), _texts(perturbed), strict=True)
+        return tag is None or all(same_parts_of_speech(tag, before, after) for before, after in pairs)
 
     def _kept(self, text: str) -> list[str]:
         """The protected words of a text, in order."""
-        protected = {word.casefold() for word in self.protected_words}
-        return [word for word in re.findall(r"\w+(?:['’-]\w+)*", text.casefold()) if word in protected]
+        return [word for word in re.findall(r"\w+(?:['’-]\w+)*", text.casefold()) if word in self.spared]
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
         """Raises `ConfigError` where one is no text, `ValueError` where only one is a pair."""
@@ -152,6 +183,12 @@ class EditBudget:
                 numbers["perplexity"] = math.exp(nats[2 * i + 1])
                 numbers["perplexity_ratio"] = math.exp(nats[2 * i + 1] - nats[2 * i])
         return found
+
+
+@cache
+def _spared(protected: tuple[str, ...], listed: str, folder: str | None) -> frozenset[str]:
+    words = ENGLISH if listed == "builtin" else listed_stop_words(folder) if listed == "nltk" else ()
+    return frozenset(word.casefold() for word in (*protected, *words))
 
 
 def _angular(a: Sequence[float], b: Sequence[float]) -> float:
@@ -191,22 +228,27 @@ def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SuffixBudget:
-    """The clean prompt, character for character, and behind it at most ``max_chars`` characters and ``max_words`` words. None: no bound.
+    """The clean prompt, character for character, and behind it at most ``max_chars`` characters, ``max_words`` words and ``max_tokens``
+    tokens of the model under attack. None: no bound.
 
-    Of a chat the last message is the prompt, and the others may not change. Tokens are a model's own affair, and a bound on them a setting
-    of the attacks that think in tokens.
+    Of a chat the last message is the prompt, and the others may not change. Tokens are counted by the model itself, in the log-likelihood
+    of the suffix behind the prompt.
     """
 
     max_chars: int | None = None
     max_words: int | None = None
+    max_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_chars", "max_words"):
+        for name in ("max_chars", "max_words", "max_tokens"):
             bound = getattr(self, name)
             if bound is not None and (not _is_number(bound) or not bound >= 0):
                 raise ConfigError(f"{name} is a number of at least 0, or nothing for no bound, not {bound!r}")
 
-    def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+    def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
+        """``measured``: what `measure` says of the two. Without it the characters and words alone decide."""
+        if self.max_tokens is not None and measured and not measured["tokens_added"] <= self.max_tokens:
+            return False
         before, after = _turns(clean.input), _turns(perturbed.input)
         if type(clean.input) is not type(perturbed.input) or before[:-1] != after[:-1] or before[-1][0] != after[-1][0]:
             return False
@@ -214,6 +256,18 @@ class SuffixBudget:
         suffix = text[len(prompt) :]
         bounds = ((len(suffix), self.max_chars), (len(suffix.split()), self.max_words))
         return text.startswith(prompt) and all(bound is None or size <= bound for size, bound in bounds)
+
+    def measure(self, engine: ModelPort, pairs: Sequence[tuple[Sample, Sample]], /) -> list[dict[str, float]]:
+        """``tokens_added``, of the model under attack, where they are bounded and something was added."""
+        found: list[dict[str, float]] = [{} for _ in pairs]
+        if self.max_tokens is None:
+            return found
+        ends = [(_turns(clean.input)[-1][1], _turns(twin.input)[-1][1]) for clean, twin in pairs]
+        grown = [i for i, (prompt, text) in enumerate(ends) if text.startswith(prompt) and text != prompt]
+        answers = engine.run([LogLikelihood(ends[i][0], ends[i][1][len(ends[i][0]) :]) for i in grown])
+        for i, answer in zip(grown, answers, strict=True):
+            found[i]["tokens_added"] = float(answer.num_tokens)
+        return found
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
         return _grown(clean, perturbed)
@@ -257,8 +311,9 @@ def _grown(clean: Sample, perturbed: Sample) -> dict[str, float]:
 Threats = {"lp": LpBall, "edits": EditBudget, "suffix": SuffixBudget, "prompt": AnyPrompt}
 
 
-def threat_of(given: Mapping[str, Any] | None, attack: Any, name: str, /) -> Any:
-    """The threat that a suite gives an attack, ``{type: lp | edits, ...}``, or the attack's own. Raises `ConfigError` for what is none."""
+def threat_of(given: Mapping[str, Any] | None, attack: Any, name: str, folder: str | None = None, /) -> Any:
+    """The threat that a suite gives an attack, ``{type: lp | edits, ...}``, or the attack's own. ``folder``: the suite's of word data.
+    Raises `ConfigError` for what is none."""
     if given is None:
         if not hasattr(attack, "threat"):
             raise ConfigError(f"the attack {name!r} has no threat of its own; give it one: threat: {{type: {' | '.join(Threats)}, ...}}")
@@ -273,6 +328,6 @@ def threat_of(given: Mapping[str, Any] | None, attack: Any, name: str, /) -> Any
         if key not in known:
             raise ConfigError(f"threat {kind!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}")
     try:
-        return make(**settings)
+        return make(**{**({"folder": folder} if folder and "folder" in known else {}), **settings})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"threat {kind!r} cannot be made from {settings}: {error}") from error

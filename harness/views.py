@@ -83,9 +83,12 @@ def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, R
     if found is None:
         return Heat(item.program, "", (), error=record.error or "no attribution")
     image = record.artifacts.get("image")
+    said = str(record.artifacts.get("continuation", "")).strip()
     shifts = ((i, r) for i, r in joined if i.kind == "shift" and i.facts.get("probe") == item.item)
+    shown = _map(item.program, found, labels)
     return replace(
-        _map(item.program, found, labels),
+        shown,
+        target=said or shown.target,
         image=png_uri(image) if isinstance(image, Image) else "",
         scores=dict(record.scores),
         twins=tuple(pair for i, r in shifts for pair in _moved(item.program, i, r, labels)),

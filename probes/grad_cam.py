@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ..harness.batching import batches
-from ..harness.errors import ConfigError, did_you_mean
 from ..harness.plugins import Differentiable, ModelPort
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample
 from .explained import checked_target, explained_classes
+from .layers import Layer, cut_off
 
 if TYPE_CHECKING:
     import torch
@@ -34,46 +34,26 @@ class GradCam:
         targets = explained_classes(engine, samples, self.target)
         found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
-            layer = self._layer(net.module)
+            convolutions = [name for name, layer in net.module.named_modules() if type(layer).__name__.startswith("Conv")]
+            layer = Layer(net.module, self.layer, "grad_cam", f"Its convolutions: {', '.join(convolutions[-8:]) or 'none'}")
             for indices in batches(engine, samples):
                 maps = self._maps(net, layer, [samples[i] for i in indices], [targets[i] for i in indices])
                 for index, map_HW in zip(indices, maps.cpu().numpy(), strict=True):
                     found[index] = Attribution(samples[index].id, targets[index], map_HW)
         return [found[i] for i in range(len(samples))]
 
-    def _layer(self, module: torch.nn.Module) -> torch.nn.Module:
-        layers: dict[str, torch.nn.Module] = {name: layer for name, layer in module.named_modules() if name}
-        if self.layer not in layers:
-            convolutions = [name for name, layer in layers.items() if type(layer).__name__.startswith("Conv")]
-            raise ConfigError(
-                f"grad_cam: the model has no layer {self.layer!r}.{did_you_mean(self.layer, layers)}"
-                f" Its convolutions: {', '.join(convolutions[-8:]) or 'none'}"
-            )
-        return layers[self.layer]
-
-    def _maps(self, net: Differentiable, layer: torch.nn.Module, samples: Sequence[Sample], targets: Sequence[int]) -> torch.Tensor:
+    def _maps(self, net: Differentiable, layer: Layer, samples: Sequence[Sample], targets: Sequence[int]) -> torch.Tensor:
         """[B, H, W], at the size of the pixels."""
         import torch
 
-        given: list[torch.Tensor] = []
-
-        def leaf(module: Any, args: Any, output: Any) -> Any:
-            if not isinstance(output, torch.Tensor) or output.ndim != 4 or given:
-                raise ConfigError(f"grad_cam: the layer {self.layer!r} does not give maps [B, C, H, W] once in a pass; name a convolution")
-            given.append(output.detach().requires_grad_())
-            return given[0]
-
         encoded = net.encode([Classify(sample.input, sample.labels) for sample in samples])
-        handle = layer.register_forward_hook(leaf)
-        try:
+        with layer.giving(cut_off) as seen:
             logits_BK = net.logits(encoded.features, encoded)
-        finally:
-            handle.remove()
-        if not given:
-            raise ConfigError(f"grad_cam: the layer {self.layer!r} takes no part in the model's pass; name a convolution that does")
-        (maps_BCHW,) = given
+        (maps_BCHW,) = seen
+        if maps_BCHW.ndim != 4:
+            raise layer.refusal(f"gives {list(maps_BCHW.shape)}, not maps [B, C, H, W]")
         chosen = logits_BK.gather(1, torch.tensor(targets, device=logits_BK.device)[:, None])
-        (gradient_BCHW,) = torch.autograd.grad(chosen.sum(), maps_BCHW)
+        gradient_BCHW = layer.gradients(chosen, maps_BCHW)
         seen_BHW = (gradient_BCHW.mean((2, 3), keepdim=True) * maps_BCHW).sum(1).relu().detach()
         size = encoded.features.shape[-2:]
         return torch.nn.functional.interpolate(seen_BHW[:, None].float(), size=size, mode="bilinear", align_corners=False)[:, 0]

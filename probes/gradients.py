@@ -9,7 +9,7 @@ Shape legend: N rows of a pass, K points of a sample, L tokens, D embedding, C c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 
 from ..harness.batching import alike, batches
 from ..harness.errors import ConfigError
-from ..harness.inputs import Image, TextPair, size_of
+from ..harness.inputs import size_of
 from ..harness.plugins import Differentiable, Encoded, ModelPort
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample, SampleRng
-from ..harness.words import gather, spans_of
 from .explained import checked_target, explained_classes
+from .positions import Values, by_position, placed
 
 if TYPE_CHECKING:
     import torch
 
-Values: TypeAlias = NDArray[np.float64]
 Draw: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
 
@@ -37,13 +36,23 @@ class Rows:
     """The rows of one pass: each is point ``steps[n]`` of ``samples[n]``.
 
     ``features``, ``baseline``: [N, L, D] or [N, C, H, W], as in `plugins.Encoded`. ``lengths``: real tokens of each row; None for images.
+    ``indices``: of the samples, as `GradientWork` counts them. ``places``: each row's place in ``encoded``. ``targets``: explained classes.
     """
 
     samples: Sequence[Sample]
+    indices: Sequence[int]
     steps: Sequence[int]
     features: torch.Tensor
     baseline: torch.Tensor
     lengths: Sequence[int] | None
+    net: Differentiable
+    encoded: Encoded
+    places: torch.Tensor
+    targets: torch.Tensor
+
+    def explained(self, features: torch.Tensor, /) -> torch.Tensor:
+        """The explained class's logit [N] of the rows with these features."""
+        return self.net.logits(features, self.encoded, self.places).gather(1, self.targets[:, None])[:, 0]
 
     def per_row(self, values: Sequence[float] | Values, /) -> torch.Tensor:
         """Numbers [N] in a shape that multiplies `features`."""
@@ -84,6 +93,7 @@ class GradientWork:
 
     def __init__(self, engine: ModelPort, net: Differentiable, samples: Sequence[Sample], targets: Sequence[int]) -> None:
         self._engine, self._net, self._samples, self._targets = engine, net, samples, targets
+        self.module, self.patch = net.module, _patch(net.module)
         self._lengths = [0] * len(samples)
         self._spans: list[Sequence[tuple[int, int]]] = [()] * len(samples)
         for indices in batches(engine, samples):
@@ -98,30 +108,35 @@ class GradientWork:
         import torch
 
         found = [0.0] * len(self._samples)
-        for indices in self._stackable(range(len(self._samples)), 1):
-            for batch in self._engine.groups([self._lengths[i] for i in indices]):
-                some = [indices[i] for i in batch]
-                encoded = self._encoded(some)
-                target_B = torch.tensor([self._targets[i] for i in some], device=encoded.features.device)
-                with torch.no_grad():
-                    moved_BC = self._net.logits(encoded.features, encoded) - self._net.logits(encoded.baseline, encoded)
-                for index, value in zip(some, moved_BC.gather(1, target_B[:, None])[:, 0].double().tolist(), strict=True):
-                    found[index] = value
+        for rows in self.passes(range(len(self._samples))):
+            with torch.no_grad():
+                moved_N = rows.explained(rows.features).double() - rows.explained(rows.baseline).double()
+            for index, value in zip(rows.indices, moved_N.tolist(), strict=True):
+                found[index] = value
         return found
-
-    def _encoded(self, indices: Sequence[int]) -> Encoded:
-        return self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
 
     def sums(self, chosen: Sequence[int], weights: Values, points: Points, /) -> dict[int, Values]:
         """For each chosen sample the gradients at its K points, by weights [K], summed over D or C: [L] or [H, W]."""
+        import torch
+
         found: dict[int, Values] = {}
-        num = len(weights)
-        for indices in self._stackable(chosen, num):
-            for batch in self._engine.groups([self._lengths[i] for i in indices for _ in range(num)]):
-                rows = [(indices[row // num], row % num) for row in batch]
-                for (index, step), values in zip(rows, self._pass(rows, points), strict=True):
-                    found[index] = found.get(index, 0) + weights[step] * values
+        for rows in self.passes(chosen, len(weights)):
+            at, times = points(rows)
+            at = at.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(rows.explained(at).sum(), at)
+            each = gradient.abs() if times is None else gradient * times
+            for index, step, values in zip(rows.indices, rows.steps, by_position(each, rows.lengths), strict=True):
+                found[index] = found.get(index, 0) + weights[step] * values
         return found
+
+    def passes(self, chosen: Sequence[int], num: int = 1, cost: Callable[[int], int] = int) -> Iterator[Rows]:
+        """The passes that the points 0 to ``num`` - 1 of the chosen samples take, each sample's points in order.
+
+        ``cost``: of a row by its length, in positions of the engine's budget.
+        """
+        for indices in self._stackable(chosen, num):
+            for batch in self._engine.groups([cost(self._lengths[i]) for i in indices for _ in range(num)]):
+                yield self._rows([(indices[row // num], row % num) for row in batch])
 
     def _stackable(self, chosen: Sequence[int], num: int) -> list[list[int]]:
         """The chosen samples that may share passes. Many points fill a pass with few samples, so these are of one length: no padding."""
@@ -131,37 +146,39 @@ class GradientWork:
                 groups.setdefault((kind, self._lengths[index] if num > 1 else 0), []).append(index)
         return list(groups.values())
 
-    def _pass(self, rows: Sequence[tuple[int, int]], points: Points) -> list[Values]:
+    def _rows(self, rows: Sequence[tuple[int, int]]) -> Rows:
         import torch
 
         present = list(dict.fromkeys(index for index, _ in rows))
         encoded = self._encoded(present)
-        is_text = encoded.mask_BL is not None
         place = {index: row for row, index in enumerate(present)}
         device = encoded.features.device
-        rows_N = torch.tensor([place[index] for index, _ in rows], device=device)
-        target_N = torch.tensor([self._targets[index] for index, _ in rows], device=device)
-        lengths = [self._lengths[index] for index, _ in rows]
-        given = Rows(
-            [self._samples[index] for index, _ in rows], [step for _, step in rows], encoded.features[rows_N], encoded.baseline[rows_N],
-            lengths if is_text else None,
+        places_N = torch.tensor([place[index] for index, _ in rows], device=device)
+        indices = [index for index, _ in rows]
+        return Rows(
+            [self._samples[i] for i in indices], indices, [step for _, step in rows], encoded.features[places_N],
+            encoded.baseline[places_N], None if encoded.mask_BL is None else [self._lengths[i] for i in indices], self._net, encoded,
+            places_N, torch.tensor([self._targets[i] for i in indices], device=device),
         )  # fmt: skip
-        at, times = points(given)
-        at = at.detach().requires_grad_()
-        logits_NC = self._net.logits(at, encoded, rows_N)
-        (gradient,) = torch.autograd.grad(logits_NC.gather(1, target_N[:, None]).sum(), at)
-        each = gradient.abs() if times is None else gradient * times
-        # The sum in float64: of a thousand pixels in float32 it would miss by more than an integral does.
-        summed = each.sum(-1 if is_text else 1, dtype=torch.float64).cpu().numpy()
-        return [values[:length] if is_text else values for values, length in zip(summed, lengths, strict=True)]
+
+    def _encoded(self, indices: Sequence[int]) -> Encoded:
+        return self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
 
     def attribution(self, index: int, values: Values, error: float | None = None, metadata: dict[str, Any] | None = None, /) -> Attribution:
-        """The sample's attribution of what `sums` gave: tokens gathered to words."""
-        sample, target, shown = self._samples[index], self._targets[index], values.astype(np.float32)
-        if isinstance(sample.input, Image):
-            return Attribution(sample.id, target, shown, completeness_error=error, metadata=metadata or {})
-        words = spans_of(sample.input if isinstance(sample.input, TextPair) else str(sample.input))
-        return Attribution(sample.id, target, gather(shown, self._spans[index], words), words, error, metadata or {})
+        """The sample's attribution of values by position (`positions.by_position`): tokens gathered to words, maps made pixels.
+
+        ``on_special_tokens`` in its metadata: the sum of what no word or pixel has, where that is not 0.
+        """
+        sample = self._samples[index]
+        shown, spans, special = placed(sample.input, values, self._spans[index], self.patch)
+        facts = {**(metadata or {}), **({"on_special_tokens": special} if special else {})}
+        return Attribution(sample.id, self._targets[index], shown, spans, error, facts)
+
+
+def _patch(module: Any) -> int | None:
+    """The side of a vision transformer's patches, which its configuration knows."""
+    size = getattr(getattr(module, "config", None), "patch_size", None)
+    return size if isinstance(size, int) else None
 
 
 class GradientProbe:

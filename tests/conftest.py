@@ -24,7 +24,7 @@ def _nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def textattack() -> Any:
     """The package, imported quietly; tests that ask for it are skipped where it cannot be had."""
     from windtunnel.attacks.text import textattack_import
-    from windtunnel.attacks.text.stop_words import ENGLISH
+    from windtunnel.harness.stop_words import ENGLISH
 
     try:
         textattack_import.require_textattack()

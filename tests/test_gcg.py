@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from windtunnel.attacks.lm.gcg import GCG
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+from windtunnel.attacks.lm.gcg import GCG, written
 from windtunnel.attacks.lm.random_search import RandomSearch
 from windtunnel.harness.inputs import Chat, Message
 from windtunnel.harness.models.hf import HuggingFace
@@ -23,9 +25,29 @@ REQUESTS = [
 CHAT = Chat((Message("user", "the cat"),))
 
 
-def engine(name: str = "llama", **settings: Any) -> Any:
+class Sent:
+    """A task that sends a sample's prompt in a frame: as plain text, or as a chat."""
+
+    def __init__(self, before: str = "", after: str = "", system: str = "") -> None:
+        self.before, self.after, self.system = before, after, system
+
+    def requests(self, sample: Sample) -> list[Generate]:
+        text = f"{self.before}{sample.input}{self.after}"
+        return [Generate(Chat((Message("system", self.system), Message("user", text))) if self.system else text, 1)]
+
+
+FRAMES = {
+    "plain": Sent(),
+    "header and question mark": Sent("the dog sat. her film, a table. ", " ?"),
+    "system message": Sent("", "", "stop here"),
+    "both": Sent("the dog: ", "! The end.", "stop here"),
+}
+
+
+def engine(name: str = "llama", task: Sent | None = FRAMES["plain"]) -> Any:
+    """With the task that is attacked; None: nobody says how a prompt is sent."""
     made = tiny.engine(name)
-    made.info = HuggingFace(str(tiny.checkpoint(name))).inspect()
+    made.info, made.task = HuggingFace(str(tiny.checkpoint(name))).inspect(), task
     return made
 
 
@@ -96,7 +118,7 @@ SAMPLES = [
 
 def test_gcg_makes_the_model_say_it() -> None:
     its = engine()
-    attack = GCG(steps=40, candidates=48, top_k=64, length=6, chat=False)
+    attack = GCG(steps=40, candidates=48, top_k=64, length=6)
     twins = attack.perturb(its, SAMPLES, attack.threat, SampleRng(0))
     said = its.run([Generate(twin.input, 1) for twin in twins])
     for twin, clean, answer in zip(twins, SAMPLES, said, strict=True):
@@ -104,22 +126,82 @@ def test_gcg_makes_the_model_say_it() -> None:
         assert answer.text == " dog"
         assert attack.threat.admits(clean, twin)
         assert twin.metadata["num_queries"] > len(twin.metadata["losses"])
-    assert its.counters.tokens_shared > 0, "candidates share the prompt before them"
 
 
 def test_the_gradient_finds_better_swaps_than_chance() -> None:
     """One round, from the same start: the best of the gradient's swaps against the best of as many from all tokens."""
 
     def gain(top_k: int) -> float:
-        attack = GCG(steps=1, candidates=48, top_k=top_k, length=6, chat=False)
+        attack = GCG(steps=1, candidates=48, top_k=top_k, length=6)
         twins = attack.perturb(engine(), SAMPLES, attack.threat, SampleRng(0))
         return sum(twin.metadata["losses"][0] - twin.metadata["losses"][1] for twin in twins)
 
     assert gain(24) > gain(10_000)
 
 
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("make", [lambda: GCG(steps=3, candidates=16, length=4), lambda: RandomSearch(steps=3, length=6)])
+def test_what_is_optimised_is_what_the_task_sends(frame: str, make: Any) -> None:
+    """The loss that the attack saw is that of the twin's own request, asked alone by an engine that knows of no attack."""
+    its, attack = engine(task=FRAMES[frame]), make()
+    for twin, clean in zip(attack.perturb(its, SAMPLES, attack.threat, SampleRng(0)), SAMPLES, strict=True):
+        (sent,) = FRAMES[frame].requests(twin)
+        assert attack.threat.admits(clean, twin)
+        assert len(twin.metadata["losses"]) == 4 or twin.metadata["target_reached"], "each round had swaps read as meant"
+        (loss,) = engine(task=None).run([LogLikelihood(sent.prompt, " dog")])
+        assert -loss.value / loss.num_tokens == pytest.approx(twin.metadata["target_loss"], abs=1e-5)
+
+
+def test_candidates_are_read_as_the_tokens_that_were_meant() -> None:
+    """Each suffix that is asked, read within the whole prompt, differs from the round's own in exactly one token."""
+    its = engine(task=FRAMES["header and question mark"])
+    asked: list[list[list[int]]] = []
+    run = its.try_run
+
+    def listening(requests: Any) -> Any:
+        asked.append([its.model.scored(request).ids for request in requests])
+        return run(requests)
+
+    its.try_run = listening
+    attack = GCG(steps=4, candidates=32, length=4)
+    (twin,) = attack.perturb(its, SAMPLES[:1], attack.threat, SampleRng(0))
+    assert "stopped" not in twin.metadata
+    assert len(asked) > 2
+    current = asked[0][0]
+    for tried in asked[1:]:
+        places = [[i for i, (a, b) in enumerate(zip(current, ids, strict=True)) if a != b] for ids in tried]
+        assert all(len(place) == 1 for place in places)
+        losses = [-answer.value for answer in run([LogLikelihood(its.model.tokenizer.decode(ids[:-1]), " dog") for ids in tried])]
+        current = tried[losses.index(min(losses))]
+
+
+def test_a_suffix_keeps_the_space_that_a_vocabulary_drops_at_the_beginning() -> None:
+    """Sentencepiece writes a space into its tokens and drops the first one of a text: behind another token it must stay."""
+    made = Tokenizer(models.WordLevel({"▁the": 0, "▁cat": 1, "▁!": 2, "?": 3}))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made)
+    assert tokenizer.decode([2, 3]) == "!?"
+    assert written(tokenizer, [0, 1], [2, 3]) == " !?"
+    assert written(tokenizer, [], [2, 3]) == "!?"
+
+
+def test_candidates_share_what_stands_before_them() -> None:
+    """All candidates of a round go into one forest: the prompt before the suffix is computed once for all, not once for each."""
+    header = "the cat sat on a table and was able to read good films that were great. "
+    its = engine(task=Sent(header))
+    attack = GCG(steps=1, candidates=32, length=4)
+    attack.perturb(its, SAMPLES[:1], attack.threat, SampleRng(0))
+    num_header = len(its.model.prompt_ids(header.rstrip()))
+    assert num_header > 15
+    num_asked = its.counters.requests
+    assert num_asked > 20
+    assert its.counters.tokens_shared >= (num_asked - 2) * num_header, "all but the first of each of the two calls"
+    assert its.counters.tokens_computed < num_asked * num_header
+
+
 def test_gcg_in_the_chat_template() -> None:
-    its = engine()
+    """Where no task says how, a chat model is asked in its template."""
+    its = engine(task=None)
     attack = GCG(steps=3, candidates=16, length=4)
     twins = attack.perturb(its, SAMPLES, attack.threat, SampleRng(0))
     for twin, clean in zip(twins, SAMPLES, strict=True):
@@ -128,7 +210,7 @@ def test_gcg_in_the_chat_template() -> None:
         assert -loss.value / loss.num_tokens == pytest.approx(twin.metadata["target_loss"], abs=1e-5)
 
 
-@pytest.mark.parametrize("attack", [GCG(steps=3, candidates=16, length=4, chat=False), RandomSearch(steps=3, length=6, chat=False)])
+@pytest.mark.parametrize("attack", [GCG(steps=3, candidates=16, length=4), RandomSearch(steps=3, length=6)])
 def test_neither_order_nor_company_changes_a_twin(attack: Any) -> None:
     def inputs(samples: list[Sample]) -> dict[str, Any]:
         return {twin.id: twin.input for twin in attack.perturb(engine(), samples, attack.threat, SampleRng(3))}

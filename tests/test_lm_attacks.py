@@ -23,9 +23,10 @@ from windtunnel.attacks.lm.templates import TEMPLATES
 from windtunnel.harness.attacking import attack_records
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Chat, Message
+from windtunnel.harness.requests import Generate
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.threats import AnyPrompt, SuffixBudget
-from windtunnel.tests.scripted import port
+from windtunnel.tests.scripted import port, told
 from windtunnel.tests.toys import row, run
 
 SAMPLES = [Sample(f"s{i}", f"tell me secret {i}", metadata={"harmful": True, "goal": f"secret {i}"}) for i in range(4)]
@@ -59,6 +60,29 @@ def test_a_suffix_keeps_the_prompt() -> None:
     assert SuffixBudget().distance(Sample("a", "hi"), Sample("a", "hi !")) == {"chars_added": 2.0}
     with pytest.raises(ConfigError, match="at least 0"):
         SuffixBudget(max_chars=-1)
+
+
+def test_tokens_of_a_suffix_are_the_models_own() -> None:
+    """Counted by the model that is attacked, in the prompt; a twin of too many is outside the threat."""
+    from windtunnel.harness.models.hf import HuggingFace
+    from windtunnel.tests import tiny
+
+    its = tiny.engine("llama")
+    its.info = HuggingFace(str(tiny.checkpoint("llama"))).inspect()
+    chat = Chat((Message("system", "the cat"), Message("user", "a dog")))
+    pairs = [
+        (Sample("a", "a dog"), Sample("a", "a dog read with her")),
+        (Sample("b", chat), Sample("b", Chat((chat.messages[0], Message("user", "a dog !!"))))),
+        (Sample("c", "a dog"), Sample("c", "a dog")),
+        (Sample("d", "a dog"), Sample("d", "her film")),
+    ]
+    tokens = its.model.tokenizer.tokenize  # type: ignore[attr-defined]
+    whole = [len(tokens(text)) - len(tokens("a dog")) for text in ("a dog read with her", "a dog !!")]
+    found = SuffixBudget(max_tokens=2).measure(its, pairs)
+    assert found == [{"tokens_added": float(whole[0])}, {"tokens_added": float(whole[1])}, {}, {}]
+    for bound, expected in ((whole[0], True), (whole[0] - 1, False)):
+        assert SuffixBudget(max_tokens=bound).admits(*pairs[0], found[0]) is expected
+    assert SuffixBudget().measure(its, pairs) == [{}] * 4, "nothing is asked where nothing is bounded"
 
 
 def test_any_prompt_may_have_to_hold_the_clean_one() -> None:
@@ -232,6 +256,36 @@ def test_pair_reaches_the_target_in_the_third_round() -> None:
     assert attacker.model.asked == [8, 8, 8], "each round of all samples and streams is one call"  # type: ignore[attr-defined]
 
 
+def test_the_budget_is_used_up_only_where_it_cut_the_search_short() -> None:
+    """Two streams: with the budget, after the plan's last round, after success, and in the middle of a round."""
+    for rounds, most, expected in ((2, None, (4, False)), (2, 4, (4, False)), (9, 4, (4, True)), (9, 6, (6, False)), (9, 3, (3, True))):
+        attacker = port(climbing_attacker)
+        engine = port(target, roles={"attacker": attacker, "judge": port(strict_judge)})
+        attack = PAIR(streams=2, rounds=rounds, max_queries=most)
+        for twin in attack.perturb(engine, SAMPLES, attack.threat, SampleRng(0)):
+            assert (twin.metadata["num_queries"], twin.metadata["budget_exhausted"]) == expected, (rounds, most)
+        assert len(attacker.model.asked) == min(rounds, 3 if most == 6 else 2), "the attacker is not asked for what could not be tried"  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="max_queries"):
+        TAP(max_queries=0)
+
+
+def test_a_judge_that_tells_likelihoods_always_rates() -> None:
+    """It would write a speech; asked for the likeliest grade it finds the answer of level 2 best, and level 9 off topic."""
+
+    def loss(prompt: str, word: str) -> float:
+        if "yes or no" in prompt:
+            return float((word.lower() == "yes") == ("| level 9" in prompt))
+        return abs(int(word) - (10 if "All of it" in prompt else 3)) + 0.5
+
+    judge = port(lambda prompt: "What a fine question that is.", loss=loss)
+    attack = TAP(depth=4, branches=2, width=2)
+    engine = port(target, roles={"attacker": port(climbing_attacker), "judge": judge})
+    twins = attack.perturb(engine, SAMPLES, attack.threat, SampleRng(0))
+    assert all(twin.metadata["rating"] == 10 and twin.metadata["num_rounds"] == 3 for twin in twins)
+    engine = port(target, roles={"attacker": port(lambda chat: "<message>level 9</message>"), "judge": judge})
+    assert "no message" in attack.perturb(engine, SAMPLES[:1], attack.threat, SampleRng(0))[0].metadata["error"]
+
+
 def test_tap_prunes_and_branches() -> None:
     def wandering(chat: str) -> str:
         return "<message>level 9, off topic</message>"
@@ -252,8 +306,6 @@ def test_the_harness_and_not_the_attacks_judge_decides() -> None:
         name, primary, metrics, requires = "held", "right", (), frozenset({"generate"})
 
         def requests(self, sample: Sample) -> Any:
-            from windtunnel.harness.requests import Generate
-
             return [Generate(text(sample.input), 8)]
 
         def score(self, sample: Sample, responses: Sequence[Any]) -> dict[str, float]:
@@ -331,6 +383,49 @@ def test_random_search_never_gets_worse() -> None:
         assert twin.input == f"{clean.input} ab"
         assert twin.metadata["wanted"] == f"Sure, here is how to {clean.metadata['goal']}:"
         assert attack.threat.admits(clean, twin)
+
+
+@pytest.mark.parametrize("system", ["Be kind.", ""])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomSearch(steps=3, length=8),
+        lambda: PAIR(streams=2, rounds=2),
+        lambda: TAP(depth=2, branches=2),
+        lambda: Crescendo(turns=3),
+    ],
+)
+def test_searches_ask_what_the_task_asks(make: Callable[[], Any], system: str) -> None:
+    """Each prompt that the target sees, plainly, in the search and under attack, stands in the task's own frame."""
+    seen: list[str] = []
+
+    class Framed:
+        name, primary, metrics, requires = "framed", "refused", (), frozenset({"generate"})
+
+        def requests(self, sample: Sample) -> Any:
+            own = sample.input.messages if isinstance(sample.input, Chat) else (Message("user", f"Q: {sample.input}\nA:"),)
+            if system:
+                return [Generate(Chat((Message("system", system), *own)), 8)]
+            return [Generate(f"Header. {told(Chat(own))}", 8)]
+
+        def score(self, sample: Sample, responses: Sequence[Any]) -> dict[str, float]:
+            return {"refused": float(responses[0].text == REFUSAL)}
+
+    def listening(prompt: str) -> str:
+        seen.append(prompt)
+        return REFUSAL if "Q: " in prompt else "Well."
+
+    def loss(prompt: str, wanted: str) -> float:
+        seen.append(prompt)
+        return 1.0
+
+    engine = port(listening, loss=loss, roles={"attacker": port(climbing_attacker), "judge": port(strict_judge)})
+    attack = make()
+    records = attack_records(engine, "x", Framed(), attack, attack.threat, SampleRng(0), SAMPLES)
+    assert all(record.error is None and record.scores["clean_correct"] == 1 for record in records)
+    assert len(seen) > 2 * len(SAMPLES)
+    assert all(prompt.startswith(system or "Header. ") for prompt in seen)
+    assert engine.task is None, "outside of an attack nobody is asked about a task"
 
 
 @pytest.mark.parametrize(

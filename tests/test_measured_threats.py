@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from windtunnel.harness.errors import ConfigError
+from windtunnel.harness.errors import CapabilityError, ConfigError
 from windtunnel.harness.requests import Embed, Embedding, LogProb, RollingLogLikelihood
 from windtunnel.harness.runner import run_plan
 from windtunnel.harness.samples import Sample
+from windtunnel.harness.store import FILE_NAME, Store
 from windtunnel.harness.summary import summarise
 from windtunnel.harness.threats import EditBudget
 from windtunnel.tests import tiny
@@ -82,6 +85,31 @@ def test_a_twin_that_means_something_else_is_outside(tmp_path: Path) -> None:
     assert row(card, "swap(notes)", "attack_success_rate").estimate.value == 0
     with pytest.raises(ConfigError, match="needs a model that can embed"):
         swapped(tmp_path / "nobody", {"min_similarity": 0.6})
+
+
+def attack_facts(run: Path) -> Any:
+    with closing(Store.open(run / FILE_NAME, readonly=True)) as store:
+        return next(item.facts for item in store.items() if item.kind == "attack")
+
+
+def test_word_data_of_a_threat_is_looked_for_and_is_part_of_the_run(tmp_path: Path) -> None:
+    tags = tmp_path / "tags.json"
+    threat = {"same_part_of_speech": True, "tagger": str(tags)}
+    with pytest.raises(CapabilityError, match=r"tags\.json is not there .* windtunnel prefetch"):
+        swapped(tmp_path / "missing", threat)
+    tags.write_text(json.dumps({"bad": "ADJ", "good": "ADJ"}))
+    _, alike = swapped(tmp_path / "alike", threat)
+    tags.write_text(json.dumps({"bad": "ADJ", "good": "NOUN"}))
+    _, apart = swapped(tmp_path / "apart", threat)
+    _, free = swapped(tmp_path / "free")
+    assert [r.scores for r in alike] == [r.scores for r in free]
+    attacked = [r for r in apart if r.scores.get("clean_correct") == 1]
+    assert attacked
+    assert all(r.scores["outside_threat"] == (r.scores["words_changed"] > 0) for r in attacked)
+    facts = [attack_facts(tmp_path / name / "run") for name in ("alike", "apart")]
+    assert facts[0]["threat"] == facts[1]["threat"]
+    assert "folder" not in facts[0]["threat"]
+    assert facts[0]["resources"] != facts[1]["resources"]
 
 
 def test_similarity_is_one_minus_the_angle_over_pi() -> None:

@@ -28,7 +28,7 @@ METRICS = {
 }
 
 
-MEANS = ("stereotype", "refused", "mc2", "common_prefix", "memorised", "failed", "toxicity", "toxic", "held")
+MEANS = ("stereotype", "refused", "harmful", "mc2", "common_prefix", "memorised", "failed", "toxicity", "toxic", "held")
 TOXIC = ("expected_max_toxicity", "toxic_rate")
 NEITHER = {"stereotype_score", "stereotype_gap", "bias_ambiguous", "bias_disambiguated"}
 """Metrics whose best value lies in the middle."""
@@ -243,7 +243,18 @@ def stereotype_gap(rows: list[Row]) -> float | None:
 
 REFERENCES |= {
     **dict.fromkeys(
-        ("stereotype_score", "refusal_rate", "over_refusal_rate", "mc2", "common_prefix", "memorised", "failure_rate", "held", *TOXIC),
+        (
+            "stereotype_score",
+            "refusal_rate",
+            "over_refusal_rate",
+            "harmful_rate",
+            "mc2",
+            "common_prefix",
+            "memorised",
+            "failure_rate",
+            "held",
+            *TOXIC,
+        ),
         lambda rows: mean(row.acc for row in rows),
     ),
     "bias_ambiguous": bias_ambiguous,
@@ -298,7 +309,18 @@ def test_facts(name: str) -> None:
     assert isinstance(metric, evaluate.Metric)
     assert metric.dimension in DIMENSIONS
     assert metric.interval in ("wilson", "bootstrap")
-    lower = {*TOXIC, "log_loss", "brier", "ece", "bits_per_byte", "over_refusal_rate", "common_prefix", "memorised", "failure_rate"}
+    lower = {
+        *TOXIC,
+        "log_loss",
+        "brier",
+        "ece",
+        "bits_per_byte",
+        "over_refusal_rate",
+        "harmful_rate",
+        "common_prefix",
+        "memorised",
+        "failure_rate",
+    }
     assert metric.higher_is_better is (None if name in NEITHER else name not in lower and "perplexity" not in name)
     assert (metric.dimension == "calibration") == (name in {"log_loss", "brier", "ece"})
     assert metric.description

@@ -117,6 +117,11 @@ class Digit:
 plugin("attacks", "digit")(Digit)
 
 
+@plugin("attacks", "warned")
+class Warned(Digit):
+    caution = "half a method."
+
+
 @plugin("attacks", "seeing")
 class Seeing(Digit):
     requires = frozenset({"classify", "text", "gradients"})
@@ -137,6 +142,11 @@ def planned(folder: Path, /, **keys: Any) -> Any:
 def run(folder: Path, /, **keys: Any) -> Scorecard:
     run_plan(planned(folder, **keys), folder / "run")
     return summarise(folder / "run")
+
+
+def test_a_plugins_own_caution_is_flagged(tmp_path: Path) -> None:
+    card = run(tmp_path, attacks=[{"attack": "digit"}, {"attack": "warned"}])
+    assert [flag for flag in card.manifest["flags"] if "half a method" in flag] == ["words/warned(goods): half a method."]
 
 
 def flags(card: Scorecard) -> str:

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from windtunnel.attacks.text import pool, textattack_import
 from windtunnel.attacks.text.deepwordbug import DeepWordBug
-from windtunnel.attacks.text.stop_words import ENGLISH, stop_words
 from windtunnel.attacks.text.textattack_import import served
 from windtunnel.harness.errors import CapabilityError, ConfigError, SampleError
 from windtunnel.harness.inputs import TextPair
 from windtunnel.harness.requests import Failure, Logits
 from windtunnel.harness.samples import Sample, SampleRng
+from windtunnel.harness.stop_words import ENGLISH, stop_words
 from windtunnel.harness.threats import EditBudget
 from windtunnel.tests.word_hash import LABELS, Found, WordHash, one_by_one, told
 
@@ -101,7 +101,7 @@ class TestLaws:
     @pytest.mark.parametrize(
         "threat",
         [EditBudget(max_chars=0), EditBudget(max_chars=1), EditBudget(max_words=1), EditBudget(max_share=0.2), EditBudget(max_words=0),
-         EditBudget(protected_words=["warm", "funny", "film", "thin", "dull", "year", "pay"])],
+         EditBudget(stop_words="builtin"), EditBudget(protected_words=["warm", "funny", "film", "thin", "dull", "year", "pay"])],
         ids=str,
     )  # fmt: skip
     def test_twins_are_inside_the_threat(self, threat: EditBudget) -> None:
@@ -327,7 +327,7 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 mine = logging.getLogger("mine")
 drawn = random.getstate()
-from windtunnel.attacks.text.stop_words import stop_words
+from windtunnel.harness.stop_words import stop_words
 from windtunnel.attacks.text.textattack_import import import_textattack
 textattack = import_textattack(stop_words("auto").words)
 assert textattack is import_textattack(())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from windtunnel.attacks.text import (
 from windtunnel.attacks.text.bad_characters import BadCharacters
 from windtunnel.attacks.text.named_entities import entity
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
-from windtunnel.harness.requests import Classify, Embed, Embedding, LogProb
+from windtunnel.harness.requests import Classify, Embed, Embedding, Logits, LogProb
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.threats import EditBudget
 from windtunnel.tests import tiny, tiny_words
@@ -101,6 +102,10 @@ def supplied(textattack: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         reader = nltk.corpus.reader.wordnet.WordNetCorpusReader(str(folder / "corpora/wordnet"), None)
     monkeypatch.setattr(f"{swaps}.word_swap_wordnet.nltk.download", lambda name: True)
     monkeypatch.setattr(f"{swaps}.word_swap_wordnet.wordnet", SimpleNamespace(langs=lambda: ["eng"], synsets=reader.synsets))
+    as_a_set = textattack.transformations.WordSwapWordNet._get_replacement_words
+    monkeypatch.setattr(  # A set has another order in each process.
+        f"{swaps}.word_swap_wordnet.WordSwapWordNet._get_replacement_words", lambda self, word: sorted(as_a_set(self, word))
+    )
     monkeypatch.setattr(f"{swaps}.word_swap_homoglyph_swap.open", lambda *how, **settings: io.StringIO(), raising=False)
     words, matrix = tiny_words.vectors(folder)
     near = np.linalg.norm(matrix[:, None].astype(np.float64) - matrix[None], axis=2).argsort(axis=1)
@@ -178,6 +183,92 @@ def test_pooled_and_supplied_is_textattack_alone(textattack: Any, folder: Path, 
     assert told(twins) == expected
     assert sum(twin.input != sample.input for twin, sample in zip(twins, attacked, strict=True)) >= least
     assert len(engine.rounds) < calls / 1.5
+
+
+class Uncased(Hashed):
+    """And hard to move from the first class; the order of words matters to it, so that only what it reads as one has one answer."""
+
+    def logits(self, text: str) -> tuple[float, ...]:
+        first, second = super().logits(" ".join(f"{place}{word}" for place, word in enumerate(text.lower().split())))
+        return first + 2, second
+
+
+class Rounding(Uncased):
+    """Its answers move a little from round to round, as those of one text in two batches do."""
+
+    def readings(self, requests: Sequence[Any], /) -> list[Hashable]:
+        return [request.input.lower() for request in requests]
+
+    def try_run(self, requests: Sequence[Any], /) -> list[Any]:
+        moved = 1e-6 * (-1) ** len(self.rounds) * len(self.rounds)
+        return [Logits((answer.values[0] + moved, *answer.values[1:])) for answer in super().try_run(requests)]
+
+
+@pytest.mark.usefixtures("supplied")
+def test_rounding_does_not_choose_between_texts_that_are_one_to_the_model(textattack: Any, folder: Path) -> None:
+    attacked = samples(60, 14, [cased for word in ("film", "plot", "dull", "warm", "never", "a") for cased in (word, word.title())])
+    recipe = pwws.PWWS(stop_words="builtin", resources=str(folder))
+    twins = recipe.perturb(Rounding(), attacked, recipe.threat, SampleRng("test", 0))
+    assert told(twins) == one_by_one(textattack, textattack.attack_recipes.PWWSRen2019.build, attacked, Uncased())[0]
+    assert sum(twin.input != sample.input for twin, sample in zip(twins, attacked, strict=True)) >= 4
+    assert all(twin.metadata["num_texts"] < twin.metadata["num_queries"] for twin in twins if twin.metadata["status"] == "failed")
+
+
+def test_an_uncased_classifier_reads_two_cases_as_one() -> None:
+    texts = ["The Cat sat [UNK]", "the  cat sat [UNK]", "the cat sat [unk]", "the cát sat [UNK]", "the cat sat"]
+    labels = tuple(tiny.LABELS)
+    first, *others = tiny.engine("bert").readings([Classify(text, labels) for text in texts])
+    assert [other == first for other in others] == [True, False, True, False]
+    assert tiny.engine("bert").readings([Classify("the cat sat [UNK]", labels[::-1])]) != [first]
+    lone = [Classify("\ud800", labels)]
+    assert tiny.engine("bert").readings(lone) == lone
+    assert WordHash().readings(lone) == lone
+
+
+class Likeness(Encoder):
+    """Near for texts of one length, whatever they say."""
+
+    def try_run(self, requests: Sequence[Any], /) -> list[Any]:
+        self.rounds.append(len(requests))
+        return [Embedding((20.0, float(len(str(request.input))))) for request in requests]
+
+
+@pytest.mark.usefixtures("supplied")
+def test_a_search_goes_on_where_the_threat_forbids(textattack: Any, folder: Path) -> None:
+    """Against TextAttack's own search with the threat as one of its constraints, and against the search that is only judged afterwards."""
+    attacked = samples(40, 14)
+    tags = folder / "some.json"
+    tags.write_text(json.dumps(dict.fromkeys(("movie", "story", "mild", "dim", "lush", "odd", "anew"), "X")))
+    for threat in (EditBudget(min_similarity=0.995), EditBudget(same_part_of_speech=True, tagger=str(tags), stop_words="builtin")):
+        encoder = Likeness()
+        recipe = pwws.PWWS(stop_words="builtin", resources=str(folder))
+        twins = recipe.perturb(Hashed(roles={"encoder": encoder}), attacked, threat, SampleRng("test", 0))
+        free = recipe.perturb(Hashed(), attacked, EditBudget(), SampleRng("test", 0))
+
+        def admits(clean: Sample, twin: Sample, threat: EditBudget = threat) -> bool:
+            measured = threat.measure(Hashed(roles={"encoder": Likeness()}), [(clean, twin)])[0]
+            return threat.admits(clean, twin, measured)
+
+        class Forbids:
+            compare_against_original = True
+
+            def call_many(self, texts: Sequence[Any], original: Any) -> list[Any]:
+                clean = Sample("x", original.text)
+                return [text for text in texts if admits(clean, Sample("x", text.text))]
+
+        def build(model: Any) -> Any:
+            made = textattack.attack_recipes.PWWSRen2019.build(model)
+            made.constraints.append(Forbids())
+            return made
+
+        assert told(twins) == one_by_one(textattack, build, attacked, Hashed())[0]
+        assert all(map(admits, attacked, twins))
+        won = [[twin.metadata["status"] == "success" and admits(s, twin) for s, twin in zip(attacked, some, strict=True)]
+               for some in (free, twins)]  # fmt: skip
+        assert sum(won[1]) >= sum(won[0]) + (threat.min_similarity is not None) > 0
+        assert told(twins) != told(free)
+        assert bool(encoder.rounds) == (threat.min_similarity is not None)
+        assert len(encoder.rounds) < 40, "of all searches together"
 
 
 @pytest.mark.filterwarnings("ignore:Using a non-full backward hook:FutureWarning")

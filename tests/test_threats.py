@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from windtunnel.harness import threats
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Chat, Image, Input, Message, TextPair
 from windtunnel.harness.samples import Sample
@@ -194,6 +197,54 @@ class TestEditBudget:
         budget = EditBudget(protected_words=["not", "I"])
         assert budget.admits(sample("it is not, I say, a good film"), sample(twin)) is admitted
 
+    def test_stop_words_of_a_list_stay(self, tmp_path: Path) -> None:
+        clean, lost, other = sample("it is not a good film"), sample("it is a good film"), sample("it is not a bad film")
+        for listed in (EditBudget(stop_words="builtin"), EditBudget(stop_words="builtin", protected_words=["film"])):
+            assert [listed.admits(clean, twin) for twin in (clean, lost, other)] == [True, False, True]
+        assert not EditBudget(stop_words="builtin", protected_words=["good"]).admits(clean, other)
+        (tmp_path / "corpora/stopwords").mkdir(parents=True)
+        (tmp_path / "corpora/stopwords/english").write_text("good\nbad\n")
+        own = EditBudget(stop_words="nltk", folder=str(tmp_path))
+        assert [own.admits(clean, twin) for twin in (lost, other)] == [True, False]
+        (resource,) = own.resources()
+        assert resource.is_there
+        (missing,) = EditBudget(stop_words="nltk", folder=str(tmp_path / "none")).resources()
+        assert missing.is_there or "nltk.downloader" in missing.advice
+
+    @pytest.mark.parametrize(
+        ("twin", "admitted"),
+        [
+            ("a dull film .", True),  # an adjective for an adjective
+            ("a warm picture .", True),
+            ("a DULL Picture .", True),
+            ("a never film .", False),  # an adverb for an adjective
+            ("a film film .", False),
+            ("a film warm .", False),
+            ("a warm film", False),  # a mark is lost
+            ("a warm dull film .", False),
+            ("a film .", False),
+            ("a warm film .", True),
+        ],
+    )
+    def test_parts_of_speech_stay(self, tmp_path: Path, twin: str, admitted: bool) -> None:
+        (tmp_path / "tags.json").write_text(json.dumps({"a": "DET", "warm": "ADJ", "dull": "ADJ", "never": "ADV"}))
+        budget = EditBudget(same_part_of_speech=True, tagger=str(tmp_path / "tags.json"))
+        assert budget.admits(sample("a warm film ."), sample(twin)) is admitted
+        assert [resource.is_there for resource in budget.resources()] == [True]
+        pair = sample(TextPair("warm", "a warm film ."))
+        assert budget.admits(pair, sample(TextPair("dull", twin))) is admitted
+
+    def test_each_word_is_tagged_where_it_stands(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By a tagger that looks at the word before: after "to" all is a verb."""
+
+        def tag(words: Sequence[str]) -> list[tuple[str, str]]:
+            return [(w, "VERB" if before == "to" else "NOUN") for before, w in zip(["", *words[:-1]], words, strict=True)]
+
+        monkeypatch.setattr(threats, "part_of_speech", lambda tagger, folder: tag)
+        budget = EditBudget(same_part_of_speech=True)
+        assert budget.admits(sample("to film it"), sample("to star it"))
+        assert not budget.admits(sample("to film it"), sample("the star it"))
+
     def test_another_kind_of_twin_is_outside(self) -> None:
         assert not EditBudget().admits(sample("a"), sample(TextPair("a", "")))
         assert not EditBudget().admits(sample("a"), flat(0.5))
@@ -205,7 +256,8 @@ class TestEditBudget:
             EditBudget().admits(sample(Chat((Message("user", "a"),))), sample(Chat((Message("user", "a"),))))
 
     @pytest.mark.parametrize("bounds", [{"max_words": -1}, {"max_share": float("nan")}, {"max_chars": "3"}, {"max_words": True},
-                                        {"protected_words": "not"}, {"protected_words": [1]}])  # fmt: skip
+                                        {"protected_words": "not"}, {"protected_words": [1]}, {"stop_words": "snowball"},
+                                        {"same_part_of_speech": "nltk"}])  # fmt: skip
     def test_bad_bounds(self, bounds: Any) -> None:
         with pytest.raises(ConfigError, match=next(iter(bounds))):
             EditBudget(**bounds)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-from windtunnel.attacks.text.stop_words import ENGLISH
 from windtunnel.attacks.text.textattack_import import served
 from windtunnel.harness.inputs import Input
 from windtunnel.harness.plugins import Differentiable, ModelInfo, ModelPort
 from windtunnel.harness.requests import Classify, Failure, Logits
 from windtunnel.harness.samples import Sample, SampleRng
+from windtunnel.harness.stop_words import ENGLISH
 
 LABELS = ("negative", "positive")
 
@@ -52,6 +52,9 @@ class WordHash:
 
     def alike(self, request: Any, /) -> None:
         return None
+
+    def readings(self, requests: Sequence[Any], /) -> list[Hashable]:
+        return list(requests)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         raise NotImplementedError

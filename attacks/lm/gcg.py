@@ -12,17 +12,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...harness.errors import ConfigError, SampleError
-from ...harness.plugins import Differentiable, ModelPort
+from ...harness.inputs import Chat
+from ...harness.plugins import Differentiable, Encoded, ModelPort
 from ...harness.samples import Sample, SampleRng
 from ...harness.threats import SuffixBudget
-from .prompts import is_benign, prompt_of
+from .prompts import is_benign, prompt_of, with_prompt
 from .suffixes import Search, ask, begun
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A prompt as read: all ``ids`` up to the continuation, of which ``[first, last)`` are the suffix. ``best_TK``: for each of these, the
-    tokens that the gradient likes best."""
+    """A prompt as read: all ``ids`` before the target's last, of which ``[first, last)`` are the suffix. ``best_TK``: for each of these,
+    the tokens that the gradient likes best."""
 
     ids: list[int]
     first: int
@@ -36,10 +37,11 @@ class GCG:
 
     Each of ``steps`` rounds: the gradient of the target's log-likelihood by the suffix's one-hot tokens; of the ``top_k`` best tokens at
     each place, ``candidates`` single swaps are drawn, asked of the model in one call for all samples (what candidates share is computed
-    once), and the best is where the next round starts. A search ends where the target is the model's likeliest answer. A candidate counts
-    only if its text is read as the very tokens that were meant. length: tokens of the first suffix, exclamation marks. ascii_only: plain
-    printable tokens. target: how the wanted answer begins, where the sample does not say; {goal} is what is asked for. Benign samples stay
-    as they are.
+    once), and the best is where the next round starts, better or not. A search ends where the target is the model's likeliest answer, and
+    the twin is the best suffix of all rounds. The prompt is the one that the task sends, system message and template included. A candidate
+    counts only if its text is read, in that prompt, as the very tokens that were meant. length: tokens of the first suffix, exclamation
+    marks. ascii_only: plain printable tokens. target: how the wanted answer begins, where the sample does not say; {goal} is what is asked
+    for. Benign samples stay as they are.
 
     num_queries counts candidates and gradients. Zou, Wang, Carlini, Nasr, Kolter, Fredrikson: Universal and Transferable Adversarial
     Attacks on Aligned Language Models. 2023, https://arxiv.org/abs/2307.15043
@@ -50,22 +52,25 @@ class GCG:
 
     def __init__(
         self, *, steps: int = 100, candidates: int = 64, top_k: int = 64, length: int = 20, ascii_only: bool = True,
-        max_chars: int = 400, target: str = "Sure, here is how to {goal}:", chat: bool = True,
+        max_chars: int = 400, target: str = "Sure, here is how to {goal}:",
     ) -> None:  # fmt: skip
         if min(steps, candidates, top_k, length) < 1:
             raise ConfigError(f"steps, candidates, top_k and length are 1 or more, not {steps}, {candidates}, {top_k} and {length}")
-        self._chat = chat
         self.threat = SuffixBudget(max_chars=max_chars)
         self._steps, self._candidates, self._top_k, self._length = steps, candidates, top_k, length
         self._ascii_only, self._target = ascii_only, target
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: SuffixBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        searches = begun(engine, samples, self._target, " !" * self._length, self._chat, [rng(s.id) for s in samples])
+        most = getattr(threat, "max_tokens", None)  # a suite may name a threat that knows no tokens
+        length = self._length if most is None else min(self._length, most)
+        searches = begun(engine, samples, self._target, " !" * length, [rng(s.id) for s in samples])
+        allowed_V: np.ndarray | None = None
         for _ in range(self._steps):
             open_ = [i for i, search in enumerate(searches) if search.is_open and search.losses]
             if not open_:
                 break
-            tried = self._swaps(engine, searches, open_, threat)
+            allowed_V = _allowed(engine, self._ascii_only) if allowed_V is None else allowed_V
+            tried = self._swaps(engine, searches, open_, threat, allowed_V)
             for i, said in ask(engine, tried, searches).items():
                 known = [(answer, k) for k, answer in enumerate(said) if answer is not None]
                 if known:
@@ -73,11 +78,12 @@ class GCG:
                     searches[i].take(tried[i][k], loss, reached)
         return [s.sample if is_benign(s.sample) else s.twin() for s in searches]
 
-    def _swaps(self, engine: ModelPort, searches: Sequence[Search], open_: Sequence[int], threat: SuffixBudget) -> dict[int, list[str]]:
+    def _swaps(
+        self, engine: ModelPort, searches: Sequence[Search], open_: Sequence[int], threat: SuffixBudget, allowed_V: np.ndarray
+    ) -> dict[int, list[str]]:
         """Candidate suffixes of each open search."""
         tried: dict[int, list[str]] = {}
         with engine.differentiable() as net:
-            allowed_V = _allowed(net.tokenizer, net.module.get_input_embeddings().weight.shape[0], self._ascii_only)  # type: ignore[operator]
             for group in engine.groups([len(prompt_of(searches[i].sample)) + len(searches[i].suffix) for i in open_]):
                 members = [open_[g] for g in group]
                 for i, tokens in zip(members, _gradients(net, engine, [searches[i] for i in members], allowed_V, self._top_k), strict=True):
@@ -85,13 +91,14 @@ class GCG:
                     if isinstance(tokens, str):
                         searches[i].stopped = tokens
                         continue
-                    tried[i] = self._drawn(net.tokenizer, searches[i], tokens, threat)
+                    tried[i] = self._drawn(net, engine, searches[i], tokens, threat)
                     if not tried[i]:
                         del tried[i]
                         searches[i].stopped = "no swap gives a text that is read as the tokens that were meant"
         return tried
 
-    def _drawn(self, tokenizer: Any, search: Search, tokens: Tokens, threat: SuffixBudget) -> list[str]:
+    def _drawn(self, net: Differentiable, engine: ModelPort, search: Search, tokens: Tokens, threat: SuffixBudget) -> list[str]:
+        """Suffixes with one token swapped, of which the model reads that token and all others as they were meant."""
         suffix = tokens.ids[tokens.first : tokens.last]
         found: dict[str, list[int]] = {}
         # Places in turn, as in the authors' code, so that each gets its share; what is read otherwise is left out below.
@@ -99,32 +106,32 @@ class GCG:
             place = k * len(suffix) // self._candidates if self._candidates >= len(suffix) else int(search.draw.integers(len(suffix)))
             swapped = [*suffix]
             swapped[place] = int(tokens.best_TK[place, search.draw.integers(tokens.best_TK.shape[1])])
-            found.setdefault(tokenizer.decode(swapped, clean_up_tokenization_spaces=False), swapped)
-        prompt = prompt_of(search.sample)
-        before = _ids(tokenizer, prompt + search.suffix)
-        head, tail = _around(before, suffix)
-        most = threat.max_chars if threat.max_chars is not None else 10**9
-        return [
-            text for text, swapped in found.items()
-            if swapped != suffix and len(text) <= most and head is not None and _ids(tokenizer, prompt + text) == [*head, *swapped, *tail]
-        ]  # fmt: skip
+            text = written(net.tokenizer, tokens.ids[: tokens.first], swapped)
+            if swapped != suffix and threat.admits(search.sample, with_prompt(search.sample, prompt_of(search.sample) + text)):
+                found.setdefault(text, [*tokens.ids[: tokens.first], *swapped, *tokens.ids[tokens.last :]])
+        if not found:
+            return []
+        encoded = net.encode([search.request(engine, text) for text in found])
+        return [text for (text, meant), ids in zip(found.items(), _read(encoded), strict=True) if ids == meant]
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    return ids
+def written(tokenizer: Any, before: Sequence[int], ids: Sequence[int]) -> str:
+    """The text of tokens behind others: some vocabularies drop the space before a text's first token, and none before a later one."""
+    seam, text = (tokenizer.decode(some, clean_up_tokenization_spaces=False) for some in (before[-1:], [*before[-1:], *ids]))
+    return str(text[len(seam) :])
 
 
-def _around(ids: list[int], suffix: list[int]) -> tuple[list[int] | None, list[int]]:
-    """What stands before and after the suffix in a prompt's own tokens; None where it does not end them."""
-    for end in range(len(ids), len(suffix) - 1, -1):
-        if ids[end - len(suffix) : end] == suffix:
-            return ids[: end - len(suffix)], ids[end:]
-    return None, []
+def _read(encoded: Encoded) -> list[list[int]]:
+    """The tokens of each request, without padding."""
+    assert encoded.mask_BL is not None
+    ids, lengths = encoded.extra["input_ids"].tolist(), encoded.mask_BL.sum(1).tolist()
+    return [row[:length] for row, length in zip(ids, lengths, strict=True)]
 
 
-def _allowed(tokenizer: Any, rows: int, ascii_only: bool) -> np.ndarray:
+def _allowed(engine: ModelPort, ascii_only: bool) -> np.ndarray:
     """Which tokens may stand in a suffix, bool [V]: none that is special, or no text of its own."""
+    with engine.differentiable() as net:
+        tokenizer, rows = net.tokenizer, net.module.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
     allowed_V = np.zeros(rows, dtype=bool)
     special = set(tokenizer.all_special_ids)
     ids = [i for i in tokenizer.get_vocab().values() if i < rows and i not in special]
@@ -137,29 +144,39 @@ def _gradients(net: Differentiable, engine: ModelPort, searches: Sequence[Search
     """For each search the tokens of its suffix and what the gradient would have in their places; or why there is none."""
     import torch
 
-    encoded = net.encode([search.request(engine, search.suffix) for search in searches])
+    requests = [search.request(engine, search.suffix) for search in searches]
+    encoded = net.encode(requests)
     features = encoded.features.detach().requires_grad_(True)
     # A sum over samples: each one's gradient is its own.
     (gradient_BLD,) = torch.autograd.grad(net.logits(features, encoded).sum(), features)
     weight_VD = net.module.get_input_embeddings().weight.detach()  # type: ignore[operator]
     banned_V = torch.from_numpy(~allowed_V).to(weight_VD.device)
     found: list[Tokens | str] = []
-    for row, search in enumerate(searches):
+    for row, (search, request, ids) in enumerate(zip(searches, requests, _read(encoded), strict=True)):
         try:
-            first, last = _suffix_places(encoded.spans[row], len(prompt_of(search.sample)))
+            first, last = _suffix_places(encoded.spans[row], *_suffix_in(request.context, prompt_of(search.sample), search.suffix))
         except SampleError as error:
             found.append(str(error))
             continue
         # d log p / d one-hot = embedding matrix times d log p / d embedding: how a token moves the target, to first order.
         gain_TV = (gradient_BLD[row, first:last].float() @ weight_VD.T.float()).masked_fill(banned_V, -torch.inf)
         best_TK = gain_TV.topk(min(top_k, int(allowed_V.sum())), dim=1).indices.cpu().numpy()
-        found.append(Tokens(encoded.extra["input_ids"][row].tolist(), first, last, best_TK))
+        found.append(Tokens(ids, first, last, best_TK))
     return found
 
 
-def _suffix_places(spans: Sequence[tuple[int, int]], start: int) -> tuple[int, int]:
-    """First and beyond the last of the tokens that stand behind the clean prompt."""
-    places = [place for place, (_, end) in enumerate(spans) if end > start]
-    if not places or spans[places[0]][0] < start:
-        raise SampleError("a token spans the end of the prompt and the suffix, so that the suffix has no tokens of its own")
+def _suffix_in(context: str | Chat, prompt: str, suffix: str) -> tuple[int, int]:
+    """Where the suffix begins and ends in the text, or in the last message, that the model is sent."""
+    shown = context if isinstance(context, str) else context.messages[-1].content
+    start = shown.rfind(prompt + suffix)
+    if start < 0:
+        raise SampleError("the task changes the prompt before it sends it, so that a suffix has no place of its own")
+    return start + len(prompt), start + len(prompt) + len(suffix)
+
+
+def _suffix_places(spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
+    """First and beyond the last of the tokens that stand at ``[start, end)`` of the text."""
+    places = [place for place, (a, b) in enumerate(spans) if b > start and a < end and b > a]
+    if not places or spans[places[0]][0] < start or spans[places[-1]][1] > end:
+        raise SampleError("a token spans an end of the suffix, so that the suffix has no tokens of its own")
     return places[0], places[-1] + 1

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ...harness.errors import ConfigError, SampleError
-from ...harness.inputs import Chat
+from ...harness.errors import ConfigError
 from ...harness.plugins import ModelPort
 from ...harness.requests import Failure
 from ...harness.samples import Sample, SampleRng, seed_of
 from ...harness.threats import AnyPrompt
 from .attackers import HIGHEST, Try, asked_of_attacker, on_topic, proposals, ratings
-from .prompts import failed, goal_of, is_benign, prompt_of, with_prompt, write
+from .prompts import as_sent, failed, goal_of, is_benign, with_prompt, write
 
 
 @dataclass(slots=True)
 class Tree:
-    """A sample's search. ``leaves``: histories that go on. ``queries``: prompts that the target answered."""
+    """A sample's search. ``leaves``: histories that go on. ``queries``: prompts that the target answered. ``is_cut``: the
+    budget of queries left some of its messages unasked."""
 
     sample: Sample
     goal: str
@@ -29,10 +29,15 @@ class Tree:
     off_topic: int = 0
     unread: int = 0
     failure: str = ""
+    is_cut: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.best is not None and (self.best.rating or 0) >= HIGHEST
 
     @property
     def is_open(self) -> bool:
-        return bool(self.leaves) and (self.best is None or (self.best.rating or 0) < HIGHEST)
+        return bool(self.leaves) and not self.is_cut and not self.is_done
 
     def keep(self, tried: Try) -> None:
         if self.best is None or (tried.rating or 0) > (self.best.rating or 0):
@@ -41,7 +46,8 @@ class Tree:
     def twin(self) -> Sample:
         if self.best is None:
             return failed(self.sample, self.failure or "the attacker wrote no message in any round, so there is no prompt to try")
-        facts = {"num_queries": self.queries, "num_rounds": self.rounds, "rating": self.best.rating, "budget_exhausted": self.is_open}
+        facts = {"num_queries": self.queries, "num_rounds": self.rounds, "rating": self.best.rating,
+                 "budget_exhausted": self.is_cut and not self.is_done}  # fmt: skip
         return with_prompt(self.sample, self.best.prompt, **facts, off_topic=self.off_topic, unread=self.unread)
 
 
@@ -60,9 +66,10 @@ class TAP:
     leaves. A search ends with a 10. The twin is the best-rated message. The judge here only steers: whether the attack succeeded is for
     the task.
 
-    max_tokens: of the target's answers. message_tokens: of a message. temperature: the attacker's; each message draws from a seed of its
-    own. Benign samples stay as they are. num_queries counts the target's answers. A message that is not between its marks is dropped and
-    counted.
+    max_queries: answers of the target, a sample; nothing for as many as the tree has. Only where it cut a search short is the budget said
+    to be used up. max_tokens: of the target's answers. message_tokens: of a message. temperature: the attacker's; each message draws from
+    a seed of its own. Benign samples stay as they are. num_queries counts the target's answers. A message that is not between its marks is
+    dropped and counted. A judge that tells log-likelihoods rates by the likeliest grade, another one by the number that it writes.
 
     Mehrotra et al.: Tree of Attacks: Jailbreaking Black-Box LLMs Automatically. NeurIPS 2024, https://arxiv.org/abs/2312.02119
     """
@@ -72,18 +79,22 @@ class TAP:
 
     def __init__(
         self, *, depth: int = 10, branches: int = 4, width: int = 10, prune: bool = True, max_tokens: int = 150, message_tokens: int = 300,
-        temperature: float = 1.0,
+        temperature: float = 1.0, max_queries: int | None = None,
     ) -> None:  # fmt: skip
+        if max_queries is not None and max_queries < 1:
+            raise ConfigError(f"max_queries is 1 or more, or nothing, not {max_queries}")
         if min(depth, branches, width, max_tokens, message_tokens) < 1:
             raise ConfigError("depth (or rounds), branches, width (or streams), max_tokens and message_tokens are 1 or more")
         self.threat = AnyPrompt()
         self._depth, self._branches, self._width, self._prune, self._roots = depth, branches, width, prune, 1
         self._max_tokens, self._message_tokens, self._temperature = max_tokens, message_tokens, temperature
-        self._keep_apart = False
+        self._keep_apart, self._max_queries = False, max_queries
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: AnyPrompt, rng: SampleRng, /) -> Sequence[Sample]:
         trees = [Tree(s, goal_of(s), [] if is_benign(s) else [[] for _ in range(self._roots)]) for s in samples]
         for depth in range(self._depth):
+            for tree in trees:
+                tree.is_cut |= tree.is_open and tree.queries == self._max_queries
             grown = self._grown(engine, [tree for tree in trees if tree.is_open], depth, rng)
             if not grown:
                 break
@@ -113,10 +124,15 @@ class TAP:
         return grown
 
     def _answered(self, engine: ModelPort, grown: Sequence[_Grown]) -> list[tuple[_Grown, Try]]:
-        answers = write(engine, [_shown(g.tree.sample, g.prompt) for g in grown], self._max_tokens)
+        within = []
+        for g in grown:
+            g.tree.is_cut |= g.tree.queries == self._max_queries
+            if not g.tree.is_cut:
+                g.tree.queries += 1
+                within.append(g)
+        answers = write(engine, [as_sent(engine, with_prompt(g.tree.sample, g.prompt)) for g in within], self._max_tokens)
         answered = []
-        for g, answer in zip(grown, answers, strict=True):
-            g.tree.queries += 1
+        for g, answer in zip(within, answers, strict=True):
             if isinstance(answer, Failure):
                 g.tree.failure = answer.error
             else:
@@ -142,15 +158,17 @@ class PAIR(TAP):
     rates the answer from 1 to 10, and the attacker is told both. A search ends with a 10. The twin is the best-rated message. The judge
     here only steers: whether the attack succeeded is for the task.
 
-    max_tokens, message_tokens, temperature and what is counted: see ``tap``, of which this is the case without branches and pruning.
+    max_queries, max_tokens, message_tokens, temperature and what is counted: see ``tap``, of which this is the case without branches and
+    pruning.
 
     Chao, Robey, Dobriban, Hassani, Pappas, Wong: Jailbreaking Black Box Large Language Models in Twenty Queries. 2023,
     https://arxiv.org/abs/2310.08419
     """
 
     def __init__(
-        self, *, streams: int = 4, rounds: int = 3, max_tokens: int = 150, message_tokens: int = 300, temperature: float = 1.0
-    ) -> None:
+        self, *, streams: int = 4, rounds: int = 3, max_tokens: int = 150, message_tokens: int = 300, temperature: float = 1.0,
+        max_queries: int | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(
             depth=rounds,
             branches=1,
@@ -159,12 +177,6 @@ class PAIR(TAP):
             max_tokens=max_tokens,
             message_tokens=message_tokens,
             temperature=temperature,
+            max_queries=max_queries,
         )
         self._roots, self._keep_apart = streams, True
-
-
-def _shown(sample: Sample, prompt: str) -> str | Chat:
-    shown = with_prompt(sample, prompt).input
-    if not isinstance(shown, str | Chat):
-        raise SampleError(f"the prompt is a {type(prompt_of(sample)).__name__}")
-    return shown

@@ -45,20 +45,26 @@ def failed(sample: Sample, error: str, /) -> Sample:
     return replace(sample, metadata={**sample.metadata, "error": error})
 
 
-def as_shown(engine: ModelPort, value: str | Chat, /, chat: bool = True) -> str | Chat:
-    """A prompt as a chat model is asked it, a message in its chat template; plain text for another, or where ``chat`` is false."""
-    can_chat = chat and "chat" in engine.info.capabilities
-    if isinstance(value, str):
-        return Chat((Message("user", value),)) if can_chat else value
-    return value if can_chat else "\n\n".join(message.content for message in value.messages)
+def as_sent(engine: ModelPort, sample: Sample, /) -> str | Chat:
+    """A sample's prompt as the attacked task sends it, with its system message, header and template; where no task says how, as a message
+    to a chat model and as plain text to another."""
+    for request in engine.asked(sample):
+        if isinstance(request, Generate):
+            return request.prompt
+    shown = sample.input
+    if not isinstance(shown, str | Chat):
+        raise SampleError(f"an attack on a language model works on text or a chat, not on a {type(shown).__name__}")
+    return as_shown(engine, Chat((Message("user", shown),)) if isinstance(shown, str) else shown)
+
+
+def as_shown(engine: ModelPort, chat: Chat, /) -> str | Chat:
+    """A chat, or its text where the model has no chat template."""
+    return chat if "chat" in engine.info.capabilities else "\n\n".join(message.content for message in chat.messages)
 
 
 def write(
     engine: ModelPort, prompts: Sequence[str | Chat], max_tokens: int, *, temperature: float = 0.0, seeds: Sequence[int] = ()
 ) -> list[str | Failure]:
     """What the model writes for each prompt, all in one call. ``seeds``: of each prompt's own draw."""
-    asked = [
-        Generate(as_shown(engine, prompt), max_tokens, temperature=temperature, seed=seeds[i] if temperature else 0)
-        for i, prompt in enumerate(prompts)
-    ]
+    asked = [Generate(prompt, max_tokens, temperature=temperature, seed=seeds[i] if temperature else 0) for i, prompt in enumerate(prompts)]
     return [answer if isinstance(answer, Failure) else answer.text for answer in engine.try_run(asked)]

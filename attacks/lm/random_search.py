@@ -21,9 +21,9 @@ class RandomSearch:
 
     In each of ``steps`` rounds a sample tries ``candidates`` changes: a run of up to ``width`` characters of the suffix, at a random place,
     is drawn anew; the best is kept if it makes the target likelier, so that the loss never rises. A search ends where the target is the
-    model's likeliest answer. length: characters of the suffix. target: how the wanted answer begins, where the sample does not say; {goal}
-    is what is asked for. chat: as
-    a message in the chat template, as the task asks; else as plain text. Benign samples stay as they are.
+    model's likeliest answer. The prompt is the one that the task sends, system message and template included. length: characters of
+    the suffix. target: how the wanted answer begins, where the sample does not say; {goal} is what is asked for. Benign samples stay as
+    they are.
 
     Andriushchenko, Croce, Flammarion: Jailbreaking Leading Safety-Aligned LLMs with Simple Adaptive Attacks. 2024,
     https://arxiv.org/abs/2404.02151
@@ -40,16 +40,14 @@ class RandomSearch:
         length: int = 40,
         width: int = 4,
         target: str = "Sure, here is how to {goal}:",
-        chat: bool = True,
     ) -> None:
         if min(steps, candidates, length, width) < 1:
             raise ConfigError(f"steps, candidates, length and width are 1 or more, not {steps}, {candidates}, {length} and {width}")
-        self._chat = chat
         self.threat = SuffixBudget(max_chars=length + 1)
         self._steps, self._candidates, self._length, self._width, self._target = steps, candidates, length, width, target
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: SuffixBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        searches = begun(engine, samples, self._target, " " + "! " * (self._length // 2), self._chat, [rng(s.id) for s in samples])
+        searches = begun(engine, samples, self._target, " " + "! " * (self._length // 2), [rng(s.id) for s in samples])
         for _ in range(self._steps):
             tried = {i: self._changed(s) for i, s in enumerate(searches) if s.is_open and s.losses}
             if not tried:

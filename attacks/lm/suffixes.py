@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...harness.errors import SampleError
-from ...harness.inputs import Chat
 from ...harness.plugins import ModelPort
 from ...harness.requests import Failure, LogLikelihood
 from ...harness.samples import Sample
-from .prompts import as_shown, failed, goal_of, is_benign, prompt_of, with_prompt
+from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, with_prompt
 
 
 @dataclass(slots=True)
@@ -30,16 +29,13 @@ class Search:
     queries: int = 0
     losses: list[float] = field(default_factory=list)
     stopped: str = ""
-    chat: bool = True
 
     @property
     def is_open(self) -> bool:
         return not self.reached and not self.stopped
 
     def request(self, engine: ModelPort, suffix: str, /) -> LogLikelihood:
-        shown = with_prompt(self.sample, prompt_of(self.sample) + suffix).input
-        assert isinstance(shown, str | Chat)
-        return LogLikelihood(as_shown(engine, shown, self.chat), self.target)
+        return LogLikelihood(as_sent(engine, with_prompt(self.sample, prompt_of(self.sample) + suffix)), self.target)
 
     def take(self, suffix: str, loss: float, reached: bool) -> None:
         """Go on from this suffix."""
@@ -87,14 +83,12 @@ def ask(engine: ModelPort, asked: Mapping[int, Sequence[str]], searches: Sequenc
     return found
 
 
-def begun(
-    engine: ModelPort, samples: Sequence[Sample], target: str, init: str, chat: bool, draws: Sequence[np.random.Generator], /
-) -> list[Search]:
+def begun(engine: ModelPort, samples: Sequence[Sample], target: str, init: str, draws: Sequence[np.random.Generator], /) -> list[Search]:
     """A search a sample, its first suffix asked. Benign samples are not searched."""
     searches = []
     for sample, draw in zip(samples, draws, strict=True):
         try:
-            search = Search(sample, target_of(sample, target), init, draw, chat=chat)
+            search = Search(sample, target_of(sample, target), init, draw)
         except SampleError as error:
             search = Search(sample, "", init, draw, stopped=str(error))
         searches.append(search)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from ...harness.threats import EditBudget
 from .textattack_recipe import TextAttackRecipe
@@ -23,6 +23,7 @@ class DeepWordBug(TextAttackRecipe):
     IEEE Security and Privacy Workshops 2018, https://arxiv.org/abs/1801.04354
     """
 
+    keeps: ClassVar[frozenset[str]] = frozenset({"max_chars"})
     recipe = "DeepWordBugGao2018"
 
     def __init__(
@@ -49,6 +50,3 @@ class DeepWordBug(TextAttackRecipe):
         (epsilon,) = attack.constraints
         epsilon.max_edit_distance = sys.maxsize if threat.max_chars is None else threat.max_chars
         return attack
-
-    def unkept(self, threat: EditBudget, /) -> tuple[float | None, ...]:
-        return threat.max_words, threat.max_share

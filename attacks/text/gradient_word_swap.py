@@ -8,10 +8,10 @@ from typing import ClassVar
 from ...harness.errors import ConfigError
 from ...harness.plugins import ModelPort
 from ...harness.samples import Sample, SampleRng
+from ...harness.stop_words import left_alone
 from ...harness.threats import EditBudget
-from .stop_words import left_alone
 from .whole_words import Slope, Vocabulary, slopes, vocabulary
-from .word_search import Search, Variant, asked, begun, standing
+from .word_search import Search, Variant, admitted, asked, begun, standing
 
 
 class GradientWordSwap:
@@ -46,7 +46,7 @@ class GradientWordSwap:
         self._ascii_only, self._left_alone = ascii_only, left_alone(stop_words)
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        spared = self._left_alone | {word.lower() for word in threat.protected_words}
+        spared = self._left_alone | threat.spared
         searches = begun(samples, spared)
         some = standing(searches)
         with engine.differentiable() as net:
@@ -61,13 +61,13 @@ class GradientWordSwap:
             turns = [(search, slope, ranking[search][step]) for search, slope in zip(some, found, strict=True) if search.is_open]
             if not turns or step == self._steps:
                 break
-            for search, variants in asked(engine, self._swapped(known, turns, threat)):
+            for search, variants in asked(engine, self._swapped(engine, known, turns, threat)):
                 wrong = [variant for variant in variants if variant.is_wrong]
                 search.offer(wrong[0] if wrong else max(variants, key=lambda variant: variant.loss))
         return [search.twin() for search in searches]
 
     def _swapped(
-        self, known: Vocabulary, turns: Sequence[tuple[Search, Slope, int]], threat: EditBudget
+        self, engine: ModelPort, known: Vocabulary, turns: Sequence[tuple[Search, Slope, int]], threat: EditBudget
     ) -> list[tuple[Search, list[Variant]]]:
         """Each search's candidates for its word, the nearest first."""
         import torch
@@ -83,8 +83,10 @@ class GradientWordSwap:
             if near > -torch.inf
         ]
         tried: dict[Search, list[Variant]] = {search: [] for search, *_ in turns}
-        for (search, *_), variant in zip(swaps, known.as_meant(swaps), strict=True):
-            if variant is not None and search.admits(threat, variant):
+        meant = [(swap[0], variant) for swap, variant in zip(swaps, known.as_meant(swaps), strict=True) if variant is not None]
+        allowed = admitted(engine, threat, [search.pair(variant) for search, variant in meant])
+        for (search, variant), is_allowed in zip(meant, allowed, strict=True):
+            if is_allowed:
                 tried[search].append(variant)
         return [(search, variants) for search, variants in tried.items() if variants]
 

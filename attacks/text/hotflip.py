@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 from ...harness.errors import ConfigError
 from ...harness.plugins import ModelPort
 from ...harness.samples import Sample, SampleRng
+from ...harness.stop_words import left_alone
 from ...harness.threats import EditBudget
-from .stop_words import left_alone
 from .whole_words import Slope, Vocabulary, slopes, vocabulary
-from .word_search import Search, Variant, asked, begun, standing
+from .word_search import Search, Variant, admitted, asked, begun, standing
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ class HotFlip:
         self._ascii_only, self._left_alone = ascii_only, left_alone(stop_words)
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        spared = self._left_alone | {word.lower() for word in threat.protected_words}
+        spared = self._left_alone | threat.spared
         searches = begun(samples, spared)
         with engine.differentiable() as net:
             known = vocabulary(net, spared, self._ascii_only)
@@ -61,13 +61,15 @@ class HotFlip:
                 break
             with engine.differentiable() as net:
                 found = slopes(engine, net, points)
-            tried = self._flipped(known, [(search, slope) for (search, _), slope in zip(points, found, strict=True)], threat)
+            tried = self._flipped(engine, known, [(search, slope) for (search, _), slope in zip(points, found, strict=True)], threat)
             for search, variants in asked(engine, tried):
                 search.beam = sorted(variants, key=lambda variant: (not variant.is_wrong, -variant.loss))[: self._beam]
                 search.offer(search.beam[0])
         return [search.twin() for search in searches]
 
-    def _flipped(self, known: Vocabulary, found: Sequence[tuple[Search, Slope]], threat: EditBudget) -> list[tuple[Search, list[Variant]]]:
+    def _flipped(
+        self, engine: ModelPort, known: Vocabulary, found: Sequence[tuple[Search, Slope]], threat: EditBudget
+    ) -> list[tuple[Search, list[Variant]]]:
         """Each search's candidates. A search that has none, or whose text is misclassified already, is over."""
         swaps = []
         for search, slope in found:
@@ -75,8 +77,10 @@ class HotFlip:
             if search.is_open:
                 swaps += [(search, slope.variant, place, n) for place, n in self._best(known, search, slope)]
         tried: dict[Search, dict[tuple[str, ...], Variant]] = {search: {} for search, _ in found}
-        for (search, *_), variant in zip(swaps, known.as_meant(swaps), strict=True):
-            if variant is not None and search.admits(threat, variant):
+        meant = [(swap[0], variant) for swap, variant in zip(swaps, known.as_meant(swaps), strict=True) if variant is not None]
+        allowed = admitted(engine, threat, [search.pair(variant) for search, variant in meant])
+        for (search, variant), is_allowed in zip(meant, allowed, strict=True):
+            if is_allowed:
                 tried[search].setdefault(variant.words, variant)
         for search, variants in tried.items():
             search.is_open = search.is_open and bool(variants)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from ...harness.threats import EditBudget
 from .textattack_recipe import TextAttackRecipe
@@ -18,6 +18,7 @@ class Pruthi(TextAttackRecipe):
     Pruthi, Dhingra, Lipton: Combating Adversarial Misspellings with Robust Word Recognition. ACL 2019, https://arxiv.org/abs/1905.11268
     """
 
+    keeps: ClassVar[frozenset[str]] = frozenset({"max_words"})
     recipe = "Pruthi2019"
 
     def __init__(
@@ -36,6 +37,3 @@ class Pruthi(TextAttackRecipe):
 
     def build(self, recipe: Any, model: Any, threat: EditBudget, /, **settings: Any) -> Any:
         return recipe.build(model, max_num_word_swaps=sys.maxsize if threat.max_words is None else threat.max_words)
-
-    def unkept(self, threat: EditBudget, /) -> tuple[float | None, ...]:
-        return threat.max_share, threat.max_chars

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -21,9 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from ...harness.errors import CapabilityError
+from ...harness.quiet import import_quietly, quietly
 
 _INSTALL = "textattack.shared.utils.install"
 _DOWNLOADS_DONE = "post_install_check_3"  # the file whose presence tells TextAttack 0.3.11 not to download
@@ -38,21 +35,13 @@ def require_textattack() -> None:
         raise CapabilityError(f"this attack runs TextAttack, and {', '.join(missing)} cannot be found: {_FIX}")
 
 
-def import_quietly(name: str, /) -> Any:
-    """The module, no warning raised, loggers and global random state as they were."""
-    if name in sys.modules:
-        return sys.modules[name]
-    with _quietly():
-        return import_module(name)
-
-
 def import_textattack(words: Sequence[str], /) -> Any:
     """The package. ``words``: the stop words its augmenters take at import."""
     require_textattack()
     if "textattack" in sys.modules:
         return sys.modules["textattack"]
     try:
-        with _quietly(), tempfile.TemporaryDirectory(prefix="windtunnel-textattack-", ignore_cleanup_errors=True) as cache:
+        with quietly(), tempfile.TemporaryDirectory(prefix="windtunnel-textattack-", ignore_cleanup_errors=True) as cache:
             Path(cache, _DOWNLOADS_DONE).touch()
             for name in _CACHE_READERS:
                 import_module(name)
@@ -90,23 +79,3 @@ def _environment(**changes: str) -> Iterator[None]:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Warnings are ignored inside; loggers and global random state are as before afterwards."""
-    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
-    disabled = [(logger, logger.disabled) for logger in loggers]
-    python_random, numpy_random = random.getstate(), np.random.get_state()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger in logging.root.manager.loggerDict.values():
-            if isinstance(logger, logging.Logger):
-                logger.disabled = False
-        for logger, was in disabled:
-            logger.disabled = was
-        random.setstate(python_random)
-        np.random.set_state(numpy_random)

@@ -12,11 +12,21 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
+from ...harness.quiet import import_quietly
 from ...harness.requests import MASK, Embed, Fillings, FillMask, LogLikelihood, Request
-from .textattack_import import import_quietly
 
 AskRole: TypeAlias = Callable[[str, Sequence[Request[Any]]], list[Any]]
 """Role and requests to answers. Raises `SampleError` where one of them failed."""
+
+
+class Role:
+    """A role's engine within a search: what it is asked goes to the pool."""
+
+    def __init__(self, ask: AskRole, role: str) -> None:
+        self._ask, self._role = ask, role
+
+    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        return self._ask(self._role, requests)
 
 
 class Encoder:

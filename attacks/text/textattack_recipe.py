@@ -11,30 +11,34 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeAlias
 
 from ...harness.errors import SampleError
+from ...harness.language import tagger_resources
 from ...harness.plugins import ModelPort
 from ...harness.requests import Classify, Failure, Logits, Request
 from ...harness.resources import Resource
 from ...harness.samples import Sample, SampleRng
+from ...harness.stop_words import stop_words
 from ...harness.threats import EditBudget
-from .language_data import homoglyphs_resource, tagger_resources, vectors_resource, wordnet_resource
+from .language_data import homoglyphs_resource, vectors_resource, wordnet_resource
 from .pool import Ask, Search, pooled
 from .splicing import spliced_text
-from .stop_words import stop_words
 from .textattack_gradients import GRADIENT, TokenGradient, token_gradients
 from .textattack_import import import_textattack, require_textattack, served
-from .textattack_models import AskRole
+from .textattack_models import AskRole, Role
 from .textattack_supplies import Supplies
-from .word_search import label_of, text_of
+from .word_search import admitted, label_of, text_of
 
 Question: TypeAlias = tuple[str, Request[Any]]
 """A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient."""
+
+Readings: TypeAlias = Callable[[Sequence[Request[Any]]], list[Hashable]]
 
 
 class TextAttackRecipe:
@@ -54,6 +58,8 @@ class TextAttackRecipe:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "text"})
     recipe: ClassVar[str] = ""
     needs: frozenset[str] = frozenset()
+    keeps: ClassVar[frozenset[str]] = frozenset()
+    """The threat's bounds that the built recipe keeps to by itself."""
 
     def __init__(
         self,
@@ -94,25 +100,23 @@ class TextAttackRecipe:
         """The recipe's ``textattack.Attack`` on a model wrapper, its own constraints set to the threat where they speak of the same."""
         return recipe.build(model, **settings)
 
-    def unkept(self, threat: EditBudget, /) -> tuple[float | None, ...]:
-        """The threat's bounds that the built recipe does not keep to by itself."""
-        return threat.max_words, threat.max_share, threat.max_chars
-
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> list[Sample]:
         words = stop_words(self.stop_words, self._folder)
         textattack = import_textattack(words.words)
         recipe = getattr(textattack.attack_recipes, self.recipe)
         supplies = Supplies(textattack, self._folder, self._vectors, self._tagger)
+        kept: dict[str, Any] = dict.fromkeys(self.keeps)
+        rest = replace(threat, **kept)
 
         def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
             label, text = label_of(sample), text_of(sample)
-            model = _Model(partial(_asked, ask), sample.labels)
+            model = _Model(partial(_asked, ask), engine.readings, sample.labels)
             with served(words.words), supplies.at_build(import_module(recipe.__module__), model.ask), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
                 attack = self.build(recipe, model, threat, **self.settings(label, len(sample.labels)))
             attack.goal_function.batch_size = sys.maxsize
-            if threat.protected_words or any(bound is not None for bound in self.unkept(threat)):
-                attack.constraints.append(_Within(threat, sample))
+            if rest != EditBudget():
+                attack.constraints.append(_Within(rest, sample, model.ask))
             result = attack.attack(spliced_text(textattack)(text), label)
             found = {
                 "status": _status(result),
@@ -152,21 +156,32 @@ def _asked(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]])
 
 
 class _Model:
-    """Stands where TextAttack expects its model wrapper, and asks the pool. Logits, as TextAttack's own wrapper of transformers gives."""
+    """Stands where TextAttack expects its model wrapper, and asks the pool. Logits, as TextAttack's own wrapper of transformers gives.
 
-    def __init__(self, ask: AskRole, labels: tuple[str, ...]) -> None:
+    Texts that the model reads as one (``Cash`` and ``cash`` to an uncased one) have one answer within a search: in batches of their own
+    they would differ by rounding, which would then choose between them.
+    """
+
+    def __init__(self, ask: AskRole, readings: Readings, labels: tuple[str, ...]) -> None:
         self.model = self  # TextAttack looks at the class of a wrapper's model
         self.num_texts = 0
         self.max_length = sys.maxsize  # of words that a gradient ranks; what the model cuts off has no gradient
         self.ask = ask
-        self._labels = labels
+        self._readings, self._labels = readings, labels
+        self._known: dict[Hashable, Logits] = {}
 
     def __call__(self, texts: Sequence[str]) -> Any:
         import torch
 
-        self.num_texts += len(texts)
-        answers: list[Logits] = self.ask("", [Classify(text, self._labels) for text in texts])
-        return torch.tensor([answer.values for answer in answers], dtype=torch.float32)
+        requests = [Classify(text, self._labels) for text in texts]
+        readings = self._readings(requests)
+        fresh: dict[Hashable, Classify] = {}
+        for reading, request in zip(readings, requests, strict=True):
+            if reading not in self._known:
+                fresh.setdefault(reading, request)
+        self.num_texts += len(fresh)
+        self._known.update(zip(fresh, self.ask("", list(fresh.values())), strict=True))
+        return torch.tensor([self._known[reading].values for reading in readings], dtype=torch.float32)
 
     def get_grad(self, text: str) -> dict[str, Any]:
         """Of the loss of the class that the model says, by each token's embedding."""
@@ -182,15 +197,18 @@ class _Model:
 
 @dataclass(frozen=True, slots=True)
 class _Within:
-    """A TextAttack constraint: what the threat admits."""
+    """A TextAttack constraint: what the threat admits, by the threat's own check."""
 
     threat: EditBudget
     sample: Sample
+    ask: AskRole
     compare_against_original: ClassVar[bool] = True
 
     def call_many(self, texts: Sequence[Any], original: Any) -> list[Any]:
         clean = replace(self.sample, input=original.text)
-        return [text for text in texts if self.threat.admits(clean, replace(self.sample, input=text.text))]
+        asked: Any = SimpleNamespace(roles={role: Role(self.ask, role) for role in self.threat.roles})
+        allowed = admitted(asked, self.threat, [(clean, replace(self.sample, input=text.text)) for text in texts])
+        return [text for text, is_allowed in zip(texts, allowed, strict=True) if is_allowed]
 
 
 def _weight(sample: Sample) -> float:

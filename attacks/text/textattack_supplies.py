@@ -21,12 +21,13 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from .language_data import HOMOGLYPHS, Tagger, found, part_of_speech, trusted, word_vectors, wordnet
+from ...harness.language import Tagger, found, part_of_speech
+from .language_data import HOMOGLYPHS, trusted, word_vectors, wordnet
 from .named_entities import entity
 from .textattack_models import AskRole, Encoder, infilling_classes, log_prob_class
 
@@ -85,7 +86,7 @@ class Supplies:
             # CLARE loads its model by name, to share it between three transformations.
             "transformers": SimpleNamespace(AutoModelForCausalLM=_NOTHING, AutoTokenizer=_NOTHING),
             # HowNet's sememes are a pickle; WordNet's synonyms stand in.
-            "WordSwapHowNet": textattack.transformations.WordSwapWordNet,
+            **dict.fromkeys(("WordSwapWordNet", "WordSwapHowNet"), synonyms_in_order(textattack)),
         }
 
     def _open(self, path: str, *how: Any, **settings: Any) -> Any:
@@ -106,6 +107,18 @@ class Supplies:
     @property
     def _pos(self) -> Callable[[Any, int], str]:
         return lambda text, index: self._tags(text.words)[index][1]
+
+
+@cache
+def synonyms_in_order(textattack: Any, /) -> Any:
+    """TextAttack's swap for WordNet's synonyms. Its own gives them in a set's order, which is another in each process; and the first of
+    equally good ones is taken."""
+
+    class WordSwapWordNet(textattack.transformations.WordSwapWordNet):  # type: ignore[misc]
+        def _get_replacement_words(self, word: str) -> list[str]:
+            return sorted(super()._get_replacement_words(word))
+
+    return WordSwapWordNet
 
 
 _NOTHING = SimpleNamespace(from_pretrained=lambda name: None)

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -56,8 +58,9 @@ class Search:
         ends = accumulate(len(gap) + len(word) for gap, word in zip(self.gaps, variant.words, strict=False))
         return tuple((end - len(word), end) for end, word in zip(ends, variant.words, strict=True))
 
-    def admits(self, threat: EditBudget, variant: Variant, /) -> bool:
-        return threat.admits(self.sample, replace(self.sample, input=self.text(variant)))
+    def pair(self, variant: Variant, /) -> tuple[Sample, Sample]:
+        """The clean sample and the twin that the variant would be."""
+        return self.sample, replace(self.sample, input=self.text(variant))
 
     def offer(self, variant: Variant, /) -> None:
         """The best so far, if its loss is the largest. One that is misclassified ends the search."""
@@ -107,6 +110,17 @@ def asked(engine: ModelPort, tried: Sequence[tuple[Search, Sequence[Variant]]], 
     for search, variants in tried:
         search.queries += len(variants)
         yield search, [told(variant, next(answers).values, search.target) for variant in variants]
+
+
+def admitted(engine: ModelPort, threat: EditBudget, pairs: Sequence[tuple[Sample, Sample]], /) -> list[bool]:
+    """Which twins the threat admits. Its models are asked, in one call, of those that pass without them."""
+    found = [threat.admits(*pair) for pair in pairs]
+    if threat.roles and any(found):
+        asked: Any = SimpleNamespace(roles={role: engine.roles[role] for role in threat.roles})
+        left = [place for place, passed in enumerate(found) if passed]
+        for place, numbers in zip(left, threat.measure(asked, [pairs[place] for place in left]), strict=True):
+            found[place] = threat.admits(*pairs[place], numbers)
+    return found
 
 
 def told(variant: Variant, logits: Sequence[float], target: int, /) -> Variant:

@@ -12,8 +12,10 @@ from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, e
 from ..inputs import Input
 from ..plugins import Differentiable, Model, ModelInfo
 from ..requests import Completion, Failure, Request
+from ..samples import Sample
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
+from .out_of_memory import is_out_of_memory, release_memory
 from .packing import Budget, Pass, first_batch, pack
 
 
@@ -36,7 +38,7 @@ class Engine:
     """Runs one model. No globals: two engines know nothing of each other.
 
     ``on_batch(kind, rows, tokens)`` is called after every batch (progress bars). ``counters`` says what was done. ``roles``: engines of the
-    further models that a plugin asks; they are the runner's to set.
+    further models that a plugin asks; they are the runner's to set. ``task``: the task that is attacked, while it is.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Engine:
         self.info = info
         self.counters = Counters()
         self.roles: Mapping[str, Engine] = {}
+        self.task: Any = None
         self._budget = budget or Budget()
         self._cache: AnswerCache = cache if cache is not None else MemoryCache()
         self._on_batch = on_batch or (lambda kind, rows, tokens: None)
@@ -66,6 +69,11 @@ class Engine:
             if isinstance(response, Failure):
                 raise SampleError(response.error)
         return responses
+
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        """What the attacked task asks about a sample; empty where there is none."""
+        requests: Callable[[Sample], Sequence[Request[Any]]] | None = getattr(self.task, "requests", None)
+        return requests(sample) if requests else ()
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """One response a request, in order, with a `Failure` in the place of each that failed."""
@@ -125,6 +133,11 @@ class Engine:
             # It cannot be asked at all; asking it says why.
             return None
         return found
+
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        """What the model reads of each request: two of one reading have one answer. The request itself, where the model does not say."""
+        read = getattr(self.model, "readings", None)
+        return list(read(requests) if read else requests)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return pack(lengths, self._budget)
@@ -210,13 +223,13 @@ class Engine:
             if ends_run(error):
                 raise
             # Batches meet the same error again, and say it of the request whose it is.
-            no_memory = _is_out_of_memory(error)
+            no_memory = is_out_of_memory(error)
             self.counters.pack_failures += not no_memory
         alone = sum(_positions(units[i], answer) for i, answer in found.items())
         self.counters.tokens_shared += max(0, alone - computed)
         if no_memory:
             self.counters.oom_splits += 1
-            _release_memory()
+            release_memory()
             smaller = self._budget.narrower()
             no_memory, self._budget = smaller != self._budget, smaller
         return found, no_memory
@@ -258,14 +271,14 @@ class Engine:
             if ends_run(error):
                 raise
             # One bad sample must not take its batch with it.
-            failure, no_memory = _failure(error), _is_out_of_memory(error)
+            failure, no_memory = _failure(error), is_out_of_memory(error)
         else:
             return self._accepted(kind, batch, answers)
         # Only now, with the exception gone, does nothing hold the failed batch's tensors any more.
         if no_memory:
             self.counters.oom_splits += len(batch) > 1
             self._budget = self._budget.below(len(batch) * batch[0].length, len(batch))
-            _release_memory()
+            release_memory()
         if len(batch) == 1:
             return [failure]
         middle = len(batch) // 2
@@ -370,22 +383,3 @@ def _checked(name: str, request: Request[Any], response: Any) -> Any:
             "half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
         )
     )
-
-
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate memory")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Of the interpreter, or of a native library, which raise RuntimeErrors. Another error's message may quote a sample: not read."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(phrase in said for phrase in _NO_MEMORY))
-
-
-def _release_memory() -> None:
-    import gc
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        gc.collect()
-        torch.cuda.empty_cache()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import ModelError
+from ..errors import CapabilityError, ModelError
 from ..inputs import PATCH
 from ..plugins import Differentiable, Encoded
 from ..requests import Classify, LogLikelihood
@@ -111,6 +111,20 @@ class CountedGradients:
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         logits = self._inner.logits(features, encoded, rows)
+        # The way back to the features costs as much again: weights are frozen, so nothing is computed for them.
+        self._count(features, encoded, rows, 2 if logits.requires_grad else 1)
+        return logits
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """Of a model that has the capability ``attention``."""
+        attentions = getattr(self._inner, "attentions", None)
+        if attentions is None:
+            raise CapabilityError("the model gives no attention weights; a transformers checkpoint (hf) with attention layers does")
+        found: torch.Tensor = attentions(features, encoded, rows)
+        self._count(features, encoded, rows, 1)
+        return found
+
+    def _count(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, passes: int) -> None:
         if encoded.mask_BL is None:
             height, width = features.shape[-2:]
             computed, padded = features.shape[0] * max(1, height // PATCH) * max(1, width // PATCH), 0
@@ -120,8 +134,5 @@ class CountedGradients:
             padded = mask.numel() - computed
         self._counters.gradient_passes += 1
         self._counters.tokens_computed += computed
-        # The way back to the features costs as much again: weights are frozen, so nothing is computed for them.
-        passes = 2 if logits.requires_grad else 1
         self._counters.flops += passes * computed * self._flops_per_token
         self._counters.tokens_padded += padded
-        return logits

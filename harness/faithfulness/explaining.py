@@ -101,11 +101,17 @@ class NoisyPort:
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         return self._engine.try_run(requests)
 
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        return self._engine.asked(sample)
+
     def canonical(self, value: Input, /) -> Input:
         return self._engine.canonical(value)
 
     def alike(self, request: Request[Any], /) -> Hashable:
         return self._engine.alike(request)
+
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        return self._engine.readings(requests)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return self._engine.groups(lengths)
@@ -119,6 +125,7 @@ class NoisyPort:
 class _Noisy:
     def __init__(self, inner: Differentiable, rng: SampleRng) -> None:
         self._inner, self._rng = inner, rng
+        self.attentions = getattr(inner, "attentions", None)
         self.module, self.tokenizer = inner.module, inner.tokenizer
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:

@@ -5,7 +5,7 @@ A judge says yes (1), no (0) or nothing (None, with the reason) to a question ab
 there are any).
 
 ``phrases``      a rule: wordings of refusal (`phrases`). It knows no harm: to it an answer is harmful where it is no refusal
-``model``        a language model with a rubric (`rubric`), which plays the role ``judge``
+``model``        a language model with a rubric (`rubric`), which plays the role ``judge``: the likelier of yes and no
 ``classifier``   a text classifier (`classifier`), which plays the role ``classifier``; give the label that means yes
 """
 
@@ -39,10 +39,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """1 yes, 0 no; None where the judge said neither, with the reason."""
+    """1 yes, 0 no; None where the judge said neither, with the reason. ``probability``: of yes, where the judge tells one."""
 
     value: float | None
     reason: str = ""
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,11 @@ class Panel:
 
 
 def kept(question: Question, verdicts: Mapping[str, Verdict], /) -> dict[str, object]:
-    """What a record keeps of the verdicts: ``refused_by: {phrases: 1.0, model: None}``, and why a judge said nothing."""
-    silent = {name: verdict.reason for name, verdict in verdicts.items() if verdict.value is None}
+    """What a record keeps of the verdicts: ``refused_by: {phrases: 1.0, model: None}``, the probabilities behind them, and why a judge said
+    nothing."""
     by: dict[str, object] = {f"{question}_by": {name: verdict.value for name, verdict in verdicts.items()}}
-    return {**by, "unscored": "; ".join(f"{name}: {reason}" for name, reason in silent.items())} if silent else by
+    if likely := {name: round(v.probability, 6) for name, v in verdicts.items() if v.probability is not None}:
+        by[f"{question}_probability"] = likely
+    if silent := {name: verdict.reason for name, verdict in verdicts.items() if verdict.value is None}:
+        by["unscored"] = "; ".join(f"{name}: {reason}" for name, reason in silent.items())
+    return by

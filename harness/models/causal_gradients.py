@@ -16,6 +16,7 @@ from ..inputs import Chat
 from ..plugins import Encoded
 from ..requests import LogLikelihood
 from .devices import to_device
+from .hf import accepts
 
 if TYPE_CHECKING:
     from .hf_causal import HFCausalLM
@@ -28,9 +29,10 @@ class CausalGradients:
         self._model = model
         self.module = model.module
         self.tokenizer = model.tokenizer
+        self._keeps_positions = accepts(model.module, "logits_to_keep")
 
     def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
-        """Padding is to the right, where a causal model does not look.
+        """Padding is to the right, where a causal model does not look. In the baseline the prompt's tokens are padding tokens.
 
         ids      t0 t1 t2 t3 t4        the last two are the continuation
         read     t0 t1 t2 t3
@@ -49,16 +51,25 @@ class CausalGradients:
         named = {"input_ids": ids, "places": places, "targets": targets, "scored": scored}
         extra = {name: to_device(value, self._model.device) for name, value in named.items()}
         spans = [self._spans(request, unit, width) for request, unit in zip(requests, units, strict=True)]
+        in_prompt = to_device(torch.tensor([[tuple(span) != (0, 0) for span in row] for row in spans]), self._model.device)
         with torch.no_grad():
-            features = self.module.get_input_embeddings()(extra["input_ids"])
-        return Encoded(features, torch.zeros_like(features), to_device(mask, self._model.device), spans, extra)
+            embed = self.module.get_input_embeddings()
+            features, neutral = embed(extra["input_ids"]), embed(torch.full_like(extra["input_ids"], self._model.padded.pad))
+        baseline = torch.where(in_prompt[:, :, None], neutral, features)
+        return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         assert encoded.mask_BL is not None
         extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
         mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
-        logits_NLV = self.module(inputs_embeds=features, attention_mask=mask, use_cache=False).logits
-        index_NSV = extra["places"][:, :, None].expand(-1, -1, logits_NLV.shape[-1])
+        options: dict[str, Any] = {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
+        first = 0
+        if self._keeps_positions:
+            # The output head is a good part of a small model: it is asked from the first place on that is scored.
+            first = int(extra["places"].masked_fill(extra["scored"] == 0, features.shape[1]).min())
+            options["logits_to_keep"] = torch.arange(first, features.shape[1], device=features.device)
+        logits_NLV = self.module(**options).logits
+        index_NSV = (extra["places"] - first).clamp(min=0)[:, :, None].expand(-1, -1, logits_NLV.shape[-1])
         log_probs_NSV = logits_NLV.gather(1, index_NSV).float().log_softmax(-1)
         scored: torch.Tensor = log_probs_NSV.gather(2, extra["targets"][:, :, None])[:, :, 0] * extra["scored"]
         return scored

@@ -24,6 +24,7 @@ _HEADS = {
 _TEXT = frozenset({"classify", "text", "pair", "gradients"})
 # Encoder-decoders read their token embeddings twice, these two not once (XLNet: transposed): there is nothing to swap features into.
 _NO_GRADIENTS = frozenset({"canine", "xlnet"})
+_ATTEND = ("HFTextClassifier", "HFImageClassifier")
 _CAPABILITIES = {
     "HFTextClassifier": _TEXT,
     "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat", "gradients"}),
@@ -75,6 +76,9 @@ class HuggingFace:
         capabilities = _CAPABILITIES[adapter]
         if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
             capabilities -= {"gradients"}
+        # Windows of attention, whose heads are listed stage by stage, do not see all positions.
+        elif adapter in _ATTEND and isinstance(getattr(config, "num_attention_heads", None), int):
+            capabilities |= {"attention"}
         return ModelInfo(capabilities, labels, notes)
 
     def load(self, device: str, dtype: str, /) -> Model:

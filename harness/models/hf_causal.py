@@ -24,6 +24,7 @@ from .flops import per_token
 from .hf import HuggingFace, ordinary_ids
 from .padded import Padded, moved
 from .prompts import Prompt
+from .randomised import randomised
 from .tokenised import Tokenised
 from .windows import rolling_windows
 
@@ -48,19 +49,30 @@ class HFCausalLM:
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
         # Padding is masked or to the right of everything scored, so any id will do where the tokenizer has none of its own.
-        pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
+        self._pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
+        self._rounded = source.rounded
         self._check_causal()
-        self.padded = Padded(self.module, self.tokenizer, self.name, pad=pad, ends=self.ends, rounded=source.rounded)
+        self._make_ways()
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
-        flat = Flat(self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, rounded=source.rounded)
-        self.no_packs = flat.measure(ordinary_ids(self.module, self.tokenizer, 32))
-        self.flat = flat if not self.no_packs else None
         self.notes = (f"runs in padded batches, each text whole: {self.no_packs}",) if self.no_packs else ()
         if self.flat is not None and self.flat.max_length < self.max_length:
             self.notes = (f"texts of more than {self.flat.max_length} tokens, its attention window, run in padded batches",)
         self.flops_per_token = per_token(self.module)
         self.dtype = self.module.dtype
         self.fingerprint = source.fingerprint(self.dtype)
+
+    def _make_ways(self) -> None:
+        """How the module is run: in padded batches, and in packs where its logits stay as they are."""
+        self.padded = Padded(self.module, self.tokenizer, self.name, pad=self._pad, ends=self.ends, rounded=self._rounded)
+        flat = Flat(self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, rounded=self._rounded)
+        self.no_packs = flat.measure(ordinary_ids(self.module, self.tokenizer, 32))
+        self.flat = flat if not self.no_packs else None
+
+    def randomised(self, seed: int, share: float = 1.0, /) -> HFCausalLM:
+        """The model with the weights of its last layers drawn anew: what an attribution is held against."""
+        twin = randomised(self, seed, share)
+        twin._make_ways()
+        return twin
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -18,6 +18,7 @@ from ..inputs import Input, TextPair
 from ..plugins import Encoded
 from ..requests import Classify, Logits
 from ..words import in_second
+from .attentions import head_means
 from .devices import pick_device, pick_dtype, to_device
 from .first_position import FirstPosition, firsts
 from .flat_encoder import FlatEncoder
@@ -96,6 +97,15 @@ class HFTextClassifier:
             raise SampleError("the text has no tokens and this model adds none of its own, so there is nothing to classify")
         return (replace(tokens, labels=request.labels),)
 
+    def readings(self, requests: Sequence[Classify]) -> list[Hashable]:
+        """Texts that differ in what the tokenizer drops (letter case, accents, spaces) are read as one."""
+        try:
+            read = self._tokens(self.tokenizer, [request.input for request in requests])
+        except (TypeError, UnicodeEncodeError, SampleError):
+            # One of them is no text that has tokens: asking it says why.
+            return list(requests)
+        return [(tuple(t.ids), tuple(t.types or ()), request.labels) for t, request in zip(read, requests, strict=True)]
+
     def length(self, unit: Tokens) -> int:
         return max(1, len(unit.ids))
 
@@ -158,9 +168,18 @@ class HFTextClassifier:
 
         Not ``inputs_embeds``: given those, a decoder pools the last column, padding or not, and RoBERTa counts positions otherwise.
         """
+        logits: torch.Tensor = self._swapped(features, encoded, rows).logits
+        columns = encoded.extra["columns"]
+        return logits.gather(1, columns if rows is None else columns[rows])
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """[N, M, L, L]: how each of M layers attends, averaged over its heads. No position attends to padding."""
+        return head_means(self.module, lambda: self._swapped(features, encoded, rows, output_attentions=True), self.name)
+
+    def _swapped(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, **options: Any) -> Any:
         assert encoded.mask_BL is not None
         extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
-        ids, columns = extra.pop("input_ids"), extra.pop("columns")
+        ids, _ = extra.pop("input_ids"), extra.pop("columns")
         mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
         num_swaps = 0
 
@@ -171,19 +190,22 @@ class HFTextClassifier:
 
         handle = self.module.get_input_embeddings().register_forward_hook(swap)
         try:
-            logits = self._forward(ids, mask, extra)
+            output = self._output(ids, mask, extra, **options)
         finally:
             handle.remove()
         if num_swaps != 1:
             raise CapabilityError(
                 f"{self.name!r} gives no gradients: {type(self.module).__name__} reads its token embeddings {num_swaps} times in a pass"
             )
-        return logits.gather(1, columns)
+        return output
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, extra: dict[str, torch.Tensor]) -> torch.Tensor:
-        masked = {"attention_mask": mask} if self._takes_mask else {}
-        logits: torch.Tensor = self.module(input_ids=ids, **masked, **extra).logits
+        logits: torch.Tensor = self._output(ids, mask, extra).logits
         return logits
+
+    def _output(self, ids: torch.Tensor, mask: torch.Tensor, extra: dict[str, torch.Tensor], **options: Any) -> Any:
+        masked = {"attention_mask": mask} if self._takes_mask else {}
+        return self.module(input_ids=ids, **masked, **extra, **options)
 
     def _plain(self, texts: Sequence[list[int]]) -> torch.Tensor:
         """Logits of a padded batch, with nothing left out."""

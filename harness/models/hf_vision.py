@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ..errors import ModelError
 from ..inputs import Image
+from ..plugins import Encoded
+from .attentions import head_means
 from .devices import pick_device, pick_dtype
 from .hf import HuggingFace
 from .pixels import PixelClassifier, with_channels
@@ -63,9 +67,16 @@ class HFImageClassifier(PixelClassifier):
         return self._kept_sizes[height, width]
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
-        normalised = (pixels_BCHW - self._mean) / self._std
-        logits: torch.Tensor = self.module(pixel_values=normalised.to(self._dtype)).logits
+        logits: torch.Tensor = self._output(pixels_BCHW).logits
         return logits
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """[N, M, L, L]: how each of M layers attends, averaged over its heads."""
+        return head_means(self.module, lambda: self._output(features, output_attentions=True), self.name)
+
+    def _output(self, pixels_BCHW: torch.Tensor, **options: Any) -> Any:
+        normalised = (pixels_BCHW - self._mean) / self._std
+        return self.module(pixel_values=normalised.to(self._dtype), **options)
 
     def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
         made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")

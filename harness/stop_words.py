@@ -1,4 +1,4 @@
-"""Which words an attack leaves alone, and where the list comes from.
+"""Which words an attack leaves alone, or a threat protects, and where the list comes from.
 
 TextAttack takes its English stop words from NLTK's data, at import already, and NLTK's data comes from the network. Where a user has it
 (``nltk.download("stopwords")``, or a folder named by ``NLTK_DATA``) the attack uses it, and is TextAttack's own to the letter. Where not,
@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...harness.errors import ConfigError
-from .textattack_import import import_quietly
+from .errors import CapabilityError, ConfigError
+from .language import nltk
+from .quiet import import_quietly
 
 _PRONOUNS = """
     i me my mine myself   we us our ours ourselves   you your yours yourself yourselves   he him his himself   she her hers herself
@@ -73,8 +74,9 @@ def stop_words(source: str, folder: str | None = None, /) -> StopWords:
         if file is not None and file.is_file():
             return StopWords("nltk", tuple(file.read_text(encoding="utf-8").split()))
         try:
+            nltk()
             return StopWords("nltk", tuple(import_quietly("nltk.corpus").stopwords.words("english")))
-        except LookupError as error:
+        except (LookupError, CapabilityError) as error:
             if source == "nltk":
                 raise ConfigError(
                     "NLTK's stop words are not on this machine. Fetch them once with 'python -m nltk.downloader stopwords', or set "

@@ -1,0 +1,235 @@
+"""A language model's task as a probe sees it: the classes of a sample are continuations of its prompt.
+
+A probe asks for class scores, `Classify(text, labels)`. Here each label is the text of a continuation, and its score the log-likelihood
+log p(continuation | prompt), where the prompt is what the task makes of the text. So every method for classifiers, its scores and its
+controls work on a language model as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .errors import SampleError
+from .inputs import Chat, Input, TextPair
+from .plugins import Differentiable, Encoded, ModelPort
+from .requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
+from .samples import Sample
+
+if TYPE_CHECKING:
+    import torch
+
+
+def has_continuations(task: Any, /) -> bool:
+    """Whether a task asks a language model for text, or for how likely text is."""
+    return bool({"loglikelihood", "generate"} & task.requires) and "classify" not in task.requires and hasattr(task, "requests")
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihoods(Logits):
+    """Log-likelihoods [num_continuations] in nats. ``num_tokens``: of each continuation."""
+
+    num_tokens: tuple[int, ...] = ()
+
+    def probability(self, index: int, /) -> float:
+        """Among several continuations, as a task of choices has it. Of one alone, the geometric mean of its tokens' probabilities: the
+        probability of all of a long answer is nothing, whatever it is shown."""
+        if len(self.values) > 1:
+            return Logits.probability(self, index)
+        return math.exp(self.values[0] / self.num_tokens[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a task puts around a sample's text to make a prompt. ``chat``: the messages, where it is one; the last holds the text."""
+
+    head: str = ""
+    tail: str = ""
+    chat: Chat | None = None
+
+    @classmethod
+    def of(cls, text: str, prompt: str | Chat, /) -> Frame:
+        """Raises `SampleError` where the prompt does not hold the text as it is."""
+        shown = prompt if isinstance(prompt, str) else prompt.messages[-1].content if prompt.messages else ""
+        start = shown.rfind(text)
+        if start < 0:
+            raise SampleError("the task's prompt does not hold the sample's text as it is, so that there is nothing to attribute to")
+        return cls(shown[:start], shown[start + len(text) :], None if isinstance(prompt, str) else prompt)
+
+    def prompt(self, value: Input, /) -> str | Chat:
+        """``value``: the sample's text, or a pair of it and of what the model has written after the prompt."""
+        text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
+        shown = f"{self.head}{text}{self.tail}{written}"
+        return shown if self.chat is None else Chat((*self.chat.messages[:-1], replace(self.chat.messages[-1], content=shown)))
+
+
+def framed(port: ModelPort, task: Any, samples: Sequence[Sample], target: str, /) -> list[tuple[Frame, Sample]]:
+    """Each sample with its continuations as labels, and its frame. One that cannot be explained says why in ``metadata["error"]``.
+
+    Of a task that asks for log-likelihoods, the continuations are those that it asks about, and the sample's target stays where it is an
+    index. Of one that asks for text there is one: what the model writes (``predicted``) or the text that it should write (``gold``).
+    """
+    asked = [_asked(task, sample) for sample in samples]
+    writes = [target == "predicted" and isinstance(request, Generate) for request in asked]
+    written = iter(port.try_run([request for request in asked if target == "predicted" and isinstance(request, Generate)]))
+    return [
+        _framed(sample, request, next(written) if is_written else None)
+        for sample, request, is_written in zip(samples, asked, writes, strict=True)
+    ]
+
+
+def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
+    """What the task asks of a sample, or why that cannot be explained."""
+    try:
+        requests = list(task.requests(sample))
+    except Exception as error:  # noqa: BLE001 - a bad row: the sample's record says so
+        return str(error)
+    if len(requests) == 1 and isinstance(requests[0], Generate):
+        return requests[0]
+    if requests and all(isinstance(r, LogLikelihood) and r.context == requests[0].context for r in requests):
+        return requests
+    return "a probe explains continuations of one prompt, and this sample's requests are of another kind"
+
+
+def _framed(sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None) -> tuple[Frame, Sample]:
+    try:
+        if isinstance(asked, str):
+            raise SampleError(asked)
+        if not isinstance(sample.input, str):
+            raise SampleError("continuations are explained by the words of a text, and this sample is none")
+        text = sample.input.rstrip()
+        if isinstance(asked, Generate):
+            frame = Frame.of(text, asked.prompt)
+            return frame, replace(sample, input=text, target=0, labels=(_answer(sample, frame, written),))
+        frame = Frame.of(text, asked[0].context)
+        labels = tuple(request.continuation for request in asked)
+        return frame, replace(sample, input=text, target=0 if len(labels) == 1 else sample.target, labels=labels)
+    except SampleError as error:
+        return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})
+
+
+def _answer(sample: Sample, frame: Frame, written: Completion | Failure | None) -> str:
+    if isinstance(written, Failure):
+        raise SampleError(written.error)
+    if written is not None:
+        if not written.text.strip():
+            raise SampleError("the model wrote nothing, so there is nothing to explain")
+        return written.text
+    wanted = sample.target if sample.target is not None else sample.metadata.get("target")
+    if not isinstance(wanted, str) or not wanted.strip():
+        raise SampleError("target: gold needs the text that the model should write, and the sample has none")
+    apart = frame.chat is not None or wanted[0].isspace() or f"{frame.head}{sample.input}{frame.tail}"[-1:].isspace()
+    return wanted if apart else f" {wanted}"
+
+
+class ContinuationPort:
+    """A language model's engine, which answers `Classify` about continuations of prompts that have one frame."""
+
+    def __init__(self, inner: Any, frame: Frame) -> None:
+        self._inner, self._frame = inner, frame
+        self.model = inner.model
+        self.info = replace(inner.info, capabilities=inner.info.capabilities | {"classify"})
+
+    @property
+    def roles(self) -> Mapping[str, ModelPort]:
+        roles: Mapping[str, ModelPort] = self._inner.roles
+        return roles
+
+    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        responses = self.try_run(requests)
+        failed = next((response for response in responses if isinstance(response, Failure)), None)
+        if failed is not None:
+            raise SampleError(failed.error)
+        return responses
+
+    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        asked = [self._asked(request) for request in requests]
+        answers = iter(self._inner.try_run([one for several in asked for one in several]))
+        found = [[next(answers) for _ in several] for several in asked]
+        return [_joined(f) if isinstance(r, Classify) else f[0] for r, f in zip(requests, found, strict=True)]
+
+    def _asked(self, request: Request[Any]) -> Sequence[Request[Any]]:
+        if not isinstance(request, Classify):
+            return (request,)
+        return [LogLikelihood(self._frame.prompt(request.input), label) for label in request.labels]
+
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        found: Sequence[Request[Any]] = self._inner.asked(sample)
+        return found
+
+    def canonical(self, value: Input, /) -> Input:
+        found: Input = self._inner.canonical(value)
+        return found
+
+    def alike(self, request: Request[Any], /) -> Hashable:
+        found: Hashable = self._inner.alike(self._asked(request)[0])
+        return found
+
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        return list(requests)
+
+    def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
+        found: list[list[int]] = self._inner.groups(lengths)
+        return found
+
+    def randomised(self, seed: int, share: float = 1.0, /) -> ContinuationPort | None:
+        other = self._inner.randomised(seed, share)
+        return None if other is None else ContinuationPort(other, self._frame)
+
+    def differentiable(self) -> AbstractContextManager[Differentiable]:
+        return self._differentiable()
+
+    @contextmanager
+    def _differentiable(self) -> Iterator[Differentiable]:
+        with self._inner.differentiable() as net:
+            yield ContinuationGradients(net, self._frame)
+
+
+def _joined(answers: Sequence[LogProb | Failure]) -> Likelihoods | Failure:
+    failed = next((answer for answer in answers if isinstance(answer, Failure)), None)
+    if failed is not None:
+        return failed
+    known = [answer for answer in answers if isinstance(answer, LogProb)]
+    return Likelihoods(tuple(a.value for a in known), max((a.num_truncated for a in known), default=0), tuple(a.num_tokens for a in known))
+
+
+class ContinuationGradients:
+    """A `Differentiable` over `Classify` requests of one continuation each. Only the tokens of the sample's own text have another baseline,
+    and places in it; what the task puts around it and the continuation stay as they are."""
+
+    def __init__(self, inner: Differentiable, frame: Frame) -> None:
+        self._inner, self._frame = inner, frame
+        self.module, self.tokenizer = inner.module, inner.tokenizer
+
+    def encode(self, requests: Sequence[Any], /) -> Encoded:
+        import torch
+
+        if any(len(request.labels) != 1 for request in requests):
+            raise SampleError("gradients are of one continuation at a time")
+        encoded = self._inner.encode([LogLikelihood(self._frame.prompt(r.input), r.labels[0]) for r in requests])
+        spans = [[self._place(request.input, span) for span in row] for request, row in zip(requests, encoded.spans, strict=True)]
+        outside_BL = torch.tensor([[span == (0, 0) for span in row] for row in spans], device=encoded.features.device)
+        baseline = torch.where(outside_BL[:, :, None], encoded.features, encoded.baseline)
+        return replace(encoded, baseline=baseline, spans=spans)
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        return self._inner.logits(features, encoded, rows).sum(1, keepdim=True)
+
+    def _place(self, value: Input, span: tuple[int, int]) -> tuple[int, int]:
+        """A place in the prompt as a place in what the sample shows; (0, 0) for what stands in neither."""
+        text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
+        start = len(self._frame.head)
+        after = start + len(text) + len(self._frame.tail)
+        found, beyond = _within(span, start, len(text)), _within(span, after, len(written))
+        if found == (0, 0) != beyond:
+            return beyond[0] + len(text) + 1, beyond[1] + len(text) + 1
+        return found
+
+
+def _within(span: tuple[int, int], start: int, length: int) -> tuple[int, int]:
+    """A place in the prompt as a place in a text that stands at ``start`` there."""
+    first, last = max(span[0] - start, 0), min(span[1] - start, length)
+    return (first, last) if first < last else (0, 0)

@@ -1,0 +1,61 @@
+"""What the probes share that read attention weights: a row of them is a value for each position of the input.
+
+Shape legend: N rows of a pass, M layers, L positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..harness.plugins import ModelPort
+from ..harness.samples import Attribution, Sample
+from .explained import checked_target, explained_classes
+from .gradients import GradientWork, Rows
+from .positions import Values
+
+if TYPE_CHECKING:
+    import torch
+
+_SHORT = 64
+"""Maps of a text of so many tokens cost as much as its tokens, and grow with their square."""
+
+
+class AttentionProbe:
+    """Base of these probes. A subclass gives `read`."""
+
+    requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients", "attention"})
+    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
+
+    def __init__(self, *, target: str) -> None:
+        self.target = checked_target(target)
+
+    def read(self, maps_NMLL: torch.Tensor, first_N: torch.Tensor, /) -> torch.Tensor:
+        """[N, L]: what each position is worth to the position that the model reads its answer from, ``first_N``."""
+        raise NotImplementedError
+
+    def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
+        targets = explained_classes(engine, samples, self.target)
+        found: dict[int, Attribution] = {}
+        with engine.differentiable() as net:
+            # Maps need no gradient, but the model's layers in the open.
+            work = GradientWork(engine, net, samples, targets)
+            for rows in work.passes(range(len(samples)), cost=lambda length: max(1, length * length // _SHORT)):
+                for index, values in zip(rows.indices, self._values(net, rows), strict=True):
+                    found[index] = work.attribution(index, values)
+        return [found[i] for i in range(len(samples))]
+
+    def _values(self, net: Any, rows: Rows) -> list[Values]:
+        maps_NMLL = net.attentions(rows.features, rows.encoded, rows.places)
+        read_NL = self.read(maps_NMLL, _readers(maps_NMLL, rows.lengths)).double().cpu().numpy()
+        return [row if rows.lengths is None else row[: rows.lengths[n]] for n, row in enumerate(read_NL)]
+
+
+def _readers(maps_NMLL: torch.Tensor, lengths: Sequence[int] | None) -> torch.Tensor:
+    """[N]: the first position, [CLS]; the last real one where no position attends to a later one, as in a decoder."""
+    import torch
+
+    num, width = maps_NMLL.shape[0], maps_NMLL.shape[-1]
+    last_N = torch.tensor([n - 1 for n in lengths] if lengths is not None else [width - 1] * num, device=maps_NMLL.device)
+    looks_back_N = maps_NMLL[:, :, 0, 1:].sum((1, 2)) == 0
+    return torch.where(looks_back_N, last_N, torch.zeros_like(last_N))

@@ -1,0 +1,40 @@
+"""Attention rollout (Abnar, Zuidema 2020, arXiv:2005.00928)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..harness.errors import ConfigError
+from .attending import AttentionProbe
+
+if TYPE_CHECKING:
+    import torch
+
+
+class AttentionRollout(AttentionProbe):
+    """How much of each word or patch reaches the position that the model answers from, were layers nothing but their mean attention.
+
+    residual: the share of each position that passes a layer by its side; the layer's map, averaged over heads, has the rest (the paper's
+    0.5). The layers' maps are multiplied, and the row of [CLS] is read, of a decoder that of its last token. target: the class that is said
+    to be explained, ``predicted`` or ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a
+    pixel has the value of its patch. What layers compute beside attention is left out, so it is a baseline rather than an explanation.
+
+    on_special_tokens: the share that stays at special tokens; words and patches have the rest of 1.
+    Reference: S. Abnar, W. Zuidema. Quantifying Attention Flow in Transformers. ACL 2020, section 3.
+    """
+
+    def __init__(self, *, residual: float = 0.5, target: str = "predicted") -> None:
+        super().__init__(target=target)
+        if not 0 <= residual < 1:
+            raise ConfigError(f"residual is a share from 0 to below 1, not {residual}")
+        self.residual = residual
+
+    def read(self, maps_NMLL: torch.Tensor, first_N: torch.Tensor, /) -> torch.Tensor:
+        import torch
+
+        # Of the product of all maps one row is wanted: the last layer's row goes down through the others.
+        flow_NL = torch.nn.functional.one_hot(first_N, maps_NMLL.shape[-1]).to(maps_NMLL.dtype)
+        for layer in reversed(range(maps_NMLL.shape[1])):
+            attended_NL = (flow_NL[:, None] @ maps_NMLL[:, layer])[:, 0]
+            flow_NL = self.residual * flow_NL + (1 - self.residual) * attended_NL
+        return flow_NL

@@ -1,0 +1,104 @@
+"""DeepLIFT with the rescale rule (Shrikumar, Greenside, Kundaje 2017, arXiv:1704.02685), by Captum, where its sum holds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+from ..harness.errors import ConfigError, SampleError
+from ..harness.plugins import ModelPort
+from ..harness.samples import Attribution, Sample
+from .explained import checked_target, explained_classes
+from .gradients import GradientWork, Rows
+from .positions import Values, by_position
+
+if TYPE_CHECKING:
+    import torch
+
+_FLOOR = 1e-3
+"""Of the bound, in logits: rounding of a logit that hardly moves."""
+
+
+class DeepLift:
+    """Each pixel's share of the logit's difference from a black image, passed back through each activation by what it gave for its input.
+
+    tolerance: how far the attributions may miss the difference of the logits, as a share of it (at least 0.001). target: the explained
+    class, ``predicted`` or ``gold``. Channels are summed. The rule knows linear layers, and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh,
+    Softplus, Softmax and max-pooling (behind a ReLU), each used once in a pass; a function such as ``F.relu``, a GELU or a normalisation
+    by the sample's own statistics it takes for its gradient. A sample that it misses by more than the tolerance fails: what is left of
+    the method there says nothing.
+    Raises `ConfigError` for models with attention, in which its attributions sum to about nothing: take ``integrated_gradients``.
+
+    completeness_error is |sum of attributions - (logit of the sample - logit of the black image)| (summation to delta, equation 1).
+    Reference: A. Shrikumar, P. Greenside, A. Kundaje. Learning Important Features Through Propagating Activation Differences. ICML 2017.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"classify", "image", "gradients"})
+
+    def __init__(self, *, tolerance: float = 0.01, target: str = "predicted") -> None:
+        if not tolerance > 0:
+            raise ConfigError(f"deep_lift's tolerance is a share above 0, not {tolerance}")
+        self.tolerance, self.target = tolerance, checked_target(target)
+
+    def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
+        targets = explained_classes(engine, samples, self.target)
+        found: dict[int, Values] = {}
+        with engine.differentiable() as net:
+            attending = next((type(part).__name__ for part in net.module.modules() if type(part).__name__.endswith("Attention")), None)
+            if attending:
+                raise ConfigError(
+                    f"deep_lift does not hold for models with attention ({attending}): its attributions would sum to about nothing, not "
+                    "to the change of the logit. Take integrated_gradients"
+                )
+            work = GradientWork(engine, net, samples, targets)
+            changes = work.changes()
+            # The black image is a row of its own.
+            for rows in work.passes(range(len(samples)), cost=lambda length: 2 * length):
+                found.update(zip(rows.indices, by_position(_rescaled(rows), None), strict=True))
+        return [work.attribution(i, found[i], self._checked(float(found[i].sum()), changes[i])) for i in range(len(samples))]
+
+    def _checked(self, total: float, change: float) -> float:
+        error = abs(total - change)
+        if error > max(_FLOOR, self.tolerance * abs(change)):
+            raise SampleError(
+                f"deep_lift's attributions sum to {total:.4g}, but the logit moves by {change:.4g}: the model has a part that the rescale "
+                "rule does not know (a function in the place of a module such as nn.ReLU, GELU, max-pooling before a ReLU). Take "
+                "integrated_gradients"
+            )
+        return error
+
+
+def _rescaled(rows: Rows) -> torch.Tensor:
+    """Captum's attributions [N, C, H, W], all rows in one pass with their baselines."""
+    import torch
+    from captum.attr import DeepLift as Captum
+
+    class Explained(torch.nn.Module):
+        """The model as Captum takes it: it puts inputs and baselines into one batch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = rows.net.module
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return rows.net.logits(features, rows.encoded, rows.places.repeat(len(features) // len(rows.places)))
+
+    with _clean(rows.net.module), warnings.catch_warnings():
+        # That hooks are set and removed: `untouched` sees to that.
+        warnings.simplefilter("ignore")
+        found: torch.Tensor = Captum(Explained()).attribute(rows.features, rows.baseline, target=rows.targets)
+    return found.detach()
+
+
+@contextmanager
+def _clean(module: torch.nn.Module) -> Iterator[None]:
+    """Without what Captum leaves on the activations when a pass fails."""
+    before = [(part, set(vars(part))) for part in module.modules()]
+    try:
+        yield
+    finally:
+        for part, names in before:
+            for name in set(vars(part)) - names:
+                delattr(part, name)

@@ -1,0 +1,81 @@
+"""Layer conductance (Dhamdhere, Sundararajan, Yan 2018, arXiv:1805.12233; Shrikumar, Su, Kundaje 2018, arXiv:1807.09946)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .gradients import GradientWork
+from .integral import Integral, gauss_legendre
+from .layers import Layer, cut_off
+from .positions import Values, by_position
+
+_ROUNDING = 1e-3
+"""How far two logits may be apart that are to be the same, as a share of how far they move."""
+
+
+class LayerConductance(Integral):
+    """How much of the logit's change flows through each position of a layer, while the input moves from a neutral one to the sample.
+
+    layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
+    taken, which has values for each token, or is a map. steps: how many pieces the way is cut into; on each, the change of what the layer
+    gives is weighed by the logit's gradient at its beginning, at Captum's points. tolerance, max_steps: as of ``integrated_gradients``; a
+    sum of pieces converges more slowly than the integral there. target: the explained class, ``predicted`` or ``gold``. Values are summed
+    over a token's hidden units and gathered to words; those of maps are summed over channels and enlarged bilinearly, those of a vision
+    transformer's tokens are their patches'. In deep layers [CLS], which is no word, may hold nearly all.
+    Raises `ConfigError` where the module has no such layer, or its output has no positions.
+
+    completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)|, summed over all positions, where
+    everything passes through the layer. Where something passes by its side, the sum is not known, the steps stay as they are, and there is
+    neither this nor ``converged``. num_steps: how many steps it took. on_special_tokens: the sum of what no word or patch has.
+    Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019. A. Shrikumar, J. Su, A. Kundaje. Computationally
+    Efficient Measures of Internal Neuron Importance. 2018, whose sum of pieces this is.
+    """
+
+    def __init__(
+        self, *, layer: str, steps: int = 64, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted"
+    ) -> None:  # fmt: skip
+        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target)
+        self.layer = layer
+
+    def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
+        import torch
+
+        layer = Layer(work.module, self.layer, "layer_conductance")
+        found: list[float | None] = [None] * num
+        for rows in work.passes(range(num)):
+            start = layer.of(rows, rows.encoded.baseline)
+            with torch.no_grad():
+                whole_N, neutral_N = rows.explained(rows.features).double(), rows.explained(rows.baseline).double()
+                with layer.giving(lambda _, start=start: start):  # type: ignore[misc]
+                    cut_N = rows.explained(rows.features).double()
+            change_N = whole_N - neutral_N
+            passes_through_N = (cut_N - neutral_N).abs() <= _ROUNDING * change_N.abs().clamp(min=1)
+            for index, change, all_of_it in zip(rows.indices, change_N.tolist(), passes_through_N.tolist(), strict=True):
+                found[index] = change if all_of_it else None
+        return found
+
+    def sums(self, work: GradientWork, chosen: Sequence[int], steps: int, /) -> Mapping[int, Values]:
+        import torch
+
+        layer, found = Layer(work.module, self.layer, "layer_conductance"), dict[int, Values]()
+        _, alphas = gauss_legendre(steps + 1)
+        # The end of one pass, whose sample may go on in the next.
+        last: tuple[int, torch.Tensor, torch.Tensor] | None = None
+        for rows in work.passes(chosen, steps + 1):
+            at = rows.baseline + rows.per_row(alphas[list(rows.steps)]) * (rows.features - rows.baseline)
+            with layer.giving(cut_off) as seen:
+                explained_N = rows.explained(at)
+            given, slopes = layer.placed(seen[0], rows).detach(), layer.gradients(explained_N, seen[0])
+            owners, lengths = np.array(rows.indices), rows.lengths
+            if last is not None and last[0] == owners[0]:
+                owners = np.array([last[0], *owners])
+                given, slopes = torch.cat([last[1], given]), torch.cat([last[2], slopes])
+                lengths = None if lengths is None else [lengths[0], *lengths]
+            pieces = by_position((given[1:] - given[:-1]) * slopes[:-1], None if lengths is None else lengths[1:])
+            for index, before, values in zip(owners[1:].tolist(), owners[:-1].tolist(), pieces, strict=True):
+                if index == before:
+                    found[index] = found.get(index, 0) + values
+            last = int(owners[-1]), given[-1:], slopes[-1:]
+        return found

@@ -1,0 +1,60 @@
+"""Integrated gradients of a hidden layer (Sundararajan, Taly, Yan 2017, arXiv:1703.01365; as in Captum)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .gradients import GradientWork
+from .integral import Integral, gauss_legendre
+from .layers import Layer
+from .positions import Values, by_position
+
+
+class LayerIntegratedGradients(Integral):
+    """The class logit's gradient with respect to a layer's output, integrated from what a neutral input gives there, times the difference.
+
+    layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
+    taken, which has values for each token, or is a map. steps, tolerance, max_steps: as of ``integrated_gradients``. target: the explained
+    class, ``predicted`` or ``gold``. Values are summed over a token's hidden units and gathered to words; those of maps are summed over
+    channels and enlarged bilinearly, those of a vision transformer's tokens are their patches'. In deep layers [CLS], which is no word, may
+    hold nearly all. Raises `ConfigError` where the module has no such layer, or its output has no positions.
+
+    completeness_error is |sum of attributions - (logit of the sample - its logit with what the neutral input gives at the layer)|, summed
+    over all positions. Where everything passes through the layer, the second is the logit of the neutral input.
+    converged, num_steps: as of ``integrated_gradients``. on_special_tokens: the sum of what no word or patch has.
+    Reference: M. Sundararajan, A. Taly, Q. Yan. Axiomatic Attribution for Deep Networks. ICML 2017.
+    """
+
+    def __init__(
+        self, *, layer: str, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted"
+    ) -> None:  # fmt: skip
+        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target)
+        self.layer = layer
+
+    def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
+        import torch
+
+        layer, found = Layer(work.module, self.layer, "layer_integrated_gradients"), [0.0] * num
+        for rows in work.passes(range(num)):
+            start = layer.of(rows, rows.encoded.baseline)
+            with torch.no_grad():
+                whole_N = rows.explained(rows.features)
+                with layer.giving(lambda _, start=start: start):  # type: ignore[misc]
+                    cut_N = rows.explained(rows.features)
+            for index, change in zip(rows.indices, (whole_N.double() - cut_N.double()).tolist(), strict=True):
+                found[index] = change
+        return found
+
+    def sums(self, work: GradientWork, chosen: Sequence[int], steps: int, /) -> Mapping[int, Values]:
+        layer, found = Layer(work.module, self.layer, "layer_integrated_gradients"), dict[int, Values]()
+        weights, alphas = gauss_legendre(steps)
+        for rows in work.passes(chosen, steps):
+            start, end = layer.of(rows, rows.encoded.baseline), layer.of(rows, rows.encoded.features)
+            shares = rows.per_row(alphas[list(rows.steps)]).view(-1, *(1,) * (start.ndim - 1))
+            at = (start + shares * (end - start)).detach().requires_grad_()
+            with layer.giving(lambda _, at=at: at):  # type: ignore[misc]
+                explained_N = rows.explained(rows.features)
+            each = by_position(layer.gradients(explained_N, at) * (end - start), rows.lengths)
+            for index, step, values in zip(rows.indices, rows.steps, each, strict=True):
+                found[index] = found.get(index, 0) + weights[step] * values
+        return found

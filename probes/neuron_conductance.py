@@ -1,0 +1,82 @@
+"""Neuron conductance (Dhamdhere, Sundararajan, Yan 2018, arXiv:1805.12233)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from ..harness.errors import ConfigError, SampleError
+from ..harness.plugins import ModelPort
+from ..harness.samples import Attribution, Sample
+from .explained import checked_target, explained_classes
+from .gradients import GradientWork, Rows
+from .integral import gauss_legendre
+from .layers import Layer, as_it_is
+from .positions import Values, by_position
+
+if TYPE_CHECKING:
+    import torch
+
+
+class NeuronConductance:
+    """What each word or pixel gives to the class's logit through one neuron, while the input moves from a neutral one to the sample.
+
+    layer: its name in the module, e.g. ``bert.encoder.layer.2`` or ``fc1``. neuron: its place in what the layer gives for one sample, one
+    number a dimension: ``[7]`` of a fully connected layer, ``[channel, row, column]`` of maps, ``[position, unit]`` of tokens, where
+    position 0 is [CLS]. steps: points of the Gauss-Legendre integral of (gradient of the logit by the neuron) * (gradient of the neuron by
+    the input) * (input - neutral input). target: the explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens
+    between the special tokens, and sub-tokens are gathered to words. Images: it is black, and channels are summed.
+    All values sum to the neuron's share of the logit's change, which ``layer_conductance`` estimates in another way.
+    Raises `ConfigError` where the module has no such layer or neuron; a text too short to have the position is a `SampleError`.
+    Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
+    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
+
+    def __init__(self, *, layer: str, neuron: Sequence[int], steps: int = 50, target: str = "predicted") -> None:
+        if steps < 1 or not neuron or min(neuron) < 0:
+            raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(neuron)}")
+        self.layer, self.neuron, self.steps, self.target = layer, tuple(neuron), steps, checked_target(target)
+
+    def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
+        targets = explained_classes(engine, samples, self.target)
+        found: dict[int, Values] = {}
+        weights, alphas = gauss_legendre(self.steps)
+        with engine.differentiable() as net:
+            work = GradientWork(engine, net, samples, targets)
+            layer = Layer(work.module, self.layer, "neuron_conductance")
+            for rows in work.passes(range(len(samples)), self.steps):
+                difference = rows.features - rows.baseline
+                at = (rows.baseline + rows.per_row(alphas[list(rows.steps)]) * difference).detach().requires_grad_()
+                each = by_position(self._slopes(layer, rows, at) * difference, rows.lengths)
+                for index, step, values in zip(rows.indices, rows.steps, each, strict=True):
+                    found[index] = found.get(index, 0) + weights[step] * values
+        return [work.attribution(i, found[i]) for i in range(len(samples))]
+
+    def _slopes(self, layer: Layer, rows: Rows, at: torch.Tensor) -> torch.Tensor:
+        """The logit's gradient by the input, of what passes through the neuron."""
+        import torch
+
+        with layer.giving(as_it_is) as seen:
+            explained_N = rows.explained(at)
+        (given,) = seen
+        self._check(layer, rows, given)
+        to_logit_N = self._own(layer.gradients(explained_N, given, keep=True))
+        (to_neuron,) = torch.autograd.grad(self._own(given).sum(), at, allow_unused=True)
+        if to_neuron is None:
+            raise layer.refusal("gives what does not depend on the input's features")
+        return to_neuron * to_logit_N.view(-1, *(1,) * (at.ndim - 1))
+
+    def _own(self, given: torch.Tensor) -> torch.Tensor:
+        for place in self.neuron:
+            given = given[:, place]
+        return given
+
+    def _check(self, layer: Layer, rows: Rows, given: torch.Tensor) -> None:
+        shape = tuple(given.shape[1:])
+        of_tokens = rows.lengths is not None and given.ndim == 3 and shape[0] == rows.features.shape[1]
+        if rows.lengths is not None and of_tokens and len(self.neuron) == 2 and self.neuron[0] >= min(rows.lengths):
+            raise SampleError(f"neuron_conductance: the text has {min(rows.lengths)} tokens and no position {self.neuron[0]}")
+        if len(shape) != len(self.neuron) or any(place >= size for place, size in zip(self.neuron, shape, strict=True)):
+            raise layer.refusal(f"gives {list(shape)} neurons for a sample, among which {list(self.neuron)} is none")

@@ -1,0 +1,80 @@
+"""Values of a layer by position, and as an attribution holds them: tokens as the words of a text, patches and maps as pixels.
+
+Shape legend: N rows of a pass, L tokens, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..harness.errors import ConfigError
+from ..harness.inputs import Image, Input, TextPair
+from ..harness.words import Spans, gather, spans_of
+
+if TYPE_CHECKING:
+    import torch
+
+Values: TypeAlias = NDArray[np.float64]
+
+_MOST_SPECIAL = 16
+"""Tokens of a vision transformer that are no patch: [CLS], a distillation token, registers."""
+
+
+def by_position(values: torch.Tensor, lengths: Sequence[int] | None, /) -> list[Values]:
+    """Rows of a layer's values, summed to one number a position: [L] of texts (without padding) and of vision transformers, [H, W] of maps.
+
+    ``lengths``: real tokens of each text; None for images.
+    """
+    is_map = lengths is None and values.ndim == 4
+    dims = (1,) if is_map else tuple(range(2, values.ndim))
+    # The sum in float64: of a thousand pixels in float32 it would miss by more than an integral does.
+    summed = (values.double().sum(dims) if dims else values.double()).cpu().numpy()
+    return [row if lengths is None else row[: lengths[n]] for n, row in enumerate(summed)]
+
+
+def placed(
+    value: Input, values: Values, token_spans: Sequence[tuple[int, int]], patch: int | None, /
+) -> tuple[NDArray[np.float32], Spans, float]:
+    """What `by_position` gave as an attribution's values and spans, and the sum of what stands at special tokens, which are nobody's.
+
+    Tokens are gathered to words. A pixel has the value of its patch; of maps of another size than the image, the bilinear one. ``patch``:
+    the side of a vision transformer's patches, in pixels. Raises `ConfigError` where the positions are neither.
+    """
+    if not isinstance(value, Image):
+        words = spans_of(value if isinstance(value, TextPair) else str(value))
+        special = sum(float(v) for v, span in zip(values, token_spans, strict=True) if tuple(span) == (0, 0))
+        return gather(values.astype(np.float32), token_spans, words), words, special
+    height, width = value.pixels.shape[:2]
+    if values.ndim == 1:
+        patches, special = _in_patches(values, height, width, patch)
+        return patches.astype(np.float32), (), special
+    return (values if values.shape == (height, width) else enlarged(values, height, width)).astype(np.float32), (), 0.0
+
+
+def enlarged(map_HW: Values, height: int, width: int, /) -> Values:
+    import torch
+
+    given = torch.as_tensor(map_HW)[None, None]
+    made: Values = torch.nn.functional.interpolate(given, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+    return made
+
+
+def _in_patches(values_L: Values, height: int, width: int, patch: int | None) -> tuple[Values, float]:
+    """Tokens row by row of the image, behind the special ones, whose sum is the second.
+
+    Pixels beyond the last whole patch, which the model passes over, get 0.
+    """
+    rows, columns = (height // patch, width // patch) if patch else (0, 0)
+    if not 0 < rows * columns <= len(values_L) <= rows * columns + _MOST_SPECIAL:
+        raise ConfigError(
+            f"the model gives {len(values_L)} positions for an image of {height} x {width} pixels, which are not its patches"
+            f" (patch_size: {patch}); this needs a vision transformer whose tokens stay one a patch"
+        )
+    first, side = len(values_L) - rows * columns, patch or 0
+    made = np.zeros((height, width))
+    made[: rows * side, : columns * side] = values_L[first:].reshape(rows, columns).repeat(side, 0).repeat(side, 1)
+    return made, float(values_L[:first].sum())
