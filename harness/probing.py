@@ -234,7 +234,7 @@ def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, 
 
 
 def recorded(found: Attribution) -> dict[str, Any]:
-    """What is kept of an attribution, after all scores are computed from the whole of it."""
+    """The attribution as records keep it, in few bytes. All scores are computed before, from the whole of it."""
     return {"values": halved(found.values), "spans": Steps(found.spans), "target": found.target}
 
 

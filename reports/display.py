@@ -10,8 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ..harness.row_names import CONTROLS
-from ..harness.scorecard import DIMENSIONS, Estimate, Row, Scorecard
+from ..harness.scorecard import CONTROLS, DIMENSIONS, Estimate, Row, Scorecard
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff")
 """Characters that draw nothing though their category does not say so."""

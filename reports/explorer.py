@@ -14,8 +14,7 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Any
 
-from ..harness.row_names import CONTROLS
-from ..harness.scorecard import Heat, SampleView, Shown, Twin
+from ..harness.scorecard import CONTROLS, Heat, SampleView, Shown, Twin
 from .display import base_name, clip, number, score, visible
 
 LEVELS = 9

@@ -307,7 +307,7 @@ def test_text_has_contrast_in_light_and_dark(visit: Open, scheme: str) -> None:
         "p, td, th, dd, dt, a, caption, .badge",
         "ins, del",
         ".heat",
-        ".chips button",
+        ".chips button, .tabs button, .detail h6, .scores th",
         ".list li span, kbd",
         ".verdict strong",
     ):
