@@ -45,7 +45,8 @@ class Tree:
 
     def twin(self) -> Sample:
         if self.best is None:
-            return failed(self.sample, self.failure or "the attacker wrote no message in any round, so there is no prompt to try")
+            why = f"there is no message to try: {self.unread} could not be read, the judge found {self.off_topic} off topic"
+            return failed(self.sample, self.failure or why)
         facts = {"num_queries": self.queries, "num_rounds": self.rounds, "rating": self.best.rating,
                  "budget_exhausted": self.is_cut and not self.is_done}  # fmt: skip
         return with_prompt(self.sample, self.best.prompt, **facts, off_topic=self.off_topic, unread=self.unread)
