@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from windtunnel.attacks.text import deepwordbug, input_reduction, pwws, textbugger
+from windtunnel.attacks.text import deepwordbug, gradient_word_swap, input_reduction, pwws, textbugger
+from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap
 from windtunnel.attacks.text.importance import NUM_PASSES, token_importance
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.requests import Classify, Failure
@@ -67,6 +68,32 @@ def test_what_cannot_be_read_fails_alone() -> None:
 def of_the_said_class(engine: Any, texts: Sequence[str]) -> list[Sample]:
     answers = engine.run([Classify(text, LABELS) for text in texts])
     return [Sample(f"s{i}", text, int(np.argmax(a.values)), LABELS) for i, (text, a) in enumerate(zip(texts, answers, strict=True))]
+
+
+@pytest.mark.parametrize("way", ["integrated_gradients", "deletion"])
+def test_near_words_are_tried_in_that_order(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tiny.engine("bert")
+    attacked = of_the_said_class(engine, TEXTS)
+    attack, plain = (GradientWordSwap(stop_words="none", min_cosine=-1.0, max_words=None, importance=i) for i in (way, "gradient"))
+    twins = attack.perturb(engine, attacked, attack.threat, SampleRng("test", 0))
+    scores: dict[str, list[float]] = {}
+    with engine.differentiable() as net:
+        for sample in attacked:
+            text = str(sample.input)
+            if way == "deletion":
+                left = [Classify(text[:a] + text[b:], LABELS) for a, b in word_spans(text)]
+                logits = torch.tensor([answer.values for answer in engine.run(left)])
+                scores[sample.id] = (-logits.log_softmax(1)[:, sample.target]).tolist()
+            else:
+                scores[sample.id] = by_hand(net, text, way)[0]
+    own = gradient_word_swap.ranked
+    monkeypatch.setattr(gradient_word_swap, "ranked", lambda search, slope, _: own(search, slope, scores[search.sample.id]))
+    expected = plain.perturb(engine, attacked, plain.threat, SampleRng("test", 0))
+    assert [twin.input for twin in twins] == [twin.input for twin in expected]
+    extra = [t.metadata["num_queries"] - e.metadata["num_queries"] for t, e in zip(twins, expected, strict=True)]
+    assert extra == [8 if way == "integrated_gradients" else len(scores[sample.id]) for sample in attacked]
+    with pytest.raises(ConfigError, match="importance"):
+        GradientWordSwap(importance="recipe")
 
 
 @pytest.mark.textattack
