@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -145,31 +144,27 @@ def compare(bench: Bench, name: str, job: Job, rounds: int, wanted: list[str] | 
     is_in_ball = name in INSIDE
     given = {"norm": job.norm, "epsilon": job.epsilon} if is_in_ball else {"norm": job.norm}
     attack = (INSIDE if is_in_ball else NEAREST)[name](**given)
-    found: dict[str, list[Outcome]] = {"project": []}
+    peers = {who: peer for who, peer in PEERS[name].items() if not wanted or who in wanted}
+    runs = {"project": lambda seed: bench.project(attack, seed)} | {
+        who: lambda seed, peer=peer: peer(replace(job, seed=seed)) for who, peer in peers.items()
+    }
+    found: dict[str, list[Outcome]] = {who: [] for who in runs}
 
-    def side(who: str, run: Callable[[int], torch.Tensor]) -> Callable[[], None]:
-        def once() -> None:
-            job.net.asked = 0
-            made = run(len(found[who]))
+    def once(who: str) -> None:
+        if who not in found:
+            return
+        job.net.asked = 0
+        try:
+            made = runs[who](len(found[who]))
+        except (ImportError, SkippedError) as error:
+            found.pop(who)
+            if isinstance(error, ImportError):
+                print(f"  {who}: not installed ({error.name})")
+        else:
             found[who].append(bench.outcome(job, made.detach(), job.net.asked, is_in_ball))
 
-        return once
-
-    sides = {"project": side("project", lambda seed: bench.project(attack, seed))}
     print(f"{name} {job.norm}" + (f" {job.epsilon:.4g}" if is_in_ball else ""), flush=True)
-    for who, peer in PEERS[name].items():
-        if wanted and who not in wanted:
-            continue
-        try:
-            peer(replace(job, images=job.images[:2], classes=job.classes[:2]))
-        except ImportError as error:
-            print(f"  {who}: not installed ({error.name})")
-        except SkippedError:
-            continue
-        else:
-            found[who] = []
-            sides[who] = side(who, lambda seed, peer=peer: peer(replace(job, seed=seed)))  # type: ignore[misc]
-    _, spent = in_turns(sides, rounds)
+    _, spent = in_turns({who: partial(once, who) for who in runs}, rounds)
     say, is_worse = (_standing, _stands_more) if is_in_ball else (_distances, _is_farther)
     for who, outcomes in found.items():
         asked = np.mean([outcome.asked for outcome in outcomes]) / len(job.images)
@@ -177,7 +172,7 @@ def compare(bench: Bench, name: str, job: Job, rounds: int, wanted: list[str] | 
     better = [who for who, outcomes in found.items() if is_worse(found["project"], outcomes)]
     for who in better:
         print(f"  {who} is better: what is faster is worth nothing", file=sys.stderr)
-    for who in found.keys() - {"project", *better}:
+    for who in (who for who in found if who not in ("project", *better)):
         print(f"  faster than {who}: {faster(spent[who], spent['project'])}", flush=True)
     return int(bool(better))
 
