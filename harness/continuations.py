@@ -56,7 +56,7 @@ class Frame:
         """Raises `SampleError` where the prompt does not hold the text as it is."""
         shown = prompt if isinstance(prompt, str) else prompt.messages[-1].content if prompt.messages else ""
         start = shown.rfind(text)
-        if start < 0:
+        if start < 0 or not shown:
             raise SampleError("the task's prompt does not hold the sample's text as it is, so that there is nothing to attribute to")
         chat = None if isinstance(prompt, str) else _with_last(prompt, "")
         return cls(shown[:start], shown[start + len(text) :], chat)
