@@ -164,6 +164,7 @@ def test_the_scorecard_says_where_it_comes_from(finished: Path) -> None:
     assert manifest["models"]["words"]["fingerprint"] == "slow:1"
     attack = next(i for i in manifest["items"] if i["kind"] == "attack")
     bounds = {"max_words": 1, "max_share": None, "max_chars": None, "min_similarity": None, "protected_words": []}
+    bounds |= {"same_part_of_speech": False, "stop_words": "none", "tagger": "nltk"}
     assert attack["threat"] == {"type": "EditBudget", **bounds}
     assert attack["plugin"].startswith("toy_plugins.py sha256:")
     assert isinstance(attack["seed"], int)
