@@ -44,7 +44,8 @@ class Likelihoods(Logits):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a task puts around a sample's text to make a prompt. ``chat``: the messages, where it is one; the last holds the text."""
+    """What a task puts around a sample's text to make a prompt. ``chat``: the messages, where it is one; the last holds the
+    text, and is empty here, so that samples of one task have one frame."""
 
     head: str = ""
     tail: str = ""
@@ -57,13 +58,19 @@ class Frame:
         start = shown.rfind(text)
         if start < 0:
             raise SampleError("the task's prompt does not hold the sample's text as it is, so that there is nothing to attribute to")
-        return cls(shown[:start], shown[start + len(text) :], None if isinstance(prompt, str) else prompt)
+        chat = None if isinstance(prompt, str) else _with_last(prompt, "")
+        return cls(shown[:start], shown[start + len(text) :], chat)
 
     def prompt(self, value: Input, /) -> str | Chat:
         """``value``: the sample's text, or a pair of it and of what the model has written after the prompt."""
         text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
         shown = f"{self.head}{text}{self.tail}{written}"
-        return shown if self.chat is None else Chat((*self.chat.messages[:-1], replace(self.chat.messages[-1], content=shown)))
+        return shown if self.chat is None else _with_last(self.chat, shown)
+
+
+def _with_last(chat: Chat, content: str) -> Chat:
+    *before, last = chat.messages
+    return Chat((*before, replace(last, content=content)))
 
 
 def framed(port: ModelPort, task: Any, samples: Sequence[Sample], target: str, /) -> list[tuple[Frame, Sample]]:

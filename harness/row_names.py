@@ -39,8 +39,8 @@ def accuracy_within(epsilon: float, /) -> str:
 
 
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "tokens_added", "linf", "l2", "similarity")
-CASCADE = (25, 50, 75, 100)
-"""Percent of a model's layers whose weights are drawn anew, from the last."""
+CASCADE = (25, 50, 75)
+"""Percent of a model's layers whose weights are drawn anew, from the last; the stage of all of them is ``randomised``."""
 
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},

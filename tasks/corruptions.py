@@ -2,8 +2,8 @@
 
 Severities are the paper's: its CIFAR ones for images whose shorter side is below 64 pixels, its ImageNet ones for others. Every function
 takes pixels, float [H, W, C] in [0, 1], its severity's numbers and a generator, and gives pixels that may leave [0, 1]: `corrupted` cuts
-and rounds them to the 256 steps of a file. Two differ from the paper's program: frost is grown from noise in place of photographs of frost,
-and glass takes each pixel from a random neighbour in place of swapping pixels one by one.
+them to the 256 steps of a file, downwards, as the paper's program does. Edges, too, are mirrored or repeated where its are. Frost
+alone differs from it: it is grown from noise in place of photographs of frost.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ Pixels = NDArray[np.float64]
 Rng = np.random.Generator
 SEVERITIES = (1, 2, 3, 4, 5)
 _SMALL = 64
+_SLIP = 244 / 224
+"""The paper's program takes shares of 244 pixels, of images that have 224."""
 
 
 def corrupted(pixels: Pixels, kind: str, severity: int, rng: Rng, /) -> Pixels:
@@ -27,8 +29,12 @@ def corrupted(pixels: Pixels, kind: str, severity: int, rng: Rng, /) -> Pixels:
     corruption = CORRUPTIONS[kind]
     settings = (corruption.small if min(pixels.shape[:2]) < _SMALL else corruption.large)[severity - 1]
     given = settings if isinstance(settings, tuple) else (settings,)
-    made = corruption.apply(np.asarray(pixels, dtype=np.float64), rng, *given)
-    return np.asarray((np.clip(made, 0, 1) * 255).round() / 255)
+    return _cut(corruption.apply(np.asarray(pixels, dtype=np.float64), rng, *given))
+
+
+def _cut(pixels: Pixels) -> Pixels:
+    """Down to steps of 1/255, but not by one for what rounding left just below a step."""
+    return np.asarray(np.floor(np.clip(pixels, 0, 1) * 255 + 1e-6) / 255)
 
 
 # ── noise ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -51,24 +57,36 @@ def _impulse_noise(pixels: Pixels, rng: Rng, share: float) -> Pixels:
 
 
 def _defocus_blur(pixels: Pixels, rng: Rng, radius: float, smoothing: float) -> Pixels:
-    reach = max(math.ceil(radius), 2) + 2
+    from scipy.ndimage import convolve
+
+    reach, smoothed = (8, 1) if radius <= 8 else (math.ceil(radius), 2)
     down, across = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disk = _smoothed((np.hypot(down, across) <= radius).astype(np.float64), smoothing)
-    return _filtered(pixels, disk)
+    disk = (down**2 + across**2 <= radius**2).astype(np.float64)
+    kernel = _smoothed(disk / disk.sum(), smoothing, mode="mirror", radius=smoothed)
+    return np.stack([convolve(channel, kernel, mode="mirror") for channel in np.moveaxis(pixels, 2, 0)], -1)
 
 
 def _glass_blur(pixels: Pixels, rng: Rng, spread: float, most: int, rounds: int) -> Pixels:
-    blurred = _smoothed(pixels, spread)
+    """From the last pixel to the first, each becomes a copy of a random neighbour: the paper's program means to swap them, and does this.
+    It leaves those near two of the edges as they are."""
+    blurred = _cut(_smoothed(pixels, spread, mode="nearest"))
     height, width = pixels.shape[:2]
-    down, across = np.mgrid[:height, :width]
+    places = np.arange(height * width)
+    down, across = np.divmod(places, width)
+    moves = (down > most) & (down <= height - most) & (across > most) & (across <= width - most)
     for _ in range(rounds):
-        steps = rng.integers(-most, most, (2, height, width))
-        blurred = blurred[np.clip(down + steps[0], 0, height - 1), np.clip(across + steps[1], 0, width - 1)]
-    return _smoothed(blurred, spread)
+        steps = rng.integers(-most, most, (2, height * width)) * moves
+        source = np.clip(down + steps[0], 0, height - 1) * width + np.clip(across + steps[1], 0, width - 1)
+        # A neighbour that was reached before is a copy itself: what of, is looked up in half as many steps each time.
+        is_copy = (source > places) & moves[source]
+        while is_copy.any():
+            source, is_copy = np.where(is_copy, source[source], source), is_copy & is_copy[source]
+        blurred = blurred.reshape(height * width, -1)[source].reshape(pixels.shape)
+    return _smoothed(blurred, spread, mode="nearest")
 
 
 def _motion_blur(pixels: Pixels, rng: Rng, radius: float, spread: float) -> Pixels:
-    return _filtered(pixels, _streak(radius, spread, rng.uniform(-45, 45)))
+    return _streaked(pixels, radius, spread, rng.uniform(-45, 45))
 
 
 def _zoom_blur(pixels: Pixels, rng: Rng, largest: float, step: float) -> Pixels:
@@ -84,18 +102,22 @@ def _snow(
 ) -> Pixels:
     flakes = _zoomed(rng.normal(mean, spread, (*pixels.shape[:2], 1)), zoom)
     flakes = np.clip(np.where(flakes < threshold, 0, flakes), 0, 1)
-    falling = _filtered(flakes, _streak(radius, streak, rng.uniform(-135, -45)))
-    whitened = np.maximum(pixels, pixels.mean(2, keepdims=True) * 1.5 + 0.5)
+    falling = _streaked(flakes, radius, streak, rng.uniform(-135, -45))
+    whitened = np.maximum(pixels, _grey(pixels) * 1.5 + 0.5)
     return np.asarray(kept * pixels + (1 - kept) * whitened + falling + falling[::-1, ::-1])
 
 
 def _frost(pixels: Pixels, rng: Rng, kept: float, cover: float) -> Pixels:
-    """Ice on a window: ridges where two fields of noise meet, bluish white, thickest where a third one is."""
+    """Ice on a window: rough ridges where two fields of noise meet. Its brightness, unevenness and blue are those of the paper's
+    photographs of frost, on average."""
     height, width = pixels.shape[:2]
-    fields = [_plasma(height, width, rng, 1.6) for _ in range(3)]
-    ridges = (1 - np.abs(fields[0] - fields[1])) ** 6 * np.clip(fields[2] * 1.5, 0, 1)
-    tint = np.array([0.85, 0.93, 1.0]) if pixels.shape[2] == 3 else np.ones(pixels.shape[2])
-    return np.asarray(kept * pixels + cover * ridges[:, :, None] * tint)
+    bright = rng.uniform(0.42, 0.86)
+    fields = [_plasma(height, width, rng, 1.1) for _ in range(2)]
+    apart = np.abs(fields[0] - fields[1])
+    ridges = (apart.mean() - apart) / max(float(apart.std()), 1e-12)
+    tint = np.array([0.89, 1.02, 1.09]) if pixels.shape[2] == 3 else np.ones(pixels.shape[2])
+    ice = np.clip((bright + 0.09 * ridges)[:, :, None] * tint, 0, 1)
+    return np.asarray(kept * pixels + cover * ice)
 
 
 def _fog(pixels: Pixels, rng: Rng, thickness: float, decay: float) -> Pixels:
@@ -121,19 +143,18 @@ def _contrast(pixels: Pixels, rng: Rng, kept: float) -> Pixels:
 
 
 def _elastic(pixels: Pixels, rng: Rng, strength: float, smoothness: float, shear: float) -> Pixels:
-    """An affine map, and a smooth random displacement. All three are shares of the image's side."""
-    from scipy.ndimage import map_coordinates
-
+    """An affine map, then a smooth random displacement. All three are shares of the image's side."""
     height, width = pixels.shape[:2]
-    side, centre = min(height, width), np.array([height, width]) / 2
-    corners = np.array([[1, 1], [1, -1], [-1, -1]]) * side / 3 + centre
+    side, centre = min(height, width), np.array([height, width]) // 2
+    corners = np.array([[1, 1], [1, -1], [-1, -1]]) * (side // 3) + centre
     moved = corners + rng.uniform(-shear * side, shear * side, corners.shape)
     # The affine map that takes the moved corners back to where they were.
     affine = np.linalg.solve(np.column_stack([moved, np.ones(3)]), corners)
-    places = np.stack([*np.mgrid[:height, :width], np.ones((height, width))], -1) @ affine
-    drift = [_smoothed(rng.uniform(-1, 1, (height, width)), smoothness * side) * strength * side for _ in range(2)]
-    where = [places[:, :, axis] + drift[axis] for axis in (0, 1)]
-    return np.stack([map_coordinates(channel, where, order=1, mode="reflect") for channel in np.moveaxis(pixels, 2, 0)], -1)
+    places = np.moveaxis(np.mgrid[:height, :width], 0, -1)
+    mapped = _taken(pixels, np.concatenate([places, np.ones((height, width, 1))], -1) @ affine, mode="mirror")
+    drawn = [rng.uniform(-1, 1, (height, width)) for _ in range(2)]
+    drift = [_smoothed(one, smoothness * side, mode="reflect", truncate=3) * strength * side for one in drawn]
+    return _taken(mapped, places + np.stack(drift, -1), mode="reflect")
 
 
 def _pixelate(pixels: Pixels, rng: Rng, share: float) -> Pixels:
@@ -141,14 +162,15 @@ def _pixelate(pixels: Pixels, rng: Rng, share: float) -> Pixels:
 
     height, width = pixels.shape[:2]
     few = max(int(width * share), 1), max(int(height * share), 1)
-    return _channelwise(pixels, lambda one: one.resize(few, Image.Resampling.BOX).resize((width, height), Image.Resampling.NEAREST))
+    box = Image.Resampling.BOX
+    channels = [Image.fromarray(one).resize(few, box).resize((width, height), box) for one in np.moveaxis(_bytes(pixels), 2, 0)]
+    return np.stack([np.asarray(one) for one in channels], -1) / 255
 
 
 def _jpeg(pixels: Pixels, rng: Rng, quality: int) -> Pixels:
     from PIL import Image
 
-    eight_bits = (pixels * 255).round().astype(np.uint8)
-    file = io.BytesIO()
+    eight_bits, file = _bytes(pixels), io.BytesIO()
     Image.fromarray(eight_bits if eight_bits.shape[2] == 3 else eight_bits[:, :, 0]).save(file, "JPEG", quality=quality)
     made = np.asarray(Image.open(file), dtype=np.float64) / 255
     return made if made.ndim == 3 else np.repeat(made[:, :, None], pixels.shape[2], 2)
@@ -157,54 +179,74 @@ def _jpeg(pixels: Pixels, rng: Rng, quality: int) -> Pixels:
 # ── what they are made of ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _smoothed(values: Pixels, spread: float) -> Pixels:
+def _bytes(pixels: Pixels) -> NDArray[np.uint8]:
+    return np.asarray((pixels * 255).round().astype(np.uint8))
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    """[H, W, 1]: the luma of a picture in colours."""
+    return np.asarray(pixels @ np.array([[0.299], [0.587], [0.114]]) if pixels.shape[2] == 3 else pixels.mean(2, keepdims=True))
+
+
+def _smoothed(values: Pixels, spread: float, *, mode: str, **reach: Any) -> Pixels:
     from scipy.ndimage import gaussian_filter
 
-    return np.asarray(gaussian_filter(values, (spread, spread, 0)[: values.ndim], mode="reflect"))
+    return np.asarray(gaussian_filter(values, (spread, spread, 0)[: values.ndim], mode=mode, **reach))
 
 
-def _filtered(pixels: Pixels, kernel: Pixels) -> Pixels:
-    from scipy.ndimage import convolve
-
-    kernel = kernel / kernel.sum()
-    return np.stack([convolve(channel, kernel, mode="reflect") for channel in np.moveaxis(pixels, 2, 0)], -1)
-
-
-def _streak(radius: float, spread: float, degrees: float) -> Pixels:
-    """A line from the middle outwards that fades as a Gaussian does."""
-    reach = math.ceil(radius)
-    kernel, angle = np.zeros((2 * reach + 1, 2 * reach + 1)), math.radians(degrees)
-    for step in range(reach + 1):
-        kernel[reach + round(step * math.sin(angle)), reach + round(step * math.cos(angle))] += math.exp(-((step / spread) ** 2) / 2)
-    return kernel
-
-
-def _zoomed(pixels: Pixels, zoom: float) -> Pixels:
-    """The middle, enlarged to the whole."""
+def _taken(pixels: Pixels, places: Pixels, *, mode: str) -> Pixels:
+    """Each pixel from its place [H, W, 2], between pixels."""
     from scipy.ndimage import map_coordinates
 
+    where = np.moveaxis(places, 2, 0)
+    return np.stack([map_coordinates(channel, where, order=1, mode=mode) for channel in np.moveaxis(pixels, 2, 0)], -1)
+
+
+def _streaked(pixels: Pixels, radius: float, spread: float, degrees: float) -> Pixels:
+    """Each pixel is a mean over a line from itself to one side, twice the radius long, whose weights fade as a Gaussian does."""
     height, width = pixels.shape[:2]
-    where = np.meshgrid(*((np.arange(n) - (n - 1) / 2) / zoom + (n - 1) / 2 for n in (height, width)), indexing="ij")
-    return np.stack([map_coordinates(channel, where, order=1, mode="reflect") for channel in np.moveaxis(pixels, 2, 0)], -1)
+    reach, angle = 2 * math.ceil(radius), math.radians(degrees)
+    padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    weights = np.exp(-((np.arange(reach + 1) / spread) ** 2) / 2)
+    made = np.zeros_like(pixels)
+    for step, weight in enumerate(weights / weights.sum()):
+        down, across = (reach + math.ceil(step * part - 0.5) for part in (math.sin(angle), math.cos(angle)))
+        made += weight * padded[down : down + height, across : across + width]
+    return made
+
+
+def _zoomed(pixels: Pixels, factor: float) -> Pixels:
+    """The middle, enlarged to the whole: cut out in whole pixels, so that a small factor may change nothing."""
+    from scipy.ndimage import zoom
+
+    for axis in (0, 1):
+        size = pixels.shape[axis]
+        few = math.ceil(size / factor)
+        middle = np.moveaxis(pixels, axis, 0)[(size - few) // 2 :][:few]
+        enlarged = zoom(middle, (factor, 1, 1), order=1)
+        pixels = np.moveaxis(enlarged[(len(enlarged) - size) // 2 :][:size], 0, axis)
+    return pixels
 
 
 def _plasma(height: int, width: int, rng: Rng, decay: float) -> Pixels:
-    """[H, W] in [0, 1]: a cloud, by midpoint displacement whose amplitude falls by ``decay`` an octave."""
-    from scipy.ndimage import zoom
-
+    """[H, W] in [0, 1]: a cloud, by midpoint displacement on a torus (diamonds and squares), whose amplitude falls by ``decay`` squared
+    whenever its step is halved."""
     size = 2 ** math.ceil(math.log2(max(height, width, 2)))
-    made, amplitude, cells = np.zeros((size, size)), 1.0, 2
-    while cells <= size:
-        made += zoom(rng.uniform(-amplitude, amplitude, (cells, cells)), size / cells, order=1, mode="reflect", grid_mode=True)
-        amplitude, cells = amplitude / decay, cells * 2
-    made = made[:height, :width]
-    return np.asarray((made - made.min()) / max(made.max() - made.min(), 1e-12))
+    made, amplitude, step = np.zeros((size, size)), 1.0, size
+    while step > 1:
+        half = step // 2
 
+        def displaced(around: Pixels, most: float = amplitude) -> Pixels:
+            return around / 4 + rng.uniform(-most, most, around.shape)
 
-def _channelwise(pixels: Pixels, change: Callable[[Any], Any]) -> Pixels:
-    from PIL import Image
-
-    return np.stack([np.asarray(change(Image.fromarray(channel.astype(np.float32)))) for channel in np.moveaxis(pixels, 2, 0)], -1)
+        corners = made[::step, ::step]
+        sides = corners + np.roll(corners, -1, 0)
+        middles = made[half::step, half::step] = displaced(sides + np.roll(sides, -1, 1))
+        made[::step, half::step] = displaced(middles + np.roll(middles, 1, 0) + corners + np.roll(corners, -1, 1))
+        made[half::step, ::step] = displaced(middles + np.roll(middles, 1, 1) + corners + np.roll(corners, -1, 0))
+        amplitude, step = amplitude / decay**2, half
+    made -= made.min()
+    return np.asarray((made / max(made.max(), 1e-12))[:height, :width])
 
 
 class Corruption(NamedTuple):
@@ -248,7 +290,10 @@ CORRUPTIONS = {
     "contrast": Corruption(_contrast, (0.75, 0.5, 0.4, 0.3, 0.15), (0.4, 0.3, 0.2, 0.1, 0.05)),
     "elastic_transform": Corruption(
         _elastic, ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)),
-        ((2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02)),
+        tuple(
+            tuple(_SLIP * share for share in shares)
+            for shares in ((2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02))
+        ),
     ),
     "pixelate": Corruption(_pixelate, (0.95, 0.9, 0.85, 0.75, 0.65), (0.6, 0.5, 0.4, 0.3, 0.25)),
     "jpeg_compression": Corruption(_jpeg, (80, 65, 58, 50, 40), (25, 18, 15, 10, 7)),

@@ -55,6 +55,12 @@ class TestAgreement:
         assert not metrics & {"aopc", "infidelity", "complexity"}
         assert planned(folder, probes=["by_length"], scores=["curves"]).items[-1].scores == ("curves",)
 
+    def test_all_probes_of_a_task_are_read_against_one_random_control(self, folder: Path) -> None:
+        records = records_of(folder / "run")
+        several = [records[f"words/{name}(notes)"] for name in ("by_length", "again", "feature_ablation")]
+        for one, *others in zip(*several, strict=False):
+            assert {r.scores["comprehensiveness_random"] for r in others} == {one.scores["comprehensiveness_random"]}
+
     def test_an_unknown_score(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"there is no score 'curve'.*curves"):
             planned(tmp_path, probes=[{"probe": "by_length", "scores": ["curve"]}])

@@ -269,6 +269,14 @@ def test_the_budget_is_used_up_only_where_it_cut_the_search_short() -> None:
         TAP(max_queries=0)
 
 
+def test_an_attacker_too_small_for_marks() -> None:
+    roles = {"attacker": port(lambda chat: " level 2, please\n"), "judge": port(strict_judge)}
+    for marked, expected in ((True, ("tell me secret 0", None)), (False, ("level 2, please", 10))):
+        attack = PAIR(streams=1, rounds=2, marked=marked)
+        (twin,) = attack.perturb(port(target, roles=roles), SAMPLES[:1], attack.threat, SampleRng(0))
+        assert (twin.input, twin.metadata.get("rating")) == expected
+
+
 def test_a_judge_that_tells_likelihoods_always_rates() -> None:
     """It would write a speech; asked for the likeliest grade it finds the answer of level 2 best, and level 9 off topic."""
 

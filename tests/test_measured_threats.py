@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap
+from windtunnel.attacks.text.hotflip import HotFlip
 from windtunnel.harness.errors import CapabilityError, ConfigError
-from windtunnel.harness.requests import Embed, Embedding, LogProb, RollingLogLikelihood
+from windtunnel.harness.requests import Classify, Embed, Embedding, LogProb, RollingLogLikelihood
 from windtunnel.harness.runner import run_plan
-from windtunnel.harness.samples import Sample
+from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.store import FILE_NAME, Store
 from windtunnel.harness.summary import summarise
 from windtunnel.harness.threats import EditBudget
@@ -133,3 +135,41 @@ def test_a_language_model_s_perplexity_is_of_its_own_tokens() -> None:
     before, after = tiny.engine("gpt2").run([RollingLogLikelihood("the cat sat"), RollingLogLikelihood("the dog sat")])
     assert numbers["perplexity"] == pytest.approx(math.exp(-after.value / after.num_tokens))
     assert numbers["perplexity_ratio"] == pytest.approx(math.exp(before.value / before.num_tokens - after.value / after.num_tokens))
+
+
+@pytest.mark.parametrize(
+    "attack", [HotFlip(max_words=None), GradientWordSwap(max_words=None, min_cosine=-1.0)], ids=["hotflip", "gradient_word_swap"]
+)
+def test_only_what_the_encoder_finds_alike_is_asked(attack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ByLength:
+        num_calls = 0
+
+        def run(self, requests: Sequence[Embed]) -> list[Embedding]:
+            self.num_calls += 1
+            return [Embedding((20.0, float(len(str(request.input))))) for request in requests]
+
+    engine, encoder = tiny.engine("bert"), ByLength()
+    engine.roles = {"encoder": encoder}  # type: ignore[dict-item]
+    texts = ("the cat sat on a table", "bad films that were great, awful fine", "Her young dog in Paris", "able to read good films!")
+    labels, asked = tuple(tiny.LABELS), set[str]()
+    answers = engine.run([Classify(text, labels) for text in texts])
+    samples = [Sample(text, text, int(np.argmax(a.values)), labels) for text, a in zip(texts, answers, strict=True)]
+    outer = engine.run
+    monkeypatch.setattr(engine, "run", lambda requests: (asked.update(r.input for r in requests), outer(requests))[1])
+    threat = EditBudget(min_similarity=0.995)
+
+    def far(text: str) -> bool:
+        pairs = [(sample, Sample(sample.id, text)) for sample in samples]
+        return not any(threat.admits(*pair, numbers) for pair, numbers in zip(pairs, threat.measure(engine, pairs), strict=True))
+
+    attack.perturb(engine, samples, EditBudget(), SampleRng("test", 0))
+    assert encoder.num_calls == 0
+    assert any(map(far, asked))
+    asked.clear()
+    twins = attack.perturb(engine, samples, threat, SampleRng("test", 0))
+    assert 0 < encoder.num_calls <= 60, "of many searches together"
+    assert asked
+    assert not any(map(far, asked))
+    measured = threat.measure(engine, list(zip(samples, twins, strict=True)))
+    assert all(threat.admits(s, t, m) for s, t, m in zip(samples, twins, measured, strict=True))
+    assert any(s.input != t.input for s, t in zip(samples, twins, strict=True))

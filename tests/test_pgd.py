@@ -179,7 +179,7 @@ class TestInside:
         epsilon=st.floats(0, 0.6), norm=st.sampled_from(["linf", "l2"]), steps=st.integers(1, 4), seed=st.integers(0, 9),
         step_size=st.sampled_from([None, 0.01, 3.0]), restarts=st.integers(1, 2),
     )  # fmt: skip
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     def test_always_in_the_ball_and_the_box(self, load: Any, seed: int, **options: Any) -> None:
         engine = load("smooth")
         samples = images(6)
@@ -231,7 +231,7 @@ class TestDeterminism:
         assert any(not np.array_equal(pixels(x), pixels(y)) for x, y in zip(a, c, strict=True))
 
     @pytest.mark.parametrize("norm", ["linf", "l2"])
-    @pytest.mark.parametrize("rows", [1, 2, 7])
+    @pytest.mark.parametrize("rows", [1, 7])
     def test_neither_order_nor_batch_size(self, load: Any, norm: str, rows: int) -> None:
         options: dict[str, Any] = {"epsilon": 0.05 if norm == "linf" else 0.3, "norm": norm, "restarts": 2}
         samples = right(load("smooth"))

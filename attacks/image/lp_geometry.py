@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _TINY = 1e-12
 _FLAT = 1e-30
 """Divides nothing by zero, and is no gradient's size: float32 holds some that are smaller, and no model means them."""
+_ROUNDING = 1e-12
 
 
 def per_row(values_N: torch.Tensor, /) -> torch.Tensor:
@@ -93,7 +94,7 @@ def steps_to_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch
 
     Along the normal's signs, coordinate i can move by at most its room u_i. The shortest step moves each by min(t * s_i, u_i), with s_i = 1
     for L-infinity and |w_i| for L2 (the conditions of Karush, Kuhn and Tucker), and t is where sum_i |w_i| min(t * s_i, u_i) reaches the
-    gap: a piecewise linear function, whose pieces end where coordinates run out of room.
+    gap. That sum is concave and piecewise linear in t, so Newton's steps from 0 never go too far, and are there after a few pieces.
     """
     import torch
 
@@ -105,13 +106,16 @@ def steps_to_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch
     weight_ND = normal_ND.abs()
     room_ND = torch.where(normal_ND > 0, 1 - start_ND, start_ND).clamp_min(0) * (weight_ND > 0)
     speed_ND = torch.ones_like(weight_ND) if norm == "linf" else weight_ND
-    ends_ND, order_ND = (room_ND / speed_ND.clamp_min(_FLAT)).sort(dim=1)
-    full_ND = (weight_ND * room_ND).gather(1, order_ND)
-    slope_ND = (weight_ND * speed_ND).gather(1, order_ND)
-    # What those that have run out contribute, and the slope of the others, in the piece before each end.
-    done_ND = full_ND.cumsum(1) - full_ND
-    rate_ND = slope_ND.flip(1).cumsum(1).flip(1)
-    piece_N1 = torch.searchsorted(done_ND + rate_ND * ends_ND, gap_N1).clamp(max=start_ND.shape[1] - 1)
-    time_N1 = (gap_N1 - done_ND.gather(1, piece_N1)) / rate_ND.gather(1, piece_N1).clamp_min(_FLAT)
+    rate_ND = weight_ND * speed_ND
+    time_N1 = torch.zeros_like(gap_N1)
+    while True:
+        way_ND = time_N1 * speed_ND
+        lacking_N1 = gap_N1 - (weight_ND * torch.minimum(way_ND, room_ND)).sum(1, keepdim=True)
+        rate_N1 = (rate_ND * (way_ND < room_ND)).sum(1, keepdim=True)
+        onward_N1 = time_N1 + torch.where(rate_N1 > 0, lacking_N1 / rate_N1, 0.0)
+        going_N1 = onward_N1 > time_N1 * (1 + _ROUNDING)
+        if not bool(going_N1.any()):
+            break
+        time_N1 = torch.where(going_N1, onward_N1, time_N1)
     step_ND = normal_ND.sign() * torch.minimum(time_N1 * speed_ND, room_ND)
     return step_ND.to(pixels.dtype).view_as(pixels)

@@ -61,12 +61,18 @@ def asked_of_attacker(goal: str, history: Sequence[Try], /) -> Chat:
     return Chat(tuple(messages))
 
 
-def proposals(attacker: ModelPort, chats: Sequence[Chat], max_tokens: int, seeds: Sequence[int], temperature: float, /) -> list[str | None]:
-    """The attacker's messages; None where it wrote none between the marks, or nothing at all."""
+def proposals(
+    attacker: ModelPort, chats: Sequence[Chat], max_tokens: int, seeds: Sequence[int], temperature: float, /, *, marked: bool = True
+) -> list[str | None]:
+    """The attacker's messages; None where it wrote none between the marks, or nothing at all. ``marked`` false: where there are no marks,
+    all that it wrote is the message."""
     found: list[str | None] = []
     for said in write(attacker, [as_shown(attacker, chat) for chat in chats], max_tokens, temperature=temperature, seeds=seeds):
-        message = None if isinstance(said, Failure) else _MESSAGE.search(said)
-        found.append(message[1].strip() or None if message else None)
+        if isinstance(said, Failure):
+            found.append(None)
+            continue
+        message = _MESSAGE.search(said)
+        found.append((message[1] if message else "" if marked else said).strip() or None)
     return found
 
 

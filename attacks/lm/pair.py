@@ -45,7 +45,8 @@ class Tree:
 
     def twin(self) -> Sample:
         if self.best is None:
-            return failed(self.sample, self.failure or "the attacker wrote no message in any round, so there is no prompt to try")
+            why = f"there is no message to try: {self.unread} could not be read, the judge found {self.off_topic} off topic"
+            return failed(self.sample, self.failure or why)
         facts = {"num_queries": self.queries, "num_rounds": self.rounds, "rating": self.best.rating,
                  "budget_exhausted": self.is_cut and not self.is_done}  # fmt: skip
         return with_prompt(self.sample, self.best.prompt, **facts, off_topic=self.off_topic, unread=self.unread)
@@ -68,8 +69,9 @@ class TAP:
 
     max_queries: answers of the target, a sample; nothing for as many as the tree has. Only where it cut a search short is the budget said
     to be used up. max_tokens: of the target's answers. message_tokens: of a message. temperature: the attacker's; each message draws from
-    a seed of its own. Benign samples stay as they are. num_queries counts the target's answers. A message that is not between its marks is
-    dropped and counted. A judge that tells log-likelihoods rates by the likeliest grade, another one by the number that it writes.
+    a seed of its own. marked: a message that is not between its marks is dropped and counted; false, for attackers too small to set marks:
+    all that they write is the message. A judge that tells log-likelihoods rates by the likeliest grade, another one by the number that it
+    writes. Benign samples stay as they are. num_queries counts the target's answers.
 
     Mehrotra et al.: Tree of Attacks: Jailbreaking Black-Box LLMs Automatically. NeurIPS 2024, https://arxiv.org/abs/2312.02119
     """
@@ -79,7 +81,7 @@ class TAP:
 
     def __init__(
         self, *, depth: int = 10, branches: int = 4, width: int = 10, prune: bool = True, max_tokens: int = 150, message_tokens: int = 300,
-        temperature: float = 1.0, max_queries: int | None = None,
+        temperature: float = 1.0, marked: bool = True, max_queries: int | None = None,
     ) -> None:  # fmt: skip
         if max_queries is not None and max_queries < 1:
             raise ConfigError(f"max_queries is 1 or more, or nothing, not {max_queries}")
@@ -88,7 +90,7 @@ class TAP:
         self.threat = AnyPrompt()
         self._depth, self._branches, self._width, self._prune, self._roots = depth, branches, width, prune, 1
         self._max_tokens, self._message_tokens, self._temperature = max_tokens, message_tokens, temperature
-        self._keep_apart, self._max_queries = False, max_queries
+        self._keep_apart, self._marked, self._max_queries = False, marked, max_queries
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: AnyPrompt, rng: SampleRng, /) -> Sequence[Sample]:
         trees = [Tree(s, goal_of(s), [] if is_benign(s) else [[] for _ in range(self._roots)]) for s in samples]
@@ -111,7 +113,8 @@ class TAP:
         seeds = [seed_of(rng.seed(tree.sample.id), depth, n, b) for tree, n, _, b in leaves]
         chats = [asked_of_attacker(tree.goal, leaf) for tree, _, leaf, _ in leaves]
         grown = []
-        written = proposals(engine.roles["attacker"], chats, self._message_tokens, seeds, self._temperature)
+        attacker = engine.roles["attacker"]
+        written = proposals(attacker, chats, self._message_tokens, seeds, self._temperature, marked=self._marked)
         for (tree, _, leaf, _), prompt in zip(leaves, written, strict=True):
             tree.unread += prompt is None
             if prompt is not None:
@@ -158,8 +161,8 @@ class PAIR(TAP):
     rates the answer from 1 to 10, and the attacker is told both. A search ends with a 10. The twin is the best-rated message. The judge
     here only steers: whether the attack succeeded is for the task.
 
-    max_queries, max_tokens, message_tokens, temperature and what is counted: see ``tap``, of which this is the case without branches and
-    pruning.
+    max_queries, max_tokens, message_tokens, temperature, marked and what is counted: see ``tap``, of which this is the case without
+    branches and pruning.
 
     Chao, Robey, Dobriban, Hassani, Pappas, Wong: Jailbreaking Black Box Large Language Models in Twenty Queries. 2023,
     https://arxiv.org/abs/2310.08419
@@ -167,7 +170,7 @@ class PAIR(TAP):
 
     def __init__(
         self, *, streams: int = 4, rounds: int = 3, max_tokens: int = 150, message_tokens: int = 300, temperature: float = 1.0,
-        max_queries: int | None = None,
+        marked: bool = True, max_queries: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             depth=rounds,
@@ -177,6 +180,7 @@ class PAIR(TAP):
             max_tokens=max_tokens,
             message_tokens=message_tokens,
             temperature=temperature,
+            marked=marked,
             max_queries=max_queries,
         )
         self._roots, self._keep_apart = streams, True

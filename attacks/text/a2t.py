@@ -22,6 +22,6 @@ class A2T(TextAttackRecipe):
     """
 
     recipe = "A2TYoo2021"
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "text", "gradients"})
+    requires = frozenset({"classify", "text", "gradients"})
     needs = frozenset({"tagger", "vectors"})
     roles: ClassVar = {"encoder": frozenset({"embed"})}

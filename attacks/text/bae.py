@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .textattack_recipe import TextAttackRecipe
+from .ranked_recipe import RankedRecipe
 
 
-class BAE(TextAttackRecipe):
+class BAE(RankedRecipe):
     """Replaces the most important words by what a masked language model would say there, of the same part of speech (Garg and Ramakrishnan
     2020).
 
     Black-box, greedy; the paper's BAE-R. The 50 likeliest words by the role ``masked_lm``; a window of 15 words around the change
     keeps an angular similarity of 0.94 by the role ``encoder``, which stands in for the Universal Sentence Encoder; shorter texts are
-    not compared. Needs a tagger. Settings: see `TextAttackRecipe`.
+    not compared. Needs a tagger. Settings: see `RankedRecipe`.
 
     Garg, Ramakrishnan: BAE: BERT-based Adversarial Examples for Text Classification. EMNLP 2020, https://arxiv.org/abs/2004.01970
     """

@@ -6,18 +6,18 @@ import sys
 from typing import Any, ClassVar
 
 from ...harness.threats import EditBudget
-from .textattack_recipe import TextAttackRecipe
+from .ranked_recipe import RankedRecipe
 
 
-class DeepWordBug(TextAttackRecipe):
+class DeepWordBug(RankedRecipe):
     """Swaps, replaces, deletes or inserts one character in each of the most important words (Gao et al. 2018).
 
     Black-box. Words are ranked by how far the right class falls when one is hidden; then, in that order, the best of four random typing
     errors is kept if it helps, until the prediction flips. The recipe is TextAttack's ``DeepWordBugGao2018``, unmodified.
 
     ``max_chars``: the paper's epsilon, edits by Levenshtein distance. ``max_words``, ``max_share``: words that may change; no bound
-    in the paper. ``use_all_transformations``: False only replaces characters. ``stop_words``, ``num_pooled``, ``resources``: see
-    `TextAttackRecipe`.
+    in the paper. ``use_all_transformations``: False only replaces characters. ``importance``, ``stop_words``, ``num_pooled``,
+    ``resources``: see `RankedRecipe`.
 
     Gao, Lanchantin, Soffa, Qi: Black-box Generation of Adversarial Text Sequences to Evade Deep Learning Classifiers.
     IEEE Security and Privacy Workshops 2018, https://arxiv.org/abs/1801.04354
@@ -36,9 +36,16 @@ class DeepWordBug(TextAttackRecipe):
         stop_words: str = "auto",
         num_pooled: int = 256,
         resources: str | None = None,
+        importance: str = "recipe",
     ) -> None:
         super().__init__(
-            max_words=max_words, max_share=max_share, max_chars=max_chars, stop_words=stop_words, num_pooled=num_pooled, resources=resources
+            importance=importance,
+            max_words=max_words,
+            max_share=max_share,
+            max_chars=max_chars,
+            stop_words=stop_words,
+            num_pooled=num_pooled,
+            resources=resources,
         )
         self.use_all_transformations = use_all_transformations
 

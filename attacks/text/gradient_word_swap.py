@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ...harness.errors import ConfigError
+from ...harness.errors import ConfigError, SampleError
 from ...harness.plugins import ModelPort
+from ...harness.requests import Classify, Failure
 from ...harness.samples import Sample, SampleRng
 from ...harness.stop_words import left_alone
 from ...harness.threats import EditBudget
+from .importance import NUM_PASSES, token_importance
 from .whole_words import Slope, Vocabulary, slopes, vocabulary
 from .word_search import Search, Variant, admitted, asked, begun, standing
 
@@ -24,8 +26,11 @@ class GradientWordSwap:
     is the twin. A swap is asked only if the threat admits it and its text is read as the
     very tokens that were meant.
 
+    importance: what else may rank the words: ``integrated_gradients`` (8 gradients: what the word adds to the class's log-probability on
+    the way from a text of padding), or ``deletion`` (a query a word: the loss without it); ``gradient`` is the above.
     stop_words: the words that neither go nor come, ``builtin`` (English) or ``none``. ascii_only: only plain letters come in. max_words,
-    max_share, max_chars: see `EditBudget`. Punctuation and numbers stay. num_queries counts candidates and the gradient.
+    max_share, max_chars: see `EditBudget`. Punctuation and numbers stay. num_queries counts candidates, gradients and the
+    texts without a word.
 
     Differs from the paper: its neighbours are by counter-fitted vectors, of one part of speech, in a sentence that an encoder finds alike.
     Those of a classifier's embeddings have opposites among them.
@@ -37,13 +42,15 @@ class GradientWordSwap:
 
     def __init__(
         self, *, steps: int = 50, candidates: int = 20, min_cosine: float = 0.3, stop_words: str = "builtin", ascii_only: bool = True,
-        max_words: int | None = 4, max_share: float | None = None, max_chars: int | None = None,
+        max_words: int | None = 4, max_share: float | None = None, max_chars: int | None = None, importance: str = "gradient",
     ) -> None:  # fmt: skip
+        if importance not in ("gradient", "integrated_gradients", "deletion"):
+            raise ConfigError(f"importance is 'gradient', 'integrated_gradients' or 'deletion', not {importance!r}")
         if min(steps, candidates) < 1:
             raise ConfigError(f"steps and candidates are 1 or more, not {steps} and {candidates}")
         self.threat = EditBudget(max_words, max_share, max_chars)
         self._steps, self._candidates, self._min_cosine = steps, candidates, min_cosine
-        self._ascii_only, self._left_alone = ascii_only, left_alone(stop_words)
+        self._ascii_only, self._left_alone, self._importance = ascii_only, left_alone(stop_words), importance
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
         spared = self._left_alone | threat.spared
@@ -54,7 +61,8 @@ class GradientWordSwap:
             found = slopes(engine, net, [(search, search.best) for search in some])
         for search, slope in zip(some, found, strict=True):
             search.offer(slope.variant)
-        ranking = {search: ranked(search, slope) for search, slope in zip(some, found, strict=True)}
+        scores = self._scores(engine, dict(zip(some, found, strict=True)))
+        ranking = {search: ranked(search, slope, scores.get(search)) for search, slope in zip(some, found, strict=True)}
         for step in range(self._steps + 1):
             for search in standing(searches):
                 search.is_open = step < len(ranking[search])
@@ -65,6 +73,23 @@ class GradientWordSwap:
                 wrong = [variant for variant in variants if variant.is_wrong]
                 search.offer(wrong[0] if wrong else max(variants, key=lambda variant: variant.loss))
         return [search.twin() for search in searches]
+
+    def _scores(self, engine: ModelPort, found: Mapping[Search, Slope]) -> dict[Search, list[float]]:
+        """How much each word matters to the searches that go on, where that is not by the one gradient."""
+        some = [search for search in found if search.is_open]
+        if self._importance == "gradient":
+            return {}
+        if self._importance == "deletion":
+            without = [(search, [search.best.swapped(place, "") for place in range(len(search.best.words))]) for search in some]
+            return {search: [variant.loss for variant in variants] for search, variants in asked(engine, without)}
+        requests = [Classify(search.text(search.best), search.sample.labels) for search in some]
+        scores = {}
+        for search, importance in zip(some, token_importance(engine, requests, self._importance), strict=True):
+            if isinstance(importance, Failure):
+                raise SampleError(importance.error)
+            search.queries += NUM_PASSES[self._importance]
+            scores[search] = importance.of_words(search.spans(search.best)).tolist()
+        return scores
 
     def _swapped(
         self, engine: ModelPort, known: Vocabulary, turns: Sequence[tuple[Search, Slope, int]], threat: EditBudget
@@ -91,7 +116,7 @@ class GradientWordSwap:
         return [(search, variants) for search, variants in tried.items() if variants]
 
 
-def ranked(search: Search, slope: Slope, /) -> list[int]:
-    """The places of the words that the model reads, those of the largest gradient first."""
-    norms = slope.gradient.abs().sum(1).tolist()
-    return sorted((place for place in search.places if slope.num_tokens[place]), key=lambda place: -norms[place])
+def ranked(search: Search, slope: Slope, scores: Sequence[float] | None = None, /) -> list[int]:
+    """The places of the words that the model reads, those of the largest score first; without scores, of the largest gradient."""
+    values = slope.gradient.abs().sum(1).tolist() if scores is None else scores
+    return sorted((place for place in search.places if slope.num_tokens[place]), key=lambda place: -values[place])

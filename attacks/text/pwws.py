@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .textattack_recipe import TextAttackRecipe
+from .ranked_recipe import RankedRecipe
 
 
-class PWWS(TextAttackRecipe):
+class PWWS(RankedRecipe):
     """Swaps words for WordNet's synonyms, in the order of saliency times the best swap's effect (Ren et al. 2019).
 
     Black-box; greedy; all synonyms of all words are tried first, so queries are many. Without the paper's swap of named entities, as in
-    TextAttack. Needs WordNet. Settings: see `TextAttackRecipe`.
+    TextAttack. Needs WordNet. Settings: see `RankedRecipe`.
 
     Ren, Deng, He, Che: Generating Natural Language Adversarial Examples through Probability Weighted Word Saliency. ACL 2019,
     https://aclanthology.org/P19-1103/

@@ -98,7 +98,7 @@ def spliced_text(textattack: Any, /) -> Any:
         def _word_starts(self) -> list[int] | None:
             """Where each word begins in the text, found from left to right; None where edits are not local."""
             if "_starts" not in vars(self):
-                self._starts = None if self._is_entangled() else _starts(self.text, self.words)
+                self._starts = None if self._is_entangled() else word_starts(self.text, self.words)
             return self._starts
 
         def _is_entangled(self) -> bool:
@@ -107,7 +107,8 @@ def spliced_text(textattack: Any, /) -> Any:
     return SplicedText
 
 
-def _starts(text: str, words: Sequence[str]) -> list[int]:
+def word_starts(text: str, words: Sequence[str], /) -> list[int]:
+    """Where each word begins, found from left to right."""
     starts, end = [], 0
     for word in words:
         starts.append(text.index(word, end))

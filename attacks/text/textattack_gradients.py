@@ -14,7 +14,7 @@ from ...harness.plugins import ModelPort
 from ...harness.requests import Classify, Failure
 from ...harness.samples import Sample
 
-GRADIENT = "gradient"
+GRADIENT = "token_gradients"
 
 
 @dataclass(frozen=True, slots=True)

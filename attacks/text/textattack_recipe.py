@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -26,9 +26,10 @@ from ...harness.resources import Resource
 from ...harness.samples import Sample, SampleRng
 from ...harness.stop_words import stop_words
 from ...harness.threats import EditBudget
+from .importance import NUM_PASSES, TokenImportance, token_importance
 from .language_data import homoglyphs_resource, vectors_resource, wordnet_resource
 from .pool import Ask, Search, pooled
-from .splicing import spliced_text
+from .splicing import spliced_text, word_starts
 from .textattack_gradients import GRADIENT, TokenGradient, token_gradients
 from .textattack_import import import_textattack, require_textattack, served
 from .textattack_models import AskRole, Role
@@ -36,7 +37,8 @@ from .textattack_supplies import Supplies
 from .word_search import admitted, label_of, text_of
 
 Question: TypeAlias = tuple[str, Request[Any]]
-"""A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient."""
+"""A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient, a name of
+`NUM_PASSES` for the importance of words."""
 
 Readings: TypeAlias = Callable[[Sequence[Request[Any]]], list[Hashable]]
 
@@ -55,7 +57,7 @@ class TextAttackRecipe:
     ``num_texts`` that reached the engine, and ``stop_words``; or, where the search broke, ``error`` beside an unchanged input.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "text"})
+    requires: frozenset[str] = frozenset({"classify", "text"})
     recipe: ClassVar[str] = ""
     needs: frozenset[str] = frozenset()
     keeps: ClassVar[frozenset[str]] = frozenset()
@@ -100,6 +102,10 @@ class TextAttackRecipe:
         """The recipe's ``textattack.Attack`` on a model wrapper, its own constraints set to the threat where they speak of the same."""
         return recipe.build(model, **settings)
 
+    def replaced(self, textattack: Any, model: SearchedModel, /) -> Mapping[str, Any]:
+        """Names of the recipe's module that stand for something else while it is built."""
+        return {}
+
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> list[Sample]:
         words = stop_words(self.stop_words, self._folder)
         textattack = import_textattack(words.words)
@@ -110,8 +116,9 @@ class TextAttackRecipe:
 
         def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
             label, text = label_of(sample), text_of(sample)
-            model = _Model(partial(_asked, ask), engine.readings, sample.labels)
-            with served(words.words), supplies.at_build(import_module(recipe.__module__), model.ask), warnings.catch_warnings():
+            model = SearchedModel(partial(_asked, ask), engine.readings, sample.labels)
+            ours = supplies.at_build(import_module(recipe.__module__), model.ask, self.replaced(textattack, model))
+            with served(words.words), ours, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
                 attack = self.build(recipe, model, threat, **self.settings(label, len(sample.labels)))
             attack.goal_function.batch_size = sys.maxsize
@@ -120,8 +127,9 @@ class TextAttackRecipe:
             result = attack.attack(spliced_text(textattack)(text), label)
             found = {
                 "status": _status(result),
-                "num_queries": int(result.num_queries),
+                "num_queries": int(result.num_queries) + model.num_gradients,
                 "num_texts": model.num_texts,
+                **({"num_gradients": model.num_gradients} if model.num_gradients else {}),
                 "stop_words": str(words),
             }
             return replace(sample, input=result.perturbed_result.attacked_text.text, metadata={**sample.metadata, **found})
@@ -140,6 +148,8 @@ def _answered(engine: ModelPort, questions: Sequence[Question]) -> list[Any]:
         requests: Sequence[Any] = [questions[place][1] for place in places]
         if role == GRADIENT:
             found: Sequence[Any] = token_gradients(engine, requests)
+        elif role in NUM_PASSES:
+            found = token_importance(engine, requests, role)
         else:
             found = (engine.roles[role] if role else engine).try_run(requests)
         for place, answer in zip(places, found, strict=True):
@@ -155,7 +165,7 @@ def _asked(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]])
     return answers
 
 
-class _Model:
+class SearchedModel:
     """Stands where TextAttack expects its model wrapper, and asks the pool. Logits, as TextAttack's own wrapper of transformers gives.
 
     Texts that the model reads as one (``Cash`` and ``cash`` to an uncased one) have one answer within a search: in batches of their own
@@ -165,6 +175,7 @@ class _Model:
     def __init__(self, ask: AskRole, readings: Readings, labels: tuple[str, ...]) -> None:
         self.model = self  # TextAttack looks at the class of a wrapper's model
         self.num_texts = 0
+        self.num_gradients = 0  # beside those that TextAttack itself takes, and does not count
         self.max_length = sys.maxsize  # of words that a gradient ranks; what the model cuts off has no gradient
         self.ask = ask
         self._readings, self._labels = readings, labels
@@ -187,6 +198,13 @@ class _Model:
         """Of the loss of the class that the model says, by each token's embedding."""
         self._last: TokenGradient = self.ask(GRADIENT, [Classify(text, self._labels)])[0]
         return {"gradient": self._last.gradient}
+
+    def importance(self, way: str, text: Any) -> Any:
+        """Of each word of an ``AttackedText``, for the class that the model says."""
+        self.num_gradients += NUM_PASSES[way]
+        found: TokenImportance = self.ask(way, [Classify(text.text, self._labels)])[0]
+        starts = word_starts(text.text, text.words)
+        return found.of_words(tuple((start, start + len(word)) for start, word in zip(starts, text.words, strict=True)))
 
     def tokenize(self, texts: Sequence[str], strip_prefix: bool = False) -> list[list[str]]:
         """Of the text that `get_grad` was last asked for, which is the only one that TextAttack wants the tokens of."""

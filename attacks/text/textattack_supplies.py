@@ -44,10 +44,10 @@ class Supplies:
     tagger: str
 
     @contextmanager
-    def at_build(self, module: Any, ask: AskRole, /) -> Iterator[None]:
-        """Inside, the names that ``module``, a recipe's, has of these are ours."""
+    def at_build(self, module: Any, ask: AskRole, more: Mapping[str, Any], /) -> Iterator[None]:
+        """Inside, the names that ``module``, a recipe's, has of these are ours. ``more``: names beside these."""
         homoglyphs = import_module(f"{_SWAPS}.word_swap_homoglyph_swap")
-        with _bound(module, self._classes(ask)), _bound(homoglyphs, {"open": self._open}, also_new=True):
+        with _bound(module, {**self._classes(ask), **more}), _bound(homoglyphs, {"open": self._open}, also_new=True):
             yield
 
     @contextmanager

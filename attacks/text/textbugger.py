@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .textattack_recipe import TextAttackRecipe
+from .ranked_recipe import RankedRecipe
 
 
-class TextBugger(TextAttackRecipe):
+class TextBugger(RankedRecipe):
     """Splits, shortens, scrambles, disguises by look-alikes or replaces by a neighbour the most important words (Li et al. 2019).
 
     Black-box, greedy. Texts stay at an angular similarity of 0.8 by the role ``encoder``, which stands in for the Universal Sentence
-    Encoder. Needs word vectors. Settings: see `TextAttackRecipe`.
+    Encoder. Needs word vectors. Settings: see `RankedRecipe`.
 
     Li, Ji, Du, Li, Wang: TextBugger: Generating Adversarial Text Against Real-world Applications. NDSS 2019,
     https://arxiv.org/abs/1812.05271

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .textattack_recipe import TextAttackRecipe
+from .ranked_recipe import RankedRecipe
 
 
-class TextFooler(TextAttackRecipe):
+class TextFooler(RankedRecipe):
     """Swaps the most important words for near ones by their vectors, of the same part of speech (Jin et al. 2020).
 
     Black-box, greedy. The 50 nearest words of a cosine of 0.5 and more are tried; a window of 15 words around the change keeps an
     angular similarity of 0.84 by the role ``encoder``, which stands in for the Universal Sentence Encoder; shorter texts are not
     compared. Needs word vectors (the paper's are counter-fitted) and a tagger. Its stop words are the paper's own. Settings: see
-    `TextAttackRecipe`.
+    `RankedRecipe`.
 
     Jin, Jin, Zhou, Szolovits: Is BERT Really Robust? AAAI 2020, https://arxiv.org/abs/1907.11932
     """
