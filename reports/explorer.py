@@ -6,9 +6,11 @@ All cutting happens here, where text is code points; JavaScript counts UTF-16 un
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import takewhile
@@ -129,7 +131,7 @@ def _common(a: list[str], b: list[str]) -> int:
 def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any]:
     drawn: dict[str, Any] = {"segments": None, "grid": None}
     if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
-        drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "values": [_unit(value) for value in heat.values]}
+        drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "cells": _cells(heat.values)}
     elif heat.error is None and heat.spans:
         text = "\n".join(text for _, text in _texts(shown))[:TEXT_LIMIT]
         drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))
@@ -156,6 +158,11 @@ def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[
         end = stop
     if end < len(text):
         yield ["=", visible(text[end:])]
+
+
+def _cells(values: Sequence[float]) -> str:
+    """Values as signed bytes, 127 for 1, in base64: a map of 32 x 32 cells as numbers would be 6 kB, and a page holds thousands."""
+    return base64.b64encode(array("b", [round(_unit(value) * 127) for value in values]).tobytes()).decode()
 
 
 def _unit(value: float) -> float:

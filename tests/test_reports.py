@@ -12,6 +12,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 from windtunnel.harness.plugins import Report
@@ -356,6 +357,13 @@ def test_the_twins_map_lies_on_the_twins_text() -> None:
     (twin,) = shown["twins"]
     assert (twin["attack"], twin["target"], twin["segments"][1]) == ("swap", "bad", [9, "g00d", 1.0])
     assert twin["scores"] == [["rank_correlation", "0.500", "–", "–"]]
+
+
+def test_a_map_of_pixels_travels_as_signed_bytes() -> None:
+    heat = Heat("ig", "good", (1.0, -1.0, 0.5, 0.0, math.nan, -0.001), shape=(2, 3))
+    (shown,) = json.loads(explorer.samples_json([SampleView("m", "t", "1", Shown("image"), None, None, None, heats=(heat,))]))[0]["heats"]
+    assert (shown["grid"]["rows"], shown["grid"]["columns"]) == (2, 3)
+    assert np.frombuffer(base64.b64decode(shown["grid"]["cells"]), np.int8).tolist() == [127, -127, 64, 0, 0, 0]
 
 
 def test_two_thousand_samples_render_in_seconds() -> None:

@@ -93,7 +93,8 @@ const bars = (sample) => {
 let opacity = 70;
 
 /** An attribution over the image: blue speaks for the class, hatched orange against it. */
-const overlay = (image, { rows, columns, values }) => {
+const overlay = (image, { rows, columns, cells }) => {
+  const values = Array.from(Int8Array.from(atob(cells), (byte) => byte.charCodeAt(0)), (byte) => byte / 127);
   const cell = Math.max(1, Math.floor(448 / Math.max(rows, columns)));
   const canvas = make("canvas", { class: "overlay", width: columns * cell, height: rows * cell, "aria-hidden": "true" });
   const context = canvas.getContext("2d");
