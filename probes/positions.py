@@ -29,10 +29,12 @@ def by_position(values: torch.Tensor, lengths: Sequence[int] | None, /) -> list[
 
     ``lengths``: real tokens of each text; None for images.
     """
+    import torch
+
     is_map = lengths is None and values.ndim == 4
     dims = (1,) if is_map else tuple(range(2, values.ndim))
     # The sum in float64: of a thousand pixels in float32 it would miss by more than an integral does.
-    summed = (values.double().sum(dims) if dims else values.double()).cpu().numpy()
+    summed = (values.sum(dims, dtype=torch.float64) if dims else values.double()).cpu().numpy()
     return [row if lengths is None else row[: lengths[n]] for n, row in enumerate(summed)]
 
 
