@@ -41,7 +41,9 @@ def as_half(values: NDArray[np.float32], /) -> tuple[int, NDArray[np.float16]] |
         return None
     exponent = _exponent(values)
     half = np.ldexp(values, -exponent).astype(np.float16)
-    return (exponent, half) if np.array_equal(from_half(exponent, half), values) else None
+    # What rounds up beyond the largest float32 is not what was given.
+    with np.errstate(over="ignore"):
+        return (exponent, half) if np.array_equal(from_half(exponent, half), values) else None
 
 
 def from_half(exponent: int, half: NDArray[np.float16], /) -> NDArray[np.float32]:
