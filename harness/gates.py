@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import ConfigError, did_you_mean
-from .row_names import COSTS, EXACT, ROWS
+from .rows.row_names import COSTS, EXACT, ROWS
 from .scorecard import Estimate, GateResult, Row, Scorecard
 from .yaml_lines import load_file
 

@@ -7,17 +7,17 @@ from functools import cache
 from typing import Any
 
 from .attacking import attack_records, transfer_records
-from .continuations import has_continuations
 from .engine import Engine
-from .explanation_shift import shift_records
+from .explaining.continuations import has_continuations
+from .explaining.explanation_shift import shift_records
+from .explaining.language_probing import language_records
+from .explaining.probing import probe_records
+from .explaining.word_reliance import Carriers, carriers, reliance_records
 from .judging import drift_records, task_records
-from .language_probing import language_records
 from .planned import PlannedItem
-from .probing import probe_records
-from .row_names import HALF_PRECISION
+from .rows.row_names import HALF_PRECISION
 from .samples import Record, Sample, SampleRng, seed_of
 from .store import Store, StoredItem
-from .word_reliance import Carriers, carriers, reliance_records
 
 Work = Callable[[int, Sequence[Sample]], list[Record]]
 """From the samples, and the place of the first among the task's, to a record each."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .continuations import has_continuations
 from .errors import CapabilityError, UnknownName, did_you_mean
+from .explaining.continuations import has_continuations
 
 if TYPE_CHECKING:
     from .planned import PlannedModel, PlannedTask

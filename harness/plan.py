@@ -22,7 +22,7 @@ from .registry import Registry, parameters
 from .repetition import probe_seed, reliances, repeated, reseeded, shifts, transfers, worst_cases
 from .resources import missing_resources, with_folder
 from .roles import cast
-from .row_names import AGREEMENT, ROWS, accuracy_within
+from .rows.row_names import AGREEMENT, ROWS, accuracy_within
 from .samples import Sample, seed_of
 from .spool import Spool
 from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .slices import SLICES, is_right, slices_of
+from .explaining.slices import SLICES, is_right, slices_of
 from .store import FILE_NAME, Store
 
 if TYPE_CHECKING:

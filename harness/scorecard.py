@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .row_names import CONTROLS as CONTROLS
+from .rows.row_names import CONTROLS as CONTROLS
 
 DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
 

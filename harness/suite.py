@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from . import codec
 from .errors import ConfigError, did_you_mean
-from .row_names import DEFAULT_SCORES, FAITHFULNESS
+from .rows.row_names import DEFAULT_SCORES, FAITHFULNESS
 from .yaml_lines import Lines, load_file
 
 

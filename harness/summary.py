@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from . import codec, stats
-from .attack_rows import attack_rows, transfer_rows
-from .columns import NOTED, Mask, Table
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
-from .judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, lonely_judges
-from .mean_rows import explained
 from .metrics.base import Metric
-from .probe_rows import agreement_rows, carrier_rows, probe_rows, reliance_rows, shift_rows, slice_rows
 from .registry import Registry
-from .reliability import Outcomes, spread_rows, warnings, with_worst_cases
-from .row_names import COSTS, DRIFTS, HALF_PRECISION
+from .rows.attack_rows import attack_rows, transfer_rows
+from .rows.columns import NOTED, Mask, Table
+from .rows.judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, lonely_judges
+from .rows.mean_rows import explained
+from .rows.probe_rows import agreement_rows, carrier_rows, probe_rows, reliance_rows, shift_rows, slice_rows
+from .rows.reliability import Outcomes, spread_rows, warnings, with_worst_cases
+from .rows.row_names import COSTS, DRIFTS, HALF_PRECISION
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .explaining.slices import is_right, slices_of
 from .inputs import Audio, Chat, Image, Input, TextPair
 from .samples import Record, Sample
 from .scorecard import Heat, SampleView, Shown, Twin
-from .slices import is_right, slices_of
 from .store import Store, StoredItem
 
 _MOST_CHARACTERS = 20_000

@@ -14,11 +14,11 @@ import transformers
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import CapabilityError, ConfigError
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image, TextPair
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.requests import Classify
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.probes.attention import Attention

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windtunnel.harness import columns
-from windtunnel.harness.columns import Column, Table
+from windtunnel.harness.rows import columns
+from windtunnel.harness.rows.columns import Column, Table
 from windtunnel.harness.samples import Record
 
 quick = settings(deadline=None, max_examples=100)

@@ -13,10 +13,10 @@ import torch
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.models.torch_module import TorchModule
 from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.probes.deep_lift import DeepLift
 from windtunnel.tests import tiny

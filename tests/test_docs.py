@@ -21,7 +21,7 @@ from windtunnel.harness import cli
 from windtunnel.harness.errors import CapabilityError
 from windtunnel.harness.gates import Gate, load_gates
 from windtunnel.harness.registry import Registry
-from windtunnel.harness.row_names import ROWS
+from windtunnel.harness.rows.row_names import ROWS
 from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, load_suite, make_suite
 from windtunnel.tasks.catalog import load_task
 

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.explanation_shift import shift_records
-from windtunnel.harness.faithfulness.alignment import aligned
+from windtunnel.harness.explaining.explanation_shift import shift_records
+from windtunnel.harness.explaining.faithfulness.alignment import aligned
+from windtunnel.harness.explaining.probing import probe_records
+from windtunnel.harness.explaining.slices import UNMOVED, slices_of
 from windtunnel.harness.inputs import Image, Input, TextPair
 from windtunnel.harness.models.toy import BAD, GOOD, Bright, Words
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.run import Run
 from windtunnel.harness.samples import Attribution, Record, Sample, SampleRng
-from windtunnel.harness.slices import UNMOVED, slices_of
 from windtunnel.harness.words import spans_of, word_spans
 from windtunnel.tests.toys import planned, records_of, row, run
 

@@ -14,19 +14,19 @@ import torch
 from scipy.stats import entropy, spearmanr
 from sklearn.metrics import auc, average_precision_score, f1_score
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.faithfulness import explaining
-from windtunnel.harness.faithfulness.erasure import GRID
-from windtunnel.harness.faithfulness.infidelity import hidden_sets
-from windtunnel.harness.faithfulness.plausibility import average_precision, iou_f1, marked, runs
-from windtunnel.harness.faithfulness.ranks import complexity, rank_correlation, top_overlap
-from windtunnel.harness.faithfulness.subject import Subject, subject_of
+from windtunnel.harness.explaining.faithfulness import explaining
+from windtunnel.harness.explaining.faithfulness.erasure import GRID
+from windtunnel.harness.explaining.faithfulness.infidelity import hidden_sets
+from windtunnel.harness.explaining.faithfulness.plausibility import average_precision, iou_f1, marked, runs
+from windtunnel.harness.explaining.faithfulness.ranks import complexity, rank_correlation, top_overlap
+from windtunnel.harness.explaining.faithfulness.subject import Subject, subject_of
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image, TextPair
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.removal import alone, blurred, masked, removed, without
 from windtunnel.harness.requests import Classify, Logits
-from windtunnel.harness.row_names import FAITHFULNESS
+from windtunnel.harness.rows.row_names import FAITHFULNESS
 from windtunnel.harness.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.words import gather, spans_of, split_spans, word_spans
 from windtunnel.probes.feature_ablation import FeatureAblation

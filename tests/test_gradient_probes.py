@@ -12,9 +12,9 @@ import torch
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.requests import Classify
 from windtunnel.harness.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.words import gather, word_spans

@@ -15,10 +15,10 @@ from windtunnel.examples.demo import digits
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError, SampleError
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.torch_module import TorchModule
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.requests import Classify
 from windtunnel.harness.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.words import word_spans

@@ -16,13 +16,13 @@ from windtunnel.harness.data import DataSpec
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Chat, Message
-from windtunnel.harness.judge_rows import Kappa
 from windtunnel.harness.judges import Answered, Panel, classifier, kept, phrases, rubric
 from windtunnel.harness.judges.likelihood import weighed
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.toy import Words
-from windtunnel.harness.prevalence import Calibration, corrected, rogan_gladen
 from windtunnel.harness.requests import Failure, LogLikelihood
+from windtunnel.harness.rows.judge_rows import Kappa
+from windtunnel.harness.rows.prevalence import Calibration, corrected, rogan_gladen
 from windtunnel.tasks.behaviors import Behaviors
 from windtunnel.tests import tiny
 from windtunnel.tests.scripted import port

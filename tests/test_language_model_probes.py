@@ -12,16 +12,16 @@ import captum.attr
 import numpy as np
 import pytest
 import torch
-from windtunnel.harness.continuations import ContinuationPort, Frame, framed, has_continuations
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.errors import CapabilityError
+from windtunnel.harness.explaining.continuations import ContinuationPort, Frame, framed, has_continuations
+from windtunnel.harness.explaining.language_probing import OneContinuation, language_records
 from windtunnel.harness.inputs import Chat, Message, TextPair
-from windtunnel.harness.language_probing import OneContinuation, language_records
 from windtunnel.harness.models.randomised import randomised
 from windtunnel.harness.plugins import ModelInfo
 from windtunnel.harness.removal import alone, without
 from windtunnel.harness.requests import Classify, Completion, Generate, LogLikelihood, LogProb, Request
-from windtunnel.harness.row_names import DEFAULT_SCORES
+from windtunnel.harness.rows.row_names import DEFAULT_SCORES
 from windtunnel.harness.samples import Record, Sample, SampleRng
 from windtunnel.harness.views import sample_views
 from windtunnel.harness.words import gather, word_spans

@@ -16,10 +16,10 @@ from captum.attr._core.lime import get_exp_kernel_similarity_function
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError, SampleError
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.models.toy import Bright
 from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.removal import without
 from windtunnel.harness.requests import Classify, Logits
 from windtunnel.harness.samples import Attribution, Sample, SampleRng

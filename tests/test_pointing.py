@@ -13,9 +13,9 @@ import pytest
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.errors import SampleError
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.models.toy import Bright
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.samples import Attribution, Sample, SampleRng
 from windtunnel.tasks.image_classification import ImageClassification, boxes_of
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from windtunnel.harness import codec
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.errors import ConfigError
+from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Chat, Image, Message
 from windtunnel.harness.models.toy import BAD, GOOD, Bright, Words
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.removal import without
 from windtunnel.harness.requests import Classify, Logits
 from windtunnel.harness.samples import Attribution, Record, Sample, SampleRng

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from windtunnel.harness import codec
 from windtunnel.harness import store as store_module
-from windtunnel.harness.columns import Table
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.plan import plan
 from windtunnel.harness.planned import Plan
 from windtunnel.harness.registry import Registry
 from windtunnel.harness.requests import Classify, Logits
+from windtunnel.harness.rows.columns import Table
 from windtunnel.harness.runner import run_plan
 from windtunnel.harness.samples import Record, Sample
 from windtunnel.harness.suite import make_suite

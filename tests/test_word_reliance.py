@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.engine import Engine
+from windtunnel.harness.explaining.probing import probe_records
+from windtunnel.harness.explaining.word_reliance import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, reliance_records, values_of
 from windtunnel.harness.inputs import TextPair
 from windtunnel.harness.models.toy import Words
-from windtunnel.harness.probing import probe_records
 from windtunnel.harness.requests import Classify, Logits
 from windtunnel.harness.samples import Record, Sample, SampleRng
-from windtunnel.harness.word_reliance import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, reliance_records, values_of
 from windtunnel.harness.words import word_spans
 from windtunnel.probes.feature_ablation import FeatureAblation
 from windtunnel.tests.toys import planned, records_of, row, run

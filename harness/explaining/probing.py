@@ -16,12 +16,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import codec
-from .batching import canonical, isolated
-from .compact import Steps, halved
+from .. import codec
+from ..batching import canonical, isolated
+from ..compact import Steps, halved
+from ..engine import Engine
+from ..errors import SampleError
+from ..inputs import Image, TextPair
+from ..plugins import ModelPort
+from ..requests import Classify, Failure, Logits
+from ..rows.row_names import CASCADE, DEFAULT_SCORES
+from ..samples import Attribution, Record, Sample, SampleRng
+from ..words import split_spans
 from .continuations import ContinuationPort
-from .engine import Engine
-from .errors import SampleError
 from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
 from .faithfulness.explaining import explained_alike, max_sensitivities
 from .faithfulness.infidelity import infidelity_requests, infidelity_scores
@@ -29,12 +35,6 @@ from .faithfulness.plausibility import plausibility_scores
 from .faithfulness.pointing import pointing_scores
 from .faithfulness.ranks import complexity, rank_correlation
 from .faithfulness.subject import Subject, ranked, subject_of
-from .inputs import Image, TextPair
-from .plugins import ModelPort
-from .requests import Classify, Failure, Logits
-from .row_names import CASCADE, DEFAULT_SCORES
-from .samples import Attribution, Record, Sample, SampleRng
-from .words import split_spans
 
 _IMAGES_AT_ONCE = 8
 """Samples whose reduced images (about 100 each, with the controls') are held in memory together."""

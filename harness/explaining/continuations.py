@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import SampleError
-from .inputs import Chat, Input, TextPair
-from .plugins import Differentiable, Encoded, ModelPort
-from .requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
-from .samples import Sample
+from ..errors import SampleError
+from ..inputs import Chat, Input, TextPair
+from ..plugins import Differentiable, Encoded, ModelPort
+from ..requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
+from ..samples import Sample
 
 if TYPE_CHECKING:
     import torch

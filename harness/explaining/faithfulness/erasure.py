@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..requests import Classify
+from ...requests import Classify
 from .subject import Ranking, Subject
 
 SHARES = (0.1, 0.2, 0.3, 0.5)

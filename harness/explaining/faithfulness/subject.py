@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import Image
-from ..removal import WAYS, alone, removed
-from ..requests import Classify
-from ..samples import Attribution, Sample, SampleRng
+from ...inputs import Image
+from ...removal import WAYS, alone, removed
+from ...requests import Classify
+from ...samples import Attribution, Sample, SampleRng
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import stats
+from .. import stats
+from ..metrics.scores import column_mean
+from ..samples import seed_of
+from ..scorecard import Estimate, Row
+from ..store import StoredItem
+from ..threats import is_within
 from .columns import Mask, Table
 from .mean_rows import explained, mean_row
-from .metrics.scores import column_mean
 from .row_names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, accuracy_within
-from .samples import seed_of
-from .scorecard import Estimate, Row
-from .store import StoredItem
-from .threats import is_within
 
 
 def attack_rows(item: StoredItem, table: Table) -> list[Row]:

@@ -12,8 +12,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from .scorecard import Estimate
-from .stats import CONFIDENCE
+from ..scorecard import Estimate
+from ..stats import CONFIDENCE
 
 _NUM_RESAMPLES = 2000
 

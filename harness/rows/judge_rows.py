@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import stats
+from .. import stats
+from ..metrics.base import Columns, Floats, Metric
+from ..metrics.scores import column_mean
+from ..samples import seed_of
+from ..scorecard import Estimate, Row
+from ..store import StoredItem
 from .columns import Mask, Table
-from .metrics.base import Columns, Floats, Metric
-from .metrics.scores import column_mean
 from .prevalence import corrected
-from .samples import seed_of
-from .scorecard import Estimate, Row
-from .store import StoredItem
 
 QUESTIONS = ("refused", "harmful")
 COLUMNS = (*(f"{question}_by" for question in QUESTIONS), "human")

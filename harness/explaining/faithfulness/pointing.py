@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inputs import Image
+from ...inputs import Image
 from .subject import Ranking, Subject
 
 TOLERANCE = 15

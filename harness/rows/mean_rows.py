@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import stats
+from .. import stats
+from ..metrics.scores import column_mean
+from ..samples import seed_of
+from ..scorecard import Estimate, Row
+from ..store import StoredItem
 from .columns import Mask, Table
-from .metrics.scores import column_mean
-from .samples import seed_of
-from .scorecard import Estimate, Row
-from .store import StoredItem
 
 
 def mean_row(

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import stats
+from .. import stats
+from ..metrics.scores import column_mean
+from ..repetition import worst_case_name
+from ..samples import seed_of
+from ..scorecard import Estimate, Row
+from ..store import StoredItem
 from .columns import Table
-from .metrics.scores import column_mean
-from .repetition import worst_case_name
-from .samples import seed_of
-from .scorecard import Estimate, Row
-from .store import StoredItem
 
 UNKNOWN = -1
 _SIGNIFICANT = 0.05

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import Image
-from ..requests import Classify
-from ..samples import SampleRng
+from ...inputs import Image
+from ...requests import Classify
+from ...samples import SampleRng
 from .subject import Mask, Subject
 
 NUM_SETS = 10

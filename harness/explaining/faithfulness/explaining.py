@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..inputs import Image, Input
-from ..plugins import Differentiable, Encoded, ModelInfo, ModelPort
-from ..requests import Classify, LogLikelihood, Request
-from ..samples import Attribution, Sample, SampleRng
+from ...inputs import Image, Input
+from ...plugins import Differentiable, Encoded, ModelInfo, ModelPort
+from ...requests import Classify, LogLikelihood, Request
+from ...samples import Attribution, Sample, SampleRng
 from .subject import Subject
 
 if TYPE_CHECKING:

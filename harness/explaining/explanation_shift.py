@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from .batching import canonical
-from .engine import Engine
+from ..batching import canonical
+from ..engine import Engine
+from ..samples import Attribution, Record, Sample, SampleRng
 from .faithfulness.alignment import Places, aligned
 from .faithfulness.explaining import explained_alike, explained_as
 from .faithfulness.ranks import rank_correlation, top_overlap
 from .faithfulness.subject import Floats
 from .probing import attributed, recorded
-from .samples import Attribution, Record, Sample, SampleRng
 
 Scores = dict[str, float | None]
 

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .batching import canonical
-from .engine import Engine
-from .inputs import TextPair
-from .judging import Judged, judge
-from .removal import removed
-from .samples import Record, Sample, SampleRng
-from .store import Store, StoredItem
-from .words import Spans, spans_of
+from ..batching import canonical
+from ..engine import Engine
+from ..inputs import TextPair
+from ..judging import Judged, judge
+from ..removal import removed
+from ..samples import Record, Sample, SampleRng
+from ..store import Store, StoredItem
+from ..words import Spans, spans_of
 
 NUM_WORDS = 5
 LEAST_SAMPLES = 5

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .samples import Record
+from ..samples import Record
 
 Mask = NDArray[np.bool_]
 NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from .samples import Record
-from .store import Store, StoredItem
+from ..samples import Record
+from ..store import Store, StoredItem
 
 UNMOVED = 0.8
 SLICES = {"probe": ("right_for_wrong_reason", "wrong_and_unfaithful"), "shift": ("flipped_explanation_unmoved",)}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .agreement import agreements, between_seeds, probe_pairs, seed_groups
+from ..explaining.agreement import agreements, between_seeds, probe_pairs, seed_groups
+from ..explaining.slices import SLICES, sliced, with_task
+from ..explaining.word_reliance import of_words
+from ..scorecard import Row
+from ..store import Store, StoredItem
 from .columns import Table
 from .mean_rows import mean_row
 from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, RATES, RELIANCE, SEEDS, SHIFT
-from .scorecard import Row
-from .slices import SLICES, sliced, with_task
-from .store import Store, StoredItem
-from .word_reliance import of_words
 
 
 def probe_rows(item: StoredItem, table: Table) -> list[Row]:

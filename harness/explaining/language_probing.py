@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from .batching import isolated
-from .compact import Steps, halved
+from ..batching import isolated
+from ..compact import Steps, halved
+from ..engine import Engine
+from ..errors import SampleError
+from ..inputs import TextPair
+from ..plugins import ModelPort
+from ..requests import Classify
+from ..rows.row_names import DEFAULT_SCORES
+from ..samples import Attribution, Record, Sample, SampleRng
+from ..words import word_spans
 from .continuations import ContinuationPort, Frame, framed
-from .engine import Engine
-from .errors import SampleError
-from .inputs import TextPair
-from .plugins import ModelPort
 from .probing import probe_records
-from .requests import Classify
-from .row_names import DEFAULT_SCORES
-from .samples import Attribution, Record, Sample, SampleRng
-from .words import word_spans
 
 
 def language_records(

@@ -7,8 +7,8 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import Image, Input, TextPair
-from ..words import Spans, split_spans
+from ...inputs import Image, Input, TextPair
+from ...words import Spans, split_spans
 
 Places = NDArray[np.intp]
 

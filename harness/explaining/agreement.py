@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..samples import Record
+from ..store import Store, StoredItem
 from .faithfulness.ranks import rank_correlation, top_overlap
-from .samples import Record
-from .store import Store, StoredItem
 
 _KEPT = {"attribution", "continuation"}
 
