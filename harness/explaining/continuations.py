@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SampleError
+from ..errors import SampleError, ends_run, sentence
 from ..inputs import Chat, Input, TextPair
 from ..plugins import Differentiable, Encoded, ModelPort
 from ..requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
@@ -92,8 +92,11 @@ def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
     """What the task asks of a sample, or why that cannot be explained."""
     try:
         requests = list(task.requests(sample))
-    except Exception as error:  # noqa: BLE001 - a bad row: the sample's record says so
-        return str(error)
+    except Exception as error:
+        if ends_run(error):
+            raise
+        # A bad row: the sample's record says so.
+        return sentence(error)
     if len(requests) == 1 and isinstance(requests[0], Generate):
         return requests[0]
     if requests and all(isinstance(r, LogLikelihood) and r.context == requests[0].context for r in requests):
