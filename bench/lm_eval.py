@@ -32,6 +32,7 @@ from questions import WORKS, Work, paragraphs_of, subjects_of
 from turns import faster, in_turns, median_s, timed
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
+from windtunnel.harness.heap import keep_freed_memory
 from windtunnel.harness.models.flops import matmul_flops_per_s
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.requests import LogLikelihood, RollingLogLikelihood
@@ -43,6 +44,7 @@ PER_TOKEN = 1.6e-5
 
 
 def main() -> None:
+    keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("texts", type=Path)

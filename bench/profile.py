@@ -26,6 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 from turns import timed
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
+from windtunnel.harness.heap import keep_freed_memory
 from windtunnel.harness.models.flops import matmul_flops_per_s
 from windtunnel.harness.models.hf import HuggingFace
 
@@ -37,6 +38,7 @@ GROUPS = {
 
 
 def main() -> None:
+    keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("texts", type=Path)

@@ -18,6 +18,7 @@ import typer
 
 from .. import __version__
 from .errors import CapabilityError, ConfigError, IncompleteRun, WindtunnelError
+from .heap import keep_freed_memory
 from .offline import go_offline
 from .registry import GROUPS, Registry
 
@@ -375,6 +376,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character shows its escape
+    keep_freed_memory()
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:

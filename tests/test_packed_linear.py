@@ -36,8 +36,8 @@ def test_products_are_the_same(layers: nn.Sequential, shape: tuple[int, ...]) ->
         assert torch.allclose(layers(strided), plain(layers, strided), atol=1e-5)
 
 
-def test_packed_weights_are_used_without_gradients_and_only_there(layers: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = torch.randn(5, 40)
+def test_packed_weights_are_used_unless_weights_are_trained(layers: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(5, 40, requires_grad=True)
 
     def no_plain(*args: object) -> torch.Tensor:
         raise AssertionError("the plain product was taken")
@@ -49,10 +49,33 @@ def test_packed_weights_are_used_without_gradients_and_only_there(layers: nn.Seq
                 layers(x)
         with pytest.raises(AssertionError, match="plain product"):
             layers(x)
-    x.requires_grad_()
-    layers(x).sum().backward()
-    assert x.grad is not None
-    assert x.grad.abs().sum() > 0
+        layers.requires_grad_(False)
+        assert layers(x).requires_grad
+        assert not layers(x.detach()).requires_grad
+
+
+@pytest.mark.parametrize("shape", [(7, 40), (2, 17, 40)])
+def test_gradients_of_any_order_are_those_of_plain_products(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    packed = nn.Sequential(nn.Linear(40, 70), nn.GELU(), nn.Linear(70, 9, bias=False)).requires_grad_(False)
+    exact = copy.deepcopy(packed).double()
+    pack_linears(packed)
+    x = torch.randn(shape, requires_grad=True)
+
+    def orders(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+        # The sum's gradient is one number seen from everywhere (stride 0).
+        (first,) = torch.autograd.grad(module(x)[..., 0].sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), x)
+        return [first, second]
+
+    for found, expected in zip(orders(packed, x), orders(exact, x.detach().double().requires_grad_()), strict=True):
+        assert expected.abs().max() > 1e-3
+        assert torch.allclose(found.double(), expected, atol=1e-5)
+
+
+def test_weights_that_are_trained_have_gradients(layers: nn.Sequential) -> None:
+    layers(torch.randn(5, 40)).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in layers.parameters())
 
 
 def test_weights_that_were_written_to_or_replaced_count(layers: nn.Sequential) -> None:

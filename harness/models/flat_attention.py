@@ -20,6 +20,7 @@ import torch
 from transformers import AttentionInterface
 
 from ..engine.forest import Pack
+from . import cpu_attention
 from .devices import to_device
 
 NAME = "windtunnel_flat"
@@ -132,6 +133,8 @@ def softmax_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None = None, *, causal: bool = False
 ) -> Part:
     """query [B, H, T, D], key and value [B, G, K, D], H a multiple of G; ``bias`` is added to the scores, ``causal``: T = K."""
+    if bias is None and not causal and cpu_attention.suits(query, key):
+        return cpu_attention.attention(query, key, value, scale)
     if query.device.type == "cpu":
         # Its public twin keeps the log-sum-exp to itself.
         found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)

@@ -1,0 +1,47 @@
+"""Memory that a process keeps, so that the system need not give each page anew."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, torch
+from windtunnel.harness.heap import keep_freed_memory
+
+kept = keep_freed_memory() if {keep} else True
+torch.set_num_threads(1)
+def work():
+    for _ in range(20):
+        first = torch.ones(900, 1536)
+        second = first * 2
+        del first, second
+work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+work()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(*, keep: bool, **environment: str) -> tuple[bool, int]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS.format(keep=keep)], capture_output=True, text=True, check=True, env=plain | environment
+    )
+    kept, num = done.stdout.split()
+    return kept == "True", int(num)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system's count of page faults is Linux's")
+def test_freed_memory_is_kept() -> None:
+    kept, num = faults(keep=True)
+    if not kept:
+        pytest.skip("not glibc")
+    assert num < 1000 < faults(keep=False)[1]
+
+
+def test_settings_of_the_environment_come_first() -> None:
+    assert not faults(keep=True, MALLOC_ARENA_MAX="2")[0]
