@@ -53,9 +53,19 @@ def test_it_is_taken_for_large_rectangles_alone(monkeypatch: pytest.MonkeyPatch)
     softmax_attention(*few_rows, 0.25)
     softmax_attention(*(t.double() for t in large), 0.25)
     softmax_attention(*large, 0.25, torch.zeros(1, 1, 1, 256))
-    softmax_attention(*drawn(4, 2, 256, 256), 0.25, causal=True)
     assert len(asked) == 1
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: False)
     for a, b in zip(found, softmax_attention(*large, 0.25), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("length", [256, 511, 600])
+def test_what_a_token_sees_before_it_is_cut_into_rectangles(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    query, key, value = drawn(4, 2, length, length)
+    monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: False)
+    plain = softmax_attention(query, key, value, 0.25, causal=True)
+    monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: True)
+    monkeypatch.setattr(cpu_attention, "_FEWEST_KEYS", 60)
+    for a, b in zip(softmax_attention(query, key, value, 0.25, causal=True), plain, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)

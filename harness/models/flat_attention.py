@@ -133,13 +133,22 @@ def softmax_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None = None, *, causal: bool = False
 ) -> Part:
     """query [B, H, T, D], key and value [B, G, K, D], H a multiple of G; ``bias`` is added to the scores, ``causal``: T = K."""
-    if bias is None and not causal and cpu_attention.suits(query, key):
-        return cpu_attention.attention(query, key, value, scale)
+    if bias is None and cpu_attention.suits(query, key):
+        return _causal_by_halves(query, key, value, scale) if causal else cpu_attention.attention(query, key, value, scale)
     if query.device.type == "cpu":
         # Its public twin keeps the log-sum-exp to itself.
         found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)
         return found[0], found[1]
     return _by_products(query, key, value, scale, bias, causal)
+
+
+def _causal_by_halves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+    """The later half of the tokens sees all of the earlier half: a rectangle between two smaller triangles."""
+    half = query.shape[2] // 2
+    (q0, q1), (k0, k1), (v0, v1) = (t.tensor_split([half], 2) for t in (query, key, value))
+    earlier, later = softmax_attention(q0, k0, v0, scale, causal=True), softmax_attention(q1, k1, v1, scale, causal=True)
+    merge(later, softmax_attention(q1, k0, v0, scale))
+    return torch.cat([earlier[0], later[0]], 2), torch.cat([earlier[1], later[1]], 2)
 
 
 def _by_products(

@@ -56,7 +56,7 @@ class PackedLinear(nn.Linear):
 
 
 class _Differentiable(torch.autograd.Function):
-    """The product, differentiable with respect to its input: its gradient is a product with the weights turned round, again of this kind."""
+    """The product, differentiable with respect to its input: the gradient is a product with the turned weights, of this kind again."""
 
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, packed: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
