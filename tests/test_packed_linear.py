@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from windtunnel.harness.models import packed_linear
-from windtunnel.harness.models.packed_linear import PackedLinear, pack_linears
+from windtunnel.harness.models.packed_linear import PackedLinear, pack_linears, repack
 from windtunnel.tests import tiny
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="a torch without oneDNN")
@@ -98,6 +98,9 @@ def test_a_copy_has_its_own_weights(layers: nn.Sequential) -> None:
     with torch.inference_mode():
         assert torch.allclose(other(x), plain(other, x), atol=1e-4)
         assert not torch.allclose(other(x), layers(x), atol=1e-1)
+        repack(other)
+        assert other[0]._packed is not None  # type: ignore[union-attr]
+        assert torch.allclose(other(x), plain(other, x), atol=1e-4)
     assert list(layers.state_dict()) == ["0.weight", "0.bias", "2.weight"]
 
 

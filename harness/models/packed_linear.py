@@ -29,7 +29,7 @@ class _Packed:
     tensor: torch.Tensor
 
     def __deepcopy__(self, memo: Any) -> None:
-        """A copied module has weights of its own, so it starts without."""
+        """A copied module has weights of its own, so it starts without (`repack`)."""
         return
 
 
@@ -82,6 +82,17 @@ def pack_linears(module: nn.Module) -> None:
     if not torch.backends.mkldnn.is_available() or sum(m.weight.nbytes for m in layers) > MOST_BYTES:
         return
     for layer in layers:
-        packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _USUAL_ROWS)
         layer.__class__ = PackedLinear
-        layer._packed = _Packed(layer.weight, layer.weight._version, packed)  # type: ignore[assignment, arg-type]
+        _pack(layer)
+
+
+def repack(module: nn.Module) -> None:
+    """Pack the present weights of those layers that have had packed ones, e.g. of a copy that was written to."""
+    for layer in module.modules():
+        if isinstance(layer, PackedLinear):
+            _pack(layer)
+
+
+def _pack(layer: Any) -> None:
+    packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _USUAL_ROWS)
+    layer._packed = _Packed(layer.weight, layer.weight._version, packed)

@@ -10,6 +10,7 @@ import torch
 
 from ..samples import seed_of
 from .fingerprint import of_parts
+from .packed_linear import repack
 
 M = TypeVar("M")
 
@@ -33,6 +34,7 @@ def randomised(adapter: M, seed: int, share: float = 1.0, /) -> M:
             spread, mean = torch.std_mean(weight.float(), correction=0)
             drawn = torch.randn(weight.shape, generator=draws).to(weight.device) * spread + mean
             weight.copy_(drawn)
+    repack(made.module)
     made.fingerprint = of_parts(("randomised", seed, share), (made.fingerprint,))
     twin: M = made
     return twin
