@@ -121,6 +121,8 @@ def _peer(model: Any, work: Work, batch_size: int) -> Callable[[], list[Any]]:
     lm = HFLM(
         pretrained=module, tokenizer=model.tokenizer, backend="causal", batch_size=batch_size, max_length=model.max_length,
         device=str(model.device),
+        # Where the tokenizer begins texts with BOS itself, a rolling text would have two, and the second one's log-probability in its sum.
+        add_bos_token=False if work.kind == "loglikelihood_rolling" else None,
     )  # fmt: skip
     arguments: list[tuple[Any, ...]] = []
     for request in work.requests:
