@@ -20,6 +20,7 @@ from ..requests import Embed, Embedding
 from .devices import pick_device, pick_dtype, to_device
 from .flops import per_token
 from .hf import HuggingFace, accepts
+from .rope import TurningPositions
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class HFEncoder:
         config = source.config()
         self.module = source.weights(AutoModel, self.device, pick_dtype(dtype, self.device, config.dtype))
         self.dtype = self.module.dtype
+        self._turning = TurningPositions(self.module)
         self.tokenizer = source.tokenizer()
         self._pad = self.tokenizer.pad_token_id if accepts(self.module, "attention_mask") else None
         pooling, modules = _read(source, "1_Pooling/config.json") or {}, _read(source, "modules.json") or []
@@ -79,7 +81,7 @@ class HFEncoder:
 
     def batch_key(self, unit: Text) -> Hashable:
         """Texts of one length only, where the model would see the padding."""
-        return None if self._pad is not None else len(unit.ids)
+        return self._turning.alike(len(unit.ids)) if self._pad is not None else len(unit.ids)
 
     def embed(self, batch: Sequence[Text]) -> list[Embedding]:
         width = max(len(unit.ids) for unit in batch)
