@@ -85,6 +85,20 @@ def test_what_is_shown_is_predicted_token_by_token() -> None:
     assert answer.tokens == tuple(tuple(tokenizer.convert_ids_to_tokens(row)) for row in best.tolist())
 
 
+@pytest.mark.parametrize(("text", "tokens"), [(f"the {MASK} sat on {MASK}", ["Ġgood"]), (f"un{MASK} table", ["unable"])])
+def test_what_is_shown_is_found_where_a_token_holds_its_space_too(text: str, tokens: list[str]) -> None:
+    """A word alone may be cut otherwise than behind a space, or be a part of a token: it is its characters that are asked about."""
+    place, shown = str(tiny.checkpoint("roberta_masked")), "good" if tokens == ["Ġgood"] else "able"
+    module, tokenizer = transformers.AutoModelForMaskedLM.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
+    (answer,) = tiny.engine("roberta_masked").run([FillMask(text, 3, shown=shown)])
+    encoded = tokenizer(text.replace(MASK, shown, 1).replace(MASK, "<mask>"), return_tensors="pt")
+    places = [i for i, token in enumerate(tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())) if token in tokens]
+    with torch.no_grad():
+        best = module(**encoded).logits[0, places].topk(3).indices
+    assert len(places) == 1
+    assert answer.tokens == tuple(tuple(tokenizer.convert_ids_to_tokens(row)) for row in best.tolist())
+
+
 def test_a_gap_out_of_sight_has_no_filling_and_no_gap_is_an_error() -> None:
     far, none = tiny.engine("bert_masked").try_run([FillMask("the cat " * 30 + MASK), FillMask("no gap")])
     assert far.tokens == ()
