@@ -312,7 +312,7 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
     task, model = item.task.task, engine and engine.model
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
-        "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
+        "chunk": chunk, "definition": item.task.definition, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,

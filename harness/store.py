@@ -90,7 +90,9 @@ class StoredItem:
         """What must be the same when a run is resumed."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")
         players = {role: player["fingerprint"] for role, player in self.facts.get("roles", {}).items()}
-        return {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
+        same = {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
+        # Stores from before it was kept go on without it.
+        return same | ({"definition of its task": self.facts["definition"]} if "definition" in self.facts else {})
 
 
 class Store:
@@ -162,7 +164,7 @@ class Store:
         """
         known = next((i for i in self.items() if (i.model, i.item) == (item.model, item.item)), None)
         if known is not None:
-            changed = [name for name, value in known.identity.items() if item.identity[name] != value]
+            changed = [name for name, value in known.identity.items() if item.identity.get(name) != value]
             if changed:
                 raise ConfigError(
                     f"{self.path.parent} holds records of {item.item!r} on {item.model!r} made with another {', '.join(changed)}; "

@@ -35,8 +35,8 @@ class Text:
 class HFEncoder:
     """Answers `Embed` for text. ``Embed.layer``: which layer's hidden states, -1 the last.
 
-    Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length, case and normalisation hold; without
-    them a text's vector is the mean over its tokens.
+    Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length, case and normalisation hold;
+    without them a text's vector is the mean over its tokens.
     """
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
@@ -57,7 +57,7 @@ class HFEncoder:
         kinds = [str(part.get("type", "")).rpartition(".")[2] for part in modules]
         if strange := [kind for kind in kinds if kind not in _MODULES]:
             raise ModelError(
-                f"{self.name!r} has the sentence-transformers module {strange[0]} behind its transformer, which this adapter does not run: its "
+                f"{self.name!r} has the sentence-transformers module {strange[0]}, which this adapter does not run: its "
                 "vectors would be others. Give a checkpoint without it, or a Python function: callable:FILE.py:function with answers: embed"
             )
         self._normalises = "Normalize" in kinds
