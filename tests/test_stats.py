@@ -303,7 +303,7 @@ def test_copies_of_a_sample_make_a_perfect_score_no_surer() -> None:
 
 
 def test_bounds_at_1_cover() -> None:
-    """Of worlds in which some samples are missed, those whose 40 samples show nothing of it and whose bound lies above the truth are few."""
+    """Of worlds in which some samples are missed, those whose 40 samples show nothing of it and whose bound lies above the truth: few."""
     rng = np.random.default_rng(0)
     for miss in (0.05, 0.1, 0.15, 0.2):
         truth_f1 = 2 * (1 - miss) / (2 * (1 - miss) + miss)  # of the positive class, of which the share ``miss`` is missed
