@@ -87,6 +87,7 @@ def run_plan(
             with closing(Players(lambda player: loaded(plan, player, shown))) as players:
                 for model, items in _rounds(plan):
                     _run_model(plan, model, items, players, store, shown, should_stop)
+            store.finish()
         finally:
             store.close()
 
@@ -125,7 +126,7 @@ def _open(plan: Plan, folder: Path) -> Store:
         if codec.loads(store.suite)["identity"] != suite.identity():
             store.close()
             raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
-        if (store.suite, store.schema) != (text, SCHEMA_VERSION):
+        if (store.planned_suite, store.schema) != (text, SCHEMA_VERSION):
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())
     return store
