@@ -374,7 +374,7 @@ class Store:
                 yield f"{task}: the samples are not those that were written"
 
     def _missing(self, items: Sequence[StoredItem]) -> Iterator[str]:
-        """Chunks are written one after the other, and an item is declared when the one before it is done: a gap is none that a stop left."""
+        """Chunks are written one after the other, an item is declared when the one before it is done: a gap is none that a stop left."""
         for item in items:
             chunks, num = sorted(self.finished_chunks(item)), self.count(item)
             if chunks != list(range(len(chunks))) or (item is not items[-1] and num < item.num_samples):
