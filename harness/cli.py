@@ -355,9 +355,10 @@ def _finish(folder: Path, as_json: bool) -> None:
 
 
 def _print_card(card: Scorecard, as_json: bool) -> None:
-    from .console.cards import card_json, card_text
+    from .console.cards import card_text
 
-    _say(json.dumps(card_json(card), indent=2, allow_nan=False) if as_json else card_text(card))
+    # For machines there is one shape: that of results.json.
+    _say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else card_text(card))
 
 
 def _say(text: str, err: bool = False) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import codec
 from .errors import CapabilityError
+from .judging import requests_of
 from .plugins import ModelInfo, ModelSource
 from .samples import Sample
 from .spool import Spool
 from .suite import ModelSpec, Suite, TaskSpec
+
+_FIRST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,12 @@ class PlannedTask:
     def data_fingerprint(self) -> str:
         """Of the data set where the task knows it, else of its samples."""
         return str(getattr(self.task, "data_fingerprint", None) or codec.digest_all(self.samples))
+
+    @cached_property
+    def definition(self) -> str:
+        """Digest of the file that the task is, where it is one, and of what it asks about its first samples: examples, header, settings."""
+        said = Path(self.spec.task).read_bytes() if self.spec.task.endswith((".yaml", ".yml")) else b""
+        return codec.digest([hashlib.sha256(said).hexdigest(), requests_of(self.task, list(self.samples[:_FIRST]))])
 
 
 @dataclass(frozen=True, slots=True)

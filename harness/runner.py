@@ -87,6 +87,7 @@ def run_plan(
             with closing(Players(lambda player: loaded(plan, player, shown))) as players:
                 for model, items in _rounds(plan):
                     _run_model(plan, model, items, players, store, shown, should_stop)
+            store.finish()
         finally:
             store.close()
 
@@ -125,7 +126,7 @@ def _open(plan: Plan, folder: Path) -> Store:
         if codec.loads(store.suite)["identity"] != suite.identity():
             store.close()
             raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
-        if (store.suite, store.schema) != (text, SCHEMA_VERSION):
+        if (store.planned_suite, store.schema) != (text, SCHEMA_VERSION):
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())
     return store
@@ -312,7 +313,7 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
     task, model = item.task.task, engine and engine.model
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
-        "chunk": chunk, "labels": item.task.labels, "primary": task.primary,
+        "chunk": chunk, "definition": item.task.definition, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,

@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 CONFIDENCE = 0.95
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+_NO_SPREAD = "no interval: all resamples give the same value, which bounds nothing"
 CHUNK_BYTES = 8 * 2**20
 """Weights made at once. A metric holds up to about 8 arrays of that size while it works, so that a bootstrap stays near 64 MiB."""
 
@@ -80,9 +82,10 @@ def estimate(
     """Each number of a metric with its 95 % interval, by name. ``columns`` hold the scored samples, ``groups`` their groups.
     ``num_resamples``: by default `resamples_for` as many samples.
 
-    The bounds are None, and the reason says why, where there are none to be had: fewer than two independent samples, resamples that all
-    give the same value (a perfect F1 on five samples: no spread is no evidence of certainty), or half of them or more undefined.
-    A clustered rate of 0 or 1 takes Wilson's interval over the clusters.
+    Where all resamples give the same value (a perfect F1), no spread is no evidence of certainty: the bounds are then those of
+    `_added_bounds`, for a metric that knows its `extremes`. A clustered rate of 0 or 1 takes Wilson's interval over the clusters.
+    The bounds are None, and the reason says why, where there are none to be had: resamples without spread of another metric, or half of
+    them or more undefined.
     Raises `DataError` where a column is missing or the lengths differ.
     """
     n = _num_samples(metric, columns, groups)
@@ -99,11 +102,29 @@ def estimate(
     if not all(map(is_rated, values.values())):
         (resampled,) = _bootstrap(metric, [columns], labels, cluster_N, seed, num_resamples or resamples_for(n))
     estimates = {name: Estimate(None, n=n, n_unscored=n_unscored, reason=why) for name, why in metric.undefined(columns, labels).items()}
+    added: dict[str, Floats] | None = None
     for name, value in values.items():
-        rated = is_rated(value)
-        low, high, reason = (*wilson(value * num_clusters, num_clusters), "") if rated else _percentiles(resampled[name], value)
+        if is_rated(value):
+            estimates[name] = Estimate(value, *wilson(value * num_clusters, num_clusters), n, n_unscored)
+            continue
+        low, high, reason = _percentiles(resampled[name], value)
+        if reason == _NO_SPREAD:
+            added = metric.with_added(columns, labels, _Z**2 * n / num_clusters) if added is None else added
+            low, high, reason = _added_bounds(added.get(name), value)
         estimates[name] = Estimate(value, low, high, n, n_unscored, reason)
     return {name: estimates[name] for name in metric.names(labels)}
+
+
+def _added_bounds(added_M: Floats | None, value: float) -> tuple[float | None, float | None, str]:
+    """Least and largest value with z² samples more, all of one kind, for each kind that a sample can be of; whole groups, where there are.
+
+    Wilson's bounds of a rate at 0 and 1 are just that: of n right answers, n / (n + z²). By it the recall or precision of one class has
+    Wilson's interval over its denominator, its F1 the one that Wilson's gives TP / (TP + FP + FN) (the indirect method of Lam, Gopal & Qian
+    2023, arXiv:2309.14621), and a mean over classes the loss that as many errors in its rarest classes make.
+    """
+    defined = np.array([]) if added_M is None else added_M[np.isfinite(added_M)]
+    low, high = min(value, *defined.tolist(), value), max(value, *defined.tolist(), value)
+    return (low, high, "") if low < high else (None, None, _NO_SPREAD)
 
 
 def resamples_for(n: int) -> int:
@@ -301,6 +322,6 @@ def _percentiles(values_R: Floats, value: float) -> tuple[float | None, float | 
     if 2 * len(defined) <= len(values_R):
         return None, None, "no interval: undefined in half of the resamples or more"
     if np.ptp(defined) <= 1e-12 * max(1.0, float(np.abs(defined).max())):
-        return None, None, "no interval: all resamples give the same value, which bounds nothing"
+        return None, None, _NO_SPREAD
     low, high = np.percentile(defined, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
     return min(float(low), value), max(float(high), value), ""

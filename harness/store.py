@@ -1,6 +1,7 @@
 """The run store: one SQLite file in WAL mode. Records are only ever added, a chunk of them in one transaction.
 
-run          schema version, name, the suite that made it; a further row where the suite's gates or reports, or the schema, changed since
+run          schema version, name, the suite that made it; a further row where the suite's gates or reports, or the schema, changed since,
+             and one with a digest of all chunks when the run is finished
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
 samples      what each task's samples are, once; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters, its seconds, and a digest of its records
@@ -56,6 +57,9 @@ CREATE TABLE records (
 _WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
 """What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole."""
 
+_FINISHED = "finished"
+"""Among the facts of a run whose records are all there: a digest of its chunks."""
+
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
 _APPEND_ONLY = "".join(
     f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
@@ -90,7 +94,9 @@ class StoredItem:
         """What must be the same when a run is resumed."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")
         players = {role: player["fingerprint"] for role, player in self.facts.get("roles", {}).items()}
-        return {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
+        same = {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
+        # Stores from before it was kept go on without it.
+        return same | ({"definition of its task": self.facts["definition"]} if "definition" in self.facts else {})
 
 
 class Store:
@@ -155,6 +161,15 @@ class Store:
         with self._writing():
             self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
 
+    def finish(self) -> None:
+        """Say that all that was planned is there, with a digest of all chunks: a chunk that goes away later is missed (`verify`)."""
+        facts, found = codec.loads(self.suite), self._all_chunks()
+        if facts.get(_FINISHED) != found:
+            self.amend(codec.dumps({**facts, _FINISHED: found}), self.version)
+
+    def _all_chunks(self) -> str:
+        return _digest(self._streamed("SELECT item, chunk, digest FROM chunks ORDER BY item, chunk"))
+
     def add_item(self, item: StoredItem, samples: Sequence[Sample], /) -> StoredItem:
         """Declare an item and its samples before its first record. Declared before with the same identity: the stored one comes back.
 
@@ -162,7 +177,7 @@ class Store:
         """
         known = next((i for i in self.items() if (i.model, i.item) == (item.model, item.item)), None)
         if known is not None:
-            changed = [name for name, value in known.identity.items() if item.identity[name] != value]
+            changed = [name for name, value in known.identity.items() if item.identity.get(name) != value]
             if changed:
                 raise ConfigError(
                     f"{self.path.parent} holds records of {item.item!r} on {item.model!r} made with another {', '.join(changed)}; "
@@ -275,6 +290,11 @@ class Store:
         return str(self._rows(f"SELECT suite FROM run {_LATEST}")[0][0])
 
     @property
+    def planned_suite(self) -> str:
+        """The same without what `finish` added."""
+        return codec.dumps({name: value for name, value in codec.loads(self.suite).items() if name != _FINISHED})
+
+    @property
     def version(self) -> str:
         return str(self._rows(f"SELECT version FROM run {_LATEST}")[0][0])
 
@@ -343,7 +363,8 @@ class Store:
         try:
             wrong = [f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
             items = self.items()
-            return [*wrong, *self._wrong_samples(items), *(sentence for item in items for sentence in self._wrong_records(item))]
+            wrong += [*self._wrong_samples(items), *(sentence for item in items for sentence in self._wrong_records(item))]
+            return [*wrong, *self._missing(items)]
         except StoreError as error:
             return [str(error)]
 
@@ -351,6 +372,15 @@ class Store:
         for task, expected in {i.task: i.facts.get("samples_sha256") for i in items}.items():
             if _digest(self._streamed("SELECT id, facts, sample FROM samples WHERE task = ? ORDER BY ordinal", task)) != expected:
                 yield f"{task}: the samples are not those that were written"
+
+    def _missing(self, items: Sequence[StoredItem]) -> Iterator[str]:
+        """Chunks are written one after the other, an item is declared when the one before it is done: a gap is none that a stop left."""
+        for item in items:
+            chunks, num = sorted(self.finished_chunks(item)), self.count(item)
+            if chunks != list(range(len(chunks))) or (item is not items[-1] and num < item.num_samples):
+                yield f"{item.item} on {item.model}: {item.num_samples - num} records are missing, and later ones are there"
+        if codec.loads(self.suite).get(_FINISHED) not in (None, self._all_chunks()):
+            yield "the run was finished, and its chunks are not those that it had then"
 
     def _wrong_records(self, item: StoredItem) -> Iterator[str]:
         where = f"{item.item} on {item.model}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 import jinja2.meta
+import numpy as np
 from jinja2.sandbox import SandboxedEnvironment
 
 from ..harness.data import Row
@@ -181,6 +182,7 @@ def choice_index(value: Any, choices: Sequence[str], /) -> int:
 
 
 def _whole_number(value: Any) -> int | None:
+    value = value.item() if isinstance(value, np.generic) else value  # rows of a Python function hold numpy's own numbers
     if isinstance(value, bool):
         return None
     if isinstance(value, str):

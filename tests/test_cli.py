@@ -95,6 +95,7 @@ def test_json_is_all_that_is_printed(finished: Path, tmp_path: Path) -> None:
     card = json.loads(windtunnel("report", finished, "--json").out)
     assert card["verdict"] == "none"
     assert card["rows"][0]["estimate"]["n"] == 12
+    assert card == json.loads((finished / "results.json").read_text()), "programs learn one shape"
 
 
 def test_list_and_show(tmp_path: Path) -> None:

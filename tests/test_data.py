@@ -250,3 +250,36 @@ def test_silent_and_without_trace(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_import_is_light() -> None:
     code = "import sys, windtunnel.harness.data; print([m for m in ('datasets', 'torch', 'pandas') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("form", ["lines", "array"])
+def test_a_lone_surrogate_spoils_its_own_row_alone(tmp_path: Path, form: str) -> None:
+    """JSON can write half of a pair; the library refuses the whole file."""
+    lines = [
+        r'{"text": "good \ud800 film", "label": 1, "more": [1, {"a": null}]}',
+        r'{"text": "bad \ud83d\ude00 film"}',
+        '{"text": "x", "label": 0}',
+    ]
+    path = tmp_path / "rows.json"
+    path.write_text("\n\n".join(lines) if form == "lines" else f"[{', '.join(lines)}]")
+    rows = load(DataSpec(files=str(path)))
+    assert rows.columns == ("text", "label", "more")
+    assert list(rows.rows) == [
+        {"text": "good \ud800 film", "label": 1, "more": [1, {"a": None}]},
+        {"text": "bad 😀 film", "label": None, "more": None},
+        {"text": "x", "label": 0, "more": None},
+    ]
+    assert rows.fingerprint != load(DataSpec(files=str(_copy(path, "ud800", "ud801")))).fingerprint
+
+
+def _copy(path: Path, before: str, after: str) -> Path:
+    other = path.with_name(f"other_{path.name}")
+    other.write_text(path.read_text().replace(before, after))
+    return other
+
+
+@pytest.mark.parametrize("text", [r'{"text": "\ud800"} and more', '{"text": "x"'])
+def test_what_is_no_json_is_an_error_as_before(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(DataError, match="cannot be read"):
+        load(DataSpec(files=str(tmp_path / "rows.jsonl")))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
+from tokenizers import normalizers
+from windtunnel.harness.errors import ModelError
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.requests import MASK, Embed, Failure, FillMask
 from windtunnel.tests import tiny
@@ -51,6 +54,42 @@ def test_a_vector_is_pooled_as_the_checkpoint_says(tmp_path: Path, first: bool, 
         assert torch.tensor(answer.values) == pytest.approx(expected, abs=1e-5)
 
 
+def _with_files(folder: Path, **files: object) -> HuggingFace:
+    place = encoder(folder)
+    (place / "1_Pooling").mkdir()
+    names = {"pooling": "1_Pooling/config.json", "modules": "modules.json", "sentences": "sentence_bert_config.json"}
+    for name, content in files.items():
+        (place / names[name]).write_text(json.dumps(content))
+    return HuggingFace(str(place))
+
+
+@pytest.mark.parametrize(
+    ("files", "match"),
+    [
+        (
+            {"modules": [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Transformer", "Pooling", "Dense", "Normalize")]},
+            "Dense",
+        ),
+        ({"pooling": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}}, "one after the other"),
+        ({"pooling": {"pooling_mode_max_tokens": True}}, "pooling_mode_max_tokens"),
+    ],
+)
+def test_what_would_make_other_vectors_is_an_error(tmp_path: Path, files: dict[str, object], match: str) -> None:
+    with pytest.raises(ModelError, match=match):
+        _with_files(tmp_path, **files).load("cpu", "float32")
+
+
+def test_case_goes_where_the_checkpoint_says_so(tmp_path: Path) -> None:
+    read = []
+    for lowers in (False, True):
+        source = _with_files(tmp_path / str(lowers), sentences={"do_lower_case": lowers})
+        model: Any = source.load("cpu", "float32")
+        model.tokenizer.backend_tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+        read.append([model.tokenizer.decode(model.split(Embed(text))[0].ids) for text in ("The CAT", "the cat")])
+    assert read[0][0] != read[0][1], "this tokenizer tells them apart"
+    assert read[1][0] == read[1][1] == read[0][1]
+
+
 def test_a_long_text_is_cut_and_says_so(tmp_path: Path) -> None:
     engine = tiny.engine(HuggingFace(str(encoder(tmp_path, longest=6))).load("cpu", "float32"))
     short, long = engine.run([Embed("the cat sat on"), Embed("the cat sat on a table")])
@@ -82,6 +121,20 @@ def test_what_is_shown_is_predicted_token_by_token() -> None:
     with torch.no_grad():
         best = module(**encoded).logits[0, 2 : 2 + num].topk(3).indices
     assert num > 1
+    assert answer.tokens == tuple(tuple(tokenizer.convert_ids_to_tokens(row)) for row in best.tolist())
+
+
+@pytest.mark.parametrize(("text", "tokens"), [(f"the {MASK} sat on {MASK}", ["Ġgood"]), (f"un{MASK} table", ["unable"])])
+def test_what_is_shown_is_found_where_a_token_holds_its_space_too(text: str, tokens: list[str]) -> None:
+    """A word alone may be cut otherwise than behind a space, or be a part of a token: it is its characters that are asked about."""
+    place, shown = str(tiny.checkpoint("roberta_masked")), "good" if tokens == ["Ġgood"] else "able"
+    module, tokenizer = transformers.AutoModelForMaskedLM.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
+    (answer,) = tiny.engine("roberta_masked").run([FillMask(text, 3, shown=shown)])
+    encoded = tokenizer(text.replace(MASK, shown, 1).replace(MASK, "<mask>"), return_tensors="pt")
+    places = [i for i, token in enumerate(tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())) if token in tokens]
+    with torch.no_grad():
+        best = module(**encoded).logits[0, places].topk(3).indices
+    assert len(places) == 1
     assert answer.tokens == tuple(tuple(tokenizer.convert_ids_to_tokens(row)) for row in best.tolist())
 
 

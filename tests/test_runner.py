@@ -195,6 +195,42 @@ def _load(path: Path) -> Any:
     return made(load_suite(path))
 
 
+_TASK = """family: multiple_choice
+data: {files: {test: rows.jsonl, train: shots.jsonl}, split: test}
+context: "{{ q }}"
+choices: [yes it is, no it is not]
+target: t
+num_fewshot: 1
+"""
+
+
+@pytest.mark.parametrize("changed", ["prompt", "examples", "nothing"])
+@pytest.mark.parametrize("stop_early", [True, False])
+def test_a_changed_task_file_is_told(tmp_path: Path, changed: str, stop_early: bool) -> None:
+    """Its data are the same: what is asked about them, or how answers are scored, is not."""
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"q": f"Is {i} even?", "t": i % 2}) + "\n" for i in range(3)))
+    (tmp_path / "shots.jsonl").write_text('{"q": "Is 8 even?", "t": 0}\n')
+    (tmp_path / "mine.yaml").write_text(_TASK)
+    path = write_suite(tmp_path, models=[{"model": "toy:bytes", "name": "bytes"}], tasks=["mine.yaml"], chunk=1)
+    if stop_early:
+        with pytest.raises(Exception, match="stopped after the chunk"):
+            run_plan(_load(path), tmp_path / "run", should_stop=lambda: True)
+    else:
+        run_plan(_load(path), tmp_path / "run")
+    before = records_of(tmp_path / "run")
+    if changed == "prompt":
+        (tmp_path / "mine.yaml").write_text(_TASK.replace("{{ q }}", "Q: {{ q }}"))
+    elif changed == "examples":
+        (tmp_path / "shots.jsonl").write_text('{"q": "Is 9 even?", "t": 1}\n')
+    answer = windtunnel("run", path, "--out", tmp_path / "run")
+    if changed == "nothing":
+        assert answer.code == 0
+        return
+    assert answer.code == 2
+    assert "made with another definition of its task" in answer.err
+    assert records_of(tmp_path / "run") == before
+
+
 def test_a_changed_model_is_told_also_of_a_finished_run(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("def go(texts):\n    return [[0.0, 1.0] for _ in texts]\n")
     path = write_suite(tmp_path, models=[{"model": "callable:model.py:go", "labels": ["negative", "positive"]}])

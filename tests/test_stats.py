@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from windtunnel.harness import stats
 from windtunnel.harness.errors import DataError
-from windtunnel.harness.metrics.classification import Accuracy, F1Macro, F1PerClass
+from windtunnel.harness.metrics.classification import (
+    F1,
+    Accuracy,
+    BalancedAccuracy,
+    F1Macro,
+    F1PerClass,
+    Matthews,
+    PrecisionPerClass,
+    RecallPerClass,
+)
 from windtunnel.harness.metrics.perplexity import TokenPerplexity
 from windtunnel.harness.metrics.probability import Ece, RocAuc
 from windtunnel.harness.metrics.scores import Acc, Mean
@@ -231,12 +240,76 @@ def test_an_undefined_number_is_none_with_a_reason() -> None:
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_no_spread_is_no_evidence(n: int) -> None:
-    columns = {"prediction": np.arange(n) % 2, "target": np.arange(n) % 2}
-    found = stats.estimate(F1Macro(), columns, LABELS)["f1_macro"]
-    assert (found.value, found.low, found.high) == (1.0, None, None)
-    assert "same value" in found.reason
     same = stats.estimate(TokenPerplexity(), {"loglikelihood": np.full(n, -0.1), "num_tokens": np.full(n, 3)}, ())["token_perplexity"]
     assert (same.low, same.high) == (None, None), "rounding is no spread"
+    assert "same value" in same.reason
+    columns = {"prediction": np.arange(n) % 2, "target": np.arange(n) % 2}
+    found = stats.estimate(F1Macro(), columns, LABELS)["f1_macro"]
+    assert (found.value, found.high, found.reason) == (1.0, 1.0, "")
+    assert found.low < stats.wilson(n, n)[0]  # type: ignore[operator]
+
+
+def _of_counts(right: tuple[int, int], missed: tuple[int, int] = (0, 0)) -> dict[str, np.ndarray]:
+    """So many samples of each of two classes that are predicted right, and so many that are taken for the other."""
+    kinds = [(0, 0, right[0]), (1, 1, right[1]), (0, 1, missed[0]), (1, 0, missed[1])]
+    target, prediction = (np.repeat([kind[place] for kind in kinds], [kind[2] for kind in kinds]) for place in (0, 1))
+    return {"target": target, "prediction": prediction}
+
+
+def test_at_its_bound_a_ratio_has_wilsons_interval_over_what_it_is_of() -> None:
+    perfect = _of_counts((30, 8))
+    low, high = stats.wilson(8, 8)
+    for metric, name in ((RecallPerClass(), "recall[positive]"), (PrecisionPerClass(), "precision[positive]")):
+        found = stats.estimate(metric, perfect, LABELS)[name]
+        assert (found.low, found.high) == pytest.approx((low, high))
+    # F1 = 2 J / (1 + J) of J = TP / (TP + FP + FN), a share of the samples that the class is about.
+    for metric, name in ((F1PerClass(), "f1[positive]"), (F1(), "f1")):
+        found = stats.estimate(metric, perfect, LABELS)[name]
+        assert (found.low, found.high) == pytest.approx((2 * low / (1 + low), 1.0))
+    # None of 8 found, 3 taken for it.
+    none = stats.estimate(F1PerClass(), _of_counts((30, 0), (3, 8)), LABELS)["f1[positive]"]
+    most = stats.wilson(0, 11)[1]
+    assert (none.value, none.low, none.high) == pytest.approx((0.0, 0.0, 2 * most / (1 + most)))
+
+
+def test_a_perfect_mean_over_classes_loses_what_errors_in_the_rarest_would_cost() -> None:
+    z2, columns = stats._Z**2, _of_counts((30, 8))
+    recall, found = 8 / (8 + z2), {m.name: stats.estimate(m, columns, LABELS)[m.name] for m in (BalancedAccuracy(), F1Macro(), Matthews())}
+    assert found["balanced_accuracy"].low == pytest.approx((1 + recall) / 2)
+    assert found["f1_macro"].low == pytest.approx((2 * 8 / (2 * 8 + z2) + 2 * 30 / (2 * 30 + z2)) / 2)
+    assert 0 < found["matthews"].low < found["f1_macro"].low < 1 == found["matthews"].high  # type: ignore[operator]
+    # Of 1,000 classes a few errors in one are next to nothing: no penalty for their number.
+    many = np.repeat(np.arange(1000), 5)
+    wide = stats.estimate(F1Macro(), {"target": many, "prediction": many}, tuple(map(str, range(1000))))["f1_macro"]
+    assert 0.999 < wide.low < 1  # type: ignore[operator]
+
+
+def test_a_perfect_ranking_is_as_sure_as_its_rarer_class() -> None:
+    positive = np.concatenate([np.linspace(0.1, 0.4, 50), np.linspace(0.6, 0.9, 8)])
+    columns = {"target": np.repeat([0, 1], [50, 8]), "probabilities": np.stack([1 - positive, positive], axis=1)}
+    found = stats.estimate(RocAuc(), columns, LABELS)["roc_auc"]
+    # 8 pairs of a positive and a negative that have no sample in common are independent, and all of them are won.
+    assert (found.low, found.high) == pytest.approx(stats.wilson(8, 8))
+
+
+def test_copies_of_a_sample_make_a_perfect_score_no_surer() -> None:
+    once, copied = (
+        stats.estimate(F1Macro(), _of_counts((6 * n, 6 * n)), LABELS, groups=[str(i // n) for i in range(12 * n)] if n > 1 else ())[
+            "f1_macro"
+        ]
+        for n in (1, 10)
+    )
+    assert copied.low == pytest.approx(once.low)
+
+
+def test_bounds_at_1_cover() -> None:
+    """Of worlds in which some samples are missed, those whose 40 samples show nothing of it and whose bound lies above the truth: few."""
+    rng = np.random.default_rng(0)
+    for miss in (0.05, 0.1, 0.15, 0.2):
+        truth_f1 = 2 * (1 - miss) / (2 * (1 - miss) + miss)  # of the positive class, of which the share ``miss`` is missed
+        found = stats.estimate(F1(), _of_counts((20, 20)), LABELS)["f1"]
+        all_right = float((rng.random((20_000, 20)) > miss).all(1).mean())
+        assert (all_right if found.low > truth_f1 else 0.0) <= 0.05  # type: ignore[operator]
 
 
 def test_resamples_that_leave_a_number_undefined_are_passed_over_until_they_are_half() -> None:

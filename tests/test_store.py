@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from windtunnel.harness import codec, runner
 from windtunnel.harness import store as store_module
-from windtunnel.harness.errors import ConfigError, DataError, SchemaError, StoreError
+from windtunnel.harness.errors import ConfigError, DataError, IncompleteRun, SchemaError, StoreError
 from windtunnel.harness.runner import run_plan
 from windtunnel.harness.samples import Record, Sample
 from windtunnel.harness.store import FILE_NAME, SCHEMA_VERSION, Store, StoredItem, only_writer
@@ -210,6 +210,50 @@ def test_a_sample_that_cannot_be_recorded_is_named(store: Store) -> None:
     with pytest.raises(DataError, match="task 't': the sample 's9' cannot be recorded"):
         store.add_item(_item(), [Sample("s9", "x", metadata={"x": object()})])
     assert store.items() == []
+
+
+def _without(folder: Path, *conditions: str) -> str:
+    """What `verify` says when these chunks are gone from a run, records and all."""
+    connection = sqlite3.connect(folder / FILE_NAME)
+    for table in ("records", "chunks"):
+        connection.execute(f"DROP TRIGGER {table}_delete")
+        for condition in conditions:
+            connection.execute(f"DELETE FROM {table} WHERE {condition}")
+    connection.commit()
+    connection.close()
+    return windtunnel("verify", folder).err
+
+
+LAST_ITEM = "item = (SELECT MAX(id) FROM items)"
+
+
+@pytest.mark.parametrize(
+    "condition", ["item = 1 AND chunk = 1", "item = 1 AND chunk = 2", "item = 1", f"{LAST_ITEM} AND chunk = 1", LAST_ITEM]
+)
+def test_chunks_that_are_gone_together_are_missed(finished: Path, tmp_path: Path, condition: str) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    assert windtunnel("verify", folder).code == 0
+    assert "the run was finished, and its chunks are not those that it had then" in _without(folder, condition)
+
+
+def test_a_gap_is_missed_in_a_run_that_is_not_finished(tmp_path: Path) -> None:
+    """What a stop leaves undone comes last."""
+    stops = iter([False] * 5 + [True])
+    with pytest.raises(IncompleteRun):
+        run_plan(planned(tmp_path, attacks=["swap"], chunk=2), tmp_path / "run", should_stop=lambda: next(stops))
+    answer = windtunnel("verify", tmp_path / "run")
+    assert (answer.code, "are still to be made" in answer.out) == (0, True)
+    for name, condition in (("a", "item = 1 AND chunk = 1"), ("b", "item = 1 AND chunk = (SELECT MAX(chunk) FROM chunks WHERE item = 1)")):
+        folder = Path(shutil.copytree(tmp_path / "run", tmp_path / name))
+        assert ("records are missing, and later ones are there" in _without(folder, condition)) == (name == "a")
+
+
+def test_a_finished_run_that_is_given_again_is_not_written_to(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    run_plan(plan, tmp_path / "run")
+    before = (tmp_path / "run" / FILE_NAME).read_bytes()
+    run_plan(plan, tmp_path / "run")
+    assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
 
 
 def test_a_run_is_never_overwritten(store: Store) -> None:

@@ -140,6 +140,15 @@ def test_declared_names_are_matched_by_name_whatever_their_order(names: list[str
         assert labels.names[labels.index(number)] == name
 
 
+def test_numpys_own_numbers_are_numbers() -> None:
+    """What a Python function gives a row that it takes from an array."""
+    for kind in (np.int64, np.uint8, np.float32):
+        assert ClassLabels(["a", "b"]).index(kind(1)) == 1
+        assert choice_index(kind(1), ["x", "y"]) == 1
+    with pytest.raises(SampleError):
+        ClassLabels(["a", "b"]).index(np.bool_(True))
+
+
 def test_label_maps() -> None:
     assert ClassLabels(["bad", "good"], {-1: "bad", 1: "good"}).index(1) == 1
     assert ClassLabels(["bad", "good"], {-1: "bad", 1: "good"}).index("-1") == 0

@@ -1,24 +1,9 @@
-"""A scorecard as text and as JSON."""
+"""A scorecard as text."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from ..scorecard import Estimate, Scorecard
 from .text import visible
-
-
-def card_json(card: Scorecard) -> dict[str, Any]:
-    return {
-        "verdict": card.verdict,
-        "complete": card.complete,
-        "num_samples": card.num_samples,
-        "num_failed": card.num_failed,
-        "gates": [asdict(g) for g in card.gates],
-        "rows": [asdict(r) for r in card.rows],
-        "timing": dict(card.timing),
-    }
 
 
 def card_text(card: Scorecard) -> str:

@@ -69,6 +69,25 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         """The values [R] of each name under each row of weights (counts, not all zero); NaN where a resample leaves it undefined."""
         raise NotImplementedError
 
+    def extremes(self, columns: Columns, labels: tuple[str, ...]) -> Columns:
+        """Samples, one of each kind that could move the metric most, as columns [M]; empty where that is not known."""
+        return {}
+
+    def with_added(self, columns: Columns, labels: tuple[str, ...], weight: float) -> dict[str, Floats]:
+        """The values [M] of each name if samples of one kind, ``weight`` of them in all, were there too: M kinds in turn, the `extremes`.
+
+        What bounds a number whose resamples are all the same (`stats.estimate`). Empty where no kinds are known.
+        """
+        more = self.extremes(columns, labels)
+        num_kinds = len(next(iter(more.values()), ()))
+        joined = {name: np.concatenate([columns[name], more[name]]) for name in more}
+        found = []
+        for kind in range(num_kinds):
+            weights_1N = np.concatenate([np.ones(len(joined[next(iter(more))]) - num_kinds), np.zeros(num_kinds)])[None]
+            weights_1N[0, kind - num_kinds] = weight
+            found.append(self.resampled(weights_1N, joined, labels))
+        return {name: np.concatenate([values[name] for values in found]) for name in self.names(labels)} if found else {}
+
     def columns(self, **inputs: Any) -> Columns:
         """The arguments of `compute` as columns: the same names, unless a family says otherwise."""
         return {name: np.asarray(values) for name, values in inputs.items()}

@@ -29,6 +29,9 @@ from sklearn.metrics import (
 from ..errors import DataError
 from .base import Columns, Floats, Ints, Metric
 
+_CHUNK_CELLS = 2**19
+"""Of a table of kinds of samples by classes, made at once."""
+
 
 def class_column(name: str, columns: Columns, num_classes: int) -> Ints:
     """A column of class indices, int [N]. Raises `DataError` for an index that no label has."""
@@ -67,6 +70,29 @@ class Counts:
             totals(weights_RN, prediction_N, num_classes),
             totals(weights_RN, target_N, num_classes),
         )
+
+    def with_added(self, kinds_M2: Ints, weight: float) -> Counts:
+        """These counts [1, C] with so many samples more, of one kind (target, prediction) for each of M rows."""
+        rows_M = np.arange(len(kinds_M2))
+        true_positives_RC, predicted_RC, support_RC = (
+            np.repeat(counts, len(kinds_M2), axis=0) for counts in (self.true_positives_RC, self.predicted_RC, self.support_RC)
+        )
+        is_right_M = kinds_M2[:, 0] == kinds_M2[:, 1]
+        true_positives_RC[rows_M, kinds_M2[:, 0]] += weight * is_right_M
+        predicted_RC[rows_M, kinds_M2[:, 1]] += weight
+        support_RC[rows_M, kinds_M2[:, 0]] += weight
+        return Counts(true_positives_RC, predicted_RC, support_RC)
+
+    def kinds(self) -> Ints:
+        """(target, prediction) of the samples that would move a metric most, int [M, 2]: of each class that occurs one that is right, and
+        those that are taken for one of the two rarest or the two most frequent classes, or the other way round."""
+        some_C = np.flatnonzero(self.occurs_RC[0])
+        if len(some_C) < 2:
+            some_C = np.arange(self.support_RC.shape[1])
+        ranked = some_C[np.argsort(self.support_RC[0, some_C], kind="stable")].tolist()
+        ends = dict.fromkeys([*ranked[:2], *ranked[-2:]])
+        wrong = dict.fromkeys(pair for one in ranked for end in ends if one != end for pair in ((one, end), (end, one)))
+        return np.array([*((one, one) for one in ranked), *wrong], dtype=np.int64).reshape(-1, 2)
 
     @property
     def occurs_RC(self) -> NDArray[np.bool_]:
@@ -112,7 +138,19 @@ class ClassMetric(Metric):
         return {self.name: float(self.score(*self._classes(columns, labels)))}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
-        return {self.name: self.statistic(Counts.of(weights_RN, *self._classes(columns, labels), len(labels)))}
+        return self.of_counts(Counts.of(weights_RN, *self._classes(columns, labels), len(labels)), labels)
+
+    def with_added(self, columns: Columns, labels: tuple[str, ...], weight: float) -> dict[str, Floats]:
+        target_N, prediction_N = self._classes(columns, labels)
+        counts = Counts.of(np.ones((1, len(target_N))), target_N, prediction_N, len(labels))
+        kinds_M2, most = counts.kinds(), max(1, _CHUNK_CELLS // len(labels))
+        blocks = [kinds_M2[start : start + most] for start in range(0, len(kinds_M2), most)]
+        found = [self.of_counts(counts.with_added(block, weight), labels) for block in blocks]
+        return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
+
+    def of_counts(self, counts: Counts, labels: tuple[str, ...]) -> dict[str, Floats]:
+        """The values [R] of each name."""
+        return {self.name: self.statistic(counts)}
 
     def columns(self, **inputs: Any) -> Columns:
         return {"prediction": np.asarray(inputs["predictions"]), "target": np.asarray(inputs["references"])}
@@ -239,7 +277,7 @@ class PerClass(ClassMetric):
 
     stem: ClassVar[str]
     scorer: ClassVar[Callable[..., Any]]
-    of_counts: ClassVar[Callable[[Counts], Floats]]
+    ratio: ClassVar[Callable[[Counts], Floats]]
 
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(f"{self.stem}[{label}]" for label in labels)
@@ -255,9 +293,8 @@ class PerClass(ClassMetric):
         undefined = self.undefined(columns, labels)
         return {name: float(score) for name, score in zip(self.names(labels), scores, strict=True) if name not in undefined}
 
-    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
-        counts = Counts.of(weights_RN, *self._classes(columns, labels), len(labels))
-        values_RC = np.where(counts.occurs_RC, type(self).of_counts(counts), np.nan)
+    def of_counts(self, counts: Counts, labels: tuple[str, ...]) -> dict[str, Floats]:
+        values_RC = np.where(counts.occurs_RC, type(self).ratio(counts), np.nan)
         return dict(zip(self.names(labels), values_RC.T, strict=True))
 
 
@@ -265,21 +302,21 @@ class PrecisionPerClass(PerClass):
     """TP / (TP + FP) of each class: the share of its predictions that are right."""
 
     name, stem = "precision_per_class", "precision"
-    scorer, of_counts = precision_score, Counts.precision
+    scorer, ratio = precision_score, Counts.precision
 
 
 class RecallPerClass(PerClass):
     """TP / (TP + FN) of each class: the share of its samples that are found."""
 
     name, stem = "recall_per_class", "recall"
-    scorer, of_counts = recall_score, Counts.recall
+    scorer, ratio = recall_score, Counts.recall
 
 
 class F1PerClass(PerClass):
     """F1 of each class, 2 TP / (2 TP + FP + FN)."""
 
     name, stem = "f1_per_class", "f1"
-    scorer, of_counts = f1_score, Counts.f1
+    scorer, ratio = f1_score, Counts.f1
 
 
 class F1(ClassMetric):

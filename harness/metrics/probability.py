@@ -35,6 +35,12 @@ class _Probabilistic(Metric):
     def columns(self, **inputs: Any) -> Columns:
         return {"probabilities": np.asarray(inputs["predictions"]), "target": np.asarray(inputs["references"])}
 
+    def extremes(self, columns: Columns, labels: tuple[str, ...]) -> Columns:
+        """Of each class that occurs a sample that is surely taken for it, and one that is surely taken for another."""
+        some = np.unique(columns["target"])
+        pairs = [(one, other) for one in some.tolist() for other in (one, (one + 1) % len(labels))]
+        return {"target": np.array([one for one, _ in pairs]), "probabilities": np.eye(len(labels))[[other for _, other in pairs]]}
+
     @staticmethod
     def _read(columns: Columns, labels: tuple[str, ...]) -> tuple[Ints, Floats]:
         return class_column("target", columns, len(labels)), probabilities(columns, labels)
@@ -100,6 +106,10 @@ class LogLoss(_Probabilistic, Mean):
     higher_is_better = False
     dimension = "calibration"
     unit = "nats"
+
+    def extremes(self, columns: Columns, labels: tuple[str, ...]) -> Columns:
+        """None: what a sure miss costs is no bound, but where the clipping is."""
+        return {}
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
         return {} if len(labels) > 1 else {self.name: "one class only: nothing to predict"}

@@ -25,6 +25,7 @@ from .hf import HuggingFace, ordinary_ids
 from .padded import Padded, moved
 from .prompts import Prompt
 from .randomised import randomised
+from .rope import TurningPositions
 from .tokenised import Tokenised
 from .windows import rolling_windows
 
@@ -51,6 +52,7 @@ class HFCausalLM:
         # Padding is masked or to the right of everything scored, so any id will do where the tokenizer has none of its own.
         self._pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
         self._rounded = source.rounded
+        self._turning = TurningPositions(self.module)
         self._check_causal()
         self._make_ways()
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
@@ -121,9 +123,10 @@ class HFCausalLM:
 
     def batch_key(self, unit: Scored | Prompt) -> Hashable:
         """Prompts of one length only, or each on its own, where a model would see the padding at their left or each other."""
-        if isinstance(unit, Scored) or self._shares == "any":
-            return None
-        return len(unit.ids) if self._shares == "length" else id(unit)
+        turned = self._turning.alike(self.length(unit))
+        if isinstance(unit, Scored) or (self._shares == "any" and turned is None):
+            return turned
+        return id(unit) if self._shares == "none" else len(unit.ids)
 
     def length(self, unit: Scored | Prompt) -> int:
         return len(unit.ids) - 1 if isinstance(unit, Scored) else len(unit.ids) + unit.request.max_tokens
@@ -148,6 +151,11 @@ class HFCausalLM:
     rolling_loglikelihood = loglikelihood
 
     def generate(self, batch: Sequence[Prompt]) -> list[Completion]:
+        lengths = [len(prompt.ids) for prompt in batch]
+        end = max(lengths) + max(prompt.request.max_tokens for prompt in batch)
+        if min(lengths) < max(lengths) and end > min(self.max_length, self._turning.limit or self.max_length):
+            # Rows that are done are read on to the end of the last answer: beyond a table of positions, which a GPU does not survive.
+            raise SampleError(f"the longest prompt and the longest answer of this batch take {end} positions; the engine halves it")
         return self.padded.generate(batch)
 
     # ── what an architecture does, which its signature does not tell ──────────────────────────────────────────────────

@@ -20,6 +20,7 @@ from ..requests import Embed, Embedding
 from .devices import pick_device, pick_dtype, to_device
 from .flops import per_token
 from .hf import HuggingFace, accepts
+from .rope import TurningPositions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Text:
 class HFEncoder:
     """Answers `Embed` for text. ``Embed.layer``: which layer's hidden states, -1 the last.
 
-    Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length and normalisation hold; without
-    them a text's vector is the mean over its tokens.
+    Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length, case and normalisation hold;
+    without them a text's vector is the mean over its tokens.
     """
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
@@ -44,25 +45,36 @@ class HFEncoder:
         config = source.config()
         self.module = source.weights(AutoModel, self.device, pick_dtype(dtype, self.device, config.dtype))
         self.dtype = self.module.dtype
+        self._turning = TurningPositions(self.module)
         self.tokenizer = source.tokenizer()
         self._pad = self.tokenizer.pad_token_id if accepts(self.module, "attention_mask") else None
         pooling, modules = _read(source, "1_Pooling/config.json") or {}, _read(source, "modules.json") or []
         self._first = bool(pooling.get("pooling_mode_cls_token")) or pooling.get("pooling_mode") == "cls"
         odd = [name for name, on in pooling.items() if on is True and name not in _POOLING]
-        if odd:
-            raise ModelError(f"{self.name!r} pools by {', '.join(odd)}; this adapter knows the mean and the first token")
-        self._normalises = any(str(part.get("type", "")).endswith("Normalize") for part in modules)
+        if odd or (self._first and pooling.get("pooling_mode_mean_tokens")):
+            both = ", ".join(odd) or "the mean and the first token, one after the other"
+            raise ModelError(f"{self.name!r} pools by {both}; this adapter knows the mean or the first token")
+        kinds = [str(part.get("type", "")).rpartition(".")[2] for part in modules]
+        if strange := [kind for kind in kinds if kind not in _MODULES]:
+            raise ModelError(
+                f"{self.name!r} has the sentence-transformers module {strange[0]}, which this adapter does not run: its "
+                "vectors would be others. Give a checkpoint without it, or a Python function: callable:FILE.py:function with answers: embed"
+            )
+        self._normalises = "Normalize" in kinds
         longest = source.longest(self.module, config, self.tokenizer.model_max_length)
-        own = (_read(source, "sentence_bert_config.json") or {}).get("max_seq_length")
-        self.max_length = min(longest, own) if own and source.max_length is None else longest
+        own = _read(source, "sentence_bert_config.json") or {}
+        self._lowers = bool(own.get("do_lower_case"))
+        given = own.get("max_seq_length")
+        self.max_length = min(longest, given) if given and source.max_length is None else longest
         self.flops_per_token = per_token(self.module)
-        self.fingerprint = source.fingerprint(self.dtype, self._first, self._normalises, self.max_length)
+        self.fingerprint = source.fingerprint(self.dtype, self._first, self._normalises, self._lowers, self.max_length)
 
     def split(self, request: Embed) -> Sequence[Text]:
         if not isinstance(request.input, str):
             raise SampleError(f"a text encoder takes text, not {type(request.input).__name__}")
+        text = request.input.lower() if self._lowers else request.input
         try:
-            whole = self.tokenizer(request.input, verbose=False)["input_ids"]
+            whole = self.tokenizer(text, verbose=False)["input_ids"]
         except (TypeError, UnicodeEncodeError) as error:
             if any("\ud800" <= c <= "\udfff" for c in request.input):
                 raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
@@ -71,7 +83,7 @@ class HFEncoder:
             raise SampleError("the text has no tokens, so there is nothing to embed")
         ids = whole
         if len(whole) > self.max_length:
-            ids = self.tokenizer(request.input, truncation=True, max_length=self.max_length)["input_ids"]
+            ids = self.tokenizer(text, truncation=True, max_length=self.max_length)["input_ids"]
         return (Text(ids, len(whole) - len(ids), request.layer),)
 
     def length(self, unit: Text) -> int:
@@ -79,7 +91,7 @@ class HFEncoder:
 
     def batch_key(self, unit: Text) -> Hashable:
         """Texts of one length only, where the model would see the padding."""
-        return None if self._pad is not None else len(unit.ids)
+        return self._turning.alike(len(unit.ids)) if self._pad is not None else len(unit.ids)
 
     def embed(self, batch: Sequence[Text]) -> list[Embedding]:
         width = max(len(unit.ids) for unit in batch)
@@ -97,6 +109,7 @@ class HFEncoder:
         return [Embedding(tuple(row), unit.num_truncated) for row, unit in zip(vectors_BD.cpu().tolist(), batch, strict=True)]
 
 
+_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 _POOLING = frozenset({"pooling_mode_cls_token", "pooling_mode_mean_tokens", "include_prompt"})
 
 

@@ -108,20 +108,24 @@ class HFMaskedLM:
         return LogProb(sum(part.value for part in parts), len(parts), all(part.is_greedy for part in parts))
 
     def _gap(self, request: FillMask) -> Gap:
-        """With something shown, its tokens stand where the mask would: what comes before is the same text in both."""
-        hidden = request.text.replace(MASK, self.tokenizer.mask_token)
-        seen = request.text.replace(MASK, request.shown, 1) if request.shown else hidden
-        ids = self._tokens(seen)[0]
-        # Cut as the tokenizer itself would, its last special token kept.
-        if len(ids) > self.max_length:
-            ids = self.tokenizer(seen, truncation=True, max_length=self.max_length)["input_ids"]
-        hidden_ids = self._tokens(hidden)[0]
-        if self.tokenizer.mask_token_id not in hidden_ids:
+        """What is shown is found by where its characters stand: a byte-level tokenizer puts a word and the space before it into one token.
+
+        text   the [MASK] sat      shown "good"      seen "the good sat"      tokens "the" " good" " sat"      place 1
+        """
+        start = request.text.find(MASK)
+        if start < 0:
             raise SampleError(f"the text has no {MASK} to fill")
-        start = hidden_ids.index(self.tokenizer.mask_token_id)
-        num = len(self.tokenizer(request.shown, add_special_tokens=False)["input_ids"]) if request.shown else 1
-        end = len(ids) - (len(ids) >= self.max_length)
-        return Gap(ids, range(start, min(start + num, max(start, end))), request.top_k)
+        before, after = request.text[:start], request.text[start + len(MASK) :].replace(MASK, self.tokenizer.mask_token)
+        seen = f"{before}{request.shown or self.tokenizer.mask_token}{after}"
+        ids, _ = self._tokens(seen)
+        # Cut as the tokenizer itself would, its last special token kept.
+        cut: dict[str, Any] = {"truncation": True, "max_length": self.max_length} if len(ids) > self.max_length else {}
+        (one,) = self.tokenizer([seen], verbose=False, **cut).encodings
+        end = start + len(seen) - len(before) - len(after)
+        places = [i for i, (a, b) in enumerate(one.offsets) if a < end and b > start and not one.special_tokens_mask[i]]
+        if not request.shown:
+            places = [i for i, token in enumerate(one.ids) if token == self.tokenizer.mask_token_id][:1]
+        return Gap(one.ids, range(places[0], places[-1] + 1) if places else range(0), request.top_k)
 
     def _logits(self, batch: Sequence[Masked] | Sequence[Gap]) -> torch.Tensor:
         """[B, L, V]. Right padding, which is masked:

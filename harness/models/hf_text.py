@@ -26,6 +26,7 @@ from .flops import per_token
 from .hf import HuggingFace, accepts, ordinary_ids
 from .labels import columns_of
 from .randomised import randomised
+from .rope import TurningPositions
 from .tokenised import Tokenised
 
 
@@ -74,6 +75,7 @@ class HFTextClassifier:
         self._takes_mask = accepts(self.module, "attention_mask")
         # XLNet reads its answer off the last position, whatever the mask says.
         self._takes_padding = self._takes_mask and config.model_type != "xlnet"
+        self._turning = TurningPositions(self.module)
         self.mask_token: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
         self._tokenised: Tokenised[Input, Tokens] = Tokenised(self.tokenizer, self._tokens)
         self.flops_per_token = per_token(self.module)
@@ -111,7 +113,7 @@ class HFTextClassifier:
 
     def batch_key(self, unit: Tokens) -> Hashable:
         """Texts of one length only, where a model would see the padding."""
-        return None if self._takes_padding else len(unit.ids)
+        return self._turning.alike(len(unit.ids)) if self._takes_padding else len(unit.ids)
 
     def flops(self, unit: Tokens) -> int:
         """Of a pass without gradients: some products are of a text's first token only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,13 +31,16 @@ class Column:
 
     def add(self, place: int, value: Any, /) -> None:
         self._places.append(place)
-        self._pending.append(value)
+        # The names of slices: a few, each of them many times.
+        self._pending.append(sys.intern(value) if type(value) is str else value)
         if len(self._pending) == _BLOCK_LENGTH:
             self._flush()
 
     def _flush(self) -> None:
         try:
-            self._blocks.append(np.asarray(self._pending))
+            # Text as objects: numpy's own would give each as much room as the longest takes, and drop NULs at its end.
+            as_text = any(isinstance(value, str) for value in self._pending)
+            self._blocks.append(np.asarray(self._pending, dtype=object if as_text else None))
         except ValueError as error:
             self._ragged = error
         self._pending = []

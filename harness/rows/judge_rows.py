@@ -40,6 +40,9 @@ class Kappa(Metric):
         same = len(np.unique(np.concatenate([columns["a"], columns["b"]]))) < 2
         return {self.name: "both say the same of every answer, so chance alone would agree"} if same else {}
 
+    def extremes(self, columns: Columns, labels: tuple[str, ...]) -> Columns:
+        return {"a": np.array([0, 0, 1, 1]), "b": np.array([0, 1, 0, 1])}
+
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         a_N, b_N = (np.asarray(columns[name], dtype=np.float64) for name in "ab")
         total_R = weights_RN.sum(1)
