@@ -23,7 +23,7 @@ from windtunnel.attacks.image.fab import FABTargeted
 from windtunnel.attacks.image.fgsm import FGSM
 from windtunnel.attacks.image.hopskipjump import HopSkipJump
 from windtunnel.attacks.image.losses import cross_entropy, dlr, dlr_targeted, likeliest_others, margin
-from windtunnel.attacks.image.lp_geometry import steps_to_hyperplane
+from windtunnel.attacks.image.lp_geometry import length, steps_to_hyperplane
 from windtunnel.attacks.image.pgd import PGD
 from windtunnel.attacks.image.square import Square
 from windtunnel.harness.engine import Engine
@@ -242,6 +242,25 @@ class TestClosedForms:
         assert np.all(ratio >= 1 - 1e-4)
         assert np.all(ratio <= most), ratio
         np.testing.assert_allclose([t.metadata["nearest"] for t in twins], distances(samples, twins, norm), atol=1e-6)
+
+    @pytest.mark.parametrize("norm", NORMS)
+    def test_the_nearest_twin_of_a_picture_in_black_and_white(self, load: Any, norm: str) -> None:
+        """Half of the pixels cannot go where the gradient points: steps that count on them come ever nearer to the boundary, and never
+        to its other side."""
+        engine = load("linear2")
+        weight = engine.model.module.weight.detach().double()
+        drawn = np.random.default_rng(0).random((4, SIZE, SIZE, 3)).round().astype(np.float32)
+        plain = [Sample(f"s{i}", Image(x), 0, engine.info.labels) for i, x in enumerate(drawn)]
+        samples = [Sample(s.id, s.input, own, s.labels) for s, own in zip(plain, predicted(engine, plain), strict=True)]
+        twins = attacked(engine, samples, DeepFool(norm=norm))
+        assert all(p != s.target for s, p in zip(samples, predicted(engine, twins), strict=True))
+        assert max(t.metadata["num_queries"] for t in twins) <= 6
+        clean, own = tensor(samples).double(), torch.tensor([s.target for s in samples])
+        normal = (weight[1 - own] - weight[own]).view(clean.shape)
+        gap = -(normal * (clean - 0.5)).flatten(1).sum(1)
+        best = length(steps_to_hyperplane(clean, normal, gap, norm), norm).numpy()
+        ratio = distances(samples, twins, norm) / best
+        assert np.all((ratio > 1) & (ratio < 1.025)), ratio
 
     @pytest.mark.parametrize("norm", NORMS)
     def test_decisions_alone_come_near(self, load: Any, norm: str) -> None:
