@@ -25,7 +25,7 @@ from windtunnel.attacks.image.hopskipjump import HopSkipJump
 from windtunnel.attacks.image.losses import cross_entropy, dlr, dlr_targeted, likeliest_others, margin
 from windtunnel.attacks.image.lp_geometry import length, steps_to_hyperplane
 from windtunnel.attacks.image.pgd import PGD
-from windtunnel.attacks.image.square import Square
+from windtunnel.attacks.image.square import Square, _corners
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError
@@ -450,6 +450,13 @@ class TestAPGD:
 
 
 class TestSquare:
+    def test_windows_stand_inside(self) -> None:
+        """At the ends of the numbers that are drawn, whatever the size: float32 rounds no product up to one place too far."""
+        ends = torch.tensor([[0.0, 1 - 2**-24]])
+        for size in range(1, 400):
+            assert _corners(ends, 1, 1, size).tolist() == [[0, size - 1]]
+            assert _corners(ends.flip(1), size, 2 * size - 1, 2 * size - 1).tolist() == [[size - 1, 0]]
+
     @pytest.mark.parametrize("norm", NORMS)
     def test_more_queries_are_never_worse(self, load: Any, norm: str) -> None:
         engine = load("smooth10")
