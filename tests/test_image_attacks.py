@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -303,6 +304,25 @@ class TestLaws:
         samples = right(engine, 3)
         for sample, twin in zip(samples, attacked(engine, samples, ALL[name](epsilon=0.0, norm=norm)), strict=True):
             np.testing.assert_array_equal(pixels(sample), pixels(twin))
+
+    @each_method
+    def test_pictures_in_black_and_white_by_plain_arithmetic(self, load: Any, name: str, norm: str) -> None:
+        """In float64 and without the threat's own word: no pixel leaves [0, 1], and no twin the ball, whose surface float32 rounds."""
+        engine = load("smooth3")
+        drawn = np.random.default_rng(2).choice([0.0, 0.4, 1.0], (4, SIZE, SIZE, 3)).astype(np.float32)
+        plain = [Sample(f"s{i}", Image(x), 0, engine.info.labels) for i, x in enumerate(drawn)]
+        samples = [Sample(s.id, s.input, own, s.labels) for s, own in zip(plain, predicted(engine, plain), strict=True)]
+        moved = []
+        for radius in (0.0, RADIUS[norm] / 20, 10 * RADIUS[norm], *((math.inf,) if name in NEAREST else ())):
+            twins = attacked(engine, samples, ALL[name](epsilon=None if radius == math.inf else radius, norm=norm))
+            for sample, twin in zip(samples, twins, strict=True):
+                x, delta = pixels(twin), (pixels(twin) - pixels(sample)).ravel()
+                far = np.abs(delta).max() if norm == "linf" else math.sqrt(delta @ delta)
+                assert x.min() >= 0
+                assert x.max() <= 1
+                assert far <= radius + 3e-7
+                moved.append(far)
+        assert max(moved) > RADIUS[norm] / 40
 
     @each_method
     def test_neither_order_nor_batch_size(self, load: Any, name: str, norm: str) -> None:
