@@ -126,7 +126,9 @@ def main() -> int:
     parser.add_argument("images_in", type=Path, metavar="images")
     parser.add_argument("--attacks", nargs="+", choices=tuple(PEERS), default=tuple(PEERS))
     parser.add_argument("--norms", nargs="+", choices=("linf", "l2"), default=("linf", "l2"))
-    parser.add_argument("--peers", nargs="+", help="of torchattacks, foolbox, ART, public, 'plain loop'; all by default")
+    parser.add_argument(
+        "--peers", nargs="+", help="of torchattacks, 'torchattacks as shipped', foolbox, ART, public, 'plain loop'; all by default"
+    )
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--classes", type=int)
     parser.add_argument("--rounds", type=int, default=2)

@@ -86,6 +86,20 @@ def _ta_pgd(job: Job) -> torch.Tensor:
     return _torchattacks("PGD" if job.norm == "linf" else "PGDL2", job, **given)
 
 
+def _ta_ensemble(job: Job) -> torch.Tensor:
+    """Its ensemble of the standard members, each with the published steps: as it is shipped, they take 10."""
+    import torchattacks as ta
+
+    given: dict[str, Any] = {"norm": {"linf": "Linf", "l2": "L2"}[job.norm], "eps": job.epsilon, "seed": job.seed, "n_restarts": 1}
+    steps, classes = {"steps": STEPS}, {"n_classes": job.num_classes}
+    members = [
+        ta.APGD(job.net, loss="ce", **given, **steps), ta.APGDT(job.net, **given, **steps, **classes),
+        ta.FAB(job.net, multi_targeted=True, **given, **steps, **classes), ta.Square(job.net, n_queries=5000, **given),
+    ]  # fmt: skip
+    found: torch.Tensor = ta.MultiAttack(members)(job.images, job.classes)
+    return found
+
+
 # ── the public auto-attack code ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -245,7 +259,8 @@ PEERS: dict[str, dict[str, Peer]] = {
     },
     "autoattack": {
         "public": partial(_public, ["apgd-ce", "apgd-t", "fab-t", "square"]),
-        "torchattacks": lambda job: _ta_in_ball("AutoAttack", job, version="standard", n_classes=job.num_classes),
+        "torchattacks": _ta_ensemble,
+        "torchattacks as shipped": lambda job: _ta_in_ball("AutoAttack", job, version="standard", n_classes=job.num_classes),
         "plain loop": plain_loop,
     },
     "fab_t": {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import colorsys
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image as Picture
 from scipy.ndimage import gaussian_filter
+from scipy.signal import convolve2d
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.metrics.corruption import KINDS, CorruptionError, MeanCorruptionError
 from windtunnel.harness.suite import make_suite
@@ -92,6 +95,60 @@ def test_what_is_known_of_each() -> None:
     assert made_of("fog", image).std() < image.std()
     assert made_of("snow", image).mean() > image.mean()
     assert len(np.unique(made_of("pixelate", image)[0, :, 0])) <= 38
+
+
+def _noisy(x: np.ndarray, spread: float) -> np.ndarray:
+    return x + np.random.default_rng(3).normal(0, spread, x.shape)
+
+
+def _flatter(x: np.ndarray, kept: float) -> np.ndarray:
+    return np.stack([x[..., c].mean() + kept * (x[..., c] - x[..., c].mean()) for c in range(3)], -1)
+
+
+def _brighter(x: np.ndarray, amount: float) -> np.ndarray:
+    in_hsv = [colorsys.rgb_to_hsv(*pixel) for pixel in x.reshape(-1, 3)]
+    return np.array([colorsys.hsv_to_rgb(h, s, min(v + amount, 1)) for h, s, v in in_hsv]).reshape(x.shape)
+
+
+def _defocused(x: np.ndarray, radius: float, smoothing: float) -> np.ndarray:
+    """A disk under a Gaussian of 3 x 3, or 5 x 5 for the widest, over a picture mirrored at its edges; written with plain sums."""
+    reach, wide = (8, 1) if radius <= 8 else (int(radius), 2)
+    disk = np.array([[float(a * a + b * b <= radius**2) for b in range(-reach, reach + 1)] for a in range(-reach, reach + 1)])
+    weights = np.exp(-(np.arange(-wide, wide + 1) ** 2) / (2 * smoothing**2))
+    kernel = convolve2d(np.pad(disk / disk.sum(), wide, mode="reflect"), np.outer(weights, weights) / weights.sum() ** 2, mode="valid")
+    padded = np.pad(x, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    return np.stack([convolve2d(padded[..., c], kernel, mode="valid") for c in range(3)], -1)
+
+
+def _pixelated(x: np.ndarray, share: float) -> np.ndarray:
+    whole = Picture.fromarray((x * 255).round().astype(np.uint8))
+    few = whole.resize((int(whole.width * share), int(whole.height * share)), Picture.Resampling.BOX)
+    return np.asarray(few.resize(whole.size, Picture.Resampling.BOX)) / 255
+
+
+def _through_jpeg(x: np.ndarray, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    Picture.fromarray((x * 255).round().astype(np.uint8)).save(file, "JPEG", quality=quality)
+    return np.asarray(Picture.open(file)) / 255
+
+
+@pytest.mark.parametrize(("kind", "again", "small", "large"), [
+    ("gaussian_noise", _noisy, [(0.04,), (0.06,), (0.08,), (0.09,), (0.10,)], [(0.08,), (0.12,), (0.18,), (0.26,), (0.38,)]),
+    ("contrast", _flatter, [(0.75,), (0.5,), (0.4,), (0.3,), (0.15,)], [(0.4,), (0.3,), (0.2,), (0.1,), (0.05,)]),
+    ("brightness", _brighter, [(0.05,), (0.1,), (0.15,), (0.2,), (0.3,)], [(0.1,), (0.2,), (0.3,), (0.4,), (0.5,)]),
+    ("pixelate", _pixelated, [(0.95,), (0.9,), (0.85,), (0.75,), (0.65,)], [(0.6,), (0.5,), (0.4,), (0.3,), (0.25,)]),
+    ("jpeg_compression", _through_jpeg, [(80,), (65,), (58,), (50,), (40,)], [(25,), (18,), (15,), (10,), (7,)]),
+    ("defocus_blur", _defocused, [(0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)],
+     [(3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)]),
+])  # fmt: skip
+@pytest.mark.parametrize("shape", [(32, 40), (70, 66)])
+def test_each_byte_computed_again(kind: str, again: Any, small: Any, large: Any, shape: tuple[int, int]) -> None:
+    """At the paper's severities, which are written down here a second time: CIFAR's for the small picture, ImageNet's for the other."""
+    noise = np.random.default_rng(8).normal(0, 0.05, (*shape, 3))
+    image = (np.clip(picture(*shape) + noise, 0, 1) * 255).round() / 255
+    for severity, numbers in zip(SEVERITIES, small if min(shape) < 64 else large, strict=True):
+        expected = np.floor(np.clip(again(image, *numbers), 0, 1) * 255 + 1e-6)
+        np.testing.assert_array_equal((corrupted(image, kind, severity, np.random.default_rng(3)) * 255).round(), expected)
 
 
 class TestTheirOwnDefinitions:

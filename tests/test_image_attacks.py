@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,9 @@ from windtunnel.attacks.image.fab import FABTargeted
 from windtunnel.attacks.image.fgsm import FGSM
 from windtunnel.attacks.image.hopskipjump import HopSkipJump
 from windtunnel.attacks.image.losses import cross_entropy, dlr, dlr_targeted, likeliest_others, margin
-from windtunnel.attacks.image.lp_geometry import steps_to_hyperplane
+from windtunnel.attacks.image.lp_geometry import length, steps_to_hyperplane
 from windtunnel.attacks.image.pgd import PGD
-from windtunnel.attacks.image.square import Square
+from windtunnel.attacks.image.square import Square, _corners
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError
@@ -244,6 +245,25 @@ class TestClosedForms:
         np.testing.assert_allclose([t.metadata["nearest"] for t in twins], distances(samples, twins, norm), atol=1e-6)
 
     @pytest.mark.parametrize("norm", NORMS)
+    def test_the_nearest_twin_of_a_picture_in_black_and_white(self, load: Any, norm: str) -> None:
+        """Half of the pixels cannot go where the gradient points: steps that count on them come ever nearer to the boundary, and never
+        to its other side."""
+        engine = load("linear2")
+        weight = engine.model.module.weight.detach().double()
+        drawn = np.random.default_rng(0).random((4, SIZE, SIZE, 3)).round().astype(np.float32)
+        plain = [Sample(f"s{i}", Image(x), 0, engine.info.labels) for i, x in enumerate(drawn)]
+        samples = [Sample(s.id, s.input, own, s.labels) for s, own in zip(plain, predicted(engine, plain), strict=True)]
+        twins = attacked(engine, samples, DeepFool(norm=norm))
+        assert all(p != s.target for s, p in zip(samples, predicted(engine, twins), strict=True))
+        assert max(t.metadata["num_queries"] for t in twins) <= 6
+        clean, own = tensor(samples).double(), torch.tensor([s.target for s in samples])
+        normal = (weight[1 - own] - weight[own]).view(clean.shape)
+        gap = -(normal * (clean - 0.5)).flatten(1).sum(1)
+        best = length(steps_to_hyperplane(clean, normal, gap, norm), norm).numpy()
+        ratio = distances(samples, twins, norm) / best
+        assert np.all((ratio > 1) & (ratio < 1.025)), ratio
+
+    @pytest.mark.parametrize("norm", NORMS)
     def test_decisions_alone_come_near(self, load: Any, norm: str) -> None:
         engine = load("linear3")
         samples = right(engine, 4)
@@ -284,6 +304,25 @@ class TestLaws:
         samples = right(engine, 3)
         for sample, twin in zip(samples, attacked(engine, samples, ALL[name](epsilon=0.0, norm=norm)), strict=True):
             np.testing.assert_array_equal(pixels(sample), pixels(twin))
+
+    @each_method
+    def test_pictures_in_black_and_white_by_plain_arithmetic(self, load: Any, name: str, norm: str) -> None:
+        """In float64 and without the threat's own word: no pixel leaves [0, 1], and no twin the ball, whose surface float32 rounds."""
+        engine = load("smooth3")
+        drawn = np.random.default_rng(2).choice([0.0, 0.4, 1.0], (4, SIZE, SIZE, 3)).astype(np.float32)
+        plain = [Sample(f"s{i}", Image(x), 0, engine.info.labels) for i, x in enumerate(drawn)]
+        samples = [Sample(s.id, s.input, own, s.labels) for s, own in zip(plain, predicted(engine, plain), strict=True)]
+        moved = []
+        for radius in (0.0, RADIUS[norm] / 20, 10 * RADIUS[norm], *((math.inf,) if name in NEAREST else ())):
+            twins = attacked(engine, samples, ALL[name](epsilon=None if radius == math.inf else radius, norm=norm))
+            for sample, twin in zip(samples, twins, strict=True):
+                x, delta = pixels(twin), (pixels(twin) - pixels(sample)).ravel()
+                far = np.abs(delta).max() if norm == "linf" else math.sqrt(delta @ delta)
+                assert x.min() >= 0
+                assert x.max() <= 1
+                assert far <= radius + 3e-7
+                moved.append(far)
+        assert max(moved) > RADIUS[norm] / 40
 
     @each_method
     def test_neither_order_nor_batch_size(self, load: Any, name: str, norm: str) -> None:
@@ -431,6 +470,13 @@ class TestAPGD:
 
 
 class TestSquare:
+    def test_windows_stand_inside(self) -> None:
+        """At the ends of the numbers that are drawn, whatever the size: float32 rounds no product up to one place too far."""
+        ends = torch.tensor([[0.0, 1 - 2**-24]])
+        for size in range(1, 400):
+            assert _corners(ends, 1, 1, size).tolist() == [[0, size - 1]]
+            assert _corners(ends.flip(1), size, 2 * size - 1, 2 * size - 1).tolist() == [[size - 1, 0]]
+
     @pytest.mark.parametrize("norm", NORMS)
     def test_more_queries_are_never_worse(self, load: Any, norm: str) -> None:
         engine = load("smooth10")

@@ -41,6 +41,8 @@ class DeepFool(NearestTwin):
         import torch
 
         rows_N, current, way = victims.rows_B, victims.clean, torch.zeros_like(victims.clean)
+        reach = 1 + self.overshoot
+        lowest, highest = -victims.clean / reach, (1 - victims.clean) / reach
         others_BM = likeliest_others(victims.ask(current, rows_N), victims.target_B, self.classes)
         classes_BM = torch.cat([victims.target_B[:, None], others_BM], 1)
         for _ in range(self.steps):
@@ -51,17 +53,25 @@ class DeepFool(NearestTwin):
             if not len(rows_N):
                 return
             scores_NM = logits_NK[right_N].gather(1, classes_BM[rows_N])
-            way = way[right_N] + _step(scores_NM, gradients[right_N], victims.threat.norm)
-            current = (victims.clean[rows_N] + (1 + self.overshoot) * way).clamp(0, 1)
+            way, low, high = way[right_N], lowest[rows_N], highest[rows_N]
+            slopes = _inward(gradients[right_N, 1:] - gradients[right_N, :1], way <= low, way >= high)
+            way = (way + _step(scores_NM, slopes, victims.threat.norm)).clamp(low, high)
+            current = (victims.clean[rows_N] + reach * way).clamp(0, 1)
         victims.nearer(rows_N, current, victims.wrong(current, rows_N))
 
 
-def _step(scores_NM: torch.Tensor, gradients: torch.Tensor, norm: str) -> torch.Tensor:
-    """The shortest step to where the linearised score of another class reaches that of the first, the row's own."""
+def _inward(slopes: torch.Tensor, is_black: torch.Tensor, is_white: torch.Tensor) -> torch.Tensor:
+    """The slopes [N, M, C, H, W] without those of pixels at an end of their range that would have to leave it. The paper knows no range:
+    steps that count on such pixels fall short each time, and end on the near side of the boundary."""
+    return slopes.masked_fill((is_black[:, None] & (slopes < 0)) | (is_white[:, None] & (slopes > 0)), 0)
+
+
+def _step(scores_NM: torch.Tensor, slopes: torch.Tensor, norm: str) -> torch.Tensor:
+    """The shortest step to where the linearised score of another class reaches that of the first, the row's own. ``slopes``: of the other
+    classes' leads on it."""
     import torch
 
     gap_NM = scores_NM[:, :1] - scores_NM[:, 1:]
-    slopes = gradients[:, 1:] - gradients[:, :1]
     speed_NM = dual_length(slopes.flatten(0, 1), norm).view_as(gap_NM)
     # A class whose lead is flat is out of reach.
     distance_N, nearest_N = (gap_NM / speed_NM.clamp_min(1e-30)).min(1)

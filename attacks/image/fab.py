@@ -62,8 +62,8 @@ class FABTargeted(NearestTwin):
             slope = victims.climb(current, rows_B, lead, wanted_B)
             # On the linearised boundary z: lead + gradient @ (z - current) = 0, seen from the current point and from the clean one.
             gap_B, gap_from_clean_B = -slope.loss, -slope.loss + (slope.gradient * (current - clean)).flatten(1).sum(1)
-            step = steps_to_hyperplane(current, slope.gradient, gap_B, norm)
-            step_from_clean = steps_to_hyperplane(clean, slope.gradient, gap_from_clean_B, norm)
+            both, gaps = torch.cat([current, clean]), torch.cat([gap_B, gap_from_clean_B])
+            step, step_from_clean = steps_to_hyperplane(both, slope.gradient.repeat(2, 1, 1, 1), gaps, norm).chunk(2)
             own_B, clean_B = (length(s, norm).clamp_min(1e-8) for s in (step, step_from_clean))
             bias = per_row((own_B / (own_B + clean_B)).clamp(max=_LARGEST_BIAS))
             current = ((current + _OVERSHOOT * step) * (1 - bias) + (clean + _OVERSHOOT * step_from_clean) * bias).clamp(0, 1)

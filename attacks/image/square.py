@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from .victims import Victims
 if TYPE_CHECKING:
     import torch
 
+_AT_ONCE = 32
+"""Changes of a sample whose numbers are drawn at once: a call of its generator for each took as long as a small model's pass."""
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """After how many changes the share of pixels is halved: the paper's schedule for 10,000 queries, as AutoAttack has it for 5,000, too."""
 
@@ -49,17 +52,25 @@ class Square(ImageAttack):
 
     def search(self, victims: Victims, /) -> None:
         begin, change = (_stripes, _sign_square) if victims.threat.norm == "linf" else (_tiles, _moved_bump)
+        channels = victims.clean.shape[1]
+        numbers = victims.clean.new_empty(len(victims.clean), _AT_ONCE, channels + 5)
         for _ in range(self.restarts):
             rows_N = victims.standing()
             if not len(rows_N):
                 break
             best, loss_N = victims.clean[rows_N], victims.clean.new_full((len(rows_N),), -math.inf)
             for query in range(self.queries):
-                clean = victims.clean[rows_N]
-                delta = begin(victims, rows_N) if query == 0 else change(victims, rows_N, best - clean, self._share_at(query - 1))
+                clean, at = victims.clean[rows_N], (query - 1) % _AT_ONCE
+                if query == 0:
+                    delta = begin(victims, rows_N)
+                else:
+                    if at == 0:
+                        numbers[rows_N] = victims.draw(rows_N, lambda noise: noise.random((_AT_ONCE, channels + 5), np.float32))
+                    delta = change(victims.radius, best - clean, self._share_at(query - 1), numbers[rows_N, at])
                 rows_N, best, loss_N = _better(victims, rows_N, (clean + delta).clamp(0, 1), best, loss_N)
                 if not len(rows_N):
                     break
+            victims.offer(rows_N, best, loss_N)
         victims.facts["budget_exhausted"] = (~victims.fallen_B).double()
 
     def _share_at(self, change: int) -> float:
@@ -69,14 +80,16 @@ class Square(ImageAttack):
 def _better(
     victims: Victims, rows_N: torch.Tensor, tried: torch.Tensor, best: torch.Tensor, loss_N: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rows that still stand, the best point of each, and its margin."""
+    """Rows that still stand, the best point of each, and its margin. Those that fell leave with the point tried."""
     import torch
 
     logits_NK, target_N = victims.ask(tried, rows_N), victims.target_B[rows_N]
     tried_loss_N, wrong_N = margin(logits_NK, target_N), logits_NK.argmax(1) != target_N
     better_N = tried_loss_N > loss_N
     best, loss_N = torch.where(per_row(better_N), tried, best), torch.where(better_N, tried_loss_N, loss_N)
-    victims.offer(rows_N[better_N], best[better_N], loss_N[better_N])
+    if not bool(wrong_N.any()):
+        return rows_N, best, loss_N
+    victims.offer(rows_N[wrong_N], best[wrong_N], loss_N[wrong_N])
     victims.keep(rows_N[wrong_N], tried[wrong_N], wrong_N[wrong_N])
     return rows_N[~wrong_N], best[~wrong_N], loss_N[~wrong_N]
 
@@ -90,15 +103,14 @@ def _stripes(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
     return victims.radius * victims.draw(rows_N, lambda noise: _signs(noise, (channels, 1, width))).expand_as(victims.clean[rows_N])
 
 
-def _sign_square(victims: Victims, rows_N: torch.Tensor, delta: torch.Tensor, share: float) -> torch.Tensor:
-    """A square goes up or down, in each channel by a sign of its own."""
+def _sign_square(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
+    """A square goes up or down, in each channel by a sign of its own. ``numbers`` [N, C + 5] are uniform in [0, 1)."""
     import torch
 
     channels, height, width = delta.shape[1:]
     side = min(max(round(math.sqrt(share * height * width)), 1), height, width)
-    drawn = victims.draw(rows_N, lambda noise: np.array([*_corner(noise, height, width, side), *_signs(noise, (channels,))]))
-    inside_NHW = _window(drawn[:, :2], side, height, width)
-    return torch.where(inside_NHW[:, None], victims.radius * drawn[:, 2:, None, None], delta)
+    inside_NHW = _window(_corners(numbers[:, :2], side, height, width), side, height, width)
+    return torch.where(inside_NHW[:, None], radius * _signs_of(numbers[:, -channels:])[:, :, None, None], delta)
 
 
 # ── L2: bumps of both signs, and one window's mass moved to another ───────────────────────────────────────────────────
@@ -121,29 +133,25 @@ def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
     return _of_length(delta, victims.radius)
 
 
-def _moved_bump(victims: Victims, rows_N: torch.Tensor, delta: torch.Tensor, share: float) -> torch.Tensor:
-    """One window is emptied; another gets its mass, what the box had cut off, and a new bump."""
+def _moved_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
+    """One window is emptied; another gets its mass, what the box had cut off, and a new bump. ``numbers`` [N, C + 5] are uniform in
+    [0, 1)."""
     import torch
 
     channels, height, width = delta.shape[1:]
     side = max(round(math.sqrt(share * height * width)), 3) | 1
     side = min(side, (min(height, width) - 1) | 1)
-
-    def draw(noise: np.random.Generator) -> np.ndarray:
-        corners = [*_corner(noise, height, width, side), *_corner(noise, height, width, side)]
-        return np.array([*corners, *_signs(noise, (1,)), *_signs(noise, (channels,))])
-
-    drawn = victims.draw(rows_N, draw)
-    filled, emptied = (_window(drawn[:, i : i + 2], side, height, width)[:, None] for i in (0, 2))
+    corners = [_corners(numbers[:, i : i + 2], side, height, width) for i in (0, 2)]
+    filled, emptied = (_window(some, side, height, width)[:, None] for some in corners)
     bump = _bump(side, delta)
-    turned = torch.where(drawn[:, 4, None, None] > 0, bump, bump.T)[:, None] * drawn[:, 5:, None, None]
-    spare_N = (victims.radius**2 - length(delta, "l2") ** 2).clamp_min(0) / channels
+    turned = torch.where(numbers[:, 4, None, None] < 0.5, bump, bump.T)[:, None] * _signs_of(numbers[:, 5:])[:, :, None, None]
+    spare_N = (radius**2 - length(delta, "l2") ** 2).clamp_min(0) / channels
     mass_NC = ((delta * (filled | emptied)) ** 2).sum((2, 3)) + spare_N[:, None]
     old = delta * filled
     old = old / old.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None]
-    new = old + _placed(turned, drawn[:, :2], delta)
+    new = old + _placed(turned, corners[0], delta)
     new = new / new.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None] * mass_NC.sqrt()[:, :, None, None]
-    return _of_length(torch.where(filled, new, torch.where(emptied, 0.0, delta)), victims.radius)
+    return _of_length(torch.where(filled, new, torch.where(emptied, 0.0, delta)), radius)
 
 
 def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
@@ -157,6 +165,7 @@ def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
     return bump
 
 
+@lru_cache(maxsize=64)
 def _hill(height: int, width: int) -> torch.Tensor:
     """[height, width] of unit length: ring k around the middle is sum over j >= k of 1 / (j + 1)^2 high."""
     import torch
@@ -177,7 +186,7 @@ def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor)
 
     side = patches.shape[-1]
     steps = torch.arange(side, device=like.device)
-    down, across = (corners_N2[:, i, None].long() + steps for i in (0, 1))
+    down, across = (corners_N2[:, i, None] + steps for i in (0, 1))
     made = torch.zeros_like(like)
     rows = torch.arange(len(like), device=like.device)
     made[rows[:, None, None], :, down[:, :, None], across[:, None, :]] = patches.permute(0, 2, 3, 1)
@@ -195,8 +204,15 @@ def _signs(noise: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(noise.integers(0, 2, shape) * 2.0 - 1.0)
 
 
-def _corner(noise: np.random.Generator, height: int, width: int, side: int) -> tuple[int, int]:
-    return int(noise.integers(0, height - side + 1)), int(noise.integers(0, width - side + 1))
+def _signs_of(numbers: torch.Tensor) -> torch.Tensor:
+    """1 or -1, of numbers that are uniform in [0, 1)."""
+    return (numbers < 0.5) * 2.0 - 1.0
+
+
+def _corners(numbers_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
+    """[N, 2]: where a window of this side begins, of numbers that are uniform in [0, 1)."""
+    places = numbers_N2.new_tensor([height - side + 1, width - side + 1])
+    return (numbers_N2 * places).long()
 
 
 def _window(corners_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
