@@ -14,8 +14,8 @@ from .errors import SampleError, ends_run
 from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
-_OURS = frozenset({"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries", "slice", "human", "refused_by",
-                   "harmful_by", "refused_probability", "harmful_probability"})  # fmt: skip
+_VERDICTS = frozenset({"refused_by", "harmful_by", "refused_probability", "harmful_probability"})
+_OURS = _VERDICTS | {"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries", "slice", "human"}
 """What a record says of a twin on the harness's word alone, whatever the attack's metadata claim."""
 
 
@@ -148,7 +148,7 @@ def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | s
         return Record(clean.id, item, {}, f"the task gave the clean sample no score {task.primary!r}, so there is nothing to attack")
     if found is None:
         scores = {"clean_correct": 0.0, "robust_correct": 0.0, "success": None, **_after(clean, 1.0)}
-        return Record(clean.id, item, scores, artifacts={"note": "already wrong before the attack", **kept})
+        return Record(clean.id, item, scores, artifacts={"note": "already wrong before the attack", **kept, **_verdicts(before)})
     if isinstance(found, str):
         robust = None if right else 0.0
         return Record(clean.id, item, {"clean_correct": float(right), "robust_correct": robust, "success": None}, found, kept)
@@ -160,7 +160,7 @@ def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | s
         note = "the proposed twin is outside the threat model: it counts as a failed attack"
         outcome = {**_outcome(right, 1.0), "outside_threat": 1.0}
         # An input that is none of ours cannot be stored either.
-        recorded = {**artifacts, "note": note} if _is_recordable(twin.input) else {**facts, "note": note, **kept}
+        recorded = {**(artifacts if _is_recordable(twin.input) else {**facts, **kept}), "note": note, **_verdicts(before)}
         return Record(clean.id, item, {**scores, **outcome, **_after(clean, float(not right))}, artifacts=recorded)
     still_right = after.scores.get(task.primary) if after.scores is not None else None
     if still_right is None:
@@ -170,6 +170,11 @@ def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | s
     if not right:
         artifacts["note"] = "already wrong before the attack"
     return Record(clean.id, item, {**scores, **outcome}, artifacts={**artifacts, **(after.artifacts or {})})
+
+
+def _verdicts(before: Judged) -> dict[str, Any]:
+    """The judges' verdicts of the plain answer, which is the one under attack where no twin was asked."""
+    return {name: value for name, value in (before.artifacts or {}).items() if name in _VERDICTS}
 
 
 def _after(clean: Sample, wrong: float) -> dict[str, float]:

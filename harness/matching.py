@@ -16,19 +16,12 @@ Passed = list[tuple["PlannedModel", str]]
 
 
 def choose(
-    models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str
+    models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str, threat: Any = None
 ) -> tuple[list[PlannedModel], Passed]:
-    """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can."""
+    """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can. ``threat``:
+    what an attack's threat asks of the model counts, too."""
     check_named(named, [m.name for m in models], f"{what} wants the model")
-    able, unable = [], []
-    for model in models:
-        if named is not None and model.name not in named:
-            continue
-        missing = requires - model.info.capabilities
-        if missing:
-            unable.append((model, f"needs {listed(missing)}; the model can {listed(model.info.capabilities)}"))
-        else:
-            able.append(model)
+    able, unable = able_models([m for m in models if named is None or m.name in named], requires, threat)
     if unable and (named is not None or not able):
         model, reason = unable[0]
         raise CapabilityError(f"{what} cannot run on model {model.name!r}: it {reason}")
@@ -45,10 +38,26 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def able_models(pool: Sequence[PlannedModel], requires: frozenset[str]) -> tuple[list[PlannedModel], Passed]:
-    able = [m for m in pool if requires <= m.info.capabilities]
-    rest = [(m, f"needs {listed(requires - m.info.capabilities)}") for m in pool if m not in able]
-    return able, rest
+def able_models(pool: Sequence[PlannedModel], requires: frozenset[str], threat: Any = None) -> tuple[list[PlannedModel], Passed]:
+    """The models that can, and those that cannot with the reason."""
+    able, unable = [], []
+    for model in pool:
+        if reason := _lacking(model, requires, threat):
+            unable.append((model, reason))
+        else:
+            able.append(model)
+    return able, unable
+
+
+def _lacking(model: PlannedModel, requires: frozenset[str], threat: Any) -> str:
+    """What the model cannot that is asked of it; empty where it can all."""
+    can = model.info.capabilities
+    if missing := requires - can:
+        return f"needs {listed(missing)}; the model can {listed(can)}"
+    if missing := frozenset(getattr(threat, "requires", ())) - can:
+        instead = getattr(threat, "instead", "")
+        return f"needs {listed(missing)} for its threat; the model can {listed(can)}{f'; {instead}' if instead else ''}"
+    return ""
 
 
 def asks_model(plugin: Any, task: PlannedTask) -> frozenset[str]:

@@ -315,9 +315,9 @@ def _plugin_items(
         if reason is None:
             requires = asks_model(plugin, task)
             able, unable = (
-                choose(pool, requires, spec.models and [m.name for m in pool], f"{kind} {name!r}")
+                choose(pool, requires, spec.models and [m.name for m in pool], f"{kind} {name!r}", threat)
                 if spec.tasks or spec.models
-                else able_models(pool, requires)
+                else able_models(pool, requires, threat)
             )
         elif spec.tasks is not None:
             raise CapabilityError(f"{kind} {name!r} cannot run on task {task.name!r}: {reason}")

@@ -183,7 +183,8 @@ class Threat(Protocol):
 
     A threat that needs models to judge has ``measure(engine, pairs) -> numbers of each pair``, and ``roles`` where they are others than the
     one under attack: the runner asks it once for all twins, adds the numbers to the distances and gives them to ``admits`` as its third
-    argument.
+    argument. What the model under attack has to answer for that stands in ``requires``, and what a user whose model cannot may do, in
+    ``instead``.
     """
 
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool: ...

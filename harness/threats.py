@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -238,6 +238,12 @@ class SuffixBudget:
     max_chars: int | None = None
     max_words: int | None = None
     max_tokens: int | None = None
+    instead: ClassVar[str] = "bound the suffix by max_chars or max_words in place of max_tokens"
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """What the model under attack has to answer."""
+        return frozenset({"loglikelihood"}) if self.max_tokens is not None else frozenset()
 
     def __post_init__(self) -> None:
         for name in ("max_chars", "max_words", "max_tokens"):

@@ -23,11 +23,12 @@ from windtunnel.attacks.lm.templates import TEMPLATES
 from windtunnel.harness.attacking import attack_records
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Chat, Message
+from windtunnel.harness.planned import Plan
 from windtunnel.harness.requests import Generate
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.threats import AnyPrompt, SuffixBudget
 from windtunnel.tests.scripted import port, told
-from windtunnel.tests.toys import row, run
+from windtunnel.tests.toys import planned, row, run
 
 SAMPLES = [Sample(f"s{i}", f"tell me secret {i}", metadata={"harmful": True, "goal": f"secret {i}"}) for i in range(4)]
 BENIGN = Sample("b", "tell me the time", metadata={"harmful": False})
@@ -83,6 +84,28 @@ def test_tokens_of_a_suffix_are_the_models_own() -> None:
     for bound, expected in ((whole[0], True), (whole[0] - 1, False)):
         assert SuffixBudget(max_tokens=bound).admits(*pairs[0], found[0]) is expected
     assert SuffixBudget().measure(its, pairs) == [{}] * 4, "nothing is asked where nothing is bounded"
+
+
+def test_tokens_are_bounded_only_where_the_model_can_count_them(tmp_path: Path) -> None:
+    """A model that writes and tells no likelihoods has no tokens of its own to count: told by the plan, with what to do instead."""
+    (tmp_path / "talk.py").write_text("def answers(prompts):\n    return ['no' for p in prompts]\n")
+    (tmp_path / "wishes.jsonl").write_text('{"wish": "the cake"}\n')
+    (tmp_path / "wishes.yaml").write_text("family: behaviors\ndata: {files: wishes.jsonl}\nprompt: wish\nchat: false\n")
+    writes = {"model": f"callable:{tmp_path}/talk.py:answers", "answers": "generate", "name": "writes"}
+
+    def plan(bound: str, models: Sequence[Any], /, **keys: Any) -> Plan:
+        attack = {"attack": "jailbreak_template", "text": "{prompt} now", "threat": {"type": "suffix", bound: 3}, **keys}
+        return planned(tmp_path, models=models, tasks=[{"task": str(tmp_path / "wishes.yaml"), "name": "wishes"}], attacks=[attack])
+
+    assert plan("max_words", [writes]).items[-1].kind == "attack"
+    asked: list[dict[str, Any]] = [{}, {"tasks": ["wishes"]}, {"models": ["writes"]}]
+    for named in asked:
+        (reason,) = plan("max_tokens", [writes], **named).impossible
+        assert "needs loglikelihood for its threat; the model can generate" in reason
+        assert "max_chars or max_words in place of max_tokens" in reason
+    both = plan("max_tokens", [writes, {"model": "toy:bytes", "name": "counts"}])
+    assert [item.model.name for item in both.items if item.kind == "attack"] == ["counts"]
+    assert [(s.model, "max_words" in s.reason) for s in both.skipped] == [("writes", True)]
 
 
 def test_any_prompt_may_have_to_hold_the_clean_one() -> None:

@@ -95,17 +95,28 @@ PER_SLICE: dict[str, tuple[str, bool | None]] = {
 }
 """An attack's scores that have a row for each slice of the samples, and whether more is better."""
 
-JUDGED = ("judge_agreement", "judge_kappa", "refusal_judge_agreement", "refusal_judge_kappa", "judge_precision", "judge_recall",
-          "judge_specificity", "corrected_attack_success_rate")  # fmt: skip
+CORRECTED: Mapping[str, Mapping[str, tuple[str, bool]]] = {
+    "task": {"refused": ("corrected_refusal_rate", True), "harmful": ("corrected_harmful_rate", False)},
+    "attack": dict.fromkeys(("refused", "harmful"), ("corrected_attack_success_rate", False)),
+}
+"""Of harmful prompts, by the item's kind and what the judges were asked: the rate that is corrected for a judge's error, and whether more
+is better."""
+
+CORRECTED_BENIGN = ("corrected_over_refusal_rate", False)
+"""The same of benign prompts."""
+
+_JUDGED = ("judge_agreement", "judge_kappa", "refusal_judge_agreement", "refusal_judge_kappa", "judge_precision", "judge_recall",
+           "judge_specificity", CORRECTED_BENIGN[0])  # fmt: skip
+JUDGED = {kind: (*_JUDGED, *dict.fromkeys(name for name, _ in by_question.values())) for kind, by_question in CORRECTED.items()}
 """Rows of items whose answers were judged, a row a judge or two in brackets."""
 
 ROWS = {
-    "task": (*COSTS, *JUDGED),
+    "task": (*COSTS, *JUDGED["task"]),
     "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
         *(f"median_{name}" for name in MEDIANS), *(f"success_within_{num}_queries" for num in QUERY_BUDGETS),
-        "error_rate_under_attack", *JUDGED, *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
+        "error_rate_under_attack", *JUDGED["attack"], *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
     "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),
