@@ -53,7 +53,7 @@ def changed(clean: str, twin: Any) -> list[tuple[str, str]]:
 # ── what the gradient says ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier", "albert", "longformer", "fnet"])
 def test_the_gain_is_gradient_times_difference_by_hand(name: str) -> None:
     engine = tiny.engine(name)
     samples = samples_of(engine)
@@ -66,6 +66,8 @@ def test_the_gain_is_gradient_times_difference_by_hand(name: str) -> None:
         for sample, search, slope in zip(samples, searches, found, strict=True):
             # One text, no padding, the embeddings as the leaf; the loss is -log softmax.
             read = tokenizer(sample.input, return_offsets_mapping=True, return_tensors="pt")
+            if name == "fnet":
+                del read["attention_mask"]
             offsets = read.pop("offset_mapping")[0].tolist()
             taken: list[torch.Tensor] = []
             hook = net.module.get_input_embeddings().register_forward_hook(
@@ -97,7 +99,7 @@ def test_tokens_of_words() -> None:
     assert tokens_of("a film", [(0, 1), (2, 4)], [(0, 1), (2, 6)]) == [range(0, 1), range(0)], "cut off"
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier", "albert", "longformer", "fnet"])
 def test_the_vocabulary_is_of_whole_words(name: str) -> None:
     engine = tiny.engine(name)
     with engine.differentiable() as net:
@@ -306,7 +308,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize("model", ["bert", "roberta", "gpt2_classifier"])
+@pytest.mark.parametrize("model", ["bert", "roberta", "gpt2_classifier", "albert", "longformer"])
 def test_order_and_batch_size_change_no_twin(name: str, model: str) -> None:
     engine = tiny.engine(model)
     samples = samples_of(engine)
