@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from windtunnel.attacks.text import hotflip
 from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap, ranked
 from windtunnel.attacks.text.hotflip import HotFlip, first_order_gain
-from windtunnel.attacks.text.whole_words import slopes, tokens_of, vocabulary
+from windtunnel.attacks.text.whole_words import Vocabulary, slopes, tokens_of, vocabulary
 from windtunnel.attacks.text.word_search import begun, is_word
 from windtunnel.harness.attacking import attack_records
 from windtunnel.harness.errors import CapabilityError, ConfigError
@@ -51,7 +53,7 @@ def changed(clean: str, twin: Any) -> list[tuple[str, str]]:
 # ── what the gradient says ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier", "albert", "longformer", "fnet"])
 def test_the_gain_is_gradient_times_difference_by_hand(name: str) -> None:
     engine = tiny.engine(name)
     samples = samples_of(engine)
@@ -64,6 +66,8 @@ def test_the_gain_is_gradient_times_difference_by_hand(name: str) -> None:
         for sample, search, slope in zip(samples, searches, found, strict=True):
             # One text, no padding, the embeddings as the leaf; the loss is -log softmax.
             read = tokenizer(sample.input, return_offsets_mapping=True, return_tensors="pt")
+            if name == "fnet":
+                del read["attention_mask"]
             offsets = read.pop("offset_mapping")[0].tolist()
             taken: list[torch.Tensor] = []
             hook = net.module.get_input_embeddings().register_forward_hook(
@@ -95,7 +99,7 @@ def test_tokens_of_words() -> None:
     assert tokens_of("a film", [(0, 1), (2, 4)], [(0, 1), (2, 6)]) == [range(0, 1), range(0)], "cut off"
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier", "albert", "longformer", "fnet"])
 def test_the_vocabulary_is_of_whole_words(name: str) -> None:
     engine = tiny.engine(name)
     with engine.differentiable() as net:
@@ -179,15 +183,57 @@ def test_of_a_bag_the_best_single_swap_is_found(beam: int) -> None:
         assert twin.metadata["num_queries"] == 2
 
 
-def test_a_text_that_is_not_read_as_meant_is_no_candidate() -> None:
+def best_swap(bag: WordBag, sample: Sample, is_allowed: Callable[[str], bool]) -> str:
+    """The text of the largest gain among those of one swap that are allowed, by trying all."""
+    words = str(sample.input).split()
+    made = {
+        " ".join([*words[:i], new, *words[i + 1 :]]): bag.value(new) - bag.value(old)
+        for i, old in enumerate(words)
+        for new in bag.words[1:]
+    }
+    return max((text for text in made if is_allowed(text)), key=lambda text: (1 - 2 * sample.target) * made[text])
+
+
+def test_a_text_that_is_not_read_as_meant_gives_way_to_the_next_best() -> None:
     bag = WordBag()
     samples = bag_samples(bag, BAGS[:1])
-    attack = HotFlip(steps=1, candidates=2, stop_words="none", max_words=1)
+    attack = HotFlip(steps=1, candidates=1, stop_words="none", max_words=1)
     (best,) = twins_of(attack, tiny.engine(bag), samples)
     bag.misread = best.input
     (twin,) = twins_of(attack, tiny.engine(bag), samples)
-    assert twin.input not in (best.input, samples[0].input)
-    assert (best.metadata["num_queries"], twin.metadata["num_queries"]) == (3, 2)
+    assert twin.input == best_swap(bag, samples[0], lambda text: text != best.input)
+    assert (best.metadata["num_queries"], twin.metadata["num_queries"]) == (2, 2)
+
+
+def test_a_swap_that_the_threat_forbids_gives_way_to_the_next_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    bag = WordBag()
+    engine = tiny.engine(bag)
+    samples = bag_samples(bag, BAGS)
+    threat = EditBudget(max_words=1, max_chars=3)
+    attack = HotFlip(steps=1, candidates=1, stop_words="none")
+    free = twins_of(attack, engine, samples, EditBudget(max_words=1))
+    twins = twins_of(attack, engine, samples, threat)
+    for sample, twin in zip(samples, twins, strict=True):
+        assert twin.input == best_swap(bag, sample, lambda text, s=sample: threat.admits(s, replace(s, input=text)))  # type: ignore[misc]
+        assert twin.metadata["num_queries"] == 1 + (twin.input != sample.input)
+    forbidden = [not threat.admits(sample, twin) for sample, twin in zip(samples, free, strict=True)]
+    assert sum(forbidden) >= 3
+    monkeypatch.setattr(hotflip, "_DEPTH", 1)
+    shallow = twins_of(attack, engine, samples, threat)
+    assert [twin.input == sample.input for twin, sample in zip(shallow, samples, strict=True)] == forbidden, "no further than it may look"
+
+
+def test_where_no_further_word_may_change_no_swap_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    bag = WordBag(scale=0.1)
+    samples = bag_samples(bag, [" ".join(["good"] * 20)])
+    looked_at: list[int] = []
+    as_meant = Vocabulary.as_meant
+    monkeypatch.setattr(Vocabulary, "as_meant", lambda self, swaps: (looked_at.append(len(swaps)), as_meant(self, swaps))[1])
+    attack = HotFlip(steps=3, beam=1, candidates=1, stop_words="none")
+    (twin,) = twins_of(attack, tiny.engine(bag), samples, EditBudget(max_words=1))
+    assert len(changed(samples[0].input, twin.input)) == 1
+    assert looked_at == [1]
+    assert not twin.metadata["budget_exhausted"]
 
 
 def test_of_a_bag_each_further_swap_is_the_best_of_the_rest() -> None:
@@ -262,7 +308,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize("model", ["bert", "roberta", "gpt2_classifier"])
+@pytest.mark.parametrize("model", ["bert", "roberta", "gpt2_classifier", "albert", "longformer"])
 def test_order_and_batch_size_change_no_twin(name: str, model: str) -> None:
     engine = tiny.engine(model)
     samples = samples_of(engine)

@@ -21,6 +21,7 @@ from windtunnel.attacks.text import (
     iga,
     input_reduction,
     kuleshov,
+    language_data,
     particle_swarm,
     pruthi,
     pwws,
@@ -319,6 +320,21 @@ def test_bad_characters_aim_at_the_next_class(textattack: Any, kind: str) -> Non
         expected += found
     recipe = BadCharacters(perturbation=kind, population=4, generations=2)
     assert told(recipe.perturb(Hashed(), attacked, recipe.threat, SampleRng("test", 0))) == expected
+
+
+@pytest.mark.usefixtures("textattack")
+def test_wordnet_is_read_where_a_link_leads(folder: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked/corpora"
+    linked.mkdir(parents=True)
+    (linked / "wordnet").symlink_to(folder / "corpora/wordnet")
+    attacked = samples(8, 12)
+    found = []
+    for resources in (folder, linked.parent):
+        language_data._wordnet.cache_clear()
+        recipe = pwws.PWWS(stop_words="builtin", resources=str(resources))
+        found.append(recipe.perturb(Hashed(), attacked, EditBudget(), SampleRng("test", 0)))
+    assert not any("error" in twin.metadata for twin in found[0])
+    assert found[0] == found[1] != attacked
 
 
 def test_what_is_missing_is_said_with_its_remedy(textattack: Any, tmp_path: Path) -> None:

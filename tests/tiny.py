@@ -152,6 +152,52 @@ def _roberta_masked() -> tuple[Any, Any]:
     return transformers.RobertaForMaskedLM(config), tokenizer
 
 
+def _unigram() -> Any:
+    """As a sentencepiece model has it: a word's first piece carries the space before it."""
+    special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [(letter, -12.0) for letter in "▁abcdefghijklmnopqrstuvwxyz.,!?':;-"]
+    words = [("▁" + word, -3.0) for word in dict.fromkeys(WORDS) if len(word) > 1]
+    made = Tokenizer(models.Unigram([*((name, 0.0) for name in special), *letters, *words], unk_id=1))
+    made.normalizer = normalizers.Lowercase()
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.decoder = decoders.Metaspace()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", unk_token="<unk>", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"], model_max_length=MAX_LENGTH,
+    )  # fmt: skip
+
+
+def _albert() -> tuple[Any, Any]:
+    tokenizer = _unigram()
+    config = transformers.AlbertConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH, embedding_size=16, initializer_range=0.3, pad_token_id=0,
+        bos_token_id=2, eos_token_id=3, **_SIZES, **_labels(),
+    )  # fmt: skip
+    return transformers.AlbertForSequenceClassification(config), tokenizer
+
+
+def _longformer() -> tuple[Any, Any]:
+    tokenizer = _roberta_tokenizer()
+    config = transformers.LongformerConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH + 2, type_vocab_size=1, attention_window=16, initializer_range=0.3,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, sep_token_id=2, **_SIZES, **_labels(),
+    )  # fmt: skip
+    return transformers.LongformerForSequenceClassification(config), tokenizer
+
+
+def _fnet() -> tuple[Any, Any]:
+    tokenizer = _wordpiece()
+    sizes = {name: size for name, size in _SIZES.items() if name != "num_attention_heads"}
+    config = transformers.FNetConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH, type_vocab_size=2, initializer_range=0.3, pad_token_id=0,
+        bos_token_id=2, eos_token_id=3, **sizes, **_labels(),
+    )  # fmt: skip
+    return transformers.FNetForSequenceClassification(config), tokenizer
+
+
 def _vit() -> tuple[Any, Any]:
     config = transformers.ViTConfig(image_size=32, patch_size=8, num_channels=3, initializer_range=0.3, **_SIZES, **_labels())
     processor = transformers.ViTImageProcessor(
@@ -161,8 +207,8 @@ def _vit() -> tuple[Any, Any]:
 
 
 _MAKERS = {
-    "bert": _bert, "bert_masked": _bert_masked, "gpt2": _gpt2, "gpt2_classifier": _gpt2_classifier, "llama": _llama, "roberta": _roberta,
-    "roberta_masked": _roberta_masked, "vit": _vit,
+    "albert": _albert, "bert": _bert, "bert_masked": _bert_masked, "fnet": _fnet, "gpt2": _gpt2, "gpt2_classifier": _gpt2_classifier,
+    "llama": _llama, "longformer": _longformer, "roberta": _roberta, "roberta_masked": _roberta_masked, "vit": _vit,
 }  # fmt: skip
 
 

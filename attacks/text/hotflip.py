@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     import torch
 
 
+_DEPTH = 32
+"""How far down the list of swaps a search goes for one that the threat admits, in times of its candidates."""
+
+_ANY_WORD = "\0"
+
+
 class HotFlip:
     """Swaps words that are one token for words that are one token, those of the largest first-order gain: the loss's gradient by the
     token's embedding, times the difference of the two embeddings (Ebrahimi et al. 2018). White-box, for transformers classifiers.
@@ -27,7 +33,7 @@ class HotFlip:
     Each of ``steps`` rounds swaps one more word: of each of the ``beam`` best texts the gradient is taken, and its ``candidates`` best
     swaps are asked of the model, in one call for all samples; the ``beam`` of the largest loss go on (1: greedy). A search ends with the
     first round that has a misclassified text. A swap is asked only if the threat admits it and its text is read as the
-    very tokens that were meant.
+    very tokens that were meant; where it is not, the next best takes its place, of the 32 times ``candidates`` best.
 
     min_cosine: the least cosine of the two embeddings, -1 to 1. stop_words: the words that neither go nor come, ``builtin`` (English)
     or ``none``. ascii_only: only plain letters come in. max_words, max_share, max_chars: see `EditBudget`. Words of several tokens,
@@ -71,33 +77,40 @@ class HotFlip:
         self, engine: ModelPort, known: Vocabulary, found: Sequence[tuple[Search, Slope]], threat: EditBudget
     ) -> list[tuple[Search, list[Variant]]]:
         """Each search's candidates. A search that has none, or whose text is misclassified already, is over."""
-        swaps = []
         for search, slope in found:
             search.offer(slope.variant)
-            if search.is_open:
-                swaps += [(search, slope.variant, place, n) for place, n in self._best(known, search, slope)]
-        tried: dict[Search, dict[tuple[str, ...], Variant]] = {search: {} for search, _ in found}
-        meant = [(swap[0], variant) for swap, variant in zip(swaps, known.as_meant(swaps), strict=True) if variant is not None]
-        allowed = admitted(engine, threat, [search.pair(variant) for search, variant in meant])
-        for (search, variant), is_allowed in zip(meant, allowed, strict=True):
-            if is_allowed:
+        best = {(search, slope.variant): self._best(known, search, slope, threat) for search, slope in found if search.is_open}
+        kept: dict[tuple[Search, Variant], list[Variant]] = {point: [] for point in best}
+        begin, end = 0, self._candidates
+        while swaps := [(*point, *swap) for point in best if len(kept[point]) < self._candidates for swap in best[point][begin:end]]:
+            meant = [(swap[:2], variant) for swap, variant in zip(swaps, known.as_meant(swaps), strict=True) if variant is not None]
+            allowed = admitted(engine, threat, [search.pair(variant) for (search, _), variant in meant])
+            for (point, variant), is_allowed in zip(meant, allowed, strict=True):
+                kept[point] += [variant] * is_allowed
+            begin, end = end, 2 * end
+        tried: dict[Search, dict[tuple[str, ...], Variant]] = {search: {} for search, _ in best}
+        for (search, _), variants in kept.items():
+            for variant in variants[: self._candidates]:
                 tried[search].setdefault(variant.words, variant)
-        for search, variants in tried.items():
-            search.is_open = search.is_open and bool(variants)
-        return [(search, list(variants.values())) for search, variants in tried.items() if search.is_open]
+        for search, those in tried.items():
+            search.is_open = bool(those)
+        return [(search, list(those.values())) for search, those in tried.items() if those]
 
-    def _best(self, known: Vocabulary, search: Search, slope: Slope) -> list[tuple[int, int]]:
-        """The swaps of the largest gains above 0, as (place, n-th word)."""
+    def _best(self, known: Vocabulary, search: Search, slope: Slope, threat: EditBudget) -> list[tuple[int, int]]:
+        """The swaps of the largest gains above 0, as (place, n-th word), the best first."""
         import torch
 
         places = [place for place in search.places if slope.num_tokens[place] == 1 and place not in slope.variant.changed]
+        # How many words change is known before the word that comes in: where it is too many, none has to be looked at.
+        bounds = EditBudget(threat.max_words, threat.max_share)
+        places = [place for place in places if bounds.admits(*search.pair(slope.variant.swapped(place, _ANY_WORD)))]
         if not places:
             return []
         gain_PN = first_order_gain(slope.gradient[places], slope.embedding[places], known.table)
         fits_PN = torch.stack([known.fitting(search, slope.variant, place) for place in places]) & (gain_PN > 0)
         if self._min_cosine > -1:
             fits_PN &= known.cosines(slope.embedding[places]) >= self._min_cosine
-        gains, flat = gain_PN.masked_fill(~fits_PN, 0).flatten().topk(min(self._candidates, gain_PN.numel()))
+        gains, flat = gain_PN.masked_fill(~fits_PN, 0).flatten().topk(min(_DEPTH * self._candidates, gain_PN.numel()))
         best = [divmod(at, len(known.ids)) for gain, at in zip(gains.tolist(), flat.tolist(), strict=True) if gain > 0]
         return [(places[row], n) for row, n in best]
 

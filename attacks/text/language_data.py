@@ -29,10 +29,10 @@ _WORDNET = "corpora/wordnet"
 
 @contextmanager
 def trusted(folder: str | None, /) -> Iterator[None]:
-    """Inside, NLTK reads from the folder: it opens only what lies where ``nltk.data.path`` says."""
+    """Inside, NLTK reads from the folder, and WordNet where a link leads to it: it opens only what lies where ``nltk.data.path`` says."""
     data = import_quietly("nltk").data
-    before = list(data.path)
-    data.path[:] = ([str(Path(folder).resolve())] if folder else []) + before
+    before, linked = list(data.path), found(_WORDNET, folder)
+    data.path[:] = ([str(Path(folder).resolve())] if folder else []) + ([str(linked)] if linked else []) + before
     try:
         yield
     finally:

@@ -35,7 +35,7 @@ class FirstPosition:
 
     def __init__(self, module: nn.Module, probes: Sequence[Probe]) -> None:
         """``probes``: batches of several texts of different lengths, no two batches of one width."""
-        self.found = False
+        self.found, self.flops = False, 0
         self.parts: list[str] = []
         self._layer = _last_layer(module)
         if not self._layer or not probes:

@@ -188,7 +188,8 @@ class HFTextClassifier:
         def swap(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
             nonlocal num_swaps
             num_swaps += 1
-            return features
+            # Longformer pads to its window itself: what it puts behind the text stays.
+            return torch.cat([features, output[:, features.shape[1] :]], dim=1)
 
         handle = self.module.get_input_embeddings().register_forward_hook(swap)
         try:
