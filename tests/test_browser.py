@@ -267,7 +267,7 @@ def test_slices_are_one_click_and_count(visit: Open) -> None:
         assert button.locator(".tally").inner_text() == str(expected)
         button.click()
         assert listed(page) == expected
-        assert page.locator(".chips [aria-pressed=true]").first.inner_text() == button.inner_text(), "no other chip of how it did is pressed"
+        assert page.locator(".chips [aria-pressed=true]").first.inner_text() == button.inner_text(), "no other chip is pressed"
 
 
 def test_slices_are_of_the_probe_whose_tab_is_chosen(visit: Open) -> None:
