@@ -78,9 +78,7 @@ def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
     )  # fmt: skip
 
 
-def _heat(
-    item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]], labels: Sequence[str], right: bool | None
-) -> Heat:
+def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]], labels: Sequence[str], right: bool | None) -> Heat:
     found = record.artifacts.get("attribution")
     if found is None:
         return Heat(item.program, "", (), error=record.error or "no attribution")
