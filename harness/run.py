@@ -11,7 +11,7 @@ from .store import FILE_NAME, Store
 if TYPE_CHECKING:
     import pandas as pd
 
-_SAMPLE_COLUMNS = ("model", "item", "kind", "task", "sample_id", "target", "error")
+_SAMPLE_COLUMNS = ("model", "item", "kind", "task", "sample_id", "target", "error", "probe")
 _ORIGINS = ("model_fingerprint", "data_fingerprint", "plugin", "seed")
 _ESTIMATE = ("value", "low", "high", "n", "n_unscored", "reason")
 
@@ -30,11 +30,12 @@ class Run:
         return run
 
     def samples(self) -> pd.DataFrame:
-        """A row a sample and item: model, item, kind, task, sample_id, target, error, each score as ``score.NAME`` (float, NaN where there
-        is none), each small artifact (prediction, ...) by its name, and the fingerprints of model, data and plugin, and the seed.
+        """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
+        each score as ``score.NAME`` (float, NaN where there is none), each small artifact (prediction, ...) by its name, and the
+        fingerprints of model, data and plugin, and the seed.
 
-        Where there are probes, a column a slice of `slices` says whether the sample is in it, NA where it could not be: a query is
-        ``samples[samples.wrong_and_unfaithful.fillna(False)]``."""
+        Where there are probes, a column a slice of `slices` says whether the sample is in it by the row's probe, NA where it could not be:
+        a query is ``samples.query("wrong_and_unfaithful and probe == 'occlusion'")``."""
         import pandas as pd
 
         store = Store.open(self.path / FILE_NAME, readonly=True)
@@ -45,7 +46,7 @@ class Run:
             right: dict[tuple[str, str, str], bool | None] = {}
             for item in items:
                 head = {"model": item.model, "item": item.item, "kind": item.kind, "task": item.task}
-                tail = {name: getattr(item, name) for name in _ORIGINS}
+                tail = {"probe": item.probe, **{name: getattr(item, name) for name in _ORIGINS}}
                 for record in store.records(item):
                     key = item.model, item.task, record.sample_id
                     if item.kind == "task":

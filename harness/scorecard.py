@@ -86,6 +86,7 @@ class Heat:
     a person can read; ``image`` is a PNG data URI of what was attributed where that is not the sample's image: the model may have resized
     or cropped it. ``scores``: faithfulness of this attribution; keys that end in ``_random`` and ``_randomised`` are its controls'.
     ``twins``: (attack, attribution of its twin), first the one for the same class, with what says how far it moved as scores.
+    ``slices``: those of `slices` that the sample could be in by this attribution, and whether it is; with several attacks, by any of them.
     """
 
     probe: str
@@ -97,6 +98,7 @@ class Heat:
     scores: Mapping[str, float | None] = field(default_factory=dict)
     error: str | None = None
     twins: tuple[tuple[str, Heat], ...] = ()
+    slices: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,6 @@ class SampleView:
     """One sample of one model with everything the run knows of it, joined by id.
 
     ``correct`` is None where the task has no notion of it or the sample failed. ``probabilities``: label to probability.
-    ``slices``: those of `slices` that it could be in, and whether it is, by any of its probes.
     """
 
     model: str
@@ -119,7 +120,6 @@ class SampleView:
     error: str | None = None
     twins: tuple[Twin, ...] = ()
     heats: tuple[Heat, ...] = ()
-    slices: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

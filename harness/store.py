@@ -90,6 +90,12 @@ class StoredItem:
         return self.item.removesuffix(f"({self.task})")
 
     @property
+    def probe(self) -> str | None:
+        """The own name of the probe that made the attributions, or whose attributions the item is about."""
+        item = self.item if self.kind == "probe" else self.facts.get("probe")
+        return None if item is None else str(item).removesuffix(f"({self.task})")
+
+    @property
     def identity(self) -> dict[str, object]:
         """What must be the same when a run is resumed."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -55,14 +55,14 @@ def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tup
         correct=None if primary is None else primary == 1, probabilities=_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error,
         twins=tuple(_twin(i, r, labels) for i, r in joined if i.kind == "attack" or (i.kind == "transfer" and r.scores)),
-        heats=tuple(_heat(i, r, joined, labels) for i, r in joined if i.kind == "probe"), slices=_slices(task, record, joined),
+        heats=tuple(_heat(i, r, joined, labels, is_right(task, record)) for i, r in joined if i.kind == "probe"),
     )  # fmt: skip
 
 
-def _slices(task: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]]) -> dict[str, bool]:
+def _slices(right: bool | None, joined: Iterable[tuple[StoredItem, Record]]) -> dict[str, bool]:
     found: dict[str, bool] = {}
-    for item, other in joined:
-        for name, is_in in slices_of(item.kind, is_right(task, record), other.scores).items():
+    for item, record in joined:
+        for name, is_in in slices_of(item.kind, right, record.scores).items():
             found[name] = found.get(name, False) or is_in
     return found
 
@@ -78,13 +78,13 @@ def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
     )  # fmt: skip
 
 
-def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]], labels: Sequence[str]) -> Heat:
+def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]], labels: Sequence[str], right: bool | None) -> Heat:
     found = record.artifacts.get("attribution")
     if found is None:
         return Heat(item.program, "", (), error=record.error or "no attribution")
     image = record.artifacts.get("image")
     said = str(record.artifacts.get("continuation", "")).strip()
-    shifts = ((i, r) for i, r in joined if i.kind == "shift" and i.facts.get("probe") == item.item)
+    shifts = [(i, r) for i, r in joined if i.kind == "shift" and i.facts.get("probe") == item.item]
     shown = _map(item.program, found, labels)
     return replace(
         shown,
@@ -92,6 +92,7 @@ def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, R
         image=png_uri(image) if isinstance(image, Image) else "",
         scores=dict(record.scores),
         twins=tuple(pair for i, r in shifts for pair in _moved(item.program, i, r, labels)),
+        slices=_slices(right, [(item, record), *shifts]),
     )
 
 

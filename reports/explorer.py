@@ -48,7 +48,6 @@ def _sample(sample: SampleView) -> dict[str, Any]:
         "scores": _scores(sample.scores),
         "twins": [_twin(sample.input, twin) for twin in sample.twins],
         "heats": [_heat(sample.input, heat, sample.twins) for heat in sample.heats],
-        "slices": {visible(name): is_in for name, is_in in sample.slices.items()},
     }
 
 
@@ -138,7 +137,8 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
     said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error), "image": _picture(heat.image)}
     inputs = {twin.attack: twin.input for twin in twins if twin.input is not None}
     moved = [{"attack": _note(name), **_heat(inputs[name], found)} for name, found in heat.twins if name in inputs]
-    return said | drawn | {"scores": _with_controls(heat.scores), "twins": moved}
+    slices = {visible(name): is_in for name, is_in in heat.slices.items()}
+    return said | drawn | {"scores": _with_controls(heat.scores), "twins": moved, "slices": slices}
 
 
 def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:

@@ -129,6 +129,9 @@ def review(i: int) -> SampleView:
     else:
         facts = {"queries": float(dice.randint(9, 60)), "words_changed": 1.0, "chars_changed": 2.0}
         twin = Twin("deepwordbug", Shown("text", perturbed), other if falls else target, falls, facts)
+    joined = ({"right_for_wrong_reason": i % 6 == 0} if right else {"wrong_and_unfaithful": i % 2 == 0}) | (
+        {"flipped_explanation_unmoved": i % 8 == 0} if twin.success else {}
+    )
     return SampleView(
         model=BERT if i % 5 else LINEAR,
         task="sst2",
@@ -141,11 +144,9 @@ def review(i: int) -> SampleView:
         scores={"accuracy": float(right), "log_loss": -math.log(p if right else 1 - p), "bleu": None},
         twins=(twin,),
         heats=(
-            replace(word_heat("integrated_gradients", prediction, text, dice), twins=moved(twin, prediction, dice)),
-            word_heat("occlusion", prediction, text, dice),
+            replace(word_heat("integrated_gradients", prediction, text, dice), twins=moved(twin, prediction, dice), slices=joined),
+            replace(word_heat("occlusion", prediction, text, dice), slices={} if right else {"wrong_and_unfaithful": i % 5 != 0}),
         ),
-        slices=({"right_for_wrong_reason": i % 6 == 0} if right else {"wrong_and_unfaithful": i % 2 == 0})
-        | ({"flipped_explanation_unmoved": i % 8 == 0} if twin.success else {}),
     )
 
 

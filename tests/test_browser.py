@@ -22,6 +22,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="
 
 Open = Callable[..., Any]
 WRONG, FLIPPED = "wrong", "flipped by attack"
+SLICES = {
+    "wrong, and unfaithful": "wrong_and_unfaithful",
+    "flipped by attack, explanation unmoved": "flipped_explanation_unmoved",
+    "right for the wrong reason": "right_for_wrong_reason",
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +93,12 @@ def chip(page: Any, group: str, name: str) -> Any:
 
 def no_slices() -> Scorecard:
     card = rich(6)
-    return replace(card, samples=tuple(replace(sample, slices={}) for sample in card.samples))
+    bare = (replace(s, heats=tuple(replace(heat, slices={}) for heat in s.heats)) for s in card.samples)
+    return replace(card, samples=tuple(bare))
+
+
+def in_slice(probe: str, name: str) -> int:
+    return sum(heat.slices.get(name, False) for sample in rich().samples for heat in sample.heats if heat.probe == probe)
 
 
 @pytest.mark.parametrize("make", [rich, hostile, empty], ids=lambda make: make.__name__)
@@ -250,18 +260,36 @@ def test_the_map_of_the_twin_stands_beside_that_of_the_sample(visit: Open) -> No
 
 def test_slices_are_one_click_and_count(visit: Open) -> None:
     page, samples = visit(), rich().samples
-    names = {
-        "wrong, and unfaithful": "wrong_and_unfaithful",
-        "flipped by attack, explanation unmoved": "flipped_explanation_unmoved",
-        "right for the wrong reason": "right_for_wrong_reason",
-    }
-    for words, name in names.items():
-        expected = sum(sample.slices.get(name, False) for sample in samples)
-        button = chip(page, "show", words)
-        assert 0 < expected < sum(name in sample.slices for sample in samples)
+    for words, name in SLICES.items():
+        expected = in_slice("integrated_gradients", name)
+        button = chip(page, "by integrated_gradients", words)
+        assert 0 < expected < sum(name in sample.heats[0].slices for sample in samples if sample.heats)
         assert button.locator(".tally").inner_text() == str(expected)
         button.click()
         assert listed(page) == expected
+        assert page.locator(".chips [aria-pressed=true]").first.inner_text() == button.inner_text(), "no other chip is pressed"
+
+
+def test_slices_are_of_the_probe_whose_tab_is_chosen(visit: Open) -> None:
+    page = visit()
+    words = "wrong, and unfaithful"
+    mine, others = (in_slice(probe, SLICES[words]) for probe in ("integrated_gradients", "occlusion"))
+    assert mine != others
+    chip(page, "by integrated_gradients", words).click()
+    opened = heading(page)
+    page.get_by_role("tab", name="integrated_gradients").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.textContent") == "occlusion", "the list changes, the focus stays"
+    assert heading(page) == opened, "and so does the sample, though it may be in the list no more"
+    assert chip(page, "by integrated_gradients", words).count() == 0
+    button = chip(page, "by occlusion", words)
+    assert (button.locator(".tally").inner_text(), listed(page)) == (str(others), others)
+    assert button.get_attribute("aria-pressed") == "true"
+    assert chip(page, "by occlusion", "right for the wrong reason").locator(".tally").inner_text() == "0"
+    page.keyboard.press("j")
+    assert page.locator("[role=tab][aria-selected=true]").inner_text() == "occlusion"
+    chip(page, "show", "all").click()
+    assert (listed(page), button.get_attribute("aria-pressed")) == (len(rich().samples), "false")
 
 
 def test_a_slice_that_no_sample_could_be_in_is_not_offered(visit: Open) -> None:

@@ -216,4 +216,9 @@ class TestRun:
             (probes["sample_id"].map(right) == 0) & (probes["score.comprehensiveness"] <= probes["score.comprehensiveness_random"])
         ]
         assert list(wrong.index) == list(expected.index)
+        for probe in ("by_length", "feature_ablation"):
+            own = samples.query(f"wrong_and_unfaithful and probe == '{probe}'")
+            assert list(own.index) == list(expected[expected["item"] == f"{probe}(notes)"].index)
+        assert set(shifts["probe"]) == {"by_length", "feature_ablation"}
+        assert samples[samples["kind"].isin(["task", "attack"])]["probe"].isna().all()
         assert samples["wrong_and_unfaithful"].notna().sum() == (probes["sample_id"].map(right) == 0).sum() > 0

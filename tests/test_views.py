@@ -6,6 +6,7 @@ import base64
 import io
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,20 @@ class TestJoin:
         ]  # fmt: skip
         assert [dict(h.scores) for _, h in moved.twins] == [{"rank_correlation": 0.9}, {}]
         assert (other.twins, views["t:1"].heats[0].twins) == ((), ())
-        assert views["t:0"].slices == {"flipped_explanation_unmoved": True}
-        assert views["t:1"].slices == {}
+        assert (moved.slices, other.slices) == ({"flipped_explanation_unmoved": True}, {}), "each probe has its own"
+        assert views["t:1"].heats[0].slices == {}
+
+    def test_with_several_attacks_a_sample_is_in_a_slice_by_any(self, made: Made) -> None:
+        (sample,) = samples = texts(1)
+        made.add("task", "t", "t", samples, [Record("t:0", "t", {"correct": 0.0}, artifacts={"prediction": 1})])
+        scores = {"comprehensiveness": 0.1, "comprehensiveness_random": 0.2}
+        made.add("probe", "ig(t)", "t", samples, [replace(heat(sample, np.array([1.0, -4.0]), ((0, 4), (5, 6))), scores=scores)])
+        for attack, alike in (("a", 0.2), ("b", 0.9), ("c", 0.3)):
+            name = f"explanation_shift(ig(t), {attack}(t))"
+            record = Record("t:0", name, {"flipped": 1.0, "rank_correlation": alike})
+            made.add("shift", name, "t", samples, [record], probe="ig(t)", attack=f"{attack}(t)")
+        (view,) = made.views()
+        assert view.heats[0].slices == {"wrong_and_unfaithful": True, "flipped_explanation_unmoved": True}
 
     def test_models_do_not_mix(self, made: Made) -> None:
         samples = texts(1)

@@ -169,7 +169,7 @@ const heatPanel = (sample, heat) => {
 /** The probe whose tab was last chosen: another sample opens at the same one. */
 let chosen = null;
 
-/** A tab a probe, by the arrow keys too. On paper all panels are shown, each under its name. */
+/** A tab a probe, by the arrow keys too; choosing one is a `probe` event. On paper all panels are shown, each under its name. */
 const heatTabs = (sample) => {
   const names = sample.heats.map((heat) => heat.probe);
   const panels = sample.heats.map((heat, i) => make("section",
@@ -187,6 +187,7 @@ const heatTabs = (sample) => {
     chosen = names[place];
     show(place);
     tabs[place].focus();
+    tabs[place].dispatchEvent(new Event("probe", { bubbles: true }));
   };
   tabs.forEach((tab, i) => {
     tab.addEventListener("click", () => choose(i));

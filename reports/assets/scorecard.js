@@ -16,15 +16,18 @@ const STATUSES = {
   "flipped by attack": flipped,
   "survived attack": (sample) => attacked(sample) && !flipped(sample),
 };
-/** What joins an explanation with the answer and the twin of the same sample; shown where a sample of the page could be in it. */
+/** What joins an explanation with the answer and the twin of the same sample: by the probe whose tab was last chosen. */
 const SLICES = {
-  wrong_and_unfaithful: "wrong, and unfaithful",
-  flipped_explanation_unmoved: "flipped by attack, explanation unmoved",
-  right_for_wrong_reason: "right for the wrong reason",
+  "wrong, and unfaithful": "wrong_and_unfaithful",
+  "flipped by attack, explanation unmoved": "flipped_explanation_unmoved",
+  "right for the wrong reason": "right_for_wrong_reason",
 };
-for (const [name, words] of Object.entries(SLICES)) {
-  if (samples.some((sample) => name in sample.slices)) STATUSES[words] = (sample) => sample.slices[name] === true;
+for (const [words, name] of Object.entries(SLICES)) {
+  STATUSES[words] = (sample) => sample.heats.some((heat) => heat.probe === chosen && heat.slices[name] === true);
 }
+/** Those that a sample of the page could be in, by any probe. */
+const sliced = Object.keys(SLICES).filter((words) => samples.some((sample) => sample.heats.some((heat) => SLICES[words] in heat.slices)));
+chosen = samples.find((sample) => sample.heats.length)?.heats[0].probe ?? null;
 
 /** [class, glyph, words] for how the model did. */
 const outcome = (sample) => {
@@ -147,38 +150,59 @@ const start = () => {
     if (target) select(target);
   };
 
-  const filter = () => {
+  const narrowed = () => {
     const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
     found = samples.filter((sample) =>
       STATUSES[state.status](sample) &&
       (state.model === null || sample.model === state.model) &&
       (state.task === null || sample.task === state.task) &&
       words.every((word) => haystack(sample).includes(word)));
-    state.page = 0;
+    state.page = Math.max(0, Math.floor(found.indexOf(selected) / PAGE));
     drawList();
+  };
+
+  const filter = () => {
+    narrowed();
+    drawChips();
     if (!found.length) detail.replaceChildren(make("p", { class: "muted" }, "No sample is left by these filters."));
     else select(found.includes(selected) ? selected : found[0], { remember: false });
   };
 
-  /** A row of chips of which one is pressed. `options`: [label, value, how many samples]. */
+  /** Rows of chips, each ready to be drawn anew. */
+  const rows = [];
+  const drawChips = () => rows.forEach((draw) => draw());
+
+  /** A row of chips, of a field's the one of its value pressed. `title`: what it says now. `options`: [label, value, the samples it has]. */
   const chips = (title, field, options) => {
-    const buttons = options.map(([label, value, count]) => {
-      const button = make("button", { type: "button", "aria-pressed": String(state[field] === value) }, label, " ", make("span", { class: "tally" }, count.toLocaleString("en")));
+    const said = make("span", { class: "title", "aria-hidden": "true" });
+    const drawn = options.map(([label, value, has]) => {
+      const tally = make("span", { class: "tally" });
+      const button = make("button", { type: "button" }, label, " ", tally);
       button.addEventListener("click", () => {
         state[field] = value;
-        buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
         filter();
       });
-      return button;
+      return { button, tally, value, has };
     });
-    return make("div", { class: "chips", role: "group", "aria-label": title }, make("span", { class: "title", "aria-hidden": "true" }, title), buttons);
+    const row = make("div", { class: "chips", role: "group" }, said, drawn.map(({ button }) => button));
+    rows.push(() => {
+      said.textContent = title();
+      row.setAttribute("aria-label", title());
+      for (const { button, tally, value, has } of drawn) {
+        button.setAttribute("aria-pressed", String(state[field] === value));
+        tally.textContent = samples.filter(has).length.toLocaleString("en");
+      }
+    });
+    return row;
   };
 
   const names = (field) => {
-    const counts = new Map();
-    for (const sample of samples) counts.set(sample[field], (counts.get(sample[field]) ?? 0) + 1);
-    return counts.size > 1 ? [chips(field, field, [["all", null, samples.length], ...[...counts].map(([name, count]) => [name, name, count])])] : [];
+    const different = [...new Set(samples.map((sample) => sample[field]))];
+    const options = different.map((name) => [name, name, (sample) => sample[field] === name]);
+    return different.length > 1 ? [chips(() => field, field, [["all", null, STATUSES.all], ...options])] : [];
   };
+
+  const statuses = (title, labels) => (labels.length ? [chips(title, "status", labels.map((label) => [label, label, STATUSES[label]]))] : []);
 
   const fromHash = () => {
     if (!location.hash.startsWith("#sample=")) return;
@@ -211,9 +235,16 @@ const start = () => {
     event.preventDefault();
   };
 
-  const total = (name) => samples.filter(STATUSES[name]).length;
+  // The opened sample stays, though the slice of another probe may leave it out: whoever turns its tabs is looking at it.
+  const follow = () => {
+    if (state.status in SLICES) narrowed();
+    drawChips();
+  };
+
   document.getElementById("chips").append(
-    chips("show", "status", Object.keys(STATUSES).map((name) => [name, name, total(name)])), ...names("model"), ...names("task"));
+    ...statuses(() => "show", Object.keys(STATUSES).filter((label) => !(label in SLICES))), ...statuses(() => `by ${chosen}`, sliced),
+    ...names("model"), ...names("task"));
+  detail.addEventListener("probe", follow);
   previous.addEventListener("click", turn(-1));
   next.addEventListener("click", turn(1));
   search.addEventListener("input", () => {
