@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -31,24 +33,34 @@ if TYPE_CHECKING:
 Draw: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """The rows of one pass: each is point ``steps[n]`` of ``samples[n]``.
 
-    ``features``, ``baseline``: [N, L, D] or [N, C, H, W], as in `plugins.Encoded`. ``lengths``: real tokens of each row; None for images.
-    ``indices``: of the samples, as `GradientWork` counts them. ``places``: each row's place in ``encoded``. ``targets``: explained classes.
+    ``lengths``: real tokens of each row; None for images. ``indices``: of the samples, as `GradientWork` counts them. ``places``: each
+    row's place in ``encoded``. ``targets``: explained classes.
     """
 
     samples: Sequence[Sample]
     indices: Sequence[int]
     steps: Sequence[int]
-    features: torch.Tensor
-    baseline: torch.Tensor
     lengths: Sequence[int] | None
     net: Differentiable
     encoded: Encoded
     places: torch.Tensor
     targets: torch.Tensor
+
+    # Copies, a row for each of a sample's many points: made where a method reads them.
+
+    @cached_property
+    def features(self) -> torch.Tensor:
+        """[N, L, D] or [N, C, H, W], as in `plugins.Encoded`."""
+        return self.encoded.features[self.places]
+
+    @cached_property
+    def baseline(self) -> torch.Tensor:
+        """Shaped as `features`."""
+        return self.encoded.baseline[self.places]
 
     def explained(self, features: torch.Tensor, /) -> torch.Tensor:
         """The explained class's logit [N] of the rows with these features."""
@@ -65,13 +77,12 @@ class Rows:
         """Largest minus smallest value of each row, padding left out; shaped to multiply `features`."""
         import torch
 
-        padding = torch.zeros_like(self.features, dtype=torch.bool)
-        if self.lengths is not None:
-            lengths_N = torch.tensor(self.lengths, device=self.features.device)
-            padding |= (torch.arange(self.features.shape[1], device=self.features.device) >= lengths_N[:, None])[:, :, None]
-        dims = tuple(range(1, self.features.ndim))
-        high, low = self.features.masked_fill(padding, -torch.inf), self.features.masked_fill(padding, torch.inf)
-        return high.amax(dims, keepdim=True) - low.amin(dims, keepdim=True)
+        high = low = self.encoded.features
+        if self.encoded.mask_BL is not None:
+            padding_BL1 = (self.encoded.mask_BL == 0)[:, :, None]
+            high, low = high.masked_fill(padding_BL1, -torch.inf), low.masked_fill(padding_BL1, torch.inf)
+        dims = tuple(range(1, high.ndim))
+        return (high.amax(dims, keepdim=True) - low.amin(dims, keepdim=True))[self.places]
 
     def drawn(self, draw: Draw, rng: Callable[[int], SampleRng], /) -> torch.Tensor:
         """A draw for each row, of its own shape without padding, by its sample's id and its step alone. Padding is 0."""
@@ -124,9 +135,7 @@ class GradientWork:
             at, times = points(rows)
             at = at.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(rows.explained(at).sum(), at)
-            each = gradient.abs() if times is None else gradient * times
-            for index, step, values in zip(rows.indices, rows.steps, by_position(each, rows.lengths), strict=True):
-                found[index] = found.get(index, 0) + weights[step] * values
+            add_weighted(found, rows, weights, gradient.abs() if times is None else gradient * times)
         return found
 
     def passes(self, chosen: Sequence[int], num: int = 1, cost: Callable[[int], int] = int) -> Iterator[Rows]:
@@ -156,9 +165,9 @@ class GradientWork:
         places_N = torch.tensor([place[index] for index, _ in rows], device=device)
         indices = [index for index, _ in rows]
         return Rows(
-            [self._samples[i] for i in indices], indices, [step for _, step in rows], encoded.features[places_N],
-            encoded.baseline[places_N], None if encoded.mask_BL is None else [self._lengths[i] for i in indices], self._net, encoded,
-            places_N, torch.tensor([self._targets[i] for i in indices], device=device),
+            [self._samples[i] for i in indices], indices, [step for _, step in rows],
+            None if encoded.mask_BL is None else [self._lengths[i] for i in indices], self._net, encoded, places_N,
+            torch.tensor([self._targets[i] for i in indices], device=device),
         )  # fmt: skip
 
     def _encoded(self, indices: Sequence[int]) -> Encoded:
@@ -173,6 +182,18 @@ class GradientWork:
         shown, spans, special = placed(sample.input, values, self._spans[index], self.patch)
         facts = {**(metadata or {}), **({"on_special_tokens": special} if special else {})}
         return Attribution(sample.id, self._targets[index], shown, spans, error, facts)
+
+
+def add_weighted(found: dict[int, Values], rows: Rows, weights: Values, each: torch.Tensor, /) -> None:
+    """Adds to each sample's values by position those of its rows ``each`` (shaped as `Rows.features`), by its steps' weights."""
+    by_row = by_position(each, rows.lengths)
+    start = 0
+    for index, own in groupby(rows.indices):
+        end = start + len(list(own))
+        # One product for all of a sample's points: a thousand small sums cost more than what is summed.
+        values = np.tensordot(weights[list(rows.steps[start:end])], np.stack(by_row[start:end]), 1)
+        found[index] = found[index] + values if index in found else values
+        start = end
 
 
 def _patch(module: Any) -> int | None:

@@ -35,6 +35,6 @@ class IntegratedGradients(Integral):
 
         def points(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
             difference = rows.features - rows.baseline
-            return rows.baseline + rows.per_row(alphas[list(rows.steps)]) * difference, difference
+            return (rows.per_row(alphas[list(rows.steps)]) * difference).add_(rows.baseline), difference
 
         return work.sums(chosen, weights, points)

@@ -9,10 +9,10 @@ from ..harness.errors import ConfigError, SampleError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
 from .explained import checked_target, explained_classes
-from .gradients import GradientWork, Rows
+from .gradients import GradientWork, Rows, add_weighted
 from .integral import gauss_legendre
 from .layers import Layer, as_it_is
-from .positions import Values, by_position
+from .positions import Values
 
 if TYPE_CHECKING:
     import torch
@@ -49,9 +49,7 @@ class NeuronConductance:
             for rows in work.passes(range(len(samples)), self.steps):
                 difference = rows.features - rows.baseline
                 at = (rows.baseline + rows.per_row(alphas[list(rows.steps)]) * difference).detach().requires_grad_()
-                each = by_position(self._slopes(layer, rows, at) * difference, rows.lengths)
-                for index, step, values in zip(rows.indices, rows.steps, each, strict=True):
-                    found[index] = found.get(index, 0) + weights[step] * values
+                add_weighted(found, rows, weights, self._slopes(layer, rows, at) * difference)
         return [work.attribution(i, found[i]) for i in range(len(samples))]
 
     def _slopes(self, layer: Layer, rows: Rows, at: torch.Tensor) -> torch.Tensor:

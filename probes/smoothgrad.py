@@ -30,4 +30,4 @@ class SmoothGrad(GradientProbe):
 
     def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
         noise = rows.drawn(np.random.Generator.standard_normal, self.rng)
-        return rows.features + self.noise * rows.ranges() * noise, None
+        return noise.mul_(self.noise * rows.ranges()).add_(rows.features), None
