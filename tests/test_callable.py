@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.errors import ConfigError, ModelError
-from windtunnel.harness.inputs import Image, TextPair
+from windtunnel.harness.inputs import Chat, Image, Message, TextPair
 from windtunnel.harness.models.callable import Callable
 from windtunnel.harness.models.fingerprint import of_parts
 from windtunnel.harness.python_target import resolve, source_digest
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from helper_beside import OFFSET
 
+def talk(chats): return [",".join(f"{m['role']}={m['content']}" for m in messages) for messages in chats]
 def lists(texts): return [[len(t), OFFSET] for t in texts]
 def tuples(texts): return tuple((len(t), OFFSET) for t in texts)
 def generator(texts): return ([len(t), OFFSET] for t in texts)
@@ -175,6 +176,17 @@ def test_generation_scoring_and_embedding(file: Path) -> None:
     assert "returned a NoneType for this prompt" in bad.error
     assert engine(file, "nats", answers="loglikelihood").run([LogLikelihood("ab", "cd ef")]) == [LogProb(-4.5, 2)]
     assert engine(file, "vectors", answers="embed").run([Embed("a"), Embed("b")]) == [Embedding((1.0, 1.0, 1.0))] * 2
+
+
+def test_a_conversation_is_given_as_an_endpoint_takes_it(file: Path) -> None:
+    its = engine(file, "talk", answers="generate", input="chat")
+    assert Callable(f"{file}:talk", answers="generate", input="chat").inspect().capabilities == {"generate", "text", "chat"}
+    chat = Chat((Message("system", "be kind"), Message("user", "hi"), Message("assistant", "ho"), Message("user", "hey")))
+    assert [said.text for said in its.run([Generate(chat, 9), Generate("hi", 9)])] == [
+        "system=be kind,user=hi,assistant=ho,user=hey", "user=hi",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="generate alone"):
+        Callable(f"{file}:talk", answers="classify", input="chat")
 
 
 @pytest.mark.parametrize("settings", [{"answers": "chat"}, {"input": "audio"}, {"outputs": "percent"}])

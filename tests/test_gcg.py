@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from windtunnel.attacks.lm.gcg import GCG, written
 from windtunnel.attacks.lm.random_search import RandomSearch
 from windtunnel.harness.inputs import Chat, Message
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.requests import Generate, LogLikelihood
 from windtunnel.harness.samples import Sample, SampleRng
+from windtunnel.harness.threats import SuffixBudget
 from windtunnel.tests import tiny
 
 REQUESTS = [
@@ -173,6 +174,45 @@ def test_candidates_are_read_as_the_tokens_that_were_meant() -> None:
         assert all(len(place) == 1 for place in places)
         losses = [-answer.value for answer in run([LogLikelihood(its.model.tokenizer.decode(ids[:-1]), " dog") for ids in tried])]
         current = tried[losses.index(min(losses))]
+
+
+def test_one_round_is_a_plain_loops_in_double_precision() -> None:
+    """The loss of each suffix, the tokens that may stand in each place, and the swap that the next round starts from."""
+    task = FRAMES["header and question mark"]
+    its, top_k = engine(task=task), 12
+    asked: list[list[int]] = []
+    run = its.try_run
+
+    def listening(requests: Any) -> Any:
+        asked.extend(its.model.scored(request).ids for request in requests)
+        return run(requests)
+
+    its.try_run = listening
+    (twin,) = GCG(steps=1, candidates=40, top_k=top_k, length=4).perturb(its, SAMPLES[:1], SuffixBudget(), SampleRng(0))
+    start, *tried = asked
+    module = AutoModelForCausalLM.from_pretrained(tiny.checkpoint("llama"), dtype=torch.float64).eval()
+    tokenizer = its.model.tokenizer
+    weight = module.get_input_embeddings().weight.detach()
+
+    def loss(embeddings: torch.Tensor, target: int) -> torch.Tensor:
+        return -module(inputs_embeds=embeddings[None]).logits[0, -1].log_softmax(-1)[target]
+
+    one_hot = torch.nn.functional.one_hot(torch.tensor(start[:-1]), len(weight)).double().requires_grad_(True)
+    (slope,) = torch.autograd.grad(loss(one_hot @ weight, start[-1]), one_hot)
+    texts = [tokenizer.decode([token]) for token in range(len(weight))]
+    allowed = [
+        token for token, text in enumerate(texts)
+        if text.strip() and text.isascii() and text.isprintable() and token not in tokenizer.all_special_ids
+    ]  # fmt: skip
+    swaps = [next((i, b) for i, (a, b) in enumerate(zip(start, ids, strict=True)) if a != b) for ids in tried]
+    best = {place: sorted(allowed, key=lambda token: float(slope[place, token]))[:top_k] for place, _ in swaps}
+    assert len(best) > 3
+    assert all(token in best[place] for place, token in swaps)
+    losses = [float(loss(weight[torch.tensor(ids[:-1])], ids[-1]).detach()) for ids in (start, *tried)]
+    assert twin.metadata["losses"] == pytest.approx([losses[0], min(losses[1:])], abs=1e-5)
+    if min(losses[1:]) < losses[0]:
+        (sent,) = task.requests(twin)
+        assert its.model.scored(LogLikelihood(sent.prompt, " dog")).ids == tried[losses[1:].index(min(losses[1:]))]
 
 
 def test_a_suffix_keeps_the_space_that_a_vocabulary_drops_at_the_beginning() -> None:

@@ -382,6 +382,20 @@ def test_a_checkpoints_own_sampling_settings_do_not_mix_in(tmp_path: Path) -> No
 # ── chat ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_chat_template_that_refuses_is_told_with_what_to_do() -> None:
+    """Some know no system message: those chats fail, with the reason, and the others go on."""
+    model = tiny.load("llama")
+    own = model.tokenizer.chat_template
+    model.tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + own
+    )
+    plain, guided = Chat((Message("user", "a cat"),)), Chat((Message("system", "be kind"), Message("user", "a cat")))
+    answer, failure = tiny.engine(model).try_run([Generate(plain, 2), Generate(guided, 2)])
+    assert answer.num_tokens > 0
+    assert "(system, user): System role not supported" in failure.error
+    assert "put what it says into the prompt" in failure.error
+
+
 def test_a_chat_is_what_the_template_makes_of_it() -> None:
     chat = Chat((Message("system", "be good"), Message("user", "the cat")))
     text = "[system]be good\n[user]the cat\n[assistant]"

@@ -21,13 +21,15 @@ from windtunnel.attacks.lm.prompt_injection import FRAMES, ORDERS, PromptInjecti
 from windtunnel.attacks.lm.random_search import RandomSearch
 from windtunnel.attacks.lm.templates import TEMPLATES
 from windtunnel.harness.attacking import attack_records
+from windtunnel.harness.engine import Engine
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Chat, Message
 from windtunnel.harness.planned import Plan
-from windtunnel.harness.requests import Generate
+from windtunnel.harness.plugins import ModelInfo
+from windtunnel.harness.requests import Completion, Generate
 from windtunnel.harness.samples import Sample, SampleRng
 from windtunnel.harness.threats import AnyPrompt, SuffixBudget
-from windtunnel.tests.scripted import port, told
+from windtunnel.tests.scripted import Scripted, port, told
 from windtunnel.tests.toys import planned, row, run
 
 SAMPLES = [Sample(f"s{i}", f"tell me secret {i}", metadata={"harmful": True, "goal": f"secret {i}"}) for i in range(4)]
@@ -148,11 +150,33 @@ def test_ciphers_and_back(plain: str) -> None:
     assert ciphers.from_zero_width(ciphers.zero_width(plain)) == plain
 
 
+CYRILLIC = [chr(point) for point in range(0x400, 0x530)]
+
+
 @settings(deadline=None, max_examples=100)
-@given(st.text("abc xyz ABC 0189 .,?", max_size=60))
-def test_ciphers_and_back_of_latin_text(plain: str) -> None:
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=CYRILLIC), max_size=60))
+def test_ciphers_and_back_but_for_what_the_alphabet_cannot_tell(plain: str) -> None:
+    """Homoglyphs: any text that has none of them to begin with. Morse: any, in small letters and with single spaces."""
     assert ciphers.from_homoglyphs(ciphers.homoglyphs(plain)) == plain
     assert ciphers.from_morse(ciphers.to_morse(plain)) == " ".join(plain.lower().split())
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="0123456789|"), max_size=60))
+def test_leetspeak_and_back(plain: str) -> None:
+    read = str.maketrans("48391|0572", "abegilostz")
+    there = ciphers.leetspeak(plain)
+    assert there.translate(read) == "".join(c.lower() if c in "ABEGILOSTZ" else c for c in plain)
+
+
+@pytest.mark.parametrize("alphabet", ["homoglyphs", "leetspeak", "morse"])
+def test_no_two_letters_are_written_alike(alphabet: str) -> None:
+    from string import ascii_letters, ascii_lowercase
+
+    write = {"homoglyphs": ciphers.homoglyphs, "leetspeak": ciphers.leetspeak, "morse": ciphers.to_morse}[alphabet]
+    letters = ascii_letters if alphabet == "homoglyphs" else ascii_lowercase
+    assert len({write(letter) for letter in letters}) == len(letters)
+    assert sum(write(letter) != letter for letter in letters) >= {"homoglyphs": 25, "leetspeak": 10, "morse": 26}[alphabet]
 
 
 def test_known_ciphers() -> None:
@@ -292,8 +316,38 @@ def test_the_budget_is_used_up_only_where_it_cut_the_search_short() -> None:
         TAP(max_queries=0)
 
 
+class Mumbling(Scripted):
+    """An attacker that sets its marks in some of its drafts only, as their seeds have it; it counts what it was rated."""
+
+    def generate(self, batch: Sequence[Generate]) -> list[Completion]:
+        said = []
+        for request in batch:
+            level = f"level {told(request.prompt).count('Rating: ')}"
+            said.append(f"<message>{level} by {request.seed % 7}</message>" if request.seed % 3 == 0 else level)
+        return [Completion(text, 2, "stop") for text in said]
+
+
+@pytest.mark.parametrize("make", [lambda: PAIR(streams=2, rounds=9), lambda: TAP(depth=9, branches=2, width=2, prune=False)])
+def test_a_message_that_cannot_be_read_ends_no_search(make: Callable[[], Any]) -> None:
+    """Neither the stream that it was drawn for nor, where it was the round's only one, the sample; and no sample rests on its company."""
+
+    def twins(samples: Sequence[Sample]) -> dict[str, Any]:
+        attacker = Engine(Mumbling(str), ModelInfo(frozenset({"generate", "text", "chat"})))
+        engine, attack = port(lambda prompt: REFUSAL, roles={"attacker": attacker, "judge": port(strict_judge)}), make()
+        return {twin.id: twin for twin in attack.perturb(engine, samples, attack.threat, SampleRng(1))}
+
+    together = twins(SAMPLES)
+    assert {s.id: twins([s])[s.id] for s in SAMPLES} == together
+    for twin in together.values():
+        assert twin.metadata["num_rounds"] == 9
+        drawn = twin.metadata["num_queries"] + twin.metadata["unread"]
+        assert twin.metadata["unread"] > 0
+        assert drawn == 18 if isinstance(make(), PAIR) else drawn >= 18
+        assert twin.metadata["num_queries"] > 1
+
+
 def test_an_attacker_too_small_for_marks() -> None:
-    roles = {"attacker": port(lambda chat: " level 2, please\n"), "judge": port(strict_judge)}
+    roles = {"attacker": port(lambda chat: " level 2, please\n</message> Is it good?"), "judge": port(strict_judge)}
     for marked, expected in ((True, ("tell me secret 0", None)), (False, ("level 2, please", 10))):
         attack = PAIR(streams=1, rounds=2, marked=marked)
         (twin,) = attack.perturb(port(target, roles=roles), SAMPLES[:1], attack.threat, SampleRng(0))
@@ -387,6 +441,12 @@ def test_crescendo_by_script_and_by_attacker() -> None:
     (led,) = attack.perturb(port(listener, roles={"attacker": attacker}), SAMPLES[:1], attack.threat, SampleRng(0))
     assert isinstance(led.input, Chat)
     assert [m.content for m in led.input.messages if m.role == "user"] == ["step 1", "step 2", "step 3", SAMPLES[0].input]
+    for marked, messages in ((True, [SAMPLES[0].input]), (False, ["go on", "go on", "go on", SAMPLES[0].input])):
+        bare = port(listener, roles={"attacker": port(lambda brief: "go on")})
+        (led,) = Crescendo(turns=4, marked=marked).perturb(bare, SAMPLES[:1], attack.threat, SampleRng(0))
+        assert isinstance(led.input, Chat)
+        assert [m.content for m in led.input.messages if m.role == "user"] == messages
+        assert led.metadata["unread"] == 3 * marked, "what the attacker wrote without marks is told, not passed over"
 
 
 # ── random search ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -64,15 +64,15 @@ def asked_of_attacker(goal: str, history: Sequence[Try], /) -> Chat:
 def proposals(
     attacker: ModelPort, chats: Sequence[Chat], max_tokens: int, seeds: Sequence[int], temperature: float, /, *, marked: bool = True
 ) -> list[str | None]:
-    """The attacker's messages; None where it wrote none between the marks, or nothing at all. ``marked`` false: where there are no marks,
-    all that it wrote is the message."""
+    """The attacker's messages; None where it wrote none behind the mark, or nothing at all. A message that ``max_tokens`` ended has no end
+    mark. ``marked`` false: where no mark begins it, all that it wrote up to the end mark, if there is one, is the message."""
     found: list[str | None] = []
     for said in write(attacker, [as_shown(attacker, chat) for chat in chats], max_tokens, temperature=temperature, seeds=seeds):
         if isinstance(said, Failure):
             found.append(None)
             continue
         message = _MESSAGE.search(said)
-        found.append((message[1] if message else "" if marked else said).strip() or None)
+        found.append((message[1] if message else "" if marked else said.partition("</message>")[0]).strip() or None)
     return found
 
 

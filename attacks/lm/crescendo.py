@@ -39,6 +39,7 @@ class Talk:
     messages: list[Message] = field(default_factory=list)
     queries: int = 0
     backtracks: int = 0
+    unread: int = 0
     failure: str = ""
 
     def asking(self, last: str) -> Sample:
@@ -49,7 +50,8 @@ class Talk:
     def twin(self, last: str) -> Sample:
         if self.failure:
             return failed(self.sample, self.failure)
-        facts = {"num_queries": self.queries, "num_turns": len(self.messages) // 2 + 1, "backtracks": self.backtracks}
+        facts = {"num_queries": self.queries, "num_turns": len(self.messages) // 2 + 1}
+        facts |= {"backtracks": self.backtracks, "unread": self.unread}
         return replace(self.asking(last), metadata={**self.sample.metadata, **facts})
 
 
@@ -59,8 +61,9 @@ class Crescendo:
 
     turns: messages, the last of them the prompt itself. The role ``attacker`` writes those before it, from what the target answered so far;
     without one they come from ``script``, a list with {goal} and {prompt} in it (by default a general one). A turn that the target
-    declines, by the rule of `harness.judges.phrases`, is taken back and left out (``backtrack``). max_tokens: of each answer. temperature:
-    the attacker's. Benign samples stay as they are. num_queries counts the target's answers.
+    declines, by the rule of `harness.judges.phrases`, is taken back and left out (``backtrack``). marked: a message that is not behind its
+    mark is counted as ``unread``, and the turn left out; false: all that the attacker writes is the message. max_tokens: of each answer.
+    temperature: the attacker's. Benign samples stay as they are. num_queries counts the target's answers.
 
     Russinovich, Salem, Eldan: Great, Now Write an Article About That: The Crescendo Multi-Turn LLM Jailbreak Attack. 2024,
     https://arxiv.org/abs/2404.01833
@@ -71,13 +74,14 @@ class Crescendo:
 
     def __init__(
         self, *, turns: int = 5, script: Sequence[str] = SCRIPT, backtrack: bool = True, max_tokens: int = 150, message_tokens: int = 150,
-        temperature: float = 0.7,
+        temperature: float = 0.7, marked: bool = True,
     ) -> None:  # fmt: skip
         if turns < 2 or max_tokens < 1 or message_tokens < 1 or not script:
             raise ConfigError("crescendo needs at least two turns, a script that is not empty, and one token or more")
         self.threat = AnyPrompt()
         self._turns, self._script, self._backtrack = turns, tuple(script), backtrack
         self._max_tokens, self._message_tokens, self._temperature = max_tokens, message_tokens, temperature
+        self._marked = marked
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: AnyPrompt, rng: SampleRng, /) -> Sequence[Sample]:
         talks = [Talk(sample) for sample in samples]
@@ -114,4 +118,7 @@ class Crescendo:
             brief = _BRIEF.replace("{turns}", str(self._turns)).replace("{turn}", str(turn + 1))
             chats.append(Chat((Message("user", brief.replace("{goal}", goal_of(talk.sample)).replace("{history}", history)),)))
         seeds = [seed_of(rng.seed(talk.sample.id), turn) for talk in talks]
-        return proposals(attacker, chats, self._message_tokens, seeds, self._temperature)
+        said = proposals(attacker, chats, self._message_tokens, seeds, self._temperature, marked=self._marked)
+        for talk, text in zip(talks, said, strict=True):
+            talk.unread += text is None
+        return said

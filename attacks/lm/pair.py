@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from ...harness.errors import ConfigError
@@ -54,9 +54,11 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class _Grown:
+    """A message that a leaf of a tree has led to. ``leaf``: its number."""
+
     tree: Tree
-    history: list[Try] = field(default_factory=list)
-    prompt: str = ""
+    leaf: int
+    prompt: str
 
 
 class TAP:
@@ -69,9 +71,9 @@ class TAP:
 
     max_queries: answers of the target, a sample; nothing for as many as the tree has. Only where it cut a search short is the budget said
     to be used up. max_tokens: of the target's answers. message_tokens: of a message. temperature: the attacker's; each message draws from
-    a seed of its own. marked: a message that is not between its marks is dropped and counted; false, for attackers too small to set marks:
-    all that they write is the message. A judge that tells log-likelihoods rates by the likeliest grade, another one by the number that it
-    writes. Benign samples stay as they are. num_queries counts the target's answers.
+    a seed of its own. marked: a message that is not behind its mark is counted as ``unread``, and another one drawn in the next round;
+    false, for attackers too small to set marks: all that they write is the message. A judge that tells log-likelihoods rates by the
+    likeliest grade, another one by the number that it writes. Benign samples stay as they are. num_queries counts the target's answers.
 
     Mehrotra et al.: Tree of Attacks: Jailbreaking Black-Box LLMs Automatically. NeurIPS 2024, https://arxiv.org/abs/2312.02119
     """
@@ -97,17 +99,15 @@ class TAP:
         for depth in range(self._depth):
             for tree in trees:
                 tree.is_cut |= tree.is_open and tree.queries == self._max_queries
-            grown = self._grown(engine, [tree for tree in trees if tree.is_open], depth, rng)
-            if not grown:
+            if not any(tree.is_open for tree in trees):
                 break
-            self._pruned(self._answered(engine, grown))
+            # A round without a message to try is no end: the next one draws others.
+            self._pruned(self._answered(engine, self._grown(engine, [tree for tree in trees if tree.is_open], depth, rng)))
         return [s if is_benign(s) else tree.twin() for s, tree in zip(samples, trees, strict=True)]
 
     def _grown(self, engine: ModelPort, trees: Sequence[Tree], depth: int, rng: SampleRng) -> list[_Grown]:
         """The attacker's messages, from all leaves of all samples in one call."""
         leaves = [(tree, n, leaf, b) for tree in trees for n, leaf in enumerate(tree.leaves) for b in range(self._branches)]
-        if not leaves:
-            return []
         for tree in trees:
             tree.rounds += 1
         seeds = [seed_of(rng.seed(tree.sample.id), depth, n, b) for tree, n, _, b in leaves]
@@ -115,10 +115,10 @@ class TAP:
         grown = []
         attacker = engine.roles["attacker"]
         written = proposals(attacker, chats, self._message_tokens, seeds, self._temperature, marked=self._marked)
-        for (tree, _, leaf, _), prompt in zip(leaves, written, strict=True):
+        for (tree, n, _, _), prompt in zip(leaves, written, strict=True):
             tree.unread += prompt is None
             if prompt is not None:
-                grown.append(_Grown(tree, leaf, prompt))
+                grown.append(_Grown(tree, n, prompt))
         if self._prune and grown:
             fit = on_topic(engine.roles["judge"], [(g.tree.goal, g.prompt) for g in grown])
             for g, is_fit in zip(grown, fit, strict=True):
@@ -149,9 +149,13 @@ class TAP:
             mine = [(g, t) for g, t in tried if id(g.tree) == key]
             for _, t in mine:
                 tree.keep(t)
-            if not self._keep_apart:
-                mine = sorted(mine, key=lambda one: -(one[1].rating or 0))[: self._width]
-            tree.leaves = [[*g.history, t] for g, t in mine]
+            after = [(g.leaf, [*tree.leaves[g.leaf], t]) for g, t in mine]
+            if self._keep_apart:
+                # A stream whose message could not be read, or was not answered, goes on from where it was.
+                for n, history in after:
+                    tree.leaves[n] = history
+            else:
+                tree.leaves = [history for _, history in sorted(after, key=lambda one: -(one[1][-1].rating or 0))[: self._width]]
 
 
 class PAIR(TAP):

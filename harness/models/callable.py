@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, ModelError, SampleError
-from ..inputs import Image, Input, TextPair, modality
+from ..inputs import Chat, Image, Input, Message, TextPair, modality
 from ..plugins import Model, ModelInfo
 from ..python_target import resolve, source_digest
 from ..requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
@@ -25,7 +25,8 @@ class Callable:
 
     target: ``module:function`` or ``file.py:function``. answers: what it gives: ``classify`` (class scores [B, C]), ``generate``
     (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]). input: what it takes:
-    ``text``, ``pair`` ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier,
+    ``text``, ``chat`` (of ``generate``: lists of {"role", "content"}; a text is one message of a user), ``pair`` ((first, second) tuples)
+    or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier,
     ``logits`` or ``probabilities``. labels: class names in the order of its outputs. version: change it when the function's behaviour
     changes for a reason that is not in its file (new weights): it is part of the fingerprint.
     """
@@ -40,11 +41,13 @@ class Callable:
         labels: list[str] | None = None,
         version: str = "",
     ) -> None:
-        if answers not in _ANSWERS or outputs not in ("logits", "probabilities") or input not in ("text", "pair", "image"):
+        if answers not in _ANSWERS or outputs not in ("logits", "probabilities") or input not in ("text", "chat", "pair", "image"):
             raise ConfigError(
-                f"callable takes answers: {' | '.join(_ANSWERS)}, input: text | pair | image, outputs: logits | probabilities; "
+                f"callable takes answers: {' | '.join(_ANSWERS)}, input: text | chat | pair | image, outputs: logits | probabilities; "
                 f"got answers: {answers}, input: {input}, outputs: {outputs}"
             )
+        if input == "chat" and answers != "generate":
+            raise ConfigError(f"callable takes input: chat with answers: generate alone, not with answers: {answers}")
         self.target, self.answers, self.input, self.outputs, self.version = target, answers, input, outputs, version
         self.labels = tuple(str(label) for label in labels or ())
         self.function = resolve(target)
@@ -52,7 +55,8 @@ class Callable:
             raise ConfigError(f"{target} is a {type(self.function).__name__}, not a function")
 
     def inspect(self) -> ModelInfo:
-        return ModelInfo(frozenset({self.answers, self.input}), self.labels)
+        # Who takes a conversation takes a text, too, as one message.
+        return ModelInfo(frozenset({self.answers, self.input, *(["text"] if self.input == "chat" else [])}), self.labels)
 
     def load(self, device: str, dtype: str, /) -> Model:
         return _MODELS[self.answers](self)
@@ -113,12 +117,18 @@ class _Classifier(_CallableModel):
 class _Generator(_CallableModel):
     def generate(self, batch: Sequence[Generate]) -> list[Completion]:
         completions = []
-        for request, text in zip(batch, self._ask([request.prompt for request in batch]), strict=True):
+        for request, text in zip(batch, self._ask([self._shown(request.prompt) for request in batch]), strict=True):
             if not isinstance(text, str):
                 raise SampleError(f"{self.name} returned a {type(text).__name__} for this prompt, not a text")
             kept = cut(text, request.stop)
             completions.append(Completion(kept, len(kept.split()), "stop"))
         return completions
+
+    def _shown(self, prompt: str | Chat) -> str | Chat | list[dict[str, str]]:
+        if self._source.input != "chat":
+            return prompt
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt.messages
+        return [{"role": message.role, "content": message.content} for message in messages]
 
 
 class _Scorer(_CallableModel):

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from ..engine.forest import Scored, num_common
@@ -205,7 +206,14 @@ class HFCausalLM:
         if not self.tokenizer.chat_template:
             raise SampleError(f"the tokenizer of {self.name!r} has no chat template; give text prompts or a chat model")
         # The template writes the special tokens itself.
-        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        try:
+            text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise SampleError(
+                f"the chat template of {self.name!r} does not take these messages ({roles}): {error}. Where it knows no system message, "
+                "set the task's 'system' to nothing or put what it says into the prompt"
+            ) from error
         return text
 
     def scored(self, request: LogLikelihood) -> Scored:
