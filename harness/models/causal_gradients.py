@@ -63,15 +63,16 @@ class CausalGradients:
         extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
         mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
         options: dict[str, Any] = {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
-        first = 0
+        # The output head is a good part of a small model: it is asked from the first place on that is scored.
+        first = int(extra["places"].masked_fill(extra["scored"] == 0, features.shape[1]).min())
         if self._keeps_positions:
-            # The output head is a good part of a small model: it is asked from the first place on that is scored.
-            first = int(extra["places"].masked_fill(extra["scored"] == 0, features.shape[1]).min())
             options["logits_to_keep"] = torch.arange(first, features.shape[1], device=features.device)
         logits_NLV = self.module(**options).logits
-        index_NSV = (extra["places"] - first).clamp(min=0)[:, :, None].expand(-1, -1, logits_NLV.shape[-1])
-        log_probs_NSV = logits_NLV.gather(1, index_NSV).float().log_softmax(-1)
-        scored: torch.Tensor = log_probs_NSV.gather(2, extra["targets"][:, :, None])[:, :, 0] * extra["scored"]
+        logits_NLV = logits_NLV if self._keeps_positions else logits_NLV[:, first:]
+        places_NS = (extra["places"] - first).clamp(min=0)
+        # Log-sum-exp keeps nothing of the vocabulary's size for the way back but the logits.
+        chosen_NS = logits_NLV[torch.arange(len(places_NS), device=places_NS.device)[:, None], places_NS, extra["targets"]].float()
+        scored: torch.Tensor = (chosen_NS - logits_NLV.float().logsumexp(-1).gather(1, places_NS)) * extra["scored"]
         return scored
 
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
