@@ -114,7 +114,8 @@ def _public(parts: list[str], job: Job) -> torch.Tensor:
     peer.apgd.n_restarts = peer.fab.n_restarts = 1
     peer.apgd_targeted.n_target_classes = peer.fab.n_target_classes = job.targets
     if parts == ["square"]:
-        peer.square.n_queries = QUERIES
+        # The paper's schedule over the queries that are asked, as the others have it.
+        peer.square.n_queries, peer.square.rescale_schedule = QUERIES, True
     found: torch.Tensor = peer.run_standard_evaluation(job.images, job.classes, batch_size=len(job.images))[0]
     return found
 

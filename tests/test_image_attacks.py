@@ -365,7 +365,7 @@ class TestLaws:
 
     @pytest.mark.parametrize("make", [
         lambda: FGSM(epsilons=[0.5]), lambda: FGSM(epsilon=0, epsilons=[0.5]), lambda: APGDCE(steps=0),
-        lambda: APGDTargeted(targets=0), lambda: Square(share=0),
+        lambda: APGDTargeted(targets=0), lambda: Square(share=0), lambda: Square(schedule=0),
         lambda: FABTargeted(restarts=0), lambda: DeepFool(overshoot=-1), lambda: CarliniWagner(confidence=-1),
         lambda: HopSkipJump(directions=0), lambda: AutoAttack(members=["apgd"]), lambda: AutoAttack(members=[]),
     ])  # fmt: skip
@@ -477,11 +477,20 @@ class TestSquare:
             assert _corners(ends, 1, 1, size).tolist() == [[0, size - 1]]
             assert _corners(ends.flip(1), size, 2 * size - 1, 2 * size - 1).tolist() == [[size - 1, 0]]
 
+    def test_the_share_is_halved_over_the_queries_that_are_asked(self) -> None:
+        """The paper's schedule, of 10,000 queries; of fewer, sooner. AutoAttack's authors leave it at 10,000 for their 5,000."""
+        whole, tenth = Square(queries=10_000), Square(queries=1000)
+        for halved, after in enumerate((10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000), 1):
+            assert whole._share_at(after) == 2 * whole._share_at(after + 1) == 1.6 / 2**halved
+            assert tenth._share_at(after // 10) == 2 * tenth._share_at(after // 10 + 1) == 1.6 / 2**halved
+        member: Any = AutoAttack().members["square"]
+        assert [member._share_at(n) for n in range(5000)] == [whole._share_at(n) for n in range(5000)]
+
     @pytest.mark.parametrize("norm", NORMS)
     def test_more_queries_are_never_worse(self, load: Any, norm: str) -> None:
         engine = load("smooth10")
         samples = right(engine, 8)
-        twins = [attacked(engine, samples, Square(epsilon=RADIUS[norm] / 10, norm=norm, queries=n)) for n in (1, 20, 100)]
+        twins = [attacked(engine, samples, Square(epsilon=RADIUS[norm] / 10, norm=norm, queries=n, schedule=100)) for n in (1, 20, 100)]
         losses = [[t.metadata["best_loss"] for t in some] for some in twins]
         assert all(a <= b <= c for a, b, c in zip(*losses, strict=True))
         assert sum(losses[0]) < sum(losses[2])

@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 32
 """Changes of a sample whose numbers are drawn at once: a call of its generator for each took as long as a small model's pass."""
-_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""After how many changes the share of pixels is halved: the paper's schedule for 10,000 queries, as AutoAttack has it for 5,000, too."""
+_HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+"""After which shares of the schedule the share of pixels is halved: the paper's, whose changes 10 to 8,000 are of 10,000."""
 
 
 class Square(ImageAttack):
     """Random search: squares of the perturbation are replaced, and what raises the margin of the wrong classes stays. Needs no gradients.
 
     epsilon: radius in [0, 1] pixel units (8/255 = 0.0314). norm: ``linf`` or ``l2``. queries: the most a restart asks. share: of the pixels
-    that the first squares change; it shrinks with the queries. restarts: on the samples still standing. epsilons: further radii below
-    epsilon, tried one after the other on the samples still standing, for ``robust_accuracy[RADIUS]``.
+    that the first squares change; it is halved nine times. schedule: over how many queries; as many as are asked, unless it is given
+    (AutoAttack asks 5,000 by the schedule of 10,000). restarts: on the samples still standing. epsilons: further radii below epsilon, tried
+    one after the other on the samples still standing, for ``robust_accuracy[RADIUS]``.
 
     Every draw, the squares' places among them, is the sample's own. A twin is the first misclassified point, or the one of largest margin
     where there is none; best_loss says how large. num_queries: images asked about. budget_exhausted: 1 where all were asked in vain.
@@ -40,15 +41,18 @@ class Square(ImageAttack):
     requires: ClassVar[frozenset[str]] = BLACK_BOX
 
     def __init__(
-        self, *, epsilon: float = 8 / 255, norm: str = "linf", queries: int = 5000, share: float = 0.8, restarts: int = 1,
-        epsilons: Sequence[float] = (),
+        self, *, epsilon: float = 8 / 255, norm: str = "linf", queries: int = 5000, share: float = 0.8,
+        schedule: int | None = None, restarts: int = 1, epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         if queries < 1 or restarts < 1:
             raise ConfigError(f"square needs at least one query and one restart, not {queries} and {restarts}")
+        if schedule is not None and schedule < 1:
+            raise ConfigError(f"schedule is a number of queries, or left out for as many as are asked, not {schedule}")
         if not 0 < share <= 1:
             raise ConfigError(f"share is of the pixels, above 0 and at most 1, not {share}")
         super().__init__(epsilon, norm, epsilons)
         self.queries, self.share, self.restarts = queries, share, restarts
+        self.schedule = queries if schedule is None else schedule
 
     def search(self, victims: Victims, /) -> None:
         begin, change = (_stripes, _sign_square) if victims.threat.norm == "linf" else (_tiles, _moved_bump)
@@ -74,7 +78,7 @@ class Square(ImageAttack):
         victims.facts["budget_exhausted"] = (~victims.fallen_B).double()
 
     def _share_at(self, change: int) -> float:
-        return self.share / 2.0 ** sum(change > after for after in _HALVINGS)
+        return self.share / 2.0 ** sum(change > after * self.schedule for after in _HALVINGS)
 
 
 def _better(

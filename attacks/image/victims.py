@@ -161,10 +161,12 @@ class Victims:
         self.queries_B += torch.bincount(rows_N, minlength=len(self.queries_B))
 
     def _look(self, gradient: torch.Tensor, rows_N: torch.Tensor) -> None:
-        if not bool(gradient.isfinite().all()):
+        # A row's largest says all, and NaN is the largest: to ask each number is 15 times slower.
+        largest_N = gradient.abs().flatten(1).amax(1)
+        if not bool(largest_N.isfinite().all()):
             raise NonFiniteError("the gradient holds NaN or infinity; half precision is the usual cause: try --dtype float32")
         self._has_climbed = True
-        self.flat_B[rows_N] &= (gradient == 0).flatten(1).all(1)
+        self.flat_B[rows_N] &= largest_N == 0
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
