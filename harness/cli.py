@@ -311,7 +311,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
 
     planned = _planned(suite)
     planned.require_possible()
-    folder = out or Path("runs") / f"{_folder_name(suite.name)}-{suite.identity()[:8]}"
+    folder = out or Path("runs") / f"{_folder_name(suite.name)}-{suite.folder_key(Path.cwd())[:8]}"
     shown: AbstractContextManager[Any] = nullcontext(Silent())
     if not (quiet or as_json or os.environ.get("CI") or not sys.stderr.isatty()):
         from .console.progress import Bars

@@ -28,7 +28,7 @@ from .resources import digests_of
 from .roles import Players
 from .samples import Record
 from .store import FILE_NAME, LOCK_NAME, SCHEMA_VERSION, Store, StoredItem, only_writer
-from .suite import Suite
+from .suite import Suite, identity_of
 
 
 class Progress(Protocol):
@@ -123,7 +123,7 @@ def _open(plan: Plan, folder: Path) -> Store:
         store = Store.create(path, name=suite.name, suite=text, version=__version__)
     else:
         store = Store.open(path)
-        if codec.loads(store.suite)["identity"] != suite.identity():
+        if identity_of(codec.loads(store.suite)) != suite.identity():
             store.close()
             raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
         if (store.planned_suite, store.schema) != (text, SCHEMA_VERSION):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -200,13 +200,42 @@ class Suite(_Frozen):
         return [model_name(spec) for spec in self.models]
 
     def identity(self) -> str:
-        """Hash of all that decides a number (not of where the run is cached or which views are written)."""
-        decisive = self.model_dump(mode="json", exclude={"reports", "gates", "cache", "resources", "name"})
-        return codec.digest(decisive)
+        """Hash of all that decides a number: not of where the run is cached or which views are written, nor of the folders that files lie
+        in (what is in the files is compared item by item)."""
+        return identity_of(self.model_dump(mode="json"))
+
+    def folder_key(self, base: Path) -> str:
+        """Hash for the name of a run folder below ``base``: here folders count, those inside of it from there, so that all can be moved."""
+        return identity_of(self.model_dump(mode="json"), lambda path: str(path.relative_to(base) if path.is_relative_to(base) else path))
 
     def to_yaml(self) -> str:
         dumped = self.model_dump(mode="json", exclude_defaults=True)
         return yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True)
+
+
+_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name"})
+
+
+def identity_of(facts: Mapping[str, Any], /, shown: Callable[[Path], str] = lambda path: path.name) -> str:
+    """`Suite.identity` of a suite that was written down, whatever else stands beside it. ``shown``: what counts of a file's place."""
+    decisive = {key: facts[key] for key in Suite.model_fields if key in facts and key not in _UNDECISIVE}
+
+    def placed(text: Any) -> Any:
+        head, colon, tail = text.rpartition(":") if isinstance(text, str) and ".py:" in text else (text, "", "")
+        return f"{shown(Path(head))}{colon}{tail}" if isinstance(head, str) and Path(head).is_absolute() else text
+
+    def model(spec: Mapping[str, Any]) -> dict[str, Any]:
+        kind, colon, target = spec["model"].partition(":")
+        return {**spec, "model": f"{kind}{colon}{placed(target)}"}
+
+    def task(spec: Mapping[str, Any]) -> dict[str, Any]:
+        settings = dict(spec["settings"])
+        if isinstance(data := settings.get("data"), dict):
+            settings["data"] = data | {key: _each(data[key], placed) for key in ("files", "python") if key in data}
+        return {**spec, "task": placed(spec["task"]), "settings": settings}
+
+    moved = {"models": model, "auxiliary_models": model, "tasks": task, "plugins": placed}
+    return codec.digest({key: [moved[key](entry) for entry in value] if key in moved else value for key, value in decisive.items()})
 
 
 def model_name(spec: ModelSpec, /) -> str:
@@ -330,6 +359,13 @@ def _anchored(suite: Suite, base: Path) -> Suite:
     return suite.model_copy(update=changes)
 
 
+def _each(paths: Any, change: Callable[[Any], Any]) -> Any:
+    """A path, a list of them, or either for each split."""
+    if isinstance(paths, Mapping):
+        return {split: _each(some, change) for split, some in paths.items()}
+    return [_each(path, change) for path in paths] if isinstance(paths, list | tuple) else change(paths)
+
+
 def _anchored_data(settings: Mapping[str, Any], base: Path) -> Mapping[str, Any]:
     """``data.files`` and ``data.python`` of a task's settings, made absolute."""
     data = settings.get("data")
@@ -341,8 +377,7 @@ def _anchored_data(settings: Mapping[str, Any], base: Path) -> Mapping[str, Any]
 
     data = dict(data)
     if "files" in data:
-        files = data["files"]
-        data["files"] = [absolute(f) for f in files] if isinstance(files, list) else absolute(files)
+        data["files"] = _each(data["files"], absolute)
     if isinstance(data.get("python"), str) and ".py:" in data["python"]:
         file, _, name = data["python"].rpartition(":")
         data["python"] = f"{absolute(file)}:{name}"

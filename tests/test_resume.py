@@ -257,3 +257,30 @@ def test_a_store_that_is_locked_by_a_stranger(tmp_path: Path) -> None:
         run_plan(plan, tmp_path / "run")
     other.close()
     run_plan(plan, tmp_path / "run")
+
+
+def test_a_run_goes_on_where_everything_was_moved_to(tmp_path: Path) -> None:
+    """Models, data, task, plugins and the run folder, in another place: the same files are the same suite. Other content is not."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "rows.jsonl").write_text("".join(json.dumps({"text": f"a good film {i}", "label": "positive"}) + "\n" for i in range(6)))
+    (home / "mine.yaml").write_text(
+        "family: text_classification\ndata: {files: rows.jsonl}\ntext: text\nlabel: label\nlabels: [negative, positive]\n"
+    )
+    (home / "model.py").write_text("def go(texts):\n    return [[0.0, float(len(t))] for t in texts]\n")
+    keys: dict[str, Any] = {
+        "models": [{"model": "callable:model.py:go", "labels": ["negative", "positive"]}], "tasks": ["mine.yaml", "notes"], "chunk": 2,
+    }  # fmt: skip
+    with pytest.raises(IncompleteRun):
+        run_plan(planned(home, **keys), home / "run", should_stop=lambda: True)
+    begun = {name: len(records) for name, records in records_of(home / "run").items()}
+    moved = home.rename(tmp_path / "moved")
+    answer = windtunnel("run", moved / "toys.yaml", "--out", moved / "run", "-q")
+    assert answer.code == 0, answer.err
+    assert sum(begun.values()) < sum(map(len, records_of(moved / "run").values()))
+    assert windtunnel("verify", moved / "run").code == 0
+    again = moved.rename(tmp_path / "again")
+    (again / "model.py").write_text("def go(texts):\n    return [[1.0, 0.0] for t in texts]\n")
+    answer = windtunnel("run", again / "toys.yaml", "--out", again / "run", "-q")
+    assert answer.code == 2
+    assert "made with another model_fingerprint" in answer.err

@@ -141,6 +141,29 @@ def test_identity_is_of_what_decides_a_number(tmp_path: Path) -> None:
         assert _load(tmp_path, f"{HEAD}{line}\n").identity() != plain.identity(), line
 
 
+def test_a_suite_may_be_moved_with_its_files(tmp_path: Path) -> None:
+    """Its identity is not where its files lie; the name of its run folder is, as seen from the working folder."""
+    text = (
+        "models: [{model: 'callable:m.py:go'}, {model: 'hf:models/chat'}]\nplugins: [p.py]\ntasks:\n"
+        "- t.yaml\n- {task: sst2, data: {files: [a.jsonl, b.jsonl]}}\n- {task: boolq, data: {files: {test: x.jsonl, train: [y.jsonl]}}}\n"
+        "- {task: cola, data: {python: 'r.py:rows'}}\n"
+    )
+    suites = []
+    for name in ("one", "two"):
+        (tmp_path / name / "models" / "chat").mkdir(parents=True)
+        for file in ("m.py", "p.py", "r.py", "t.yaml", "a.jsonl", "b.jsonl"):
+            (tmp_path / name / file).touch()
+        suites.append(_load(tmp_path / name, text))
+    one, two = suites
+    assert one.models[0].model != two.models[0].model
+    assert one.tasks[2].settings["data"]["files"] == {"test": f"{tmp_path}/one/x.jsonl", "train": [f"{tmp_path}/one/y.jsonl"]}
+    assert one.identity() == two.identity()
+    assert one.folder_key(tmp_path / "one") == two.folder_key(tmp_path / "two")
+    assert one.folder_key(tmp_path) != two.folder_key(tmp_path), "two checkpoints of one name have a folder each"
+    other = _load(tmp_path / "two", text.replace("b.jsonl", "c.jsonl"))
+    assert other.identity() != two.identity()
+
+
 def test_a_suite_is_written_and_read_again(tmp_path: Path) -> None:
     suite = load_suite(write_suite(tmp_path, attacks=[{"attack": "swap", "how": "liar"}], gates=["notes.accuracy >= 50 %"], name="größe"))
     (tmp_path / "again.yaml").write_text(suite.to_yaml(), encoding="utf-8")

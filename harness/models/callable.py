@@ -67,7 +67,9 @@ class _CallableModel:
         self.name = source.target
         self._source = source
         settings = (source.answers, source.input, source.outputs, source.labels, source.version)
-        self.fingerprint = of_parts((source.target, source_digest(source.function)), settings)
+        # Of a file the name alone: the same function in another folder is the same model.
+        named = source.target.replace("\\", "/").rpartition("/")[2]
+        self.fingerprint = of_parts((named, source_digest(source.function)), settings)
 
     def _ask(self, inputs: list[Any]) -> list[Any]:
         given = self._source.function(inputs)
