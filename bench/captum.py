@@ -35,6 +35,7 @@ import torch
 from captum_sides import ASKED_IN_PARTS, METHODS, Images, Texts, explained
 from turns import faster, in_turns
 from windtunnel.harness.engine import Engine
+from windtunnel.harness.heap import keep_freed_memory
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.torch_module import TorchModule
@@ -52,6 +53,7 @@ _IMAGES_ONLY = ("deep_lift", "grad_cam")
 
 
 def main() -> int:
+    keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("inputs", type=Path)

@@ -43,6 +43,7 @@ from windtunnel.attacks.text.textattack_import import import_textattack
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
 from windtunnel.attacks.text.textattack_supplies import Supplies
 from windtunnel.harness.engine import Engine
+from windtunnel.harness.heap import keep_freed_memory
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.hf_text import HFTextClassifier
 from windtunnel.harness.registry import Registry
@@ -55,6 +56,7 @@ ROLES = ("encoder", "masked_lm", "language_model")
 
 
 def main() -> None:
+    keep_freed_memory()
     registry = Registry()
     attacks = {entry.name: entry.load() for entry in registry.entries("attacks")}
     recipes = [name for name, made in attacks.items() if isinstance(made, type) and issubclass(made, TextAttackRecipe)]
