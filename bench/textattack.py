@@ -106,7 +106,8 @@ def main() -> None:
         return [(twin.input, twin.metadata["status"], twin.metadata["num_queries"]) for twin in twins]
 
     sides = {given.peer: peer, "project": project}
-    modules = {given.peer: peer.modules, "project": [model.module, *(engine.model.module for engine in roles.values())]}
+    players: list[Any] = [model, *(engine.model for engine in roles.values())]
+    modules = {given.peer: peer.modules, "project": [player.module for player in players]}
     clocks: dict[str, list[_Clock]] = {name: [] for name in sides}
     for side in sides.values():
         side(samples[:NUM_WARM_UP])

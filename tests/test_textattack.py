@@ -171,7 +171,7 @@ class TestFailures:
 
     def test_a_text_pair_is_named(self) -> None:
         (twin,) = attack([Sample("p", TextPair("a", "b"), 0, LABELS)])
-        assert twin.metadata["error"] == "this attack changes one text, and the input is a TextPair"
+        assert twin.metadata["error"].startswith("this attack changes one text, and the input is a TextPair; ")
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, CapabilityError])
     def test_what_the_engine_raises_ends_all(self, error: type[BaseException]) -> None:

@@ -131,7 +131,9 @@ def told(variant: Variant, logits: Sequence[float], target: int, /) -> Variant:
 
 def text_of(sample: Sample, /) -> str:
     if not isinstance(sample.input, str):
-        raise SampleError(f"this attack changes one text, and the input is a {type(sample.input).__name__}")
+        raise SampleError(
+            f"this attack changes one text, and the input is a {type(sample.input).__name__}; name under its 'tasks:' those of single texts"
+        )
     return sample.input
 
 
