@@ -191,7 +191,8 @@ def _stands_more(ours: list[Outcome], theirs: list[Outcome]) -> bool:
 
 def _distances(outcomes: list[Outcome], ours: list[Outcome]) -> str:
     fell = [int(o.fell.sum()) for o in outcomes]
-    ratios = np.concatenate([(a.far / b.far)[a.fell & b.fell] for a, b in zip(outcomes, ours, strict=True)])
+    both = [(a, b, a.fell & b.fell) for a, b in zip(outcomes, ours, strict=True)]
+    ratios = np.concatenate([a.far[fell] / b.far[fell] for a, b, fell in both])
     quarters = ", ".join(f"{value:.3f}" for value in np.quantile(ratios, (0.05, 0.5, 0.95)))
     means = ", ".join(f"{o.far[o.fell].mean():.5f}" for o in outcomes)
     return f"{min(fell)} of {len(ours[0].fell)} fell, mean distance {means}; over the project's, image by image: {quarters} (5, 50, 95 %)"

@@ -58,6 +58,17 @@ def linear2(): return Linear(2)
 def linear3(): return Linear(3)
 def linear10(): return Linear(10)
 
+class Confident(nn.Module):
+    # The softmax of such logits is 1 and 0 to the last bit.
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        return self.module(x) * 1e5
+
+def confident10(): return Confident(smooth(10))
+
 def smooth(num_classes):
     torch.manual_seed(num_classes)
     layers = [Centred(), nn.Conv2d(3, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(216, 24), nn.Tanh(), nn.Linear(24, num_classes)]
@@ -246,8 +257,7 @@ class TestClosedForms:
 
     @pytest.mark.parametrize("norm", NORMS)
     def test_the_nearest_twin_of_a_picture_in_black_and_white(self, load: Any, norm: str) -> None:
-        """Half of the pixels cannot go where the gradient points: steps that count on them come ever nearer to the boundary, and never
-        to its other side."""
+        """Half of the pixels cannot go where the gradient points: each step falls short by half, and all the same the last one crosses."""
         engine = load("linear2")
         weight = engine.model.module.weight.detach().double()
         drawn = np.random.default_rng(0).random((4, SIZE, SIZE, 3)).round().astype(np.float32)
@@ -255,13 +265,13 @@ class TestClosedForms:
         samples = [Sample(s.id, s.input, own, s.labels) for s, own in zip(plain, predicted(engine, plain), strict=True)]
         twins = attacked(engine, samples, DeepFool(norm=norm))
         assert all(p != s.target for s, p in zip(samples, predicted(engine, twins), strict=True))
-        assert max(t.metadata["num_queries"] for t in twins) <= 6
+        assert max(t.metadata["num_queries"] for t in twins) <= 14
         clean, own = tensor(samples).double(), torch.tensor([s.target for s in samples])
         normal = (weight[1 - own] - weight[own]).view(clean.shape)
         gap = -(normal * (clean - 0.5)).flatten(1).sum(1)
         best = length(steps_to_hyperplane(clean, normal, gap, norm), norm).numpy()
         ratio = distances(samples, twins, norm) / best
-        assert np.all((ratio > 1) & (ratio < 1.025)), ratio
+        assert np.all((ratio > 1) & (ratio < 1.03)), ratio
 
     @pytest.mark.parametrize("norm", NORMS)
     def test_decisions_alone_come_near(self, load: Any, norm: str) -> None:
@@ -548,6 +558,21 @@ class TestWorstCase:
         first = whole.members["apgd_ce"].perturb(engine, samples, LpBall(radius, norm), SampleRng(0))
         fallen = {s.id for s, p in zip(samples, predicted(engine, first), strict=True) if p != s.target}
         assert {t.id for t in twins if t.metadata["broken_by"] == "apgd_ce"} == fallen
+
+    @pytest.mark.parametrize("norm", NORMS)
+    def test_a_confident_model_is_no_more_robust(self, load: Any, norm: str) -> None:
+        """Where the cross-entropy has no gradient left, the ratios of logits have the one they had: the same samples fall."""
+        plain, confident = load("smooth10"), load("confident10")
+        samples, radius = right(plain, 12), 0.004 * (1 if norm == "linf" else 10)
+        assert right(confident, 12) == samples
+        blind = attacked(confident, samples, APGDCE(epsilon=radius, norm=norm, steps=6))
+        assert sum(t.metadata["zero_gradient"] for t in blind) > 6
+        for attack in (APGDDLR, APGDTargeted, partial(AutoAttack, queries=10)):
+            one, other = (attacked(e, samples, attack(epsilon=radius, norm=norm, steps=10)) for e in (plain, confident))
+            fell = [p != s.target for s, p in zip(samples, predicted(plain, one), strict=True)]
+            assert fell == [p != s.target for s, p in zip(samples, predicted(confident, other), strict=True)]
+            assert 0 < sum(fell) < 12
+            assert not any(t.metadata["zero_gradient"] for t in other)
 
     @pytest.mark.parametrize("num_classes", range(2, 10))
     def test_two_to_nine_classes_beside_a_plain_loop(self, load: Any, num_classes: int) -> None:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from ...harness.errors import ConfigError
 from .base import NearestTwin
 from .losses import likeliest_others
-from .lp_geometry import direction, dual_length, per_row
+from .lp_geometry import direction, dual_length, length, per_row
 from .victims import Victims
 
 if TYPE_CHECKING:
     import torch
+
+_LEAST = 0.002
+"""Of the way so far, a step is at least this share. Black and white pixels cannot go where a step sends them, so that it falls short of the
+boundary, and the next one, of what is left, too: without this they come ever nearer to it and never to the other side."""
 
 
 class DeepFool(NearestTwin):
@@ -54,25 +58,20 @@ class DeepFool(NearestTwin):
                 return
             scores_NM = logits_NK[right_N].gather(1, classes_BM[rows_N])
             way, low, high = way[right_N], lowest[rows_N], highest[rows_N]
-            slopes = _inward(gradients[right_N, 1:] - gradients[right_N, :1], way <= low, way >= high)
-            way = (way + _step(scores_NM, slopes, victims.threat.norm)).clamp(low, high)
+            least_N = _LEAST * length(way, victims.threat.norm)
+            way = (way + _step(scores_NM, gradients[right_N], victims.threat.norm, least_N)).clamp(low, high)
             current = (victims.clean[rows_N] + reach * way).clamp(0, 1)
         victims.nearer(rows_N, current, victims.wrong(current, rows_N))
 
 
-def _inward(slopes: torch.Tensor, is_black: torch.Tensor, is_white: torch.Tensor) -> torch.Tensor:
-    """The slopes [N, M, C, H, W] without those of pixels at an end of their range that would have to leave it. The paper knows no range:
-    steps that count on such pixels fall short each time, and end on the near side of the boundary."""
-    return slopes.masked_fill((is_black[:, None] & (slopes < 0)) | (is_white[:, None] & (slopes > 0)), 0)
-
-
-def _step(scores_NM: torch.Tensor, slopes: torch.Tensor, norm: str) -> torch.Tensor:
-    """The shortest step to where the linearised score of another class reaches that of the first, the row's own. ``slopes``: of the other
-    classes' leads on it."""
+def _step(scores_NM: torch.Tensor, gradients: torch.Tensor, norm: str, least_N: torch.Tensor) -> torch.Tensor:
+    """The shortest step to where the linearised score of another class reaches that of the first, the row's own; at least so long."""
     import torch
 
     gap_NM = scores_NM[:, :1] - scores_NM[:, 1:]
+    slopes = gradients[:, 1:] - gradients[:, :1]
     speed_NM = dual_length(slopes.flatten(0, 1), norm).view_as(gap_NM)
     # A class whose lead is flat is out of reach.
     distance_N, nearest_N = (gap_NM / speed_NM.clamp_min(1e-30)).min(1)
-    return per_row(distance_N) * direction(slopes[torch.arange(len(slopes), device=slopes.device), nearest_N], norm)
+    way = direction(slopes[torch.arange(len(slopes), device=slopes.device), nearest_N], norm)
+    return per_row(torch.maximum(distance_N, least_N)) * way
