@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ import numpy as np
 from . import codec
 from .errors import ConfigError, DataError, UserError, did_you_mean
 from .inputs import Image
+from .json_surrogates import rows_with_surrogates
 from .offline import is_offline
 from .python_target import resolve
 from .spool import Spool
@@ -196,7 +196,7 @@ def _from_files(spec: DataSpec) -> Rows:
         options = _cells_as_text(paths[0], kind, options, spec)
     builder_name = {"tsv": "csv", "jsonl": "json"}.get(kind, kind)
     patterns = [glob.escape(str(p)) + ("/**" if p.is_dir() else "") for p in paths]
-    if builder_name == "json" and not options and (rows := _with_surrogates(paths)):
+    if builder_name == "json" and not options and (rows := rows_with_surrogates(paths)):
         return Rows(rows, tuple(rows[0]), fingerprint, source=str(spec))
     with _quiet() as datasets, _data_errors(spec):
         # The library keys its cache by path and time of change; ours is keyed by content, so that a changed file is never read from it.
@@ -204,43 +204,6 @@ def _from_files(spec: DataSpec) -> Rows:
         builder = datasets.load_dataset_builder(builder_name, data_files={"data": patterns}, cache_dir=str(cache), **options)
         builder.download_and_prepare()
         return _rows_of(builder, "data", fingerprint, spec)
-
-
-_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LONE = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
-
-
-def _with_surrogates(paths: Sequence[Path]) -> Spool[Row] | None:
-    """Rows of JSON files in which half of a UTF-16 pair stands alone, as JSON allows; None where there is none, or no rows.
-
-    `datasets` refuses a whole file of lines for it, and drops it from an array without a word. Here it is kept: its own sample fails.
-    """
-    columns: dict[str, None] = {}
-
-    def read() -> Iterator[Row]:
-        for path in paths:
-            with path.open("rb") as stream:
-                whole = stream.read() if stream.read(1) == b"[" else b""
-            values = json.loads(b"[" + whole) if whole else map(json.loads, filter(bytes.strip, _lines(path)))
-            for row in values:
-                if not isinstance(row, dict):
-                    raise ValueError("a row is an object")
-                columns.update(dict.fromkeys(row))
-                yield row
-
-    try:
-        if not any(_LONE.search(line) for path in paths for line in _lines(path)):
-            return None
-        rows = Spool.of(read())
-    except (ValueError, RecursionError):  # no JSON, or none that is rows: the library says what is wrong with it
-        return None
-    # A column that a row lacks is None in it, as `datasets` has it.
-    return Spool.of({name: row.get(name) for name in columns} for row in rows) if len(rows) else None
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        yield from stream
 
 
 def _expand(name: str, base: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from .display import clip, counted, items, visible
 
 _LIMIT = 2_000
 _MOST_ERRORS = 10
+_ID_LIMIT = 80
 
 
 class JUnit:
@@ -60,7 +61,8 @@ def _sample_cases(scorecard: Scorecard) -> list[ET.Element]:
     errors: dict[tuple[str, str], list[str]] = defaultdict(list)
     for sample in scorecard.samples:
         if sample.error is not None:
-            errors[sample.model, sample.task].append(f"{sample.id}: {sample.error}")
+            # A very long id must not leave the error no room.
+            errors[sample.model, sample.task].append(f"{clip(sample.id, _ID_LIMIT)}: {sample.error}")
     cases = [_item_case(model, item, errors[model, item]) for model, item in items(scorecard)]
     named = sum(map(len, errors.values()))
     if scorecard.num_failed > named:

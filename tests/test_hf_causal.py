@@ -419,6 +419,15 @@ def test_max_length_is_a_setting_within_the_position_table() -> None:
     assert answer.num_truncated > 0
 
 
+def test_a_length_under_another_name_is_read(tmp_path: Path) -> None:
+    """MPT's attention bias is as long as ``max_seq_len``, and a longer text an error inside of the model."""
+    config = transformers.MptConfig(vocab_size=360, d_model=32, n_layers=2, n_heads=4, max_seq_len=32)
+    model: Any = saved(config, tmp_path).load("cpu", "float32")
+    assert model.max_length == 32
+    (answer,) = tiny.engine(model).run([LogLikelihood("the cat sat on a table " * 9, " and")])
+    assert answer.num_truncated > 0
+
+
 # ── architectures that are not what their signature says ──────────────────────────────────────────────────────────────
 
 _SMALL = {"vocab_size": 360, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}

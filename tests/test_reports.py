@@ -219,6 +219,14 @@ def test_junit_says_what_is_missing() -> None:
     assert [error.get("message") for error in root.iter("error")] == ["3 failed, 0 named above", "not every planned sample has a record"]
 
 
+def test_a_long_id_leaves_the_error_its_room() -> None:
+    card = rich()
+    sample = next(s for s in card.samples if s.error is not None)
+    root = ET.fromstring(JUnit().render(replace(card, samples=(replace(sample, id="w" * 5000, error="SampleError: no text"),))))
+    (body,) = [e.text or "" for e in root.iter("error") if "w" * 50 in (e.text or "")]
+    assert "SampleError: no text" in body
+
+
 def test_hostile_junit_is_xml() -> None:
     root = ET.fromstring(JUnit().render(hostile()))
     assert {element.tag for element in root.iter()} == {"testsuites", "testsuite", "testcase", "failure", "error", "system-out"}

@@ -133,7 +133,8 @@ class HuggingFace:
             if self.max_length < 1 or (table is not None and self.max_length > table):
                 raise ModelError(f"max_length {self.max_length} is not possible: {self.target!r} has positions for {table} tokens")
             return self.max_length
-        positions = getattr(config, "max_position_embeddings", None) or 0
+        # MPT's attention bias ends at its own name for it.
+        positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None) or 0
         # Tokenizers without a limit say 10^30, relative positions say -1.
         limits = (table, tokenizer_limit if tokenizer_limit and tokenizer_limit < 10**9 else None, positions if positions > 0 else None)
         return min((limit for limit in limits if limit is not None), default=2048)
