@@ -476,6 +476,25 @@ def test_random_search_never_gets_worse() -> None:
         assert attack.threat.admits(clean, twin)
 
 
+def test_random_search_over_words(tmp_path: Path) -> None:
+    """A target that gets likelier with each word of two that stands in its place, out of a file of twelve."""
+    (tmp_path / "words.txt").write_text("sun moon star sky\nrain wind\nsnow hail fog mist dew ice\n")
+
+    def loss(context: str, continuation: str) -> float:
+        return float(sum(a != b for a, b in zip(context.split(" ")[-2:], ("fog", "moon"), strict=True)))
+
+    attack = RandomSearch(steps=60, candidates=8, length=2, width=2, words=str(tmp_path / "words.txt"))
+    for twin, clean in zip(attack.perturb(port(str, loss=loss, chat=False), SAMPLES, attack.threat, SampleRng(0)), SAMPLES, strict=True):
+        assert twin.metadata["target_reached"]
+        assert twin.input == f"{clean.input} fog moon"
+        assert attack.threat.admits(clean, twin)
+        assert not attack.threat.admits(clean, Sample("x", f"{clean.input} fog moon sun"))
+    (tmp_path / "words.txt").write_text("one\n")
+    for file, message in (("words.txt", "nothing to search in"), ("none.txt", "no file")):
+        with pytest.raises(ConfigError, match=message):
+            RandomSearch(words=str(tmp_path / file))
+
+
 @pytest.mark.parametrize("system", ["Be kind.", ""])
 @pytest.mark.parametrize(
     "make",
