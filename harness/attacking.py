@@ -127,7 +127,12 @@ def _admitted(threat: Any, clean: Sample, twin: Sample | str, measured: Measured
     try:
         distance = {name: float(value) for name, value in threat.distance(clean, twin).items() if math.isfinite(value)}
         distance |= {name: value for name, value in (measured or {}).items() if math.isfinite(value)}
-    except Exception:  # noqa: BLE001 - a twin of another shape or kind is at no distance
+    except Exception as error:
+        if ends_run(error):
+            raise
+        if admitted:
+            return f"the threat could not measure the twin: {type(error).__name__}: {error}"
+        # A twin of another shape or kind is at no distance.
         distance = {}
     return twin, admitted, distance
 

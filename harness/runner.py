@@ -247,7 +247,7 @@ def _recordable(record: Record) -> Record:
     for name, value in record.scores.items():
         try:
             number = None if value is None else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if number is not None and not math.isfinite(number):
             wrong.append(f"the score {name!r} is {str(value)[:40]!r}, not a finite number")

@@ -212,9 +212,15 @@ class TestIsolation:
             def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
                 raise ZeroDivisionError("oh")
 
-        record = attacked(swap, threat=Broken())["right"]
-        assert record.error is not None
-        assert "ZeroDivisionError" in record.error
+        class Unmeasured:
+            def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+                return True
+
+            def distance(self, clean: Sample, perturbed: Sample, /) -> dict[str, float]:
+                raise ZeroDivisionError("oh")
+
+        for threat, verb in ((Broken(), "judge"), (Unmeasured(), "measure")):
+            assert attacked(swap, threat=threat)["right"].error == f"the threat could not {verb} the twin: ZeroDivisionError: oh"
 
     def test_an_image_that_cannot_be_prepared(self) -> None:
         class Picky(Bright):
