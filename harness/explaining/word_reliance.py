@@ -1,10 +1,11 @@
 """Which words carry a model's predictions over a whole set, and what is left of its accuracy without them.
 
-A word carries a class by its mean attribution over the samples that have it and are explained for that class; in each, its places are summed,
-as a share of all parts' absolute attributions. In the method's own unit one sample would weigh a thousand times another: gradients are next to
-nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive mean, of those in at least `LEAST_SAMPLES` such samples, are the
-class's carriers. Whether one is spurious, its numbers tell: how much more often the model predicts the class where the word is than the
-labels have it (``overpredicted``), and what becomes of the accuracy when the carriers are cut out, beside as many words at random.
+A word carries a class by its mean attribution over the samples that have it and are explained for that class; in each, its places are
+summed, as a share of all parts' absolute attributions. In the method's own unit one sample would weigh a thousand times another: gradients
+are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive mean, of those in at
+least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more often the model
+predicts the class where the word is than the labels have it (``overpredicted``), and what becomes of the accuracy when the carriers are cut
+out, beside as many words at random.
 """
 
 from __future__ import annotations
