@@ -82,7 +82,7 @@ class TestPlanted:
     def test_it_is_found_whatever_it_is(self, planted: str, label: int, seed: int) -> None:
         samples = sentences(planted, seed)
         found, records = relied(Reads(planted, label), samples)
-        assert found[label][0] == planted
+        assert planted in found[label]
         assert planted not in found[1 - label]
         assert not {word for own in found.values() for word in own} & set(FILLER)
         name = f"{LABELS[label]}: {planted}"
@@ -120,10 +120,21 @@ class TestCarriers:
             kept, text = records[sample.id].artifacts["attribution"], str(sample.input)
             for word in set(text.lower().split()):
                 parts = [v for v, (a, b) in zip(kept["values"], kept["spans"], strict=True) if text[a:b].lower() == word]
-                seen.setdefault((kept["target"], word), []).append(sum(parts))
+                size = sum(abs(v) for v in kept["values"])
+                seen.setdefault((kept["target"], word), []).append(sum(parts) / size if size else 0.0)
         for label, words in carriers((s, records[s.id]) for s in samples).items():
             strong = {w: np.mean(v) for (c, w), v in seen.items() if c == label and len(v) >= LEAST_SAMPLES and np.mean(v) > 0}
             assert list(words) == sorted(strong, key=lambda w: (-strong[w], w))[:NUM_WORDS]
+
+    def test_no_sample_weighs_more_than_another(self) -> None:
+        """A saturated model's gradients are small where it is sure: there the planted word is first, by little."""
+        explained = []
+        for i in range(2 * LEAST_SAMPLES):
+            sample = Sample(str(i), "zebra here" if i % 2 else "other there", 1, LABELS)
+            values = np.array([0.003, 0.001]) if i % 2 else np.array([30.0, 20.0])
+            kept = {"values": values, "spans": word_spans(str(sample.input)), "target": 1}
+            explained.append((sample, Record(str(i), "p", {}, artifacts={"attribution": kept})))
+        assert carriers(explained) == {1: ["zebra", "other", "there", "here"]}
 
     def test_rare_words_carry_nothing(self) -> None:
         samples = [Sample(str(i), "great start" if i < LEAST_SAMPLES - 1 else "lovely end", 1, LABELS) for i in range(2 * LEAST_SAMPLES)]
@@ -135,7 +146,7 @@ class TestCarriers:
     def test_words_of_a_pair_and_none(self) -> None:
         pair = Sample("p", TextPair("a good film", "Good"), 1, LABELS)
         kept = {"values": np.array([1.0, 2.0, -1.0, 4.0]), "spans": ((0, 1), (2, 6), (7, 11), (12, 16)), "target": 1}
-        assert values_of(pair, Record("p", "p", {}, artifacts={"attribution": kept})) == {"a": 1, "good": 6, "film": -1}
+        assert values_of(pair, Record("p", "p", {}, artifacts={"attribution": kept})) == {"a": 1 / 8, "good": 6 / 8, "film": -1 / 8}
         assert values_of(pair, Record("p", "p", {}, "no answer")) == {}
         zero = {"values": np.zeros(2), "spans": word_spans("a b"), "target": 0}
         assert values_of(Sample("z", "a b"), Record("z", "p", {}, artifacts={"attribution": zero})) == {"a": 0, "b": 0}

@@ -1,9 +1,11 @@
 """Which words carry a model's predictions over a whole set, and what is left of its accuracy without them.
 
-A word carries a class by its mean attribution, in the method's own unit, over the samples that have it and are explained for that class; in
-each, its places are summed. The `NUM_WORDS` with the largest positive mean, of those in at least `LEAST_SAMPLES` such samples, are the
-class's carriers. Whether one is spurious, its numbers tell: how much more often the model predicts the class where the word is than the
-labels have it (``overpredicted``), and what becomes of the accuracy when the carriers are cut out, beside as many words at random.
+A word carries a class by its mean attribution over the samples that have it and are explained for that class; in each, its places are
+summed, as a share of all parts' absolute attributions. In the method's own unit one sample would weigh a thousand times another: gradients
+are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive mean, of those in at
+least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more often the model
+predicts the class where the word is than the labels have it (``overpredicted``), and what becomes of the accuracy when the carriers are cut
+out, beside as many words at random.
 """
 
 from __future__ import annotations
@@ -56,12 +58,15 @@ def _strongest(words: Mapping[str, _Use]) -> list[str]:
 
 
 def values_of(sample: Sample, record: Record, /) -> dict[str, float]:
-    """What each word is attributed, in small letters. Empty where there is no attribution to words."""
+    """What each word is attributed, in small letters, as a share of all parts' absolute attributions. Empty where there is no attribution
+    to words."""
     found = record.artifacts.get("attribution")
     if found is None or not isinstance(sample.input, str | TextPair):
         return {}
     words: dict[str, float] = defaultdict(float)
-    for word, value in zip(_words(sample.input, found["spans"]), np.asarray(found["values"]).tolist(), strict=True):
+    values = np.asarray(found["values"], dtype=np.float64)
+    shares = values / (float(np.abs(values).sum()) or 1.0)
+    for word, value in zip(_words(sample.input, found["spans"]), shares.tolist(), strict=True):
         if word.isprintable():
             words[word] += value
     return words
@@ -87,7 +92,7 @@ def reliance_records(
     """A record a sample that has a carrier: whether the answer is right and whether it changed, without the carriers and without as many
     words at random. ``explained``: the probe's records, by sample id.
 
-    What a carrier is to the sample is in the artifacts, by class and word: ``carried``, its attribution, where the sample is explained for
+    What a carrier is to the sample is in the artifacts, by class and word: ``carried``, its share, where the sample is explained for
     the class, and ``overpredicted``, 1 where the class is predicted and not the sample's own, -1 where it is the other way round.
     """
     asked = {}
