@@ -128,7 +128,7 @@ def _admitted(threat: Any, clean: Sample, twin: Sample | str, measured: Measured
         distance = {name: float(value) for name, value in threat.distance(clean, twin).items() if math.isfinite(value)}
         distance |= {name: value for name, value in (measured or {}).items() if math.isfinite(value)}
     except Exception as error:
-        if ends_run(error):
+        if admitted and ends_run(error):
             raise
         if admitted:
             return f"the threat could not measure the twin: {type(error).__name__}: {error}"
