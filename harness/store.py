@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from .sqlite_files import damaged
 from .sqlite_files import only_writer as only_writer
 from .store_tables import APPEND_ONLY, READABLE, TABLES
 from .store_tables import SCHEMA_VERSION as SCHEMA_VERSION
+from .stored_item import StoredItem as StoredItem
 
 FILE_NAME = "run.db"
 
@@ -36,43 +37,6 @@ _FINISHED = "finished"
 """Among the facts of a run whose records are all there: a digest of its chunks."""
 
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredItem:
-    """One item of the plan as it was run. ``facts``: settings, threat, metrics, notes: what a scorecard needs beside the records."""
-
-    id: int
-    model: str
-    item: str
-    kind: str
-    task: str
-    num_samples: int
-    model_fingerprint: str
-    data_fingerprint: str
-    plugin: str
-    seed: int
-    facts: Mapping[str, Any]
-
-    @property
-    def program(self) -> str:
-        """The attack's or probe's own name: ``deepwordbug`` of ``deepwordbug(sst2)``."""
-        return self.item.removesuffix(f"({self.task})")
-
-    @property
-    def probe(self) -> str | None:
-        """The own name of the probe that made the attributions, or whose attributions the item is about."""
-        item = self.item if self.kind == "probe" else self.facts.get("probe")
-        return None if item is None else str(item).removesuffix(f"({self.task})")
-
-    @property
-    def identity(self) -> dict[str, object]:
-        """What must be the same when a run is resumed."""
-        named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")
-        players = {role: player["fingerprint"] for role, player in self.facts.get("roles", {}).items()}
-        same = {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
-        # Stores from before it was kept go on without it.
-        return same | ({"definition of its task": self.facts["definition"]} if "definition" in self.facts else {})
 
 
 class Store:
