@@ -398,3 +398,25 @@ def test_gradients_are_claimed_where_there_are_any(config: Any, gradients: bool,
     config(architectures=["XForSequenceClassification"]).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").touch()
     assert ("gradients" in HuggingFace(str(tmp_path)).inspect().capabilities) == gradients
+
+
+@pytest.mark.parametrize(
+    ("name", "overlooks"), [("bert", True), ("roberta", True), ("gpt2_classifier", True), ("convbert", False), ("fnet", False)]
+)
+def test_texts_of_several_lengths_are_answered_as_alone(name: str, overlooks: bool) -> None:
+    """Also by those that see what stands behind a text, whose texts share a pass with others of their length."""
+    model = tiny.load(name)
+    assert model._takes_padding == overlooks
+    texts = ["the cat", "the cat sat on a mat", "a dog", "the dog and the cat sat on the mat", "a cat sat on the mat"]
+    requests = [Classify(text) for text in texts]
+    alone = np.array([tiny.engine(model).run([request])[0].values for request in requests])
+    together = np.array([answer.values for answer in tiny.engine(model).run(requests)])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    encoded = model.encode(requests)
+    rows = torch.tensor([3, 0, 4, 1, 2, 0])
+    features = encoded.features[rows].requires_grad_()
+    logits = model.logits(features, encoded, rows)
+    np.testing.assert_allclose(logits.detach().numpy(), alone[rows], atol=1e-5)
+    (gradient,) = torch.autograd.grad(logits.sum(), features)
+    assert bool((gradient[encoded.mask_BL[rows] == 0] == 0).all())
+    assert gradient.abs().sum() > 0

@@ -54,6 +54,17 @@ def test_packed_weights_are_used_unless_weights_are_trained(layers: nn.Sequentia
         assert not layers(x.detach()).requires_grad
 
 
+@pytest.mark.parametrize("shape", [(40,), (5, 40), (2, 3, 40)])
+def test_what_it_gives_may_be_written_to(layers: nn.Sequential, shape: tuple[int, ...]) -> None:
+    layers.requires_grad_(False)
+    x = torch.randn(shape, requires_grad=True)
+    found = layers[0](x)
+    found /= 4
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    expected = layers[0].weight.sum(0) / 4  # type: ignore[operator, union-attr]
+    assert torch.allclose(gradient, expected.expand(shape), atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(7, 40), (2, 17, 40)])
 def test_gradients_of_any_order_are_those_of_plain_products(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)

@@ -198,6 +198,15 @@ def _fnet() -> tuple[Any, Any]:
     return transformers.FNetForSequenceClassification(config), tokenizer
 
 
+def _convbert() -> tuple[Any, Any]:
+    tokenizer = _wordpiece()
+    config = transformers.ConvBertConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=MAX_LENGTH, initializer_range=0.3, embedding_size=_SIZES["hidden_size"],
+        head_ratio=2, conv_kernel_size=3, **_SIZES, **_labels(),
+    )  # fmt: skip
+    return transformers.ConvBertForSequenceClassification(config), tokenizer
+
+
 def _vit() -> tuple[Any, Any]:
     config = transformers.ViTConfig(image_size=32, patch_size=8, num_channels=3, initializer_range=0.3, **_SIZES, **_labels())
     processor = transformers.ViTImageProcessor(
@@ -207,8 +216,9 @@ def _vit() -> tuple[Any, Any]:
 
 
 _MAKERS = {
-    "albert": _albert, "bert": _bert, "bert_masked": _bert_masked, "fnet": _fnet, "gpt2": _gpt2, "gpt2_classifier": _gpt2_classifier,
-    "llama": _llama, "longformer": _longformer, "roberta": _roberta, "roberta_masked": _roberta_masked, "vit": _vit,
+    "albert": _albert, "bert": _bert, "bert_masked": _bert_masked, "convbert": _convbert, "fnet": _fnet, "gpt2": _gpt2,
+    "gpt2_classifier": _gpt2_classifier, "llama": _llama, "longformer": _longformer, "roberta": _roberta,
+    "roberta_masked": _roberta_masked, "vit": _vit,
 }  # fmt: skip
 
 

@@ -50,13 +50,15 @@ class PackedLinear(nn.Linear):
         ):
             return super().forward(input)
         if torch.is_grad_enabled() and input.requires_grad:
-            product: torch.Tensor = _Differentiable.apply(input, packed.tensor, weight.detach(), bias)
-            return product
+            # Flat within: what the function gives must be no view, or whoever writes to it in place (Longformer) is refused.
+            product: torch.Tensor = _Differentiable.apply(input.reshape(-1, input.shape[-1]), packed.tensor, weight.detach(), bias)
+            return product.reshape(*input.shape[:-1], -1)
         return linear(input, packed.tensor, bias)
 
 
 class _Differentiable(torch.autograd.Function):
-    """The product, differentiable with respect to its input: the gradient is a product with the turned weights, of this kind again."""
+    """The product [N, I] to [N, O], differentiable with respect to its input: the gradient is one with the turned weights, of this kind
+    again."""
 
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, packed: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
