@@ -176,17 +176,22 @@ def _rows_suite(folder: Path, texts: list[str], **keys: Any) -> Path:
 @pytest.mark.parametrize("stop_early", [True, False])
 def test_changed_data_is_told_also_of_a_finished_run(tmp_path: Path, stop_early: bool) -> None:
     path = _rows_suite(tmp_path, ["bad a", "good b", "bad c"], chunk=1)
-    if stop_early:
-        with pytest.raises(Exception, match="stopped after the chunk"):
-            run_plan(_load(path), tmp_path / "run", should_stop=lambda: True)
-    else:
-        run_plan(_load(path), tmp_path / "run")
-    before = records_of(tmp_path / "run")
+    before = _begun(path, tmp_path / "run", stop_early)
     _rows_suite(tmp_path, ["bad a", "good b", "good c"], chunk=1)
     answer = windtunnel("run", path, "--out", tmp_path / "run")
     assert answer.code == 2
     assert "made with another data_fingerprint" in answer.err
     assert records_of(tmp_path / "run") == before
+
+
+def _begun(path: Path, folder: Path, stop_early: bool) -> dict[str, list[Any]]:
+    """The records of a run that is finished, or was stopped after its first chunk."""
+    if stop_early:
+        with pytest.raises(Exception, match="stopped after the chunk"):
+            run_plan(_load(path), folder, should_stop=lambda: True)
+    else:
+        run_plan(_load(path), folder)
+    return records_of(folder)
 
 
 def _load(path: Path) -> Any:
@@ -212,12 +217,7 @@ def test_a_changed_task_file_is_told(tmp_path: Path, changed: str, stop_early: b
     (tmp_path / "shots.jsonl").write_text('{"q": "Is 8 even?", "t": 0}\n')
     (tmp_path / "mine.yaml").write_text(_TASK)
     path = write_suite(tmp_path, models=[{"model": "toy:bytes", "name": "bytes"}], tasks=["mine.yaml"], chunk=1)
-    if stop_early:
-        with pytest.raises(Exception, match="stopped after the chunk"):
-            run_plan(_load(path), tmp_path / "run", should_stop=lambda: True)
-    else:
-        run_plan(_load(path), tmp_path / "run")
-    before = records_of(tmp_path / "run")
+    before = _begun(path, tmp_path / "run", stop_early)
     if changed == "prompt":
         (tmp_path / "mine.yaml").write_text(_TASK.replace("{{ q }}", "Q: {{ q }}"))
     elif changed == "examples":
