@@ -10,6 +10,7 @@ import numpy as np
 from ..harness.errors import ConfigError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
+from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork
 from .positions import Values
@@ -29,10 +30,11 @@ class Integral:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
-    def __init__(self, *, steps: int, tolerance: float, max_steps: int, target: str) -> None:
+    def __init__(self, *, steps: int, tolerance: float, max_steps: int, target: str, baseline: Baseline) -> None:
         if steps < 1 or max_steps < steps:
             raise ConfigError(f"an integral needs 1 <= steps <= max_steps, not steps {steps} and max_steps {max_steps}")
-        self.steps, self.tolerance, self.max_steps, self.target = steps, tolerance, max_steps, checked_target(target)
+        self.steps, self.tolerance, self.max_steps = steps, tolerance, max_steps
+        self.target, self.baseline = checked_target(target), checked_baseline(baseline)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         """What each of the ``num`` samples' attribution is to sum to; None where that is not known, and steps stay as they are."""
@@ -46,7 +48,7 @@ class Integral:
         targets = explained_classes(engine, samples, self.target)
         found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
-            work = GradientWork(engine, net, samples, targets)
+            work = GradientWork(engine, net, samples, targets, self.baseline)
             changes = self.changes(work, len(samples))
             todo, steps = list(range(len(samples))), self.steps
             while todo:

@@ -12,9 +12,10 @@ import torch
 
 from ..engine.forest import Scored
 from ..errors import SampleError
-from ..inputs import Chat
+from ..inputs import Chat, TextPair
 from ..plugins import Encoded
 from ..requests import LogLikelihood
+from ..words import in_second
 from .devices import to_device
 from .hf import accepts
 
@@ -77,18 +78,33 @@ class CausalGradients:
 
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
         """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
-        context = request.context
-        templated = self._model.chat_template or isinstance(context, Chat)
-        prompt = context.messages[-1].content if isinstance(context, Chat) else context
-        text = self._model.rendered(context) if templated else prompt + request.continuation
-        start = text.rfind(prompt) if templated else 0
-        if start < 0:
-            raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets: list[Any] = found["offset_mapping"]
-        end = start + len(prompt)
-        spans = [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
-        after = unit.num_scored if templated else 0
-        before = len(unit.ids) + unit.num_truncated - len(spans) - after
-        whole = ([(0, 0)] * before + spans + [(0, 0)] * after)[unit.num_truncated :]
+        template, begun = self._model.opened(request.context)
+        spans = self._places(begun + request.continuation, 0, len(begun))
+        if template:
+            said = _last_said(request.context)
+            start = template.rfind(said)
+            if start < 0:
+                raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
+            pair = TextPair(said, begun)
+            spans = [span if span == (0, 0) else in_second(pair, [span])[0] for span in spans]
+            spans = [*self._places(template, start, len(said)), *spans]
+        before = len(unit.ids) + unit.num_truncated - len(spans)
+        whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
         return (whole[:-1] + [(0, 0)] * width)[:width]
+
+    def _places(self, text: str, start: int, length: int) -> list[tuple[int, int]]:
+        """Each token's place in the part of the text that begins at ``start``; (0, 0) outside of it."""
+        if not text:
+            return []
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        end = start + length
+        offsets: list[Any] = found["offset_mapping"]
+        return [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
+
+
+def _last_said(context: str | Chat) -> str:
+    """The last message that is not the beginning of the answer."""
+    if isinstance(context, str):
+        return context
+    is_begun = context.messages[-1].role == "assistant"
+    return context.messages[-2 if is_begun else -1].content
