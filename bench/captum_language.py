@@ -83,10 +83,9 @@ def main() -> int:
         print(f"{name}\n  project: {statistics.median(s.cpu for s in spent['project']):.2f} s of CPU")
         for setting in sides:
             apart = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(answers["project"], answers[setting], strict=True))
-            print(
-                f"  Captum, {setting}: {statistics.median(s.cpu for s in spent[setting]):.2f} s of CPU; attributions differ by {apart:.1e} of"
-            )
-            print(f"    the largest; the project is faster by {faster(spent[setting], spent['project'])}", flush=True)
+            took = statistics.median(s.cpu for s in spent[setting])
+            print(f"  Captum, {setting}: {took:.2f} s of CPU; attributions differ by {apart:.1e} of the largest")
+            print(f"    the project is faster by {faster(spent[setting], spent['project'])}", flush=True)
             if not apart <= TOLERANCE:
                 print(f"  not equal within {TOLERANCE:.0e}: no ratio is worth anything", file=sys.stderr)
                 return 1
