@@ -113,7 +113,7 @@ class Peer:
         return torch.tensor(self.ids(sample.labels[0]))
 
 
-def by_removal(make: Callable[[Peer], Any], in_tokens: bool, peer: Peer, probe: Any) -> Values:
+def by_removal(make: Callable[[Any], Any], in_tokens: bool, peer: Peer, probe: Any) -> Values:
     found = []
     for sample in peer.samples:
         text = str(sample.input)
@@ -123,7 +123,7 @@ def by_removal(make: Callable[[Peer], Any], in_tokens: bool, peer: Peer, probe: 
             return peer.text(without(text, [span for span, word in zip(spans, words, strict=True) if not word]))
 
         given = attr.TextTemplateInput(shown, values=[text[a:b] for a, b in spans], baselines=[""] * len(spans))
-        method = make(peer)
+        method = make(peer.module)
         if isinstance(method, attr.ShapleyValueSampling):
             orders = list(probe.orders(probe.parts(text), probe.rng(sample.id)))
             method.permutation_generator = lambda *_, orders=orders: iter(orders)
@@ -173,20 +173,24 @@ def _of_the_sum(peer: Peer, ids: torch.Tensor, neutral: torch.Tensor, answer: to
 
     def forward(features: torch.Tensor) -> torch.Tensor:
         log_probs = peer.module(inputs_embeds=features).logits[:, len(ids) - 1 : -1].log_softmax(-1)
-        return log_probs[:, torch.arange(len(answer)), answer].sum(1)
+        summed: torch.Tensor = log_probs[:, torch.arange(len(answer)), answer].sum(1)
+        return summed
 
     found: torch.Tensor = attr.IntegratedGradients(forward).attribute(x, base, n_steps=steps).sum(-1)[0].detach()
     return found
 
 
 METHODS: dict[str, dict[str, Callable[[Peer, Any], Values]]] = {
-    name: {
-        "token by token": partial(by_removal, lambda peer, make=make: make(peer.module), True),
-        "a pass a perturbation": partial(by_removal, lambda peer, make=make: make(peer.module), False),
-    }
-    for name, make in (("feature_ablation", attr.FeatureAblation), ("shapley_value_sampling", attr.ShapleyValueSampling))
+    "feature_ablation": {
+        "token by token": partial(by_removal, attr.FeatureAblation, True),
+        "a pass a perturbation": partial(by_removal, attr.FeatureAblation, False),
+    },
+    "shapley_value_sampling": {
+        "token by token": partial(by_removal, attr.ShapleyValueSampling, True),
+        "a pass a perturbation": partial(by_removal, attr.ShapleyValueSampling, False),
+    },
+    "integrated_gradients": {"each token": partial(by_integral, True), "their sum": partial(by_integral, False)},
 }
-METHODS["integrated_gradients"] = {"each token": partial(by_integral, True), "their sum": partial(by_integral, False)}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from windtunnel.harness.rows.row_names import DEFAULT_SCORES
 from windtunnel.harness.samples import Record, Sample, SampleRng
 from windtunnel.harness.views import sample_views
 from windtunnel.harness.words import gather, word_spans
+from windtunnel.probes.attention import Attention
+from windtunnel.probes.attention_rollout import AttentionRollout
 from windtunnel.probes.feature_ablation import FeatureAblation
 from windtunnel.probes.gradient_shap import GradientShap
 from windtunnel.probes.input_x_gradient import InputXGradient
@@ -592,3 +595,30 @@ class TestASuite:
         assert has_continuations(CLOZE)
         assert not has_continuations(Asks(lambda s: [], "classify"))
         assert not has_continuations(Asks(lambda s: [], "rolling_loglikelihood"))
+
+
+class TestAttention:
+    """The words' rows of a plain eager pass, read at the places before the continuation's tokens."""
+
+    @pytest.mark.parametrize("probe", [Attention(layer=0), Attention(), AttentionRollout()])
+    def test_as_a_loop_has_it(self, probe: Any) -> None:
+        model = tiny.shared("llama")
+        plain = copy.deepcopy(model.module)
+        plain.config._attn_implementation = "eager"
+        for sample, found_P in zip(ASKED, exact(probe), strict=True):
+            text = str(sample.input)
+            before, spans = ids_of(PROMPT + text), tokens_of_text(text)
+            after = model.tokenizer(f" {sample.target}", add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                maps = [a[0].double().mean(0).numpy() for a in plain(torch.tensor([before + after]), output_attentions=True).attentions]
+            whole = np.eye(len(maps[0]))
+            for one in maps:
+                whole = 0.5 * whole + 0.5 * one @ whole
+            shown = whole if isinstance(probe, AttentionRollout) else maps[probe.layer]
+            row = np.mean([shown[len(before) + i - 1] for i in range(len(after))], axis=0)
+            close(found_P, gather(row[: len(before)], spans, word_spans(text)))
+
+    def test_it_is_flagged_as_weak(self) -> None:
+        assert "weak baseline" in Attention.caution
+        for record in records(Attention(), scores=("erasure", "randomised")):
+            assert record.scores["comprehensiveness_randomised"] is not None

@@ -253,6 +253,7 @@ class ContinuationGradients:
     def __init__(self, inner: Differentiable, frame: Frame) -> None:
         self._inner, self._frame = inner, frame
         self.module, self.tokenizer = inner.module, inner.tokenizer
+        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
 
     def encode(self, requests: Sequence[Any], /) -> Encoded:
         import torch

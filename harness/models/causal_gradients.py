@@ -5,7 +5,7 @@ Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,7 @@ from ..inputs import Chat, TextPair
 from ..plugins import Encoded
 from ..requests import LogLikelihood
 from ..words import in_second
+from .attentions import head_means
 from .devices import to_device
 from .hf import accepts
 
@@ -60,10 +61,8 @@ class CausalGradients:
         return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        assert encoded.mask_BL is not None
-        extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
-        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
-        options: dict[str, Any] = {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
+        extra = _of(rows, encoded.extra)
+        options = self._options(features, encoded, rows)
         # The output head is a good part of a small model: it is asked from the first place on that is scored.
         first = int(extra["places"].masked_fill(extra["scored"] == 0, features.shape[1]).min())
         if self._keeps_positions:
@@ -75,6 +74,22 @@ class CausalGradients:
         chosen_NS = logits_NLV[torch.arange(len(places_NS), device=places_NS.device)[:, None], places_NS, extra["targets"]].float()
         scored: torch.Tensor = (chosen_NS - logits_NLV.float().logsumexp(-1).gather(1, places_NS)) * extra["scored"]
         return scored
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        options = self._options(features, encoded, rows)
+        return head_means(self.module, lambda: self.module(**options, output_attentions=True), self._model.name)
+
+    def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """[N, L]: the positions before the continuation's tokens, all alike."""
+        extra = _of(rows, encoded.extra)
+        scored_NS = extra["scored"].float()
+        found = torch.zeros(len(scored_NS), encoded.features.shape[1], device=scored_NS.device)
+        return found.scatter_add(1, extra["places"], scored_NS / scored_NS.sum(1, keepdim=True))
+
+    def _options(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None) -> dict[str, Any]:
+        assert encoded.mask_BL is not None
+        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+        return {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
 
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
         """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
@@ -100,6 +115,10 @@ class CausalGradients:
         end = start + length
         offsets: list[Any] = found["offset_mapping"]
         return [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
+
+
+def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    return extra if rows is None else {name: value[rows] for name, value in extra.items()}
 
 
 def _last_said(context: str | Chat) -> str:

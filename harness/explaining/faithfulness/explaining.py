@@ -125,7 +125,7 @@ class NoisyPort:
 class _Noisy:
     def __init__(self, inner: Differentiable, rng: SampleRng) -> None:
         self._inner, self._rng = inner, rng
-        self.attentions = getattr(inner, "attentions", None)
+        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
         self.module, self.tokenizer = inner.module, inner.tokenizer
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
