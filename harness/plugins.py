@@ -95,6 +95,9 @@ class Differentiable(Protocol):
     other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where
     it has one.
 
+    Optional, ``resumes``: true where `logits` also takes features without their beginning, of positions that are as encoded and alike in
+    all rows of the batch; what follows them is computed from what was kept of them.
+
     Optional, the capability ``attention``: ``attentions(features, encoded, rows) -> [N, M, L, L]``, how each of the M layers attends from
     position to position in such a pass, averaged over its heads. Where the answer is read from other positions than the first (of a
     decoder, the last), ``readers(encoded, rows) -> [N, L]`` says from which, in shares.

@@ -137,10 +137,21 @@ class GradientWork:
         found: dict[int, Values] = {}
         for rows in self.passes(chosen, len(weights)):
             at, times = points(rows)
-            at = at.detach().requires_grad_()
+            past = self._unmoved(rows, at, times)
+            at = at[:, past:].detach().requires_grad_()
             (gradient,) = torch.autograd.grad(rows.explained(at).sum(), at)
-            add_weighted(found, rows, weights, gradient.abs() if times is None else gradient * times)
+            each = gradient.abs() if times is None else gradient * times[:, past:]
+            add_weighted(found, rows, weights, torch.nn.functional.pad(each, (0, 0, past, 0)) if past else each)
         return found
+
+    def _unmoved(self, rows: Rows, at: torch.Tensor, times: torch.Tensor | None) -> int:
+        """How many positions at the beginning are one and the same in all rows, and are attributed nothing: a model that resumes need not
+        compute them again and again."""
+        if times is None or not getattr(self._net, "resumes", False):
+            return 0
+        past = _common_beginning(rows.encoded)
+        moves = (at[:, :past] != rows.features[:, :past]).any() or times[:, :past].any()
+        return 0 if moves else past
 
     def passes(self, chosen: Sequence[int], num: int = 1, cost: Callable[[int], int] = int) -> Iterator[Rows]:
         """The passes that the points 0 to ``num`` - 1 of the chosen samples take, each sample's points in order.
@@ -192,6 +203,13 @@ class GradientWork:
         shown, spans, special = placed(sample.input, values, self._spans[index], self.patch)
         facts = {**(metadata or {}), **({"on_special_tokens": special} if special else {})}
         return Attribution(sample.id, self._targets[index], shown, spans, error, facts)
+
+
+def _common_beginning(encoded: Encoded) -> int:
+    """Tokens that are alike in all rows and part of no sample."""
+    ids_BL = encoded.extra["input_ids"]
+    alike = int((ids_BL == ids_BL[:1]).all(0).int().cumprod(0).sum())
+    return min(alike, *(next((i for i, span in enumerate(row) if tuple(span) != (0, 0)), 0) for row in encoded.spans))
 
 
 def add_weighted(found: dict[int, Values], rows: Rows, weights: Values, each: torch.Tensor, /) -> None:

@@ -105,16 +105,25 @@ class CountedGradients:
         self._flops_per_token = flops_per_token
         self.module = inner.module
         self.tokenizer = getattr(inner, "tokenizer", None)
-        self.readers = getattr(inner, "readers", None)
+        self.readers, self.resumes = getattr(inner, "readers", None), getattr(inner, "resumes", False)
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
         return self._inner.encode(requests)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         logits = self._inner.logits(features, encoded, rows)
+        self._count_beginnings()
         # The way back to the features costs as much again: weights are frozen, so nothing is computed for them.
         self._count(features, encoded, rows, 2 if logits.requires_grad else 1)
         return logits
+
+    def _count_beginnings(self) -> None:
+        read = getattr(self._inner, "beginnings", None)
+        if read is not None:
+            tokens, passes = read.take()
+            self._counters.gradient_passes += passes
+            self._counters.tokens_computed += tokens
+            self._counters.flops += tokens * self._flops_per_token
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """Of a model that has the capability ``attention``."""
@@ -130,7 +139,7 @@ class CountedGradients:
             height, width = features.shape[-2:]
             computed, padded = features.shape[0] * max(1, height // PATCH) * max(1, width // PATCH), 0
         else:
-            mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+            mask = (encoded.mask_BL if rows is None else encoded.mask_BL[rows])[:, encoded.mask_BL.shape[1] - features.shape[1] :]
             computed = int(mask.sum())
             padded = mask.numel() - computed
         self._counters.gradient_passes += 1

@@ -254,6 +254,7 @@ class ContinuationGradients:
         self._inner, self._frame = inner, frame
         self.module, self.tokenizer = inner.module, inner.tokenizer
         self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
+        self.resumes = getattr(inner, "resumes", False)
 
     def encode(self, requests: Sequence[Any], /) -> Encoded:
         import torch

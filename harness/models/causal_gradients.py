@@ -17,6 +17,7 @@ from ..plugins import Encoded
 from ..requests import LogLikelihood
 from ..words import in_second
 from .attentions import head_means
+from .beginnings import Beginnings
 from .devices import to_device
 from .hf import accepts
 
@@ -32,6 +33,7 @@ class CausalGradients:
         self.module = model.module
         self.tokenizer = model.tokenizer
         self._keeps_positions = accepts(model.module, "logits_to_keep")
+        self.beginnings = Beginnings(model.module)
 
     def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
         """Padding is to the right, where a causal model does not look. In the baseline the prompt's tokens are padding tokens.
@@ -60,16 +62,26 @@ class CausalGradients:
         baseline = torch.where(in_prompt[:, :, None], neutral, features)
         return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
 
+    @property
+    def resumes(self) -> bool:
+        """Where packs are known to give the plain pass's logits, all positions are attended to, and none depends on a pass's length."""
+        flat = self._model.flat
+        sees_all = flat is not None and flat.max_length >= self._model.max_length and self._model.turns_at is None
+        return sees_all and self.beginnings.is_possible
+
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         extra = _of(rows, encoded.extra)
         options = self._options(features, encoded, rows)
+        past = encoded.features.shape[1] - features.shape[1]
+        if past:
+            options |= self.beginnings.of(encoded.extra["input_ids"][0, :past], len(features))
         # The output head is a good part of a small model: it is asked from the first place on that is scored.
-        first = int(extra["places"].masked_fill(extra["scored"] == 0, features.shape[1]).min())
+        first = int(extra["places"].masked_fill(extra["scored"] == 0, encoded.features.shape[1]).min()) - past
         if self._keeps_positions:
             options["logits_to_keep"] = torch.arange(first, features.shape[1], device=features.device)
         logits_NLV = self.module(**options).logits
         logits_NLV = logits_NLV if self._keeps_positions else logits_NLV[:, first:]
-        places_NS = (extra["places"] - first).clamp(min=0)
+        places_NS = (extra["places"] - past - first).clamp(min=0)
         # Log-sum-exp keeps nothing of the vocabulary's size for the way back but the logits.
         chosen_NS = logits_NLV[torch.arange(len(places_NS), device=places_NS.device)[:, None], places_NS, extra["targets"]].float()
         scored: torch.Tensor = (chosen_NS - logits_NLV.float().logsumexp(-1).gather(1, places_NS)) * extra["scored"]

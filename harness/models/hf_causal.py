@@ -64,6 +64,11 @@ class HFCausalLM:
         self.dtype = self.module.dtype
         self.fingerprint = source.fingerprint(self.dtype)
 
+    @property
+    def turns_at(self) -> int | None:
+        """The length of a pass from which on positions depend on it; None where they never do."""
+        return self._turning.limit
+
     def _make_ways(self) -> None:
         """How the module is run: in padded batches, and in packs where its logits stay as they are."""
         self.padded = Padded(self.module, self.tokenizer, self.name, pad=self._pad, ends=self.ends, rounded=self._rounded)

@@ -126,6 +126,7 @@ class _Noisy:
     def __init__(self, inner: Differentiable, rng: SampleRng) -> None:
         self._inner, self._rng = inner, rng
         self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
+        self.resumes = getattr(inner, "resumes", False)
         self.module, self.tokenizer = inner.module, inner.tokenizer
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
