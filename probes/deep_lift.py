@@ -26,10 +26,10 @@ class DeepLift:
 
     tolerance: how far the attributions may miss the difference of the logits, as a share of it (at least 0.001). target: the explained
     class, ``predicted`` or ``gold``. Channels are summed. The rule knows linear layers, and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh,
-    Softplus, Softmax and max-pooling, each used once in a pass; a function such as ``F.relu``, a GELU or a normalisation by the sample's own
-    statistics it takes for its gradient. So does Captum with a max-pooling that stands next to an activation, nothing between: the sum then
-    holds where the black image's maps are even within each window, and misses at the borders of padded maps where the module normalises
-    its pixels. A sample that it misses by more than the tolerance fails: what is left of the method there says nothing.
+    Softplus, Softmax and max-pooling, each used once in a pass; a function such as ``F.relu``, a GELU or a normalisation by the sample's
+    own statistics it takes for its gradient. So does Captum with a max-pooling that stands next to an activation, nothing between: the sum
+    then holds where the black image's maps are even within each window, and misses at the borders of padded maps where the module
+    normalises its pixels. A sample that it misses by more than the tolerance fails: what is left of the method there says nothing.
     Raises `ConfigError` for models with attention, in which its attributions sum to about nothing: take ``integrated_gradients``.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the black image)| (summation to delta, equation 1).
