@@ -27,10 +27,11 @@ class DeepLift:
 
     tolerance: how far the attributions may miss the difference of the logits, as a share of it (at least 0.001). target: the explained
     class, ``predicted`` or ``gold``. baseline: a neutral image in the place of the black one, a grey from 0 to 1, ``mean`` or ``blur``.
-    Channels are summed. The rule knows linear layers, and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh,
-    Softplus, Softmax and max-pooling (behind a ReLU), each used once in a pass; a function such as ``F.relu``, a GELU or a normalisation
-    by the sample's own statistics it takes for its gradient. A sample that it misses by more than the tolerance fails: what is left of
-    the method there says nothing.
+    Channels are summed. The rule knows linear layers, and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh, Softplus, Softmax and
+    max-pooling, each used once in a pass; a function such as ``F.relu``, a GELU or a normalisation by the sample's own statistics it takes
+    for its gradient. So does Captum with a max-pooling that stands next to an activation, nothing between: the sum then holds where the
+    neutral image's maps are even within each window, and misses at the borders of padded maps where the module normalises its pixels. A
+    sample that it misses by more than the tolerance fails: what is left of the method there says nothing.
     Raises `ConfigError` for models with attention, in which its attributions sum to about nothing: take ``integrated_gradients``.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the black image)| (summation to delta, equation 1).
@@ -66,7 +67,7 @@ class DeepLift:
         if error > max(_FLOOR, self.tolerance * abs(change)):
             raise SampleError(
                 f"deep_lift's attributions sum to {total:.4g}, but the logit moves by {change:.4g}: the model has a part that the rescale "
-                "rule does not know (a function in the place of a module such as nn.ReLU, GELU, max-pooling before a ReLU). Take "
+                "rule does not know (a function in the place of a module such as nn.ReLU, GELU, max-pooling next to a ReLU). Take "
                 "integrated_gradients"
             )
         return error

@@ -25,6 +25,7 @@ class KernelShap(Perturbation):
     classifies will do.
 
     completeness_error is |sum of attributions - (logit of the input - logit of the empty input)|. num_evaluations: inputs that were asked.
+    The regression is in float64: in float32 the weight of the full and the empty input costs many parts' coefficients two of their digits.
     Reference: S. Lundberg, S.-I. Lee. A Unified Approach to Interpreting Model Predictions. NeurIPS 2017, theorem 2.
     """
 

@@ -23,7 +23,7 @@ class NeuronConductance:
     """What each word or pixel gives to the class's logit through one neuron, while the input moves from a neutral one to the sample.
 
     layer: its name in the module, e.g. ``bert.encoder.layer.2`` or ``fc1``. neuron: its place in what the layer gives for one sample, one
-    number a dimension: ``[7]`` of a fully connected layer, ``[channel, row, column]`` of maps, ``[position, unit]`` of tokens, where
+    number a dimension: ``[7]`` (or 7) of a fully connected layer, ``[channel, row, column]`` of maps, ``[position, unit]`` of tokens, where
     position 0 is [CLS]. steps: points of the Gauss-Legendre integral of (gradient of the logit by the neuron) * (gradient of the neuron by
     the input) * (input - neutral input). target: the explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens
     between the special tokens, and sub-tokens are gathered to words. Images: it is black, and channels are summed. baseline: as of
@@ -37,11 +37,12 @@ class NeuronConductance:
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
     def __init__(
-        self, *, layer: str, neuron: Sequence[int], steps: int = 50, target: str = "predicted", baseline: Baseline = None
+        self, *, layer: str, neuron: int | Sequence[int], steps: int = 50, target: str = "predicted", baseline: Baseline = None
     ) -> None:  # fmt: skip
-        if steps < 1 or not neuron or min(neuron) < 0:
-            raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(neuron)}")
-        self.layer, self.neuron, self.steps = layer, tuple(neuron), steps
+        places = (neuron,) if isinstance(neuron, int) else tuple(neuron)
+        if steps < 1 or not places or min(places) < 0:
+            raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(places)}")
+        self.layer, self.neuron, self.steps = layer, places, steps
         self.target, self.baseline = checked_target(target), checked_baseline(baseline)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..harness.errors import ConfigError
 from .gradients import GradientProbe, Rows
 
@@ -29,5 +27,4 @@ class SmoothGrad(GradientProbe):
         self.noise = noise
 
     def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
-        noise = rows.drawn(np.random.Generator.standard_normal, self.rng)
-        return noise.mul_(self.noise * rows.ranges()).add_(rows.features), None
+        return rows.noise(self.rng).mul_(self.noise * rows.ranges()).add_(rows.features), None

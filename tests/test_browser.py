@@ -196,17 +196,21 @@ def test_an_attacked_image_shows_what_changed_and_what_mattered(visit: Open) -> 
     overlay = page.get_by_role("tabpanel").locator("canvas.overlay")
     values = next(sample for sample in rich().samples if sample.id == "digits/0").heats[0].values
     places = [values.index(max(values)), values.index(min(values))]
-    pixels = overlay.evaluate(
+    pixels, beside = overlay.evaluate(
         """(c, places) => {
         const all = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
-        const middle = (cell, side) => Math.floor((cell + 0.5) * side / 7);
-        const at = (place) => 4 * (middle(Math.floor(place / 7), c.height) * c.width + middle(place % 7, c.width));
-        return places.map((place) => [...all.slice(at(place), at(place) + 4)]);
+        const at = (cell, side, share) => Math.floor((cell + share) * side / 7);
+        const pixel = (place, share) => 4 * (at(Math.floor(place / 7), c.height, share) * c.width + at(place % 7, c.width, share));
+        return [0.5, 0.2].map((share) => places.map((place) => [...all.slice(pixel(place, share), pixel(place, share) + 4)]));
     }""",
         places,
     )
     assert all(alpha > 0 for *_, alpha in pixels)
     assert [blue > red for red, _, blue, _ in pixels] == [True, False], "blue speaks for the class, orange against it"
+    hatch, ground = pixels[1][:3], beside[1][:3]
+    assert sum(hatch) < 0.7 * sum(ground), "what speaks most against the class is seen to, without its colour"
+    under = page.get_by_role("tabpanel").locator(".stack .picture").first
+    assert "grayscale(1)" in under.evaluate("p => getComputedStyle(p).filter")
     slider = page.get_by_role("tabpanel").get_by_label("overlay")
     slider.fill("20")
     assert overlay.evaluate("c => c.style.opacity") == "0.2"

@@ -55,6 +55,11 @@ def engine_of(name: str, rows: int = 64) -> Engine:
 Captums = Callable[[Any, torch.Tensor, torch.Tensor, Attribution, Sample], torch.Tensor]
 
 
+def noise_of(probe: GradientProbe, step: int, sample: Sample, x: torch.Tensor) -> torch.Tensor:
+    """What the probe adds to the sample x [1, ...] at a step."""
+    return torch.randn(tuple(x.shape[1:]), generator=torch.Generator().manual_seed(probe.rng(step).seed(sample.id)))
+
+
 class TestAgainstCaptum:
     def check(self, probe: GradientProbe, captums: Captums) -> None:
         for name, given in (("bert", texts()), ("vit", images())):
@@ -88,8 +93,8 @@ class TestAgainstCaptum:
 
         def captums(f: Any, x: torch.Tensor, b: torch.Tensor, a: Attribution, sample: Sample) -> torch.Tensor:
             deviation = 0.15 * float((x.max() - x.min()).detach())
-            noise = np.stack([probe.rng(step)(sample.id).standard_normal(tuple(x.shape[1:])) for step in range(5)])
-            monkeypatch.setattr(torch, "normal", lambda mean, std: std * torch.from_numpy(noise).float())
+            noise = torch.stack([noise_of(probe, step, sample, x) for step in range(5)])
+            monkeypatch.setattr(torch, "normal", lambda mean, std: std * noise)
             method = captum.attr.NoiseTunnel(captum.attr.Saliency(f))
             found: torch.Tensor = method.attribute(x, nt_samples=5, stdevs=deviation, target=a.target)
             return found
@@ -101,12 +106,9 @@ class TestAgainstCaptum:
         probe = GradientShap(points=6, noise=noise)
 
         def captums(f: Any, x: torch.Tensor, b: torch.Tensor, a: Attribution, sample: Sample) -> torch.Tensor:
-            shares, added = [], []
-            for step in range(6):
-                rng = probe.rng(step)(sample.id)
-                shares.append(rng.random())
-                added.append(rng.standard_normal(tuple(x.shape[1:])))
-            monkeypatch.setattr(torch, "normal", lambda mean, std: std * torch.from_numpy(np.stack(added)).float())
+            shares = [probe.rng(step).seed(sample.id) / 2**63 for step in range(6)]
+            added = torch.stack([noise_of(probe, step, sample, x) for step in range(6)])
+            monkeypatch.setattr(torch, "normal", lambda mean, std: std * added)
             monkeypatch.setattr(np.random, "uniform", lambda low, high, size: np.array(shares))
             method = captum.attr.GradientShap(f)
             found: torch.Tensor = method.attribute(x, baselines=b, n_samples=6, stdevs=noise, target=a.target)

@@ -202,6 +202,8 @@ class TestClosedForm:
             encoded = one.encode([Classify(given[0].input, LABELS)])
             change = (one.logits(encoded.features, encoded) - one.logits(encoded.baseline, encoded))[0, parts[0].target]
         assert sum(float(a.values.sum()) for a in parts) == pytest.approx(float(change), abs=1e-4)
+        plain = NeuronConductance(layer="hidden", neuron=0, steps=128).attribute(net, given)[0]
+        np.testing.assert_array_equal(plain.values, parts[0].values)
 
     def test_what_passes_by_the_side_of_the_layer(self, net: Engine) -> None:
         """A layer with another beside it: its conductance has no known sum, and its integral's is its own share."""

@@ -107,8 +107,9 @@ const overlay = (image, { rows, columns, cells }) => {
     context.fillStyle = colours[Math.sign(value)];
     context.fillRect(x, y, cell, cell);
     if (value > 0 || cell < 8) return;
-    context.globalAlpha = Math.min(1, 0.4 - value);
-    context.strokeStyle = context.fillStyle;
+    // Dark, for on the strongest cells a line of their own colour is not seen.
+    context.globalAlpha = 0.1 - 0.7 * value;
+    context.strokeStyle = "#000";
     context.lineWidth = Math.max(2, cell / 16);
     context.beginPath();
     context.moveTo(x, y + cell);
