@@ -190,13 +190,14 @@ class GradientWork:
 
 
 def add_weighted(found: dict[int, Values], rows: Rows, weights: Values, each: torch.Tensor, /) -> None:
-    """Adds to each sample's values by position those of its rows ``each`` (shaped as `Rows.features`), by its steps' weights."""
+    """Adds to each sample's values by position those of its rows ``each`` (shaped as `Rows.features`), by its steps' weights [K], or by
+    each column of weights [K, P], which makes P sums."""
     by_row = by_position(each, rows.lengths)
     start = 0
     for index, own in groupby(rows.indices):
         end = start + len(list(own))
         # One product for all of a sample's points: a thousand small sums cost more than what is summed.
-        values = np.tensordot(weights[list(rows.steps[start:end])], np.stack(by_row[start:end]), 1)
+        values = np.tensordot(weights[list(rows.steps[start:end])].T, np.stack(by_row[start:end]), 1)
         found[index] = found[index] + values if index in found else values
         start = end
 
