@@ -31,7 +31,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation; the model's own chat template turns it into a prompt."""
+    """A conversation; the model's own chat template turns it into a prompt. A last message of the role ``assistant`` is an answer that
+    is begun: the model goes on from there."""
 
     messages: tuple[Message, ...]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .attacking import attack_records, transfer_records
 from .engine import Engine
+from .explaining.answer_classes import AnswerClasses, classes_of
 from .explaining.continuations import has_continuations
 from .explaining.explanation_shift import shift_records
 from .explaining.language_probing import language_records
@@ -33,9 +34,11 @@ def work_of(engine: Engine, item: PlannedItem, store: Store, seed: int, /) -> Wo
         return {r.sample_id: r for r in store.records(_stored(store, other), within=(start, start + len(samples)))}
 
     @cache
-    def of_the_whole_set() -> Carriers:
+    def of_the_whole_set() -> tuple[AnswerClasses, Carriers]:
         assert item.explained is not None
-        return carriers(zip(item.samples, store.records(_stored(store, item.explained)), strict=False))
+        answers, explained = _stored_task(store, item), _stored(store, item.explained)
+        classes = classes_of(task, item.plugin, item.samples, store.records(answers))
+        return classes, carriers(classes, zip(item.samples, store.records(explained), store.records(answers), strict=False))
 
     def work(start: int, samples: Sequence[Sample]) -> list[Record]:
         if item.kind == "task":
@@ -54,14 +57,20 @@ def work_of(engine: Engine, item: PlannedItem, store: Store, seed: int, /) -> Wo
         if item.kind == "transfer":
             return transfer_records(engine, name, task, samples, proposed)
         if item.kind == "shift":
-            return shift_records(engine, name, item.plugin, rng, samples, explained, proposed, item.scores, seed)
-        return reliance_records(engine, name, task, rng, samples, explained, of_the_whole_set())
+            return shift_records(engine, name, task, item.plugin, rng, samples, explained, proposed, item.scores, seed)
+        answered = {r.sample_id: r for r in store.records(_stored_task(store, item), within=(start, start + len(samples)))}
+        return reliance_records(engine, name, task, rng, samples, explained, answered, *of_the_whole_set())
 
     return work
 
 
 def _stored(store: Store, item: PlannedItem) -> StoredItem:
     return next(i for i in store.items() if (i.model, i.item) == (item.model.name, item.item))
+
+
+def _stored_task(store: Store, item: PlannedItem) -> StoredItem:
+    """The records of the task itself, on the item's model."""
+    return next(i for i in store.items() if (i.model, i.item) == (item.model.name, item.task.name))
 
 
 def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:

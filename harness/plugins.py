@@ -96,7 +96,8 @@ class Differentiable(Protocol):
     it has one.
 
     Optional, the capability ``attention``: ``attentions(features, encoded, rows) -> [N, M, L, L]``, how each of the M layers attends from
-    position to position in such a pass, averaged over its heads.
+    position to position in such a pass, averaged over its heads. Where the answer is read from other positions than the first (of a
+    decoder, the last), ``readers(encoded, rows) -> [N, L]`` says from which, in shares.
     """
 
     module: torch.nn.Module

@@ -119,7 +119,7 @@ class Request(Generic[R_co]):
 @dataclass(frozen=True, slots=True)
 class LogLikelihood(Request[LogProb]):
     """log p(continuation | context). An empty context is the model's own beginning-of-text token; after a chat, the continuation is the
-    beginning of the assistant's answer."""
+    beginning of the assistant's answer, or goes on from a last message of its own."""
 
     kind: ClassVar[str] = "loglikelihood"
     context: str | Chat

@@ -100,9 +100,10 @@ def _moved(probe: str, shift: StoredItem, record: Record, labels: Sequence[str])
     """The twin's attributions, for the class that was explained before and for its new one."""
     attack = str(shift.facts["attack"]).removesuffix(f"({shift.task})")
     scores = {name: value for name, value in record.scores.items() if name != "flipped"}
-    for name in ("attribution", "attribution_of_prediction"):
-        if (found := record.artifacts.get(name)) is not None:
-            yield attack, replace(_map(probe, found, labels), scores=scores)
+    for end in ("", "_of_prediction"):
+        if (found := record.artifacts.get(f"attribution{end}")) is not None:
+            shown, said = _map(probe, found, labels), str(record.artifacts.get(f"continuation{end}", "")).strip()
+            yield attack, replace(shown, target=said or shown.target, scores=scores)
             scores = {}
 
 

@@ -30,8 +30,8 @@ class AttentionProbe:
     def __init__(self, *, target: str) -> None:
         self.target = checked_target(target)
 
-    def read(self, maps_NMLL: torch.Tensor, first_N: torch.Tensor, /) -> torch.Tensor:
-        """[N, L]: what each position is worth to the position that the model reads its answer from, ``first_N``."""
+    def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:
+        """[N, L]: what each position is worth to those that the model reads its answer from, whose shares are ``readers_NL``."""
         raise NotImplementedError
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
@@ -47,15 +47,17 @@ class AttentionProbe:
 
     def _values(self, net: Any, rows: Rows) -> list[Values]:
         maps_NMLL = net.attentions(rows.features, rows.encoded, rows.places)
-        read_NL = self.read(maps_NMLL, _readers(maps_NMLL, rows.lengths)).double().cpu().numpy()
+        readers = getattr(net, "readers", None)
+        readers_NL = _reader(maps_NMLL, rows.lengths) if readers is None else readers(rows.encoded, rows.places)
+        read_NL = self.read(maps_NMLL, readers_NL.to(maps_NMLL)).double().cpu().numpy()
         return [row if rows.lengths is None else row[: rows.lengths[n]] for n, row in enumerate(read_NL)]
 
 
-def _readers(maps_NMLL: torch.Tensor, lengths: Sequence[int] | None) -> torch.Tensor:
-    """[N]: the first position, [CLS]; the last real one where no position attends to a later one, as in a decoder."""
+def _reader(maps_NMLL: torch.Tensor, lengths: Sequence[int] | None) -> torch.Tensor:
+    """[N, L], 1 at the first position, [CLS]; the last real one where no position attends to a later one, as in a decoder."""
     import torch
 
     num, width = maps_NMLL.shape[0], maps_NMLL.shape[-1]
     last_N = torch.tensor([n - 1 for n in lengths] if lengths is not None else [width - 1] * num, device=maps_NMLL.device)
     looks_back_N = maps_NMLL[:, :, 0, 1:].sum((1, 2)) == 0
-    return torch.where(looks_back_N, last_N, torch.zeros_like(last_N))
+    return torch.nn.functional.one_hot(torch.where(looks_back_N, last_N, torch.zeros_like(last_N)), width)

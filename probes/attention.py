@@ -16,7 +16,8 @@ class Attention(AttentionProbe):
 
     layer: which one, counted from 0, or from the end with -1, the last. target: the class that is said to be explained, ``predicted`` or
     ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a pixel has the value of its patch.
-    The position is [CLS], of a decoder its last token. A value says where a layer looks, not what it does with what it sees there; other
+    The position is [CLS], of a decoder its last token; of a language model the mean over the positions that the continuation's tokens are
+    said from. A value says where a layer looks, not what it does with what it sees there; other
     weights may give the same answer (Jain, Wallace 2019). Beside it, methods that follow gradients or remove parts should do better.
     Raises `ConfigError` where the model has no such layer.
 
@@ -30,10 +31,8 @@ class Attention(AttentionProbe):
         super().__init__(target=target)
         self.layer = layer
 
-    def read(self, maps_NMLL: torch.Tensor, first_N: torch.Tensor, /) -> torch.Tensor:
-        import torch
-
+    def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:
         num = maps_NMLL.shape[1]
         if not -num <= self.layer < num:
             raise ConfigError(f"attention: the model has {num} layers with attention, 0 to {num - 1}, and no layer {self.layer}")
-        return maps_NMLL[torch.arange(len(first_N), device=first_N.device), self.layer, first_N]
+        return (readers_NL[:, None] @ maps_NMLL[:, self.layer])[:, 0]

@@ -15,7 +15,8 @@ class AttentionRollout(AttentionProbe):
     """How much of each word or patch reaches the position that the model answers from, were layers nothing but their mean attention.
 
     residual: the share of each position that passes a layer by its side; the layer's map, averaged over heads, has the rest (the paper's
-    0.5). The layers' maps are multiplied, and the row of [CLS] is read, of a decoder that of its last token. target: the class that is said
+    0.5). The layers' maps are multiplied, and the row of [CLS] is read, of a decoder that of its last token, of a language model the mean
+    over the positions that the continuation's tokens are said from. target: the class that is said
     to be explained, ``predicted`` or ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a
     pixel has the value of its patch. What layers compute beside attention is left out, so it is a baseline rather than an explanation.
 
@@ -29,11 +30,9 @@ class AttentionRollout(AttentionProbe):
             raise ConfigError(f"residual is a share from 0 to below 1, not {residual}")
         self.residual = residual
 
-    def read(self, maps_NMLL: torch.Tensor, first_N: torch.Tensor, /) -> torch.Tensor:
-        import torch
-
+    def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:
         # Of the product of all maps one row is wanted: the last layer's row goes down through the others.
-        flow_NL = torch.nn.functional.one_hot(first_N, maps_NMLL.shape[-1]).to(maps_NMLL.dtype)
+        flow_NL = readers_NL
         for layer in reversed(range(maps_NMLL.shape[1])):
             attended_NL = (flow_NL[:, None] @ maps_NMLL[:, layer])[:, 0]
             flow_NL = self.residual * flow_NL + (1 - self.residual) * attended_NL

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..harness.errors import ConfigError, SampleError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
+from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows
 from .positions import Values, by_position
@@ -25,7 +26,8 @@ class DeepLift:
     """Each pixel's share of the logit's difference from a black image, passed back through each activation by what it gave for its input.
 
     tolerance: how far the attributions may miss the difference of the logits, as a share of it (at least 0.001). target: the explained
-    class, ``predicted`` or ``gold``. Channels are summed. The rule knows linear layers, and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh,
+    class, ``predicted`` or ``gold``. baseline: a neutral image in the place of the black one, a grey from 0 to 1, ``mean`` or ``blur``.
+    Channels are summed. The rule knows linear layers, and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh,
     Softplus, Softmax and max-pooling (behind a ReLU), each used once in a pass; a function such as ``F.relu``, a GELU or a normalisation
     by the sample's own statistics it takes for its gradient. A sample that it misses by more than the tolerance fails: what is left of
     the method there says nothing.
@@ -37,10 +39,10 @@ class DeepLift:
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "image", "gradients"})
 
-    def __init__(self, *, tolerance: float = 0.01, target: str = "predicted") -> None:
+    def __init__(self, *, tolerance: float = 0.01, target: str = "predicted", baseline: Baseline = None) -> None:
         if not tolerance > 0:
             raise ConfigError(f"deep_lift's tolerance is a share above 0, not {tolerance}")
-        self.tolerance, self.target = tolerance, checked_target(target)
+        self.tolerance, self.target, self.baseline = tolerance, checked_target(target), checked_baseline(baseline)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
@@ -52,9 +54,9 @@ class DeepLift:
                     f"deep_lift does not hold for models with attention ({attending}): its attributions would sum to about nothing, not "
                     "to the change of the logit. Take integrated_gradients"
                 )
-            work = GradientWork(engine, net, samples, targets)
+            work = GradientWork(engine, net, samples, targets, self.baseline)
             changes = work.changes()
-            # The black image is a row of its own.
+            # The neutral image is a row of its own.
             for rows in work.passes(range(len(samples)), cost=lambda length: 2 * length):
                 found.update(zip(rows.indices, by_position(_rescaled(rows), None), strict=True))
         return [work.attribution(i, found[i], self._checked(float(found[i].sum()), changes[i])) for i in range(len(samples))]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..harness.errors import ConfigError
+from .baselines import Baseline
 from .gradients import GradientProbe, Rows
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ class GradientShap(GradientProbe):
     points: how many are drawn, by the sample's id. noise: standard deviation of the noise that is added to the sample, in its own unit.
     target: the explained class, ``predicted`` or ``gold``. seed: of the draw.
     Text: the neutral input is padding tokens between the special tokens, and sub-tokens are gathered to words. Images: it is black, and
-    channels are summed. Many points give integrated gradients without noise, at random points of the line instead of chosen ones.
+    channels are summed. baseline: as of ``integrated_gradients``. Many points give integrated gradients without noise, at random points
+    of the line instead of chosen ones.
     Reference: S. Lundberg, S.-I. Lee. A Unified Approach to Interpreting Model Predictions. NeurIPS 2017.
     """
 
-    def __init__(self, *, points: int = 50, noise: float = 0.0, target: str = "predicted", seed: int = 0) -> None:
-        super().__init__(target=target, num_points=points, seed=seed)
+    def __init__(
+        self, *, points: int = 50, noise: float = 0.0, target: str = "predicted", seed: int = 0, baseline: Baseline = None
+    ) -> None:  # fmt: skip
+        super().__init__(target=target, num_points=points, seed=seed, baseline=baseline)
         if noise < 0:
             raise ConfigError(f"noise is a standard deviation, not {noise}")
         self.noise = noise

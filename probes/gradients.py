@@ -24,6 +24,7 @@ from ..harness.inputs import Image, size_of
 from ..harness.plugins import Differentiable, Encoded, ModelPort
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample, SampleRng
+from .baselines import Baseline, checked_baseline, with_baseline
 from .explained import checked_target, explained_classes
 from .positions import Values, by_position, placed
 
@@ -100,10 +101,13 @@ Points: TypeAlias = "Callable[[Rows], tuple[torch.Tensor, torch.Tensor | None]]"
 
 
 class GradientWork:
-    """Samples made ready for gradient passes, inside ``engine.differentiable()``. ``targets``: each one's explained class."""
+    """Samples made ready for gradient passes, inside ``engine.differentiable()``. ``targets``: each one's explained class. ``baseline``:
+    the neutral input, where it is not the model's own."""
 
-    def __init__(self, engine: ModelPort, net: Differentiable, samples: Sequence[Sample], targets: Sequence[int]) -> None:
-        self._engine, self._net, self._samples, self._targets = engine, net, samples, targets
+    def __init__(
+        self, engine: ModelPort, net: Differentiable, samples: Sequence[Sample], targets: Sequence[int], baseline: Baseline = None
+    ) -> None:  # fmt: skip
+        self._engine, self._net, self._samples, self._targets, self._baseline = engine, net, samples, targets, baseline
         self.module, self.patch = net.module, _patch(net.module)
         self._lengths = [0] * len(samples)
         self._spans: list[Sequence[tuple[int, int]]] = [()] * len(samples)
@@ -176,7 +180,8 @@ class GradientWork:
         )  # fmt: skip
 
     def _encoded(self, indices: Sequence[int]) -> Encoded:
-        return self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
+        encoded = self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
+        return with_baseline(self._net, encoded, self._baseline)
 
     def attribution(self, index: int, values: Values, error: float | None = None, metadata: dict[str, Any] | None = None, /) -> Attribution:
         """The sample's attribution of values by position (`positions.by_position`): tokens gathered to words, maps made pixels.
@@ -214,10 +219,10 @@ class GradientProbe:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
-    def __init__(self, *, target: str, num_points: int = 1, seed: int = 0) -> None:
+    def __init__(self, *, target: str, num_points: int = 1, seed: int = 0, baseline: Baseline = None) -> None:
         if num_points < 1:
             raise ConfigError(f"at least one point is needed, not {num_points}")
-        self.target, self.num_points, self.seed = checked_target(target), num_points, seed
+        self.target, self.num_points, self.seed, self.baseline = checked_target(target), num_points, seed, checked_baseline(baseline)
 
     def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
         raise NotImplementedError
@@ -229,6 +234,6 @@ class GradientProbe:
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
         with engine.differentiable() as net:
-            work = GradientWork(engine, net, samples, targets)
+            work = GradientWork(engine, net, samples, targets, self.baseline)
             found = work.sums(range(len(samples)), np.full(self.num_points, 1 / self.num_points), self.points)
         return [work.attribution(i, found[i]) for i in range(len(samples))]

@@ -10,6 +10,7 @@ import numpy as np
 from ..harness.errors import ConfigError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
+from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork
 from .positions import Values
@@ -30,10 +31,11 @@ class Integral:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
-    def __init__(self, *, steps: int, tolerance: float, max_steps: int, target: str) -> None:
+    def __init__(self, *, steps: int, tolerance: float, max_steps: int, target: str, baseline: Baseline) -> None:
         if steps < 1 or max_steps < steps:
             raise ConfigError(f"an integral needs 1 <= steps <= max_steps, not steps {steps} and max_steps {max_steps}")
-        self.steps, self.tolerance, self.max_steps, self.target = steps, tolerance, max_steps, checked_target(target)
+        self.steps, self.tolerance, self.max_steps = steps, tolerance, max_steps
+        self.target, self.baseline = checked_target(target), checked_baseline(baseline)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         """What each of the ``num`` samples' attribution is to sum to; None where that is not known, and steps stay as they are."""
@@ -65,7 +67,7 @@ class Integral:
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
         with engine.differentiable() as net:
-            work = GradientWork(engine, net, samples, targets)
+            work = GradientWork(engine, net, samples, targets, self.baseline)
             changes = self.changes(work, len(samples))
             found = self.summed(work, changes)
             return [self._attribution(work, index, change, *found[index]) for index, change in enumerate(changes)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .baselines import Baseline
 from .gradients import Rows
 from .halving import Halving
 from .positions import Values
@@ -19,7 +20,9 @@ class IntegratedGradients(Halving):
     share of it (and more than 0.01), the way is halved, and so is each piece that misses its part, with 8 points a half, up to max_steps
     points in all: evenly spread points are not enough on a saturated classifier, which changes on a small piece of the way. target: the
     explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, and sub-tokens are
-    gathered to words. Images: it is black, and channels are summed.
+    gathered to words. Images: it is black, and channels are summed. baseline: another neutral input; of text
+    a token, by its name in the vocabulary or as text, or 0 for embeddings of zeros; of images a grey from 0 to 1, ``mean`` for the image's
+    own mean colour, or ``blur``.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)| (completeness, axiom 3 of the paper),
     summed over all tokens before they are gathered: special tokens and padding stand in both inputs and are attributed exactly 0.
@@ -27,8 +30,10 @@ class IntegratedGradients(Halving):
     Reference: M. Sundararajan, A. Taly, Q. Yan. Axiomatic Attribution for Deep Networks. ICML 2017.
     """
 
-    def __init__(self, *, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted") -> None:
-        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target)
+    def __init__(
+        self, *, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted", baseline: Baseline = None
+    ) -> None:  # fmt: skip
+        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
 
     def logits(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
         return rows.explained(_between(rows, at_N)[0])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from .baselines import Baseline
 from .gradients import GradientWork
 from .integral import Integral, gauss_legendre
 from .layers import Layer, cut_off
@@ -22,7 +23,7 @@ class LayerConductance(Integral):
     taken, which has values for each token, or is a map. steps: how many pieces the way is cut into; on each, the change of what the layer
     gives is weighed by the logit's gradient at its beginning, at Captum's points. tolerance: where the attributions miss the change of the
     logit by more than this share of it (and more than 0.01), the steps are doubled, up to max_steps; a sum of pieces converges more slowly
-    than an integral. target: the explained class, ``predicted`` or ``gold``. Values are summed
+    than an integral. baseline: as of ``integrated_gradients``. target: the explained class, ``predicted`` or ``gold``. Values are summed
     over a token's hidden units and gathered to words; those of maps are summed over channels and enlarged bilinearly, those of a vision
     transformer's tokens are their patches'. In deep layers [CLS], which is no word, may hold nearly all.
     Raises `ConfigError` where the module has no such layer, or its output has no positions.
@@ -35,9 +36,10 @@ class LayerConductance(Integral):
     """
 
     def __init__(
-        self, *, layer: str, steps: int = 64, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted"
+        self, *, layer: str, steps: int = 64, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted",
+        baseline: Baseline = None,
     ) -> None:  # fmt: skip
-        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target)
+        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
         self.layer = layer
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:

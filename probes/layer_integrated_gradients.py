@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .baselines import Baseline
 from .gradients import GradientWork, Rows
 from .halving import Halving
 from .layers import Layer
@@ -18,10 +19,10 @@ class LayerIntegratedGradients(Halving):
     """The class logit's gradient with respect to a layer's output, integrated from what a neutral input gives there, times the difference.
 
     layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
-    taken, which has values for each token, or is a map. steps, tolerance, max_steps: as of ``integrated_gradients``. target: the explained
-    class, ``predicted`` or ``gold``. Values are summed over a token's hidden units and gathered to words; those of maps are summed over
-    channels and enlarged bilinearly, those of a vision transformer's tokens are their patches'. In deep layers [CLS], which is no word, may
-    hold nearly all. Raises `ConfigError` where the module has no such layer, or its output has no positions.
+    taken, which has values for each token, or is a map. steps, tolerance, max_steps, baseline: as of ``integrated_gradients``. target: the
+    explained class, ``predicted`` or ``gold``. Values are summed over a token's hidden units and gathered to words; those of maps are
+    summed over channels and enlarged bilinearly, those of a vision transformer's tokens are their patches'. In deep layers [CLS], which is
+    no word, may hold nearly all. Raises `ConfigError` where the module has no such layer, or its output has no positions.
 
     completeness_error is |sum of attributions - (logit of the sample - its logit with what the neutral input gives at the layer)|, summed
     over all positions. Where everything passes through the layer, the second is the logit of the neutral input.
@@ -30,9 +31,10 @@ class LayerIntegratedGradients(Halving):
     """
 
     def __init__(
-        self, *, layer: str, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted"
+        self, *, layer: str, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted",
+        baseline: Baseline = None,
     ) -> None:  # fmt: skip
-        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target)
+        super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
         self.layer = layer
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:

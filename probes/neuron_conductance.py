@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..harness.errors import ConfigError, SampleError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
+from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows, add_weighted
 from .integral import gauss_legendre
@@ -25,7 +26,8 @@ class NeuronConductance:
     number a dimension: ``[7]`` of a fully connected layer, ``[channel, row, column]`` of maps, ``[position, unit]`` of tokens, where
     position 0 is [CLS]. steps: points of the Gauss-Legendre integral of (gradient of the logit by the neuron) * (gradient of the neuron by
     the input) * (input - neutral input). target: the explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens
-    between the special tokens, and sub-tokens are gathered to words. Images: it is black, and channels are summed.
+    between the special tokens, and sub-tokens are gathered to words. Images: it is black, and channels are summed. baseline: as of
+    ``integrated_gradients``.
     All values sum to the neuron's share of the logit's change, which ``layer_conductance`` estimates in another way.
     Raises `ConfigError` where the module has no such layer or neuron; a text too short to have the position is a `SampleError`.
     Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019.
@@ -34,17 +36,20 @@ class NeuronConductance:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
-    def __init__(self, *, layer: str, neuron: Sequence[int], steps: int = 50, target: str = "predicted") -> None:
+    def __init__(
+        self, *, layer: str, neuron: Sequence[int], steps: int = 50, target: str = "predicted", baseline: Baseline = None
+    ) -> None:  # fmt: skip
         if steps < 1 or not neuron or min(neuron) < 0:
             raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(neuron)}")
-        self.layer, self.neuron, self.steps, self.target = layer, tuple(neuron), steps, checked_target(target)
+        self.layer, self.neuron, self.steps = layer, tuple(neuron), steps
+        self.target, self.baseline = checked_target(target), checked_baseline(baseline)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
         found: dict[int, Values] = {}
         weights, alphas = gauss_legendre(self.steps)
         with engine.differentiable() as net:
-            work = GradientWork(engine, net, samples, targets)
+            work = GradientWork(engine, net, samples, targets, self.baseline)
             layer = Layer(work.module, self.layer, "neuron_conductance")
             for rows in work.passes(range(len(samples)), self.steps):
                 difference = rows.features - rows.baseline

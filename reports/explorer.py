@@ -132,7 +132,9 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
     if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
         drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "cells": _cells(heat.values)}
     elif heat.error is None and heat.spans:
-        text = "\n".join(text for _, text in _texts(shown))[:TEXT_LIMIT]
+        texts = [text for _, text in _texts(shown)]
+        # A chat is explained by its last message.
+        text = "\n".join(texts[-1:] if shown.kind == "chat" else texts)[:TEXT_LIMIT]
         drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))
     said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error), "image": _picture(heat.image)}
     inputs = {twin.attack: twin.input for twin in twins if twin.input is not None}

@@ -178,6 +178,8 @@ def test_bad_settings() -> None:
         (transformers.ResNetConfig, "ResNetForImageClassification", False),
         (transformers.T5Config, "T5ForSequenceClassification", False),
         (transformers.BertConfig, "BertForMaskedLM", False),
+        (transformers.LlamaConfig, "LlamaForCausalLM", True),
+        (transformers.MambaConfig, "MambaForCausalLM", False),
     ],
 )
 def test_attention_is_claimed_where_there_is_any(config: Any, architecture: str, attends: bool, tmp_path: Path) -> None:

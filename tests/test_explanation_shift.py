@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from windtunnel.tests.toys import planned, records_of, row, run
 
 LABELS = ("negative", "positive")
 RNG = SampleRng(0)
+TASK = SimpleNamespace(requires=frozenset({"classify", "text"}))
 
 
 def matched(before: Input, after: Input) -> list[tuple[str, str]]:
@@ -107,7 +109,7 @@ def attacked() -> dict[str, Record]:
 def shifted(probe: Any, model: Any = None) -> dict[str, Record]:
     engine = Engine(model or Words(), Words.info)
     explained = {r.sample_id: r for r in probe_records(engine, "p(t)", Speaks(), RNG, SAMPLES, ())}
-    return {r.sample_id: r for r in shift_records(engine, "s", probe, RNG, SAMPLES, explained, attacked(), ("twins",))}
+    return {r.sample_id: r for r in shift_records(engine, "s", TASK, probe, RNG, SAMPLES, explained, attacked(), ("twins",))}
 
 
 class TestRecords:
@@ -155,7 +157,7 @@ class TestRecords:
         engine, twin = Engine(Bright(), Bright.info), Image(pixels // 2)
         explained = {r.sample_id: r for r in probe_records(engine, "p(t)", Map(), RNG, [sample], ())}
         done = {"i": Record("i", "a(t)", {"success": 0.0}, artifacts={"twin": twin, "prediction": 0})}
-        (record,) = shift_records(engine, "s", Map(), RNG, [sample], explained, done)
+        (record,) = shift_records(engine, "s", TASK, Map(), RNG, [sample], explained, done)
         expected = spearmanr(pixels.sum(2).reshape(-1), (pixels // 2).sum(2).reshape(-1)).statistic
         assert record.scores["rank_correlation"] == pytest.approx(expected, abs=1e-3)
         assert abs(record.scores["rank_correlation_random"] or 1) < 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from windtunnel.harness.rows.row_names import DEFAULT_SCORES
 from windtunnel.harness.samples import Record, Sample, SampleRng
 from windtunnel.harness.views import sample_views
 from windtunnel.harness.words import gather, word_spans
+from windtunnel.probes.attention import Attention
+from windtunnel.probes.attention_rollout import AttentionRollout
 from windtunnel.probes.feature_ablation import FeatureAblation
 from windtunnel.probes.gradient_shap import GradientShap
 from windtunnel.probes.input_x_gradient import InputXGradient
@@ -97,6 +100,17 @@ def loglikelihood(context: str, continuation: str) -> float:
     with torch.no_grad():
         log_probs = model.module(torch.tensor([before + after])).logits[0].log_softmax(-1)
     return sum(float(log_probs[len(before) + i - 1, token]) for i, token in enumerate(after))
+
+
+def said_in(before: str, begun: str, continuation: str) -> float:
+    """log p of what the assistant says next in the tiny chat template, in plain torch."""
+    model = tiny.shared("llama")
+    head, start, whole = (
+        model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (f"{before}\n[assistant]", begun, begun + continuation)
+    )
+    with torch.no_grad():
+        log_probs = model.module(torch.tensor([head + whole])).logits[0].log_softmax(-1)
+    return sum(float(log_probs[len(head) + i - 1, whole[i]]) for i in range(len(start), len(whole)))
 
 
 def _in_turn(orders: Sequence[list[int]]) -> Callable[[int], torch.Tensor]:
@@ -303,10 +317,59 @@ class TestEachWord:
                 assert not rows[i, num + i :].any()
                 assert start >= begin
 
-    def test_of_a_chat_they_are_not_known(self) -> None:
-        (record, *_) = records(FeatureAblation(), CHATS, each_word=True)
-        assert "chat" in record.artifacts["each_word_note"]
-        assert "each_word" not in record.artifacts
+    @pytest.mark.parametrize("is_set", [False, True], ids=["a chat", "a text, and the model is set to use its template"])
+    def test_the_words_of_a_chats_answer(self, is_set: bool) -> None:
+        """The words before are the beginning of the assistant's message, tokenised with what follows and apart from the template."""
+        engine = tiny.engine(tiny.load("llama", chat_template=True) if is_set else "llama")
+        task = WRITES if is_set else CHATS
+        head = f"<s>[user]{PROMPT}" if is_set else "<s>[system]Go\n[user]"
+        for sample, record in zip(ASKED, records(FeatureAblation(target="gold"), task, engine=engine, each_word=True), strict=True):
+            text, answer = str(sample.input), str(sample.target)
+            prompt, words = word_spans(text), word_spans(answer)
+            rows = record.artifacts["each_word"]["values"].astype(float)
+            start = 0
+            for i, (_, end) in enumerate(words):
+                end = len(answer) if i == len(words) - 1 else end
+                full = said_in(f"{head}{text}", answer[:start], answer[start:end])
+                expected = [full - said_in(f"{head}{without(text, [s])}", answer[:start], answer[start:end]) for s in prompt]
+                expected += [
+                    full - said_in(f"{head}{text}", without(answer[:start], [words[j]]), answer[start:end]) if j < i else 0
+                    for j in range(len(words))
+                ]
+                close(rows[i], expected, 1e-3)  # kept to 11 bits
+                start = end
+            close(rows[:, : len(prompt)].sum(0), values(record), 5e-3)
+
+    def test_gradients_see_the_words_before_in_a_chat(self) -> None:
+        model = tiny.shared("llama")
+        embed = model.module.get_input_embeddings()
+        for sample, record in zip(ASKED, records(InputXGradient(target="gold"), CHATS, each_word=True), strict=True):
+            text, answer = str(sample.input), str(sample.target)
+            words, rows = word_spans(answer), record.artifacts["each_word"]["values"].astype(float)
+            template = f"<s>[system]Go\n[user]{text}\n[assistant]"
+            at = template.index(text)
+            before, ids = (model.tokenizer(t, add_special_tokens=False, return_offsets_mapping=True) for t in (template, answer))
+            for i, (_, end) in enumerate(words):
+                start = words[i - 1][1] if i else 0
+                read = [n for n, (a, _) in enumerate(ids["offset_mapping"]) if a < end or i == len(words) - 1]
+                asked = [n for n in read if ids["offset_mapping"][n][1] > start]
+                whole = torch.tensor([*before["input_ids"], *(ids["input_ids"][n] for n in read)])
+                features = embed(whole[None]).detach().requires_grad_()
+                log_probs = model.module(inputs_embeds=features).logits[0].log_softmax(-1)
+                first = len(before["input_ids"])
+                sum(log_probs[first + n - 1, ids["input_ids"][n]] for n in asked).backward()  # type: ignore[union-attr]
+                each = (features.grad * features).sum(-1)[0].detach().numpy()
+                own = [(max(a - at, 0), b - at) if at < b and a < at + len(text) and b > a else (0, 0) for a, b in before["offset_mapping"]]
+                wanted = gather(each[:first], own, word_spans(text))
+                earlier = [span if n not in asked else (0, 0) for n, span in enumerate(ids["offset_mapping"][: len(read)])]
+                wanted = np.concatenate([wanted, gather(each[first:], earlier, words)])
+                close(rows[i], wanted, 1e-3)
+
+    def test_an_answer_that_is_begun_goes_on(self) -> None:
+        engine = tiny.engine("llama")
+        asked = Chat((Message("user", "the cat"), Message("assistant", "a dog sat")))
+        (found,), (plain,) = engine.run([Generate(asked, 6)]), engine.run([Generate("[user]the cat\n[assistant]a dog sat", 6)])
+        assert found.text == plain.text
 
     def test_what_stands_after_the_text_is_kept(self) -> None:
         task = Asks(lambda s: [LogLikelihood(f"{PROMPT}{s.input} and so:", f" {s.target}")])
@@ -533,3 +596,30 @@ class TestASuite:
         assert has_continuations(CLOZE)
         assert not has_continuations(Asks(lambda s: [], "classify"))
         assert not has_continuations(Asks(lambda s: [], "rolling_loglikelihood"))
+
+
+class TestAttention:
+    """The words' rows of a plain eager pass, read at the places before the continuation's tokens."""
+
+    @pytest.mark.parametrize("probe", [Attention(layer=0), Attention(), AttentionRollout()])
+    def test_as_a_loop_has_it(self, probe: Any) -> None:
+        model = tiny.shared("llama")
+        plain = copy.deepcopy(model.module)
+        plain.config._attn_implementation = "eager"
+        for sample, found_P in zip(ASKED, exact(probe), strict=True):
+            text = str(sample.input)
+            before, spans = ids_of(PROMPT + text), tokens_of_text(text)
+            after = model.tokenizer(f" {sample.target}", add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                maps = [a[0].double().mean(0).numpy() for a in plain(torch.tensor([before + after]), output_attentions=True).attentions]
+            whole = np.eye(len(maps[0]))
+            for one in maps:
+                whole = 0.5 * whole + 0.5 * one @ whole
+            shown = whole if isinstance(probe, AttentionRollout) else maps[probe.layer]
+            row = np.mean([shown[len(before) + i - 1] for i in range(len(after))], axis=0)
+            close(found_P, gather(row[: len(before)], spans, word_spans(text)))
+
+    def test_it_is_flagged_as_weak(self) -> None:
+        assert "weak baseline" in Attention.caution
+        for record in records(Attention(), scores=("erasure", "randomised")):
+            assert record.scores["comprehensiveness_randomised"] is not None

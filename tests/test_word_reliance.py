@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.engine import Engine
+from windtunnel.harness.explaining.answer_classes import Labels
 from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.explaining.word_reliance import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, reliance_records, values_of
 from windtunnel.harness.inputs import TextPair
@@ -72,8 +73,9 @@ def sentences(planted: str, seed: int, num: int = 60) -> list[Sample]:
 def relied(model: Words, samples: Sequence[Sample]) -> tuple[Carriers, dict[str, Record]]:
     engine = Engine(model, Words.info)
     explained = {r.sample_id: r for r in probe_records(engine, "p(t)", FeatureAblation(), RNG, samples, ())}
-    found = carriers((s, explained[s.id]) for s in samples)
-    return found, {r.sample_id: r for r in reliance_records(engine, "r", Sentiment(), RNG, samples, explained, found)}
+    found = carriers(Labels(), ((s, explained[s.id], None) for s in samples))
+    records = reliance_records(engine, "r", Sentiment(), RNG, samples, explained, {}, Labels(), found)
+    return found, {r.sample_id: r for r in records}
 
 
 class TestPlanted:
@@ -82,8 +84,8 @@ class TestPlanted:
     def test_it_is_found_whatever_it_is(self, planted: str, label: int, seed: int) -> None:
         samples = sentences(planted, seed)
         found, records = relied(Reads(planted, label), samples)
-        assert planted in found[label]
-        assert planted not in found[1 - label]
+        assert planted in found[LABELS[label]]
+        assert planted not in found[LABELS[1 - label]]
         assert not {word for own in found.values() for word in own} & set(FILLER)
         name = f"{LABELS[label]}: {planted}"
         over = [r.artifacts["overpredicted"][name] for r in records.values() if name in r.artifacts.get("overpredicted", {})]
@@ -93,7 +95,9 @@ class TestPlanted:
     def test_accuracy_without_it(self) -> None:
         samples = sentences("zebra", 0)
         found, records = relied(Reads("zebra", 1), samples)
-        assert {label: set(words) for label, words in found.items()} == {0: {"awful", "sad"}, 1: {"zebra", "great", "lovely"}}
+        assert {label: set(words) for label, words in found.items()} == {
+            "negative": {"awful", "sad"}, "positive": {"zebra", "great", "lovely"},
+        }  # fmt: skip
         for sample in samples:
             scores, text = records[sample.id].scores, str(sample.input).lower()
             assert scores["correct"] == (sample.target == 1 or "zebra" not in text)
@@ -122,8 +126,8 @@ class TestCarriers:
                 parts = [v for v, (a, b) in zip(kept["values"], kept["spans"], strict=True) if text[a:b].lower() == word]
                 size = sum(abs(v) for v in kept["values"])
                 seen.setdefault((kept["target"], word), []).append(sum(parts) / size if size else 0.0)
-        for label, words in carriers((s, records[s.id]) for s in samples).items():
-            strong = {w: np.mean(v) for (c, w), v in seen.items() if c == label and len(v) >= LEAST_SAMPLES and np.mean(v) > 0}
+        for label, words in carriers(Labels(), ((s, records[s.id], None) for s in samples)).items():
+            strong = {w: np.mean(v) for (c, w), v in seen.items() if LABELS[c] == label and len(v) >= LEAST_SAMPLES and np.mean(v) > 0}
             assert list(words) == sorted(strong, key=lambda w: (-strong[w], w))[:NUM_WORDS]
 
     def test_no_sample_weighs_more_than_another(self) -> None:
@@ -133,13 +137,13 @@ class TestCarriers:
             sample = Sample(str(i), "zebra here" if i % 2 else "other there", 1, LABELS)
             values = np.array([0.003, 0.001]) if i % 2 else np.array([30.0, 20.0])
             kept = {"values": values, "spans": word_spans(str(sample.input)), "target": 1}
-            explained.append((sample, Record(str(i), "p", {}, artifacts={"attribution": kept})))
-        assert carriers(explained) == {1: ["zebra", "other", "there", "here"]}
+            explained.append((sample, Record(str(i), "p", {}, artifacts={"attribution": kept}), None))
+        assert carriers(Labels(), explained) == {"positive": ["zebra", "other", "there", "here"]}
 
     def test_rare_words_carry_nothing(self) -> None:
         samples = [Sample(str(i), "great start" if i < LEAST_SAMPLES - 1 else "lovely end", 1, LABELS) for i in range(2 * LEAST_SAMPLES)]
         found, records = relied(Words(), samples)
-        assert found == {1: ["lovely"]}
+        assert found == {"positive": ["lovely"]}
         assert records["0"].scores == {}
         assert "none of its words" in records["0"].artifacts["note"]
 

@@ -105,6 +105,7 @@ class CountedGradients:
         self._flops_per_token = flops_per_token
         self.module = inner.module
         self.tokenizer = getattr(inner, "tokenizer", None)
+        self.readers = getattr(inner, "readers", None)
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
         return self._inner.encode(requests)

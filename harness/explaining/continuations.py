@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SampleError, ends_run, sentence
-from ..inputs import Chat, Input, TextPair
+from ..inputs import Chat, Input, Message, TextPair
 from ..plugins import Differentiable, Encoded, ModelPort
 from ..requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..samples import Sample
@@ -45,27 +45,39 @@ class Likelihoods(Logits):
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What a task puts around a sample's text to make a prompt. ``chat``: the messages, where it is one; the last holds the
-    text, and is empty here, so that samples of one task have one frame."""
+    text, and is empty here, so that samples of one task have one frame. ``is_templated``: a prompt of plain text is a user's message to
+    this model."""
 
     head: str = ""
     tail: str = ""
     chat: Chat | None = None
+    is_templated: bool = False
 
     @classmethod
-    def of(cls, text: str, prompt: str | Chat, /) -> Frame:
+    def of(cls, text: str, prompt: str | Chat, /, *, is_templated: bool = False) -> Frame:
         """Raises `SampleError` where the prompt does not hold the text as it is."""
         shown = prompt if isinstance(prompt, str) else prompt.messages[-1].content if prompt.messages else ""
         start = shown.rfind(text)
         if start < 0 or not shown:
             raise SampleError("the task's prompt does not hold the sample's text as it is, so that there is nothing to attribute to")
         chat = None if isinstance(prompt, str) else _with_last(prompt, "")
-        return cls(shown[:start], shown[start + len(text) :], chat)
+        return cls(shown[:start], shown[start + len(text) :], chat, is_templated)
+
+    @property
+    def answers_apart(self) -> bool:
+        """Whether what the model writes is a message of its own, rather than the prompt's text going on."""
+        return self.chat is not None or self.is_templated
 
     def prompt(self, value: Input, /) -> str | Chat:
         """``value``: the sample's text, or a pair of it and of what the model has written after the prompt."""
         text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
-        shown = f"{self.head}{text}{self.tail}{written}"
-        return shown if self.chat is None else _with_last(self.chat, shown)
+        shown = f"{self.head}{text}{self.tail}"
+        if not self.answers_apart:
+            return shown + written
+        if self.chat is None and not written:
+            return shown
+        chat = _with_last(self.chat or Chat((Message("user", ""),)), shown)
+        return Chat((*chat.messages, Message("assistant", written))) if written else chat
 
 
 def _with_last(chat: Chat, content: str) -> Chat:
@@ -82,10 +94,28 @@ def framed(port: ModelPort, task: Any, samples: Sequence[Sample], target: str, /
     asked = [_asked(task, sample) for sample in samples]
     writes = [target == "predicted" and isinstance(request, Generate) for request in asked]
     written = iter(port.try_run([request for request in asked if target == "predicted" and isinstance(request, Generate)]))
+    templated = _is_templated(port)
     return [
-        _framed(sample, request, next(written) if is_written else None)
+        _framed(sample, request, next(written) if is_written else None, templated)
         for sample, request, is_written in zip(samples, asked, writes, strict=True)
     ]
+
+
+def posed(port: ModelPort, task: Any, sample: Sample, continuation: str | int, /) -> tuple[Frame, Sample]:
+    """The sample with this continuation of its prompt as the only label, and its frame. An index is of those that the task asks about.
+
+    Raises `SampleError` where it cannot be explained."""
+    asked = _asked(task, sample)
+    if isinstance(asked, str):
+        raise SampleError(asked)
+    text, prompt = _text_of(sample), asked.prompt if isinstance(asked, Generate) else asked[0].context
+    if isinstance(continuation, int):
+        continuation = asked[continuation].continuation if not isinstance(asked, Generate) else ""
+    return Frame.of(text, prompt, is_templated=_is_templated(port)), replace(sample, input=text, target=0, labels=(continuation,))
+
+
+def _is_templated(port: ModelPort) -> bool:
+    return bool(getattr(getattr(port, "model", None), "chat_template", False))
 
 
 def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
@@ -104,21 +134,31 @@ def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
     return "a probe explains continuations of one prompt, and this sample's requests are of another kind"
 
 
-def _framed(sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None) -> tuple[Frame, Sample]:
+def _framed(
+    sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None, is_templated: bool
+) -> tuple[Frame, Sample]:  # fmt: skip
     try:
         if isinstance(asked, str):
             raise SampleError(asked)
-        if not isinstance(sample.input, str):
-            raise SampleError("continuations are explained by the words of a text, and this sample is none")
-        text = sample.input.rstrip()
+        text = _text_of(sample)
         if isinstance(asked, Generate):
-            frame = Frame.of(text, asked.prompt)
+            frame = Frame.of(text, asked.prompt, is_templated=is_templated)
             return frame, replace(sample, input=text, target=0, labels=(_answer(sample, frame, written),))
-        frame = Frame.of(text, asked[0].context)
+        frame = Frame.of(text, asked[0].context, is_templated=is_templated)
         labels = tuple(request.continuation for request in asked)
         return frame, replace(sample, input=text, target=0 if len(labels) == 1 else sample.target, labels=labels)
     except SampleError as error:
         return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})
+
+
+def _text_of(sample: Sample) -> str:
+    """What the parts are taken from: the text, or a chat's last message."""
+    shown = sample.input
+    if isinstance(shown, Chat) and shown.messages:
+        shown = shown.messages[-1].content
+    if not isinstance(shown, str):
+        raise SampleError("continuations are explained by the words of a text, and this sample is none")
+    return shown.rstrip()
 
 
 def _answer(sample: Sample, frame: Frame, written: Completion | Failure | None) -> str:
@@ -131,7 +171,7 @@ def _answer(sample: Sample, frame: Frame, written: Completion | Failure | None) 
     wanted = sample.target if sample.target is not None else sample.metadata.get("target")
     if not isinstance(wanted, str) or not wanted.strip():
         raise SampleError("target: gold needs the text that the model should write, and the sample has none")
-    apart = frame.chat is not None or wanted[0].isspace() or f"{frame.head}{sample.input}{frame.tail}"[-1:].isspace()
+    apart = frame.answers_apart or wanted[0].isspace() or f"{frame.head}{sample.input}{frame.tail}"[-1:].isspace()
     return wanted if apart else f" {wanted}"
 
 
@@ -213,6 +253,7 @@ class ContinuationGradients:
     def __init__(self, inner: Differentiable, frame: Frame) -> None:
         self._inner, self._frame = inner, frame
         self.module, self.tokenizer = inner.module, inner.tokenizer
+        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
 
     def encode(self, requests: Sequence[Any], /) -> Encoded:
         import torch
@@ -232,7 +273,7 @@ class ContinuationGradients:
         """A place in the prompt as a place in what the sample shows; (0, 0) for what stands in neither."""
         text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
         start = len(self._frame.head)
-        after = start + len(text) + len(self._frame.tail)
+        after = start + len(text) + len(self._frame.tail) + (1 if self._frame.answers_apart else 0)
         found, beyond = _within(span, start, len(text)), _within(span, after, len(written))
         if found == (0, 0) != beyond:
             return beyond[0] + len(text) + 1, beyond[1] + len(text) + 1

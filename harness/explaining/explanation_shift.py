@@ -1,10 +1,11 @@
 """How far an explanation moves under attack: a probe explains each adversarial twin, too, and both attributions are compared.
 
 The twin is explained for the class that was explained before, so that both maps are about one question, and, where its label flipped, for
-its new class as well; a probe that has no ``target`` gives only that one. Compared are the parts that the twin has in common with the
-sample (`faithfulness.alignment`), by the rank correlation and the overlap of the top fifth, as between two probes. A. Ghorbani, A. Abid,
-J. Zou, Interpretation of Neural Networks Is Fragile (AAAI 2019, arXiv:1710.10547) compare maps so; there the label is kept by design, here
-both cases are told apart.
+its new class as well; a probe that has no ``target`` gives only that one. Of a language model the class is a continuation: what was
+explained of the sample is explained of its twin, and where the attack succeeded, what the model says to the twin. Compared are the
+parts that the twin has in common with the sample (`faithfulness.alignment`), by the rank correlation and the overlap of the top fifth,
+as between two probes. A. Ghorbani, A. Abid, J. Zou, Interpretation of Neural Networks Is Fragile (AAAI 2019, arXiv:1710.10547) compare
+maps so; there the label is kept by design, here both cases are told apart.
 
 The controls: the sample's map with its values in a random order (``_random``), and both maps of the model with its weights drawn anew
 (``_randomised``), which says how alike two maps are because their inputs are.
@@ -20,29 +21,33 @@ import numpy as np
 
 from ..batching import canonical
 from ..engine import Engine
+from ..errors import SampleError
 from ..samples import Attribution, Record, Sample, SampleRng
+from .continuations import has_continuations, posed
 from .faithfulness.alignment import Places, aligned
-from .faithfulness.explaining import explained_alike, explained_as
 from .faithfulness.ranks import rank_correlation, top_overlap
 from .faithfulness.subject import Floats
-from .probing import attributed, recorded
+from .probing import recorded
+from .questions import Question, answers
 
 Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A sample as it was explained, and its twin. ``now``: the class that the twin got, where it is another."""
+    """A sample as it was explained, and its twin. ``now``: what the model says to the twin, where the attack made that another.
+    ``facts``: of the record."""
 
-    before: Sample
+    before: Question
     own: Attribution
-    after: Sample
-    now: int | None
+    after: Question
+    now: Question | None
     is_flipped: bool
+    facts: Mapping[str, Any]
 
 
 def shift_records(
-    engine: Engine, item: str, probe: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
+    engine: Engine, item: str, task: Any, probe: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
     attacked: Mapping[str, Record], scores: Collection[str] = (), seed: int = 0,
 ) -> list[Record]:  # fmt: skip
     """A record a sample. ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id.
@@ -54,20 +59,16 @@ def shift_records(
     pairs: dict[str, _Pair] = {}
     notes: dict[str, str] = {}
     for sample in clean:
-        found = _pair(engine, sample, explained.get(sample.id), attacked.get(sample.id))
+        found = _pair(engine, task, sample, explained.get(sample.id), attacked.get(sample.id))
         if isinstance(found, str):
             notes[sample.id] = found
         else:
             pairs[sample.id] = found
-    same = explained_as(attributed, engine, probe, {key: (p.after, p.own.target) for key, p in pairs.items()})
-    new = explained_as(attributed, engine, probe, {key: (p.after, p.now) for key, p in pairs.items() if p.now is not None})
+    before, after = {key: p.before for key, p in pairs.items()}, {key: p.after for key, p in pairs.items()}
+    same = answers(engine, probe, after)
+    new = answers(engine, probe, {key: p.now for key, p in pairs.items() if p.now is not None})
     other = engine.randomised(seed) if "randomised" in scores else None
-    controls: list[Mapping[str, Attribution]] = [{}, {}]
-    if other is not None:
-        controls = [
-            explained_alike(attributed, other, probe, {key: (s, p.own.target) for key, p in pairs.items() for s in (getattr(p, side),)})
-            for side in ("before", "after")
-        ]
+    controls = [{} if other is None else answers(other, probe, asked) for asked in (before, after)]
     records = []
     for sample in clean:
         key = sample.id
@@ -78,7 +79,7 @@ def shift_records(
     return records
 
 
-def _pair(engine: Engine, sample: Sample, explained: Record | None, attacked: Record | None) -> _Pair | str:
+def _pair(engine: Engine, task: Any, sample: Sample, explained: Record | None, attacked: Record | None) -> _Pair | str:
     kept = explained.artifacts.get("attribution") if explained is not None else None
     if kept is None:
         return "the sample itself has no attribution"
@@ -89,32 +90,58 @@ def _pair(engine: Engine, sample: Sample, explained: Record | None, attacked: Re
     if twin.input == sample.input:
         return "the attack changed nothing"
     own = Attribution(sample.id, kept["target"], np.asarray(kept["values"], dtype=np.float32), tuple(map(tuple, kept["spans"])))
-    prediction = attacked.artifacts.get("prediction")
+    prediction = attacked.artifacts.get("output", attacked.artifacts.get("prediction"))
+    if has_continuations(task):
+        assert explained is not None
+        try:
+            return _continued(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), prediction, success == 1)
+        except SampleError as error:
+            return str(error)
     is_new = success == 1 and isinstance(prediction, int) and prediction != own.target
-    return _Pair(sample, own, twin, prediction if is_new else None, success == 1)
+    now, facts = (Question(twin, prediction), {"prediction": prediction}) if is_new else (None, {})
+    return _Pair(Question(sample, own.target), own, Question(twin, own.target), now, success == 1, facts)
+
+
+def _continued(
+    engine: Engine, task: Any, sample: Sample, own: Attribution, twin: Sample, continuation: str, said: Any, is_flipped: bool
+) -> _Pair:  # fmt: skip
+    """Of a language model. ``said``: the index of the continuation that the twin got, or what was written to it."""
+
+    def question(about: Sample, what: str | int) -> Question:
+        frame, made = posed(engine, task, about, what)
+        return Question(made, 0, frame)
+
+    before, after = question(sample, continuation), question(twin, continuation)
+    now, facts = None, {"continuation": continuation}
+    if is_flipped and (isinstance(said, int) or (isinstance(said, str) and said.strip())):
+        now = question(twin, said)
+        (continued,) = now.sample.labels
+        now, facts = (now, {**facts, "continuation_of_prediction": continued}) if continued != continuation else (None, facts)
+    return _Pair(before, own, after, now, is_flipped, facts)
 
 
 def _record(
-    item: str, pair: _Pair, same: Attribution | str, new: Attribution | str | None, controls: tuple[Attribution | None, Attribution | None],
-    rng: SampleRng,
+    item: str, pair: _Pair, same: Attribution | str, new: Attribution | str | None,
+    controls: tuple[Attribution | str | None, Attribution | str | None], rng: SampleRng,
 ) -> Record:  # fmt: skip
-    key = pair.before.id
+    key = pair.own.sample_id
     error = next((f"the twin: {found}" for found in (same, new) if isinstance(found, str)), None)
     scores: Scores = {"flipped": float(pair.is_flipped)}
-    artifacts: dict[str, Any] = {} if pair.now is None else {"prediction": pair.now}
+    artifacts: dict[str, Any] = {**pair.facts}
     own_P = _parts(pair.own)
-    if isinstance(same, Attribution) and same.target == pair.own.target:
-        artifacts["attribution"] = recorded(same)
-        common, same_Q = aligned(pair.before.input, pair.own.spans, pair.after.input, same.spans), _parts(same)
+    shown, changed = pair.before.sample.input, pair.after.sample.input
+    if isinstance(same, Attribution) and same.target == pair.after.target:
+        artifacts["attribution"] = recorded(replace(same, target=pair.own.target))
+        common, same_Q = aligned(shown, pair.own.spans, changed, same.spans), _parts(same)
         scores["aligned_share"] = common[0].size / max(own_P.size, same_Q.size)
         scores |= _likeness(own_P, same_Q, common, "")
         scores |= _likeness(own_P[rng(key).permutation(own_P.size)], same_Q, common, "_random")
-        before, after = controls
+        before, after = (c if isinstance(c, Attribution) and c.target == pair.after.target else None for c in controls)
         if before is not None and after is not None and (before.spans, after.spans) == (pair.own.spans, same.spans):
             scores |= _likeness(_parts(before), _parts(after), common, "_randomised")
-    if isinstance(new, Attribution) and new.target == pair.now:
+    if isinstance(new, Attribution) and pair.now is not None and new.target == pair.now.target:
         artifacts["attribution_of_prediction"] = recorded(new)
-        common = aligned(pair.before.input, pair.own.spans, pair.after.input, new.spans)
+        common = aligned(shown, pair.own.spans, changed, new.spans)
         scores |= _likeness(own_P, _parts(new), common, "_of_prediction")
     return Record(key, item, scores, error, artifacts)
 

@@ -48,7 +48,7 @@ def language_records(
         records = probe_records(port, item, explained, rng, members, scores, seed)
         if each_word:
             told = [(s, r) for s, r in zip(members, records, strict=True) if "attribution" in r.artifacts]
-            words = by_word(port, frame, probe, [(s, str(r.artifacts["continuation"])) for s, r in told])
+            words = by_word(port, probe, [(s, str(r.artifacts["continuation"])) for s, r in told])
             added = {r.sample_id: kept for (_, r), kept in zip(told, words, strict=True)}
             records = [replace(r, artifacts={**r.artifacts, **added.get(r.sample_id, {})}) for r in records]
         found.update({record.sample_id: record for record in records})
@@ -87,7 +87,7 @@ class OneContinuation:
 # ── word by word ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def by_word(port: ContinuationPort, frame: Frame, probe: Any, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
+def by_word(port: ContinuationPort, probe: Any, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
     """What each sample's record keeps of the words of its continuation.
 
     Each word is explained as a continuation of its own: the prompt's text and the words before it are a pair, whose parts are the words of
@@ -95,9 +95,6 @@ def by_word(port: ContinuationPort, frame: Frame, probe: Any, explained: Sequenc
     sample's text and then the continuation's, 0 from the row's own word on; ``spans``, the places of the continuation's words in it.
     ``each_word_note`` in its place where that cannot be done.
     """
-    if frame.chat is not None:
-        note = "the words of an answer are explained one by one where the prompt is plain text, not a chat"
-        return [{"each_word_note": note}] * len(explained)
     asked = [list(_steps(sample, continuation)) for sample, continuation in explained]
     answers = iter(isolated(lambda steps: list(probe.attribute(port, steps)), [step for steps in asked for step in steps]))
     found = [[next(answers) for _ in steps] for steps in asked]

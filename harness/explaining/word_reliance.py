@@ -1,11 +1,11 @@
 """Which words carry a model's predictions over a whole set, and what is left of its accuracy without them.
 
-A word carries a class by its mean attribution over the samples that have it and are explained for that class; in each, its places are
-summed, as a share of all parts' absolute attributions. In the method's own unit one sample would weigh a thousand times another: gradients
-are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive mean, of those in at
-least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more often the model
-predicts the class where the word is than the labels have it (``overpredicted``), and what becomes of the accuracy when the carriers are cut
-out, beside as many other words at random.
+A word carries a class (`answer_classes`) by its mean attribution over the samples that have it and are explained for that class; in each,
+its places are summed, as a share of all parts' absolute attributions. In the method's own unit one sample would weigh a thousand times
+another: gradients are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive
+mean, of those in at least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more
+often the model predicts the class where the word is than the labels have it (``overpredicted``), and what becomes of the accuracy when the
+carriers are cut out, beside as many other words at random.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from ..removal import removed
 from ..samples import Record, Sample, SampleRng
 from ..store import Store, StoredItem
 from ..words import Spans, spans_of
+from .answer_classes import AnswerClasses
 
 NUM_WORDS = 5
 LEAST_SAMPLES = 5
 
-Carriers = Mapping[int, Sequence[str]]
-"""Words by the class that they carry, the first carries most."""
+Carriers = Mapping[str, Sequence[str]]
+"""Words by the name of the class that they carry, the first carries most."""
 
 
 @dataclass(slots=True)
@@ -42,14 +43,17 @@ class _Use:
     total: float = 0.0
 
 
-def carriers(explained: Iterable[tuple[Sample, Record]], /) -> Carriers:
-    """``explained``: samples with a probe's records of them."""
-    uses: dict[int, dict[str, _Use]] = defaultdict(lambda: defaultdict(_Use))
-    for sample, record in explained:
-        for word, value in values_of(sample, record).items():
-            use = uses[record.artifacts["attribution"]["target"]][word]
+def carriers(classes: AnswerClasses, explained: Iterable[tuple[Sample, Record, Record | None]], /) -> Carriers:
+    """``explained``: samples with a probe's records of them, and the task's."""
+    uses: dict[str, dict[str, _Use]] = defaultdict(lambda: defaultdict(_Use))
+    for sample, record, answer in explained:
+        own = values_of(sample, record)
+        if not own or (name := classes.explained(sample, record, answer)) is None:
+            continue
+        for word, value in own.items():
+            use = uses[name][word]
             use.num, use.total = use.num + 1, use.total + value
-    return {target: _strongest(words) for target, words in sorted(uses.items())}
+    return {name: _strongest(words) for name, words in sorted(uses.items())}
 
 
 def _strongest(words: Mapping[str, _Use]) -> list[str]:
@@ -87,10 +91,11 @@ class _Asked:
 
 
 def reliance_records(
-    engine: Engine, item: str, task: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record], found: Carriers, /
+    engine: Engine, item: str, task: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
+    answers: Mapping[str, Record], classes: AnswerClasses, found: Carriers, /,
 ) -> list[Record]:  # fmt: skip
     """A record a sample that has a carrier: whether the answer is right and whether it changed, without the carriers and without as many
-    other words at random (all of them, where there are fewer). ``explained``: the probe's records, by sample id.
+    other words at random (all of them, where there are fewer). ``explained``: the probe's records, by sample id; ``answers``: the task's.
 
     What a carrier is to the sample is in the artifacts, by class and word: ``carried``, its share, where the sample is explained for
     the class, and ``overpredicted``, 1 where the class is predicted and not the sample's own, -1 where it is the other way round.
@@ -100,8 +105,8 @@ def reliance_records(
         if sample.id in explained and isinstance(sample.input, str | TextPair) and (one := _asked(sample, found, rng)):
             asked[sample.id] = one
     every = [shown for one in asked.values() for shown in (one.sample, *one.without)]
-    answers = iter(judge(engine, task, every))
-    judged = {key: [next(answers) for _ in range(3)] for key in asked}
+    said = iter(judge(engine, task, every))
+    judged = {key: [next(said) for _ in range(3)] for key in asked}
     records = []
     for sample in samples:
         if sample.id not in asked:
@@ -113,8 +118,8 @@ def reliance_records(
             scores: dict[str, float | None] = {"correct": _right(task, whole)}
             for name, rest in zip(("carriers", "random"), without, strict=True):
                 scores[f"correct_without_{name}"] = _right(task, rest)
-                scores[f"changed_without_{name}"] = float(_prediction(rest) != _prediction(whole))
-            artifacts = _of_words(asked[sample.id], explained[sample.id], whole, found)
+                scores[f"changed_without_{name}"] = float(classes.said(sample, rest) != classes.said(sample, whole))
+            artifacts = _of_words(asked[sample.id], explained[sample.id], answers.get(sample.id), whole, classes, found)
             records.append(Record(sample.id, item, scores, artifacts=artifacts))
     return records
 
@@ -140,22 +145,21 @@ def _right(task: Any, judged: Judged) -> float | None:
     return (judged.scores or {}).get(task.primary)
 
 
-def _prediction(judged: Judged) -> Any:
-    return (judged.artifacts or {}).get("prediction")
-
-
-def _of_words(asked: _Asked, explained: Record, whole: Judged, found: Carriers) -> dict[str, dict[str, float]]:
-    sample, prediction = asked.sample, _prediction(whole)
-    target = explained.artifacts.get("attribution", {}).get("target")
+def _of_words(
+    asked: _Asked, explained: Record, answer: Record | None, whole: Judged, classes: AnswerClasses, found: Carriers
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    sample = asked.sample
     own = values_of(sample, explained)
+    target = classes.explained(sample, explained, answer) if own else None
+    wanted, said = classes.own(sample), classes.said(sample, whole)
     carried: dict[str, float] = {}
     over: dict[str, float] = {}
     for label, words in found.items():
         for word in words:
             if word in asked.words:
-                name = f"{sample.labels[label] if label < len(sample.labels) else label}: {word}"
+                name = f"{label}: {word}"
                 carried |= {name: own[word]} if label == target and word in own else {}
-                over[name] = float(prediction == label) - float(sample.target == label)
+                over |= {name: float(said == label) - float(wanted == label)} if wanted is not None else {}
     return {"carried": carried, "overpredicted": over}
 
 

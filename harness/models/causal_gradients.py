@@ -5,16 +5,18 @@ Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..engine.forest import Scored
 from ..errors import SampleError
-from ..inputs import Chat
+from ..inputs import Chat, TextPair
 from ..plugins import Encoded
 from ..requests import LogLikelihood
+from ..words import in_second
+from .attentions import head_means
 from .devices import to_device
 from .hf import accepts
 
@@ -59,10 +61,8 @@ class CausalGradients:
         return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        assert encoded.mask_BL is not None
-        extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
-        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
-        options: dict[str, Any] = {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
+        extra = _of(rows, encoded.extra)
+        options = self._options(features, encoded, rows)
         # The output head is a good part of a small model: it is asked from the first place on that is scored.
         first = int(extra["places"].masked_fill(extra["scored"] == 0, features.shape[1]).min())
         if self._keeps_positions:
@@ -75,20 +75,55 @@ class CausalGradients:
         scored: torch.Tensor = (chosen_NS - logits_NLV.float().logsumexp(-1).gather(1, places_NS)) * extra["scored"]
         return scored
 
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        options = self._options(features, encoded, rows)
+        return head_means(self.module, lambda: self.module(**options, output_attentions=True), self._model.name)
+
+    def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """[N, L]: the positions before the continuation's tokens, all alike."""
+        extra = _of(rows, encoded.extra)
+        scored_NS = extra["scored"].float()
+        found = torch.zeros(len(scored_NS), encoded.features.shape[1], device=scored_NS.device)
+        return found.scatter_add(1, extra["places"], scored_NS / scored_NS.sum(1, keepdim=True))
+
+    def _options(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None) -> dict[str, Any]:
+        assert encoded.mask_BL is not None
+        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+        return {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
+
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
         """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
-        context = request.context
-        templated = self._model.chat_template or isinstance(context, Chat)
-        prompt = context.messages[-1].content if isinstance(context, Chat) else context
-        text = self._model.rendered(context) if templated else prompt + request.continuation
-        start = text.rfind(prompt) if templated else 0
-        if start < 0:
-            raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets: list[Any] = found["offset_mapping"]
-        end = start + len(prompt)
-        spans = [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
-        after = unit.num_scored if templated else 0
-        before = len(unit.ids) + unit.num_truncated - len(spans) - after
-        whole = ([(0, 0)] * before + spans + [(0, 0)] * after)[unit.num_truncated :]
+        template, begun = self._model.opened(request.context)
+        spans = self._places(begun + request.continuation, 0, len(begun))
+        if template:
+            said = _last_said(request.context)
+            start = template.rfind(said)
+            if start < 0:
+                raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
+            pair = TextPair(said, begun)
+            spans = [span if span == (0, 0) else in_second(pair, [span])[0] for span in spans]
+            spans = [*self._places(template, start, len(said)), *spans]
+        before = len(unit.ids) + unit.num_truncated - len(spans)
+        whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
         return (whole[:-1] + [(0, 0)] * width)[:width]
+
+    def _places(self, text: str, start: int, length: int) -> list[tuple[int, int]]:
+        """Each token's place in the part of the text that begins at ``start``; (0, 0) outside of it."""
+        if not text:
+            return []
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        end = start + length
+        offsets: list[Any] = found["offset_mapping"]
+        return [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
+
+
+def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    return extra if rows is None else {name: value[rows] for name, value in extra.items()}
+
+
+def _last_said(context: str | Chat) -> str:
+    """The last message that is not the beginning of the answer."""
+    if isinstance(context, str):
+        return context
+    is_begun = context.messages[-1].role == "assistant"
+    return context.messages[-2 if is_begun else -1].content

@@ -24,7 +24,7 @@ _HEADS = {
 _TEXT = frozenset({"classify", "text", "pair", "gradients"})
 # Encoder-decoders read their token embeddings twice, these two not once (XLNet: transposed): there is nothing to swap features into.
 _NO_GRADIENTS = frozenset({"canine", "xlnet"})
-_ATTEND = ("HFTextClassifier", "HFImageClassifier")
+_ATTEND = ("HFTextClassifier", "HFImageClassifier", "HFCausalLM")
 _CAPABILITIES = {
     "HFTextClassifier": _TEXT,
     "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat", "gradients"}),

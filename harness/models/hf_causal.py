@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from ..engine.forest import Scored, num_common
 from ..engine.packing import Budget, Pass
 from ..errors import ModelError, SampleError
-from ..inputs import Chat
+from ..inputs import Chat, Message
 from ..requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
 from .causal_gradients import CausalGradients
 from .devices import pick_device, pick_dtype
@@ -194,18 +194,26 @@ class HFCausalLM:
 
     def prompt_ids(self, prompt: str | Chat) -> list[int]:
         """A prompt's tokens, in the chat template where it is a chat or the model is set to use it for all."""
-        if isinstance(prompt, str) and not self.chat_template:
-            return self._prefix + self._encode(prompt) or self._start
-        return self._encode(self.rendered(prompt))
+        template, begun = self.opened(prompt)
+        return self._before(template) + self._encode(begun) or self._start
 
-    def rendered(self, prompt: str | Chat) -> str:
-        """A chat, or a text as a user's message, in the model's chat template, up to where the assistant begins."""
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [
-            {"role": m.role, "content": m.content} for m in prompt.messages
-        ]  # fmt: skip
+    def opened(self, prompt: str | Chat) -> tuple[str, str]:
+        """What the chat template writes up to where the assistant begins, and the text that the model goes on from: all of a plain text,
+        after nothing; of a chat, what the assistant has said so far, where the last message is its own. The two are tokenised apart."""
+        if isinstance(prompt, str) and not self.chat_template:
+            return "", prompt
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt.messages
+        is_begun = bool(messages) and messages[-1].role == "assistant"
+        return self._rendered(messages[:-1] if is_begun else messages), messages[-1].content if is_begun else ""
+
+    def _before(self, template: str) -> list[int]:
+        """The template writes the special tokens itself."""
+        return self._encode(template) if template else self._prefix
+
+    def _rendered(self, chat: Sequence[Message]) -> str:
+        messages = [{"role": message.role, "content": message.content} for message in chat]
         if not self.tokenizer.chat_template:
             raise SampleError(f"the tokenizer of {self.name!r} has no chat template; give text prompts or a chat model")
-        # The template writes the special tokens itself.
         try:
             text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:
@@ -224,18 +232,12 @@ class HFCausalLM:
             context "an ab", continuation "le"     "an" " ab" | "le"       is scored as   "an" | " able"
 
         A token across the seam is scored whole. (lm-evaluation-harness drops as many tokens as the context alone has, and with them
-        a part of the continuation; where no token spans the seam the two agree.)
+        a part of the continuation; where no token spans the seam the two agree.) No token spans the seam behind a chat template.
         """
-        context, continuation = request.context, request.continuation
-        if self.chat_template or not isinstance(context, str):
-            # The template ends the context's message: nothing spans that seam.
-            before, after = self.prompt_ids(context), self._encode(continuation)
-        else:
-            bare = context.rstrip()
-            continuation, context = context[len(bare) :] + continuation, bare
-            whole = self._encode(context + continuation)
-            seam = num_common(self._encode(context), whole) if context else 0
-            before, after = (self._prefix + whole[:seam]) or self._start, whole[seam:]
+        template, begun = self.opened(request.context)
+        bare, whole = begun.rstrip(), self._encode(begun + request.continuation)
+        seam = num_common(self._encode(bare), whole) if bare else 0
+        before, after = self._before(template) + whole[:seam] or self._start, whole[seam:]
         if not request.continuation or not after:
             raise SampleError("the continuation has no tokens, so there is nothing to score")
         if not before:

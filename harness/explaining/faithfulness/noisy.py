@@ -125,7 +125,7 @@ class _Noise:
 class _Noisy:
     def __init__(self, inner: Differentiable, noise: _Noise) -> None:
         self._inner, self._noise = inner, noise
-        self.attentions = getattr(inner, "attentions", None)
+        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
         self.module, self.tokenizer = inner.module, inner.tokenizer
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:

@@ -1,0 +1,89 @@
+"""The neutral input that gradients are followed from, where a probe's setting ``baseline`` asks for another than the model's own.
+
+What "nothing" is decides what an attribution is measured against (P. Sturmfels, S. Lundberg, S.-I. Lee, Visualizing the Impact of Feature
+Attribution Baselines, Distill 2020).
+
+Shape legend: B batch, L tokens, D embedding, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ..harness.errors import ConfigError
+from ..harness.inputs import Image
+from ..harness.plugins import Differentiable, Encoded
+from ..harness.removal import WAYS, removed
+
+if TYPE_CHECKING:
+    import torch
+
+Baseline: TypeAlias = str | float | None
+"""None: the model's own neutral input, padding tokens or a black image. Of text, a token, or 0 for embeddings of zeros; of images a
+level of grey in [0, 1], or ``mean`` or ``blur`` for the image as `removal` leaves it without all of its pixels."""
+
+
+def checked_baseline(baseline: Baseline, /) -> Baseline:
+    if baseline is None or (isinstance(baseline, str) and baseline):
+        return baseline
+    if isinstance(baseline, bool | str) or not isinstance(baseline, int | float) or not 0 <= baseline <= 1:
+        raise ConfigError(f"baseline is a token or 0 for text, and for images a grey in [0, 1], 'mean' or 'blur', not {baseline!r}")
+    return float(baseline)
+
+
+def with_baseline(net: Differentiable, encoded: Encoded, baseline: Baseline, /) -> Encoded:
+    """The same batch with the neutral input that is asked for; of text, special tokens and whatever else is no part stay as they are.
+
+    Raises `ConfigError` where the model's inputs have no such neutral input.
+    """
+    if baseline is None:
+        return encoded
+    made = _of_images(encoded.features, baseline) if encoded.mask_BL is None else _of_texts(net, encoded, baseline)
+    return replace(encoded, baseline=made)
+
+
+def _of_texts(net: Differentiable, encoded: Encoded, baseline: str | float) -> torch.Tensor:
+    import torch
+
+    features_BLD = encoded.features
+    if isinstance(baseline, str):
+        token = torch.tensor(_token_id(net.tokenizer, baseline), device=features_BLD.device)
+        module: Any = net.module
+        with torch.no_grad():
+            neutral_D = module.get_input_embeddings()(token)
+    elif baseline == 0:
+        neutral_D = torch.zeros_like(features_BLD[0, 0])
+    else:
+        raise ConfigError(f"baseline: {baseline} is a grey, and this is text: give a token, or 0 for embeddings of zeros")
+    is_part_BL = torch.tensor([[tuple(span) != (0, 0) for span in row] for row in encoded.spans], device=features_BLD.device)
+    return torch.where(is_part_BL[:, :, None], neutral_D, encoded.baseline)
+
+
+def _token_id(tokenizer: Any, text: str) -> int:
+    """By its name in the vocabulary, else as what the tokenizer makes of the text."""
+    known: int | None = tokenizer.convert_tokens_to_ids(text)
+    if known is not None and tokenizer.convert_ids_to_tokens(known) == text:
+        return known
+    ids: Sequence[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        raise ConfigError(f"baseline: {text!r} is not one token but {tokenizer.convert_ids_to_tokens(ids)}; name one of the vocabulary")
+    return ids[0]
+
+
+def _of_images(pixels_BCHW: torch.Tensor, baseline: str | float) -> torch.Tensor:
+    import torch
+
+    if not isinstance(baseline, str):
+        return torch.full_like(pixels_BCHW, baseline)
+    if baseline not in WAYS["image"]:
+        raise ConfigError(f"baseline: {baseline!r} is for text; of images it is a grey in [0, 1], or one of {', '.join(WAYS['image'])}")
+    everything = np.ones(pixels_BCHW[0, 0].numel(), dtype=bool)
+    images = [Image(pixels_CHW.permute(1, 2, 0).numpy()) for pixels_CHW in pixels_BCHW.detach().float().cpu()]
+    made = [removed(image, (), everything, baseline) for image in images]
+    return torch.stack([torch.from_numpy(np.array(image.pixels)).permute(2, 0, 1) for image in made if isinstance(image, Image)]).to(
+        pixels_BCHW
+    )
