@@ -15,15 +15,18 @@ from .inputs import TextPair
 # Kana and Han are written without spaces: each character is a word of its own, as BERT's tokenizer has it for Han.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _PART = rf"(?:(?![{_UNSPACED}])\w)+"
-_WORD = re.compile(rf"[{_UNSPACED}]|{_PART}(?:['’\-]{_PART})*|[^\w\s]")
+_FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
+_WORD = re.compile(rf"[{_UNSPACED}]|{_PART}(?:['’\-]{_PART})*|{_FLAG}|[^\w\s]")
 _JOINER = "\u200d"
+_SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 Spans = tuple[tuple[int, int], ...]
 
 
 def word_spans(text: str, /) -> Spans:
     """(start, end) of each word; a punctuation mark is a word of its own, an apostrophe or hyphen inside a word is not.
 
-    Combining marks (accents, the vowel signs of Hindi or Thai) and what a zero-width joiner joins belong to the word before them.
+    Combining marks (accents, the vowel signs of Hindi or Thai), an emoji's skin tone and what a zero-width joiner joins belong to the word
+    before them; a flag's two letters are one word.
     """
     spans: list[tuple[int, int]] = []
     for match in _WORD.finditer(text):
@@ -57,7 +60,7 @@ def split_spans(pair: TextPair, spans: Spans, /) -> tuple[Spans, Spans]:
 def _goes_on(before: str, char: str) -> bool:
     if before.isascii() and char.isascii():
         return False
-    return _JOINER in (before, char) or _is_mark(char) or (_is_mark(before) and char.isalnum())
+    return _JOINER in (before, char) or char in _SKIN_TONES or _is_mark(char) or (_is_mark(before) and char.isalnum())
 
 
 def _is_mark(char: str) -> bool:

@@ -64,6 +64,31 @@ class Rows:
         """The explained class's logit [N] of the rows with these features."""
         return self.net.logits(features, self.encoded, self.places).gather(1, self.targets[:, None])[:, 0]
 
+    def resumed(self, features: torch.Tensor, /) -> torch.Tensor:
+        """As `explained`, where nothing looks at the model's layers: a model that resumes need not compute again and again what is one and
+        the same at the beginning of all rows."""
+        past = self._unmoved(features)
+        return self.explained(features[:, past:] if past else features)
+
+    def slopes(self, features: torch.Tensor, times: torch.Tensor | None, /) -> torch.Tensor:
+        """The gradient of the explained class's logit at these features, times ``times``; its absolute value where that is None."""
+        import torch
+
+        past = 0 if times is None else self._unmoved(features, times)
+        at = features[:, past:].detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.explained(at).sum(), at)
+        if times is None:
+            return gradient.abs()
+        return torch.nn.functional.pad(gradient * times[:, past:], (0, 0, past, 0)) if past else gradient * times
+
+    def _unmoved(self, features: torch.Tensor, times: torch.Tensor | None = None) -> int:
+        """How many positions at the beginning are as encoded, alike in all rows, and worth nothing."""
+        if not getattr(self.net, "resumes", False):
+            return 0
+        past = _common_beginning(self.encoded)
+        moves = (features[:, :past] != self.features[:, :past]).any() or (times is not None and times[:, :past].any())
+        return 0 if moves else past
+
     def per_row(self, values: Sequence[float] | Values, /) -> torch.Tensor:
         """Numbers [N] in a shape that multiplies `features`."""
         import torch
@@ -125,33 +150,18 @@ class GradientWork:
         found = [0.0] * len(self._samples)
         for rows in self.passes(range(len(self._samples))):
             with torch.no_grad():
-                moved_N = rows.explained(rows.features).double() - rows.explained(rows.baseline).double()
+                moved_N = rows.resumed(rows.features).double() - rows.resumed(rows.baseline).double()
             for index, value in zip(rows.indices, moved_N.tolist(), strict=True):
                 found[index] = value
         return found
 
     def sums(self, chosen: Sequence[int], weights: Values, points: Points, /) -> dict[int, Values]:
         """For each chosen sample the gradients at its K points, by weights [K], summed over D or C: [L] or [H, W]."""
-        import torch
 
         found: dict[int, Values] = {}
         for rows in self.passes(chosen, len(weights)):
-            at, times = points(rows)
-            past = self._unmoved(rows, at, times)
-            at = at[:, past:].detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(rows.explained(at).sum(), at)
-            each = gradient.abs() if times is None else gradient * times[:, past:]
-            add_weighted(found, rows, weights, torch.nn.functional.pad(each, (0, 0, past, 0)) if past else each)
+            add_weighted(found, rows, weights, rows.slopes(*points(rows)))
         return found
-
-    def _unmoved(self, rows: Rows, at: torch.Tensor, times: torch.Tensor | None) -> int:
-        """How many positions at the beginning are one and the same in all rows, and are attributed nothing: a model that resumes need not
-        compute them again and again."""
-        if times is None or not getattr(self._net, "resumes", False):
-            return 0
-        past = _common_beginning(rows.encoded)
-        moves = (at[:, :past] != rows.features[:, :past]).any() or times[:, :past].any()
-        return 0 if moves else past
 
     def passes(self, chosen: Sequence[int], num: int = 1, cost: Callable[[int], int] = int) -> Iterator[Rows]:
         """The passes that the points 0 to ``num`` - 1 of the chosen samples take, each sample's points in order.
@@ -208,13 +218,14 @@ def _common_beginning(encoded: Encoded) -> int:
 
 
 def add_weighted(found: dict[int, Values], rows: Rows, weights: Values, each: torch.Tensor, /) -> None:
-    """Adds to each sample's values by position those of its rows ``each`` (shaped as `Rows.features`), by its steps' weights."""
+    """Adds to each sample's values by position those of its rows ``each`` (shaped as `Rows.features`), by its steps' weights [K], or by
+    each column of weights [K, P], which makes P sums."""
     by_row = by_position(each, rows.lengths)
     start = 0
     for index, own in groupby(rows.indices):
         end = start + len(list(own))
         # One product for all of a sample's points: a thousand small sums cost more than what is summed.
-        values = np.tensordot(weights[list(rows.steps[start:end])], np.stack(by_row[start:end]), 1)
+        values = np.tensordot(weights[list(rows.steps[start:end])].T, np.stack(by_row[start:end]), 1)
         found[index] = found[index] + values if index in found else values
         start = end
 

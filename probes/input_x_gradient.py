@@ -15,6 +15,9 @@ class InputXGradient(GradientProbe):
 
     target: the explained class, ``predicted`` or ``gold``. Sub-tokens are gathered to words. The input is the token's embedding, or the
     pixel in [0, 1], before the model's own normalisation.
+    Of encoders that normalise the sum of token and position embeddings (BERT and most others) it is a weak method: layer normalisation
+    takes no notice of its input's size, so the gradient times the whole sum is 0, and times the token's embedding it is minus that times
+    the position's (of DeBERTa, which adds nothing there, rounding errors). `integrated_gradients` does not have this.
     Reference: A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje. Not Just a Black Box: Learning Important Features Through
     Propagating Activation Differences. 2016.
     """

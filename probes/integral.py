@@ -1,9 +1,9 @@
-"""What the probes share that integrate gradients on the straight line from a neutral input: steps are doubled until the sum is right."""
+"""What the probes share that sum gradients on the straight line from a neutral input, by more steps where the sum is not right."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,7 +25,8 @@ def gauss_legendre(num: int, /) -> tuple[Values, Values]:
 
 
 class Integral:
-    """Base of these probes. A subclass gives `sums`, and `changes` where it does not sum to the logit's move from the neutral input."""
+    """Base of these probes. A subclass gives `sums` or `summed`, and `changes` where it does not sum to the logit's move from the neutral
+    input."""
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
@@ -44,25 +45,35 @@ class Integral:
         """The chosen samples' values by position."""
         raise NotImplementedError
 
+    def summed(self, work: GradientWork, changes: Sequence[float | None], /) -> Mapping[int, tuple[Values, int]]:
+        """Every sample's values by position, and how many steps they took: steps are doubled until the sum is right."""
+        found: dict[int, tuple[Values, int]] = {}
+        todo, steps = list(range(len(changes))), self.steps
+        while todo:
+            found.update({index: (values, steps) for index, values in self.sums(work, todo, steps).items()})
+            if steps >= self.max_steps:
+                break
+            todo = [i for i in todo if self.misses(float(found[i][0].sum()), changes[i])]
+            steps = min(2 * steps, self.max_steps)
+        return found
+
+    def allowed(self, change: float, /) -> float:
+        """How far a sum may miss."""
+        return max(0.01, self.tolerance * abs(change))
+
+    def misses(self, total: float, change: float | None, /) -> bool:
+        return change is not None and not abs(total - change) <= self.allowed(change)
+
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
-        found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
             work = GradientWork(engine, net, samples, targets, self.baseline)
             changes = self.changes(work, len(samples))
-            todo, steps = list(range(len(samples))), self.steps
-            while todo:
-                for index, values in self.sums(work, todo, steps).items():
-                    error, facts = self._measured(float(values.sum()), changes[index])
-                    found[index] = work.attribution(index, values, error, {**facts, "num_steps": steps})
-                if steps >= self.max_steps:
-                    break
-                todo = [i for i in todo if not found[i].metadata.get("converged", True)]
-                steps = min(2 * steps, self.max_steps)
-        return [found[i] for i in range(len(samples))]
+            found = self.summed(work, changes)
+            return [self._attribution(work, index, change, *found[index]) for index, change in enumerate(changes)]
 
-    def _measured(self, total: float, change: float | None) -> tuple[float | None, dict[str, Any]]:
+    def _attribution(self, work: GradientWork, index: int, change: float | None, values: Values, steps: int) -> Attribution:
         if change is None:
-            return None, {}
-        error = abs(total - change)
-        return error, {"converged": error <= max(0.01, self.tolerance * abs(change))}
+            return work.attribution(index, values, None, {"num_steps": steps})
+        total = float(values.sum())
+        return work.attribution(index, values, abs(total - change), {"converged": not self.misses(total, change), "num_steps": steps})

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .baselines import Baseline
-from .gradients import GradientWork, Rows
-from .integral import Integral, gauss_legendre
+from .gradients import Rows
+from .halving import Halving
 from .positions import Values
 
 if TYPE_CHECKING:
     import torch
 
 
-class IntegratedGradients(Integral):
+class IntegratedGradients(Halving):
     """The class logit's gradient, integrated from a neutral input to the sample, times their difference.
 
     steps: points of the Gauss-Legendre integral. tolerance: where the attributions miss the change of the logit by more than this
-    share of it (and more than 0.01), the steps are doubled, up to max_steps: few are not enough on a saturated classifier. target:
-    the explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, and
-    sub-tokens are gathered to words. Images: it is black, and channels are summed. baseline: another neutral input; of text a token,
-    by its name in the vocabulary or as text, or 0 for embeddings of zeros; of images a grey from 0 to 1, ``mean`` for the image's own mean
-    colour, or ``blur``.
+    share of it (and more than 0.01), the way is halved, and so is each piece that misses its part, with 8 points a half, up to max_steps
+    points in all: evenly spread points are not enough on a saturated classifier, which changes on a small piece of the way. target: the
+    explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, and sub-tokens are
+    gathered to words. Images: it is black, and channels are summed. baseline: another neutral input; of text
+    a token, by its name in the vocabulary or as text, or 0 for embeddings of zeros; of images a grey from 0 to 1, ``mean`` for the image's
+    own mean colour, or ``blur``.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)| (completeness, axiom 3 of the paper),
     summed over all tokens before they are gathered: special tokens and padding stand in both inputs and are attributed exactly 0.
-    converged: whether the error came below the tolerance. num_steps: how many steps that took.
+    converged: whether the error came below the tolerance. num_steps: how many points that took, all together.
     Reference: M. Sundararajan, A. Taly, Q. Yan. Axiomatic Attribution for Deep Networks. ICML 2017.
     """
 
@@ -35,11 +35,14 @@ class IntegratedGradients(Integral):
     ) -> None:  # fmt: skip
         super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
 
-    def sums(self, work: GradientWork, chosen: Sequence[int], steps: int, /) -> Mapping[int, Values]:
-        weights, alphas = gauss_legendre(steps)
+    def logits(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
+        return rows.resumed(_between(rows, at_N)[0])
 
-        def points(rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-            difference = rows.features - rows.baseline
-            return (rows.per_row(alphas[list(rows.steps)]) * difference).add_(rows.baseline), difference
+    def shares(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
+        return rows.slopes(*_between(rows, at_N))
 
-        return work.sums(chosen, weights, points)
+
+def _between(rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor]:
+    """The input at each row's point of the way, and the whole way."""
+    difference = rows.features - rows.baseline
+    return (rows.per_row(at_N) * difference).add_(rows.baseline), difference

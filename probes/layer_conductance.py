@@ -21,10 +21,11 @@ class LayerConductance(Integral):
 
     layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
     taken, which has values for each token, or is a map. steps: how many pieces the way is cut into; on each, the change of what the layer
-    gives is weighed by the logit's gradient at its beginning, at Captum's points. baseline, tolerance, max_steps: as of
-    ``integrated_gradients``; a sum of pieces converges more slowly than the integral there. target: the explained class, ``predicted`` or
-    ``gold``. Values are summed over a token's hidden units and gathered to words; those of maps are summed over channels and enlarged
-    bilinearly, those of a vision transformer's tokens are their patches'. In deep layers [CLS], which is no word, may hold nearly all.
+    gives is weighed by the logit's gradient at its beginning, at Captum's points. tolerance: where the attributions miss the change of the
+    logit by more than this share of it (and more than 0.01), the steps are doubled, up to max_steps; a sum of pieces converges more slowly
+    than an integral. baseline: as of ``integrated_gradients``. target: the explained class, ``predicted`` or ``gold``. Values are summed
+    over a token's hidden units and gathered to words; those of maps are summed over channels and enlarged bilinearly, those of a vision
+    transformer's tokens are their patches'. In deep layers [CLS], which is no word, may hold nearly all.
     Raises `ConfigError` where the module has no such layer, or its output has no positions.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)|, summed over all positions, where

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .baselines import Baseline
-from .gradients import GradientWork
-from .integral import Integral, gauss_legendre
+from .gradients import GradientWork, Rows
+from .halving import Halving
 from .layers import Layer
-from .positions import Values, by_position
+from .positions import Values
+
+if TYPE_CHECKING:
+    import torch
 
 
-class LayerIntegratedGradients(Integral):
+class LayerIntegratedGradients(Halving):
     """The class logit's gradient with respect to a layer's output, integrated from what a neutral input gives there, times the difference.
 
     layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
@@ -47,16 +51,20 @@ class LayerIntegratedGradients(Integral):
                 found[index] = change
         return found
 
-    def sums(self, work: GradientWork, chosen: Sequence[int], steps: int, /) -> Mapping[int, Values]:
-        layer, found = Layer(work.module, self.layer, "layer_integrated_gradients"), dict[int, Values]()
-        weights, alphas = gauss_legendre(steps)
-        for rows in work.passes(chosen, steps):
-            start, end = layer.of(rows, rows.encoded.baseline), layer.of(rows, rows.encoded.features)
-            shares = rows.per_row(alphas[list(rows.steps)]).view(-1, *(1,) * (start.ndim - 1))
-            at = (start + shares * (end - start)).detach().requires_grad_()
-            with layer.giving(lambda _, at=at: at):  # type: ignore[misc]
-                explained_N = rows.explained(rows.features)
-            each = by_position(layer.gradients(explained_N, at) * (end - start), rows.lengths)
-            for index, step, values in zip(rows.indices, rows.steps, each, strict=True):
-                found[index] = found.get(index, 0) + weights[step] * values
-        return found
+    def logits(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
+        return self._explained(rows, at_N)[0]
+
+    def shares(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
+        explained_N, at, difference, layer = self._explained(rows, at_N)
+        return layer.gradients(explained_N, at) * difference
+
+    def _explained(self, rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Layer]:
+        """The logit [N] with what the layer gives at each row's point of the way; that; the whole way."""
+        import torch
+
+        layer = Layer(rows.net.module, self.layer, "layer_integrated_gradients")
+        start, end = layer.of(rows, rows.encoded.baseline), layer.of(rows, rows.encoded.features)
+        share = torch.as_tensor(at_N, dtype=start.dtype, device=start.device).view(-1, *(1,) * (start.ndim - 1))
+        at = (start + share * (end - start)).detach().requires_grad_()
+        with layer.giving(lambda _: at):
+            return rows.explained(rows.features), at, end - start, layer

@@ -143,7 +143,7 @@ class TestBoth:
 
     def test_records_have_scores_and_controls(self, make: Any) -> None:
         records = probe_records(
-            Engine(tiny.load("bert"), ModelInfo(frozenset())),
+            Engine(tiny.load("bert"), ModelInfo(frozenset({"gradients"}))),
             "p(t)",
             make(),
             SampleRng(0),

@@ -153,6 +153,20 @@ class TestClosedForm:
                 np.testing.assert_allclose(found.values, np.array(num) * size, rtol=1e-5)
 
 
+def test_input_times_gradient_is_about_positions_before_a_layer_normalisation() -> None:
+    """What the page says of BERT: minus the gradient times all that is added to the token's embedding."""
+    engine, probe = engine_of("bert"), InputXGradient()
+    embeddings: Any = engine.model.module.bert.embeddings  # type: ignore[attr-defined]
+    for sample, found in zip(texts(), probe.attribute(engine, texts()), strict=True):
+        with engine.differentiable() as net:
+            encoded = net.encode([Classify(sample.input, sample.labels)])
+            x = encoded.features.requires_grad_()
+            (gradient,) = torch.autograd.grad(net.logits(x, encoded)[0, found.target], x)
+            added = embeddings.position_embeddings.weight[: x.shape[1]] + embeddings.token_type_embeddings.weight[0]
+        expected = gather(-(gradient[0] * added).sum(-1).numpy(), encoded.spans[0], found.spans)
+        np.testing.assert_allclose(found.values, expected, atol=1e-4 * float(np.abs(expected).max()))
+
+
 class TestBatches:
     @pytest.mark.parametrize("make", METHODS)
     @pytest.mark.parametrize("given", [texts(), images()])

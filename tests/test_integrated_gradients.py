@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.torch_module import TorchModule
+from windtunnel.harness.plugins import Encoded
 from windtunnel.harness.requests import Classify
 from windtunnel.harness.samples import Attribution, Sample, SampleRng
-from windtunnel.harness.words import word_spans
+from windtunnel.harness.words import gather, word_spans
 from windtunnel.probes.integrated_gradients import IntegratedGradients
+from windtunnel.probes.layer_integrated_gradients import LayerIntegratedGradients
 from windtunnel.tests.bag import Bag
 
 LABELS = ("negative", "positive")
@@ -52,6 +54,21 @@ def attributed(engine: Engine, given: Sequence[Sample], **options: Any) -> list[
 def reviews() -> Engine:
     source = HuggingFace(str(MODELS / "reviews-bert"))
     return Engine(source.load("cpu", "float32"), source.inspect())
+
+
+class Cliff(Bag):
+    """3 after seven tenths of the way from the neutral input, by the sum of the tokens, and -3 before."""
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        assert encoded.mask_BL is not None
+        rows = torch.arange(len(features)) if rows is None else rows
+        mask = encoded.mask_BL[rows][:, :, None]
+        here, start, end = (self.module((x * mask).sum(1)) for x in (features, encoded.baseline[rows], encoded.features[rows]))
+        return 3 * torch.tanh(2000 * ((here - start) / (end - start) - 0.7))
+
+
+def tokens_of(sample: Sample) -> list[tuple[int, int]]:
+    return Bag().tokens(str(sample.input))
 
 
 class TestClosedForm:
@@ -112,13 +129,31 @@ class TestConvergence:
     def test_completeness_on_a_smooth_model(self) -> None:
         assert all((a.completeness_error or 0) < 1e-4 for a in attributed(engine_of(Bag("tanh")), samples()))
 
-    def test_steps_are_doubled_where_the_model_saturates(self) -> None:
+    def test_the_way_is_halved_where_the_model_saturates(self) -> None:
         found = attributed(engine_of(Bag("saturated")), samples(), steps=4, max_steps=1024)
         steps = [a.metadata["num_steps"] for a in found]
-        assert max(steps) > 32
         assert len(set(steps)) > 1, "each sample takes its own number"
-        assert all(s in [4 * 2**i for i in range(9)] for s in steps)
+        assert all(s == 4 or (s - 4) % 16 == 0 for s in steps), "halves of 8 points each"
         assert all(a.metadata["converged"] for a in found)
+
+    def test_a_change_on_a_thousandth_of_the_way_is_found(self) -> None:
+        """Of a logit that depends on the tokens' sum alone each has its share of the change, wherever on the way that is."""
+        model = Cliff()
+        for sample, a in zip(samples(), attributed(engine_of(model), samples(), max_steps=512), strict=True):
+            weight, text = model.module.weight.detach()[a.target], str(sample.input)
+            each = np.array([float(weight @ model.embedding(text[x:y])) for x, y in tokens_of(sample)])
+            assert a.metadata["converged"]
+            assert a.metadata["num_steps"] < 256
+            np.testing.assert_allclose(a.values.sum(), 6, atol=0.12)
+            expected = gather(6 * each / each.sum(), tokens_of(sample), a.spans)
+            np.testing.assert_allclose(a.values, expected, atol=0.02 * float(np.abs(expected).max()))
+        assert not any(a.metadata["converged"] for a in attributed(engine_of(model), samples(), max_steps=40))
+
+    def test_samples_that_need_different_pieces_share_passes(self) -> None:
+        together = attributed(engine_of(Cliff()), samples(), max_steps=512)
+        for sample, a in zip(samples(), together, strict=True):
+            (alone,) = attributed(engine_of(Cliff(), rows=3), [sample], max_steps=512)
+            np.testing.assert_allclose(a.values, alone.values, atol=1e-4 * float(np.abs(a.values).max()))
 
     def test_the_tolerance_is_a_share_of_the_change(self) -> None:
         model, between = Bag("saturated"), 0
@@ -133,11 +168,11 @@ class TestConvergence:
         assert between, "the case that tells the two bounds apart"
 
     def test_what_does_not_converge_says_so(self) -> None:
-        found = attributed(engine_of(Bag("saturated")), samples(), steps=4, max_steps=6, tolerance=0)
+        found = attributed(engine_of(Bag("saturated")), samples(), steps=4, max_steps=37, tolerance=0)
         loose = [a for a in found if not a.metadata["converged"]]
         assert loose
         for a in loose:
-            assert a.metadata["num_steps"] == 6
+            assert a.metadata["num_steps"] == 4 + 16 * 2, "no more than it may"
             assert a.completeness_error is not None
             assert a.completeness_error > 0.01
 
@@ -146,6 +181,14 @@ class TestConvergence:
         for sample, a in zip(samples(), attributed(engine_of(model), samples(), steps=3, max_steps=3), strict=True):
             full, empty = (model.classify([Classify(text, LABELS)])[0].values[a.target] for text in (str(sample.input), ""))
             assert a.completeness_error == pytest.approx(abs(float(a.values.sum()) - (full - empty)), abs=1e-3)
+
+
+@pytest.mark.parametrize("make", [IntegratedGradients, lambda **more: LayerIntegratedGradients(layer="bert.encoder.layer.0", **more)])
+def test_pieces_are_the_integral(reviews: Engine, make: Callable[..., Any]) -> None:
+    halved = make(steps=1, tolerance=1e-4, max_steps=2000).attribute(reviews, samples())
+    for a, whole in zip(halved, make(steps=1000, max_steps=1000).attribute(reviews, samples()), strict=True):
+        assert a.metadata["num_steps"] > 1
+        np.testing.assert_allclose(a.values, whole.values, atol=5e-3 * float(np.abs(whole.values).max()))
 
 
 class TestOnTransformers:

@@ -106,7 +106,7 @@ class TestPlanted:
             assert scores["changed_without_carriers"] == (sample.target == 1 or "zebra" in text)
         mean = {name: np.mean([r.scores[name] for r in records.values()]) for name in records["s0"].scores}  # type: ignore[arg-type]
         assert mean["changed_without_carriers"] == pytest.approx(4 / 6)
-        assert mean["changed_without_random"] < 0.35
+        assert mean["changed_without_random"] == 0, "only words that carry nothing are cut out"
 
     def test_a_model_that_learned_none_relies_on_none(self) -> None:
         found, records = relied(Words(), sentences("zebra", 1))

@@ -31,6 +31,7 @@ from .continuations import ContinuationPort
 from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
 from .faithfulness.explaining import explained_alike, max_sensitivities
 from .faithfulness.infidelity import infidelity_requests, infidelity_scores
+from .faithfulness.noisy import has_noise
 from .faithfulness.plausibility import plausibility_scores
 from .faithfulness.pointing import pointing_scores
 from .faithfulness.ranks import complexity, rank_correlation
@@ -76,14 +77,14 @@ def probe_records(
             scored[subject.sample.id] = {**own, **_unqueried(subject, scores), **cascade.get(subject.sample.id, {})}
             notes.update({subject.sample.id: note} if note else {})
     if "max_sensitivity" in scores:
-        moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, probe)], rng)
+        moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, engine)], rng)
         for key, own in scored.items():
             own.update(moved.get(key, {"max_sensitivity": None}))
     return [_record(item, s, asked, a, scored.get(s.id), notes.get(s.id, "")) for s, asked, a in zip(samples, prepared, found, strict=True)]
 
 
-def _takes_noise(subject: Subject, probe: Any) -> bool:
-    return isinstance(subject.sample.input, Image) or "gradients" in probe.requires
+def _takes_noise(subject: Subject, engine: ModelPort) -> bool:
+    return isinstance(subject.sample.input, Image) or has_noise(engine.info, subject.sample.input)
 
 
 def _cascade(engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:

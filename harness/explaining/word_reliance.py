@@ -5,7 +5,7 @@ its places are summed, as a share of all parts' absolute attributions. In the me
 another: gradients are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive
 mean, of those in at least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more
 often the model predicts the class where the word is than the labels have it (``overpredicted``), and what becomes of the accuracy when the
-carriers are cut out, beside as many words at random.
+carriers are cut out, beside as many other words at random.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _words(value: str | TextPair, spans: Spans) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """``words``: the sample's, in small letters. ``without``: the sample without the carriers, and without as many words at random."""
+    """``words``: the sample's, in small letters. ``without``: the sample without the carriers, and without as many others at random."""
 
     sample: Sample
     words: Sequence[str]
@@ -95,7 +95,7 @@ def reliance_records(
     answers: Mapping[str, Record], classes: AnswerClasses, found: Carriers, /,
 ) -> list[Record]:  # fmt: skip
     """A record a sample that has a carrier: whether the answer is right and whether it changed, without the carriers and without as many
-    words at random. ``explained``: the probe's records, by sample id; ``answers``: the task's.
+    other words at random (all of them, where there are fewer). ``explained``: the probe's records, by sample id; ``answers``: the task's.
 
     What a carrier is to the sample is in the artifacts, by class and word: ``carried``, its share, where the sample is explained for
     the class, and ``overpredicted``, 1 where the class is predicted and not the sample's own, -1 where it is the other way round.
@@ -132,7 +132,8 @@ def _asked(sample: Sample, found: Carriers, rng: SampleRng) -> _Asked | None:
     if not hidden_W.any():
         return None
     random_W = np.zeros_like(hidden_W)
-    random_W[rng(sample.id).permutation(hidden_W.size)[: hidden_W.sum()]] = True
+    # Others: of a short text, as many words of all would often hold the very carrier.
+    random_W[rng(sample.id).permutation(np.flatnonzero(~hidden_W))[: hidden_W.sum()]] = True
     return _Asked(sample, words, (_without(sample, spans, hidden_W), _without(sample, spans, random_W)))
 
 
