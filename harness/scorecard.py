@@ -79,6 +79,16 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
+class EachWord:
+    """What each word of a language model's ``answer`` rests on. ``spans`` (start, end): the words. ``values``: a row a word, scaled to
+    [-1, 1] by its own largest magnitude; its columns are the parts of the sample's text, then the answer's words."""
+
+    answer: str
+    spans: tuple[tuple[int, int], ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Heat:
     """An attribution of the sample. ``values`` are scaled to [-1, 1] by the largest magnitude.
 
@@ -87,6 +97,7 @@ class Heat:
     or cropped it. ``scores``: faithfulness of this attribution; keys that end in ``_random`` and ``_randomised`` are its controls'.
     ``twins``: (attack, attribution of its twin), first the one for the same class, with what says how far it moved as scores.
     ``slices``: those of `slices` that the sample could be in by this attribution, and whether it is; with several attacks, by any of them.
+    ``each_word``: of a language model's answer, where that was asked for.
     """
 
     probe: str
@@ -99,6 +110,7 @@ class Heat:
     error: str | None = None
     twins: tuple[tuple[str, Heat], ...] = ()
     slices: Mapping[str, bool] = field(default_factory=dict)
+    each_word: EachWord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ import numpy as np
 from .explaining.slices import is_right, slices_of
 from .inputs import Audio, Chat, Image, Input, TextPair
 from .samples import Record, Sample
-from .scorecard import Heat, SampleView, Shown, Twin
+from .scorecard import EachWord, Heat, SampleView, Shown, Twin
 from .store import Store, StoredItem
 
 _MOST_CHARACTERS = 20_000
+_MOST_WORDS = 64
+"""Of an answer whose words are explained one by one: each is a row of values on the page."""
 _SMALLEST_SHOWN_PX = 96
 _MOST_CELLS = 32
 _LARGEST_SHOWN_PX = 512
@@ -93,7 +95,22 @@ def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, R
         scores=dict(record.scores),
         twins=tuple(pair for i, r in shifts for pair in _moved(item.program, i, r, labels)),
         slices=_slices(right, [(item, record), *shifts]),
+        each_word=_each_word(record.artifacts, len(shown.values), len(found["values"])),
     )
+
+
+def _each_word(artifacts: Mapping[str, Any], num_shown: int, num_parts: int) -> EachWord | None:
+    """The first words of an answer, by the parts of the sample that are shown."""
+    found = artifacts.get("each_word")
+    if found is None:
+        return None
+    num = min(len(found["spans"]), _MOST_WORDS)
+    values = np.asarray(found["values"], dtype=np.float64)[:num]
+    values = np.concatenate([values[:, :num_shown], values[:, num_parts : num_parts + num]], 1)
+    largest = np.abs(values).max(1, keepdims=True, initial=0.0)
+    scaled = np.round(values / np.where(largest > 0, largest, 1), 4)
+    spans = tuple((int(a), int(b)) for a, b in found["spans"][:num])
+    return EachWord(_cut(str(artifacts["continuation"])), spans, tuple(map(tuple, scaled.tolist())))
 
 
 def _moved(probe: str, shift: StoredItem, record: Record, labels: Sequence[str]) -> Iterator[tuple[str, Heat]]:

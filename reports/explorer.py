@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Any
 
-from ..harness.scorecard import CONTROLS, Heat, SampleView, Shown, Twin
+from ..harness.scorecard import CONTROLS, EachWord, Heat, SampleView, Shown, Twin
 from .display import base_name, clip, number, score, visible
 
 LEVELS = 9
@@ -136,11 +136,21 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
         # A chat is explained by its last message.
         text = "\n".join(texts[-1:] if shown.kind == "chat" else texts)[:TEXT_LIMIT]
         drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))
+        if heat.each_word is not None:
+            drawn["words"] = _each_word(text, heat, heat.each_word)
     said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error), "image": _picture(heat.image)}
     inputs = {twin.attack: twin.input for twin in twins if twin.input is not None}
     moved = [{"attack": _note(name), **_heat(inputs[name], found)} for name, found in heat.twins if name in inputs]
     slices = {visible(name): is_in for name, is_in in heat.slices.items()}
     return said | drawn | {"scores": _with_controls(heat.scores), "twins": moved, "slices": slices}
+
+
+def _each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
+    """The sample's text and the answer in pieces ``[number of its value, text]``, -1 for what has none, and a row of values a word."""
+    shift = len(heat.spans)
+    prompt = [[number, visible(piece)] for number, piece in _pieces(text, heat.spans)]
+    answer = [[number if number < 0 else number + shift, visible(piece)] for number, piece in _pieces(words.answer, words.spans)]
+    return {"prompt": prompt, "answer": answer, "num": shift, "rows": [_cells(row) for row in words.values]}
 
 
 def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:
@@ -149,17 +159,26 @@ def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[
     >>> list(heat_segments("so good", [(0, 0), (3, 7)], [0.0, 1.0]))
     [['=', 'so '], [9, 'good', 1.0]]
     """
+    for number, piece in _pieces(text, spans[: len(values)]):
+        if number < 0:
+            yield ["=", visible(piece)]
+        else:
+            yield [round(_unit(values[number]) * LEVELS), visible(piece), _unit(values[number])]
+
+
+def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+    """The text in order, each piece with its span's number; -1 for what lies in none."""
     end = 0
-    for (start, stop), value in sorted(zip(spans, values, strict=False)):
+    for (start, stop), number in sorted((span, number) for number, span in enumerate(spans)):
         start, stop = max(start, end), min(stop, len(text))
         if start >= stop:
             continue
         if start > end:
-            yield ["=", visible(text[end:start])]
-        yield [round(_unit(value) * LEVELS), visible(text[start:stop]), _unit(value)]
+            yield -1, text[end:start]
+        yield number, text[start:stop]
         end = stop
     if end < len(text):
-        yield ["=", visible(text[end:])]
+        yield -1, text[end:]
 
 
 def _cells(values: Sequence[float]) -> str:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from windtunnel.harness.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
+from windtunnel.harness.scorecard import EachWord, Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
 
 BERT, LINEAR, CNN = "distilbert-sst2", "bag-of-words", "digits-cnn"
 
@@ -46,7 +46,7 @@ def png(rows: int, columns: int, grey: Callable[[int, int], float]) -> str:
 
 def rich(num_reviews: int = 60) -> Scorecard:
     """Two text models and an image model, two attacks, two probes, every kind of row and of gate, samples of every modality."""
-    samples = (*(review(i) for i in range(num_reviews)), *(digit(i) for i in range(10)), pair(), chat(), audio(), failed())
+    samples = (*(review(i) for i in range(num_reviews)), *(digit(i) for i in range(10)), pair(), chat(), answered(), audio(), failed())
     return Scorecard(
         manifest={
             "name": "sentiment-release",
@@ -225,6 +225,15 @@ def pair() -> SampleView:
 def chat() -> SampleView:
     parts = (("system", "Answer in one word."), ("user", "What is the capital of France?\nDo not explain."), ("assistant", "Paris"))
     return SampleView(BERT, "refusals", "chat/1", Shown("chat", parts=parts), None, "Paris", None, scores={"refused": 0.0})
+
+
+def answered() -> SampleView:
+    """A language model's answer, explained as a whole and word by word; a 👩 is two units of JavaScript's."""
+    words = EachWord(" Paris, 👩 yes", ((1, 6), (6, 7), (8, 9), (10, 13)), (
+        (0.1, 1.0, 0.0, 0.0, 0.0, 0.0), (-0.5, 0.2, 1.0, 0.0, 0.0, 0.0), (0.0, 0.0, -1.0, 0.5, 0.0, 0.0), (1.0, -0.25, 0.0, 0.0, 0.0, 0.0),
+    ))  # fmt: skip
+    heat = Heat("feature_ablation", "Paris, 👩 yes", (0.2, 1.0), ((0, 7), (8, 14)), each_word=words)
+    return SampleView(BERT, "refusals", "capitals/1", Shown("text", "Capital France?"), None, "Paris", True, heats=(heat,))
 
 
 def audio() -> SampleView:

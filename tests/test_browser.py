@@ -181,6 +181,26 @@ def test_an_attacked_text_shows_its_words(visit: Open) -> None:
     assert "flipped the prediction" in detail.inner_text()
 
 
+def test_each_word_of_an_answer_is_explained_by_what_stands_before_it(visit: Open) -> None:
+    page = visit(sample="distilbert-sst2/refusals/capitals/1")
+    own = page.locator(".each-word")
+    words = own.get_by_role("group", name="Words of the answer").get_by_role("button")
+    assert words.all_inner_texts() == ["Paris", ",", "👩", "yes"]
+    drawn = own.locator(".text")
+
+    def seen() -> tuple[str, list[tuple[str, str]]]:
+        pieces = drawn.locator(".heat").evaluate_all("all => all.map((e) => [e.textContent, e.className.split(' ')[1]])")
+        return " ".join(drawn.inner_text().split()), [tuple(piece) for piece in pieces]
+
+    assert seen() == ("Capital France? →", [("Capital", "positive"), ("France", "positive")])
+    words.nth(2).click()
+    assert words.nth(2).get_attribute("aria-pressed") == "true"
+    assert words.nth(0).get_attribute("aria-pressed") == "false"
+    assert seen() == (
+        "Capital France? → Paris,", [("Capital", "neutral"), ("France", "neutral"), ("Paris", "negative"), (",", "positive")],
+    )  # fmt: skip
+
+
 def test_sign_of_an_attribution_is_drawn_without_colour(visit: Open) -> None:
     page = visit()
     styles = {

@@ -16,9 +16,10 @@ import pytest
 from windtunnel.harness import views
 from windtunnel.harness.inputs import Audio, Chat, Image, Input, Message, TextPair
 from windtunnel.harness.samples import Record, Sample
-from windtunnel.harness.scorecard import SampleView
+from windtunnel.harness.scorecard import EachWord, SampleView
 from windtunnel.harness.store import Store, StoredItem
 from windtunnel.harness.views import png_uri, sample_views
+from windtunnel.harness.words import word_spans
 
 LABELS = ("negative", "positive")
 HOSTILE = "</script><script>alert(1)</script> \ud800 \u202e \x00 {{7*7}} ${x}"
@@ -111,6 +112,27 @@ class TestJoin:
         assert (other.twins, views["t:1"].heats[0].twins) == ((), ())
         assert (moved.slices, other.slices) == ({"flipped_explanation_unmoved": True}, {}), "each probe has its own"
         assert views["t:1"].heats[0].slices == {}
+
+    def test_the_words_of_an_answer(self, made: Made) -> None:
+        """A row a word, each scaled by its own largest value; a text that is cut takes the columns of its hidden parts with it."""
+        long = "word " * 5000
+        samples = [Sample("t:0", "a key", "x"), Sample("t:1", long, "x")]
+        made.add("task", "t", "t", samples, answers(samples))
+        parts = [((0, 1), (2, 5)), word_spans(long)]
+        records = []
+        for sample, spans in zip(samples, parts, strict=True):
+            values = np.zeros((2, len(spans) + 2), np.float32)
+            values[0, 1], values[1, 0], values[1, len(spans)] = -2, 1, 4
+            kept = {"each_word": {"values": values, "spans": ((1, 4), (5, 8))}, "continuation": " two key"}
+            found = heat(sample, np.ones(len(spans)), spans)
+            records.append(replace(found, artifacts={**found.artifacts, **kept}))
+        made.add("probe", "p(t)", "t", samples, records)
+        views = {v.id: v for v in made.views()}
+        first, second = (views[key].heats[0].each_word for key in ("t:0", "t:1"))
+        assert first == EachWord(" two key", ((1, 4), (5, 8)), ((0.0, -1.0, 0.0, 0.0), (0.25, 0.0, 1.0, 0.0)))
+        assert second is not None
+        assert {len(row) for row in second.values} == {len(views["t:1"].heats[0].values) + 2}
+        assert second.values[1][-2:] == (1.0, 0.0)
 
     def test_with_several_attacks_a_sample_is_in_a_slice_by_any(self, made: Made) -> None:
         (sample,) = samples = texts(1)

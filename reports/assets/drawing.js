@@ -92,9 +92,12 @@ const bars = (sample) => {
 /** How opaque all overlays are, in per cent: what is set for one sample holds for the next. */
 let opacity = 70;
 
+/** Values in [-1, 1] from the signed bytes that the page holds. */
+const decoded = (cells) => Array.from(Int8Array.from(atob(cells), (byte) => byte.charCodeAt(0)), (byte) => byte / 127);
+
 /** An attribution over the image: blue speaks for the class, hatched orange against it. */
 const overlay = (image, { rows, columns, cells }) => {
-  const values = Array.from(Int8Array.from(atob(cells), (byte) => byte.charCodeAt(0)), (byte) => byte / 127);
+  const values = decoded(cells);
   const cell = Math.max(1, Math.floor(448 / Math.max(rows, columns)));
   const canvas = make("canvas", { class: "overlay", width: columns * cell, height: rows * cell, "aria-hidden": "true" });
   const context = canvas.getContext("2d");
@@ -140,6 +143,27 @@ const map = (heat, image) =>
   : heat.segments ? make("p", { class: "text", dir: "auto" }, heat.segments.map(piece))
   : make("p", { class: "muted" }, "This attribution does not fit the input, so it is not drawn.");
 
+/** What each word of an answer rests on: the words are buttons, and the one that is pressed is explained by all that stands before it. */
+const wordByWord = ({ prompt, answer, num, rows }) => {
+  const values = rows.map(decoded);
+  const drawn = make("p", { class: "text", dir: "auto" });
+  const show = (asked) => {
+    const heat = ([place, text]) => (place < 0 ? text : piece([Math.round(values[asked][place] * 9), text, Math.round(values[asked][place] * 100) / 100]));
+    const before = answer.slice(0, answer.findIndex(([place]) => place === num + asked));
+    drawn.replaceChildren(...prompt.map(heat), make("span", { class: "arrow", "aria-hidden": "true" }, " → "), ...before.map(heat));
+    for (const [word, button] of buttons) button.setAttribute("aria-pressed", String(word === asked));
+  };
+  const buttons = answer.filter(([place]) => place >= 0).map(([place, text]) => {
+    const button = make("button", { type: "button" }, text);
+    button.addEventListener("click", () => show(place - num));
+    return [place - num, button];
+  });
+  if (!buttons.length) return null;
+  show(0);
+  const words = make("div", { class: "words", role: "group", "aria-label": "Words of the answer" }, buttons.map(([, button]) => button));
+  return make("div", { class: "each-word" }, make("h6", {}, "word by word"), words, drawn);
+};
+
 /** A name that may be broken after its underscores. */
 const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, make("wbr")]);
 
@@ -162,6 +186,7 @@ const heatPanel = (sample, heat) => {
   return [
     make("div", { class: "maps" }, own, moved),
     heat.grid ? fader() : null,
+    heat.words ? wordByWord(heat.words) : null,
     heat.scores.length ? scoreTable(heat.scores) : null,
     ...shifts.map((twin) => make("div", {}, make("h6", {}, `how far ${twin.attack} moved it`), scoreTable(twin.scores))),
   ].filter((part) => part !== null);
