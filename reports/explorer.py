@@ -146,10 +146,10 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
 
 
 def _each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
-    """The sample's text and the answer in pieces ``[number of its value, text]``, -1 for what has none, and a row of values a word."""
+    """The sample's text and the answer in pieces ``[place of its value, text]``, -1 for what has none, and a row of values a word."""
     shift = len(heat.spans)
-    prompt = [[number, visible(piece)] for number, piece in _pieces(text, heat.spans)]
-    answer = [[number if number < 0 else number + shift, visible(piece)] for number, piece in _pieces(words.answer, words.spans)]
+    prompt = [[place, visible(piece)] for place, piece in _pieces(text, heat.spans)]
+    answer = [[place if place < 0 else place + shift, visible(piece)] for place, piece in _pieces(words.answer, words.spans)]
     return {"prompt": prompt, "answer": answer, "num": shift, "rows": [_cells(row) for row in words.values]}
 
 
@@ -159,23 +159,23 @@ def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[
     >>> list(heat_segments("so good", [(0, 0), (3, 7)], [0.0, 1.0]))
     [['=', 'so '], [9, 'good', 1.0]]
     """
-    for number, piece in _pieces(text, spans[: len(values)]):
-        if number < 0:
+    for place, piece in _pieces(text, spans[: len(values)]):
+        if place < 0:
             yield ["=", visible(piece)]
         else:
-            yield [round(_unit(values[number]) * LEVELS), visible(piece), _unit(values[number])]
+            yield [round(_unit(values[place]) * LEVELS), visible(piece), _unit(values[place])]
 
 
 def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
-    """The text in order, each piece with its span's number; -1 for what lies in none."""
+    """The text in order, each piece with its span's place among them; -1 for what lies in none."""
     end = 0
-    for (start, stop), number in sorted((span, number) for number, span in enumerate(spans)):
+    for (start, stop), place in sorted((span, place) for place, span in enumerate(spans)):
         start, stop = max(start, end), min(stop, len(text))
         if start >= stop:
             continue
         if start > end:
             yield -1, text[end:start]
-        yield number, text[start:stop]
+        yield place, text[start:stop]
         end = stop
     if end < len(text):
         yield -1, text[end:]
