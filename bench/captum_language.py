@@ -83,10 +83,9 @@ def main() -> int:
         print(f"{name}\n  project: {statistics.median(s.cpu for s in spent['project']):.2f} s of CPU")
         for setting in sides:
             apart = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(answers["project"], answers[setting], strict=True))
-            print(
-                f"  Captum, {setting}: {statistics.median(s.cpu for s in spent[setting]):.2f} s of CPU; attributions differ by {apart:.1e} of"
-            )
-            print(f"    the largest; the project is faster by {faster(spent[setting], spent['project'])}", flush=True)
+            print(f"  Captum, {setting}: {statistics.median(s.cpu for s in spent[setting]):.2f} s of CPU")
+            print(f"    attributions differ by {apart:.1e} of the largest")
+            print(f"    the project is faster by {faster(spent[setting], spent['project'])}", flush=True)
             if not apart <= TOLERANCE:
                 print(f"  not equal within {TOLERANCE:.0e}: no ratio is worth anything", file=sys.stderr)
                 return 1
@@ -114,7 +113,7 @@ class Peer:
         return torch.tensor(self.ids(sample.labels[0]))
 
 
-def by_removal(make: Callable[[Peer], Any], in_tokens: bool, peer: Peer, probe: Any) -> Values:
+def by_removal(make: Callable[[Any], Any], in_tokens: bool, peer: Peer, probe: Any) -> Values:
     found = []
     for sample in peer.samples:
         text = str(sample.input)
@@ -124,7 +123,7 @@ def by_removal(make: Callable[[Peer], Any], in_tokens: bool, peer: Peer, probe: 
             return peer.text(without(text, [span for span, word in zip(spans, words, strict=True) if not word]))
 
         given = attr.TextTemplateInput(shown, values=[text[a:b] for a, b in spans], baselines=[""] * len(spans))
-        method = make(peer)
+        method = make(peer.module)
         if isinstance(method, attr.ShapleyValueSampling):
             orders = list(probe.orders(probe.parts(text), probe.rng(sample.id)))
             method.permutation_generator = lambda *_, orders=orders: iter(orders)
@@ -174,7 +173,8 @@ def _of_the_sum(peer: Peer, ids: torch.Tensor, neutral: torch.Tensor, answer: to
 
     def forward(features: torch.Tensor) -> torch.Tensor:
         log_probs = peer.module(inputs_embeds=features).logits[:, len(ids) - 1 : -1].log_softmax(-1)
-        return log_probs[:, torch.arange(len(answer)), answer].sum(1)
+        likely: torch.Tensor = log_probs[:, torch.arange(len(answer)), answer].sum(1)
+        return likely
 
     found: torch.Tensor = attr.IntegratedGradients(forward).attribute(x, base, n_steps=steps).sum(-1)[0].detach()
     return found
@@ -182,8 +182,8 @@ def _of_the_sum(peer: Peer, ids: torch.Tensor, neutral: torch.Tensor, answer: to
 
 METHODS: dict[str, dict[str, Callable[[Peer, Any], Values]]] = {
     name: {
-        "token by token": partial(by_removal, lambda peer, make=make: make(peer.module), True),
-        "a pass a perturbation": partial(by_removal, lambda peer, make=make: make(peer.module), False),
+        "token by token": partial(by_removal, make, True),
+        "a pass a perturbation": partial(by_removal, make, False),
     }
     for name, make in (("feature_ablation", attr.FeatureAblation), ("shapley_value_sampling", attr.ShapleyValueSampling))
 }
