@@ -153,6 +153,17 @@ class TestShift:
         assert kept.artifacts["attribution"]["target"] == 1
         assert "attribution_of_prediction" not in kept.artifacts
 
+    @pytest.mark.parametrize("said", [2, -1, 7])
+    def test_a_class_that_is_no_continuation_is_not_explained(self, said: int) -> None:
+        """A task's predictions are its own: a number that it reads out of a text, or one that counts from 1."""
+        samples = [Sample("x", "a bomb for you", 0, ("yes", "no"), metadata={"harmful": True})]
+        for task in (Behaves(), Chooses()):
+            done = {"x": Record("x", "a(t)", {"success": 1.0}, artifacts={"twin": "a please bomb", "prediction": said})}
+            (found,) = shift_records(engine(), "s", task, FeatureAblation(), RNG, samples, explained(task, samples), done, ())
+            assert found.error is None
+            np.testing.assert_allclose(found.artifacts["attribution"]["values"], falls("a please bomb"))
+            assert not {"attribution_of_prediction", "continuation_of_prediction"} & {*found.artifacts}
+
     def test_a_twin_that_the_prompt_does_not_hold_says_so(self) -> None:
         class Shouts(Behaves):
             def requests(self, sample: Sample) -> list[Generate]:

@@ -14,6 +14,7 @@ The controls: the sample's map with its values in a random order (``_random``), 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,9 +115,12 @@ def _continued(
     before, after = question(sample, continuation), question(twin, continuation)
     now, facts = None, {"continuation": continuation}
     if is_flipped and (isinstance(said, int) or (isinstance(said, str) and said.strip())):
-        now = question(twin, said)
-        (continued,) = now.sample.labels
-        now, facts = (now, {**facts, "continuation_of_prediction": continued}) if continued != continuation else (None, facts)
+        with suppress(SampleError):  # a class of the task's own is no continuation
+            now = question(twin, said)
+    if now is not None and now.sample.labels != after.sample.labels:
+        facts = {**facts, "continuation_of_prediction": now.sample.labels[0]}
+    else:
+        now = None
     return _Pair(before, own, after, now, is_flipped, facts)
 
 

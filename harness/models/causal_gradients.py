@@ -6,6 +6,7 @@ Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -82,15 +83,28 @@ class CausalGradients:
         spans = self._places(begun + request.continuation, 0, len(begun))
         if template:
             said = _last_said(request.context)
-            start = template.rfind(said)
-            if start < 0:
-                raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
             pair = TextPair(said, begun)
             spans = [span if span == (0, 0) else in_second(pair, [span])[0] for span in spans]
-            spans = [*self._places(template, start, len(said)), *spans]
+            spans = [*self._places_in_template(request.context, template, said), *spans]
         before = len(unit.ids) + unit.num_truncated - len(spans)
         whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
         return (whole[:-1] + [(0, 0)] * width)[:width]
+
+    def _places_in_template(self, context: str | Chat, template: str, said: str) -> list[tuple[int, int]]:
+        """Each token's place in the last message, which the template may write without the space around it, and more than once."""
+        around = self._model.opened(_with_last_said(context, _MARK))[0].split(_MARK)
+        written = next((text for text in (said, said.strip(), said.rstrip(), said.lstrip()) if text.join(around) == template), None)
+        if written is None or len(around) == 1:
+            raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
+        skipped = said.find(written)
+        found = [(0, 0)] * len(self._places(template, 0, 0))
+        at = 0
+        for piece in around[:-1]:
+            at += len(piece)
+            places = self._places(template, at, len(written))
+            found = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(found, places, strict=True)]
+            at += len(written)
+        return found
 
     def _places(self, text: str, start: int, length: int) -> list[tuple[int, int]]:
         """Each token's place in the part of the text that begins at ``start``; (0, 0) outside of it."""
@@ -102,9 +116,22 @@ class CausalGradients:
         return [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
 
 
+_MARK = "\ue000\ue001"
+"""Stands in the place of a message, to find what the template writes around it."""
+
+
 def _last_said(context: str | Chat) -> str:
     """The last message that is not the beginning of the answer."""
+    return context if isinstance(context, str) else context.messages[_place_of_last_said(context)].content
+
+
+def _with_last_said(context: str | Chat, content: str) -> str | Chat:
     if isinstance(context, str):
-        return context
-    is_begun = context.messages[-1].role == "assistant"
-    return context.messages[-2 if is_begun else -1].content
+        return content
+    messages, place = list(context.messages), _place_of_last_said(context)
+    messages[place] = replace(messages[place], content=content)
+    return Chat(tuple(messages))
+
+
+def _place_of_last_said(chat: Chat) -> int:
+    return -2 if chat.messages[-1].role == "assistant" else -1
