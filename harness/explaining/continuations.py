@@ -177,7 +177,7 @@ def _frame(port: ModelPort, task: Any, sample: Sample, asked: list[LogLikelihood
     text, prompt = _text_of(sample), _prompt_of(asked)
     marked: str | Chat = ""
     if _last_of(prompt).count(text) > 1:
-        other = _asked(task, replace(sample, input=_with_text(sample.input, text)))
+        other = _asked(task, replace(sample, input=_marked(sample.input, text)))
         marked = "" if isinstance(other, str) else _prompt_of(other)
     return Frame.of(text, prompt, is_templated=_is_templated(port), marked=marked), text
 
@@ -186,7 +186,7 @@ def _prompt_of(asked: list[LogLikelihood] | Generate) -> str | Chat:
     return asked.prompt if isinstance(asked, Generate) else asked[0].context
 
 
-def _with_text(value: Input, text: str) -> Input:
+def _marked(value: Input, text: str) -> Input:
     """The input with `MARK` in the place of its text."""
     if isinstance(value, Chat):
         return _with_last(value, MARK + value.messages[-1].content[len(text) :])
