@@ -91,11 +91,12 @@ def _pair(engine: Engine, task: Any, sample: Sample, explained: Record | None, a
     if twin.input == sample.input:
         return "the attack changed nothing"
     own = Attribution(sample.id, kept["target"], np.asarray(kept["values"], dtype=np.float32), tuple(map(tuple, kept["spans"])))
-    prediction = attacked.artifacts.get("output", attacked.artifacts.get("prediction"))
+    prediction: Any = attacked.artifacts.get("prediction")
     if has_continuations(task):
         assert explained is not None
+        said = attacked.artifacts.get("output", prediction) if "generate" in task.requires else prediction
         try:
-            return _continued(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), prediction, success == 1)
+            return _continued(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), said, success == 1)
         except SampleError as error:
             return str(error)
     is_new = success == 1 and isinstance(prediction, int) and prediction != own.target
