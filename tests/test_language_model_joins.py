@@ -215,6 +215,13 @@ class TestReliance:
         # What it should have written is no refusal of the model's.
         assert isinstance(classes_of(Behaves(), FeatureAblation(target="gold"), self.samples(2), refusals), OneClass)
 
+    def test_a_chat_is_no_text(self) -> None:
+        samples = [Sample("x", Chat((Message("user", "kill"),)), metadata={"harmful": True})]
+        own = explained(Behaves(), samples)
+        (record,) = reliance_records(engine(), "r", Behaves(), RNG, samples, own, {}, Verdicts(), {"refused": ["kill"]})
+        assert (record.scores, record.error) == ({}, None)
+        assert "this sample is none" in record.artifacts["note"]
+
     def test_labels_of_texts_that_are_written_are_no_classes(self) -> None:
         """What is explained of a sample that asks for text is one answer, whatever labels it has."""
         samples = [Sample(str(i), "kill", 1, ("no", "yes"), metadata={"harmful": True}) for i in range(2)]

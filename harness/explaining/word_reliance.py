@@ -110,7 +110,9 @@ def reliance_records(
     records = []
     for sample in samples:
         if sample.id not in asked:
-            records.append(Record(sample.id, item, {}, artifacts={"note": "none of its words carries predictions"}))
+            is_text = isinstance(sample.input, str | TextPair)
+            note = "none of its words carries predictions" if is_text else "words are counted in texts, and this sample is none"
+            records.append(Record(sample.id, item, {}, artifacts={"note": note}))
         elif error := next((one.error for one in judged[sample.id] if one.error is not None), None):
             records.append(Record(sample.id, item, {}, error))
         else:
