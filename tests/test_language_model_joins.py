@@ -269,7 +269,7 @@ class TestReliance:
         records = reliance_records(engine(), "r", task, RNG, samples, own, {}, Labels(), found)
         assert [r.artifacts["overpredicted"] for r in records[:2]] == [{"no: please": 1.0}, {"yes: kill": 0.0}]
 
-    @pytest.mark.parametrize("right", [[3.5, -2.0], [1.0, 0.0]])
+    @pytest.mark.parametrize("right", [[3.5, 2.0], [-2.0, -1.0], [1.0, 0.0]])
     def test_what_is_right_need_not_be_a_rate(self, right: list[float]) -> None:
         records = [Record(str(i), "r", {"correct": score, "changed_without_carriers": 1.0}) for i, score in enumerate(right)]
         item: Any = SimpleNamespace(model="m", item="r", seed=0)
