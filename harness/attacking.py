@@ -15,7 +15,9 @@ from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
 _VERDICTS = frozenset({"refused_by", "harmful_by", "refused_probability", "harmful_probability"})
-_OURS = _VERDICTS | {"twin", "note", "prediction", "probabilities", "target", "num_truncated", "num_queries", "slice", "human"}
+_OURS = _VERDICTS | {
+    "twin", "note", "prediction", "output", "probabilities", "target", "num_truncated", "num_queries", "slice", "human",
+}  # fmt: skip
 """What a record says of a twin on the harness's word alone, whatever the attack's metadata claim."""
 
 

@@ -53,7 +53,7 @@ def shifts(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[Planned
     """Each probe that calls for it, on the twins of each attack on the same task of the same model."""
     for probe, attack in product(items, items):
         same = (probe.model.name, probe.task.name) == (attack.model.name, attack.task.name)
-        if same and "twins" in probe.scores and attack.kind == "attack" and not attack.repeats and _has_classes(probe):
+        if same and "twins" in probe.scores and attack.kind == "attack" and not attack.repeats and _is_explained(probe):
             item = f"explanation_shift({probe.item}, {attack.item})"
             samples = min(probe.samples, attack.samples, key=len)
             yield replace(probe, item=item, kind="shift", samples=samples, seed=seed_of(suite_seed, item), source=attack, explained=probe)
@@ -62,12 +62,13 @@ def shifts(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[Planned
 def reliances(items: Sequence[PlannedItem], suite_seed: int, /) -> Iterable[PlannedItem]:
     """The words that carry predictions by each probe that calls for it, and the task's accuracy without them."""
     for probe in items:
-        if "words" in probe.scores and _has_classes(probe) and probe.task.task.requires & {"text", "pair"}:
+        if "words" in probe.scores and _is_explained(probe) and probe.task.task.requires & {"text", "pair"}:
             item = f"word_reliance({probe.item})"
             yield replace(probe, item=item, kind="reliance", seed=seed_of(suite_seed, item), explained=probe)
 
 
-def _has_classes(probe: PlannedItem) -> bool:
+def _is_explained(probe: PlannedItem) -> bool:
+    """Whether what the probe explains is the task's answer: a class, or a continuation."""
     return "classify" in probe.task.task.requires or has_continuations(probe.task.task)
 
 

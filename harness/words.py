@@ -20,6 +20,8 @@ _WORD = re.compile(rf"[{_UNSPACED}]|{_PART}(?:['’\-]{_PART})*|{_FLAG}|[^\w\s]"
 _JOINER = "\u200d"
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 Spans = tuple[tuple[int, int], ...]
+MARK = "\ue000\ue001"
+"""Of private use, so no text's own: stands in the place of a text, to find what somebody writes around it."""
 
 
 def word_spans(text: str, /) -> Spans:

@@ -69,7 +69,8 @@ def _token_id(tokenizer: Any, text: str) -> int:
     if known is not None and tokenizer.convert_ids_to_tokens(known) == text:
         return known
     ids: Sequence[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if len(ids) != 1:
+    # What the vocabulary has no token for would be the one of what it does not know.
+    if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
         raise ConfigError(f"baseline: {text!r} is not one token but {tokenizer.convert_ids_to_tokens(ids)}; name one of the vocabulary")
     return ids[0]
 

@@ -122,12 +122,13 @@ class TestBookkeeping:
 class TestCheating:
     def test_target_labels_and_scores_are_the_clean_samples(self) -> None:
         cheat = {"success": 1.0, "robust_correct": 0.0, "prediction": 0, "twin": "forged", "note": "it worked", "num_truncated": 3}
+        cheat["output"] = "Sure"
         record = attacked(lambda s: replace(s, target=0, labels=LABELS[::-1], group="x", metadata=cheat))["right"]
         assert record.scores["success"] == 0
         assert record.scores["robust_correct"] == 1
         assert record.artifacts["twin"] == "a good film"
         assert record.artifacts["prediction"] == 1
-        assert not {"note", "num_truncated"} & set(record.artifacts)
+        assert not {"note", "num_truncated", "output"} & set(record.artifacts)
 
     def test_outside_the_threat_is_a_failed_attack(self) -> None:
         record = attacked(lambda s: replace(s, input="an awful mess of it", metadata={"prediction": 0}))["right"]

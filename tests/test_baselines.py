@@ -145,7 +145,8 @@ def test_of_a_language_model_only_the_samples_own_text_becomes_neutral() -> None
     ("baseline", "value", "why"),
     [
         ("", "a cat", "baseline is"), (True, "a cat", "baseline is"), (1.5, "a cat", "baseline is"), (0.5, "a cat", "is a grey"),
-        ("the cat sat", "a cat", "not one token but"), ("[MASK]", Image(np.zeros((8, 8, 3), np.uint8)), "is for text"),
+        ("the cat sat", "a cat", "not one token but"), ("😀", "a cat", "not one token but"),
+        ("[MASK]", Image(np.zeros((8, 8, 3), np.uint8)), "is for text"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_says_why(baseline: Any, value: Any, why: str, linear: Engine) -> None:

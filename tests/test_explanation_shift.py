@@ -102,7 +102,8 @@ def attacked() -> dict[str, Record]:
     found = {"missed": Record("missed", "a(t)", {"clean_correct": 0.0, "robust_correct": 0.0, "success": None})}
     for key, twin in TWINS.items():
         prediction = int(Words.balance(twin) > 0)
-        found[key] = Record(key, "a(t)", {"success": 1.0 - prediction}, artifacts={"twin": twin, "prediction": prediction})
+        kept = {"twin": twin, "prediction": prediction, "output": "whatever else a task keeps"}
+        found[key] = Record(key, "a(t)", {"success": 1.0 - prediction}, artifacts=kept)
     return found
 
 

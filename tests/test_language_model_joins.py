@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from windtunnel.harness.inputs import Chat, Input, Message
 from windtunnel.harness.judging import task_records
 from windtunnel.harness.plugins import ModelInfo
 from windtunnel.harness.requests import Completion, Generate, LogLikelihood, LogProb
+from windtunnel.harness.rows.columns import Table
+from windtunnel.harness.rows.probe_rows import reliance_rows
 from windtunnel.harness.samples import Record, Sample, SampleRng
 from windtunnel.harness.summary import summarise
 from windtunnel.harness.views import sample_views
@@ -153,6 +156,17 @@ class TestShift:
         assert kept.artifacts["attribution"]["target"] == 1
         assert "attribution_of_prediction" not in kept.artifacts
 
+    @pytest.mark.parametrize("said", [2, -1, 7])
+    def test_a_class_that_is_no_continuation_is_not_explained(self, said: int) -> None:
+        """A task's predictions are its own: a number that it reads out of a text, or one that counts from 1."""
+        samples = [Sample("x", "a bomb for you", 0, ("yes", "no"), metadata={"harmful": True})]
+        for task in (Behaves(), Chooses()):
+            done = {"x": Record("x", "a(t)", {"success": 1.0}, artifacts={"twin": "a please bomb", "prediction": said})}
+            (found,) = shift_records(engine(), "s", task, FeatureAblation(), RNG, samples, explained(task, samples), done, ())
+            assert found.error is None
+            np.testing.assert_allclose(found.artifacts["attribution"]["values"], falls("a please bomb"))
+            assert not {"attribution_of_prediction", "continuation_of_prediction"} & {*found.artifacts}
+
     def test_a_twin_that_the_prompt_does_not_hold_says_so(self) -> None:
         class Shouts(Behaves):
             def requests(self, sample: Sample) -> list[Generate]:
@@ -201,6 +215,38 @@ class TestReliance:
         # What it should have written is no refusal of the model's.
         assert isinstance(classes_of(Behaves(), FeatureAblation(target="gold"), self.samples(2), refusals), OneClass)
 
+    def test_a_chat_is_no_text(self) -> None:
+        samples = [Sample("x", Chat((Message("user", "kill"),)), metadata={"harmful": True})]
+        own = explained(Behaves(), samples)
+        (record,) = reliance_records(engine(), "r", Behaves(), RNG, samples, own, {}, Verdicts(), {"refused": ["kill"]})
+        assert (record.scores, record.error) == ({}, None)
+        assert "this sample is none" in record.artifacts["note"]
+
+    def test_labels_of_texts_that_are_written_are_no_classes(self) -> None:
+        """What is explained of a sample that asks for text is one answer, whatever labels it has."""
+        samples = [Sample(str(i), "kill", 1, ("no", "yes"), metadata={"harmful": True}) for i in range(2)]
+        assert isinstance(classes_of(Behaves(), FeatureAblation(), samples, []), OneClass)
+
+    def test_what_nobody_knows_has_not_stayed(self) -> None:
+        class Mute(Behaves):
+            def score(self, sample: Sample, responses: Sequence[Completion]) -> dict[str, float | None]:
+                return {"appropriate": 1.0, "refused": None}
+
+            def predict(self, sample: Sample, responses: Sequence[Completion]) -> dict[str, Any]:
+                return {}
+
+        class Reads(Mute):
+            def predict(self, sample: Sample, responses: Sequence[Completion]) -> dict[str, Any]:
+                return {"prediction": None if responses[0].text == HELP else "sorry"}
+
+        samples, found = [Sample("x", "old kill", metadata={"harmful": True})], {ANSWER: ["kill"]}
+        changed = []
+        for task, classes in ((Mute(), Verdicts()), (Mute(), Labels()), (Mute(), OneClass()), (Reads(), OneClass())):
+            own = explained(task, samples)
+            (record,) = reliance_records(engine(), "r", task, RNG, samples, own, {}, classes, found)
+            changed.append(record.scores["changed_without_carriers"])
+        assert changed == [None, None, None, 1.0], "an answer in which the task finds nothing is another than one in which it does"
+
     def test_answers_without_classes_are_counted_together(self) -> None:
         class Writes(Behaves):
             def score(self, sample: Sample, responses: Sequence[Completion]) -> dict[str, float]:
@@ -222,6 +268,14 @@ class TestReliance:
         assert found == {"no": ["please"], "yes": ["kill"]}
         records = reliance_records(engine(), "r", task, RNG, samples, own, {}, Labels(), found)
         assert [r.artifacts["overpredicted"] for r in records[:2]] == [{"no: please": 1.0}, {"yes: kill": 0.0}]
+
+    @pytest.mark.parametrize("right", [[3.5, 2.0], [-2.0, -1.0], [1.0, 0.0]])
+    def test_what_is_right_need_not_be_a_rate(self, right: list[float]) -> None:
+        records = [Record(str(i), "r", {"correct": score, "changed_without_carriers": 1.0}) for i, score in enumerate(right)]
+        item: Any = SimpleNamespace(model="m", item="r", seed=0)
+        rows = {row.metric: row.estimate for row in reliance_rows(item, Table.of([(record, None, None) for record in records], None))}
+        assert rows["accuracy"].value == pytest.approx(np.mean(right))
+        assert rows["changed_without_carriers"].value == 1
 
 
 TASK = """

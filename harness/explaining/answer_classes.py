@@ -7,7 +7,7 @@ together, and nothing is said of how often the class is predicted.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ class AnswerClasses(Protocol):
         """Of what a probe's record explains. ``answer``: the task's record of the sample."""
         ...
 
-    def said(self, sample: Sample, judged: Judged, /) -> Hashable:
+    def said(self, sample: Sample, judged: Judged, /) -> object:
         """Of an answer; two that are equal say the same."""
         ...
 
@@ -39,7 +39,7 @@ class Labels:
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
         return _name(sample, explanation.artifacts["attribution"]["target"])
 
-    def said(self, sample: Sample, judged: Judged, /) -> Hashable:
+    def said(self, sample: Sample, judged: Judged, /) -> str | None:
         return _name(sample, (judged.artifacts or {}).get("prediction"))
 
     def own(self, sample: Sample, /) -> str | None:
@@ -52,7 +52,7 @@ class Verdicts:
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
         return None if answer is None else _verdict(answer.scores.get("refused"))
 
-    def said(self, sample: Sample, judged: Judged, /) -> Hashable:
+    def said(self, sample: Sample, judged: Judged, /) -> str | None:
         return _verdict((judged.scores or {}).get("refused"))
 
     def own(self, sample: Sample, /) -> str | None:
@@ -63,11 +63,10 @@ class OneClass:
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
         return ANSWER
 
-    def said(self, sample: Sample, judged: Judged, /) -> Hashable:
-        """The answer that the task read, else the text."""
+    def said(self, sample: Sample, judged: Judged, /) -> object:
+        """What the task read out of it, which may be nothing; else the text."""
         artifacts = judged.artifacts or {}
-        found: Hashable = artifacts.get("prediction", artifacts.get("output"))
-        return found
+        return next(([artifacts[name]] for name in ("prediction", "output") if name in artifacts), None)
 
     def own(self, sample: Sample, /) -> str | None:
         return None
@@ -75,7 +74,7 @@ class OneClass:
 
 def classes_of(task: Any, probe: Any, samples: Iterable[Sample], answers: Iterable[Record], /) -> AnswerClasses:
     """``answers``: the task's records, until one has scores."""
-    if "classify" in task.requires or _share_labels(samples):
+    if "classify" in task.requires or ("loglikelihood" in task.requires and _share_labels(samples)):
         return Labels()
     scored = next((record.scores for record in answers if record.scores), {})
     return Verdicts() if "refused" in scored and getattr(probe, "target", "predicted") == "predicted" else OneClass()

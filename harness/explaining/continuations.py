@@ -18,6 +18,7 @@ from ..inputs import Chat, Input, Message, TextPair
 from ..plugins import Differentiable, Encoded, ModelPort
 from ..requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..samples import Sample
+from ..words import MARK
 
 if TYPE_CHECKING:
     import torch
@@ -54,30 +55,49 @@ class Frame:
     is_templated: bool = False
 
     @classmethod
-    def of(cls, text: str, prompt: str | Chat, /, *, is_templated: bool = False) -> Frame:
-        """Raises `SampleError` where the prompt does not hold the text as it is."""
-        shown = prompt if isinstance(prompt, str) else prompt.messages[-1].content if prompt.messages else ""
+    def of(cls, text: str, prompt: str | Chat, /, *, is_templated: bool = False, marked: str | Chat = "") -> Frame:
+        """``marked``: the prompt of a sample that has `MARK` in the text's place, where the prompt holds the text more than once; without
+        it the last place is taken. Raises `SampleError` where the prompt does not hold the text as it is."""
+        shown = _last_of(prompt)
         start = shown.rfind(text)
         if start < 0 or not shown:
             raise SampleError("the task's prompt does not hold the sample's text as it is, so that there is nothing to attribute to")
-        chat = None if isinstance(prompt, str) else _with_last(prompt, "")
-        return cls(shown[:start], shown[start + len(text) :], chat, is_templated)
+        head, mark, tail = _last_of(marked).partition(MARK)
+        if not mark or f"{head}{text}{tail}" != shown:
+            head, tail = shown[:start], shown[start + len(text) :]
+        return cls(head, tail, None if isinstance(prompt, str) else _with_last(prompt, ""), is_templated)
 
     @property
     def answers_apart(self) -> bool:
-        """Whether what the model writes is a message of its own, rather than the prompt's text going on."""
-        return self.chat is not None or self.is_templated
+        """Whether what the model writes is a message of its own, rather than the text going on."""
+        return self.is_templated if self.chat is None else not self.goes_on
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the text is an answer that the assistant has begun."""
+        return self.chat is not None and self.chat.messages[-1].role == "assistant"
+
+    @property
+    def start(self) -> int:
+        """Where the text begins in what the model reads as its prompt: the last message, and behind it an answer that is begun."""
+        asked = self.chat.messages[-2:-1] if self.chat is not None and self.goes_on else ()
+        return sum(len(message.content) + 1 for message in asked) + len(self.head)
 
     def prompt(self, value: Input, /) -> str | Chat:
         """``value``: the sample's text, or a pair of it and of what the model has written after the prompt."""
         text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
         shown = f"{self.head}{text}{self.tail}"
         if not self.answers_apart:
-            return shown + written
+            shown, written = shown + written, ""
         if self.chat is None and not written:
             return shown
         chat = _with_last(self.chat or Chat((Message("user", ""),)), shown)
         return Chat((*chat.messages, Message("assistant", written))) if written else chat
+
+
+def _last_of(prompt: str | Chat) -> str:
+    """The text that a prompt ends with: all of it, or its last message."""
+    return prompt if isinstance(prompt, str) else prompt.messages[-1].content if prompt.messages else ""
 
 
 def _with_last(chat: Chat, content: str) -> Chat:
@@ -94,9 +114,8 @@ def framed(port: ModelPort, task: Any, samples: Sequence[Sample], target: str, /
     asked = [_asked(task, sample) for sample in samples]
     writes = [target == "predicted" and isinstance(request, Generate) for request in asked]
     written = iter(port.try_run([request for request in asked if target == "predicted" and isinstance(request, Generate)]))
-    templated = _is_templated(port)
     return [
-        _framed(sample, request, next(written) if is_written else None, templated)
+        _framed(port, task, sample, request, next(written) if is_written else None)
         for sample, request, is_written in zip(samples, asked, writes, strict=True)
     ]
 
@@ -106,12 +125,12 @@ def posed(port: ModelPort, task: Any, sample: Sample, continuation: str | int, /
 
     Raises `SampleError` where it cannot be explained."""
     asked = _asked(task, sample)
-    if isinstance(asked, str):
-        raise SampleError(asked)
-    text, prompt = _text_of(sample), asked.prompt if isinstance(asked, Generate) else asked[0].context
+    frame, text = _frame(port, task, sample, asked)
     if isinstance(continuation, int):
-        continuation = asked[continuation].continuation if not isinstance(asked, Generate) else ""
-    return Frame.of(text, prompt, is_templated=_is_templated(port)), replace(sample, input=text, target=0, labels=(continuation,))
+        if not isinstance(asked, list) or not 0 <= continuation < len(asked):
+            raise SampleError("what the task predicts is none of the continuations that it asks about")
+        continuation = asked[continuation].continuation
+    return frame, replace(sample, input=text, target=0, labels=(continuation,))
 
 
 def _is_templated(port: ModelPort) -> bool:
@@ -135,20 +154,40 @@ def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
 
 
 def _framed(
-    sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None, is_templated: bool
+    port: ModelPort, task: Any, sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
 ) -> tuple[Frame, Sample]:  # fmt: skip
     try:
-        if isinstance(asked, str):
-            raise SampleError(asked)
-        text = _text_of(sample)
-        if isinstance(asked, Generate):
-            frame = Frame.of(text, asked.prompt, is_templated=is_templated)
-            return frame, replace(sample, input=text, target=0, labels=(_answer(sample, frame, written),))
-        frame = Frame.of(text, asked[0].context, is_templated=is_templated)
+        frame, text = _frame(port, task, sample, asked)
+        shown = replace(sample, input=text)
+        if not isinstance(asked, list):
+            return frame, replace(shown, target=0, labels=(_answer(shown, frame, written),))
         labels = tuple(request.continuation for request in asked)
-        return frame, replace(sample, input=text, target=0 if len(labels) == 1 else sample.target, labels=labels)
+        return frame, replace(shown, target=0 if len(labels) == 1 else sample.target, labels=labels)
     except SampleError as error:
         return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})
+
+
+def _frame(port: ModelPort, task: Any, sample: Sample, asked: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
+    """What the task puts around the sample's text, and that text."""
+    if isinstance(asked, str):
+        raise SampleError(asked)
+    text, prompt = _text_of(sample), _prompt_of(asked)
+    marked: str | Chat = ""
+    if _last_of(prompt).count(text) > 1:
+        other = _asked(task, replace(sample, input=_marked(sample.input, text)))
+        marked = "" if isinstance(other, str) else _prompt_of(other)
+    return Frame.of(text, prompt, is_templated=_is_templated(port), marked=marked), text
+
+
+def _prompt_of(asked: list[LogLikelihood] | Generate) -> str | Chat:
+    return asked.prompt if isinstance(asked, Generate) else asked[0].context
+
+
+def _marked(value: Input, text: str) -> Input:
+    """The input with `MARK` in the place of its text."""
+    if isinstance(value, Chat):
+        return _with_last(value, MARK + value.messages[-1].content[len(text) :])
+    return MARK + str(value)[len(text) :]
 
 
 def _text_of(sample: Sample) -> str:
@@ -273,7 +312,7 @@ class ContinuationGradients:
     def _place(self, value: Input, span: tuple[int, int]) -> tuple[int, int]:
         """A place in the prompt as a place in what the sample shows; (0, 0) for what stands in neither."""
         text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
-        start = len(self._frame.head)
+        start = self._frame.start
         after = start + len(text) + len(self._frame.tail) + (1 if self._frame.answers_apart else 0)
         found, beyond = _within(span, start, len(text)), _within(span, after, len(written))
         if found == (0, 0) != beyond:

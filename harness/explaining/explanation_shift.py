@@ -14,6 +14,7 @@ The controls: the sample's map with its values in a random order (``_random``), 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,11 +91,12 @@ def _pair(engine: Engine, task: Any, sample: Sample, explained: Record | None, a
     if twin.input == sample.input:
         return "the attack changed nothing"
     own = Attribution(sample.id, kept["target"], np.asarray(kept["values"], dtype=np.float32), tuple(map(tuple, kept["spans"])))
-    prediction = attacked.artifacts.get("output", attacked.artifacts.get("prediction"))
+    prediction: Any = attacked.artifacts.get("prediction")
     if has_continuations(task):
         assert explained is not None
+        said = attacked.artifacts.get("output", prediction) if "generate" in task.requires else prediction
         try:
-            return _continued(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), prediction, success == 1)
+            return _continued(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), said, success == 1)
         except SampleError as error:
             return str(error)
     is_new = success == 1 and isinstance(prediction, int) and prediction != own.target
@@ -114,9 +116,12 @@ def _continued(
     before, after = question(sample, continuation), question(twin, continuation)
     now, facts = None, {"continuation": continuation}
     if is_flipped and (isinstance(said, int) or (isinstance(said, str) and said.strip())):
-        now = question(twin, said)
-        (continued,) = now.sample.labels
-        now, facts = (now, {**facts, "continuation_of_prediction": continued}) if continued != continuation else (None, facts)
+        with suppress(SampleError):  # a class of the task's own is no continuation
+            now = question(twin, said)
+    if now is not None and now.sample.labels != after.sample.labels:
+        facts = {**facts, "continuation_of_prediction": now.sample.labels[0]}
+    else:
+        now = None
     return _Pair(before, own, after, now, is_flipped, facts)
 
 

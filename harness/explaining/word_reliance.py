@@ -110,15 +110,19 @@ def reliance_records(
     records = []
     for sample in samples:
         if sample.id not in asked:
-            records.append(Record(sample.id, item, {}, artifacts={"note": "none of its words carries predictions"}))
+            is_text = isinstance(sample.input, str | TextPair)
+            note = "none of its words carries predictions" if is_text else "words are counted in texts, and this sample is none"
+            records.append(Record(sample.id, item, {}, artifacts={"note": note}))
         elif error := next((one.error for one in judged[sample.id] if one.error is not None), None):
             records.append(Record(sample.id, item, {}, error))
         else:
             whole, *without = judged[sample.id]
+            before = classes.said(sample, whole)
             scores: dict[str, float | None] = {"correct": _right(task, whole)}
             for name, rest in zip(("carriers", "random"), without, strict=True):
                 scores[f"correct_without_{name}"] = _right(task, rest)
-                scores[f"changed_without_{name}"] = float(classes.said(sample, rest) != classes.said(sample, whole))
+                after = classes.said(sample, rest)
+                scores[f"changed_without_{name}"] = None if before is None or after is None else float(after != before)
             artifacts = _of_words(asked[sample.id], explained[sample.id], answers.get(sample.id), whole, classes, found)
             records.append(Record(sample.id, item, scores, artifacts=artifacts))
     return records

@@ -6,6 +6,7 @@ Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +16,7 @@ from ..errors import SampleError
 from ..inputs import Chat, TextPair
 from ..plugins import Encoded
 from ..requests import LogLikelihood
-from ..words import in_second
+from ..words import MARK, in_second
 from .attentions import head_means
 from .beginnings import Beginnings
 from .devices import to_device
@@ -106,27 +107,45 @@ class CausalGradients:
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
         """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
         template, begun = self._model.opened(request.context)
-        spans = self._places(begun + request.continuation, 0, len(begun))
+        spans = _within(self._offsets(begun + request.continuation), 0, len(begun))
         if template:
             said = _last_said(request.context)
-            start = template.rfind(said)
-            if start < 0:
-                raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
             pair = TextPair(said, begun)
             spans = [span if span == (0, 0) else in_second(pair, [span])[0] for span in spans]
-            spans = [*self._places(template, start, len(said)), *spans]
+            spans = [*self._in_template(request.context, template, said), *spans]
         before = len(unit.ids) + unit.num_truncated - len(spans)
         whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
         return (whole[:-1] + [(0, 0)] * width)[:width]
 
-    def _places(self, text: str, start: int, length: int) -> list[tuple[int, int]]:
-        """Each token's place in the part of the text that begins at ``start``; (0, 0) outside of it."""
+    def _in_template(self, context: str | Chat, template: str, said: str) -> list[tuple[int, int]]:
+        """Each of the template's tokens' place in the last message, which it may write without the space around it, and more than once."""
+        around = self._model.opened(_with_last_said(context, MARK))[0].split(MARK)
+        written = next((text for text in (said, said.strip(), said.rstrip(), said.lstrip()) if text.join(around) == template), None)
+        if written is None or len(around) == 1:
+            raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
+        offsets, skipped, at = self._offsets(template), said.find(written), 0
+        found = [(0, 0)] * len(offsets)
+        for piece in around[:-1]:
+            at += len(piece)
+            places = _within(offsets, at, len(written))
+            found = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(found, places, strict=True)]
+            at += len(written)
+        return found
+
+    def _offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text stands in it."""
         if not text:
             return []
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        end = start + length
-        offsets: list[Any] = found["offset_mapping"]
-        return [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
+        offsets: list[tuple[int, int]] = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
+            "offset_mapping"
+        ]
+        return offsets
+
+
+def _within(offsets: Sequence[tuple[int, int]], start: int, length: int) -> list[tuple[int, int]]:
+    """Places in a text as places in the part of it that begins at ``start``; (0, 0) outside of that."""
+    end = start + length
+    return [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
 
 
 def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
@@ -135,7 +154,16 @@ def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping
 
 def _last_said(context: str | Chat) -> str:
     """The last message that is not the beginning of the answer."""
+    return context if isinstance(context, str) else context.messages[_place_of_last_said(context)].content
+
+
+def _with_last_said(context: str | Chat, content: str) -> str | Chat:
     if isinstance(context, str):
-        return context
-    is_begun = context.messages[-1].role == "assistant"
-    return context.messages[-2 if is_begun else -1].content
+        return content
+    messages, place = list(context.messages), _place_of_last_said(context)
+    messages[place] = replace(messages[place], content=content)
+    return Chat(tuple(messages))
+
+
+def _place_of_last_said(chat: Chat) -> int:
+    return -2 if chat.messages[-1].role == "assistant" else -1

@@ -217,6 +217,8 @@ class HFCausalLM:
 
     def _rendered(self, chat: Sequence[Message]) -> str:
         messages = [{"role": message.role, "content": message.content} for message in chat]
+        if not messages:
+            raise SampleError("the chat has no message that the assistant could answer")
         if not self.tokenizer.chat_template:
             raise SampleError(f"the tokenizer of {self.name!r} has no chat template; give text prompts or a chat model")
         try:

@@ -67,7 +67,13 @@ def slice_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
 
 
 def reliance_rows(item: StoredItem, table: Table) -> list[Row]:
-    return [mean_row(item, table, score, metric, "interpretability", None, rate=True, optional=True) for score, metric in RELIANCE.items()]
+    """A task's own score of what is right need not lie between 0 and 1, and is then no rate."""
+    rows = []
+    for score, metric in RELIANCE.items():
+        values = table.values(score, table.given(score)).astype(float)
+        is_rate = bool(((values >= 0) & (values <= 1)).all())
+        rows.append(mean_row(item, table, score, metric, "interpretability", None, rate=is_rate, optional=True))
+    return rows
 
 
 def carrier_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:

@@ -83,7 +83,7 @@ RELIANCE = {
     "correct": "accuracy", "correct_without_carriers": "accuracy_without_carriers", "correct_without_random": "accuracy_without_random",
     "changed_without_carriers": "changed_without_carriers", "changed_without_random": "changed_without_random",
 }  # fmt: skip
-"""Of the samples that have a word which carries predictions: scores and their rows, which are rates."""
+"""Of the samples that have a word which carries predictions: scores and their rows."""
 
 JOINED_SLICES = {"right_for_wrong_reason": False, "wrong_and_unfaithful": False, "flipped_explanation_unmoved": None}
 """Rates of what `slices` says of an explanation, the answer and the twin of one sample, and whether more is better."""
