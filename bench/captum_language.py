@@ -96,7 +96,7 @@ class Peer:
     """The network as it came, without the weights that the adapter laid out for the CPU, and its prompts."""
 
     def __init__(self, model: Any, samples: Sequence[Sample], frame: Frame) -> None:
-        self.samples, self.tokenizer, self.pad = samples, model.tokenizer, model.padded.pad
+        self.samples, self.tokenizer, self.neutral = samples, model.tokenizer, model.neutral
         self.module = copy.deepcopy(model.module).requires_grad_(False)
         self._model, self._frame = model, frame
 
@@ -150,11 +150,11 @@ def by_integral(of_each_token: bool, peer: Peer, probe: Any) -> Values:
             for a, b in offsets
         ]
         own, ids = torch.tensor([span != (0, 0) for span in spans]), torch.tensor(peer.ids(whole))
-        neutral = torch.where(own, peer.pad, ids)
+        neutral = torch.where(own, peer.neutral, ids)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if of_each_token:
-                given = attr.TextTokenInput(whole, peer.tokenizer, baselines=peer.pad)
+                given = attr.TextTokenInput(whole, peer.tokenizer, baselines=peer.neutral)
                 plain = given.to_model_input
                 # Captum has a baseline for each token of a prompt: here, as the probe has it, for those of the sample's text.
                 given.to_model_input = lambda shown=None, plain=plain, own=own, given=given: torch.where(

@@ -19,8 +19,8 @@ class IntegratedGradients(Halving):
     steps: points of the Gauss-Legendre integral. tolerance: where the attributions miss the change of the logit by more than this
     share of it (and more than 0.01), the way is halved, and so is each piece that misses its part, with 8 points a half, up to max_steps
     points in all: evenly spread points are not enough on a saturated classifier, which changes on a small piece of the way. target: the
-    explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, and sub-tokens are
-    gathered to words. Images: it is black, and channels are summed. baseline: another neutral input; of text
+    explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, of a language model
+    the word "the" for each token, and sub-tokens are gathered to words. Images: it is black, and channels are summed. baseline: another neutral input; of text
     a token, by its name in the vocabulary or as text, or 0 for embeddings of zeros; of images a grey from 0 to 1, ``mean`` for the image's
     own mean colour, or ``blur``.
 

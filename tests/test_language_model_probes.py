@@ -169,7 +169,7 @@ class TestAgainstCaptum:
         for sample, found_P in zip(ASKED, exact(probe, engine=tiny.engine(in_float64())), strict=True):
             text = str(sample.input)
             spans = tokens_of_text(text)
-            inp = captum.attr.TextTokenInput(PROMPT + text, model.tokenizer, baselines=model.padded.pad)
+            inp = captum.attr.TextTokenInput(PROMPT + text, model.tokenizer, baselines=model.neutral)
             layer = captum.attr.LayerIntegratedGradients(model.module, model.module.get_input_embeddings())
             peer = captum.attr.LLMGradientAttribution(layer, model.tokenizer)
             # Captum has a baseline for each token of a prompt: here, as the probe has it, for those of the sample's text.
@@ -201,7 +201,7 @@ class TestAgainstCaptum:
             after = tiny.shared("llama").tokenizer(f" {sample.target}", add_special_tokens=False)["input_ids"]
             embed = module.get_input_embeddings()
             x = embed(torch.tensor([before + after])).detach().requires_grad_()
-            neutral = [tiny.shared("llama").padded.pad if span != (0, 0) else i for i, span in zip(before, spans, strict=True)]
+            neutral = [tiny.shared("llama").neutral if span != (0, 0) else i for i, span in zip(before, spans, strict=True)]
             base = embed(torch.tensor([neutral + after])).detach()
 
             def forward(e: torch.Tensor, start: int = len(before), after: Any = tuple(after)) -> torch.Tensor:
@@ -245,7 +245,7 @@ class TestAgainstPlainLoops:
             spans = tokens_of_text(str(sample.input))
             likely = []
             for neutral in (False, True):
-                ids = [model.padded.pad if neutral and span != (0, 0) else i for i, span in zip(ids_of(text), spans, strict=True)]
+                ids = [model.neutral if neutral and span != (0, 0) else i for i, span in zip(ids_of(text), spans, strict=True)]
                 with torch.no_grad():
                     log_probs = model.module(torch.tensor([ids + after])).logits[0].log_softmax(-1)
                 likely.append(sum(float(log_probs[len(ids) + i - 1, token]) for i, token in enumerate(after)))

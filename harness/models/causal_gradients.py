@@ -37,7 +37,7 @@ class CausalGradients:
         self.beginnings = Beginnings(model.module)
 
     def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
-        """Padding is to the right, where a causal model does not look. In the baseline the prompt's tokens are padding tokens.
+        """Padding is to the right, where a causal model does not look. In the baseline the prompt's tokens are neutral ones.
 
         ids      t0 t1 t2 t3 t4        the last two are the continuation
         read     t0 t1 t2 t3
@@ -59,7 +59,7 @@ class CausalGradients:
         in_prompt = to_device(torch.tensor([[tuple(span) != (0, 0) for span in row] for row in spans]), self._model.device)
         with torch.no_grad():
             embed = self.module.get_input_embeddings()
-            features, neutral = embed(extra["input_ids"]), embed(torch.full_like(extra["input_ids"], self._model.padded.pad))
+            features, neutral = embed(extra["input_ids"]), embed(torch.full_like(extra["input_ids"], self._model.neutral))
         baseline = torch.where(in_prompt[:, :, None], neutral, features)
         return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
 

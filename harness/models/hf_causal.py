@@ -52,6 +52,7 @@ class HFCausalLM:
         self._start = self._prefix or ([first] if first is not None else [])
         # Padding is masked or to the right of everything scored, so any id will do where the tokenizer has none of its own.
         self._pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
+        self.neutral = _neutral(self.tokenizer, self._pad)
         self._rounded = source.rounded
         self._turning = TurningPositions(self.module)
         self._check_causal()
@@ -261,6 +262,16 @@ class HFCausalLM:
 def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
     return found
+
+
+def _neutral(tokenizer: Any, pad: int) -> int:
+    """The token that stands for "nothing here" in a baseline: the commonest word of English, where that is one token. Padding, often the
+    token that ends a text, makes what follows the beginning of another one."""
+    # As most vocabularies have a word inside a text, and as those do that put a space before it themselves.
+    for ids in (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (" the", "the")):
+        if len(ids) == 1 and ids[0] != tokenizer.unk_token_id:
+            return int(ids[0])
+    return pad
 
 
 def _listed(token: int | list[int] | None) -> list[int]:
