@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     import torch
 
 Baseline: TypeAlias = str | float | None
-"""None: the model's own neutral input, padding tokens (of a language model the word "the") or a black image. Of text, a token, or 0 for embeddings of zeros; of images a
-level of grey in [0, 1], or ``mean`` or ``blur`` for the image as `removal` leaves it without all of its pixels."""
+"""None: the model's own neutral input, padding tokens (of a language model the word "the") or a black image. Of text, a token, or 0 for
+embeddings of zeros; of images a level of grey in [0, 1], or ``mean`` or ``blur`` for the image as `removal` leaves it without all of its
+pixels."""
 
 
 def checked_baseline(baseline: Baseline, /) -> Baseline:
