@@ -81,7 +81,7 @@ def _propose(engine: Engine, attack: Any, threat: Any, rng: SampleRng, samples: 
     """The attack's twins, or the error of each sample that it could not work on."""
 
     def perturb(some: Sequence[Sample]) -> list[Sample | str]:
-        twins = list(attack.perturb(engine, some, threat, rng))
+        twins = engine.in_memory(lambda: list(attack.perturb(engine, some, threat, rng)))
         if [t.id for t in twins] != [s.id for s in some]:
             raise SampleError(f"the attack returned {len(twins)} twins for {len(some)} samples, or not in their order")
         return [_checked(t) for t in twins]

@@ -12,7 +12,7 @@ import torch
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError
-from windtunnel.harness.explaining.probing import probe_records
+from windtunnel.harness.explaining.probing import attributed, probe_records
 from windtunnel.harness.inputs import Image
 from windtunnel.harness.plugins import ModelInfo
 from windtunnel.harness.requests import Classify
@@ -223,3 +223,50 @@ class TestFailures:
     @pytest.mark.parametrize("make", METHODS)
     def test_no_samples(self, make: Callable[[], GradientProbe]) -> None:
         assert list(make().attribute(engine_of("bert"), [])) == []
+
+
+class TestMemory:
+    """Law 5 of the engine, for passes that are no requests."""
+
+    def crowded(self, monkeypatch: pytest.MonkeyPatch, fits: int) -> list[int]:
+        """Passes of more rows than fit do not; the rows of those that did."""
+        model = tiny.shared("bert")
+        seen: list[int] = []
+        plain = type(model).logits
+
+        def logits(self: Any, features: torch.Tensor, encoded: Any, rows: Any = None) -> torch.Tensor:
+            if len(features) > fits:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+            seen.append(len(features))
+            return plain(self, features, encoded, rows)
+
+        monkeypatch.setattr(type(model), "logits", logits)
+        return seen
+
+    def test_gradient_passes_that_do_not_fit_are_made_smaller(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        probe, given = IntegratedGradients(steps=12, max_steps=12), texts()
+        whole = attributed(engine_of("bert"), probe, given)
+        seen = self.crowded(monkeypatch, 5)
+        engine = engine_of("bert")
+        found = attributed(engine, probe, given)
+        for one, other in zip(found, whole, strict=True):
+            assert isinstance(one, Attribution)
+            assert isinstance(other, Attribution)
+            np.testing.assert_allclose(one.values, other.values, rtol=0, atol=1e-5 * float(np.abs(other.values).max()))
+        assert max(map(len, engine.groups([4] * 64))) == 4, "of 64 rows a pass four are left after as many halvings"
+        assert max(seen) == 5
+        assert engine.counters.oom_splits == 4
+        attributed(engine, probe, given)
+        assert engine.counters.oom_splits == 4, "and it stays so"
+
+    def test_what_never_fits_is_an_error_and_leaves_others_their_passes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.crowded(monkeypatch, 0)
+        engine = engine_of("bert")
+        assert all("out of memory" in str(found) for found in attributed(engine, IntegratedGradients(target="gold"), texts()))
+        assert engine.groups([4] * 64) == engine_of("bert").groups([4] * 64)
+
+    def test_another_error_is_not_tried_again(self) -> None:
+        engine = engine_of("bert")
+        with pytest.raises(RuntimeError, match="power cut"):
+            engine.in_memory(lambda: (_ for _ in ()).throw(RuntimeError("power cut")))
+        assert engine.counters.oom_splits == 0

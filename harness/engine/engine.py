@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, ends_run
 from ..inputs import Input
@@ -15,8 +15,11 @@ from ..requests import Completion, Failure, Request
 from ..samples import Sample
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
+from .groups import Groups
 from .out_of_memory import is_out_of_memory, release_memory
 from .packing import Budget, Pass, first_batch, pack
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class Engine:
         self.roles: Mapping[str, Engine] = {}
         self.task: Any = None
         self._budget = budget or Budget()
+        self._groups = Groups(self.counters)
         self._cache: AnswerCache = cache if cache is not None else MemoryCache()
         self._on_batch = on_batch or (lambda kind, rows, tokens: None)
         self._randomised: dict[tuple[int, float], Engine] = {}
@@ -140,7 +144,11 @@ class Engine:
         return list(read(requests) if read else requests)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
-        return pack(lengths, self._budget)
+        return self._groups.of(lengths, self._budget)
+
+    def in_memory(self, work: Callable[[], T], /) -> T:
+        """What ``work`` gives, whose passes are made of `groups`: where memory runs out, of smaller ones (`groups.Groups`)."""
+        return self._groups.in_memory(work, self._budget)
 
     def _compute(self, requests: Sequence[Request[Any]]) -> list[Any]:
         units, failures = self._split(requests)

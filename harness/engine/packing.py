@@ -35,6 +35,10 @@ class Budget:
         """
         return replace(self, tokens=min(self.tokens, max(1, tokens // 2 if rows > 1 else tokens - 1)))
 
+    def part(self, share: int, /) -> Budget:
+        """One of so many parts of the budget, for passes that take more memory a position than an answer does."""
+        return replace(self, tokens=max(1, self.tokens // share), rows=max(1, self.rows // share))
+
     def narrower(self) -> Budget:
         """The budget after a pass without padding did not fit. The same one where nothing is left to give up."""
         return replace(self, pack=max(min(_SMALLEST_PACK, self.pack), self.pack // 2))

@@ -8,11 +8,12 @@ controls work on a language model as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..batching import fitting
 from ..errors import SampleError, ends_run, sentence
 from ..inputs import Chat, Input, Message, TextPair
 from ..plugins import Differentiable, Encoded, ModelPort
@@ -22,6 +23,9 @@ from ..words import MARK
 
 if TYPE_CHECKING:
     import torch
+
+
+T = TypeVar("T")
 
 
 def has_continuations(task: Any, /) -> bool:
@@ -259,6 +263,9 @@ class ContinuationPort:
 
     def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
         return list(requests)
+
+    def in_memory(self, work: Callable[[], T], /) -> T:
+        return fitting(self._inner, work)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         found: list[list[int]] = self._inner.groups(lengths)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batching import isolated
+from ..batching import fitting, isolated
 from ..compact import Steps, halved
 from ..engine import Engine
 from ..errors import SampleError
@@ -96,8 +96,9 @@ def by_word(port: ContinuationPort, probe: Any, explained: Sequence[tuple[Sample
     ``each_word_note`` in its place where that cannot be done.
     """
     asked = [list(_steps(sample, continuation)) for sample, continuation in explained]
-    answers = iter(isolated(lambda steps: list(probe.attribute(port, steps)), [step for steps in asked for step in steps]))
-    found = [[next(answers) for _ in steps] for steps in asked]
+    steps = [step for own in asked for step in own]
+    answers = iter(isolated(lambda some: fitting(port, lambda: list(probe.attribute(port, some))), steps))
+    found = [[next(answers) for _ in own] for own in asked]
     return [_matrix(sample, continuation, rows) for (sample, continuation), rows in zip(explained, found, strict=True)]
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import codec
-from ..batching import canonical, isolated
+from ..batching import canonical, fitting, isolated
 from ..compact import Steps, halved
 from ..engine import Engine
 from ..errors import SampleError
@@ -130,7 +130,7 @@ def attributed(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list
     """The probe's attributions, or the error of each sample that it could not explain."""
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
-        found = list(probe.attribute(engine, some))
+        found = fitting(engine, lambda: list(probe.attribute(engine, some)))
         if [a.sample_id for a in found] != [s.id for s in some]:
             raise SampleError("the probe did not return one attribution a sample, in order")
         return [_checked(s, a) for s, a in zip(some, found, strict=True)]

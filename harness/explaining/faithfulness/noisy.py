@@ -9,15 +9,15 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...batching import batches, isolated
+from ...batching import batches, fitting, isolated
 from ...errors import SampleError
 from ...inputs import Image, Input, TextPair
 from ...plugins import Differentiable, Encoded, ModelInfo, ModelPort
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 RADIUS = 0.02
+T = TypeVar("T")
 
 
 def noisy_image(image: Image, draws: np.random.Generator, /) -> Image:
@@ -81,6 +82,9 @@ class NoisyPort:
 
     def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
         return self._engine.readings(requests)
+
+    def in_memory(self, work: Callable[[], T], /) -> T:
+        return fitting(self._engine, work)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return self._engine.groups(lengths)
