@@ -45,8 +45,9 @@ def explained_tokens(model: Any, frame: Frame, shown: Input, continuation: str) 
         encoded = net.encode([Classify(shown, (continuation,))])
     (unit,) = model.split(LogLikelihood(frame.prompt(shown), continuation))
     text = f"{shown.first}\n{shown.second}" if isinstance(shown, TextPair) else str(shown)
-    moved = (encoded.features != encoded.baseline).any(-1)[0].tolist()
-    assert moved[: len(encoded.spans[0])] == [span != (0, 0) for span in encoded.spans[0]], "parts become neutral, and nothing else"
+    is_part = torch.tensor([span != (0, 0) for span in encoded.spans[0]])[:, None]
+    neutral = model.module.get_input_embeddings().weight[model.neutral]
+    assert torch.equal(encoded.baseline[0], torch.where(is_part, neutral, encoded.features[0])), "parts become neutral, and nothing else"
     named = zip(unit.ids, encoded.spans[0], strict=False)
     return [(i, model.tokenizer.decode([token]), text[a:b]) for i, (token, (a, b)) in enumerate(named) if (a, b) != (0, 0)]
 

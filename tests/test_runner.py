@@ -161,9 +161,8 @@ def test_robust_is_never_above_clean(tmp_path: Path, how: str, fail: str) -> Non
 def test_chunks_change_no_number(tmp_path: Path) -> None:
     cards = [run(tmp_path, f"run{chunk}", chunk=chunk, attacks=["swap"], probes=["by_length"]) for chunk in (1, 5, 64)]
     for card in cards[1:]:
-        for one, other in zip(cards[0].rows, card.rows, strict=False):
-            if one.dimension != "efficiency":
-                assert one == other
+        for one, other in zip(*([r for r in c.rows if r.dimension != "efficiency"] for c in (cards[0], card)), strict=True):
+            assert one == other
     records = [codec.dumps(records_of(tmp_path / f"run{chunk}")) for chunk in (1, 5, 64)]
     assert records[0] == records[1] == records[2]
 
