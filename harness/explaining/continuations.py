@@ -8,24 +8,21 @@ controls work on a language model as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..batching import fitting
 from ..errors import SampleError, ends_run, sentence
 from ..inputs import Chat, Input, Message, TextPair
 from ..plugins import Differentiable, Encoded, ModelPort
 from ..requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..samples import Sample
 from ..words import MARK
+from .wrapped import WrappedGradients, WrappedPort
 
 if TYPE_CHECKING:
     import torch
-
-
-T = TypeVar("T")
 
 
 def has_continuations(task: Any, /) -> bool:
@@ -218,29 +215,18 @@ def _answer(sample: Sample, frame: Frame, written: Completion | Failure | None) 
     return wanted if apart else f" {wanted}"
 
 
-class ContinuationPort:
+class ContinuationPort(WrappedPort):
     """A language model's engine, which answers `Classify` about continuations of prompts that have one frame."""
 
     def __init__(self, inner: Any, frame: Frame) -> None:
-        self._inner, self._frame = inner, frame
+        super().__init__(inner)
+        self._engine, self._frame = inner, frame
         self.model = inner.model
         self.info = replace(inner.info, capabilities=inner.info.capabilities | {"classify"})
 
-    @property
-    def roles(self) -> Mapping[str, ModelPort]:
-        roles: Mapping[str, ModelPort] = self._inner.roles
-        return roles
-
-    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
-        responses = self.try_run(requests)
-        failed = next((response for response in responses if isinstance(response, Failure)), None)
-        if failed is not None:
-            raise SampleError(failed.error)
-        return responses
-
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         asked = [self._asked(request) for request in requests]
-        answers = iter(self._inner.try_run([one for several in asked for one in several]))
+        answers = iter(self._engine.try_run([one for several in asked for one in several]))
         found = [[next(answers) for _ in several] for several in asked]
         return [_joined(f) if isinstance(r, Classify) else f[0] for r, f in zip(requests, found, strict=True)]
 
@@ -249,39 +235,23 @@ class ContinuationPort:
             return (request,)
         return [LogLikelihood(self._frame.prompt(request.input), label) for label in request.labels]
 
-    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
-        found: Sequence[Request[Any]] = self._inner.asked(sample)
-        return found
-
-    def canonical(self, value: Input, /) -> Input:
-        found: Input = self._inner.canonical(value)
-        return found
-
     def alike(self, request: Request[Any], /) -> Hashable:
-        found: Hashable = self._inner.alike(self._asked(request)[0])
-        return found
+        return super().alike(self._asked(request)[0])
 
     def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
         return list(requests)
 
-    def in_memory(self, work: Callable[[], T], /) -> T:
-        return fitting(self._inner, work)
-
-    def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
-        found: list[list[int]] = self._inner.groups(lengths)
-        return found
-
     def randomised(self, seed: int, share: float = 1.0, /) -> ContinuationPort | None:
-        other = self._inner.randomised(seed, share)
+        other = self._engine.randomised(seed, share)
         return None if other is None else ContinuationPort(other, self._frame)
-
-    def differentiable(self) -> AbstractContextManager[Differentiable]:
-        return self._differentiable()
 
     @contextmanager
     def _differentiable(self) -> Iterator[Differentiable]:
-        with self._inner.differentiable() as net:
+        with super().differentiable() as net:
             yield ContinuationGradients(net, self._frame)
+
+    def differentiable(self) -> AbstractContextManager[Differentiable]:
+        return self._differentiable()
 
 
 def _joined(answers: Sequence[LogProb | Failure]) -> Likelihoods | Failure:
@@ -292,15 +262,13 @@ def _joined(answers: Sequence[LogProb | Failure]) -> Likelihoods | Failure:
     return Likelihoods(tuple(a.value for a in known), max((a.num_truncated for a in known), default=0), tuple(a.num_tokens for a in known))
 
 
-class ContinuationGradients:
+class ContinuationGradients(WrappedGradients):
     """A `Differentiable` over `Classify` requests of one continuation each. Only the tokens of the sample's own text have another baseline,
     and places in it; what the task puts around it and the continuation stay as they are."""
 
     def __init__(self, inner: Differentiable, frame: Frame) -> None:
-        self._inner, self._frame = inner, frame
-        self.module, self.tokenizer = inner.module, inner.tokenizer
-        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
-        self.resumes = getattr(inner, "resumes", False)
+        super().__init__(inner)
+        self._frame = frame
 
     def encode(self, requests: Sequence[Any], /) -> Encoded:
         import torch
@@ -314,7 +282,7 @@ class ContinuationGradients:
         return replace(encoded, baseline=baseline, spans=spans)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        return self._inner.logits(features, encoded, rows).sum(1, keepdim=True)
+        return super().logits(features, encoded, rows).sum(1, keepdim=True)
 
     def _place(self, value: Input, span: tuple[int, int]) -> tuple[int, int]:
         """A place in the prompt as a place in what the sample shows; (0, 0) for what stands in neither."""

@@ -9,27 +9,26 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...batching import batches, fitting, isolated
-from ...errors import SampleError
+from ...batching import batches, isolated
 from ...inputs import Image, Input, TextPair
 from ...plugins import Differentiable, Encoded, ModelInfo, ModelPort
 from ...requests import Classify, Failure, Logits, LogLikelihood, Request
 from ...samples import Sample, SampleRng
 from ..continuations import Likelihoods
+from ..wrapped import WrappedGradients, WrappedPort
 
 if TYPE_CHECKING:
     import torch
 
 RADIUS = 0.02
-T = TypeVar("T")
 
 
 def noisy_image(image: Image, draws: np.random.Generator, /) -> Image:
@@ -38,29 +37,18 @@ def noisy_image(image: Image, draws: np.random.Generator, /) -> Image:
     return Image(np.clip(pixels + noise, 0, 1))
 
 
-class NoisyPort:
+class NoisyPort(WrappedPort):
     """A model whose token embeddings have noise. Class scores of texts are computed by it, and never cached: the model's own answers
     are other ones. Where it gives no gradients its embeddings are out of reach, and it answers as it is."""
 
     def __init__(self, engine: ModelPort, rng: SampleRng) -> None:
-        self._engine, self._noise = engine, _Noise(rng)
-        self.info: ModelInfo = engine.info
-
-    @property
-    def roles(self) -> Mapping[str, ModelPort]:
-        return self._engine.roles
-
-    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
-        responses = self.try_run(requests)
-        failed = next((response for response in responses if isinstance(response, Failure)), None)
-        if failed is not None:
-            raise SampleError(failed.error)
-        return responses
+        super().__init__(engine)
+        self._noise = _Noise(rng)
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         moved = list(dict.fromkeys(r for r in requests if isinstance(r, Classify) and has_noise(self.info, r.input)))
         answers = dict(zip(moved, self._answers(moved), strict=True)) if moved else {}
-        others = iter(self._engine.try_run([r for r in requests if r not in answers]))
+        others = iter(super().try_run([r for r in requests if r not in answers]))
         return [answers[r] if r in answers else next(others) for r in requests]
 
     def _answers(self, requests: Sequence[Classify]) -> list[Logits | Failure]:
@@ -71,28 +59,13 @@ class NoisyPort:
                 found.update({p: Failure(a) if isinstance(a, str) else a for p, a in zip(places, answers, strict=True)})
         return [found[place] for place in range(len(requests))]
 
-    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
-        return self._engine.asked(sample)
-
-    def canonical(self, value: Input, /) -> Input:
-        return self._engine.canonical(value)
-
-    def alike(self, request: Request[Any], /) -> Hashable:
-        return self._engine.alike(request)
-
-    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
-        return self._engine.readings(requests)
-
-    def in_memory(self, work: Callable[[], T], /) -> T:
-        return fitting(self._engine, work)
-
-    def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
-        return self._engine.groups(lengths)
-
     @contextmanager
-    def differentiable(self) -> Iterator[Differentiable]:
-        with self._engine.differentiable() as net:
+    def _differentiable(self) -> Iterator[Differentiable]:
+        with super().differentiable() as net:
             yield _Noisy(net, self._noise)
+
+    def differentiable(self) -> AbstractContextManager[Differentiable]:
+        return self._differentiable()
 
 
 def has_noise(info: ModelInfo, value: Input, /) -> bool:
@@ -126,14 +99,13 @@ class _Noise:
         return self._drawn[token]
 
 
-class _Noisy:
+class _Noisy(WrappedGradients):
     def __init__(self, inner: Differentiable, noise: _Noise) -> None:
-        self._inner, self._noise = inner, noise
-        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
-        self.module, self.tokenizer, self.resumes = inner.module, inner.tokenizer, getattr(inner, "resumes", False)
+        super().__init__(inner)
+        self._noise = noise
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
-        encoded = self._inner.encode(requests)
+        encoded = super().encode(requests)
         if encoded.mask_BL is None:
             return encoded
         places = [(row, i) for row, spans in enumerate(encoded.spans) for i, span in enumerate(spans) if tuple(span) != (0, 0)]
@@ -150,9 +122,6 @@ class _Noisy:
         moved = features_BLD.clone()
         moved[rows, columns] = own_TD + radius_T1 * noise_TD
         return moved
-
-    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        return self._inner.logits(features, encoded, rows)
 
 
 def _tokens(requests: Sequence[Any], encoded: Encoded, places: Sequence[tuple[int, int]]) -> list[str]:
