@@ -325,6 +325,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         facts["resources"] = resources
     if item.kind in ("attack", "probe"):
         facts["repeats"] = item.repeats
+    if hasattr(item.plugin, "baseline"):
+        facts["starts_from"] = "the model's own neutral input" if item.plugin.baseline is None else item.plugin.baseline
     if caution := getattr(item.plugin, "caution", ""):
         facts["caution"] = caution
     if item.kind == "attack":

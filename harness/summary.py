@@ -264,7 +264,8 @@ def _probe_flags(
         )
     real, control = (value.get((item.model, item.item, f"comprehensiveness{s}")) for s in ("", "_random"))
     if real is not None and control is not None and real <= control:
-        yield f"{where}: the attributions are no more comprehensive than random ones; they do not explain this model."
+        another = " They start from a neutral input, which is a choice: try another 'baseline'." if item.facts.get("starts_from") else ""
+        yield f"{where}: the attributions are no more comprehensive than random ones; they do not explain this model.{another}"
     alike = value.get((item.model, item.item, "randomised_rank_correlation"))
     if alike is not None and alike > 0.5:
         yield f"{where}: with its weights drawn anew the model is explained much alike (rank correlation {alike:.2f})."

@@ -206,3 +206,37 @@ def test_a_run_of_which_nothing_could_be_scored_has_no_data(tmp_path: Path) -> N
     path = write_suite(tmp_path, tasks=[{"task": "notes", "fail": "requests:all"}])
     assert windtunnel("run", path, "--out", tmp_path / "run").code == 3
     assert summarise(tmp_path / "run").verdict == "no_data"
+
+
+BACKWARDS = """
+import numpy as np
+from windtunnel.harness.models.toy import Words
+from windtunnel.harness.registry import plugin
+from windtunnel.harness.samples import Attribution
+from windtunnel.harness.words import word_spans
+
+@plugin("probes", "backwards")
+class Backwards:
+    requires = frozenset({"classify", "text"})
+
+    def attribute(self, engine, samples):
+        for s in samples:
+            spans = word_spans(s.input)
+            values = [-abs(Words.balance(s.input[a:b])) for a, b in spans]
+            yield Attribution(s.id, int(Words.balance(s.input) > 0), np.array(values), spans)
+
+@plugin("probes", "from_nothing")
+class FromNothing(Backwards):
+    baseline = None
+"""
+
+
+def test_a_probe_that_is_no_better_than_random_is_flagged(tmp_path: Path) -> None:
+    """One that starts from a neutral input is told that there are others."""
+    (tmp_path / "backwards.py").write_text(BACKWARDS)
+    keys = {"plugins": ["toy_plugins.py", "backwards.py"], "probes": ["backwards", "from_nothing", "feature_ablation"]}
+    flags = [flag for flag in run(tmp_path, **keys).manifest["flags"] if "no more comprehensive" in flag]
+    ending = "they do not explain this model."
+    assert [flag.partition(": ")[0] for flag in flags] == ["words/backwards(notes)", "words/from_nothing(notes)"]
+    assert flags[0].endswith(ending)
+    assert flags[1].endswith(f"{ending} They start from a neutral input, which is a choice: try another 'baseline'.")
