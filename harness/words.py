@@ -59,6 +59,12 @@ def split_spans(pair: TextPair, spans: Spans, /) -> tuple[Spans, Spans]:
     return tuple(s for s in spans if s[0] < shift), tuple((a - shift, b - shift) for a, b in spans if a >= shift)
 
 
+def within(span: tuple[int, int], start: int, length: int, /) -> tuple[int, int]:
+    """A place in a text as a place in its part of so many characters from ``start`` on; (0, 0) where it lies outside of that."""
+    first, last = max(span[0] - start, 0), min(span[1] - start, length)
+    return (first, last) if first < last else (0, 0)
+
+
 def _goes_on(before: str, char: str) -> bool:
     if before.isascii() and char.isascii():
         return False

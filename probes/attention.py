@@ -17,8 +17,8 @@ class Attention(AttentionProbe):
     layer: which one, counted from 0, or from the end with -1, the last. target: the class that is said to be explained, ``predicted`` or
     ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a pixel has the value of its patch.
     The position is [CLS], of a decoder its last token; of a language model the mean over the positions that the continuation's tokens are
-    said from. A value says where a layer looks, not what it does with what it sees there; other
-    weights may give the same answer (Jain, Wallace 2019). Beside it, methods that follow gradients or remove parts should do better.
+    said from. A value says where a layer looks, not what it does with what it sees there; other weights may give the same answer (Jain,
+    Wallace 2019). Beside it, methods that follow gradients or remove parts should do better.
     Raises `ConfigError` where the model has no such layer.
 
     on_special_tokens: the share that goes to special tokens, often the larger one; words and patches have the rest.

@@ -16,9 +16,9 @@ class AttentionRollout(AttentionProbe):
 
     residual: the share of each position that passes a layer by its side; the layer's map, averaged over heads, has the rest (the paper's
     0.5). The layers' maps are multiplied, and the row of [CLS] is read, of a decoder that of its last token, of a language model the mean
-    over the positions that the continuation's tokens are said from. target: the class that is said
-    to be explained, ``predicted`` or ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a
-    pixel has the value of its patch. What layers compute beside attention is left out, so it is a baseline rather than an explanation.
+    over the positions that the continuation's tokens are said from. target: the class that is said to be explained, ``predicted`` or
+    ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a pixel has the value of its patch.
+    What layers compute beside attention is left out, so it is a baseline rather than an explanation.
 
     on_special_tokens: the share that stays at special tokens; words and patches have the rest of 1.
     Reference: S. Abnar, W. Zuidema. Quantifying Attention Flow in Transformers. ACL 2020, section 3.

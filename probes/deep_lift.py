@@ -34,7 +34,7 @@ class DeepLift:
     sample that it misses by more than the tolerance fails: what is left of the method there says nothing.
     Raises `ConfigError` for models with attention, in which its attributions sum to about nothing: take ``integrated_gradients``.
 
-    completeness_error is |sum of attributions - (logit of the sample - logit of the black image)| (summation to delta, equation 1).
+    completeness_error is |sum of attributions - (logit of the sample - logit of the neutral image)| (summation to delta, equation 1).
     Reference: A. Shrikumar, P. Greenside, A. Kundaje. Learning Important Features Through Propagating Activation Differences. ICML 2017.
     """
 

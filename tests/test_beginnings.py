@@ -13,7 +13,6 @@ from windtunnel.harness.explaining.continuations import ContinuationPort, Frame
 from windtunnel.harness.models.beginnings import Beginnings
 from windtunnel.harness.models.causal_gradients import CausalGradients
 from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.requests import LogLikelihood
 from windtunnel.harness.samples import Sample
 from windtunnel.probes.gradient_shap import GradientShap
 from windtunnel.probes.integrated_gradients import IntegratedGradients
@@ -73,8 +72,7 @@ def test_it_is_read_once_and_counted(make: Callable[[], Any], is_used: bool, mon
     alone = [shape for shape in seen if shape[0] == 1 and abs(shape[1] - num_head) <= 2]
     assert len(alone) in ((1, 2) if is_used else (0,))
     counted = engine.counters.tokens_computed + engine.counters.tokens_padded
-    gradients = engine.counters.gradient_passes
-    assert gradients <= len(seen)
+    assert engine.counters.gradient_passes == len(seen)
     assert counted == sum(rows * width for rows, width in seen)
 
 
@@ -86,11 +84,19 @@ def test_batches_with_nothing_in_common_are_whole() -> None:
         np.testing.assert_allclose(values, alone, rtol=0, atol=1e-9 * np.abs(alone).max())
 
 
-def test_hooks_on_layers_see_whole_passes() -> None:
-    """What looks at a layer's positions counts them from the first."""
-    engine = tiny.engine("llama")
-    found = explained(engine, lambda: NeuronConductance(layer="model.layers.0", neuron=[3, 1], steps=4))
-    assert all(values.shape for values in found)
+def test_hooks_on_layers_see_whole_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks at a layer's positions counts them from the first: here the last but one of the sample's own."""
+    widths: list[int] = []
+    plain = CausalGradients.logits
+
+    def logits(self: Any, features: torch.Tensor, encoded: Any, rows: Any = None) -> torch.Tensor:
+        widths.append(encoded.features.shape[1] - features.shape[1])
+        return plain(self, features, encoded, rows)
+
+    monkeypatch.setattr(CausalGradients, "logits", logits)
+    found = explained(tiny.engine("llama"), lambda: NeuronConductance(layer="model.layers.0", neuron=[22, 1], steps=4, target="gold"))
+    assert any(values.any() for values in found)
+    assert set(widths) == {0}
 
 
 def test_a_cache_is_new_for_each_pass() -> None:
@@ -114,4 +120,3 @@ def test_a_window_of_attention_keeps_passes_whole() -> None:
     assert net.resumes
     model.flat.max_length = model.max_length - 1
     assert not net.resumes
-    assert net.encode([LogLikelihood("a cat", " sat")]).features.shape[1] > 1

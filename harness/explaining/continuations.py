@@ -8,8 +8,7 @@ controls work on a language model as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from ..inputs import Chat, Input, Message, TextPair
 from ..plugins import Differentiable, Encoded, ModelPort
 from ..requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..samples import Sample
-from ..words import MARK
+from ..words import MARK, within
 from .wrapped import WrappedGradients, WrappedPort
 
 if TYPE_CHECKING:
@@ -245,13 +244,8 @@ class ContinuationPort(WrappedPort):
         other = self._engine.randomised(seed, share)
         return None if other is None else ContinuationPort(other, self._frame)
 
-    @contextmanager
-    def _differentiable(self) -> Iterator[Differentiable]:
-        with super().differentiable() as net:
-            yield ContinuationGradients(net, self._frame)
-
-    def differentiable(self) -> AbstractContextManager[Differentiable]:
-        return self._differentiable()
+    def seen(self, net: Differentiable, /) -> ContinuationGradients:
+        return ContinuationGradients(net, self._frame)
 
 
 def _joined(answers: Sequence[LogProb | Failure]) -> Likelihoods | Failure:
@@ -289,13 +283,7 @@ class ContinuationGradients(WrappedGradients):
         text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
         start = self._frame.start
         after = start + len(text) + len(self._frame.tail) + (1 if self._frame.answers_apart else 0)
-        found, beyond = _within(span, start, len(text)), _within(span, after, len(written))
+        found, beyond = within(span, start, len(text)), within(span, after, len(written))
         if found == (0, 0) != beyond:
             return beyond[0] + len(text) + 1, beyond[1] + len(text) + 1
         return found
-
-
-def _within(span: tuple[int, int], start: int, length: int) -> tuple[int, int]:
-    """A place in the prompt as a place in a text that stands at ``start`` there."""
-    first, last = max(span[0] - start, 0), min(span[1] - start, length)
-    return (first, last) if first < last else (0, 0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..batching import fitting
@@ -58,8 +58,14 @@ class WrappedPort:
     def in_memory(self, work: Callable[[], T], /) -> T:
         return fitting(self._inner, work)
 
-    def differentiable(self) -> AbstractContextManager[Differentiable]:
-        return self._inner.differentiable()
+    @contextmanager
+    def differentiable(self) -> Iterator[Differentiable]:
+        with self._inner.differentiable() as net:
+            yield self.seen(net)
+
+    def seen(self, net: Differentiable, /) -> Differentiable:
+        """The model's gradients as this port gives them."""
+        return net
 
 
 class WrappedGradients:

@@ -16,7 +16,7 @@ from ..errors import SampleError
 from ..inputs import Chat, TextPair
 from ..plugins import Encoded
 from ..requests import LogLikelihood
-from ..words import MARK, in_second
+from ..words import MARK, in_second, within
 from .attentions import head_means
 from .beginnings import Beginnings
 from .devices import to_device
@@ -107,7 +107,7 @@ class CausalGradients:
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
         """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
         template, begun = self._model.opened(request.context)
-        spans = _within(self._offsets(begun + request.continuation), 0, len(begun))
+        spans = [within(span, 0, len(begun)) for span in self._offsets(begun + request.continuation)]
         if template:
             said = _last_said(request.context)
             pair = TextPair(said, begun)
@@ -127,7 +127,7 @@ class CausalGradients:
         found = [(0, 0)] * len(offsets)
         for piece in around[:-1]:
             at += len(piece)
-            places = _within(offsets, at, len(written))
+            places = [within(span, at, len(written)) for span in offsets]
             found = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(found, places, strict=True)]
             at += len(written)
         return found
@@ -140,12 +140,6 @@ class CausalGradients:
             "offset_mapping"
         ]
         return offsets
-
-
-def _within(offsets: Sequence[tuple[int, int]], start: int, length: int) -> list[tuple[int, int]]:
-    """Places in a text as places in the part of it that begins at ``start``; (0, 0) outside of that."""
-    end = start + length
-    return [(max(a, start) - start, min(b, end) - start) if b > start and a < end and b > a else (0, 0) for a, b in offsets]
 
 
 def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

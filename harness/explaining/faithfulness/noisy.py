@@ -9,8 +9,7 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,13 +58,8 @@ class NoisyPort(WrappedPort):
                 found.update({p: Failure(a) if isinstance(a, str) else a for p, a in zip(places, answers, strict=True)})
         return [found[place] for place in range(len(requests))]
 
-    @contextmanager
-    def _differentiable(self) -> Iterator[Differentiable]:
-        with super().differentiable() as net:
-            yield _Noisy(net, self._noise)
-
-    def differentiable(self) -> AbstractContextManager[Differentiable]:
-        return self._differentiable()
+    def seen(self, net: Differentiable, /) -> _Noisy:
+        return _Noisy(net, self._noise)
 
 
 def has_noise(info: ModelInfo, value: Input, /) -> bool:
