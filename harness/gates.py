@@ -114,7 +114,7 @@ class Gate:
             return "pass", shown
         if sides == {False}:
             return "fail", shown
-        from .stats import samples_to_decide
+        from .statistics import samples_to_decide
 
         more = samples_to_decide(e, self.number)
         return "inconclusive", f"{shown}: {self.number:g} lies inside the interval; " + (

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import codec, stats
+from . import codec, statistics
 from .errors import UserError
 from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
@@ -153,7 +153,7 @@ def _metric_rows(item: StoredItem, table: Table, name: str, metric: Metric, amon
     num = int(among_N.sum())
     try:
         columns = {need: table.values(need, usable_N) for need in metric.needs}
-        estimates = stats.estimate(
+        estimates = statistics.estimate(
             metric, columns, labels, groups=table.groups(usable_N), n_unscored=num - int(usable_N.sum()), seed=seed_of(item.seed, name)
         )
     except Exception as error:  # noqa: BLE001 - a metric is a plugin: where it fails, the other numbers stand

@@ -139,7 +139,7 @@ def test_inconclusive_means_what_the_gate_says(policy: str, code: int) -> None:
 
 
 def test_the_number_of_samples_would_decide() -> None:
-    from windtunnel.harness.stats import wilson
+    from windtunnel.harness.statistics.estimates import wilson
 
     low, high = wilson(16, 20)
     result = Gate.parse("t.acc >= 0.7").check(_card(Estimate(0.8, low, high, 20)))

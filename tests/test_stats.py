@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
-from windtunnel.harness import stats
+from windtunnel.harness import statistics
 from windtunnel.harness.errors import DataError
 from windtunnel.harness.metrics.classification import (
     F1,
@@ -29,6 +29,7 @@ from windtunnel.harness.metrics.perplexity import TokenPerplexity
 from windtunnel.harness.metrics.probability import Ece, RocAuc
 from windtunnel.harness.metrics.scores import Acc, Mean
 from windtunnel.harness.scorecard import Estimate
+from windtunnel.harness.statistics import estimates as stats
 
 LABELS = ("negative", "positive")
 quick = settings(max_examples=60, deadline=None, database=None, derandomize=True)
@@ -381,25 +382,25 @@ def outcomes(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[bo
 
 def test_mcnemar_by_hand() -> None:
     # 1 of 6 discordant: 2 (1 + 6) / 2^6.
-    assert stats.mcnemar(*outcomes(10, 1, 5, 3)) == stats.McNemar(1, 5, "exact", None, pytest.approx(14 / 64))
+    assert statistics.mcnemar(*outcomes(10, 1, 5, 3)) == statistics.McNemar(1, 5, "exact", None, pytest.approx(14 / 64))
     # (|10 - 25| - 1)^2 / 35 = 5.6
-    found = stats.mcnemar(*outcomes(10, 10, 25, 3))
-    assert found == stats.McNemar(10, 25, "chi2", pytest.approx(5.6), pytest.approx(math.erfc(math.sqrt(5.6 / 2))))
-    assert stats.mcnemar(*outcomes(4, 0, 0, 2)).p_value == 1.0
-    assert stats.mcnemar(*outcomes(0, 15, 15, 0)).p_value == 1.0
-    assert (stats.mcnemar(*outcomes(0, 12, 12, 0)).method, stats.mcnemar(*outcomes(0, 12, 13, 0)).method) == ("exact", "chi2")
+    found = statistics.mcnemar(*outcomes(10, 10, 25, 3))
+    assert found == statistics.McNemar(10, 25, "chi2", pytest.approx(5.6), pytest.approx(math.erfc(math.sqrt(5.6 / 2))))
+    assert statistics.mcnemar(*outcomes(4, 0, 0, 2)).p_value == 1.0
+    assert statistics.mcnemar(*outcomes(0, 15, 15, 0)).p_value == 1.0
+    assert (statistics.mcnemar(*outcomes(0, 12, 12, 0)).method, statistics.mcnemar(*outcomes(0, 12, 13, 0)).method) == ("exact", "chi2")
     with pytest.raises(DataError):
-        stats.mcnemar([True], [True, False])
+        statistics.mcnemar([True], [True, False])
 
 
 def test_mcnemars_two_forms_agree_where_they_meet() -> None:
     exact = scipy_stats.binomtest(14, 40).pvalue
-    assert stats.mcnemar(*outcomes(0, 14, 26, 0)).p_value == pytest.approx(exact, rel=0.1)
+    assert statistics.mcnemar(*outcomes(0, 14, 26, 0)).p_value == pytest.approx(exact, rel=0.1)
 
 
 def test_paired_bootstrap_is_the_plain_loop() -> None:
     a, b = classified(80, 0.8, seed=1), classified(80, 0.7, seed=1)
-    found = stats.paired_bootstrap(F1Macro(), a, b, LABELS, seed=4, num_resamples=150)["f1_macro"]
+    found = statistics.paired_bootstrap(F1Macro(), a, b, LABELS, seed=4, num_resamples=150)["f1_macro"]
     differences = []
     for weights in stats.bootstrap_weights(80, (), 150, np.random.default_rng(4)):
         rows = np.repeat(np.arange(80), weights.astype(int))
@@ -417,7 +418,7 @@ def test_pairing_removes_what_the_runs_share() -> None:
     rng = np.random.default_rng(0)
     difficulty = rng.normal(size=200)
     a, b = {"x": difficulty + 0.05 + 0.1 * rng.normal(size=200)}, {"x": difficulty}
-    found = stats.paired_bootstrap(MeanOfX(), a, b, ())["x"]
+    found = statistics.paired_bootstrap(MeanOfX(), a, b, ())["x"]
     assert found.low is not None
     assert found.low > 0
     assert found.p_value == pytest.approx(2 / 1001)
@@ -428,7 +429,9 @@ def test_paired_p_values_are_uniform_where_nothing_changed() -> None:
     rng = np.random.default_rng(0)
     metric = MeanOfX()
     p_values = [
-        stats.paired_bootstrap(metric, {"x": rng.normal(size=60)}, {"x": rng.normal(size=60)}, (), seed=i, num_resamples=199)["x"].p_value
+        statistics.paired_bootstrap(metric, {"x": rng.normal(size=60)}, {"x": rng.normal(size=60)}, (), seed=i, num_resamples=199)[
+            "x"
+        ].p_value
         for i in range(200)
     ]
     assert np.mean([p <= 0.05 for p in p_values]) <= 0.10  # type: ignore[operator]
@@ -437,34 +440,62 @@ def test_paired_p_values_are_uniform_where_nothing_changed() -> None:
 
 def test_paired_bootstrap_at_the_edges() -> None:
     x = {"x": np.array([1.0, 2.0, 4.0])}
-    same = stats.paired_bootstrap(MeanOfX(), x, x, ())["x"]
+    same = statistics.paired_bootstrap(MeanOfX(), x, x, ())["x"]
     assert (same.value, same.low, same.p_value) == (0.0, None, 1.0)
-    moved = stats.paired_bootstrap(MeanOfX(), {"x": x["x"] + 1}, x, ())["x"]
+    moved = statistics.paired_bootstrap(MeanOfX(), {"x": x["x"] + 1}, x, ())["x"]
     assert (moved.value, moved.low, moved.p_value) == (1.0, None, None)
     assert moved.reason
-    empty = stats.paired_bootstrap(MeanOfX(), {"x": np.empty(0)}, {"x": np.empty(0)}, ())["x"]
-    assert empty == stats.Difference(None, reason="no sample could be scored")
+    empty = statistics.paired_bootstrap(MeanOfX(), {"x": np.empty(0)}, {"x": np.empty(0)}, ())["x"]
+    assert empty == statistics.Difference(None, reason="no sample could be scored")
     one_class = {"target": np.zeros(3, dtype=int), "probabilities": np.full((3, 2), 0.5)}
-    assert stats.paired_bootstrap(RocAuc(), one_class, one_class, LABELS)["roc_auc"].reason == "the target has one class only"
+    assert statistics.paired_bootstrap(RocAuc(), one_class, one_class, LABELS)["roc_auc"].reason == "the target has one class only"
     with pytest.raises(DataError, match="same samples"):
-        stats.paired_bootstrap(MeanOfX(), x, {"x": np.zeros(2)}, ())
+        statistics.paired_bootstrap(MeanOfX(), x, {"x": np.zeros(2)}, ())
 
 
 def test_groups_widen_a_difference_too() -> None:
     x = np.repeat(np.random.default_rng(0).normal(size=30), 10)
     groups = [str(index // 10) for index in range(300)]
-    wide = stats.paired_bootstrap(MeanOfX(), {"x": x}, {"x": 0 * x}, (), groups=groups)["x"]
-    narrow = stats.paired_bootstrap(MeanOfX(), {"x": x}, {"x": 0 * x}, ())["x"]
+    wide = statistics.paired_bootstrap(MeanOfX(), {"x": x}, {"x": 0 * x}, (), groups=groups)["x"]
+    narrow = statistics.paired_bootstrap(MeanOfX(), {"x": x}, {"x": 0 * x}, ())["x"]
     assert wide.high - wide.low > 2.5 * (narrow.high - narrow.low)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("groups", [(), [str(i // 4) for i in range(80)]])
+def test_a_paired_mean_difference_covers(groups: list[str]) -> None:
+    """Rare large losses, which a t interval does not see; and its p-value rejects where its interval excludes 0."""
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(400):
+        a, b = (np.where(rng.random(80) < 0.03, rng.random(80), 0.0) for _ in range(2))
+        found = statistics.paired_mean_difference(a, b, 0, 1, groups)
+        covered.append(found.low <= 0 <= found.high)  # type: ignore[operator]
+        assert (found.p_value > 0.05) == covered[-1] or groups  # type: ignore[operator]
+    assert np.mean(covered) >= 0.95
+
+
+def test_a_paired_mean_difference_at_its_edges() -> None:
+    same = statistics.paired_mean_difference([0.2, 0.4], [0.2, 0.4], 0, 1)
+    assert (same.value, same.p_value) == (0.0, 1.0)
+    assert -same.low == same.high > 0.8  # type: ignore[operator]
+    assert statistics.paired_mean_difference([], [], 0, 1).value is None
+    all_better = statistics.paired_mean_difference(np.ones(40), np.zeros(40), 0, 1)
+    assert (all_better.low, all_better.high) == pytest.approx((2 * scipy_stats.binomtest(40, 40).proportion_ci().low - 1, 1.0))
+    few = statistics.paired_mean_difference(np.ones(40), np.zeros(40), 0, 1, ["a", "b"] * 20)
+    assert few.low is None
+    assert "too few to bound" in few.reason
+    with pytest.raises(DataError, match="one score a sample"):
+        statistics.paired_mean_difference([1.0], [1.0, 0.0], 0, 1)
+    with pytest.raises(DataError, match="lies between -1 and 1"):
+        statistics.paired_mean_difference([3.0], [0.0], 0, 1)
 
 
 # ── many tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_holm_by_hand() -> None:
-    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert stats.holm([0.6, 0.9]) == [1.0, 1.0]
-    assert stats.holm([]) == []
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.6, 0.9]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
 
 
 @quick
@@ -475,9 +506,9 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]
         if (m - step) * p_values[index] > alpha:
             break
         rejected.add(index)
-    assert {index for index, p in enumerate(stats.holm(p_values)) if p <= alpha} == rejected
+    assert {index for index, p in enumerate(statistics.holm(p_values)) if p <= alpha} == rejected
 
 
 def test_importing_stats_imports_no_torch() -> None:
-    code = "import sys, windtunnel.harness.stats; sys.exit(bool({'torch', 'evaluate', 'sklearn', 'scipy'} & sys.modules.keys()))"
+    code = "import sys, windtunnel.harness.statistics; sys.exit(bool({'torch', 'evaluate', 'sklearn'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd="/").returncode == 0

@@ -76,7 +76,7 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     def with_added(self, columns: Columns, labels: tuple[str, ...], weight: float) -> dict[str, Floats]:
         """The values [M] of each name if samples of one kind, ``weight`` of them in all, were there too: M kinds in turn, the `extremes`.
 
-        What bounds a number whose resamples are all the same (`stats.estimate`). Empty where no kinds are known.
+        What bounds a number whose resamples are all the same (`statistics.estimate`). Empty where no kinds are known.
         """
         more = self.extremes(columns, labels)
         num_kinds = len(next(iter(more.values()), ()))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import stats
+from .. import statistics
 from ..metrics.scores import column_mean
 from ..samples import seed_of
 from ..scorecard import Estimate, Row
@@ -60,7 +60,7 @@ def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
         name = f"success_within_{most}_queries"
         within = {name: (flipped & (queries <= most)).astype(float)}
         seed = seed_of(item.seed, name)
-        found = stats.estimate(column_mean(name, rate=True), within, (), groups=table.groups(both_N), seed=seed)[name]
+        found = statistics.estimate(column_mean(name, rate=True), within, (), groups=table.groups(both_N), seed=seed)[name]
         rows.append(Row(item.model, item.item, name, "robustness", found, False))
     return rows
 
@@ -94,7 +94,7 @@ def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
         if bound is not None and epsilon > bound:
             estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
         else:
-            estimate = stats.estimate(
+            estimate = statistics.estimate(
                 column_mean(name, rate=True), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
                 seed=seed_of(item.seed, name),
             )[name]  # fmt: skip

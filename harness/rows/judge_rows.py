@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import stats
+from .. import statistics
 from ..metrics.base import Columns, Floats, Metric
 from ..metrics.scores import column_mean
 from ..samples import seed_of
@@ -193,5 +193,5 @@ def _spread(mask_N: Mask, values: list[int]) -> NDArray[np.int64]:
 
 
 def _rows(item: StoredItem, table: Table, name: str, metric: Metric, over_N: Mask, columns: Columns) -> list[Row]:
-    estimates = stats.estimate(metric, columns, (), groups=table.groups(over_N), seed=seed_of(item.seed, name))
+    estimates = statistics.estimate(metric, columns, (), groups=table.groups(over_N), seed=seed_of(item.seed, name))
     return [Row(item.model, item.item, name, "quality", estimate, True) for estimate in estimates.values()]

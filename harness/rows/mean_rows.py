@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import stats
+from .. import statistics
 from ..metrics.scores import column_mean
 from ..samples import seed_of
 from ..scorecard import Estimate, Row
@@ -24,7 +24,7 @@ def mean_row(
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
     usable_N = over_N & table.given(score)
     missing_N = table.failed_N if optional else ~usable_N
-    estimate = stats.estimate(
+    estimate = statistics.estimate(
         column_mean(score, rate=rate),
         {score: table.values(score, usable_N).astype(float)},
         (),

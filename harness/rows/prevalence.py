@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..scorecard import Estimate
-from ..stats import CONFIDENCE
+from ..statistics import CONFIDENCE
 
 _NUM_RESAMPLES = 2000
 

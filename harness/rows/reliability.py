@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import stats
+from .. import statistics
 from ..metrics.scores import column_mean
 from ..repetition import worst_case_name
 from ..samples import seed_of
@@ -88,7 +88,7 @@ def _rate(codes_N: NDArray[Any], over_N: NDArray[np.bool_], groups: Sequence[str
     chosen = [groups[int(place)] for place in np.flatnonzero(known_N)] if groups else ()
     values = {"right": codes_N[known_N].astype(float)}
     missing = int((over_N & ~known_N).sum())
-    return stats.estimate(column_mean("right", rate=True), values, (), groups=chosen, n_unscored=missing, seed=seed)["right"]
+    return statistics.estimate(column_mean("right", rate=True), values, (), groups=chosen, n_unscored=missing, seed=seed)["right"]
 
 
 def spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
@@ -146,7 +146,7 @@ def _black_box_wins(members: Sequence[Outcomes]) -> Iterable[str]:
     for blind, seeing in product(black, white):
         num = min(len(blind.robust_N), len(seeing.robust_N))
         both_N = (blind.robust_N[:num] != UNKNOWN) & (seeing.robust_N[:num] != UNKNOWN)
-        found = stats.mcnemar(blind.robust_N[:num][both_N] == 1, seeing.robust_N[:num][both_N] == 1)
+        found = statistics.mcnemar(blind.robust_N[:num][both_N] == 1, seeing.robust_N[:num][both_N] == 1)
         if found.num_only_b > found.num_only_a and found.p_value < _SIGNIFICANT:
             yield (
                 f"{blind.item.model}/{blind.item.item}: without gradients it fools the model on {found.num_only_b} samples that "

@@ -1,8 +1,7 @@
-"""Intervals for one run, tests for two, corrections for many. Every random draw comes from a seed or generator that the caller gives.
+"""Intervals for one run. Every random draw comes from a seed or generator that the caller gives.
 
 - A rate (the mean of a score in [0, 1]): Wilson's interval.
 - Anything else, or samples that share a group: the percentile bootstrap over samples, or over whole groups.
-- Two runs on the same samples: McNemar's test, or the bootstrap of the difference with both runs resampled alike.
 
 Shape legend: N samples, R resamples, G groups.
 """
@@ -11,18 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .errors import DataError
-from .scorecard import Estimate
+from ..errors import DataError
+from ..scorecard import Estimate
 
 if TYPE_CHECKING:  # `evaluate` imports torch
-    from .metrics.base import Columns, Metric
+    from ..metrics.base import Columns, Metric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -148,117 +146,6 @@ def samples_to_decide(estimate: Estimate, threshold: float) -> int | None:
     # Not ** 2, which raises where a product is infinite.
     num_exact = estimate.n * ratio * ratio
     return math.floor(num_exact) + 1 if math.isfinite(num_exact) else None
-
-
-# ── two runs on the same samples ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class McNemar:
-    """``num_only_a``, ``num_only_b``: samples that only run A, only run B got right. ``method``: ``exact`` or ``chi2``.
-
-    ``statistic``: chi-square with one degree of freedom, None for the exact test.
-    """
-
-    num_only_a: int
-    num_only_b: int
-    method: str
-    statistic: float | None
-    p_value: float
-
-
-def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
-    """McNemar's test (1947) that two runs err equally often, two-sided, from bool [N] each.
-
-    Below 25 discordant samples the exact binomial test, from there on chi-square with Edwards' continuity correction (1948),
-    (|a - b| - 1)^2 / (a + b). Raises `DataError` where the lengths differ.
-    """
-    from scipy.stats import binomtest, chi2  # takes most of a second
-
-    a_N, b_N = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
-    if a_N.ndim != 1 or a_N.shape != b_N.shape:
-        raise DataError(f"the runs have {a_N.shape} and {b_N.shape} results; McNemar's test is for one result a sample each")
-    only_a, only_b = int(np.sum(a_N & ~b_N)), int(np.sum(b_N & ~a_N))
-    discordant = only_a + only_b
-    if discordant < 25:
-        p_value = float(binomtest(only_a, discordant).pvalue) if discordant else 1.0
-        return McNemar(only_a, only_b, "exact", None, p_value)
-    statistic = max(abs(only_a - only_b) - 1, 0) ** 2 / discordant
-    return McNemar(only_a, only_b, "chi2", statistic, float(chi2.sf(statistic, df=1)))
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How much a number changed between two runs on the same samples, with its 95 % interval and two-sided p-value.
-
-    None, with the reason, where there is nothing to compare or no spread to judge it by.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    p_value: float | None = None
-    n: int = 0
-    reason: str = ""
-
-
-def paired_bootstrap(
-    metric: Metric,
-    columns: Columns,
-    baseline: Columns,
-    labels: tuple[str, ...],
-    *,
-    groups: Sequence[str | None] = (),
-    seed: int = 0,
-    num_resamples: int | None = None,
-) -> dict[str, Difference]:
-    """Each number of a metric, minus the same in the ``baseline``; row i of both is the same sample, and both are resampled alike.
-
-    The p-value is that of the hypothesis "no difference": twice the smaller share of resamples on either side of 0, each share counting the
-    observed one too (Davison & Hinkley 1997, 4.2.3), so never below 2 / (R + 1). Raises `DataError` where the lengths differ.
-    """
-    n = _num_samples(metric, columns, groups)
-    if n != _num_samples(metric, baseline, groups):
-        raise DataError("the two runs have different numbers of samples; a paired comparison needs the same samples in both")
-    if n == 0:
-        return {name: Difference(None, reason="no sample could be scored") for name in metric.names(labels)}
-    values, values_base = metric.evaluate_columns(columns, labels), metric.evaluate_columns(baseline, labels)
-    undefined = metric.undefined(baseline, labels) | metric.undefined(columns, labels)
-    resampled, resampled_base = _bootstrap(
-        metric, [columns, baseline], labels, _clusters(n, groups), seed, num_resamples or resamples_for(n)
-    )
-    differences = {}
-    for name in metric.names(labels):
-        if name in undefined:
-            differences[name] = Difference(None, n=n, reason=undefined[name])
-            continue
-        value, differences_R = values[name] - values_base[name], resampled[name] - resampled_base[name]
-        low, high, reason = _percentiles(differences_R, value)
-        p_value = _sign_p_value(differences_R) if low is not None else 1.0 if value == 0 else None
-        differences[name] = Difference(value, low, high, p_value, n, reason)
-    return differences
-
-
-def _sign_p_value(differences_R: Floats) -> float:
-    defined = differences_R[np.isfinite(differences_R)]
-    smaller = min(int(np.sum(defined <= 0)), int(np.sum(defined >= 0)))
-    return min(1.0, 2 * (smaller + 1) / (len(defined) + 1))
-
-
-# ── many tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values (1979), in the order given: below alpha where the family-wise error rate alpha rejects.
-
-    The k-th smallest of m is multiplied by m - k + 1, is no smaller than the one before it and at most 1.
-    """
-    m = len(p_values)
-    adjusted, largest = [0.0] * m, 0.0
-    for rank, index in enumerate(sorted(range(m), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (m - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 # ── resampling ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,25 @@
+"""Estimates, their intervals, and paired comparisons. Every random draw comes from a seed that the caller gives."""
+
+from __future__ import annotations
+
+from .comparisons import Difference, McNemar, holm, mcnemar, paired_bootstrap, paired_mean_difference
+from .estimates import estimate, samples_to_decide
+from .groups import Groups
+from .intervals import CONFIDENCE, Interval
+from .means import bounded_mean, rate
+
+__all__ = [
+    "CONFIDENCE",
+    "Difference",
+    "Groups",
+    "Interval",
+    "McNemar",
+    "bounded_mean",
+    "estimate",
+    "holm",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_mean_difference",
+    "rate",
+    "samples_to_decide",
+]

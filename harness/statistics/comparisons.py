@@ -1,0 +1,171 @@
+"""Two runs, or two scores, on the same samples; corrections for many tests.
+
+Shape legend: N samples, R resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import DataError
+from .estimates import Floats, _bootstrap, _clusters, _num_samples, _percentiles, resamples_for
+from .groups import Groups
+from .intervals import TAIL, Z
+from .means import FEW_GROUPS, effective_mean
+
+if TYPE_CHECKING:  # `evaluate` imports torch
+    from ..metrics.base import Columns, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """``num_only_a``, ``num_only_b``: samples that only run A, only run B got right. ``method``: ``exact`` or ``chi2``.
+
+    ``statistic``: chi-square with one degree of freedom, None for the exact test.
+    """
+
+    num_only_a: int
+    num_only_b: int
+    method: str
+    statistic: float | None
+    p_value: float
+
+
+def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
+    """McNemar's test (1947) that two runs err equally often, two-sided, from bool [N] each.
+
+    Below 25 discordant samples the exact binomial test, from there on chi-square with Edwards' continuity correction (1948),
+    (|a - b| - 1)^2 / (a + b). Raises `DataError` where the lengths differ.
+    """
+    from scipy.stats import binomtest, chi2  # takes most of a second
+
+    a_N, b_N = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
+    if a_N.ndim != 1 or a_N.shape != b_N.shape:
+        raise DataError(f"the runs have {a_N.shape} and {b_N.shape} results; McNemar's test is for one result a sample each")
+    only_a, only_b = int(np.sum(a_N & ~b_N)), int(np.sum(b_N & ~a_N))
+    discordant = only_a + only_b
+    if discordant < 25:
+        p_value = float(binomtest(only_a, discordant).pvalue) if discordant else 1.0
+        return McNemar(only_a, only_b, "exact", None, p_value)
+    statistic = max(abs(only_a - only_b) - 1, 0) ** 2 / discordant
+    return McNemar(only_a, only_b, "chi2", statistic, float(chi2.sf(statistic, df=1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much a number changed between two runs on the same samples, with its 95 % interval and two-sided p-value.
+
+    None, with the reason, where there is nothing to compare or no spread to judge it by.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    n: int = 0
+    reason: str = ""
+
+
+def paired_mean_difference(
+    a: ArrayLike, b: ArrayLike, low: float | None = None, high: float | None = None, groups: Sequence[str | None] = ()
+) -> Difference:
+    """How much larger the mean of ``a`` is than that of ``b``, float [N] each: row i of both is the same sample.
+
+    ``low``, ``high``: what the scores of a pair lie between (two drops of one probability lie within 1 of each other). The differences
+    then lie between low - high and high - low, and their mean has Gaffke's interval (`means.Gaffke`); without either, that of an unbounded
+    mean. ``groups``: of the samples, or empty.
+    Raises `DataError` where the lengths differ or a score is out of bounds.
+    """
+    a_N, b_N = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a_N.ndim != 1 or a_N.shape != b_N.shape:
+        raise DataError(f"the scores have the shapes {a_N.shape} and {b_N.shape}; a paired comparison is of one score a sample each")
+    n = len(a_N)
+    if n == 0:
+        return Difference(None, reason="no sample could be scored")
+    members, difference_N = Groups.of(n, groups), a_N - b_N
+    value = float(difference_N.mean())
+    if low is None or high is None:
+        return _unbounded_difference(difference_N, members)
+    span = high - low
+    found = effective_mean(difference_N, -span, span, members)
+    if found is None:
+        return Difference(value, n=n, reason=f"too few to bound: {FEW_GROUPS}")
+    return Difference(value, *found.bounds(TAIL), found.p_value(0.0), n)
+
+
+def _unbounded_difference(difference_N: Floats, members: Groups) -> Difference:
+    n, value = len(difference_N), float(difference_N.mean())
+    residuals_N = difference_N - value
+    size = members.effective_size(residuals_N, float(np.ptp(difference_N)) ** 2 / 4)
+    if size is None or n < 2:
+        return Difference(value, n=n, reason=f"too few to bound: {FEW_GROUPS}" if size is None else "too few to bound: one sample")
+    from scipy.special import ndtr, stdtr, stdtrit
+
+    error = float(residuals_N.std(ddof=1)) / math.sqrt(size)
+    if error == 0:
+        return Difference(value, n=n, p_value=1.0 if value == 0 else None, reason="too few to bound: all samples differ by the same")
+    half = error * (float(stdtrit(n - 1, 1 - TAIL)) if members.are_single else Z)
+    tail = float(stdtr(n - 1, -abs(value) / error) if members.are_single else ndtr(-abs(value) / error))
+    return Difference(value, value - half, value + half, min(1.0, 2 * tail), n)
+
+
+def paired_bootstrap(
+    metric: Metric,
+    columns: Columns,
+    baseline: Columns,
+    labels: tuple[str, ...],
+    *,
+    groups: Sequence[str | None] = (),
+    seed: int = 0,
+    num_resamples: int | None = None,
+) -> dict[str, Difference]:
+    """Each number of a metric, minus the same in the ``baseline``; row i of both is the same sample, and both are resampled alike.
+
+    The p-value is that of the hypothesis "no difference": twice the smaller share of resamples on either side of 0, each share counting the
+    observed one too (Davison & Hinkley 1997, 4.2.3), so never below 2 / (R + 1). Raises `DataError` where the lengths differ.
+    """
+    n = _num_samples(metric, columns, groups)
+    if n != _num_samples(metric, baseline, groups):
+        raise DataError("the two runs have different numbers of samples; a paired comparison needs the same samples in both")
+    if n == 0:
+        return {name: Difference(None, reason="no sample could be scored") for name in metric.names(labels)}
+    values, values_base = metric.evaluate_columns(columns, labels), metric.evaluate_columns(baseline, labels)
+    undefined = metric.undefined(baseline, labels) | metric.undefined(columns, labels)
+    resampled, resampled_base = _bootstrap(
+        metric, [columns, baseline], labels, _clusters(n, groups), seed, num_resamples or resamples_for(n)
+    )
+    differences = {}
+    for name in metric.names(labels):
+        if name in undefined:
+            differences[name] = Difference(None, n=n, reason=undefined[name])
+            continue
+        value, differences_R = values[name] - values_base[name], resampled[name] - resampled_base[name]
+        low, high, reason = _percentiles(differences_R, value)
+        p_value = _sign_p_value(differences_R) if low is not None else 1.0 if value == 0 else None
+        differences[name] = Difference(value, low, high, p_value, n, reason)
+    return differences
+
+
+def _sign_p_value(differences_R: Floats) -> float:
+    defined = differences_R[np.isfinite(differences_R)]
+    smaller = min(int(np.sum(defined <= 0)), int(np.sum(defined >= 0)))
+    return min(1.0, 2 * (smaller + 1) / (len(defined) + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values (1979), in the order given: below alpha where the family-wise error rate alpha rejects.
+
+    The k-th smallest of m is multiplied by m - k + 1, is no smaller than the one before it and at most 1.
+    """
+    m = len(p_values)
+    adjusted, largest = [0.0] * m, 0.0
+    for rank, index in enumerate(sorted(range(m), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (m - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

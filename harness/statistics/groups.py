@@ -1,0 +1,94 @@
+"""Samples that are not independent: groups, and how many independent samples they are worth.
+
+A group is a cluster: what was drawn as one, so that its members are alike beyond what the whole set shares (sentences of a document,
+fillings of a template, paraphrases of a question). A category that a set was divided into on purpose is no group but a stratum; its samples
+are as independent as any.
+
+Shape legend: N samples, G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from ..errors import DataError
+from .intervals import TAIL, Floats, Ints, Mask, Z
+
+MIN_GROUPS = 5
+"""Of fewer groups the spread between them is as good as unknown."""
+
+PHANTOMS, PHANTOM_CORRELATION = 4.0, 0.2
+"""The design effect is shrunk towards that of so many samples with this correlation within groups: groups that all say the same do not show
+how much groups differ."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """``index_N``: which group each sample is of, counted from 0 in order of first appearance."""
+
+    index_N: Ints
+
+    @classmethod
+    def of(cls, n: int, names: Sequence[str | None] = ()) -> Groups:
+        """From a name or None for each of ``n`` samples, or nothing; a sample without a name is a group of its own.
+
+        Raises `DataError` where there are more or fewer names than samples.
+        """
+        if not names:
+            return cls(np.arange(n))
+        if len(names) != n:
+            raise DataError(f"there are {len(names)} groups for {n} samples")
+        place_of: dict[Any, int] = {}
+        # A sample without a group goes by its number, which is no group's name.
+        keys = (place if name is None else name for place, name in enumerate(names))
+        return cls(np.fromiter((place_of.setdefault(key, len(place_of)) for key in keys), dtype=np.int64, count=n))
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.index_N)
+
+    @cached_property
+    def sizes_G(self) -> Ints:
+        return np.bincount(self.index_N)
+
+    @property
+    def are_single(self) -> bool:
+        """Whether no two samples share a group."""
+        return len(self.sizes_G) == self.num_samples
+
+    def among(self, mask_N: Mask) -> Groups:
+        """The groups of these samples alone."""
+        return Groups(np.unique(self.index_N[mask_N], return_inverse=True)[1])
+
+    def sums(self, values_N: Floats) -> Floats:
+        """Of each group, float [G]."""
+        return np.bincount(self.index_N, weights=values_N, minlength=len(self.sizes_G))
+
+    def effective_size(self, residuals_N: Floats, phantom_variance: float) -> float | None:
+        """How many independent samples would tell as much; at most N, and N where no two samples share a group. None below `MIN_GROUPS`.
+
+        ``residuals_N``: what each sample adds to the error of the number (its value minus the mean). ``phantom_variance``: the variance of
+        a phantom sample, as large as a sample's can be.
+
+        The rule is that of Korn & Graubard (Survey Methodology 1998): N / d (z / t)², with d the design effect, not below 1, and t the
+        quantile on as many degrees of freedom as there are groups, less one; of unequal groups, as many as equal ones of the size that a
+        sample finds itself in (Kish 1965). Their d breaks down where all groups agree, and is therefore shrunk (`PHANTOMS`).
+        """
+        n, num_groups = self.num_samples, len(self.sizes_G)
+        if self.are_single:
+            return float(n)
+        if num_groups < MIN_GROUPS:
+            return None
+        size = float(np.square(self.sizes_G, dtype=np.float64).sum()) / n
+        between = num_groups / (num_groups - 1) * float(np.square(self.sums(residuals_N)).sum())
+        phantom = PHANTOMS * phantom_variance
+        alone = float(np.square(residuals_N).sum()) + phantom
+        design_effect = max(1.0, (between + phantom * (1 + (size - 1) * PHANTOM_CORRELATION)) / alone) if alone > 0 else size
+        quantile = float(stdtrit(max(1.0, n / size - 1), 1 - TAIL))
+        return n / design_effect * (Z / quantile) ** 2
