@@ -225,6 +225,8 @@ class Probe(Protocol):
     copy of the probe with ``gold`` about samples whose target is that class.
     ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one. ``caution``, where a plugin has
     it: what a reader must know before believing its numbers, a sentence; the scorecard flags it.
+    ``trial() -> Probe | None``, where a probe has it: a copy that explains with as few passes as it can, where a setting depends on the
+    model's weights (a layer's name). It is tried on a sample as soon as the weights are loaded, and a `ConfigError` ends the run there.
     A probe that requires ``classify`` is asked about a language model's task as well: there the labels are texts of continuations, and
     `Classify` gives their log-likelihoods (`continuations`).
     """

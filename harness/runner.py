@@ -19,6 +19,7 @@ from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, StoreError
+from .explaining.trial import trials_of, try_settings
 from .item_work import work_of
 from .judging import requests_of
 from .kept_budgets import kept
@@ -84,8 +85,10 @@ def run_plan(
         store = _open(plan, folder)
         try:
             _check_unchanged(plan, store)
+            rounds = list(_rounds(plan))
+            _try_later_models(plan, rounds, store, shown)
             with closing(Players(lambda player: loaded(plan, player, shown))) as players:
-                for model, items in _rounds(plan):
+                for model, items in rounds:
                     _run_model(plan, model, items, players, store, shown, should_stop)
             store.finish()
         finally:
@@ -104,6 +107,30 @@ def _rounds(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem]]]:
             items = [item for item in plan.items if item.model.name == model.name and waits(item) == late]
             if items:
                 yield model, items
+
+
+def _try_later_models(plan: Plan, rounds: Sequence[tuple[PlannedModel, list[PlannedItem]]], store: Store, shown: Progress) -> None:
+    """The first model's probes are tried when its weights are loaded; those of the others before it runs, not hours later."""
+    tried = {model.name for model, _ in rounds[:1]}
+    for model, items in rounds[1:]:
+        if model.name not in tried and trials_of(_unfinished(items, store)):
+            adapter = loaded(plan, model, shown)
+            try:
+                try_settings(Engine(adapter, model.info, budget=budget_of(plan.suite, adapter)), _unfinished(items, store))
+            finally:
+                _close(adapter)
+            tried.add(model.name)
+
+
+def _unfinished(items: Sequence[PlannedItem], store: Store) -> list[PlannedItem]:
+    num_done = {(stored.model, stored.item): store.count(stored) for stored in store.items()}
+    return [item for item in items if num_done.get((item.model.name, item.item), 0) < len(item.samples)]
+
+
+def _close(adapter: Any) -> None:
+    close = getattr(adapter, "close", None)
+    if close is not None:
+        close()
 
 
 def _open(plan: Plan, folder: Path) -> Store:
@@ -177,6 +204,7 @@ def _run_model(
 
     engine = engine_of(model, adapter)
     try:
+        try_settings(engine, _unfinished(items, store))
         for item in items:
             engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
             stored = store.add_item(_stored(item, engine, suite.chunk), item.task.samples)
@@ -206,9 +234,7 @@ def _run_model(
     finally:
         if shared is not None:
             shared.close()
-        close = getattr(adapter, "close", None)
-        if close is not None:
-            close()
+        _close(adapter)
 
 
 def _counts(engine: Engine) -> dict[str, int]:

@@ -31,6 +31,10 @@ class Attention(AttentionProbe):
         super().__init__(target=target)
         self.layer = layer
 
+    def trial(self) -> Attention | None:
+        """Each model that has attention has a last layer."""
+        return None if self.layer == -1 else self
+
     def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:
         num = maps_NMLL.shape[1]
         if not -num <= self.layer < num:

@@ -45,6 +45,9 @@ class DeepLift:
             raise ConfigError(f"deep_lift's tolerance is a share above 0, not {tolerance}")
         self.tolerance, self.target, self.baseline = tolerance, checked_target(target), checked_baseline(baseline)
 
+    def trial(self) -> DeepLift:
+        return self
+
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
         found: dict[int, Values] = {}

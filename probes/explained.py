@@ -1,8 +1,10 @@
-"""Which class a probe explains."""
+"""Which class a probe explains; and a probe as it is tried on a model before anything runs."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from ..harness.errors import ConfigError, SampleError
 from ..harness.plugins import ModelPort
 from ..harness.requests import Classify
 from ..harness.samples import Sample
+
+P = TypeVar("P")
 
 
 def checked_target(target: str, /) -> str:
@@ -26,3 +30,11 @@ def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str,
     if without is not None:
         raise SampleError(f"target: gold needs the index of the sample's class, not {without.target!r}")
     return [int(s.target) for s in samples]
+
+
+def tried_with(probe: P, /, **settings: object) -> P:
+    """A copy of the probe with other settings: a single point, where the settings that depend on a model's weights are tried on it."""
+    trial = copy.copy(probe)
+    for name, value in settings.items():
+        setattr(trial, name, value)
+    return trial

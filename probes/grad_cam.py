@@ -30,6 +30,9 @@ class GradCam:
     def __init__(self, *, layer: str, target: str = "predicted") -> None:
         self.layer, self.target = layer, checked_target(target)
 
+    def trial(self) -> GradCam:
+        return self
+
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
         found: dict[int, Attribution] = {}

@@ -24,7 +24,7 @@ from ..harness.plugins import Differentiable, Encoded, ModelPort
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample, SampleRng
 from .baselines import Baseline, checked_baseline, with_baseline
-from .explained import checked_target, explained_classes
+from .explained import checked_target, explained_classes, tried_with
 from .positions import Values, by_position, placed
 
 if TYPE_CHECKING:
@@ -246,6 +246,10 @@ class GradientProbe:
         if num_points < 1:
             raise ConfigError(f"at least one point is needed, not {num_points}")
         self.target, self.num_points, self.seed, self.baseline = checked_target(target), num_points, seed, checked_baseline(baseline)
+
+    def trial(self) -> GradientProbe | None:
+        """Another neutral input than the model's own may not fit it."""
+        return None if self.baseline is None else tried_with(self, num_points=1)
 
     def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
         raise NotImplementedError

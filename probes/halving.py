@@ -2,13 +2,14 @@
 
 What is attributed on a piece of the way sums to the logit's change on that piece, as the whole does to the whole change. A saturated model
 changes all at once: points that are evenly spread hardly meet the place, and twice as many hardly do either. Halved again and again, the
-piece that holds it is narrow enough after ten rounds, in which the rest of the way costs nothing more.
+piece that holds it is narrow enough after ten rounds, in which the rest of the way costs nothing more. The halves of a piece have fewer
+points than the whole began with, so that a sum can become worse before it is right: the best of all sums on the way is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,30 +43,39 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Way:
-    """One sample's. ``done``: pieces that are right, and ``wrong`` ones. ``steps``: points so far."""
+    """One sample's. ``change``: the logit's, all the way. ``total``: the values of all pieces. ``wrong``: pieces that miss their part by
+    too much. ``steps``: points so far. ``best``: the total that came nearest to the change, and ``missed``, by how much."""
 
+    change: float
     allowed: float
+    total: Values
     wrong: list[_Piece]
     steps: int
-    done: list[Values] = field(default_factory=list)
+    best: Values
+    missed: float
 
-    def next_halves(self, most: int) -> list[tuple[float, float]]:
-        """Of the worst pieces, as many as ``most`` points allow. They leave the way."""
+    @classmethod
+    def of(cls, whole: _Piece, change: float, allowed: float, steps: int) -> _Way:
+        return cls(change, allowed, whole.values, [whole], steps, whole.values, whole.error)
+
+    def take_worst(self, most: int) -> list[_Piece]:
+        """The worst pieces, as many as ``most`` points allow to halve. They are no longer among the wrong ones."""
         self.wrong.sort(key=lambda piece: -piece.error)
         num = max(0, most - self.steps) // (2 * _POINTS)
         chosen, self.wrong = self.wrong[:num], self.wrong[num:]
-        return [half for piece in chosen for half in piece.halves()]
+        return chosen
 
-    def add(self, piece: _Piece) -> None:
-        self.steps += _POINTS
-        if piece.error <= self.allowed * max(piece.end - piece.start, _NARROW):
-            self.done.append(piece.values)
-        else:
-            self.wrong.append(piece)
+    def replace(self, piece: _Piece, halves: Sequence[_Piece]) -> None:
+        """Put the halves of a piece in its place.
 
-    def values(self) -> Values:
-        found: Values = np.sum([*self.done, *(piece.values for piece in self.wrong)], axis=0)
-        return found
+        Pieces are replaced one after the other, the worst first, so that a run with fewer points stopped at one of the totals that this
+        one passes: the best of them is never worse than what fewer points give."""
+        self.steps += _POINTS * len(halves)
+        self.total = self.total - piece.values + sum(half.values for half in halves)
+        self.wrong += [half for half in halves if half.error > self.allowed * max(half.end - half.start, _NARROW)]
+        missed = abs(float(self.total.sum()) - self.change)
+        if missed < self.missed:
+            self.best, self.missed = self.total, missed
 
 
 class Halving(Integral):
@@ -87,12 +97,14 @@ class Halving(Integral):
         for index, change in enumerate(changes):
             values = found[index][0]
             if change is not None and self.misses(float(values.sum()), change):
-                ways[index] = _Way(self.allowed(change), [_Piece(0.0, 1.0, values, abs(float(values.sum()) - change))], self.steps)
-        while asked := {i: halves for i, way in ways.items() if (halves := way.next_halves(self.max_steps))}:
-            for index, pieces in self._pieces(work, asked).items():
-                for piece in pieces:
-                    ways[index].add(piece)
-        return {**found, **{index: (way.values(), way.steps) for index, way in ways.items()}}
+                piece = _Piece(0.0, 1.0, values, abs(float(values.sum()) - change))
+                ways[index] = _Way.of(piece, change, self.allowed(change), self.steps)
+        while chosen := {i: pieces for i, way in ways.items() if (pieces := way.take_worst(self.max_steps))}:
+            halves = self._pieces(work, {i: [half for piece in pieces for half in piece.halves()] for i, pieces in chosen.items()})
+            for index, pieces in chosen.items():
+                for number, piece in enumerate(pieces):
+                    ways[index].replace(piece, halves[index][2 * number : 2 * number + 2])
+        return {**found, **{index: (way.best, way.steps) for index, way in ways.items()}}
 
     def _pieces(self, work: GradientWork, asked: Mapping[int, Sequence[tuple[float, float]]]) -> dict[int, list[_Piece]]:
         """Samples that are asked about as many pieces go together."""

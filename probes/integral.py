@@ -11,7 +11,7 @@ from ..harness.errors import ConfigError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
 from .baselines import Baseline, checked_baseline
-from .explained import checked_target, explained_classes
+from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork
 from .positions import Values
 
@@ -37,6 +37,10 @@ class Integral:
         self.steps, self.tolerance, self.max_steps = steps, tolerance, max_steps
         self.target, self.baseline = checked_target(target), checked_baseline(baseline)
 
+    def trial(self) -> Integral | None:
+        """Another neutral input than the model's own may not fit it."""
+        return None if self.baseline is None else tried_with(self, steps=1, max_steps=1)
+
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         """What each of the ``num`` samples' attribution is to sum to; None where that is not known, and steps stay as they are."""
         return work.changes()
@@ -46,15 +50,17 @@ class Integral:
         raise NotImplementedError
 
     def summed(self, work: GradientWork, changes: Sequence[float | None], /) -> Mapping[int, tuple[Values, int]]:
-        """Every sample's values by position, and how many steps they took: steps are doubled until the sum is right."""
+        """Every sample's values by position, and how many steps they took: steps are doubled until the sum is right, or twice as many are
+        more than ``max_steps``. The sum that comes nearest is kept, so that a larger ``max_steps``, which passes all that a smaller one
+        does, is never worse."""
         found: dict[int, tuple[Values, int]] = {}
         todo, steps = list(range(len(changes))), self.steps
-        while todo:
-            found.update({index: (values, steps) for index, values in self.sums(work, todo, steps).items()})
-            if steps >= self.max_steps:
-                break
+        while todo and steps <= self.max_steps:
+            for index, values in self.sums(work, todo, steps).items():
+                if index not in found or _missed(values, changes[index]) < _missed(found[index][0], changes[index]):
+                    found[index] = values, steps
             todo = [i for i in todo if self.misses(float(found[i][0].sum()), changes[i])]
-            steps = min(2 * steps, self.max_steps)
+            steps *= 2
         return found
 
     def allowed(self, change: float, /) -> float:
@@ -77,3 +83,7 @@ class Integral:
             return work.attribution(index, values, None, {"num_steps": steps})
         total = float(values.sum())
         return work.attribution(index, values, abs(total - change), {"converged": not self.misses(total, change), "num_steps": steps})
+
+
+def _missed(values: Values, change: float | None) -> float:
+    return 0.0 if change is None else abs(float(values.sum()) - change)

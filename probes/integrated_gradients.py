@@ -18,11 +18,11 @@ class IntegratedGradients(Halving):
 
     steps: points of the Gauss-Legendre integral. tolerance: where the attributions miss the change of the logit by more than this share of
     it (and more than 0.01), the way is halved, and so is each piece that misses its part, with 8 points a half, up to max_steps points in
-    all: evenly spread points are not enough on a saturated classifier, which changes on a small piece of the way. target: the explained
-    class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens between the special tokens, of a language model the word
-    "the" for each token, and sub-tokens are gathered to words. Images: it is black, and channels are summed. baseline: another neutral
-    input; of text a token, by its name in the vocabulary or as text, or 0 for embeddings of zeros; of images a grey from 0 to 1, ``mean``
-    for the image's own mean colour, or ``blur``.
+    all: evenly spread points are not enough on a saturated classifier, which changes on a small piece of the way. The best sum is kept, so
+    that a larger max_steps never ends worse than a smaller one. target: the explained class, ``predicted`` or ``gold``. Text: the neutral
+    input is padding tokens between the special tokens, of a language model the word "the" for each token, and sub-tokens are gathered to
+    words. Images: it is black, and channels are summed. baseline: another neutral input; of text a token, by its name in the vocabulary or
+    as text, or 0 for embeddings of zeros; of images a grey from 0 to 1, ``mean`` for the image's own mean colour, or ``blur``.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)| (completeness, axiom 3 of the paper),
     summed over all tokens before they are gathered: special tokens and padding stand in both inputs and are attributed exactly 0.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .baselines import Baseline
+from .explained import tried_with
 from .gradients import GradientWork
 from .integral import Integral, gauss_legendre
 from .layers import Layer, cut_off
@@ -22,15 +23,16 @@ class LayerConductance(Integral):
     layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
     taken, which has values for each token, or is a map. steps: how many pieces the way is cut into; on each, the change of what the layer
     gives is weighed by the logit's gradient at its beginning, at Captum's points. tolerance: where the attributions miss the change of the
-    logit by more than this share of it (and more than 0.01), the steps are doubled, up to max_steps; a sum of pieces converges more slowly
-    than an integral. baseline: as of ``integrated_gradients``. target: the explained class, ``predicted`` or ``gold``. Values are summed
-    over a token's hidden units and gathered to words; those of maps are summed over channels and enlarged bilinearly, those of a vision
-    transformer's tokens are their patches'. In deep layers [CLS], which is no word, may hold nearly all.
+    logit by more than this share of it (and more than 0.01), the steps are doubled, as often as max_steps allows, and the best sum is kept;
+    a sum of pieces converges more slowly than an integral. baseline: as of ``integrated_gradients``. target: the explained class,
+    ``predicted`` or ``gold``. Values are summed over a token's hidden units and gathered to words; those of maps are summed over channels
+    and enlarged bilinearly, those of a vision transformer's tokens are their patches'. In deep layers [CLS], which is no word, may hold
+    nearly all.
     Raises `ConfigError` where the module has no such layer, or its output has no positions.
 
     completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)|, summed over all positions, where
     everything passes through the layer. Where something passes by its side, the sum is not known, the steps stay as they are, and there is
-    neither this nor ``converged``. num_steps: how many steps it took. on_special_tokens: the sum of what no word or patch has.
+    neither this nor ``converged``. num_steps: of the sum that is kept. on_special_tokens: the sum of what no word or patch has.
     Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019. A. Shrikumar, J. Su, A. Kundaje. Computationally
     Efficient Measures of Internal Neuron Importance. 2018, whose sum of pieces this is.
     """
@@ -41,6 +43,9 @@ class LayerConductance(Integral):
     ) -> None:  # fmt: skip
         super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
         self.layer = layer
+
+    def trial(self) -> LayerConductance:
+        return tried_with(self, steps=1, max_steps=1)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         import torch

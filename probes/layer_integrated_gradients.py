@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .baselines import Baseline
+from .explained import tried_with
 from .gradients import GradientWork, Rows
 from .halving import Halving
 from .layers import Layer
@@ -36,6 +37,9 @@ class LayerIntegratedGradients(Halving):
     ) -> None:  # fmt: skip
         super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
         self.layer = layer
+
+    def trial(self) -> LayerIntegratedGradients:
+        return tried_with(self, steps=1, max_steps=1)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         import torch

@@ -9,7 +9,7 @@ from ..harness.errors import ConfigError, SampleError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
 from .baselines import Baseline, checked_baseline
-from .explained import checked_target, explained_classes
+from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork, Rows, add_weighted
 from .integral import gauss_legendre
 from .layers import Layer, as_it_is
@@ -44,6 +44,9 @@ class NeuronConductance:
             raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(places)}")
         self.layer, self.neuron, self.steps = layer, places, steps
         self.target, self.baseline = checked_target(target), checked_baseline(baseline)
+
+    def trial(self) -> NeuronConductance:
+        return tried_with(self, steps=1)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)

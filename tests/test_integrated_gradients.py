@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from windtunnel.harness.requests import Classify
 from windtunnel.harness.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.words import gather, word_spans
 from windtunnel.probes.integrated_gradients import IntegratedGradients
+from windtunnel.probes.layer_conductance import LayerConductance
 from windtunnel.probes.layer_integrated_gradients import LayerIntegratedGradients
 from windtunnel.tests.bag import Bag
 
@@ -181,6 +183,40 @@ class TestConvergence:
         for sample, a in zip(samples(), attributed(engine_of(model), samples(), steps=3, max_steps=3), strict=True):
             full, empty = (model.classify([Classify(text, LABELS)])[0].values[a.target] for text in (str(sample.input), ""))
             assert a.completeness_error == pytest.approx(abs(float(a.values.sum()) - (full - empty)), abs=1e-3)
+
+
+STEEP = """
+import torch
+from torch import nn
+
+def load():
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Hardtanh(), nn.Flatten(), nn.Linear(64, 8), nn.ReLU6(), nn.Linear(8, 3))
+    with torch.no_grad():
+        for part in net.parameters():
+            part.mul_(9)
+    return net
+"""
+
+
+@pytest.mark.parametrize(
+    ("make", "sizes"),
+    [
+        (IntegratedGradients, (4, 20, 36, 52, 100)),
+        (partial(LayerIntegratedGradients, layer="0"), (4, 20, 36, 52)),
+        (partial(LayerConductance, layer="0"), (4, 6, 8, 12, 20)),
+    ],
+)
+def test_more_points_never_end_in_a_worse_sum(tmp_path: Path, make: Callable[..., Any], sizes: Sequence[int]) -> None:
+    """Of a net with many kinks a piece's 8 points can be worse than the whole's: the best sum is kept, however many points follow."""
+    (tmp_path / "models.py").write_text(STEEP)
+    source = TorchModule(f"{tmp_path / 'models.py'}:load", labels=["a", "b", "c"])
+    engine = Engine(source.load("cpu", "float32"), source.inspect())
+    rng = np.random.default_rng(0)
+    given = [Sample(str(i), Image(rng.random((4, 4, 3), dtype=np.float32)), 0, ("a", "b", "c")) for i in range(6)]
+    errors = np.array([[a.completeness_error for a in make(steps=4, max_steps=most).attribute(engine, given)] for most in sizes])
+    assert (np.diff(errors, axis=0) <= 1e-3).all()
+    assert errors[-1].mean() < errors[0].mean()
 
 
 @pytest.mark.parametrize("make", [IntegratedGradients, lambda **more: LayerIntegratedGradients(layer="bert.encoder.layer.0", **more)])
