@@ -209,7 +209,8 @@ class Attack(Protocol[Th]):
     ``zero_gradient``, True where the loss had none. ``rng(sample.id)`` is the only source of randomness.
 
     Optional: ``asks_beyond``, what of ``requires`` the model must be able to do though the task does not ask it; ``covers_all``, True where
-    samples that the model gets wrong are attacked as well.
+    samples that the model gets wrong are attacked as well; ``keeps_answer``, True where it looks for a twin that is answered as the sample
+    was, so that how far its twins are is told of all of them and not of those that flipped the answer.
     """
 
     requires: ClassVar[frozenset[str]]

@@ -3,16 +3,18 @@ explained, the worst case over all."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from .explaining.continuations import has_continuations
 from .matching import check_named
 from .planned import PlannedItem, PlannedModel
 from .samples import seed_of
+from .threats import described, is_bounded, title_of
+
+A = TypeVar("A")
 
 
 def repeated(first: PlannedItem, name: str, seeds: int, suite_seed: int, /) -> Iterable[PlannedItem]:
@@ -73,13 +75,31 @@ def _is_explained(probe: PlannedItem) -> bool:
 
 
 def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:
-    """An item to be named in gates for each model and task with more than one attack. It is computed from their records, not run."""
-    attacks = [item for item in items if item.kind == "attack"]
-    counts = Counter((item.model.name, item.task.name) for item in attacks)
-    for item in attacks:
-        if counts.pop((item.model.name, item.task.name), 0) > 1:
-            yield replace(item, item=worst_case_name(item.task.name), kind="worst_case", plugin=None, threat=None, settings={})
+    """An item to be named in gates for each worst case. It is computed from the records of its attacks, not run."""
+    attacks = ((item, item.model.name, item.task.name, described(item.threat)) for item in items if item.kind == "attack")
+    for (_, name), members in worst_case_groups(attacks).items():
+        yield replace(members[0], item=name, kind="worst_case", plugin=None, threat=None, settings={})
 
 
-def worst_case_name(task: str, /) -> str:
-    return f"worst_case({task})"
+def worst_case_groups(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tuple[str, str], list[A]]:
+    """Attacks that have a worst case together: those of one threat on one task of one model, where these are more than one.
+
+    ``attacks``: each with its model, its task and its threat as `threats.described` gives it. Returns them by model and by the worst
+    case's name, which tells the threat where the task is attacked under several.
+    """
+    found: dict[tuple[str, str, str], list[A]] = {}
+    titles: dict[str, set[str]] = {}
+    for attack, model, task, threat in attacks:
+        title = title_of(threat)
+        titles.setdefault(task, set()).add(title)
+        if is_bounded(threat):
+            found.setdefault((model, task, title), []).append(attack)
+    return {
+        (model, worst_case_name(task, title if len(titles[task]) > 1 else "")): members
+        for (model, task, title), members in found.items()
+        if len(members) > 1
+    }
+
+
+def worst_case_name(task: str, threat: str = "", /) -> str:
+    return f"worst_case({task}, {threat})" if threat else f"worst_case({task})"

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +30,7 @@ from .roles import Players
 from .samples import Record
 from .store import FILE_NAME, LOCK_NAME, SCHEMA_VERSION, Store, StoredItem, only_writer
 from .suite import Suite, identity_of
+from .threats import described
 
 
 class Progress(Protocol):
@@ -317,14 +318,6 @@ def budget_of(suite: Suite, model: Any) -> Budget:
     return replace(kept(model) or Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
 
 
-def _described(threat: Any) -> Any:
-    """A dataclass by what its equality is made of."""
-    if not hasattr(threat, "__dataclass_fields__"):
-        return str(threat)
-    given = asdict(threat)
-    return {"type": type(threat).__name__, **{f.name: given[f.name] for f in fields(threat) if f.compare}}
-
-
 def _matmul_peak(model: Any) -> float:
     """Of the model's device, where the model says what it computes."""
     if not getattr(model, "flops_per_token", 0):
@@ -357,10 +350,11 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         facts["caution"] = caution
     if item.kind == "attack":
         facts["uses_gradients"] = "gradients" in item.plugin.requires
+        facts["keeps_answer"] = bool(getattr(item.plugin, "keeps_answer", False))
     if item.explained is not None:
         facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:
-        facts["threat"] = _described(item.threat)
+        facts["threat"] = described(item.threat)
     return StoredItem(
         0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), getattr(model, "fingerprint", ""),
         item.task.data_fingerprint, item.origin,

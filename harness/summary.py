@@ -19,8 +19,9 @@ from .rows.columns import NOTED, Mask, Table
 from .rows.judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, lonely_judges
 from .rows.mean_rows import explained
 from .rows.probe_rows import agreement_rows, carrier_rows, probe_rows, reliance_rows, shift_rows, slice_rows
-from .rows.reliability import Outcomes, spread_rows, warnings, with_worst_cases
+from .rows.reliability import spread_rows, warnings
 from .rows.row_names import COSTS, DRIFTS, HALF_PRECISION
+from .rows.worst_case import Outcomes, with_worst_cases
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
 from .store import FILE_NAME, Store, StoredItem
@@ -44,7 +45,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         outcomes: list[Outcomes] = []
         judged: list[tuple[StoredItem, Table]] = []
         failed = 0
-        nothing_scored = False
+        too_little: list[str] = []
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             made = _metrics(item, known)
@@ -54,7 +55,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             # The batch check asks the task's own samples again: their failures are counted there.
             failed += table.notes["failed"] if item.kind != "drift" else 0
             complete &= table.num == item.num_samples
-            nothing_scored |= 0 < table.num == table.notes["failed"]
+            too_little += _too_little(item, table)
             rows += item_rows(item, table, made)
             if item.kind == "attack":
                 outcomes.append(Outcomes.of(item, table))
@@ -68,7 +69,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
         rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items), *carrier_rows(store, items)]
         rows = list(with_worst_cases(rows, outcomes))
-        flags = [*_flags(items, rows, notes), *warnings(outcomes, rows, notes), *lonely_judges(judged, errors_of)]
+        flags = [*too_little, *_flags(items, rows, notes), *warnings(outcomes, rows, notes), *lonely_judges(judged, errors_of)]
         card = Scorecard(
             manifest=_manifest(store, suite, items, flags), rows=tuple(rows), complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.kind == "task"),
@@ -77,10 +78,23 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
         results = check_gates(wanted, card)
         verdict = verdict_of(results)
-        # An item of which nothing could be scored must not look like a run that went well, whatever the gates were about.
-        return replace(card, gates=results, verdict="no_data" if verdict != "fail" and nothing_scored else verdict)
+        # An item of which most samples failed must not look like a run that went well, whatever the gates were about.
+        return replace(card, gates=results, verdict="no_data" if verdict != "fail" and too_little else verdict)
     finally:
         store.close()
+
+
+_WORKED_ON = {"attack": "success", "transfer": "clean_correct", "shift": "flipped"}
+"""Of items that pass over some samples (those that were wrong before, those without a twin): the score of those that they worked on."""
+
+
+def _too_little(item: StoredItem, table: Table) -> Iterable[str]:
+    if found := table.mostly_failed(_WORKED_ON.get(item.kind, "")):
+        failed, num = found
+        yield (
+            f"{item.model}/{item.item}: {failed} of {num} samples failed, more than half, so that its numbers decide nothing; "
+            f"the first error was: {table.first_error}"
+        )
 
 
 def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str]) -> list[Row]:

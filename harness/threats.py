@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, ClassVar
 
@@ -315,6 +315,48 @@ def _grown(clean: Sample, perturbed: Sample) -> dict[str, float]:
 
 
 Threats = {"lp": LpBall, "edits": EditBudget, "suffix": SuffixBudget, "prompt": AnyPrompt}
+
+
+def described(threat: Any, /) -> dict[str, Any]:
+    """A threat as a record keeps it: its class, and what its equality is made of; of one that is no dataclass, what it holds."""
+    name = {"type": type(threat).__name__}
+    if not is_dataclass(threat):
+        return name | {key: value if isinstance(value, str | int | float) else str(value) for key, value in sorted(_held(threat).items())}
+    given = asdict(threat)  # type: ignore[arg-type]
+    return {**name, **{f.name: given[f.name] for f in fields(threat) if f.compare}}
+
+
+def _held(threat: Any) -> dict[str, Any]:
+    return {key: value for key, value in getattr(threat, "__dict__", {}).items() if not key.startswith("_")}
+
+
+def title_of(threat: Mapping[str, Any] | None, /) -> str:
+    """A described threat in few words, the same for two that only rounding tells apart: ``linf 0.0313725``, ``edits max_words 2``."""
+    if not threat:
+        return "no threat"
+    if threat["type"] == LpBall.__name__:
+        return f"{threat['norm']} {_shown(threat['epsilon'])}"
+    kind, plain = next(
+        ((kind, described(made())) for kind, made in Threats.items() if made.__name__ == threat["type"] and made is not LpBall),
+        (threat["type"], {}),
+    )
+    said = [
+        f"{key} {_shown(value)}"
+        for key, value in threat.items()
+        if key != "type" and (key not in plain or _shown(value) != _shown(plain[key]))
+    ]
+    return " ".join([kind, *said])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "+".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def is_bounded(threat: Mapping[str, Any] | None, /) -> bool:
+    """False of an L-p ball without a radius, in which every image is."""
+    return not threat or threat["type"] != LpBall.__name__ or threat["epsilon"] is not None
 
 
 def threat_of(given: Mapping[str, Any] | None, attack: Any, name: str, folder: str | None = None, /) -> Any:

@@ -115,7 +115,7 @@ _VERDICTS = {
     "warn": ("Warn", "No gate fails, and at least one asks for attention."),
     "fail": ("Fail", "At least one gate fails."),
     "inconclusive": ("Inconclusive", "The samples do not decide every gate."),
-    "no_data": ("No data", "There is nothing to judge, by a gate or in a whole item."),
+    "no_data": ("No data", "A gate has no number to judge, or more than half of an item's samples failed."),
     "none": ("No gates", "Nothing was asked of these numbers."),
 }
 _INCOMPLETE = "Not every planned sample has a record, so these numbers speak only of what was run."

@@ -25,6 +25,8 @@ SAMPLES = (
     Sample("also", "a bad film", 0, LABELS),
 )
 Perturb = Callable[[Sample], Any]
+SURVIVED = {"clean_correct": 1, "robust_correct": 1, "success": 0, "not_attacked": 1}
+"""Of a right sample that the attack could not work on: its clean answer stands."""
 
 
 class Sentiment:
@@ -155,7 +157,7 @@ class TestCheating:
     def test_what_is_no_sample(self, twin: Any) -> None:
         record = attacked(lambda s: twin)["right"]
         assert record.error is not None
-        assert record.scores == {"clean_correct": 1, "robust_correct": None, "success": None}
+        assert record.scores == SURVIVED
 
     @pytest.mark.parametrize("value", [Image(np.zeros((2, 2, 3))), 3, None, {1, 2}])
     def test_a_twin_of_another_kind_is_outside(self, value: Any) -> None:
@@ -186,7 +188,7 @@ class TestIsolation:
         records = attack_records(Engine(model, model.info), "i", Sentiment(), attack, EditBudget(), SampleRng(0), samples)
         assert [r.sample_id for r in records if r.error] == ["s5"]
         assert records[5].error == "ZeroDivisionError: oh"
-        assert records[5].scores == {"clean_correct": 1, "robust_correct": None, "success": None}
+        assert records[5].scores == SURVIVED
         assert all(r.scores["success"] == 1 for r in records if r.sample_id != "s5")
         assert attack.calls == [16, 8, 4, 4, 2, 1, 1, 2, 8], "halves, not one by one"
 
@@ -221,7 +223,9 @@ class TestIsolation:
                 raise ZeroDivisionError("oh")
 
         for threat, verb in ((Broken(), "judge"), (Unmeasured(), "measure")):
-            assert attacked(swap, threat=threat)["right"].error == f"the threat could not {verb} the twin: ZeroDivisionError: oh"
+            record = attacked(swap, threat=threat)["right"]
+            assert record.error == f"the threat could not {verb} the twin: ZeroDivisionError: oh"
+            assert record.scores == SURVIVED
 
     def test_an_image_that_cannot_be_prepared(self) -> None:
         class Picky(Bright):

@@ -63,11 +63,12 @@ class Answering(Words):
 class Goods:
     name, requires, metrics, primary = "goods", frozenset({"classify", "text"}), ("accuracy",), "correct"
 
-    def __init__(self, num: int = 20):
-        self.num = num
+    def __init__(self, num: int = 20, parts: tuple = ()):
+        self.num, self.parts = num, parts
 
     def samples(self):
-        return [Sample(f"s{i:02}", f"good thing number {i}", 1, ("negative", "positive")) for i in range(self.num)]
+        slices = [{"slice": self.parts[i * len(self.parts) // self.num]} if self.parts else {} for i in range(self.num)]
+        return [Sample(f"s{i:02}", f"good thing number {i}", 1, ("negative", "positive"), metadata=slices[i]) for i in range(self.num)]
 
     def requests(self, sample):
         return [Classify(sample.input, sample.labels)]
@@ -104,12 +105,16 @@ class Digit:
 
     requires = frozenset({"classify", "text"})
 
-    def __init__(self, which: tuple = (), word: str = "awful awful", draw: bool = False, facts: dict = {}):
+    def __init__(self, which: tuple = (), word: str = "awful awful", draw: bool = False, facts: dict = {}, broken: tuple = ()):
         self.which, self.word, self.draw, self.facts, self.threat = which, word, draw, dict(facts), EditBudget()
+        self.broken = broken
 
     def perturb(self, engine, samples, threat, rng):
         def hit(s):
-            return rng(s.id).random() < 0.5 if self.draw else int(s.input.split()[-1]) in self.which
+            number = int(s.input.split()[-1])
+            if number in self.broken:
+                raise ZeroDivisionError("no words")
+            return rng(s.id).random() < 0.5 if self.draw else number in self.which
 
         return [replace(s, input=f"{self.word} {s.input}" if hit(s) else s.input, metadata=self.facts) for s in samples]
 
@@ -171,6 +176,88 @@ def test_the_worst_case_is_of_the_samples_that_all_attacks_had(tmp_path: Path) -
     attacks = [{"attack": "digit", "name": "a", "which": LOW, "limit": 10}, {"attack": "digit", "name": "b", "which": HIGH}]
     worst = row(run(tmp_path, attacks=attacks), "worst_case(goods)", "robust_accuracy").estimate
     assert (worst.value, worst.n) == (0.0, 10)
+    card = summarise(tmp_path / "run")
+    assert (
+        "words/worst_case(goods): it counts the first 10 samples, which all of its attacks were asked about (a(goods): 10, b(goods): 20)"
+        in flags(card)
+    )
+
+
+def test_a_sample_that_could_not_be_attacked_is_not_broken(tmp_path: Path) -> None:
+    """By hand: of 20, 0 to 7 fall to one attack, which breaks on 10 to 12; the other finds nothing."""
+    attacks = [{"attack": "digit", "name": "a", "which": LOW, "broken": [10, 11, 12]}, {"attack": "digit", "name": "b"}]
+    card = run(tmp_path, attacks=attacks)
+    for item in ("a(goods)", "worst_case(goods)"):
+        robust, success = (row(card, item, name).estimate for name in ("robust_accuracy", "attack_success_rate"))
+        assert (robust.value, robust.n, robust.n_unscored) == (pytest.approx(12 / 20), 20, 0)
+        assert (success.value, success.n, success.n_unscored) == (pytest.approx(8 / 20), 20, 0)
+    assert row(card, "a(goods)", "num_not_attacked").estimate.value == 3
+    assert "3 samples could not be attacked" in row(card, "a(goods)", "robust_accuracy").estimate.reason
+    assert (
+        "words/a(goods): 3 of 20 samples could not be attacked and keep their clean answer, so that robust accuracy may be too high; "
+        "the first error was: ZeroDivisionError: no words" in flags(card)
+    )
+    assert card.num_failed == 3
+    assert card.verdict == "none"
+
+
+@pytest.mark.parametrize(("num", "verdict"), [(10, "none"), (11, "no_data"), (20, "no_data")])
+def test_an_attack_that_failed_on_most_samples_decides_nothing(tmp_path: Path, num: int, verdict: str) -> None:
+    card = run(tmp_path, attacks=[{"attack": "digit", "broken": list(range(num))}])
+    assert card.verdict == verdict
+    assert (f"words/digit(goods): {num} of 20 samples failed, more than half" in flags(card)) is (verdict == "no_data")
+
+
+def test_each_threat_has_a_worst_case_of_its_own(tmp_path: Path) -> None:
+    small = {"type": "edits", "max_words": 2}
+    attacks = [
+        {"attack": "digit", "name": "a", "which": [0, 1], "threat": small},
+        {"attack": "digit", "name": "b", "which": [1, 2], "threat": small},
+        {"attack": "digit", "name": "c", "which": LOW},
+        {"attack": "digit", "name": "d", "which": HIGH},
+    ]
+    card = run(tmp_path, attacks=attacks, gates=["worst_case(goods, edits max_words 2).robust_accuracy.value >= 0.85"])
+    values = {r.item: r.estimate.value for r in card.rows if r.item.startswith("worst_case") and r.metric == "robust_accuracy"}
+    assert values == {"worst_case(goods, edits max_words 2)": pytest.approx(17 / 20), "worst_case(goods, edits)": pytest.approx(5 / 20)}
+    assert card.verdict == "pass"
+    with pytest.raises(ConfigError, match=r"no item 'worst_case\(goods\)'.*worst_case\(goods, edits max_words 2\)"):
+        planned(tmp_path, attacks=attacks, gates=["worst_case(goods).robust_accuracy > 0"])
+
+
+@pytest.mark.parametrize(("parts", "mixed"), [(["harmful", "benign"], []), (["long", "short"], [""])])
+def test_a_worst_case_has_the_slices_of_its_attacks(tmp_path: Path, parts: list[str], mixed: list[str]) -> None:
+    """By hand: the first ten samples fall, 0 to 7 to one attack and 5 to 9 to the other; of the second half 10 to 14."""
+    attacks = [{"attack": "digit", "name": "a", "which": LOW}, {"attack": "digit", "name": "b", "which": HIGH}]
+    card = run(tmp_path, tasks=[{"task": "goods", "parts": parts}], attacks=attacks)
+    found = {r.metric: (r.estimate.value, r.estimate.n) for r in card.rows if r.item == "worst_case(goods)"}
+    first, second = parts
+    expected = {
+        f"robust_accuracy[{first}]": (0.0, 10), f"robust_accuracy[{second}]": (0.5, 10), f"attack_success_rate[{first}]": (1.0, 10),
+        f"attack_success_rate[{second}]": (0.5, 10), f"error_rate_under_attack[{second}]": (0.5, 10), f"clean_accuracy[{first}]": (1.0, 10),
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    assert [name for name in ("",) if f"robust_accuracy{name}" in found] == mixed, "a jailbreak and a refused request are never one number"
+
+
+def test_an_attack_without_a_radius_has_no_worst_case(tmp_path: Path) -> None:
+    bright = {"model": "other:bright", "name": "bright"}
+    boundless = {"type": "lp", "epsilon": None}
+    attacks = [
+        {"attack": "nothing", "name": "a", "epsilon": 0.1},
+        {"attack": "nothing", "name": "b", "epsilon": 0.1},
+        {"attack": "nothing", "name": "c", "threat": boundless},
+        {"attack": "nothing", "name": "d", "threat": boundless},
+    ]
+    card = run(tmp_path, models=[bright], tasks=["pictures"], attacks=attacks)
+    assert {r.item for r in card.rows if r.item.startswith("worst_case")} == {"worst_case(pictures, linf 0.1)"}
+
+
+def test_a_curve_of_queries_counts_every_sample_once(tmp_path: Path) -> None:
+    attacks = [{"attack": "digit", "which": LOW, "facts": {"num_queries": 20}, "broken": [10, 11, 12]}]
+    card = run(tmp_path, attacks=attacks)
+    for most, value in ((10, 0.0), (50, 8 / 20)):
+        found = row(card, "digit(goods)", f"success_within_{most}_queries").estimate
+        assert (found.value, found.n, found.n_unscored) == (pytest.approx(value), 20, 0)
 
 
 def test_one_attack_has_no_worst_case(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from .textattack_recipe import TextAttackRecipe
 
 
@@ -16,3 +18,4 @@ class InputReduction(TextAttackRecipe):
     """
 
     recipe = "InputReductionFeng2018"
+    keeps_answer: ClassVar[bool] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,21 +21,17 @@ from .row_names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, accuracy_wi
 
 def attack_rows(item: StoredItem, table: Table) -> list[Row]:
     """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
-    rows = [
-        mean_row(item, table, "robust_correct", "robust_accuracy", "robustness", True, rate=True),
-        mean_row(item, table, "success", "attack_success_rate", "robustness", False, rate=True, optional=True),
-        mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True),
-    ]
+    rows = [_rate_row(item, table, score, "", None) for score in ("robust_correct", "success", "clean_correct")]
     for part, part_N in table.slices().items():
-        for score, (metric, better) in PER_SLICE.items():
-            among_N = part_N & table.given(score) if score == "success" else part_N
-            rows.append(mean_row(item, table, score, f"{metric}[{part}]", "robustness", better, rate=True, among_N=among_N))
+        rows += [_rate_row(item, table, score, f"[{part}]", part_N) for score in PER_SLICE]
     flipped_N = table.given("success")
     flipped_N[flipped_N] = table.values("success", flipped_N) == 1
     rows += _curve_rows(item, table, flipped_N)
+    # A twin that keeps the answer is what some attacks look for.
+    meant_N = table.given("success") if item.facts.get("keeps_answer") else flipped_N
     for name in ("num_queries", *DISTANCES):
         if name in table.columns:
-            over_N = None if name == "num_queries" else flipped_N
+            over_N = None if name == "num_queries" else meant_N
             rows.append(mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
     if "num_queries" in table.columns:
         queries = table.values("num_queries", table.given("num_queries"))
@@ -46,21 +43,40 @@ def attack_rows(item: StoredItem, table: Table) -> list[Row]:
             values = table.values(name, flipped_N & table.given(name))
             estimate = Estimate(float(np.median(values)), n=len(values)) if len(values) else Estimate(None, reason="no twin succeeded")
             rows.append(Row(item.model, item.item, f"median_{name}", "robustness", estimate, None))
-    outside = Estimate(float(table.notes["outside"]), n=table.num)
-    rows.append(Row(item.model, item.item, "num_outside_threat", "robustness", outside, False))
+    for name, noted in (("num_outside_threat", "outside"), ("num_not_attacked", "not_attacked")):
+        rows.append(Row(item.model, item.item, name, "robustness", Estimate(float(table.notes[noted]), n=table.num), False))
     return rows
 
 
+def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mask | None) -> Row:
+    """Of all samples, or of those of a part of the set. It tells how many of them the attack could not work on."""
+    metric, better = PER_SLICE[score]
+    # What was wrong before has no success; what has none of the others has failed.
+    row = mean_row(item, table, score, f"{metric}{part}", "robustness", better, rate=True, optional=score == "success", among_N=part_N)
+    missed_N = table.given("not_attacked") & (np.ones(table.num, dtype=bool) if part_N is None else part_N)
+    if score == "clean_correct" or not missed_N.any():
+        return row
+    said = f"{int(missed_N.sum())} samples could not be attacked and keep their clean answer"
+    return replace(row, estimate=replace(row.estimate, reason="; ".join(filter(None, [row.estimate.reason, said]))))
+
+
 def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
-    """The curve of success over the query budget, at a few budgets: flipped within so many queries, over the samples that were attacked."""
-    both_N = table.given("success") & table.given("num_queries")
-    flipped, queries = table.values("success", both_N) == 1, table.values("num_queries", both_N)
+    """The curve of success over the query budget, at a few budgets: flipped within so many queries, over the samples that were right. What
+    did not flip needs no count of queries; what flipped and has none is not scored."""
+    success_N = table.given("success")
+    success_N[success_N] = table.values("success", success_N) == 1
+    queries_N = np.full(table.num, math.inf)
+    queries_N[table.given("num_queries")] = table.values("num_queries", table.given("num_queries"))
+    counted_N = table.given("success") & (table.given("num_queries") | ~success_N)
+    flipped, queries, missing = success_N[counted_N], queries_N[counted_N], int((table.given("success") & ~counted_N).sum())
     rows = []
     for most in QUERY_BUDGETS:
         name = f"success_within_{most}_queries"
         within = {name: (flipped & (queries <= most)).astype(float)}
         seed = seed_of(item.seed, name)
-        found = statistics.estimate(column_mean(name, rate=True), within, (), groups=table.groups(both_N), seed=seed)[name]
+        found = statistics.estimate(
+            column_mean(name, rate=True), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed
+        )[name]
         rows.append(Row(item.model, item.item, name, "robustness", found, False))
     return rows
 

@@ -17,6 +17,9 @@ Mask = NDArray[np.bool_]
 NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted")
 """Artifacts that a summary counts, beside those that a metric needs."""
 
+MOST_FAILED = 0.5
+"""An item of which a larger share of the samples failed decides nothing, whatever numbers the rest of them give."""
+
 _BLOCK_LENGTH = 4096
 
 
@@ -75,6 +78,7 @@ class Table:
         self.num = 0
         self.first_error: str | None = None
         self.unscored = ""
+        self.why_not_attacked = ""
         self.notes: Counter[str] = Counter()
         self._failed = bytearray()
         self._groups: list[str | None] = []
@@ -119,15 +123,30 @@ class Table:
         self.notes["failed"] += record.error is not None
         self.notes["truncated"] += "num_truncated" in record.artifacts
         self.notes["loose"] += record.artifacts.get("converged") is False
-        attacked = record.scores.get("success") is not None
+        attacked = record.scores.get("success") is not None and record.scores.get("not_attacked") != 1
         self.notes["attacked"] += attacked
         self.notes["zero_gradient"] += attacked and bool(record.artifacts.get("zero_gradient"))
         self.notes["exhausted"] += attacked and bool(record.artifacts.get("budget_exhausted"))
         self.notes["outside"] += record.scores.get("outside_threat") == 1
+        if record.scores.get("not_attacked") == 1:
+            self.notes["not_attacked"] += 1
+            self.why_not_attacked = self.why_not_attacked or str(record.error)
 
     @property
     def failed_N(self) -> Mask:
         return np.frombuffer(bytes(self._failed), dtype=bool)
+
+    def mostly_failed(self, meant: str = "", /) -> tuple[int, int] | None:
+        """How many samples failed, and of how many, where these are more than `MOST_FAILED` of them: of all, or of one slice.
+
+        ``meant``: the score of those that the item worked on, where it passes over some. The column ``slice`` must be wanted.
+        """
+        meant_N = self.failed_N | self.given(meant) if meant else np.ones(self.num, dtype=bool)
+        for part_N in (np.ones(self.num, dtype=bool), *self.slices().values()):
+            failed, num = int((part_N & self.failed_N).sum()), int((part_N & meant_N).sum())
+            if failed > MOST_FAILED * num:
+                return failed, num
+        return None
 
     def given(self, name: str, /) -> Mask:
         """Which records have it, bool [N]."""

@@ -174,7 +174,7 @@ def _key(item: StoredItem, question: str, judge: str) -> Judge:
 
 def _said(table: Table, question: str) -> dict[str, NDArray[np.int64]]:
     """By judge and ``human``, each record's verdict, int [N]: 1, 0, or -1 for none."""
-    given_N = table.given(f"{question}_by") & ~table.failed_N
+    given_N = table.given(f"{question}_by")
     records: list[Mapping[str, float | None]] = table.values(f"{question}_by", given_N).tolist()
     read: Callable[[float | None], int] = lambda value: -1 if value is None else int(value == 1)  # noqa: E731
     found = {

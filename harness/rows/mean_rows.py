@@ -23,7 +23,7 @@ def mean_row(
     failed to."""
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
     usable_N = over_N & table.given(score)
-    missing_N = table.failed_N if optional else ~usable_N
+    missing_N = table.failed_N & ~usable_N if optional else ~usable_N
     estimate = statistics.estimate(
         column_mean(score, rate=rate),
         {score: table.values(score, usable_N).astype(float)},

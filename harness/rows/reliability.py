@@ -1,4 +1,4 @@
-"""How far an attack's numbers can be believed: the worst case over all attacks, the spread over seeds, and sentences that warn.
+"""How far an attack's numbers can be believed: the spread over seeds, and sentences that warn.
 
 A robust accuracy is an upper bound: another attack may find what this one did not. The warnings follow A. Athalye, N. Carlini, D. Wagner,
 Obfuscated Gradients Give a False Sense of Security (ICML 2018, arXiv:1802.00420), and N. Carlini et al., On Evaluating Adversarial
@@ -8,87 +8,16 @@ Robustness (2019, arXiv:1902.06705).
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .. import statistics
-from ..metrics.scores import column_mean
-from ..repetition import worst_case_name
-from ..samples import seed_of
 from ..scorecard import Estimate, Row
-from ..store import StoredItem
-from .columns import Table
+from ..threats import title_of
+from .worst_case import UNKNOWN, Outcomes, cut_short
 
-UNKNOWN = -1
 _SIGNIFICANT = 0.05
 _EVERYTHING = 0.5
 """An L-infinity ball of this radius holds the plain grey image, whatever the clean one is: no class can be told there."""
-
-Codes = NDArray[np.int8]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What an attack did to each sample, in the order of the task's samples: 1 right, 0 wrong, `UNKNOWN`."""
-
-    item: StoredItem
-    clean_N: Codes
-    robust_N: Codes
-    groups: Sequence[str | None]
-
-    @classmethod
-    def of(cls, item: StoredItem, table: Table) -> Outcomes:
-        everything_N = np.ones(table.num, dtype=bool)
-        return cls(item, _codes(table, "clean_correct"), _codes(table, "robust_correct"), table.groups(everything_N))
-
-
-def _codes(table: Table, score: str) -> Codes:
-    codes_N = np.full(table.num, UNKNOWN, dtype=np.int8)
-    given_N = table.given(score)
-    codes_N[given_N] = table.values(score, given_N) == 1
-    return codes_N
-
-
-def with_worst_cases(rows: Iterable[Row], outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
-    """The rows; and, before those of the first attack on a model and task that has several, what withstands all of them."""
-    headlines = {
-        (members[0].item.model, members[0].item.item): members
-        for members in _alike(outcomes, lambda o: (o.item.model, o.item.task))
-        if len(members) > 1
-    }
-    for row in rows:
-        if members := headlines.pop((row.model, row.item), None):
-            yield from _worst_case_rows(members)
-        yield row
-
-
-def _worst_case_rows(members: Sequence[Outcomes]) -> Iterable[Row]:
-    """Over the samples that all of the attacks had."""
-    first, num = members[0], min(len(o.robust_N) for o in members)
-    robust_AN = np.stack([o.robust_N[:num] for o in members])
-    # One attack that worked decides; robust is only who withstood all of them.
-    worst_N = np.where((robust_AN == 0).any(0), 0, np.where((robust_AN == UNKNOWN).any(0), UNKNOWN, 1))
-    success_N = np.where(worst_N == UNKNOWN, UNKNOWN, 1 - worst_N)
-    clean_N, all_N = first.clean_N[:num], np.ones(num, dtype=bool)
-    for metric, codes_N, over_N, higher in (
-        ("robust_accuracy", worst_N, all_N, True),
-        ("attack_success_rate", success_N, clean_N == 1, False),
-        ("clean_accuracy", clean_N, all_N, True),
-    ):
-        estimate = _rate(codes_N, over_N, first.groups[:num], seed_of(first.item.seed, metric))
-        yield Row(first.item.model, worst_case_name(first.item.task), metric, "robustness", estimate, higher)
-
-
-def _rate(codes_N: NDArray[Any], over_N: NDArray[np.bool_], groups: Sequence[str | None], seed: int) -> Estimate:
-    known_N = over_N & (codes_N != UNKNOWN)
-    chosen = [groups[int(place)] for place in np.flatnonzero(known_N)] if groups else ()
-    values = {"right": codes_N[known_N].astype(float)}
-    missing = int((over_N & ~known_N).sum())
-    return statistics.estimate(column_mean("right", rate=True), values, (), groups=chosen, n_unscored=missing, seed=seed)["right"]
 
 
 def spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
@@ -106,13 +35,20 @@ def warnings(outcomes: Sequence[Outcomes], rows: Sequence[Row], notes: Mapping[i
     robust = {(r.model, r.item): r.estimate for r in rows if r.metric == "robust_accuracy"}
     for outcome in outcomes:
         item = outcome.item
-        yield from _of_one(item, robust.get((item.model, item.item)), notes[item.id])
-    for members in _alike(outcomes, lambda o: (o.item.model, o.item.task, str(o.item.facts.get("threat")))):
+        yield from _of_one(outcome, robust.get((item.model, item.item)), notes[item.id])
+    for members in _alike(outcomes, lambda o: (o.item.model, o.item.task, title_of(o.item.facts.get("threat")))):
         yield from _black_box_wins(members)
+    yield from cut_short(outcomes)
 
 
-def _of_one(item: StoredItem, robust: Estimate | None, noted: Mapping[str, int]) -> Iterable[str]:
-    where, attacked = f"{item.model}/{item.item}", noted["attacked"]
+def _of_one(outcome: Outcomes, robust: Estimate | None, noted: Mapping[str, int]) -> Iterable[str]:
+    item, attacked = outcome.item, noted["attacked"]
+    where = f"{item.model}/{item.item}"
+    if noted["not_attacked"]:
+        yield (
+            f"{where}: {noted['not_attacked']} of {attacked + noted['not_attacked']} samples could not be attacked and keep their clean "
+            f"answer, so that robust accuracy may be too high; the first error was: {outcome.why_not_attacked}"
+        )
     if 0 < attacked == noted["zero_gradient"]:
         yield f"{where}: the loss had zero gradient on every attacked sample, so a gradient attack says nothing about robustness here."
     elif noted["zero_gradient"] > attacked / 20:

@@ -23,7 +23,7 @@ DRIFTS = {"batch_drift": "max_batch_drift", "repeat_drift": "max_repeat_drift", 
 
 HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 
-EXACT = frozenset({*COSTS, "num_outside_threat", *DRIFTS.values(), "median_num_queries", "robust_accuracy_spread"})
+EXACT = frozenset({*COSTS, "num_outside_threat", "num_not_attacked", *DRIFTS.values(), "median_num_queries", "robust_accuracy_spread"})
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
 MEDIANS = ("perplexity", "perplexity_ratio")
@@ -89,6 +89,7 @@ JOINED_SLICES = {"right_for_wrong_reason": False, "wrong_and_unfaithful": False,
 """Rates of what `slices` says of an explanation, the answer and the twin of one sample, and whether more is better."""
 
 PER_SLICE: dict[str, tuple[str, bool | None]] = {
+    "robust_correct": ("robust_accuracy", True),
     "success": ("attack_success_rate", False),
     "clean_correct": ("clean_accuracy", True),
     "wrong_after": ("error_rate_under_attack", False),
@@ -115,11 +116,12 @@ ROWS = {
     "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
+        "num_not_attacked",
         *(f"median_{name}" for name in MEDIANS), *(f"success_within_{num}_queries" for num in QUERY_BUDGETS),
         "error_rate_under_attack", *JUDGED["attack"], *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
-    "worst_case": ("robust_accuracy", "attack_success_rate", "clean_accuracy"),
+    "worst_case": tuple(metric for metric, _ in PER_SLICE.values()),
     "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
               "flipped_explanation_unmoved", *COSTS),
     "reliance": (*RELIANCE.values(), "carried", "overpredicted", *COSTS),
