@@ -24,7 +24,7 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Raises `StoreError` where the folder holds no readable run."""
+        """Raises `StoreError` where the folder holds no readable run, or one that was changed."""
         run = cls(Path(path))
         Store.open(run.path / FILE_NAME, readonly=True).close()
         return run

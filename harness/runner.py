@@ -28,7 +28,7 @@ from .requests import Request
 from .resources import digests_of
 from .roles import Players
 from .samples import Record
-from .store import FILE_NAME, LOCK_NAME, SCHEMA_VERSION, Store, StoredItem, only_writer
+from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
 from .suite import Suite, identity_of
 from .threats import described
 
@@ -91,7 +91,6 @@ def run_plan(
             with closing(Players(lambda player: loaded(plan, player, shown))) as players:
                 for model, items in rounds:
                     _run_model(plan, model, items, players, store, shown, should_stop)
-            store.finish()
         finally:
             store.close()
 
@@ -154,7 +153,7 @@ def _open(plan: Plan, folder: Path) -> Store:
         if identity_of(codec.loads(store.suite)) != suite.identity():
             store.close()
             raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
-        if (store.planned_suite, store.schema) != (text, SCHEMA_VERSION):
+        if store.suite != text:
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())
     return store
@@ -225,6 +224,7 @@ def _run_model(
                 store.add_chunk(
                     stored, chunk.number, chunk.start, records,
                     counters=_counts(engine), seconds=time.perf_counter() - started, answers=answers,
+                    matmul_flops_per_s=_matmul_peak(adapter),
                 )  # fmt: skip
                 if shared is not None:
                     # Only now: a killed chunk that had left its answers here would find them, and count fewer passes, when it is redone.
@@ -336,7 +336,7 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
-        "matmul_flops_per_s": _matmul_peak(model), "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
+        "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "budget": asdict(engine.budget) if engine is not None else {},
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
     }  # fmt: skip

@@ -62,9 +62,9 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             if any(table.given(column).any() for column in COLUMNS):
                 judged.append((item, table))
                 rows += judge_rows(item, table)
-            counters, seconds = store.counters(item)
+            counters = store.counters(item)
             rows += _cost_rows(item, counters)
-            timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, seconds, item.facts.get("matmul_flops_per_s", 0.0))
+            timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, *store.timing(item))
         errors_of = calibrations(judged)
         rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
         rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items), *carrier_rows(store, items)]
@@ -229,7 +229,7 @@ def _manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem
         for i in items
     ]  # fmt: skip
     return {
-        "name": store.name, "version": store.version, "seed": suite["seed"], "models": models, "items": described,
+        "name": store.name, "version": store.version, "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
         "skipped": [_plain(s) for s in suite.get("skipped", ())], "flags": list(flags),
     }  # fmt: skip
 

@@ -21,6 +21,7 @@ def card_text(card: Scorecard) -> str:
     lines += [f"gate {g.outcome:<12} {g.gate}   ({g.detail})" for g in card.gates]
     failed = f", {card.num_failed} records with an error" if card.num_failed else ""
     lines.append(f"verdict: {card.verdict if card.complete else 'incomplete'}   {card.num_samples} samples{failed}")
+    lines.append(f"digest: {card.manifest.get('digest', '')}   'windtunnel verify --digest' holds a run folder against it")
     return "\n".join(visible(line).replace("\n", "\\n") for line in lines)
 
 

@@ -1,13 +1,12 @@
 """The run store: one SQLite file in WAL mode. Records are only ever added, a chunk of them in one transaction.
 
-Its tables are in `store_tables`.
+Its tables are in `tables`, what tells a change of any of them in `chain`.
 
 A chunk is there whole or not at all: a killed process loses the chunk in flight and nothing else.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,25 +15,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import codec
+from .. import codec
+from . import chain
 from .answer_log import AnswerLog
-from .errors import ConfigError, DataError, SchemaError, StoreError
-from .samples import Record, Sample
-from .sqlite_files import LOCK_NAME as LOCK_NAME
+from ..errors import ConfigError, DataError, SchemaError, StoreError
+from ..samples import Record, Sample
 from .sqlite_files import connect as _connect
 from .sqlite_files import damaged
-from .sqlite_files import only_writer as only_writer
-from .store_tables import APPEND_ONLY, READABLE, TABLES
-from .store_tables import SCHEMA_VERSION as SCHEMA_VERSION
-from .stored_item import StoredItem as StoredItem
+from .stored_item import StoredItem
+from .tables import COVERED, SCHEMA_VERSION, make_tables, own_schema, schema_of
 
 FILE_NAME = "run.db"
 
 _WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
 """What a killed process has committed is safe; a power cut may undo the last chunks, each of them whole."""
 
-_FINISHED = "finished"
-"""Among the facts of a run whose records are all there: a digest of its chunks."""
+_MOST_TOLD = 20
+"""Sentences about what is wrong with a store."""
 
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
 
@@ -46,7 +43,7 @@ class Store:
         self._db = connection
         self.path = path
         self._answers = AnswerLog(connection)
-        self._declared: dict[str, str] = {}  # task: digest of its samples, once they are in the store
+        self._declared: set[str] = set()  # tasks whose samples are in the store
 
     @classmethod
     def create(cls, path: Path, *, name: str, suite: str, version: str) -> Store:
@@ -59,10 +56,9 @@ class Store:
             leftover.unlink(missing_ok=True)
         store = cls(_connect(fresh), fresh)
         try:
+            with store._transaction():
+                make_tables(store._db)
             with store._writing():
-                for statement in (TABLES + APPEND_ONLY).split(";\n"):
-                    if statement.strip():
-                        store._db.execute(statement)
                 store._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
         finally:
             store.close()
@@ -70,25 +66,37 @@ class Store:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path, *, readonly: bool = False) -> Store:
-        """An existing store. Raises `StoreError` when it is no run store or broken, `SchemaError` when another version wrote it."""
+    def open(cls, path: Path, *, readonly: bool = False, checked: bool = True) -> Store:
+        """An existing store. ``readonly``: all that is read is of one moment, whatever another process writes meanwhile. ``checked``: all
+        rows are held against the chain of digests first, a second of CPU for 100,000 records; without it, `verify` says what is wrong.
+
+        Raises `StoreError` when it is no run store, broken, or not what was written; `SchemaError` when another version wrote it.
+        """
         if not path.is_file():
             raise StoreError(f"there is no run at {path}; 'windtunnel run' makes one")
         store = cls(_connect(path, readonly=readonly), path)
         try:
-            row = store._db.execute(f"SELECT schema_version, version FROM run {_LATEST}").fetchone()
-            if row is not None and row[0] in READABLE and not readonly:
-                for setting in _WRITING:
-                    store._db.execute(f"PRAGMA {setting}")
-        except sqlite3.DatabaseError as error:
+            store._begin(readonly)
+            if checked:
+                store._require_unchanged()
+        except StoreError:
             store.close()
-            raise damaged(path, error) from error
-        if row is None or row[0] not in READABLE:
-            store.close()
-            found = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
-            reads = " and ".join(map(str, READABLE))
-            raise SchemaError(f"{path} has {found}; this version reads schema {reads}. Install the version that wrote it")
+            raise
         return store
+
+    def _begin(self, readonly: bool) -> None:
+        try:
+            if readonly:
+                self._db.execute("BEGIN")
+            row = self._db.execute(f"SELECT schema_version, version FROM run {_LATEST}").fetchone()
+            if row is None or row[0] != SCHEMA_VERSION:
+                found = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
+                raise SchemaError(f"{self.path} has {found}; this version reads schema {SCHEMA_VERSION}. Install the version that wrote it")
+            if not readonly:
+                for setting in _WRITING:
+                    self._db.execute(f"PRAGMA {setting}")
+        except sqlite3.DatabaseError as error:
+            raise damaged(self.path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -96,19 +104,10 @@ class Store:
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def amend(self, suite: str, version: str, /) -> None:
-        """The suite as it reads now: same identity, other gates or reports; and the schema of what is added. The former row stays."""
+        """The suite as it reads now: same identity, other gates or reports. The former row stays."""
         name = self.name
         with self._writing():
             self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
-
-    def finish(self) -> None:
-        """Say that all that was planned is there, with a digest of all chunks: a chunk that goes away later is missed (`verify`)."""
-        facts, found = codec.loads(self.suite), self._all_chunks()
-        if facts.get(_FINISHED) != found:
-            self.amend(codec.dumps({**facts, _FINISHED: found}), self.version)
-
-    def _all_chunks(self) -> str:
-        return _digest(self._streamed("SELECT item, chunk, digest FROM chunks ORDER BY item, chunk"))
 
     def add_item(self, item: StoredItem, samples: Sequence[Sample], /) -> StoredItem:
         """Declare an item and its samples before its first record. Declared before with the same identity: the stored one comes back.
@@ -125,7 +124,7 @@ class Store:
                 )
             return known
         with self._writing():
-            item = replace(item, facts={**item.facts, "samples_sha256": self._declare(item.task, samples)})
+            self._declare(item.task, samples)
             row = (*(getattr(item, n) for n in ("model", "item", "kind", "task", "num_samples", "model_fingerprint", "data_fingerprint")),
                    item.plugin, item.seed, codec.dumps(item.facts))  # fmt: skip
             cursor = self._db.execute(
@@ -133,27 +132,18 @@ class Store:
                 " VALUES (?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
         return next(i for i in self.items() if i.id == cursor.lastrowid)
 
-    def _declare(self, task: str, samples: Sequence[Sample]) -> str:
-        """Write the task's samples, once; their digest."""
+    def _declare(self, task: str, samples: Sequence[Sample]) -> None:
+        """Write the task's samples, once. One at a time: all of them as text may be more than fits into memory."""
         if task not in self._declared:
-            whole = hashlib.sha256()
-
-            def rows() -> Iterator[tuple[object, ...]]:
-                # One at a time: all of them as text may be more than fits into memory.
-                for ordinal, sample in enumerate(samples):
-                    row = (sample.id, *_sample_texts(task, sample))
-                    whole.update(_digested(row))
-                    yield (task, ordinal, *row)
-
-            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?)", rows())
-            self._declared[task] = whole.hexdigest()
-        return self._declared[task]
+            rows = ((task, ordinal, sample.id, *_sample_texts(task, sample)) for ordinal, sample in enumerate(samples))
+            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?)", rows)
+            self._declared.add(task)
 
     def add_chunk(
         self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, int], seconds: float,
-        answers: Mapping[str, Any],
+        answers: Mapping[str, Any], matmul_flops_per_s: float = 0.0,
     ) -> None:  # fmt: skip
-        """One transaction: the records, what they cost and the answers they rest on."""
+        """One transaction: the records, what they cost and the answers they rest on. ``matmul_flops_per_s``: of the model's device."""
         rows = [
             (
                 item.id,
@@ -167,15 +157,20 @@ class Store:
             for i, r in enumerate(records)
         ]
         with self._writing():
-            self._db.execute(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", (item.id, chunk, json.dumps(dict(counters)), seconds, _digest(rows))
-            )
+            self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (item.id, chunk, json.dumps(dict(counters))))
+            self._db.execute("INSERT INTO timing VALUES (?, ?, ?, ?)", (item.id, chunk, seconds, matmul_flops_per_s))
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._answers.insert(answers)
         self._answers.noted(answers)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        """A transaction that ends with a link of the chain."""
+        with self._transaction(), chain.linked(self._db, COVERED):
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -217,10 +212,6 @@ class Store:
             return self._answers.get(keys)
 
     @property
-    def schema(self) -> int:
-        return int(self._rows(f"SELECT schema_version FROM run {_LATEST}")[0][0])
-
-    @property
     def name(self) -> str:
         return str(self._rows(f"SELECT name FROM run {_LATEST}")[0][0])
 
@@ -228,11 +219,6 @@ class Store:
     def suite(self) -> str:
         """The exact suite that made the run, as canonical JSON."""
         return str(self._rows(f"SELECT suite FROM run {_LATEST}")[0][0])
-
-    @property
-    def planned_suite(self) -> str:
-        """The same without what `finish` added."""
-        return codec.dumps({name: value for name, value in codec.loads(self.suite).items() if name != _FINISHED})
 
     @property
     def version(self) -> str:
@@ -247,15 +233,18 @@ class Store:
     def finished_chunks(self, item: StoredItem, /) -> set[int]:
         return {row[0] for row in self._rows("SELECT chunk FROM chunks WHERE item = ?", item.id)}
 
-    def counters(self, item: StoredItem, /) -> tuple[dict[str, int], float]:
-        """Summed counters of the item's chunks, and their seconds."""
+    def counters(self, item: StoredItem, /) -> dict[str, int]:
+        """Summed over the item's chunks."""
         total: dict[str, int] = {}
-        seconds = 0.0
-        for text, spent in self._rows("SELECT counters, seconds FROM chunks WHERE item = ? ORDER BY chunk", item.id):
-            seconds += spent
+        for (text,) in self._rows("SELECT counters FROM chunks WHERE item = ? ORDER BY chunk", item.id):
             for name, count in json.loads(text).items():
                 total[name] = total.get(name, 0) + count
-        return total, seconds
+        return total
+
+    def timing(self, item: StoredItem, /) -> tuple[float, float]:
+        """The seconds of the item's chunks, and what products of matrices reached on its model's device (0: not measured)."""
+        spent = self._rows("SELECT seconds, matmul_flops_per_s FROM timing WHERE item = ? ORDER BY chunk", item.id)
+        return sum(seconds for seconds, _ in spent), max((peak for _, peak in spent), default=0.0)
 
     def records(self, item: StoredItem, ids: Collection[str] | None = None, /, within: tuple[int, int] | None = None) -> Iterator[Record]:
         """In the order of the samples. ``ids``: those of these samples only. ``within``: of the task's samples from one place to before
@@ -298,48 +287,36 @@ class Store:
             for (text,) in self._db.execute("SELECT sample FROM samples WHERE task = ? ORDER BY ordinal", (task,)):
                 yield codec.loads(text)
 
+    # ── whole and unchanged ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def digest(self) -> str:
+        """The head of the chain: of all that the run holds but its timing. Two equal runs have equal ones."""
+        with self._reading():
+            return chain.head(self._db)
+
     def verify(self) -> list[str]:
-        """What is wrong with the records, a sentence each; empty when all is well."""
+        """What is wrong with the file and its rows, a sentence each; empty when all is well."""
         try:
-            wrong = [f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
-            items = self.items()
-            wrong += [*self._wrong_samples(items), *(sentence for item in items for sentence in self._wrong_records(item))]
-            return [*wrong, *self._missing(items)]
+            with self._reading():
+                return [f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"] + self._changed()
         except StoreError as error:
             return [str(error)]
 
-    def _wrong_samples(self, items: Sequence[StoredItem]) -> Iterator[str]:
-        for task, expected in {i.task: i.facts.get("samples_sha256") for i in items}.items():
-            if _digest(self._streamed("SELECT id, facts, sample FROM samples WHERE task = ? ORDER BY ordinal", task)) != expected:
-                yield f"{task}: the samples are not those that were written"
+    def _require_unchanged(self) -> None:
+        with self._reading():
+            wrong = self._changed()
+        if wrong:
+            more = [f"and {len(wrong) - _MOST_TOLD} more"] if len(wrong) > _MOST_TOLD else []
+            told = "\n  ".join([*wrong[:_MOST_TOLD], *more])
+            raise StoreError(f"{self.path} is not what was written:\n  {told}\nRestore it from a copy, or run again with --out")
 
-    def _missing(self, items: Sequence[StoredItem]) -> Iterator[str]:
-        """Chunks are written one after the other, an item is declared when the one before it is done: a gap is none that a stop left."""
-        for item in items:
-            chunks, num = sorted(self.finished_chunks(item)), self.count(item)
-            if chunks != list(range(len(chunks))) or (item is not items[-1] and num < item.num_samples):
-                yield f"{item.item} on {item.model}: {item.num_samples - num} records are missing, and later ones are there"
-        if codec.loads(self.suite).get(_FINISHED) not in (None, self._all_chunks()):
-            yield "the run was finished, and its chunks are not those that it had then"
-
-    def _wrong_records(self, item: StoredItem) -> Iterator[str]:
-        where = f"{item.item} on {item.model}"
-        total = 0
-        for chunk, digest in self._rows("SELECT chunk, digest FROM chunks WHERE item = ? ORDER BY chunk", item.id):
-            rows = self._rows(
-                "SELECT item, chunk, ordinal, sample_id, scores, error, artifacts FROM records"
-                " WHERE item = ? AND chunk = ? ORDER BY ordinal",
-                item.id,
-                chunk,
-            )
-            total += len(rows)
-            if _digest(rows) != digest:
-                yield f"{where}: the records of chunk {chunk} are not those that were written"
-        found = self.count(item)
-        if found != total:
-            yield f"{where}: {found - total} records belong to no finished chunk"
-        if found > item.num_samples:
-            yield f"{where}: {found} records for {item.num_samples} samples"
+    def _changed(self) -> list[str]:
+        theirs, ours = schema_of(self._db), own_schema()
+        other = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
+        if other:
+            return [f"its tables are not those of a run store: {', '.join(other)}"]
+        return list(chain.faults(self._db, COVERED))
 
 
 def _sample_texts(task: str, sample: Sample) -> tuple[str, str]:
@@ -348,18 +325,6 @@ def _sample_texts(task: str, sample: Sample) -> tuple[str, str]:
         return codec.dumps((sample.target, sample.group)), codec.dumps(sample)
     except (TypeError, ValueError) as error:
         raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
-
-
-def _digest(rows: Iterable[tuple[Any, ...]]) -> str:
-    whole = hashlib.sha256()
-    for row in rows:
-        whole.update(_digested(row))
-    return whole.hexdigest()
-
-
-def _digested(row: tuple[object, ...]) -> bytes:
-    """A row of text, whole numbers and None as bytes, which no other row has."""
-    return ascii(row).encode("ascii")
 
 
 def _storable(text: str) -> str:
