@@ -245,25 +245,9 @@ def verify(
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed: tells a folder written anew.")] = None,
 ) -> None:
     """Check that a run's records are whole and unchanged."""
-    from . import codec
-    from .errors import StoreError
-    from .store import FILE_NAME, Store
+    from .console.checks import verified_text
 
-    store = Store.open(run_folder / FILE_NAME, readonly=True, checked=False)
-    try:
-        wrong = store.verify()
-        if not wrong and digest not in (None, store.digest):
-            wrong = [f"its digest is {store.digest}, not {digest}: it holds another run, or less or more of it"]
-        if wrong:
-            raise StoreError(f"{run_folder} is not sound:\n  " + "\n  ".join(wrong))
-        items = store.items()
-        count = sum(map(store.count, items))
-        missing = sum(num_samples for _, _, num_samples in codec.loads(store.suite)["planned"]) - count
-        found = store.digest
-    finally:
-        store.close()
-    _say(f"{count} records of {len(items)} items are whole and unchanged" + (f"; {missing} are still to be made" if missing else ""))
-    _say(f"digest: {found}")
+    _say(verified_text(run_folder, digest))
 
 
 # ── how the verbs work ────────────────────────────────────────────────────────────────────────────────────────────────

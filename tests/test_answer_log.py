@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from windtunnel.harness.requests import Logits
 from windtunnel.harness.store import answer_log
 from windtunnel.harness.store.answer_log import TABLE, AnswerLog, Places
-from windtunnel.harness.requests import Logits
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

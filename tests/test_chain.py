@@ -68,7 +68,8 @@ def _all_refuse(plan: Plan, folder: Path, among: str) -> None:
     """Whoever reads the run, and whoever would go on with it, is told in a sentence that has ``among`` in it."""
     with contextlib.closing(Store.open(folder / FILE_NAME, readonly=True, checked=False)) as store:
         wrong = store.verify()
-    assert wrong and among in "\n".join(wrong)
+    assert wrong
+    assert among in "\n".join(wrong)
     before = (folder / FILE_NAME).read_bytes()
     readers: list[Callable[[], object]] = [lambda: summarise(folder), lambda: Run.load(folder), lambda: run_plan(plan, folder)]
     for read in readers:
@@ -99,7 +100,8 @@ def test_every_table_has_rows_and_is_covered(made: tuple[Plan, Path]) -> None:
 _CHANGES = {
     "text": "CASE WHEN typeof({0}) = 'text' THEN {0} || ' ' WHEN {0} IS NULL THEN 'x' ELSE {0} + 1 END",
     "kind": "CASE WHEN typeof({0}) = 'blob' THEN 1 WHEN {0} IS NULL THEN X'00' ELSE CAST({0} AS BLOB) END",
-    "digit": "CASE typeof({0}) WHEN 'integer' THEN {0} + 3 WHEN 'real' THEN {0} + 1e-9 WHEN 'text' THEN replace({0} || '1', '1', '7') ELSE '0' END",
+    "digit": "CASE typeof({0})"
+    " WHEN 'integer' THEN {0} + 3 WHEN 'real' THEN {0} + 1e-9 WHEN 'text' THEN replace({0} || '1', '1', '7') ELSE '0' END",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness import codec, runner
-from windtunnel.harness.errors import ConfigError, DataError, IncompleteRun, SchemaError, StoreError
+from windtunnel.harness.errors import ConfigError, DataError, SchemaError, StoreError
 from windtunnel.harness.runner import run_plan
 from windtunnel.harness.samples import Record, Sample
 from windtunnel.harness.store import FILE_NAME, Store, StoredItem, only_writer, run_store

@@ -94,7 +94,7 @@ def _sha256(value: Any) -> str:
 
 
 def _digested(rows: Iterable[tuple[Any, ...]]) -> tuple[int, str]:
-    """How many rows there are, and the SHA-256 of their values in Python's notation, which tells 1 from '1', and no two rows run together."""
+    """How many rows there are, and the SHA-256 of their values in Python's notation, which tells 1 from '1' and where a row ends."""
     whole, num = hashlib.sha256(), 0
     for row in rows:
         whole.update(ascii(row).encode("ascii"))

@@ -11,15 +11,14 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .. import codec
-from . import chain
-from .answer_log import AnswerLog
 from ..errors import ConfigError, DataError, SchemaError, StoreError
 from ..samples import Record, Sample
+from . import chain
+from .answer_log import AnswerLog
 from .sqlite_files import connect as _connect
 from .sqlite_files import damaged
 from .stored_item import StoredItem
