@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from unittest import mock
 import pytest
 from windtunnel.harness.errors import CapabilityError
 
+# A process a core is the default, and the models here are tiny: threads within a process only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -18,6 +22,17 @@ def _nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("kept")
     with mock.patch.dict(os.environ, WINDTUNNEL_CACHE=str(folder)):
         yield folder
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection or looks up a host fails the test."""
+
+    def forbid(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", forbid)
+    monkeypatch.setattr(socket, "getaddrinfo", forbid)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -187,14 +186,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"])
-def test_offline_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_offline_is_an_error_without_the_network(monkeypatch: pytest.MonkeyPatch, no_network: None, how: str) -> None:
     for flag in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(flag, raising=False)
     monkeypatch.setenv(how, "1")
-    start = time.monotonic()
     with pytest.raises(DataError) as caught:
         load(DataSpec(hub="stanfordnlp/sst2", split="validation"))
-    assert time.monotonic() - start < 1
     for part in ("load_dataset('stanfordnlp/sst2')", "data: {files: ...}", "offline"):
         assert part in str(caught.value)
 

@@ -6,8 +6,7 @@ import json
 import math
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -624,37 +623,6 @@ def test_a_failures_message_can_be_stored(message: str) -> None:
 
     (failure,) = make(Saying()).try_run([Classify("a")])
     assert len(failure.error.encode()) < 5000
-
-
-# ── cost ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _best_of(function: Callable[[], Any], times: int = 5) -> float:
-    took = []
-    for _ in range(times):
-        start = time.perf_counter()
-        function()
-        took.append(time.perf_counter() - start)
-    return min(took)
-
-
-def test_the_engine_costs_little(record_property: Callable[[str, object], None]) -> None:
-    """Microseconds a request: toy requests are dominated by hashing, and a cached one must not cost more than a fresh one."""
-    requests = [Classify(f"a good film number {i}") for i in range(2000)]
-    fresh = _best_of(lambda: make(Words()).run(requests), 3) / len(requests) * 1e6
-    engine = make(Words())
-    engine.run(requests)
-    cached = _best_of(lambda: engine.run(requests)) / len(requests) * 1e6
-    image = np.random.default_rng(0).integers(0, 255, (224, 224, 3), dtype=np.uint8)
-    pixels = _best_of(lambda: key_of("m", Classify(Image(image)))) * 1e6
-    record_property("fresh_us", fresh)
-    record_property("cached_us", cached)
-    record_property("image_key_us", pixels)
-    print(f"fresh {fresh:.0f} us, cached {cached:.0f} us, image key {pixels:.0f} us")
-    # Ten times what a 2-core machine takes.
-    assert fresh < 500
-    assert cached < 300
-    assert pixels < 10_000
 
 
 @given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=80), padding=st.integers(0, 200))

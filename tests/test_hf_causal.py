@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -206,11 +205,9 @@ def test_rolling_over_nothing_or_too_much_context_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-def test_a_hundred_thousand_words_as_a_context(name: str) -> None:
+def test_a_context_of_a_hundred_thousand_words_is_cut(name: str) -> None:
     text = "the cat sat on a table " * 17_000
-    start = time.perf_counter()
     scored, said = tiny.engine(name).run([LogLikelihood(text, " dog"), Generate(text, 2)])
-    assert time.perf_counter() - start < 5
     assert scored.num_truncated > 100_000
     assert said.num_truncated > 100_000
 

@@ -74,39 +74,41 @@ def _assert_equal_runs(out: Path, whole: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-def test_kill_minus_nine_at_any_moment(tmp_path: Path) -> None:
-    """20 kills or more, from before the first line of the run to after the last: tasks, drift, attack, probe, and a shared cache."""
+@pytest.mark.parametrize("num_kills", [6, pytest.param(24, marks=pytest.mark.long)])
+def test_kill_minus_nine_at_any_moment(tmp_path: Path, num_kills: int) -> None:
+    """Kills from before the first line of the run to after its last question: tasks, drift, attack, probe, and a shared cache.
+
+    A process is killed after a number of questions to the model, not after a time, so that each gets on however busy the machine is.
+    """
     keys: dict[str, Any] = {"attacks": ["swap"], "probes": ["by_length"], "cache": "answers.db", "gates": ["notes.accuracy > 0"]}
     suite, asked_at_once = _reference(tmp_path, **keys)
     out = tmp_path / "run"
     rng = random.Random(20_251_124)
-    # The start takes about half a second and the summary, with torch, some more; most kills are meant for the time between.
-    delays = [
-        *(rng.uniform(0.02, 0.5) for _ in range(4)),
-        *(rng.uniform(0.4, 1.1) for _ in range(15)),
-        *(rng.uniform(1.0, 4.0) for _ in range(3)),
-    ]
+    first, last = [0], [len(asked_at_once)]
+    most = 2 * len(asked_at_once) // num_kills
     reached: list[int] = []
-    for delay in delays:
+    for num_asked in [*first, *(rng.randint(1, most) for _ in range(num_kills - 2)), *last]:
         finished = _finished_texts(out)
         before = len(_log(tmp_path))
         child = _start(suite, out)
-        time.sleep(delay)
+        while child.poll() is None and len(_log(tmp_path)) < before + num_asked:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.02))
         child.kill()
         child.communicate()
         assert not finished & set(_log(tmp_path)[before:]), "a finished chunk was computed again"
         reached.append(sum(map(len, records_of(out).values())) if (out / FILE_NAME).exists() else 0)
         if reached[-1]:
             assert windtunnel("verify", out).code == 0
-    assert len(delays) >= 20
+    assert reached[-1]
     assert reached == sorted(reached), "records are never lost"
     child = _start(suite, out)
-    _, err = child.communicate(timeout=120)
+    _, err = child.communicate()
     assert child.returncode == 0, err
     _assert_equal_runs(out, tmp_path / "whole")
     # Each kill loses at most the chunk under way; what was asked otherwise was asked once.
     extra = collections.Counter(_log(tmp_path)) - collections.Counter(asked_at_once)
-    assert max(extra.values(), default=0) <= len(delays)
+    assert max(extra.values(), default=0) <= num_kills
     assert windtunnel("report", out).code == 0
     _assert_equal_runs(out, tmp_path / "whole")
 
@@ -173,11 +175,9 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
 # ── Ctrl-C ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _wait(condition: Any, child: subprocess.Popen[str], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
+def _wait(condition: Any, child: subprocess.Popen[str]) -> None:
     while not condition():
         assert child.poll() is None, child.communicate()
-        assert time.monotonic() < end, "the child does not get on"
         time.sleep(0.02)
 
 
@@ -202,7 +202,7 @@ def test_ctrl_c_finishes_the_chunk_and_says_how_to_go_on(tmp_path: Path, started
     child, out = started(0.1)
     _wait(lambda: len(_log(tmp_path)) >= 2 * CHUNK, child)
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate()
     assert child.returncode == 3
     assert "stopping after this chunk; press Ctrl-C again to stop at once" in err
     assert f"Give the same command again to go on; records so far are in {out}" in err
@@ -213,16 +213,15 @@ def test_ctrl_c_finishes_the_chunk_and_says_how_to_go_on(tmp_path: Path, started
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGINT")
 def test_the_second_ctrl_c_stops_at_once(tmp_path: Path, started: Any) -> None:
-    child, out = started(20.0)
-    _wait(lambda: (out / "suite.yaml").exists(), child)
-    time.sleep(0.3)
-    begun = time.monotonic()
+    """The model sleeps for a day, in its first batch: that the command ends at all is the proof."""
+    child, out = started(86_400.0)
+    _wait(lambda: (tmp_path / "log.begun").exists(), child)
     child.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    assert child.poll() is None
+    assert child.stderr is not None
+    first = child.stderr.readline()
+    assert "press Ctrl-C again to stop at once" in first
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=15)
-    assert time.monotonic() - begun < 15
+    _, err = child.communicate()
     assert child.returncode == 3
     assert "stopped at once; the chunk under way is lost, all before it are kept" in err
     assert "Traceback" not in err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -483,13 +482,11 @@ def test_catalog_file_says_what_it_must(name: str) -> None:
     assert inspect.signature(made).parameters.keys() == settings.keys()
 
 
-def test_offline_catalog_task_is_an_error_at_once() -> None:
+def test_offline_catalog_task_is_an_error_without_the_network(no_network: None) -> None:
     task = catalog.load_task("sst2")
     assert task.labels == ("negative", "positive"), "labels are known before the data"
-    start = time.monotonic()
     with pytest.raises(DataError, match="load_dataset"):
         list(task.samples())
-    assert time.monotonic() - start < 1
 
 
 def test_missing_column_is_named(data: Any) -> None:

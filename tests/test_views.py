@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -249,13 +248,12 @@ class TestShown:
         made.add("task", "t", "t", [sample], answers([sample], **artifacts))
         assert list(made.views()[0].probabilities) == names
 
-    def test_a_thousand_classes_are_quick(self, made: Made) -> None:
+    def test_of_a_thousand_classes_each_has_its_probability(self, made: Made) -> None:
         labels = tuple(f"class {i}" for i in range(1000))
-        samples = [Sample(f"t:{i}", "a", 0, labels) for i in range(50)]
-        made.add("task", "t", "t", samples, answers(samples, probabilities=(0.001,) * 1000))
-        started = time.perf_counter()
-        assert len(made.views()) == 50
-        assert time.perf_counter() - started < 2
+        samples = [Sample("t:0", "a", 0, labels)]
+        values = tuple(i / 499_500 for i in range(1000))
+        made.add("task", "t", "t", samples, answers(samples, probabilities=values))
+        assert made.views()[0].probabilities == pytest.approx(dict(zip(labels, values, strict=True)))
 
 
 def decoded(uri: str) -> np.ndarray:

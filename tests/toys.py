@@ -115,6 +115,8 @@ class SlowModel(Words):
         self.fingerprint = "slow:" + source.version
 
     def classify(self, batch):
+        if self.source.log:
+            Path(self.source.log + ".begun").touch()
         time.sleep(self.source.sleep_s)
         if self.source.log:
             with open(self.source.log, "a") as file:
