@@ -74,7 +74,7 @@ def _assert_equal_runs(out: Path, whole: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-@pytest.mark.parametrize("num_kills", [6, pytest.param(24, marks=pytest.mark.long)])
+@pytest.mark.parametrize("num_kills", [4, pytest.param(24, marks=pytest.mark.long)])
 def test_kill_minus_nine_at_any_moment(tmp_path: Path, num_kills: int) -> None:
     """Kills from before the first line of the run to after its last question: tasks, drift, attack, probe, and a shared cache.
 
@@ -218,8 +218,8 @@ def test_the_second_ctrl_c_stops_at_once(tmp_path: Path, started: Any) -> None:
     _wait(lambda: (tmp_path / "log.begun").exists(), child)
     child.send_signal(signal.SIGINT)
     assert child.stderr is not None
-    first = child.stderr.readline()
-    assert "press Ctrl-C again to stop at once" in first
+    while "press Ctrl-C again to stop at once" not in (line := child.stderr.readline()):
+        assert line, "the child ended without a word"
     child.send_signal(signal.SIGINT)
     _, err = child.communicate()
     assert child.returncode == 3
