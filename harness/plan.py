@@ -220,8 +220,17 @@ def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
 
 
 def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
-    """Names that don't match are found here, before any weights load."""
-    if "classify" in task.task.requires and model.info.labels and task.labels:
+    """Names that don't match are found here, before any weights load, and labels that several may hold of an input."""
+    if "classify" not in task.task.requires or not task.labels:
+        return
+    if model.info.is_multi_label:
+        raise ModelError(
+            f"task {task.name!r} on model {model.name!r}: an input has one of the task's classes ({', '.join(task.labels)}), "
+            f"and any number of the model's labels ({', '.join(model.info.labels)}). Name the label that answers the task with the "
+            "model setting positive_label: NAME (of hf; a Python function can return that score alone), or say that only one of them "
+            "holds: problem_type: single_label_classification (of hf)"
+        )
+    if model.info.labels:
         from .models.labels import columns_of
 
         try:

@@ -33,12 +33,13 @@ class ModelInfo:
 
     ``capabilities``: request kinds it answers, modalities it takes (`inputs.modality`), and ``gradients`` where it is
     `Differentiable`, ``attention`` where that has ``attentions``. ``labels``: class names in the order of its logits. ``notes``: what a
-    reader of the scorecard should know.
+    reader of the scorecard should know. ``is_multi_label``: the classes do not exclude each other, and its `Logits` say so, too.
     """
 
     capabilities: frozenset[str]
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    is_multi_label: bool = False
 
 
 class ModelSource(Protocol):

@@ -51,19 +51,32 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Logits:
-    """Unnormalised scores [num_classes], in the order of the request's ``labels`` (else in the model's own)."""
+    """Unnormalised scores [num_classes], in the order of the request's ``labels`` (else in the model's own).
+
+    ``is_multi_label``: the classes do not exclude each other, so that each logit has a logistic function of its own instead of a softmax
+    over all.
+    """
 
     values: tuple[float, ...]
     num_truncated: int = 0
+    is_multi_label: bool = False
 
     def numbers(self) -> tuple[float, ...]:
         return self.values
 
     def probability(self, index: int, /) -> float:
-        """Of a class among all of them, by softmax."""
+        """Of a class: among all of them by softmax, or on its own."""
+        if self.is_multi_label:
+            return 0.5 * (1 + math.tanh(self.values[index] / 2))
         top = max(self.values)
         exps = [math.exp(value - top) for value in self.values]
         return exps[index] / math.fsum(exps)
+
+    def holds(self, index: int, /) -> bool:
+        """Whether the class is the answer: the likeliest of all, or on its own at least as likely as not."""
+        if self.is_multi_label:
+            return self.values[index] >= 0
+        return max(range(len(self.values)), key=self.values.__getitem__) == index
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,8 @@ def _joined(answers: Sequence[LogProb | Failure]) -> Likelihoods | Failure:
     if failed is not None:
         return failed
     known = [answer for answer in answers if isinstance(answer, LogProb)]
-    return Likelihoods(tuple(a.value for a in known), max((a.num_truncated for a in known), default=0), tuple(a.num_tokens for a in known))
+    num_truncated = max((answer.num_truncated for answer in known), default=0)
+    return Likelihoods(tuple(a.value for a in known), num_truncated, num_tokens=tuple(a.num_tokens for a in known))
 
 
 class ContinuationGradients(WrappedGradients):

@@ -11,7 +11,8 @@ from . import Answered, Verdict
 
 
 def verdicts(label: str, judge: ModelPort, answers: Sequence[Answered], /) -> list[Verdict]:
-    """Yes where the answer's likeliest class is ``label``, one of the classifier's own. Raises `ConfigError` where it is none of them."""
+    """Yes where the answer's class is ``label``, one of the classifier's own: the likeliest one, or, where they do not exclude each
+    other, one that is as likely as not. Raises `ConfigError` where it is none of them."""
     labels = judge.info.labels
     if label not in labels:
         raise ConfigError(f"classifier_label: the judge has no class {label!r}.{did_you_mean(label, labels)} It has {', '.join(labels)}")
@@ -20,5 +21,5 @@ def verdicts(label: str, judge: ModelPort, answers: Sequence[Answered], /) -> li
         if isinstance(said, Failure):
             found.append(Verdict(None, said.error))
         else:
-            found.append(Verdict(float(max(range(len(labels)), key=said.values.__getitem__) == labels.index(label))))
+            found.append(Verdict(float(said.holds(labels.index(label)))))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..python_target import resolve, source_digest
 from ..requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from .fingerprint import of_parts
 from .labels import columns_of
+from .outputs import Outputs, check_outputs
 from .stops import cut
 
 _ANSWERS = ("classify", "generate", "loglikelihood", "embed")
@@ -27,8 +27,10 @@ class Callable:
     (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]). input: what it takes:
     ``text``, ``chat`` (of ``generate``: lists of {"role", "content"}; a text is one message of a user), ``pair`` ((first, second) tuples)
     or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier,
-    ``logits`` or ``probabilities``. labels: class names in the order of its outputs. version: change it when the function's behaviour
-    changes for a reason that is not in its file (new weights): it is part of the fingerprint.
+    ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do
+    not exclude each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
+    version: change it when the function's behaviour changes for a reason that is not in its file (new weights): it is part of the
+    fingerprint.
     """
 
     def __init__(
@@ -37,18 +39,20 @@ class Callable:
         *,
         answers: str = "classify",
         input: str = "text",
-        outputs: str = "logits",
+        outputs: str = "auto",
+        multi_label: bool = False,
         labels: list[str] | None = None,
         version: str = "",
     ) -> None:
-        if answers not in _ANSWERS or outputs not in ("logits", "probabilities") or input not in ("text", "chat", "pair", "image"):
+        if answers not in _ANSWERS or input not in ("text", "chat", "pair", "image"):
             raise ConfigError(
-                f"callable takes answers: {' | '.join(_ANSWERS)}, input: text | chat | pair | image, outputs: logits | probabilities; "
-                f"got answers: {answers}, input: {input}, outputs: {outputs}"
+                f"callable takes answers: {' | '.join(_ANSWERS)}, input: text | chat | pair | image; got answers: {answers}, input: {input}"
             )
+        check_outputs(outputs, multi_label)
         if input == "chat" and answers != "generate":
             raise ConfigError(f"callable takes input: chat with answers: generate alone, not with answers: {answers}")
-        self.target, self.answers, self.input, self.outputs, self.version = target, answers, input, outputs, version
+        self.target, self.answers, self.input, self.version = target, answers, input, version
+        self.outputs, self.multi_label = outputs, multi_label
         self.labels = tuple(str(label) for label in labels or ())
         self.function = resolve(target)
         if not callable(self.function):
@@ -56,7 +60,8 @@ class Callable:
 
     def inspect(self) -> ModelInfo:
         # Who takes a conversation takes a text, too, as one message.
-        return ModelInfo(frozenset({self.answers, self.input, *(["text"] if self.input == "chat" else [])}), self.labels)
+        takes = frozenset({self.answers, self.input, *(["text"] if self.input == "chat" else [])})
+        return ModelInfo(takes, self.labels, is_multi_label=self.multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
         return _MODELS[self.answers](self)
@@ -66,7 +71,7 @@ class _CallableModel:
     def __init__(self, source: Callable) -> None:
         self.name = source.target
         self._source = source
-        settings = (source.answers, source.input, source.outputs, source.labels, source.version)
+        settings = (source.answers, source.input, source.outputs, source.multi_label, source.labels, source.version)
         # Of a file the name alone: the same function in another folder is the same model.
         named = source.target.replace("\\", "/").rpartition("/")[2]
         self.fingerprint = of_parts((named, source_digest(source.function)), settings)
@@ -98,22 +103,26 @@ class _CallableModel:
 
 
 class _Classifier(_CallableModel):
+    def __init__(self, source: Callable) -> None:
+        super().__init__(source)
+        self._outputs = Outputs(self.name, source.outputs, source.multi_label)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._outputs.notes
+
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         rows = self._rows([request.input for request in batch], "a list of class scores")
-        if self._source.outputs == "probabilities":
-            rows = [self._logarithms(row) for row in rows]
-        names = self._source.labels or tuple(str(i) for i in range(len(rows[0])))
-        wrong = next((row for row in rows if len(row) != len(names)), None)
-        if wrong is not None:
-            raise ModelError(f"{self.name} returned {len(wrong)} class scores; its labels are {len(names)} ({', '.join(names)})")
-        columns = columns_of(names, batch[0].labels)
-        return [Logits(tuple(row[c] for c in columns)) for row in rows]
-
-    def _logarithms(self, row: list[float]) -> list[float]:
-        """log p is a logit whose softmax is p again; a zero becomes the smallest number that has a logarithm. NaN stays NaN."""
-        if not any(map(math.isnan, row)) and (min(row, default=0) < -1e-3 or abs(sum(row) - 1) > 0.02):
-            raise ModelError(f"{self.name} is set to outputs: probabilities, but returned {row[:4]}, which do not sum to 1; use logits?")
-        return [p if math.isnan(p) else math.log(max(p, 1e-300)) for p in row]
+        names, asked = self._source.labels, batch[0].labels
+        num_classes = len(names or asked or rows[0])
+        wrong = next((row for row in rows if len(row) != len(rows[0]) or (names and len(row) not in (len(names), 1))), None)
+        if wrong is not None or (names and len(rows[0]) < len(names) != 2):
+            raise ModelError(
+                f"{self.name} returned {len(wrong or rows[0])} class scores; its labels are {len(names or rows[0])} ({', '.join(names)})"
+            )
+        logits_BC = self._outputs.of_rows(np.array(rows), num_classes)
+        columns = columns_of(names or tuple(map(str, range(logits_BC.shape[1]))), asked)
+        return [Logits(tuple(row), is_multi_label=self._source.multi_label) for row in logits_BC[:, columns].tolist()]
 
 
 class _Generator(_CallableModel):

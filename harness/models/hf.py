@@ -12,6 +12,7 @@ from ..errors import ModelError
 from ..offline import is_offline
 from ..plugins import Model, ModelInfo
 from . import fingerprint
+from .checkpoint.head import Head, read_head
 
 _HEADS = {
     "SequenceClassification": ("hf_text", "HFTextClassifier"),
@@ -37,7 +38,9 @@ _CAPABILITIES = {
 class HuggingFace:
     """A transformers checkpoint: sequence or image classification, causal or masked language model, or a text encoder without a head.
 
-    target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say.
+    target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say (of one
+    output, which is the log-odds of a yes: no and yes). problem_type: ``single_label_classification`` or ``multi_label_classification``,
+    where its config does not say or says it wrongly. positive_label: of labels that do not exclude each other, the one that is asked about.
     revision: of a hub name. max_length: tokens, where the tokenizer's own limit is not to be used. pad_token: for tokenizers without one.
     attention: transformers' ``attn_implementation``. chat_template: put every prompt into the model's chat template.
     trust_remote_code: run code from the checkpoint; the scorecard says so. safetensors only: a pickle is never read.
@@ -49,6 +52,8 @@ class HuggingFace:
         target: str,
         *,
         labels: list[str] | None = None,
+        problem_type: str | None = None,
+        positive_label: str | None = None,
         revision: str | None = None,
         max_length: int | None = None,
         pad_token: str | None = None,
@@ -58,7 +63,8 @@ class HuggingFace:
         log_softmax: Literal["exact", "float32"] = "exact",
     ) -> None:
         self.target, self.revision = str(Path(target).expanduser()) if target.startswith("~") else target, revision
-        self.labels, self.max_length, self.pad_token = labels, max_length, pad_token
+        self.labels, self.problem_type, self.positive_label = labels, problem_type, positive_label
+        self.max_length, self.pad_token = max_length, pad_token
         self.attention, self.chat_template, self.trust_remote_code = attention, chat_template, trust_remote_code
         if log_softmax not in ("exact", "float32"):
             raise ModelError(f"log_softmax is 'exact' or 'float32', not {log_softmax!r}")
@@ -67,19 +73,15 @@ class HuggingFace:
     def inspect(self) -> ModelInfo:
         config = self.config()
         adapter = self._adapter(config)[1]
-        labels = tuple(self.labels or ())
-        if "classify" in _CAPABILITIES[adapter]:
-            labels = labels or tuple(str(config.id2label[i]) for i in sorted(config.id2label))
-            if len(labels) != config.num_labels:
-                raise ModelError(f"{self.target!r} has {config.num_labels} outputs, but 'labels' names {len(labels)}")
-        notes = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
+        head = self.head(config) if "classify" in _CAPABILITIES[adapter] else Head(())
+        notes = (*(("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()), *head.notes)
         capabilities = _CAPABILITIES[adapter]
         if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
             capabilities -= {"gradients"}
         # Windows of attention, whose heads are listed stage by stage, do not see all positions.
         elif adapter in _ATTEND and isinstance(getattr(config, "num_attention_heads", None), int):
             capabilities |= {"attention"}
-        return ModelInfo(capabilities, labels, notes)
+        return ModelInfo(capabilities, head.labels, notes, head.is_multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
         from importlib import import_module
@@ -105,6 +107,10 @@ class HuggingFace:
                 "would be wrong. Install transformers 5, or write 'rope_theta' (and 'rope_scaling') into its config.json"
             )
         return config
+
+    def head(self, config: Any) -> Head:
+        """What a classifier's outputs are. Raises `UserError`: no classes, or settings that do not fit them."""
+        return read_head(config, self.target, labels=self.labels, problem_type=self.problem_type, positive_label=self.positive_label)
 
     def pretrained(self, auto: Any, **options: Any) -> Any:
         """``auto.from_pretrained`` with this checkpoint's place and trust settings. Raises `ModelError`."""
@@ -159,7 +165,16 @@ class HuggingFace:
 
     def fingerprint(self, *facts: object) -> str:
         """Content of the checkpoint's files and the facts given (number format, settings)."""
-        settings = (self.labels, self.max_length, self.pad_token, self.attention, self.chat_template, self.rounded)
+        settings = (
+            self.labels,
+            self.problem_type,
+            self.positive_label,
+            self.max_length,
+            self.pad_token,
+            self.attention,
+            self.chat_template,
+            self.rounded,
+        )
         folder = Path(self.target)
         if not folder.is_dir():
             from huggingface_hub import snapshot_download

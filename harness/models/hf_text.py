@@ -51,7 +51,8 @@ class HFTextClassifier:
         config = source.config()
         self.module = source.weights(AutoModelForSequenceClassification, self.device, pick_dtype(dtype, self.device, config.dtype))
         self.dtype = self.module.dtype
-        self.labels = source.inspect().labels
+        self._head = source.head(config)
+        self.labels = self._head.labels
         self.tokenizer = source.tokenizer()
         if source.pad_token:
             if source.pad_token not in self.tokenizer.get_vocab():
@@ -138,9 +139,10 @@ class HFTextClassifier:
             yield Pass(sum(lengths[place] for place in places), list(zip(places, answers, strict=True)), sum(map(self.flops, batch)))
 
     def _answers(self, batch: Sequence[Tokens], logits_BC: torch.Tensor) -> list[Logits]:
-        logits_BC = logits_BC.float().cpu()
-        columns = columns_of(self.labels, batch[0].labels)
-        return [Logits(tuple(row), unit.num_truncated) for row, unit in zip(logits_BC[:, columns].tolist(), batch, strict=True)]
+        logits_BC = self._head.logits(logits_BC.float().cpu())
+        columns, is_multi_label = columns_of(self.labels, batch[0].labels), self._head.is_multi_label
+        rows = logits_BC[:, columns].tolist()
+        return [Logits(tuple(row), unit.num_truncated, is_multi_label) for row, unit in zip(rows, batch, strict=True)]
 
     def randomised(self, seed: int, share: float = 1.0, /) -> HFTextClassifier:
         """The model with its weights drawn anew, or those of this share of its layers, from the last."""
@@ -179,7 +181,7 @@ class HFTextClassifier:
             alike = [(lengths_N == length).nonzero()[:, 0] for length in lengths_N.unique()]
             parts = [self._cut(features[some], encoded, rows[some], int(lengths_N[some[0]])) for some in alike]
             logits = torch.cat(parts)[torch.cat(alike).argsort()]
-        return logits.gather(1, encoded.extra["columns"][rows])
+        return self._head.logits(logits).gather(1, encoded.extra["columns"][rows])
 
     def _cut(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor, length: int) -> torch.Tensor:
         """Logits of rows that are all of this length, without the padding behind them."""

@@ -31,7 +31,8 @@ class HFImageClassifier(PixelClassifier):
         self.module: torch.nn.Module = source.weights(
             AutoModelForImageClassification, self.device, pick_dtype(dtype, self.device, config.dtype)
         )
-        self.labels = source.inspect().labels
+        self._head = source.head(config)
+        self.labels, self.is_multi_label = self._head.labels, self._head.is_multi_label
         self._processor = source.pretrained(AutoImageProcessor)
         self._channels = int(getattr(config, "num_channels", 3))
         normalises = getattr(self._processor, "do_normalize", False)
@@ -67,8 +68,7 @@ class HFImageClassifier(PixelClassifier):
         return self._kept_sizes[height, width]
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
-        logits: torch.Tensor = self._output(pixels_BCHW).logits
-        return logits
+        return self._head.logits(self._output(pixels_BCHW).logits)
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """[N, M, L, L]: how each of M layers attends, averaged over its heads."""

@@ -12,10 +12,21 @@ def normalised(name: str, /) -> str:
     return re.sub(r"[\W_]+", " ", str(name)).strip().casefold()
 
 
+def are_numbered(names: Sequence[str], /) -> bool:
+    """Whether these are the names of classes that were never given any: ``LABEL_0``, ``LABEL_1``, ... in order, or 0, 1, ..."""
+    return all(re.fullmatch(rf"(?i)(label[ _]?)?{i}", str(name)) for i, name in enumerate(names))
+
+
+def other_than(name: str, /) -> str:
+    """The other one of two classes, of which only one has a name."""
+    return f"not {name}"
+
+
 def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[int]:
     """For each of ``labels``, the model's output column of that name: exactly, else by its words in lower case.
 
-    A model that was never told its names (``LABEL_0``, ``LABEL_1``, ... in order, or 0, 1, ...) is taken to count as the asker does.
+    A model that was never told its names (`are_numbered`) is taken to count as the asker does. Of two classes, "not toxic" beside "toxic"
+    is whatever the asker has beside "toxic".
     """
     if not labels:
         return list(range(len(model_labels)))
@@ -25,7 +36,11 @@ def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[in
         # All different on both sides: "+" and "-" have no words to tell them apart by.
         if len(known) == len(model_labels) == len(labels) and set(wanted) == set(known):
             return [known[name] for name in wanted]
-    if all(re.fullmatch(rf"(?i)(label[ _]?)?{i}", str(name)) for i, name in enumerate(model_labels)):
+        if len(labels) == 2 and len(model_labels) == 2 and model_labels[0] == other_than(model_labels[1]):
+            is_named = [name == form(model_labels[1]) for name in wanted]
+            if sum(is_named) == 1:
+                return [int(named) for named in is_named]
+    if are_numbered(model_labels):
         if len(model_labels) != len(labels):
             raise ModelError(
                 f"the model has {len(model_labels)} classes, the task {len(labels)} ({', '.join(labels)}); they must be the same"

@@ -36,6 +36,7 @@ class PixelClassifier:
     module: torch.nn.Module
     device: torch.device
     labels: tuple[str, ...]
+    is_multi_label: bool = False
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         """float32 [C, H, W] in [0, 1], at the size the model wants; its own output comes back unchanged."""
@@ -65,7 +66,7 @@ class PixelClassifier:
         # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
         with torch.no_grad():
             logits_BK = self._checked(self.forward(self._stacked(batch))).float().cpu()
-        return [Logits(tuple(row)) for row in logits_BK[:, columns].tolist()]
+        return [Logits(tuple(row), is_multi_label=self.is_multi_label) for row in logits_BK[:, columns].tolist()]
 
     def randomised(self, seed: int, share: float = 1.0, /) -> PixelClassifier:
         """The model with its weights drawn anew, or those of this share of its layers, from the last."""
@@ -87,7 +88,7 @@ class PixelClassifier:
     def _checked(self, logits_BK: torch.Tensor) -> torch.Tensor:
         if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
             found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
-            raise ModelError(f"{self.name!r} must return logits [B, K]; it returned {found}")
+            raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return that tensor alone")
         if logits_BK.shape[1] != len(self.labels):
             raise ModelError(
                 f"{self.name!r} gives {logits_BK.shape[1]} logits; its labels are {len(self.labels)} ({', '.join(self.labels)})"

@@ -13,6 +13,7 @@ from ..inputs import Image
 from ..python_target import source_digest
 from .devices import pick_device, pick_dtype
 from .fingerprint import of_parts
+from .outputs import Outputs
 from .pixels import PixelClassifier, with_channels
 from .torch_module import TorchModule
 
@@ -30,8 +31,14 @@ class TorchClassifier(PixelClassifier):
             raise ModelError(f"{source.target} returned a {type(made).__name__}, not a torch.nn.Module")
         self.module = made.eval().to(self.device, self._dtype)
         self._channels, self._size = source.channels, source.size
+        self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
         weights = (f"{name} {_digest(value)}" for name, value in self.module.state_dict().items())
-        self.fingerprint = of_parts(weights, (source_digest(source.make), self._dtype, source.labels, source.channels, source.size))
+        settings = (source.labels, source.outputs, source.multi_label, source.channels, source.size)
+        self.fingerprint = of_parts(weights, (source_digest(source.make), self._dtype, *settings))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._outputs.notes
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
@@ -43,8 +50,10 @@ class TorchClassifier(PixelClassifier):
         return resized[0].clamp(0, 1)
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
-        logits: torch.Tensor = self.module(pixels_BCHW.to(self._dtype))
-        return logits
+        scores = self.module(pixels_BCHW.to(self._dtype))
+        if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
+            return scores  # refused there where all outputs are checked
+        return self._outputs.of_tensor(scores, len(self.labels))
 
 
 def _digest(value: Any) -> str:

@@ -76,7 +76,7 @@ def _logits(net: Differentiable, requests: Sequence[Classify]) -> list[Logits]:
     scored = encoded.extra.get("scored")
     if scored is None:
         return [Logits(tuple(row)) for row in rows]
-    return [Likelihoods(tuple(row), 0, (num,)) for row, num in zip(rows, scored.sum(1).tolist(), strict=True)]
+    return [Likelihoods(tuple(row), num_tokens=(num,)) for row, num in zip(rows, scored.sum(1).tolist(), strict=True)]
 
 
 class _Noise:
