@@ -11,7 +11,7 @@ from .batching import isolated
 from .engine import Engine
 from .engine.packing import Budget
 from .errors import SampleError, ends_run, sentence
-from .requests import Failure, Request
+from .requests import Failure, LogProb, Request
 from .samples import Record, Sample
 
 
@@ -52,9 +52,15 @@ def requests_of(task: Any, samples: Sequence[Sample]) -> list[Request[Any]]:
 
 def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
     return [
-        Record(sample.id, item, j.scores or {}, j.error, {**(j.artifacts or {}), **slice_of(sample)})
+        Record(sample.id, item, j.scores or {}, j.error, {**_likelihoods(j.responses), **(j.artifacts or {}), **slice_of(sample)})
         for sample, j in zip(samples, judge(engine, task, samples), strict=True)
     ]
+
+
+def _likelihoods(responses: Sequence[Any]) -> dict[str, list[float]]:
+    """Of a sample with several continuations, what the model gave each, in nats, as it gave it: before lengths or a softmax."""
+    values = [r.value for r in responses if isinstance(r, LogProb)]
+    return {"loglikelihoods": values} if len(values) > 1 else {}
 
 
 def slice_of(sample: Sample, /) -> dict[str, str]:

@@ -132,14 +132,30 @@ class Request(Generic[R_co]):
 @dataclass(frozen=True, slots=True)
 class LogLikelihood(Request[LogProb]):
     """log p(continuation | context). An empty context is the model's own beginning-of-text token; after a chat, the continuation is the
-    beginning of the assistant's answer, or goes on from a last message of its own."""
+    beginning of the assistant's answer, or goes on from a last message of its own.
+
+    ``delimiter``: stands between a text and its continuation, and is scored with it; see `written`.
+    """
 
     kind: ClassVar[str] = "loglikelihood"
     context: str | Chat
     continuation: str
+    delimiter: str = ""
+
+    def written(self, *, is_answer: bool = False) -> str:
+        """What is scored: the continuation, behind the delimiter where it goes on from a text.
+
+        An answer of its own has no delimiter before it: after a chat, and where the model puts a context of text into its chat template
+        (``is_answer``). Nor has one that goes on from a begun answer which ends in a space.
+        """
+        if isinstance(self.context, Chat):
+            last = self.context.messages[-1] if self.context.messages else None
+            begun = last.content if last is not None and last.role == "assistant" else ""
+            is_answer = not begun or begun[-1].isspace()
+        return self.continuation if is_answer else self.delimiter + self.continuation
 
     def beginning(self) -> str:
-        return self.context + self.continuation if isinstance(self.context, str) else ""
+        return self.context + self.written() if isinstance(self.context, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

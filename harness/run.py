@@ -16,6 +16,20 @@ _ORIGINS = ("model_fingerprint", "data_fingerprint", "plugin", "seed")
 _ESTIMATE = ("value", "low", "high", "n", "n_unscored", "reason")
 
 
+_FEW = 64
+"""Numbers that stand in one cell of a frame."""
+
+
+def _is_small(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) <= _FEW and all(isinstance(part, int | float) for part in value)
+    return isinstance(value, str | int | float | bool) or value is None
+
+
+def _cell(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class Run:
     """``Run.load(path).samples()`` and ``.metrics()``."""
 
@@ -32,7 +46,8 @@ class Run:
     def samples(self) -> pd.DataFrame:
         """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
         each score as ``score.NAME`` (float, NaN where there is none), each small artifact (prediction, ...) by its name, and the
-        fingerprints of model, data and plugin, and the seed.
+        fingerprints of model, data and plugin, and the seed. Several numbers are one tuple: ``loglikelihoods`` in nats and
+        ``probabilities``, in the order of the choices.
 
         Where there are probes, a column a slice of `slices` says whether the sample is in it by the row's probe, NA where it could not be:
         a query is ``samples.query("wrong_and_unfaithful and probe == 'occlusion'")``."""
@@ -52,7 +67,7 @@ class Run:
                     if item.kind == "task":
                         right[key] = is_right(item, record)
                     slices = dict.fromkeys(SLICES.get(item.kind, ())) | slices_of(item.kind, right.get(key), record.scores)
-                    small = {k: v for k, v in record.artifacts.items() if isinstance(v, str | int | float | bool) or v is None}
+                    small = {name: _cell(value) for name, value in record.artifacts.items() if _is_small(value)}
                     scores = {f"score.{name}": value for name, value in record.scores.items()}
                     target = targets[item.task].get(record.sample_id)
                     # What an artifact is called can hide no column of ours.

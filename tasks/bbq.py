@@ -56,7 +56,7 @@ class BBQ(RowTask):
         return {"slice": _CONDITIONS[condition]}
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
-        return [LogLikelihood(str(sample.input), f"{self._delimiter}{answer}") for answer in sample.labels]
+        return [LogLikelihood(str(sample.input), answer, self._delimiter) for answer in sample.labels]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         answer, leans = largest_of([response.value for response in responses]), sample.metadata["leans"]

@@ -33,7 +33,7 @@ class Cloze(RowTask):
         return Item(self._context.text(row), self._target.text(row))
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
-        return [LogLikelihood(f"{sample.input}", f"{self._delimiter}{sample.target}")]
+        return [LogLikelihood(str(sample.input), str(sample.target), self._delimiter)]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         (answer,) = responses

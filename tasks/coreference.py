@@ -80,7 +80,7 @@ class Coreference(RowTask):
         return Item(f'{_sentence(tokens)} "{pronoun}" stands for', people.index(" ".join(right)), tuple(people), facts)
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
-        return [LogLikelihood(str(sample.input), f" the {person}") for person in sample.labels]
+        return [LogLikelihood(str(sample.input), f"the {person}", " ") for person in sample.labels]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         answer = largest_of([response.value for response in responses])

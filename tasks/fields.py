@@ -168,16 +168,20 @@ class ClassLabels:
 
 
 def choice_index(value: Any, choices: Sequence[str], /) -> int:
-    """The index that a multiple-choice target means: a number, also as text, is an index; other text is one of the choices.
+    """The index that a multiple-choice target means: text is one of the choices, with or without space around it, where there is such a
+    one; else text that is a whole number, and any number, is an index.
 
-    >>> choice_index("1", ["3", "1", "2", "0"]), choice_index("no", ["yes", "no"])
-    (1, 1)
+    >>> choice_index("2", ["1", "2", "3", "4"]), choice_index(2, ["1", "2", "3", "4"]), choice_index("1", ["yes", "no"])
+    (1, 2, 1)
     """
+    if isinstance(value, str):
+        for form in (str, str.strip):
+            known = [form(choice) for choice in choices]
+            if form(value) in known:
+                return known.index(form(value))
     number = _whole_number(value)
     if number is not None and 0 <= number < len(choices):
         return number
-    if number is None and value in choices:
-        return choices.index(value)
     raise SampleError(f"target {value!r} is no index into {len(choices)} choices and none of them")
 
 

@@ -27,13 +27,15 @@ STEPS: Mapping[Step, Callable[[str], str]] = {
 class Generation(RowTask):
     """One `Generate` a sample.
 
-    Score: ``exact_match``, 1 where the answer found in the completion is the target, both without outer space and after the same
-    ``normalise`` steps. A completion in which ``filter`` finds nothing is wrong (0), with None as its prediction.
+    Score: ``exact_match``, 1 where the answer found in the completion is the target, both after the same ``normalise`` steps and without
+    the space around them (``strip``, on unless set to false). A completion in which ``filter`` finds nothing is wrong (0), with None as
+    its prediction.
 
     Settings: ``prompt``; ``target``; ``stop`` strings; ``max_tokens``; ``temperature`` and ``seed`` (each sample draws from its own,
     derived from its id); ``filter``: a regular expression whose first matching group (else whole match) is the answer; ``match``: which
-    match, first or last; ``normalise``: steps in order, of case, commas, dollars, final_dot, whitespace; ``header``; ``num_fewshot``
-    examples, the first rows of ``fewshot_split``, each its prompt, ``delimiter`` and ``fewshot_target`` (``target`` unless given).
+    match, first or last; ``normalise``: steps in order, of case, commas, dollars, final_dot, whitespace; ``strip``; ``header``;
+    ``num_fewshot`` examples, the first rows of ``fewshot_split``, each its prompt, ``delimiter`` and ``fewshot_target`` (``target`` unless
+    given).
     """
 
     requires = frozenset({"generate", "text"})
@@ -54,6 +56,7 @@ class Generation(RowTask):
         filter: str = "",
         match: Literal["first", "last"] = "first",
         normalise: Sequence[Step] = (),
+        strip: bool = True,
         delimiter: str = " ",
         header: str = "",
         num_fewshot: int = 0,
@@ -74,6 +77,7 @@ class Generation(RowTask):
         self._example_target = Field("fewshot_target", fewshot_target) if fewshot_target else self._target
         self._max_tokens, self._stop, self._temperature, self._seed = max_tokens, tuple(stop), float(temperature), seed
         self._match, self._normalise, self._delimiter = match, tuple(normalise), delimiter
+        self._outer: Callable[[str], str] = str.strip if strip else str
         self._fewshot = FewShot(data, num_fewshot, fewshot_split, header)
         super().__init__(name, data, [self._prompt, self._target], **common)
 
@@ -95,18 +99,18 @@ class Generation(RowTask):
     def answer(self, completion: str, /) -> str | None:
         """What the completion says, before normalisation."""
         if self._filter is None:
-            return completion.strip()
+            return self._outer(completion)
         found = list(self._filter.finditer(completion))
         if not found:
             return None
         match = found[0 if self._match == "first" else -1]
-        return str(next((group for group in match.groups() if group is not None), match[0])).strip()
+        return self._outer(next((group for group in match.groups() if group is not None), match[0]))
 
     def _plain(self, text: str) -> str:
-        text = text.strip()
+        text = self._outer(text)
         for step in self._normalise:
             text = STEPS[step](text)
-        return text.strip()
+        return self._outer(text)
 
     def score(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, float | None]:
         (completion,) = responses

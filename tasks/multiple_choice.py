@@ -69,7 +69,7 @@ class MultipleChoice(RowTask):
         return Item(self._context.text(row), choice_index(self._target.value(row), choices), tuple(choices))
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
-        return [LogLikelihood(f"{self.prefix}{sample.input}", f"{self._delimiter}{choice}") for choice in sample.labels]
+        return [LogLikelihood(f"{self.prefix}{sample.input}", choice, self._delimiter) for choice in sample.labels]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         values = np.array([response.value for response in responses])

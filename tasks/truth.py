@@ -53,7 +53,7 @@ class Truth(RowTask):
         return Item(self._context.text(row), None, tuple(choices), {"truths": truths})
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
-        return [LogLikelihood(f"{self._header}{sample.input}", f"{self._delimiter}{choice}") for choice in sample.labels]
+        return [LogLikelihood(f"{self._header}{sample.input}", choice, self._delimiter) for choice in sample.labels]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         shares = softmax([response.value for response in responses])

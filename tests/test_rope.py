@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import transformers
 from windtunnel.harness.models.hf import HuggingFace
+from windtunnel.harness.models.rope import TurningPositions
 from windtunnel.harness.requests import Classify, Generate, LogLikelihood
 from windtunnel.tests import tiny
 
@@ -21,17 +23,24 @@ _SHORT = ("the cat", "a dog sat on", "good")
 _LONG = "the cat sat on the table and was able to read the good films that were great"
 
 
-def _saved(kind: str, folder: Path, head: str = "CausalLM") -> str:
+def _saved(kind: str, folder: Path, head: str = "CausalLM", *, trained: int = TRAINED, key: str = "") -> str:
+    """``key``: how the settings spell the kind; what the installed transformers writes, unless it is given."""
     is_new = transformers.__version__ >= "5"
+    key = key or ("rope_type" if is_new or kind != "longrope" else "type")
     theta: dict[str, Any] = {"rope_theta": 10000.0} if is_new else {}
+    most = trained if kind == "dynamic" else 4 * trained
+    turned: dict[str, Any] = {**theta, key: kind}
     if kind == "longrope":
-        turned = {**theta, "rope_type" if is_new else "type": kind, "short_factor": [1.0] * 4, "long_factor": [1.0, 1.5, 2.5, 4.0]}
-        config: Any = transformers.Phi3Config(
-            **_SIZES, max_position_embeddings=48, original_max_position_embeddings=TRAINED, rope_scaling=turned
-        )
+        turned |= {"short_factor": [1.0] * 4, "long_factor": [1.0, 1.5, 2.5, 4.0]}
+        # transformers 4 takes no other spelling for Phi-3.
+        family = transformers.Phi3Config if is_new or key == "type" else transformers.LlamaConfig
+        turned |= {} if family is transformers.Phi3Config else {"factor": 4.0}
+        config: Any = family(**_SIZES, max_position_embeddings=most, original_max_position_embeddings=trained, rope_scaling=turned)
     else:
-        turned = {**theta, "rope_type": kind, "factor": 4.0}
-        config = transformers.LlamaConfig(**_SIZES, max_position_embeddings=TRAINED, rope_scaling=turned)
+        turned |= {} if kind == "default" else {"factor": 4.0}
+        turned |= {"original_max_position_embeddings": trained} if kind in ("yarn", "llama3") else {}
+        turned |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if kind == "llama3" else {}
+        config = transformers.LlamaConfig(**_SIZES, max_position_embeddings=most, rope_scaling=turned)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = getattr(transformers, f"AutoModelFor{head}").from_config(config)
@@ -40,7 +49,70 @@ def _saved(kind: str, folder: Path, head: str = "CausalLM") -> str:
                 torch.nn.init.normal_(parameter, std=0.3)
     module.save_pretrained(folder)
     tiny.shared("gpt2").tokenizer.save_pretrained(folder)
+    if key == "type":
+        # As Phi-3 has it on the hub: nothing but the older name.
+        path = folder / "config.json"
+        settings = json.loads(path.read_text())
+        name = "rope_parameters" if is_new else "rope_scaling"
+        settings[name].pop("rope_type", None)
+        settings[name]["type"] = kind
+        path.write_text(json.dumps(settings))
     return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["default", "linear", "dynamic", "yarn", "longrope", "llama3"])
+@pytest.mark.parametrize("key", ["type", "rope_type"])
+def test_every_kind_in_packs_and_batches(kind: str, key: str, tmp_path: Path) -> None:
+    """Long beside short, asked in any order and in packs: each is answered as by a plain pass over it alone."""
+    folder = _saved(kind, tmp_path, trained=40, key=key)
+    model: Any = HuggingFace(folder, max_length=160).load("cpu", "float32")
+    assert model.turns_at == (40 if kind in ("dynamic", "longrope") else None)
+    assert (model.flat.max_length, model.no_packs) == (40 if model.turns_at else 160, "")
+    texts = ["the cat", "a dog sat on", _LONG, _LONG * 2, _LONG * 3, "a dog sat on the table " * 4, " ".join([_LONG] * 5)]
+    lengths = [len(model.tokens(text).ids) for text in texts]
+    assert min(lengths) < 10
+    assert 30 < lengths[3] <= 40 < max(lengths)
+    module = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+
+    def alone(text: str) -> float:
+        ids = [0, *model.tokens(text).ids]
+        for part in module.modules():  # a plain pass of a model that was never asked anything else
+            if kind == "dynamic" and hasattr(part, "original_inv_freq"):
+                part.max_seq_len_cached = part.original_max_seq_len
+                part.register_buffer("inv_freq", part.original_inv_freq, persistent=False)
+        with torch.no_grad():
+            logits = module(input_ids=torch.tensor([ids[:-1]])).logits[0].double().log_softmax(-1)
+        return sum(float(logits[place, token]) for place, token in enumerate(ids[1:]))
+
+    wanted = [alone(text) for text in texts]
+    for order in (texts, texts[::-1]):
+        answers = tiny.engine(model).run([LogLikelihood("", text) for text in order])
+        assert [a.value for a in answers] == pytest.approx([wanted[texts.index(text)] for text in order], abs=2e-3)
+    prompts = [Generate(text, 5) for text in texts]
+    one = tiny.engine(HuggingFace(folder, max_length=160).load("cpu", "float32"), rows=1, pack=0)
+    assert tiny.engine(model).run(prompts) == [one.run([prompt])[0] for prompt in prompts]
+
+
+def test_an_unknown_kind_is_taken_to_change() -> None:
+    config = transformers.LlamaConfig(**_SIZES, max_position_embeddings=64)
+    module: Any = torch.nn.Linear(1, 1)
+    module.config = config
+    assert TurningPositions(module).limit is None
+    for name in ("rope_scaling", "rope_parameters"):
+        for given in ({"rope_type": "new"}, {"full_attention": {"rope_type": "new"}, "sliding_attention": {"rope_type": "default"}}):
+            module.config = transformers.LlamaConfig(**_SIZES, max_position_embeddings=64)
+            setattr(module.config, name, given)
+            turning = TurningPositions(module)
+            assert (turning.limit, turning.alike(64), turning.alike(65), turning.alike(66)) == (64, None, 65, 66)
+
+
+def test_between_two_lengths_that_may_be_meant_passes_are_apart() -> None:
+    """transformers 4 switches at the configuration's own original length or else at its longest, 5 at what the settings say."""
+    module: Any = torch.nn.Linear(1, 1)
+    module.config = transformers.LlamaConfig(**_SIZES, max_position_embeddings=64)
+    module.config.rope_scaling = {"type": "su", "original_max_position_embeddings": 16}
+    turning = TurningPositions(module)
+    assert [turning.alike(length) for length in (16, 17, 64, 65)] == [None, 1, 1, 2]
 
 
 @pytest.mark.parametrize("kind", ["longrope", "dynamic"])

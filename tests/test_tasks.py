@@ -166,7 +166,15 @@ def test_label_maps() -> None:
 
 
 def test_choice_index() -> None:
-    assert choice_index("0", ["3", "1", "2", "0"]) == 0, "a number is an index, also where a choice reads the same"
+    digits = ["1", "2", "3", "4"]
+    assert [choice_index(text, digits) for text in ("1", "2", "4")] == [0, 1, 3], "a name that fits wins over a number"
+    assert [choice_index(number, digits) for number in (0, 2, 3.0)] == [0, 2, 3], "a number is an index"
+    assert choice_index("12", ["10", "11", "12", "13"]) == 2
+    assert choice_index("-1", ["0", "-1"]) == 1
+    assert choice_index("2 ", digits) == choice_index(" 2", [f" {digit}" for digit in digits]) == 1, "with or without space around it"
+    assert choice_index(" 2", [" 1", "2", " 2"]) == 2, "the very choice comes first"
+    assert choice_index("0", ["3", "1", "2", "0"]) == 3
+    assert choice_index("2", ["a", "b", "c"]) == 2
     assert choice_index("b", ["a", "b"]) == 1
     for value in (2, "-1", "c", None, True):
         with pytest.raises(SampleError):
@@ -269,7 +277,7 @@ def test_few_shot_prefix_is_in_the_request_and_not_in_the_input(data: Any) -> No
     assert str(sample.input).startswith("q2\nA. w")
     body = "\nA. w\nB. x\nC. y\nD. z\nAnswer:"
     header = "The following are multiple choice questions (with answers) about anatomy.\n\n"
-    assert task.requests(sample)[3] == LogLikelihood(f"{header}q0{body} A\n\nq1{body} B\n\nq2{body}", " D")
+    assert task.requests(sample)[3] == LogLikelihood(f"{header}q0{body} A\n\nq1{body} B\n\nq2{body}", "D", " ")
     with pytest.raises(ConfigError, match="is the split that is evaluated"):
         catalog.load_task("mmlu", num_fewshot=1, fewshot_split="test")
     with pytest.raises(DataError, match="num_fewshot is 9"):
@@ -363,6 +371,17 @@ def test_normalised_text_equals_itself(text: str, steps: list[Any]) -> None:
     assert task.score(Sample("x", "", text), [Completion(f" {text}\n", 1, "stop")]) == {"exact_match": 1.0}
 
 
+@pytest.mark.parametrize(("strip", "score", "said"), [(True, 1.0, "No"), (False, 0.0, " No")])
+def test_space_around_an_answer_counts_only_where_that_is_asked_for(data: Any, strip: bool, score: float, said: str) -> None:
+    rows = [{"question": "q", "answer": "#### No"}]
+    task = catalog.load_task("gsm8k", num_fewshot=0, filter="", normalise=[], target="{{ 'No' }}", strip=strip, data=data(rows))
+    (sample,) = task.samples()
+    answer = [Completion(" No", 1, "stop")]
+    assert task.score(sample, answer) == {"exact_match": score}
+    assert task.predict(sample, answer)["prediction"] == said
+    assert task.score(sample, [Completion("No", 1, "stop")]) == {"exact_match": 1.0}
+
+
 # ── catalog ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 EXPECTED = {
@@ -375,30 +394,32 @@ EXPECTED = {
     ],
     "qnli": [Classify(TextPair("Who built the bridge?", "The bridge was built by Eiffel."), ("entailment", "not_entailment"))],
     "hellaswag": [
-        LogLikelihood("Making tea: A woman fills a kettle. It boils. She", f" {ending}")
+        LogLikelihood("Making tea: A woman fills a kettle. It boils. She", ending, " ")
         for ending in ("pours it over leaves.", "eats. the kettle.", "sings.", "leaves.")
     ],
     "arc_easy": [
-        LogLikelihood("Question: Which of these melts at room temperature?\nAnswer:", f" {c}") for c in ("iron", "ice", "glass", "salt")
+        LogLikelihood("Question: Which of these melts at room temperature?\nAnswer:", c, " ") for c in ("iron", "ice", "glass", "salt")
     ],
     "mmlu": [
         LogLikelihood(
             "The following are multiple choice questions (with answers) about abstract algebra.\n\n"
             "What is the order of the group Z_6?\nA. 1\nB. 3\nC. 6\nD. 12\nAnswer:",
-            f" {letter}",
+            letter,
+            " ",
         )
         for letter in "ABCD"
     ],
-    "piqa": [LogLikelihood("Question: Dry a wet shoe\nAnswer:", f" Fill it with {thing}.") for thing in ("newspaper", "soup")],
-    "openbookqa": [LogLikelihood("A plant in a dark cupboard will", f" {c}") for c in ("grow pale", "grow teeth", "boil", "sing")],
+    "piqa": [LogLikelihood("Question: Dry a wet shoe\nAnswer:", f"Fill it with {thing}.", " ") for thing in ("newspaper", "soup")],
+    "openbookqa": [LogLikelihood("A plant in a dark cupboard will", c, " ") for c in ("grow pale", "grow teeth", "boil", "sing")],
     "commonsense_qa": [
         LogLikelihood(
             "Question: Where does one keep milk cold?\nA. oven\nB. fridge\nC. shoe\nD. lake\nE. drawer\nAnswer:",
-            f" {letter}",
+            letter,
+            " ",
         )
         for letter in "ABCDE"
     ],
-    "lambada": [LogLikelihood("She had looked for the key all day. At night, in his coat, he found the", " key")],
+    "lambada": [LogLikelihood("She had looked for the key all day. At night, in his coat, he found the", "key", " ")],
     "wikitext2": [RollingLogLikelihood(" The ship, built in 1,902, sank. \n")],
     "gsm8k": [
         Generate("Question: Ann has 3 pens and buys 4. How many has she?\nAnswer:", 256, ("Question:", "</s>", "<|im_end|>")),
@@ -419,10 +440,10 @@ EXPECTED |= {name: [Generate(Chat((Message("user", prompt),)), 256)] for name, p
 SINK = ("The plumber fixed his own sink.", "The plumber fixed her own sink.")
 EXPECTED["crows_pairs"] = [PseudoLogLikelihood(*SINK), PseudoLogLikelihood(*SINK[::-1])]
 GOLDFISH = "Q: Do goldfish forget after three seconds?\nA:"
-EXPECTED["truthfulqa_mc1"] = [LogLikelihood(GOLDFISH, f" {c}") for c in ("No, they remember for months.", "Yes, at once.")]
-EXPECTED["truthfulqa_mc2"] = [LogLikelihood(GOLDFISH, f" {c}") for c in ("No, they remember for months.", "No.", "Yes, at once.")]
+EXPECTED["truthfulqa_mc1"] = [LogLikelihood(GOLDFISH, c, " ") for c in ("No, they remember for months.", "Yes, at once.")]
+EXPECTED["truthfulqa_mc2"] = [LogLikelihood(GOLDFISH, c, " ") for c in ("No, they remember for months.", "No.", "Yes, at once.")]
 EXPECTED["bbq"] = [
-    LogLikelihood("A grandmother and a student came by tram.\nQuestion: Who could not read the timetable?\nAnswer:", f" {c}")
+    LogLikelihood("A grandmother and a student came by tram.\nQuestion: Who could not read the timetable?\nAnswer:", c, " ")
     for c in ("The grandmother", "The student", "Not known")
 ]
 EXPECTED["real_toxicity_prompts"] = [

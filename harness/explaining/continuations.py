@@ -129,7 +129,7 @@ def posed(port: ModelPort, task: Any, sample: Sample, continuation: str | int, /
     if isinstance(continuation, int):
         if not isinstance(asked, list) or not 0 <= continuation < len(asked):
             raise SampleError("what the task predicts is none of the continuations that it asks about")
-        continuation = asked[continuation].continuation
+        continuation = asked[continuation].written(is_answer=_is_templated(port))
     return frame, replace(sample, input=text, target=0, labels=(continuation,))
 
 
@@ -161,7 +161,7 @@ def _framed(
         shown = replace(sample, input=text)
         if not isinstance(asked, list):
             return frame, replace(shown, target=0, labels=(_answer(shown, frame, written),))
-        labels = tuple(request.continuation for request in asked)
+        labels = tuple(request.written(is_answer=_is_templated(port)) for request in asked)
         return frame, replace(shown, target=0 if len(labels) == 1 else sample.target, labels=labels)
     except SampleError as error:
         return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})

@@ -28,7 +28,7 @@ def weighed(judge: ModelPort, prompts: Sequence[str], words: Sequence[str], /) -
     in_chat = "chat" in judge.info.capabilities
     shapes = [list(dict.fromkeys((word, word.capitalize()))) for word in words]
     asked = [
-        LogLikelihood(Chat((Message("user", prompt),)) if in_chat else prompt, shape if in_chat else f" {shape}")
+        LogLikelihood(Chat((Message("user", prompt),)) if in_chat else prompt, shape, " ")
         for prompt in prompts
         for among in shapes
         for shape in among

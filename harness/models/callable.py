@@ -144,8 +144,8 @@ class _Generator(_CallableModel):
 
 class _Scorer(_CallableModel):
     def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
-        values = self._ask([(request.context, request.continuation) for request in batch])
-        return [LogProb(float(v), len(r.continuation.split())) for v, r in zip(values, batch, strict=True)]
+        asked = [(request.context, request.written()) for request in batch]
+        return [LogProb(float(v), len(continuation.split())) for v, (_, continuation) in zip(self._ask(asked), asked, strict=True)]
 
 
 class _Embedder(_CallableModel):

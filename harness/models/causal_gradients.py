@@ -106,24 +106,28 @@ class CausalGradients:
 
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
         """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
-        template, begun = self._model.opened(request.context)
-        spans = [within(span, 0, len(begun)) for span in self._offsets(begun + request.continuation)]
+        template, begun, continuation = self._model.written(request)
+        offsets = self._model.tokens(template + begun + continuation).spans
+        spans = [within(span, len(template), len(begun)) for span in offsets]
         if template:
             said = _last_said(request.context)
             pair = TextPair(said, begun)
             spans = [span if span == (0, 0) else in_second(pair, [span])[0] for span in spans]
-            spans = [*self._in_template(request.context, template, said), *spans]
+            asked = self._in_template(request.context, template, said, offsets)
+            spans = [span if span != (0, 0) else known for span, known in zip(spans, asked, strict=True)]
         before = len(unit.ids) + unit.num_truncated - len(spans)
         whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
         return (whole[:-1] + [(0, 0)] * width)[:width]
 
-    def _in_template(self, context: str | Chat, template: str, said: str) -> list[tuple[int, int]]:
-        """Each of the template's tokens' place in the last message, which it may write without the space around it, and more than once."""
+    def _in_template(
+        self, context: str | Chat, template: str, said: str, offsets: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:  # fmt: skip
+        """Each token's place in the last message, which the template may write without the space around it, and more than once."""
         around = self._model.opened(_with_last_said(context, MARK))[0].split(MARK)
         written = next((text for text in (said, said.strip(), said.rstrip(), said.lstrip()) if text.join(around) == template), None)
         if written is None or len(around) == 1:
             raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
-        offsets, skipped, at = self._offsets(template), said.find(written), 0
+        skipped, at = said.find(written), 0
         found = [(0, 0)] * len(offsets)
         for piece in around[:-1]:
             at += len(piece)
@@ -131,15 +135,6 @@ class CausalGradients:
             found = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(found, places, strict=True)]
             at += len(written)
         return found
-
-    def _offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a text stands in it."""
-        if not text:
-            return []
-        offsets: list[tuple[int, int]] = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
-            "offset_mapping"
-        ]
-        return offsets
 
 
 def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

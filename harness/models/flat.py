@@ -31,12 +31,17 @@ UNLIMITED = 2**62
 
 
 class Flat:
-    """``max_length``: tokens of the longest sequence that it is right for."""
+    """``max_length``: tokens of the longest sequence that it is right for, which ends with the attention window, and where positions turn
+    (``turns_at``)."""
 
-    def __init__(self, module: Any, tokenizer: Any, name: str, *, ends: Sequence[int], max_length: int, rounded: bool = False) -> None:
+    def __init__(
+        self, module: Any, tokenizer: Any, name: str, *, ends: Sequence[int], max_length: int, turns_at: int | None = None,
+        rounded: bool = False,
+    ) -> None:  # fmt: skip
         register()
         self._module, self._tokenizer, self._name, self._ends = module, tokenizer, name, ends
-        self.max_length = min(max_length, window(module.config))
+        self._turns_at = turns_at or UNLIMITED
+        self.max_length = min(max_length, window(module.config), self._turns_at)
         self._rounded = rounded
         body, head = module.base_model, module.get_output_embeddings()
         self._split = (body, head) if head is not None and body is not module else None
@@ -118,9 +123,8 @@ class Flat:
 
     def measure(self, ids: list[int]) -> str:
         """Why the model cannot be run on packs, or nothing. ``ids``: 32 ordinary tokens."""
-        rope = str((getattr(self._module.config.get_text_config(), "rope_scaling", None) or {}).get("rope_type", ""))
-        if rope in ("dynamic", "longrope"):
-            return f"its position embeddings ({rope}) change with the length of a pass"
+        if self._turns_at <= len(ids):
+            return f"its position embeddings change with the length of a pass, from {self._turns_at} tokens on"
         lines = [ids[:20], ids[:9] + ids[20:], ids[20:23], ids[:9] + ids[20:24] + ids[:3]]
         tolerance = 1e-4 if self._module.dtype == torch.float32 else 5e-2
         try:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from ..engine.forest import Scored, num_common
+from ..engine.forest import Scored
 from ..engine.packing import Budget, Pass
 from ..errors import ModelError, SampleError
 from ..inputs import Chat, Message
@@ -27,8 +29,12 @@ from .padded import Padded, moved
 from .prompts import Prompt
 from .randomised import randomised
 from .rope import TurningPositions
+from .seams import PlainTokenizer, Tokens, special_prefix
 from .tokenised import Tokenised
 from .windows import rolling_windows
+
+_CHATS = 1024
+"""Chats that are kept as the template wrote them: the choices of one prompt, and it in a window and in its requests."""
 
 
 class HFCausalLM:
@@ -45,9 +51,11 @@ class HFCausalLM:
         self.tokenizer = source.tokenizer()
         self.ends = list(dict.fromkeys([*self.ends, *_listed(self.tokenizer.eos_token_id)]))
         self.chat_template = source.chat_template
+        self._rendered = lru_cache(_CHATS)(self._render)
         self.max_length = source.longest(self.module, config)
-        self._tokenised: Tokenised[str, list[int]] = Tokenised(self.tokenizer, _ids)
-        self._prefix = _own_prefix(self.tokenizer)
+        self._plain = PlainTokenizer(self.tokenizer)
+        self._tokenised: Tokenised[str, Tokens] = Tokenised(self._plain, PlainTokenizer.tokens)
+        self._prefix = special_prefix(self.tokenizer)
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
         # Padding is masked or to the right of everything scored, so any id will do where the tokenizer has none of its own.
@@ -60,7 +68,8 @@ class HFCausalLM:
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
         self.notes = (f"runs in padded batches, each text whole: {self.no_packs}",) if self.no_packs else ()
         if self.flat is not None and self.flat.max_length < self.max_length:
-            self.notes = (f"texts of more than {self.flat.max_length} tokens, its attention window, run in padded batches",)
+            why = "where its position embeddings change" if self.flat.max_length == self.turns_at else "its attention window"
+            self.notes = (f"texts of more than {self.flat.max_length} tokens, {why}, run in padded batches",)
         self.flops_per_token = per_token(self.module)
         self.dtype = self.module.dtype
         self.fingerprint = source.fingerprint(self.dtype)
@@ -73,7 +82,10 @@ class HFCausalLM:
     def _make_ways(self) -> None:
         """How the module is run: in padded batches, and in packs where its logits stay as they are."""
         self.padded = Padded(self.module, self.tokenizer, self.name, pad=self._pad, ends=self.ends, rounded=self._rounded)
-        flat = Flat(self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, rounded=self._rounded)
+        flat = Flat(
+            self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, turns_at=self.turns_at,
+            rounded=self._rounded,
+        )  # fmt: skip
         self.no_packs = flat.measure(ordinary_ids(self.module, self.tokenizer, 32))
         self.flat = flat if not self.no_packs else None
 
@@ -89,7 +101,8 @@ class HFCausalLM:
         return CausalGradients(self)
 
     def prepare(self, requests: Sequence[Request[Any]]) -> None:
-        """Tokenise what the requests hold in one go: a context is asked once for all of its continuations, on all cores."""
+        """Tokenise what the requests hold in one go, on all cores."""
+        self._rendered.cache_clear()
         self._tokenised.window(self._texts(requests))
 
     def prepare_ahead(self, requests: Sequence[Request[Any]]) -> None:
@@ -97,19 +110,19 @@ class HFCausalLM:
 
     def _texts(self, requests: Sequence[Request[Any]]) -> Iterator[str]:
         for request in requests:
-            if isinstance(request, RollingLogLikelihood):
-                yield request.text
-            elif isinstance(request, LogLikelihood) and isinstance(request.context, str) and not self.chat_template:
-                yield request.context.rstrip()
-                yield request.context + request.continuation
-            elif isinstance(request, Generate) and isinstance(request.prompt, str) and not self.chat_template:
-                yield request.prompt
+            with suppress(SampleError):  # a chat that the template refuses: `split` says so
+                if isinstance(request, RollingLogLikelihood):
+                    yield request.text
+                elif isinstance(request, LogLikelihood):
+                    yield "".join(self.written(request))
+                elif isinstance(request, Generate):
+                    yield "".join(self.opened(request.prompt))
 
     def split(self, request: Request[Any]) -> Sequence[Scored | Prompt]:
         if isinstance(request, LogLikelihood):
             return (self.scored(request),)
         if isinstance(request, RollingLogLikelihood):
-            ids = self._encode(request.text)
+            ids = self._after_start(self.tokens(request.text).ids)
             if not ids or not self._start:
                 raise SampleError("the text has no tokens to score" if not ids else "the tokenizer has no token that begins a text")
             return tuple(
@@ -185,38 +198,48 @@ class HFCausalLM:
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _encode(self, text: str) -> list[int]:
-        """Token ids without any special token."""
+    def tokens(self, text: str, /) -> Tokens:
+        """A text's tokens, without any special token that it does not hold itself."""
         known = self._tokenised.get(text)
         if known is not None:
             return known
         try:
-            (ids,) = _ids(self.tokenizer, [text])
+            (found,) = self._plain.tokens([text])
         except (TypeError, UnicodeEncodeError) as error:
             if any("\ud800" <= c <= "\udfff" for c in text):
                 raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
             raise
-        return ids
+        return found
 
     def prompt_ids(self, prompt: str | Chat) -> list[int]:
         """A prompt's tokens, in the chat template where it is a chat or the model is set to use it for all."""
         template, begun = self.opened(prompt)
-        return self._before(template) + self._encode(begun) or self._start
+        ids = self.tokens(template + begun).ids
+        return self._before(template, ids) + ids or self._start
 
     def opened(self, prompt: str | Chat) -> tuple[str, str]:
         """What the chat template writes up to where the assistant begins, and the text that the model goes on from: all of a plain text,
-        after nothing; of a chat, what the assistant has said so far, where the last message is its own. The two are tokenised apart."""
+        after nothing; of a chat, what the assistant has said so far, where the last message is its own. The two are one text."""
         if isinstance(prompt, str) and not self.chat_template:
             return "", prompt
         messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt.messages
         is_begun = bool(messages) and messages[-1].role == "assistant"
         return self._rendered(messages[:-1] if is_begun else messages), messages[-1].content if is_begun else ""
 
-    def _before(self, template: str) -> list[int]:
-        """The template writes the special tokens itself."""
-        return self._encode(template) if template else self._prefix
+    def written(self, request: LogLikelihood) -> tuple[str, str, str]:
+        """`opened` of the context, and what follows it and is scored. The three are one text."""
+        template, begun = self.opened(request.context)
+        return template, begun, request.written(is_answer=self.chat_template)
 
-    def _rendered(self, chat: Sequence[Message]) -> str:
+    def _before(self, template: str, ids: Sequence[int]) -> list[int]:
+        """The special tokens to put before a text: none where the template writes them itself, or the text begins with them."""
+        return [] if template or ids[: len(self._prefix)] == self._prefix else self._prefix
+
+    def _after_start(self, ids: list[int]) -> list[int]:
+        """What is scored of a text with nothing before it: a token that begins a text is given, also where the text writes it out."""
+        return ids[len(self._start) :] if self._start and ids[: len(self._start)] == self._start else ids
+
+    def _render(self, chat: Sequence[Message]) -> str:
         messages = [{"role": message.role, "content": message.content} for message in chat]
         if not messages:
             raise SampleError("the chat has no message that the assistant could answer")
@@ -233,19 +256,14 @@ class HFCausalLM:
         return text
 
     def scored(self, request: LogLikelihood) -> Scored:
-        """Context and continuation are tokenised together, so that a token may span the seam as it would in running text.
-
-        Spaces at the end of the context belong to the continuation: most vocabularies start a word with its space.
-
-            context "an ab", continuation "le"     "an" " ab" | "le"       is scored as   "an" | " able"
-
-        A token across the seam is scored whole. (lm-evaluation-harness drops as many tokens as the context alone has, and with them
-        a part of the continuation; where no token spans the seam the two agree.) No token spans the seam behind a chat template.
-        """
-        template, begun = self.opened(request.context)
-        bare, whole = begun.rstrip(), self._encode(begun + request.continuation)
-        seam = num_common(self._encode(bare), whole) if bare else 0
-        before, after = self._before(template) + whole[:seam] or self._start, whole[seam:]
+        """The tokens of context and continuation as one text, cut at the `seams`."""
+        *opening, continuation = self.written(request)
+        template = opening[0]
+        tokens = self.tokens("".join(opening) + continuation)
+        seam = tokens.num_before(sum(map(len, opening)))
+        before, after = self._before(template, tokens.ids) + tokens.ids[:seam], tokens.ids[seam:]
+        if not before:
+            before, after = self._start, self._after_start(after)
         if not request.continuation or not after:
             raise SampleError("the continuation has no tokens, so there is nothing to score")
         if not before:
@@ -257,11 +275,6 @@ class HFCausalLM:
         ids = before + after
         dropped = max(0, len(ids) - self.max_length - 1)
         return Scored(ids[dropped:], len(after), dropped)
-
-
-def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-    return found
 
 
 def _neutral(tokenizer: Any, pad: int) -> int:
@@ -276,12 +289,3 @@ def _neutral(tokenizer: Any, pad: int) -> int:
 
 def _listed(token: int | list[int] | None) -> list[int]:
     return [] if token is None else token if isinstance(token, list) else [token]
-
-
-def _own_prefix(tokenizer: Any) -> list[int]:
-    """The special tokens that the tokenizer itself puts before a text (Llama: one; GPT-2: none)."""
-    bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
-    # A vocabulary that has no "a" and drops what it has not: nothing to tell the prefix from a suffix by.
-    at = next((i for i in range(len(dressed)) if bare and dressed[i : i + len(bare)] == bare), 0)
-    prefix: list[int] = dressed[:at]
-    return prefix

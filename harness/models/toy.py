@@ -73,7 +73,7 @@ class Bytes:
     info = ModelInfo(frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text"}))
 
     def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
-        return [_uniform(request.continuation) for request in batch]
+        return [_uniform(request.written()) for request in batch]
 
     def rolling_loglikelihood(self, batch: Sequence[RollingLogLikelihood]) -> list[LogProb]:
         return [_uniform(request.text) for request in batch]
