@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import CapabilityError, UnknownName, did_you_mean
@@ -75,6 +75,9 @@ def unfit(plugin: Any, task: PlannedTask) -> str | None:
     inputs = getattr(plugin, "inputs", None)
     if inputs is not None and not inputs & task.task.requires:
         return f"it works on {listed(inputs)}; the task is about {listed(task.task.requires)}"
+    reads: Mapping[str, str] = getattr(plugin, "reads", {})
+    if lacking := [key for key in reads if not any(key in sample.metadata for sample in task.samples[:1])]:
+        return f"its samples have no {lacking[0]!r}; {reads[lacking[0]]}"
     beyond = {"gradients", "attention"} | getattr(plugin, "asks_beyond", frozenset())
     if has_continuations(task.task) and hasattr(plugin, "attribute"):
         beyond |= {"classify"}

@@ -189,7 +189,8 @@ class Threat(Protocol):
     A threat that needs models to judge has ``measure(engine, pairs) -> numbers of each pair``, and ``roles`` where they are others than the
     one under attack: the runner asks it once for all twins, adds the numbers to the distances and gives them to ``admits`` as its third
     argument. What the model under attack has to answer for that stands in ``requires``, and what a user whose model cannot may do, in
-    ``instead``.
+    ``instead``. Where it cannot be about every sample, or may be set so wide that it forbids nothing, ``check_input(sample)`` raises
+    `ConfigError`: the plan asks it about the first sample.
     """
 
     def admits(self, clean: Sample, perturbed: Sample, /) -> bool: ...
@@ -209,9 +210,10 @@ class Attack(Protocol[Th]):
     ``num_queries`` of the model; ``budget_exhausted``, True where the search ended because its budget of steps or queries did;
     ``zero_gradient``, True where the loss had none. ``rng(sample.id)`` is the only source of randomness.
 
-    Optional: ``asks_beyond``, what of ``requires`` the model must be able to do though the task does not ask it; ``covers_all``, True where
-    samples that the model gets wrong are attacked as well; ``keeps_answer``, True where it looks for a twin that is answered as the sample
-    was, so that how far its twins are is told of all of them and not of those that flipped the answer.
+    Optional: ``reads``, what it needs of a sample's metadata, each with a sentence on the tasks that have it; ``asks_beyond``, what of
+    ``requires`` the model must be able to do though the task does not ask it; ``covers_all``, True where samples that the model gets wrong
+    are attacked as well; ``keeps_answer``, True where it looks for a twin that is answered as the sample was, so that the distance of all
+    its twins is told and not of those alone that flipped the answer.
     """
 
     requires: ClassVar[frozenset[str]]

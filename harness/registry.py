@@ -19,6 +19,9 @@ T = TypeVar("T")
 _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
 """What a suite's entry may say beside the plugin's settings: a slip there is taken for a setting first."""
 
+_CHECKED = ("attacks", "probes")
+"""Groups whose settings are held against their annotations; a task's come from fields of data, and its family checks them."""
+
 _pending: list[tuple[str, str, object]] = []
 
 
@@ -122,6 +125,11 @@ class Registry:
                 raise ConfigError(
                     f"{what} has no setting {key!r}.{did_you_mean(key, [*known, *_ENTRY_KEYS])} Its settings: {', '.join(known) or 'none'}."
                 )
+        if group in _CHECKED:
+            # Not on top: a list of plugins needs no types.
+            from .settings import check_settings
+
+            check_settings(what, factory, params)
         try:
             return factory(**params)
         except UserError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..harness.errors import ConfigError, SampleError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
+from ..harness.settings import Size
 from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows
@@ -40,7 +41,7 @@ class DeepLift:
 
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "image", "gradients"})
 
-    def __init__(self, *, tolerance: float = 0.01, target: str = "predicted", baseline: Baseline = None) -> None:
+    def __init__(self, *, tolerance: Size = 0.01, target: str = "predicted", baseline: Baseline = None) -> None:
         if not tolerance > 0:
             raise ConfigError(f"deep_lift's tolerance is a share above 0, not {tolerance}")
         self.tolerance, self.target, self.baseline = tolerance, checked_target(target), checked_baseline(baseline)

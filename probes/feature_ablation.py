@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..harness.settings import Count
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
@@ -18,7 +19,7 @@ class FeatureAblation(Perturbation):
     Reference: J. Li, W. Monroe, D. Jurafsky. Understanding Neural Networks through Representation Erasure. 2016.
     """
 
-    def __init__(self, *, target: str = "predicted", grid: int = 8) -> None:
+    def __init__(self, *, target: str = "predicted", grid: Count = 8) -> None:
         super().__init__(target=target, grid=grid)
 
     def masks(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[Mask]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..harness.errors import ConfigError
+from ..harness.settings import Amount, Count
 from .baselines import Baseline
 from .gradients import GradientProbe, Rows
 
@@ -24,7 +25,7 @@ class GradientShap(GradientProbe):
     """
 
     def __init__(
-        self, *, points: int = 50, noise: float = 0.0, target: str = "predicted", seed: int = 0, baseline: Baseline = None
+        self, *, points: Count = 50, noise: Amount = 0.0, target: str = "predicted", seed: int = 0, baseline: Baseline = None
     ) -> None:  # fmt: skip
         super().__init__(target=target, num_points=points, seed=seed, baseline=baseline)
         if noise < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..harness.settings import Count, Size
 from .baselines import Baseline
 from .gradients import Rows
 from .halving import Halving
@@ -31,7 +32,7 @@ class IntegratedGradients(Halving):
     """
 
     def __init__(
-        self, *, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted", baseline: Baseline = None
+        self, *, steps: Count = 32, tolerance: Size = 0.02, max_steps: Count = 512, target: str = "predicted", baseline: Baseline = None
     ) -> None:  # fmt: skip
         super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
 

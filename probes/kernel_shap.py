@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..harness.errors import ConfigError
+from ..harness.settings import Count
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 _ENDS = 1e6
@@ -31,7 +32,7 @@ class KernelShap(Perturbation):
 
     sums: ClassVar[bool] = True
 
-    def __init__(self, *, subsets: int = 200, target: str = "predicted", grid: int = 8, seed: int = 0) -> None:
+    def __init__(self, *, subsets: Count = 200, target: str = "predicted", grid: Count = 8, seed: int = 0) -> None:
         super().__init__(target=target, grid=grid, seed=seed)
         if subsets < 1:
             raise ConfigError(f"kernel_shap needs at least one subset, not {subsets}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..harness.settings import Count, Size
 from .baselines import Baseline
 from .explained import tried_with
 from .gradients import GradientWork
@@ -38,7 +39,7 @@ class LayerConductance(Integral):
     """
 
     def __init__(
-        self, *, layer: str, steps: int = 64, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted",
+        self, *, layer: str, steps: Count = 64, tolerance: Size = 0.02, max_steps: Count = 512, target: str = "predicted",
         baseline: Baseline = None,
     ) -> None:  # fmt: skip
         super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)

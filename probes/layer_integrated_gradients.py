@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..harness.settings import Count, Size
 from .baselines import Baseline
 from .explained import tried_with
 from .gradients import GradientWork, Rows
@@ -32,7 +33,7 @@ class LayerIntegratedGradients(Halving):
     """
 
     def __init__(
-        self, *, layer: str, steps: int = 32, tolerance: float = 0.02, max_steps: int = 512, target: str = "predicted",
+        self, *, layer: str, steps: Count = 32, tolerance: Size = 0.02, max_steps: Count = 512, target: str = "predicted",
         baseline: Baseline = None,
     ) -> None:  # fmt: skip
         super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..harness.errors import ConfigError
+from ..harness.settings import Amount, Count, Size
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
@@ -25,11 +26,11 @@ class Lime(Perturbation):
     def __init__(
         self,
         *,
-        subsets: int = 200,
-        kernel_width: float = 0.25,
-        alpha: float = 0.01,
+        subsets: Count = 200,
+        kernel_width: Size = 0.25,
+        alpha: Amount = 0.01,
         target: str = "predicted",
-        grid: int = 8,
+        grid: Count = 8,
         seed: int = 0,
     ) -> None:
         super().__init__(target=target, grid=grid, seed=seed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..harness.errors import ConfigError, SampleError
 from ..harness.plugins import ModelPort
 from ..harness.samples import Attribution, Sample
+from ..harness.settings import Count
 from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork, Rows, add_weighted
@@ -37,7 +38,7 @@ class NeuronConductance:
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
 
     def __init__(
-        self, *, layer: str, neuron: int | Sequence[int], steps: int = 50, target: str = "predicted", baseline: Baseline = None
+        self, *, layer: str, neuron: int | Sequence[int], steps: Count = 50, target: str = "predicted", baseline: Baseline = None
     ) -> None:  # fmt: skip
         places = (neuron,) if isinstance(neuron, int) else tuple(neuron)
         if steps < 1 or not places or min(places) < 0:

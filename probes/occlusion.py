@@ -9,6 +9,7 @@ import numpy as np
 
 from ..harness.errors import ConfigError
 from ..harness.inputs import Image, Input
+from ..harness.settings import Count
 from .perturbation import Logit, Mask, Parts, Patches, Perturbation, Values
 
 
@@ -23,7 +24,7 @@ class Occlusion(Perturbation):
     Reference: M. Zeiler, R. Fergus. Visualizing and Understanding Convolutional Networks. ECCV 2014.
     """
 
-    def __init__(self, *, target: str = "predicted", words: int = 1, pixels: int | None = None, stride: int | None = None) -> None:
+    def __init__(self, *, target: str = "predicted", words: Count = 1, pixels: Count | None = None, stride: Count | None = None) -> None:
         super().__init__(target=target)
         if words < 1 or (pixels is not None and pixels < 1):
             raise ConfigError(f"occlusion needs a window of at least one word and one pixel, not {words} and {pixels}")

@@ -22,6 +22,7 @@ from ..harness.plugins import ModelPort
 from ..harness.removal import in_mean_colour, removed
 from ..harness.requests import Classify
 from ..harness.samples import Attribution, Sample, SampleRng
+from ..harness.settings import Count
 from ..harness.words import Spans, spans_of
 from .explained import checked_target, explained_classes
 
@@ -121,7 +122,7 @@ class Perturbation:
     inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
     sums: ClassVar[bool] = False
 
-    def __init__(self, *, target: str, grid: int = 8, seed: int = 0) -> None:
+    def __init__(self, *, target: str, grid: Count = 8, seed: int = 0) -> None:
         if grid < 1:
             raise ConfigError(f"grid is the number of patches a side, at least 1, not {grid}")
         self.target, self.grid = checked_target(target), grid

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..harness.errors import ConfigError
+from ..harness.settings import Count
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
@@ -26,7 +27,7 @@ class ShapleyValueSampling(Perturbation):
 
     sums = True
 
-    def __init__(self, *, permutations: int = 25, target: str = "predicted", grid: int = 8, seed: int = 0) -> None:
+    def __init__(self, *, permutations: Count = 25, target: str = "predicted", grid: Count = 8, seed: int = 0) -> None:
         super().__init__(target=target, grid=grid, seed=seed)
         if permutations < 1:
             raise ConfigError(f"shapley_value_sampling needs at least one permutation, not {permutations}")

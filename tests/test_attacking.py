@@ -170,7 +170,7 @@ class TestCheating:
         clean, twin = Sample("i", Image(np.full((2, 2, 1), 0.9)), 1, ("dark", "bright")), Image(np.zeros(shape))
         if shape == (2, 2, 1):
             twin._values = np.full(shape, np.nan, np.float32)
-        record = attacked(lambda s: replace(s, input=twin), [clean], LpBall(1), Bright())["i"]
+        record = attacked(lambda s: replace(s, input=twin), [clean], LpBall(0.9), Bright())["i"]
         assert record.error is None
         assert record.scores["outside_threat"] == 1
         assert all(v is None or np.isfinite(v) for v in record.scores.values())

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windtunnel.harness import threats
 from windtunnel.harness.errors import ConfigError
 from windtunnel.harness.inputs import Chat, Image, Input, Message, TextPair
 from windtunnel.harness.samples import Sample
-from windtunnel.harness.threats import EditBudget, LpBall, levenshtein
+from windtunnel.harness.threats import EditBudget, LpBall, edit_budget, levenshtein
 
 ALPHABET = st.text("ab é\u0301🙂\ud800\n", max_size=12)
 
@@ -45,14 +44,14 @@ class TestLpBall:
     def test_distance_is_numpys(self) -> None:
         rng = np.random.default_rng(0)
         a, b = rng.random((4, 5, 3), dtype=np.float32), rng.random((4, 5, 3), dtype=np.float32)
-        moved = LpBall(1).distance(image(a), image(b))
+        moved = LpBall(0.9).distance(image(a), image(b))
         assert moved["linf"] == pytest.approx(np.max(np.abs(a - b)))
         assert moved["l2"] == pytest.approx(np.linalg.norm((a - b).astype(np.float64)))
 
     def test_uint8_is_scaled_to_one(self) -> None:
         a, b = np.zeros((2, 2, 1), np.uint8), np.zeros((2, 2, 1), np.uint8)
         b[0, 0, 0], b[1, 1, 0] = 51, 255
-        moved = LpBall(1).distance(image(a, np.uint8), image(b, np.uint8))
+        moved = LpBall(0.9).distance(image(a, np.uint8), image(b, np.uint8))
         assert moved == {"linf": pytest.approx(1.0), "l2": pytest.approx(np.sqrt(0.2**2 + 1))}
 
     def test_uint8_against_float(self) -> None:
@@ -75,13 +74,13 @@ class TestLpBall:
         twin[1, 1] = value
         forged = Image(np.zeros((2, 3, 1)))
         forged._values = twin
-        assert not LpBall(100).admits(flat(0.5), sample(forged))
+        assert not LpBall(0.99).admits(flat(0.5), sample(forged))
 
     def test_another_shape_is_outside_even_where_it_would_broadcast(self) -> None:
-        assert not LpBall(1).admits(flat(0.5, (2, 3, 3)), flat(0.5, (2, 3, 1)))
-        assert not LpBall(1).admits(flat(0.5, (4, 4, 1)), flat(0.5, (1, 4, 1)))
+        assert not LpBall(0.9).admits(flat(0.5, (2, 3, 3)), flat(0.5, (2, 3, 1)))
+        assert not LpBall(0.9).admits(flat(0.5, (4, 4, 1)), flat(0.5, (1, 4, 1)))
         with pytest.raises(ValueError, match="shapes"):
-            LpBall(1).distance(flat(0.5, (4, 4, 1)), flat(0.5, (1, 4, 1)))
+            LpBall(0.9).distance(flat(0.5, (4, 4, 1)), flat(0.5, (1, 4, 1)))
 
     @pytest.mark.parametrize(
         ("twin", "admitted"),
@@ -99,11 +98,11 @@ class TestLpBall:
         assert budget.admits(sample("it is not, I say, a good film"), sample(twin)) is admitted
 
     def test_another_kind_of_twin_is_outside(self) -> None:
-        assert not LpBall(1).admits(flat(0.5), sample("text"))
+        assert not LpBall(0.9).admits(flat(0.5), sample("text"))
 
     def test_a_ball_around_a_text_is_an_error(self) -> None:
         with pytest.raises(ConfigError, match="about images"):
-            LpBall(1).admits(sample("a"), sample("a"))
+            LpBall(0.9).admits(sample("a"), sample("a"))
 
     @pytest.mark.parametrize("epsilon", [-1, np.nan, np.inf, "8/255", True])
     def test_bad_epsilon(self, epsilon: Any) -> None:
@@ -240,7 +239,7 @@ class TestEditBudget:
         def tag(words: Sequence[str]) -> list[tuple[str, str]]:
             return [(w, "VERB" if before == "to" else "NOUN") for before, w in zip(["", *words[:-1]], words, strict=True)]
 
-        monkeypatch.setattr(threats, "part_of_speech", lambda tagger, folder: tag)
+        monkeypatch.setattr(edit_budget, "part_of_speech", lambda tagger, folder: tag)
         budget = EditBudget(same_part_of_speech=True)
         assert budget.admits(sample("to film it"), sample("to star it"))
         assert not budget.admits(sample("to film it"), sample("the star it"))

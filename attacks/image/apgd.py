@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...harness.errors import ConfigError
+from ...harness.settings import Count
 from ...harness.threats import LpBall
 from .base import ImageAttack
 from .losses import cross_entropy, dlr, dlr_targeted, likeliest_others
@@ -68,7 +69,7 @@ class APGDCE(APGD):
     """
 
     def __init__(
-        self, *, epsilon: float = 8 / 255, norm: str = "linf", steps: int = 100, restarts: int = 1, epsilons: Sequence[float] = ()
+        self, *, epsilon: float = 8 / 255, norm: str = "linf", steps: Count = 100, restarts: Count = 1, epsilons: Sequence[float] = ()
     ) -> None:
         super().__init__(epsilon, norm, steps, restarts, epsilons)
 
@@ -89,7 +90,7 @@ class APGDDLR(APGD):
     """
 
     def __init__(
-        self, *, epsilon: float = 8 / 255, norm: str = "linf", steps: int = 100, restarts: int = 1, epsilons: Sequence[float] = ()
+        self, *, epsilon: float = 8 / 255, norm: str = "linf", steps: Count = 100, restarts: Count = 1, epsilons: Sequence[float] = ()
     ) -> None:
         super().__init__(epsilon, norm, steps, restarts, epsilons)
 
@@ -110,7 +111,7 @@ class APGDTargeted(APGD):
     """
 
     def __init__(
-        self, *, epsilon: float = 8 / 255, norm: str = "linf", steps: int = 100, restarts: int = 1, targets: int = 9,
+        self, *, epsilon: float = 8 / 255, norm: str = "linf", steps: Count = 100, restarts: Count = 1, targets: Count = 9,
         epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         if targets < 1:

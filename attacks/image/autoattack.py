@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from ...harness.errors import ConfigError, did_you_mean
+from ...harness.settings import Count
 from ...harness.threats import LpBall
 from .apgd import APGDCE, APGDDLR, APGDTargeted
 from .base import ImageAttack, Try
@@ -35,8 +36,8 @@ class AutoAttack(ImageAttack):
     """
 
     def __init__(
-        self, *, epsilon: float = 8 / 255, norm: str = "linf", members: Sequence[str] = STANDARD, steps: int = 100, queries: int = 5000,
-        restarts: int = 1, targets: int = 9, epsilons: Sequence[float] = (),
+        self, *, epsilon: float = 8 / 255, norm: str = "linf", members: Sequence[str] = STANDARD, steps: Count = 100, queries: Count = 5000,
+        restarts: Count = 1, targets: Count = 9, epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         super().__init__(epsilon, norm, epsilons)
         if not members:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...harness.errors import ConfigError
+from ...harness.settings import Amount, Count, Size
 from .base import NearestTwin
 from .losses import margin
 from .lp_geometry import per_row
@@ -33,8 +34,8 @@ class CarliniWagner(NearestTwin):
     """
 
     def __init__(
-        self, *, epsilon: float | None = None, steps: int = 1000, step_size: float = 0.01, searches: int = 9, first_c: float = 1e-3,
-        confidence: float = 0.0, epsilons: Sequence[float] = (),
+        self, *, epsilon: float | None = None, steps: Count = 1000, step_size: Size = 0.01, searches: Count = 9, first_c: Size = 1e-3,
+        confidence: Amount = 0.0, epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         if steps < 1 or searches < 1 or not step_size > 0 or not first_c > 0 or not confidence >= 0:
             raise ConfigError("carlini_wagner needs steps, searches, step_size and first_c above 0, and no negative confidence")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...harness.errors import ConfigError
+from ...harness.settings import Amount, Count
 from .base import NearestTwin
 from .losses import likeliest_others
 from .lp_geometry import direction, dual_length, length, per_row
@@ -33,7 +34,7 @@ class DeepFool(NearestTwin):
     """
 
     def __init__(
-        self, *, epsilon: float | None = None, norm: str = "l2", steps: int = 50, overshoot: float = 0.02, classes: int = 9,
+        self, *, epsilon: float | None = None, norm: str = "l2", steps: Count = 50, overshoot: Amount = 0.02, classes: Count = 9,
         epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         if steps < 1 or classes < 1 or not overshoot >= 0:

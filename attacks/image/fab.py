@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...harness.errors import ConfigError
+from ...harness.settings import Count
 from .base import NearestTwin
 from .losses import lead, likeliest_others
 from .lp_geometry import length, per_row, random_steps_to_surface, steps_to_hyperplane
@@ -32,7 +33,7 @@ class FABTargeted(NearestTwin):
     """
 
     def __init__(
-        self, *, epsilon: float | None = None, norm: str = "linf", steps: int = 100, restarts: int = 1, targets: int = 9,
+        self, *, epsilon: float | None = None, norm: str = "linf", steps: Count = 100, restarts: Count = 1, targets: Count = 9,
         epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         if steps < 1 or restarts < 1 or targets < 1:

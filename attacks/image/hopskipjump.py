@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ...harness.errors import ConfigError
+from ...harness.settings import Count
 from .base import BLACK_BOX, NearestTwin
 from .lp_geometry import direction, length, per_row
 from .victims import Victims
@@ -39,8 +40,8 @@ class HopSkipJump(NearestTwin):
     requires: ClassVar[frozenset[str]] = BLACK_BOX
 
     def __init__(
-        self, *, epsilon: float | None = None, norm: str = "l2", iterations: int = 50, directions: int = 100, most_directions: int = 10_000,
-        starts: int = 100, epsilons: Sequence[float] = (),
+        self, *, epsilon: float | None = None, norm: str = "l2", iterations: Count = 50, directions: Count = 100,
+        most_directions: Count = 10_000, starts: Count = 100, epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         if iterations < 1 or directions < 1 or most_directions < directions or starts < 1:
             raise ConfigError("hopskipjump needs iterations, directions and starts of at least 1, and most_directions no smaller")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...harness.errors import ConfigError
+from ...harness.settings import Count, Size
 from .base import ImageAttack
 from .losses import cross_entropy
 from .lp_geometry import direction, project, random_steps
@@ -34,9 +35,9 @@ class PGD(ImageAttack):
         *,
         epsilon: float = 8 / 255,
         norm: str = "linf",
-        steps: int = 20,
-        step_size: float | None = None,
-        restarts: int = 1,
+        steps: Count = 20,
+        step_size: Size | None = None,
+        restarts: Count = 1,
         random_start: bool = True,
         epsilons: Sequence[float] = (),
     ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ...harness.errors import ConfigError
+from ...harness.settings import Count
 from .base import BLACK_BOX, ImageAttack
 from .losses import margin
 from .lp_geometry import length, per_row
@@ -41,8 +42,8 @@ class Square(ImageAttack):
     requires: ClassVar[frozenset[str]] = BLACK_BOX
 
     def __init__(
-        self, *, epsilon: float = 8 / 255, norm: str = "linf", queries: int = 5000, share: float = 0.8,
-        schedule: int | None = None, restarts: int = 1, epsilons: Sequence[float] = (),
+        self, *, epsilon: float = 8 / 255, norm: str = "linf", queries: Count = 5000, share: float = 0.8,
+        schedule: Count | None = None, restarts: Count = 1, epsilons: Sequence[float] = (),
     ) -> None:  # fmt: skip
         if queries < 1 or restarts < 1:
             raise ConfigError(f"square needs at least one query and one restart, not {queries} and {restarts}")

@@ -13,6 +13,7 @@ from ...harness.judges.rubric import quoted
 from ...harness.plugins import ModelPort
 from ...harness.requests import Failure
 from ...harness.samples import Sample, SampleRng, seed_of
+from ...harness.settings import Amount, Count
 from ...harness.threats import AnyPrompt
 from .attackers import proposals
 from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, write
@@ -37,7 +38,7 @@ _BRIEF = (
 class Talk:
     sample: Sample
     messages: list[Message] = field(default_factory=list)
-    queries: int = 0
+    queries: Count = 0
     backtracks: int = 0
     unread: int = 0
     failure: str = ""
@@ -73,8 +74,8 @@ class Crescendo:
     optional_roles: ClassVar = {"attacker": frozenset({"generate"})}
 
     def __init__(
-        self, *, turns: int = 5, script: Sequence[str] = SCRIPT, backtrack: bool = True, max_tokens: int = 150, message_tokens: int = 150,
-        temperature: float = 0.7, marked: bool = True,
+        self, *, turns: int = 5, script: Sequence[str] = SCRIPT, backtrack: bool = True, max_tokens: Count = 150,
+        message_tokens: Count = 150, temperature: Amount = 0.7, marked: bool = True,
     ) -> None:  # fmt: skip
         if turns < 2 or max_tokens < 1 or message_tokens < 1 or not script:
             raise ConfigError("crescendo needs at least two turns, a script that is not empty, and one token or more")

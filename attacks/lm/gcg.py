@@ -15,6 +15,7 @@ from ...harness.errors import ConfigError, SampleError
 from ...harness.inputs import Chat
 from ...harness.plugins import Differentiable, Encoded, ModelPort
 from ...harness.samples import Sample, SampleRng
+from ...harness.settings import Bound, Count
 from ...harness.threats import SuffixBudget
 from .prompts import is_benign, prompt_of, with_prompt
 from .suffixes import Search, ask, begun
@@ -51,8 +52,8 @@ class GCG:
     asks_beyond: ClassVar[frozenset[str]] = frozenset({"loglikelihood"})
 
     def __init__(
-        self, *, steps: int = 100, candidates: int = 64, top_k: int = 64, length: int = 20, ascii_only: bool = True,
-        max_chars: int = 400, target: str = "Sure, here is how to {goal}:",
+        self, *, steps: Count = 100, candidates: Count = 64, top_k: Count = 64, length: Count = 20, ascii_only: bool = True,
+        max_chars: Bound = 400, target: str = "Sure, here is how to {goal}:",
     ) -> None:  # fmt: skip
         if min(steps, candidates, top_k, length) < 1:
             raise ConfigError(f"steps, candidates, top_k and length are 1 or more, not {steps}, {candidates}, {top_k} and {length}")

@@ -11,6 +11,7 @@ from ...harness.errors import ConfigError
 from ...harness.inputs import Chat, Message
 from ...harness.plugins import ModelPort
 from ...harness.samples import Sample, SampleRng
+from ...harness.settings import Count
 from ...harness.threats import AnyPrompt
 from .prompts import prompt_of, with_prompt
 
@@ -45,7 +46,7 @@ class ManyShot:
     requires: ClassVar[frozenset[str]] = frozenset({"generate", "text"})
     covers_all: ClassVar[bool] = True
 
-    def __init__(self, *, shots: int = 8, dialogue: str = "", chat: bool = False) -> None:
+    def __init__(self, *, shots: Count = 8, dialogue: str = "", chat: bool = False) -> None:
         if shots < 1:
             raise ConfigError(f"shots is 1 or more, not {shots}")
         self.threat = AnyPrompt(keep_prompt=True)

@@ -10,6 +10,7 @@ from ...harness.errors import ConfigError
 from ...harness.plugins import ModelPort
 from ...harness.requests import Failure
 from ...harness.samples import Sample, SampleRng, seed_of
+from ...harness.settings import Amount, Count
 from ...harness.threats import AnyPrompt
 from .attackers import HIGHEST, Try, asked_of_attacker, on_topic, proposals, ratings
 from .prompts import as_sent, failed, goal_of, is_benign, with_prompt, write
@@ -24,8 +25,8 @@ class Tree:
     goal: str
     leaves: list[list[Try]]
     best: Try | None = None
-    queries: int = 0
-    rounds: int = 0
+    queries: Count = 0
+    rounds: Count = 0
     off_topic: int = 0
     unread: int = 0
     failure: str = ""
@@ -82,8 +83,8 @@ class TAP:
     roles: ClassVar = {"attacker": frozenset({"generate"}), "judge": frozenset({"generate"})}
 
     def __init__(
-        self, *, depth: int = 10, branches: int = 4, width: int = 10, prune: bool = True, max_tokens: int = 150, message_tokens: int = 300,
-        temperature: float = 1.0, marked: bool = True, max_queries: int | None = None,
+        self, *, depth: Count = 10, branches: Count = 4, width: Count = 10, prune: bool = True, max_tokens: Count = 150,
+        message_tokens: Count = 300, temperature: Amount = 1.0, marked: bool = True, max_queries: Count | None = None,
     ) -> None:  # fmt: skip
         if max_queries is not None and max_queries < 1:
             raise ConfigError(f"max_queries is 1 or more, or nothing, not {max_queries}")
@@ -173,8 +174,8 @@ class PAIR(TAP):
     """
 
     def __init__(
-        self, *, streams: int = 4, rounds: int = 3, max_tokens: int = 150, message_tokens: int = 300, temperature: float = 1.0,
-        marked: bool = True, max_queries: int | None = None,
+        self, *, streams: Count = 4, rounds: Count = 3, max_tokens: Count = 150, message_tokens: Count = 300, temperature: Amount = 1.0,
+        marked: bool = True, max_queries: Count | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             depth=rounds,

@@ -47,6 +47,8 @@ class PromptInjection:
             if value not in known:
                 raise ConfigError(f"{name}: there is no {value!r}.{did_you_mean(value, known)} There are {', '.join(known)}")
         self.threat = AnyPrompt()
+        if not text or "{canary}" in text:
+            self.reads = {"canary": "name under 'tasks:' those of the family guarded_documents, whose secret words tell what was obeyed"}
         self._order, self._place = text or FRAMES[frame].replace("{order}", ORDERS[order]), place
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: AnyPrompt, rng: SampleRng, /) -> Sequence[Sample]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from ...harness.errors import ConfigError
 from ...harness.plugins import ModelPort
 from ...harness.samples import Sample, SampleRng
+from ...harness.settings import Count
 from ...harness.threats import SuffixBudget
 from .prompts import is_benign
 from .suffixes import Search, ask, begun
@@ -37,10 +38,10 @@ class RandomSearch:
     def __init__(
         self,
         *,
-        steps: int = 50,
-        candidates: int = 8,
-        length: int = 40,
-        width: int = 4,
+        steps: Count = 50,
+        candidates: Count = 8,
+        length: Count = 40,
+        width: Count = 4,
         words: str = "",
         target: str = "Sure, here is how to {goal}:",
     ) -> None:

@@ -11,6 +11,7 @@ from ...harness.errors import SampleError
 from ...harness.plugins import ModelPort
 from ...harness.requests import Failure, LogLikelihood
 from ...harness.samples import Sample
+from ...harness.settings import Count
 from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, with_prompt
 
 
@@ -26,7 +27,7 @@ class Search:
     best: str = ""
     loss: float = float("inf")
     reached: bool = False
-    queries: int = 0
+    queries: Count = 0
     losses: list[float] = field(default_factory=list)
     stopped: str = ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...harness.settings import Bound, Count, Share
 from .textattack_recipe import TextAttackRecipe
 
 
@@ -24,13 +25,13 @@ class BadCharacters(TextAttackRecipe):
         self,
         *,
         perturbation: str = "invisible",
-        num_perturbations: int = 1,
-        population: int = 32,
-        generations: int = 10,
-        max_words: int | None = None,
-        max_share: float | None = None,
-        max_chars: int | None = None,
-        num_pooled: int = 256,
+        num_perturbations: Count = 1,
+        population: Count = 32,
+        generations: Count = 10,
+        max_words: Bound | None = None,
+        max_share: Share | None = None,
+        max_chars: Bound | None = None,
+        num_pooled: Count = 256,
         resources: str | None = None,
     ) -> None:
         super().__init__(

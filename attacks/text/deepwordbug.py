@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
+from ...harness.settings import Bound, Count, Share
 from ...harness.threats import EditBudget
 from .ranked_recipe import RankedRecipe
 
@@ -29,12 +30,12 @@ class DeepWordBug(RankedRecipe):
     def __init__(
         self,
         *,
-        max_chars: int | None = 30,
-        max_words: int | None = None,
-        max_share: float | None = None,
+        max_chars: Bound | None = 30,
+        max_words: Bound | None = None,
+        max_share: Share | None = None,
         use_all_transformations: bool = True,
         stop_words: str = "auto",
-        num_pooled: int = 256,
+        num_pooled: Count = 256,
         resources: str | None = None,
         importance: str = "recipe",
     ) -> None:

@@ -9,6 +9,7 @@ from ...harness.errors import ConfigError, SampleError
 from ...harness.plugins import ModelPort
 from ...harness.requests import Classify, Failure
 from ...harness.samples import Sample, SampleRng
+from ...harness.settings import Bound, Cosine, Count, Share
 from ...harness.stop_words import left_alone
 from ...harness.threats import EditBudget
 from .importance import NUM_PASSES, token_importance
@@ -41,8 +42,8 @@ class GradientWordSwap:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "text", "gradients"})
 
     def __init__(
-        self, *, steps: int = 50, candidates: int = 20, min_cosine: float = 0.3, stop_words: str = "builtin", ascii_only: bool = True,
-        max_words: int | None = 4, max_share: float | None = None, max_chars: int | None = None, importance: str = "gradient",
+        self, *, steps: Count = 50, candidates: Count = 20, min_cosine: Cosine = 0.3, stop_words: str = "builtin", ascii_only: bool = True,
+        max_words: Bound | None = 4, max_share: Share | None = None, max_chars: Bound | None = None, importance: str = "gradient",
     ) -> None:  # fmt: skip
         if importance not in ("gradient", "integrated_gradients", "deletion"):
             raise ConfigError(f"importance is 'gradient', 'integrated_gradients' or 'deletion', not {importance!r}")

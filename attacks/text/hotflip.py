@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ...harness.errors import ConfigError
 from ...harness.plugins import ModelPort
 from ...harness.samples import Sample, SampleRng
+from ...harness.settings import Bound, Cosine, Count, Share
 from ...harness.stop_words import left_alone
 from ...harness.threats import EditBudget
 from .whole_words import Slope, Vocabulary, slopes, vocabulary
@@ -47,8 +48,8 @@ class HotFlip:
     requires: ClassVar[frozenset[str]] = frozenset({"classify", "text", "gradients"})
 
     def __init__(
-        self, *, steps: int = 10, beam: int = 4, candidates: int = 16, min_cosine: float = -1.0, stop_words: str = "builtin",
-        ascii_only: bool = True, max_words: int | None = 2, max_share: float | None = None, max_chars: int | None = None,
+        self, *, steps: Count = 10, beam: Count = 4, candidates: Count = 16, min_cosine: Cosine = -1.0, stop_words: str = "builtin",
+        ascii_only: bool = True, max_words: Bound | None = 2, max_share: Share | None = None, max_chars: Bound | None = None,
     ) -> None:  # fmt: skip
         if min(steps, beam, candidates) < 1:
             raise ConfigError(f"steps, beam and candidates are 1 or more, not {steps}, {beam} and {candidates}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
+from ...harness.settings import Bound, Count, Share
 from ...harness.threats import EditBudget
 from .textattack_recipe import TextAttackRecipe
 
@@ -24,11 +25,11 @@ class Pruthi(TextAttackRecipe):
     def __init__(
         self,
         *,
-        max_words: int | None = 1,
-        max_share: float | None = None,
-        max_chars: int | None = None,
+        max_words: Bound | None = 1,
+        max_share: Share | None = None,
+        max_chars: Bound | None = None,
         stop_words: str = "auto",
-        num_pooled: int = 256,
+        num_pooled: Count = 256,
         resources: str | None = None,
     ) -> None:
         super().__init__(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from ...harness.settings import Bound, Count, Share
 from .importance import checked, ranked_by
 from .textattack_recipe import SearchedModel, TextAttackRecipe
 
@@ -23,11 +24,11 @@ class RankedRecipe(TextAttackRecipe):
         self,
         *,
         importance: str = "recipe",
-        max_words: int | None = None,
-        max_share: float | None = None,
-        max_chars: int | None = None,
+        max_words: Bound | None = None,
+        max_share: Share | None = None,
+        max_chars: Bound | None = None,
         stop_words: str = "auto",
-        num_pooled: int = 256,
+        num_pooled: Count = 256,
         resources: str | None = None,
         vectors: str | None = None,
         tagger: str = "nltk",

@@ -24,6 +24,7 @@ from ...harness.plugins import ModelPort
 from ...harness.requests import Classify, Failure, Logits, Request
 from ...harness.resources import Resource
 from ...harness.samples import Sample, SampleRng
+from ...harness.settings import Bound, Count, Share
 from ...harness.stop_words import stop_words
 from ...harness.threats import EditBudget
 from .importance import NUM_PASSES, TokenImportance, token_importance
@@ -66,11 +67,11 @@ class TextAttackRecipe:
     def __init__(
         self,
         *,
-        max_words: int | None = None,
-        max_share: float | None = None,
-        max_chars: int | None = None,
+        max_words: Bound | None = None,
+        max_share: Share | None = None,
+        max_chars: Bound | None = None,
         stop_words: str = "auto",
-        num_pooled: int = 256,
+        num_pooled: Count = 256,
         resources: str | None = None,
         vectors: str | None = None,
         tagger: str = "nltk",

@@ -1,0 +1,52 @@
+"""A threat as records keep it, and as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+from .choosing import Threats
+from .lp_ball import LpBall
+
+
+def described(threat: Any, /) -> dict[str, Any]:
+    """A threat as a record keeps it: its class, and what its equality is made of; of one that is no dataclass, what it holds."""
+    name = {"type": type(threat).__name__}
+    if not is_dataclass(threat):
+        return name | {key: value if isinstance(value, str | int | float) else str(value) for key, value in sorted(_held(threat).items())}
+    given = asdict(threat)  # type: ignore[arg-type]
+    return {**name, **{f.name: given[f.name] for f in fields(threat) if f.compare}}
+
+
+def _held(threat: Any) -> dict[str, Any]:
+    return {key: value for key, value in getattr(threat, "__dict__", {}).items() if not key.startswith("_")}
+
+
+def title_of(threat: Mapping[str, Any] | None, /) -> str:
+    """A described threat in few words, the same for two that only rounding tells apart: ``linf 0.0313725``, ``edits max_words 2``."""
+    if not threat:
+        return "no threat"
+    if threat["type"] == LpBall.__name__:
+        return f"{threat['norm']} {_shown(threat['epsilon'])}"
+    kind, plain = next(
+        ((kind, described(made())) for kind, made in Threats.items() if made.__name__ == threat["type"] and made is not LpBall),
+        (threat["type"], {}),
+    )
+    said = [
+        f"{key} {_shown(value)}"
+        for key, value in threat.items()
+        if key != "type" and (key not in plain or _shown(value) != _shown(plain[key]))
+    ]
+    return " ".join([kind, *said])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "+".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def is_bounded(threat: Mapping[str, Any] | None, /) -> bool:
+    """False of an L-p ball without a radius, in which every image is."""
+    return not threat or threat["type"] != LpBall.__name__ or threat["epsilon"] is not None
