@@ -53,6 +53,9 @@ DtypeOption = Annotated[str | None, typer.Option("--dtype", help="auto, float32,
 PluginOption = Annotated[
     list[str] | None, typer.Option("--plugin", help="A Python file with plugins, beside the suite's. May be given again.")
 ]
+RunPluginOption = Annotated[
+    list[str] | None, typer.Option("--plugin", help="A plugin file that the run was made with, for its own metrics and reports.")
+]
 GateOption = Annotated[
     list[str] | None,
     typer.Option("--gate", help="A gate, e.g. 'sst2.accuracy >= 0.85', in place of the suite's. May be given again."),
@@ -217,24 +220,27 @@ def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], p
 
 
 @app.command(epilog=EXIT_CODES)
-def report(run_folder: RunFolder, as_json: JsonOption = False) -> None:
-    """Render a run's reports again from its records. Needs no model."""
+def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> None:
+    """Render a run's reports again from its records. Needs no model, and loads no code that the run names."""
     _prepare(offline=True)
-    _finish(run_folder, as_json)
+    from .summary import registry_of
+
+    _finish(run_folder, as_json, registry_of(run_folder, plugin or ()))
 
 
 @app.command(epilog=EXIT_CODES)
 def gate(
     run_folder: RunFolder,
     gates_file: Annotated[Path, typer.Argument(metavar="GATES.yaml", help="A file with a list of gates.")],
+    plugin: RunPluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a run against gates. Needs no model."""
+    """Check a run against gates. Needs no model, and loads no code that the run names."""
     _prepare(offline=True)
     from .gates import exit_code, load_gates
-    from .summary import summarise
+    from .summary import registry_of, summarise
 
-    card = summarise(run_folder, gates=load_gates(gates_file))
+    card = summarise(run_folder, gates=load_gates(gates_file), registry=registry_of(run_folder, plugin or ()))
     _print_card(card, as_json)
     raise typer.Exit(exit_code(card.verdict, card.complete))
 
@@ -291,16 +297,17 @@ def _suite(path: Path | None, options: dict[str, Any]) -> Suite:
     return make_suite({"name": "run", **options}, base=Path.cwd())
 
 
-def _planned(suite: Suite) -> Plan:
+def _planned(suite: Suite, registry: Registry | None = None) -> Plan:
     from .plan import plan as make_plan
 
-    return make_plan(suite, Registry(suite.plugins))
+    return make_plan(suite, registry or Registry(suite.plugins))
 
 
 def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
     from .runner import Silent, run_plan, stop_on_interrupt
 
-    planned = _planned(suite)
+    registry = Registry(suite.plugins)
+    planned = _planned(suite, registry)
     planned.require_possible()
     folder = out or Path("runs") / f"{_folder_name(suite.name)}-{suite.folder_key(Path.cwd())[:8]}"
     shown: AbstractContextManager[Any] = nullcontext(Silent())
@@ -318,7 +325,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
         raise IncompleteRun(f"{error}. {_resume(folder)}") from error
     except KeyboardInterrupt:
         raise IncompleteRun(f"stopped at once; the chunk under way is lost, all before it are kept. {_resume(folder)}") from None
-    _finish(folder, as_json)
+    _finish(folder, as_json, registry)
 
 
 def _folder_name(name: str) -> str:
@@ -330,15 +337,15 @@ def _resume(folder: Path) -> str:
     return f"Give the same command again to go on; records so far are in {folder}"
 
 
-def _finish(folder: Path, as_json: bool) -> None:
+def _finish(folder: Path, as_json: bool, registry: Registry) -> None:
     """Write the reports of a run folder, print the outcome, leave with its exit code."""
     from .gates import exit_code
     from .render import write_reports
     from .summary import summarise
 
-    card = summarise(folder)
+    card = summarise(folder, registry=registry)
     _print_card(card, as_json)
-    written = write_reports(folder, card)
+    written = write_reports(folder, card, registry=registry)
     if not as_json:
         for path in written:
             _say(f"{path.name:16} {path.resolve()}")

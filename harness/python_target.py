@@ -74,7 +74,8 @@ def execute(path: Path, name: str, /) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # From its text, never from a compiled copy that lies beside it: what was read and hashed is what runs.
+        exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise

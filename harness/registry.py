@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +63,11 @@ class Entry:
         return self._target
 
 
+def origin_of(path: Path, /) -> str:
+    """A plugin file by its name and the hash of what is in it, as records name it."""
+    return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
 class Registry:
     """All plugins known to this process: entry points found on first use, and the files given to it."""
 
@@ -76,6 +81,19 @@ class Registry:
         for file in dict.fromkeys(Path(file).resolve() for file in files):
             self._add_file(file)
 
+    @classmethod
+    def of_run(cls, recorded: Collection[str], files: Iterable[str | Path], /) -> Registry:
+        """For views of records, which load no code by themselves: entry points, and those files that are given.
+
+        ``recorded``: the origins of the plugin files that the run was made with. Raises `ConfigError` where a file is none of these.
+        """
+        given = [Path(file) for file in files]
+        for file in given:
+            if file.is_file() and origin_of(file) not in recorded:
+                made_with = ", ".join(recorded) or "no plugin file"
+                raise ConfigError(f"the run was made with {made_with}, not with {origin_of(file)}; give the file as it was then")
+        return cls(tuple(given))
+
     def _add_file(self, path: Path) -> None:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
@@ -88,7 +106,7 @@ class Registry:
             raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
         if not _pending:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
-        origin = f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        origin = origin_of(path)
         for group, name, obj in _pending:
             if name in self._entries[group]:
                 there = self._entries[group][name].origin

@@ -14,20 +14,25 @@ from .scorecard import Scorecard
 from .store import FILE_NAME, Store
 
 
-def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None = None) -> list[Path]:
+def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None = None, registry: Registry | None = None) -> list[Path]:
     """Write the views named (default: those of the suite) and return their paths. They are views: written anew each time.
+
+    ``registry``: who knows the reports; without it those that are installed, for records load no code (`summary.registry_of`).
 
     One that cannot be rendered does not keep the others from being written; the error comes after them.
     """
     store = Store.open(folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
     suite = codec.loads(store.suite)
     store.close()
-    registry = Registry(tuple(file for file in suite["plugins"] if Path(file).is_file()))
+    known = registry or Registry()
     written: list[Path] = []
     failed: list[WindtunnelError] = []
     for name in names or suite["reports"]:
         try:
-            written.append(_write(folder, registry.make("reports", name), name, card))
+            if suite["plugin_files"] and name not in known.names("reports"):
+                files = ", ".join(suite["plugin_files"])
+                raise ConfigError(f"the report {name!r} is not written: records load no code; give --plugin with the run's file ({files})")
+            written.append(_write(folder, known.make("reports", name), name, card))
         except WindtunnelError as error:
             failed.append(error)
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,17 @@ def _cell(value: Any) -> Any:
 class Run:
     """``Run.load(path).samples()`` and ``.metrics()``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, plugins: Sequence[str] = ()) -> None:
         self.path = path
+        self.plugins = tuple(plugins)
 
     @classmethod
-    def load(cls, path: str | Path) -> Run:
-        """Raises `StoreError` where the folder holds no readable run, or one that was changed."""
-        run = cls(Path(path))
+    def load(cls, path: str | Path, plugins: Sequence[str] = ()) -> Run:
+        """``plugins``: plugin files that the run was made with, for its own metrics; records load no code by themselves.
+
+        Raises `StoreError` where the folder holds no readable run, or one that was changed.
+        """
+        run = cls(Path(path), plugins)
         Store.open(run.path / FILE_NAME, readonly=True).close()
         return run
 
@@ -86,12 +91,12 @@ class Run:
         """A row a metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason. Computed from the records."""
         import pandas as pd
 
-        from .summary import summarise
+        from .summary import registry_of, summarise
 
         names = ("model", "item", "metric", "dimension")
         found = [
             {**{n: getattr(r, n) for n in names}, **{n: getattr(r.estimate, n) for n in _ESTIMATE}}
-            for r in summarise(self.path, gates=()).rows
+            for r in summarise(self.path, gates=(), registry=registry_of(self.path, self.plugins)).rows
         ]
         frame = pd.DataFrame(found, columns=[*names, *_ESTIMATE])
         return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})

@@ -24,6 +24,7 @@ from .item_work import work_of
 from .judging import requests_of
 from .kept_budgets import kept
 from .planned import Plan, PlannedItem, PlannedModel
+from .registry import origin_of
 from .requests import Request
 from .resources import digests_of
 from .roles import Players
@@ -140,6 +141,7 @@ def _open(plan: Plan, folder: Path) -> Store:
         "identity": suite.identity(),
         "skipped": [asdict(s) for s in plan.skipped],
         "planned": [(i.model.name, i.item, len(i.samples)) for i in plan.items],
+        "plugin_files": [origin_of(Path(file)) for file in suite.plugins],
         **suite.model_dump(mode="json"),
     }
     text = codec.dumps(facts)

@@ -32,12 +32,12 @@ MAX_VIEWS = 1000
 
 
 def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Registry | None = None) -> Scorecard:
-    """The scorecard of a run folder. ``gates``: in place of the suite's own. Raises `StoreError` and `ConfigError`."""
+    """The scorecard of a run folder. ``gates``: in place of the suite's own. ``registry``: who knows the metrics; without it those that are
+    installed, for records load no code (`registry_of`). Raises `StoreError` and `ConfigError`."""
     store = Store.open(folder / FILE_NAME, readonly=True)
     try:
         suite = codec.loads(store.suite)
-        # A run folder that was copied to another machine is read there without the plugin files it was made with.
-        known = registry or Registry(tuple(file for file in suite["plugins"] if Path(file).is_file()))
+        known = registry or Registry()
         items = store.items()
         rows: list[Row] = []
         timing: dict[str, Any] = {}
@@ -48,7 +48,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         too_little: list[str] = []
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
-            made = _metrics(item, known)
+            made = _metrics(item, known, suite["plugin_files"])
             needed = {*_needs(made), *COLUMNS, "slice"}
             table = Table.of(store.joined(item, {*NOTED, *needed}), needed if item.kind == "task" else None, {*COLUMNS, "slice"})
             notes[item.id] = table.notes
@@ -97,6 +97,16 @@ def _too_little(item: StoredItem, table: Table) -> Iterable[str]:
         )
 
 
+def registry_of(folder: Path, plugins: Sequence[str], /) -> Registry:
+    """The plugins for views of a run folder: those that are installed, and of the files that the run was made with those given."""
+    if not plugins:
+        return Registry()
+    store = Store.open(folder / FILE_NAME, readonly=True)
+    recorded = codec.loads(store.suite)["plugin_files"]
+    store.close()
+    return Registry.of_run(recorded, plugins)
+
+
 def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str]) -> list[Row]:
     """The rows of one item, by its kind."""
     if item.kind == "task":
@@ -126,10 +136,13 @@ def _drift_row(item: StoredItem, table: Table, score: str) -> Row:
 # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _metrics(item: StoredItem, registry: Registry) -> dict[str, Metric | str]:
-    """The item's metrics by name, or why one cannot be had."""
+def _metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) -> dict[str, Metric | str]:
+    """The item's metrics by name, or why one cannot be had. ``plugin_files``: what the run was made with beside what is installed."""
     made: dict[str, Metric | str] = {}
     for name in item.facts["metrics"]:
+        if plugin_files and name not in registry.names("metrics"):
+            made[name] = f"records load no code: give --plugin with the run's file ({', '.join(plugin_files)})"
+            continue
         try:
             made[name] = registry.make("metrics", name)
         except UserError as error:

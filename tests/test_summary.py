@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import py_compile
 import shutil
 import warnings
 from pathlib import Path
@@ -10,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from windtunnel.harness.errors import StoreError
+from windtunnel.harness.errors import ConfigError, StoreError
+from windtunnel.harness.registry import Registry
 from windtunnel.harness.run import Run
 from windtunnel.harness.summary import summarise
 from windtunnel.tests.toys import planned, row, run, windtunnel, write_suite
@@ -109,6 +113,88 @@ def test_report_needs_no_plugin_file_either(tmp_path: Path) -> None:
     (tmp_path / "toy_plugins.py").unlink()
     assert windtunnel("report", tmp_path / "run").code == 0
     assert (tmp_path / "run" / "results.json").read_bytes() == before
+
+
+SPY = """
+from pathlib import Path
+Path(__file__).with_suffix(".ran").touch()
+"""
+OWN = (
+    SPY
+    + """
+from windtunnel.harness.metrics.scores import ColumnMean
+from windtunnel.harness.registry import plugin
+
+@plugin("metrics", "own")
+class Own(ColumnMean):
+    name = "own"; column = "correct"; needs = frozenset({column})
+
+@plugin("reports", "mine")
+class Mine:
+    suffix = "mine.txt"
+    def render(self, scorecard): return scorecard.verdict
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def with_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose metric and report are a plugin file's, which leaves a mark when it is run."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own.py").write_text(OWN)
+    tasks = [{"task": "notes", "metrics": ["accuracy", "own"]}]
+    keys = {"plugins": ["toy_plugins.py", "own.py"], "reports": ["json", "mine"], "gates": ["notes.own.value >= 0.5"]}
+    assert windtunnel("run", write_suite(folder, tasks=tasks, **keys), "--out", folder / "run", "-q").code == 0
+    assert (folder / "run" / "mine.txt").read_text() == "pass"
+    for mark in (folder / "own.ran", folder / "run" / "mine.txt"):
+        mark.unlink()
+    return folder
+
+
+def test_records_load_no_code(with_own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever made the run folder says what its records name; only the user says what runs."""
+    monkeypatch.chdir(with_own)
+    (tmp_path / "gates.yaml").write_text("- notes.own.value >= 0.5\n- notes.accuracy.value >= 0.5\n")
+    report, gate, verify = windtunnel("report", "run"), windtunnel("gate", "run", tmp_path / "gates.yaml"), windtunnel("verify", "run")
+    metrics = Run.load("run").metrics().set_index("metric")
+    Run.load("run").samples()
+    assert not (with_own / "own.ran").exists()
+    assert report.code == 2
+    assert "the report 'mine' is not written: records load no code; give --plugin with the run's file (toy_plugins.py" in report.err
+    assert (gate.code, verify.code) == (3, 0), "a number that cannot be had passes no gate"
+    assert "records load no code: give --plugin" in gate.out
+    assert metrics["value"]["accuracy"] == pytest.approx(10 / 12)
+    assert pd.isna(metrics["value"]["own"])
+    assert "give --plugin with the run's file" in metrics["reason"]["own"]
+
+
+def test_a_plugin_file_that_is_given_is_the_runs_own(with_own: Path, tmp_path: Path) -> None:
+    own, other = with_own / "own.py", tmp_path / "own.py"
+    copy = Path(shutil.copytree(with_own / "run", tmp_path / "run"))
+    assert windtunnel("report", copy, "--plugin", own).code == 0
+    assert (copy / "mine.txt").read_text() == "pass"
+    (tmp_path / "gates.yaml").write_text("- notes.own.value >= 0.5\n")
+    assert windtunnel("gate", copy, tmp_path / "gates.yaml", "--plugin", own).code == 0
+    assert Run.load(copy, [str(own)]).metrics().set_index("metric")["value"]["own"] == pytest.approx(10 / 12)
+    other.write_text(OWN + "# changed\n")
+    for answer in (windtunnel("report", copy, "--plugin", other), windtunnel("gate", copy, tmp_path / "gates.yaml", "--plugin", other)):
+        assert answer.code == 2
+        assert "give the file as it was then" in answer.err
+    assert not (tmp_path / "own.ran").exists(), "a file is held against the records before it runs"
+
+
+def test_a_compiled_copy_beside_a_plugin_file_is_not_what_runs(tmp_path: Path) -> None:
+    """Python takes a cached file of the right time and size for the source, whatever is in it."""
+    write_suite(tmp_path)
+    source, own = tmp_path / "evil.py", tmp_path / "own.py"
+    source.write_text(SPY)
+    cached = Path(importlib.util.cache_from_source(str(own)))
+    py_compile.compile(str(source), cfile=str(cached), dfile=str(own))
+    own.write_text("#" * (len(SPY) - 1) + "\n")
+    os.utime(own, (source.stat().st_atime, source.stat().st_mtime))
+    with pytest.raises(ConfigError, match="defines no plugin"):
+        Registry((own,))
+    assert not (tmp_path / "own.ran").exists()
 
 
 def test_summaries_are_the_same_each_time(finished: Path) -> None:

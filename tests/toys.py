@@ -216,8 +216,9 @@ def made(suite: Suite) -> Plan:
 
 def run(folder: Path, /, out: str = "run", **keys: Any) -> Scorecard:
     """The suite, run in this process."""
-    run_plan(planned(folder, **keys), folder / out)
-    return summarise(folder / out)
+    planned_run = planned(folder, **keys)
+    run_plan(planned_run, folder / out)
+    return summarise(folder / out, registry=Registry(planned_run.suite.plugins))
 
 
 def row(card: Scorecard, item: str, metric: str) -> Row:
