@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
-from .errors import CapabilityError, ConfigError, IncompleteRun, WindtunnelError
+from .errors import ConfigError, IncompleteRun, WindtunnelError
 from .heap import keep_freed_memory
 from .offline import go_offline
 from .registry import GROUPS, Registry
@@ -138,11 +138,10 @@ def plan(
     _prepare(offline)
     suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, seed, device, dtype, plugin, gate, cache))
     planned = _planned(suite)
-    from .console.plans import plan_json, plan_text
+    from .console.plans import plan_exit_code, plan_json, plan_text
 
     _say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
-    if planned.impossible:
-        raise typer.Exit(CapabilityError.exit_code)
+    raise typer.Exit(plan_exit_code(planned))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError
+from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, sentence
 from .gates import Gate
 from .inputs import CHARACTERS, size_of
 from .matching import able_models, asks_model, check_named, choose, unfit
@@ -29,6 +30,7 @@ from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from .threats import threat_of
 
 _NUM_DRIFT_SAMPLES = 8
+_IDS_SHOWN = 8
 _DRIFT_KINDS = {"classify", "loglikelihood", "pseudo_loglikelihood"}
 _CONTRACT = {"tasks": ("requires", "metrics", "primary", "samples", "score"), "attacks": ("requires", "perturb"),
              "probes": ("requires", "attribute"), "models": ("inspect", "load")}  # fmt: skip
@@ -159,6 +161,8 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
 def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[Sample]) -> PlannedTask:
     """The planned task, from one pass over its samples, of which a few numbers each stay in memory."""
     labels: tuple[str, ...] = ()
+    parts: dict[str, dict[str, int]] = {}
+    num_unusable, first_reason = 0, ""
     hashes, positions = array("q"), array("q")
     num_requests: int | None = 0
     are_writable, beginning = True, ""
@@ -168,13 +172,36 @@ def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[
         hashes.append(hash(sample.id))
         load, beginning = _load(task, sample, beginning)
         positions.append(load.positions)
+        if load.error:
+            num_unusable, first_reason = num_unusable + 1, first_reason or load.error
+        for kind, part in _parts(sample):
+            counts = parts.setdefault(kind, {})
+            counts[part] = counts.get(part, 0) + 1
         num_requests = None if num_requests is None or load.num_requests is None else num_requests + load.num_requests
     if not are_writable:
         samples = Spool.of(s if s.id.isascii() else replace(s, id=_writable(s.id)) for s in samples)
         hashes = array("q", (hash(sample.id) for sample in samples))
     if len(np.unique(hashes)) < len(hashes):
         _check_ids(name, samples)
-    return PlannedTask(name, spec, task, origin, samples, labels, positions, num_requests)
+    notes = _said_of_data(task, "notes", name, len(samples))
+    cautions = _said_of_data(task, "cautions", name, len(samples), parts)
+    if num_unusable:
+        notes = (f"{num_unusable:,} of {len(samples):,} samples cannot be used; the first: {first_reason}", *notes)
+    return PlannedTask(name, spec, task, origin, samples, labels, positions, num_requests, num_unusable, notes, cautions)
+
+
+def _said_of_data(task: Any, what: str, name: str, *facts: Any) -> tuple[str, ...]:
+    """A task's ``notes`` or ``cautions``, where it has any."""
+    say = getattr(task, what, None)
+    return tuple(_asked(f"task {name!r} cannot give its {what}", partial(say, *facts), DataError)) if say else ()
+
+
+def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
+    """The class and the slice that a sample is of."""
+    if isinstance(sample.target, int) and 0 <= sample.target < len(sample.labels):
+        yield "class", sample.labels[sample.target]
+    if "slice" in sample.metadata:
+        yield "slice", str(sample.metadata["slice"])
 
 
 def _writable(sample_id: str) -> str:
@@ -183,10 +210,11 @@ def _writable(sample_id: str) -> str:
 
 
 def _check_ids(name: str, samples: Sequence[Sample]) -> None:
-    twice = next((i for i, n in Counter(s.id for s in samples).items() if n > 1), None)
-    if twice is not None:
+    twice = [f"{known!r} for {num}" for known, num in Counter(s.id for s in samples).items() if num > 1]
+    if twice:
+        shown = ", ".join(twice[:_IDS_SHOWN]) + (f", … ({len(twice)} ids)" if len(twice) > _IDS_SHOWN else "")
         raise DataError(
-            f"task {name!r} has two samples with the id {twice!r}; ids join predictions, twins and attributions and must be unique"
+            f"task {name!r} gives several samples one id: {shown}; ids join predictions, twins and attributions and must be unique"
         )
 
 
@@ -266,7 +294,7 @@ def _num_common(first: str, second: str) -> int:
 def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
     """The sample's load, and what its last request begins with. ``before``: the same of the sample before."""
     if hasattr(task, "run"):
-        return Load(None, size_of(sample.input)), ""
+        return Load(None, size_of(sample.input), str(sample.metadata.get("error", ""))), ""
     positions = 0
     try:
         requests = list(task.requests(sample))
@@ -276,8 +304,8 @@ def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
             positions += max(1, request.size() - _num_common(before, beginning) // CHARACTERS)
             before = beginning
         return Load(len(requests), positions), before
-    except Exception:  # noqa: BLE001 - a bad sample becomes a record when it is run; here it only makes no requests
-        return Load(0, 0), before
+    except Exception as error:  # noqa: BLE001 - a bad sample becomes a record when it is run; here it only makes no requests
+        return Load(0, 0, sentence(error)), before
 
 
 def _joint_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> dict[str, str]:

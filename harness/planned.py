@@ -30,10 +30,11 @@ class PlannedModel:
 
 class Load(NamedTuple):
     """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions that
-    the requests before have not."""
+    the requests before have not. ``error``: why it asks nothing."""
 
     num_requests: int | None
     positions: int
+    error: str = ""
 
 
 @dataclass
@@ -41,7 +42,8 @@ class PlannedTask:
     """A task with its samples read: read once, shared by all items that use it.
 
     ``labels``: of the first sample that has any. ``positions``: of each sample's requests, roughly. ``num_requests``: of all of them; None
-    where the task decides as it goes.
+    where the task decides as it goes. ``num_unusable``: samples that will be records with an error. ``notes``: what of the data set is not
+    used. ``cautions``: what of that a reader must know before believing the numbers.
     """
 
     name: str
@@ -52,6 +54,9 @@ class PlannedTask:
     labels: tuple[str, ...]
     positions: Sequence[int]
     num_requests: int | None
+    num_unusable: int = 0
+    notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @cached_property
     def data_fingerprint(self) -> str:

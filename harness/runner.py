@@ -342,6 +342,8 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         "budget": asdict(engine.budget) if engine is not None else {},
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
+    if item.kind == "task":
+        facts |= {"data_notes": item.task.notes, "data_cautions": item.task.cautions}
     if resources := digests_of(item.plugin) | digests_of(item.threat):
         facts["resources"] = resources
     if item.kind in ("attack", "probe"):

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from . import codec
 from .errors import ConfigError, did_you_mean
 from .rows.row_names import DEFAULT_SCORES, FAITHFULNESS
-from .yaml_lines import Lines, load_file
+from .yaml_lines import Lines, dump, load_file
 
 
 class _Frozen(BaseModel):
@@ -50,7 +49,7 @@ class _Plugged(_Frozen):
 
 
 def _check_plain(key: str, value: Any) -> None:
-    """YAML makes a date of 2024-01-01 and bytes of !!binary; a setting is what JSON has."""
+    """YAML makes a date of !!timestamp and bytes of !!binary; a setting is what JSON has."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             _check_plain(f"{key}.{name}", part)
@@ -210,7 +209,7 @@ class Suite(_Frozen):
 
     def to_yaml(self) -> str:
         dumped = self.model_dump(mode="json", exclude_defaults=True)
-        return yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True)
+        return dump(dumped)
 
 
 _UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name"})

@@ -243,6 +243,7 @@ def _manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem
     ]  # fmt: skip
     return {
         "name": store.name, "version": store.version, "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
+        "data": {i.task: {"notes": list(i.facts["data_notes"])} for i in items if i.facts.get("data_notes")},
         "skipped": [_plain(s) for s in suite.get("skipped", ())], "flags": list(flags),
     }  # fmt: skip
 
@@ -261,6 +262,7 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
         where, noted = f"{item.model}/{item.item}", notes[item.id]
         if item.facts.get("caution"):
             yield f"{where}: {item.facts['caution']}"
+        yield from (f"{where}: {caution}" for caution in item.facts.get("data_cautions", ()))
         drift, repeated = (value.get((item.model, item.item, DRIFTS[name])) for name in ("batch_drift", "repeat_drift"))
         if repeated is not None and repeated > 1e-3:
             yield (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -16,7 +18,10 @@ from ..harness.errors import ConfigError, DataError, NonFiniteError, SampleError
 from ..harness.inputs import Input
 from ..harness.requests import Request
 from ..harness.samples import Sample
-from .fields import Field
+from .fields import Field, spelled
+
+_SHOWN = 8
+_PLURALS = {"class": "classes", "slice": "slices"}
 
 
 class Common(TypedDict, total=False):
@@ -116,10 +121,11 @@ class RowTask:
         raise NotImplementedError
 
     def samples(self) -> Iterator[Sample]:
+        """Raises `DataError`: ids that stand for several rows, and what `rows` raises."""
         _ = self.prefix  # examples that cannot be read are an error now, not with the first request
+        self._check_ids()
         units = self.units()
         order = range(len(units)) if self._shuffle is False else map(int, np.random.default_rng(self._shuffle).permutation(len(units)))
-        seen: set[str] = set()
         for index in order:
             # Until its own id is known: a "#" keeps a row's place apart from the numbers that an id column may hold.
             sample_id = f"{self.name}:#{index}" if self._id else f"{self.name}:{index}"
@@ -127,10 +133,7 @@ class RowTask:
             try:
                 row = units[index]
                 if self._id:
-                    given = f"{self.name}:{self._id.value(row)}"
-                    if given in seen:
-                        raise SampleError(f"id: {given!r} stands for another row already")
-                    sample_id = given
+                    sample_id = f"{self.name}:{self._id_of(row)}"
                 group = self._group.name(row) if self._group else None
                 part = self.part(row)
                 item = self.build(row)
@@ -138,9 +141,78 @@ class RowTask:
                 text = str(error) if isinstance(error, SampleError) else f"{type(error).__name__}: {error}"
                 yield Sample(sample_id, "", metadata={"error": text, **part})
                 continue
-            finally:
-                seen.add(sample_id)
             yield Sample(sample_id, item.input, item.target, item.labels, group, {**item.metadata, **part})
+
+    def _id_of(self, row: Row) -> str:
+        assert self._id is not None
+        return spelled(self._id.value(row))
+
+    def _check_ids(self) -> None:
+        """An id joins a sample's prediction, twin and attribution: one that stands for several rows is no id."""
+        if self._id is None:
+            return
+        hashes, num_of_hash = np.unique(np.array(array("q", map(hash, self._ids()))), return_counts=True)
+        suspects = set(hashes[num_of_hash > 1].tolist())
+        counts = Counter(known for known in self._ids() if hash(known) in suspects) if suspects else Counter[str]()
+        twice = [f"{known!r} stands for {num} rows" for known, num in counts.items() if num > 1]
+        if twice:
+            raise DataError(
+                f"{self.rows.source}: ids must be unique, and in {self._id.source!r} {_listed(twice)}; "
+                "name another field, or leave 'id' out: then a row's place is its id"
+            )
+
+    def _ids(self) -> Iterator[str]:
+        assert self._id is not None
+        for row in self.rows.only(self._id.columns):
+            try:
+                yield self._id_of(row)
+            except SampleError:
+                continue  # no id: an error of its own sample
+
+    def notes(self, num_samples: int, /) -> list[str]:
+        """What of the data set is not used where ``num_samples`` are taken, a sentence each."""
+        rows, num = self.rows, len(self.units())
+        used = set().union(*(f.columns for f in self._fields))
+        unread = [column for column in rows.columns if column not in used]
+        said = list(rows.notes)
+        if num_samples < num:
+            which = "the first" if self._shuffle is False else f"a random (shuffle: {self._shuffle})"
+            said.append(f"{which} {num_samples:,} of {num:,} samples are taken")
+        if unread:
+            said.append(f"columns that the task does not read: {len(unread)} ({_listed(unread)})")
+        return said
+
+    def cautions(self, num_samples: int, parts: Mapping[str, Collection[str]], /) -> list[str]:
+        """What a reader must know of the first ``num_samples`` samples before believing the numbers, a sentence each.
+
+        ``parts``: under ``class`` and ``slice`` the classes and slices that these samples are of.
+        """
+        units = self.units()
+        if num_samples >= len(units) or self._shuffle is not False or all(set(self.labels) == set(names) for names in parts.values()):
+            return []
+        known: dict[str, dict[str, None]] = {kind: {} for kind in parts}
+        for row in self.rows.only(self.kind_columns) if units is self.rows.rows and self.kind_columns else units:
+            for kind, name in self.kinds(row).items():
+                known.setdefault(kind, {})[name] = None
+        return [
+            f"the first {num_samples:,} of {len(units):,} samples are of {len(parts[kind])} of {len(names)} {_PLURALS[kind]} "
+            f"({_listed(list(parts[kind]))}), so the numbers say nothing of {_listed([n for n in names if n not in parts[kind]])}; "
+            "with shuffle: SEED among the task's settings a limit takes a random part"
+            for kind, names in known.items()
+            if not set(names) <= set(parts.get(kind, ()))
+        ]
+
+    @property
+    def kind_columns(self) -> set[str]:
+        """The columns that `kinds` needs, where these are known."""
+        return set(self._slice.columns) if self._slice else set()
+
+    def kinds(self, row: Row) -> dict[str, str]:
+        """The ``slice`` of a row and, where a family has classes, its ``class``; what a row cannot say is left out."""
+        try:
+            return self.part(row)
+        except SampleError:
+            return {}
 
     def part(self, row: Row) -> dict[str, str]:
         """The row's slice. A number in a column whose class names the data set declares is the class of that name."""
@@ -163,32 +235,8 @@ class RowTask:
         return {}
 
 
-class FewShot:
-    """The first ``num`` rows of another split, written out before the question: fixed, the same for every sample.
-
-    Raises `ConfigError` where the examples would come from the evaluated rows themselves, `DataError` where there are too few.
-    """
-
-    def __init__(self, data: DataSpec, num: int, split: str, header: str) -> None:
-        if num < 0:
-            raise ConfigError(f"num_fewshot is 0 or more, not {num}")
-        if num and split == data.split:
-            raise ConfigError(f"fewshot_split: {split!r} is the split that is evaluated; its rows would be their own examples")
-        self._data, self._num = data.at(split) if num else data, num
-        self._header = Field("header", header, literal=True).text({})
-
-    def prefix(self, examples: Sequence[Field], write: Callable[[Row], str]) -> str:
-        """Header and examples, a blank line after each. ``write``: a row to its example, question and answer."""
-        if not self._num:
-            return self._header
-        rows = load(self._data)
-        rows.require(sorted(set().union(*(f.columns for f in examples))))
-        if len(rows.rows) < self._num:
-            raise DataError(f"num_fewshot is {self._num}, and {rows.source} has {len(rows.rows)} rows")
-        try:
-            return self._header + "".join(f"{write(rows.rows[i])}\n\n" for i in range(self._num))
-        except SampleError as error:
-            raise DataError(f"a few-shot example among the first {self._num} rows of {rows.source} cannot be used: {error}") from error
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f", … ({len(names)})" if len(names) > _SHOWN else "")
 
 
 def softmax(values: Sequence[float], /) -> list[float]:

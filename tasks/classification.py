@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
-from ..harness.data import DataSpec
+from ..harness.data import DataSpec, Row
 from ..harness.errors import SampleError
 from ..harness.requests import Classify, Logits
 from ..harness.samples import Sample
 from .base import Common, RowTask, largest_of, softmax
-from .fields import ClassLabels, Field
+from .fields import ClassLabels, Field, Label
 
 
 class Classification(RowTask):
@@ -26,24 +26,33 @@ class Classification(RowTask):
         data: DataSpec | None,
         fields: Sequence[Field],
         label: str,
-        labels: Sequence[str],
-        label_map: Mapping[str | int, str] | None,
+        labels: Sequence[Label],
+        label_map: Mapping[Label, Label] | None,
         **common: Unpack[Common],
     ) -> None:
         self._label = Field("label", label)
         super().__init__(name, data, [*fields, self._label], **common)
         self._labels, self._label_map = tuple(labels), label_map
-        if labels:
-            ClassLabels(labels, label_map)  # says now what is wrong with them
+        self._names = ClassLabels(labels, label_map).names if labels else ()  # says now what is wrong with them
 
     @property
     def labels(self) -> tuple[str, ...]:
         """As the settings say, which needs no data; else as the data set declares them."""
-        return self._labels or self.classes.names
+        return self._names or self.classes.names
 
     @cached_property
     def classes(self) -> ClassLabels:
         return ClassLabels(self._labels, self._label_map, self.rows.class_names.get(self._label.source, ()))
+
+    @property
+    def kind_columns(self) -> set[str]:
+        return super().kind_columns | set(self._label.columns)
+
+    def kinds(self, row: Row) -> dict[str, str]:
+        try:
+            return {**super().kinds(row), "class": self.classes.names[self.classes.index(self._label.value(row))]}
+        except SampleError:
+            return super().kinds(row)
 
     def ask(self, sample: Sample) -> list[Classify]:
         return [Classify(sample.input, sample.labels)]

@@ -14,6 +14,7 @@ from ..harness.requests import Classify, Logits
 from ..harness.samples import Sample, SampleRng
 from .base import Common
 from .corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from .fields import Label
 from .image_classification import ImageClassification
 
 
@@ -30,8 +31,8 @@ class CorruptedImages(ImageClassification):
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "corruption_error")
 
     def __init__(
-        self, name: str, data: DataSpec, *, image: str, label: str, mode: Any = "RGB", labels: Sequence[str] = (),
-        label_map: Mapping[str | int, str] | None = None, baseline: Mapping[str, float] | None = None, **common: Unpack[Common],
+        self, name: str, data: DataSpec, *, image: str, label: str, mode: Any = "RGB", labels: Sequence[Label] = (),
+        label_map: Mapping[Label, Label] | None = None, baseline: Mapping[str, float] | None = None, **common: Unpack[Common],
     ) -> None:  # fmt: skip
         super().__init__(name, data, image=image, label=label, mode=mode, labels=labels, label_map=label_map, **common)
         for kind, error in (baseline or {}).items():

@@ -11,7 +11,8 @@ from ..harness.data import DataSpec, Row
 from ..harness.errors import ConfigError
 from ..harness.requests import Completion, Generate
 from ..harness.samples import Sample, seed_of
-from .base import Common, FewShot, Item, RowTask
+from .base import Common, Item, RowTask
+from .few_shot import FewShot
 from .fields import Field
 
 Step = Literal["case", "commas", "dollars", "final_dot", "whitespace"]
@@ -84,7 +85,11 @@ class Generation(RowTask):
     @cached_property
     def prefix(self) -> str:
         """Header and examples. Not part of a sample's input, so that an attack has the question and nothing else to change."""
-        return self._fewshot.prefix([self._prompt, self._example_target], self._example)
+        fields = [self._prompt, self._example_target]
+        return self._fewshot.prefix(lambda: self.rows.only(self._prompt.columns), fields, self._example, self._prompt.text)
+
+    def notes(self, num_samples: int, /) -> list[str]:
+        return [*super().notes(num_samples), *self._fewshot.notes]
 
     def _example(self, row: Row) -> str:
         return f"{self._prompt.text(row)}{self._delimiter}{self._example_target.text(row)}"

@@ -8,12 +8,12 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
-from ..harness.data import DataSpec, Row
+from ..harness.data import DataSpec, EncodedImage, Row
 from ..harness.errors import SampleError
 from ..harness.inputs import Image
 from .base import Common, Item
 from .classification import Classification
-from .fields import Field
+from .fields import Field, Label
 
 
 class ImageClassification(Classification):
@@ -33,8 +33,8 @@ class ImageClassification(Classification):
         image: str,
         label: str,
         mode: Literal["RGB", "L"] = "RGB",
-        labels: Sequence[str] = (),
-        label_map: Mapping[str | int, str] | None = None,
+        labels: Sequence[Label] = (),
+        label_map: Mapping[Label, Label] | None = None,
         boxes: str = "",
         **common: Unpack[Common],
     ) -> None:
@@ -50,6 +50,8 @@ class ImageClassification(Classification):
     def _pixels(self, value: Any) -> Image:
         if isinstance(value, Image):
             return value
+        if isinstance(value, EncodedImage):
+            value = value.decode()
         if isinstance(value, np.ndarray):
             return Image(value)
         if not hasattr(value, "convert"):
@@ -58,6 +60,8 @@ class ImageClassification(Classification):
             raise SampleError(
                 f"image: {self._image.source!r} has more than 8 bits a pixel (Pillow mode {value.mode}), which would be cut to white"
             )
+        if value.mode == "P" and "transparency" in value.info:
+            value = value.convert("RGBA")  # as Pillow advises for transparency that is given in bytes
         return Image(np.asarray(value.convert(self._mode)))
 
 

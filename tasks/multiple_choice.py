@@ -12,7 +12,8 @@ from ..harness.data import DataSpec, Row
 from ..harness.errors import SampleError
 from ..harness.requests import LogLikelihood, LogProb
 from ..harness.samples import Sample
-from .base import Common, FewShot, Item, RowTask, softmax
+from .base import Common, Item, RowTask, softmax
+from .few_shot import FewShot
 from .fields import Field, choice_index
 
 
@@ -54,18 +55,29 @@ class MultipleChoice(RowTask):
     @cached_property
     def prefix(self) -> str:
         """Header and examples. Not part of a sample's input, so that an attack has the question and nothing else to change."""
-        return self._fewshot.prefix(self._fields, self._example)
+        return self._fewshot.prefix(lambda: self.rows.rows, self._fields, self._example, self._question)
+
+    def notes(self, num_samples: int, /) -> list[str]:
+        return [*super().notes(num_samples), *self._fewshot.notes]
+
+    def _question(self, row: Row) -> str:
+        """Context and choices: many questions begin alike, and choices may stand in another order."""
+        return "\n".join([self._context.text(row), *sorted(self._choices(row))])
 
     def _example(self, row: Row) -> str:
         item = self.build(row)
         return f"{item.input}{self._delimiter}{item.labels[item.target]}"
 
-    def build(self, row: Row) -> Item:
+    def _choices(self, row: Row) -> Sequence[str]:
         choices = self._one.value(row) if self._one else [field.text(row) for field in self._several]
         if isinstance(choices, str) or not isinstance(choices, Sequence) or len(choices) < 2:
             raise SampleError(f"choices: a list of two or more is needed, not {choices!r}")
         if not all(isinstance(choice, str) and choice for choice in choices):
             raise SampleError(f"choices: each must be text and not empty, not {choices!r}")
+        return choices
+
+    def build(self, row: Row) -> Item:
+        choices = self._choices(row)
         return Item(self._context.text(row), choice_index(self._target.value(row), choices), tuple(choices))
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:

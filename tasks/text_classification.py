@@ -11,7 +11,7 @@ from ..harness.errors import ConfigError, SampleError
 from ..harness.inputs import TextPair
 from .base import Common, Item
 from .classification import Classification
-from .fields import Field
+from .fields import Field, Label
 
 
 class TextClassification(Classification):
@@ -30,8 +30,8 @@ class TextClassification(Classification):
         label: str,
         pair: str = "",
         rationale: str = "",
-        labels: Sequence[str] = (),
-        label_map: Mapping[str | int, str] | None = None,
+        labels: Sequence[Label] = (),
+        label_map: Mapping[Label, Label] | None = None,
         **common: Unpack[Common],
     ) -> None:
         self._text = Field("text", text)

@@ -120,7 +120,7 @@ def test_planning_is_pure(tmp_path: Path) -> None:
 
 def test_two_samples_of_one_id(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps([["a", "x", 0], ["a", "y", 1]]))
-    with pytest.raises(DataError, match="task 'notes' has two samples with the id 'a'"):
+    with pytest.raises(DataError, match="task 'notes' gives several samples one id: 'a' for 2"):
         planned(tmp_path, tasks=[{"task": "notes", "rows": str(tmp_path / "rows.json")}])
 
 

@@ -17,6 +17,8 @@ def card_text(card: Scorecard) -> str:
             last = (row.model, row.item)
             lines.append(f"{row.model}  {row.item}")
         lines.append(f"  {row.metric:<28} {_number(row.estimate)}")
+    for task, facts in card.manifest.get("data", {}).items():
+        lines += [f"data of {task}: {note}" for note in facts["notes"]]
     lines += [f"note: {flag}" for flag in card.manifest.get("flags", ())]
     lines += [f"gate {g.outcome:<12} {g.gate}   ({g.detail})" for g in card.gates]
     failed = f", {card.num_failed} records with an error" if card.num_failed else ""

@@ -1,0 +1,40 @@
+"""What a format of files is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Protocol, get_type_hints
+
+from ...errors import DataError, did_you_mean
+from ..rows import Contents
+
+
+class Format(Protocol):
+    """A dataclass whose fields are the options of the format."""
+
+    def __init__(self, **options: Any) -> None: ...
+
+    def read(self, paths: Sequence[Path], /) -> Contents:
+        """The rows of these files, in their order. Raises `DataError`."""
+        ...
+
+
+def make_format(name: str, kind: type[Format], options: Mapping[str, Any], /) -> Format:
+    """The format with these options. Raises `DataError`: an option there is not, or a value of the wrong type."""
+    from pydantic import TypeAdapter, ValidationError
+
+    types = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for option, value in options.items():
+        if option not in known:
+            raise DataError(
+                f"options: a {name} file has no option {option!r}.{did_you_mean(str(option), known)} "
+                f"Its options: {', '.join(known) or 'none'}."
+            )
+        try:
+            TypeAdapter(types[option]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise DataError(f"options: {option}: {error.errors()[0]['msg']}, not {value!r}") from error
+    return kind(**options)

@@ -1,0 +1,78 @@
+"""Parquet: typed columns, with the class names and images that `datasets` writes into their metadata."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError
+from ...spool import Spool
+from ..encoded_image import EncodedImage
+from ..rows import Contents, Row
+
+_BATCH_ROWS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parquet:
+    """Columns with the types that the file gives them: a time is a `datetime`, a decimal a `Decimal`."""
+
+    def read(self, paths: Sequence[Path], /) -> Contents:
+        from pyarrow import ArrowException, parquet
+
+        columns: list[tuple[str, ...]] = []
+        names: dict[str, tuple[str, ...]] = {}
+
+        def rows() -> Iterator[Row]:
+            for path in paths:
+                try:
+                    with parquet.ParquetFile(path) as file:
+                        columns.append(_columns(path, file.schema_arrow.names, paths[0], columns))
+                        features = _features(file.schema_arrow.metadata)
+                        names.update(_class_names(path, features, names))
+                        images = [name for name, kind in features.items() if kind.get("_type") == "Image"]
+                        for batch in file.iter_batches(_BATCH_ROWS):
+                            for row in batch.to_pylist():
+                                yield row | {name: EncodedImage.from_struct(row[name], f"{name} in {path.name}") for name in images}
+                except (ArrowException, OSError) as error:
+                    raise DataError(f"{path} cannot be read as parquet: {' '.join(str(error).split())[:400]}") from error
+
+        made = Spool.of(rows())
+        return Contents(made, columns[0], names)
+
+
+def _columns(path: Path, names: Sequence[str], first: Path, before: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    twice = [name for name, num in Counter(names).items() if num > 1]
+    if twice:
+        raise DataError(f"{path}: the column {twice[0]!r} stands there twice")
+    if before and set(names) != set(before[0]):
+        raise DataError(
+            f"{path} has the columns {', '.join(names)}, and {first} has {', '.join(before[0])}; "
+            "files that are read together have the same columns"
+        )
+    return tuple(names)
+
+
+def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any]]:
+    """What `datasets` says of the columns; empty where another program wrote the file."""
+    try:
+        found = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return {str(name): kind for name, kind in found.items() if isinstance(kind, dict)}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _class_names(
+    path: Path, features: Mapping[str, Mapping[str, Any]], before: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    found = {
+        name: tuple(map(str, kind["names"])) for name, kind in features.items() if kind.get("_type") == "ClassLabel" and "names" in kind
+    }
+    for name, names in found.items():
+        if before.get(name, names) != names:
+            raise DataError(f"{path}: the classes of {name!r} are {', '.join(names)}, and in the files before {', '.join(before[name])}")
+    return found

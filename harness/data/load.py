@@ -1,0 +1,66 @@
+"""From a `DataSpec` to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from .. import codec
+from ..errors import DataError, UserError
+from ..inputs import Image
+from ..python_target import resolve
+from ..spool import Spool
+from .files import read_files
+from .hub import read_hub
+from .rows import Row, Rows
+from .spec import DataSpec
+
+
+def load(spec: DataSpec, /) -> Rows:
+    """Read a data set.
+
+    Offline (`is_offline`) a Hub data set comes from the local cache or not at all, at once. Files and Python functions never use the
+    network. Code of a data set's repository is never run.
+
+    Raises `DataError`: a file, split or data set that is not there, no rows, a file that does not read as its format.
+    """
+    read = read_hub if spec.hub else read_files if spec.files else _read_python
+    rows = read(spec)
+    if not len(rows.rows):
+        raise DataError(f"{spec} is empty; check the path, the split and the format")
+    return rows
+
+
+def _read_python(spec: DataSpec) -> Rows:
+    target = cast(str, spec.python)
+    if target.partition(":")[0].endswith(".py"):
+        target = str(spec.base / target)
+    function = resolve(target)
+    columns: dict[str, None] = {}
+
+    def checked() -> Iterator[Row]:
+        for row in function(spec.split) if spec.split else function():
+            if not isinstance(row, Mapping):
+                raise DataError(f"{spec} must give dicts, one a row; it gives {type(row).__name__}")
+            columns.update(dict.fromkeys(map(str, row)))
+            yield row
+
+    try:
+        rows = Spool.of(checked())
+    except UserError:
+        raise
+    except Exception as error:
+        raise DataError(f"{spec}: {type(error).__name__}: {error}") from error
+    try:
+        fingerprint = codec.digest_all({k: _recordable(v) for k, v in row.items()} for row in rows)
+    except TypeError as error:
+        raise DataError(f"{spec}: a row holds a value without a fingerprint: {error}") from error
+    return Rows(rows, tuple(columns), fingerprint, source=str(spec))
+
+
+def _recordable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return Image(np.asarray(value)) if hasattr(value, "getbands") else value  # getbands: a PIL image

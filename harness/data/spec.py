@@ -1,0 +1,88 @@
+"""Where rows come from: a data set on the Hub, files, or a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, DataError, did_you_mean
+from .formats import FORMATS
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """Where rows come from. Checked when made, without touching disk or network.
+
+    Exactly one of three forms (as YAML, under ``data:``)::
+
+        {hub: stanfordnlp/sst2, config: default, split: validation, revision: main}
+        {files: dev.tsv, options: {column_names: [sentence, label]}}     # a path, a list, a glob, or {split: any of these}
+        {python: "my_data.py:rows"}                                      # or module:function; gives an iterable of dicts
+
+    ``split``: may be left out where there is one only. ``options``: of files, the fields of their format in `formats`; of a Hub data set,
+    arguments of its `datasets` builder. ``base``: the folder that relative paths start from.
+
+    Raises `ConfigError`: none or several of the three forms, an unknown format.
+    """
+
+    hub: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    files: str | Sequence[str] | Mapping[str, str | Sequence[str]] | None = None
+    format: str | None = None
+    python: str | None = None
+    split: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    base: Path = field(default_factory=Path)
+
+    def __post_init__(self) -> None:
+        forms = [name for name in ("hub", "files", "python") if getattr(self, name)]
+        if len(forms) != 1:
+            raise ConfigError(f"data needs one of 'hub', 'files' or 'python', and has {' and '.join(forms) or 'none of them'}")
+        allowed = {"hub": {"config", "revision", "options"}, "files": {"format", "options"}, "python": set[str]()}[forms[0]]
+        for name in ("config", "revision", "format", "options"):
+            if getattr(self, name) and name not in allowed:
+                raise ConfigError(f"data: {name!r} does not go with {forms[0]!r}; leave it out")
+        if self.format and self.format not in FORMATS:
+            raise ConfigError(f"data: no format {self.format!r}.{did_you_mean(self.format, FORMATS)} The formats: {', '.join(FORMATS)}.")
+        if not isinstance(self.options, Mapping):
+            raise ConfigError(f"data: options is a mapping such as {{encoding: cp1252}}, not {self.options!r}")
+        if self.python and not all(self.python.rpartition(":")):
+            raise ConfigError(f"data: python is 'module:function' or 'file.py:function', not {self.python!r}")
+
+    @classmethod
+    def parse(cls, value: object, base: Path | None = None) -> DataSpec:
+        """A spec from its YAML mapping, whose relative paths start from ``base`` (the folder of the file that says it)."""
+        if isinstance(value, DataSpec):
+            return value
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"data is a mapping such as {{files: rows.jsonl}} or {{hub: owner/name, split: test}}, not {value!r}")
+        known = [f.name for f in fields(cls) if f.name != "base"]
+        for key in value:
+            if key not in known:
+                raise ConfigError(f"data has no key {key!r}.{did_you_mean(str(key), known)} Its keys: {', '.join(known)}.")
+        for key in ("hub", "config", "revision", "format", "python", "split"):
+            if not isinstance(value.get(key), str | None):
+                raise ConfigError(f"data: {key} is text, not {value[key]!r}; put it in quotes")
+        return cls(**value, base=base or Path())
+
+    def at(self, split: str) -> DataSpec:
+        """The same data set at another split. Raises `DataError` where a lone file leaves no other split to go to."""
+        if self.files and not isinstance(self.files, Mapping):
+            raise DataError(f"{self} has no split {split!r}; name the files of each: data: {{files: {{test: ..., {split}: ...}}}}")
+        return DataSpec(**({f.name: getattr(self, f.name) for f in fields(self)} | {"split": split}))
+
+    def choose_split(self, splits: Sequence[str], /) -> str:
+        """The split that is meant among those there are. Raises `DataError`."""
+        if self.split is None and len(splits) == 1:
+            return splits[0]
+        if self.split is None or self.split not in splits:
+            wrong = f"has no split {self.split!r}.{did_you_mean(self.split, splits)}" if self.split else "needs a split."
+            raise DataError(f"{self} {wrong} Its splits: {', '.join(splits)}.")
+        return self.split
+
+    def __str__(self) -> str:
+        parts = [str(p) for p in (self.hub or self.python or self.files, self.config, self.split) if p]
+        return f"data set {' / '.join(parts)}"
