@@ -389,3 +389,13 @@ def test_members_of_a_tar_are_as_written(tmp_path: Path) -> None:
     (tmp_path / "v.tar").write_bytes(b"no tar")
     with pytest.raises(DataError, match="cannot be read as a tar archive"):
         load(DataSpec(files=str(tmp_path / "v.tar")))
+
+
+def test_every_option_is_documented() -> None:
+    from windtunnel.harness.data.formats import FORMATS
+
+    page = (Path(__file__).parents[1] / "docs/tasks.md").read_text()
+    for name, kind in FORMATS.items():
+        assert f"`{name}`" in page or f"`.{name}`" in page
+        for option in kind.__dataclass_fields__:
+            assert f"`{option}`" in page, option
