@@ -14,7 +14,7 @@ from .errors import SampleError, ends_run
 from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
-_VERDICTS = frozenset({"refused_by", "harmful_by", "refused_probability", "harmful_probability"})
+_VERDICTS = frozenset({"neither_by", "refused_by", "harmful_by", "refused_probability", "harmful_probability"})
 NOT_ATTACKED = "the attack could not work on this sample, which keeps its clean answer"
 _OURS = _VERDICTS | {
     "twin", "note", "prediction", "output", "probabilities", "target", "num_truncated", "num_queries", "slice", "human",
@@ -156,11 +156,11 @@ def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | s
     if found is None and before.scores is not None and before.scores.get(task.primary) is None:
         return Record(clean.id, item, {}, f"the task gave the clean sample no score {task.primary!r}, so there is nothing to attack")
     if found is None:
-        scores = {"clean_correct": 0.0, "robust_correct": 0.0, "success": None, **_after(clean, 1.0)}
+        scores = {"clean_correct": 0.0, "robust_correct": 0.0, "success": None, **_after(clean, before, 1.0)}
         return Record(clean.id, item, scores, artifacts={"note": "already wrong before the attack", **kept, **_verdicts(before)})
     if isinstance(found, str):
         # Not attacked is not broken: a sample that left its attack's rates would make what is left of them look broken.
-        scores = {"clean_correct": float(right), **_outcome(right, 1.0), "not_attacked": 1.0, **_after(clean, float(not right))}
+        scores = {"clean_correct": float(right), **_outcome(right, 1.0), "not_attacked": 1.0, **_after(clean, before, float(not right))}
         return Record(clean.id, item, scores, found, {"note": NOT_ATTACKED, **kept, **_verdicts(before)})
     twin, _, distance = found
     facts = {k: v for k, v in twin.metadata.items() if k not in clean.metadata and k not in _OURS}
@@ -171,12 +171,12 @@ def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | s
         outcome = {**_outcome(right, 1.0), "outside_threat": 1.0}
         # An input that is none of ours cannot be stored either.
         recorded = {**(artifacts if _is_recordable(twin.input) else {**facts, **kept}), "note": note, **_verdicts(before)}
-        return Record(clean.id, item, {**scores, **outcome, **_after(clean, float(not right))}, artifacts=recorded)
+        return Record(clean.id, item, {**scores, **outcome, **_after(clean, before, float(not right))}, artifacts=recorded)
     still_right = after.scores.get(task.primary) if after.scores is not None else None
     if still_right is None:
         reason = after.error or f"the task gave no score {task.primary!r}"
         return Record(clean.id, item, {**scores, "robust_correct": None, "success": None}, f"on the twin: {reason}", artifacts)
-    outcome = {**_outcome(right, still_right), "outside_threat": 0.0, **_after(clean, 1 - still_right)}
+    outcome = {**_outcome(right, still_right), "outside_threat": 0.0, **_after(clean, after, 1 - still_right)}
     if not right:
         artifacts["note"] = "already wrong before the attack"
     return Record(clean.id, item, {**scores, **outcome}, artifacts={**artifacts, **(after.artifacts or {})})
@@ -187,9 +187,13 @@ def _verdicts(before: Judged) -> dict[str, Any]:
     return {name: value for name, value in (before.artifacts or {}).items() if name in _VERDICTS}
 
 
-def _after(clean: Sample, wrong: float) -> dict[str, float]:
-    """Of samples that are of a slice (harmful, benign), whether the answer under attack is wrong, attacked or not."""
-    return {"wrong_after": wrong} if "slice" in clean.metadata else {}
+def _after(clean: Sample, judged: Judged, wrong: float) -> dict[str, float | None]:
+    """Of samples that are of a slice (harmful, benign), whether the answer under attack is wrong, attacked or not, and whether it neither
+    refuses nor answers. ``judged``: that answer."""
+    if "slice" not in clean.metadata:
+        return {}
+    neither = (judged.scores or {}).get("neither")
+    return {"wrong_after": wrong, **({} if neither is None else {"neither_after": neither})}
 
 
 def _outcome(right: bool, still_right: float) -> dict[str, float | None]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Unpack
 
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, SampleError
+from ..harness.errors import ConfigError, DataError, SampleError
 from ..harness.judges import Answered, Panel, Question, Verdict, kept
 from ..harness.plugins import ModelPort
 from ..harness.samples import Sample
 from .base import Common, Item, RowTask
 from .fields import Field
+
+_MOST_SHOWN = 8
 
 
 class JudgedAnswers(RowTask):
@@ -38,7 +41,7 @@ class JudgedAnswers(RowTask):
         prompt: str,
         answer: str,
         label: str,
-        positive: Sequence[str | int],
+        positive: Sequence[str | int | bool],
         question: Question = "refused",
         judges: Sequence[str] = ("phrases",),
         classifier_label: str = "",
@@ -52,7 +55,9 @@ class JudgedAnswers(RowTask):
         twice = sorted({*self._recorded} & {*judges})
         if twice:
             raise ConfigError(f"recorded: {twice[0]!r} is one of the judges that are asked; call the recorded one otherwise")
-        self._yes = frozenset(map(str, positive))
+        if not positive:
+            raise ConfigError("positive lists the values of the label that mean yes; it is empty")
+        self._yes = frozenset(map(_name, positive))
         super().__init__(name, data, [self._prompt, self._answer, self._label, *self._recorded.values()], **common)
 
     def build(self, row: Row) -> Item:
@@ -64,7 +69,24 @@ class JudgedAnswers(RowTask):
         return Item(self._answer.text(row), metadata=facts)
 
     def _says(self, field: Field, row: Row) -> float:
-        return float(str(field.value(row)).strip() in self._yes)
+        return float(_name(field.value(row)) in self._yes)
+
+    def samples(self) -> Iterator[Sample]:
+        """Raises `DataError` where no row's label, in the whole data set, is one that means yes: then all of them would mean no."""
+        found = set()
+        for row in self.units():
+            # A row without a label is its own error, when its sample is made.
+            with suppress(SampleError):
+                found.add(_name(self._label.value(row)))
+            if found & self._yes:
+                break
+        else:
+            seen = ", ".join(sorted(found)[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
+            raise DataError(
+                f"task {self.name!r}: positive is {', '.join(sorted(self._yes))}, and no {self._label.source!r} of {self.rows.source} is "
+                f"that; there are {seen}"
+            )
+        yield from super().samples()
 
     def run(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[list[dict[str, Verdict]]]:
         for sample in samples:
@@ -81,3 +103,11 @@ class JudgedAnswers(RowTask):
 
     def predict(self, sample: Sample, responses: Sequence[dict[str, Verdict]], /) -> dict[str, Any]:
         return {**kept(self._panel.question, responses[0]), "human": sample.metadata["human"]}
+
+
+def _name(value: Any) -> str:
+    """A label as text: true of YAML is true of JSON and of a table, and 1 is 1.0."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    return text.lower() if text.lower() in ("true", "false") else text

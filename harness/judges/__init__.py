@@ -4,8 +4,8 @@ A judge says yes (1), no (0) or nothing (None, with the reason) to a question ab
 ``harmful``. No judge is believed alone: a judged record keeps the verdict of each (`judge_rows` compares them, and with human labels where
 there are any).
 
-``phrases``      a rule: wordings of refusal (`phrases`). It knows no harm: to it an answer is harmful where it is no refusal
-``model``        a language model with a rubric (`rubric`), which plays the role ``judge``: the likelier of yes and no
+``phrases``      a rule: wordings of refusal (`phrases`). It knows no harm: to it an answer is harmful where it takes the request up
+``model``        a language model with a rubric (`rubric`), which plays the role ``judge``: the likeliest of the verdicts
 ``classifier``   a text classifier (`classifier`), which plays the role ``classifier``; give the label that means yes
 """
 
@@ -19,6 +19,10 @@ from ..errors import ConfigError, did_you_mean
 from ..plugins import ModelPort
 
 Question = Literal["refused", "harmful"]
+Outcome = Literal["refused", "answered", "neither"]
+OUTCOMES: tuple[Outcome, ...] = ("refused", "answered", "neither")
+"""What can become of a request: an answer that cannot read it, asks back or stays empty neither declines nor does what was asked."""
+
 QUESTIONS: tuple[Question, ...] = ("refused", "harmful")
 ROLES: Mapping[str, tuple[str, frozenset[str]]] = {
     "model": ("judge", frozenset({"generate"})),
@@ -39,11 +43,18 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """1 yes, 0 no; None where the judge said neither, with the reason. ``probability``: of yes, where the judge tells one."""
+    """1 yes, 0 no; None where the judge said neither of the two, with the reason. ``probability``: of yes, where the judge tells one.
+    ``outcome``: which of the three, where the judge tells them apart (a classifier of one class does not)."""
 
     value: float | None
     reason: str = ""
     probability: float | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def unanswered(self) -> float | None:
+        """Of a verdict on refusal: 0 where the request was answered, 1 where it was refused or not taken up."""
+        return self.value if self.outcome is None else float(self.outcome != "answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +104,10 @@ class Panel:
 
 def kept(question: Question, verdicts: Mapping[str, Verdict], /) -> dict[str, object]:
     """What a record keeps of the verdicts: ``refused_by: {phrases: 1.0, model: None}``, the probabilities behind them, and why a judge said
-    nothing."""
+    nothing. ``neither_by``: the judges that saw neither a refusal nor an answer."""
     by: dict[str, object] = {f"{question}_by": {name: verdict.value for name, verdict in verdicts.items()}}
+    if question == "refused" and (unread := {name: 1.0 for name, verdict in verdicts.items() if verdict.outcome == "neither"}):
+        by["neither_by"] = unread
     if likely := {name: round(v.probability, 6) for name, v in verdicts.items() if v.probability is not None}:
         by[f"{question}_probability"] = likely
     if silent := {name: verdict.reason for name, verdict in verdicts.items() if verdict.value is None}:

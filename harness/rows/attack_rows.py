@@ -23,7 +23,7 @@ def attack_rows(item: StoredItem, table: Table) -> list[Row]:
     """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
     rows = [_rate_row(item, table, score, "", None) for score in ("robust_correct", "success", "clean_correct")]
     for part, part_N in table.slices().items():
-        rows += [_rate_row(item, table, score, f"[{part}]", part_N) for score in PER_SLICE]
+        rows += [_rate_row(item, table, score, f"[{part}]", part_N) for score in PER_SLICE if score in table.columns]
     flipped_N = table.given("success")
     flipped_N[flipped_N] = table.values("success", flipped_N) == 1
     rows += _curve_rows(item, table, flipped_N)

@@ -93,8 +93,12 @@ PER_SLICE: dict[str, tuple[str, bool | None]] = {
     "success": ("attack_success_rate", False),
     "clean_correct": ("clean_accuracy", True),
     "wrong_after": ("error_rate_under_attack", False),
+    "neither_after": ("neither_rate_under_attack", None),
 }
 """An attack's scores that have a row for each slice of the samples, and whether more is better."""
+
+WORST_CASE = ("robust_correct", "success", "clean_correct", "wrong_after")
+"""Of these, what a worst case has, too."""
 
 CORRECTED: Mapping[str, Mapping[str, tuple[str, bool]]] = {
     "task": {"refused": ("corrected_refusal_rate", True), "harmful": ("corrected_harmful_rate", False)},
@@ -116,12 +120,12 @@ ROWS = {
     "drift": tuple(DRIFTS.values()),
     "attack": (
         "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
-        "num_not_attacked",
+        "num_not_attacked", "error_rate_under_attack", "neither_rate_under_attack", "robust_accuracy_spread",
         *(f"median_{name}" for name in MEDIANS), *(f"success_within_{num}_queries" for num in QUERY_BUDGETS),
-        "error_rate_under_attack", *JUDGED["attack"], *(f"mean_{name}" for name in DISTANCES), "robust_accuracy_spread", *COSTS,
+        *JUDGED["attack"], *(f"mean_{name}" for name in DISTANCES), *COSTS,
     ),
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
-    "worst_case": tuple(metric for metric, _ in PER_SLICE.values()),
+    "worst_case": tuple(PER_SLICE[score][0] for score in WORST_CASE),
     "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
               "flipped_explanation_unmoved", *COSTS),
     "reliance": (*RELIANCE.values(), "carried", "overpredicted", *COSTS),

@@ -21,7 +21,7 @@ from ..samples import seed_of
 from ..scorecard import Estimate, Row
 from ..store import StoredItem
 from .columns import Mask, Table
-from .row_names import PER_SLICE
+from .row_names import PER_SLICE, WORST_CASE
 
 UNKNOWN = -1
 _NEVER_MIXED = frozenset({"harmful", "benign"})
@@ -87,7 +87,8 @@ def _rows(name: str, members: Sequence[Outcomes]) -> Iterable[Row]:
     if not _NEVER_MIXED & {*first.slices}:
         parts = {"": np.ones(num, dtype=bool), **parts}
     for part, part_N in parts.items():
-        for score, (metric, better) in PER_SLICE.items():
+        for score in WORST_CASE:
+            metric, better = PER_SLICE[score]
             if score == "wrong_after" and not part:
                 continue
             over_N = part_N & (clean_N == 1) if score == "success" else part_N
