@@ -38,7 +38,7 @@ _BRIEF = (
 class Talk:
     sample: Sample
     messages: list[Message] = field(default_factory=list)
-    queries: Count = 0
+    queries: int = 0
     backtracks: int = 0
     unread: int = 0
     failure: str = ""

@@ -25,8 +25,8 @@ class Tree:
     goal: str
     leaves: list[list[Try]]
     best: Try | None = None
-    queries: Count = 0
-    rounds: Count = 0
+    queries: int = 0
+    rounds: int = 0
     off_topic: int = 0
     unread: int = 0
     failure: str = ""

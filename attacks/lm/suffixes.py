@@ -11,7 +11,6 @@ from ...harness.errors import SampleError
 from ...harness.plugins import ModelPort
 from ...harness.requests import Failure, LogLikelihood
 from ...harness.samples import Sample
-from ...harness.settings import Count
 from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, with_prompt
 
 
@@ -27,7 +26,7 @@ class Search:
     best: str = ""
     loss: float = float("inf")
     reached: bool = False
-    queries: Count = 0
+    queries: int = 0
     losses: list[float] = field(default_factory=list)
     stopped: str = ""
 

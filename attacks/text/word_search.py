@@ -15,7 +15,6 @@ from ...harness.errors import SampleError
 from ...harness.plugins import ModelPort
 from ...harness.requests import Classify
 from ...harness.samples import Sample
-from ...harness.settings import Count
 from ...harness.threats import EditBudget
 from ...harness.words import Spans, word_spans
 
@@ -46,7 +45,7 @@ class Search:
     places: tuple[int, ...]
     best: Variant
     beam: list[Variant] = field(default_factory=list)
-    queries: Count = 0
+    queries: int = 0
     is_flat: bool = True
     is_open: bool = True
     error: str = ""
