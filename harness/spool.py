@@ -33,9 +33,10 @@ class Spool(Sequence[T]):
         self._places = places
 
     @classmethod
-    def of(cls, values: Iterable[T], /) -> Spool[T]:
-        """Takes one value after the other from ``values``; what that raises is raised here."""
-        blocks: _Blocks[T] = _Blocks()
+    def of(cls, values: Iterable[T], /, block_length: int = 0) -> Spool[T]:
+        """Takes one value after the other from ``values``; what that raises is raised here. ``block_length``: in place of the usual one, a
+        small one where values are asked for in any order, since a block is read whole."""
+        blocks: _Blocks[T] = _Blocks(block_length or _BLOCK_LENGTH)
         stream = iter(values)
         for value in stream:
             if not blocks.add(value):
@@ -65,7 +66,8 @@ class Spool(Sequence[T]):
 class _Blocks(Sequence[T]):
     """The file, where each block begins, and the block that was read last."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: int) -> None:
+        self._block_length = length
         self._file: Any = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - closed by the finalizer
         weakref.finalize(self, self._file.close)
         self._firsts: list[int] = []  # place of each block's first value
@@ -84,10 +86,12 @@ class _Blocks(Sequence[T]):
         """Whether it could be pickled."""
         try:
             self._pickler.dump(value)
+        except RecursionError:
+            raise  # too deep for any way of keeping it, and not to be kept in memory with all that follows
         except Exception:  # noqa: BLE001 - a value of a plugin's may fail in any way when it is pickled
             return False
         self._pending.append(value)
-        if len(self._pending) == _BLOCK_LENGTH or self._buffer.tell() >= _BLOCK_BYTES:
+        if len(self._pending) == self._block_length or self._buffer.tell() >= _BLOCK_BYTES:
             self.finish()
         return True
 

@@ -11,10 +11,9 @@ from .. import codec
 from ..errors import DataError, UserError
 from ..inputs import Image
 from ..python_target import resolve
-from ..spool import Spool
 from .files import read_files
 from .hub import read_hub
-from .rows import Row, Rows
+from .rows import Row, Rows, keep_rows
 from .spec import DataSpec
 
 
@@ -48,7 +47,7 @@ def _read_python(spec: DataSpec) -> Rows:
             yield row
 
     try:
-        rows = Spool.of(checked())
+        rows = keep_rows(checked())
     except UserError:
         raise
     except Exception as error:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DataError, did_you_mean
+from ..spool import Spool
 
 Row = Mapping[str, Any]
+
+
+_BLOCK_LENGTH = 8
+"""A shuffled task reads rows in any order, and a block is read whole."""
+
+
+def keep_rows(rows: Iterable[Row], /) -> Sequence[Row]:
+    """The rows in a temporary file; what ``rows`` raises is raised here."""
+    return Spool.of(rows, block_length=_BLOCK_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import DataError
-from ...spool import Spool
 from ..encoded_image import SUFFIXES, EncodedImage
-from ..rows import Contents, Row
+from ..rows import Contents, Row, keep_rows
 
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _SHOWN = 3
@@ -50,7 +49,7 @@ class ImageFolder:
         notes = list(_notes(root, others, empty, [path for path, name in classes.items() if name is None] if names else []))
         if metadata:
             return _with_metadata(root, metadata, classes, names, notes)
-        rows = Spool.of(_row(path, root, names, classes[path]) for path in found)
+        rows = keep_rows(_row(path, root, names, classes[path]) for path in found)
         return Contents(rows, ("image", "label") if names else ("image",), {"label": names} if names else {}, tuple(notes))
 
     def _class_of(self, path: Path) -> str | None:
@@ -113,7 +112,7 @@ def _with_metadata(
             used.add(path)
             yield {**_row(path, root, () if own else names, classes.get(path)), **{k: v for k, v in row.items() if k != "file_name"}}
 
-    made = Spool.of(rows())
+    made = keep_rows(rows())
     if unnamed := [path for path in classes if path not in used]:
         notes.append(f"images that {metadata[0].name} does not name: {_counted(unnamed)}")
     columns = [name for name in table.columns if name != "file_name"]

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ...errors import DataError
-from ...spool import Spool
 from ..opened import open_text
-from ..rows import Contents, Row
+from ..rows import Contents, Row, keep_rows
 
 
 class WrittenFloat(float):
@@ -58,7 +57,7 @@ class Json:
                         yield row
 
         try:
-            made: Sequence[Row] = Spool.of(rows())
+            made: Sequence[Row] = keep_rows(rows())
         except RecursionError as error:
             raise DataError(f"{paths[0]}: a value is nested too deeply to be read") from error
         if widths and widths != {len(columns)}:

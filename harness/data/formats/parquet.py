@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
-from ...spool import Spool
 from ..encoded_image import EncodedImage
-from ..rows import Contents, Row
+from ..rows import Contents, Row, keep_rows
 
 _BATCH_ROWS = 256
 
@@ -41,7 +40,7 @@ class Parquet:
                 except (ArrowException, OSError) as error:
                     raise DataError(f"{path} cannot be read as parquet: {' '.join(str(error).split())[:400]}") from error
 
-        made = Spool.of(rows())
+        made = keep_rows(rows())
         return Contents(made, columns[0], names)
 
 

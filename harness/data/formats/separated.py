@@ -11,9 +11,8 @@ from itertools import chain
 from pathlib import Path
 
 from ...errors import DataError
-from ...spool import Spool
 from ..opened import open_text
-from ..rows import Contents, Row
+from ..rows import Contents, Row, keep_rows
 
 _COMMON_DELIMITERS = ",;\t|"
 _SHOWN = 60
@@ -61,7 +60,7 @@ class Csv:
                         )
                     yield from file.rows()
 
-        made = Spool.of(rows())
+        made = keep_rows(rows())
         notes = tuple(note for file in files for note in file.notes())
         return Contents(made, first.columns, notes=notes, hint=_hint(first.columns, self))
 

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...spool import Spool
 from ..encoded_image import SUFFIXES, EncodedImage
-from ..rows import Contents, Row
+from ..rows import Contents, Row, keep_rows
 from .json_rows import parse_json
 
 _TEXT = ("txt", "text", "transcript")
@@ -43,8 +42,8 @@ class WebDataset:
                     columns.update(dict.fromkeys(row))
                     yield row
 
-        made = Spool.of(rows())
-        filled = Spool.of({name: row.get(name) for name in columns} for row in made)
+        made = keep_rows(rows())
+        filled = keep_rows({name: row.get(name) for name in columns} for row in made)
         notes = (f"members of the archive that are no part of a row: {len(others)} ({others[0]})",) if others else ()
         return Contents(filled, tuple(columns), notes=notes)
 

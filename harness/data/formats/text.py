@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
-from ...spool import Spool
 from ..opened import open_text
-from ..rows import Contents, Row
+from ..rows import Contents, Row, keep_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class Text:
                     for text in self._texts(stream):
                         yield {"text": text}
 
-        return Contents(Spool.of(rows()), ("text",))
+        return Contents(keep_rows(rows()), ("text",))
 
     def _texts(self, stream: TextIO) -> Iterator[str]:
         if self.sample_by == "document":
