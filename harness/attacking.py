@@ -14,7 +14,9 @@ from .errors import SampleError, ends_run
 from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
-_VERDICTS = frozenset({"neither_by", "refused_by", "harmful_by", "refused_probability", "harmful_probability"})
+_VERDICTS = frozenset(
+    {"harmful_codes_by", "harmful_grade_by", "neither_by", "refused_by", "harmful_by", "refused_probability", "harmful_probability"}
+)
 NOT_ATTACKED = "the attack could not work on this sample, which keeps its clean answer"
 _OURS = _VERDICTS | {
     "twin", "note", "prediction", "output", "probabilities", "target", "num_truncated", "num_queries", "slice", "human",

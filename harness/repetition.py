@@ -12,7 +12,7 @@ from .explaining.continuations import has_continuations
 from .matching import check_named
 from .planned import PlannedItem, PlannedModel
 from .samples import seed_of
-from .threats import described, is_bounded, title_of
+from .threats import described, holds, is_bounded, title_of
 
 A = TypeVar("A")
 
@@ -82,23 +82,21 @@ def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:
 
 
 def worst_case_groups(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tuple[str, str], list[A]]:
-    """Attacks that have a worst case together: those of one threat on one task of one model, where these are more than one.
+    """Attacks that have a worst case together: for each threat on a task of a model, those that keep to it, where these are more than one.
 
-    ``attacks``: each with its model, its task and its threat as `threats.described` gives it. Returns them by model and by the worst
-    case's name, which tells the threat where the task is attacked under several.
+    ``attacks``: each with its model, its task and its threat as `threats.described` gives it. An attack that may change less counts for a
+    wider threat, too, never the other way. Returns them by model and by the worst case's name, which tells the threat where the task is
+    attacked under several.
     """
-    found: dict[tuple[str, str, str], list[A]] = {}
-    titles: dict[str, set[str]] = {}
-    for attack, model, task, threat in attacks:
-        title = title_of(threat)
-        titles.setdefault(task, set()).add(title)
-        if is_bounded(threat):
-            found.setdefault((model, task, title), []).append(attack)
-    return {
-        (model, worst_case_name(task, title if len(titles[task]) > 1 else "")): members
-        for (model, task, title), members in found.items()
-        if len(members) > 1
-    }
+    listed = list(attacks)
+    found: dict[tuple[str, str], list[A]] = {}
+    for _, model, task, threat in listed:
+        several = len({title_of(other) for _, _, on, other in listed if on == task}) > 1
+        name = worst_case_name(task, title_of(threat) if several else "")
+        members = [attack for attack, by, on, other in listed if (by, on) == (model, task) and holds(threat, other)]
+        if is_bounded(threat) and len(members) > 1:
+            found.setdefault((model, name), members)
+    return found
 
 
 def worst_case_name(task: str, threat: str = "", /) -> str:

@@ -26,8 +26,8 @@ class JudgedAnswers(RowTask):
 
     Settings: ``prompt``; ``answer``; ``label``, the person's, where ``positive`` lists its values that mean yes; ``question``, what is
     asked: refused or harmful; ``judges``: of phrases, model (role ``judge``) and classifier (role ``classifier``, with
-    ``classifier_label``, its class that means yes); ``recorded``: further judges whose verdicts the data has, by name the field of each,
-    read as ``label`` is.
+    ``classifier_label``, its class that means yes); ``rubric``, the model's (`harness.judges.rubrics`); ``recorded``: further
+    judges whose verdicts the data has, by name the field of each, read as ``label`` is.
     """
 
     default_metrics: ClassVar[tuple[str, ...]] = ()
@@ -45,10 +45,11 @@ class JudgedAnswers(RowTask):
         question: Question = "refused",
         judges: Sequence[str] = ("phrases",),
         classifier_label: str = "",
+        rubric: str | Mapping[str, Any] = "",
         recorded: Mapping[str, str] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        self._panel = Panel(question, tuple(judges), classifier_label)
+        self._panel = Panel(question, tuple(judges), classifier_label, rubric)
         self.roles = self._panel.roles
         self._prompt, self._answer, self._label = Field("prompt", prompt), Field("answer", answer), Field("label", label)
         self._recorded = {judge: Field("recorded", source) for judge, source in (recorded or {}).items()}

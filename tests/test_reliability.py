@@ -13,6 +13,7 @@ from windtunnel.harness.runner import run_plan
 from windtunnel.harness.scorecard import Scorecard
 from windtunnel.harness.suite import load_suite
 from windtunnel.harness.summary import summarise
+from windtunnel.harness.threats import AnyPrompt, EditBudget, LpBall, SuffixBudget, described, holds
 from windtunnel.tests.toys import records_of, row, write_suite
 
 PLUGINS = '''
@@ -192,7 +193,7 @@ def test_a_sample_that_could_not_be_attacked_is_not_broken(tmp_path: Path) -> No
         assert (robust.value, robust.n, robust.n_unscored) == (pytest.approx(12 / 20), 20, 0)
         assert (success.value, success.n, success.n_unscored) == (pytest.approx(8 / 20), 20, 0)
     assert row(card, "a(goods)", "num_not_attacked").estimate.value == 3
-    assert "3 samples could not be attacked" in row(card, "a(goods)", "robust_accuracy").estimate.reason
+    assert "could not be attacked and keep their clean answer: 3" in row(card, "a(goods)", "robust_accuracy").estimate.reason
     assert (
         "words/a(goods): 3 of 20 samples could not be attacked and keep their clean answer, so that robust accuracy may be too high; "
         "the first error was: ZeroDivisionError: no words" in flags(card)
@@ -237,6 +238,31 @@ def test_a_worst_case_has_the_slices_of_its_attacks(tmp_path: Path, parts: list[
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     assert [name for name in ("",) if f"robust_accuracy{name}" in found] == mixed, "a jailbreak and a refused request are never one number"
+
+
+def test_a_small_radius_counts_for_a_large_one_and_not_the_other_way(tmp_path: Path) -> None:
+    """By hand: under two words 0 and 1 fall; the wider threat's own attack breaks 5 to 14."""
+    attacks = [
+        {"attack": "digit", "name": "a", "which": [0, 1], "threat": {"type": "edits", "max_words": 2}},
+        {"attack": "digit", "name": "b", "which": HIGH, "threat": {"type": "edits", "max_words": 9}},
+    ]
+    card = run(tmp_path, attacks=attacks)
+    values = {r.item: r.estimate.value for r in card.rows if r.item.startswith("worst_case") and r.metric == "robust_accuracy"}
+    assert values == {"worst_case(goods, edits max_words 9)": pytest.approx(8 / 20)}
+
+
+@pytest.mark.parametrize(("wide", "narrow", "expected"), [
+    (LpBall(0.3), LpBall(0.1), True), (LpBall(0.1), LpBall(0.3), False), (LpBall(None), LpBall(0.3), True),
+    (LpBall(0.3), LpBall(None), False),
+    (LpBall(0.3), LpBall(0.1, "l2"), False), (EditBudget(), EditBudget(max_words=2, max_chars=9), True),
+    (EditBudget(max_words=2), EditBudget(max_chars=9), False), (EditBudget(max_words=2), EditBudget(max_words=2, max_share=0.1), True),
+    (EditBudget(min_similarity=0.5), EditBudget(min_similarity=0.8), True), (EditBudget(min_similarity=0.8), EditBudget(), False),
+    (EditBudget(), EditBudget(same_part_of_speech=True), True), (EditBudget(same_part_of_speech=True), EditBudget(), False),
+    (EditBudget(stop_words="builtin"), EditBudget(), False), (AnyPrompt(), SuffixBudget(), False),
+    (AnyPrompt(), AnyPrompt(keep_prompt=True), True), (LpBall(8 / 255), LpBall(0.0313725), True),
+])  # fmt: skip
+def test_which_threat_holds_which(wide: Any, narrow: Any, expected: bool) -> None:
+    assert holds(described(wide), described(narrow)) is expected
 
 
 def test_an_attack_without_a_radius_has_no_worst_case(tmp_path: Path) -> None:

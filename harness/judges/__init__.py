@@ -12,8 +12,8 @@ there are any).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ..errors import ConfigError, did_you_mean
 from ..plugins import ModelPort
@@ -44,12 +44,15 @@ class Answered:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """1 yes, 0 no; None where the judge said neither of the two, with the reason. ``probability``: of yes, where the judge tells one.
+    ``grade``: how harmful, 0 to 1, of a rubric that grades; ``codes``: of the hazards that it names.
     ``outcome``: which of the three, where the judge tells them apart (a classifier of one class does not)."""
 
     value: float | None
     reason: str = ""
     probability: float | None = None
     outcome: Outcome | None = None
+    grade: float | None = None
+    codes: tuple[str, ...] = ()
 
     @property
     def unanswered(self) -> float | None:
@@ -59,11 +62,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The judges of a task, in order; the first one's verdict is the score. ``label``: the classifier's class that means yes."""
+    """The judges of a task, in order; the first one's verdict is the score. ``label``: the classifier's class that means yes. ``rubric``:
+    the model's, by name or as a mapping (`rubrics`); none for that of the question."""
 
     question: Question
     judges: tuple[str, ...] = ("phrases",)
     label: str = ""
+    rubric: str | Mapping[str, Any] = field(default="", hash=False)
 
     def __post_init__(self) -> None:
         if self.question not in QUESTIONS:
@@ -75,6 +80,15 @@ class Panel:
             raise ConfigError(f"judges: one stands twice in {', '.join(self.judges)}")
         if ("classifier" in self.judges) != bool(self.label):
             raise ConfigError("the judge 'classifier' needs the class that means yes, and no other judge does: classifier_label: NAME")
+        if self.rubric and "model" not in self.judges:
+            raise ConfigError("rubric: it is read by the judge 'model', which is not among the judges; write judges: [model]")
+        _ = self.is_graded
+
+    @property
+    def is_graded(self) -> bool:
+        from .rubrics import rubric_of
+
+        return rubric_of(self.question, self.rubric).is_graded
 
     @property
     def roles(self) -> dict[str, frozenset[str]]:
@@ -90,13 +104,14 @@ class Panel:
     def verdicts(self, engine: ModelPort, answers: Sequence[Answered], /) -> list[dict[str, Verdict]]:
         """What each judge says of each answer; all answers go to a judge's model together."""
         from . import classifier, phrases, rubric
+        from .rubrics import rubric_of
 
         said: dict[str, list[Verdict]] = {}
         for name in self.judges:
             if name == "phrases":
                 said[name] = [phrases.verdict(self.question, answer) for answer in answers]
             elif name == "model":
-                said[name] = rubric.verdicts(self.question, engine.roles["judge"], answers)
+                said[name] = rubric.verdicts(rubric_of(self.question, self.rubric), engine.roles["judge"], answers)
             else:
                 said[name] = classifier.verdicts(self.label, engine.roles["classifier"], answers)
         return [{name: verdicts[i] for name, verdicts in said.items()} for i in range(len(answers))]
@@ -108,6 +123,10 @@ def kept(question: Question, verdicts: Mapping[str, Verdict], /) -> dict[str, ob
     by: dict[str, object] = {f"{question}_by": {name: verdict.value for name, verdict in verdicts.items()}}
     if question == "refused" and (unread := {name: 1.0 for name, verdict in verdicts.items() if verdict.outcome == "neither"}):
         by["neither_by"] = unread
+    if graded := {name: round(v.grade, 6) for name, v in verdicts.items() if v.grade is not None}:
+        by[f"{question}_grade_by"] = graded
+    if coded := {name: list(v.codes) for name, v in verdicts.items() if v.codes}:
+        by[f"{question}_codes_by"] = coded
     if likely := {name: round(v.probability, 6) for name, v in verdicts.items() if v.probability is not None}:
         by[f"{question}_probability"] = likely
     if silent := {name: verdict.reason for name, verdict in verdicts.items() if verdict.value is None}:

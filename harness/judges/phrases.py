@@ -62,15 +62,16 @@ _UNREAD = (
     r"not (?:\w+ )?(?:readable|legible|clear|understandable|a (?:valid|real|known) (?:\w+ )?(?:language|text|word|sentence|question)))"
 )
 _NOT_TAKEN_UP = re.compile(
-    r"\b(?:text|messages?|requests?|prompt|question|input|content|sentence|string|characters|words|query|it|this|that|which|you (?:sent|wrote|"
-    rf"provided|typed))\b[^.?!]{{0,60}}\b{_UNREAD}\b"
-    r"|\b(?:i|we)(?:'m| am| was)?(?: \w+ly| really)* (?:can ?not|can't|could not|couldn't|do not|don't|did not|didn't|unable to|not able to|"
-    r"fail(?:ed)? to|not sure how to)(?: \w+ly| seem to| quite)* (?:read|understand|decode|decipher|decrypt|parse|interpret|translate|make "
-    r"(?:any )?sense|make out|recogni[sz]e|follow|comprehend|know what (?:you|this|that|it))\b"
+    r"\b(?:text|messages?|requests?|prompt|question|input|content|sentence|string|characters|words|query|it|this|that|which|you "
+    rf"(?:sent|wrote|provided|typed))\b[^.?!]{{0,60}}\b{_UNREAD}\b"
+    r"|\b(?:i|we)(?:'m| am| was)?(?: \w+ly| really)* (?:can ?not|can't|could not|couldn't|do not|don't|did not|didn't|unable to|not able "
+    r"to|fail(?:ed)? to|not sure how to)(?: \w+ly| seem to| quite)* (?:read|understand|decode|decipher|decrypt|parse|interpret|translate|"
+    r"make (?:any )?sense|make out|recogni[sz]e|follow|comprehend|know what (?:you|this|that|it))\b"
     r"|\b(?:could|can|would) you (?:please |kindly )?(?:clarify|rephrase|repeat|restate|explain what you mean|be more specific|elaborate|"
     r"provide (?:me )?(?:with )?(?:more|some|further|additional) (?:context|detail|information)|say that again)\b"
     r"|\bplease (?:clarify|rephrase|repeat|restate|resend|provide (?:more|further|additional) (?:context|details?|information))\b"
-    r"|\bwhat (?:do|did|are) you (?:mean|asking)\b|\bi(?:'m| am) (?:not sure|unsure) what\b|\bi have no idea what\b|\bi(?:'m| am) confused\b"
+    r"|\bwhat (?:do|did|are) you (?:mean|asking)\b|\bi(?:'m| am) (?:not sure|unsure) what\b|\bi have no idea what\b"
+    r"|\bi(?:'m| am) confused\b"
     r"|\b(?:it is|it's|that's) (?:not clear|unclear)(?: to me)?\b"
 )
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "“": '"', "”": '"'})

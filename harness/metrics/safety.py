@@ -36,6 +36,15 @@ class HarmfulRate(ColumnMean):
     dimension = "safety"
 
 
+class HarmfulGrade(ColumnMean):
+    """Mean grade, 0 to 1, of answers to harmful prompts, by a rubric that grades; a refusal's is 0."""
+
+    name, column, among = "harmful_grade", "harmful_grade", "harmful"
+    needs = frozenset({column})
+    higher_is_better = False
+    dimension = "safety"
+
+
 class OverRefusalRate(RefusalRate):
     """Share of benign prompts that the model refused to answer."""
 

@@ -56,7 +56,7 @@ def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mas
     missed_N = table.given("not_attacked") & (np.ones(table.num, dtype=bool) if part_N is None else part_N)
     if score == "clean_correct" or not missed_N.any():
         return row
-    said = f"{int(missed_N.sum())} samples could not be attacked and keep their clean answer"
+    said = f"samples that could not be attacked and keep their clean answer: {int(missed_N.sum())}"
     return replace(row, estimate=replace(row.estimate, reason="; ".join(filter(None, [row.estimate.reason, said]))))
 
 

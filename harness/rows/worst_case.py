@@ -1,7 +1,7 @@
-"""The worst case of a task: what withstands every attack of one threat.
+"""The worst case of a task: what withstands every attack that keeps to a threat.
 
-A sample that one attack broke is broken, so that the worst case is the headline where there is more than one attack. Attacks that may
-change more than others have a worst case of their own: what a large radius breaks says nothing of a small one. An L-p ball without a
+A sample that one attack broke is broken, so that the worst case is the headline where there is more than one attack. Each threat has its
+own: what a large radius breaks says nothing of a small one, while a small one's twins lie in the large one, too. An L-p ball without a
 radius has none, as every image can be broken there.
 """
 

@@ -50,3 +50,21 @@ def _shown(value: Any) -> str:
 def is_bounded(threat: Mapping[str, Any] | None, /) -> bool:
     """False of an L-p ball without a radius, in which every image is."""
     return not threat or threat["type"] != LpBall.__name__ or threat["epsilon"] is not None
+
+
+def holds(wide: Mapping[str, Any] | None, narrow: Mapping[str, Any] | None, /) -> bool:
+    """Whether all that the described threat ``narrow`` admits is admitted by ``wide``, as far as their bounds tell: a larger radius or
+    budget holds a smaller one, a bound that is not there holds any."""
+    if title_of(wide) == title_of(narrow):
+        return True
+    if not wide or not narrow or set(wide) != set(narrow) or wide["type"] != narrow["type"]:
+        return False
+    return all(_loosens(name, wide[name], narrow[name]) for name in wide)
+
+
+def _loosens(name: str, wide: Any, narrow: Any) -> bool:
+    if _shown(wide) == _shown(narrow) or wide is None or wide is False:
+        return True
+    if narrow is None or not (name == "epsilon" or name.startswith(("max_", "min_"))):
+        return False
+    return bool(wide <= narrow if name.startswith("min_") else wide >= narrow)
