@@ -125,7 +125,7 @@ def _admitted(threat: Any, clean: Sample, twin: Sample | str, measured: Measured
         return f"the threat could not judge the twin: {measured}"
     try:
         admitted = bool(threat.admits(clean, twin, measured) if measured else threat.admits(clean, twin))
-    except Exception as error:
+    except BaseException as error:
         if ends_run(error):
             raise
         # A threat is a plugin's code too.
@@ -133,7 +133,7 @@ def _admitted(threat: Any, clean: Sample, twin: Sample | str, measured: Measured
     try:
         distance = {name: float(value) for name, value in threat.distance(clean, twin).items() if math.isfinite(value)}
         distance |= {name: value for name, value in (measured or {}).items() if math.isfinite(value)}
-    except Exception as error:
+    except BaseException as error:
         if admitted and ends_run(error):
             raise
         if admitted:

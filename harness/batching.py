@@ -26,7 +26,7 @@ def _canonical(engine: ModelPort, sample: Sample) -> Sample:
         return sample
     try:
         return replace(sample, input=engine.canonical(sample.input))
-    except Exception as error:
+    except BaseException as error:
         if ends_run(error):
             raise
         # The same preparation fails when the model is asked, and becomes this sample's record there.
@@ -62,7 +62,7 @@ def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) ->
         return []
     try:
         return list(work(samples))
-    except Exception as error:
+    except BaseException as error:
         if ends_run(error):
             raise
         # A plugin that fails on one sample must not lose the others.

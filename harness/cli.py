@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
-from .errors import ConfigError, IncompleteRun, WindtunnelError
+from .console.leaving import guarded, leave
+from .errors import ConfigError, IncompleteRun
 from .heap import keep_freed_memory
 from .offline import go_offline
 from .registry import GROUPS, Registry
@@ -37,8 +37,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_INTERRUPTED = 130
-"""What newer Typers return where older ones raise `typer.Abort`."""
 EXIT_CODES = "Exit codes: 0 pass, 1 a gate failed, 2 your input needs a change, 3 incomplete or no data."
 
 SuiteFile = Annotated[Path | None, typer.Argument(metavar="SUITE.yaml", help="A suite file. Without one, give --model and --tasks.")]
@@ -76,6 +74,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 @app.command(epilog=EXIT_CODES)
+@guarded
 def run(
     suite_file: SuiteFile = None,
     model: ModelOption = None,
@@ -93,15 +92,16 @@ def run(
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-) -> None:
+) -> int:
     """Run a suite. The same command again goes on where it stopped."""
     _prepare(offline)
     suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, seed, device, dtype, plugin, gate, cache))
-    _run(suite, out, as_json, quiet)
+    return _run(suite, out, as_json, quiet)
 
 
 @app.command(epilog=EXIT_CODES)
-def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+@guarded
+def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Run the demo: three tiny models that come with the package, no network."""
     from importlib.resources import as_file, files
     from importlib.util import find_spec
@@ -114,10 +114,11 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
             attacks = tuple(spec for spec in suite.attacks if spec.attack != "deepwordbug")
             gates = tuple(spec for spec in suite.gates if "deepwordbug" not in spec.check)
             suite = suite.model_copy(update={"attacks": attacks, "gates": gates})
-        _run(suite, out or Path("runs/demo"), as_json, quiet)
+        return _run(suite, out or Path("runs/demo"), as_json, quiet)
 
 
 @app.command(epilog=EXIT_CODES)
+@guarded
 def plan(
     suite_file: SuiteFile = None,
     model: ModelOption = None,
@@ -133,7 +134,7 @@ def plan(
     cache: CacheOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Show what would run, how much of it, and what cannot and why. Loads no weights."""
     _prepare(offline)
     suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, seed, device, dtype, plugin, gate, cache))
@@ -141,10 +142,11 @@ def plan(
     from .console.plans import plan_exit_code, plan_json, plan_text
 
     _say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
-    raise typer.Exit(plan_exit_code(planned))
+    return plan_exit_code(planned)
 
 
 @app.command(epilog=EXIT_CODES)
+@guarded
 def prefetch(suite_file: SuiteFile, plugin: PluginOption = None, offline: OfflineOption = False) -> None:
     """Fetch all that a suite needs (models, data sets, word lists) and list what is missing. Offline it only lists."""
     _prepare(offline)
@@ -161,6 +163,7 @@ def prefetch(suite_file: SuiteFile, plugin: PluginOption = None, offline: Offlin
 
 
 @app.command(epilog=EXIT_CODES)
+@guarded
 def tune(
     suite_file: SuiteFile = None,
     model: ModelOption = None,
@@ -188,6 +191,7 @@ def tune(
 
 
 @app.command("list", epilog=EXIT_CODES)
+@guarded
 def list_plugins(
     group: Annotated[str | None, typer.Argument(metavar=f"[{'|'.join(GROUPS)}]", help="Which plugins; all without it.")] = None,
     plugin: PluginOption = None,
@@ -210,6 +214,7 @@ def list_plugins(
 
 
 @app.command(epilog=EXIT_CODES)
+@guarded
 def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], plugin: PluginOption = None) -> None:
     """Show a plugin: what it does, its settings, its citation."""
     from .console.plugins import describe
@@ -219,21 +224,23 @@ def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], p
 
 
 @app.command(epilog=EXIT_CODES)
-def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> None:
+@guarded
+def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> int:
     """Render a run's reports again from its records. Needs no model, and loads no code that the run names."""
     _prepare(offline=True)
     from .summary import registry_of
 
-    _finish(run_folder, as_json, registry_of(run_folder, plugin or ()))
+    return _finish(run_folder, as_json, registry_of(run_folder, plugin or ()))
 
 
 @app.command(epilog=EXIT_CODES)
+@guarded
 def gate(
     run_folder: RunFolder,
     gates_file: Annotated[Path, typer.Argument(metavar="GATES.yaml", help="A file with a list of gates.")],
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Check a run against gates. Needs no model, and loads no code that the run names."""
     _prepare(offline=True)
     from .gates import exit_code, load_gates
@@ -241,10 +248,11 @@ def gate(
 
     card = summarise(run_folder, gates=load_gates(gates_file), registry=registry_of(run_folder, plugin or ()))
     _print_card(card, as_json)
-    raise typer.Exit(exit_code(card.verdict, card.complete))
+    return exit_code(card.verdict, card.complete)
 
 
 @app.command(epilog=EXIT_CODES)
+@guarded
 def verify(
     run_folder: RunFolder,
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed: tells a folder written anew.")] = None,
@@ -302,7 +310,7 @@ def _planned(suite: Suite, registry: Registry | None = None) -> Plan:
     return make_plan(suite, registry or Registry(suite.plugins))
 
 
-def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
+def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
     from .runner import Silent, run_plan, stop_on_interrupt
 
     registry = Registry(suite.plugins)
@@ -324,7 +332,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> None:
         raise IncompleteRun(f"{error}. {_resume(folder)}") from error
     except KeyboardInterrupt:
         raise IncompleteRun(f"stopped at once; the chunk under way is lost, all before it are kept. {_resume(folder)}") from None
-    _finish(folder, as_json, registry)
+    return _finish(folder, as_json, registry)
 
 
 def _folder_name(name: str) -> str:
@@ -336,8 +344,8 @@ def _resume(folder: Path) -> str:
     return f"Give the same command again to go on; records so far are in {folder}"
 
 
-def _finish(folder: Path, as_json: bool, registry: Registry) -> None:
-    """Write the reports of a run folder, print the outcome, leave with its exit code."""
+def _finish(folder: Path, as_json: bool, registry: Registry) -> int:
+    """Write the reports of a run folder, print the outcome; its exit code."""
     from .gates import exit_code
     from .render import write_reports
     from .summary import summarise
@@ -348,7 +356,7 @@ def _finish(folder: Path, as_json: bool, registry: Registry) -> None:
     if not as_json:
         for path in written:
             _say(f"{path.name:16} {path.resolve()}")
-    raise typer.Exit(exit_code(card.verdict, card.complete))
+    return exit_code(card.verdict, card.complete)
 
 
 def _print_card(card: Scorecard, as_json: bool) -> None:
@@ -370,28 +378,9 @@ def _say_at_once(text: str) -> None:
 
 
 def main() -> None:
-    """Entry point: errors of the user's are one sentence and an exit code, never a traceback, and 1 means a failed gate alone."""
+    """Entry point."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character shows its escape
     keep_freed_memory()
-    try:
-        code = app(standalone_mode=False)
-        if code == _INTERRUPTED:
-            raise KeyboardInterrupt
-        sys.exit(code if isinstance(code, int) else 0)
-    except WindtunnelError as error:
-        _say(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
-        _say("error: stopped; the same command goes on from there", err=True)
-        sys.exit(3)
-    except Exception as error:  # noqa: BLE001 - uncaught, it would exit with 1, which says that a gate failed
-        if hasattr(error, "show") and hasattr(error, "format_message"):  # Click's own, which newer Typers hide inside of themselves
-            shown = io.StringIO()
-            error.show(file=shown)
-            _say(shown.getvalue().rstrip("\n"), err=True)
-            sys.exit(2)
-        traceback.print_exc()
-        _say("error: this is a bug, in windtunnel or in a plugin that the lines above name; finished records are safe", err=True)
-        sys.exit(3)
+    leave(app)

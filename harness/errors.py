@@ -16,6 +16,8 @@ WindtunnelError                 base; ``exit_code`` is what the command line ret
 
 from __future__ import annotations
 
+import signal
+
 
 class WindtunnelError(Exception):
     """Base of every error this package raises on purpose."""
@@ -67,13 +69,27 @@ class NonFiniteError(SampleError):
     pass
 
 
-def ends_run(error: Exception, /) -> bool:
-    """This package's own errors are about the run, and no sample's record; but for a `SampleError`, and for a `CapabilityError` that shows
-    only once the model is at work: the other items and models go on."""
-    return isinstance(error, WindtunnelError) and not isinstance(error, SampleError | CapabilityError)
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, where this package listens to it: a plain `KeyboardInterrupt` is then a plugin's own."""
 
 
-def sentence(error: Exception, /) -> str:
+def is_interrupt(error: BaseException, /) -> bool:
+    """Whether it is the user who ends the process. ``sys.exit()`` in a plugin, a `GeneratorExit`, a cancelled coroutine and the like are
+    its errors, and no more than that."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        return isinstance(error, KeyboardInterrupt)
+    return isinstance(error, Interrupted)
+
+
+def ends_run(error: BaseException, /) -> bool:
+    """Where a plugin's code is called, this decides what its exception is: ``except BaseException as error: if ends_run(error): raise``.
+
+    Ctrl-C ends the run. This package's own errors are about the run, and no sample's record; but for a `SampleError`, and for a
+    `CapabilityError` that shows only once the model is at work: the other items and models go on. Anything else is a record's error."""
+    return is_interrupt(error) or (isinstance(error, WindtunnelError) and not isinstance(error, SampleError | CapabilityError))
+
+
+def sentence(error: BaseException, /) -> str:
     """What a record says of an error: our own in its words alone, another's with its type."""
     return str(error) if isinstance(error, WindtunnelError) else f"{type(error).__name__}: {error}"
 

@@ -126,7 +126,7 @@ def _flat(asked: Sequence[Any]) -> list[Any]:
 def _isolated(work: Any) -> Any:
     try:
         return work()
-    except Exception as error:
+    except BaseException as error:
         if ends_run(error):
             raise
         # A task's code meets hostile data; its error is this sample's record.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, sentence
+from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, is_interrupt, sentence
 from .gates import Gate
 from .inputs import CHARACTERS, size_of
 from .matching import able_models, asks_model, check_named, choose, unfit
@@ -107,7 +107,9 @@ def _asked(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
         return work()
     except UserError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise kind(f"{what}: {type(error).__name__}: {error}") from error
 
 
@@ -304,7 +306,10 @@ def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
             positions += max(1, request.size() - _num_common(before, beginning) // CHARACTERS)
             before = beginning
         return Load(len(requests), positions), before
-    except Exception as error:  # noqa: BLE001 - a bad sample becomes a record when it is run; here it only makes no requests
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # A bad sample becomes a record when it is run; here it only makes no requests.
         return Load(0, 0, sentence(error)), before
 
 

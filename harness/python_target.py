@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean, is_interrupt
 
 
 def resolve(target: str, /) -> Any:
@@ -26,7 +26,9 @@ def resolve(target: str, /) -> Any:
         module = _from_file(Path(where)) if where.endswith(".py") else _from_name(where)
     except ConfigError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise ConfigError(f"{where} raised at import: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
         raise ConfigError(f"{where} has no {name!r}.{did_you_mean(name, [n for n in dir(module) if not n.startswith('_')])}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import ConfigError, UnknownName, UserError, did_you_mean
+from .errors import ConfigError, UnknownName, UserError, did_you_mean, is_interrupt
 from .python_target import execute
 
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
@@ -52,7 +52,9 @@ class Entry:
             return self._load()
         except UserError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise ConfigError(
                 f"the {self.group[:-1]} {self.name!r} ({self.origin}) cannot be loaded: {type(error).__name__}: {error}"
             ) from error
@@ -102,7 +104,9 @@ class Registry:
             execute(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
         except ConfigError:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
         if not _pending:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
@@ -154,7 +158,9 @@ class Registry:
             raise
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{what} cannot be made from {params}: {error}") from error
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise ConfigError(f"{what} cannot be made from {params}: {type(error).__name__}: {error}") from error
 
 

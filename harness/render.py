@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import codec
-from .errors import ConfigError, StoreError, WindtunnelError
+from .errors import ConfigError, StoreError, WindtunnelError, is_interrupt
 from .registry import Registry
 from .scorecard import Scorecard
 from .store import FILE_NAME, Store
@@ -41,13 +41,15 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
 
 
 def _write(folder: Path, view: Any, name: str, card: Scorecard) -> Path:
-    path: Path = folder / view.suffix
-    fresh = path.with_name(path.name + ".new")
     safe = f"the records are safe: 'windtunnel report {folder}' writes it again"
     try:
+        path: Path = folder / view.suffix
         text: str = view.render(card)
-    except Exception as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise ConfigError(f"the report {name!r} cannot be made ({type(error).__name__}: {error}); {safe}") from error
+    fresh = path.with_name(path.name + ".new")
     try:
         # Written beside and moved over: a full disk leaves the former view as it was. A lone surrogate is written as its escape.
         fresh.write_bytes(text.encode("utf-8", "backslashreplace"))

@@ -18,7 +18,7 @@ from .engine import Engine
 from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
-from .errors import ConfigError, IncompleteRun, StoreError
+from .errors import ConfigError, IncompleteRun, Interrupted, ModelError, StoreError, WindtunnelError, is_interrupt
 from .explaining.trial import trials_of, try_settings
 from .item_work import work_of
 from .judging import requests_of
@@ -184,7 +184,14 @@ def _check_unchanged(plan: Plan, store: Store) -> None:
 
 def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
     shown.loading(model.name)
-    return model.source.load(plan.suite.device, plan.suite.dtype)
+    try:
+        return model.source.load(plan.suite.device, plan.suite.dtype)
+    except WindtunnelError:
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise ModelError(f"model {model.name!r} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _run_model(
@@ -376,7 +383,7 @@ def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[Callable[[], bool]
     def ask(signum: int, frame: Any) -> None:
         nonlocal asked
         if asked:
-            raise KeyboardInterrupt
+            raise Interrupted
         asked = True
         say("stopping after this chunk; press Ctrl-C again to stop at once")
 

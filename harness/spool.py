@@ -13,6 +13,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, overload
 
+from .errors import is_interrupt
+
 T = TypeVar("T")
 
 IN_MEMORY_BYTES = 4 * 2**20
@@ -88,7 +90,10 @@ class _Blocks(Sequence[T]):
             self._pickler.dump(value)
         except RecursionError:
             raise  # too deep for any way of keeping it, and not to be kept in memory with all that follows
-        except Exception:  # noqa: BLE001 - a value of a plugin's may fail in any way when it is pickled
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            # A value of a plugin's may fail in any way when it is pickled.
             return False
         self._pending.append(value)
         if len(self._pending) == self._block_length or self._buffer.tell() >= _BLOCK_BYTES:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import codec, statistics
-from .errors import UserError
+from .errors import UserError, is_interrupt
 from .gates import Gate, check_gates, verdict_of
 from .metrics.base import Metric
 from .registry import Registry
@@ -183,7 +183,10 @@ def _metric_rows(item: StoredItem, table: Table, name: str, metric: Metric, amon
         estimates = statistics.estimate(
             metric, columns, labels, groups=table.groups(usable_N), n_unscored=num - int(usable_N.sum()), seed=seed_of(item.seed, name)
         )
-    except Exception as error:  # noqa: BLE001 - a metric is a plugin: where it fails, the other numbers stand
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # A metric is a plugin: where it fails, the other numbers stand.
         estimates = {name: Estimate(None, n_unscored=num, reason=f"the metric failed: {type(error).__name__}: {error}")}
     absent = [need for need, given_N in given.items() if scored_N.any() and not given_N.any()]
     reason = f"no sample is {metric.among}" if not num else (table.unscored or f"the task gives no {absent[0]!r}") if absent else ""

@@ -24,6 +24,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from ...harness.errors import is_interrupt, sentence
+
 Q = TypeVar("Q")
 A = TypeVar("A")
 T = TypeVar("T")
@@ -117,8 +119,11 @@ class _Sleeper(Generic[Q, A, T]):
     def _run(self) -> None:
         try:
             self.outcome = (self.search.run(self._ask),)
-        except Exception as error:  # noqa: BLE001 - a search's own failure is its outcome; the others go on
-            self.outcome = (error,)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            # A search's own failure is its outcome; the others go on.
+            self.outcome = (error if isinstance(error, Exception) else RuntimeError(sentence(error)),)
 
     def _ask(self, questions: Sequence[Q]) -> Sequence[A]:
         if not questions:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from .. import codec
-from ..errors import DataError, UserError
+from ..errors import DataError, UserError, is_interrupt
 from ..inputs import Image
 from ..python_target import resolve
 from .files import read_files
@@ -50,7 +50,9 @@ def _read_python(spec: DataSpec) -> Rows:
         rows = keep_rows(checked())
     except UserError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise DataError(f"{spec}: {type(error).__name__}: {error}") from error
     try:
         fingerprint = codec.digest_all({k: _recordable(v) for k, v in row.items()} for row in rows)

@@ -131,7 +131,7 @@ class Engine:
             return None
         try:
             found: Hashable = key(split(request)[0])
-        except Exception as error:
+        except BaseException as error:
             if ends_run(error):
                 raise
             # It cannot be asked at all; asking it says why.
@@ -183,7 +183,7 @@ class Engine:
                     _Unit(index, part, piece, length(piece) if length else 1, key(piece) if key else None)
                     for part, piece in enumerate(pieces)
                 ]
-            except Exception as error:
+            except BaseException as error:
                 if ends_run(error):
                     raise
                 # Hostile input must end as this request's failure, whatever it raises.
@@ -227,7 +227,7 @@ class Engine:
                 found.update(done.answers)
                 computed += done.tokens
                 self._count_pass(kind, done)
-        except Exception as error:
+        except BaseException as error:
             if ends_run(error):
                 raise
             # Batches meet the same error again, and say it of the request whose it is.
@@ -275,7 +275,7 @@ class Engine:
         """Answers of a batch. Out of memory: each half on its own, and smaller batches from now on. Another error: find whose."""
         try:
             answers = list(getattr(self.model, kind)([unit.data for unit in batch]))
-        except Exception as error:
+        except BaseException as error:
             if ends_run(error):
                 raise
             # One bad sample must not take its batch with it.
@@ -373,7 +373,7 @@ def _can(info: ModelInfo) -> str:
 _LONGEST_ERROR = 2000
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: BaseException) -> Failure:
     """A message may quote the sample: it is cut, and made text that any file can hold."""
     message = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
     return Failure(message if len(message) <= _LONGEST_ERROR else message[:_LONGEST_ERROR] + " ...")

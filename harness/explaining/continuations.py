@@ -141,7 +141,7 @@ def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
     """What the task asks of a sample, or why that cannot be explained."""
     try:
         requests = list(task.requests(sample))
-    except Exception as error:
+    except BaseException as error:
         if ends_run(error):
             raise
         # A bad row: the sample's record says so.

@@ -40,7 +40,7 @@ def try_settings(engine: Engine, items: Iterable[PlannedItem], /) -> None:
                 break
             except ConfigError as error:
                 raise ConfigError(f"{item.item} on model {item.model.name!r}: {error}") from error
-            except Exception as error:
+            except BaseException as error:
                 if ends_run(error):
                     raise
 

@@ -43,7 +43,7 @@ class FirstPosition:
         try:
             with torch.no_grad():
                 self._measure(module, probes)
-        except Exception as error:
+        except BaseException as error:
             if ends_run(error):
                 raise
             # Whatever a module raises that cannot run so; whole, it can.
@@ -121,7 +121,7 @@ def close(found: torch.Tensor, wanted: torch.Tensor, /) -> bool:
 def _holds(stays: Callable[[], bool]) -> bool:
     try:
         return stays()
-    except Exception as error:
+    except BaseException as error:
         if ends_run(error):
             raise
         # A part that reshapes by the length it was told, say.

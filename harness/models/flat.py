@@ -133,7 +133,7 @@ class Flat:
                 # The head may do more than the matrix that it is named for (scale, cap): the model's own forward pass knows.
                 self._split = None
                 gap = self._gap(lines)
-        except Exception as error:
+        except BaseException as error:
             if ends_run(error):
                 raise
             # Whatever a module raises that cannot run so; padded batches are there for it.

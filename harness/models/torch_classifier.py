@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModelError
+from ..errors import ModelError, is_interrupt
 from ..inputs import Image
 from ..python_target import source_digest
 from .devices import pick_device, pick_dtype
@@ -25,7 +25,9 @@ class TorchClassifier(PixelClassifier):
         self._dtype = pick_dtype(dtype, self.device, None)
         try:
             made = source.make if isinstance(source.make, torch.nn.Module) else source.make()
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise ModelError(f"{source.target} raised {type(error).__name__}: {error}") from error
         if not isinstance(made, torch.nn.Module):
             raise ModelError(f"{source.target} returned a {type(made).__name__}, not a torch.nn.Module")
