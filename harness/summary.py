@@ -16,11 +16,13 @@ from .metrics.base import Metric
 from .registry import Registry
 from .rows.attack_rows import attack_rows, transfer_rows
 from .rows.columns import NOTED, Mask, Table
+from .rows.controls import control_flags
 from .rows.judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, lonely_judges
 from .rows.mean_rows import explained
-from .rows.probe_rows import agreement_rows, carrier_rows, probe_rows, reliance_rows, shift_rows, slice_rows
+from .rows.probe_rows import agreement_rows, probe_rows, shift_rows, slice_rows
 from .rows.reliability import spread_rows, warnings
 from .rows.row_names import COSTS, DRIFTS, HALF_PRECISION
+from .rows.word_rows import WordUse, reliance_rows
 from .rows.worst_case import Outcomes, with_worst_cases
 from .samples import seed_of
 from .scorecard import Estimate, Row, Scorecard
@@ -67,9 +69,12 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, *store.timing(item))
         errors_of = calibrations(judged)
         rows += [row for item, table in judged for row in corrected_rows(item, table, errors_of)]
-        rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items), *carrier_rows(store, items)]
+        rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items)]
+        words = [WordUse.of(store, item) for item in items if item.kind == "reliance"]
+        rows += [row for used in words for row in used.rows()]
         rows = list(with_worst_cases(rows, outcomes))
-        flags = [*too_little, *_flags(items, rows, notes), *warnings(outcomes, rows, notes), *lonely_judges(judged, errors_of)]
+        flags = [*too_little, *_flags(items, rows, notes), *control_flags(items, rows), *warnings(outcomes, rows, notes)]
+        flags += [*lonely_judges(judged, errors_of), *(flag for used in words for flag in used.flags())]
         card = Scorecard(
             manifest=_manifest(store, suite, items, flags), rows=tuple(rows), complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.kind == "task"),
@@ -282,22 +287,8 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
             yield f"{where}: in {item.facts['dtype'].removeprefix('torch.')} an answer is {rounded:.3g} away from the one in float32."
         if noted["truncated"]:
             yield f"{where}: {noted['truncated']} of {noted['records']} samples were longer than the model and were cut."
-        if item.kind == "probe":
-            yield from _probe_flags(where, value, item, noted)
-
-
-def _probe_flags(
-    where: str, value: Mapping[tuple[str, str, str], float | None], item: StoredItem, noted: Mapping[str, int]
-) -> Iterable[str]:
-    if noted["loose"]:
-        yield (
-            f"{where}: {noted['loose']} of {noted['records']} attributions do not sum to the change they explain, "
-            "even at the most steps allowed."
-        )
-    real, control = (value.get((item.model, item.item, f"comprehensiveness{s}")) for s in ("", "_random"))
-    if real is not None and control is not None and real <= control:
-        another = " They start from a neutral input, which is a choice: try another 'baseline'." if item.facts.get("starts_from") else ""
-        yield f"{where}: the attributions are no more comprehensive than random ones; they do not explain this model.{another}"
-    alike = value.get((item.model, item.item, "randomised_rank_correlation"))
-    if alike is not None and alike > 0.5:
-        yield f"{where}: with its weights drawn anew the model is explained much alike (rank correlation {alike:.2f})."
+        if item.kind == "probe" and noted["loose"]:
+            yield (
+                f"{where}: {noted['loose']} of {noted['records']} attributions do not sum to the change they explain, "
+                "even at the most steps allowed."
+            )

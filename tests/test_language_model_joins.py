@@ -20,7 +20,7 @@ from windtunnel.harness.judging import task_records
 from windtunnel.harness.plugins import ModelInfo
 from windtunnel.harness.requests import Completion, Generate, LogLikelihood, LogProb
 from windtunnel.harness.rows.columns import Table
-from windtunnel.harness.rows.probe_rows import reliance_rows
+from windtunnel.harness.rows.word_rows import reliance_rows
 from windtunnel.harness.samples import Record, Sample, SampleRng
 from windtunnel.harness.summary import summarise
 from windtunnel.harness.views import sample_views

@@ -321,8 +321,9 @@ def test_a_probe_that_is_no_better_than_random_is_flagged(tmp_path: Path) -> Non
     """One that starts from a neutral input is told that there are others."""
     (tmp_path / "backwards.py").write_text(BACKWARDS)
     keys = {"plugins": ["toy_plugins.py", "backwards.py"], "probes": ["backwards", "from_nothing", "feature_ablation"]}
-    flags = [flag for flag in run(tmp_path, **keys).manifest["flags"] if "no more comprehensive" in flag]
-    ending = "they do not explain this model."
+    flags = [flag for flag in run(tmp_path, **keys).manifest["flags"] if "comprehensive than random ones" in flag]
+    ending = "hey do not explain this model."
     assert [flag.partition(": ")[0] for flag in flags] == ["words/backwards(notes)", "words/from_nothing(notes)"]
+    assert "are less comprehensive" in flags[0] or "are not shown to be more comprehensive" in flags[0]
     assert flags[0].endswith(ending)
     assert flags[1].endswith(f"{ending} They start from a neutral input, which is a choice: try another 'baseline'.")

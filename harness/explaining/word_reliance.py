@@ -4,8 +4,8 @@ A word carries a class (`answer_classes`) by its mean attribution over the sampl
 its places are summed, as a share of all parts' absolute attributions. In the method's own unit one sample would weigh a thousand times
 another: gradients are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive
 mean, of those in at least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more
-often the model predicts the class where the word is than the labels have it (``overpredicted``), and what becomes of the accuracy when the
-carriers are cut out, beside as many other words at random.
+often the model predicts the class where the word is than the labels have it (``overpredicted``, held against the rest of the set in
+`rows.word_rows`), and what becomes of the accuracy when the carriers are cut out, beside as many other words at random.
 """
 
 from __future__ import annotations
@@ -99,20 +99,25 @@ def reliance_records(
 
     What a carrier is to the sample is in the artifacts, by class and word: ``carried``, its share, where the sample is explained for
     the class, and ``overpredicted``, 1 where the class is predicted and not the sample's own, -1 where it is the other way round.
+    ``called``, of every sample whose own class is known: by each other class, whether it is predicted.
     """
     asked = {}
     for sample in canonical(engine, samples):
         if sample.id in explained and isinstance(sample.input, str | TextPair) and (one := _asked(sample, found, rng)):
             asked[sample.id] = one
     every = [shown for one in asked.values() for shown in (one.sample, *one.without)]
-    said = iter(judge(engine, task, every))
-    judged = {key: [next(said) for _ in range(3)] for key in asked}
+    answered = iter(judge(engine, task, every))
+    judged = {key: [next(answered) for _ in range(3)] for key in asked}
     records = []
     for sample in samples:
         if sample.id not in asked:
             is_text = isinstance(sample.input, str | TextPair)
             note = "none of its words carries predictions" if is_text else "words are counted in texts, and this sample is none"
-            records.append(Record(sample.id, item, {}, artifacts={"note": note}))
+            noted: dict[str, Any] = {"note": note}
+            if (answer := answers.get(sample.id)) is not None:
+                said = classes.said(sample, Judged(scores=answer.scores, artifacts=answer.artifacts))
+                noted |= _called(said, classes.own(sample), found)
+            records.append(Record(sample.id, item, {}, artifacts=noted))
         elif error := next((one.error for one in judged[sample.id] if one.error is not None), None):
             records.append(Record(sample.id, item, {}, error))
         else:
@@ -164,7 +169,11 @@ def _of_words(
                 name = f"{label}: {word}"
                 carried |= {name: own[word]} if label == target and word in own else {}
                 over |= {name: float(said == label) - float(wanted == label)} if wanted is not None else {}
-    return {"carried": carried, "overpredicted": over}
+    return {"carried": carried, "overpredicted": over, **_called(said, wanted, found)}
+
+
+def _called(said: object, wanted: str | None, found: Carriers) -> dict[str, dict[str, float]]:
+    return {} if wanted is None else {"called": {label: float(said == label) for label in found if label != wanted}}
 
 
 def of_words(store: Store, item: StoredItem, kind: str, /) -> Iterator[tuple[Record, Any, str | None]]:

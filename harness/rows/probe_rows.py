@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from ..explaining.agreement import agreements, between_seeds, probe_pairs, seed_groups
 from ..explaining.slices import SLICES, sliced, with_task
-from ..explaining.word_reliance import of_words
 from ..scorecard import Row
 from ..store import Store, StoredItem
 from .columns import Table
+from .controls import control_rows, difference_row
 from .mean_rows import mean_row
-from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, RATES, RELIANCE, SEEDS, SHIFT
+from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, RATES, SEEDS, SHIFT, minus
 
 
 def probe_rows(item: StoredItem, table: Table) -> list[Row]:
@@ -27,7 +27,7 @@ def probe_rows(item: StoredItem, table: Table) -> list[Row]:
             for c in CONTROLS
             if f"{name}{c}" in table.columns
         ]
-    return rows
+    return [*rows, *control_rows(item, table, {name: higher for family in wanted for name, higher in family.items()})]
 
 
 def agreement_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
@@ -52,6 +52,13 @@ def shift_rows(item: StoredItem, table: Table) -> list[Row]:
         for part, part_N in parts.items()
         if not end or (table.given(f"{name}{end}") & part_N).any()
     ]
+    rows += [
+        difference_row(item, table, name, f"{name}{control}", f"{minus(name, control)}[{part}]", None, part_N)
+        for control in CONTROLS
+        for name in SHIFT
+        for part, part_N in parts.items()
+        if (table.given(f"{name}{control}") & part_N).any()
+    ]
     return [*rows, mean_row(item, table, "aligned_share", "aligned_share", "interpretability", None, optional=True)]
 
 
@@ -64,22 +71,3 @@ def slice_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
             for name in SLICES[item.kind]
             if name in table.columns
         )
-
-
-def reliance_rows(item: StoredItem, table: Table) -> list[Row]:
-    """A task's own score of what is right need not lie between 0 and 1, and is then no rate."""
-    rows = []
-    for score, metric in RELIANCE.items():
-        values = table.values(score, table.given(score)).astype(float)
-        is_rate = bool(((values >= 0) & (values <= 1)).all())
-        rows.append(mean_row(item, table, score, metric, "interpretability", None, rate=is_rate, optional=True))
-    return rows
-
-
-def carrier_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
-    """Each carrier's mean attribution for its class, and how far its class is predicted too often where it is."""
-    for item in items:
-        for kind in ("carried", "overpredicted") if item.kind == "reliance" else ():
-            table = Table.of(of_words(store, item, kind), None)
-            made = [mean_row(item, table, name, f"{kind}[{name}]", "interpretability", None, optional=True) for name in table.columns]
-            yield from sorted(made, key=lambda row: (row.metric.partition(": ")[0], -(row.estimate.value or 0.0), row.metric))

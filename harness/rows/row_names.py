@@ -70,6 +70,12 @@ RATES = ("pointing_game",)
 CONTROLS = ("_random", "_randomised")
 """Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
 
+
+def minus(score: str, control: str, /) -> str:
+    """The row of what a score is above its control, sample by sample."""
+    return f"{score}_minus{control}"
+
+
 SEEDS = ("rank_correlation_between_seeds", "top_overlap_between_seeds")
 """Rows of a probe that was repeated with other seeds."""
 
@@ -127,10 +133,13 @@ ROWS = {
     "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
     "worst_case": tuple(PER_SLICE[score][0] for score in WORST_CASE),
     "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
+              *(minus(name, control) for name in SHIFT for control in CONTROLS),
               "flipped_explanation_unmoved", *COSTS),
-    "reliance": (*RELIANCE.values(), "carried", "overpredicted", *COSTS),
+    "reliance": (*RELIANCE.values(), *(minus(f"{name}_without_carriers", "_random") for name in ("accuracy", "changed")), "carried",
+                 "overpredicted", "max_overpredicted", *COSTS),
     "probe": (
         "completeness_error", "right_for_wrong_reason", "wrong_and_unfaithful", *SEEDS,
-        *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)), *COSTS,
+        *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)),
+        *(minus(name, control) for family in FAITHFULNESS.values() for name in family for control in CONTROLS), *COSTS,
     ),
 }  # fmt: skip
