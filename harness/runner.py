@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from .. import __version__
 from . import codec
+from .asked import asked_of
 from .engine import Engine
 from .engine.cache import Layers, MemoryCache, SqliteCache
 from .engine.counters import Counters
@@ -30,7 +31,7 @@ from .resources import digests_of
 from .roles import Players
 from .samples import Record
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
-from .suite import Suite, identity_of
+from .suite import Suite
 from .threats import described
 
 
@@ -74,8 +75,9 @@ def run_plan(
 ) -> None:
     """Do all that has no record yet. Raises `IncompleteRun` when ``should_stop`` said so between two chunks.
 
-    The folder is made when it is not there. Records in it are kept; a `ConfigError` says where they belong to another suite, or to other
-    weights or data: for that, each model is loaded even when all its records are there ('windtunnel report' needs none).
+    The folder is made when it is not there. Records in it are kept. What the suite says something else of than before is run anew, and
+    what was there is set aside. A `ConfigError` says where records belong to another suite, or to other weights or data under the same
+    one: for that, each model is loaded even when all its records are there ('windtunnel report' needs none).
     """
     plan.require_possible()
     shown = progress or Silent()
@@ -86,7 +88,7 @@ def run_plan(
     with only_writer(folder):
         store = _open(plan, folder)
         try:
-            _check_unchanged(plan, store)
+            store.set_changed_aside(_as_stored(plan, store))
             rounds = list(_rounds(plan))
             _try_later_models(plan, rounds, store, shown)
             with closing(Players(lambda player: loaded(plan, player, shown))) as players:
@@ -152,7 +154,8 @@ def _open(plan: Plan, folder: Path) -> Store:
         store = Store.create(path, name=suite.name, suite=text, version=__version__)
     else:
         store = Store.open(path)
-        if identity_of(codec.loads(store.suite)) != suite.identity():
+        theirs = {(i.model, i.item) for i in store.items()}
+        if theirs and theirs.isdisjoint((i.model.name, i.item) for i in plan.items):
             store.close()
             raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
         if store.suite != text:
@@ -171,15 +174,14 @@ def _write_copy(path: Path, text: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _check_unchanged(plan: Plan, store: Store) -> None:
-    """What can be known before any model loads: the data, the plugins and the seed are those of the records."""
-    stored = {(i.model, i.item): i for i in store.items()}
+def _as_stored(plan: Plan, store: Store) -> Iterator[StoredItem]:
+    """The plan's items that have records, as far as they can be known before any model loads."""
     for item in plan.items:
-        known = stored.get((item.model.name, item.item))
+        known = store.current(item.model.name, item.item)
         if known is not None:
-            now = _stored(item, None, plan.suite.chunk)
+            now = _stored(item, None, plan.suite, store)
             facts = {**now.facts, "roles": known.facts["roles"]}
-            store.add_item(replace(now, model_fingerprint=known.model_fingerprint, facts=facts), ())
+            yield replace(now, model_fingerprint=known.model_fingerprint, facts=facts)
 
 
 def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
@@ -216,9 +218,9 @@ def _run_model(
         try_settings(engine, _unfinished(items, store))
         for item in items:
             engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
-            stored = store.add_item(_stored(item, engine, suite.chunk), item.task.samples)
+            stored = store.add_item(_stored(item, engine, suite, store), item.task.samples)
             done = store.finished_chunks(stored)
-            chunks = [c for c in _chunks(item, suite.chunk) if c.number not in done]
+            chunks = [c for c in _chunks(item, stored.facts["chunk"]) if c.number not in done]
             work = work_of(engine, item, store, suite.seed)
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
             for chunk, following in pairwise([*chunks, None]):
@@ -336,12 +338,13 @@ def _matmul_peak(model: Any) -> float:
     return matmul_flops_per_s(model.device, model.dtype)
 
 
-def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
+def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store) -> StoredItem:
     """What the scorecard needs to know of an item beside its records. ``engine``: None before the model is loaded."""
     task, model = item.task.task, engine and engine.model
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
-        "chunk": chunk, "definition": item.task.definition, "labels": item.task.labels, "primary": task.primary,
+        "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
+        "definition": item.task.definition, "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
@@ -371,6 +374,13 @@ def _stored(item: PlannedItem, engine: Engine | None, chunk: int) -> StoredItem:
         item.task.data_fingerprint, item.origin,
         item.seed, facts,
     )  # fmt: skip
+
+
+def _bases(item: PlannedItem, store: Store) -> tuple[int, ...]:
+    """The stored items whose records this one is made from."""
+    names = [(base.model.name, base.item) for base in (item.source, item.explained) if base is not None]
+    names += [(item.model.name, item.task.name)] if item.kind == "reliance" else []
+    return tuple(known.id for model, name in names if (known := store.current(model, name)) is not None)
 
 
 @contextmanager

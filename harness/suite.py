@@ -218,23 +218,30 @@ _UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name"})
 def identity_of(facts: Mapping[str, Any], /, shown: Callable[[Path], str] = lambda path: path.name) -> str:
     """`Suite.identity` of a suite that was written down, whatever else stands beside it. ``shown``: what counts of a file's place."""
     decisive = {key: facts[key] for key in Suite.model_fields if key in facts and key not in _UNDECISIVE}
+    moved = {
+        "models": portable_model, "auxiliary_models": portable_model, "tasks": portable_task,
+        "plugins": lambda plugin, shown: _placed(plugin, shown),
+    }  # fmt: skip
+    return codec.digest({key: [moved[key](entry, shown) for entry in value] if key in moved else value for key, value in decisive.items()})
 
-    def placed(text: Any) -> Any:
-        head, colon, tail = text.rpartition(":") if isinstance(text, str) and ".py:" in text else (text, "", "")
-        return f"{shown(Path(head))}{colon}{tail}" if isinstance(head, str) and Path(head).is_absolute() else text
 
-    def model(spec: Mapping[str, Any]) -> dict[str, Any]:
-        kind, colon, target = spec["model"].partition(":")
-        return {**spec, "model": f"{kind}{colon}{placed(target)}"}
+def _placed(text: Any, shown: Callable[[Path], str]) -> Any:
+    head, colon, tail = text.rpartition(":") if isinstance(text, str) and ".py:" in text else (text, "", "")
+    return f"{shown(Path(head))}{colon}{tail}" if isinstance(head, str) and Path(head).is_absolute() else text
 
-    def task(spec: Mapping[str, Any]) -> dict[str, Any]:
-        settings = dict(spec["settings"])
-        if isinstance(data := settings.get("data"), dict):
-            settings["data"] = data | {key: _each(data[key], placed) for key in ("files", "python") if key in data}
-        return {**spec, "task": placed(spec["task"]), "settings": settings}
 
-    moved = {"models": model, "auxiliary_models": model, "tasks": task, "plugins": placed}
-    return codec.digest({key: [moved[key](entry) for entry in value] if key in moved else value for key, value in decisive.items()})
+def portable_model(spec: Mapping[str, Any], shown: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
+    """A model's entry wherever its files lie."""
+    kind, colon, target = spec["model"].partition(":")
+    return {**spec, "model": f"{kind}{colon}{_placed(target, shown)}"}
+
+
+def portable_task(spec: Mapping[str, Any], shown: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
+    """A task's entry wherever its files lie."""
+    settings = dict(spec["settings"])
+    if isinstance(data := settings.get("data"), dict):
+        settings["data"] = data | {key: _each(data[key], lambda path: _placed(path, shown)) for key in ("files", "python") if key in data}
+    return {**spec, "task": _placed(spec["task"], shown), "settings": settings}
 
 
 def model_name(spec: ModelSpec, /) -> str:

@@ -24,6 +24,8 @@ class AttentionRollout(AttentionProbe):
     Reference: S. Abnar, W. Zuidema. Quantifying Attention Flow in Transformers. ACL 2020, section 3.
     """
 
+    caution = "attention rollout is the same for each class: it says how positions mix, not what speaks for an answer."
+
     def __init__(self, *, residual: float = 0.5, target: str = "predicted") -> None:
         super().__init__(target=target)
         if not 0 <= residual < 1:

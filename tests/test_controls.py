@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from windtunnel.harness.engine import Engine
+from windtunnel.harness.explaining.probing import probe_records
+from windtunnel.harness.models.toy import Words
+from windtunnel.harness.requests import Classify
 from windtunnel.harness.rows.columns import Table
 from windtunnel.harness.rows.controls import control_flags, control_rows, difference_row
-from windtunnel.harness.rows.row_names import FAITHFULNESS, ROWS
-from windtunnel.harness.samples import Record
+from windtunnel.harness.rows.probe_rows import probe_rows
+from windtunnel.harness.rows.row_names import BETWEEN_CLASSES, FAITHFULNESS, ROWS
+from windtunnel.harness.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.statistics import paired_mean_difference
 from windtunnel.harness.store import StoredItem
+from windtunnel.harness.words import word_spans
 
 Floats = NDArray[np.float64]
 ITEM = StoredItem(1, "m", "p(t)", "probe", "t", 0, "", "", "", 0, {"scores": ("erasure",)})
@@ -99,3 +107,51 @@ def test_the_flag_speaks_of_the_curves_where_there_is_no_erasure() -> None:
     columns: dict[str, Any] = {"aopc": np.full(30, 0.1), "aopc_random": np.linspace(0.05, 0.2, 30)}
     rows = list(control_rows(ITEM, table_of(**columns), FAITHFULNESS["curves"]))
     assert "aopc" in "".join(control_flags([ITEM], rows))
+
+
+class Either:
+    """A map that says how strongly a word acts, whatever class is asked about; or one that has a sign."""
+
+    requires = frozenset({"classify", "text"})
+
+    def __init__(self, *, blind: bool) -> None:
+        self.blind, self.target = blind, "predicted"
+
+    def attribute(self, engine: Any, samples: Sequence[Sample], /) -> list[Attribution]:
+        answers = engine.run([Classify(s.input, s.labels) for s in samples])
+        found = []
+        for sample, answer in zip(samples, answers, strict=True):
+            target = int(np.argmax(answer.values)) if self.target == "predicted" else int(sample.target or 0)
+            spans = word_spans(str(sample.input))
+            signed = [Words.balance(str(sample.input)[a:b]) * (1, 2, -1)[i % 3] * (2 * target - 1) for i, (a, b) in enumerate(spans)]
+            found.append(Attribution(sample.id, target, np.abs(signed) if self.blind else np.array(signed), spans))
+        return found
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_a_method_that_is_blind_to_the_class_is_told(blind: bool) -> None:
+    labels = ("negative", "positive")
+    samples = [
+        Sample(f"s{i}", f"{w} a good film and a {v} end", i % 2, labels)
+        for i, (w, v) in enumerate([("bad", "sad"), ("great", "awful")] * 5)
+    ]
+    engine = Engine(Words(), Words.info)
+    records = probe_records(engine, "p(t)", Either(blind=blind), SampleRng(0), samples, ("classes",))
+    assert all((r.scores[BETWEEN_CLASSES] == pytest.approx(1)) is blind for r in records)
+    item = replace(ITEM, facts={"scores": ("classes",)})
+    table = Table.of(((record, None, None) for record in records), None)
+    flags = list(control_flags([item], probe_rows(item, table)))
+    assert [("blind to the class" in flag) for flag in flags] == ([True] if blind else [])
+
+
+def test_the_next_class_is_asked_about() -> None:
+    asked: list[int] = []
+
+    class Asks(Either):
+        def attribute(self, engine: Any, samples: Sequence[Sample], /) -> list[Attribution]:
+            asked.extend(int(s.target or 0) for s in samples if self.target == "gold")
+            return super().attribute(engine, samples)
+
+    samples = [Sample("s", "a good film", 0, ("negative", "positive"))]
+    probe_records(Engine(Words(), Words.info), "p(t)", Asks(blind=True), SampleRng(0), samples, ("classes",))
+    assert asked == [0], "the class that was not predicted"

@@ -134,7 +134,7 @@ def test_what_was_written_is_what_is_read(store: Store) -> None:
     assert second.sample_id == "s1\0\u202e"
     assert (store.counters(item), store.timing(item)) == ({"forward_passes": 2}, (0.5, 0.0))
     assert store.get(["k0", "k9"]) == {"k0": "answer"}
-    assert [s.id for s in store.samples("t")] == ["s0", "s1", "s2", "s3"]
+    assert [s.id for s in store.samples(item)] == ["s0", "s1", "s2", "s3"]
     assert store.finished_chunks(item) == {0}
     assert store.verify() == []
 
@@ -300,7 +300,7 @@ def test_another_suites_folder_is_kept_as_it_is(tmp_path: Path) -> None:
     run_plan(planned(tmp_path), tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
     with pytest.raises(ConfigError, match=r"holds the run of another suite; it is kept as it is. Choose a new folder with --out"):
-        run_plan(planned(tmp_path, seed=5), tmp_path / "run")
+        run_plan(planned(tmp_path, models=[{"name": "others", "model": "toy:words"}]), tmp_path / "run")
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
 

@@ -320,7 +320,8 @@ class FromNothing(Backwards):
 def test_a_probe_that_is_no_better_than_random_is_flagged(tmp_path: Path) -> None:
     """One that starts from a neutral input is told that there are others."""
     (tmp_path / "backwards.py").write_text(BACKWARDS)
-    keys = {"plugins": ["toy_plugins.py", "backwards.py"], "probes": ["backwards", "from_nothing", "feature_ablation"]}
+    tasks = [{"task": "notes", "num": 60}]
+    keys = {"plugins": ["toy_plugins.py", "backwards.py"], "probes": ["backwards", "from_nothing", "feature_ablation"], "tasks": tasks}
     flags = [flag for flag in run(tmp_path, **keys).manifest["flags"] if "comprehensive than random ones" in flag]
     ending = "hey do not explain this model."
     assert [flag.partition(": ")[0] for flag in flags] == ["words/backwards(notes)", "words/from_nothing(notes)"]

@@ -22,6 +22,8 @@ def verified_text(folder: Path, digest: str | None) -> str:
         count = sum(map(store.count, items))
         missing = sum(num_samples for _, _, num_samples in codec.loads(store.suite)["planned"]) - count
         to_be_made = f"; {missing} are still to be made" if missing else ""
+        aside = sum(store.count(item) for item, _ in store.set_aside())
+        to_be_made += f"; {aside} of what the suite said before were set aside" if aside else ""
         return f"{count} records of {len(items)} items are whole and unchanged{to_be_made}\ndigest: {store.digest}"
     finally:
         store.close()

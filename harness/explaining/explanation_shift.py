@@ -8,7 +8,8 @@ as between two probes. A. Ghorbani, A. Abid, J. Zou, Interpretation of Neural Ne
 maps so; there the label is kept by design, here both cases are told apart.
 
 The controls: the sample's map with its values in a random order (``_random``), and both maps of the model with its weights drawn anew
-(``_randomised``), which says how alike two maps are because their inputs are.
+(``_randomised``), which says how alike two maps are because their inputs are. And ``rank_correlation_between_classes``, both maps of one
+twin, of its first class and of its new one: a method that gives every class much the same map cannot show that an explanation moved.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from ..batching import canonical
 from ..engine import Engine
 from ..errors import SampleError
+from ..rows.row_names import BETWEEN_CLASSES
 from ..samples import Attribution, Record, Sample, SampleRng
 from .continuations import has_continuations, posed
 from .faithfulness.alignment import Places, aligned
@@ -148,6 +150,8 @@ def _record(
         artifacts["attribution_of_prediction"] = recorded(new)
         common = aligned(shown, pair.own.spans, changed, new.spans)
         scores |= _likeness(own_P, _parts(new), common, "_of_prediction")
+        if isinstance(same, Attribution) and same.spans == new.spans and same.values.shape == new.values.shape:
+            scores[BETWEEN_CLASSES] = rank_correlation(_parts(same), _parts(new))
     return Record(key, item, scores, error, artifacts)
 
 

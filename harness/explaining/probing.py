@@ -24,7 +24,7 @@ from ..errors import SampleError
 from ..inputs import Image, TextPair
 from ..plugins import ModelPort
 from ..requests import Classify, Failure, Logits
-from ..rows.row_names import CASCADE, DEFAULT_SCORES
+from ..rows.row_names import BETWEEN_CLASSES, CASCADE, DEFAULT_SCORES
 from ..samples import Attribution, Record, Sample, SampleRng
 from ..words import split_spans
 from .continuations import ContinuationPort
@@ -76,6 +76,9 @@ def probe_records(
         for subject, own, note in _queried(engine, part, scores, rng):
             scored[subject.sample.id] = {**own, **_unqueried(subject, scores), **cascade.get(subject.sample.id, {})}
             notes.update({subject.sample.id: note} if note else {})
+    if "classes" in scores:
+        for key, alike in _between_classes(engine, probe, good).items():
+            scored[key][BETWEEN_CLASSES] = alike
     if "max_sensitivity" in scores:
         moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, engine)], rng)
         for key, own in scored.items():
@@ -85,6 +88,24 @@ def probe_records(
 
 def _takes_noise(subject: Subject, engine: ModelPort) -> bool:
     return isinstance(subject.sample.input, Image) or has_noise(engine.info, subject.sample.input)
+
+
+def _between_classes(
+    engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]]
+) -> dict[str, float | None]:  # fmt: skip
+    """By sample id, how alike the explained class and the likeliest other one are explained."""
+    several = {key: pair for key, pair in good.items() if len(pair[0].labels) > 1}
+    asked: dict[str, tuple[Sample, int]] = {}
+    answers = engine.try_run([Classify(sample.input, sample.labels) for sample, _ in several.values()])
+    for (key, (sample, own)), answer in zip(several.items(), answers, strict=True):
+        if not isinstance(answer, Failure):
+            others = [place for place in range(len(answer.values)) if place != own.target]
+            asked[key] = sample, max(others, key=lambda place, values=answer.values: values[place])  # type: ignore[misc]
+    found: dict[str, float | None] = {}
+    for key, other in explained_alike(attributed, engine, probe, asked).items():
+        if (same := _comparable(good[key][1], other)) is not None:
+            found[key] = rank_correlation(ranked(good[key][1]).values, ranked(same).values)
+    return found
 
 
 def _cascade(engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:

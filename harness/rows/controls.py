@@ -15,13 +15,15 @@ from ..scorecard import Estimate, Row
 from ..statistics.intervals import CONFIDENCE
 from ..store import StoredItem
 from .columns import Mask, Table
-from .row_names import CONTROLS, minus
+from .row_names import BETWEEN_CLASSES, CONTROLS, minus
 
 _UNBOUNDED = frozenset({"complexity", "effective_parts", "infidelity", "max_sensitivity"})
 _CORRELATIONS = ("rank_correlation", "randomised_rank_correlation", "cascading_rank_correlation")
 _HEADLINES = ("comprehensiveness", "aopc")
 """Scores of which a method has to be better than a random order: the first that was called for decides."""
 _ALIKE = 0.5
+BLIND = 0.8
+"""A rank correlation between the maps of two classes. Maps that stay when the label flips (`slices.UNMOVED`) are told by the same."""
 
 
 def difference_row(
@@ -55,10 +57,11 @@ def _span(score: str) -> float | None:
 
 
 def control_flags(items: Sequence[StoredItem], rows: Sequence[Row], /) -> Iterable[str]:
-    """A sentence for each probe that is not shown to be better than chance, or that explains the model without its training alike."""
+    """A sentence for each probe that is not shown to be better than chance, that explains the model without its training alike, or that
+    explains all classes alike."""
     found = {(row.model, row.item, row.metric): row.estimate for row in rows}
     for item in items:
-        if item.kind == "probe":
+        if item.kind in ("probe", "shift"):
             own = {metric: estimate for (model, name, metric), estimate in found.items() if (model, name) == (item.model, item.item)}
             yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
 
@@ -70,6 +73,13 @@ def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
     alike = own.get("randomised_rank_correlation")
     if alike is not None and alike.value is not None and alike.value > _ALIKE:
         yield f"with its weights drawn anew the model is explained much alike (rank correlation {_shown(alike)})."
+    between = own.get(BETWEEN_CLASSES)
+    if between is not None and between.value is not None and between.value >= BLIND:
+        yield (
+            f"the method is blind to the class: it explains two classes of one input much alike (rank correlation {_shown(between)}). "
+            "It says what the model looks at and not what for; that its map stays where the label flips (flipped_explanation_unmoved) is no "
+            "finding about the model."
+        )
 
 
 def _no_better(headline: str, gained: Estimate, starts_from_neutral: bool) -> str:

@@ -11,7 +11,7 @@ from ..store import Store, StoredItem
 from .columns import Table
 from .controls import control_rows, difference_row
 from .mean_rows import mean_row
-from .row_names import AGREEMENT, CONTROLS, FAITHFULNESS, JOINED_SLICES, RATES, SEEDS, SHIFT, minus
+from .row_names import AGREEMENT, BETWEEN_CLASSES, CONTROLS, FAITHFULNESS, JOINED_SLICES, RATES, SEEDS, SHIFT, minus
 
 
 def probe_rows(item: StoredItem, table: Table) -> list[Row]:
@@ -59,7 +59,8 @@ def shift_rows(item: StoredItem, table: Table) -> list[Row]:
         for part, part_N in parts.items()
         if (table.given(f"{name}{control}") & part_N).any()
     ]
-    return [*rows, mean_row(item, table, "aligned_share", "aligned_share", "interpretability", None, optional=True)]
+    others = [name for name in (BETWEEN_CLASSES, "aligned_share") if name == "aligned_share" or table.given(name).any()]
+    return [*rows, *(mean_row(item, table, name, name, "interpretability", None, optional=True) for name in others)]
 
 
 def slice_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:

@@ -42,6 +42,9 @@ DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "
 CASCADE = (25, 50, 75)
 """Percent of a model's layers whose weights are drawn anew, from the last; the stage of all of them is ``randomised``."""
 
+BETWEEN_CLASSES = "rank_correlation_between_classes"
+"""How alike the maps of two classes of one input are; a method for which this is near 1 is blind to the class."""
+
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},
     "curves": {
@@ -54,6 +57,7 @@ FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "complexity": {"complexity": None, "effective_parts": None},
     "randomised": {"randomised_rank_correlation": None},
     "cascading": {f"cascading_rank_correlation_{percent}": None for percent in CASCADE},
+    "classes": {BETWEEN_CLASSES: None},
     "pointing": {"pointing_game": True},
     "twins": {},
     "words": {},
@@ -61,8 +65,8 @@ FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
 """A probe's scores by what a suite calls for under ``scores``, and whether more is better. ``twins`` and ``words`` have items of their
 own."""
 
-DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family not in ("max_sensitivity", "cascading"))
-"""All but those that run the probe several times more."""
+DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family not in ("max_sensitivity", "cascading", "classes"))
+"""All but those that run the probe more often. What ``classes`` says is there under attack in any case, where it costs nothing."""
 
 RATES = ("pointing_game",)
 """Scores that are 1 or 0: their intervals are those of a rate."""
@@ -134,7 +138,7 @@ ROWS = {
     "worst_case": tuple(PER_SLICE[score][0] for score in WORST_CASE),
     "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
               *(minus(name, control) for name in SHIFT for control in CONTROLS),
-              "flipped_explanation_unmoved", *COSTS),
+              "flipped_explanation_unmoved", BETWEEN_CLASSES, *COSTS),
     "reliance": (*RELIANCE.values(), *(minus(f"{name}_without_carriers", "_random") for name in ("accuracy", "changed")), "carried",
                  "overpredicted", "max_overpredicted", *COSTS),
     "probe": (

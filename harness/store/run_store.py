@@ -7,6 +7,7 @@ A chunk is there whole or not at all: a killed process loses the chunk in flight
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +43,7 @@ class Store:
         self._db = connection
         self.path = path
         self._answers = AnswerLog(connection)
-        self._declared: set[str] = set()  # tasks whose samples are in the store
+        self._declared: dict[str, int] = {}  # the set of a task's samples, once they are in the store
 
     @classmethod
     def create(cls, path: Path, *, name: str, suite: str, version: str) -> Store:
@@ -103,7 +104,7 @@ class Store:
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def amend(self, suite: str, version: str, /) -> None:
-        """The suite as it reads now: same identity, other gates or reports. The former row stays."""
+        """The suite as it reads now. The former row stays."""
         name = self.name
         with self._writing():
             self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
@@ -111,32 +112,81 @@ class Store:
     def add_item(self, item: StoredItem, samples: Sequence[Sample], /) -> StoredItem:
         """Declare an item and its samples before its first record. Declared before with the same identity: the stored one comes back.
 
-        Raises `ConfigError` where model, data, plugin or seed are not those of the records already there.
+        Where the suite says something else of it now, the one that is there is set aside, and another with the same identity that was set
+        aside before is taken up again. Raises `ConfigError` where the suite says the same, but model, data, plugin or seed are not those of
+        the records already there.
         """
-        known = next((i for i in self.items() if (i.model, i.item) == (item.model, item.item)), None)
-        if known is not None:
-            changed = [name for name, value in known.identity.items() if item.identity.get(name) != value]
-            if changed:
-                raise ConfigError(
-                    f"{self.path.parent} holds records of {item.item!r} on {item.model!r} made with another {', '.join(changed)}; "
-                    "results of both cannot be one run. Choose a new folder with --out"
-                )
+        known = self.current(item.model, item.item)
+        if known is not None and known.asked == item.asked:
+            self._require_same(known, item)
             return known
+        before = next((i for i, _ in self.set_aside() if i.is_same(item)), None)
         with self._writing():
-            self._declare(item.task, samples)
+            if known is not None:
+                self._stand(known, False, "the suite says something else of it now")
+            if before is not None:
+                self._stand(before, True, "the suite says this of it again")
+                return before
+            sample_set = self._declare(item.task, samples)
             row = (*(getattr(item, n) for n in ("model", "item", "kind", "task", "num_samples", "model_fingerprint", "data_fingerprint")),
-                   item.plugin, item.seed, codec.dumps(item.facts))  # fmt: skip
+                   item.plugin, item.seed, codec.dumps(item.facts), sample_set)  # fmt: skip
             cursor = self._db.execute(
-                "INSERT INTO items (model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
-        return next(i for i in self.items() if i.id == cursor.lastrowid)
+                "INSERT INTO items (model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts,"
+                " sample_set) VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
+        return next(i for i in self._all_items() if i.id == cursor.lastrowid)
 
-    def _declare(self, task: str, samples: Sequence[Sample]) -> None:
-        """Write the task's samples, once. One at a time: all of them as text may be more than fits into memory."""
+    def _require_same(self, known: StoredItem, item: StoredItem) -> None:
+        changed = [name for name, value in known.identity.items() if item.identity.get(name) != value]
+        if changed:
+            raise ConfigError(
+                f"{self.path.parent} holds records of {item.item!r} on {item.model!r} made with another {', '.join(changed)}; "
+                "results of both cannot be one run. Choose a new folder with --out"
+            )
+
+    def set_changed_aside(self, now: Iterable[StoredItem], /) -> None:
+        """Set aside what a changed suite says something else of, and all that rests on it. ``now``: items as the suite has them, before
+        their models are loaded. Raises `ConfigError` as `add_item` does."""
+        for item in now:
+            known = self.current(item.model, item.item)
+            if known is None:
+                continue
+            if known.asked == item.asked:
+                self._require_same(known, item)
+            else:
+                with self._writing():
+                    self._stand(known, False, "the suite says something else of it now")
+
+    def _stand(self, item: StoredItem, is_current: bool, why: str) -> None:
+        """With an item that is set aside go those that rest on it."""
+        self._db.execute("INSERT INTO standing VALUES (?, ?, ?)", (item.id, int(is_current), why))
+        if not is_current:
+            for other in self._all_items():
+                if item.id in other.facts.get("rests_on", ()) and self._standing().get(other.id, (True, ""))[0]:
+                    self._stand(other, False, f"it rests on {item.item}, which was set aside")
+
+    def _declare(self, task: str, samples: Sequence[Sample]) -> int:
+        """Write the task's samples, where they are not there yet, and the number of the set. One at a time: all of them as text may be
+        more than fits into memory."""
         if task not in self._declared:
-            rows = ((task, ordinal, sample.id, *_sample_texts(task, sample)) for ordinal, sample in enumerate(samples))
-            self._db.executemany("INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?)", rows)
-            self._declared.add(task)
+            number = int(self._db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM sample_sets").fetchone()[0])
+            whole = hashlib.sha256()
+
+            def rows() -> Iterator[tuple[object, ...]]:
+                for ordinal, sample in enumerate(samples):
+                    row = (sample.id, *_sample_texts(task, sample))
+                    whole.update(ascii(row).encode("ascii"))
+                    yield (number, ordinal, *row)
+
+            self._db.execute("SAVEPOINT declaring")
+            self._db.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows())
+            known = self._db.execute("SELECT id FROM sample_sets WHERE task = ? AND digest = ?", (task, whole.hexdigest())).fetchone()
+            if known is None:
+                self._db.execute("INSERT INTO sample_sets VALUES (?, ?, ?)", (number, task, whole.hexdigest()))
+            else:
+                self._db.execute("ROLLBACK TO declaring")
+            self._db.execute("RELEASE declaring")
+            self._declared[task] = number if known is None else int(known[0])
+        return self._declared[task]
 
     def add_chunk(
         self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, int], seconds: float,
@@ -224,10 +274,38 @@ class Store:
         return str(self._rows(f"SELECT version FROM run {_LATEST}")[0][0])
 
     def items(self) -> list[StoredItem]:
-        columns = "id, model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts"
+        """Those of the suite as it reads now, in the order in which they were declared."""
+        standing, planned = self._standing(), self._planned()
+        return [item for item in self._all_items() if _is_current(item, standing, planned)]
+
+    def current(self, model: str, item: str, /) -> StoredItem | None:
+        return next((i for i in self.items() if (i.model, i.item) == (model, item)), None)
+
+    def set_aside(self) -> list[tuple[StoredItem, str]]:
+        """Items that the suite once had, and why it has not any more. Their records are kept."""
+        standing, planned = self._standing(), self._planned()
+        gone = "the suite has no such item now"
+        return [
+            (item, gone if standing.get(item.id, (True, ""))[0] else standing[item.id][1])
+            for item in self._all_items()
+            if not _is_current(item, standing, planned)
+        ]
+
+    def _all_items(self) -> list[StoredItem]:
+        columns = "id, model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, sample_set, facts"
         rows = self._rows(f"SELECT {columns} FROM items ORDER BY id")
         with self._reading():
             return [StoredItem(**dict(zip(columns.split(", "), row[:-1], strict=False)), facts=codec.loads(row[-1])) for row in rows]
+
+    def _standing(self) -> dict[int, tuple[bool, str]]:
+        rows = self._rows("SELECT item, is_current, why FROM standing ORDER BY rowid")
+        return {item: (bool(is_current), why) for item, is_current, why in rows}
+
+    def _planned(self) -> set[tuple[str, str]] | None:
+        """Models and items of the suite; None where it does not say."""
+        with self._reading():
+            planned = codec.loads(self.suite).get("planned")
+        return {(model, item) for model, item, _ in planned} if planned else None
 
     def finished_chunks(self, item: StoredItem, /) -> set[int]:
         return {row[0] for row in self._rows("SELECT chunk FROM chunks WHERE item = ?", item.id)}
@@ -264,8 +342,8 @@ class Store:
         """The first samples that the item has a record of, and one of ``among`` as well where there are any."""
         have = "s.id IN (SELECT sample_id FROM records WHERE item = ?)"
         either = f" AND s.id IN (SELECT sample_id FROM records WHERE item IN ({','.join('?' * len(among))}))" if among else ""
-        query = f"SELECT sample FROM samples s WHERE task = ? AND {have}{either} ORDER BY ordinal LIMIT ?"
-        rows = self._rows(query, item.task, item.id, *(i.id for i in among), most)
+        query = f"SELECT sample FROM samples s WHERE sample_set = ? AND {have}{either} ORDER BY ordinal LIMIT ?"
+        rows = self._rows(query, item.sample_set, item.id, *(i.id for i in among), most)
         with self._reading():
             return [codec.loads(text) for (text,) in rows]
 
@@ -273,17 +351,18 @@ class Store:
         """Records, with these of their artifacts only, and their samples' target and group."""
         query = (
             "SELECT r.sample_id, r.scores, r.error, r.artifacts, s.facts FROM records r"
-            " LEFT JOIN samples s ON s.task = ? AND s.id = r.sample_id WHERE r.item = ? ORDER BY r.ordinal"
+            " LEFT JOIN samples s ON s.sample_set = ? AND s.id = r.sample_id WHERE r.item = ? ORDER BY r.ordinal"
         )
-        for sample_id, scores, error, kept, facts in self._streamed(query, item.task, item.id):
+        for sample_id, scores, error, kept, facts in self._streamed(query, item.sample_set, item.id):
             with self._reading():
                 target, group = codec.loads(facts) if facts is not None else (None, None)
                 record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads_some(kept, artifacts))
             yield record, target, group
 
-    def samples(self, task: str, /) -> Iterator[Sample]:
+    def samples(self, item: StoredItem, /) -> Iterator[Sample]:
+        """Of the item's task, in their order."""
         with self._reading():
-            for (text,) in self._db.execute("SELECT sample FROM samples WHERE task = ? ORDER BY ordinal", (task,)):
+            for (text,) in self._db.execute("SELECT sample FROM samples WHERE sample_set = ? ORDER BY ordinal", (item.sample_set,)):
                 yield codec.loads(text)
 
     # ── whole and unchanged ───────────────────────────────────────────────────────────────────────────────────────────
@@ -316,6 +395,10 @@ class Store:
         if other:
             return [f"its tables are not those of a run store: {', '.join(other)}"]
         return list(chain.faults(self._db, COVERED))
+
+
+def _is_current(item: StoredItem, standing: Mapping[int, tuple[bool, str]], planned: Collection[tuple[str, str]] | None) -> bool:
+    return standing.get(item.id, (True, ""))[0] and (planned is None or (item.model, item.item) in planned)
 
 
 def _sample_texts(task: str, sample: Sample) -> tuple[str, str]:

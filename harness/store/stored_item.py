@@ -9,7 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """One item of the plan as it was run. ``facts``: settings, threat, metrics, notes: what a scorecard needs beside the records."""
+    """One item of the plan as it was run. ``facts``: settings, threat, metrics, notes: what a scorecard needs beside the records.
+    ``sample_set``: where its task's samples are in the store."""
 
     id: int
     model: str
@@ -22,6 +23,7 @@ class StoredItem:
     plugin: str
     seed: int
     facts: Mapping[str, Any]
+    sample_set: int = 0
 
     @property
     def program(self) -> str:
@@ -42,3 +44,13 @@ class StoredItem:
         same = {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
         # Stores from before it was kept go on without it.
         return same | ({"definition of its task": self.facts["definition"]} if "definition" in self.facts else {})
+
+    @property
+    def asked(self) -> object:
+        """What the suite says of it, and which stored items it rests on. Where that changes, it is another item of the same name."""
+        return self.facts.get("asked"), tuple(self.facts.get("rests_on", ()))
+
+    def is_same(self, other: StoredItem, /) -> bool:
+        """Whether records of one are records of the other."""
+        name = (self.model, self.item, self.asked)
+        return name == (other.model, other.item, other.asked) and self.identity == other.identity

@@ -2,7 +2,9 @@
 
 run          schema version, name, the suite that made it; a further row where the suite's gates or reports changed since
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
-samples      what each task's samples are, once; ``facts``: target and group, which a summary reads without the input
+standing     a row an item that was set aside, because the suite now says something else of it, or taken up again; the last one counts
+sample_sets  a task's samples as they once were, with a digest of them
+samples      a row a sample of a set; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters
 timing       how long a chunk took, and the product of matrices that its model's device was measured by: what no other run has the same
 records      a row a sample and item: scores, error, artifacts
@@ -19,7 +21,7 @@ from functools import cache
 
 from . import answer_log, chain
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _TABLES = f"""
 {answer_log.TABLE};
@@ -28,10 +30,13 @@ CREATE TABLE run (schema_version INTEGER NOT NULL, name TEXT NOT NULL, suite TEX
 CREATE TABLE items (
     id INTEGER PRIMARY KEY, model TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL, task TEXT NOT NULL, num_samples INTEGER NOT NULL,
     model_fingerprint TEXT NOT NULL, data_fingerprint TEXT NOT NULL, plugin TEXT NOT NULL, seed INTEGER NOT NULL, facts TEXT NOT NULL,
-    UNIQUE (model, item));
+    sample_set INTEGER NOT NULL REFERENCES sample_sets);
+CREATE TABLE standing (item INTEGER NOT NULL REFERENCES items, is_current INTEGER NOT NULL, why TEXT NOT NULL);
+CREATE TABLE sample_sets (id INTEGER PRIMARY KEY, task TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE TABLE samples (
-    task TEXT NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL, facts TEXT NOT NULL, sample TEXT NOT NULL, UNIQUE (task, ordinal));
-CREATE UNIQUE INDEX sample_ids ON samples (task, id);
+    sample_set INTEGER NOT NULL, ordinal INTEGER NOT NULL, id TEXT NOT NULL, facts TEXT NOT NULL, sample TEXT NOT NULL,
+    UNIQUE (sample_set, ordinal));
+CREATE UNIQUE INDEX sample_ids ON samples (sample_set, id);
 CREATE TABLE chunks (item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, counters TEXT NOT NULL, UNIQUE (item, chunk));
 CREATE TABLE timing (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, seconds REAL NOT NULL, matmul_flops_per_s REAL NOT NULL,
@@ -40,7 +45,7 @@ CREATE TABLE records (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, ordinal INTEGER NOT NULL, sample_id TEXT NOT NULL,
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, UNIQUE (item, ordinal));
 """
-COVERED = ("answers", "chunks", "items", "records", "run", "samples", "timing")
+COVERED = ("answers", "chunks", "items", "records", "run", "sample_sets", "samples", "standing", "timing")
 """By the chain: all tables but its own."""
 
 _APPEND_ONLY = "".join(
