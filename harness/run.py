@@ -61,7 +61,7 @@ class Run:
         store = Store.open(self.path / FILE_NAME, readonly=True)
         try:
             items = store.items()
-            targets = {task: {s.id: s.target for s in store.samples(item)} for task, item in {i.task: i for i in items}.items()}
+            targets = {task: {s.id: s.target for s in store.samples(task)} for task in {i.task for i in items}}
             rows: list[dict[str, Any]] = []
             right: dict[tuple[str, str, str], bool | None] = {}
             for item in items:

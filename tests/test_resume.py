@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from windtunnel.harness import codec
-from windtunnel.harness.errors import IncompleteRun, StoreError
+from windtunnel.harness.errors import ConfigError, IncompleteRun, StoreError
 from windtunnel.harness.runner import run_plan
 from windtunnel.harness.store import FILE_NAME
 from windtunnel.harness.summary import summarise
@@ -240,8 +240,8 @@ def test_two_processes_on_one_folder(tmp_path: Path, started: Any) -> None:
     child.kill()
     child.communicate()
     assert windtunnel("verify", out).code == 0
-    plan = planned(tmp_path)
-    with pytest.raises(Exception, match="another suite"):  # the lock went with the process
+    plan = planned(tmp_path, models=[{"name": "others", "model": "toy:words"}])
+    with pytest.raises(ConfigError, match="another suite"):  # the lock went with the process
         run_plan(plan, out)
 
 

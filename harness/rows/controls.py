@@ -77,8 +77,8 @@ def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
     if between is not None and between.value is not None and between.value >= BLIND:
         yield (
             f"the method is blind to the class: it explains two classes of one input much alike (rank correlation {_shown(between)}). "
-            "It says what the model looks at and not what for; that its map stays where the label flips (flipped_explanation_unmoved) is no "
-            "finding about the model."
+            "It says what the model looks at and not what for; that its map stays where the label flips (flipped_explanation_unmoved) is "
+            "no finding about the model."
         )
 
 

@@ -359,10 +359,12 @@ class Store:
                 record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads_some(kept, artifacts))
             yield record, target, group
 
-    def samples(self, item: StoredItem, /) -> Iterator[Sample]:
-        """Of the item's task, in their order."""
+    def samples(self, task: str, /) -> Iterator[Sample]:
+        """Of the task as the suite has it now, in their order."""
+        sets = {item.kind == "task": item.sample_set for item in self.items() if item.task == task}
+        number = sets.get(True, sets.get(False, 0))
         with self._reading():
-            for (text,) in self._db.execute("SELECT sample FROM samples WHERE sample_set = ? ORDER BY ordinal", (item.sample_set,)):
+            for (text,) in self._db.execute("SELECT sample FROM samples WHERE sample_set = ? ORDER BY ordinal", (number,)):
                 yield codec.loads(text)
 
     # ── whole and unchanged ───────────────────────────────────────────────────────────────────────────────────────────
