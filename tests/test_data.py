@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from windtunnel.harness.data import DataSpec, load
-from windtunnel.harness.errors import ConfigError, DataError, UserError
+from windtunnel.harness.errors import ConfigError, DataError, SampleError, UserError
 
 
 @pytest.fixture(autouse=True)
@@ -209,8 +209,18 @@ def test_unreachable_hub_falls_back_to_the_cache(monkeypatch: pytest.MonkeyPatch
         load(DataSpec(hub="stanfordnlp/sst2", split="validation"))
 
 
-def test_hub_data_set_from_the_cache(tmp_path: Path) -> None:
+def cached(folder: Path, built: Any, commit: str) -> None:
     """The layout that `datasets` leaves behind when it has loaded a Hub data set once."""
+    name = built.name
+    target = folder / "hf/owner___name/default/0.0.0" / commit
+    target.mkdir(parents=True)
+    (target / "name-validation.arrow").write_bytes((Path(built.cache_dir) / f"{name}-validation.arrow").read_bytes())
+    info = json.loads((Path(built.cache_dir) / "dataset_info.json").read_text()) | {"config_name": "default", "dataset_name": "name"}
+    info["splits"]["validation"]["dataset_name"] = "name"
+    (target / "dataset_info.json").write_text(json.dumps(info))
+
+
+def test_hub_data_set_from_the_cache(tmp_path: Path) -> None:
     import datasets
 
     built = datasets.load_dataset_builder(
@@ -218,13 +228,7 @@ def test_hub_data_set_from_the_cache(tmp_path: Path) -> None:
     )
     built.download_and_prepare()
     commit = "0123456789" * 4
-    folder = tmp_path / "hf/owner___name/default/0.0.0" / commit
-    folder.mkdir(parents=True)
-    (folder / "name-validation.arrow").write_bytes((Path(built.cache_dir) / "json-validation.arrow").read_bytes())
-    info = json.loads((Path(built.cache_dir) / "dataset_info.json").read_text()) | {"config_name": "default", "dataset_name": "name"}
-    info["splits"]["validation"]["dataset_name"] = "name"
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-
+    cached(tmp_path, built, commit)
     assert rows(hub="owner/name", split="validation") == [{"text": "x"}]
     assert rows(hub="owner/name", revision=commit) == [{"text": "x"}]
     with pytest.raises(DataError, match=r"no split 'test'.* Its splits: validation"):
@@ -233,6 +237,31 @@ def test_hub_data_set_from_the_cache(tmp_path: Path) -> None:
         rows(hub="owner/name", revision="f" * 40)
     with pytest.raises(DataError, match=r"Available configs in the cache: \['default'\]"):
         rows(hub="owner/name", config="other")
+
+
+def test_an_image_of_the_hub_that_does_not_decode_is_no_matter_of_its_rows(tmp_path: Path) -> None:
+    import datasets
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    image(tmp_path / "x.png", 7)
+    good, bad = (tmp_path / "x.png").read_bytes(), b"no image"
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}
+    stored = pa.array([{"bytes": d, "path": None} for d in (good, bad)], pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    table = pa.table({"image": stored, "label": [1, 0]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    parquet.write_table(table, tmp_path / "r.parquet")
+    built = datasets.load_dataset_builder(
+        "parquet", data_files={"validation": [str(tmp_path / "r.parquet")]}, cache_dir=str(tmp_path / "build")
+    )
+    built.download_and_prepare()
+    cached(tmp_path, built, "0" * 40)
+    found = load(DataSpec(hub="owner/name", split="validation"))
+    assert found.class_names == {"label": ("cat", "dog")}
+    assert [row["label"] for row in found.rows] == [row["label"] for row in found.only({"label"})] == [1, 0]
+    assert np.asarray(found.rows[0]["image"].decode())[0, 0, 0] == 7
+    with pytest.raises(SampleError, match="image of row 1 does not decode"):
+        found.rows[1]["image"].decode()
 
 
 def test_silent_and_without_trace(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

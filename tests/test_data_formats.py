@@ -169,6 +169,12 @@ def test_bytes_of_another_encoding_are_told_with_their_line(tmp_path: Path) -> N
         read(tmp_path / "t.csv", "text\nx\n".encode("utf-8-sig"), options={"encoding": "cp1252"})
 
 
+def test_utf_16_without_a_mark_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is it UTF-16\? Then give options: \{encoding: utf-16-le\}"):
+        read(tmp_path / "t.csv", "text,b\nx,1\n".encode("utf-16-le"))
+    assert read(tmp_path / "t.csv", "text,b\nx,1\n".encode("utf-16-le"), options={"encoding": "utf-16-le"}).rows[0]["text"] == "x"
+
+
 @pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"a,b\n" * 1000)[:40]])
 def test_a_broken_archive_is_told(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match=r"t\.csv\.gz cannot be read"):

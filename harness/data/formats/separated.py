@@ -139,6 +139,10 @@ class _File:
 
     def _header(self) -> tuple[str, ...]:
         _, cells = next(self._records, (0, []))
+        if any("\x00" in name for name in cells):
+            raise DataError(
+                f"{self.path}: the names of its columns hold zero bytes; is it UTF-16? Then give options: {{encoding: utf-16-le}}"
+            )
         return tuple(name or f"Unnamed: {place}" for place, name in enumerate(cells))  # as pandas calls it
 
     def _given_names(self, names: Sequence[str]) -> tuple[str, ...]:
