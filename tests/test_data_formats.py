@@ -52,6 +52,7 @@ def read(path: Path, content: str | bytes, **spec: Any) -> Rows:
         ('a,b\n"1,2\n', {"quoting": False}, [('"1', "2")]),
         ("# made by hand\na,b\n1,2\n", {"skiprows": 1}, [("1", "2")]),
         ("1,2\n3,4\n", {"column_names": ["a", "b"]}, [("1", "2"), ("3", "4")]),
+        ("1,2\n3,4\n", {"column_names": ("a", "b")}, [("1", "2"), ("3", "4")]),
         ("a,b\n\x00,\u2028\n", {}, [("\x00", "\u2028")]),
     ],
 )  # fmt: skip
@@ -81,6 +82,7 @@ def test_cells_are_the_text_of_the_file(tmp_path: Path, content: str, options: A
         ('text\n"Hello", she said\n', {}, "line 2: 2 cells"),
         ("a,b\n1,2\n", {"sep": ";"}, r"no option 'sep'.* Its options: delimiter"),
         ("a,b\n1,2\n", {"delimiter": ", "}, "delimiter is one character"),
+        ("a,b\n1,2\n", {"column_names": "ab"}, "column_names: "),
         ("a,b\n1,2\n", {"quoting": 3}, "quoting: .*boolean"),
         ("a,b\n1,2\n", {"encoding": "utf-88"}, "no encoding 'utf-88'"),
     ],

@@ -38,7 +38,7 @@ class Csv:
     escapechar: str = ""
     skipinitialspace: bool = False
     skiprows: int = 0
-    column_names: list[str] | None = None
+    column_names: Sequence[str] | None = None
     encoding: str = ""
 
     def read(self, paths: Sequence[Path], /) -> Contents:
