@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,11 @@ from ..errors import ModelError
 from ..offline import is_offline
 from ..plugins import Model, ModelInfo
 from . import fingerprint
+from .checkpoint.files import INDEX, WEIGHTS, about_file, check_files, read_json
 from .checkpoint.head import Head, read_head
+from .checkpoint.settings import check_config
+from .checkpoint.tokens import settle_tokenizer
+from .checkpoint.weights import check_loaded, load_state, read_names, state_to_load
 
 _HEADS = {
     "SequenceClassification": ("hf_text", "HFTextClassifier"),
@@ -69,12 +73,15 @@ class HuggingFace:
         if log_softmax not in ("exact", "float32"):
             raise ModelError(f"log_softmax is 'exact' or 'float32', not {log_softmax!r}")
         self.rounded = log_softmax == "float32"
+        self.notes: tuple[str, ...] = ()
+        """What there is to say of the weights and the tokenizer, once they are loaded."""
 
     def inspect(self) -> ModelInfo:
         config = self.config()
         adapter = self._adapter(config)[1]
         head = self.head(config) if "classify" in _CAPABILITIES[adapter] else Head(())
-        notes = (*(("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()), *head.notes)
+        ran = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
+        notes = (*ran, *check_config(config, self._raw(), self.target), *head.notes)
         capabilities = _CAPABILITIES[adapter]
         if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
             capabilities -= {"gradients"}
@@ -101,6 +108,7 @@ class HuggingFace:
             )
         except Exception as error:  # whatever a broken checkpoint makes its libraries raise
             raise ModelError(self._cannot(error)) from error
+        check_config(config, self._raw(), self.target)
         if _loses_positions(config):
             raise ModelError(
                 f"{self.target!r} was saved by transformers 5, whose 'rope_parameters' the installed version does not read: its positions "
@@ -126,10 +134,7 @@ class HuggingFace:
         from transformers import AutoTokenizer
 
         made = self.pretrained(AutoTokenizer, use_fast=True)
-        if not made.is_fast:
-            raise ModelError(f"{self.target!r} has no fast tokenizer (tokenizer.json); save one with AutoTokenizer(...).save_pretrained")
-        if not set(made.get_vocab()) - set(made.all_special_tokens):
-            raise ModelError(f"{self.target!r} has no tokenizer files; save the tokenizer next to the weights with save_pretrained")
+        self.notes += settle_tokenizer(made, self.target)
         return made
 
     def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
@@ -145,18 +150,25 @@ class HuggingFace:
         limits = (table, tokenizer_limit if tokenizer_limit and tokenizer_limit < 10**9 else None, positions if positions > 0 else None)
         return min((limit for limit in limits if limit is not None), default=2048)
 
-    def weights(self, auto: Any, device: Any, dtype: Any) -> Any:
-        """The module with its weights, in evaluation mode, on the device. Weights that the checkpoint lacks are an error."""
+    def weights(self, auto: Any, device: Any, dtype: Any, optional: Sequence[str] = ()) -> Any:
+        """The module with its weights, in evaluation mode, on the device. Weights that the checkpoint lacks are an error.
+
+        optional: beginnings of the names of those that nothing reads.
+        """
+        config = self.config()
         options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
+        folder = self.folder()
+        blank = _blank(auto, config, self.trust_remote_code)
+        state, self.notes = None, ()
+        if folder is not None and blank is not None:
+            state, self.notes = state_to_load(read_names(folder, self.target), blank, self.target)
+        options |= {"config": config, "use_safetensors": True, "dtype": dtype, "output_loading_info": True}
         with _no_bars():
-            module, loading = self.pretrained(auto, use_safetensors=True, dtype=dtype, output_loading_info=True, **options)
-        missing = sorted(loading["missing_keys"])
-        if missing:
-            named = ", ".join(missing[:4]) + (" and more" if missing[4:] else "")
-            raise ModelError(
-                f"the checkpoint {self.target!r} lacks trained weights for {named}: it was not trained for "
-                f"{type(module).__name__}. Give a checkpoint with that head, or fine-tune this one first."
-            )
+            if state is None or folder is None:
+                module, loading = self.pretrained(auto, **options)
+            else:
+                module, loading = load_state(type(blank), state, folder, self.target, **options)
+        self.notes += check_loaded(module, loading["missing_keys"], loading["unexpected_keys"], self.target, optional)
         from .packed_linear import pack_linears
 
         module.eval().to(device)
@@ -199,22 +211,44 @@ class HuggingFace:
         path = Path(self.target)
         looks_local = self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
         if path.is_file():
-            raise ModelError(f"{self.target!r} is a file; give the folder that save_pretrained wrote")
+            raise ModelError(about_file(self.target))
         if looks_local and not path.is_dir():
             raise ModelError(f"there is no model folder {self.target!r}")
-        if path.is_dir() and not (path / "config.json").is_file():
-            raise ModelError(f"the folder {self.target!r} has no config.json; give the folder that save_pretrained wrote")
-        if path.is_dir() and not list(path.glob("*.safetensors")):
-            raise ModelError(
-                f"the folder {self.target!r} has no .safetensors file; pickled weights are never read. Convert them once with "
-                "AutoModel.from_pretrained(...).save_pretrained(..., safe_serialization=True) where you trust the file"
-            )
+        if path.is_dir():
+            check_files(self.target, path)
+
+    def folder(self) -> Path | None:
+        """Where the files of the checkpoint are; None where the hub's cache has no weights of it yet."""
+        if Path(self.target).is_dir():
+            return Path(self.target)
+        from huggingface_hub import try_to_load_from_cache
+
+        places = (try_to_load_from_cache(self.target, name, revision=self.revision) for name in (WEIGHTS, INDEX))
+        return next((Path(place).parent for place in places if isinstance(place, str)), None)
+
+    def _raw(self) -> dict[str, Any]:
+        """config.json as it stands."""
+        folder = self.folder()
+        return (read_json(folder / "config.json") if folder else None) or {}
 
     def _cannot(self, error: Exception) -> str:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if not Path(self.target).is_dir() and is_offline() and isinstance(error, OSError):
             return f"model {self.target!r} is not in the local cache and this is offline; fetch it before with: hf download {self.target}"
         return f"model {self.target!r} cannot be loaded: {first}"
+
+
+def _blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:
+    """The module without weights, to know its tensors by; None where it cannot be made so, or stores its tensors in another form."""
+    import torch
+
+    if getattr(config, "quantization_config", None):
+        return None
+    try:
+        with torch.device("meta"):
+            return auto.from_config(config, trust_remote_code=trust_remote_code)
+    except Exception:  # noqa: BLE001 - code of its own may not know such tensors; loading says what is wrong
+        return None
 
 
 def accepts(module: Any, name: str, /) -> bool:

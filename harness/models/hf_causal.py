@@ -21,6 +21,8 @@ from ..errors import ModelError, SampleError
 from ..inputs import Chat, Message
 from ..requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
 from .causal_gradients import CausalGradients
+from .checkpoint.settings import generation_notes
+from .checkpoint.tokens import check_tokens, padding_id
 from .devices import pick_device, pick_dtype
 from .flat import Flat
 from .flops import per_token
@@ -46,6 +48,7 @@ class HFCausalLM:
         config = source.config()
         self.module = source.weights(AutoModelForCausalLM, self.device, pick_dtype(dtype, self.device, config.dtype))
         self.ends = _listed(self.module.generation_config.eos_token_id)
+        asked = generation_notes(self.module.generation_config)
         # A checkpoint's own sampling settings (temperature, repetition penalty, ...) must not mix into what a request asks for.
         self.module.generation_config = GenerationConfig()
         self.tokenizer = source.tokenizer()
@@ -59,17 +62,19 @@ class HFCausalLM:
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
         # Padding is masked or to the right of everything scored, so any id will do where the tokenizer has none of its own.
-        self._pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
+        self._pad = padding_id(self.tokenizer, self.module)
         self.neutral = _neutral(self.tokenizer, self._pad)
         self._rounded = source.rounded
         self._turning = TurningPositions(self.module)
         self._check_causal()
         self._make_ways()
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
-        self.notes = (f"runs in padded batches, each text whole: {self.no_packs}",) if self.no_packs else ()
+        self.notes = (*source.notes, *asked, *check_tokens(self.tokenizer, self.module, self.name))
+        if self.no_packs:
+            self.notes += (f"runs in padded batches, each text whole: {self.no_packs}",)
         if self.flat is not None and self.flat.max_length < self.max_length:
             why = "where its position embeddings change" if self.flat.max_length == self.turns_at else "its attention window"
-            self.notes = (f"texts of more than {self.flat.max_length} tokens, {why}, run in padded batches",)
+            self.notes += (f"texts of more than {self.flat.max_length} tokens, {why}, run in padded batches",)
         self.flops_per_token = per_token(self.module)
         self.dtype = self.module.dtype
         self.fingerprint = source.fingerprint(self.dtype)

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModel
 
-from ..errors import ModelError, SampleError
+from ..errors import SampleError
 from ..offline import is_offline
 from ..requests import Embed, Embedding
+from .checkpoint.sentences import read_sentence_settings
+from .checkpoint.tokens import check_tokens, padding_id
 from .devices import pick_device, pick_dtype, to_device
 from .flops import per_token
 from .hf import HuggingFace, accepts
@@ -35,44 +38,32 @@ class Text:
 class HFEncoder:
     """Answers `Embed` for text. ``Embed.layer``: which layer's hidden states, -1 the last.
 
-    Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length, case and normalisation hold;
-    without them a text's vector is the mean over its tokens.
+    Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length, case, prompt and normalisation
+    hold; without them a text's vector is the mean over its tokens.
     """
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
         self.name = source.target
         self.device = pick_device(device)
         config = source.config()
-        self.module = source.weights(AutoModel, self.device, pick_dtype(dtype, self.device, config.dtype))
+        self.module = source.weights(AutoModel, self.device, pick_dtype(dtype, self.device, config.dtype), optional=("pooler.",))
         self.dtype = self.module.dtype
         self._turning = TurningPositions(self.module)
         self.tokenizer = source.tokenizer()
-        self._pad = self.tokenizer.pad_token_id if accepts(self.module, "attention_mask") else None
-        pooling, modules = _read(source, "1_Pooling/config.json") or {}, _read(source, "modules.json") or []
-        self._first = bool(pooling.get("pooling_mode_cls_token")) or pooling.get("pooling_mode") == "cls"
-        odd = [name for name, on in pooling.items() if on is True and name not in _POOLING]
-        if odd or (self._first and pooling.get("pooling_mode_mean_tokens")):
-            both = ", ".join(odd) or "the mean and the first token, one after the other"
-            raise ModelError(f"{self.name!r} pools by {both}; this adapter knows the mean or the first token")
-        kinds = [str(part.get("type", "")).rpartition(".")[2] for part in modules]
-        if strange := [kind for kind in kinds if kind not in _MODULES]:
-            raise ModelError(
-                f"{self.name!r} has the sentence-transformers module {strange[0]}, which this adapter does not run: its "
-                "vectors would be others. Give a checkpoint without it, or a Python function: callable:FILE.py:function with answers: embed"
-            )
-        self._normalises = "Normalize" in kinds
+        self._pad = padding_id(self.tokenizer, self.module) if accepts(self.module, "attention_mask") else None
+        own = read_sentence_settings(partial(_read, source), self.name)
+        self._first, self._normalises, self._lowers, self._prompt = own.first, own.normalises, own.lowers, own.prompt
         longest = source.longest(self.module, config, self.tokenizer.model_max_length)
-        own = _read(source, "sentence_bert_config.json") or {}
-        self._lowers = bool(own.get("do_lower_case"))
-        given = own.get("max_seq_length")
-        self.max_length = min(longest, given) if given and source.max_length is None else longest
+        self.max_length = min(longest, own.max_length) if own.max_length and source.max_length is None else longest
+        self.notes = (*source.notes, *own.notes, *check_tokens(self.tokenizer, self.module, self.name))
         self.flops_per_token = per_token(self.module)
-        self.fingerprint = source.fingerprint(self.dtype, self._first, self._normalises, self._lowers, self.max_length)
+        self.fingerprint = source.fingerprint(self.dtype, self._first, self._normalises, self._lowers, self._prompt, self.max_length)
 
     def split(self, request: Embed) -> Sequence[Text]:
         if not isinstance(request.input, str):
             raise SampleError(f"a text encoder takes text, not {type(request.input).__name__}")
-        text = request.input.lower() if self._lowers else request.input
+        text = self._prompt + request.input
+        text = text.lower() if self._lowers else text
         try:
             whole = self.tokenizer(text, verbose=False)["input_ids"]
         except (TypeError, UnicodeEncodeError) as error:
@@ -107,10 +98,6 @@ class HFEncoder:
             if self._normalises:
                 vectors_BD = torch.nn.functional.normalize(vectors_BD, dim=1)
         return [Embedding(tuple(row), unit.num_truncated) for row, unit in zip(vectors_BD.cpu().tolist(), batch, strict=True)]
-
-
-_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
-_POOLING = frozenset({"pooling_mode_cls_token", "pooling_mode_mean_tokens", "include_prompt"})
 
 
 def _read(source: HuggingFace, name: str) -> Any:

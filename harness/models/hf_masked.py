@@ -15,6 +15,7 @@ from transformers import AutoModelForMaskedLM
 
 from ..errors import ModelError, SampleError
 from ..requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood
+from .checkpoint.tokens import check_tokens, padding_id
 from .devices import pick_device, pick_dtype, to_device
 from .flops import per_token
 from .hf import HuggingFace, accepts
@@ -51,8 +52,8 @@ class HFMaskedLM:
         self.tokenizer = source.tokenizer()
         if self.tokenizer.mask_token_id is None:
             raise ModelError(f"the tokenizer of {self.name!r} has no mask token, so nothing can be hidden from the model")
-        pad = next((i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if i is not None), 0)
-        self._pad = pad if accepts(self.module, "attention_mask") else None
+        self._pad = padding_id(self.tokenizer, self.module) if accepts(self.module, "attention_mask") else None
+        self.notes = (*source.notes, *check_tokens(self.tokenizer, self.module, self.name, self.tokenizer.mask_token_id))
         self.max_length = source.longest(self.module, config, self.tokenizer.model_max_length)
         self._rounded = source.rounded
         self.flops_per_token = per_token(self.module)

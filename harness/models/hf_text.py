@@ -19,6 +19,7 @@ from ..plugins import Encoded
 from ..requests import Classify, Logits
 from ..words import in_second
 from .attentions import head_means
+from .checkpoint.tokens import check_tokens
 from .devices import pick_device, pick_dtype, to_device
 from .first_position import FirstPosition, firsts
 from .flat_encoder import FlatEncoder
@@ -74,6 +75,7 @@ class HFTextClassifier:
         self.max_length = source.longest(self.module, config, self.tokenizer.model_max_length)
         self._takes_types = accepts(self.module, "token_type_ids")
         self._takes_mask = accepts(self.module, "attention_mask")
+        self.notes = (*source.notes, *check_tokens(self.tokenizer, self.module, self.name, self.tokenizer.pad_token_id))
         self._turning = TurningPositions(self.module)
         self.mask_token: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
         self._tokenised: Tokenised[Input, Tokens] = Tokenised(self.tokenizer, self._tokens)

@@ -34,6 +34,7 @@ class HFImageClassifier(PixelClassifier):
         self._head = source.head(config)
         self.labels, self.is_multi_label = self._head.labels, self._head.is_multi_label
         self._processor = source.pretrained(AutoImageProcessor)
+        self.notes = source.notes
         self._channels = int(getattr(config, "num_channels", 3))
         normalises = getattr(self._processor, "do_normalize", False)
         mean, std = (self._processor.image_mean, self._processor.image_std) if normalises else (0.0, 1.0)
