@@ -62,7 +62,7 @@ def test_a_head_of_several_labels_has_a_sigmoid_each(tmp_path: Path) -> None:
     assert [[logits.holds(i) for i in range(3)] for logits in found] == (wanted >= 0.5).tolist()
 
 
-@pytest.mark.parametrize("problem_type", [None, SINGLE, MULTI])
+@pytest.mark.parametrize("problem_type", [None, MULTI])
 @pytest.mark.parametrize(("names", "asked"), [(None, ("no", "yes")), ({"0": "yes"}, ("yes", "no")), ({"0": "Yes"}, ("clean", "yes"))])
 def test_one_logit_is_the_log_odds_of_the_second_class(
     names: dict[str, str] | None, asked: tuple[str, str], problem_type: str | None, tmp_path: Path

@@ -14,7 +14,7 @@ from ..plugins import Model, ModelInfo
 from . import fingerprint
 from .checkpoint.files import INDEX, WEIGHTS, about_file, check_files, read_json
 from .checkpoint.head import Head, read_head
-from .checkpoint.settings import check_config
+from .checkpoint.settings import check_config, settle_config
 from .checkpoint.tokens import settle_tokenizer
 from .checkpoint.weights import check_loaded, load_state, read_names, state_to_load
 
@@ -81,7 +81,7 @@ class HuggingFace:
         adapter = self._adapter(config)[1]
         head = self.head(config) if "classify" in _CAPABILITIES[adapter] else Head(())
         ran = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
-        notes = (*ran, *check_config(config, self._raw(), self.target), *head.notes)
+        notes = (*ran, *check_config(self._raw(), self.target), *head.notes)
         capabilities = _CAPABILITIES[adapter]
         if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
             capabilities -= {"gradients"}
@@ -102,13 +102,15 @@ class HuggingFace:
         from transformers import AutoConfig
 
         self._check_place()
+        raw = self._raw()
+        check_config(raw, self.target)
         try:
             config = AutoConfig.from_pretrained(
                 self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline()
             )
         except Exception as error:  # whatever a broken checkpoint makes its libraries raise
             raise ModelError(self._cannot(error)) from error
-        check_config(config, self._raw(), self.target)
+        settle_config(config, raw)
         if _loses_positions(config):
             raise ModelError(
                 f"{self.target!r} was saved by transformers 5, whose 'rope_parameters' the installed version does not read: its positions "

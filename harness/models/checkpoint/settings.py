@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,26 +30,33 @@ _WRITING = {
 """What a generation config can ask for that changes the likeliest text, and its value where it asks for nothing."""
 
 
-def check_config(config: Any, raw: Mapping[str, Any], target: str, /) -> tuple[str, ...]:
+def check_config(raw: Mapping[str, Any], target: str, /) -> tuple[str, ...]:
     """What is to be said of a configuration. Raises `ModelError` for what cannot be obeyed.
 
-    raw: config.json as it stands, which transformers changes as it reads it.
+    raw: config.json as it stands, before transformers makes something of it.
     """
-    _check_quantised(raw.get("quantization_config"), target)
-    _check_names(config, raw, target)
-    for name, value in _OUTPUTS.items():
-        if hasattr(config, name):
-            # As it stands in the file: of some, the property of the same name is computed.
-            try:
-                setattr(config, name, value)
-            except AttributeError:
-                continue
+    quantised = raw.get("quantization_config")
+    _check_quantised(quantised, target)
+    _check_classes(raw, target)
     notes = []
-    if raw.get("quantization_config"):
-        notes.append(f"its weights are quantised ({raw['quantization_config'].get('quant_method')})")
+    if quantised:
+        notes.append(f"its weights are quantised ({quantised.get('quant_method')})")
     if raw.get("auto_map"):
         notes.append("its config names code of its own (auto_map); it is run where trust_remote_code is set, and only there")
     return tuple(notes)
+
+
+def settle_config(config: Any, raw: Mapping[str, Any], /) -> None:
+    """Take back what a configuration asks of a pass, and read class names that stand in ``label2id`` alone."""
+    for name, value in _OUTPUTS.items():
+        if hasattr(config, name):
+            # Of some, the property of the same name is computed.
+            with suppress(AttributeError):
+                setattr(config, name, value)
+    named, numbered = raw.get("id2label"), _by_place(raw.get("label2id"))
+    are_all = bool(numbered) and sorted(numbered) == list(range(len(numbered)))
+    if are_all and not are_numbered(_ordered(numbered)) and (not named or (len(named) == len(numbered) and _are_unnamed(named))):
+        config.id2label = numbered
 
 
 def _check_quantised(given: Any, target: str) -> None:
@@ -70,29 +78,39 @@ def _is_installed(package: str) -> bool:
         return False
 
 
-def _check_names(config: Any, raw: Mapping[str, Any], target: str) -> None:
-    """``id2label``, ``label2id`` and ``num_labels`` may say three things."""
-    names, places = raw.get("id2label"), raw.get("label2id")
-    count = raw.get("num_labels", raw.get("_num_labels"))
+def _check_classes(raw: Mapping[str, Any], target: str) -> None:
+    """``id2label``, ``label2id``, ``num_labels`` and ``problem_type`` may say several things."""
+    names, count = raw.get("id2label"), raw.get("num_labels", raw.get("_num_labels"))
     if isinstance(names, dict) and isinstance(count, int) and count != len(names):
         raise ModelError(f"the config of {target!r} has {count} classes (num_labels) and names {len(names)} (id2label): correct it")
-    if not isinstance(places, dict) or not places:
-        return
-    try:
-        numbered = {int(place): str(name) for name, place in places.items()}
-        named = {int(place): str(name) for place, name in (names or {}).items()}
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the config of {target!r} numbers its classes by {places}: correct label2id") from error
-    ordered = [named[place] for place in sorted(named)]
-    if sorted(numbered) == list(range(len(numbered))) and (not named or (len(named) == len(numbered) and are_numbered(ordered))):
-        if not are_numbered([numbered[place] for place in sorted(numbered)]):
-            config.id2label = numbered
-    elif named and numbered != named and len(numbered) == len(named):
+    if raw.get("problem_type") == "single_label_classification" and 1 in (count, len(names or ())):
         raise ModelError(
-            f"the config of {target!r} contradicts itself: id2label is {named}, label2id {dict(places)}. Name the classes in the order of "
-            "the "
-            "outputs with the model setting labels: [...]"
+            f"the config of {target!r} says problem_type: single_label_classification of one output, which is no choice; leave "
+            "problem_type out of its config.json where the output is the log-odds of a yes"
         )
+    named, numbered = _by_place(dict(zip((names or {}).values(), names or {}, strict=True))), _by_place(raw.get("label2id"))
+    # Names that differ were left from another model: id2label is the one that is read. The same names in another order are a swap.
+    if named and numbered != named and sorted(numbered.values()) == sorted(named.values()):
+        raise ModelError(
+            f"the config of {target!r} contradicts itself: id2label is {named}, label2id {raw['label2id']}. Correct the "
+            "one that is wrong in its config.json"
+        )
+
+
+def _by_place(places: Any) -> dict[int, str]:
+    """Class names by their numbers; empty where they have none."""
+    try:
+        return {int(place): str(name) for name, place in (places or {}).items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _ordered(names: Mapping[int, str]) -> list[str]:
+    return [names[place] for place in sorted(names)]
+
+
+def _are_unnamed(names: Mapping[str, Any]) -> bool:
+    return are_numbered(_ordered({int(place): str(name) for place, name in names.items()}))
 
 
 def generation_notes(config: Any, /) -> tuple[str, ...]:
