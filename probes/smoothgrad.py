@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..harness.errors import ConfigError
-from ..harness.settings import Amount, Count
+from ..harness.settings import Count, Share
 from .gradients import GradientProbe, Rows
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class SmoothGrad(GradientProbe):
     Reference: D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg. SmoothGrad: removing noise by adding noise. 2017.
     """
 
-    def __init__(self, *, points: Count = 25, noise: Amount = 0.15, target: str = "predicted", seed: int = 0) -> None:
+    def __init__(self, *, points: Count = 25, noise: Share = 0.15, target: str = "predicted", seed: int = 0) -> None:
         super().__init__(target=target, num_points=points, seed=seed)
         if noise < 0:
             raise ConfigError(f"noise is a standard deviation, not {noise}")

@@ -134,6 +134,9 @@ def test_what_is_allowed() -> None:
 
 
 def test_a_radius_in_steps_of_a_byte_is_told() -> None:
+    for attack, given in (("pgd", {"step_size": 2}), ("deepfool", {"norm": "linf", "epsilons": [2, 8]}), ("square", {"epsilon": 4.0})):
+        with pytest.raises(ConfigError, match=r"is below 1, not [24].* did you mean [24]/255\?"):
+            REGISTRY.make("attacks", attack, **given)
     with pytest.raises(ConfigError, match=r"epsilon is below 1, not 8: .* did you mean 8/255\? Write 0.03137"):
         LpBall(8)
     with pytest.raises(ConfigError, match="every image is within 1"):

@@ -38,6 +38,8 @@ class ImageAttack:
         ]
         if wrong:
             raise ConfigError(f"epsilons are radii from 0 to epsilon ({epsilon}), not {wrong[0]!r}")
+        for radius in epsilons:
+            LpBall(radius, norm)  # raises for one that no ball can have
         self.epsilons = tuple(sorted(set(epsilons)))
 
     def search(self, victims: Victims, /) -> None:

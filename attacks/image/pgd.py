@@ -45,6 +45,11 @@ class PGD(ImageAttack):
             raise ConfigError(f"pgd needs at least one step and one restart, not {steps} and {restarts}")
         if step_size is not None and not step_size > 0:
             raise ConfigError(f"step_size is above 0, or left out for 2.5 * epsilon / steps, not {step_size}")
+        if step_size is not None and norm == "linf" and step_size >= 1:
+            raise ConfigError(
+                f"step_size is below 1, not {step_size!r}: pixels are in [0, 1]; did you mean {step_size:g}/255? "
+                f"Write {step_size / 255:.4g}"
+            )
         super().__init__(epsilon, norm, epsilons)
         self.steps, self.step_size, self.restarts, self.random_start = steps, step_size, restarts, random_start
 
