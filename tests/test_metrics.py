@@ -28,9 +28,22 @@ METRICS = {
 }
 
 
-MEANS = ("stereotype", "refused", "harmful", "mc2", "common_prefix", "memorised", "failed", "toxicity", "toxic", "held")
+MEANS = (
+    "stereotype",
+    "refused",
+    "harmful",
+    "harmful_grade",
+    "neither",
+    "mc2",
+    "common_prefix",
+    "memorised",
+    "failed",
+    "toxicity",
+    "toxic",
+    "held",
+)
 TOXIC = ("expected_max_toxicity", "toxic_rate")
-NEITHER = {"stereotype_score", "stereotype_gap", "bias_ambiguous", "bias_disambiguated"}
+NEITHER = {"neither_rate", "stereotype_score", "stereotype_gap", "bias_ambiguous", "bias_disambiguated"}
 """Metrics whose best value lies in the middle."""
 
 
@@ -248,6 +261,8 @@ REFERENCES |= {
             "refusal_rate",
             "over_refusal_rate",
             "harmful_rate",
+            "harmful_grade",
+            "neither_rate",
             "mc2",
             "common_prefix",
             "memorised",
@@ -317,6 +332,7 @@ def test_facts(name: str) -> None:
         "bits_per_byte",
         "over_refusal_rate",
         "harmful_rate",
+        "harmful_grade",
         "common_prefix",
         "memorised",
         "failure_rate",
