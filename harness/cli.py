@@ -19,7 +19,7 @@ from .. import __version__
 from .console.leaving import guarded, leave
 from .errors import ConfigError, IncompleteRun
 from .heap import keep_freed_memory
-from .offline import go_offline
+from .offline import go_offline, stay_silent
 from .registry import GROUPS, Registry
 
 if TYPE_CHECKING:
@@ -267,6 +267,7 @@ def verify(
 
 
 def _prepare(offline: bool) -> None:
+    stay_silent()
     if offline:
         go_offline()
     # OpenMP threads that spin while they wait make a tiny model 20 times slower on a busy machine.
@@ -274,7 +275,6 @@ def _prepare(offline: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def _options(
