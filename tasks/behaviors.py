@@ -28,8 +28,8 @@ class Behaviors(RowTask):
     kept; the first judge's is the score.
 
     Settings: ``prompt``; ``harmful``, what says that a prompt should be refused: true, false, or a field that gives one of these;
-    ``goal``, what is wanted, where the prompt is not that itself; ``target``, how an answer that complies begins; ``category``, which is
-    the sample's group; ``chat``: as a message in the model's chat template, else as plain text; ``system``: a message before it;
+    ``goal``, what is wanted, where the prompt is not that itself; ``target``, how an answer that complies begins; ``category``, a part of
+    the set and no group; ``chat``: as a message in the model's chat template, else as plain text; ``system``: a message before it;
     ``max_tokens``; ``question``: refused or harmful; ``judges``: of phrases (a rule), model (role ``judge``) and classifier (role
     ``classifier``, with ``classifier_label``, its class that means yes to the question); ``rubric``: the model's, ``strongreject``,
     ``harmbench``, ``llama_guard`` or one of your own (`harness.judges.rubrics`), whose grade is a score, ``harmful_grade``.
@@ -82,8 +82,6 @@ class Behaviors(RowTask):
         if self.roles:
             # Only then does what is asked next depend on an answer; otherwise the plan can tell the number of requests.
             self.run = self._judged
-        if category and not common.get("group"):
-            common["group"] = category
         fields = [self._prompt, *self._facts.values(), *([self._harmful] if isinstance(self._harmful, Field) else [])]
         super().__init__(name, data, fields, **common)
 

@@ -65,6 +65,7 @@ class CorruptedImages(ImageClassification):
         scores = super().score(sample, [clean])
         if self._baseline is not None:
             scores["error_over_baseline"] = float(np.mean(_by_kind(wrong).sum(1) / self._baseline))
+            scores["most_error_over_baseline"] = float(np.mean(len(SEVERITIES) / self._baseline))
         return scores
 
     def predict(self, sample: Sample, responses: Sequence[Any], /) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The contract of a metric.
 
-A metric is a local `evaluate` module: `evaluate_columns` gives its value, by scikit-learn wherever that has it. For its interval it also
-gives `resampled`: the same statistic under sample weights, for R bootstrap resamples at once (a resample is a vector of counts).
-A test holds the two equal: ``resampled(counts)`` is ``evaluate_columns`` of the samples repeated that often.
+A metric is a local `evaluate` module: `evaluate_columns` gives its value, by scikit-learn wherever that has it, and `intervals` its
+interval, by the method of `statistics` that fits its kind. `resampled` is the same statistic under sample weights, for R bootstrap
+resamples at once (a resample is a vector of counts): what two runs are compared by, and the interval of a metric that declares no method. A
+test holds the two equal: ``resampled(counts)`` is ``evaluate_columns`` of the samples repeated that often.
 
 Shape legend: N samples, R resamples, C classes, B bins, U distinct scores.
 """
@@ -18,6 +19,10 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
+from ..statistics.bootstrap import bootstrap_intervals
+from ..statistics.groups import Groups
+from ..statistics.intervals import Interval
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Columns = Mapping[str, NDArray[Any]]
@@ -28,10 +33,9 @@ task gives, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_to
 class Metric(evaluate.Metric):  # type: ignore[misc]
     """Base of all metrics: a few facts, `evaluate_columns` and `resampled`.
 
-    ``needs``: the columns it reads. ``dimension``: where the scorecard shows it. ``interval``: ``wilson`` for the mean of a score in
-    [0, 1], else ``bootstrap``. ``among``: the slice of samples that it is about, where that is not all of them. One metric may give
-    several numbers (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that is not defined on these samples (ROC-AUC with
-    one class) is left out by `evaluate_columns`, and `undefined` says why.
+    ``needs``: the columns it reads. ``dimension``: where the scorecard shows it. ``among``: the slice of samples that it is about, where
+    that is not all of them. One metric may give several numbers (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that is
+    not defined on these samples (ROC-AUC with one class) is left out by `evaluate_columns`, and `undefined` says why.
 
     Outside the harness it is used as any `evaluate` metric: ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``. ``inputs``: what
     `compute` takes, by name and `datasets` feature; `columns` turns it into columns. Nothing is downloaded or written to a cache.
@@ -41,7 +45,6 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     needs: ClassVar[frozenset[str]]
     higher_is_better: ClassVar[bool | None]
     dimension: ClassVar[str] = "quality"
-    interval: ClassVar[str] = "bootstrap"
     among: ClassVar[str] = ""
     unit: ClassVar[str] = ""
     inputs: ClassVar[Mapping[str, Any]] = {}
@@ -69,24 +72,11 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         """The values [R] of each name under each row of weights (counts, not all zero); NaN where a resample leaves it undefined."""
         raise NotImplementedError
 
-    def extremes(self, columns: Columns, labels: tuple[str, ...]) -> Columns:
-        """Samples, one of each kind that could move the metric most, as columns [M]; empty where that is not known."""
-        return {}
-
-    def with_added(self, columns: Columns, labels: tuple[str, ...], weight: float) -> dict[str, Floats]:
-        """The values [M] of each name if samples of one kind, ``weight`` of them in all, were there too: M kinds in turn, the `extremes`.
-
-        What bounds a number whose resamples are all the same (`statistics.estimate`). Empty where no kinds are known.
-        """
-        more = self.extremes(columns, labels)
-        num_kinds = len(next(iter(more.values()), ()))
-        joined = {name: np.concatenate([columns[name], more[name]]) for name in more}
-        found = []
-        for kind in range(num_kinds):
-            weights_1N = np.concatenate([np.ones(len(joined[next(iter(more))]) - num_kinds), np.zeros(num_kinds)])[None]
-            weights_1N[0, kind - num_kinds] = weight
-            found.append(self.resampled(weights_1N, joined, labels))
-        return {name: np.concatenate([values[name] for values in found]) for name in self.names(labels)} if found else {}
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> Mapping[str, Interval]:
+        """The 95 % interval of each name that is defined on these samples. Every metric of the harness has a method of its own kind; one
+        that has only `resampled` has the percentile bootstrap (`statistics.bootstrap`), which covers less than it promises on few samples
+        or near an end of a scale."""
+        return bootstrap_intervals(self, columns, labels, groups, seed)
 
     def columns(self, **inputs: Any) -> Columns:
         """The arguments of `compute` as columns: the same names, unless a family says otherwise."""

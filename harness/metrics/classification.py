@@ -27,10 +27,11 @@ from sklearn.metrics import (
 )
 
 from ..errors import DataError
+from ..statistics.confusion import counts_interval
+from ..statistics.groups import Groups
+from ..statistics.intervals import Interval, Mask
+from ..statistics.means import bounded_mean
 from .base import Columns, Floats, Ints, Metric
-
-_CHUNK_CELLS = 2**19
-"""Of a table of kinds of samples by classes, made at once."""
 
 
 def class_column(name: str, columns: Columns, num_classes: int) -> Ints:
@@ -71,29 +72,6 @@ class Counts:
             totals(weights_RN, target_N, num_classes),
         )
 
-    def with_added(self, kinds_M2: Ints, weight: float) -> Counts:
-        """These counts [1, C] with so many samples more, of one kind (target, prediction) for each of M rows."""
-        rows_M = np.arange(len(kinds_M2))
-        true_positives_RC, predicted_RC, support_RC = (
-            np.repeat(counts, len(kinds_M2), axis=0) for counts in (self.true_positives_RC, self.predicted_RC, self.support_RC)
-        )
-        is_right_M = kinds_M2[:, 0] == kinds_M2[:, 1]
-        true_positives_RC[rows_M, kinds_M2[:, 0]] += weight * is_right_M
-        predicted_RC[rows_M, kinds_M2[:, 1]] += weight
-        support_RC[rows_M, kinds_M2[:, 0]] += weight
-        return Counts(true_positives_RC, predicted_RC, support_RC)
-
-    def kinds(self) -> Ints:
-        """(target, prediction) of the samples that would move a metric most, int [M, 2]: of each class that occurs one that is right, and
-        those that are taken for one of the two rarest or the two most frequent classes, or the other way round."""
-        some_C = np.flatnonzero(self.occurs_RC[0])
-        if len(some_C) < 2:
-            some_C = np.arange(self.support_RC.shape[1])
-        ranked = some_C[np.argsort(self.support_RC[0, some_C], kind="stable")].tolist()
-        ends = dict.fromkeys([*ranked[:2], *ranked[-2:]])
-        wrong = dict.fromkeys(pair for one in ranked for end in ends if one != end for pair in ((one, end), (end, one)))
-        return np.array([*((one, one) for one in ranked), *wrong], dtype=np.int64).reshape(-1, 2)
-
     @property
     def occurs_RC(self) -> NDArray[np.bool_]:
         return self.predicted_RC + self.support_RC > 0
@@ -122,6 +100,7 @@ class ClassMetric(Metric):
 
     needs = frozenset({"prediction", "target"})
     higher_is_better = True
+    low: ClassVar[float] = 0.0
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
@@ -140,13 +119,13 @@ class ClassMetric(Metric):
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         return self.of_counts(Counts.of(weights_RN, *self._classes(columns, labels), len(labels)), labels)
 
-    def with_added(self, columns: Columns, labels: tuple[str, ...], weight: float) -> dict[str, Floats]:
-        target_N, prediction_N = self._classes(columns, labels)
-        counts = Counts.of(np.ones((1, len(target_N))), target_N, prediction_N, len(labels))
-        kinds_M2, most = counts.kinds(), max(1, _CHUNK_CELLS // len(labels))
-        blocks = [kinds_M2[start : start + most] for start in range(0, len(kinds_M2), most)]
-        found = [self.of_counts(counts.with_added(block, weight), labels) for block in blocks]
-        return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        if self.undefined(columns, labels):
+            return {}
+        found = counts_interval(
+            lambda *counts: self.statistic(Counts(*counts)), *self._classes(columns, labels), len(labels), self.low, 1.0, groups
+        )
+        return {self.name: found}
 
     def of_counts(self, counts: Counts, labels: tuple[str, ...]) -> dict[str, Floats]:
         """The values [R] of each name."""
@@ -164,7 +143,10 @@ class Accuracy(ClassMetric):
     """Share of samples whose predicted class is the target."""
 
     name = "accuracy"
-    interval = "wilson"
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        target_N, prediction_N = self._classes(columns, labels)
+        return {self.name: bounded_mean((target_N == prediction_N).astype(np.float64), 0.0, 1.0, groups)}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         return float(accuracy_score(target_N, prediction_N))
@@ -251,6 +233,7 @@ class Matthews(ClassMetric):
     """
 
     name = "matthews"
+    low = -1.0
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
         return one_class(self.name, columns["target"])
@@ -297,12 +280,40 @@ class PerClass(ClassMetric):
         values_RC = np.where(counts.occurs_RC, type(self).ratio(counts), np.nan)
         return dict(zip(self.names(labels), values_RC.T, strict=True))
 
+    @staticmethod
+    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+        """The samples of which the number is a rate, bool [N]: the class's by target, by prediction, or by either."""
+        raise NotImplementedError
+
+    def of_rate(self, rate: float) -> float:
+        """From that rate to the number."""
+        return rate
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        target_N, prediction_N = self._classes(columns, labels)
+        return {
+            name: _class_interval(self, target_N == index, prediction_N == index, groups).mapped(self.of_rate)
+            for index, name in enumerate(self.names(labels))
+            if name not in self.undefined(columns, labels)
+        }
+
+
+def _class_interval(metric: PerClass, is_target_N: Mask, is_predicted_N: Mask, groups: Groups) -> Interval:
+    among_N = metric.among(is_target_N, is_predicted_N)
+    if not among_N.any():
+        return Interval.none("the class was never predicted" if is_target_N.any() else "no sample is of this class")
+    return bounded_mean((is_target_N & is_predicted_N)[among_N].astype(np.float64), 0.0, 1.0, groups.among(among_N))
+
 
 class PrecisionPerClass(PerClass):
     """TP / (TP + FP) of each class: the share of its predictions that are right."""
 
     name, stem = "precision_per_class", "precision"
     scorer, ratio = precision_score, Counts.precision
+
+    @staticmethod
+    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+        return is_predicted_N
 
 
 class RecallPerClass(PerClass):
@@ -311,12 +322,24 @@ class RecallPerClass(PerClass):
     name, stem = "recall_per_class", "recall"
     scorer, ratio = recall_score, Counts.recall
 
+    @staticmethod
+    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+        return is_target_N
+
 
 class F1PerClass(PerClass):
-    """F1 of each class, 2 TP / (2 TP + FP + FN)."""
+    """F1 of each class, 2 TP / (2 TP + FP + FN). Its interval is that of J = TP / (TP + FP + FN), a rate, by F1 = 2 J / (1 + J) (the
+    indirect method of Lam, Gopal & Qian 2023, arXiv:2309.14621)."""
 
     name, stem = "f1_per_class", "f1"
     scorer, ratio = f1_score, Counts.f1
+
+    @staticmethod
+    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+        return is_target_N | is_predicted_N
+
+    def of_rate(self, rate: float) -> float:
+        return 2 * rate / (1 + rate)
 
 
 class F1(ClassMetric):
@@ -338,3 +361,9 @@ class F1(ClassMetric):
         if counts.support_RC.shape[1] != 2:
             return np.full(len(counts.support_RC), np.nan)
         return np.where(counts.occurs_RC, counts.f1(), np.nan)[:, 1]
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        if self.undefined(columns, labels):
+            return {}
+        each = F1PerClass()
+        return {self.name: each.intervals(columns, labels, groups, seed)[each.names(labels)[1]]}

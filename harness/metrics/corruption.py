@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 import datasets
 import numpy as np
 
+from ..statistics.groups import Groups
+from ..statistics.intervals import Interval
+from ..statistics.means import bounded_mean
 from .base import Columns, Floats, Metric
 from .scores import ColumnMean
 
@@ -25,7 +28,6 @@ class CorruptionError(Metric):
     needs = frozenset({"corruption_errors"})
     higher_is_better = False
     dimension = "robustness"
-    interval = "wilson"
     inputs: ClassVar = {"corruption_errors": datasets.Sequence(datasets.Sequence(datasets.Value("float64")))}
 
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -35,6 +37,11 @@ class CorruptionError(Metric):
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
         means = _errors(columns).mean(0)
         return dict(zip(self.names(labels), map(float, means), strict=True))
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        return {
+            name: bounded_mean(errors_N, 0.0, 1.0, groups) for name, errors_N in zip(self.names(labels), _errors(columns).T, strict=True)
+        }
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         means = weights_RN @ _errors(columns) / weights_RN.sum(axis=1)[:, None]
@@ -50,15 +57,18 @@ def _errors(columns: Columns) -> Floats:
 
 class MeanCorruptionError(ColumnMean):
     """Mean corruption error: the mean over corruptions of the error summed over severities, divided by a baseline model's. 1 is the
-    baseline; below is better. The task is told the baseline."""
+    baseline; below is better. The task is told the baseline, and says of each sample what being wrong everywhere comes to
+    (``most_error_over_baseline``)."""
 
     name = "mce"
-    column = "error_over_baseline"
-    needs = frozenset({column})
+    column, most = "error_over_baseline", "most_error_over_baseline"
+    needs = frozenset({column, most})
     higher_is_better = False
     dimension = "robustness"
-    interval = "bootstrap"
-    inputs: ClassVar = {column: datasets.Value("float64")}
+    inputs: ClassVar = {column: datasets.Value("float64"), most: datasets.Value("float64")}
+
+    def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
+        return 0.0, float(np.max(columns[self.most]))
 
     def columns(self, **inputs: Any) -> Columns:
-        return {self.column: np.asarray(inputs[self.column], dtype=np.float64)}
+        return {name: np.asarray(inputs[name], dtype=np.float64) for name in self.inputs}

@@ -11,6 +11,9 @@ from typing import ClassVar
 import datasets
 import numpy as np
 
+from ..statistics.groups import Groups
+from ..statistics.intervals import Interval
+from ..statistics.skewed import mean_interval
 from .base import Columns, Floats, Metric
 
 
@@ -33,6 +36,17 @@ class _Rate(Metric):
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         return {self.name: self._values(weights_RN, columns)}
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        """Of the rate, as the mean of what each document makes of it (the ratio estimator, linearised: Cochran, Sampling Techniques, 1977,
+        6.3), turned into the metric."""
+        if self.undefined(columns, labels):
+            return {}
+        nats_N, length_N = -np.asarray(columns["loglikelihood"], dtype=np.float64), np.asarray(columns[self.length], dtype=np.float64)
+        rate = float(nats_N.sum() / length_N.sum())
+        shares_N = rate + (nats_N - rate * length_N) / length_N.mean()
+        found = mean_interval(shares_N, None, None, groups)
+        return {self.name: found.mapped(lambda bound: self.of_rate(np.float64(max(bound, 0.0))))}
 
     def _values(self, weights_RN: Floats, columns: Columns) -> Floats:
         nats_R = -(weights_RN @ np.asarray(columns["loglikelihood"], dtype=np.float64))

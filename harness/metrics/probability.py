@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import datasets
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from ..errors import DataError
+from ..statistics.calibration import calibration_interval
+from ..statistics.groups import Groups
+from ..statistics.intervals import Interval
+from ..statistics.ranking import area_interval
 from .base import Columns, Floats, Ints, Metric
 from .classification import class_column, one_class, totals
 from .scores import Mean
@@ -34,12 +39,6 @@ class _Probabilistic(Metric):
 
     def columns(self, **inputs: Any) -> Columns:
         return {"probabilities": np.asarray(inputs["predictions"]), "target": np.asarray(inputs["references"])}
-
-    def extremes(self, columns: Columns, labels: tuple[str, ...]) -> Columns:
-        """Of each class that occurs a sample that is surely taken for it, and one that is surely taken for another."""
-        some = np.unique(columns["target"])
-        pairs = [(one, other) for one in some.tolist() for other in (one, (one + 1) % len(labels))]
-        return {"target": np.array([one for one, _ in pairs]), "probabilities": np.eye(len(labels))[[other for _, other in pairs]]}
 
     @staticmethod
     def _read(columns: Columns, labels: tuple[str, ...]) -> tuple[Ints, Floats]:
@@ -75,6 +74,13 @@ class RocAuc(_Probabilistic):
             num_R += ~np.isnan(area_R)
         return {self.name: np.divide(sum_R, num_R, out=np.full(len(sum_R), np.nan), where=num_R > 0)}
 
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        if self.undefined(columns, labels):
+            return {}
+        target_N, probabilities_NC = self._read(columns, labels)
+        classes = [(target_N == index, probabilities_NC[:, index]) for index in self._positives(target_N, labels)]
+        return {self.name: area_interval(classes, groups)}
+
     @staticmethod
     def _positives(target_N: Ints, labels: tuple[str, ...]) -> list[int]:
         return [1] if len(labels) == 2 else np.unique(target_N).tolist()
@@ -107,9 +113,16 @@ class LogLoss(_Probabilistic, Mean):
     dimension = "calibration"
     unit = "nats"
 
-    def extremes(self, columns: Columns, labels: tuple[str, ...]) -> Columns:
-        """None: what a sure miss costs is no bound, but where the clipping is."""
-        return {}
+    low = 0.0
+
+    def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
+        """Not above what the worst label of any of these samples would have cost: no label, only the model's probabilities say that."""
+        probabilities_NC = probabilities(columns, labels)
+        least = float((probabilities_NC.min(axis=1) / probabilities_NC.sum(axis=1)).min())
+        return 0.0, -math.log(max(least, float(np.finfo(np.float64).eps)))
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        return {} if self.undefined(columns, labels) else super().intervals(columns, labels, groups, seed)
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
         return {} if len(labels) > 1 else {self.name: "one class only: nothing to predict"}
@@ -139,6 +152,9 @@ class Brier(_Probabilistic, Mean):
     higher_is_better = False
     dimension = "calibration"
 
+    def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
+        return 0.0, 1.0 if len(labels) == 2 else 2.0
+
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
         expected_NC, probabilities_NC = self._one_hot(columns, labels)
         return np.asarray(_brier_scale(labels) * np.mean((expected_NC - probabilities_NC) ** 2, axis=1))
@@ -162,7 +178,8 @@ class Ece(_Probabilistic):
 
         ECE = sum_b |B_b| / N  |accuracy(B_b) - confidence(B_b)|,   B_b = ((b - 1) / B, b / B]
 
-    Equal-width bins, 15 by default. It is biased upwards on few samples: each bin's noise counts as a gap, and so do its resamples'.
+    Equal-width bins, 15 by default. The value is biased upwards on few samples, where each bin's noise counts as a gap; the interval
+    is not (`statistics.calibration`).
     """
 
     name = "ece"
@@ -175,10 +192,19 @@ class Ece(_Probabilistic):
         super().__init__()
         self.num_bins = num_bins
 
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        confidence_N, right_N, bin_N = self._binned(columns, labels)
+        return {self.name: calibration_interval(confidence_N, right_N, bin_N, self.num_bins, groups, seed)}
+
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        confidence_N, right_N, bin_N = self._binned(columns, labels)
+        gaps_RB = totals(weights_RN * (right_N - confidence_N), bin_N, self.num_bins)
+        return {self.name: np.abs(gaps_RB).sum(axis=1) / weights_RN.sum(axis=1)}
+
+    def _binned(self, columns: Columns, labels: tuple[str, ...]) -> tuple[Floats, Floats, Ints]:
+        """Of each sample the confidence, whether it is right, and its bin."""
         target_N, probabilities_NC = self._read(columns, labels)
         confidence_N = probabilities_NC.max(axis=1)
-        gap_N = (probabilities_NC.argmax(axis=1) == target_N) - confidence_N
         edges = np.arange(1, self.num_bins) / self.num_bins  # rightly rounded, so that a confidence of 0.6 is on the edge 9 / 15
-        gaps_RB = totals(weights_RN * gap_N, np.digitize(confidence_N, edges, right=True), self.num_bins)
-        return {self.name: np.abs(gaps_RB).sum(axis=1) / weights_RN.sum(axis=1)}
+        right_N = (probabilities_NC.argmax(axis=1) == target_N).astype(np.float64)
+        return confidence_N, right_N, np.digitize(confidence_N, edges, right=True)

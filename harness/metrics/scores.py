@@ -7,18 +7,32 @@ from typing import Any, ClassVar
 import datasets
 import numpy as np
 
+from ..statistics.groups import Groups
+from ..statistics.intervals import Interval
+from ..statistics.skewed import mean_interval
 from .base import Columns, Floats, Metric
 
 
 class Mean(Metric):
-    """Mean over samples of a score. A subclass says how one sample scores."""
+    """Mean over samples of a score. A subclass says how one sample scores, and what scores lie between: ``low`` and ``high``, None where
+    there is no bound, or `bounds`, where the columns say it."""
+
+    low: ClassVar[float | None] = None
+    high: ClassVar[float | None] = None
 
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
         """Each sample's score, float [N]."""
         raise NotImplementedError
 
+    def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
+        """What scores lie between."""
+        return self.low, self.high
+
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
         return {self.name: float(np.mean(self.score(columns, labels)))}
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        return {self.name: mean_interval(self.score(columns, labels), *self.bounds(columns, labels), groups)}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         return {self.name: weights_RN @ self.score(columns, labels) / weights_RN.sum(axis=1)}
@@ -28,12 +42,12 @@ class ColumnMean(Mean):
     """Mean of one column of scores in [0, 1]. `compute` takes that column; or, where a subclass's ``inputs``
     say so, predictions and references, and scores 1 where they are equal.
 
-    Scores between 0 and 1 (partial credit) make Wilson's interval err on the wide side: with mean p their variance is at most p (1 - p).
-    A task's own score becomes a metric in two lines: ``class Rouge(ColumnMean): name = column = "rouge"; needs = frozenset({column})``.
+    Scores with other bounds, or none, set ``low`` and ``high``. A task's own score becomes a metric in two lines: ``class
+    Rouge(ColumnMean): name = column = "rouge"; needs = frozenset({column})``.
     """
 
     column: ClassVar[str]
-    interval = "wilson"
+    low, high = 0.0, 1.0
     higher_is_better: ClassVar[bool | None] = True
 
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
@@ -79,8 +93,8 @@ class Held(ColumnMean):
     dimension = "safety"
 
 
-def column_mean(column: str, *, rate: bool) -> ColumnMean:
-    """The mean of any score. ``rate``: it lies in [0, 1], so that Wilson's interval holds; else the bootstrap's."""
-    facts = {"name": column, "column": column, "needs": frozenset({column}), "interval": "wilson" if rate else "bootstrap"}
+def column_mean(column: str, low: float | None = 0.0, high: float | None = 1.0) -> ColumnMean:
+    """The mean of any score that lies between ``low`` and ``high``, each None where there is no bound."""
+    facts = {"name": column, "column": column, "needs": frozenset({column}), "low": low, "high": high}
     made: ColumnMean = type("ColumnMean", (ColumnMean,), {**facts, "__doc__": f"Mean of {column}."})()
     return made

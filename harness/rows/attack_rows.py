@@ -52,7 +52,7 @@ def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mas
     """Of all samples, or of those of a part of the set. It tells how many of them the attack could not work on."""
     metric, better = PER_SLICE[score]
     # What was wrong before has no success; what has none of the others has failed.
-    row = mean_row(item, table, score, f"{metric}{part}", "robustness", better, rate=True, optional=score == "success", among_N=part_N)
+    row = mean_row(item, table, score, f"{metric}{part}", "robustness", better, optional=score == "success", among_N=part_N)
     missed_N = table.given("not_attacked") & (np.ones(table.num, dtype=bool) if part_N is None else part_N)
     if score == "clean_correct" or not missed_N.any():
         return row
@@ -75,7 +75,7 @@ def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
         within = {name: (flipped & (queries <= most)).astype(float)}
         seed = seed_of(item.seed, name)
         found = statistics.estimate(
-            column_mean(name, rate=True), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed
+            column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed
         )[name]
         rows.append(Row(item.model, item.item, name, "robustness", found, False))
     return rows
@@ -84,9 +84,9 @@ def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
 def transfer_rows(item: StoredItem, table: Table) -> list[Row]:
     """Over the samples whose twins fooled the other model; success over those that this one got right before."""
     return [
-        mean_row(item, table, "success", "transfer_success_rate", "robustness", False, rate=True, optional=True),
-        mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, rate=True, optional=True),
-        mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, rate=True, optional=True),
+        mean_row(item, table, "success", "transfer_success_rate", "robustness", False, optional=True),
+        mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, optional=True),
+        mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, optional=True),
     ]
 
 
@@ -111,7 +111,7 @@ def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
             estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
         else:
             estimate = statistics.estimate(
-                column_mean(name, rate=True), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
+                column_mean(name), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
                 seed=seed_of(item.seed, name),
             )[name]  # fmt: skip
         rows.append(Row(item.model, item.item, name, "robustness", explained(estimate, table.first_error), True))

@@ -11,12 +11,16 @@ from .. import statistics
 from ..metrics.scores import column_mean
 from ..samples import seed_of
 from ..scorecard import Estimate, Row
+from ..statistics.intervals import Floats
 from ..store import StoredItem
 from .columns import Mask, Table
+from .row_names import Bounds, bounds_of
+
+_ROUNDING = 1e-6
 
 
 def mean_row(
-    item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *, rate: bool = False,
+    item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *,
     optional: bool = False, among_N: Mask | None = None,
 ) -> Row:  # fmt: skip
     """The mean of a score, of the records ``among_N`` or of all. ``optional``: records without it were not meant to have it, rather than
@@ -24,9 +28,10 @@ def mean_row(
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
     usable_N = over_N & table.given(score)
     missing_N = table.failed_N & ~usable_N if optional else ~usable_N
+    values = table.values(score, usable_N).astype(float)
     estimate = statistics.estimate(
-        column_mean(score, rate=rate),
-        {score: table.values(score, usable_N).astype(float)},
+        column_mean(score, *_held(values, bounds_of(score))),
+        {score: values},
         (),
         groups=table.groups(usable_N),
         n_unscored=int((over_N & missing_N).sum()),
@@ -34,6 +39,13 @@ def mean_row(
     )[score]
     error = table.first_error if among_N is None else None
     return Row(item.model, item.item, metric, dimension, explained(estimate, error), higher_is_better)
+
+
+def _held(values: Floats, bounds: Bounds) -> Bounds:
+    """The bounds that the values keep to: a plugin's own score of what is right need not lie between 0 and 1."""
+    low, high = bounds
+    least, most = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+    return low if low is not None and least >= low - _ROUNDING else None, high if high is not None and most <= high + _ROUNDING else None
 
 
 def explained(estimate: Estimate, error: str | None) -> Estimate:

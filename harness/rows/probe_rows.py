@@ -11,7 +11,7 @@ from ..store import Store, StoredItem
 from .columns import Table
 from .controls import control_rows, difference_row
 from .mean_rows import mean_row
-from .row_names import AGREEMENT, BETWEEN_CLASSES, CONTROLS, FAITHFULNESS, JOINED_SLICES, RATES, SEEDS, SHIFT, minus
+from .row_names import AGREEMENT, BETWEEN_CLASSES, CONTROLS, FAITHFULNESS, JOINED_SLICES, SEEDS, SHIFT, minus
 
 
 def probe_rows(item: StoredItem, table: Table) -> list[Row]:
@@ -21,9 +21,9 @@ def probe_rows(item: StoredItem, table: Table) -> list[Row]:
     rows = []
     for name, higher in [pair for family in wanted for pair in family.items()] + [("completeness_error", False)]:
         if name in table.columns or (everything_failed and name == next((n for family in wanted for n in family), "")):
-            rows.append(mean_row(item, table, name, name, "interpretability", higher, rate=name in RATES, optional=True))
+            rows.append(mean_row(item, table, name, name, "interpretability", higher, optional=True))
         rows += [
-            mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, rate=name in RATES, optional=True)
+            mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
             for c in CONTROLS
             if f"{name}{c}" in table.columns
         ]
@@ -46,7 +46,16 @@ def shift_rows(item: StoredItem, table: Table) -> list[Row]:
     flipped_N[flipped_N] = table.values("flipped", flipped_N) == 1
     parts = {"label_flipped": flipped_N, "label_kept": table.given("flipped") & ~flipped_N}
     rows = [
-        mean_row(item, table, f"{name}{end}", f"{name}{end}[{part}]", "interpretability", None, optional=True, among_N=part_N)
+        mean_row(
+            item,
+            table,
+            f"{name}{end}",
+            f"{name}{end}[{part}]",
+            "interpretability",
+            None,
+            optional=True,
+            among_N=part_N,
+        )
         for end in ("", *CONTROLS, "_of_prediction")
         for name in SHIFT
         for part, part_N in parts.items()
@@ -68,7 +77,7 @@ def slice_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
     for task, item in with_task(items):
         table = Table.of(sliced(store, task, item), None)
         yield from (
-            mean_row(item, table, name, name, "interpretability", JOINED_SLICES[name], rate=True, optional=True)
+            mean_row(item, table, name, name, "interpretability", JOINED_SLICES[name], optional=True)
             for name in SLICES[item.kind]
             if name in table.columns
         )

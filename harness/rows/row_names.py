@@ -68,9 +68,6 @@ own."""
 DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family not in ("max_sensitivity", "cascading", "classes"))
 """All but those that run the probe more often. What ``classes`` says is there under attack in any case, where it costs nothing."""
 
-RATES = ("pointing_game",)
-"""Scores that are 1 or 0: their intervals are those of a rate."""
-
 CONTROLS = ("_random", "_randomised")
 """Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
 
@@ -147,3 +144,30 @@ ROWS = {
         *(minus(name, control) for family in FAITHFULNESS.values() for name in family for control in CONTROLS), *COSTS,
     ),
 }  # fmt: skip
+
+Bounds = tuple[float | None, float | None]
+"""What a score lies between; None where there is no bound."""
+
+RATE: Bounds = (0.0, 1.0)
+_CHANGE: Bounds = (-1.0, 1.0)
+_POSITIVE: Bounds = (0.0, None)
+_BOUNDS: Mapping[str, Bounds] = {
+    # Differences of probabilities, and correlations.
+    **dict.fromkeys(("comprehensiveness", "sufficiency", "aopc", "rank_correlation", "randomised_rank_correlation"), _CHANGE),
+    **{f"cascading_rank_correlation_{percent}": _CHANGE for percent in CASCADE},
+    **dict.fromkeys(("infidelity", "max_sensitivity", "completeness_error", "complexity", "effective_parts", "num_queries", "words_changed",
+                     "chars_changed", "chars_added", "l2"), _POSITIVE),
+    "tokens_added": (None, None),
+}  # fmt: skip
+
+
+def bounds_of(score: str, /) -> Bounds:
+    """What a score that an item gives each sample lies between, by its name; between 0 and 1 where nothing else is known."""
+    if ": " in score:  # what a word carries, or how much too often its class is predicted
+        return _CHANGE
+    for ending in CONTROLS:
+        score = score.removesuffix(ending)
+    for beginning in ("rank_correlation", "top_overlap"):
+        if score.startswith((f"{beginning}_with_", f"{beginning}_between_", f"{beginning}_of_")):
+            score = beginning
+    return _BOUNDS.get(score, RATE)

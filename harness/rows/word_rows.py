@@ -41,12 +41,7 @@ Floats = NDArray[np.float64]
 
 
 def reliance_rows(item: StoredItem, table: Table) -> list[Row]:
-    """A task's own score of what is right need not lie between 0 and 1, and is then no rate."""
-    rows = []
-    for score, metric in RELIANCE.items():
-        values = table.values(score, table.given(score)).astype(float)
-        is_rate = bool(((values >= 0) & (values <= 1)).all())
-        rows.append(mean_row(item, table, score, metric, "interpretability", None, rate=is_rate, optional=True))
+    rows = [mean_row(item, table, score, metric, "interpretability", None, optional=True) for score, metric in RELIANCE.items()]
     for score in ("correct_without", "changed_without"):
         metric = minus(RELIANCE[f"{score}_carriers"], "_random")
         rows.append(difference_row(item, table, f"{score}_carriers", f"{score}_random", metric, None))

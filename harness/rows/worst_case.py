@@ -108,7 +108,7 @@ def _rate(codes_N: NDArray[Any], over_N: Mask, groups: Sequence[str | None], see
     chosen = [groups[int(place)] for place in np.flatnonzero(known_N)] if groups else ()
     values = {"right": codes_N[known_N].astype(float)}
     missing = int((over_N & ~known_N).sum())
-    return statistics.estimate(column_mean("right", rate=True), values, (), groups=chosen, n_unscored=missing, seed=seed)["right"]
+    return statistics.estimate(column_mean("right"), values, (), groups=chosen, n_unscored=missing, seed=seed)["right"]
 
 
 def cut_short(outcomes: Iterable[Outcomes], /) -> Iterable[str]:

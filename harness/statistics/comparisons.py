@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtr
 
 from ..errors import DataError
-from .estimates import Floats, _bootstrap, _clusters, _num_samples, _percentiles, resamples_for
+from .bootstrap import percentiles, resampled, resamples_for
+from .estimates import num_samples
 from .groups import Groups
-from .intervals import TAIL, Z
+from .intervals import TAIL, Floats
 from .means import FEW_GROUPS, effective_mean
+from .skewed import mean_interval
 
 if TYPE_CHECKING:  # `evaluate` imports torch
     from ..metrics.base import Columns, Metric
@@ -100,19 +103,16 @@ def paired_mean_difference(
 
 
 def _unbounded_difference(difference_N: Floats, members: Groups) -> Difference:
+    """Its interval is that of a mean without bounds, its p-value that of a t test on as many samples as these are worth."""
     n, value = len(difference_N), float(difference_N.mean())
+    found = mean_interval(difference_N, None, None, members)
     residuals_N = difference_N - value
-    size = members.effective_size(residuals_N, float(np.ptp(difference_N)) ** 2 / 4)
-    if size is None or n < 2:
-        return Difference(value, n=n, reason=f"too few to bound: {FEW_GROUPS}" if size is None else "too few to bound: one sample")
-    from scipy.special import ndtr, stdtr, stdtrit
-
-    error = float(residuals_N.std(ddof=1)) / math.sqrt(size)
-    if error == 0:
-        return Difference(value, n=n, p_value=1.0 if value == 0 else None, reason="too few to bound: all samples differ by the same")
-    half = error * (float(stdtrit(n - 1, 1 - TAIL)) if members.are_single else Z)
-    tail = float(stdtr(n - 1, -abs(value) / error) if members.are_single else ndtr(-abs(value) / error))
-    return Difference(value, value - half, value + half, min(1.0, 2 * tail), n)
+    size = members.effective_size(residuals_N, float(np.ptp(difference_N)) ** 2)
+    spread = float(np.square(residuals_N).mean())
+    p_value = 1.0 if value == 0 else None
+    if spread and size and size > 2:
+        p_value = 2 * float(stdtr(size - 1, -abs(value) / math.sqrt(spread / (size - 1))))
+    return Difference(value, found.low, found.high, p_value, n, found.reason)
 
 
 def paired_bootstrap(
@@ -130,25 +130,23 @@ def paired_bootstrap(
     The p-value is that of the hypothesis "no difference": twice the smaller share of resamples on either side of 0, each share counting the
     observed one too (Davison & Hinkley 1997, 4.2.3), so never below 2 / (R + 1). Raises `DataError` where the lengths differ.
     """
-    n = _num_samples(metric, columns, groups)
-    if n != _num_samples(metric, baseline, groups):
+    n = num_samples(metric, columns, groups)
+    if n != num_samples(metric, baseline, groups):
         raise DataError("the two runs have different numbers of samples; a paired comparison needs the same samples in both")
     if n == 0:
         return {name: Difference(None, reason="no sample could be scored") for name in metric.names(labels)}
     values, values_base = metric.evaluate_columns(columns, labels), metric.evaluate_columns(baseline, labels)
     undefined = metric.undefined(baseline, labels) | metric.undefined(columns, labels)
-    resampled, resampled_base = _bootstrap(
-        metric, [columns, baseline], labels, _clusters(n, groups), seed, num_resamples or resamples_for(n)
-    )
+    after, before = resampled(metric, [columns, baseline], labels, Groups.of(n, groups).index_N, seed, num_resamples or resamples_for(n))
     differences = {}
     for name in metric.names(labels):
         if name in undefined:
             differences[name] = Difference(None, n=n, reason=undefined[name])
             continue
-        value, differences_R = values[name] - values_base[name], resampled[name] - resampled_base[name]
-        low, high, reason = _percentiles(differences_R, value)
-        p_value = _sign_p_value(differences_R) if low is not None else 1.0 if value == 0 else None
-        differences[name] = Difference(value, low, high, p_value, n, reason)
+        value, differences_R = values[name] - values_base[name], after[name] - before[name]
+        found = percentiles(differences_R)
+        p_value = _sign_p_value(differences_R) if found.low is not None else 1.0 if value == 0 else None
+        differences[name] = Difference(value, found.low, found.high, p_value, n, found.reason)
     return differences
 
 

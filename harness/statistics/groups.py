@@ -68,27 +68,36 @@ class Groups:
 
     def sums(self, values_N: Floats) -> Floats:
         """Of each group, float [G]."""
-        return np.bincount(self.index_N, weights=values_N, minlength=len(self.sizes_G))
+        return np.bincount(self.index_N, weights=values_N, minlength=len(self.sizes_G)).astype(np.float64)
 
     def effective_size(self, residuals_N: Floats, phantom_variance: float) -> float | None:
-        """How many independent samples would tell as much; at most N, and N where no two samples share a group. None below `MIN_GROUPS`.
-
-        ``residuals_N``: what each sample adds to the error of the number (its value minus the mean). ``phantom_variance``: the variance of
-        a phantom sample, as large as a sample's can be.
-
-        The rule is that of Korn & Graubard (Survey Methodology 1998): N / d (z / t)², with d the design effect, not below 1, and t the
-        quantile on as many degrees of freedom as there are groups, less one; of unequal groups, as many as equal ones of the size that a
-        sample finds itself in (Kish 1965). Their d breaks down where all groups agree, and is therefore shrunk (`PHANTOMS`).
-        """
-        n, num_groups = self.num_samples, len(self.sizes_G)
+        """How many independent samples would tell as much (`effective_size`). ``residuals_N``: what each sample adds to the error of the
+        number, its value minus the mean."""
         if self.are_single:
-            return float(n)
-        if num_groups < MIN_GROUPS:
-            return None
-        size = float(np.square(self.sizes_G, dtype=np.float64).sum()) / n
-        between = num_groups / (num_groups - 1) * float(np.square(self.sums(residuals_N)).sum())
-        phantom = PHANTOMS * phantom_variance
-        alone = float(np.square(residuals_N).sum()) + phantom
-        design_effect = max(1.0, (between + phantom * (1 + (size - 1) * PHANTOM_CORRELATION)) / alone) if alone > 0 else size
-        quantile = float(stdtrit(max(1.0, n / size - 1), 1 - TAIL))
-        return n / design_effect * (Z / quantile) ** 2
+            return float(self.num_samples)
+        return effective_size(self.sums(residuals_N), self.sizes_G, float(np.square(residuals_N).sum()), phantom_variance)
+
+
+def effective_size(residuals_G: Floats, sizes_G: Ints, squares: float, phantom_variance: float) -> float | None:
+    """How many independent samples the members of groups are worth; at most as many as they are, and as many where no two share a group.
+    None below `MIN_GROUPS`.
+
+    ``residuals_G``: the sum over each group of its members' errors. ``squares``: the sum of all squared errors. ``phantom_variance``: the
+    variance of a phantom sample, as large as a sample's can be.
+
+    The rule is that of Korn & Graubard (Survey Methodology 1998): N / d (z / t)², with d the design effect, not below 1, and t the quantile
+    on as many degrees of freedom as there are groups, less one; of unequal groups, as many as equal ones of the size that a sample finds
+    itself in (Kish 1965). Their d breaks down where all groups agree, and is therefore shrunk (`PHANTOMS`).
+    """
+    n, num_groups = float(sizes_G.sum()), len(sizes_G)
+    if num_groups == n:
+        return n
+    if num_groups < MIN_GROUPS:
+        return None
+    size = float(np.square(sizes_G, dtype=np.float64).sum()) / n
+    between = num_groups / (num_groups - 1) * float(np.square(residuals_G).sum())
+    phantom = PHANTOMS * phantom_variance
+    alone = squares + phantom
+    design_effect = max(1.0, (between + phantom * (1 + (size - 1) * PHANTOM_CORRELATION)) / alone) if alone > 0 else size
+    quantile = float(stdtrit(max(1.0, n / size - 1), 1 - TAIL))
+    return n / design_effect * (Z / quantile) ** 2

@@ -59,6 +59,16 @@ def _within(values_N: Floats, low: float, high: float) -> Floats:
     return np.clip(values_N, low, high)
 
 
+def effective_rate(value: float, smoothed: float, variance: float, low: float, high: float) -> tuple[float, float]:
+    """The interval of a number between ``low`` and ``high`` with this ``variance``: that of a rate of as many trials as have it (after
+    Korn & Graubard 1998). ``smoothed``: the value that the variance belongs to, not at an end of the scale."""
+    span = high - low
+    share = min(1 - 1e-9, max(1e-9, (smoothed - low) / span))
+    trials = share * (1 - share) * span**2 / max(variance, 1e-18)
+    bounds = rate(min(1.0, max(0.0, (value - low) / span)) * trials, trials)
+    return low + span * bounds[0], low + span * bounds[1]
+
+
 class Gaffke:
     """Gaffke's bound of a mean (Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable, 2005;
     studied by Learned-Miller & Thomas, A new confidence interval for the mean of a bounded random variable, 2019, arXiv:1905.06208).
@@ -84,10 +94,15 @@ class Gaffke:
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """The lower and the upper bound, each wrong with a probability of at most ``tail``."""
+        # A perfect result's lower bound, and the upper bound of the opposite: none is bounded better.
+        best, worst = rate(self.perfect, self.perfect, tail)[0], rate(0.0, self.perfect, tail)[1]
+        low, high = min(self._quantile(0.0, tail), best), max(self._quantile(1.0, 1 - tail), worst)
         span = self.high - self.low
-        low, high = rate(0.0, self.perfect, tail)[1], rate(self.perfect, self.perfect, tail)[0]
-        low, high = min(self._quantile(0.0, tail), high), max(self._quantile(1.0, 1 - tail), low)
         return self.low + span * low, self.low + span * high
+
+    def upper(self, tail: float) -> float:
+        """The upper bound alone."""
+        return self.low + (self.high - self.low) * self._quantile(1.0, 1 - tail)
 
     def p_value(self, mean: float) -> float:
         """Two-sided, of the hypothesis that this is the mean: twice the smallest tail whose bound excludes it."""

@@ -1,0 +1,148 @@
+"""How often the intervals of each kind of row hold the truth: ``python -m windtunnel.harness.statistics.coverage``.
+
+Samples are drawn from known populations (`truths`), and a row's interval is made of each as a scorecard makes it. Promised are 95 %. Every
+cell must cover in at least 92.5 % of its draws, and miss in at most 4 % on either side; intervals that hold for any population (of rates
+and of bounded means) cover more where samples are few.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaincinv, gammaincinv, ndtri
+
+from ..metrics.classification import (
+    F1,
+    Accuracy,
+    BalancedAccuracy,
+    F1Macro,
+    F1Weighted,
+    Matthews,
+    PrecisionMacro,
+    PrecisionPerClass,
+    RecallPerClass,
+)
+from ..metrics.perplexity import TokenPerplexity
+from ..metrics.probability import Brier, Ece, LogLoss, RocAuc
+from ..metrics.safety import BiasDisambiguated, StereotypeGap
+from ..metrics.scores import column_mean
+from ..rows.judge_rows import Kappa
+from .groups import Groups
+from .intervals import Interval
+from .truths import Truth, binary, calibrated, judges, many_classes, outcomes, pair, ratio, score
+
+TWO = ("no", "yes")
+SIZES, NUM_GROUPS = (20, 100, 500), (0, 5, 10, 50)
+LEAST, MOST_ON_A_SIDE = 92.5, 4.0
+
+
+def _names(num: int) -> tuple[str, ...]:
+    return tuple(map(str, range(num)))
+
+
+TRUTHS: Sequence[Truth] = (
+    *(
+        Truth("rate", f"{p:g}", lambda: column_mean("x"), score("x", lambda u_N, p=p: u_N < p), value=p)
+        for p in (0.002, 0.5, 0.9, 0.99)
+    ), Truth("mean in [0, 1]", "U-shaped", lambda: column_mean("x"), score("x", lambda u_N: betaincinv(0.3, 0.2, u_N)), value=0.6),
+    Truth("mean in [0, 1]", "mostly near 0", lambda: column_mean("x"), score("x", lambda u_N: betaincinv(0.1, 5, u_N)), value=0.1 / 5.1),
+    Truth("mean in [0, 1]", "1 but in 3 %", lambda: column_mean("x"), score("x", lambda u_N: np.where(u_N < 0.97, 1, 0.5)), value=0.985),
+    Truth("mean in [-1, 1]", "bell", lambda: column_mean("x", -1, 1), score("x", lambda u_N: 2 * betaincinv(6, 4, u_N) - 1), value=0.2),
+    Truth("Brier score", "hard", Brier, binary(0.5, 2), labels=TWO), Truth("Brier score", "easy", Brier, binary(0.5, 4.5), labels=TWO),
+    Truth("log loss", "hard", LogLoss, binary(0.5, 2), labels=TWO), Truth("log loss", "easy", LogLoss, binary(0.5, 4.5), labels=TWO),
+    Truth("log loss", "overstated", LogLoss, binary(0.5, 3, 3), labels=TWO), Truth("mean without bound", "exponential", lambda:
+    column_mean("x", 0, None), score("x", lambda u_N: -np.log1p(-u_N)), value=1.0), Truth("mean without bound", "lognormal", lambda:
+    column_mean("x", 0, None), score("x", lambda u_N: np.exp(ndtri(u_N))), value=np.exp(0.5)), Truth("mean without bound", "gamma, shape
+    0.3", lambda: column_mean("x", 0, None), score("x", lambda u_N: gammaincinv(0.3, u_N)), value=0.3), Truth("mean without bound",
+    "normal", lambda: column_mean("x", None, None), score("x", ndtri), value=0.0), Truth("perplexity", "documents alike", TokenPerplexity,
+    ratio(0.2)), Truth("perplexity", "documents unlike", TokenPerplexity, ratio(0.6)), Truth("ECE", "calibrated", Ece, calibrated(1),
+    labels=TWO, value=0.0), Truth("ECE", "overstated 1.3 times", Ece, calibrated(1.3), labels=TWO), Truth("ECE", "overstated 3 times", Ece,
+    calibrated(3), labels=TWO), Truth("F1", "prevalence 0.1", F1, binary(0.1, 3), labels=TWO), Truth("recall of a class", "prevalence 0.1",
+    RecallPerClass, binary(0.1, 3), "recall[yes]", TWO), Truth("precision of a class", "prevalence 0.1", PrecisionPerClass, binary(0.1, 3),
+    "precision[yes]", TWO), Truth("macro-F1", "2 classes, rare", F1Macro, binary(0.1, 3), labels=TWO), Truth("macro-F1", "20 classes",
+    F1Macro, many_classes(20, 0.8), labels=_names(20)), Truth("macro-F1", "20 classes, skewed, good", F1Macro, many_classes(20, 0.98,
+    skewed=True), labels=_names(20)), Truth("macro-F1", "100 classes", F1Macro, many_classes(100, 0.7), labels=_names(100)), Truth("weighted
+    F1", "20 classes, skewed", F1Weighted, many_classes(20, 0.6, skewed=True), labels=_names(20)), Truth("macro precision", "20 classes,
+    skewed", PrecisionMacro, many_classes(20, 0.6, skewed=True), labels=_names(20)), Truth("balanced accuracy", "2 classes, rare",
+    BalancedAccuracy, binary(0.1, 3), labels=TWO), Truth("balanced accuracy", "20 classes, skewed", BalancedAccuracy, many_classes(20, 0.6,
+    skewed=True), labels=_names(20)), Truth("Matthews", "hard", Matthews, binary(0.5, 1.5), labels=TWO), Truth("Matthews", "rare", Matthews,
+    binary(0.1, 3), labels=TWO), Truth("ROC-AUC", "hard", RocAuc, binary(0.5, 1), labels=TWO), Truth("ROC-AUC", "rare", RocAuc, binary(0.1,
+    2), labels=TWO), Truth("ROC-AUC", "good", RocAuc, binary(0.5, 3.5), labels=TWO), Truth("kappa", "often yes", Kappa, judges(0.5, 0.8)),
+    Truth("kappa", "seldom yes", Kappa, judges(0.1, 0.95)), Truth("difference of rates", "0.8 and 0.6", StereotypeGap, pair(0.8, 0.6),
+    value=0.2), Truth("difference of rates", "0.98 both", StereotypeGap, pair(0.98, 0.98), value=0.0), Truth("bias, unknown left out",
+    "leaning", BiasDisambiguated, score("lean", lambda u_N: np.select([u_N < 0.5, u_N < 0.8], [1, -1], 0)), value=0.25), Truth("accuracy",
+    "hard", Accuracy, binary(0.5, 1.5), labels=TWO),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Of ``draws`` samples of a size and a number of groups: in how many percent the interval held the truth, lay above it, lay below it,
+    and there was none; the first three of those that had one."""
+
+    truth: Truth
+    n: int
+    num_groups: int
+    draws: int
+    covered: float
+    above: float
+    below: float
+    unbounded: float
+    width: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it covers, by what the number of draws can tell: a miss of less than two standard errors is none."""
+        bounded = self.draws * (1 - self.unbounded / 100)
+        if bounded < self.draws / 20:
+            return True
+        slack = 200 * np.sqrt(0.04 * 0.96 / bounded)
+        return self.covered >= LEAST - slack and max(self.above, self.below) <= MOST_ON_A_SIDE + slack
+
+
+def cover(truth: Truth, n: int, num_groups: int, draws: int, true_value: float | None = None) -> Cell:
+    """Draw as many samples, and count whose interval holds the truth."""
+    value = truth.true_value() if true_value is None else true_value
+    metric, found = truth.metric(), []
+    name = truth.number or metric.name
+    for seed in range(draws):
+        rng = np.random.default_rng((seed, n, num_groups))
+        u_N, names = outcomes(n, num_groups, rng)
+        columns = truth.draw(u_N, rng)
+        interval = metric.intervals(columns, truth.labels, Groups.of(n, names), seed).get(name, Interval.none("undefined"))
+        if interval.low is not None and interval.high is not None:
+            found.append((interval.low, interval.high))
+    if not found:
+        return Cell(truth, n, num_groups, draws, 0.0, 0.0, 0.0, 100.0, 0.0)
+    low_D, high_D = np.array(found).T
+    above, below = (100 * float(np.mean(missed)) for missed in (low_D > value + 1e-9, high_D < value - 1e-9))
+    width = float(np.mean(high_D - low_D))
+    return Cell(truth, n, num_groups, draws, 100 - above - below, above, below, 100 * (1 - len(found) / draws), width)
+
+
+def main(draws: int = 300, kind: str = "") -> None:
+    """Print the table in Markdown, a row a population and size, a column a number of groups."""
+    print(f"| row | population | n | {' | '.join(f'{num} groups' if num else 'no groups' for num in NUM_GROUPS)} |")
+    print(f"| --- | --- | --- |{' --- |' * len(NUM_GROUPS)}")
+    for truth in TRUTHS:
+        if kind not in f"{truth.kind} {truth.name}":
+            continue
+        value = truth.true_value()
+        for n in SIZES:
+            row = [shown(cover(truth, n, num, draws, value)) for num in NUM_GROUPS if 2 * num <= n]
+            print(f"| {truth.kind} | {truth.name} | {n} | {' | '.join(row + [''] * (len(NUM_GROUPS) - len(row)))} |", flush=True)
+
+
+def shown(cell: Cell) -> str:
+    """``95.3 (2.0, 2.7)``: covered, and missed above and below; with the share that was too few to bound."""
+    if cell.unbounded == 100:
+        return "too few"
+    few = f", too few in {cell.unbounded:.0f} %" if cell.unbounded else ""
+    return f"{'' if cell.holds else '**'}{cell.covered:.1f} ({cell.above:.1f}, {cell.below:.1f}){'' if cell.holds else '**'}{few}"
+
+
+if __name__ == "__main__":
+    main(*(kind(value) for kind, value in zip((int, str), sys.argv[1:], strict=False)))

@@ -1,0 +1,90 @@
+"""The area under the ROC curve, and its mean over classes.
+
+Shape legend: N samples, K classes, P positives, M negatives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.special import stdtrit
+from scipy.stats import rankdata
+
+from .groups import Groups
+from .intervals import TAIL, Floats, Interval, Mask, Z
+from .means import FEW_GROUPS, rate
+
+LEAST_OF_A_CLASS = 10
+
+
+def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Interval:
+    """The interval of the mean area of ``classes``: of each, which samples are positive, bool [N], and its scores, float [N].
+
+    The hull of two: Newcombe's method 5 (Statistics in Medicine 2006), whose variance is Hanley & McNeil's at each area that is tested; and
+    that of a rate of as many trials as have DeLong's variance (Biometrics 1988), shrunk towards Newcombe's, on as many degrees of freedom
+    as the rarer class has. There is none with fewer than `LEAST_OF_A_CLASS` positives or negatives.
+    """
+    num_positive_K = np.array([positive_N.sum() for positive_N, _ in classes], dtype=np.float64)
+    num_negative_K = len(classes[0][0]) - num_positive_K
+    rarest = int(min(num_positive_K.min(), num_negative_K.min()))
+    if rarest < LEAST_OF_A_CLASS:
+        return Interval.none(f"a class has {rarest} samples or all but so many; at least {LEAST_OF_A_CLASS} of either kind are needed")
+    areas, errors_N = zip(*(_placed(positive_N, score_N) for positive_N, score_N in classes), strict=True)
+    area, error_N = float(np.mean(areas)), np.mean(errors_N, axis=0)
+    n = len(error_N)
+    size = groups.effective_size(error_N, float(np.mean(1 / num_positive_K + 1 / num_negative_K)) / n)
+    if size is None:
+        return Interval.none(FEW_GROUPS)
+    worth = size / n
+    quantile = float(stdtrit(rarest * worth - 1, 1 - TAIL)) if rarest * worth > 2 else float(stdtrit(1, 1 - TAIL))
+
+    def expected(value: float) -> float:
+        """Hanley & McNeil's variance, as Newcombe has it; of several classes as if they erred together."""
+        spread = (num_positive_K + num_negative_K) / 2 - 1
+        each_K = 1 + spread * (1 - value) / (2 - value) + spread * value / (1 + value)
+        deviation_K = np.sqrt(value * (1 - value) / (num_positive_K * num_negative_K) * each_K)
+        return float(np.mean(deviation_K)) ** 2 / worth
+
+    low, high = _inverted(area, expected, quantile)
+    trials = _trials(area, float(np.square(error_N).sum()) / worth, rarest, expected) * (Z / quantile) ** 2
+    bounds = rate(area * trials, trials)
+    return Interval(min(low, bounds[0]), max(high, bounds[1]))
+
+
+def _placed(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
+    """The area, and what each sample adds to its error by DeLong's placements: the share of the other kind that it beats, less the area."""
+    num_positive = int(positive_N.sum())
+    num_negative = len(positive_N) - num_positive
+    rank_N = rankdata(score_N)
+    beaten_N = np.empty(len(score_N))
+    beaten_N[positive_N] = (rank_N[positive_N] - rankdata(score_N[positive_N])) / num_negative
+    beaten_N[~positive_N] = 1 - (rank_N[~positive_N] - rankdata(score_N[~positive_N])) / num_positive
+    area = min(1.0, max(0.0, float(beaten_N[positive_N].mean())))
+    sizes_N = np.where(positive_N, num_positive, num_negative)
+    return area, (beaten_N - area) / np.sqrt(sizes_N * (sizes_N - 1.0))
+
+
+def _trials(area: float, variance: float, rarest: int, expected: Callable[[float], float]) -> float:
+    """Trials of a rate with the area's variance: the mean of those by the variance that was seen, which weighs as many samples of the
+    rarer class as are placed wrongly, and of those by the expected one, which weighs one."""
+    smooth = (area * rarest + 1) / (rarest + 2)
+    wrong = min(area, 1 - area) * rarest
+    by_seen = variance / (area * (1 - area)) if 0 < area < 1 else 0.0
+    return (wrong + 1) / (wrong * by_seen + expected(smooth) / (smooth * (1 - smooth)))
+
+
+def _inverted(area: float, expected: Callable[[float], float], quantile: float) -> tuple[float, float]:
+    """The least and the largest value from which the area is no further than so many standard deviations, by bisection."""
+    ends = []
+    for end in (0.0, 1.0):
+        kept, lost = area, end
+        for _ in range(50):
+            middle = (kept + lost) / 2
+            if abs(area - middle) <= quantile * math.sqrt(max(expected(middle), 0.0)):
+                kept = middle
+            else:
+                lost = middle
+        ends.append(end if abs(kept - end) < 1e-9 else kept)
+    return ends[0], ends[1]

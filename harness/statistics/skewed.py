@@ -1,0 +1,87 @@
+"""Means of scores without a bound on one side or on both: losses, squared errors, ratios of lengths.
+
+No interval of such a mean covers for every distribution (Bahadur & Savage, Annals of Mathematical Statistics 1956): what was not seen could
+be of any size. Where a bound can be computed it is used; else a guess of what was not seen is made from the largest values that were, and
+few values are not bounded at all.
+
+Shape legend: N samples, K of them the largest.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import stdtrit
+
+from .groups import Groups
+from .intervals import TAIL, Floats, Interval, Z
+from .means import Gaffke, bounded_mean
+
+LEAST_SAMPLES, LEAST_CONTRIBUTORS = 50, 20
+
+
+def mean_interval(values_N: Floats, low: float | None, high: float | None, groups: Groups | None = None) -> Interval:
+    """The interval of a mean of values whose bounds are ``low`` and ``high``, each None where there is none.
+
+    On a side with a bound it is Gaffke's (`means.Gaffke`). On one without, the further of Hall's (On the removal of skewness by
+    transformation, JRSS B 1992) and Gaffke's for a ceiling beyond the largest value by Hill's tail index (Annals of Statistics 1975). There
+    is none of fewer than `LEAST_SAMPLES` values or groups, or where fewer than `LEAST_CONTRIBUTORS` make up most of their sum.
+    """
+    if low is not None and high is not None:
+        return bounded_mean(values_N, low, high, groups)
+    values_N = np.asarray(values_N, dtype=np.float64)
+    if not np.isfinite(values_N).all():
+        return Interval.none("a value is not finite")
+    groups = Groups.of(len(values_N)) if groups is None else groups
+    residuals_N = values_N - values_N.mean()
+    size = groups.effective_size(residuals_N, float(np.ptp(values_N)) ** 2)
+    if size is None or len(groups.sizes_G) < LEAST_SAMPLES:
+        what = f"{len(values_N)} values" if groups.are_single else f"values of {len(groups.sizes_G)} groups"
+        return Interval.none(f"{what} of a score without bounds; at least {LEAST_SAMPLES} are needed")
+    least, most = float(values_N.min()), float(values_N.max())
+    if least == most:
+        return Interval.none("all values of a score without bounds are the same")
+    bounds = []
+    for sign, bound in ((-1, low), (1, high)):
+        if bound is None and (num := _contributors(sign * values_N)) < LEAST_CONTRIBUTORS:
+            return Interval.none(f"about {num:.0f} of {len(values_N)} values make up their sum, which larger ones not seen could change")
+        bounds.append(sign * _upper(sign * values_N, None if bound is None else sign * bound, size, groups.are_single))
+    return Interval(bounds[0], bounds[1])
+
+
+def _upper(values_N: Floats, ceiling: float | None, size: float, is_single: bool) -> float:
+    end = _guessed_ceiling(values_N) if ceiling is None else max(ceiling, float(values_N.max()))
+    bound = Gaffke.of(values_N, float(values_N.min()), end, size, size).upper(TAIL)
+    if ceiling is not None:
+        return bound
+    return max(bound, _hall(values_N, size, float(stdtrit(len(values_N) - 1, 1 - TAIL)) if is_single else Z))
+
+
+def _contributors(values_N: Floats) -> float:
+    """How many equal values would weigh as much as these, above the smallest: (sum x)² / sum x²."""
+    above_N = values_N - values_N.min()
+    return float(above_N.sum()) ** 2 / float(np.square(above_N).sum())
+
+
+def _guessed_ceiling(values_N: Floats) -> float:
+    """The largest value, times e to Hill's index of the tail above the median."""
+    above_N = values_N - np.median(values_N)
+    num = min(50, max(3, len(values_N) // 10))
+    largest_K = np.partition(above_N, -num - 1)[-num - 1 :]
+    largest_K.sort()
+    if largest_K[0] <= 0:
+        largest_K = largest_K[largest_K > 0]
+    index = float(np.log(largest_K[1:] / largest_K[0]).mean()) if len(largest_K) > 1 else 1.0
+    return float(values_N.max()) + float(above_N.max()) * (math.exp(min(index, 3.0)) - 1)
+
+
+def _hall(values_N: Floats, size: float, quantile: float) -> float:
+    """Hall's upper bound: the t statistic, made symmetric by a cubic of its skewness g, and turned back."""
+    deviations_N = values_N - values_N.mean()
+    spread = float(deviations_N.std(ddof=1))
+    skewness, root = float(np.mean((deviations_N / spread) ** 3)), math.sqrt(size)
+    if abs(skewness) < 1e-6:
+        return float(values_N.mean()) + spread / root * quantile
+    inner = 1 + skewness / root * (-quantile - skewness / (6 * root))
+    return float(values_N.mean()) - spread / root * 3 / skewness * root * (math.cbrt(inner) - 1)

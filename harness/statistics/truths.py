@@ -1,0 +1,135 @@
+"""Populations whose numbers are known, from which samples are drawn to see whether intervals cover.
+
+Members of a group are alike by a Gaussian copula: the uniform number that decides a sample's outcome is correlated within its group, and
+the population stays what it is without groups.
+
+Shape legend: N samples, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit, ndtr, ndtri
+
+if TYPE_CHECKING:
+    from ..metrics.base import Metric
+
+Columns = Mapping[str, NDArray[Any]]
+Uniforms = NDArray[np.float64]
+Draw = Callable[[Uniforms, np.random.Generator], Columns]
+"""From what decides each sample's outcome, uniform on (0, 1), float [N], and further draws, to the columns of a metric."""
+
+CORRELATION = 0.2
+_POPULATION = 400_000
+
+
+@dataclass(frozen=True)
+class Truth:
+    """``kind``: of row. ``name``: of the population. ``metric``: its maker. ``number``: which of its numbers is looked at. ``value``: of
+    the population, or None where a large sample tells it."""
+
+    kind: str
+    name: str
+    metric: Callable[[], Metric]
+    draw: Draw
+    number: str = ""
+    labels: tuple[str, ...] = ()
+    value: float | None = None
+
+    def true_value(self) -> float:
+        """Of the population."""
+        if self.value is not None:
+            return self.value
+        rng = np.random.default_rng(0)
+        metric = self.metric()
+        return metric.evaluate_columns(self.draw(rng.random(_POPULATION), rng), self.labels)[self.number or metric.name]
+
+
+def outcomes(n: int, num_groups: int, rng: np.random.Generator) -> tuple[Uniforms, Sequence[str]]:
+    """Uniform numbers [N], and the group of each; no groups where ``num_groups`` is 0. Groups are of unequal size."""
+    if not num_groups:
+        return rng.random(n), ()
+    members_N = np.concatenate([np.arange(num_groups), (num_groups * rng.random(n - num_groups) ** 1.5).astype(int)])
+    shared_N = rng.standard_normal(num_groups)[members_N]
+    own_N = rng.standard_normal(n)
+    return ndtr(np.sqrt(CORRELATION) * shared_N + np.sqrt(1 - CORRELATION) * own_N), [str(member) for member in members_N]
+
+
+def score(column: str, quantile: Callable[[Uniforms], NDArray[Any]]) -> Draw:
+    """A score by its quantile function."""
+    return lambda u_N, _: {column: np.asarray(quantile(u_N), dtype=np.float64)}
+
+
+def binary(prevalence: float, separation: float, sharpness: float = 1.0) -> Draw:
+    """Two classes whose log odds are normal; ``sharpness``: by how much the model overstates them, 1 where it is calibrated."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        target_N = (rng.random(len(u_N)) < prevalence).astype(np.int64)
+        sign_N = 2 * target_N - 1
+        logit_N = logit(prevalence) + separation * (sign_N * ndtri(u_N) + separation * sign_N / 2)
+        positive_N = expit(np.clip(sharpness * logit_N, -700, 700))
+        probabilities_NC = np.stack([1 - positive_N, positive_N], axis=1)
+        return {"target": target_N, "prediction": probabilities_NC.argmax(axis=1), "probabilities": probabilities_NC}
+
+    return draw
+
+
+def calibrated(sharpness: float, spread: float = 2.0) -> Draw:
+    """A model whose probabilities are what happens, or are overstated ``sharpness`` times; ``u`` decides what happens."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        logit_N = rng.normal(0, spread, len(u_N))
+        positive_N = expit(sharpness * logit_N)
+        return {"target": (u_N < expit(logit_N)).astype(np.int64), "probabilities": np.stack([1 - positive_N, positive_N], axis=1)}
+
+    return draw
+
+
+def many_classes(num: int, accuracy: float, *, skewed: bool = False) -> Draw:
+    """As many classes, some of them ten times as frequent as others where ``skewed``; each is found with a probability of its own around
+    the accuracy, and taken for one of its two neighbours where it is not."""
+    weights = 1 / np.arange(1, num + 1) ** 0.7 if skewed else np.ones(num)
+    shares_C = weights / weights.sum()
+    found_C = np.clip(accuracy + 0.1 * np.cos(np.arange(num) * 2.4) * min(1.0, 5 * (1 - accuracy)), 0, 1)
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        target_N = rng.choice(num, len(u_N), p=shares_C)
+        wrong_N = (target_N + rng.choice([1, -1], len(u_N))) % num
+        return {"target": target_N, "prediction": np.where(u_N < found_C[target_N], target_N, wrong_N)}
+
+    return draw
+
+
+def ratio(spread: float) -> Draw:
+    """Documents of unequal length, and their log-likelihood."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        length_N = np.ceil(rng.lognormal(4, 0.6, len(u_N)))
+        return {"loglikelihood": -length_N * 3 * np.exp(spread * ndtri(u_N) - spread**2 / 2), "num_tokens": length_N}
+
+    return draw
+
+
+def pair(first: float, second: float) -> Draw:
+    """A score of two kinds of samples, in turn, right with these probabilities."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        kind_N = np.arange(len(u_N)) % 2
+        return {"acc": (u_N < np.where(kind_N, first, second)).astype(np.float64), "stereotypical": kind_N.astype(np.float64)}
+
+    return draw
+
+
+def judges(rate: float, agreement: float) -> Draw:
+    """Two judges: one says yes at this rate, and the other the same with this probability."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        said_N = rng.random(len(u_N)) < rate
+        return {"a": said_N.astype(float), "b": np.where(u_N < agreement, said_N, ~said_N).astype(float)}
+
+    return draw
