@@ -139,13 +139,13 @@ def test_inconclusive_means_what_the_gate_says(policy: str, code: int) -> None:
 
 
 def test_the_number_of_samples_would_decide() -> None:
-    from windtunnel.harness.statistics.estimates import wilson
+    from windtunnel.harness.statistics import rate
 
-    low, high = wilson(16, 20)
+    low, high = rate(16, 20)
     result = Gate.parse("t.acc >= 0.7").check(_card(Estimate(0.8, low, high, 20)))
     more = int(re.findall(r"about (\d+) samples", result.detail)[0])
     n = math.ceil(more * 1.5)
-    assert wilson(0.8 * n, n)[0] > 0.7
+    assert rate(0.8 * n, n)[0] > 0.7
 
 
 def test_without_a_model_all_must_pass() -> None:

@@ -23,7 +23,7 @@ from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.requests import Failure, LogLikelihood
 from windtunnel.harness.rows.judge_rows import Kappa
-from windtunnel.harness.rows.prevalence import Calibration, corrected, rogan_gladen
+from windtunnel.harness.statistics.prevalence import Calibration, corrected, rogan_gladen
 from windtunnel.tasks.behaviors import Behaviors
 from windtunnel.tasks.catalog import load_task
 from windtunnel.tasks.judged_answers import JudgedAnswers
@@ -270,13 +270,14 @@ def test_groups_widen_the_corrected_interval() -> None:
     alone = np.stack([rng.random(200) < 0.4, np.ones(200)], axis=1).astype(int)
     known = np.array([[1, 1, 0, 0]] * 90 + [[0, 1, 0, 0]] * 10 + [[0, 0, 1, 1]] * 80 + [[0, 0, 0, 1]] * 20)
     closed = rogan_gladen(int(alone[:, 0].sum()), 200, Calibration(90, 100, 80, 100))
-    assert corrected(alone, known, seed=0) == closed
-    grouped = corrected(alone[:20] * 10, known, seed=0)
+    assert corrected(alone, known) == closed
+    grouped = corrected(alone[:20] * 10, known)
     assert grouped.n == 200
     assert width(grouped) > 1.9 * width(closed)
-    certain = corrected(np.array([[10, 10]] * 20), known, seed=0)
+    certain = corrected(np.array([[10, 10]] * 20), known)
     assert (certain.value, certain.high) == (1, 1)
-    assert certain.low == rogan_gladen(20, 20, Calibration(90, 100, 80, 100)).low, "no spread to resample: a group is one answer"
+    assert certain.low < rogan_gladen(200, 200, Calibration(90, 100, 80, 100)).low, "groups that all agree show not how much groups differ"
+    assert "too few to bound" in corrected(np.array([[10, 10]] * 4), known).reason
 
 
 def test_the_grouped_interval_covers_the_true_rate() -> None:
@@ -287,11 +288,11 @@ def test_the_grouped_interval_covers_the_true_rate() -> None:
         own = rng.beta(2 * rate, 2 * (1 - rate), size=num)
         return np.stack([rng.binomial(6, own), np.full(num, 6)], axis=1)
 
-    for round_ in range(150):
+    for _ in range(150):
         yes, no = groups(30, 0.85), groups(30, 0.9)
         known = np.concatenate([np.pad(yes, ((0, 0), (0, 2))), np.pad(no, ((0, 0), (2, 0)))])
         seen = groups(40, 0.3 * 0.85 + 0.7 * 0.1)
-        found, naive = corrected(seen, known, seed=round_), rogan_gladen(int(seen[:, 0].sum()), 240, Calibration(*known.sum(0)))
+        found, naive = corrected(seen, known), rogan_gladen(int(seen[:, 0].sum()), 240, Calibration(*known.sum(0)))
         for estimate in (found, naive):
             assert estimate.low is not None
             assert estimate.high is not None

@@ -153,7 +153,7 @@ def test_behavior_samples(tmp_path: Path) -> None:
     benign = catalog.load_task("jailbreakbench", data=rows_file(tmp_path, rows), split="benign")
     facts = {"goal": "g", "target": "Sure, g", "category": "c"}
     (sample,), (twin,) = harmful.samples(), benign.samples()
-    assert (sample.id, sample.input, sample.group) == ("jailbreakbench_harmful:3", "g", "c")
+    assert (sample.id, sample.input, sample.group) == ("jailbreakbench_harmful:3", "g", None)
     assert sample.metadata == {"harmful": True, "slice": "harmful", **facts}
     assert twin.metadata == {"harmful": False, "slice": "benign", **facts}
     assert twin.id == "jailbreakbench_benign:3"

@@ -46,7 +46,8 @@ class _Rate(Metric):
         rate = float(nats_N.sum() / length_N.sum())
         shares_N = rate + (nats_N - rate * length_N) / length_N.mean()
         found = mean_interval(shares_N, None, None, groups)
-        return {self.name: found.mapped(lambda bound: self.of_rate(np.float64(max(bound, 0.0))))}
+        # Up to the largest number there is.
+        return {self.name: found.mapped(lambda bound: self.of_rate(np.asarray(min(max(bound, 0.0), 700.0))))}
 
     def _values(self, weights_RN: Floats, columns: Columns) -> Floats:
         nats_R = -(weights_RN @ np.asarray(columns["loglikelihood"], dtype=np.float64))

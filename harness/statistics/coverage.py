@@ -7,6 +7,7 @@ and of bounded means) cover more where samples are few.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from ..metrics.scores import column_mean
 from ..rows.judge_rows import Kappa
 from .groups import Groups
 from .intervals import Interval
-from .truths import Truth, binary, calibrated, judges, many_classes, outcomes, pair, ratio, score
+from .truths import Quantile, Truth, Uniforms, binary, calibrated, judges, many_classes, outcomes, pair, ratio, score
 
 TWO = ("no", "yes")
 SIZES, NUM_GROUPS = (20, 100, 500), (0, 5, 10, 50)
@@ -43,39 +44,65 @@ def _names(num: int) -> tuple[str, ...]:
     return tuple(map(str, range(num)))
 
 
+def _bounded(quantile: Quantile, value: float, name: str, low: float = 0.0) -> Truth:
+    return Truth(f"mean in [{low:g}, 1]", name, lambda: column_mean("x", low, 1), score("x", quantile), value=value)
+
+
+def _unbounded(quantile: Quantile, value: float, name: str, low: float | None = 0.0) -> Truth:
+    return Truth("mean without bound", name, lambda: column_mean("x", low, None), score("x", quantile), value=value)
+
+
+def _rate(rate: float) -> Truth:
+    return Truth("rate", f"{rate:g}", lambda: column_mean("x"), score("x", lambda u_N: u_N < rate), value=rate)
+
+
+def _lean(u_N: Uniforms) -> Uniforms:
+    return np.select([u_N < 0.5, u_N < 0.8], [1.0, -1.0], 0.0)
+
+
 TRUTHS: Sequence[Truth] = (
-    *(
-        Truth("rate", f"{p:g}", lambda: column_mean("x"), score("x", lambda u_N, p=p: u_N < p), value=p)
-        for p in (0.002, 0.5, 0.9, 0.99)
-    ), Truth("mean in [0, 1]", "U-shaped", lambda: column_mean("x"), score("x", lambda u_N: betaincinv(0.3, 0.2, u_N)), value=0.6),
-    Truth("mean in [0, 1]", "mostly near 0", lambda: column_mean("x"), score("x", lambda u_N: betaincinv(0.1, 5, u_N)), value=0.1 / 5.1),
-    Truth("mean in [0, 1]", "1 but in 3 %", lambda: column_mean("x"), score("x", lambda u_N: np.where(u_N < 0.97, 1, 0.5)), value=0.985),
-    Truth("mean in [-1, 1]", "bell", lambda: column_mean("x", -1, 1), score("x", lambda u_N: 2 * betaincinv(6, 4, u_N) - 1), value=0.2),
-    Truth("Brier score", "hard", Brier, binary(0.5, 2), labels=TWO), Truth("Brier score", "easy", Brier, binary(0.5, 4.5), labels=TWO),
-    Truth("log loss", "hard", LogLoss, binary(0.5, 2), labels=TWO), Truth("log loss", "easy", LogLoss, binary(0.5, 4.5), labels=TWO),
-    Truth("log loss", "overstated", LogLoss, binary(0.5, 3, 3), labels=TWO), Truth("mean without bound", "exponential", lambda:
-    column_mean("x", 0, None), score("x", lambda u_N: -np.log1p(-u_N)), value=1.0), Truth("mean without bound", "lognormal", lambda:
-    column_mean("x", 0, None), score("x", lambda u_N: np.exp(ndtri(u_N))), value=np.exp(0.5)), Truth("mean without bound", "gamma, shape
-    0.3", lambda: column_mean("x", 0, None), score("x", lambda u_N: gammaincinv(0.3, u_N)), value=0.3), Truth("mean without bound",
-    "normal", lambda: column_mean("x", None, None), score("x", ndtri), value=0.0), Truth("perplexity", "documents alike", TokenPerplexity,
-    ratio(0.2)), Truth("perplexity", "documents unlike", TokenPerplexity, ratio(0.6)), Truth("ECE", "calibrated", Ece, calibrated(1),
-    labels=TWO, value=0.0), Truth("ECE", "overstated 1.3 times", Ece, calibrated(1.3), labels=TWO), Truth("ECE", "overstated 3 times", Ece,
-    calibrated(3), labels=TWO), Truth("F1", "prevalence 0.1", F1, binary(0.1, 3), labels=TWO), Truth("recall of a class", "prevalence 0.1",
-    RecallPerClass, binary(0.1, 3), "recall[yes]", TWO), Truth("precision of a class", "prevalence 0.1", PrecisionPerClass, binary(0.1, 3),
-    "precision[yes]", TWO), Truth("macro-F1", "2 classes, rare", F1Macro, binary(0.1, 3), labels=TWO), Truth("macro-F1", "20 classes",
-    F1Macro, many_classes(20, 0.8), labels=_names(20)), Truth("macro-F1", "20 classes, skewed, good", F1Macro, many_classes(20, 0.98,
-    skewed=True), labels=_names(20)), Truth("macro-F1", "100 classes", F1Macro, many_classes(100, 0.7), labels=_names(100)), Truth("weighted
-    F1", "20 classes, skewed", F1Weighted, many_classes(20, 0.6, skewed=True), labels=_names(20)), Truth("macro precision", "20 classes,
-    skewed", PrecisionMacro, many_classes(20, 0.6, skewed=True), labels=_names(20)), Truth("balanced accuracy", "2 classes, rare",
-    BalancedAccuracy, binary(0.1, 3), labels=TWO), Truth("balanced accuracy", "20 classes, skewed", BalancedAccuracy, many_classes(20, 0.6,
-    skewed=True), labels=_names(20)), Truth("Matthews", "hard", Matthews, binary(0.5, 1.5), labels=TWO), Truth("Matthews", "rare", Matthews,
-    binary(0.1, 3), labels=TWO), Truth("ROC-AUC", "hard", RocAuc, binary(0.5, 1), labels=TWO), Truth("ROC-AUC", "rare", RocAuc, binary(0.1,
-    2), labels=TWO), Truth("ROC-AUC", "good", RocAuc, binary(0.5, 3.5), labels=TWO), Truth("kappa", "often yes", Kappa, judges(0.5, 0.8)),
-    Truth("kappa", "seldom yes", Kappa, judges(0.1, 0.95)), Truth("difference of rates", "0.8 and 0.6", StereotypeGap, pair(0.8, 0.6),
-    value=0.2), Truth("difference of rates", "0.98 both", StereotypeGap, pair(0.98, 0.98), value=0.0), Truth("bias, unknown left out",
-    "leaning", BiasDisambiguated, score("lean", lambda u_N: np.select([u_N < 0.5, u_N < 0.8], [1, -1], 0)), value=0.25), Truth("accuracy",
-    "hard", Accuracy, binary(0.5, 1.5), labels=TWO),
-)  # fmt: skip
+    *map(_rate, (0.002, 0.5, 0.9, 0.99)),
+    _bounded(lambda u_N: betaincinv(0.3, 0.2, u_N), 0.6, "U-shaped"),
+    _bounded(lambda u_N: betaincinv(0.1, 5, u_N), 0.1 / 5.1, "mostly near 0"),
+    _bounded(lambda u_N: np.where(u_N < 0.97, 1, 0.5), 0.985, "1 but in 3 %"),
+    _bounded(lambda u_N: 2 * betaincinv(6, 4, u_N) - 1, 0.2, "bell", low=-1.0),
+    Truth("Brier score", "hard", Brier, binary(0.5, 2), labels=TWO),
+    Truth("Brier score", "easy", Brier, binary(0.5, 4.5), labels=TWO),
+    Truth("log loss", "hard", LogLoss, binary(0.5, 2), labels=TWO),
+    Truth("log loss", "easy", LogLoss, binary(0.5, 4.5), labels=TWO),
+    Truth("log loss", "overstated", LogLoss, binary(0.5, 3, 3), labels=TWO),
+    _unbounded(lambda u_N: -np.log1p(-u_N), 1.0, "exponential"),
+    _unbounded(lambda u_N: np.exp(ndtri(u_N)), math.exp(0.5), "lognormal"),
+    _unbounded(lambda u_N: gammaincinv(0.3, u_N), 0.3, "gamma, shape 0.3"),
+    _unbounded(ndtri, 0.0, "normal", low=None),
+    Truth("perplexity", "documents alike", TokenPerplexity, ratio(0.2)),
+    Truth("perplexity", "documents unlike", TokenPerplexity, ratio(0.6)),
+    Truth("ECE", "calibrated", Ece, calibrated(1), labels=TWO, value=0.0),
+    Truth("ECE", "overstated 1.3 times", Ece, calibrated(1.3), labels=TWO),
+    Truth("ECE", "overstated 3 times", Ece, calibrated(3), labels=TWO),
+    Truth("accuracy", "hard", Accuracy, binary(0.5, 1.5), labels=TWO),
+    Truth("F1", "prevalence 0.1", F1, binary(0.1, 3), labels=TWO),
+    Truth("recall of a class", "prevalence 0.1", RecallPerClass, binary(0.1, 3), "recall[yes]", TWO),
+    Truth("precision of a class", "prevalence 0.1", PrecisionPerClass, binary(0.1, 3), "precision[yes]", TWO),
+    Truth("macro-F1", "2 classes, rare", F1Macro, binary(0.1, 3), labels=TWO),
+    Truth("macro-F1", "20 classes", F1Macro, many_classes(20, 0.8), labels=_names(20)),
+    Truth("macro-F1", "20 classes, skewed, good", F1Macro, many_classes(20, 0.98, skewed=True), labels=_names(20)),
+    Truth("macro-F1", "100 classes", F1Macro, many_classes(100, 0.7), labels=_names(100)),
+    Truth("weighted F1", "20 classes, skewed", F1Weighted, many_classes(20, 0.6, skewed=True), labels=_names(20)),
+    Truth("macro precision", "20 classes, skewed", PrecisionMacro, many_classes(20, 0.6, skewed=True), labels=_names(20)),
+    Truth("balanced accuracy", "2 classes, rare", BalancedAccuracy, binary(0.1, 3), labels=TWO),
+    Truth("balanced accuracy", "20 classes, skewed", BalancedAccuracy, many_classes(20, 0.6, skewed=True), labels=_names(20)),
+    Truth("Matthews", "hard", Matthews, binary(0.5, 1.5), labels=TWO),
+    Truth("Matthews", "rare", Matthews, binary(0.1, 3), labels=TWO),
+    Truth("ROC-AUC", "hard", RocAuc, binary(0.5, 1), labels=TWO),
+    Truth("ROC-AUC", "rare", RocAuc, binary(0.1, 2), labels=TWO),
+    Truth("ROC-AUC", "good", RocAuc, binary(0.5, 3.5), labels=TWO),
+    Truth("kappa", "often yes", Kappa, judges(0.5, 0.8)),
+    Truth("kappa", "seldom yes", Kappa, judges(0.1, 0.95)),
+    Truth("difference of rates", "0.8 and 0.6", StereotypeGap, pair(0.8, 0.6), value=0.2),
+    Truth("difference of rates", "0.98 both", StereotypeGap, pair(0.98, 0.98), value=0.0),
+    Truth("bias, unknown left out", "leaning", BiasDisambiguated, score("lean", _lean), value=0.25),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, NDArray[Any]]
 Uniforms = NDArray[np.float64]
+Quantile = Callable[[Uniforms], NDArray[Any]]
 Draw = Callable[[Uniforms, np.random.Generator], Columns]
 """From what decides each sample's outcome, uniform on (0, 1), float [N], and further draws, to the columns of a metric."""
 
@@ -60,7 +61,7 @@ def outcomes(n: int, num_groups: int, rng: np.random.Generator) -> tuple[Uniform
     return ndtr(np.sqrt(CORRELATION) * shared_N + np.sqrt(1 - CORRELATION) * own_N), [str(member) for member in members_N]
 
 
-def score(column: str, quantile: Callable[[Uniforms], NDArray[Any]]) -> Draw:
+def score(column: str, quantile: Quantile) -> Draw:
     """A score by its quantile function."""
     return lambda u_N, _: {column: np.asarray(quantile(u_N), dtype=np.float64)}
 
