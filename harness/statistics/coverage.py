@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv, gammaincinv, ndtri
 
+from ..metrics.base import Columns, Metric
 from ..metrics.classification import (
     F1,
     Accuracy,
@@ -33,7 +34,8 @@ from ..metrics.scores import column_mean
 from ..rows.judge_rows import Kappa
 from .groups import Groups
 from .intervals import Interval
-from .truths import Quantile, Truth, Uniforms, binary, calibrated, judges, many_classes, outcomes, pair, ratio, score
+from .prevalence import corrected
+from .truths import Quantile, Truth, Uniforms, binary, calibrated, judged, judges, many_classes, outcomes, pair, ratio, score
 
 TWO = ("no", "yes")
 SIZES, NUM_GROUPS = (20, 100, 500), (0, 5, 10, 50)
@@ -58,6 +60,23 @@ def _rate(rate: float) -> Truth:
 
 def _lean(u_N: Uniforms) -> Uniforms:
     return np.select([u_N < 0.5, u_N < 0.8], [1.0, -1.0], 0.0)
+
+
+class Corrected(Metric):
+    """A rate as a judge sees it, corrected by its errors on answers that people labelled: ``hits`` of 100 that they said yes to, and
+    ``rejections`` of 100 that they said no to."""
+
+    name = "corrected"
+    needs = frozenset({"seen", "hits", "rejections"})
+    higher_is_better = None
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        seen_G2 = np.stack([groups.sums(columns["seen"]), groups.sizes_G], axis=1).astype(np.int64)
+        known_G4 = np.zeros((200, 4), dtype=np.int64)
+        known_G4[:100, 1] = known_G4[100:, 3] = 1
+        known_G4[: int(columns["hits"][0]), 0] = known_G4[100 : 100 + int(columns["rejections"][0]), 2] = 1
+        found = corrected(seen_G2, known_G4)
+        return {self.name: Interval(found.low, found.high, found.reason)}
 
 
 TRUTHS: Sequence[Truth] = (
@@ -101,6 +120,8 @@ TRUTHS: Sequence[Truth] = (
     Truth("kappa", "seldom yes", Kappa, judges(0.1, 0.95)),
     Truth("difference of rates", "0.8 and 0.6", StereotypeGap, pair(0.8, 0.6), value=0.2),
     Truth("difference of rates", "0.98 both", StereotypeGap, pair(0.98, 0.98), value=0.0),
+    Truth("rate corrected for a judge", "0.3", Corrected, judged(0.3), value=0.3),
+    Truth("rate corrected for a judge", "0.02", Corrected, judged(0.02), value=0.02),
     Truth("bias, unknown left out", "leaning", BiasDisambiguated, score("lean", _lean), value=0.25),
 )
 
@@ -122,11 +143,11 @@ class Cell:
 
     @property
     def holds(self) -> bool:
-        """Whether it covers, by what the number of draws can tell: a miss of less than two standard errors is none."""
+        """Whether it covers, by what the number of draws can tell: a miss of less than two and a half standard errors is none."""
         bounded = self.draws * (1 - self.unbounded / 100)
         if bounded < self.draws / 20:
             return True
-        slack = 200 * np.sqrt(0.04 * 0.96 / bounded)
+        slack = 250 * np.sqrt(0.04 * 0.96 / bounded)
         return self.covered >= LEAST - slack and max(self.above, self.below) <= MOST_ON_A_SIDE + slack
 
 

@@ -26,7 +26,7 @@ Draw = Callable[[Uniforms, np.random.Generator], Columns]
 """From what decides each sample's outcome, uniform on (0, 1), float [N], and further draws, to the columns of a metric."""
 
 CORRELATION = 0.2
-_POPULATION = 400_000
+_POPULATION = 200_000
 
 
 @dataclass(frozen=True)
@@ -132,5 +132,17 @@ def judges(rate: float, agreement: float) -> Draw:
     def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
         said_N = rng.random(len(u_N)) < rate
         return {"a": said_N.astype(float), "b": np.where(u_N < agreement, said_N, ~said_N).astype(float)}
+
+    return draw
+
+
+def judged(rate: float, sensitivity: float = 0.85, specificity: float = 0.9) -> Draw:
+    """Answers of which this share is harmful, as a judge sees them, and how it did on 100 labelled answers of either kind."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        is_harmful_N = rng.random(len(u_N)) < rate
+        seen_N = np.where(is_harmful_N, u_N < sensitivity, u_N < 1 - specificity)
+        hits, rejections = rng.binomial(100, sensitivity), rng.binomial(100, specificity)
+        return {"seen": seen_N.astype(float), "hits": np.full(len(u_N), hits), "rejections": np.full(len(u_N), rejections)}
 
     return draw
