@@ -74,9 +74,7 @@ def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
         name = f"success_within_{most}_queries"
         within = {name: (flipped & (queries <= most)).astype(float)}
         seed = seed_of(item.seed, name)
-        found = statistics.estimate(
-            column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed
-        )[name]
+        found = statistics.estimate(column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed)[name]
         rows.append(Row(item.model, item.item, name, "robustness", found, False))
     return rows
 
