@@ -64,7 +64,7 @@ class TestRows:
 
     def test_a_score_beyond_its_bounds_has_an_interval_all_the_same(self) -> None:
         draws = np.random.default_rng(1)
-        row = difference_row(ITEM, table_of(a=draws.normal(9, 1, 30), b=draws.normal(0, 1, 30)), "a", "b", "a_minus_b", None)
+        row = difference_row(ITEM, table_of(a=draws.normal(9, 1, 90), b=draws.normal(0, 1, 90)), "a", "b", "a_minus_b", None)
         assert row.estimate.low is not None
         assert row.estimate.low > 7
 
