@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from . import codec
 from .attacking import attack_records, transfer_records
 from .engine import Engine
 from .explaining.answer_classes import AnswerClasses, classes_of
@@ -79,3 +81,26 @@ def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
     if str(getattr(loaded, "dtype", "")) not in HALF_PRECISION:
         return None
     return Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)
+
+
+def recordable(record: Record, /) -> Record:
+    """Scores are finite numbers or None, artifacts what the codec can write; what is not is left out, and the record says so."""
+    wrong: list[str] = []
+    scores: dict[str, float | None] = {}
+    for name, value in record.scores.items():
+        try:
+            number = None if value is None else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if number is not None and not math.isfinite(number):
+            wrong.append(f"the score {name!r} is {str(value)[:40]!r}, not a finite number")
+            number = None
+        scores[str(name)] = number
+    artifacts: Mapping[str, Any] = record.artifacts
+    try:
+        codec.dumps(artifacts)
+    except (TypeError, ValueError, RecursionError) as error:
+        wrong.append(f"what the record would keep cannot be written: {error}")
+        artifacts = {}
+    error_text = record.error if not wrong else "; ".join([record.error, *wrong] if record.error else wrong)
+    return Record(record.sample_id, record.item, scores, error_text, artifacts)

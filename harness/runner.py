@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -21,7 +20,7 @@ from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, Interrupted, ModelError, StoreError, WindtunnelError, is_interrupt
 from .explaining.trial import trials_of, try_settings
-from .item_work import work_of
+from .item_work import recordable, work_of
 from .judging import requests_of
 from .kept_budgets import kept
 from .planned import Plan, PlannedItem, PlannedModel
@@ -29,7 +28,6 @@ from .registry import origin_of
 from .requests import Request
 from .resources import digests_of
 from .roles import Players
-from .samples import Record
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
 from .suite import Suite
 from .threats import described
@@ -229,7 +227,7 @@ def _run_model(
                 samples = list(item.samples[chunk.start : chunk.end])
                 if item.kind == "task" and following is not None:
                     engine.expect(partial(_requests, item, following))
-                records = [_recordable(record) for record in work(chunk.start, samples)]
+                records = [recordable(record) for record in work(chunk.start, samples)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -276,29 +274,6 @@ class _Behind:
         """A plugin may have taken a broken store for a sample's error: it is the run's."""
         if self._broken is not None:
             raise self._broken
-
-
-def _recordable(record: Record) -> Record:
-    """Scores are finite numbers or None, artifacts what the codec can write; what is not is left out, and the record says so."""
-    wrong: list[str] = []
-    scores: dict[str, float | None] = {}
-    for name, value in record.scores.items():
-        try:
-            number = None if value is None else float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if number is not None and not math.isfinite(number):
-            wrong.append(f"the score {name!r} is {str(value)[:40]!r}, not a finite number")
-            number = None
-        scores[str(name)] = number
-    artifacts: Mapping[str, Any] = record.artifacts
-    try:
-        codec.dumps(artifacts)
-    except (TypeError, ValueError, RecursionError) as error:
-        wrong.append(f"what the record would keep cannot be written: {error}")
-        artifacts = {}
-    error_text = record.error if not wrong else "; ".join([record.error, *wrong] if record.error else wrong)
-    return Record(record.sample_id, record.item, scores, error_text, artifacts)
 
 
 CHUNK_POSITIONS = 32_768

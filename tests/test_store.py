@@ -214,7 +214,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_finishes(tmp_path: Path,
     suite = tmp_path / "toys.yaml"
     monkeypatch.setattr(run_store, "_connect", limited)
     long = "word " * 2000
-    monkeypatch.setattr(runner, "_recordable", lambda r: Record(r.sample_id, r.item, r.scores, r.error, {**r.artifacts, "long": long}))
+    monkeypatch.setattr(runner, "recordable", lambda r: Record(r.sample_id, r.item, r.scores, r.error, {**r.artifacts, "long": long}))
     answer = windtunnel("run", suite, "--out", out, "-q")
     assert answer.code == 3
     assert "full" in answer.err

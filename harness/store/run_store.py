@@ -7,7 +7,6 @@ A chunk is there whole or not at all: a killed process loses the chunk in flight
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import codec
-from ..errors import ConfigError, DataError, SchemaError, StoreError
+from ..errors import ConfigError, SchemaError, StoreError
 from ..samples import Record, Sample
 from . import chain
 from .answer_log import AnswerLog
+from .sample_sets import SampleSets
 from .sqlite_files import connect as _connect
 from .sqlite_files import damaged
 from .stored_item import StoredItem
@@ -43,7 +43,7 @@ class Store:
         self._db = connection
         self.path = path
         self._answers = AnswerLog(connection)
-        self._declared: dict[str, int] = {}  # the set of a task's samples, once they are in the store
+        self._sample_sets = SampleSets(connection)
 
     @classmethod
     def create(cls, path: Path, *, name: str, suite: str, version: str) -> Store:
@@ -127,7 +127,7 @@ class Store:
             if before is not None:
                 self._stand(before, True, "the suite says this of it again")
                 return before
-            sample_set = self._declare(item.task, samples)
+            sample_set = self._sample_sets.declare(item.task, samples)
             row = (*(getattr(item, n) for n in ("model", "item", "kind", "task", "num_samples", "model_fingerprint", "data_fingerprint")),
                    item.plugin, item.seed, codec.dumps(item.facts), sample_set)  # fmt: skip
             cursor = self._db.execute(
@@ -163,30 +163,6 @@ class Store:
             for other in self._all_items():
                 if item.id in other.facts.get("rests_on", ()) and self._standing().get(other.id, (True, ""))[0]:
                     self._stand(other, False, f"it rests on {item.item}, which was set aside")
-
-    def _declare(self, task: str, samples: Sequence[Sample]) -> int:
-        """Write the task's samples, where they are not there yet, and the number of the set. One at a time: all of them as text may be
-        more than fits into memory."""
-        if task not in self._declared:
-            number = int(self._db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM sample_sets").fetchone()[0])
-            whole = hashlib.sha256()
-
-            def rows() -> Iterator[tuple[object, ...]]:
-                for ordinal, sample in enumerate(samples):
-                    row = (sample.id, *_sample_texts(task, sample))
-                    whole.update(ascii(row).encode("ascii"))
-                    yield (number, ordinal, *row)
-
-            self._db.execute("SAVEPOINT declaring")
-            self._db.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows())
-            known = self._db.execute("SELECT id FROM sample_sets WHERE task = ? AND digest = ?", (task, whole.hexdigest())).fetchone()
-            if known is None:
-                self._db.execute("INSERT INTO sample_sets VALUES (?, ?, ?)", (number, task, whole.hexdigest()))
-            else:
-                self._db.execute("ROLLBACK TO declaring")
-            self._db.execute("RELEASE declaring")
-            self._declared[task] = number if known is None else int(known[0])
-        return self._declared[task]
 
     def add_chunk(
         self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, int], seconds: float,
@@ -401,14 +377,6 @@ class Store:
 
 def _is_current(item: StoredItem, standing: Mapping[int, tuple[bool, str]], planned: Collection[tuple[str, str]] | None) -> bool:
     return standing.get(item.id, (True, ""))[0] and (planned is None or (item.model, item.item) in planned)
-
-
-def _sample_texts(task: str, sample: Sample) -> tuple[str, str]:
-    """The facts and the whole sample."""
-    try:
-        return codec.dumps((sample.target, sample.group)), codec.dumps(sample)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
 
 
 def _storable(text: str) -> str:

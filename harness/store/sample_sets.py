@@ -1,0 +1,54 @@
+"""A task's samples in a run store: once, however many items are of them; a further set where the suite has others now."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from .. import codec
+from ..errors import DataError
+from ..samples import Sample
+
+
+class SampleSets:
+    """The samples of an open store."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._declared: dict[str, int] = {}
+
+    def declare(self, task: str, samples: Sequence[Sample], /) -> int:
+        """The number of the set of a task's samples, which are written where they are not there yet: in the transaction that is open, one
+        at a time, for all of them as text may be more than fits into memory.
+
+        Raises `DataError` where a sample cannot be recorded.
+        """
+        if task not in self._declared:
+            number = int(self._db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM sample_sets").fetchone()[0])
+            whole = hashlib.sha256()
+
+            def rows() -> Iterator[tuple[object, ...]]:
+                for ordinal, sample in enumerate(samples):
+                    row = (sample.id, *_texts(task, sample))
+                    whole.update(ascii(row).encode("ascii"))
+                    yield (number, ordinal, *row)
+
+            self._db.execute("SAVEPOINT declaring")
+            self._db.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows())
+            known = self._db.execute("SELECT id FROM sample_sets WHERE task = ? AND digest = ?", (task, whole.hexdigest())).fetchone()
+            if known is None:
+                self._db.execute("INSERT INTO sample_sets VALUES (?, ?, ?)", (number, task, whole.hexdigest()))
+            else:
+                self._db.execute("ROLLBACK TO declaring")
+            self._db.execute("RELEASE declaring")
+            self._declared[task] = number if known is None else int(known[0])
+        return self._declared[task]
+
+
+def _texts(task: str, sample: Sample) -> tuple[str, str]:
+    """The facts and the whole sample."""
+    try:
+        return codec.dumps((sample.target, sample.group)), codec.dumps(sample)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
