@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from windtunnel.harness.errors import ModelError
-from windtunnel.harness.inputs import Chat, Message
+from windtunnel.harness.inputs import Chat, Image, Message
 from windtunnel.harness.models.hf import HuggingFace
 from windtunnel.harness.requests import Classify, Embed, Generate, LogLikelihood, RollingLogLikelihood
 from windtunnel.tests import tiny
@@ -325,6 +326,36 @@ def test_a_prompt_that_is_left_out_of_the_mean_is_refused(encoder: Path) -> None
     rewrite(encoder / "1_Pooling" / "config.json", pooling_mode_mean_tokens=True, include_prompt=False)
     with pytest.raises(ModelError, match="include_prompt"):
         HuggingFace(str(encoder)).load("cpu", "float32")
+
+
+_VIT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+_T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+
+
+def test_an_encoder_of_its_own_is_run_and_a_pair_of_both_is_refused(tmp_path: Path) -> None:
+    tokenizer = tiny.shared("roberta").tokenizer
+    for kind in (transformers.T5EncoderModel, transformers.T5Model):
+        kind(transformers.T5Config(vocab_size=len(tokenizer), **_T5)).save_pretrained(tmp_path / kind.__name__)
+        tokenizer.save_pretrained(tmp_path / kind.__name__)
+    module = transformers.T5EncoderModel.from_pretrained(tmp_path / "T5EncoderModel").eval()
+    with torch.no_grad():
+        wanted = module(**tokenizer("the cat", return_tensors="pt")).last_hidden_state.mean(1)[0]
+    np.testing.assert_allclose(embedded(tmp_path / "T5EncoderModel", "the cat"), wanted, atol=1e-5)
+    with pytest.raises(ModelError, match="a decoder beside its encoder"):
+        HuggingFace(str(tmp_path / "T5Model")).inspect()
+    transformers.ViTModel(transformers.ViTConfig(image_size=8, patch_size=4, **_VIT)).save_pretrained(tmp_path / "vit")
+    with pytest.raises(ModelError, match="reads no text alone"):
+        HuggingFace(str(tmp_path / "vit")).inspect()
+
+
+def test_a_network_of_convolutions_has_no_embeddings(tmp_path: Path) -> None:
+    sizes = {"image_size": 32, "hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "num_labels": 2}
+    transformers.ConvNextForImageClassification(transformers.ConvNextConfig(**sizes)).save_pretrained(tmp_path)
+    transformers.ConvNextImageProcessor(size={"shortest_edge": 32}).save_pretrained(tmp_path)
+    source = HuggingFace(str(tmp_path))
+    (answer,) = tiny.engine(source.load("cpu", "float32")).run([Classify(Image(np.full((32, 32, 3), 90, np.uint8)))])
+    assert len(answer.values) == 2
+    assert "in order" in source.inspect().notes[0]
 
 
 @pytest.mark.parametrize("mode", ["max", "lasttoken", "weightedmean"])

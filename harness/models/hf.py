@@ -202,12 +202,25 @@ class HuggingFace:
         for architecture in architectures:
             for head, adapter in _HEADS.items():
                 if architecture.endswith(head):
+                    self._check_text(config, architecture, adapter[1])
                     return adapter
         named = ", ".join(architectures) or "checkpoint without an architecture"
         raise ModelError(
             f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_HEADS)}. "
             "Anything else can be a Python function: callable:module:function"
         )
+
+    def _check_text(self, config: Any, architecture: str, adapter: str) -> None:
+        """A model without a head that is no text encoder: of images or sound, or with a decoder that wants a text of its own."""
+        if adapter != "HFEncoder":
+            return
+        reads_text = getattr(config, "vocab_size", None) and not getattr(config, "vision_config", None)
+        if not reads_text or (getattr(config, "is_encoder_decoder", False) and not architecture.endswith("EncoderModel")):
+            why = "has a decoder beside its encoder" if reads_text else "reads no text alone"
+            raise ModelError(
+                f"{self.target!r} is a {architecture}, which {why}, and no text encoder. Anything else can be a Python function: "
+                "callable:module:function"
+            )
 
     def _check_place(self) -> None:
         path = Path(self.target)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForTextEncoding
 
 from ..errors import SampleError
 from ..offline import is_offline
@@ -46,7 +46,9 @@ class HFEncoder:
         self.name = source.target
         self.device = pick_device(device)
         config = source.config()
-        self.module = source.weights(AutoModel, self.device, pick_dtype(dtype, self.device, config.dtype), optional=("pooler.",))
+        # T5EncoderModel: its config alone would make an encoder and a decoder.
+        auto = AutoModelForTextEncoding if any(str(name).endswith("EncoderModel") for name in config.architectures) else AutoModel
+        self.module = source.weights(auto, self.device, pick_dtype(dtype, self.device, config.dtype), optional=("pooler.",))
         self.dtype = self.module.dtype
         self._turning = TurningPositions(self.module)
         self.tokenizer = source.tokenizer()

@@ -132,7 +132,10 @@ def check_loaded(
 
 def _tied_pair(blank: Any) -> tuple[str, str]:
     """The names of the input and the output embeddings that are one and the same weights; empty where they are not."""
-    given, made = blank.get_input_embeddings(), blank.get_output_embeddings()
+    try:
+        given, made = blank.get_input_embeddings(), blank.get_output_embeddings()
+    except NotImplementedError:  # a network of convolutions has none
+        return "", ""
     if given is None or made is None or getattr(given, "weight", 0) is not getattr(made, "weight", 1):
         return "", ""
     names = {module: name for name, module in blank.named_modules()}
