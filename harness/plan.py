@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from array import array
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import codec
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, is_interrupt, sentence
 from .gates import Gate
 from .inputs import CHARACTERS, size_of
@@ -151,13 +153,12 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
         entry, settings = registry.get("tasks", spec.task), dict(spec.settings)
     name = spec.name or spec.task
     task = _made("tasks", entry.name, registry, **settings)
-    for metric in task.metrics:
-        registry.get("metrics", metric)
+    metrics = {metric: registry.get("metrics", metric).origin for metric in task.metrics}
     limit = spec.limit or suite.limit
     given = _asked(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
     if not given:
         raise DataError(f"task {name!r} has no samples: its data set is empty; point 'data:' at one that is not")
-    return _measured(name, spec, task, entry.origin, given)
+    return replace(_measured(name, spec, task, entry.origin, given), metric_code=metrics)
 
 
 def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[Sample]) -> PlannedTask:
@@ -168,7 +169,9 @@ def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[
     hashes, positions = array("q"), array("q")
     num_requests: int | None = 0
     are_writable, beginning = True, ""
+    content = hashlib.sha256()
     for sample in samples:
+        content.update(_sample_digest(name, sample))
         are_writable &= sample.id.isascii()
         labels = labels or sample.labels
         hashes.append(hash(sample.id))
@@ -189,7 +192,7 @@ def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[
     cautions = _said_of_data(task, "cautions", name, len(samples), parts)
     if num_unusable:
         notes = (f"{num_unusable:,} of {len(samples):,} samples cannot be used; the first: {first_reason}", *notes)
-    return PlannedTask(name, spec, task, origin, samples, labels, positions, num_requests, num_unusable, notes, cautions)
+    return PlannedTask(name, spec, task, origin, samples, labels, positions, num_requests, num_unusable, notes, cautions, content.hexdigest())
 
 
 def _said_of_data(task: Any, what: str, name: str, *facts: Any) -> tuple[str, ...]:
@@ -204,6 +207,13 @@ def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
         yield "class", sample.labels[sample.target]
     if "slice" in sample.metadata:
         yield "slice", str(sample.metadata["slice"])
+
+
+def _sample_digest(task: str, sample: Sample) -> bytes:
+    try:
+        return codec.digest(sample).encode()
+    except (TypeError, ValueError) as error:
+        raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
 
 
 def _writable(sample_id: str) -> str:

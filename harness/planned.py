@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,11 +10,13 @@ from typing import Any, NamedTuple
 
 from . import codec
 from .errors import CapabilityError
+from .identity.ingredients import portable
 from .judging import requests_of
 from .plugins import ModelInfo, ModelSource
 from .samples import Sample
 from .spool import Spool
 from .suite import ModelSpec, Suite, TaskSpec
+from .yaml_lines import load_file
 
 _FIRST = 8
 
@@ -44,6 +45,7 @@ class PlannedTask:
     ``labels``: of the first sample that has any. ``positions``: of each sample's requests, roughly. ``num_requests``: of all of them; None
     where the task decides as it goes. ``num_unusable``: samples that will be records with an error. ``notes``: what of the data set is not
     used. ``cautions``: what of that a reader must know before believing the numbers.
+    ``samples_digest``: of all samples in their order. ``metric_code``: where each metric comes from.
     """
 
     name: str
@@ -57,17 +59,37 @@ class PlannedTask:
     num_unusable: int = 0
     notes: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    samples_digest: str = ""
+    metric_code: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def data_fingerprint(self) -> str:
         """Of the data set where the task knows it, else of its samples."""
-        return str(getattr(self.task, "data_fingerprint", None) or codec.digest_all(self.samples))
+        return str(getattr(self.task, "data_fingerprint", None) or self.samples_digest)
 
     @cached_property
     def definition(self) -> str:
-        """Digest of the file that the task is, where it is one, and of what it asks about its first samples: examples, header, settings."""
-        said = Path(self.spec.task).read_bytes() if self.spec.task.endswith((".yaml", ".yml")) else b""
-        return codec.digest([hashlib.sha256(said).hexdigest(), requests_of(self.task, list(self.samples[:_FIRST]))])
+        """Digest of what the task's file says and its settings, and of what it asks about its first samples: examples, header, templates.
+
+        Not of where its data lie (`data_fingerprint` and `samples_digest` know what they are) nor of its metrics.
+        """
+        said = load_file(Path(self.spec.task))[0] if self.spec.task.endswith((".yaml", ".yml")) else self.spec.task
+        told = [_decisive(part) for part in (said, self.spec.settings)]
+        shown = (self.task.primary, self.labels, tuple(getattr(self.task, "labels", ())), getattr(self.task, "dimension", ""))
+        return codec.digest([told, shown, requests_of(self.task, list(self.samples[:_FIRST]))])
+
+
+_NOT_DECISIVE = frozenset({"title", "description", "citation", "license", "homepage", "example", "metrics"})
+
+
+def _decisive(said: Any) -> Any:
+    """Of a task file or settings, what a record can depend on."""
+    if not isinstance(said, Mapping):
+        return said
+    kept = {key: value for key, value in said.items() if key not in _NOT_DECISIVE}
+    if isinstance(data := kept.get("data"), Mapping):
+        kept["data"] = {key: value for key, value in data.items() if key not in ("files", "python")}
+    return portable(kept)
 
 
 @dataclass(frozen=True, slots=True)

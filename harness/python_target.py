@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from .errors import ConfigError, did_you_mean, is_interrupt
+from .identity.code import Code, code_of, is_library, target_folders
+from .identity.digests import of_file
+
+_imported: dict[str, str] = {}
+"""What a local module's file held when a target imported it, by the module's name."""
 
 
 def resolve(target: str, /) -> Any:
@@ -35,37 +39,55 @@ def resolve(target: str, /) -> Any:
     return getattr(module, name)
 
 
-def source_digest(obj: Any, /) -> str:
-    """SHA-256 of the file that defines the object: a changed file is a changed model."""
-    for candidate in (obj, getattr(obj, "func", None), type(obj)):
-        try:
-            file = inspect.getsourcefile(candidate) if candidate is not None else None
-        except TypeError:
-            continue
-        if file is not None and Path(file).is_file():
-            return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    return "unknown"
+def _reach(folder: Path) -> None:
+    """Put a folder last on the path, but before those of other targets: each file sees its own neighbours first."""
+    place = str(folder)
+    if place in sys.path and place not in target_folders:
+        return
+    if place in target_folders:
+        while place in sys.path:
+            sys.path.remove(place)
+        target_folders.remove(place)
+    sys.path.insert(min((sys.path.index(other) for other in target_folders if other in sys.path), default=len(sys.path)), place)
+    target_folders.insert(0, place)
 
 
-def _reachable(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+def _forget_others(code: Code) -> None:
+    """Of the local modules that this code imports, those that were loaded from another place or from another content, so that it gets its
+    own. Who has them already keeps them."""
+    for name, path in code.files.items():
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if module is not None and file and not is_library(Path(file)):
+            known = _imported.get(name, of_file(path))
+            if Path(file).resolve() != path.resolve() or known != of_file(path):
+                del sys.modules[name]
+        _imported[name] = of_file(path)
 
 
 def _from_name(name: str) -> Any:
-    _reachable(Path.cwd())
+    _reach(Path.cwd())
     return importlib.import_module(name)
 
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}")
-    _reachable(path.resolve().parent)
-    # By content too: a file that was changed is another module, as it is another fingerprint.
-    name = f"windtunnel_target_{hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]}"
+    _reach(path.resolve().parent)
+    code = code_of(path)
+    # By content too: a file that was changed, or beside which one was, is another module, as it is another fingerprint.
+    name = f"windtunnel_target_{hashlib.sha256(f'{path.resolve()} {code.digest}'.encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
+    _forget_others(code)
     return execute(path, name)
+
+
+def run_file(path: Path, name: str, /) -> None:
+    """Run a Python file as the module ``name``, beside which its folder can be imported from."""
+    _reach(path.resolve().parent)
+    _forget_others(code_of(path))
+    execute(path, name)
 
 
 def execute(path: Path, name: str, /) -> ModuleType:

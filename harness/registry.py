@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ConfigError, UnknownName, UserError, did_you_mean, is_interrupt
-from .python_target import execute
+from .identity.code import code_of
+from .python_target import run_file
 
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
 T = TypeVar("T")
@@ -39,7 +40,8 @@ def plugin(group: str, name: str, /) -> Callable[[T], T]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One plugin. ``origin``: the distribution and version, or the file and its hash, that it came from."""
+    """One plugin. ``origin``: the distribution and version, or the file and the hash of it and of the local files
+    that it imports, that it came from."""
 
     group: str
     name: str
@@ -66,8 +68,8 @@ class Entry:
 
 
 def origin_of(path: Path, /) -> str:
-    """A plugin file by its name and the hash of what is in it, as records name it."""
-    return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    """A plugin file by its name and the hash of what is in it and in the local files that it imports, as records name it."""
+    return f"{path.name} sha256:{code_of(path).digest[:12]}"
 
 
 class Registry:
@@ -101,7 +103,7 @@ class Registry:
             raise ConfigError(f"there is no plugin file {path}")
         del _pending[:]
         try:
-            execute(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
+            run_file(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
         except ConfigError:
             raise
         except BaseException as error:

@@ -20,13 +20,14 @@ from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, Interrupted, ModelError, StoreError, WindtunnelError, is_interrupt
 from .explaining.trial import trials_of, try_settings
+from .identity.ingredients import described, ingredients, model_fingerprint
+from .identity.libraries import run_versions
 from .item_work import recordable, work_of
 from .judging import requests_of
 from .kept_budgets import kept
 from .planned import Plan, PlannedItem, PlannedModel
 from .registry import origin_of
 from .requests import Request
-from .resources import digests_of
 from .roles import Players
 from .store import FILE_NAME, LOCK_NAME, Store, StoredItem, only_writer
 from .suite import Suite
@@ -209,7 +210,8 @@ def _run_model(
 
     def engine_of(planned: PlannedModel, its: Any) -> Engine:
         budget = budgets.get(planned.name) or budget_of(suite, its)
-        return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch)
+        known = model_fingerprint(planned, its)
+        return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch, fingerprint=known)
 
     engine = engine_of(model, adapter)
     try:
@@ -319,18 +321,16 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
         "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
-        "definition": item.task.definition, "labels": item.task.labels, "primary": task.primary,
+        "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
         "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "budget": asdict(engine.budget) if engine is not None else {},
-        "roles": {role: {"model": item.roles[role].name, "fingerprint": player.model.fingerprint} for role, player in roles.items()},
+        "roles": {role: {"model": item.roles[role].name, "fingerprint": player.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
     if item.kind == "task":
         facts |= {"data_notes": item.task.notes, "data_cautions": item.task.cautions}
-    if resources := digests_of(item.plugin) | digests_of(item.threat):
-        facts["resources"] = resources
     if item.kind in ("attack", "probe"):
         facts["repeats"] = item.repeats
     if hasattr(item.plugin, "baseline"):
@@ -345,7 +345,7 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
     if item.threat is not None:
         facts["threat"] = described(item.threat)
     return StoredItem(
-        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), getattr(model, "fingerprint", ""),
+        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), engine.fingerprint if engine is not None else "",
         item.task.data_fingerprint, item.origin,
         item.seed, facts,
     )  # fmt: skip

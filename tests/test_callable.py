@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.errors import ConfigError, ModelError
+from windtunnel.harness.identity.digests import of_parts
+from windtunnel.harness.identity.values import state_of
 from windtunnel.harness.inputs import Chat, Image, Message, TextPair
 from windtunnel.harness.models.callable import Callable
-from windtunnel.harness.models.fingerprint import of_parts
-from windtunnel.harness.python_target import resolve, source_digest
+from windtunnel.harness.python_target import resolve
 from windtunnel.harness.requests import Classify, Completion, Embed, Embedding, Failure, Generate, Logits, LogLikelihood, LogProb
 from windtunnel.tests import tiny
 
@@ -263,5 +264,6 @@ def test_no_two_lists_of_parts_read_the_same() -> None:
 
 
 @pytest.mark.parametrize("obj", [functools.partial(len), len, operator.itemgetter(1), test_a_module_is_a_target, 3])
-def test_any_object_has_a_source_digest(obj: Any) -> None:
-    assert source_digest(obj)
+def test_any_object_has_a_digest(obj: Any) -> None:
+    assert state_of(obj) == state_of(obj)
+    assert not state_of(obj)[1]

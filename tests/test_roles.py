@@ -128,7 +128,9 @@ def test_a_judge_is_asked_counted_and_closed(tmp_path: Path) -> None:
     card = summarise(tmp_path / "run")
     passes = next(r for r in card.rows if r.metric == "forward_passes")
     assert passes.estimate.value == 4, "two chunks, each one pass of the model and one of the judge"
-    assert card.manifest["items"][0]["roles"] == {"judge": {"model": "one", "fingerprint": "critic:one"}}
+    role = card.manifest["items"][0]["roles"]["judge"]
+    assert role["model"] == "one"
+    assert len(role["fingerprint"]) == 64, "of the model, and of the file that made it"
     assert (tmp_path / "log").read_text().split("\n") == ["loaded one", "closed one", ""]
 
 

@@ -17,7 +17,7 @@ from windtunnel.harness.errors import ConfigError, StoreError
 from windtunnel.harness.registry import Registry
 from windtunnel.harness.run import Run
 from windtunnel.harness.summary import summarise
-from windtunnel.tests.toys import planned, row, run, windtunnel, write_suite
+from windtunnel.tests.toys import opened, planned, row, run, windtunnel, write_suite
 
 KEYS: dict[str, Any] = {"attacks": ["swap"], "probes": [{"probe": "by_length", "limit": 5}], "gates": ["notes.accuracy > 0"]}
 
@@ -247,7 +247,8 @@ def test_a_metric_that_fails_leaves_the_others(tmp_path: Path) -> None:
 def test_the_scorecard_says_where_it_comes_from(finished: Path) -> None:
     manifest = summarise(finished).manifest
     assert manifest["name"] == "toys"
-    assert manifest["models"]["words"]["fingerprint"] == "slow:1"
+    with opened(finished) as store:
+        assert manifest["models"]["words"]["fingerprint"] == store.items()[0].model_fingerprint
     attack = next(i for i in manifest["items"] if i["kind"] == "attack")
     bounds = {"max_words": 1, "max_share": None, "max_chars": None, "min_similarity": None, "protected_words": []}
     bounds |= {"same_part_of_speech": False, "stop_words": "none", "tagger": "nltk"}

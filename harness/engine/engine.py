@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, ends_run
+from ..identity.digests import is_unknown, of_parts
 from ..inputs import Input
 from ..plugins import Differentiable, Model, ModelInfo
 from ..requests import Completion, Failure, Request
@@ -42,6 +44,7 @@ class Engine:
 
     ``on_batch(kind, rows, tokens)`` is called after every batch (progress bars). ``counters`` says what was done. ``roles``: engines of the
     further models that a plugin asks; they are the runner's to set. ``task``: the task that is attacked, while it is.
+    ``fingerprint``: what answers are known by, where that is more than the model's own; where it is unknown, they are this engine's alone.
     """
 
     def __init__(
@@ -52,8 +55,11 @@ class Engine:
         budget: Budget | None = None,
         cache: AnswerCache | None = None,
         on_batch: Callable[[str, int, int], None] | None = None,
+        fingerprint: str | None = None,
     ) -> None:
         self.model = model
+        self.fingerprint = model.fingerprint if fingerprint is None else fingerprint
+        self._key = f"{self.fingerprint} {uuid.uuid4().hex}" if is_unknown(self.fingerprint) else self.fingerprint
         self.info = info
         self.counters = Counters()
         self.roles: Mapping[str, Engine] = {}
@@ -85,7 +91,7 @@ class Engine:
         place_of: dict[Request[Any], int] = {}
         places = [place_of.setdefault(request, len(place_of)) for request in requests]
         unique = list(place_of)
-        keys = [key_of(self.model.fingerprint, request) for request in unique]
+        keys = [key_of(self._key, request) for request in unique]
         known = self._cache.get(keys)
         answers = [known.get(key) for key in keys]
         fresh = [place for place, key in enumerate(keys) if key not in known]
@@ -338,7 +344,8 @@ class Engine:
             return None
         if (seed, share) not in self._randomised:
             drawn = make(seed) if share == 1 else make(seed, share)
-            twin = Engine(drawn, self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch)
+            known = of_parts((self._key, drawn.fingerprint))
+            twin = Engine(drawn, self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch, fingerprint=known)
             twin.counters, twin.roles = self.counters, self.roles
             # One at a time: each is a copy of all weights.
             self._randomised = {(seed, share): twin}

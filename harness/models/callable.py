@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, ModelError, SampleError
+from ..identity.programs import python_fingerprint
 from ..inputs import Chat, Image, Input, Message, TextPair, modality
 from ..plugins import Model, ModelInfo
-from ..python_target import resolve, source_digest
+from ..python_target import resolve
 from ..requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
-from .fingerprint import of_parts
 from .labels import columns_of
 from .outputs import Outputs, check_outputs
 from .stops import cut
@@ -29,8 +29,8 @@ class Callable:
     or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier,
     ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do
     not exclude each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
-    version: change it when the function's behaviour changes for a reason that is not in its file (new weights): it is part of the
-    fingerprint.
+    version: your word for what cannot be seen in the function and its files (a server, a state that it keeps): change it when that
+    changes. Without it such answers are not shared.
     """
 
     def __init__(
@@ -71,10 +71,12 @@ class _CallableModel:
     def __init__(self, source: Callable) -> None:
         self.name = source.target
         self._source = source
-        settings = (source.answers, source.input, source.outputs, source.multi_label, source.labels, source.version)
-        # Of a file the name alone: the same function in another folder is the same model.
-        named = source.target.replace("\\", "/").rpartition("/")[2]
-        self.fingerprint = of_parts((named, source_digest(source.function)), settings)
+        settings = (source.answers, source.input, source.outputs, source.multi_label, source.labels)
+        self.fingerprint, self._unknown = python_fingerprint(source.target, [source.function], settings, source.version)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._unknown
 
     def _ask(self, inputs: list[Any]) -> list[Any]:
         given = self._source.function(inputs)
@@ -109,7 +111,7 @@ class _Classifier(_CallableModel):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self._outputs.notes
+        return (*self._unknown, *self._outputs.notes)
 
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         rows = self._rows([request.input for request in batch], "a list of class scores")

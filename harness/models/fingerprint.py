@@ -1,35 +1,40 @@
-"""What makes two models the same: weights, configuration, tokenizer, template and number format, by content."""
+"""What a checkpoint is: all files of its folder that can change an answer, by name and content."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-_RELEVANT = re.compile(r".*\.(safetensors|json|txt|model|jinja|py|pt|pth|onnx|tiktoken)")
-_LFS_NAME = re.compile(r"[0-9a-f]{64}")
+from ..identity.digests import of_file
 
+PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py", "*.tiktoken", "*.spm", "*.bpe", "*.vocab")
+"""Weights, configurations, tokenizers, templates, code."""
 
-def of_file(path: Path, /) -> str:
-    """SHA-256 of a file. The hub's cache names large blobs by just that, so those need not be read."""
-    target = path.resolve()
-    if _LFS_NAME.fullmatch(target.name):
-        return target.name
-    with target.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+_RELEVANT = re.compile(r".*\.(safetensors|json|txt|model|jinja|py|tiktoken|spm|bpe|vocab)")
+_ABOUT = frozenset({"trainer_state.json", "all_results.json", "train_results.json", "eval_results.json", "requirements.txt", "LICENSE.txt"})
+_TEMPLATES = "additional_chat_templates"
 
 
-def of_folder(folder: Path, /, *facts: object) -> str:
-    """Over the names and contents of all files of a checkpoint folder that can change an answer, and the facts given."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and _RELEVANT.fullmatch(p.name))
-    return of_parts((f"{p.name} {of_file(p)}" for p in files), facts)
+def checkpoint_parts(folder: Path, /) -> Iterator[str]:
+    """A line a file. Folders inside count where transformers or sentence-transformers read them: templates, modules, code. The base of an
+    adapter counts with it."""
+    inner = [_TEMPLATES, *(str(part.get("path", "")) for part in _read(folder / "modules.json") or [] if isinstance(part, dict))]
+    places = dict.fromkeys([folder, *(folder / name for name in inner if name)])
+    files = {path for place in places if place.is_dir() for path in place.iterdir() if path.is_file() and _RELEVANT.fullmatch(path.name)}
+    files |= {path for path in folder.rglob("*.py") if not any(part.startswith(".") for part in path.relative_to(folder).parts)}
+    for path in sorted(files):
+        if path.name not in _ABOUT:
+            yield f"{path.relative_to(folder).as_posix()} {of_file(path)}"
+    base = (_read(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
+    if base and Path(base).is_dir() and Path(base).resolve() != folder.resolve():
+        yield from (f"base {part}" for part in checkpoint_parts(Path(base)))
 
 
-def of_parts(parts: Iterable[object], facts: Iterable[object] = ()) -> str:
-    """Each part goes in behind its length, so that no two lists of parts read the same."""
-    whole = hashlib.sha256()
-    for part in (*parts, *facts):
-        text = str(part).encode("utf-8", "surrogatepass")
-        whole.update(b"%d:%b\n" % (len(text), text))
-    return whole.hexdigest()
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ModelError
+from ..identity.code import local_code
+from ..identity.digests import of_parts
+from ..identity.libraries import answer_code, versions
 from ..offline import is_offline
 from ..plugins import Model, ModelInfo
-from . import fingerprint
 from .checkpoint.files import INDEX, WEIGHTS, about_file, check_files, read_json
 from .checkpoint.head import Head, read_head
 from .checkpoint.settings import check_config, settle_config
 from .checkpoint.tokens import settle_tokenizer
 from .checkpoint.weights import check_loaded, load_state, read_names, state_to_load
+from .fingerprint import PATTERNS, checkpoint_parts
 
+_LIBRARIES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "peft", "jinja2")
 _HEADS = {
     "SequenceClassification": ("hf_text", "HFTextClassifier"),
     "CausalLM": ("hf_causal", "HFCausalLM"),
@@ -173,29 +177,25 @@ class HuggingFace:
         self.notes += check_loaded(module, loading["missing_keys"], loading["unexpected_keys"], self.target, optional)
         from .packed_linear import pack_linears
 
+        # What transformers chose: attention where no setting did, and code that came with the checkpoint or from another.
+        self.attention_taken = str(getattr(module.config, "_attn_implementation", ""))
+        self.code_taken = code.digest if (code := local_code(type(module))) is not None else ""
         module.eval().to(device)
         pack_linears(module)
         return module
 
     def fingerprint(self, *facts: object) -> str:
-        """Content of the checkpoint's files and the facts given (number format, settings)."""
-        settings = (
-            self.labels,
-            self.problem_type,
-            self.positive_label,
-            self.max_length,
-            self.pad_token,
-            self.attention,
-            self.chat_template,
-            self.rounded,
-        )
+        """Content of the checkpoint's files, every setting, the facts given (number format), and the versions of what computes.
+
+        Where the checkpoint lies, and under which name or revision, says nothing.
+        """
+        settings = sorted((name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision", "notes"))
         folder = Path(self.target)
         if not folder.is_dir():
             from huggingface_hub import snapshot_download
 
-            pattern = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py"]
-            folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=pattern, local_files_only=True))
-        return fingerprint.of_folder(folder, *facts, *settings)
+            folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=list(PATTERNS), local_files_only=True))
+        return of_parts(checkpoint_parts(folder), (*facts, settings, sorted(versions(_LIBRARIES).items()), answer_code()))
 
     def _adapter(self, config: Any) -> tuple[str, str]:
         architectures = config.architectures or []

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from ..identity.digests import of_parts
 from ..samples import seed_of
-from .fingerprint import of_parts
 from .packed_linear import repack
 
 M = TypeVar("M")

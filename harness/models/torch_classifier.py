@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
-
 import numpy as np
 import torch
 
 from ..errors import ModelError, is_interrupt
+from ..identity.programs import python_fingerprint
 from ..inputs import Image
-from ..python_target import source_digest
 from .devices import pick_device, pick_dtype
-from .fingerprint import of_parts
 from .outputs import Outputs
 from .pixels import PixelClassifier, with_channels
 from .torch_module import TorchModule
@@ -34,13 +30,13 @@ class TorchClassifier(PixelClassifier):
         self.module = made.eval().to(self.device, self._dtype)
         self._channels, self._size = source.channels, source.size
         self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
-        weights = (f"{name} {_digest(value)}" for name, value in self.module.state_dict().items())
-        settings = (source.labels, source.outputs, source.multi_label, source.channels, source.size)
-        self.fingerprint = of_parts(weights, (source_digest(source.make), self._dtype, *settings))
+        settings = (self._dtype, source.labels, source.outputs, source.multi_label, source.channels, source.size)
+        parts = [source.make, self.module]
+        self.fingerprint, self._unknown = python_fingerprint(source.target, parts, settings, source.version, ("torch",))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self._outputs.notes
+        return (*self._unknown, *self._outputs.notes)
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
@@ -56,12 +52,3 @@ class TorchClassifier(PixelClassifier):
         if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
             return scores  # refused there where all outputs are checked
         return self._outputs.of_tensor(scores, len(self.labels))
-
-
-def _digest(value: Any) -> str:
-    """Of a tensor by its bytes; of a module's other state (``get_extra_state``) by what it prints."""
-    if not isinstance(value, torch.Tensor):
-        return repr(value)
-    # Flat, for a batch norm's counter has no dimension to view as bytes.
-    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content).hexdigest()}"

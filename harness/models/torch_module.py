@@ -15,7 +15,8 @@ class TorchModule:
     target: ``module:function`` or ``file.py:function``. labels: class names in the order of the scores; of two classes it may give the
     second one's score alone. outputs: what the scores are, ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1
     and sum to 1 as probabilities. multi_label: its classes do not exclude each other. channels: 1 or 3. size: [height, width] that images
-    are resized to (bilinear, antialiased); None takes them as they are. The module normalises inside.
+    are resized to (bilinear, antialiased); None takes them as they are. The module normalises inside. version: your
+    word for what cannot be seen in the file and the module: change it when that changes.
     """
 
     def __init__(
@@ -27,12 +28,13 @@ class TorchModule:
         multi_label: bool = False,
         channels: int = 3,
         size: list[int] | None = None,
+        version: str = "",
     ) -> None:
         check_outputs(outputs, multi_label)
         if size is not None and len(size) != 2:
             raise ModelError(f"size is [height, width], not {size}")
         self.target, self.labels, self.channels, self.size = target, tuple(map(str, labels)), channels, size
-        self.outputs, self.multi_label = outputs, multi_label
+        self.outputs, self.multi_label, self.version = outputs, multi_label, version
         self.make = resolve(target)
 
     def inspect(self) -> ModelInfo:

@@ -22,7 +22,7 @@ from .answer_log import AnswerLog
 from .sample_sets import SampleSets
 from .sqlite_files import connect as _connect
 from .sqlite_files import damaged
-from .stored_item import StoredItem
+from .stored_item import StoredItem, difference
 from .tables import COVERED, SCHEMA_VERSION, make_tables, own_schema, schema_of
 
 FILE_NAME = "run.db"
@@ -136,12 +136,8 @@ class Store:
         return next(i for i in self._all_items() if i.id == cursor.lastrowid)
 
     def _require_same(self, known: StoredItem, item: StoredItem) -> None:
-        changed = [name for name, value in known.identity.items() if item.identity.get(name) != value]
-        if changed:
-            raise ConfigError(
-                f"{self.path.parent} holds records of {item.item!r} on {item.model!r} made with another {', '.join(changed)}; "
-                "results of both cannot be one run. Choose a new folder with --out"
-            )
+        if differs := difference(known, item):
+            raise ConfigError(f"{self.path.parent} holds records of {item.item!r} on {item.model!r} {differs}. Choose a new folder with --out")
 
     def set_changed_aside(self, now: Iterable[StoredItem], /) -> None:
         """Set aside what a changed suite says something else of, and all that rests on it. ``now``: items as the suite has them, before

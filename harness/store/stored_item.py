@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..identity.digests import is_unknown
+
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
@@ -38,12 +40,14 @@ class StoredItem:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What must be the same when a run is resumed."""
+        """What must be the same when a run is resumed, by the words for it (`identity.ingredients`)."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")
-        players = {role: player["fingerprint"] for role, player in self.facts.get("roles", {}).items()}
-        same = {**{name: getattr(self, name) for name in named}, "player of its roles": players, "word data": self.facts.get("resources")}
-        # Stores from before it was kept go on without it.
-        return same | ({"definition of its task": self.facts["definition"]} if "definition" in self.facts else {})
+        return {
+            **{name: getattr(self, name) for name in named},
+            "player of its roles": {role: (player["model"], player["fingerprint"]) for role, player in self.facts.get("roles", {}).items()},
+            **self.facts.get("identity", {}),
+            **{f"version of {name}": version for name, version in self.facts.get("versions", {}).items()},
+        }
 
     @property
     def asked(self) -> object:
@@ -53,4 +57,17 @@ class StoredItem:
     def is_same(self, other: StoredItem, /) -> bool:
         """Whether records of one are records of the other."""
         name = (self.model, self.item, self.asked)
-        return name == (other.model, other.item, other.asked) and self.identity == other.identity
+        return name == (other.model, other.item, other.asked) and not difference(self, other)
+
+
+def difference(known: StoredItem, now: StoredItem, /) -> str:
+    """Why the records of one cannot be those of the other, to follow 'records of ...'; empty where they can."""
+    for item in (known, now):
+        players = {f"player of the role {role!r}": player["fingerprint"] for role, player in item.facts.get("roles", {}).items()}
+        for what, fingerprint in ({"model": item.model_fingerprint} | players).items():
+            if is_unknown(fingerprint):
+                return f"whose {what} is {fingerprint}: whether it still is the same cannot be told"
+    before, after = known.identity, now.identity
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    said = [f"{name} ({before.get(name) or 'none'}, now {after.get(name) or 'none'})" if "version" in name else name for name in changed]
+    return f"made with another {', '.join(said)}; results of both cannot be one run" if changed else ""

@@ -1,0 +1,238 @@
+"""The code of a program: its file, the local files that this imports or names, and the libraries behind them.
+
+A library is what is installed: it is known by its version. Every other Python file is local: it is known by its content, wherever it lies.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.machinery
+import inspect
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .digests import of_file, of_parts
+
+OWN = Path(__file__).resolve().parents[2]
+"""Windtunnel itself, which is a library to all that is local."""
+
+target_folders: list[str] = []
+"""Folders that stand on Python's path for the files of targets, the latest first. A file's own neighbours come before them."""
+
+_OWN_PLACES = ("__init__.py", "harness", "tasks", "attacks", "probes", "reports")
+
+_DATA = frozenset({".npz", ".npy", ".pt", ".pth", ".safetensors", ".bin", ".onnx", ".pkl", ".joblib", ".h5", ".gguf", ".parquet", ".model"})
+_TEXT = frozenset({".json", ".jsonl", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".jinja", ".ini", ".cfg"})
+_WRITES = frozenset({"write", "write_text", "write_bytes", "writelines", "dump", "to_csv", "to_json"})
+
+
+@dataclass(frozen=True)
+class Code:
+    """``files``: by the name that they are imported by (the first: the program's own), each with its place. ``named``: data files that
+    the source names. ``libraries``: top-level names of what it imports from elsewhere. ``writes``: whether it seems to write files."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    named: Mapping[str, Path] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+    writes: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Over the content of all files. Of a file that imports and names none its SHA-256."""
+        digests = [(name, of_file(path)) for name, path in sorted({**self.files, **self.named}.items())]
+        return digests[0][1] if len(digests) == 1 else of_parts(part for pair in digests for part in pair)
+
+
+@cache
+def _library_folders() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    return tuple(dict.fromkeys(Path(paths[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")))
+
+
+@lru_cache(maxsize=4096)
+def is_library(file: Path, /) -> bool:
+    """Whether a file is installed: part of Python, of a package, or of Windtunnel."""
+    resolved = file.resolve()
+    if {"site-packages", "dist-packages"} & set(resolved.parts):
+        return True
+    if any(resolved.is_relative_to(folder) for folder in _library_folders()):
+        return True
+    return any(resolved.is_relative_to(OWN / place) for place in _OWN_PLACES)
+
+
+def file_of(obj: Any, /) -> Path | None:
+    """The file that defines a module, class, function or an object's class; None where no file does."""
+    for candidate in (obj, getattr(obj, "func", None), None if isinstance(obj, type) else type(obj)):
+        try:
+            file = inspect.getsourcefile(candidate) if candidate is not None else None
+        except TypeError:
+            continue
+        if file is not None and Path(file).is_file():
+            return Path(file)
+    return None
+
+
+def code_of(file: Path, package: str = "", /) -> Code:
+    """The code of a local file. ``package``: what its relative imports start from."""
+    importlib.invalidate_caches()
+    search = _search_path(file.resolve().parents[package.count(".") + 1 if package else 0])
+    files: dict[str, Path] = {}
+    named: dict[str, Path] = {}
+    libraries: set[str] = set()
+    writes = False
+    waiting = [(file.name, file, package)]
+    while waiting:
+        name, path, parent = waiting.pop()
+        if name in files or path.resolve() in {known.resolve() for known in files.values()}:
+            continue
+        files[name] = path
+        if path.suffix != ".py":
+            continue
+        source = _read(path.read_bytes())
+        named |= {text: place for text in source.texts if (place := data_file(text, path.parent, source.writes)) is not None}
+        writes |= source.writes
+        for wanted in source.imports:
+            for full, origin, inner in _found(_absolute(wanted, parent), search):
+                if origin is None:
+                    libraries.add(full)
+                else:
+                    waiting.append((full, origin, inner))
+    return Code(files, named, tuple(sorted(libraries)), writes)
+
+
+def local_code(obj: Any, /) -> Code | None:
+    """The code of a local object, and None where it belongs to a library or to no file."""
+    file = file_of(obj)
+    if file is None or is_library(file):
+        return None
+    module = obj if isinstance(obj, ModuleType) else sys.modules.get(getattr(obj, "__module__", None) or type(obj).__module__)
+    return code_of(file, getattr(module, "__package__", "") or "")
+
+
+# ── reading source ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Source:
+    """``imports``: names as written, with leading dots. ``texts``: string literals. ``writes``: whether it seems to write files."""
+
+    imports: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    writes: bool = False
+
+
+@lru_cache(maxsize=1024)
+def _parsed(digest: bytes, content: bytes) -> _Source:
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return _Source()  # importing it says what is wrong
+    imports: dict[str, None] = {}
+    texts: dict[str, None] = {}
+    writes = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports |= dict.fromkeys(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            imports[base] = None
+            imports |= dict.fromkeys(f"{base}{'' if base.endswith('.') else '.'}{alias.name}" for alias in node.names if alias.name != "*")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 256:
+            texts[node.value] = None
+        elif isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            if called in ("import_module", "__import__") and isinstance(first, str):
+                imports[first] = None
+            modes = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Constant)]
+            opens_to_write = called == "open" and any(isinstance(m, str) and len(m) < 4 and set(m) & set("wax+") for m in modes)
+            writes |= called in _WRITES or opens_to_write
+    return _Source(tuple(imports), tuple(texts), writes)
+
+
+def _read(content: bytes) -> _Source:
+    return _parsed(hashlib.sha256(content).digest(), content)
+
+
+def data_file(text: str, folder: Path, writes: bool, /) -> Path | None:
+    """The file that a program reads where it names this one. What one that ``writes`` files calls .json or .txt may be what it writes."""
+    suffix = "." + text.rpartition(".")[2]
+    if suffix not in _DATA and (writes or suffix not in _TEXT):
+        return None
+    try:
+        places = [place for place in (folder / text, Path(text)) if place.is_file()]
+    except (OSError, ValueError):
+        return None
+    return places[0] if places else None
+
+
+def _absolute(name: str, package: str) -> str:
+    bare = name.lstrip(".")
+    level = len(name) - len(bare)
+    if not level:
+        return name
+    parts = package.split(".")[: len(package.split(".")) - level + 1] if package else []
+    return ".".join([*parts, *([bare] if bare else [])])
+
+
+def _search_path(folder: Path) -> list[str]:
+    return [*(place for place in sys.path if place not in target_folders), str(folder), *target_folders]
+
+
+def _found(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, str]]:
+    """(name, file, package) of each local file that importing a name runs; (top-level name, None, "") of a library."""
+    top = name.partition(".")[0]
+    if not top or top in sys.stdlib_module_names:
+        if name in _CLIENTS:
+            yield name, None, ""
+        return
+    search: Sequence[str] | None = path
+    full = ""
+    for part in name.split("."):
+        full = f"{full}.{part}" if full else part
+        spec = _spec(full, search)
+        if spec is None:
+            return
+        origin = Path(spec.origin) if spec.origin and spec.has_location else None
+        search = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+        if origin is not None and is_library(origin):
+            yield top, None, ""
+            return
+        if origin is not None:
+            yield full, origin, full if search is not None else full.rpartition(".")[0]
+        if search is None:
+            return
+
+
+def _spec(name: str, search: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
+    """Found without running anything: a parent package is not imported for it."""
+    for finder in (importlib.machinery.PathFinder, *(f for f in sys.meta_path if f is not importlib.machinery.PathFinder)):
+        find = getattr(finder, "find_spec", None)
+        try:
+            spec: importlib.machinery.ModuleSpec | None = find(name, search) if find is not None else None
+        except Exception:  # noqa: BLE001 - another's import hook: what it cannot find is not there
+            continue
+        if spec is not None:
+            return spec
+    return None
+
+
+# ── other machines ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_CLIENTS = frozenset({
+    "socket", "http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "websockets", "grpc", "openai", "anthropic",
+    "boto3", "botocore", "litellm", "cohere", "mistralai", "ollama", "groq", "gradio_client", "xmlrpc",
+})  # fmt: skip
+
+
+def remote_libraries(code: Code, /) -> tuple[str, ...]:
+    """Those of its libraries that talk to another machine: what answers there is not known by any file here."""
+    return tuple(name for name in code.libraries if name in _CLIENTS)

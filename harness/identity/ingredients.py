@@ -1,0 +1,74 @@
+"""What an item of a plan is made of. A resumed run compares each ingredient with that of the records that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import codec
+from ..resources import digests_of
+from .code import local_code
+from .digests import is_unknown, of_file, of_parts
+from .values import state_of
+
+if TYPE_CHECKING:
+    from ..planned import PlannedItem, PlannedModel
+
+
+def ingredients(item: PlannedItem, /) -> dict[str, Any]:
+    """All that is known before a model loads; the fingerprints of the models are added by who loads them.
+
+    Not among them: names of folders, batch sizes, devices, times, gates, reports, comments.
+    """
+    task = item.task
+    found: dict[str, Any] = {
+        "definition of its task": task.definition,
+        "samples": task.samples_digest,
+        "code of its task": code_digest(task.task),
+        "settings": codec.digest(portable({k: v for k, v in item.settings.items() if item.kind != "task" or k not in ("data", "metrics")})),
+        "scores": (item.scores, item.each_word),
+        "word data": digests_of(item.plugin) | digests_of(item.threat),
+    }
+    if item.kind == "task":
+        found["metrics"] = task.metric_code
+    if item.plugin is not None:
+        found["code"] = code_digest(item.plugin)
+    if item.threat is not None:
+        found["threat"] = codec.digest((described(item.threat), code_digest(item.threat)))
+    if bases := [base for base in (item.source, item.explained) if base is not None]:
+        found["items that it rests on"] = codec.digest([(base.model.name, base.item, base.seed, ingredients(base)) for base in bases])
+    return found
+
+
+def model_fingerprint(planned: PlannedModel, model: Any, /) -> str:
+    """The loaded model's own fingerprint, and with it the code of the file or package that made it, where that is not Windtunnel's."""
+    code = code_digest(planned.source)
+    return str(model.fingerprint) if not code or is_unknown(model.fingerprint) else of_parts((model.fingerprint, code))
+
+
+def code_digest(part: Any, /) -> str:
+    """Of the local files that an object's class comes from; empty of a library's, whose version says it."""
+    code = local_code(type(part))
+    return code.digest if code is not None else ""
+
+
+def described(part: Any, /) -> Any:
+    """A dataclass by what its equality is made of; anything else by what it holds."""
+    if not hasattr(part, "__dataclass_fields__"):
+        digest, unknown = state_of(part)
+        return {"type": type(part).__name__, "holds": digest if not unknown else f"unknown: {'; '.join(unknown)}"}
+    given = asdict(part)
+    return {"type": type(part).__name__, **{f.name: given[f.name] for f in fields(part) if f.compare}}
+
+
+def portable(value: Any, /) -> Any:
+    """A setting wherever its files lie: an absolute path as its name, with the content of the file that it leads to."""
+    if isinstance(value, Mapping):
+        return {key: portable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(part) for part in value]
+    if isinstance(value, str) and 0 < len(value) < 4096 and "\0" not in value and Path(value).is_file():
+        return ["file", Path(value).name, of_file(Path(value))]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
