@@ -20,7 +20,7 @@ from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, Interrupted, ModelError, StoreError, WindtunnelError, is_interrupt
 from .explaining.trial import trials_of, try_settings
-from .identity.ingredients import described, ingredients, model_fingerprint
+from .identity.ingredients import ingredients, model_fingerprint
 from .identity.libraries import run_versions
 from .item_work import recordable, work_of
 from .judging import requests_of

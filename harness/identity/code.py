@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from .digests import of_file, of_parts
@@ -70,7 +70,9 @@ def is_library(file: Path, /) -> bool:
 
 def file_of(obj: Any, /) -> Path | None:
     """The file that defines a module, class, function or an object's class; None where no file does."""
-    for candidate in (obj, getattr(obj, "func", None), None if isinstance(obj, type) else type(obj)):
+    # A library's decorator around a user's function: the function counts.
+    inner = inspect.unwrap(obj) if isinstance(obj, FunctionType) else obj
+    for candidate in (inner, getattr(obj, "func", None), None if isinstance(obj, type) else type(obj)):
         try:
             file = inspect.getsourcefile(candidate) if candidate is not None else None
         except TypeError:

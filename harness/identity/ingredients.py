@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import codec
 from ..resources import digests_of
+from ..threats import described
 from .code import local_code
 from .digests import is_unknown, of_file, of_parts
 from .values import state_of
@@ -36,7 +37,7 @@ def ingredients(item: PlannedItem, /) -> dict[str, Any]:
     if item.plugin is not None:
         found["code"] = code_digest(item.plugin)
     if item.threat is not None:
-        found["threat"] = codec.digest((described(item.threat), code_digest(item.threat)))
+        found["threat"] = codec.digest(_threat(item.threat))
     if bases := [base for base in (item.source, item.explained) if base is not None]:
         found["items that it rests on"] = codec.digest([(base.model.name, base.item, base.seed, ingredients(base)) for base in bases])
     return found
@@ -54,13 +55,10 @@ def code_digest(part: Any, /) -> str:
     return code.digest if code is not None else ""
 
 
-def described(part: Any, /) -> Any:
+def _threat(threat: Any) -> tuple[Any, ...]:
     """A dataclass by what its equality is made of; anything else by what it holds."""
-    if not hasattr(part, "__dataclass_fields__"):
-        digest, unknown = state_of(part)
-        return {"type": type(part).__name__, "holds": digest if not unknown else f"unknown: {'; '.join(unknown)}"}
-    given = asdict(part)
-    return {"type": type(part).__name__, **{f.name: given[f.name] for f in fields(part) if f.compare}}
+    held = [] if is_dataclass(threat) else state_of(threat)
+    return described(threat) if not held else type(threat).__name__, held, code_digest(threat)
 
 
 def portable(value: Any, /) -> Any:

@@ -6,15 +6,20 @@ into (a socket, a generator, a lock that matters) is listed, so that nobody take
 
 from __future__ import annotations
 
+import copyreg
 import enum
 import functools
 import hashlib
+import io
 import logging
+import pickletools
 import random
+import re
 import sys
 import threading
 import types
 import weakref
+import zipfile
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path, PurePath
 from typing import Any
@@ -170,7 +175,8 @@ class Look:
 
     def _reduced(self, value: Any, where: str) -> Iterator[str]:
         try:
-            reduced = value.__reduce_ex__(4)
+            known = copyreg.dispatch_table.get(type(value))
+            reduced = known(value) if known is not None else value.__reduce_ex__(4)
         except Exception:  # noqa: BLE001 - an object's own code says that it cannot be copied
             self._give_up(where, f"is a {type(value).__module__}.{type(value).__qualname__}, into which nobody can look")
             return
@@ -188,13 +194,14 @@ class Look:
         code = local_code(value)
         if code is not None:
             return ("local", name, code.digest, *(f"{library} {version_of(library)}" for library in code.libraries))
+        if _is_local(value):
+            return ("local", name)
         module = str(getattr(value, "__module__", "") or "")
-        return (
-            "library",
-            module,
-            name,
-            version_of(module.partition(".")[0]) if module.partition(".")[0] not in sys.stdlib_module_names else "",
-        )
+        if _is_local(sys.modules.get(module)):
+            # Made by a library for a user's own: a dataclass's methods.
+            return ("library", name)
+        top = module.partition(".")[0]
+        return ("library", module, name, version_of(top) if top not in sys.stdlib_module_names else "")
 
     def _class(self, value: type, where: str) -> Iterator[object]:
         yield from ("class", *self._named(value))
@@ -208,13 +215,13 @@ class Look:
 
     def _function(self, value: types.FunctionType, where: str) -> Iterator[object]:
         yield from ("function", *self._named(value))
-        if not _is_local(value):
-            return
-        yield self.digest(value.__code__, where)
+        # A library's decorator is no user's code, and holds it.
         for name, part in (("defaults", value.__defaults__), ("keyword defaults", value.__kwdefaults__), ("closure", value.__closure__)):
             yield self.digest(part, f"{where} {name}")
         yield from self._pairs(dict(vars(value)), where)
-        yield from self._globals(value, where)
+        if _is_local(value):
+            yield self.digest(value.__code__, where)
+            yield from self._globals(value, where)
 
     def _globals(self, value: types.FunctionType, where: str) -> Iterator[object]:
         """What the function reads of its module, and of the local modules that it reads there."""
@@ -245,7 +252,9 @@ class Look:
         elif isinstance(value, torch.Generator):
             self._give_up(where, "draws at random (torch.Generator), so that its answers depend on what was asked before")
         elif isinstance(value, torch.jit.ScriptModule):
-            yield from ("script", _bytes_digest(value.save_to_buffer()))
+            yield from ("script", *_archive(value.save_to_buffer()))
+        elif isinstance(value, torch.nn.Module) and "_orig_mod" in value._modules:
+            yield from ("compiled", self.digest(value._modules["_orig_mod"], where))
         elif isinstance(value, torch.nn.Module):
             yield from ("module", self.digest(type(value), where))
             state = dict(vars(value))
@@ -255,6 +264,23 @@ class Look:
             yield from self._pairs({k: list(v.values()) if "_hooks" in k and isinstance(v, dict) else v for k, v in state.items()}, where)
         else:
             yield from ("torch", str(value))
+
+
+def _archive(content: bytes) -> Iterator[str]:
+    """A scripted module as it is saved, but for where its source lay and for the numbers that torch gives to types of one name."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in sorted(archive.namelist(), key=_unnumbered):
+            if name.endswith(".pkl"):
+                steps = ((step.name, argument) for step, argument, _ in pickletools.genops(archive.read(name)))
+                yield from (f"{step} {_unnumbered(str(argument))}" for step, argument in steps)
+            elif name.endswith(".py"):
+                yield _unnumbered(archive.read(name).decode())
+            elif not name.endswith((".debug_pkl", "serialization_id")):
+                yield _bytes_digest(archive.read(name))
+
+
+def _unnumbered(text: str) -> str:
+    return re.sub(r"[./]?___torch_mangle_\d+|windtunnel_target_\w+?(?=[./])", "", text)
 
 
 def _tensor(torch: Any, value: Any) -> tuple[object, ...]:
@@ -294,6 +320,10 @@ def _is_filled(cell: types.CellType) -> bool:
 
 def _is_local(value: Any) -> bool:
     """Whether it is a user's own. What no file defines (a dataclass's ``__init__``) belongs to whoever's module it is made in."""
+    if value is None:
+        return False
+    if isinstance(value, types.FunctionType) and Path(value.__code__.co_filename).is_file():
+        return not is_library(Path(value.__code__.co_filename))
     file = file_of(value)
     if file is None:
         module = sys.modules.get(getattr(value, "__module__", None) or "")
