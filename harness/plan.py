@@ -28,7 +28,7 @@ from .roles import cast
 from .rows.row_names import AGREEMENT, ROWS, accuracy_within
 from .samples import Sample, seed_of
 from .spool import Spool
-from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
+from .suite import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, task_name
 from .threats import threat_of
 
 _NUM_DRIFT_SAMPLES = 8
@@ -49,6 +49,8 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     for index, task_spec in enumerate(suite.tasks):
         with _placed(suite, "tasks", index):
             tasks.append(_planned_task(task_spec, suite, registry))
+            if tasks[-1].name in {task.name for task in tasks[:-1]}:
+                raise ConfigError(f"two tasks are called {tasks[-1].name!r}; tell them apart with 'name:'")
     items: list[PlannedItem] = []
     skipped: list[Skipped] = []
     impossible: list[str] = []
@@ -151,8 +153,8 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
         entry, settings = registry.get("tasks", "file"), {"path": spec.task, **spec.settings}
     else:
         entry, settings = registry.get("tasks", spec.task), dict(spec.settings)
-    name = spec.name or spec.task
     task = _made("tasks", entry.name, registry, **settings)
+    name = spec.name or str(getattr(task, "named_by_settings", "")) or task_name(spec)
     metrics = {metric: registry.get("metrics", metric).origin for metric in task.metrics}
     limit = spec.limit or suite.limit
     given = _asked(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)

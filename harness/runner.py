@@ -15,7 +15,7 @@ from .. import __version__
 from . import codec
 from .asked import asked_of
 from .engine import Engine
-from .engine.cache import Layers, MemoryCache, SqliteCache
+from .engine.cache import MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, Interrupted, ModelError, StoreError, WindtunnelError, is_interrupt
@@ -234,9 +234,11 @@ def _run_model(
                 answers = memory.take()
                 store.add_chunk(
                     stored, chunk.number, chunk.start, records,
-                    counters=_counts(engine), seconds=time.perf_counter() - started, answers=answers,
+                    counters=_counts(engine), seconds=time.perf_counter() - started,
+                    answers=behind.borrowed | answers,
                     matmul_flops_per_s=_matmul_peak(adapter),
                 )  # fmt: skip
+                behind.borrowed.clear()
                 if shared is not None:
                     # Only now: a killed chunk that had left its answers here would find them, and count fewer passes, when it is redone.
                     shared.put(answers)
@@ -259,15 +261,25 @@ def _counts(engine: Engine) -> dict[str, int]:
 
 
 class _Behind:
-    """What was answered before, in this run or in the shared cache. Only read."""
+    """What was answered before, in this run or in the shared cache. Only read.
+
+    ``borrowed``: what came from the shared cache and is not yet in the run, whose records must not rest on answers that it lacks.
+    """
 
     def __init__(self, store: Store, shared: SqliteCache | None) -> None:
-        self._layers = Layers(store, shared) if shared is not None else Layers(store)
+        self._store, self._shared = store, shared
+        self.borrowed: dict[str, Any] = {}
         self._broken: StoreError | None = None
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        wanted = list(keys)
         try:
-            return self._layers.get(keys)
+            found = self._store.get(wanted)
+            if self._shared is not None:
+                borrowed = self._shared.get([key for key in wanted if key not in found])
+                self.borrowed |= borrowed
+                found |= borrowed
+            return found
         except StoreError as error:
             self._broken = error
             raise

@@ -136,7 +136,8 @@ class SampleView:
 
 @dataclass(frozen=True, slots=True)
 class Scorecard:
-    """``manifest``: name, version, seed, models (fingerprints, notes), items (data fingerprints, plugin versions), skipped, flags.
+    """``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), items (data fingerprints, plugin versions),
+    skipped, flags.
 
     ``num_failed``: samples recorded with an error. ``complete``: every planned sample has a record. ``timing`` is kept apart: it is the one
     part that differs between two equal runs. ``samples`` may be a selection; ``num_samples`` says of how many.

@@ -212,7 +212,7 @@ class Suite(_Frozen):
         return dump(dumped)
 
 
-_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name"})
+_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch"})
 
 
 def identity_of(facts: Mapping[str, Any], /, shown: Callable[[Path], str] = lambda path: path.name) -> str:
@@ -250,6 +250,7 @@ def model_name(spec: ModelSpec, /) -> str:
 
 
 def task_name(spec: TaskSpec, /) -> str:
+    """The given name, else that of the catalog or the file. One with settings may be named by them (``mmlu_anatomy``): the plan knows."""
     return spec.name or (Path(spec.task).stem if spec.task.endswith((".yaml", ".yml")) else spec.task)
 
 
@@ -285,7 +286,7 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
     named = [
         *((("models", i), "model", model_name(m)) for i, m in enumerate(suite.models)),
         *((("auxiliary_models", i), "model", model_name(m)) for i, m in enumerate(suite.auxiliary_models)),
-        *((("tasks", i), "task", task_name(t)) for i, t in enumerate(suite.tasks)),
+        *((("tasks", i), "task", task_name(t)) for i, t in enumerate(suite.tasks) if t.name or not t.settings),
     ]
     seen: set[tuple[str, str]] = set()
     for path, kind, name in named:
@@ -354,7 +355,7 @@ def _anchored(suite: Suite, base: Path) -> Suite:
 
     tasks = [
         spec.model_copy(update={"task": _anchor_task(spec.task, base), "settings": _anchored_data(spec.settings, base),
-                                "name": task_name(spec)})
+                                "name": spec.name if spec.settings else task_name(spec)})
         for spec in suite.tasks
     ]  # fmt: skip
     plugins = dict.fromkeys(_anchor(p, base) for p in suite.plugins)

@@ -250,7 +250,8 @@ def _manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem
         for i in items
     ]  # fmt: skip
     return {
-        "name": store.name, "version": store.version, "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
+        "name": store.name, "version": store.version, "versions": _plain(items[0].facts.get("versions", {})) if items else {},
+        "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
         "data": {i.task: {"notes": list(i.facts["data_notes"])} for i in items if i.facts.get("data_notes")},
         "skipped": [_plain(s) for s in suite.get("skipped", ())], "flags": list(flags),
         "set_aside": [{"model": i.model, "item": i.item, "why": why, "num_records": store.count(i)} for i, why in store.set_aside()],

@@ -54,7 +54,8 @@ class RowTask:
     A row without text, with an unknown label or with an image that does not decode becomes a sample whose ``metadata["error"]`` says so:
     `requests` raises it as `SampleError`, which the runner records, and the other samples go on.
 
-    ``title``, ``description``, ``citation``, ``dimension``: what a catalog file says about the task.
+    ``title``, ``description``, ``citation``, ``dimension``: what a catalog file says about the task. ``named_by_settings``: what it is
+    called with the file's own settings as they were given; empty where none was.
     """
 
     requires: frozenset[str]
@@ -64,6 +65,7 @@ class RowTask:
     description = ""
     citation = ""
     dimension = "quality"
+    named_by_settings = ""
 
     def __init__(
         self,

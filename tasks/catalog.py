@@ -185,6 +185,7 @@ class TaskFactory:
                     f"task {self.__name__!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}."
                 )
         said = self.file.content
+        is_named = "name" in said and any(name in settings for name in said.get("params", {}))
         params = {name: settings.pop(name, value) for name, value in said.get("params", {}).items()}
         filled = _fill({key: value for key, value in said.items() if key not in ("params", "example")}, params)
         if "labels" in settings and "labels" in said and "label_map" not in settings:
@@ -199,6 +200,7 @@ class TaskFactory:
         elif settings.get("data") is not None:
             settings["data"] = DataSpec.parse(settings["data"])
         task = self._make(filled.get("name", self.file.path.stem), {**in_file, **settings}, set(settings))
+        task.named_by_settings = str(filled["name"]) if is_named else ""
         for key in ("title", "description", "citation", "dimension"):
             setattr(task, key, filled.get(key, getattr(task, key)).strip())
         return task

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness import codec
 from windtunnel.harness.engine import Engine, packing
-from windtunnel.harness.engine.cache import Layers, MemoryCache, SqliteCache, key_of
+from windtunnel.harness.engine.cache import MemoryCache, SqliteCache, key_of
 from windtunnel.harness.engine.packing import Budget, pack
 from windtunnel.harness.errors import CapabilityError, ModelError, SampleError, StoreError
 from windtunnel.harness.inputs import Image
@@ -475,13 +475,6 @@ def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
     path.write_text("this is not a database, not at all" * 100)
     with pytest.raises(StoreError, match="name another file with --cache"):
         SqliteCache(path)
-
-
-def test_layers_are_asked_in_turn_whatever_iterable_they_get() -> None:
-    first, second = MemoryCache(), MemoryCache()
-    first.put({"a": 1})
-    second.put({"b": 2})
-    assert Layers(first, second).get(key for key in ("a", "b", "c")) == {"a": 1, "b": 2}
 
 
 def test_failures_are_asked_again() -> None:

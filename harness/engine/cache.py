@@ -106,17 +106,3 @@ class SqliteCache:
 
     def close(self) -> None:
         self._connection.close()
-
-
-class Layers:
-    """Several caches to read from, asked in turn."""
-
-    def __init__(self, *caches: Answers) -> None:
-        self._caches = caches
-
-    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        wanted = list(keys)
-        for cache in self._caches:
-            found.update(cache.get([key for key in wanted if key not in found]))
-        return found

@@ -10,16 +10,12 @@ import copyreg
 import enum
 import functools
 import hashlib
-import io
 import logging
-import pickletools
 import random
-import re
 import sys
 import threading
 import types
 import weakref
-import zipfile
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path, PurePath
 from typing import Any
@@ -29,6 +25,7 @@ import numpy as np
 from .code import data_file, file_of, is_library, local_code
 from .digests import of_file, of_parts
 from .libraries import version_of
+from .torch_values import parts_of_torch
 
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, range, slice, type(None), type(...), type(NotImplemented))
 _NEUTRAL = (logging.Logger, type(threading.Lock()), type(threading.RLock()), threading.local, weakref.ref, weakref.WeakKeyDictionary,
@@ -64,7 +61,7 @@ class Look:
         try:
             made = of_parts(self._parts(value, where))
         except RecursionError:
-            self._give_up(where, "is nested too deeply")
+            self.give_up(where, "is nested too deeply")
             made = "unknown"
         finally:
             del self._open[key]
@@ -82,14 +79,13 @@ class Look:
         read = data_file(path, Path(), self._writes)
         return "path", PurePath(path).name, of_file(read) if read is not None else ""
 
-    def _give_up(self, where: str, why: str) -> None:
+    def give_up(self, where: str, why: str) -> None:
         self.unknown[where] = why
 
     # ── by kind ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _parts(self, value: Any, where: str) -> Iterator[object]:
         """What the object's digest is made of: the name of its kind, then its content."""
-        torch = sys.modules.get("torch")
         if isinstance(value, _NEUTRAL):
             yield from ("neutral", type(value).__name__)
         elif isinstance(value, type):
@@ -118,9 +114,9 @@ class Look:
         elif isinstance(value, types.CellType):
             yield from ("cell", self.digest(value.cell_contents, where) if _is_filled(value) else "empty")
         elif isinstance(value, random.Random | np.random.Generator | np.random.RandomState | np.random.BitGenerator):
-            self._give_up(where, f"draws at random ({type(value).__name__}), so that its answers depend on what was asked before")
-        elif torch is not None and _is_torch(torch, value):
-            yield from self._of_torch(torch, value, where)
+            self.give_up(where, f"draws at random ({type(value).__name__}), so that its answers depend on what was asked before")
+        elif (parts := parts_of_torch(self, value, where)) is not None:
+            yield from parts
         else:
             yield from self._content(value, where)
 
@@ -133,7 +129,9 @@ class Look:
         elif isinstance(value, np.ndarray):
             yield from ("array", str(value.dtype), value.shape)
             yield from (
-                (self.digest(v, where) for v in value.ravel().tolist()) if value.dtype.hasobject else (_bytes_digest(value.tobytes()),)
+                (self.digest(v, where) for v in value.ravel().tolist())
+                if value.dtype.hasobject
+                else (hashlib.sha256(value.tobytes()).hexdigest(),)
             )
         elif isinstance(value, np.generic | np.dtype):
             yield from ("numpy", str(getattr(value, "dtype", "dtype")), repr(value))
@@ -142,11 +140,11 @@ class Look:
         elif type(value) in (set, frozenset):
             yield from ("set", *sorted(self.digest(v, where) for v in value))
         elif isinstance(value, types.MappingProxyType) or type(value) is dict:
-            yield from ("dict", *self._pairs(value, where))
+            yield from ("dict", *self.pairs(value, where))
         else:
             yield from self._object(value, where)
 
-    def _pairs(self, mapping: Mapping[Any, Any], where: str) -> Iterator[str]:
+    def pairs(self, mapping: Mapping[Any, Any], where: str) -> Iterator[str]:
         for key, value in mapping.items():
             yield self.digest(key, f"{where} key")
             yield self.digest(value, f"{where}.{key}" if isinstance(key, str) and key.isidentifier() else f"{where}[{key!r:.40}]")
@@ -156,7 +154,7 @@ class Look:
         yield from ("object", self.digest(type(value), where))
         held = False
         if isinstance(value, Mapping) and isinstance(value, dict):
-            yield from self._pairs(dict(value.items()), where)
+            yield from self.pairs(dict(value.items()), where)
             held = True
         elif isinstance(value, tuple | list):
             yield from (self.digest(v, f"{where}[{n}]") for n, v in enumerate(value))
@@ -169,7 +167,7 @@ class Look:
             held = True
         attributes = None if _pickles_itself(type(value)) and not _is_local(value) else _attributes(value)
         if attributes is not None:
-            yield from self._pairs(attributes, where)
+            yield from self.pairs(attributes, where)
         elif not held:
             yield from self._reduced(value, where)
 
@@ -178,7 +176,7 @@ class Look:
             known = copyreg.dispatch_table.get(type(value))
             reduced = known(value) if known is not None else value.__reduce_ex__(4)
         except Exception:  # noqa: BLE001 - an object's own code says that it cannot be copied
-            self._give_up(where, f"is a {type(value).__module__}.{type(value).__qualname__}, into which nobody can look")
+            self.give_up(where, f"is a {type(value).__module__}.{type(value).__qualname__}, into which nobody can look")
             return
         if isinstance(reduced, str):
             yield self.digest(reduced, where)
@@ -207,7 +205,7 @@ class Look:
         yield from ("class", *self._named(value))
         if _is_local(value):
             yield from (self.digest(base, f"{where}.{base.__name__}") for base in value.__bases__)
-            yield from self._pairs({k: v for k, v in vars(value).items() if _is_decisive(k, v)}, value.__qualname__)
+            yield from self.pairs({k: v for k, v in vars(value).items() if _is_decisive(k, v)}, value.__qualname__)
 
     def _module(self, value: types.ModuleType) -> Iterator[object]:
         code = local_code(value)
@@ -218,7 +216,7 @@ class Look:
         # A library's decorator is no user's code, and holds it.
         for name, part in (("defaults", value.__defaults__), ("keyword defaults", value.__kwdefaults__), ("closure", value.__closure__)):
             yield self.digest(part, f"{where} {name}")
-        yield from self._pairs(dict(vars(value)), where)
+        yield from self.pairs(dict(vars(value)), where)
         if _is_local(value):
             yield self.digest(value.__code__, where)
             yield from self._globals(value, where)
@@ -234,76 +232,13 @@ class Look:
             yield self.digest(found, name)
             if isinstance(found, types.ModuleType) and local_code(found) is not None:
                 inner = {part: vars(found)[part] for part in names if part in vars(found)}
-                yield from self._pairs(inner, name)
+                yield from self.pairs(inner, name)
         if changed := _assigned_globals(value.__code__):
-            self._give_up(where, f"changes {', '.join(sorted(changed))} of its module while it answers")
+            self.give_up(where, f"changes {', '.join(sorted(changed))} of its module while it answers")
 
     def _code(self, value: types.CodeType, where: str) -> Iterator[object]:
         yield from ("code", value.co_name, value.co_code, value.co_names, value.co_varnames, value.co_freevars, value.co_flags)
         yield from (self.digest(constant, where) for constant in value.co_consts)
-
-    # ── torch ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _of_torch(self, torch: Any, value: Any, where: str) -> Iterator[object]:
-        if isinstance(value, torch.Tensor):
-            yield from ("tensor", type(value).__name__, *_tensor(torch, value))
-        elif isinstance(value, torch.device):
-            yield "device"  # where a model runs changes none of its answers
-        elif isinstance(value, torch.Generator):
-            self._give_up(where, "draws at random (torch.Generator), so that its answers depend on what was asked before")
-        elif isinstance(value, torch.jit.ScriptModule):
-            yield from ("script", *_archive(value.save_to_buffer()))
-        elif isinstance(value, torch.nn.Module) and "_orig_mod" in value._modules:
-            yield from ("compiled", self.digest(value._modules["_orig_mod"], where))
-        elif isinstance(value, torch.nn.Module):
-            yield from ("module", self.digest(type(value), where))
-            state = dict(vars(value))
-            if isinstance(value, torch.fx.GraphModule):
-                state = {name: part for name, part in state.items() if name != "_graph"} | {"_code": value.code}
-            # A hook is known by its place among the others: its number counts all hooks that this process has ever made.
-            yield from self._pairs({k: list(v.values()) if "_hooks" in k and isinstance(v, dict) else v for k, v in state.items()}, where)
-        else:
-            yield from ("torch", str(value))
-
-
-def _archive(content: bytes) -> Iterator[str]:
-    """A scripted module as it is saved, but for where its source lay and for the numbers that torch gives to types of one name."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in sorted(archive.namelist(), key=_unnumbered):
-            if name.endswith(".pkl"):
-                steps = ((step.name, argument) for step, argument, _ in pickletools.genops(archive.read(name)))
-                yield from (f"{step} {_unnumbered(str(argument))}" for step, argument in steps)
-            elif name.endswith(".py"):
-                yield _unnumbered(archive.read(name).decode())
-            elif not name.endswith((".debug_pkl", "serialization_id")):
-                yield _bytes_digest(archive.read(name))
-
-
-def _unnumbered(text: str) -> str:
-    return re.sub(r"[./]?___torch_mangle_\d+|windtunnel_target_\w+?(?=[./])", "", text)
-
-
-def _tensor(torch: Any, value: Any) -> tuple[object, ...]:
-    """Type, shape and bytes, wherever the tensor lies."""
-    plain = value.detach()
-    if plain.is_meta:
-        return (str(plain.dtype), tuple(plain.shape), "meta")
-    if plain.is_quantized:
-        plain, scale = plain.int_repr(), (str(value.qscheme()), repr(value.dequantize().double().sum().item()))
-    else:
-        scale = ("", "")
-    plain = (plain.to_dense() if plain.layout != torch.strided else plain).cpu().resolve_conj().resolve_neg().contiguous()
-    # Flat, for a batch norm's counter has no dimension to view as bytes.
-    return (str(value.dtype), tuple(plain.shape), *scale, _bytes_digest(plain.reshape(-1).view(torch.uint8).numpy().tobytes()))
-
-
-def _is_torch(torch: Any, value: Any) -> bool:
-    kinds = (torch.Tensor, torch.nn.Module, torch.device, torch.Generator, torch.dtype, torch.layout, torch.memory_format)
-    return isinstance(value, kinds)
-
-
-def _bytes_digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _of_partial(value: functools.partial[Any]) -> Iterator[tuple[str, Any]]:
