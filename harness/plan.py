@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import codec
 from .errors import CapabilityError, ConfigError, DataError, ModelError, UserError, is_interrupt, sentence
 from .gates import Gate
+from .identity.ingredients import sample_digest
 from .inputs import CHARACTERS, size_of
 from .matching import able_models, asks_model, check_named, choose, unfit
 from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
@@ -173,7 +173,7 @@ def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[
     are_writable, beginning = True, ""
     content = hashlib.sha256()
     for sample in samples:
-        content.update(_sample_digest(name, sample))
+        content.update(sample_digest(name, sample))
         are_writable &= sample.id.isascii()
         labels = labels or sample.labels
         hashes.append(hash(sample.id))
@@ -194,7 +194,8 @@ def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[
     cautions = _said_of_data(task, "cautions", name, len(samples), parts)
     if num_unusable:
         notes = (f"{num_unusable:,} of {len(samples):,} samples cannot be used; the first: {first_reason}", *notes)
-    return PlannedTask(name, spec, task, origin, samples, labels, positions, num_requests, num_unusable, notes, cautions, content.hexdigest())
+    numbers = (positions, num_requests, num_unusable)
+    return PlannedTask(name, spec, task, origin, samples, labels, *numbers, notes, cautions, content.hexdigest())
 
 
 def _said_of_data(task: Any, what: str, name: str, *facts: Any) -> tuple[str, ...]:
@@ -209,13 +210,6 @@ def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
         yield "class", sample.labels[sample.target]
     if "slice" in sample.metadata:
         yield "slice", str(sample.metadata["slice"])
-
-
-def _sample_digest(task: str, sample: Sample) -> bytes:
-    try:
-        return codec.digest(sample).encode()
-    except (TypeError, ValueError) as error:
-        raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
 
 
 def _writable(sample_id: str) -> str:

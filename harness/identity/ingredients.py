@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import codec
+from ..errors import DataError
 from ..resources import digests_of
+from ..samples import Sample
 from ..threats import described
 from .code import local_code
 from .digests import is_unknown, of_file, of_parts
@@ -53,6 +55,14 @@ def code_digest(part: Any, /) -> str:
     """Of the local files that an object's class comes from; empty of a library's, whose version says it."""
     code = local_code(type(part))
     return code.digest if code is not None else ""
+
+
+def sample_digest(task: str, sample: Sample, /) -> bytes:
+    """Raises `DataError` for a sample of a task that cannot be recorded."""
+    try:
+        return codec.digest(sample).encode()
+    except (TypeError, ValueError) as error:
+        raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
 
 
 def _threat(threat: Any) -> tuple[Any, ...]:
