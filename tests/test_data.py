@@ -238,6 +238,16 @@ def test_hub_data_set_from_the_cache(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Available configs in the cache: \['default'\]"):
         rows(hub="owner/name", config="other")
 
+    def fingerprint() -> str:
+        return load(DataSpec(hub="owner/name", split="validation")).fingerprint
+
+    arrow, first = folder / "name-validation.arrow", fingerprint()
+    os.utime(arrow, (1, 1))
+    assert fingerprint() == first, "when it was fetched is no matter"
+    arrow.write_bytes(arrow.read_bytes().replace(b"x\0\0\0", b"y\0\0\0"))
+    assert rows(hub="owner/name", split="validation") == [{"text": "y"}]
+    assert fingerprint() != first, "what lies there now is"
+
 
 def test_an_image_of_the_hub_that_does_not_decode_is_no_matter_of_its_rows(tmp_path: Path) -> None:
     import datasets

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from .. import codec
 from ..errors import DataError, UserError
+from ..identity.digests import of_file
 from ..offline import is_offline
 from .encoded_image import EncodedImage
 from .rows import Row, Rows
@@ -30,7 +32,8 @@ def read_hub(spec: DataSpec, /) -> Rows:
             builder = _cached(spec, "offline" if offline else f"the Hub did not answer within {_CONNECT_TIMEOUT_S:.0f} s")
         split = spec.choose_split([str(s) for s in builder.info.splits])
         dataset = builder.as_dataset(split=split)
-        fingerprint = codec.digest([name, spec.config, split, spec.revision, dataset._fingerprint])
+        # By content: the library's own fingerprint goes by the time at which a file was written, and overlooks one that was changed.
+        fingerprint = codec.digest([split, str(dataset.features), *(of_file(Path(file["filename"])) for file in dataset.cache_files)])
         if not builder.info.splits[split].num_examples:
             return Rows((), (), fingerprint, source=str(spec))
         names = {column: tuple(f.names) for column, f in dataset.features.items() if type(f).__name__ == "ClassLabel"}
