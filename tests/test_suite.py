@@ -93,7 +93,8 @@ def test_shorthand_settings_and_names(tmp_path: Path) -> None:
     assert [m.name for m in suite.models] == ["words", "big.model", "f:go"]
     assert suite.models[1].settings == {"trust": False}
     assert suite.tasks[1].settings == {"shuffle": 1, "k": "v"}
-    assert (suite.tasks[1].name, suite.tasks[1].limit) == ("mine", 3)
+    assert (suite.tasks[0].name, suite.tasks[1].limit) == ("sst2", 3)
+    assert suite.tasks[1].name == "", "its settings may name it: the plan knows"
     assert suite.gates[0].inconclusive == "fail"
 
 
@@ -133,9 +134,9 @@ def test_an_overrides_error_does_not_point_at_the_file(tmp_path: Path) -> None:
 
 def test_identity_is_of_what_decides_a_number(tmp_path: Path) -> None:
     plain = _load(tmp_path, HEAD)
-    same = "name: other\nreports: [json]\ngates: ['sst2.accuracy > 0']\ncache: x.db\n"
+    same = "name: other\nreports: [json]\ngates: ['sst2.accuracy > 0']\ncache: x.db\nbatch: {rows: 2}\ndevice: cpu\n# ours\n"
     assert _load(tmp_path, HEAD + same).identity() == plain.identity()
-    for line in ("limit: 5", "seed: 1", "dtype: float32", "chunk: 3", "batch: {rows: 2}", "attacks: [swap]", "device: cpu"):
+    for line in ("limit: 5", "seed: 1", "dtype: float32", "chunk: 3", "attacks: [swap]"):
         assert _load(tmp_path, f"{HEAD}{line}\n").identity() != plain.identity(), line
 
 
