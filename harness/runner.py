@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,7 +15,7 @@ from .. import __version__
 from . import codec
 from .asked import asked_of
 from .engine import Engine
-from .engine.cache import MemoryCache, SqliteCache
+from .engine.cache import Behind, MemoryCache, SqliteCache
 from .engine.counters import Counters
 from .engine.packing import Budget
 from .errors import ConfigError, IncompleteRun, Interrupted, ModelError, StoreError, WindtunnelError, is_interrupt
@@ -202,7 +202,7 @@ def _run_model(
     suite = plan.suite
     adapter = loaded(plan, model, shown)
     shared = SqliteCache(Path(suite.cache)) if suite.cache else None
-    behind = _Behind(store, shared)
+    behind = Behind(store, shared)
     memory = MemoryCache(behind=behind)
 
     # A run that goes on packs as it began: batches of another size would round otherwise.
@@ -260,34 +260,6 @@ def _counts(engine: Engine) -> dict[str, int]:
     return total.take()
 
 
-class _Behind:
-    """What was answered before, in this run or in the shared cache. Only read.
-
-    ``borrowed``: what came from the shared cache and is not yet in the run, whose records must not rest on answers that it lacks.
-    """
-
-    def __init__(self, store: Store, shared: SqliteCache | None) -> None:
-        self._store, self._shared = store, shared
-        self.borrowed: dict[str, Any] = {}
-        self._broken: StoreError | None = None
-
-    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
-        wanted = list(keys)
-        try:
-            found = self._store.get(wanted)
-            if self._shared is not None:
-                borrowed = self._shared.get([key for key in wanted if key not in found])
-                self.borrowed |= borrowed
-                found |= borrowed
-            return found
-        except StoreError as error:
-            self._broken = error
-            raise
-
-    def check(self) -> None:
-        """A plugin may have taken a broken store for a sample's error: it is the run's."""
-        if self._broken is not None:
-            raise self._broken
 
 
 CHUNK_POSITIONS = 32_768

@@ -106,3 +106,33 @@ class SqliteCache:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class Behind:
+    """What was answered before, in this run or in the shared cache. Only read.
+
+    ``borrowed``: what came from the shared cache and is not yet in the run, whose records must not rest on answers that it lacks.
+    """
+
+    def __init__(self, store: Answers, shared: Answers | None) -> None:
+        self._store, self._shared = store, shared
+        self.borrowed: dict[str, Any] = {}
+        self._broken: StoreError | None = None
+
+    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        wanted = list(keys)
+        try:
+            found = self._store.get(wanted)
+            if self._shared is not None:
+                borrowed = self._shared.get([key for key in wanted if key not in found])
+                self.borrowed |= borrowed
+                found |= borrowed
+            return found
+        except StoreError as error:
+            self._broken = error
+            raise
+
+    def check(self) -> None:
+        """A plugin may have taken a broken store for a sample's error: it is the run's."""
+        if self._broken is not None:
+            raise self._broken

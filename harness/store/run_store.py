@@ -137,7 +137,9 @@ class Store:
 
     def _require_same(self, known: StoredItem, item: StoredItem) -> None:
         if differs := difference(known, item):
-            raise ConfigError(f"{self.path.parent} holds records of {item.item!r} on {item.model!r} {differs}. Choose a new folder with --out")
+            raise ConfigError(
+                f"{self.path.parent} holds records of {item.item!r} on {item.model!r} {differs}. Choose a new folder with --out"
+            )
 
     def set_changed_aside(self, now: Iterable[StoredItem], /) -> None:
         """Set aside what a changed suite says something else of, and all that rests on it. ``now``: items as the suite has them, before
