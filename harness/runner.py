@@ -260,8 +260,6 @@ def _counts(engine: Engine) -> dict[str, int]:
     return total.take()
 
 
-
-
 CHUNK_POSITIONS = 32_768
 """A chunk ends with the sample that fills this, or with the suite's ``chunk`` samples: a minute of a small model on a CPU."""
 
