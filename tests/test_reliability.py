@@ -259,7 +259,8 @@ def test_a_small_radius_counts_for_a_large_one_and_not_the_other_way(tmp_path: P
     (EditBudget(min_similarity=0.5), EditBudget(min_similarity=0.8), True), (EditBudget(min_similarity=0.8), EditBudget(), False),
     (EditBudget(), EditBudget(same_part_of_speech=True), True), (EditBudget(same_part_of_speech=True), EditBudget(), False),
     (EditBudget(stop_words="builtin"), EditBudget(), False), (AnyPrompt(), SuffixBudget(), False),
-    (AnyPrompt(), AnyPrompt(keep_prompt=True), True), (LpBall(8 / 255), LpBall(0.0313725), True),
+    (AnyPrompt(), AnyPrompt(keep_prompt=True), True), (AnyPrompt(keep_prompt=True), AnyPrompt(), True),
+    (LpBall(8 / 255), LpBall(0.0313725), True),
 ])  # fmt: skip
 def test_which_threat_holds_which(wide: Any, narrow: Any, expected: bool) -> None:
     assert holds(described(wide), described(narrow)) is expected

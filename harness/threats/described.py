@@ -9,6 +9,9 @@ from typing import Any
 from .choosing import Threats
 from .lp_ball import LpBall
 
+_HOW = frozenset({"type", "keep_prompt"})
+"""What says how an attack goes about it, and not how far it may go: two threats that differ in this alone have one title."""
+
 
 def described(threat: Any, /) -> dict[str, Any]:
     """A threat as a record keeps it: its class, and what its equality is made of; of one that is no dataclass, what it holds."""
@@ -33,11 +36,8 @@ def title_of(threat: Mapping[str, Any] | None, /) -> str:
         ((kind, described(made())) for kind, made in Threats.items() if made.__name__ == threat["type"] and made is not LpBall),
         (threat["type"], {}),
     )
-    said = [
-        f"{key} {_shown(value)}"
-        for key, value in threat.items()
-        if key != "type" and (key not in plain or _shown(value) != _shown(plain[key]))
-    ]
+    bounds = {key: value for key, value in threat.items() if key not in _HOW}
+    said = [f"{key} {_shown(value)}" for key, value in bounds.items() if key not in plain or _shown(value) != _shown(plain[key])]
     return " ".join([kind, *said])
 
 
