@@ -105,10 +105,9 @@ class Outputs:
 
     def _could_be(self, known_NK: np.ndarray, is_lone: bool, rounding: float) -> np.ndarray:
         """[N]: which rows can be probabilities."""
-        between: np.ndarray = ((known_NK >= -1e-3) & (known_NK <= 1 + 1e-3)).all(1)
-        if not self._per_label(is_lone):
-            between &= np.abs(known_NK.sum(1) - 1) <= rounding
-        return between
+        is_between = np.all((known_NK >= -1e-3) & (known_NK <= 1 + 1e-3), axis=1)
+        is_whole = self._per_label(is_lone) or np.abs(known_NK.sum(1) - 1) <= rounding
+        return np.asarray(is_between & is_whole)
 
 
 def check_outputs(kind: str, is_multi_label: bool, /) -> None:

@@ -36,7 +36,8 @@ def difference_row(
     span = _span(score)
     if span is not None and real.size and float(np.abs(real - other).max()) > span:
         span = None  # a plugin's own score, which keeps to no bounds
-    found = statistics.paired_mean_difference(real, other, *((0.0, span) if span else (None, None)), groups=table.groups(both_N))
+    low = None if span is None else 0.0
+    found = statistics.paired_mean_difference(real, other, low, span, table.groups(both_N))
     estimate = Estimate(found.value, found.low, found.high, found.n, int((over_N & table.failed_N).sum()), found.reason)
     return Row(item.model, item.item, metric, "interpretability", estimate, higher_is_better)
 

@@ -41,7 +41,7 @@ def read_sentence_settings(read: Callable[[str], Any], target: str, /) -> Senten
     folder = next((str(part.get("path")) for part, kind in zip(modules, kinds, strict=True) if kind == "Pooling"), "1_Pooling")
     pooling = read(f"{folder}/config.json") or {}
     first = _reads_first(pooling, target)
-    own = next((found for name in _OF_TRANSFORMER if (found := read(name))), {})
+    own: Mapping[str, Any] = next((found for name in _OF_TRANSFORMER if (found := read(name))), {})
     prompt = _prompt(read("config_sentence_transformers.json") or {}, target)
     if prompt and pooling.get("include_prompt") is False:
         raise ModelError(
