@@ -18,7 +18,7 @@ from .explaining.probing import probe_records
 from .explaining.word_reliance import Carriers, carriers, reliance_records
 from .judging import drift_records, task_records
 from .planned import PlannedItem
-from .rows.row_names import HALF_PRECISION
+from .rows.row_names import DRIFT_SHARE, HALF_PRECISION
 from .samples import Record, Sample, SampleRng, seed_of
 from .store import Store, StoredItem
 
@@ -46,7 +46,8 @@ def work_of(engine: Engine, item: PlannedItem, store: Store, seed: int, /) -> Wo
         if item.kind == "task":
             return task_records(engine, name, task, samples)
         if item.kind == "drift":
-            return drift_records(engine, name, task, samples, _in_float32(engine, item))
+            took, spent = (store.counters(of).get("tokens_computed", 0) for of in (_stored_task(store, item), _stored(store, item)))
+            return drift_records(engine, name, task, samples, DRIFT_SHARE * took - spent, _in_float32(engine, item))
         if item.kind == "attack":
             return attack_records(engine, name, task, item.plugin, item.threat, rng, samples)
         if item.kind == "probe":
@@ -75,12 +76,12 @@ def _stored_task(store: Store, item: PlannedItem) -> StoredItem:
     return next(i for i in store.items() if (i.model, i.item) == (item.model.name, item.task.name))
 
 
-def _in_float32(engine: Engine, item: PlannedItem) -> Engine | None:
-    """The model of an item in float32, where it runs in something shorter."""
+def _in_float32(engine: Engine, item: PlannedItem) -> Callable[[], Engine] | None:
+    """Loads the model of an item in float32, where it runs in something shorter."""
     loaded: Any = engine.model
     if str(getattr(loaded, "dtype", "")) not in HALF_PRECISION:
         return None
-    return Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)
+    return lambda: Engine(item.model.source.load(str(loaded.device), "float32"), item.model.info)
 
 
 def recordable(record: Record, /) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from .engine import Engine
 from .engine.packing import Budget
 from .errors import SampleError, ends_run, sentence
 from .requests import Failure, LogProb, Request
+from .rows.row_names import DRIFT_SHARE, DRIFT_TOLERANCE
 from .samples import Record, Sample
 
 
@@ -69,40 +70,61 @@ def slice_of(sample: Sample, /) -> dict[str, str]:
 
 
 _ALONE = Budget(1, 1, pack=0)
-_TOGETHER = Budget(1 << 30, 1 << 30, 1 << 30)
 
 
-def drift_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample], exact: Engine | None = None) -> list[Record]:
-    """How far each sample's answers move between all of these samples together and each alone (law 2), in the answer's unit, and how far
-    when all are asked together once more (a randomised model).
+def drift_records(
+    engine: Engine, item: str, task: Any, samples: Sequence[Sample], most_tokens: float, exact: Callable[[], Engine] | None = None
+) -> list[Record]:  # fmt: skip
+    """How far answers are from those that the run got, when the same is asked alone: ``batch_drift`` (law 2), as a share of the answers'
+    spread. The first request of each sample is asked, of as many samples as ``most_tokens`` allow, cheapest first.
 
-    ``exact``: the same model in float32, where the engine's is not: how far it is from that, each sample alone, is ``precision_drift``.
+    ``repeat_drift``: how far the model is from itself; asked once more where it moved, which tells a randomised model from one that mixes
+    its batch. ``exact``: gives the same model in float32, where the engine's is not: how far the answer alone is from it is
+    ``precision_drift``.
     """
-    records = []
     asked = [_asked(task, sample) for sample in samples]
-    requests_of_all = _flat(asked)
-    alone, together = engine.uncached(requests_of_all, _ALONE), engine.uncached(requests_of_all, _TOGETHER)
-    again = engine.uncached(requests_of_all, _TOGETHER)
-    gaps = {"batch_drift": map(_distance, alone, together), "repeat_drift": map(_distance, together, again)}
-    if exact is not None:
-        gaps["precision_drift"] = map(_distance, alone, exact.uncached(requests_of_all, _ALONE))
-    for sample, requests in zip(samples, asked, strict=True):
+    firsts = {i: requests[0] for i, requests in enumerate(asked) if not isinstance(requests, Failure) and requests}
+    answered = zip(firsts, engine.known(list(firsts.values())), strict=True)
+    given = {i: answer for i, answer in answered if answer is not None and answer.numbers()}
+    chosen = _affordable({i: engine.tokens_of(firsts[i]) for i in given}, most_tokens / (1 if exact is None else 2))
+    unit = math.sqrt(math.fsum(a.spread() ** 2 for a in given.values()) / max(1, len(given))) or 1.0
+
+    def alone(of: Engine, which: Sequence[int]) -> dict[int, Any]:
+        return dict(zip(which, of.uncached([firsts[i] for i in which], _ALONE), strict=True)) if which else {}
+
+    once = alone(engine, chosen)
+    batch = {i: _distance(given[i], answer, unit) for i, answer in once.items()}
+    again = alone(engine, [i for i, gap in batch.items() if gap is not None and gap > DRIFT_TOLERANCE])
+    precise = alone(exact(), chosen) if exact is not None and chosen else {}
+    records = []
+    for i, (sample, requests) in enumerate(zip(samples, asked, strict=True)):
         if isinstance(requests, Failure):
             records.append(Record(sample.id, item, {}, requests.error))
-            continue
-        scores = {}
-        for name, gap in gaps.items():
-            known = [moved for moved in (next(gap) for _ in requests) if moved is not None]
-            scores[name] = max(known, default=None)
-        records.append(Record(sample.id, item, scores))
+        elif i in once:
+            scores = {"batch_drift": batch[i], "repeat_drift": _distance(once[i], again[i], unit) if i in again else batch[i]}
+            records.append(Record(sample.id, item, scores | ({"precision_drift": _distance(once[i], precise[i], unit)} if precise else {})))
+        else:
+            cost = f"asking again would take more than {DRIFT_SHARE:.0%} of the task's tokens"
+            records.append(
+                Record(sample.id, item, {}, artifacts={"unscored": cost if i in given else "there is no answer to compare with"})
+            )
     return records
 
 
-def _distance(a: Any, b: Any) -> float | None:
+def _affordable(costs: Mapping[int, int], most: float) -> list[int]:
+    """As many as can be had for so much, by what each costs; nothing is free."""
+    chosen: list[int] = []
+    for i in sorted(costs, key=lambda i: (costs[i], i)):
+        if costs[i] and sum(costs[k] for k in chosen) + costs[i] <= most:
+            chosen.append(i)
+    return sorted(chosen)
+
+
+def _distance(a: Any, b: Any, unit: float) -> float | None:
+    """The largest change of a number, in ``unit``."""
     if isinstance(a, Failure) or isinstance(b, Failure):
         return None
-    moved = [abs(x - y) for x, y in zip(a.numbers(), b.numbers(), strict=True)]
-    return max(moved) if moved else None
+    return max(abs(x - y) for x, y in zip(a.numbers(), b.numbers(), strict=True)) / unit
 
 
 def _asked(task: Any, sample: Sample) -> Any:

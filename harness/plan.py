@@ -280,12 +280,12 @@ def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite, roles: Map
         model, task.name, "task", task, task.samples, seed_of(suite.seed, task.name), task.origin, settings=task.spec.settings,
         num_requests=task.num_requests, roles=roles,
     )  # fmt: skip
-    if not task.task.requires & _DRIFT_KINDS:
+    if not suite.check_drift or not task.task.requires & _DRIFT_KINDS:
         return [made]
     few = task.samples[:_NUM_DRIFT_SAMPLES]
     drift = PlannedItem(
         model, f"batch_invariance({task.name})", "drift", task, few, made.seed, "windtunnel",
-        num_requests=3 * sum(_load(task.task, sample, "")[0].num_requests or 0 for sample in few),
+        num_requests=len(few),
     )  # fmt: skip
     return [made, drift] if task.num_requests is not None else [made]
 

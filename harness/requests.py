@@ -1,13 +1,14 @@
 """What can be asked of a model, and what comes back.
 
 A request's ``kind`` is the name of the `Model` method that answers it. A new kind is a request and a response here, both named in the lists
-at the end, and a method in an adapter. A response's ``numbers()`` are what must be finite, and what may drift with its batch.
+at the end, and a method in an adapter. A response's ``numbers()`` are what must be finite, and what may drift with its batch; its
+``spread()`` is their scale: rounding moves them by a share of it, whatever their unit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, Generic, TypeVar
 
@@ -31,6 +32,11 @@ class LogProb:
     def numbers(self) -> tuple[float, ...]:
         return (self.value,)
 
+    def spread(self) -> float:
+        """Nats a token, or one where they are fewer, as independent errors of the tokens add up."""
+        num = max(1, self.num_tokens)
+        return math.sqrt(num) * max(1.0, abs(self.value) / num)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -48,6 +54,9 @@ class Completion:
     def numbers(self) -> tuple[float, ...]:
         return ()
 
+    def spread(self) -> float:
+        return 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Logits:
@@ -63,6 +72,9 @@ class Logits:
 
     def numbers(self) -> tuple[float, ...]:
         return self.values
+
+    def spread(self) -> float:
+        return _spread(self.values)
 
     def probability(self, index: int, /) -> float:
         """Of a class: among all of them by softmax, or on its own."""
@@ -89,6 +101,9 @@ class Embedding:
     def numbers(self) -> tuple[float, ...]:
         return self.values
 
+    def spread(self) -> float:
+        return _spread(self.values)
+
 
 @dataclass(frozen=True, slots=True)
 class Fillings:
@@ -103,12 +118,23 @@ class Fillings:
     def numbers(self) -> tuple[float, ...]:
         return tuple(value for place in self.log_probs for value in place)
 
+    def spread(self) -> float:
+        return _spread(self.numbers())
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Stands where a response would: this one request failed, its batch neighbours did not. ``error`` is ``Type: message``."""
 
     error: str
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation; of a lone number its size."""
+    if len(values) < 2:
+        return abs(values[0]) if values else 0.0
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
 @dataclass(frozen=True, slots=True)

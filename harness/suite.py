@@ -149,6 +149,7 @@ class Suite(_Frozen):
     ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written together, which is what a
     killed run may lose. ``scores``: what attributions of probes are scored by (families of `row_names.FAITHFULNESS`).
     ``auxiliary_models``: not evaluated, but there to play roles. ``cache``: a file of answers shared between runs.
+    ``check_drift``: ask a few samples once more, alone, to see how far answers move with what else is asked.
     ``resources``: a folder of word lists and the like, for every plugin that has a setting of this name.
     """
 
@@ -168,6 +169,7 @@ class Suite(_Frozen):
     chunk: int = Field(default=256, ge=1)
     scores: tuple[str, ...] = DEFAULT_SCORES
     batch: BatchSpec = BatchSpec()
+    check_drift: bool = True
     cache: str | None = None
     resources: str | None = None
     _places: Mapping[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
@@ -212,7 +214,7 @@ class Suite(_Frozen):
         return dump(dumped)
 
 
-_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch"})
+_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift"})
 
 
 def identity_of(facts: Mapping[str, Any], /, shown: Callable[[Path], str] = lambda path: path.name) -> str:

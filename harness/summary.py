@@ -21,7 +21,7 @@ from .rows.judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, 
 from .rows.mean_rows import explained
 from .rows.probe_rows import agreement_rows, probe_rows, shift_rows, slice_rows
 from .rows.reliability import spread_rows, warnings
-from .rows.row_names import COSTS, DRIFTS, HALF_PRECISION
+from .rows.row_names import COSTS, DRIFT_TOLERANCE, DRIFTS, HALF_PRECISION
 from .rows.word_rows import WordUse, reliance_rows
 from .rows.worst_case import Outcomes, with_worst_cases
 from .samples import seed_of
@@ -132,7 +132,7 @@ def item_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str
 def _drift_row(item: StoredItem, table: Table, score: str) -> Row:
     drifts = table.values(score, table.given(score))
     if not len(drifts):
-        estimate = explained(Estimate(None, n_unscored=table.num, reason="nothing to compare"), table.first_error)
+        estimate = explained(Estimate(None, n_unscored=table.num, reason=table.unscored or "nothing to compare"), table.first_error)
     else:
         estimate = Estimate(float(drifts.max()), n=len(drifts), n_unscored=table.num - len(drifts))
     return Row(item.model, item.item, DRIFTS[score], "efficiency", estimate, False)
@@ -274,19 +274,20 @@ def _flags(items: Sequence[StoredItem], rows: Sequence[Row], notes: Mapping[int,
             yield f"{where}: {item.facts['caution']}"
         yield from (f"{where}: {caution}" for caution in item.facts.get("data_cautions", ()))
         drift, repeated = (value.get((item.model, item.item, DRIFTS[name])) for name in ("batch_drift", "repeat_drift"))
-        if repeated is not None and repeated > 1e-3:
+        if repeated is not None and repeated > DRIFT_TOLERANCE:
             yield (
-                f"{where}: asked the same again, the model's answer moved by {repeated:.3g}: it is randomised. Its numbers are one draw, "
-                "and an attack on one draw says little of the next: average over draws before attacking it."
+                f"{where}: asked the same again, the model's answer moved by {repeated:.3g} of its spread: it is randomised. Its numbers "
+                "are one draw, and an attack on one draw says little of the next: average over draws before attacking it."
             )
-        elif drift is not None and drift > 1e-3:
+        elif drift is not None and drift > DRIFT_TOLERANCE:
             yield (
-                f"{where}: an answer moved by {drift:.3g} with its batch neighbours. In half precision some drift is "
+                f"{where}: an answer moved by {drift:.3g} of its spread with its batch neighbours. In half precision some drift is "
                 "expected; in float32 the model mixes its batch, and its numbers depend on what else was asked."
             )
         rounded = value.get((item.model, item.item, "max_precision_drift"))
-        if rounded is not None and rounded > 1e-3:
-            yield f"{where}: in {item.facts['dtype'].removeprefix('torch.')} an answer is {rounded:.3g} away from the one in float32."
+        if rounded is not None and rounded > DRIFT_TOLERANCE:
+            short = item.facts["dtype"].removeprefix("torch.")
+            yield f"{where}: in {short} an answer is {rounded:.3g} of its spread away from the one in float32."
         if noted["truncated"]:
             yield f"{where}: {noted['truncated']} of {noted['records']} samples were longer than the model and were cut."
         if item.kind == "probe" and noted["loose"]:

@@ -495,8 +495,50 @@ def test_packs_are_for_those_whose_logits_stay(kind: str, tmp_path: Path) -> Non
         engine = tiny.engine(model, pack=pack)
         for a, b in zip(alone, engine.run(requests), strict=True):
             assert a == b if isinstance(a, Completion) else b.value == pytest.approx(a.value, rel=1e-5), kind
-        assert (engine.counters.tokens_shared > 0) == (not why)
+        assert engine.counters.tokens_shared > 0
         assert engine.counters.pack_failures == 0
+
+
+@pytest.mark.parametrize("kind", ["bloom", "mamba"])
+def test_choices_of_one_context_are_read_off_one_row(kind: str, tmp_path: Path) -> None:
+    """Single tokens behind one context, and what goes on from it by a few, are one row of a padded batch; the answers stay."""
+    config, _ = _PACKS[kind]
+    model: Any = saved(config(), tmp_path).load("cpu", "float32")
+    contexts = ["the cat sat on the", "a dog", "the cat sat on the table and was able to"]
+    requests = [LogLikelihood(context, choice) for context in contexts for choice in (" a", " b", " c", " good", " the cat sat")]
+    requests += [LogLikelihood("the cat sat on", " the"), RollingLogLikelihood("a dog a b")]
+    alone = tiny.engine(model, rows=1, pack=0)
+    wanted = [alone.run([request])[0] for request in requests]
+    for rows in (1, 2, 64):
+        engine = tiny.engine(model, rows=rows, pack=0)
+        for order in (requests, requests[::-1]):
+            answers = tiny.engine(model, rows=rows, pack=0).run(order) if order is not requests else engine.run(order)
+            for request, answer in zip(order, answers, strict=True):
+                expected = wanted[requests.index(request)]
+                assert answer.value == pytest.approx(expected.value, abs=1e-4)
+                assert (answer.num_tokens, answer.is_greedy) == (expected.num_tokens, expected.is_greedy)
+        read = {tuple(model.split(request)[0].ids[:-1]) for request in requests}
+        longest = [ids for ids in read if not any(other[: len(ids)] == ids and other != ids for other in read)]
+        assert engine.counters.tokens_computed == sum(map(len, longest))
+        whole = sum(len(model.split(request)[0].ids) - 1 for request in requests)
+        assert engine.counters.tokens_shared == whole - sum(map(len, longest))
+
+
+def test_a_row_that_fails_is_tried_choice_by_choice(tmp_path: Path) -> None:
+    model: Any = saved(_PACKS["bloom"][0](), tmp_path).load("cpu", "float32")
+    inner, asked = model.padded.score, []
+
+    def score(batch: Sequence[Any]) -> list[LogProb]:
+        asked.append(len(batch))
+        if len(batch) > 1:
+            raise RuntimeError("too many")
+        return inner(batch)
+
+    model.padded.score = score
+    answers = tiny.engine(model, pack=0).run([LogLikelihood("the cat", choice) for choice in (" a", " b", " c")])
+    assert all(isinstance(answer, LogProb) for answer in answers)
+    assert asked[0] == 3
+    assert max(asked[-3:]) <= 2
 
 
 def test_texts_beyond_the_window_are_batched(tmp_path: Path) -> None:

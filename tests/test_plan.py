@@ -104,7 +104,7 @@ def test_limits_and_counts(tmp_path: Path) -> None:
     )
     sizes = {i.item: (len(i.samples), i.num_requests) for i in plan.items}
     assert sizes == {
-        "notes": (7, 7), "few": (3, 3), "batch_invariance(notes)": (7, 21), "batch_invariance(few)": (3, 9), "swap(notes)": (2, None)
+        "notes": (7, 7), "few": (3, 3), "batch_invariance(notes)": (7, 7), "batch_invariance(few)": (3, 3), "swap(notes)": (2, None)
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from windtunnel.harness.scorecard import Scorecard
 from windtunnel.tests import tiny
 from windtunnel.tests.toys import row, run
 
-PAIRS = [("the cat sat on a", "table"), ("a young dog was able to", "read"), ("bad films that were", "great"), ("the", "end")]
+PAIRS = [
+    (f"{before} {number}", after)
+    for number in range(12)
+    for before, after in (
+        ("the cat sat on a", "table"),
+        ("a young dog was able to", "read"),
+        ("bad films that were", "great"),
+        ("the", "end"),
+    )
+]
 
 
 def scored(folder: Path, dtype: str) -> Scorecard:
@@ -31,11 +41,16 @@ def scored(folder: Path, dtype: str) -> Scorecard:
 def test_half_precision_is_held_against_float32(tmp_path: Path) -> None:
     card = scored(tmp_path, "bfloat16")
     found = row(card, "batch_invariance(ours)", "max_precision_drift").estimate
-    requests = [LogLikelihood(a, " " + b) for a, b in PAIRS]
-    values = [[a.value for a in tiny.engine(tiny.load("llama", dtype=d), rows=1, pack=0).run(requests)] for d in ("bfloat16", "float32")]
-    expected = max(abs(a - b) for a, b in zip(*values, strict=True))
-    assert expected > 1e-3
-    assert found.value == pytest.approx(expected, rel=1e-3)
+    requests = [LogLikelihood(a, b, " ") for a, b in PAIRS[:8]]
+    short, exact = (tiny.engine(tiny.load("llama", dtype=d), rows=1, pack=0).run(requests) for d in ("bfloat16", "float32"))
+    # As independent errors of tokens add up: a nat a token, or more where the tokens are less likely. The run has them from a pack, which
+    # rounds otherwise: hence 5 %.
+    scale = [math.sqrt(a.num_tokens) * max(1.0, -a.value / a.num_tokens) for a in short]
+    unit = math.sqrt(sum(s * s for s in scale) / len(scale))
+    gaps = [abs(a.value - b.value) / unit for a, b in zip(short, exact, strict=True)]
+    assert found.n > 0
+    assert found.value is not None
+    assert any(found.value == pytest.approx(gap, rel=0.05) for gap in gaps)
     assert any("in bfloat16 an answer is" in flag for flag in card.manifest["flags"])
 
 

@@ -380,6 +380,8 @@ def test_facts_of_twins_become_sentences(tmp_path: Path, facts: dict[str, Any], 
 @pytest.mark.parametrize(("model", "moved"), [("noisy", 1.0), ("words", 0.0)])
 def test_a_randomised_model_is_flagged_as_such(tmp_path: Path, model: str, moved: float) -> None:
     card = run(tmp_path, models=[{"model": f"other:{model}", "name": model}])
-    assert row(card, "batch_invariance(goods)", "max_repeat_drift").estimate.value == moved
+    found = row(card, "batch_invariance(goods)", "max_repeat_drift").estimate.value
+    assert found is not None
+    assert (found > 0.1) == (moved > 0)
     assert ("it is randomised" in flags(card)) is (moved > 0)
     assert "mixes its batch" not in flags(card)

@@ -39,6 +39,10 @@ class _Unit:
     batch_key: Hashable = None
 
 
+_Row = list[_Unit]
+"""What one row of a batch answers: a unit, and others that are read off the same row. The longest is first."""
+
+
 class Engine:
     """Runs one model. No globals: two engines know nothing of each other.
 
@@ -117,6 +121,24 @@ class Engine:
         if ahead is not None:
             ahead(requests())
 
+    def known(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        """The answers that were given before, None where there was none; nothing is asked."""
+        keys = [key_of(self.model.fingerprint, request) for request in requests]
+        found = self._cache.get(keys)
+        return [found.get(key) for key in keys]
+
+    def tokens_of(self, request: Request[Any], /) -> int:
+        """How many the model computes when it is asked this alone; 1 where it does not count any. 0: it cannot be asked."""
+        split, length = getattr(self.model, "split", None), getattr(self.model, "length", None)
+        try:
+            pieces = split(request) if split else (request,)
+            return sum(length(piece) if length else 1 for piece in pieces)
+        except BaseException as error:
+            if ends_run(error):
+                raise
+            # Whoever asks it is told why.
+            return 0
+
     def uncached(self, requests: Sequence[Request[Any]], budget: Budget, /) -> list[Any]:
         """Responses computed anew under another budget, for measuring how much a batch's neighbours move an answer."""
         twin = Engine(self.model, self.info, budget=budget, on_batch=self._on_batch)
@@ -163,7 +185,7 @@ class Engine:
         for unit, answer in streamed:
             parts[unit.index][unit.part] = answer
         for kind, batch in self._batches(requests, rest):
-            for unit, answer in zip(batch, self._fitted(kind, batch), strict=True):
+            for unit, answer in self._fitted(kind, batch):
                 parts[unit.index][unit.part] = answer
         answers = [failures.get(index) or self._join(request, parts[index]) for index, request in enumerate(requests)]
         self.counters.failures += sum(isinstance(a, Failure) for a in answers)
@@ -254,76 +276,90 @@ class Engine:
         self.counters.flops += done.flops
         self._on_batch(kind, len(done.answers), done.tokens)
 
-    def _batches(self, requests: Sequence[Request[Any]], units: Sequence[_Unit]) -> Iterator[tuple[str, list[_Unit]]]:
+    def _batches(self, requests: Sequence[Request[Any]], units: Sequence[_Unit]) -> Iterator[tuple[str, list[_Row]]]:
         """Batches of one kind and batch key each, the largest of all first."""
         alike: dict[object, list[_Unit]] = {}
         for unit in units:
             request = requests[unit.index]
             alike.setdefault((request.kind, request.batch_key(), unit.batch_key), []).append(unit)
-        batches = [
-            (requests[members[0].index].kind, [members[i] for i in batch])
-            for members in alike.values()
-            for batch in pack([u.length for u in members], self._budget)
-        ]
-        batches.sort(key=lambda kb: -len(kb[1]) * kb[1][0].length)
+        batches = []
+        for members in alike.values():
+            rows = self._rows(members)
+            for batch in pack([row[0].length for row in rows], self._budget):
+                batches.append((requests[members[0].index].kind, [rows[i] for i in batch]))
+        batches.sort(key=lambda kb: -len(kb[1]) * kb[1][0][0].length)
         yield from batches
 
-    def _fitted(self, kind: str, batch: list[_Unit]) -> list[Any]:
-        """Answers of a batch in as many pieces as the budget asks for, which may have shrunk since the batch was packed."""
-        answers: list[Any] = []
-        lengths = [unit.length for unit in batch]
-        while (start := len(answers)) < len(batch):
+    def _rows(self, units: Sequence[_Unit]) -> list[_Row]:
+        """Units by the row of a batch that answers them: one each, unless the model reads several off one row."""
+        shared = getattr(self.model, "shared_rows", None)
+        if shared is None:
+            return [[unit] for unit in units]
+        return [[units[i] for i in row] for row in shared([unit.data for unit in units])]
+
+    def _fitted(self, kind: str, batch: list[_Row]) -> list[tuple[_Unit, Any]]:
+        """Units and answers of a batch in as many pieces as the budget asks for, which may have shrunk since the batch was packed."""
+        answers: list[tuple[_Unit, Any]] = []
+        lengths = [row[0].length for row in batch]
+        start = 0
+        while start < len(batch):
             size = first_batch(lengths, start, self._budget)
             answers += self._execute(kind, batch[start : start + size])
+            start += size
         return answers
 
-    def _execute(self, kind: str, batch: list[_Unit]) -> list[Any]:
+    def _execute(self, kind: str, batch: list[_Row]) -> list[tuple[_Unit, Any]]:
         """Answers of a batch. Out of memory: each half on its own, and smaller batches from now on. Another error: find whose."""
+        units = [unit for row in batch for unit in row]
         try:
-            answers = list(getattr(self.model, kind)([unit.data for unit in batch]))
+            answers = list(getattr(self.model, kind)([unit.data for unit in units]))
         except BaseException as error:
             if ends_run(error):
                 raise
             # One bad sample must not take its batch with it.
             failure, no_memory = _failure(error), is_out_of_memory(error)
         else:
-            return self._accepted(kind, batch, answers)
+            return self._accepted(kind, batch, units, answers)
         # Only now, with the exception gone, does nothing hold the failed batch's tensors any more.
         if no_memory:
             self.counters.oom_splits += len(batch) > 1
-            self._budget = self._budget.below(len(batch) * batch[0].length, len(batch))
+            self._budget = self._budget.below(len(batch) * batch[0][0].length, len(batch))
             release_memory()
-        if len(batch) == 1:
-            return [failure]
-        middle = len(batch) // 2
-        return self._fitted(kind, batch[:middle]) + self._fitted(kind, batch[middle:])
+        if len(units) == 1:
+            return [(units[0], failure)]
+        parts = batch if len(batch) > 1 else [[unit] for unit in units]
+        middle = len(parts) // 2
+        return self._fitted(kind, parts[:middle]) + self._fitted(kind, parts[middle:])
 
-    def _accepted(self, kind: str, batch: list[_Unit], answers: list[Any]) -> list[Any]:
-        if len(answers) != len(batch):
+    def _accepted(self, kind: str, batch: list[_Row], units: list[_Unit], answers: list[Any]) -> list[tuple[_Unit, Any]]:
+        if len(answers) != len(units):
             raise ModelError(
-                f"model {self.model.name!r} gave {len(answers)} answers to a batch of {len(batch)} in {kind!r}; "
+                f"model {self.model.name!r} gave {len(answers)} answers to a batch of {len(units)} in {kind!r}; "
                 "which belongs to which cannot be known. Its method must return one answer each, in order."
             )
-        self._count(batch, answers)
-        self._on_batch(kind, len(batch), sum(unit.length for unit in batch))
-        return answers
+        found = list(zip(units, answers, strict=True))
+        longest = {id(row[0]) for row in batch}
+        self._count([(unit, answer) for unit, answer in found if id(unit) in longest])
+        self.counters.tokens_shared += sum(_positions(unit, answer) for unit, answer in found if id(unit) not in longest)
+        self._on_batch(kind, len(batch), sum(row[0].length for row in batch))
+        return found
 
-    def _count(self, batch: list[_Unit], answers: list[Any]) -> None:
+    def _count(self, rows: list[tuple[_Unit, Any]]) -> None:
         """A generation makes one pass a new token; the last token is never read, so it is no position that was computed.
 
         A model that does not say how long its prompts are (a black box) is one pass.
         """
-        done = [a for a in answers if isinstance(a, Completion) and a.num_prompt_tokens]
-        width, passes = batch[0].length, 1
-        real = sum(_positions(unit, answer) for unit, answer in zip(batch, answers, strict=True))
-        if len(done) == len(batch):
+        done = [a for _, a in rows if isinstance(a, Completion) and a.num_prompt_tokens]
+        width, passes = rows[0][0].length, 1
+        real = sum(_positions(unit, answer) for unit, answer in rows)
+        if len(done) == len(rows):
             passes = max(1, *(a.num_tokens for a in done))
             width = max(a.num_prompt_tokens for a in done) + passes - 1
         self.counters.forward_passes += passes
         self.counters.tokens_computed += real
         flops = getattr(self.model, "flops", None)
-        self.counters.flops += sum(flops(u.data) for u in batch) if flops else real * getattr(self.model, "flops_per_token", 0)
-        self.counters.tokens_padded += width * len(batch) - real
+        self.counters.flops += sum(flops(u.data) for u, _ in rows) if flops else real * getattr(self.model, "flops_per_token", 0)
+        self.counters.tokens_padded += width * len(rows) - real
 
     def _join(self, request: Request[Any], parts: dict[int, Any]) -> Any:
         ordered = [parts[i] for i in sorted(parts)] if len(parts) > 1 else list(parts.values())

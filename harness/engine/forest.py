@@ -26,6 +26,9 @@ Segment = tuple[int, int, int]
 _Stack = list[tuple[int, int, int]]
 """(lowest depth, depth after the highest, key of the lowest): the way from the root to a token, by the pieces it is stored in."""
 
+_NEAR = 32
+"""Tokens between two places that are read off one row: logits are kept from the first to the last."""
+
 _BLOCK = 64
 """Neighbouring segments up to this many tokens attend under one mask: up to there, a call costs more than the pairs that are masked."""
 
@@ -124,6 +127,25 @@ class _Row:
 def num_common(first: Sequence[int], second: Sequence[int], /) -> int:
     """Length of the longest common beginning."""
     return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+
+
+def shared_rows(sequences: Sequence[Scored], /) -> list[list[int]]:
+    """Indices of sequences by the row that they are read off: what one reads begins what another one reads, of nearly the same length. The
+    longest of a row is first.
+
+        a b c [A]    a b c [B]    a b c d [e]        a b c d
+                                                         A   B at c, e at d
+    """
+    rows: list[list[int]] = []
+    # A beginning comes right before what goes on from it.
+    for i in sorted(range(len(sequences)), key=lambda i: sequences[i].ids[:-1], reverse=True):
+        read = sequences[i].ids[:-1]
+        longest = sequences[rows[-1][0]].ids if rows else []
+        if rows and longest[: len(read)] == read and len(longest) - 1 - len(read) <= _NEAR:
+            rows[-1].append(i)
+        else:
+            rows.append([i])
+    return rows
 
 
 def forest(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:

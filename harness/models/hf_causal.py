@@ -15,7 +15,7 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from ..engine.forest import Scored
+from ..engine.forest import Scored, shared_rows
 from ..engine.packing import Budget, Pass
 from ..errors import ModelError, SampleError
 from ..inputs import Chat, Message
@@ -155,6 +155,11 @@ class HFCausalLM:
 
     def length(self, unit: Scored | Prompt) -> int:
         return len(unit.ids) - 1 if isinstance(unit, Scored) else len(unit.ids) + unit.request.max_tokens
+
+    def shared_rows(self, units: Sequence[Scored | Prompt]) -> list[list[int]]:
+        """Which of them one row of a batch answers: the choices of one context, where they are single tokens."""
+        scored = [unit for unit in units if isinstance(unit, Scored)]
+        return shared_rows(scored) if len(scored) == len(units) else [[i] for i in range(len(units))]
 
     def join(self, request: Request[Any], parts: Sequence[Any]) -> Any:
         if not isinstance(request, RollingLogLikelihood):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from ..engine.forest import Scored
+from ..engine.forest import Scored, shared_rows
 from ..errors import NonFiniteError
 from ..requests import Completion, LogProb
 from .devices import to_device
@@ -31,35 +31,46 @@ class Padded:
         self._takes_mask = accepts(module, "attention_mask")
 
     def score(self, batch: Sequence[Scored], /) -> list[LogProb]:
-        """Inputs are all ids but the last, shifted by one against the targets:
+        """Inputs are all ids but the last, shifted by one against the targets; a row is read for all whose inputs it begins with:
 
         input    b  c0 c1 t0 t1  P      targets are the last num_scored ids;
         target   c0 c1 t0 t1 t2         t0 is read off the logits of c1
                        ^^^^^^^^ scored
         """
         device = self._module.device
-        width = max(len(unit.ids) for unit in batch) - 1
-        starts = [len(unit.ids) - 1 - unit.num_scored for unit in batch]
-        first = min(starts)
-        ids_BL = torch.tensor([unit.ids[:-1] + [self.pad] * (width + 1 - len(unit.ids)) for unit in batch])
+        rows = shared_rows(batch)
+        read = [batch[row[0]].ids[:-1] for row in rows]
+        width = max(map(len, read))
+        first = min(len(unit.ids) - 1 - unit.num_scored for unit in batch)
         options: dict[str, Any] = {"use_cache": False}
         if self._takes_mask:
-            mask_BL = torch.tensor([[1] * (len(unit.ids) - 1) + [0] * (width + 1 - len(unit.ids)) for unit in batch])
+            mask_BL = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in read])
             options["attention_mask"] = to_device(mask_BL, device)
         if self._keeps_positions:
             options["logits_to_keep"] = torch.arange(first, width, device=device)
+        ids_BL = torch.tensor([ids + [self.pad] * (width - len(ids)) for ids in read])
         with torch.inference_mode():
             logits_BKV = self._module(input_ids=to_device(ids_BL, device), **options).logits
             if not self._keeps_positions:
                 logits_BKV = logits_BKV[:, first:]
-            scores = []
-            for row, (unit, start) in enumerate(zip(batch, starts, strict=True)):
-                logits_KV = logits_BKV[row, start - first : start - first + unit.num_scored].float()
-                target_K = torch.tensor(unit.ids[-unit.num_scored :], device=device)
-                values_K, greedy_K = log_probs(logits_KV, torch.arange(unit.num_scored, device=device), target_K, rounded=self._rounded)
-                scores.append(torch.stack([values_K.sum(), greedy_K.all().double()]))
-            values = torch.stack(scores).cpu().tolist()
-        return [LogProb(value, u.num_scored, bool(greedy), u.num_truncated) for (value, greedy), u in zip(values, batch, strict=True)]
+            scores = [self._read(logits_KV, [batch[i] for i in row], first) for logits_KV, row in zip(logits_BKV, rows, strict=True)]
+            values = torch.cat(scores).cpu().tolist()
+        found = dict(zip((i for row in rows for i in row), values, strict=True))
+        return [LogProb(found[i][0], unit.num_scored, bool(found[i][1]), unit.num_truncated) for i, unit in enumerate(batch)]
+
+    def _read(self, logits_KV: torch.Tensor, units: Sequence[Scored], first: int) -> torch.Tensor:
+        """Log-likelihood and whether it is the likeliest, of each unit that is read off one row [units, 2]. Logits are those from place
+        ``first`` on."""
+        starts = [len(unit.ids) - 1 - unit.num_scored - first for unit in units]
+        low, high = min(starts), max(start + unit.num_scored for start, unit in zip(starts, units, strict=True))
+        places = [start + k - low for start, unit in zip(starts, units, strict=True) for k in range(unit.num_scored)]
+        targets = [token for unit in units for token in unit.ids[-unit.num_scored :]]
+        values_N, greedy_N = log_probs(
+            logits_KV[low:high].float(), *torch.tensor([places, targets], device=logits_KV.device), rounded=self._rounded
+        )
+        sizes = [unit.num_scored for unit in units]
+        found = [[v.sum(), g.all().double()] for v, g in zip(values_N.split(sizes), greedy_N.split(sizes), strict=True)]
+        return torch.stack([torch.stack(pair) for pair in found])
 
     def generate(self, batch: Sequence[Prompt], /) -> list[Completion]:
         """Left padding, so that every row's next token stands in the last column:

@@ -21,6 +21,12 @@ COSTS = {
 DRIFTS = {"batch_drift": "max_batch_drift", "repeat_drift": "max_repeat_drift", "precision_drift": "max_precision_drift"}
 """What a sample's answers moved by, and the row of the largest. The last only where a model runs in half precision."""
 
+DRIFT_SHARE = 0.05
+"""Of the tokens that a task takes, what measuring its drift may take at most."""
+
+DRIFT_TOLERANCE = 1e-3
+"""Of the spread of its answers, what a model in float32 moves them by at most that rounds and does nothing else."""
+
 HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 
 EXACT = frozenset({*COSTS, "num_outside_threat", "num_not_attacked", *DRIFTS.values(), "median_num_queries", "robust_accuracy_spread"})
