@@ -11,6 +11,7 @@ from . import codec
 from .batching import canonical, isolated
 from .engine import Engine
 from .errors import SampleError, ends_run
+from .inputs import Input
 from .judging import Judged, judge, slice_of
 from .samples import Record, Sample, SampleRng
 
@@ -96,6 +97,8 @@ def _propose(engine: Engine, attack: Any, threat: Any, rng: SampleRng, samples: 
 def _checked(twin: Sample) -> Sample | str:
     if twin.metadata.get("error"):
         return str(twin.metadata["error"])
+    if not isinstance(twin.input, Input):
+        return f"the attack made a {type(twin.input).__name__}, which is no input of a model"
     codec.dumps(twin.metadata)  # raises TypeError for what cannot be recorded
     return twin
 

@@ -156,6 +156,12 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
     task = _made("tasks", entry.name, registry, **settings)
     name = spec.name or str(getattr(task, "named_by_settings", "")) or task_name(spec)
     metrics = {metric: registry.get("metrics", metric).origin for metric in task.metrics}
+    for metric, origin in metrics.items():
+        if not origin.startswith("windtunnel "):
+            # Loads torch, which our own, that tests hold to it, are not loaded for.
+            from .metrics.base import check_metric
+
+            check_metric(metric, registry.make("metrics", metric))
     limit = spec.limit or suite.limit
     given = _asked(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
     if not given:

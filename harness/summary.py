@@ -12,7 +12,7 @@ import numpy as np
 from . import codec, statistics
 from .errors import UserError, is_interrupt
 from .gates import Gate, check_gates, verdict_of
-from .metrics.base import Metric
+from .metrics.base import Metric, check_metric
 from .registry import Registry
 from .rows.attack_rows import attack_rows, transfer_rows
 from .rows.columns import NOTED, Mask, Table
@@ -149,7 +149,9 @@ def _metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) 
             made[name] = f"records load no code: give --plugin with the run's file ({', '.join(plugin_files)})"
             continue
         try:
-            made[name] = registry.make("metrics", name)
+            metric = registry.make("metrics", name)
+            check_metric(name, metric)
+            made[name] = metric
         except UserError as error:
             made[name] = str(error)
     return made

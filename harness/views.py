@@ -178,7 +178,8 @@ def _shown(value: Input) -> Shown:
         return Shown("chat", parts=tuple((m.role, _cut(m.content)) for m in value.messages))
     if isinstance(value, Image):
         return Shown("image", image=png_uri(value))
-    assert isinstance(value, Audio)
+    if not isinstance(value, Audio):  # a plugin's own, of which the record has what JSON has
+        return Shown("text", text=_cut(str(value)))
     return Shown("audio", text=f"{len(value.samples) / value.rate:.1f} s at {value.rate} Hz")
 
 

@@ -166,6 +166,19 @@ def test_a_model_that_exits_leaves_a_record_a_sample(tmp_path: Path) -> None:
     assert [r.error for r in records] == ["SystemExit: 0"] * 6
 
 
+@pytest.mark.parametrize("made", ["3", "None", "{'a': 1}", "b'x'", "object()"])
+def test_a_twin_that_is_no_input_is_its_records_error(tmp_path: Path, made: str) -> None:
+    path = _suite(tmp_path, "nowhere", "exit")
+    source = (tmp_path / "stray.py").read_text()
+    (tmp_path / "stray.py").write_text(source.replace('input=s.input + "!"', f'input={made} if s.id == "s1" else s.input'))
+    answer = windtunnel("run", path, "--out", tmp_path / "run", "-q")
+    assert answer.code == 0, answer
+    errors = [r.error for r in records_of(tmp_path / "run")["it/shout(letters)"]]
+    assert [error is None for error in errors] == [True, False, True, True, True, True]
+    assert "which is no input of a model" in str(errors[1])
+    assert windtunnel("report", tmp_path / "run", "--plugin", tmp_path / "stray.py").code == 0
+
+
 def test_ctrl_c_is_told_from_a_plugins_own(monkeypatch: pytest.MonkeyPatch) -> None:
     import signal
 

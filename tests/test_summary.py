@@ -211,6 +211,7 @@ from windtunnel.harness.registry import plugin
 class Broken(Metric):
     name = "broken"; needs = frozenset({"correct"}); higher_is_better = True
     def evaluate_columns(self, columns, labels): raise RuntimeError("cannot count")
+    def resampled(self, weights, columns, labels): raise RuntimeError("cannot count")
 
 @plugin("metrics", "endless")
 class Endless(Metric):
@@ -226,6 +227,15 @@ class Wrong(ColumnMean):
 class Own(ColumnMean):
     name = column = "correct"; needs = frozenset({column})
 """
+
+
+def test_an_unfinished_metric_is_told_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text(
+        "from windtunnel.harness.metrics.base import Metric\nfrom windtunnel.harness.registry import plugin\n"
+        "@plugin('metrics', 'half')\nclass Half(Metric):\n    name = 'half'; needs = frozenset({'correct'})\n"
+    )
+    with pytest.raises(ConfigError, match="the metric 'half' has no higher_is_better, resampled"):
+        planned(tmp_path, tasks=[{"task": "notes", "metrics": ["half"]}], plugins=["toy_plugins.py", "half.py"])
 
 
 def test_a_metric_that_fails_leaves_the_others(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
 from ..statistics.bootstrap import bootstrap_intervals
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
@@ -102,6 +103,15 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
 
     def _build_data_dir(self) -> str:
         return ""  # the parent makes a cache folder here, also for what is kept in memory
+
+
+def check_metric(name: str, metric: Any, /) -> None:
+    """Raises `ConfigError` with all that a plugin's metric has not and the harness will use."""
+    lacks = [part for part in ("name", "needs", "higher_is_better", "names", "evaluate_columns") if not hasattr(metric, part)]
+    if all(getattr(type(metric), part, own) is own for part, own in (("resampled", Metric.resampled), ("intervals", Metric.intervals))):
+        lacks.append("resampled")
+    if lacks:
+        raise ConfigError(f"the metric {name!r} has no {', '.join(lacks)}; windtunnel.harness.metrics.base says what a metric needs")
 
 
 def _numerals(columns: Columns) -> tuple[str, ...]:
