@@ -19,6 +19,7 @@ from .gates import Gate
 from .identity.ingredients import sample_digest
 from .inputs import CHARACTERS, size_of
 from .matching import able_models, asks_model, check_named, choose, unfit
+from .metrics.foreign import check_foreign
 from .planned import Load, Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
 from .plugins import ModelSource
 from .registry import Registry, parameters
@@ -156,12 +157,7 @@ def _planned_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTa
     task = _made("tasks", entry.name, registry, **settings)
     name = spec.name or str(getattr(task, "named_by_settings", "")) or task_name(spec)
     metrics = {metric: registry.get("metrics", metric).origin for metric in task.metrics}
-    for metric, origin in metrics.items():
-        if not origin.startswith("windtunnel "):
-            # Loads torch, which our own, that tests hold to it, are not loaded for.
-            from .metrics.base import check_metric
-
-            check_metric(metric, registry.make("metrics", metric))
+    check_foreign(metrics, registry)
     limit = spec.limit or suite.limit
     given = _asked(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
     if not given:
