@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..errors import CapabilityError, ModelError, NonFiniteError, SampleError, ends_run
+from ..errors import CapabilityError, ModelError, SampleError, ends_run
 from ..identity.digests import is_unknown, of_parts
 from ..inputs import Input
 from ..plugins import Differentiable, Model, ModelInfo
@@ -20,27 +18,9 @@ from .counters import Counters
 from .groups import Groups
 from .out_of_memory import is_out_of_memory, release_memory
 from .packing import Budget, Pass, first_batch, pack
+from .units import Row, Unit, failure_of, join_answers, positions, rows_of, split_requests
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Unit:
-    """A piece of a request that is batched on its own. ``part``: its place among the pieces of request ``index``.
-
-    ``batch_key``: what must be equal within its batch beside the request's own key, from the model's ``batch_key(unit)`` where it has
-    one: a shape that cannot be padded, say.
-    """
-
-    index: int
-    part: int
-    data: Any
-    length: int
-    batch_key: Hashable = None
-
-
-_Row = list[_Unit]
-"""What one row of a batch answers: a unit, and others that are read off the same row. The longest is first."""
 
 
 class Engine:
@@ -179,7 +159,7 @@ class Engine:
         return self._groups.in_memory(work, self._budget)
 
     def _compute(self, requests: Sequence[Request[Any]]) -> list[Any]:
-        units, failures = self._split(requests)
+        units, failures = split_requests(self.model, self.info, requests)
         parts: list[dict[int, Any]] = [{} for _ in requests]
         streamed, rest = self._streamed(requests, units)
         for unit, answer in streamed:
@@ -187,38 +167,11 @@ class Engine:
         for kind, batch in self._batches(requests, rest):
             for unit, answer in self._fitted(kind, batch):
                 parts[unit.index][unit.part] = answer
-        answers = [failures.get(index) or self._join(request, parts[index]) for index, request in enumerate(requests)]
+        answers = [failures.get(index) or join_answers(self.model, request, parts[index]) for index, request in enumerate(requests)]
         self.counters.failures += sum(isinstance(a, Failure) for a in answers)
         return answers
 
-    def _split(self, requests: Sequence[Request[Any]]) -> tuple[list[_Unit], dict[int, Failure]]:
-        split = getattr(self.model, "split", None)
-        length = getattr(self.model, "length", None)
-        key = getattr(self.model, "batch_key", None)
-        units: list[_Unit] = []
-        failures: dict[int, Failure] = {}
-        prepare = getattr(self.model, "prepare", None)
-        if prepare is not None:
-            prepare(requests)
-        for index, request in enumerate(requests):
-            if not hasattr(self.model, request.kind):
-                raise CapabilityError(f"model {self.model.name!r} cannot answer {request.kind!r}; it can {_can(self.info)}")
-            try:
-                pieces = split(request) if split else (request,)
-                if not pieces:
-                    raise SampleError(f"model {self.model.name!r} found nothing in the {request.kind!r} request to run")
-                units += [
-                    _Unit(index, part, piece, length(piece) if length else 1, key(piece) if key else None)
-                    for part, piece in enumerate(pieces)
-                ]
-            except BaseException as error:
-                if ends_run(error):
-                    raise
-                # Hostile input must end as this request's failure, whatever it raises.
-                failures[index] = _failure(error)
-        return units, failures
-
-    def _streamed(self, requests: Sequence[Request[Any]], units: Sequence[_Unit]) -> tuple[list[tuple[_Unit, Any]], list[_Unit]]:
+    def _streamed(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> tuple[list[tuple[Unit, Any]], list[Unit]]:
         """Answers of the units that the model packs by itself, and the units that are to be batched.
 
         Where a pass fails, what it had not answered is batched: batches find out whose fault it was.
@@ -226,15 +179,15 @@ class Engine:
         streams = getattr(self.model, "streams", None)
         if streams is None or not self._budget.pack:
             return [], list(units)
-        alike: dict[object, list[_Unit]] = {}
-        rest: list[_Unit] = []
+        alike: dict[object, list[Unit]] = {}
+        rest: list[Unit] = []
         for unit in units:
             request = requests[unit.index]
             if streams(unit.data):
                 alike.setdefault((request.kind, request.batch_key()), []).append(unit)
             else:
                 rest.append(unit)
-        answers: list[tuple[_Unit, Any]] = []
+        answers: list[tuple[Unit, Any]] = []
         for members in alike.values():
             kind = requests[members[0].index].kind
             while members:
@@ -246,7 +199,7 @@ class Engine:
                     break
         return answers, rest
 
-    def _stream(self, kind: str, units: Sequence[_Unit]) -> tuple[dict[int, Any], bool]:
+    def _stream(self, kind: str, units: Sequence[Unit]) -> tuple[dict[int, Any], bool]:
         """Answers by place in ``units``, and whether those that are missing deserve another try in smaller passes."""
         found: dict[int, Any] = {}
         computed, no_memory = 0, False
@@ -261,7 +214,7 @@ class Engine:
             # Batches meet the same error again, and say it of the request whose it is.
             no_memory = is_out_of_memory(error)
             self.counters.pack_failures += not no_memory
-        alone = sum(_positions(units[i], answer) for i, answer in found.items())
+        alone = sum(positions(units[i], answer) for i, answer in found.items())
         self.counters.tokens_shared += max(0, alone - computed)
         if no_memory:
             self.counters.oom_splits += 1
@@ -276,30 +229,23 @@ class Engine:
         self.counters.flops += done.flops
         self._on_batch(kind, len(done.answers), done.tokens)
 
-    def _batches(self, requests: Sequence[Request[Any]], units: Sequence[_Unit]) -> Iterator[tuple[str, list[_Row]]]:
+    def _batches(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> Iterator[tuple[str, list[Row]]]:
         """Batches of one kind and batch key each, the largest of all first."""
-        alike: dict[object, list[_Unit]] = {}
+        alike: dict[object, list[Unit]] = {}
         for unit in units:
             request = requests[unit.index]
             alike.setdefault((request.kind, request.batch_key(), unit.batch_key), []).append(unit)
         batches = []
         for members in alike.values():
-            rows = self._rows(members)
+            rows = rows_of(self.model, members)
             for batch in pack([row[0].length for row in rows], self._budget):
                 batches.append((requests[members[0].index].kind, [rows[i] for i in batch]))
         batches.sort(key=lambda kb: -len(kb[1]) * kb[1][0][0].length)
         yield from batches
 
-    def _rows(self, units: Sequence[_Unit]) -> list[_Row]:
-        """Units by the row of a batch that answers them: one each, unless the model reads several off one row."""
-        shared = getattr(self.model, "shared_rows", None)
-        if shared is None:
-            return [[unit] for unit in units]
-        return [[units[i] for i in row] for row in shared([unit.data for unit in units])]
-
-    def _fitted(self, kind: str, batch: list[_Row]) -> list[tuple[_Unit, Any]]:
+    def _fitted(self, kind: str, batch: list[Row]) -> list[tuple[Unit, Any]]:
         """Units and answers of a batch in as many pieces as the budget asks for, which may have shrunk since the batch was packed."""
-        answers: list[tuple[_Unit, Any]] = []
+        answers: list[tuple[Unit, Any]] = []
         lengths = [row[0].length for row in batch]
         start = 0
         while start < len(batch):
@@ -308,7 +254,7 @@ class Engine:
             start += size
         return answers
 
-    def _execute(self, kind: str, batch: list[_Row]) -> list[tuple[_Unit, Any]]:
+    def _execute(self, kind: str, batch: list[Row]) -> list[tuple[Unit, Any]]:
         """Answers of a batch. Out of memory: each half on its own, and smaller batches from now on. Another error: find whose."""
         units = [unit for row in batch for unit in row]
         try:
@@ -317,7 +263,7 @@ class Engine:
             if ends_run(error):
                 raise
             # One bad sample must not take its batch with it.
-            failure, no_memory = _failure(error), is_out_of_memory(error)
+            failure, no_memory = failure_of(error), is_out_of_memory(error)
         else:
             return self._accepted(kind, batch, units, answers)
         # Only now, with the exception gone, does nothing hold the failed batch's tensors any more.
@@ -331,7 +277,7 @@ class Engine:
         middle = len(parts) // 2
         return self._fitted(kind, parts[:middle]) + self._fitted(kind, parts[middle:])
 
-    def _accepted(self, kind: str, batch: list[_Row], units: list[_Unit], answers: list[Any]) -> list[tuple[_Unit, Any]]:
+    def _accepted(self, kind: str, batch: list[Row], units: list[Unit], answers: list[Any]) -> list[tuple[Unit, Any]]:
         if len(answers) != len(units):
             raise ModelError(
                 f"model {self.model.name!r} gave {len(answers)} answers to a batch of {len(units)} in {kind!r}; "
@@ -340,18 +286,18 @@ class Engine:
         found = list(zip(units, answers, strict=True))
         longest = {id(row[0]) for row in batch}
         self._count([(unit, answer) for unit, answer in found if id(unit) in longest])
-        self.counters.tokens_shared += sum(_positions(unit, answer) for unit, answer in found if id(unit) not in longest)
+        self.counters.tokens_shared += sum(positions(unit, answer) for unit, answer in found if id(unit) not in longest)
         self._on_batch(kind, len(batch), sum(row[0].length for row in batch))
         return found
 
-    def _count(self, rows: list[tuple[_Unit, Any]]) -> None:
+    def _count(self, rows: list[tuple[Unit, Any]]) -> None:
         """A generation makes one pass a new token; the last token is never read, so it is no position that was computed.
 
         A model that does not say how long its prompts are (a black box) is one pass.
         """
         done = [a for _, a in rows if isinstance(a, Completion) and a.num_prompt_tokens]
         width, passes = rows[0][0].length, 1
-        real = sum(_positions(unit, answer) for unit, answer in rows)
+        real = sum(positions(unit, answer) for unit, answer in rows)
         if len(done) == len(rows):
             passes = max(1, *(a.num_tokens for a in done))
             width = max(a.num_prompt_tokens for a in done) + passes - 1
@@ -360,15 +306,6 @@ class Engine:
         flops = getattr(self.model, "flops", None)
         self.counters.flops += sum(flops(u.data) for u, _ in rows) if flops else real * getattr(self.model, "flops_per_token", 0)
         self.counters.tokens_padded += width * len(rows) - real
-
-    def _join(self, request: Request[Any], parts: dict[int, Any]) -> Any:
-        ordered = [parts[i] for i in sorted(parts)] if len(parts) > 1 else list(parts.values())
-        failed = next((p for p in ordered if isinstance(p, Failure)), None)
-        if failed is not None:
-            return failed
-        join = getattr(self.model, "join", None)
-        response = join(request, ordered) if join else ordered[0]
-        return _checked(self.model.name, request, response)
 
     def randomised(self, seed: int, share: float = 1.0, /) -> Engine | None:
         """An engine of the model with its weights drawn anew, made once; None where the model cannot. What it does is counted here.
@@ -400,37 +337,3 @@ class Engine:
         inner: Differentiable = make()
         with untouched(inner.module, self.model.name):
             yield CountedGradients(inner, self.counters, getattr(self.model, "flops_per_token", 0))
-
-
-def _positions(unit: _Unit, answer: Any) -> int:
-    """Positions that the answer takes on its own. The last token that is written is never read."""
-    if isinstance(answer, Completion) and answer.num_prompt_tokens:
-        return answer.num_prompt_tokens + max(0, answer.num_tokens - 1)
-    return unit.length
-
-
-def _can(info: ModelInfo) -> str:
-    return ", ".join(sorted(info.capabilities)) or "nothing"
-
-
-_LONGEST_ERROR = 2000
-
-
-def _failure(error: BaseException) -> Failure:
-    """A message may quote the sample: it is cut, and made text that any file can hold."""
-    message = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
-    return Failure(message if len(message) <= _LONGEST_ERROR else message[:_LONGEST_ERROR] + " ...")
-
-
-def _checked(name: str, request: Request[Any], response: Any) -> Any:
-    """The response, or the failure of one that holds NaN or infinity."""
-    numbers = response.numbers()
-    if all(map(math.isfinite, numbers)):
-        return response
-    bad = sum(not math.isfinite(number) for number in numbers)
-    return _failure(
-        NonFiniteError(
-            f"model {name!r} answered NaN or infinity in {bad} of {len(numbers)} numbers of a {request.kind!r} request; "
-            "half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
-        )
-    )
