@@ -177,7 +177,7 @@ def test_utf_16_without_a_mark_is_told(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv", "text,b\nx,1\n".encode("utf-16-le"), options={"encoding": "utf-16-le"}).rows[0]["text"] == "x"
 
 
-@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"a,b\n" * 1000)[:40]])
+@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"a,b\n" * 1000)[:40]], ids=["of plain text", "cut off"])
 def test_a_broken_archive_is_told(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match=r"t\.csv\.gz cannot be read"):
         read(tmp_path / "t.csv.gz", content)
