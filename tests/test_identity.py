@@ -12,7 +12,7 @@ import yaml
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.cache import key_of
 from windtunnel.harness.identity import libraries
-from windtunnel.harness.identity.ingredients import ingredients
+from windtunnel.harness.identity.ingredients import ingredients, portable
 from windtunnel.harness.inputs import Chat, Image, Message, TextPair
 from windtunnel.harness.planned import Plan
 from windtunnel.harness.registry import Registry
@@ -366,3 +366,18 @@ def test_tasks_are_named_by_their_own_settings(tmp_path: Path) -> None:
     assert [item.item for item in plan.items] == ["quiz_two", "quiz_three", "quiz", "mine"]
     with pytest.raises(Exception, match=r"toys.yaml:.*two tasks are called 'quiz_two'; tell them apart with 'name:'"):
         planned(tmp_path, models=["toy:bytes"], tasks=[entries[0], entries[0] | {"limit": 1}])
+
+
+@pytest.mark.parametrize("text", ["word " * 200, "", "a\0b", "x" * 300, "a/" * 5000])
+def test_any_text_may_be_a_setting(text: str) -> None:
+    assert portable(text) == text
+
+
+def test_a_file_that_a_setting_names_is_known_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("one")
+    before = portable({"words": [str(tmp_path / "words.txt")]})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "words.txt").rename(tmp_path / "elsewhere/words.txt")
+    assert portable({"words": [str(tmp_path / "elsewhere/words.txt")]}) == before
+    (tmp_path / "elsewhere/words.txt").write_text("two")
+    assert portable({"words": [str(tmp_path / "elsewhere/words.txt")]}) != before

@@ -136,12 +136,13 @@ def test_a_twin_outside_the_threat_is_a_failed_attack(tmp_path: Path) -> None:
     assert row(wider, "swap(notes)", "attack_success_rate").estimate.value == 1
 
 
-def test_an_attack_that_raises_on_one_sample_loses_that_one(tmp_path: Path) -> None:
+def test_a_sample_on_which_an_attack_raises_keeps_its_clean_answer(tmp_path: Path) -> None:
     card, records = _attacked(tmp_path, how="raises")
     assert [(r.sample_id, r.error) for r in records if r.error] == [("n3", "RuntimeError: lost in the search")]
-    assert records[3].scores["robust_correct"] is None
+    assert records[3].scores["robust_correct"] == records[3].scores["clean_correct"] == records[3].scores["not_attacked"] == 1
+    assert row(card, "swap(notes)", "num_not_attacked").estimate.value == 1
     robust = row(card, "swap(notes)", "robust_accuracy").estimate
-    assert (robust.n, robust.n_unscored) == (11, 1)
+    assert (robust.n, robust.n_unscored) == (12, 0)
     assert robust.value <= row(card, "swap(notes)", "clean_accuracy").estimate.value
 
 

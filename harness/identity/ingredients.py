@@ -77,6 +77,16 @@ def portable(value: Any, /) -> Any:
         return {key: portable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [portable(part) for part in value]
-    if isinstance(value, str) and 0 < len(value) < 4096 and "\0" not in value and Path(value).is_file():
-        return ["file", Path(value).name, of_file(Path(value))]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+    if not isinstance(value, str):
+        return value
+    path = Path(value)
+    if _is_file(path):
+        return ["file", path.name, of_file(path)]
+    return path.name if path.is_absolute() else value
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # any text: longer than a name may be, or with a NUL
+        return False
