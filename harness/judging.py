@@ -124,7 +124,8 @@ def _distance(a: Any, b: Any, unit: float) -> float | None:
     """The largest change of a number, in ``unit``."""
     if isinstance(a, Failure) or isinstance(b, Failure):
         return None
-    return max(abs(x - y) for x, y in zip(a.numbers(), b.numbers(), strict=True)) / unit
+    largest: float = max(abs(x - y) for x, y in zip(a.numbers(), b.numbers(), strict=True))
+    return largest / unit
 
 
 def _asked(task: Any, sample: Sample) -> Any:

@@ -42,7 +42,7 @@ class CorruptedImages(ImageClassification):
                 raise ConfigError(f"baseline: {kind} has an error above 0, summed over {len(SEVERITIES)} severities, not {error}")
         if baseline and len(baseline) < len(CORRUPTIONS):
             raise ConfigError(f"baseline lacks {', '.join(kind for kind in CORRUPTIONS if kind not in baseline)}")
-        self._baseline = baseline and np.array([baseline[kind] for kind in CORRUPTIONS])
+        self._baseline = np.array([baseline[kind] for kind in CORRUPTIONS]) if baseline else None
         if baseline and not common.get("metrics"):
             self.metrics = (*self.default_metrics, "mce")
 

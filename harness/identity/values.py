@@ -262,7 +262,8 @@ def _is_local(value: Any) -> bool:
     file = file_of(value)
     if file is None:
         module = sys.modules.get(getattr(value, "__module__", None) or "")
-        file = Path(module.__file__) if module is not None and getattr(module, "__file__", None) else None
+        place = getattr(module, "__file__", None)
+        file = Path(place) if place else None
         if module is not None and file is None:
             return module.__name__ == "__main__"
     return file is None or not is_library(file)

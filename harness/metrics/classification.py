@@ -281,7 +281,7 @@ class PerClass(ClassMetric):
         return dict(zip(self.names(labels), values_RC.T, strict=True))
 
     @staticmethod
-    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+    def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
         """The samples of which the number is a rate, bool [N]: the class's by target, by prediction, or by either."""
         raise NotImplementedError
 
@@ -299,7 +299,7 @@ class PerClass(ClassMetric):
 
 
 def _class_interval(metric: PerClass, is_target_N: Mask, is_predicted_N: Mask, groups: Groups) -> Interval:
-    among_N = metric.among(is_target_N, is_predicted_N)
+    among_N = metric.denominator(is_target_N, is_predicted_N)
     if not among_N.any():
         return Interval.none("the class was never predicted" if is_target_N.any() else "no sample is of this class")
     return bounded_mean((is_target_N & is_predicted_N)[among_N].astype(np.float64), 0.0, 1.0, groups.among(among_N))
@@ -312,7 +312,7 @@ class PrecisionPerClass(PerClass):
     scorer, ratio = precision_score, Counts.precision
 
     @staticmethod
-    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+    def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
         return is_predicted_N
 
 
@@ -323,7 +323,7 @@ class RecallPerClass(PerClass):
     scorer, ratio = recall_score, Counts.recall
 
     @staticmethod
-    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+    def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
         return is_target_N
 
 
@@ -335,7 +335,7 @@ class F1PerClass(PerClass):
     scorer, ratio = f1_score, Counts.f1
 
     @staticmethod
-    def among(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
+    def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
         return is_target_N | is_predicted_N
 
     def of_rate(self, rate: float) -> float:

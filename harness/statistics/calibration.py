@@ -34,7 +34,8 @@ def calibration_interval(confidence_N: Floats, right_N: Floats, bin_N: Ints, num
     bins = np.stack([np.bincount(bin_N, weights=weights_N, minlength=num_bins) for weights_N in (np.ones(n), confidence_N, gap_N)])
     bins = bins[:, bins[0] > 0]
     # Noise both raises the error that is seen and spreads it; alike members of groups do only the latter.
-    found = [_inverted(*bins, num, np.random.default_rng(seed)) for num in dict.fromkeys((n, int(size)))]
+    sizes_B, sums_B, gaps_B = bins
+    found = [_inverted(sizes_B, sums_B, gaps_B, num, np.random.default_rng(seed)) for num in dict.fromkeys((n, int(size)))]
     return Interval(min(low for low, _ in found), max(high for _, high in found))
 
 

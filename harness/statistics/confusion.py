@@ -167,9 +167,9 @@ class _Table:
         second_C = (
             slopes.target_C**2 * (1 - q_C) + 2 * slopes.target_C * (q_C @ by_C - q_C * by_C) + (q_C @ by_C**2 - q_C * by_C**2)
         )  # fmt: skip
-        first = weights_N @ cells_N + right_C @ diagonal_C + self.wrong_C @ first_C
-        second = weights_N @ cells_N**2 + right_C @ diagonal_C**2 + self.wrong_C @ second_C
-        return float(max(second - first**2 / len(self.target_N), 0.0))
+        first = float(weights_N @ cells_N + right_C @ diagonal_C + self.wrong_C @ first_C)
+        second = float(weights_N @ cells_N**2 + right_C @ diagonal_C**2 + self.wrong_C @ second_C)
+        return max(second - first**2 / len(self.target_N), 0.0)
 
     def swing(self, slopes: _Slopes) -> float:
         """The mean square of what it changes when a sample is found or not."""

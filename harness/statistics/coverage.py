@@ -147,7 +147,7 @@ class Cell:
         bounded = self.draws * (1 - self.unbounded / 100)
         if bounded < self.draws / 20:
             return True
-        slack = 250 * np.sqrt(0.04 * 0.96 / bounded)
+        slack = 250 * math.sqrt(0.04 * 0.96 / bounded)
         return self.covered >= LEAST - slack and max(self.above, self.below) <= MOST_ON_A_SIDE + slack
 
 
