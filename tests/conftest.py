@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", forbid)
     monkeypatch.setattr(socket, "getaddrinfo", forbid)
+
+
+@pytest.fixture
+def ctrl_c_is_listened_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a terminal. What a shell starts in the background has the signal ignored."""
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

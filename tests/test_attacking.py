@@ -159,11 +159,16 @@ class TestCheating:
         assert record.error is not None
         assert record.scores == SURVIVED
 
-    @pytest.mark.parametrize("value", [Image(np.zeros((2, 2, 3))), 3, None, {1, 2}])
-    def test_a_twin_of_another_kind_is_outside(self, value: Any) -> None:
-        record = attacked(lambda s: replace(s, input=value))["right"]
+    def test_a_twin_of_another_kind_is_outside(self) -> None:
+        record = attacked(lambda s: replace(s, input=Image(np.zeros((2, 2, 3)))))["right"]
         assert record.error is None
         assert record.scores["outside_threat"] == 1
+
+    @pytest.mark.parametrize("value", [3, None, {1, 2}])
+    def test_a_twin_that_is_no_input_is_an_error_of_its_record(self, value: Any) -> None:
+        record = attacked(lambda s: replace(s, input=value))["right"]
+        assert "which is no input of a model" in str(record.error)
+        assert record.scores == SURVIVED
 
     @pytest.mark.parametrize("shape", [(1, 2, 1), (2, 2, 3), (2, 2, 1)])
     def test_an_image_of_another_shape_or_range_is_outside(self, shape: tuple[int, ...]) -> None:

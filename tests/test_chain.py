@@ -39,14 +39,20 @@ TABLES = sorted({table for table, _ in COLUMNS})
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
-    """A plan, and the folder of its run, which was stopped once and has an error and two models in it."""
+    """A plan, and the folder of its run, which was stopped once, corrected and taken back, so that each table has several rows."""
     folder = tmp_path_factory.mktemp("made")
     plan = planned(folder, attacks=["swap"], chunk=4)
-    stops = iter([False, True])
-    with pytest.raises(IncompleteRun):
-        run_plan(plan, folder / "run", should_stop=lambda: next(stops))
+    _stop(plan, folder / "run")
+    run_plan(planned(folder, attacks=["swap"], tasks=[{"task": "notes", "num": 8}], chunk=4), folder / "run")
     run_plan(plan, folder / "run")
     return plan, folder / "run"
+
+
+def _stop(plan: Plan, folder: Path) -> None:
+    """Run the first chunk."""
+    stops = iter([False, True])
+    with pytest.raises(IncompleteRun):
+        run_plan(plan, folder, should_stop=lambda: next(stops))
 
 
 @contextlib.contextmanager
@@ -144,7 +150,7 @@ def test_a_row_that_went_away_is_missed(made: tuple[Plan, Path], tmp_path: Path,
 @pytest.mark.parametrize("table", TABLES)
 def test_a_row_that_was_added_is_seen(made: tuple[Plan, Path], tmp_path: Path, table: str) -> None:
     copy = Path(shutil.copytree(made[1], tmp_path / "run"))
-    fresh = {"items": ("id", "item"), "samples": ("ordinal", "id"), "records": ("ordinal",), "answers": ("number",), "chain": ("number",)}
+    fresh = {"items": ("id", "item"), "sample_sets": ("id",), "standing": ("why",), "samples": ("ordinal", "id"), "records": ("ordinal",), "answers": ("number",), "chain": ("number",)}
     with _tampered(copy) as connection:
         columns = [column for of, column in COLUMNS if of == table]
         new = fresh.get(table, () if table == "run" else ("chunk",))
@@ -250,8 +256,10 @@ def test_a_run_that_was_cut_short_is_whole(made: tuple[Plan, Path], tmp_path: Pa
 
 
 def test_equal_runs_have_equal_digests_however_long_they_took(made: tuple[Plan, Path], tmp_path: Path) -> None:
-    run_plan(made[0], tmp_path / "run")
-    first, second = (summarise(folder).manifest["digest"] for folder in (made[1], tmp_path / "run"))
+    _stop(made[0], tmp_path / "stopped")
+    for name in ("stopped", "whole"):
+        run_plan(made[0], tmp_path / name)
+    first, second = (summarise(tmp_path / name).manifest["digest"] for name in ("stopped", "whole"))
     assert first == second
     assert len(first) == 64
 

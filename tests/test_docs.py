@@ -188,7 +188,8 @@ def test_ready_suites_can_be_made(path: Path) -> None:
     suite, registry = load_suite(path), Registry()
     for model in suite.models:
         registry.make("models", model.kind, target=model.target, **model.settings)
-    metrics = {task.name: load_task(task.task, **task.settings).metrics for task in suite.tasks}
+    tasks = [load_task(task.task, **task.settings) for task in suite.tasks]
+    metrics = {spec.name or task.name: task.metrics for spec, task in zip(suite.tasks, tasks, strict=True)}
     for program in (*suite.attacks, *suite.probes):
         group, name = ("attacks", program.attack) if isinstance(program, AttackSpec) else ("probes", program.probe)
         try:

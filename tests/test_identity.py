@@ -72,6 +72,7 @@ class Mine:
 @plugin("metrics", "mean_match")
 class MeanMatch(ColumnMean):
     name, column, higher_is_better = "mean_match", "exact_match", True
+    needs = frozenset({column})
 '''
 
 

@@ -108,10 +108,10 @@ def test_word_data_of_a_threat_is_looked_for_and_is_part_of_the_run(tmp_path: Pa
     attacked = [r for r in apart if r.scores.get("clean_correct") == 1]
     assert attacked
     assert all(r.scores["outside_threat"] == (r.scores["words_changed"] > 0) for r in attacked)
-    facts = [attack_facts(tmp_path / name / "run") for name in ("alike", "apart")]
-    assert facts[0]["threat"] == facts[1]["threat"]
-    assert "folder" not in facts[0]["threat"]
-    assert facts[0]["resources"] != facts[1]["resources"]
+    facts, others = (attack_facts(tmp_path / name / "run") for name in ("alike", "apart"))
+    assert facts["threat"] == others["threat"]
+    assert "folder" not in facts["threat"]
+    assert facts["identity"]["word data"] != others["identity"]["word data"]
 
 
 def test_similarity_is_one_minus_the_angle_over_pi() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from windtunnel.harness import codec
-from windtunnel.harness import store as store_module
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.plan import plan
 from windtunnel.harness.planned import Plan
@@ -83,7 +82,7 @@ def test_a_view_reads_no_more_than_it_shows(tmp_path: Path, monkeypatch: pytest.
 
     with opened(tmp_path / "run") as store:
         items = store.items()
-        monkeypatch.setattr(store_module.codec, "loads", counted)
+        monkeypatch.setattr(codec, "loads", counted)
         assert [view.id for view in sample_views(store, items, 4)] == ["n0", "n1", "n2", "n3"]
     # A sample, and scores and artifacts of two records, for each of four views.
     assert len(read) == 4 * 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -179,9 +180,7 @@ def test_a_twin_that_is_no_input_is_its_records_error(tmp_path: Path, made: str)
     assert windtunnel("report", tmp_path / "run", "--plugin", tmp_path / "stray.py").code == 0
 
 
-def test_ctrl_c_is_told_from_a_plugins_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    import signal
-
+def test_ctrl_c_is_told_from_a_plugins_own(monkeypatch: pytest.MonkeyPatch, ctrl_c_is_listened_for: None) -> None:
     assert is_interrupt(KeyboardInterrupt()), "where Python's own handler listens, it may be the user"
     assert not is_interrupt(SystemExit(0))
     monkeypatch.setattr(signal, "getsignal", lambda number: print)

@@ -39,7 +39,7 @@ METRICS = {
     "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_micro", "f1_weighted", "f1_per_class", "matthews",
     "roc_auc", "log_loss", "brier", "ece", "acc", "acc_norm", "token_perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte",
     "exact_match", "stereotype_score", "refusal_rate", "over_refusal_rate", "bias_ambiguous", "bias_disambiguated", "stereotype_gap", "mc2",
-    "common_prefix", "memorised", "failure_rate", "expected_max_toxicity", "toxic_rate", "held",
+    "common_prefix", "memorised", "failure_rate", "neither_rate", "expected_max_toxicity", "toxic_rate", "held",
     "corruption_error", "mce",
 }  # fmt: skip
 CAPABILITIES = {

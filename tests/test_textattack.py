@@ -261,7 +261,7 @@ def test_pool_wakes_nobody_to_ask_nothing(ended: list[str]) -> None:
 
 
 @pytest.mark.parametrize("where", ["search", "answer"])
-def test_pool_ends_every_search_on_an_interrupt(ended: list[str], where: str) -> None:
+def test_pool_ends_every_search_on_an_interrupt(ended: list[str], where: str, ctrl_c_is_listened_for: None) -> None:
     def answer(questions: Sequence[int]) -> list[int]:
         if where == "answer" and 1 in questions:
             raise KeyboardInterrupt

@@ -100,6 +100,6 @@ def test_what_fits_runs_and_counts_no_more_passes(tmp_path: Path) -> None:
     for folder, more in ((plain, {}), (named, {"baseline": 0.0})):
         assert "m0/integrated_gradients(digits)" in ran(folder, ["torch:nets.py:make"], "digits", {**probe, **more})
         store = Store.open(folder / "run" / FILE_NAME, readonly=True)
-        counted.append([store.counters(item)[0] for item in store.items()])
+        counted.append([store.counters(item) for item in store.items()])
         store.close()
     assert counted[0] == counted[1]

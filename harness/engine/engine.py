@@ -103,7 +103,7 @@ class Engine:
 
     def known(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """The answers that were given before, None where there was none; nothing is asked."""
-        keys = [key_of(self.model.fingerprint, request) for request in requests]
+        keys = [key_of(self._key, request) for request in requests]
         found = self._cache.get(keys)
         return [found.get(key) for key in keys]
 

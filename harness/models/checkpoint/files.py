@@ -77,6 +77,8 @@ def read_json(path: Path, /) -> dict[str, Any] | None:
 
 def about_file(target: str, /) -> str:
     """Why one file is no checkpoint."""
+    if (Path(target).parent / "config.json").is_file():
+        return f"{target!r} is a file; give the folder that it is in"
     for pattern, what, way_out in _OTHERS:
         if Path(target).match(pattern):
             return f"{target!r} is {what}; {way_out}"
