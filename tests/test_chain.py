@@ -150,7 +150,10 @@ def test_a_row_that_went_away_is_missed(made: tuple[Plan, Path], tmp_path: Path,
 @pytest.mark.parametrize("table", TABLES)
 def test_a_row_that_was_added_is_seen(made: tuple[Plan, Path], tmp_path: Path, table: str) -> None:
     copy = Path(shutil.copytree(made[1], tmp_path / "run"))
-    fresh = {"items": ("id", "item"), "sample_sets": ("id",), "standing": ("why",), "samples": ("ordinal", "id"), "records": ("ordinal",), "answers": ("number",), "chain": ("number",)}
+    fresh = {
+        "items": ("id", "item"), "sample_sets": ("id",), "standing": ("why",), "samples": ("ordinal", "id"), "records": ("ordinal",),
+        "answers": ("number",), "chain": ("number",),
+    }  # fmt: skip
     with _tampered(copy) as connection:
         columns = [column for of, column in COLUMNS if of == table]
         new = fresh.get(table, () if table == "run" else ("chunk",))
