@@ -159,7 +159,7 @@ def log_prob_class() -> Any:
             prefix = texts[0].text_until_word_index(index)
             if not re.search("[a-zA-Z]", prefix):
                 return [0.0] * len(texts)
-            asked = [LogLikelihood(prefix.rstrip(), text.words[index], " ") for text in texts]
+            asked = [LogLikelihood(prefix.rstrip(), " " + text.words[index]) for text in texts]
             return [answer.value for answer in self._ask("language_model", asked)]
 
     return LogProbability
