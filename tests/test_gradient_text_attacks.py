@@ -404,7 +404,7 @@ def test_the_harness_judges(name: str) -> None:
     attack = ATTACKS[name]()
     records = attack_records(engine, "item", task, attack, attack.threat, SampleRng("test", 0), samples)
     for sample, record in zip(samples, records, strict=True):
-        if record.scores.get("success") is None:
+        if record.scores.get("success") is None or record.scores.get("not_attacked"):
             continue
         (answer,) = engine.run([Classify(record.artifacts["twin"], LABELS)])
         assert record.scores["success"] == float(int(np.argmax(answer.values)) != sample.target)

@@ -130,6 +130,6 @@ def test_a_run_tells_of_the_next_chunk_before_it_works_on_this_one(tmp_path: Pat
     monkeypatch.setattr(runner, "loaded", told_of)
     run_plan(planned(tmp_path, models=["toy:words"]), tmp_path / "run")
     (_, second), (_, first), (_, third), (_, also_second) = told[:4]
-    assert [what for what, _ in told[:6]] == ["expected", "asked", "expected", "asked", "asked", "asked"]
+    assert [what for what, _ in told] == ["expected", "asked", "expected", "asked", "asked"]
     assert sorted(second) == sorted(also_second)
     assert not set(second) & {*first, *third}
