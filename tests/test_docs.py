@@ -22,7 +22,7 @@ from windtunnel.harness.errors import CapabilityError
 from windtunnel.harness.gates import Gate, load_gates
 from windtunnel.harness.registry import Registry
 from windtunnel.harness.rows.row_names import ROWS
-from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, load_suite, make_suite
+from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, load_suite, make_suite, task_name
 from windtunnel.tasks.catalog import load_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -189,7 +189,8 @@ def test_ready_suites_can_be_made(path: Path) -> None:
     for model in suite.models:
         registry.make("models", model.kind, target=model.target, **model.settings)
     tasks = [load_task(task.task, **task.settings) for task in suite.tasks]
-    metrics = {spec.name or task.name: task.metrics for spec, task in zip(suite.tasks, tasks, strict=True)}
+    names = [spec.name or getattr(task, "named_by_settings", "") or task_name(spec) for spec, task in zip(suite.tasks, tasks, strict=True)]
+    metrics = {name: task.metrics for name, task in zip(names, tasks, strict=True)}
     for program in (*suite.attacks, *suite.probes):
         group, name = ("attacks", program.attack) if isinstance(program, AttackSpec) else ("probes", program.probe)
         try:
