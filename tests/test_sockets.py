@@ -60,7 +60,7 @@ def test_the_hook_forbids(tmp_path: Path) -> None:
     assert "SOCKET socket.getaddrinfo" in done.stderr
 
 
-def test_no_verb_opens_a_socket(tmp_path: Path) -> None:
+def test_no_verb_opens_a_socket(tmp_path: Path, textattack: object) -> None:
     """Checkpoints and rows in files, a text attack, probes and reports; nothing says that there is no network."""
     (tmp_path / "gates.yaml").write_text("- reviews.accuracy.value >= 0\n")
     verbs = [
