@@ -77,11 +77,14 @@ class Registry:
 
     def __init__(self, files: tuple[str | Path, ...] = ()) -> None:
         self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
+        # One look at what is installed, and one at each distribution's name: both read files.
+        origins: dict[importlib.metadata.Distribution | None, str] = {None: "unknown"}
+        installed = importlib.metadata.entry_points()
         for group in GROUPS:
-            for point in importlib.metadata.entry_points(group=f"windtunnel.{group}"):
-                dist = point.dist
-                origin = f"{dist.name} {dist.version}" if dist else "unknown"
-                self._entries[group][point.name] = Entry(group, point.name, origin, point.load, point.value)
+            for point in installed.select(group=f"windtunnel.{group}"):
+                if point.dist not in origins:
+                    origins[point.dist] = f"{point.dist.name} {point.dist.version}"
+                self._entries[group][point.name] = Entry(group, point.name, origins[point.dist], point.load, point.value)
         for file in dict.fromkeys(Path(file).resolve() for file in files):
             self._add_file(file)
 

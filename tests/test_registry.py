@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,17 @@ def test_every_plugin_describes_itself(group: str, name: str) -> None:
         pytest.skip(str(error))
     assert f"{name}  (" in text
     assert "No description" not in text
+
+
+def test_each_distribution_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name and a version a distribution, not a plugin: to parse its description takes longer than all else here."""
+    read: list[str] = []
+    read_text = importlib.metadata.PathDistribution.read_text
+    monkeypatch.setattr(
+        importlib.metadata.PathDistribution,
+        "read_text",
+        lambda self, name: read.append(name) or read_text(self, name),  # type: ignore[func-returns-value]
+    )
+    registry = Registry()
+    origins = {entry.origin for group in GROUPS for entry in registry.entries(group)}
+    assert read.count("METADATA") <= 2 * len(origins)

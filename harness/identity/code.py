@@ -196,6 +196,11 @@ def _found(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, s
         if name in _CLIENTS:
             yield name, None, ""
         return
+    imported = getattr(sys.modules.get(top), "__file__", None)
+    if imported is not None and is_library(Path(imported)):
+        # Python does not look again for what it has.
+        yield top, None, ""
+        return
     search: Sequence[str] | None = path
     full = ""
     for part in name.split("."):

@@ -22,12 +22,18 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-pyt
 
 def version_of(library: str, /) -> str:
     """Of a distribution or of the top-level name that it is imported by; empty where it is not installed."""
+    return _installed(library) or str(getattr(sys.modules.get(library), "__version__", ""))
+
+
+@cache
+def _installed(library: str) -> str:
+    """Read once: a process goes on with what it has imported, whatever is installed meanwhile."""
     for name in (_DISTRIBUTIONS.get(library, library), library):
         try:
             return importlib.metadata.version(name)
         except (importlib.metadata.PackageNotFoundError, ValueError):
             continue
-    return str(getattr(sys.modules.get(library), "__version__", ""))
+    return ""
 
 
 def versions(libraries: Iterable[str] = NUMERIC, /) -> dict[str, str]:
