@@ -19,6 +19,7 @@ _VERDICTS = frozenset(
     {"harmful_codes_by", "harmful_grade_by", "neither_by", "refused_by", "harmful_by", "refused_probability", "harmful_probability"}
 )
 NOT_ATTACKED = "the attack could not work on this sample, which keeps its clean answer"
+NOT_JUDGED = "the answer to the twin could not be scored, so that the sample keeps its clean answer"
 _OURS = _VERDICTS | {
     "twin", "note", "prediction", "output", "probabilities", "target", "num_truncated", "num_queries", "slice", "human",
 }  # fmt: skip
@@ -32,9 +33,9 @@ def attack_records(
 
     Scores: ``clean_correct``, ``robust_correct`` (still right after the attack), ``success`` (None unless the clean sample was right),
     ``num_queries`` and the threat's distances. Only samples that the model gets right are attacked; the others cannot be robust. A sample
-    that the attack, or the threat, could not work on keeps its clean answer: the record has the error, and ``not_attacked`` is 1. An attack
-    that ``covers_all`` (one that costs next to nothing, or whose success is counted over all that was tried) is given the others, too: of
-    these only ``wrong_after`` is of interest: whether the answer to the twin is wrong.
+    that the attack, or the threat, could not work on, or whose twin has no score, keeps its clean answer: the record has the error, and
+    ``not_attacked`` is 1. An attack that ``covers_all`` (one that costs next to nothing, or whose success is counted over all that was
+    tried) is given the others, too: of these only ``wrong_after`` is of interest: whether the answer to the twin is wrong.
     """
     clean = canonical(engine, samples)
     before = judge(engine, task, clean)
@@ -163,10 +164,11 @@ def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | s
     if found is None:
         scores = {"clean_correct": 0.0, "robust_correct": 0.0, "success": None, **_after(clean, before, 1.0)}
         return Record(clean.id, item, scores, artifacts={"note": "already wrong before the attack", **kept, **_verdicts(before)})
+    # Not attacked is not broken: a sample that left its attack's rates would make what is left of them look broken.
+    survived: dict[str, float | None] = {"clean_correct": float(right), **_outcome(right, 1.0), "not_attacked": 1.0}
+    survived |= _after(clean, before, float(not right))
     if isinstance(found, str):
-        # Not attacked is not broken: a sample that left its attack's rates would make what is left of them look broken.
-        scores = {"clean_correct": float(right), **_outcome(right, 1.0), "not_attacked": 1.0, **_after(clean, before, float(not right))}
-        return Record(clean.id, item, scores, found, {"note": NOT_ATTACKED, **kept, **_verdicts(before)})
+        return Record(clean.id, item, survived, found, {"note": NOT_ATTACKED, **kept, **_verdicts(before)})
     twin, _, distance = found
     facts = {k: v for k, v in twin.metadata.items() if k not in clean.metadata and k not in _OURS}
     artifacts: dict[str, Any] = {**facts, "twin": twin.input, **kept}
@@ -180,7 +182,8 @@ def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | s
     still_right = after.scores.get(task.primary) if after.scores is not None else None
     if still_right is None:
         reason = after.error or f"the task gave no score {task.primary!r}"
-        return Record(clean.id, item, {**scores, "robust_correct": None, "success": None}, f"on the twin: {reason}", artifacts)
+        counted = {**survived, "num_queries": scores["num_queries"]}
+        return Record(clean.id, item, counted, f"on the twin: {reason}", {**artifacts, "note": NOT_JUDGED, **_verdicts(before)})
     outcome = {**_outcome(right, still_right), "outside_threat": 0.0, **_after(clean, after, 1 - still_right)}
     if not right:
         artifacts["note"] = "already wrong before the attack"

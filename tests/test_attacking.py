@@ -104,10 +104,10 @@ class TestBookkeeping:
         assert found.error is not None
         assert not found.scores
 
-    def test_an_unscored_twin_is_an_error(self) -> None:
-        found = attacked(lambda s: replace(s, input="no score"), threat=EditBudget())["right"]
-        assert found.scores["robust_correct"] is None
-        assert found.scores["success"] is None
+    def test_an_unscored_twin_is_an_error_and_changes_no_denominator(self) -> None:
+        found = attacked(lambda s: replace(s, input="no score", metadata={"num_queries": 7}), threat=EditBudget())["right"]
+        assert found.scores == {**SURVIVED, "num_queries": 7}
+        assert found.artifacts["twin"] == "no score"
         assert found.error is not None
         assert found.error.startswith("on the twin: ")
 

@@ -27,6 +27,7 @@ from windtunnel.attacks.image.losses import cross_entropy, dlr, dlr_targeted, li
 from windtunnel.attacks.image.lp_geometry import length, steps_to_hyperplane
 from windtunnel.attacks.image.pgd import PGD
 from windtunnel.attacks.image.square import Square, _corners
+from windtunnel.harness.attacking import attack_records
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError
@@ -85,6 +86,29 @@ class Flat(nn.Module):
 
 def flat3(): return Flat()
 
+class Broken(nn.Module):
+    # Of a smooth module, with NaN in a way of its own.
+    def __init__(self, how):
+        super().__init__()
+        self.module, self.how = smooth(3), how
+
+    def forward(self, x):
+        scores = self.module(x)
+        between = ((x * 255 - (x * 255).round()).abs().amax((1, 2, 3)) > 1e-3)[:, None]
+        if self.how == "gradient":
+            return scores + 0 * torch.sqrt(0 * scores.sum(1, keepdim=True))
+        if self.how == "twins":  # all but those of a few whole steps of 1/255
+            return torch.where(between, torch.full_like(scores, float("nan")), scores)
+        if self.how == "votes":
+            return nn.functional.one_hot(scores.argmax(1), 3).float()
+        return (1e5 * scores).softmax(1)  # 1 and 0, mostly to the last bit
+
+def gradient3(): return Broken("gradient")
+def twins3(): return Broken("twins")
+def saturated3(): return Broken("saturated")
+def votes3(): return Broken("votes")
+def lonely1(): return smooth(1)
+
 _kept = smooth(3)
 
 def black_box(images):
@@ -123,7 +147,8 @@ def load(file: Path) -> Any:
 
     def engine(name: str, rows: int = 64) -> Engine:
         num = int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
-        source = TorchModule(f"{file}:{name}", labels=[str(i) for i in range(num)])
+        outputs = "probabilities" if name.startswith("saturated") else "auto"
+        source = TorchModule(f"{file}:{name}", labels=[str(i) for i in range(num)], outputs=outputs)
         if name not in made:
             made[name] = source.load("cpu", "float32")
         return Engine(made[name], source.inspect(), budget=Budget(1 << 20, rows))
@@ -538,6 +563,49 @@ class TestBlackBox:
         clean = Sample("s", Image(np.full((SIZE, SIZE, 3), 128, np.uint8)), 0, ("0", "1", "2"))
         (twin,) = attacked(engine, [clean], Square(epsilon=0.01, queries=5))
         assert LpBall(0.01).admits(clean, twin)
+
+
+class Right:
+    """Image classification at its plainest."""
+
+    primary, requires = "correct", frozenset({"classify"})
+
+    def requests(self, sample: Sample, /) -> list[Classify]:
+        return [Classify(sample.input, sample.labels)]
+
+    def score(self, sample: Sample, responses: Any, /) -> dict[str, float]:
+        return {"correct": float(int(np.argmax(responses[0].values)) == sample.target)}
+
+    def predict(self, sample: Sample, responses: Any, /) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize("model", ["gradient3", "twins3", "saturated3", "votes3", "lonely1"])
+@pytest.mark.parametrize("name", ALL)
+def test_every_sample_counts_once_whatever_the_model_answers(load: Any, name: str, model: str) -> None:
+    engine, norm = load(model), "l2" if name == "carlini_wagner" else "linf"
+    rng = np.random.default_rng(3)
+    shape = (SIZE, SIZE, 3)
+    drawn = [rng.integers(0, 256, shape), np.zeros(shape), np.full(shape, 255), rng.integers(0, 2, shape) * 255]
+    plain = [Sample(f"s{i}", Image(x.astype(np.uint8)), 0, engine.info.labels) for i, x in enumerate(drawn)]
+    samples = [Sample(s.id, s.input, own, s.labels) for s, own in zip(plain, predicted(engine, plain), strict=True)]
+    attack = ALL[name](epsilon=RADIUS[norm], norm=norm)
+    records = attack_records(engine, "a(t)", Right(), attack, attack.threat, SampleRng(0), samples)
+    assert [record.sample_id for record in records] == [sample.id for sample in samples]
+    assert model != "lonely1" or not any(record.error for record in records), "one class, and nowhere else to go"
+    if model == "votes3" and "gradients" in attack.requires:
+        assert all("no gradient" in str(record.error) for record in records)
+    for record in records:
+        assert record.scores["clean_correct"] == 1
+        assert record.scores["robust_correct"] in (0, 1)
+        assert record.scores["success"] == 1 - record.scores["robust_correct"]  # type: ignore[operator]
+        assert (record.error is not None) is (record.scores.get("not_attacked") == 1)
+        assert all(value is None or math.isfinite(value) for value in record.scores.values())
+        if record.scores["success"] == 1:
+            answer = engine.run([Classify(record.artifacts["twin"], engine.info.labels)])[0]
+            assert np.argmax(answer.values) != next(s.target for s in samples if s.id == record.sample_id)
+    alone = attack_records(engine, "a(t)", Right(), attack, attack.threat, SampleRng(0), samples[-1:])
+    assert alone[0].scores["robust_correct"] == records[-1].scores["robust_correct"], "what broke beside it changed nothing"
 
 
 class TestWorstCase:

@@ -59,8 +59,8 @@ def test_votes_alone_tell_nothing() -> None:
     assert scores.of_rows(np.array([[3.0, 1.0]]), 2).tolist() == [[3.0, 1.0]]
     undecided = Outputs("m", "auto", False)
     undecided.of_rows(votes, 2)
-    with pytest.raises(ModelError, match="returned 0 and 1 at first"):
-        undecided.of_rows(np.array([[0.25, 0.75]]), 2)
+    with pytest.raises(ModelError, match=r"returned 0 and 1 at first.*now \[0.25, 0.75\]"):
+        undecided.of_rows(np.array([[0.0, 1.0], [0.25, 0.75]]), 2)
 
 
 @pytest.mark.parametrize("as_tensor", [False, True])

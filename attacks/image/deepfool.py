@@ -49,6 +49,8 @@ class DeepFool(NearestTwin):
         reach = 1 + self.overshoot
         lowest, highest = -victims.clean / reach, (1 - victims.clean) / reach
         others_BM = likeliest_others(victims.ask(current, rows_N), victims.target_B, self.classes)
+        if not others_BM.shape[1]:
+            return  # of one class there is no boundary
         classes_BM = torch.cat([victims.target_B[:, None], others_BM], 1)
         for _ in range(self.steps):
             logits_NK, gradients = victims.climb_classes(current, rows_N, classes_BM[rows_N])

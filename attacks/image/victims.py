@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     Loss = Callable[..., torch.Tensor]
 
+_USUAL_CAUSE = "half precision is the usual cause: try --dtype float32"
+
 
 class Slope(NamedTuple):
     """``gradient`` [N, C, H, W] of ``loss`` [N]; ``wrong`` [N]: which rows are misclassified."""
@@ -119,8 +121,8 @@ class Victims:
         self._count(rows_N)
         most = len(self.clean)
         with torch.no_grad():
-            parts = [self.forward(pixels[i : i + most], rows_N[i : i + most]) for i in range(0, len(rows_N), most)]
-        return torch.cat(parts).float()
+            parts = [self._logits(pixels[i : i + most], rows_N[i : i + most]) for i in range(0, len(rows_N), most)]
+        return torch.cat(parts)
 
     def wrong(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
         """[N]: which rows are misclassified."""
@@ -133,7 +135,7 @@ class Victims:
 
         self._count(rows_N)
         pixels, classes = pixels.detach().requires_grad_(True), [c[rows_N] for c in (self.target_B, wanted_B) if c is not None]
-        logits_NK = self.forward(pixels, rows_N).float()
+        logits_NK = self._logits(pixels, rows_N)
         loss_N = loss(logits_NK, *classes)
         # A sum over rows: each row's gradient is its own, whatever the batch.
         (gradient,) = torch.autograd.grad(loss_N.sum(), pixels)
@@ -146,13 +148,20 @@ class Victims:
 
         self._count(rows_N)
         pixels = pixels.detach().requires_grad_(True)
-        logits_NK = self.forward(pixels, rows_N).float()
+        logits_NK = self._logits(pixels, rows_N)
         sums_M = logits_NK.gather(1, classes_NM).sum(0)
         last = len(sums_M) - 1
         gradients = [torch.autograd.grad(one, pixels, retain_graph=m < last)[0] for m, one in enumerate(sums_M)]
         for gradient in gradients:
             self._look(gradient, rows_N)
         return logits_NK.detach(), torch.stack(gradients, 1)
+
+    def _logits(self, pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
+        """[N, K]. Of NaN the largest is NaN, whose place would pass for another class: no answer is no misclassification."""
+        logits_NK = self.forward(pixels, rows_N).float()
+        if not bool(logits_NK.detach().isfinite().all()):
+            raise NonFiniteError(f"the model answers NaN or infinity to an image that the attack asks about; {_USUAL_CAUSE}")
+        return logits_NK
 
     def _count(self, rows_N: torch.Tensor) -> None:
         import torch
@@ -164,7 +173,7 @@ class Victims:
         # A row's largest says all, and NaN is the largest: to ask each number is 15 times slower.
         largest_N = gradient.abs().flatten(1).amax(1)
         if not bool(largest_N.isfinite().all()):
-            raise NonFiniteError("the gradient holds NaN or infinity; half precision is the usual cause: try --dtype float32")
+            raise NonFiniteError(f"the gradient holds NaN or infinity; {_USUAL_CAUSE}")
         self._has_climbed = True
         self.flat_B[rows_N] &= largest_N == 0
 

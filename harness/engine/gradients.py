@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import CapabilityError, ModelError
+from ..errors import CapabilityError, ModelError, SampleError
 from ..inputs import PATCH
 from ..plugins import Differentiable, Encoded
 from ..requests import Classify, LogLikelihood
@@ -112,6 +112,11 @@ class CountedGradients:
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         logits = self._inner.logits(features, encoded, rows)
+        if features.requires_grad and not logits.requires_grad and torch.is_grad_enabled():
+            raise SampleError(
+                "the model's scores have no gradient by its input: something on the way cuts it (argmax, rounding, numpy, detach). "
+                "Use a method without gradients: square or hopskipjump to attack, occlusion or kernel_shap to explain"
+            )
         self._count_beginnings()
         # The way back to the features costs as much again: weights are frozen, so nothing is computed for them.
         self._count(features, encoded, rows, 2 if logits.requires_grad else 1)

@@ -86,8 +86,9 @@ def _pair(engine: Engine, task: Any, sample: Sample, explained: Record | None, a
     kept = explained.artifacts.get("attribution") if explained is not None else None
     if kept is None:
         return "the sample itself has no attribution"
-    success = attacked.scores.get("success") if attacked is not None else None
-    if attacked is None or success is None or "twin" not in attacked.artifacts or attacked.scores.get("outside_threat") == 1:
+    scores = attacked.scores if attacked is not None else {}
+    success, is_judged = scores.get("success"), not any(scores.get(why) == 1 for why in ("outside_threat", "not_attacked"))
+    if attacked is None or success is None or not is_judged or "twin" not in attacked.artifacts:
         return "the attack has no twin of this sample that the threat admits"
     (twin,) = canonical(engine, [replace(sample, input=attacked.artifacts["twin"])])
     if twin.input == sample.input:

@@ -90,12 +90,14 @@ class Outputs:
             self._guess(known_NK, rounding)
 
     def _guess(self, known_NK: np.ndarray, rounding: float) -> None:
+        is_soft_N = ~np.isin(known_NK, (0, 1)).all(1)
         if not self._could_be(known_NK, False, rounding).all():
             self._kind = "logits"
-        elif not np.isin(known_NK, (0, 1)).all():
+        elif is_soft_N.any():
             if self._was_hard:
+                found = known_NK[is_soft_N][0, :4].tolist()
                 raise ModelError(
-                    f"{self._name} returned 0 and 1 at first, taken for logits, and now {known_NK[0, :4].tolist()}, which sum to 1: "
+                    f"{self._name} returned 0 and 1 at first, taken for logits, and now {found}, which sum to 1: "
                     "say what its scores are with outputs: probabilities or outputs: logits"
                 )
             self._kind = "probabilities"
