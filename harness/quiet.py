@@ -1,4 +1,4 @@
-"""Imports of libraries that change what is not theirs: loggers, the global random state, warnings."""
+"""Imports of libraries that change what is not theirs (loggers, the global random state, warnings), or bring what nobody needs."""
 
 from __future__ import annotations
 
@@ -40,3 +40,16 @@ def quietly() -> Iterator[None]:
             logger.disabled = was
         random.setstate(python_random)
         np.random.set_state(numpy_random)
+
+
+@contextmanager
+def hidden(name: str, /) -> Iterator[None]:
+    """What is imported inside finds no library of this name, unless the process has it already."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]

@@ -98,6 +98,7 @@ def test_every_entry_point_leads_somewhere() -> None:
         ("windtunnel.harness.cli", ()),
         ("windtunnel.harness.plan", ("numpy",)),
         ("windtunnel.harness.runner", ("numpy",)),
+        ("windtunnel.harness.summary", ("numpy", "datasets", "evaluate", "pandas", "sklearn", "PIL")),
     ],
 )
 def test_importing_is_light(module: str, allowed: tuple[str, ...]) -> None:

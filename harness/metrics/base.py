@@ -15,14 +15,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import datasets
-import evaluate
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..quiet import hidden
 from ..statistics.bootstrap import bootstrap_intervals
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
+
+# Its evaluators, which no metric uses, import transformers' pipelines and with them torch: two thirds of the time to start a verb.
+with hidden("transformers"):
+    import evaluate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
