@@ -16,7 +16,7 @@ from .metrics.base import Metric, check_metric
 from .registry import Registry
 from .rows.attack_rows import attack_rows, transfer_rows
 from .rows.columns import NOTED, Mask, Table
-from .rows.controls import control_flags
+from .rows.controls import control_flags, with_cautions
 from .rows.judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, lonely_judges
 from .rows.mean_rows import explained
 from .rows.probe_rows import agreement_rows, probe_rows, shift_rows, slice_rows
@@ -72,7 +72,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         rows += [*spread_rows(outcomes), *agreement_rows(store, items), *slice_rows(store, items)]
         words = [WordUse.of(store, item) for item in items if item.kind == "reliance"]
         rows += [row for used in words for row in used.rows()]
-        rows = list(with_worst_cases(rows, outcomes))
+        rows = with_cautions(with_worst_cases(rows, outcomes))
         flags = [*too_little, *_flags(items, rows, notes), *control_flags(items, rows), *warnings(outcomes, rows, notes)]
         flags += [*lonely_judges(judged, errors_of), *(flag for used in words for flag in used.flags())]
         card = Scorecard(

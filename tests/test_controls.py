@@ -14,10 +14,11 @@ from windtunnel.harness.explaining.probing import probe_records
 from windtunnel.harness.models.toy import Words
 from windtunnel.harness.requests import Classify
 from windtunnel.harness.rows.columns import Table
-from windtunnel.harness.rows.controls import control_flags, control_rows, difference_row
+from windtunnel.harness.rows.controls import control_flags, control_rows, difference_row, with_cautions
 from windtunnel.harness.rows.probe_rows import probe_rows
 from windtunnel.harness.rows.row_names import BETWEEN_CLASSES, FAITHFULNESS, ROWS
 from windtunnel.harness.samples import Attribution, Record, Sample, SampleRng
+from windtunnel.harness.scorecard import Estimate, Row
 from windtunnel.harness.statistics import paired_mean_difference
 from windtunnel.harness.store import StoredItem
 from windtunnel.harness.words import word_spans
@@ -140,7 +141,13 @@ def test_a_method_that_is_blind_to_the_class_is_told(blind: bool) -> None:
     assert all((r.scores[BETWEEN_CLASSES] == pytest.approx(1)) is blind for r in records)
     item = replace(ITEM, facts={"scores": ("classes",)})
     table = Table.of(((record, None, None) for record in records), None)
-    flags = list(control_flags([item], probe_rows(item, table)))
+    rows = probe_rows(item, table)
+    flags = list(control_flags([item], rows))
+    stayed = Row(item.model, item.item, "flipped_explanation_unmoved", "interpretability", Estimate(0.8, n=5, reason="so far"), None)
+    *others, told = with_cautions([*rows, stayed])
+    assert others == rows
+    assert told == (replace(stayed, estimate=replace(stayed.estimate, reason=told.estimate.reason)) if blind else stayed)
+    assert ("so far; the method is blind to the class" in told.estimate.reason) is blind
     assert [("blind to the class" in flag) for flag in flags] == ([True] if blind else [])
 
 

@@ -7,6 +7,7 @@ is not shown to be better than a random order is flagged: of one that is as good
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ _UNBOUNDED = frozenset({"complexity", "effective_parts", "infidelity", "max_sens
 _CORRELATIONS = ("rank_correlation", "randomised_rank_correlation", "cascading_rank_correlation")
 _HEADLINES = ("comprehensiveness", "aopc")
 """Scores of which a method has to be better than a random order: the first that was called for decides."""
+_STAYED = frozenset({"flipped_explanation_unmoved", "rank_correlation[label_flipped]", "top_overlap[label_flipped]"})
 _ALIKE = 0.5
 BLIND = 0.8
 """A rank correlation between the maps of two classes. Maps that stay when the label flips (`slices.UNMOVED`) are told by the same."""
@@ -67,6 +69,22 @@ def control_flags(items: Sequence[StoredItem], rows: Sequence[Row], /) -> Iterab
             yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
 
 
+def with_cautions(rows: Iterable[Row], /) -> list[Row]:
+    """The rows. Those that say that a map stayed where the label flipped tell where that is the method's own doing."""
+    rows = list(rows)
+    blind = {(row.model, row.item) for row in rows if row.metric == BETWEEN_CLASSES and _is_blind(row.estimate)}
+    return [_cautioned(row) if row.metric in _STAYED and (row.model, row.item) in blind else row for row in rows]
+
+
+def _cautioned(row: Row) -> Row:
+    why = "; ".join(filter(None, [row.estimate.reason, "the method is blind to the class, so that this is no finding about the model"]))
+    return replace(row, estimate=replace(row.estimate, reason=why))
+
+
+def _is_blind(between: Estimate | None) -> bool:
+    return between is not None and between.value is not None and between.value >= BLIND
+
+
 def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
     headline = next((name for name in _HEADLINES if minus(name, "_random") in own), "")
     if headline and (gained := own[minus(headline, "_random")]).value is not None and not (gained.low or 0.0) > 0:
@@ -75,7 +93,7 @@ def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
     if alike is not None and alike.value is not None and alike.value > _ALIKE:
         yield f"with its weights drawn anew the model is explained much alike (rank correlation {_shown(alike)})."
     between = own.get(BETWEEN_CLASSES)
-    if between is not None and between.value is not None and between.value >= BLIND:
+    if between is not None and _is_blind(between):
         yield (
             f"the method is blind to the class: it explains two classes of one input much alike (rank correlation {_shown(between)}). "
             "It says what the model looks at and not what for; that its map stays where the label flips (flipped_explanation_unmoved) is "
