@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ConfigError, UnknownName, UserError, did_you_mean, is_interrupt
-from .identity.code import code_of
+from .identity.code import code_of, target_folders
 from .python_target import run_file
 
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
+_ENTRY_POINTS = {f"windtunnel.{group}": group for group in GROUPS}
 T = TypeVar("T")
 
 _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
@@ -67,6 +70,18 @@ class Entry:
         return self._target
 
 
+@cache
+def _installed(path: tuple[str, ...]) -> tuple[Entry, ...]:
+    """All entry points of the distributions on this path, of each name the first one's. Descriptions are read where there are plugins."""
+    found: dict[str, list[Entry]] = {}
+    for dist in importlib.metadata.distributions(path=list(path)):
+        points = [point for point in dist.entry_points if point.group in _ENTRY_POINTS]
+        if points and (name := dist.name) not in found:
+            origin = f"{name} {dist.version}"
+            found[name] = [Entry(_ENTRY_POINTS[p.group], p.name, origin, p.load, p.value) for p in points]
+    return tuple(entry for entries in found.values() for entry in entries)
+
+
 def origin_of(path: Path, /) -> str:
     """A plugin file by its name and the hash of what is in it and in the local files that it imports, as records name it."""
     return f"{path.name} sha256:{code_of(path).digest[:12]}"
@@ -77,14 +92,8 @@ class Registry:
 
     def __init__(self, files: tuple[str | Path, ...] = ()) -> None:
         self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
-        # One look at what is installed, and one at each distribution's name: both read files.
-        origins: dict[importlib.metadata.Distribution | None, str] = {None: "unknown"}
-        installed = importlib.metadata.entry_points()
-        for group in GROUPS:
-            for point in installed.select(group=f"windtunnel.{group}"):
-                if point.dist not in origins:
-                    origins[point.dist] = f"{point.dist.name} {point.dist.version}"
-                self._entries[group][point.name] = Entry(group, point.name, origins[point.dist], point.load, point.value)
+        for entry in _installed(tuple(place for place in sys.path if place not in target_folders)):
+            self._entries[entry.group][entry.name] = entry
         for file in dict.fromkeys(Path(file).resolve() for file in files):
             self._add_file(file)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from unittest import mock
 
 import pytest
 from windtunnel.harness.errors import CapabilityError
+from windtunnel.harness.identity.code import target_folders
 
 # A process a core is the default, and the models here are tiny: threads within a process only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,6 +25,16 @@ def _nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("kept")
     with mock.patch.dict(os.environ, WINDTUNNEL_CACHE=str(folder)):
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def _path_as_before() -> Iterator[None]:
+    """The folders of a test's plugin files leave Python's path with it: else each test would look for modules in those of all before it."""
+    path, targets = list(sys.path), list(target_folders)
+    yield
+    for place in {*sys.path} - {*path}:
+        sys.path_importer_cache.pop(place, None)
+    sys.path[:], target_folders[:] = path, targets
 
 
 @pytest.fixture

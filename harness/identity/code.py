@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
 import importlib.machinery
 import inspect
 import sys
@@ -84,7 +83,6 @@ def file_of(obj: Any, /) -> Path | None:
 
 def code_of(file: Path, package: str = "", /) -> Code:
     """The code of a local file. ``package``: what its relative imports start from."""
-    importlib.invalidate_caches()
     search = _search_path(file.resolve().parents[package.count(".") + 1 if package else 0])
     files: dict[str, Path] = {}
     named: dict[str, Path] = {}
@@ -220,7 +218,10 @@ def _found(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, s
 
 
 def _spec(name: str, search: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
-    """Found without running anything: a parent package is not imported for it."""
+    """Found without running anything: a parent package is not imported for it. Folders are read anew: a file may just have been written."""
+    for place in search or ():
+        if (reader := sys.path_importer_cache.get(place)) is not None:
+            reader.invalidate_caches()
     for finder in (importlib.machinery.PathFinder, *(f for f in sys.meta_path if f is not importlib.machinery.PathFinder)):
         find = getattr(finder, "find_spec", None)
         try:
