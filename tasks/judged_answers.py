@@ -15,6 +15,8 @@ from .base import Common, Item, RowTask
 from .fields import Field
 
 _MOST_SHOWN = 8
+_YES_OR_NO = (frozenset({"0", "1"}), frozenset({"false", "true"}))
+"""Labels that can be spelled in one way alone: where none of them means yes, it is that all mean no."""
 
 
 class JudgedAnswers(RowTask):
@@ -73,7 +75,22 @@ class JudgedAnswers(RowTask):
         return float(_name(field.value(row)) in self._yes)
 
     def samples(self) -> Iterator[Sample]:
-        """Raises `DataError` where no row's label, in the whole data set, is one that means yes: then all of them would mean no."""
+        """Raises `DataError` where no row of the data set has a label that means yes, and nothing says that the others mean no."""
+        found = self._labels_seen()
+        if not found & self._yes and not any(found | self._yes <= pair for pair in _YES_OR_NO):
+            seen = ", ".join(sorted(found)[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
+            raise DataError(f"task {self.name!r}: {self._none_is_yes()}; there are {seen}. List under positive those that mean yes")
+        yield from super().samples()
+
+    def notes(self, num_samples: int, /) -> list[str]:
+        said = super().notes(num_samples)
+        return said if self._labels_seen() & self._yes else [*said, f"{self._none_is_yes()}: all labels mean no"]
+
+    def _none_is_yes(self) -> str:
+        return f"positive is {', '.join(sorted(self._yes))}, and no {self._label.source!r} of {self.rows.source} is that"
+
+    def _labels_seen(self) -> set[str]:
+        """By name, up to the first that means yes."""
         found = set()
         for row in self.units():
             # A row without a label is its own error, when its sample is made.
@@ -81,13 +98,7 @@ class JudgedAnswers(RowTask):
                 found.add(_name(self._label.value(row)))
             if found & self._yes:
                 break
-        else:
-            seen = ", ".join(sorted(found)[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
-            raise DataError(
-                f"task {self.name!r}: positive is {', '.join(sorted(self._yes))}, and no {self._label.source!r} of {self.rows.source} is "
-                f"that; there are {seen}"
-            )
-        yield from super().samples()
+        return found
 
     def run(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[list[dict[str, Verdict]]]:
         for sample in samples:

@@ -600,6 +600,14 @@ def test_a_label_that_no_row_has_is_an_error(tmp_path: Path, positive: str, labe
         judged(tmp_path, "[]", "true")
 
 
+@pytest.mark.parametrize(("positive", "label"), [("[1]", "0"), ("[true]", "false")])
+def test_a_set_of_which_no_answer_is_labelled_yes(tmp_path: Path, positive: str, label: str) -> None:
+    task = judged(tmp_path, positive, label, label)
+    assert [sample.metadata["human"] for sample in task.samples()] == [0, 0]
+    assert [note for note in task.notes(2) if "all labels mean no" in note]
+    assert not [note for note in judged(tmp_path, positive, label, positive.strip("[]")).notes(2) if "mean no" in note]
+
+
 @pytest.mark.parametrize(
     ("name", "said", "value", "grade"),
     [
