@@ -21,6 +21,8 @@ from windtunnel.tests import tiny
 NAMES = ("bert", "roberta", "gpt2_classifier")
 TEXTS = ["the cat", "the young dog was able to read good films", "a", "Bad, awful: xyz!", "the cat sat on a table and was able to read"]
 STRANGE = ["zero\u200bwidth\u200djoiner", "שלום עולם", "\u202eright to left", "emoji 😀👩‍👩‍👧", "\x00null", "tab\tnew\nline", "ﬁ ① é é"]
+WRITTEN_OUT = ["[CLS] a film [SEP]", "good [SEP] bad", "[PAD] a [MASK] cat", "<s> the cat </s>", "the cat<|endoftext|> sat", "[SEP]"]
+"""Special tokens in a text are read as the tokenizer reads them: as what they are."""
 
 
 def plain(name: str, first: str, second: str | None = None) -> list[float]:
@@ -34,7 +36,7 @@ def plain(name: str, first: str, second: str | None = None) -> list[float]:
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_equal_a_plain_loop(name: str) -> None:
     long = "the cat sat on a table " * 30
-    asked: list[Any] = [*TEXTS, *STRANGE, long]
+    asked: list[Any] = [*TEXTS, *STRANGE, *WRITTEN_OUT, long]
     if name != "gpt2_classifier":
         asked += [TextPair("the cat", "a dog"), TextPair(long, "a dog"), TextPair("", "a dog")]
     answers = tiny.engine(name).run([Classify(value) for value in asked])
