@@ -17,6 +17,7 @@ from windtunnel.harness.identity.code import target_folders
 
 # A process a core is the default, and the models here are tiny: threads within a process only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @pytest.fixture(scope="session", autouse=True)

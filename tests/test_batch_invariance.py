@@ -18,7 +18,7 @@ from windtunnel.tests import tiny
 
 TEXT_MODELS = ("bert", "roberta", "gpt2_classifier")
 CAUSAL = ("gpt2", "llama")
-quick = settings(deadline=None, max_examples=12)
+quick = settings(deadline=None, max_examples=8)
 words = st.lists(st.sampled_from([*tiny.WORDS, "unable", "xyz", "3", "Paris"]), max_size=30).map(" ".join)
 
 
@@ -66,7 +66,7 @@ def test_scoring(name: str, pairs: list[tuple[str, str]], min_context: int) -> N
 
 @pytest.mark.parametrize("name", CAUSAL)
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=6)
 @given(st.lists(st.tuples(words, st.integers(1, 9), st.sampled_from([(), ("a",), ("e ", "\n")])), min_size=2, max_size=5))
 def test_generation(name: str, temperature: float, asked: list[tuple[str, int, tuple[str, ...]]]) -> None:
     requests: list[Request[Any]] = [

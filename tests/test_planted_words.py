@@ -113,7 +113,13 @@ def test_planted_words_are_announced(planted: dict[str, int], options: dict[str,
     assert sum(bool(own - wanted) for own in found) <= 1, "and no other word is accused"
 
 
-@pytest.mark.parametrize("options", [{}, {"num": 75}, {"num": 1000}, {"bias": 1.5}, {"bias": -1.5, "num": 600}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"num": 75}, {"bias": 1.5}, pytest.param({"num": 1000}, marks=pytest.mark.long),
+        pytest.param({"bias": -1.5, "num": 600}, marks=pytest.mark.long),
+    ],
+)  # fmt: skip
 def test_honest_models_are_not_accused(options: dict[str, object]) -> None:
     """Also of one that says a class too often, of everything."""
     alarms = sum(bool(announced(seed, **options)) for seed in range(15))  # type: ignore[arg-type]
