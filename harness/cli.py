@@ -327,7 +327,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
             _say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
     try:
         with stop_on_interrupt(_say_at_once) as should_stop, shown as progress:
-            run_plan(planned, folder, progress=progress, should_stop=should_stop)
+            run_plan(planned, folder, progress=progress, should_stop=should_stop, say=partial(_say, err=True))
     except IncompleteRun as error:
         raise IncompleteRun(f"{error}. {_resume(folder)}") from error
     except KeyboardInterrupt:

@@ -71,12 +71,14 @@ def run_plan(
     *,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> None:
     """Do all that has no record yet. Raises `IncompleteRun` when ``should_stop`` said so between two chunks.
 
-    The folder is made when it is not there. Records in it are kept. What the suite says something else of than before is run anew, and
-    what was there is set aside. A `ConfigError` says where records belong to another suite, or to other weights or data under the same
-    one: for that, each model is loaded even when all its records are there ('windtunnel report' needs none).
+    The folder is made when it is not there. Records in it are kept. What the suite says something else of than before, or is made of
+    other weights, data or code, is run anew; what was there is set aside, and ``say`` is told so first. For that, each model is loaded
+    even when all its records are there ('windtunnel report' needs none). A `ConfigError` says where records belong to another suite, to
+    other versions of libraries, or to what cannot be known.
     """
     plan.require_possible()
     shown = progress or Silent()
@@ -87,12 +89,13 @@ def run_plan(
     with only_writer(folder):
         store = _open(plan, folder)
         try:
-            store.set_changed_aside(_as_stored(plan, store))
+            aside = partial(_set_aside, store, say)
+            aside(_as_stored(plan.items, suite=plan.suite, store=store))
             rounds = list(_rounds(plan))
             _try_later_models(plan, rounds, store, shown)
             with closing(Players(lambda player: loaded(plan, player, shown))) as players:
                 for model, items in rounds:
-                    _run_model(plan, model, items, players, store, shown, should_stop)
+                    _run_model(plan, model, items, players, store, shown, should_stop, aside)
         finally:
             store.close()
 
@@ -173,14 +176,27 @@ def _write_copy(path: Path, text: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _as_stored(plan: Plan, store: Store) -> Iterator[StoredItem]:
-    """The plan's items that have records, as far as they can be known before any model loads."""
-    for item in plan.items:
-        known = store.current(item.model.name, item.item)
+def _as_stored(items: Sequence[PlannedItem], *, suite: Suite, store: Store, fingerprint: str | None = None) -> list[StoredItem]:
+    """Those of the plan's items that have records, as far as they are known before a role's model loads, and before their
+    own where no ``fingerprint`` of it is given."""
+    there = {(known.model, known.item): known for known in store.items()}
+    found = []
+    for item in items:
+        known = there.get((item.model.name, item.item))
         if known is not None:
-            now = _stored(item, None, plan.suite, store)
+            now = _stored(item, None, suite, store)
             facts = {**now.facts, "roles": known.facts["roles"]}
-            yield replace(now, model_fingerprint=known.model_fingerprint, facts=facts)
+            found.append(replace(now, model_fingerprint=fingerprint or known.model_fingerprint, facts=facts))
+    return found
+
+
+def _set_aside(store: Store, say: Callable[[str], None], now: Sequence[StoredItem]) -> None:
+    """Set aside what is not as it was, and say so: which items, and why."""
+    reasons: dict[str, list[str]] = {}
+    for item, why in store.set_changed_aside(now):
+        reasons.setdefault(why, []).append(f"{item.model}/{item.item}")
+    for why, names in reasons.items():
+        say(f"run anew: {', '.join(names)}: {why}. The records that were there are kept in {store.path}, set aside")
 
 
 def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
@@ -197,7 +213,7 @@ def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
 
 def _run_model(
     plan: Plan, model: PlannedModel, items: Sequence[PlannedItem], players: Players, store: Store, shown: Progress,
-    should_stop: Callable[[], bool],
+    should_stop: Callable[[], bool], aside: Callable[[Sequence[StoredItem]], None],
 ) -> None:  # fmt: skip
     suite = plan.suite
     adapter = loaded(plan, model, shown)
@@ -205,20 +221,22 @@ def _run_model(
     behind = Behind(store, shared)
     memory = MemoryCache(behind=behind)
 
-    # A run that goes on packs as it began: batches of another size would round otherwise.
-    budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
-
     def engine_of(planned: PlannedModel, its: Any) -> Engine:
         budget = budgets.get(planned.name) or budget_of(suite, its)
         known = model_fingerprint(planned, its)
         return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch, fingerprint=known)
 
-    engine = engine_of(model, adapter)
     try:
+        aside(_as_stored(items, suite=suite, store=store, fingerprint=model_fingerprint(model, adapter)))
+        # A run that goes on packs as it began: batches of another size would round otherwise.
+        budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
+        engine = engine_of(model, adapter)
         try_settings(engine, _unfinished(items, store))
         for item in items:
             engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
-            stored = store.add_item(_stored(item, engine, suite, store), item.task.samples)
+            now = _stored(item, engine, suite, store)
+            aside([now])
+            stored = store.add_item(now, item.task.samples)
             done = store.finished_chunks(stored)
             chunks = [c for c in _chunks(item, stored.facts["chunk"]) if c.number not in done]
             work = work_of(engine, item, store, suite.seed)

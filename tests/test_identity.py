@@ -260,7 +260,7 @@ def test_another_player_of_a_role_is_another_item(tmp_path: Path) -> None:
     """Its name counts as its weights do: rows speak of it."""
     from dataclasses import replace
 
-    from windtunnel.harness.store.stored_item import StoredItem, difference
+    from windtunnel.harness.store.stored_item import StoredItem, difference, obstacle
 
     facts = {"roles": {"judge": {"model": "one", "fingerprint": "a"}}, "identity": {}, "versions": {}}
     item = StoredItem(1, "m", "t", "task", "t", 3, "f", "d", "p", 0, facts)
@@ -268,7 +268,7 @@ def test_another_player_of_a_role_is_another_item(tmp_path: Path) -> None:
         assert "player of its roles" in difference(item, replace(item, facts={**facts, "roles": {"judge": player}}))
     assert difference(item, item) == ""
     unknown = replace(item, facts={**facts, "roles": {"judge": {"model": "one", "fingerprint": "unknown: it is far away"}}})
-    assert "whose player of the role 'judge' is unknown: it is far away" in difference(unknown, unknown)
+    assert "whose player of the role 'judge' is unknown: it is far away" in obstacle(unknown, unknown)
 
 
 def test_a_warm_cache_leaves_records_with_their_answers(tmp_path: Path) -> None:

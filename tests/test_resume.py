@@ -281,5 +281,5 @@ def test_a_run_goes_on_where_everything_was_moved_to(tmp_path: Path) -> None:
     again = moved.rename(tmp_path / "again")
     (again / "model.py").write_text("def go(texts):\n    return [[1.0, 0.0] for t in texts]\n")
     answer = windtunnel("run", again / "toys.yaml", "--out", again / "run", "-q")
-    assert answer.code == 2
-    assert "made with another model_fingerprint" in answer.err
+    assert answer.code == 0
+    assert "it was made with another model" in answer.err

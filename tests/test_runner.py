@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from windtunnel.harness import codec
-from windtunnel.harness.errors import ConfigError, StoreError
+from windtunnel.harness.errors import StoreError
 from windtunnel.harness.planned import PlannedItem
 from windtunnel.harness.registry import Registry
 from windtunnel.harness.render import write_reports
@@ -179,9 +179,10 @@ def test_changed_data_is_told_also_of_a_finished_run(tmp_path: Path, stop_early:
     before = _begun(path, tmp_path / "run", stop_early)
     _rows_suite(tmp_path, ["bad a", "good b", "good c"], chunk=1)
     answer = windtunnel("run", path, "--out", tmp_path / "run")
-    assert answer.code == 2
-    assert "made with another data_fingerprint" in answer.err
-    assert records_of(tmp_path / "run") == before
+    assert answer.code == 0
+    assert "it was made with another data" in answer.err
+    run_plan(_load(path), tmp_path / "alone")
+    assert records_of(tmp_path / "run") == records_of(tmp_path / "alone") != before
 
 
 def _begun(path: Path, folder: Path, stop_early: bool) -> dict[str, list[Any]]:
@@ -217,7 +218,7 @@ def test_a_changed_task_file_is_told(tmp_path: Path, changed: str, stop_early: b
     (tmp_path / "shots.jsonl").write_text('{"q": "Is 8 even?", "t": 0}\n')
     (tmp_path / "mine.yaml").write_text(_TASK)
     path = write_suite(tmp_path, models=[{"model": "toy:bytes", "name": "bytes"}], tasks=["mine.yaml"], chunk=1)
-    before = _begun(path, tmp_path / "run", stop_early)
+    _begun(path, tmp_path / "run", stop_early)
     if changed == "prompt":
         (tmp_path / "mine.yaml").write_text(_TASK.replace("{{ q }}", "Q: {{ q }}"))
     elif changed == "examples":
@@ -226,9 +227,10 @@ def test_a_changed_task_file_is_told(tmp_path: Path, changed: str, stop_early: b
     if changed == "nothing":
         assert answer.code == 0
         return
-    assert answer.code == 2
-    assert "made with another definition of its task" in answer.err
-    assert records_of(tmp_path / "run") == before
+    assert answer.code == 0
+    assert "it was made with another definition of its task" in answer.err
+    run_plan(_load(path), tmp_path / "alone")
+    assert records_of(tmp_path / "run") == records_of(tmp_path / "alone")
 
 
 def test_a_changed_model_is_told_also_of_a_finished_run(tmp_path: Path) -> None:
@@ -236,13 +238,14 @@ def test_a_changed_model_is_told_also_of_a_finished_run(tmp_path: Path) -> None:
     path = write_suite(tmp_path, models=[{"model": "callable:model.py:go", "labels": ["negative", "positive"]}])
     assert windtunnel("run", path, "--out", tmp_path / "run").code == 0
     assert windtunnel("run", path, "--out", tmp_path / "run").code == 0
+    before = records_of(tmp_path / "run")
     (tmp_path / "model.py").write_text("def go(texts):\n    return [[1.0, 0.0] for _ in texts]\n")
     for name in [name for name in sys.modules if name.startswith("windtunnel_target_")]:
         del sys.modules[name]
     answer = windtunnel("run", path, "--out", tmp_path / "run")
-    assert answer.code == 2
-    assert "made with another model_fingerprint" in answer.err
-    assert windtunnel("report", tmp_path / "run").code == 0, "the records are as they were"
+    assert answer.code == 0
+    assert "it was made with another model." in answer.err
+    assert records_of(tmp_path / "run") != before
 
 
 def test_a_changed_plugin_is_told(tmp_path: Path) -> None:
@@ -250,8 +253,9 @@ def test_a_changed_plugin_is_told(tmp_path: Path) -> None:
     run_plan(_load(path), tmp_path / "run")
     with (tmp_path / "toy_plugins.py").open("a") as file:
         file.write("# changed\n")
-    with pytest.raises(ConfigError, match="made with another plugin"):
-        run_plan(_load(path), tmp_path / "run")
+    said: list[str] = []
+    run_plan(_load(path), tmp_path / "run", say=said.append)
+    assert "it was made with another plugin" in said[0]
 
 
 def test_changed_gates_and_reports_are_taken_into_a_finished_run(tmp_path: Path) -> None:

@@ -153,12 +153,31 @@ def test_a_chunk_is_there_whole_or_not_at_all(store: Store) -> None:
     assert store.verify() == []
 
 
-@pytest.mark.parametrize("field", ["model_fingerprint", "data_fingerprint", "plugin", "seed", "num_samples", "kind"])
-def test_another_origin_is_another_run(store: Store, field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [("model_fingerprint", "model"), ("data_fingerprint", "data"), ("plugin", "plugin"), ("seed", "seed"), ("kind", "kind"),
+     ("num_samples", "number of samples")],
+)  # fmt: skip
+def test_another_origin_is_another_item(store: Store, field: str, said: str) -> None:
     first = store.add_item(_item(), SAMPLES)
     assert store.add_item(_item(), SAMPLES) == first
-    with pytest.raises(ConfigError, match=f"made with another {field}; .*Choose a new folder with --out"):
-        store.add_item(_item(**{field: 99 if field in ("seed", "num_samples") else "other"}), SAMPLES)
+    other = store.add_item(_item(**{field: 99 if field in ("seed", "num_samples") else "other"}), SAMPLES)
+    assert store.items() == [other]
+    assert store.set_aside() == [(first, f"it was made with another {said}")]
+    assert store.add_item(_item(), SAMPLES) == first, "and what it was before, when it is that again"
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [({"facts": {"versions": {"torch": "9"}}}, r"made with another version of torch \(none, now 9\); .* cannot be one run"),
+     ({"model_fingerprint": "unknown: it draws"}, "whose model is unknown: it draws: whether it still is the same cannot be told")],
+)  # fmt: skip
+def test_what_can_be_neither_kept_nor_replaced_is_an_error(store: Store, now: dict[str, Any], said: str) -> None:
+    """And nothing else is set aside for it."""
+    kept = [store.add_item(_item(item=name), SAMPLES) for name in ("t", "u")]
+    with pytest.raises(ConfigError, match=f"holds records of 'u' .*{said}. Choose a new folder with --out"):
+        store.set_changed_aside([_item(plugin="other"), _item(item="u", **now)])
+    assert store.items() == kept
 
 
 def test_a_sample_that_cannot_be_recorded_is_named(store: Store) -> None:

@@ -22,7 +22,7 @@ from .answer_log import AnswerLog
 from .sample_sets import SampleSets
 from .sqlite_files import connect as _connect
 from .sqlite_files import damaged
-from .stored_item import StoredItem, difference
+from .stored_item import StoredItem, difference, obstacle
 from .tables import COVERED, SCHEMA_VERSION, make_tables, own_schema, schema_of
 
 FILE_NAME = "run.db"
@@ -110,22 +110,17 @@ class Store:
             self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
 
     def add_item(self, item: StoredItem, samples: Sequence[Sample], /) -> StoredItem:
-        """Declare an item and its samples before its first record. Declared before with the same identity: the stored one comes back.
-
-        Where the suite says something else of it now, the one that is there is set aside, and another with the same identity that was set
-        aside before is taken up again. Raises `ConfigError` where the suite says the same, but model, data, plugin or seed are not those of
-        the records already there.
-        """
+        """Declare an item and its samples before its first record. Declared before with the same identity: the stored
+        one comes back, also where it was set aside since. One of the same name and another identity is set aside as by
+        `set_changed_aside`."""
+        self.set_changed_aside([item])
         known = self.current(item.model, item.item)
-        if known is not None and known.asked == item.asked:
-            self._require_same(known, item)
+        if known is not None:
             return known
         before = next((i for i, _ in self.set_aside() if i.is_same(item)), None)
         with self._writing():
-            if known is not None:
-                self._stand(known, False, "the suite says something else of it now")
             if before is not None:
-                self._stand(before, True, "the suite says this of it again")
+                self._stand(before, True, "it is what it was again")
                 return before
             sample_set = self._sample_sets.declare(item.task, samples)
             row = (*(getattr(item, n) for n in ("model", "item", "kind", "task", "num_samples", "model_fingerprint", "data_fingerprint")),
@@ -135,32 +130,43 @@ class Store:
                 " sample_set) VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
         return next(i for i in self._all_items() if i.id == cursor.lastrowid)
 
-    def _require_same(self, known: StoredItem, item: StoredItem) -> None:
-        if differs := difference(known, item):
-            raise ConfigError(
-                f"{self.path.parent} holds records of {item.item!r} on {item.model!r} {differs}. Choose a new folder with --out"
-            )
+    def set_changed_aside(self, now: Iterable[StoredItem], /) -> list[tuple[StoredItem, str]]:
+        """Set aside all records that are not of ``now``'s items, and all that rests on them: those of which the suite says
+        something else now, and those whose model, data or code is not what it was. Each comes back with why; their
+        records are kept.
 
-    def set_changed_aside(self, now: Iterable[StoredItem], /) -> None:
-        """Set aside what a changed suite says something else of, and all that rests on it. ``now``: items as the suite has them, before
-        their models are loaded. Raises `ConfigError` as `add_item` does."""
-        for item in now:
-            known = self.current(item.model, item.item)
-            if known is None:
-                continue
-            if known.asked == item.asked:
-                self._require_same(known, item)
-            else:
-                with self._writing():
-                    self._stand(known, False, "the suite says something else of it now")
+        Raises `ConfigError`, and sets nothing aside, where records can be neither kept nor replaced (`stored_item.obstacle`).
+        """
+        there = {(known.model, known.item): known for known in self.items()}
+        pairs = [(there[key], item) for item in now if (key := (item.model, item.item)) in there]
+        changed: list[tuple[StoredItem, str]] = []
+        for known, item in pairs:
+            if known.asked != item.asked:
+                changed.append((known, "the suite says something else of it now"))
+            elif why := obstacle(known, item):
+                told = f"{self.path.parent} holds records of {known.item!r} on {known.model!r} {why}"
+                raise ConfigError(f"{told}. Choose a new folder with --out")
+            elif why := difference(known, item):
+                changed.append((known, f"it was {why}"))
+        if not changed:
+            return []
+        with self._writing():
+            return self._all_aside(changed)
+
+    def _all_aside(self, changed: Iterable[tuple[StoredItem, str]]) -> list[tuple[StoredItem, str]]:
+        """With an item that is set aside go those that rest on it."""
+        waiting, current, gone = list(changed), self.items(), dict[int, tuple[StoredItem, str]]()
+        while waiting:
+            item, why = waiting.pop(0)
+            if item.id not in gone:
+                gone[item.id] = item, why
+                self._stand(item, False, why)
+                rests = [other for other in current if item.id in other.facts.get("rests_on", ())]
+                waiting += [(other, f"it rests on {item.item}, which was set aside") for other in rests]
+        return list(gone.values())
 
     def _stand(self, item: StoredItem, is_current: bool, why: str) -> None:
-        """With an item that is set aside go those that rest on it."""
         self._db.execute("INSERT INTO standing VALUES (?, ?, ?)", (item.id, int(is_current), why))
-        if not is_current:
-            for other in self._all_items():
-                if item.id in other.facts.get("rests_on", ()) and self._standing().get(other.id, (True, ""))[0]:
-                    self._stand(other, False, f"it rests on {item.item}, which was set aside")
 
     def add_chunk(
         self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, int], seconds: float,

@@ -46,7 +46,7 @@ class StoredItem:
             **{name: getattr(self, name) for name in named},
             "player of its roles": {role: (player["model"], player["fingerprint"]) for role, player in self.facts.get("roles", {}).items()},
             **self.facts.get("identity", {}),
-            **{f"version of {name}": version for name, version in self.facts.get("versions", {}).items()},
+            **{_VERSION + name: version for name, version in self.facts.get("versions", {}).items()},
         }
 
     @property
@@ -57,17 +57,35 @@ class StoredItem:
     def is_same(self, other: StoredItem, /) -> bool:
         """Whether records of one are records of the other."""
         name = (self.model, self.item, self.asked)
-        return name == (other.model, other.item, other.asked) and not difference(self, other)
+        return name == (other.model, other.item, other.asked) and not (obstacle(self, other) or difference(self, other))
 
 
-def difference(known: StoredItem, now: StoredItem, /) -> str:
-    """Why the records of one cannot be those of the other, to follow 'records of ...'; empty where they can."""
+_VERSION = "version of "
+"""What the versions among the ingredients begin with."""
+
+_WORDS = {"model_fingerprint": "model", "data_fingerprint": "data", "num_samples": "number of samples"}
+"""For people, where the name of an ingredient is not theirs."""
+
+
+def obstacle(known: StoredItem, now: StoredItem, /) -> str:
+    """Why records of ``known`` can be neither kept for ``now`` nor replaced, to follow 'records of ...': a model cannot be
+    known, or versions are others, which touch all items. Empty where there is no such thing."""
     for item in (known, now):
         players = {f"player of the role {role!r}": player["fingerprint"] for role, player in item.facts.get("roles", {}).items()}
         for what, fingerprint in ({"model": item.model_fingerprint} | players).items():
             if is_unknown(fingerprint):
                 return f"whose {what} is {fingerprint}: whether it still is the same cannot be told"
     before, after = known.identity, now.identity
-    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    said = [f"{name} ({before.get(name) or 'none'}, now {after.get(name) or 'none'})" if "version" in name else name for name in changed]
-    return f"made with another {', '.join(said)}; results of both cannot be one run" if changed else ""
+    versions = [name for name in _changed(before, after) if name.startswith(_VERSION)]
+    said = ", ".join(f"{name} ({before.get(name) or 'none'}, now {after.get(name) or 'none'})" for name in versions)
+    return f"made with another {said}; results of both cannot be one run" if said else ""
+
+
+def difference(known: StoredItem, now: StoredItem, /) -> str:
+    """What the records of one are made of and those of the other are not, to follow 'it was ...'; empty where nothing."""
+    changed = _changed(known.identity, now.identity)
+    return f"made with another {', '.join(_WORDS.get(name, name) for name in changed)}" if changed else ""
+
+
+def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]

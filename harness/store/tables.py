@@ -2,7 +2,7 @@
 
 run          schema version, name, the suite that made it; a further row where the suite's gates or reports changed since
 items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
-standing     a row an item that was set aside, because the suite now says something else of it, or taken up again; the last one counts
+standing     a row an item that was set aside, because what it is made of changed, or taken up again; the last one counts
 sample_sets  a task's samples as they once were, with a digest of them
 samples      a row a sample of a set; ``facts``: target and group, which a summary reads without the input
 chunks       a row a finished chunk of an item: its counters
