@@ -296,7 +296,7 @@ def test_every_metric_has_a_definition_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-@settings(max_examples=30, deadline=None, database=None, derandomize=True)
+@settings(max_examples=20, deadline=None, database=None, derandomize=True)
 @given(case=cases())
 def test_value_and_resamples_follow_the_definition(name: str, case: tuple[list[Row], tuple[str, ...], list[list[int]]]) -> None:
     rows, labels, counts = case

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,8 +59,9 @@ def drawn(number: int) -> SampleRng:
     return SampleRng("noise", RNG.seed(""), number)
 
 
+@functools.cache
 def moved(name: str, number: int) -> Any:
-    """The model with noise in its embedding table, but for special tokens."""
+    """The model, only to be asked, with noise in its embedding table, but for special tokens."""
     model = tiny.load(name)
     table = model.module.get_input_embeddings().weight
     with torch.no_grad():
@@ -76,8 +78,8 @@ def largest_change(own: Sequence[float], copies: Sequence[Sequence[float]]) -> f
 @pytest.mark.parametrize("name", PROBES)
 def test_as_on_models_with_another_embedding_table(name: str) -> None:
     make = PROBES[name]
-    records = probe_records(engine_of(tiny.load("bert")), "p(t)", make(), RNG, GIVEN, ["max_sensitivity"])
-    own = make().attribute(engine_of(tiny.load("bert")), GIVEN)
+    records = probe_records(engine_of(tiny.shared("bert")), "p(t)", make(), RNG, GIVEN, ["max_sensitivity"])
+    own = make().attribute(engine_of(tiny.shared("bert")), GIVEN)
     asked = [Sample(s.id, s.input, a.target, LABELS) for s, a in zip(GIVEN, own, strict=True)]
     probe = make()
     probe.target = "gold"
