@@ -161,6 +161,14 @@ class Registry:
                 raise ConfigError(
                     f"{what} has no setting {key!r}.{did_you_mean(key, [*known, *_ENTRY_KEYS])} Its settings: {', '.join(known) or 'none'}."
                 )
+        lacking = [
+            key for key, p in (accepted or {}).items() if p.default is p.empty and p.kind is not p.POSITIONAL_ONLY and key not in params
+        ]
+        if lacking:
+            raise ConfigError(
+                f"{what} needs {' and '.join(map(repr, lacking))}. Settings are given in a suite, where its entry is a mapping: "
+                f"{{{group[:-1]}: {name}{':...' if group == 'models' else ''}, {lacking[0]}: ...}}"
+            )
         if group in _CHECKED:
             # Not on top: a list of plugins needs no types.
             from .settings import check_settings

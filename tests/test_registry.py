@@ -103,13 +103,18 @@ def test_the_same_file_twice_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     [
         ("class A:\n    def __init__(self): raise ValueError('too early')", "attack 'a' cannot be made from {}: too early"),
         ("class A:\n    def __init__(self): {}['x']", "attack 'a' cannot be made from {}: KeyError: 'x'"),
-        ("class A:\n    def __init__(self, *, needed): pass", "cannot be made from {}: .*needed"),
+        ("class A:\n    def __init__(self, *, needed): pass", r"attack 'a' needs 'needed'\. .* \{attack: a, needed: \.\.\.\}"),
     ],
 )
 def test_a_plugin_that_cannot_be_made_is_the_users_error(tmp_path: Path, code: str, message: str) -> None:
     registry = Registry((_file(tmp_path, f"{HEAD}@plugin('attacks', 'a')\n{code}\n"),))
     with pytest.raises(ConfigError, match=message):
         registry.make("attacks", "a")
+
+
+def test_a_model_that_needs_a_setting_says_how_it_is_given() -> None:
+    with pytest.raises(ConfigError, match=r"model 'torch' needs 'labels'\. .*\{model: torch:\.\.\., labels: \.\.\.\}"):
+        Registry().make("models", "torch", target="net.py:make")
 
 
 def test_something_that_makes_nothing_is_told(tmp_path: Path) -> None:
