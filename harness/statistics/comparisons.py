@@ -81,7 +81,7 @@ def paired_mean_difference(
     """How much larger the mean of ``a`` is than that of ``b``, float [N] each: row i of both is the same sample.
 
     ``low``, ``high``: what the scores of a pair lie between (two drops of one probability lie within 1 of each other). The differences
-    then lie between low - high and high - low, and their mean has Gaffke's interval (`means.Gaffke`); without either, that of an unbounded
+    then lie between low - high and high - low, and their mean has Gaffke's interval (`means.Side`); without either, that of an unbounded
     mean. ``groups``: of the samples, or empty.
     Raises `DataError` where the lengths differ or a score is out of bounds.
     """

@@ -9,9 +9,12 @@ import math
 
 import numpy as np
 
-from .groups import PHANTOMS, Groups
+from .groups import Groups
 from .intervals import Floats, Interval, Mask
 from .means import bounded_mean
+
+_PHANTOMS = 4.0
+"""Samples by which what both means share is shrunk towards nothing."""
 
 
 def difference_interval(values_N: Floats, is_first_N: Mask, low: float, high: float, groups: Groups) -> Interval:
@@ -29,7 +32,7 @@ def difference_interval(values_N: Floats, is_first_N: Mask, low: float, high: fl
     shared = 0.0
     if not groups.are_single:
         sums = [groups.sums(np.where(part_N, values_N - mean, 0.0)) for part_N, mean in zip(parts, means, strict=True)]
-        phantom = PHANTOMS * (high - low) ** 2
+        phantom = _PHANTOMS * (high - low) ** 2
         shared = float(sums[0] @ sums[1]) / math.sqrt((float(sums[0] @ sums[0]) + phantom) * (float(sums[1] @ sums[1]) + phantom))
     down, up = (means[0] - first.low, second.high - means[1]), (first.high - means[0], means[1] - second.low)
     below, above = (math.sqrt(max(a * a - 2 * shared * a * b + b * b, 0.0)) for a, b in (down, up))

@@ -23,7 +23,7 @@ from .intervals import TAIL, Floats, Ints, Mask, Z
 MIN_GROUPS = 5
 """Of fewer groups the spread between them is as good as unknown."""
 
-PHANTOMS, PHANTOM_CORRELATION = 4.0, 0.2
+PHANTOMS, PHANTOM_CORRELATION = 8.0, 0.2
 """The design effect is shrunk towards that of so many samples with this correlation within groups: groups that all say the same do not show
 how much groups differ."""
 
@@ -79,25 +79,43 @@ class Groups:
 
 
 def effective_size(residuals_G: Floats, sizes_G: Ints, squares: float, phantom_variance: float) -> float | None:
-    """How many independent samples the members of groups are worth; at most as many as they are, and as many where no two share a group.
-    None below `MIN_GROUPS`.
+    """How many independent samples the members of groups are worth; as many as they are where no two share a group. None below
+    `MIN_GROUPS`.
 
     ``residuals_G``: the sum over each group of its members' errors. ``squares``: the sum of all squared errors. ``phantom_variance``: the
     variance of a phantom sample, as large as a sample's can be.
+    """
+    if len(sizes_G) < min(MIN_GROUPS, int(sizes_G.sum())):
+        return None
+    spread = np.square(residuals_G).sum(keepdims=True)
+    return float(effective_sizes(spread, np.array([squares]), sizes_G, phantom_variance)[0])
+
+
+def effective_sizes(spread_T: Floats, squares_T: Floats, sizes_G: Ints, phantom_variance: float) -> Floats:
+    """`effective_size` of several samples of the same groups. ``spread_T``: the sum of the groups' squared errors, each group's summed over
+    its members. ``squares_T``: the sum of all squared errors.
 
     The rule is that of Korn & Graubard (Survey Methodology 1998): N / d (z / t)², with d the design effect, not below 1, and t the quantile
-    on as many degrees of freedom as there are groups, less one; of unequal groups, as many as equal ones of the size that a sample finds
-    itself in (Kish 1965). Their d breaks down where all groups agree, and is therefore shrunk (`PHANTOMS`).
+    on the degrees of freedom. Their d breaks down where all groups agree, and is therefore shrunk (`PHANTOMS`).
     """
     n, num_groups = float(sizes_G.sum()), len(sizes_G)
     if num_groups == n:
-        return n
-    if num_groups < MIN_GROUPS:
-        return None
+        return np.full(len(squares_T), n)
     size = float(np.square(sizes_G, dtype=np.float64).sum()) / n
-    between = num_groups / (num_groups - 1) * float(np.square(residuals_G).sum())
     phantom = PHANTOMS * phantom_variance
-    alone = squares + phantom
-    design_effect = max(1.0, (between + phantom * (1 + (size - 1) * PHANTOM_CORRELATION)) / alone) if alone > 0 else size
-    quantile = float(stdtrit(max(1.0, n / size - 1), 1 - TAIL))
-    return n / design_effect * (Z / quantile) ** 2
+    together_T = num_groups / (num_groups - 1) * spread_T + phantom * (1 + (size - 1) * PHANTOM_CORRELATION)
+    alone_T = squares_T + phantom
+    effect_T = np.maximum(1.0, np.divide(together_T, alone_T, out=np.full(len(alone_T), size), where=alone_T > 0))
+    quantile_T = stdtrit(_degrees_of_freedom(effect_T, sizes_G), 1 - TAIL)
+    return np.asarray(n / effect_T * (Z / quantile_T) ** 2)
+
+
+def _degrees_of_freedom(effect_T: Floats, sizes_G: Ints) -> Floats:
+    """Of a design effect: as many as there are groups, less one; of unequal groups, as many as equal ones of the size that a sample finds
+    itself in (Kish 1965). Samples that are alone in their groups tell nothing of how much groups differ: theirs are put together with
+    those of the others by their parts of the variance (Satterthwaite 1946)."""
+    shared_G = sizes_G[sizes_G > 1].astype(np.float64)
+    num_shared, num_alone = float(shared_G.sum()), float(np.sum(sizes_G == 1))
+    of_shared = max(1.0, num_shared**2 / float(np.square(shared_G).sum()) - 1)
+    part_T = np.maximum(effect_T * (num_shared + num_alone) - num_alone, num_shared)
+    return np.asarray((part_T + num_alone) ** 2 / (part_T**2 / of_shared + num_alone**2 / max(1.0, num_alone - 1)))

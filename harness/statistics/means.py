@@ -1,18 +1,23 @@
 """Rates, and means of scores that have bounds.
 
-Shape legend: N samples.
+Shape legend: N samples, G groups, T samples with less and less lost.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from scipy.special import betainc, betaincinv
 
 from ..errors import DataError
-from .groups import MIN_GROUPS, Groups
-from .intervals import TAIL, Floats, Interval
+from .groups import MIN_GROUPS, Groups, effective_sizes
+from .intervals import TAIL, Floats, Interval, Ints
 
 FEW_GROUPS = f"the samples are of fewer than {MIN_GROUPS} groups, which do not show how much groups differ"
+_MOST_STEPS, _MOST_CELLS = 128, 2**16
+_TINY = 1e-300
 
 
 def rate(successes: float, n: float, tail: float = TAIL) -> tuple[float, float]:
@@ -30,22 +35,21 @@ def rate(successes: float, n: float, tail: float = TAIL) -> tuple[float, float]:
 def bounded_mean(values_N: Floats, low: float, high: float, groups: Groups | None = None) -> Interval:
     """The interval of the mean of values that lie between ``low`` and ``high``; of zeros and ones that of Clopper & Pearson (`rate`).
 
-    Whose samples share groups, as many independent ones are counted as they are worth. No result is bounded better than a perfect one on
-    the same groups. Raises `DataError` where a value is out of bounds.
+    Whose samples share groups, as many independent ones are counted as they are worth. No result is bounded better than a better one on
+    the same groups (`Side.of_groups`). Raises `DataError` where a value is out of bounds.
     """
     found = effective_mean(values_N, low, high, groups)
     return Interval.none(FEW_GROUPS) if found is None else Interval(*found.bounds(TAIL))
 
 
-def effective_mean(values_N: Floats, low: float, high: float, groups: Groups | None) -> Gaffke | None:
+def effective_mean(values_N: Floats, low: float, high: float, groups: Groups | None) -> Bounded | None:
     """What bounds the mean; None where there are too few groups. Raises `DataError` where a value is out of bounds."""
     values_N = _within(values_N, low, high)
     groups = Groups.of(len(values_N)) if groups is None else groups
-    mean = float(values_N.mean())
-    size = groups.effective_size(values_N - mean, (high - low) ** 2)
-    # Of a perfect result only the phantoms speak.
-    perfect = groups.effective_size(np.zeros(len(values_N)), (high - low) ** 2)
-    return None if size is None or perfect is None else Gaffke.of(values_N, low, high, size, perfect)
+    if len(groups.sizes_G) < min(MIN_GROUPS, len(values_N)):
+        return None
+    span = (high - low) or 1.0
+    return Bounded(low, high, Side.of_groups((values_N - low) / span, groups), Side.of_groups((high - values_N) / span, groups))
 
 
 def _within(values_N: Floats, low: float, high: float) -> Floats:
@@ -69,74 +73,114 @@ def effective_rate(value: float, smoothed: float, variance: float, low: float, h
     return low + span * bounds[0], low + span * bounds[1]
 
 
-class Gaffke:
-    """Gaffke's bound of a mean (Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable, 2005;
-    studied by Learned-Miller & Thomas, A new confidence interval for the mean of a bounded random variable, 2019, arXiv:1905.06208).
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A mean of values between ``low`` and ``high``. ``above_low``, ``below_high``: what bounds its distances from these, below."""
 
-    The bound is a quantile of the mean of the sample and one value more, at the end of the scale, under random weights (uniform on the
-    simplex). That mean is taken to be distributed as the beta variable with its range, mean and variance; of zeros and ones it is one, and
-    the bounds are those of Clopper & Pearson. It takes one pass over the sample and no random draws.
-    """
-
-    def __init__(self, low: float, high: float, mean: float, square: float, least: float, most: float, size: float, perfect: float) -> None:
-        self.low, self.high, self.mean, self.square = low, high, mean, square
-        self.least, self.most, self.size, self.perfect = least, most, size, perfect
-
-    @classmethod
-    def of(cls, values_N: Floats, low: float, high: float, size: float, perfect: float) -> Gaffke:
-        """``size``: how many independent samples the values are worth; ``perfect``: how many, were they all equal."""
-        span = (high - low) or 1.0
-        scaled_N = (values_N - low) / span
-        # A sum of equal values is rounded, their mean must not be.
-        least, most = float(scaled_N.min()), float(scaled_N.max())
-        mean = min(most, max(least, float(scaled_N.mean())))
-        return cls(low, high, mean, float(np.square(scaled_N).mean()), least, most, size, perfect)
+    low: float
+    high: float
+    above_low: Side
+    below_high: Side
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """The lower and the upper bound, each wrong with a probability of at most ``tail``."""
-        # A perfect result's lower bound, and the upper bound of the opposite: none is bounded better.
-        best, worst = rate(self.perfect, self.perfect, tail)[0], rate(0.0, self.perfect, tail)[1]
-        low, high = min(self._quantile(0.0, tail), best), max(self._quantile(1.0, 1 - tail), worst)
         span = self.high - self.low
-        return self.low + span * low, self.low + span * high
-
-    def upper(self, tail: float) -> float:
-        """The upper bound alone."""
-        return self.low + (self.high - self.low) * self._quantile(1.0, 1 - tail)
+        return self.low + span * self.above_low.bound(tail), self.high - span * self.below_high.bound(tail)
 
     def p_value(self, mean: float) -> float:
         """Two-sided, of the hypothesis that this is the mean: twice the smallest tail whose bound excludes it."""
         at = (mean - self.low) / ((self.high - self.low) or 1.0)
-        return min(1.0, 2 * min(self._cumulative(0.0, at), 1 - self._cumulative(1.0, at)))
+        return min(1.0, 2 * min(self.above_low.tail(at), self.below_high.tail(1 - at)))
 
-    def _beta(self, end: float) -> tuple[float, float, float, float] | None:
-        """Both ends and both shapes of the beta variable; None where it is a constant."""
-        start, stop = (self.least, 1.0) if end else (0.0, self.most)
-        if stop <= start:
-            return None
-        n = self.size
-        # Moments about the end that is added, where they are sums of positive terms.
-        first = n / (n + 1) * abs(end - self.mean)
-        second = n / (n + 1) * max(self.square - 2 * end * self.mean + end, (end - self.mean) ** 2)
-        variance = max(second - first**2, 0.0) / (n + 2)
-        length = stop - start
-        share = first / length
-        if not 0 < share < 1 or variance <= 0:
-            return None
-        concentration = max(share * (1 - share) / (variance / length**2) - 1, 1e-9)
-        near, far = share * concentration, (1 - share) * concentration
-        return (start, stop, far, near) if end else (start, stop, near, far)
 
-    def _quantile(self, end: float, share: float) -> float:
-        found = self._beta(end)
-        if found is None:
-            return end
-        start, stop, first, second = found
-        return start + (stop - start) * float(betaincinv(first, second, share))
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Gaffke's lower bound of a mean of values between 0 and 1 (Three test statistics for a nonparametric one-sided hypothesis on the mean
+    of a nonnegative variable, 2005; studied by Learned-Miller & Thomas, A new confidence interval for the mean of a bounded random
+    variable, 2019, arXiv:1905.06208): the least one of several samples'.
 
-    def _cumulative(self, end: float, at: float) -> float:
-        found = self._beta(end)
-        if found is None:
-            return float(at >= end)
-        start, stop, first, second = found
-        return float(betainc(first, second, min(1.0, max(0.0, (at - start) / (stop - start)))))
+    The bound is a quantile of the mean of the sample and one 0 more under random weights (uniform on the simplex). That mean is taken to be
+    distributed as the beta variable with its range, mean and variance; of zeros and ones it is one, and the bound is that of Clopper &
+    Pearson. It takes one pass over the sample and no random draws.
+
+    Of each sample: ``mean_T``, ``square_T`` (the mean square), ``most_T`` (the largest value), ``size_T`` (how many independent samples it
+    is worth).
+    """
+
+    mean_T: Floats
+    square_T: Floats
+    most_T: Floats
+    size_T: Floats
+
+    @classmethod
+    def of(cls, values_N: Floats, size: float) -> Side:
+        """Of one sample that is worth so many independent ones."""
+        most = float(values_N.max())
+        # A sum of equal values is rounded, their mean must not be.
+        mean = min(most, max(float(values_N.min()), float(values_N.mean())))
+        return cls(*map(np.atleast_1d, (mean, float(np.square(values_N).mean()), most, size)))
+
+    @classmethod
+    def of_groups(cls, values_N: Floats, groups: Groups) -> Side:
+        """Of the sample, and of better ones: those that lose less in all, and this in the groups that lose most. So a further error cannot
+        raise the bound by making groups more alike than they were."""
+        n, lost_N = float(len(values_N)), 1 - values_N
+        own, perfect = cls.of(values_N, n), cls.of(np.ones(1), n)
+        if groups.are_single:
+            return cls(*(np.concatenate(parts) for parts in zip(astuple(own), astuple(perfect), strict=True)))
+        lost_G, squares_G, sizes_G = groups.sums(lost_N), groups.sums(lost_N**2), groups.sizes_G.astype(np.float64)
+        total_T = _totals(float(lost_G.sum()), n, min(_MOST_STEPS, max(8, _MOST_CELLS // len(lost_G))))
+        mean_T = total_T / n
+        # What a group adds to the spread between groups is not more than in proportion to how much of its losses is kept.
+        slope_TG = lost_G - 2 * mean_T[:, None] * sizes_G
+        kept_TG = _filled(total_T, lost_G, np.argsort(-slope_TG, axis=1))
+        spread_T = (kept_TG * slope_TG) @ lost_G + mean_T**2 * float(sizes_G @ sizes_G)
+        size_T = effective_sizes(
+            np.maximum(spread_T, 0.0), np.maximum(kept_TG @ squares_G - n * mean_T**2, 0.0), groups.sizes_G, 1.0
+        )
+        # Sums of positive terms, of which none is lost by rounding.
+        better_T = total_T[-1] - total_T
+        square_T = own.square_T + (1 - kept_TG) @ (2 * lost_G - squares_G) / n
+        most_T = np.where(better_T > 0, 1.0, own.most_T)
+        return cls(np.minimum(own.mean_T + better_T / n, most_T), square_T, most_T, size_T)
+
+    def bound(self, tail: float) -> float:
+        """The lower bound, wrong with a probability of at most ``tail``."""
+        near_T, far_T = self._shapes()
+        return float(np.min(np.where(near_T > 0, self.most_T * betaincinv(np.maximum(near_T, _TINY), far_T, tail), 0.0)))
+
+    def tail(self, at: float) -> float:
+        """The smallest tail whose bound is above ``at``."""
+        near_T, far_T = self._shapes()
+        place_T = np.clip(at / np.maximum(self.most_T, _TINY), 0.0, 1.0)
+        return float(np.max(np.where(near_T > 0, betainc(np.maximum(near_T, _TINY), far_T, place_T), float(at >= 0))))
+
+    def _shapes(self) -> tuple[Floats, Floats]:
+        """Of the beta variable between 0 and ``most_T``; the first is 0 where all values are."""
+        size_T = self.size_T
+        first_T = size_T / (size_T + 1) * self.mean_T
+        second_T = size_T / (size_T + 1) * np.maximum(self.square_T, self.mean_T**2)
+        variance_T = np.maximum(second_T - first_T**2, 0.0) / (size_T + 2)
+        most_T = np.maximum(self.most_T, _TINY)
+        share_T = first_T / most_T
+        concentration_T = np.maximum(share_T * (1 - share_T) * most_T**2 / np.maximum(variance_T, _TINY) - 1, 1e-9)
+        is_zero_T = (self.mean_T <= 0) | (variance_T <= 0)
+        return np.where(is_zero_T, 0.0, share_T * concentration_T), np.where(is_zero_T, 1.0, (1 - share_T) * concentration_T)
+
+
+def _totals(total: float, n: float, most: int) -> Floats:
+    """From nothing to ``total``, in steps that do not depend on it: of one error or less, or of a share of the samples."""
+    step = 1 / math.ceil(most / n) if n <= most else n / most
+    return np.append(np.arange(math.ceil(total / step - 1e-9)) * step, total)
+
+
+def _filled(total_T: Floats, lost_G: Floats, order_TG: Ints) -> Floats:
+    """Which share of its losses each group keeps, in this order, until the total is reached; float [T, G]."""
+    ordered_TG = lost_G[order_TG]
+    before_TG = np.cumsum(ordered_TG, axis=1) - ordered_TG
+    left_TG = np.maximum(total_T[:, None] - before_TG, 0.0)
+    kept_TG = np.empty_like(ordered_TG)
+    shares_TG = np.where(left_TG >= ordered_TG * (1 - 1e-12), 1.0, left_TG / np.maximum(ordered_TG, _TINY))
+    np.put_along_axis(kept_TG, order_TG, shares_TG, axis=1)
+    kept_TG[-1] = 1.0
+    return kept_TG

@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 
 from .groups import Groups
 from .intervals import TAIL, Floats, Interval, Z
-from .means import Gaffke, bounded_mean
+from .means import Side, bounded_mean
 
 LEAST_SAMPLES, LEAST_CONTRIBUTORS = 50, 20
 
@@ -24,7 +24,7 @@ LEAST_SAMPLES, LEAST_CONTRIBUTORS = 50, 20
 def mean_interval(values_N: Floats, low: float | None, high: float | None, groups: Groups | None = None) -> Interval:
     """The interval of a mean of values whose bounds are ``low`` and ``high``, each None where there is none.
 
-    On a side with a bound it is Gaffke's (`means.Gaffke`). On one without, the further of Hall's (On the removal of skewness by
+    On a side with a bound it is Gaffke's (`means.Side`). On one without, the further of Hall's (On the removal of skewness by
     transformation, JRSS B 1992) and Gaffke's for a ceiling beyond the largest value by Hill's tail index (Annals of Statistics 1975). There
     is none of fewer than `LEAST_SAMPLES` values or groups, or where fewer than `LEAST_CONTRIBUTORS` make up most of their sum.
     """
@@ -52,7 +52,8 @@ def mean_interval(values_N: Floats, low: float | None, high: float | None, group
 
 def _upper(values_N: Floats, ceiling: float | None, size: float, is_single: bool) -> float:
     end = _guessed_ceiling(values_N) if ceiling is None else max(ceiling, float(values_N.max()))
-    bound = Gaffke.of(values_N, float(values_N.min()), end, size, size).upper(TAIL)
+    span = end - float(values_N.min())
+    bound = end - span * Side.of((end - values_N) / span, size).bound(TAIL)
     if ceiling is not None:
         return bound
     return max(bound, _hall(values_N, size, float(stdtrit(len(values_N) - 1, 1 - TAIL)) if is_single else Z))
