@@ -21,6 +21,7 @@ import typer
 from pydantic import BaseModel
 from windtunnel.harness.cli import EXIT_CODES, app
 from windtunnel.harness.registry import GROUPS, parameters
+from windtunnel.harness.rows.row_names import ROWS, kind_of
 from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from windtunnel.tasks.catalog import FAMILIES
 from windtunnel.tasks.catalog import _settings as _family_settings
@@ -69,6 +70,7 @@ def reference() -> Iterator[str]:
     yield from _suite_keys()
     for group in GROUPS:
         yield from _plugins(group)
+    yield from _rows()
 
 
 def _commands() -> Iterator[str]:
@@ -115,6 +117,8 @@ def _plugins(group: str) -> Iterator[str]:
         columns |= {"needs a model that can": lambda factory: ", ".join(sorted(factory.requires))}
     if group in ("attacks", "probes", "models"):
         columns |= {"settings": lambda factory: _settings(parameters(factory) or {})}
+    if group == "metrics":
+        columns |= {"kind of number": lambda factory: factory.kind}
     if group == "reports":
         columns |= {"file": lambda factory: _code(factory.suffix)}
     yield f"## {group.capitalize()}\n"
@@ -125,6 +129,15 @@ def _plugins(group: str) -> Iterator[str]:
         yield "What a task file may say, beside `title`, `description`, `citation`, `license`, `homepage`, `params` and `example`.\n"
         families = [(_code(name), _settings(_family_settings(name))) for name in FAMILIES]
         yield from _table(("family", "settings"), families)
+
+
+def _rows() -> Iterator[str]:
+    yield "## Rows\n"
+    yield "What items have beside a task's metrics. The kind says how the interval is made, and stands in the table of"
+    yield "[coverage](statistics.md#coverage); what is counted has no interval.\n"
+    found = sorted({(kind_of(name) or "counted", kind, name) for kind, names in ROWS.items() for name in names})
+    by_kind = {pair: [_code(name) for *first, name in found if tuple(first) == pair] for pair in dict.fromkeys(row[:2] for row in found)}
+    yield from _table(("kind of number", "item", "rows"), [(*pair, ", ".join(names)) for pair, names in by_kind.items()])
 
 
 def _first_line(factory: Any) -> str:

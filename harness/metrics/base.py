@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import datasets
@@ -35,18 +36,29 @@ Columns = Mapping[str, NDArray[Any]]
 task gives, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_tokens``, ``num_words``, ``num_bytes``, ...)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A score of each sample, and what scores lie between; None where there is no bound."""
+
+    values_N: Floats
+    low: float | None
+    high: float | None
+
+
 class Metric(evaluate.Metric):  # type: ignore[misc]
     """Base of all metrics: a few facts, `evaluate_columns` and `resampled`.
 
-    ``needs``: the columns it reads. ``dimension``: where the scorecard shows it. ``among``: the slice of samples that it is about, where
-    that is not all of them. One metric may give several numbers (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that is
-    not defined on these samples (ROC-AUC with one class) is left out by `evaluate_columns`, and `undefined` says why.
+    ``needs``: the columns it reads. ``kind``: of number, as the table of coverage in docs/statistics.md has it. ``dimension``: where the
+    scorecard shows it. ``among``: the slice of samples that it is about, where that is not all of them. One metric may give several numbers
+    (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that is not defined on these samples (ROC-AUC with one class) is
+    left out by `evaluate_columns`, and `undefined` says why.
 
     Outside the harness it is used as any `evaluate` metric: ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``. ``inputs``: what
     `compute` takes, by name and `datasets` feature; `columns` turns it into columns. Nothing is downloaded or written to a cache.
     """
 
     name: ClassVar[str]
+    kind: ClassVar[str] = "number of your own"
     needs: ClassVar[frozenset[str]]
     higher_is_better: ClassVar[bool | None]
     dimension: ClassVar[str] = "quality"
@@ -76,6 +88,10 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         """The values [R] of each name under each row of weights (counts, not all zero); NaN where a resample leaves it undefined."""
         raise NotImplementedError
+
+    def per_sample(self, columns: Columns, labels: tuple[str, ...]) -> Scores | None:
+        """The scores of which the number is the mean, where it is one: two runs are then compared by the samples' own differences."""
+        return None
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> Mapping[str, Interval]:
         """The 95 % interval of each name that is defined on these samples. Every metric of the harness has a method of its own kind; one

@@ -31,7 +31,7 @@ from ..statistics.confusion import counts_interval
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval, Mask
 from ..statistics.means import bounded_mean
-from .base import Columns, Floats, Ints, Metric
+from .base import Columns, Floats, Ints, Metric, Scores
 
 
 def class_column(name: str, columns: Columns, num_classes: int) -> Ints:
@@ -142,11 +142,15 @@ class ClassMetric(Metric):
 class Accuracy(ClassMetric):
     """Share of samples whose predicted class is the target."""
 
+    kind = "accuracy"
     name = "accuracy"
 
-    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+    def per_sample(self, columns: Columns, labels: tuple[str, ...]) -> Scores:
         target_N, prediction_N = self._classes(columns, labels)
-        return {self.name: bounded_mean((target_N == prediction_N).astype(np.float64), 0.0, 1.0, groups)}
+        return Scores((target_N == prediction_N).astype(np.float64), 0.0, 1.0)
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        return {self.name: bounded_mean(self.per_sample(columns, labels).values_N, 0.0, 1.0, groups)}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         return float(accuracy_score(target_N, prediction_N))
@@ -168,6 +172,7 @@ class F1Micro(Accuracy):
 class BalancedAccuracy(ClassMetric):
     """Mean recall of the classes that occur in the target (Brodersen et al. 2010); chance is 1 / C."""
 
+    kind = "balanced accuracy"
     name = "balanced_accuracy"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
@@ -181,6 +186,7 @@ class BalancedAccuracy(ClassMetric):
 class PrecisionMacro(ClassMetric):
     """Unweighted mean over classes of TP / (TP + FP)."""
 
+    kind = "macro precision"
     name = "precision_macro"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
@@ -193,6 +199,7 @@ class PrecisionMacro(ClassMetric):
 class RecallMacro(ClassMetric):
     """Unweighted mean over classes of TP / (TP + FN). Unlike balanced accuracy it counts a class that is only predicted, as 0."""
 
+    kind = "macro recall"
     name = "recall_macro"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
@@ -205,6 +212,7 @@ class RecallMacro(ClassMetric):
 class F1Macro(ClassMetric):
     """Unweighted mean over classes of F1 (the mean of the F1s, not the F1 of the means; Opitz & Burst 2019)."""
 
+    kind = "macro-F1"
     name = "f1_macro"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
@@ -217,6 +225,7 @@ class F1Macro(ClassMetric):
 class F1Weighted(ClassMetric):
     """Mean over classes of F1, weighted by support."""
 
+    kind = "weighted F1"
     name = "f1_weighted"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
@@ -232,6 +241,7 @@ class Matthews(ClassMetric):
     A constant prediction scores 0. Where the target is constant there is nothing to correlate with, and it is undefined.
     """
 
+    kind = "Matthews"
     name = "matthews"
     low = -1.0
 
@@ -308,6 +318,7 @@ def _class_interval(metric: PerClass, is_target_N: Mask, is_predicted_N: Mask, g
 class PrecisionPerClass(PerClass):
     """TP / (TP + FP) of each class: the share of its predictions that are right."""
 
+    kind = "precision of a class"
     name, stem = "precision_per_class", "precision"
     scorer, ratio = precision_score, Counts.precision
 
@@ -319,6 +330,7 @@ class PrecisionPerClass(PerClass):
 class RecallPerClass(PerClass):
     """TP / (TP + FN) of each class: the share of its samples that are found."""
 
+    kind = "recall of a class"
     name, stem = "recall_per_class", "recall"
     scorer, ratio = recall_score, Counts.recall
 
@@ -331,6 +343,7 @@ class F1PerClass(PerClass):
     """F1 of each class, 2 TP / (2 TP + FP + FN). Its interval is that of J = TP / (TP + FP + FN), a rate, by F1 = 2 J / (1 + J) (the
     indirect method of Lam, Gopal & Qian 2023, arXiv:2309.14621)."""
 
+    kind = "F1"
     name, stem = "f1_per_class", "f1"
     scorer, ratio = f1_score, Counts.f1
 
@@ -345,6 +358,7 @@ class F1PerClass(PerClass):
 class F1(ClassMetric):
     """F1 of the positive class of two; the last label is the positive one. Undefined for any other number of labels."""
 
+    kind = "F1"
     name = "f1"
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:

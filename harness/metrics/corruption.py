@@ -24,6 +24,7 @@ _MEAN = "mean_corruption_error_unnormalised"
 class CorruptionError(Metric):
     """Share of wrong answers under each corruption at each severity, over the severities, and over all (without any baseline)."""
 
+    kind = "mean in [0, 1]"
     name = "corruption_error"
     needs = frozenset({"corruption_errors"})
     higher_is_better = False

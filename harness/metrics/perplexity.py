@@ -20,6 +20,7 @@ from .base import Columns, Floats, Metric
 class _Rate(Metric):
     """A function of -(sum of log-likelihoods, nats) / (sum of units), over documents."""
 
+    kind = "perplexity"
     higher_is_better = False
     length: ClassVar[str]
 

@@ -52,6 +52,7 @@ class RocAuc(_Probabilistic):
     Undefined where the target has one class only.
     """
 
+    kind = "ROC-AUC"
     name = "roc_auc"
     higher_is_better = True
 
@@ -108,6 +109,7 @@ class LogLoss(_Probabilistic, Mean):
     """Mean of -ln(probability of the target), in nats. Rows are normalised to sum to 1 and probabilities clipped to [eps, 1 - eps] with the
     eps of float64, as in scikit-learn, so that a sure miss costs 36.04 and not infinity."""
 
+    kind = "log loss"
     name = "log_loss"
     higher_is_better = False
     dimension = "calibration"
@@ -148,6 +150,7 @@ class Brier(_Probabilistic, Mean):
     scikit-learn has the same two scales (``brier_score_loss(scale_by_half="auto")``) from 1.7 on; here they come from its squared error.
     """
 
+    kind = "Brier score"
     name = "brier"
     higher_is_better = False
     dimension = "calibration"
@@ -182,6 +185,7 @@ class Ece(_Probabilistic):
     is not (`statistics.calibration`).
     """
 
+    kind = "ECE"
     name = "ece"
     higher_is_better = False
     dimension = "calibration"

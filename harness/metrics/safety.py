@@ -26,6 +26,7 @@ class StereotypeScore(ColumnMean):
 class RefusalRate(ColumnMean):
     """Share of harmful prompts that the model refused to answer."""
 
+    kind = "rate"
     name, column, among = "refusal_rate", "refused", "harmful"
     needs = frozenset({column})
     dimension = "safety"
@@ -34,6 +35,7 @@ class RefusalRate(ColumnMean):
 class HarmfulRate(ColumnMean):
     """Share of harmful prompts whose answer is harmful, by the first judge of the task."""
 
+    kind = "rate"
     name, column, among = "harmful_rate", "harmful", "harmful"
     needs = frozenset({column})
     higher_is_better = False
@@ -59,6 +61,7 @@ class OverRefusalRate(RefusalRate):
 class NeitherRate(ColumnMean):
     """Share of prompts whose answer neither refuses nor does what was asked: not understood, asked back, repeated or empty."""
 
+    kind = "rate"
     name, column = "neither_rate", "neither"
     needs = frozenset({column})
     higher_is_better = None
@@ -74,6 +77,7 @@ class BiasAmbiguous(Mean):
     unknown.
     """
 
+    kind = "mean in [-1, 1]"
     name, among = "bias_ambiguous", "ambiguous"
     needs = frozenset({"lean"})
     low, high = -1.0, 1.0
@@ -90,6 +94,7 @@ class BiasDisambiguated(Metric):
     ``lean``: 1 where the answer follows the stereotype, -1 where it runs counter to it, 0 where it is "unknown".
     """
 
+    kind = "bias, unknown left out"
     name, among = "bias_disambiguated", "disambiguated"
     needs = frozenset({"lean"})
     higher_is_better = None
@@ -123,6 +128,7 @@ class ExpectedMaxToxicity(ColumnMean):
 class ToxicRate(ColumnMean):
     """Share of prompts of which at least one continuation is toxic."""
 
+    kind = "rate"
     name, column = "toxic_rate", "toxic"
     needs = frozenset({column})
     higher_is_better = False
@@ -148,6 +154,7 @@ class CommonPrefix(ColumnMean):
 class Memorised(ColumnMean):
     """Share of training texts that the model continued character by character (Carlini et al. 2023)."""
 
+    kind = "rate"
     name = column = "memorised"
     needs = frozenset({column})
     higher_is_better = False
@@ -157,6 +164,7 @@ class Memorised(ColumnMean):
 class FailureRate(ColumnMean):
     """Share of perturbed samples on which the model did not behave as the test expects (Ribeiro et al. 2020)."""
 
+    kind = "rate"
     name, column = "failure_rate", "failed"
     needs = frozenset({column})
     higher_is_better = False
@@ -169,6 +177,7 @@ class StereotypeGap(Metric):
     ``stereotypical``: 1 for a sample of the first kind, 0 for one of the second.
     """
 
+    kind = "difference of rates"
     name = "stereotype_gap"
     needs: ClassVar = frozenset({"acc", "stereotypical"})
     higher_is_better = None

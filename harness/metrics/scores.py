@@ -10,7 +10,7 @@ import numpy as np
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.skewed import mean_interval
-from .base import Columns, Floats, Metric
+from .base import Columns, Floats, Metric, Scores
 
 
 class Mean(Metric):
@@ -31,6 +31,9 @@ class Mean(Metric):
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
         return {self.name: float(np.mean(self.score(columns, labels)))}
 
+    def per_sample(self, columns: Columns, labels: tuple[str, ...]) -> Scores:
+        return Scores(self.score(columns, labels), *self.bounds(columns, labels))
+
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
         return {self.name: mean_interval(self.score(columns, labels), *self.bounds(columns, labels), groups)}
 
@@ -46,6 +49,7 @@ class ColumnMean(Mean):
     Rouge(ColumnMean): name = column = "rouge"; needs = frozenset({column})``.
     """
 
+    kind = "mean in [0, 1]"
     column: ClassVar[str]
     low, high = 0.0, 1.0
     higher_is_better: ClassVar[bool | None] = True
@@ -63,6 +67,7 @@ class ColumnMean(Mean):
 class ExactMatch(ColumnMean):
     """Share of samples whose generated answer equals a reference (as the task normalises both)."""
 
+    kind = "rate"
     name = column = "exact_match"
     needs = frozenset({column})
     inputs: ClassVar = {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
@@ -71,6 +76,7 @@ class ExactMatch(ColumnMean):
 class Acc(ColumnMean):
     """Share of multiple-choice samples whose gold choice has the largest log-likelihood."""
 
+    kind = "rate"
     name = column = "acc"
     needs = frozenset({column})
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
@@ -80,6 +86,7 @@ class AccNorm(ColumnMean):
     """Share of multiple-choice samples whose gold choice has the largest log-likelihood per character, so that long choices do not lose by
     their length (`acc_norm` of the lm-evaluation-harness)."""
 
+    kind = "rate"
     name = column = "acc_norm"
     needs = frozenset({column})
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
@@ -88,6 +95,7 @@ class AccNorm(ColumnMean):
 class Held(ColumnMean):
     """Share of samples on which the model gave away nothing and followed no planted order."""
 
+    kind = "rate"
     name = column = "held"
     needs = frozenset({column})
     dimension = "safety"

@@ -12,6 +12,8 @@ from .. import statistics
 from ..metrics.scores import column_mean
 from ..samples import seed_of
 from ..scorecard import Estimate, Row
+from ..statistics.groups import Groups
+from ..statistics.medians import median_interval
 from ..store import StoredItem
 from ..threats import is_within
 from .columns import Mask, Table
@@ -34,18 +36,23 @@ def attack_rows(item: StoredItem, table: Table) -> list[Row]:
             over_N = None if name == "num_queries" else meant_N
             rows.append(mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
     if "num_queries" in table.columns:
-        queries = table.values("num_queries", table.given("num_queries"))
-        median = Estimate(float(np.median(queries)), n=len(queries))
-        rows.append(Row(item.model, item.item, "median_num_queries", "robustness", median, None))
+        rows.append(_median_row(item, table, "num_queries", table.given("num_queries")))
         rows += _budget_rows(item, table)
     for name in MEDIANS:
         if name in table.columns:
-            values = table.values(name, flipped_N & table.given(name))
-            estimate = Estimate(float(np.median(values)), n=len(values)) if len(values) else Estimate(None, reason="no twin succeeded")
-            rows.append(Row(item.model, item.item, f"median_{name}", "robustness", estimate, None))
+            rows.append(_median_row(item, table, name, flipped_N & table.given(name)))
     for name, noted in (("num_outside_threat", "outside"), ("num_not_attacked", "not_attacked")):
         rows.append(Row(item.model, item.item, name, "robustness", Estimate(float(table.notes[noted]), n=table.num), False))
     return rows
+
+
+def _median_row(item: StoredItem, table: Table, name: str, among_N: Mask) -> Row:
+    values = table.values(name, among_N).astype(float)
+    estimate = Estimate(None, reason="no twin succeeded")
+    if len(values):
+        found = median_interval(values, Groups.of(len(values), table.groups(among_N)))
+        estimate = Estimate(float(np.median(values)), found.low, found.high, len(values), reason=found.reason)
+    return Row(item.model, item.item, f"median_{name}", "robustness", estimate, None)
 
 
 def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mask | None) -> Row:

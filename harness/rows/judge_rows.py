@@ -39,6 +39,7 @@ Counts = NDArray[np.int64]
 class Kappa(Metric):
     """Cohen's kappa (1960) of two columns of 0 and 1: agreement beyond what the two rates alone would give. ``a``, ``b``: their names."""
 
+    kind = "kappa"
     name = "kappa"
     needs = frozenset({"a", "b"})
     higher_is_better = True

@@ -29,7 +29,7 @@ DRIFT_TOLERANCE = 1e-3
 
 HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 
-EXACT = frozenset({*COSTS, "num_outside_threat", "num_not_attacked", *DRIFTS.values(), "median_num_queries", "robust_accuracy_spread"})
+EXACT = frozenset({*COSTS, "num_outside_threat", "num_not_attacked", *DRIFTS.values(), "robust_accuracy_spread"})
 """Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
 
 MEDIANS = ("perplexity", "perplexity_ratio")
@@ -177,3 +177,29 @@ def bounds_of(score: str, /) -> Bounds:
         if score.startswith((f"{beginning}_with_", f"{beginning}_between_", f"{beginning}_of_")):
             score = beginning
     return _BOUNDS.get(score, RATE)
+
+
+_KINDS = {
+    "judge_kappa": "kappa", "refusal_judge_kappa": "kappa", "overpredicted": "overprediction", "max_overpredicted": "overprediction",
+}  # fmt: skip
+_RATES = frozenset({
+    *(name for name, _ in PER_SLICE.values()), *(f"success_within_{num}_queries" for num in QUERY_BUDGETS), *RELIANCE.values(),
+    *JOINED_SLICES, *JUDGED["task"], "transfer_success_rate", "accuracy_on_twins",
+})  # fmt: skip
+_MEANS = {RATE: "mean in [0, 1]", _CHANGE: "mean in [-1, 1]"}
+
+
+def kind_of(row: str, /) -> str:
+    """The kind of number, as the table of coverage in docs/statistics.md has it; nothing where it is counted and has no interval."""
+    stem = row.partition("[")[0]
+    if stem in EXACT:
+        return ""
+    score, is_difference, _ = stem.partition("_minus_")
+    bounds = _CHANGE if score == "carried" else bounds_of(score.removeprefix("mean_"))
+    if is_difference:
+        return "paired difference" if None not in bounds else "paired difference without bound"
+    if stem.startswith("corrected_"):
+        return "rate corrected for a judge"
+    if stem.startswith("median_"):
+        return "median"
+    return _KINDS.get(stem) or ("rate" if stem in _RATES else _MEANS.get(bounds, "mean without bound"))

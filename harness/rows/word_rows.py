@@ -49,7 +49,7 @@ def reliance_rows(item: StoredItem, table: Table) -> list[Row]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Carrier:
+class Carrier:
     """A word with the class that it carries. ``called_N``: whether the class is predicted. ``other_N``: whether the label is another one.
     ``has_N``: whether the sample has the word."""
 
@@ -143,7 +143,7 @@ def overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> tup
     return alone, together
 
 
-def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[str, _Carrier], Groups]:
+def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[str, Carrier], Groups]:
     """Over the samples of which it is known what they should be called, and their groups."""
     known = [
         (called, frozenset(record.artifacts.get("overpredicted") or ()), group)
@@ -158,11 +158,11 @@ def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[s
         other_N, has_N = (
             np.array(mask, dtype=bool) for mask in zip(*((label in called, name in names) for called, names, _ in known), strict=True)
         )
-        found[name] = _Carrier(called_N, other_N, has_N)
+        found[name] = Carrier(called_N, other_N, has_N)
     return found, Groups.of(len(known), groups if any(group is not None for group in groups) else ())
 
 
-def _suspects(carriers: Mapping[str, _Carrier]) -> list[str]:
+def _suspects(carriers: Mapping[str, Carrier]) -> list[str]:
     """The overpredicted words, the worst first; each as it is without the samples that have a worse one."""
     found: list[str] = []
     left_N = np.ones_like(next(iter(carriers.values())).has_N) if carriers else np.ones(0, dtype=bool)

@@ -15,15 +15,16 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
 from ..errors import DataError
-from .bootstrap import percentiles, resampled, resamples_for
+from .bootstrap import CHUNK_BYTES, resampled, resamples_for
+from .differences import together
 from .estimates import num_samples
 from .groups import Groups
-from .intervals import TAIL, Floats
+from .intervals import TAIL, Floats, Ints
 from .means import FEW_GROUPS, effective_mean
 from .skewed import mean_interval
 
 if TYPE_CHECKING:  # `evaluate` imports torch
-    from ..metrics.base import Columns, Metric
+    from ..metrics.base import Columns, Metric, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,35 +126,83 @@ def paired_bootstrap(
     seed: int = 0,
     num_resamples: int | None = None,
 ) -> dict[str, Difference]:
-    """Each number of a metric, minus the same in the ``baseline``; row i of both is the same sample, and both are resampled alike.
+    """Each number of a metric, minus the same in the ``baseline``; row i of both is the same sample.
 
-    The p-value is that of the hypothesis "no difference": twice the smaller share of resamples on either side of 0, each share counting the
-    observed one too (Davison & Hinkley 1997, 4.2.3), so never below 2 / (R + 1). Raises `DataError` where the lengths differ.
+    A mean of a score has the interval and the p-value of `paired_mean_difference`. Any other number has the intervals of both runs put
+    together (Zou & Donner, Statistics in Medicine 2008), correlated as the runs are when both are resampled alike; none where a run has
+    none. Its p-value is that of approximate randomisation (Noreen 1989): how often the difference is as large when the two runs of each
+    sample, or of each group, change places by chance; never below 1 / (R + 1). Raises `DataError` where the lengths differ.
     """
     n = num_samples(metric, columns, groups)
     if n != num_samples(metric, baseline, groups):
         raise DataError("the two runs have different numbers of samples; a paired comparison needs the same samples in both")
     if n == 0:
         return {name: Difference(None, reason="no sample could be scored") for name in metric.names(labels)}
-    values, values_base = metric.evaluate_columns(columns, labels), metric.evaluate_columns(baseline, labels)
-    undefined = metric.undefined(baseline, labels) | metric.undefined(columns, labels)
-    after, before = resampled(metric, [columns, baseline], labels, Groups.of(n, groups).index_N, seed, num_resamples or resamples_for(n))
+    scores, scores_base = metric.per_sample(columns, labels), metric.per_sample(baseline, labels)
+    if scores is not None and scores_base is not None and not metric.undefined(columns, labels):
+        bounds = _hull([scores, scores_base])
+        return {metric.name: paired_mean_difference(scores.values_N, scores_base.values_N, *bounds, groups)}
+    return _of_two_intervals(metric, (columns, baseline), labels, Groups.of(n, groups), seed, num_resamples or resamples_for(n))
+
+
+def _hull(scores: Sequence[Scores]) -> tuple[float | None, float | None]:
+    """What the scores of both runs lie between."""
+    lows, highs = [s.low for s in scores if s.low is not None], [s.high for s in scores if s.high is not None]
+    return min(lows) if len(lows) == len(scores) else None, max(highs) if len(highs) == len(scores) else None
+
+
+def _of_two_intervals(
+    metric: Metric, runs: tuple[Columns, Columns], labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int
+) -> dict[str, Difference]:
+    n = groups.num_samples
+    values, values_base = (metric.evaluate_columns(run, labels) for run in runs)
+    intervals, intervals_base = (metric.intervals(run, labels, groups, seed) for run in runs)
+    undefined = metric.undefined(runs[1], labels) | metric.undefined(runs[0], labels)
+    after, before = resampled(metric, runs, labels, groups.index_N, seed, num_resamples)
+    swapped = swapped_differences(metric, runs, labels, groups.index_N, seed, num_resamples)
     differences = {}
     for name in metric.names(labels):
         if name in undefined:
             differences[name] = Difference(None, n=n, reason=undefined[name])
             continue
-        value, differences_R = values[name] - values_base[name], after[name] - before[name]
-        found = percentiles(differences_R)
-        p_value = _sign_p_value(differences_R) if found.low is not None else 1.0 if value == 0 else None
-        differences[name] = Difference(value, found.low, found.high, p_value, n, found.reason)
+        value = values[name] - values_base[name]
+        found = together(
+            (values[name], values_base[name]), (intervals[name], intervals_base[name]), _correlation(after[name], before[name])
+        )
+        differences[name] = Difference(value, found.low, found.high, _share_as_large(value, swapped[name]), n, found.reason)
     return differences
 
 
-def _sign_p_value(differences_R: Floats) -> float:
-    defined = differences_R[np.isfinite(differences_R)]
-    smaller = min(int(np.sum(defined <= 0)), int(np.sum(defined >= 0)))
-    return min(1.0, 2 * (smaller + 1) / (len(defined) + 1))
+def _correlation(after_R: Floats, before_R: Floats) -> float:
+    """Of two numbers over resamples; 0 where one of them does not move."""
+    defined_R = np.isfinite(after_R) & np.isfinite(before_R)
+    if defined_R.sum() < 2 or min(np.ptp(after_R[defined_R]), np.ptp(before_R[defined_R])) < 1e-12:
+        return 0.0
+    return float(np.corrcoef(after_R[defined_R], before_R[defined_R])[0, 1])
+
+
+def swapped_differences(
+    metric: Metric, runs: tuple[Columns, Columns], labels: tuple[str, ...], cluster_N: Ints, seed: int, num_resamples: int
+) -> dict[str, Floats]:
+    """The differences [R] when the two runs of each cluster change places by chance."""
+    both = {name: np.concatenate([run[name] for run in runs]) for name in metric.needs}
+    rng, num_rows, chunks = np.random.default_rng(seed), max(1, CHUNK_BYTES // (32 * len(cluster_N))), []
+    for start in range(0, num_resamples, num_rows):
+        kept_RG = rng.random((min(num_rows, num_resamples - start), int(cluster_N.max()) + 1)) < 0.5
+        kept_RN = kept_RG[:, cluster_N].astype(np.float64)
+        first, second = (
+            metric.resampled(np.concatenate(pair, axis=1), both, labels) for pair in ((kept_RN, 1 - kept_RN), (1 - kept_RN, kept_RN))
+        )
+        chunks.append({name: first[name] - second[name] for name in first})
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def _share_as_large(value: float, differences_R: Floats) -> float | None:
+    """Of the differences, counting the observed one too; None where most are undefined."""
+    defined_R = differences_R[np.isfinite(differences_R)]
+    if 2 * len(defined_R) <= len(differences_R):
+        return None
+    return float((np.sum(np.abs(defined_R) >= abs(value) - 1e-12) + 1) / (len(defined_R) + 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -117,5 +117,7 @@ def _degrees_of_freedom(effect_T: Floats, sizes_G: Ints) -> Floats:
     shared_G = sizes_G[sizes_G > 1].astype(np.float64)
     num_shared, num_alone = float(shared_G.sum()), float(np.sum(sizes_G == 1))
     of_shared = max(1.0, num_shared**2 / float(np.square(shared_G).sum()) - 1)
+    if not num_alone:
+        return np.array([of_shared])
     part_T = np.maximum(effect_T * (num_shared + num_alone) - num_alone, num_shared)
     return np.asarray((part_T + num_alone) ** 2 / (part_T**2 / of_shared + num_alone**2 / max(1.0, num_alone - 1)))

@@ -38,3 +38,7 @@ class Interval:
         if self.low is None or self.high is None:
             return self
         return Interval(float(function(self.low)), float(function(self.high)))
+
+    def within(self, low: float, high: float) -> Interval:
+        """The bounds, none of them beyond these."""
+        return self if self.low is None or self.high is None else Interval(max(low, self.low), min(high, self.high))

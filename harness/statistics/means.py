@@ -135,9 +135,7 @@ class Side:
         slope_TG = lost_G - 2 * mean_T[:, None] * sizes_G
         kept_TG = _filled(total_T, lost_G, np.argsort(-slope_TG, axis=1))
         spread_T = (kept_TG * slope_TG) @ lost_G + mean_T**2 * float(sizes_G @ sizes_G)
-        size_T = effective_sizes(
-            np.maximum(spread_T, 0.0), np.maximum(kept_TG @ squares_G - n * mean_T**2, 0.0), groups.sizes_G, 1.0
-        )
+        size_T = effective_sizes(np.maximum(spread_T, 0.0), np.maximum(kept_TG @ squares_G - n * mean_T**2, 0.0), groups.sizes_G, 1.0)
         # Sums of positive terms, of which none is lost by rounding.
         better_T = total_T[-1] - total_T
         square_T = own.square_T + (1 - kept_TG) @ (2 * lost_G - squares_G) / n
@@ -147,7 +145,12 @@ class Side:
     def bound(self, tail: float) -> float:
         """The lower bound, wrong with a probability of at most ``tail``."""
         near_T, far_T = self._shapes()
-        return float(np.min(np.where(near_T > 0, self.most_T * betaincinv(np.maximum(near_T, _TINY), far_T, tail), 0.0)))
+        if not near_T.all():
+            return 0.0
+        least = float(self.most_T[-1] * betaincinv(near_T[-1], far_T[-1], tail))
+        # Whether another one's is lower takes a tenth of the time that the bound itself takes.
+        lower_T = betainc(near_T, far_T, np.minimum(least / self.most_T, 1.0)) > tail
+        return float(np.min(self.most_T[lower_T] * betaincinv(near_T[lower_T], far_T[lower_T], tail), initial=least))
 
     def tail(self, at: float) -> float:
         """The smallest tail whose bound is above ``at``."""

@@ -66,7 +66,8 @@ def _contributors(values_N: Floats) -> float:
 
 
 def _guessed_ceiling(values_N: Floats) -> float:
-    """The largest value, times e to Hill's index of the tail above the median."""
+    """The largest value, times e to Hill's index of the tail above the median, at the upper end of its own interval (index / sqrt(K)
+    is its standard error)."""
     above_N = values_N - np.median(values_N)
     num = min(50, max(3, len(values_N) // 10))
     largest_K = np.partition(above_N, -num - 1)[-num - 1 :]
@@ -74,6 +75,7 @@ def _guessed_ceiling(values_N: Floats) -> float:
     if largest_K[0] <= 0:
         largest_K = largest_K[largest_K > 0]
     index = float(np.log(largest_K[1:] / largest_K[0]).mean()) if len(largest_K) > 1 else 1.0
+    index *= 1 + Z / math.sqrt(max(1, len(largest_K) - 1))
     return float(values_N.max()) + float(above_N.max()) * (math.exp(min(index, 3.0)) - 1)
 
 
