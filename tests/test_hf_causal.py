@@ -479,6 +479,28 @@ _PACKS: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
+def test_a_pass_begins_anew_whatever_was_read_before(tmp_path: Path) -> None:
+    """RecurrentGemma keeps its states from one pass to the next; each text is as a model that has read nothing else answers it."""
+    config = transformers.RecurrentGemmaConfig(
+        vocab_size=360, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1,
+        lru_width=32, attention_window_size=32, pad_token_id=0, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    model: Any = saved(config, tmp_path).load("cpu", "float32")
+    contexts = ("the cat", "a dog sat on the", "the young dog was able to read good films")
+    requests = [LogLikelihood(context, choice) for context in contexts for choice in (" good", " bad films")]
+    wanted = []
+    for request in requests:
+        unit = model.split(request)[0]
+        fresh = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+        with torch.inference_mode():
+            logits_LV = fresh(input_ids=torch.tensor([unit.ids[:-1]]), use_cache=False).logits[0].double().log_softmax(1)
+        places = range(len(unit.ids) - 1 - unit.num_scored, len(unit.ids) - 1)
+        wanted.append(sum(float(logits_LV[at, unit.ids[at + 1]]) for at in places))
+    for rows in (64, 2, 1, 64):
+        engine = tiny.engine(model, rows=rows)
+        assert [answer.value for answer in engine.run(requests)] == pytest.approx(wanted, abs=1e-4)
+
+
 @pytest.mark.parametrize("kind", _PACKS)
 def test_packs_are_for_those_whose_logits_stay(kind: str, tmp_path: Path) -> None:
     """Whether a model may run in packs is measured at load; what may not runs in batches, says why, and gives the same answers."""

@@ -27,6 +27,7 @@ from .devices import pick_device, pick_dtype
 from .flat import Flat
 from .flops import per_token
 from .hf import HuggingFace, ordinary_ids
+from .kept_states import begin_each_pass_anew
 from .padded import Padded, moved
 from .prompts import Prompt
 from .randomised import randomised
@@ -66,6 +67,7 @@ class HFCausalLM:
         self.neutral = _neutral(self.tokenizer, self._pad)
         self._rounded = source.rounded
         self._turning = TurningPositions(self.module)
+        begin_each_pass_anew(self.module)
         self._check_causal()
         self._make_ways()
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
