@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +90,12 @@ def test_every_row_of_an_attack_or_a_probe_is_of_a_kind_that_is_simulated() -> N
     simulated = {truth.kind for truth in coverage.TRUTHS}
     assert {kind_of(row) for rows in ROWS.values() for row in rows} <= simulated | {""}
     assert {row for rows in ROWS.values() for row in rows if not kind_of(row)} <= EXACT
+
+
+def test_the_table_of_the_docs_has_every_population() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "statistics.md").read_text(encoding="utf-8")
+    missing = [truth for truth in coverage.TRUTHS if f"| {truth.kind} | {truth.name}{truth.alike} |" not in text]
+    assert not missing
 
 
 # ── gates exactly at the truth ────────────────────────────────────────────────────────────────────────────────────────

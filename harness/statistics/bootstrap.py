@@ -5,10 +5,12 @@ Shape legend: N samples, R resamples, G groups.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from .groups import Groups
 from .intervals import TAIL, Floats, Interval, Ints
@@ -24,12 +26,20 @@ LEAST_GROUPS = 50
 def bootstrap_intervals(
     metric: Metric, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int | None = None
 ) -> Mapping[str, Interval]:
-    """Percentiles of a metric's numbers over whole groups drawn with replacement; none of fewer than `LEAST_GROUPS`."""
+    """Expanded percentiles of a metric's numbers over whole groups drawn with replacement; none of fewer than `LEAST_GROUPS`."""
     if len(groups.sizes_G) < LEAST_GROUPS:
         why = Interval.none(f"{len(groups.sizes_G)} independent samples for a bootstrap; at least {LEAST_GROUPS} are needed")
         return dict.fromkeys(metric.names(labels), why)
     (values,) = resampled(metric, [columns], labels, groups.index_N, seed, num_resamples or resamples_for(groups.num_samples))
-    return {name: percentiles(values_R) for name, values_R in values.items()}
+    tail = _expanded_tail(groups)
+    return {name: percentiles(values_R, tail) for name, values_R in values.items()}
+
+
+def _expanded_tail(groups: Groups) -> float:
+    """Percentiles of so many groups are too narrow by what a t interval knows of them (Hesterberg, What Teachers Should Know About the
+    Bootstrap, American Statistician 2015); of unequal groups, as of so many equal ones."""
+    num = groups.num_equal
+    return float(ndtr(-math.sqrt(num / (num - 1)) * stdtrit(num - 1, 1 - TAIL)))
 
 
 def bootstrap_weights(n: int, groups: Sequence[str | None], num_resamples: int, rng: np.random.Generator) -> Floats:
@@ -81,12 +91,12 @@ def resamples_for(n: int) -> int:
     return min(1000, max(200, 10**8 // n))
 
 
-def percentiles(values_R: Floats) -> Interval:
-    """The 2.5 and 97.5 % percentiles of the defined values, or the reason why they bound nothing."""
+def percentiles(values_R: Floats, tail: float) -> Interval:
+    """The percentiles of the defined values that leave ``tail`` on either side, or the reason why they bound nothing."""
     defined = values_R[np.isfinite(values_R)]
     if 2 * len(defined) <= len(values_R):
         return Interval.none("undefined in half of the resamples or more")
     if np.ptp(defined) <= 1e-12 * max(1.0, float(np.abs(defined).max())):
         return Interval.none("all resamples give the same value")
-    low, high = np.quantile(defined, [TAIL, 1 - TAIL])
+    low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(float(low), float(high))

@@ -23,6 +23,9 @@ from .intervals import TAIL, Floats, Ints
 from .means import FEW_GROUPS, effective_mean
 from .skewed import mean_interval
 
+_PHANTOM_GROUPS = 4.0
+"""Of few groups it is hardly known how alike two runs are."""
+
 if TYPE_CHECKING:  # `evaluate` imports torch
     from ..metrics.base import Columns, Metric, Scores
 
@@ -167,18 +170,20 @@ def _of_two_intervals(
             continue
         value = values[name] - values_base[name]
         found = together(
-            (values[name], values_base[name]), (intervals[name], intervals_base[name]), _correlation(after[name], before[name])
+            (values[name], values_base[name]),
+            (intervals[name], intervals_base[name]),
+            _correlation(after[name], before[name], groups.num_equal),
         )
         differences[name] = Difference(value, found.low, found.high, _share_as_large(value, swapped[name]), n, found.reason)
     return differences
 
 
-def _correlation(after_R: Floats, before_R: Floats) -> float:
-    """Of two numbers over resamples; 0 where one of them does not move."""
+def _correlation(after_R: Floats, before_R: Floats, num_groups: float) -> float:
+    """Of two numbers over resamples, shrunk towards 0 by `_PHANTOM_GROUPS`; 0 where one of them does not move."""
     defined_R = np.isfinite(after_R) & np.isfinite(before_R)
     if defined_R.sum() < 2 or min(np.ptp(after_R[defined_R]), np.ptp(before_R[defined_R])) < 1e-12:
         return 0.0
-    return float(np.corrcoef(after_R[defined_R], before_R[defined_R])[0, 1])
+    return float(np.corrcoef(after_R[defined_R], before_R[defined_R])[0, 1]) * num_groups / (num_groups + _PHANTOM_GROUPS)
 
 
 def swapped_differences(

@@ -62,6 +62,11 @@ class Groups:
         """Whether no two samples share a group."""
         return len(self.sizes_G) == self.num_samples
 
+    @property
+    def num_equal(self) -> float:
+        """As many groups as equal ones of the size that a sample finds itself in (Kish 1965)."""
+        return self.num_samples**2 / float(np.square(self.sizes_G, dtype=np.float64).sum())
+
     def among(self, mask_N: Mask) -> Groups:
         """The groups of these samples alone."""
         return Groups(np.unique(self.index_N[mask_N], return_inverse=True)[1])
