@@ -198,12 +198,16 @@ def _lime(one: One, probe: Any, at_once: int) -> Any:
 def _smoothgrad(one: One, probe: Any, at_once: int) -> Any:
     # In float32, as the probe has it: at a point apart by its last bit, another pixel of a max-pooling's window can be the largest.
     deviation = float(probe.noise * (one.x.max() - one.x.min()).detach())
-    return attr.NoiseTunnel(attr.Saliency(one.forward)).attribute(one.x, nt_samples=probe.num_points, stdevs=deviation, target=one.target)
+    return attr.NoiseTunnel(attr.Saliency(one.forward)).attribute(
+        one.x, nt_samples=probe.num_points, nt_samples_batch_size=at_once or None, stdevs=deviation, target=one.target
+    )
 
 
-def _on_the_way(method: Any, one: One, probe: Any, **options: Any) -> Any:
+def _on_the_way(method: Any, one: One, probe: Any, at_once: int) -> Any:
     """With the convergence delta, which the probe gives too."""
-    return method.attribute(one.x, one.baseline, target=one.target, n_steps=probe.steps, return_convergence_delta=True, **options)[0]
+    return method.attribute(
+        one.x, one.baseline, target=one.target, n_steps=probe.steps, internal_batch_size=at_once or None, return_convergence_delta=True
+    )[0]
 
 
 METHODS: dict[str, Method] = {
@@ -213,13 +217,13 @@ METHODS: dict[str, Method] = {
     "gradient_shap": lambda one, probe, n: attr.GradientShap(one.forward).attribute(
         one.x, one.baseline, n_samples=probe.num_points, target=one.target
     ),
-    "integrated_gradients": lambda one, probe, n: _on_the_way(attr.IntegratedGradients(one.forward), one, probe),
+    "integrated_gradients": lambda one, probe, n: _on_the_way(attr.IntegratedGradients(one.forward), one, probe, n),
     "layer_integrated_gradients": lambda one, probe, n: _maps(
-        one, _on_the_way(attr.LayerIntegratedGradients(one.forward, one.layer), one, probe)
+        one, _on_the_way(attr.LayerIntegratedGradients(one.forward, one.layer), one, probe, n)
     ),
-    "layer_conductance": lambda one, probe, n: _maps(one, _on_the_way(attr.LayerConductance(one.forward, one.layer), one, probe)),
+    "layer_conductance": lambda one, probe, n: _maps(one, _on_the_way(attr.LayerConductance(one.forward, one.layer), one, probe, n)),
     "neuron_conductance": lambda one, probe, n: attr.NeuronConductance(one.forward, one.layer).attribute(
-        one.x, probe.neuron, one.baseline, target=one.target, n_steps=probe.steps, method="gausslegendre"
+        one.x, probe.neuron, one.baseline, target=one.target, n_steps=probe.steps, method="gausslegendre", internal_batch_size=n or None
     ),
     "deep_lift": lambda one, probe, n: attr.DeepLift(one.forward).attribute(
         one.x, one.baseline, target=one.target, return_convergence_delta=True
@@ -235,6 +239,8 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 ASKED_IN_PARTS = ("feature_ablation", "occlusion", "shapley_value_sampling", "kernel_shap", "lime")
 """Methods that Captum runs with so many perturbations a pass as it is told; by itself with one."""
+POINTS_IN_PARTS = ("smoothgrad", "integrated_gradients", "layer_integrated_gradients", "layer_conductance", "neuron_conductance")
+"""Methods that Captum runs with so many points of a sample a pass as it is told; by itself with all (0)."""
 
 
 def explained(name: str, side: Texts | Images, probe: Any, at_once: int, *, same_draws: bool = False) -> list[np.ndarray]:

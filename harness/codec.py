@@ -60,6 +60,8 @@ def _write(value: Any, blob: _WriteBlob) -> str:
         return "null"
     if kind is bool:
         return "true" if value else "false"
+    if kind is tuple and set(map(type, value)) == {str}:
+        return _texts(value)
     if kind is tuple or kind is list:
         return f"[{','.join([_write(v, blob) for v in value])}]"
     if kind is dict:
@@ -74,6 +76,12 @@ def _write(value: Any, blob: _WriteBlob) -> str:
     if isinstance(value, Mapping):
         return _mapping(value, blob)
     return _write(_plain(value), blob)
+
+
+@lru_cache(maxsize=64)
+def _texts(values: tuple[str, ...]) -> str:
+    """Kept, for a classifier's thousand labels stand in each of its requests, and writing them takes a tenth of an image's time."""
+    return f"[{','.join(map(_text, values))}]"
 
 
 def _text(value: str) -> str:

@@ -117,19 +117,25 @@ class Audio(_Array):
 Input: TypeAlias = str | TextPair | Chat | Image | Audio
 
 
-PATCH = 16
-"""An image counts as one position a patch of 16 x 16 pixels, the vision transformer's usual size."""
+PIXELS = 48
+"""Of an image, a position: a convolutional network keeps about as much of them for its gradients (90 kB) as a transformer
+of a token. A pass of large images then holds few of them, on a CPU three of 224 x 224 pixels: memory beyond what the process
+keeps is given anew by the system in every pass, which takes up to twice the time, and larger passes save little."""
 
 
 CHARACTERS = 4
 """Of text, a position."""
 
 
+def positions_of(height: int, width: int, /) -> int:
+    """Of an image of so many pixels."""
+    return max(1, height * width // PIXELS)
+
+
 def size_of(value: Input, /) -> int:
-    """A rough number of positions, enough to sort and pack by: four characters of text, or a patch of an image."""
+    """A rough number of positions, enough to sort and pack by: four characters of text, or 48 pixels of an image."""
     if isinstance(value, Image):
-        height, width, _ = value.pixels.shape
-        return int(max(1, height // PATCH) * max(1, width // PATCH))
+        return positions_of(*value.pixels.shape[:2])
     return max(1, len(str(value)) // CHARACTERS)
 
 

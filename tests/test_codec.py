@@ -158,6 +158,18 @@ def test_another_scale_or_shape_is_an_error(pixels: Any) -> None:
         Image(pixels)
 
 
+def test_labels_are_written_once_for_all_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = tuple(f"label {i} of this test" for i in range(50))
+    written = []
+    original = codec._text
+    monkeypatch.setattr(codec, "_text", lambda text: written.append(text) or original(text))  # type: ignore[func-returns-value]
+    digests = [codec.digest(Classify(text, labels)) for text in ("a", "b", "a")]
+    assert digests[0] == digests[2] != digests[1]
+    assert sum(text.startswith("label") for text in written) == 50
+    assert codec.digest(Classify("a", labels[1:])) not in digests
+    assert codec.loads(codec.dumps(labels)) == labels
+
+
 def test_every_input_has_a_modality_and_a_size() -> None:
     inputs = {
         "text": np.str_("four letter words"), "pair": TextPair("a", "b"), "chat": Chat(()), "image": Image(np.zeros((32, 48, 3), np.uint8)),
@@ -165,7 +177,7 @@ def test_every_input_has_a_modality_and_a_size() -> None:
     }  # fmt: skip
     assert [modality(value) for value in inputs.values()] == list(inputs)
     assert all(size_of(value) >= 1 for value in inputs.values())
-    assert size_of(inputs["image"]) == 2 * 3
+    assert size_of(inputs["image"]) == 32 * 48 // 48
     with pytest.raises(TypeError, match="is no input"):
         modality(3)  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ from windtunnel.harness.engine import Engine, packing
 from windtunnel.harness.engine.cache import MemoryCache, SqliteCache, key_of
 from windtunnel.harness.engine.packing import Budget, pack
 from windtunnel.harness.errors import CapabilityError, ModelError, SampleError, StoreError
-from windtunnel.harness.inputs import Image
+from windtunnel.harness.inputs import Image, size_of
 from windtunnel.harness.models.toy import Bytes, Toy, Words
 from windtunnel.harness.plugins import Encoded, ModelInfo
 from windtunnel.harness.requests import (
@@ -122,6 +122,12 @@ def test_packing_covers_everything_once_within_the_budget(lengths: list[int], bu
         assert len(batch) == 1 or (len(batch) <= budget.rows and len(batch) * width <= budget.tokens)
     flat = [lengths[i] for batch in batches for i in batch]
     assert flat == sorted(flat, reverse=True)
+
+
+@pytest.mark.parametrize(("side", "rows"), [(32, 64), (64, 48), (224, 3), (640, 1)])
+def test_large_images_share_small_passes(side: int, rows: int) -> None:
+    size = size_of(Image(np.zeros((side, side, 3), np.uint8)))
+    assert max(map(len, pack([size] * 128, Budget()))) == rows
 
 
 def test_no_requests_is_no_work() -> None:

@@ -31,7 +31,7 @@ from windtunnel.harness.attacking import attack_records
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.errors import ConfigError
-from windtunnel.harness.inputs import Image
+from windtunnel.harness.inputs import Image, size_of
 from windtunnel.harness.models.callable import Callable
 from windtunnel.harness.models.torch_module import TorchModule
 from windtunnel.harness.requests import Classify
@@ -329,7 +329,8 @@ class TestLaws:
         twins = attacked(engine, samples, attack)
         assert all(attack.threat.admits(s, t) for s, t in zip(samples, twins, strict=True))
         assert [(t.id, t.target) for t in twins] == [(s.id, s.target) for s in samples]
-        computed, queries = engine.counters.take()["tokens_computed"], sum(t.metadata["num_queries"] for t in twins)
+        computed = engine.counters.take()["tokens_computed"] / size_of(samples[0].input)
+        queries = sum(t.metadata["num_queries"] for t in twins)
         # Two members of an ensemble may propose the same twin: it is asked about twice, and computed once.
         assert computed <= queries if name == "autoattack" else computed == queries
 

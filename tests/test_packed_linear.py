@@ -36,8 +36,11 @@ def test_products_are_the_same(layers: nn.Sequential, shape: tuple[int, ...]) ->
         assert torch.allclose(layers(strided), plain(layers, strided), atol=1e-5)
 
 
-def test_packed_weights_are_used_unless_weights_are_trained(layers: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("outruns", [True, False])
+def test_packed_weights_are_used_unless_weights_are_trained(outruns: bool, layers: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients with respect to the input use them on processors that multiply faster so."""
     x = torch.randn(5, 40, requires_grad=True)
+    monkeypatch.setattr(packed_linear, "outruns_blas", lambda: outruns)
 
     def no_plain(*args: object) -> torch.Tensor:
         raise AssertionError("the plain product was taken")
@@ -50,10 +53,38 @@ def test_packed_weights_are_used_unless_weights_are_trained(layers: nn.Sequentia
         with pytest.raises(AssertionError, match="plain product"):
             layers(x)
         layers.requires_grad_(False)
-        assert layers(x).requires_grad
         assert not layers(x.detach()).requires_grad
+        if outruns:
+            assert layers(x).requires_grad
+        else:
+            with pytest.raises(AssertionError, match="plain product"):
+                layers(x)
 
 
+@pytest.mark.parametrize(
+    ("isa", "processor", "expected"),
+    [
+        ("AVX512", "vendor_id\t: AuthenticAMD", True),
+        ("AVX512", "vendor_id\t: GenuineIntel", False),
+        ("AVX2", "vendor_id\t: AuthenticAMD", False),
+    ],
+)
+def test_whether_onednn_is_faster_is_told_by_the_processor(
+    isa: str, processor: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: isa)
+    monkeypatch.setattr(packed_linear, "_processor", lambda: processor)
+    assert packed_linear.outruns_blas.__wrapped__() is expected
+
+
+@pytest.fixture(params=[True, False])
+def either_product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients of packed weights, and of plain ones."""
+    monkeypatch.setattr(packed_linear, "outruns_blas", lambda: request.param)
+
+
+@pytest.mark.usefixtures("either_product")
 @pytest.mark.parametrize("shape", [(40,), (5, 40), (2, 3, 40)])
 def test_what_it_gives_may_be_written_to(layers: nn.Sequential, shape: tuple[int, ...]) -> None:
     layers.requires_grad_(False)
@@ -65,6 +96,7 @@ def test_what_it_gives_may_be_written_to(layers: nn.Sequential, shape: tuple[int
     assert torch.allclose(gradient, expected.expand(shape), atol=1e-5)
 
 
+@pytest.mark.usefixtures("either_product")
 @pytest.mark.parametrize("shape", [(7, 40), (2, 17, 40)])
 def test_gradients_of_any_order_are_those_of_plain_products(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import CapabilityError, ModelError, SampleError
-from ..inputs import PATCH
+from ..inputs import positions_of
 from ..plugins import Differentiable, Encoded
 from ..requests import Classify, LogLikelihood
 from .counters import Counters
@@ -141,8 +141,7 @@ class CountedGradients:
 
     def _count(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, passes: int) -> None:
         if encoded.mask_BL is None:
-            height, width = features.shape[-2:]
-            computed, padded = features.shape[0] * max(1, height // PATCH) * max(1, width // PATCH), 0
+            computed, padded = features.shape[0] * positions_of(*features.shape[-2:]), 0
         else:
             mask = (encoded.mask_BL if rows is None else encoded.mask_BL[rows])[:, encoded.mask_BL.shape[1] - features.shape[1] :]
             computed = int(mask.sum())

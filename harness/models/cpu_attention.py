@@ -7,21 +7,15 @@ Shape legend: T queries, K keys, H heads, G key heads, D head size.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from functools import cache
-
 import torch
 
-from .packed_linear import linear
+from .packed_linear import linear, outruns_blas
 
 _FEWEST_KEYS, _FEWEST_ROWS = 256, 128
 """Below, the calls cost more than the products save."""
 
 _SCORES = 2**18
 """Scores that a thread holds at a time: 1 MiB, which stays in a core's own cache."""
-
-_TRIES = 5
 
 
 def suits(query: torch.Tensor, key: torch.Tensor, /) -> bool:
@@ -48,25 +42,3 @@ def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale
             lse[block] = scores.amax(1) - weights.amax(1).log_()
             out[block] = linear(weights, values)
     return out.view(1, heads, length, size), lse.view(1, heads, length)
-
-
-@cache
-def outruns_blas() -> bool:
-    """Whether oneDNN's products take less than two thirds of the time of torch's own.
-
-    Measured once, and yet the same each time: what is seen is nearly the same time or less than a half.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return False
-    rows, weight = torch.ones(256, 64), torch.ones(1024, 64)
-    with torch.inference_mode():
-        return 1.5 * _best_s(lambda: linear(rows, weight)) < _best_s(lambda: torch.nn.functional.linear(rows, weight))
-
-
-def _best_s(run: Callable[[], object]) -> float:
-    best = float("inf")
-    for _ in range(_TRIES):
-        started = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - started)
-    return best

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..errors import ModelError, SampleError
-from ..inputs import PATCH, Image, Input
+from ..inputs import Image, Input, positions_of
 from ..plugins import Encoded
 from ..requests import Classify, Logits
 from .devices import to_device
@@ -54,8 +54,7 @@ class PixelClassifier:
         return (Pixels(self.to_pixels(_image(request.input)), request.labels),)
 
     def length(self, unit: Pixels) -> int:
-        _, height, width = unit.pixels_CHW.shape
-        return max(1, height // PATCH) * max(1, width // PATCH)
+        return positions_of(*unit.pixels_CHW.shape[1:])
 
     def batch_key(self, unit: Pixels) -> Hashable:
         """Images of one shape only: there is no padding for pixels."""
