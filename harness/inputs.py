@@ -117,9 +117,9 @@ class Audio(_Array):
 Input: TypeAlias = str | TextPair | Chat | Image | Audio
 
 
-PIXELS = 48
-"""Of an image, a position: a convolutional network keeps about as much of them for its gradients (90 kB) as a transformer
-of a token. A pass of large images then holds few of them, on a CPU three of 224 x 224 pixels: memory beyond what the process
+PIXELS = 64
+"""Of an image, a position: a convolutional network keeps about as much of them for its gradients (120 kB) as a transformer
+of a token. A pass of large images then holds few of them, on a CPU five of 224 x 224 pixels: memory beyond what the process
 keeps is given anew by the system in every pass, which takes up to twice the time, and larger passes save little."""
 
 
@@ -133,7 +133,7 @@ def positions_of(height: int, width: int, /) -> int:
 
 
 def size_of(value: Input, /) -> int:
-    """A rough number of positions, enough to sort and pack by: four characters of text, or 48 pixels of an image."""
+    """A rough number of positions, enough to sort and pack by: four characters of text, or 64 pixels of an image."""
     if isinstance(value, Image):
         return positions_of(*value.pixels.shape[:2])
     return max(1, len(str(value)) // CHARACTERS)

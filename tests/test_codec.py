@@ -177,7 +177,7 @@ def test_every_input_has_a_modality_and_a_size() -> None:
     }  # fmt: skip
     assert [modality(value) for value in inputs.values()] == list(inputs)
     assert all(size_of(value) >= 1 for value in inputs.values())
-    assert size_of(inputs["image"]) == 32 * 48 // 48
+    assert size_of(inputs["image"]) == 32 * 48 // 64
     with pytest.raises(TypeError, match="is no input"):
         modality(3)  # type: ignore[arg-type]
 

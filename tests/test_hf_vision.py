@@ -150,7 +150,7 @@ def test_gradients_equal_autograd_by_hand() -> None:
         (hand,) = torch.autograd.grad(model.module(pixel_values=((x - mean) / std)[None]).logits[0, 2], x)
         np.testing.assert_allclose(got[row].numpy(), hand.numpy(), atol=1e-4)
     assert engine.counters.gradient_passes == 2
-    assert engine.counters.tokens_computed == (4 + 4 + 3) * 21, "48 pixels are a position"
+    assert engine.counters.tokens_computed == (4 + 4 + 3) * 16, "64 pixels are a position"
 
 
 @pytest.mark.parametrize("value", ["text", TextPair("a", "b")])
