@@ -36,15 +36,15 @@ import numpy as np
 import torch
 from captum_sides import ASKED_IN_PARTS, METHODS, POINTS_IN_PARTS, Images, Texts, explained
 from turns import faster, in_turns
+from windtunnel.harness.api.model import ModelInfo
+from windtunnel.harness.api.registry import Registry
+from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.heap import keep_freed_memory
-from windtunnel.harness.inputs import Image
-from windtunnel.harness.models.hf import HuggingFace
-from windtunnel.harness.models.torch_module import TorchModule
-from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.registry import Registry
-from windtunnel.harness.samples import Sample
-from windtunnel.harness.words import word_spans
+from windtunnel.harness.modalities.image import Image
+from windtunnel.harness.modalities.words import word_spans
+from windtunnel.harness.models.hf.source import HuggingFace
+from windtunnel.harness.models.torch.source import TorchModule
+from windtunnel.harness.system.malloc import keep_freed_memory
 
 TOLERANCE = 1e-5
 Values = list[np.ndarray]

@@ -34,16 +34,16 @@ import numpy as np
 import torch
 from captum import attr
 from turns import faster, in_turns
+from windtunnel.harness.api.registry import Registry
+from windtunnel.harness.api.requests import Generate
+from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.explaining.continuations import ContinuationPort, Frame
-from windtunnel.harness.heap import keep_freed_memory
-from windtunnel.harness.inputs import Chat, Message
-from windtunnel.harness.models.hf import HuggingFace
-from windtunnel.harness.registry import Registry
-from windtunnel.harness.removal import without
-from windtunnel.harness.requests import Generate
-from windtunnel.harness.samples import Sample
-from windtunnel.harness.words import gather, word_spans
+from windtunnel.harness.engine.continuations import ContinuationPort, Frame
+from windtunnel.harness.modalities.chat import Chat, Message
+from windtunnel.harness.modalities.removal import without
+from windtunnel.harness.modalities.words import gather, word_spans
+from windtunnel.harness.models.hf.source import HuggingFace
+from windtunnel.harness.system.malloc import keep_freed_memory
 
 TOLERANCE = 1e-4
 Values = list[np.ndarray]

@@ -17,10 +17,10 @@ from captum._utils.models.linear_model import SkLearnLasso
 from captum._utils.models.model import Model
 from captum.attr._core.lime import get_exp_kernel_similarity_function
 from sklearn.linear_model import LinearRegression
-from windtunnel.harness.inputs import Image
-from windtunnel.harness.removal import without
-from windtunnel.harness.samples import Sample
-from windtunnel.harness.words import gather, word_spans
+from windtunnel.harness.api.samples import Sample
+from windtunnel.harness.modalities.image import Image
+from windtunnel.harness.modalities.removal import without
+from windtunnel.harness.modalities.words import gather, word_spans
 from windtunnel.probes.perturbation import grid_map
 
 GRID = 8

@@ -40,11 +40,11 @@ from windtunnel.attacks.image.fgsm import FGSM
 from windtunnel.attacks.image.hopskipjump import HopSkipJump
 from windtunnel.attacks.image.pgd import PGD
 from windtunnel.attacks.image.square import Square
+from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.inputs import Image
-from windtunnel.harness.models.torch_module import TorchModule
-from windtunnel.harness.samples import Sample, SampleRng
+from windtunnel.harness.modalities.image import Image
+from windtunnel.harness.models.torch.source import TorchModule
 
 INSIDE: dict[str, Any] = {
     "fgsm": FGSM, "pgd": partial(PGD, steps=STEPS), "apgd_ce": partial(APGDCE, steps=STEPS), "apgd_dlr": partial(APGDDLR, steps=STEPS),

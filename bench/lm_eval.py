@@ -30,12 +30,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from questions import WORKS, Work, paragraphs_of, subjects_of
 from turns import faster, in_turns, median_s, timed
+from windtunnel.harness.api.requests import LogLikelihood, RollingLogLikelihood
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.heap import keep_freed_memory
-from windtunnel.harness.models.flops import matmul_flops_per_s
-from windtunnel.harness.models.hf import HuggingFace
-from windtunnel.harness.requests import LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.models.hf.source import HuggingFace
+from windtunnel.harness.models.torch.flops import matmul_flops_per_s
+from windtunnel.harness.system.malloc import keep_freed_memory
 
 PEER, OURS = "lm-evaluation-harness", "windtunnel"
 BATCH_SIZES = (1, 4, 8, 16, 32)

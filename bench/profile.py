@@ -26,9 +26,9 @@ from torch.profiler import ProfilerActivity, profile
 from turns import timed
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.heap import keep_freed_memory
-from windtunnel.harness.models.flops import matmul_flops_per_s
-from windtunnel.harness.models.hf import HuggingFace
+from windtunnel.harness.models.hf.source import HuggingFace
+from windtunnel.harness.models.torch.flops import matmul_flops_per_s
+from windtunnel.harness.system.malloc import keep_freed_memory
 
 GROUPS = {
     "products": ("::mm", "::addmm", "::bmm", "linear", "gemm", "cutlass"),

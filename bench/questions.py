@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from windtunnel.harness.requests import Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.api.requests import Generate, LogLikelihood, RollingLogLikelihood
 
 NUM_SHOTS = 5
 SHOT_WORDS = 100

@@ -117,11 +117,11 @@ def verdict(found: Sequence[dict[str, Any]], sizes: Sequence[int]) -> str:
 
 def engine_and_store(num: int) -> dict[str, float]:
     """Microseconds and bytes a request; the toy's own time is taken off."""
+    from windtunnel.harness.api.requests import Classify
+    from windtunnel.harness.api.samples import Record
     from windtunnel.harness.engine import Engine
     from windtunnel.harness.engine.cache import MemoryCache
-    from windtunnel.harness.models.toy import Words
-    from windtunnel.harness.requests import Classify
-    from windtunnel.harness.samples import Record
+    from windtunnel.harness.models.python.toy import Words
     from windtunnel.harness.store import FILE_NAME, Store, StoredItem
 
     labels, chunk, toy_s = ("negative", "positive"), 256, 0.0
@@ -159,13 +159,13 @@ def measured(num: int, source: str, probe: bool) -> dict[str, Any]:
         folder = Path(name)
         os.environ["HF_DATASETS_CACHE"] = str(folder / "cache")
 
-        from windtunnel.harness.models import toy
-        from windtunnel.harness.plan import plan
-        from windtunnel.harness.registry import Registry
-        from windtunnel.harness.render import write_reports
-        from windtunnel.harness.runner import run_plan
-        from windtunnel.harness.suite import make_suite
-        from windtunnel.harness.summary import summarise
+        from windtunnel.harness.api.registry import Registry
+        from windtunnel.harness.models.python import toy
+        from windtunnel.harness.plan.planner import plan
+        from windtunnel.harness.results.summarise import summarise
+        from windtunnel.harness.results.write_reports import write_reports
+        from windtunnel.harness.run.runner import run_plan
+        from windtunnel.harness.suite.load import make_suite
 
         write_task(folder, num, source)
         probes = {"probes": ["occlusion"], "scores": ["complexity"]} if probe else {}

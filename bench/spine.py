@@ -27,9 +27,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
+from windtunnel.harness.api.requests import Classify, LogLikelihood
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.models.hf import HuggingFace
-from windtunnel.harness.requests import Classify, LogLikelihood
+from windtunnel.harness.models.hf.source import HuggingFace
 
 NUM_CHOICES = 4
 NUM_WORDS = 3

@@ -42,13 +42,13 @@ from textattack_peer import Found, Peer
 from windtunnel.attacks.text.textattack_import import import_textattack
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
 from windtunnel.attacks.text.textattack_supplies import Supplies
+from windtunnel.harness.api.registry import Registry
+from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.heap import keep_freed_memory
-from windtunnel.harness.models.hf import HuggingFace
-from windtunnel.harness.models.hf_text import HFTextClassifier
-from windtunnel.harness.registry import Registry
-from windtunnel.harness.samples import Sample, SampleRng
-from windtunnel.harness.stop_words import ENGLISH
+from windtunnel.harness.language.stop_words import ENGLISH
+from windtunnel.harness.models.hf.source import HuggingFace
+from windtunnel.harness.models.hf.text_classifier import HFTextClassifier
+from windtunnel.harness.system.malloc import keep_freed_memory
 
 NUM_WARM_UP = 4
 RNG = SampleRng("bench", 0)

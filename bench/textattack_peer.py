@@ -20,11 +20,11 @@ import torch
 from windtunnel.attacks.text.textattack_import import served
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
 from windtunnel.attacks.text.textattack_supplies import Supplies
+from windtunnel.harness.api.requests import Request
+from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.models.hf_text import HFTextClassifier
-from windtunnel.harness.requests import Request
-from windtunnel.harness.samples import Sample, SampleRng
-from windtunnel.harness.stop_words import ENGLISH
+from windtunnel.harness.language.stop_words import ENGLISH
+from windtunnel.harness.models.hf.text_classifier import HFTextClassifier
 
 Found: TypeAlias = list[tuple[str, str, int]]
 """Adversarial text, status and number of queries of each sample."""

@@ -19,10 +19,10 @@ from typing import Any
 
 import typer
 from pydantic import BaseModel
-from windtunnel.harness.cli import EXIT_CODES, app
-from windtunnel.harness.registry import GROUPS, parameters
-from windtunnel.harness.rows.row_names import ROWS, kind_of
-from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
+from windtunnel.harness.api.registry import GROUPS, parameters
+from windtunnel.harness.cli.main import EXIT_CODES, app
+from windtunnel.harness.scorecard.names import ROWS, kind_of
+from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from windtunnel.tasks.catalog import FAMILIES
 from windtunnel.tasks.catalog import _settings as _family_settings
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..harness.plugins import ModelPort
-from ..harness.samples import Attribution, Sample
+from ..harness.api.model_port import ModelPort
+from ..harness.api.samples import Attribution, Sample
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows
 from .positions import Values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..harness.errors import ConfigError
+from ..harness.api.errors import ConfigError
 from .attending import AttentionProbe
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..harness.errors import ConfigError
-from ..harness.inputs import Image
-from ..harness.plugins import Differentiable, Encoded
-from ..harness.removal import WAYS, removed
+from ..harness.api.errors import ConfigError
+from ..harness.api.model import Differentiable, Encoded
+from ..harness.modalities.image import Image
+from ..harness.modalities.removal import WAYS, removed
 
 if TYPE_CHECKING:
     import torch

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from ..harness.errors import ConfigError, SampleError
-from ..harness.plugins import ModelPort
-from ..harness.samples import Attribution, Sample
-from ..harness.settings import Size
+from ..harness.api.errors import ConfigError, SampleError
+from ..harness.api.model_port import ModelPort
+from ..harness.api.samples import Attribution, Sample
+from ..harness.api.settings import Size
 from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..harness.errors import ConfigError, SampleError
-from ..harness.plugins import ModelPort
-from ..harness.requests import Classify
-from ..harness.samples import Sample
+from ..harness.api.errors import ConfigError, SampleError
+from ..harness.api.model_port import ModelPort
+from ..harness.api.requests import Classify
+from ..harness.api.samples import Sample
 
 P = TypeVar("P")
 

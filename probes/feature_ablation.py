@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..harness.settings import Count
+from ..harness.api.settings import Count
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 

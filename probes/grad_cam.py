@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ..harness.batching import batches
-from ..harness.plugins import Differentiable, ModelPort
-from ..harness.requests import Classify
-from ..harness.samples import Attribution, Sample
+from ..harness.api.model import Differentiable
+from ..harness.api.model_port import ModelPort
+from ..harness.api.requests import Classify
+from ..harness.api.samples import Attribution, Sample
+from ..harness.engine.batching import batches
 from .explained import checked_target, explained_classes
 from .layers import Layer, cut_off
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..harness.errors import ConfigError
-from ..harness.settings import Amount, Count
+from ..harness.api.errors import ConfigError
+from ..harness.api.settings import Amount, Count
 from .baselines import Baseline
 from .gradients import GradientProbe, Rows
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from ..harness.batching import alike, batches
-from ..harness.errors import ConfigError
-from ..harness.inputs import size_of
-from ..harness.plugins import Differentiable, Encoded, ModelPort
-from ..harness.requests import Classify
-from ..harness.samples import Attribution, Sample, SampleRng
+from ..harness.api.errors import ConfigError
+from ..harness.api.model import Differentiable, Encoded
+from ..harness.api.model_port import ModelPort
+from ..harness.api.requests import Classify
+from ..harness.api.samples import Attribution, Sample, SampleRng
+from ..harness.engine.batching import alike, batches
+from ..harness.modalities.inputs import size_of
 from .baselines import Baseline, checked_baseline, with_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .positions import Values, by_position, placed

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..harness.errors import ConfigError
-from ..harness.plugins import ModelPort
-from ..harness.samples import Attribution, Sample
+from ..harness.api.errors import ConfigError
+from ..harness.api.model_port import ModelPort
+from ..harness.api.samples import Attribution, Sample
 from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..harness.settings import Count, Size
+from ..harness.api.settings import Count, Size
 from .baselines import Baseline
 from .gradients import Rows
 from .halving import Halving

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..harness.errors import ConfigError
-from ..harness.settings import Count
+from ..harness.api.errors import ConfigError
+from ..harness.api.settings import Count
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 _ENDS = 1e6

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..harness.settings import Count, Size
+from ..harness.api.settings import Count, Size
 from .baselines import Baseline
 from .explained import tried_with
 from .gradients import GradientWork

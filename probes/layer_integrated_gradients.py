@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..harness.settings import Count, Size
+from ..harness.api.settings import Count, Size
 from .baselines import Baseline
 from .explained import tried_with
 from .gradients import GradientWork, Rows

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..harness.errors import ConfigError, did_you_mean
+from ..harness.api.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     import torch

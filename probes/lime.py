@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..harness.errors import ConfigError
-from ..harness.settings import Amount, Count, Size
+from ..harness.api.errors import ConfigError
+from ..harness.api.settings import Amount, Count, Size
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 

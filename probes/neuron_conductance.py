@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ..harness.errors import ConfigError, SampleError
-from ..harness.plugins import ModelPort
-from ..harness.samples import Attribution, Sample
-from ..harness.settings import Count
+from ..harness.api.errors import ConfigError, SampleError
+from ..harness.api.model_port import ModelPort
+from ..harness.api.samples import Attribution, Sample
+from ..harness.api.settings import Count
 from .baselines import Baseline, checked_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork, Rows, add_weighted

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..harness.errors import ConfigError
-from ..harness.inputs import Image, Input
-from ..harness.settings import Count
+from ..harness.api.errors import ConfigError
+from ..harness.api.settings import Count
+from ..harness.modalities.image import Image
+from ..harness.modalities.inputs import Input
 from .perturbation import Logit, Mask, Parts, Patches, Perturbation, Values
 
 

@@ -16,14 +16,16 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..harness.errors import ConfigError, SampleError
-from ..harness.inputs import Image, Input, TextPair
-from ..harness.plugins import ModelPort
-from ..harness.removal import in_mean_colour, removed
-from ..harness.requests import Classify
-from ..harness.samples import Attribution, Sample, SampleRng
-from ..harness.settings import Count
-from ..harness.words import Spans, spans_of
+from ..harness.api.errors import ConfigError, SampleError
+from ..harness.api.model_port import ModelPort
+from ..harness.api.requests import Classify
+from ..harness.api.samples import Attribution, Sample, SampleRng
+from ..harness.api.settings import Count
+from ..harness.modalities.image import Image
+from ..harness.modalities.inputs import Input
+from ..harness.modalities.removal import in_mean_colour, removed
+from ..harness.modalities.text import TextPair
+from ..harness.modalities.words import Spans, spans_of
 from .explained import checked_target, explained_classes
 
 Mask: TypeAlias = NDArray[np.bool_]

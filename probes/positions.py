@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..harness.errors import ConfigError
-from ..harness.inputs import Image, Input, TextPair
-from ..harness.words import Spans, gather, spans_of
+from ..harness.api.errors import ConfigError
+from ..harness.modalities.image import Image
+from ..harness.modalities.inputs import Input
+from ..harness.modalities.text import TextPair
+from ..harness.modalities.words import Spans, gather, spans_of
 
 if TYPE_CHECKING:
     import torch

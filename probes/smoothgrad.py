@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..harness.errors import ConfigError
-from ..harness.settings import Count, Share
+from ..harness.api.errors import ConfigError
+from ..harness.api.settings import Count, Share
 from .gradients import GradientProbe, Rows
 
 if TYPE_CHECKING:

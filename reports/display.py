@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ..harness.scorecard import CONTROLS, DIMENSIONS, Estimate, Row, Scorecard
+from ..harness.api.scorecard import DIMENSIONS, Estimate, Row, Scorecard
+from ..harness.scorecard.names import CONTROLS
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff")
 """Characters that draw nothing though their category does not say so."""

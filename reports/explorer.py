@@ -16,7 +16,8 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Any
 
-from ..harness.scorecard import CONTROLS, EachWord, Heat, SampleView, Shown, Twin
+from ..harness.api.scorecard import EachWord, Heat, SampleView, Shown, Twin
+from ..harness.scorecard.names import CONTROLS
 from .display import base_name, clip, number, score, visible
 
 LEVELS = 9

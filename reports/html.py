@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from jinja2 import Environment, StrictUndefined
 
-from ..harness.scorecard import Row, Scorecard
+from ..harness.api.scorecard import Row, Scorecard
 from . import display
 from .explorer import LEVELS, samples_json
 

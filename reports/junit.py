@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 from xml.etree import ElementTree as ET
 
-from ..harness.scorecard import GateResult, Scorecard
+from ..harness.api.scorecard import GateResult, Scorecard
 from .display import clip, counted, items, visible
 
 _LIMIT = 2_000

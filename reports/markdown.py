@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from ..harness.scorecard import Row, Scorecard
+from ..harness.api.scorecard import Row, Scorecard
 from .display import arrow, by_dimension, clip, interval, reason, statements, summary, value, verdict, visible
 
 _LIMIT = 300

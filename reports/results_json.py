@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
-from ..harness.scorecard import Scorecard
+from ..harness.api.scorecard import Scorecard
 from .display import finite
 
 FORMAT = 1

@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from typing_extensions import TypedDict  # pydantic, which checks settings, takes typing's own from Python 3.12 only
 
+from ..harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError
+from ..harness.api.requests import Request
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row, Rows, load
-from ..harness.errors import ConfigError, DataError, NonFiniteError, SampleError
-from ..harness.inputs import Input
-from ..harness.requests import Request
-from ..harness.samples import Sample
+from ..harness.modalities.inputs import Input
 from .fields import Field, spelled
 
 _SHOWN = 8

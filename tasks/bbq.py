@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.errors import SampleError
+from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.errors import SampleError
-from ..harness.requests import LogLikelihood, LogProb
-from ..harness.samples import Sample
 from .base import Common, Item, RowTask, largest_of, softmax
 from .fields import Field, choice_index
 

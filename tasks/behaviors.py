@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.errors import ConfigError, SampleError
+from ..harness.api.model_port import ModelPort
+from ..harness.api.requests import Completion, Failure, Generate
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, SampleError
-from ..harness.inputs import Chat, Message
-from ..harness.judges import Answered, Panel, Question, Verdict, kept, phrases
-from ..harness.plugins import ModelPort
-from ..harness.requests import Completion, Failure, Generate
-from ..harness.samples import Sample
+from ..harness.judges import phrases
+from ..harness.judges.panel import Answered, Panel, Question, Verdict, kept
+from ..harness.modalities.chat import Chat, Message
 from .base import Common, Item, RowTask
 from .fields import Field
 

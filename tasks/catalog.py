@@ -26,9 +26,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..harness.api.errors import ConfigError, UnknownName, did_you_mean
 from ..harness.data import DataSpec
-from ..harness.errors import ConfigError, UnknownName, did_you_mean
-from ..harness.yaml_lines import load_file
+from ..harness.data.yaml_lines import load_file
 
 if TYPE_CHECKING:
     from .base import RowTask

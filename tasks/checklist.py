@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Unpack
 
+from ..harness.api.errors import ConfigError, did_you_mean
+from ..harness.api.requests import Classify, Logits
+from ..harness.api.samples import Sample, SampleRng
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, did_you_mean
-from ..harness.requests import Classify, Logits
-from ..harness.samples import Sample, SampleRng
 from .base import Common, Item, RowTask, largest_of, softmax
 from .catalog import load_task
 from .fields import Field

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.errors import SampleError
+from ..harness.api.requests import Classify, Logits
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.errors import SampleError
-from ..harness.requests import Classify, Logits
-from ..harness.samples import Sample
 from .base import Common, RowTask, largest_of, softmax
 from .fields import ClassLabels, Field, Label
 

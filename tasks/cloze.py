@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.requests import LogLikelihood, LogProb
-from ..harness.samples import Sample
 from .base import Common, Item, RowTask
 from .fields import Field
 

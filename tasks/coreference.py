@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
-from ..harness import codec
+from ..harness.api.errors import SampleError
+from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row, Rows, load
-from ..harness.errors import SampleError
-from ..harness.requests import LogLikelihood, LogProb
-from ..harness.samples import Sample
+from ..harness.store import codec
 from .base import Common, Item, RowTask, largest_of, softmax
 
 _PRONOUNS = frozenset({"he", "she", "him", "her", "his", "hers"})

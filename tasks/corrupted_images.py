@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
+from ..harness.api.errors import ConfigError, did_you_mean
+from ..harness.api.requests import Classify, Logits
+from ..harness.api.samples import Sample, SampleRng
 from ..harness.data import DataSpec
-from ..harness.errors import ConfigError, did_you_mean
-from ..harness.inputs import Image
-from ..harness.requests import Classify, Logits
-from ..harness.samples import Sample, SampleRng
+from ..harness.modalities.image import Image
 from .base import Common
 from .corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from .fields import Label

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
+from ..harness.api.errors import ConfigError, DataError, SampleError
 from ..harness.data import DataSpec, Row, Rows, load
-from ..harness.errors import ConfigError, DataError, SampleError
 from .fields import Field
 
 _EDGE = r"[.,;:!?\"'()\[\]{}‘’“”«»…]+"

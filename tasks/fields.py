@@ -20,8 +20,8 @@ import jinja2.nodes
 import numpy as np
 from jinja2.sandbox import SandboxedEnvironment
 
+from ..harness.api.errors import ConfigError, SampleError
 from ..harness.data import Row
-from ..harness.errors import ConfigError, SampleError
 
 _LABELS_SHOWN = 10
 _ROW = "this"

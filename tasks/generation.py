@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Unpack
 
+from ..harness.api.errors import ConfigError
+from ..harness.api.requests import Completion, Generate
+from ..harness.api.samples import Sample, seed_of
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError
-from ..harness.requests import Completion, Generate
-from ..harness.samples import Sample, seed_of
 from .base import Common, Item, RowTask
 from .few_shot import FewShot
 from .fields import Field

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.requests import Completion, Generate
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.inputs import Chat, Message
-from ..harness.requests import Completion, Generate
-from ..harness.samples import Sample
+from ..harness.modalities.chat import Chat, Message
 from .base import Common, Item, RowTask
 from .fields import Field
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
+from ..harness.api.errors import SampleError
 from ..harness.data import DataSpec, EncodedImage, Row
-from ..harness.errors import SampleError
-from ..harness.inputs import Image
+from ..harness.modalities.image import Image
 from .base import Common, Item
 from .classification import Classification
 from .fields import Field, Label

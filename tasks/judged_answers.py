@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.errors import ConfigError, DataError, SampleError
+from ..harness.api.model_port import ModelPort
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, DataError, SampleError
-from ..harness.judges import Answered, Panel, Question, Verdict, kept
-from ..harness.plugins import ModelPort
-from ..harness.samples import Sample
+from ..harness.judges.panel import Answered, Panel, Question, Verdict, kept
 from .base import Common, Item, RowTask
 from .fields import Field
 

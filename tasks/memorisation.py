@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.errors import ConfigError, SampleError
+from ..harness.api.requests import Completion, Generate
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, SampleError
-from ..harness.requests import Completion, Generate
-from ..harness.samples import Sample
 from .base import Common, Item, RowTask
 from .fields import Field
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
+from ..harness.api.errors import SampleError
+from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.errors import SampleError
-from ..harness.requests import LogLikelihood, LogProb
-from ..harness.samples import Sample
 from .base import Common, Item, RowTask, softmax
 from .few_shot import FewShot
 from .fields import Field, choice_index

@@ -8,10 +8,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Unpack
 
+from ..harness.api.errors import ConfigError, SampleError
+from ..harness.api.requests import LogProb, RollingLogLikelihood
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, SampleError
-from ..harness.requests import LogProb, RollingLogLikelihood
-from ..harness.samples import Sample
 from .base import Common, Item, RowTask
 from .cloze import text_counts
 from .fields import Field

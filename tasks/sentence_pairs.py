@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Unpack
 
+from ..harness.api.requests import LogProb, PseudoLogLikelihood, RollingLogLikelihood
+from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.inputs import TextPair
-from ..harness.requests import LogProb, PseudoLogLikelihood, RollingLogLikelihood
-from ..harness.samples import Sample
+from ..harness.modalities.text import TextPair
 from .base import Common, Item, RowTask
 from .fields import Field
 

@@ -9,9 +9,9 @@ from functools import cached_property
 from itertools import islice, product
 from typing import Unpack
 
-from ..harness import codec
+from ..harness.api.errors import ConfigError, did_you_mean
 from ..harness.data import Row, Rows
-from ..harness.errors import ConfigError, did_you_mean
+from ..harness.store import codec
 from .base import Common, Item
 from .classification import Classification
 from .fields import Field

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
+from ..harness.api.errors import ConfigError, SampleError
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, SampleError
-from ..harness.inputs import TextPair
+from ..harness.modalities.text import TextPair
 from .base import Common, Item
 from .classification import Classification
 from .fields import Field, Label

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Unpack
 
+from ..harness.api.errors import ConfigError, SampleError, did_you_mean
+from ..harness.api.model_port import ModelPort
+from ..harness.api.requests import Classify, Completion, Failure, Generate, Logits
+from ..harness.api.samples import Sample, seed_of
 from ..harness.data import DataSpec, Row
-from ..harness.errors import ConfigError, SampleError, did_you_mean
-from ..harness.plugins import ModelPort
-from ..harness.requests import Classify, Completion, Failure, Generate, Logits
-from ..harness.samples import Sample, seed_of
 from .base import Common, Item, RowTask
 from .fields import Field
 

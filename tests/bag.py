@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 import torch
-from windtunnel.harness.plugins import Encoded, ModelInfo
-from windtunnel.harness.requests import Classify, Logits
-from windtunnel.harness.samples import SampleRng
+from windtunnel.harness.api.model import Encoded, ModelInfo
+from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.samples import SampleRng
 
 LABELS = ("negative", "positive")
 

@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from windtunnel.harness.errors import CapabilityError
+from windtunnel.harness.api.errors import CapabilityError
 from windtunnel.harness.identity.code import target_folders
 
 # A process a core is the default, and the models here are tiny: threads within a process only wait for each other.
@@ -59,7 +59,7 @@ def ctrl_c_is_listened_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def textattack() -> Any:
     """The package, imported quietly; tests that ask for it are skipped where it cannot be had."""
     from windtunnel.attacks.text import textattack_import
-    from windtunnel.harness.stop_words import ENGLISH
+    from windtunnel.harness.language.stop_words import ENGLISH
 
     try:
         textattack_import.require_textattack()

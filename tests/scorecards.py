@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from windtunnel.harness.scorecard import EachWord, Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
+from windtunnel.harness.api.scorecard import EachWord, Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
 
 BERT, LINEAR, CNN = "distilbert-sst2", "bag-of-words", "digits-cnn"
 

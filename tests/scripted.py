@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+from windtunnel.harness.api.model import ModelInfo
+from windtunnel.harness.api.requests import Completion, Generate, LogLikelihood, LogProb
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.inputs import Chat
-from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.requests import Completion, Generate, LogLikelihood, LogProb
+from windtunnel.harness.modalities.chat import Chat
 
 Says = Callable[[str], str]
 

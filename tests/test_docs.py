@@ -17,12 +17,13 @@ import pytest
 import typer
 import yaml
 from windtunnel import __version__
-from windtunnel.harness import cli
-from windtunnel.harness.errors import CapabilityError
-from windtunnel.harness.gates import Gate, load_gates
-from windtunnel.harness.registry import Registry
-from windtunnel.harness.rows.row_names import ROWS
-from windtunnel.harness.suite import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, load_suite, make_suite, task_name
+from windtunnel.harness.api.errors import CapabilityError
+from windtunnel.harness.api.registry import Registry
+from windtunnel.harness.cli import main
+from windtunnel.harness.scorecard.gates import Gate, load_gates
+from windtunnel.harness.scorecard.names import ROWS
+from windtunnel.harness.suite.load import load_suite, make_suite
+from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, task_name
 from windtunnel.tasks.catalog import load_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,7 +68,7 @@ def commands(page: Path) -> list[str]:
 def execute(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", shlex.split(command))
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     assert ended.value.code == 0, command
 
 
@@ -105,7 +106,7 @@ def test_data_in_blocks_is_data(page: Path) -> None:
 
 @each_page
 def test_commands_have_these_options(page: Path) -> None:
-    root = typer.main.get_command(cli.app)
+    root = typer.main.get_command(main.app)
     for command in commands(page):
         verb, *arguments = shlex.split(command, comments=True)[1:]
         root.commands[verb].make_context(verb, list(arguments), resilient_parsing=False)  # type: ignore[attr-defined]
@@ -163,7 +164,7 @@ def test_running_names_every_key_of_a_suite() -> None:
 
 def test_every_law_has_its_test() -> None:
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "design" / "design.md").read_text(encoding="utf-8"))
-    written = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    written = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name in named if f"def {name}(" not in written] == []
 
 
@@ -172,7 +173,7 @@ def test_design_names_places_that_are_there() -> None:
     layout = page.partition("## Layout")[2].partition("\n## ")[0]
     for cell in re.findall(r"^\| (`.+?) \|", layout, re.MULTILINE):
         for name in re.findall(r"`([^`*]+)`", cell):
-            # After `harness/judging.py` the other files of the same cell are named without their folder.
+            # After `harness/items/task/records.py` the other files of the same cell are named without their folder.
             assert (ROOT / name).exists() or (ROOT / "harness" / name).exists(), name
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import windtunnel
-from windtunnel.harness.registry import Registry
+from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.store import FILE_NAME, Store
 
 FOLDER = Path(windtunnel.__file__).parent / "examples" / "plugins"
@@ -69,7 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "bright.yaml").write_text(task)
     (folder / "suite.yaml").write_text(SUITE)
     plugins = [part for name in PROMISED for part in ("--plugin", str(FOLDER / f"{name}.py"))]
-    command = [sys.executable, "-W", "error", "-c", "from windtunnel.harness.cli import main; main()", "run", "suite.yaml"]
+    command = [sys.executable, "-W", "error", "-c", "from windtunnel.harness.cli.main import main; main()", "run", "suite.yaml"]
     options = [*plugins, "--offline", "--out", "out"]
     env = {**os.environ, "HF_HOME": str(folder / "hf")}
     done = subprocess.run([*command, *options], cwd=folder, env=env, capture_output=True, text=True, timeout=120)

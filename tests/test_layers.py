@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,35 @@ from windtunnel.tests.toys import child_environment
 
 ROOT = Path(str(windtunnel.__file__)).parent
 LAYERS = ("harness", "tasks", "attacks", "probes", "reports", "examples")
-ALLOWED = {"harness": set(), "tasks": {"harness"}, "attacks": {"harness"}, "probes": {"harness"}, "reports": {"harness"}}
 SOURCES = sorted(p for layer in LAYERS for p in (ROOT / layer).rglob("*.py"))
+
+FLOORS: dict[str, Sequence[str]] = {
+    "harness": (
+        "modalities system identity",
+        "api",
+        "language judges statistics store",
+        "metrics",
+        "data engine threats",
+        "models scorecard",
+        "items suite",
+        "plan results",
+        "run",
+        "cli",
+    ),
+    "harness/data": ("formats", "."),
+    "harness/models": ("common", "checkpoint python torch", "causal encoder", "hf"),
+    "harness/items": ("task", "attack probe"),
+    "harness/items/probe": ("faithfulness", "."),
+}
+"""The rooms of a folder, from the ground up: a room imports from those of lower floors alone. ``.``: the folder's own files."""
+
+PLUGINS = {
+    "tasks": "modalities api judges statistics store metrics data engine threats",
+    "attacks": "modalities system api language judges engine threats",
+    "probes": "modalities api engine",
+    "reports": "api scorecard results",
+}
+"""What of the harness each of the folders that hold plugins imports; of each other they import nothing."""
 LIGHT = {
     "annotated_doc", "annotated_types", "click", "pydantic", "pydantic_core", "shellingham", "typer",
     "typing_extensions", "typing_inspection",
@@ -26,7 +53,8 @@ HEAVY = ("torch", "transformers", "datasets", "evaluate", "pandas", "sklearn", "
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, absolute name) of each import of a file; relative ones are resolved, and marked so by the absence of a leading '!'."""
+    """(line, absolute name) of each import of a file, those for type checks included; relative ones are resolved, and others marked by a
+    leading '!'. A name that is a module of ours is given as such."""
     package = ["windtunnel", *path.relative_to(ROOT).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -35,37 +63,73 @@ def _imports(path: Path) -> Iterator[tuple[int, str]]:
             if node.level == 0:
                 yield node.lineno, f"!{node.module}"
                 continue
-            base = package[: len(package) - node.level + 1]
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((node.lineno, ".".join([*base, str(name)])) for name in names)
+            base = [*package[: len(package) - node.level + 1], *(node.module.split(".") if node.module else [])]
+            for alias in node.names:
+                is_module = (ROOT.joinpath(*base[1:]) / alias.name).with_suffix(".py").is_file()
+                is_package = (ROOT.joinpath(*base[1:]) / alias.name / "__init__.py").is_file()
+                yield node.lineno, ".".join([*base, alias.name] if is_module or is_package else base)
 
 
-def test_each_layer_imports_only_what_it_may() -> None:
+def _file_of(name: str) -> Path:
+    """The file of a module of ours."""
+    place = ROOT.joinpath(*name.split(".")[1:])
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def _room(path: Path, folder: Path) -> str:
+    """The room of a folder that a file stands in."""
+    parts = path.relative_to(folder).parts
+    return parts[0] if len(parts) > 1 else "."
+
+
+def test_the_harness_has_no_loose_module() -> None:
+    assert [path.name for path in (ROOT / "harness").glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_a_room_imports_lower_floors_only(folder: str) -> None:
+    place = ROOT / folder
+    floors = {room: number for number, floor in enumerate(FLOORS[folder]) for room in floor.split()}
+    files = [path for path in place.rglob("*.py") if path != place / "__init__.py"]
+    assert {_room(path, place) for path in files} == set(floors)
     wrong = []
-    for path in SOURCES:
-        layer = path.relative_to(ROOT).parts[0]
-        if layer not in ALLOWED:
-            continue
+    for path in files:
         for line, name in _imports(path):
-            parts = name.lstrip("!").split(".")
-            if parts[0] == "windtunnel" and len(parts) > 1 and parts[1] in LAYERS and parts[1] not in ALLOWED[layer] | {layer}:
+            target = _file_of(name) if name.startswith("windtunnel.") else None
+            if target is None or place not in target.parents or target == place / "__init__.py":
+                continue
+            here, there = _room(path, place), _room(target, place)
+            if here != there and floors[there] >= floors[here]:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert not wrong
 
 
-def test_reports_see_only_the_scorecard_of_the_harness() -> None:
+def test_rooms_with_rooms_have_floors() -> None:
+    nested = {path.parent.parent for path in (ROOT / "harness").rglob("*/*/__init__.py")} - {ROOT / "harness"}
+    assert {path.relative_to(ROOT).as_posix() for path in nested} | {"harness"} == set(FLOORS)
+
+
+def test_the_harness_imports_no_plugin_folder() -> None:
+    others = tuple(f"windtunnel.{layer}" for layer in LAYERS if layer != "harness")
+    found = [(path, line, name) for path in (ROOT / "harness").rglob("*.py") for line, name in _imports(path)]
+    assert not [f"{path.relative_to(ROOT)}:{line} imports {name}" for path, line, name in found if name.startswith(others)]
+
+
+@pytest.mark.parametrize("folder", PLUGINS)
+def test_plugins_import_what_is_there_for_them(folder: str) -> None:
+    allowed = {f"windtunnel.harness.{room}" for room in PLUGINS[folder].split()} | {f"windtunnel.{folder}"}
     wrong = [
-        f"{path.name}:{line} imports {name}"
-        for path in (ROOT / "reports").rglob("*.py")
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in (ROOT / folder).rglob("*.py")
         for line, name in _imports(path)
-        if name.startswith("windtunnel.harness") and name != "windtunnel.harness.scorecard"
+        if name.startswith("windtunnel.") and not any(name == a or name.startswith(a + ".") for a in allowed)
     ]
     assert not wrong
 
 
 def test_imports_between_folders_are_relative() -> None:
     bare = re.compile(r"!(windtunnel|harness|tasks|attacks|probes|reports)(\.|$)")
-    shipped = [p for p in SOURCES if p.relative_to(ROOT).parts[0] in ALLOWED]
+    shipped = [p for p in SOURCES if p.relative_to(ROOT).parts[0] in ("harness", *PLUGINS)]
     assert not [f"{p.relative_to(ROOT)}:{line} {name}" for p in shipped for line, name in _imports(p) if bare.match(name)]
 
 
@@ -83,7 +147,7 @@ def test_every_package_is_shipped() -> None:
 
 
 def test_every_entry_point_leads_somewhere() -> None:
-    from windtunnel.harness.registry import GROUPS, Registry
+    from windtunnel.harness.api.registry import GROUPS, Registry
 
     points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
     registry = Registry()
@@ -95,10 +159,10 @@ def test_every_entry_point_leads_somewhere() -> None:
     ("module", "allowed"),
     [
         ("windtunnel", ()),
-        ("windtunnel.harness.cli", ()),
-        ("windtunnel.harness.plan", ("numpy",)),
-        ("windtunnel.harness.runner", ("numpy",)),
-        ("windtunnel.harness.summary", ("numpy", "datasets", "evaluate", "pandas", "sklearn", "PIL")),
+        ("windtunnel.harness.cli.main", ()),
+        ("windtunnel.harness.plan.planner", ("numpy",)),
+        ("windtunnel.harness.run.runner", ("numpy",)),
+        ("windtunnel.harness.results.summarise", ("numpy", "datasets", "evaluate", "pandas", "sklearn", "PIL")),
     ],
 )
 def test_importing_is_light(module: str, allowed: tuple[str, ...]) -> None:
@@ -111,7 +175,8 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
     code = (
         "import os, random, threading\n"
         "before = dict(os.environ), random.getstate(), threading.active_count()\n"
-        "import windtunnel.harness.cli, windtunnel.harness.runner, windtunnel.harness.plan, windtunnel.harness.suite\n"
+        "import windtunnel.harness.cli.main, windtunnel.harness.run.runner\n"
+        "import windtunnel.harness.plan.planner, windtunnel.harness.suite.load\n"
         "assert (dict(os.environ), random.getstate(), threading.active_count()) == before\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=child_environment(HOME=str(tmp_path)))
@@ -122,7 +187,7 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
 def test_a_command_that_runs_no_model_imports_little(arguments: list[str]) -> None:
     """What answers at once is what imports little: the standard library, the command line's library and the data classes of plugins."""
     code = (
-        "import sys\nbefore = set(sys.modules)\nfrom windtunnel.harness.cli import main\n"
+        "import sys\nbefore = set(sys.modules)\nfrom windtunnel.harness.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(sorted({m.partition('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)), file=sys.stderr)"
     )

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.cache import AnswerCache
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.models.hf import HuggingFace
+from windtunnel.harness.models.hf.source import HuggingFace
 
 # More threads than one only wait for each other over matrices this small: on a busy 2-core machine 5 times as long.
 torch.set_num_threads(1)
@@ -257,7 +257,7 @@ def shared(name: str) -> Any:
 
 
 def engine(name_or_model: Any, *, rows: int = 64, tokens: int = 4096, pack: int = 1024, cache: AnswerCache | None = None) -> Engine:
-    from windtunnel.harness.plugins import ModelInfo
+    from windtunnel.harness.api.model import ModelInfo
 
     model = shared(name_or_model) if isinstance(name_or_model, str) else name_or_model
     return Engine(model, ModelInfo(frozenset()), budget=Budget(tokens, rows, pack=pack), cache=cache)

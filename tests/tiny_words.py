@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from windtunnel.harness.samples import SampleRng
+from windtunnel.harness.api.samples import SampleRng
 
 SYNONYMS: Mapping[str, Sequence[Sequence[str]]] = {
     "noun": [("film", "movie", "picture", "motion_picture"), ("plot", "story"), ("year", "twelvemonth"), ("star", "sun")],

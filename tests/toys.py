@@ -15,15 +15,16 @@ from unittest import mock
 
 import pytest
 import yaml
-from windtunnel.harness import cli as command_line
-from windtunnel.harness.plan import plan
-from windtunnel.harness.planned import Plan
-from windtunnel.harness.registry import Registry
-from windtunnel.harness.runner import run_plan
-from windtunnel.harness.scorecard import Row, Scorecard
+from windtunnel.harness.api.registry import Registry
+from windtunnel.harness.api.scorecard import Row, Scorecard
+from windtunnel.harness.cli import main as command_line
+from windtunnel.harness.plan.planner import plan
+from windtunnel.harness.plan.types import Plan
+from windtunnel.harness.results.summarise import summarise
+from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.store import FILE_NAME, Store
-from windtunnel.harness.suite import Suite, load_suite
-from windtunnel.harness.summary import summarise
+from windtunnel.harness.suite.load import load_suite
+from windtunnel.harness.suite.specs import Suite
 
 PLUGINS = '''
 import json, os, time
@@ -32,14 +33,14 @@ from pathlib import Path
 
 import numpy as np
 
-from windtunnel.harness.errors import SampleError
-from windtunnel.harness.models.toy import Words
-from windtunnel.harness.plugins import ModelInfo
-from windtunnel.harness.registry import plugin
-from windtunnel.harness.requests import Classify, Logits
-from windtunnel.harness.samples import Attribution, Sample
+from windtunnel.harness.api.errors import SampleError
+from windtunnel.harness.models.python.toy import Words
+from windtunnel.harness.api.model import ModelInfo
+from windtunnel.harness.api.registry import plugin
+from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.samples import Attribution, Sample
 from windtunnel.harness.threats import EditBudget
-from windtunnel.harness.words import word_spans
+from windtunnel.harness.modalities.words import word_spans
 
 
 @plugin("tasks", "notes")
@@ -274,7 +275,7 @@ def windtunnel(*arguments: object, env: Mapping[str, str] | None = None, termina
     return Answer(code if isinstance(code, int) else 0 if code is None else 1, out.getvalue(), err.getvalue())
 
 
-COMMAND = [sys.executable, "-c", "from windtunnel.harness.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from windtunnel.harness.cli.main import main; main()"]
 """The console script, whatever it is called where the tests run."""
 
 

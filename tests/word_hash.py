@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from windtunnel.attacks.text.textattack_import import served
-from windtunnel.harness.inputs import Input
-from windtunnel.harness.plugins import Differentiable, ModelInfo, ModelPort
-from windtunnel.harness.requests import Classify, Failure, Logits
-from windtunnel.harness.samples import Sample, SampleRng
-from windtunnel.harness.stop_words import ENGLISH
+from windtunnel.harness.api.model import Differentiable, ModelInfo
+from windtunnel.harness.api.model_port import ModelPort
+from windtunnel.harness.api.requests import Classify, Failure, Logits
+from windtunnel.harness.api.samples import Sample, SampleRng
+from windtunnel.harness.language.stop_words import ENGLISH
+from windtunnel.harness.modalities.inputs import Input
 
 LABELS = ("negative", "positive")
 

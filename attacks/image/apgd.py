@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...harness.errors import ConfigError
-from ...harness.settings import Count
+from ...harness.api.errors import ConfigError
+from ...harness.api.settings import Count
 from ...harness.threats import LpBall
 from .base import ImageAttack
 from .losses import cross_entropy, dlr, dlr_targeted, likeliest_others

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from ...harness.errors import ConfigError, did_you_mean
-from ...harness.settings import Count
+from ...harness.api.errors import ConfigError, did_you_mean
+from ...harness.api.settings import Count
 from ...harness.threats import LpBall
 from .apgd import APGDCE, APGDDLR, APGDTargeted
 from .base import ImageAttack, Try

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ...harness.errors import ConfigError
-from ...harness.plugins import ModelPort
-from ...harness.requests import Classify
-from ...harness.samples import Sample, SampleRng
+from ...harness.api.errors import ConfigError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify
+from ...harness.api.samples import Sample, SampleRng
 from ...harness.threats import LpBall
 from .victims import Victims, attacked
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...harness.errors import ConfigError
-from ...harness.settings import Amount, Count, Size
+from ...harness.api.errors import ConfigError
+from ...harness.api.settings import Amount, Count, Size
 from .base import NearestTwin
 from .losses import margin
 from .lp_geometry import per_row

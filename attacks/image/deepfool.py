@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...harness.errors import ConfigError
-from ...harness.settings import Amount, Count
+from ...harness.api.errors import ConfigError
+from ...harness.api.settings import Amount, Count
 from .base import NearestTwin
 from .losses import likeliest_others
 from .lp_geometry import direction, dual_length, length, per_row

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...harness.errors import ConfigError
-from ...harness.settings import Count
+from ...harness.api.errors import ConfigError
+from ...harness.api.settings import Count
 from .base import NearestTwin
 from .losses import lead, likeliest_others
 from .lp_geometry import length, per_row, random_steps_to_surface, steps_to_hyperplane

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...harness.errors import ConfigError
-from ...harness.settings import Count, Size
+from ...harness.api.errors import ConfigError
+from ...harness.api.settings import Count, Size
 from .base import ImageAttack
 from .losses import cross_entropy
 from .lp_geometry import direction, project, random_steps

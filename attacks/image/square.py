@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...harness.errors import ConfigError
-from ...harness.settings import Count
+from ...harness.api.errors import ConfigError
+from ...harness.api.settings import Count
 from .base import BLACK_BOX, ImageAttack
 from .losses import margin
 from .lp_geometry import length, per_row

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...harness.batching import batches
-from ...harness.errors import ConfigError, NonFiniteError, SampleError
-from ...harness.inputs import Image
-from ...harness.plugins import Differentiable, ModelPort
-from ...harness.requests import Classify
-from ...harness.samples import Sample, SampleRng
+from ...harness.api.errors import ConfigError, NonFiniteError, SampleError
+from ...harness.api.model import Differentiable
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify
+from ...harness.api.samples import Sample, SampleRng
+from ...harness.engine.batching import batches
+from ...harness.modalities.image import Image
 from ...harness.threats import LpBall
 from .lp_geometry import length, project
 

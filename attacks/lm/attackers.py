@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...harness.inputs import Chat, Message
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Failure
 from ...harness.judges.likelihood import can_weigh, weighed
 from ...harness.judges.rubric import quoted
-from ...harness.plugins import ModelPort
-from ...harness.requests import Failure
+from ...harness.modalities.chat import Chat, Message
 from .prompts import as_shown, write
 
 HIGHEST = 10

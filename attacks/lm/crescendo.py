@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from ...harness.errors import ConfigError
-from ...harness.inputs import Chat, Message
+from ...harness.api.errors import ConfigError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Failure
+from ...harness.api.samples import Sample, SampleRng, seed_of
+from ...harness.api.settings import Amount, Count
 from ...harness.judges.phrases import is_refusal
 from ...harness.judges.rubric import quoted
-from ...harness.plugins import ModelPort
-from ...harness.requests import Failure
-from ...harness.samples import Sample, SampleRng, seed_of
-from ...harness.settings import Amount, Count
+from ...harness.modalities.chat import Chat, Message
 from ...harness.threats import AnyPrompt
 from .attackers import proposals
 from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, write

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ...harness.errors import ConfigError, did_you_mean
-from ...harness.plugins import ModelPort
-from ...harness.samples import Sample, SampleRng
+from ...harness.api.errors import ConfigError, did_you_mean
+from ...harness.api.model_port import ModelPort
+from ...harness.api.samples import Sample, SampleRng
 from ...harness.threats import AnyPrompt
 from .ciphers import CIPHERS
 from .prompts import prompt_of, with_prompt

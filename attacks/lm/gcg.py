@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...harness.errors import ConfigError, SampleError
-from ...harness.inputs import Chat
-from ...harness.plugins import Differentiable, Encoded, ModelPort
-from ...harness.samples import Sample, SampleRng
-from ...harness.settings import Bound, Count
+from ...harness.api.errors import ConfigError, SampleError
+from ...harness.api.model import Differentiable, Encoded
+from ...harness.api.model_port import ModelPort
+from ...harness.api.samples import Sample, SampleRng
+from ...harness.api.settings import Bound, Count
+from ...harness.modalities.chat import Chat
 from ...harness.threats import SuffixBudget
 from .prompts import is_benign, prompt_of, with_prompt
 from .suffixes import Search, ask, begun

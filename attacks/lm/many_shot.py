@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ...harness.errors import ConfigError
-from ...harness.inputs import Chat, Message
-from ...harness.plugins import ModelPort
-from ...harness.samples import Sample, SampleRng
-from ...harness.settings import Count
+from ...harness.api.errors import ConfigError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.samples import Sample, SampleRng
+from ...harness.api.settings import Count
+from ...harness.modalities.chat import Chat, Message
 from ...harness.threats import AnyPrompt
 from .prompts import prompt_of, with_prompt
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...harness.errors import ConfigError
-from ...harness.plugins import ModelPort
-from ...harness.requests import Failure
-from ...harness.samples import Sample, SampleRng, seed_of
-from ...harness.settings import Amount, Count
+from ...harness.api.errors import ConfigError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Failure
+from ...harness.api.samples import Sample, SampleRng, seed_of
+from ...harness.api.settings import Amount, Count
 from ...harness.threats import AnyPrompt
 from .attackers import HIGHEST, Try, asked_of_attacker, on_topic, proposals, ratings
 from .prompts import as_sent, failed, goal_of, is_benign, with_prompt, write

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ...harness.errors import ConfigError, SampleError, did_you_mean
-from ...harness.plugins import ModelPort
-from ...harness.samples import Sample, SampleRng
+from ...harness.api.errors import ConfigError, SampleError, did_you_mean
+from ...harness.api.model_port import ModelPort
+from ...harness.api.samples import Sample, SampleRng
 from ...harness.threats import AnyPrompt
 from .prompts import failed, prompt_of, with_prompt
 

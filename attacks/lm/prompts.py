@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...harness.errors import SampleError
-from ...harness.inputs import Chat, Message
-from ...harness.plugins import ModelPort
-from ...harness.requests import Failure, Generate
-from ...harness.samples import Sample
+from ...harness.api.errors import SampleError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Failure, Generate
+from ...harness.api.samples import Sample
+from ...harness.modalities.chat import Chat, Message
 
 
 def prompt_of(sample: Sample, /) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ...harness.errors import ConfigError
-from ...harness.plugins import ModelPort
-from ...harness.samples import Sample, SampleRng
-from ...harness.settings import Count
+from ...harness.api.errors import ConfigError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.samples import Sample, SampleRng
+from ...harness.api.settings import Count
 from ...harness.threats import SuffixBudget
 from .prompts import is_benign
 from .suffixes import Search, ask, begun

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...harness.errors import SampleError
-from ...harness.plugins import ModelPort
-from ...harness.requests import Failure, LogLikelihood
-from ...harness.samples import Sample
+from ...harness.api.errors import SampleError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Failure, LogLikelihood
+from ...harness.api.samples import Sample
 from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, with_prompt
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...harness.settings import Bound, Count, Share
+from ...harness.api.settings import Bound, Count, Share
 from .textattack_recipe import TextAttackRecipe
 
 

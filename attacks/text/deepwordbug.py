@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
-from ...harness.settings import Bound, Count, Share
+from ...harness.api.settings import Bound, Count, Share
 from ...harness.threats import EditBudget
 from .ranked_recipe import RankedRecipe
 

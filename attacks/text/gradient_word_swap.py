@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ...harness.errors import ConfigError, SampleError
-from ...harness.plugins import ModelPort
-from ...harness.requests import Classify, Failure
-from ...harness.samples import Sample, SampleRng
-from ...harness.settings import Bound, Cosine, Count, Share
-from ...harness.stop_words import left_alone
+from ...harness.api.errors import ConfigError, SampleError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify, Failure
+from ...harness.api.samples import Sample, SampleRng
+from ...harness.api.settings import Bound, Cosine, Count, Share
+from ...harness.language.stop_words import left_alone
 from ...harness.threats import EditBudget
 from .importance import NUM_PASSES, token_importance
 from .whole_words import Slope, Vocabulary, slopes, vocabulary

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ...harness.errors import ConfigError
-from ...harness.plugins import ModelPort
-from ...harness.samples import Sample, SampleRng
-from ...harness.settings import Bound, Cosine, Count, Share
-from ...harness.stop_words import left_alone
+from ...harness.api.errors import ConfigError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.samples import Sample, SampleRng
+from ...harness.api.settings import Bound, Cosine, Count, Share
+from ...harness.language.stop_words import left_alone
 from ...harness.threats import EditBudget
 from .whole_words import Slope, Vocabulary, slopes, vocabulary
 from .word_search import Search, Variant, admitted, asked, begun, standing

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...harness.batching import batches, isolated
-from ...harness.errors import ConfigError
-from ...harness.plugins import Differentiable, Encoded, ModelPort
-from ...harness.requests import Classify, Failure
-from ...harness.samples import Sample
-from ...harness.words import Spans, gather
+from ...harness.api.errors import ConfigError
+from ...harness.api.model import Differentiable, Encoded
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify, Failure
+from ...harness.api.samples import Sample
+from ...harness.engine.batching import batches, isolated
+from ...harness.modalities.words import Spans, gather
 
 if TYPE_CHECKING:
     import torch

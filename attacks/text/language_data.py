@@ -1,4 +1,4 @@
-"""What word-level attacks know of English beside parts of speech (`harness/language.py`): a thesaurus, word vectors, look-alikes.
+"""What word-level attacks know of English beside parts of speech (`harness/language/nltk_data.py`): a thesaurus, word vectors, look-alikes.
 
 Looked for where the harness looks::
 
@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.errors import ConfigError
-from ...harness.language import found, nltk_resource, places, required
-from ...harness.quiet import import_quietly
-from ...harness.resources import Resource
+from ...harness.api.errors import ConfigError
+from ...harness.api.resources import Resource
+from ...harness.language.nltk_data import found, nltk_resource, places, required
+from ...harness.system.quiet_import import import_quietly
 
 _WORDNET = "corpora/wordnet"
 

@@ -24,7 +24,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from ...harness.errors import is_interrupt, sentence
+from ...harness.api.errors import sentence
+from ...harness.system.interrupts import is_interrupt
 
 Q = TypeVar("Q")
 A = TypeVar("A")

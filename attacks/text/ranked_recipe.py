@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ...harness.settings import Bound, Count, Share
+from ...harness.api.settings import Bound, Count, Share
 from .importance import checked, ranked_by
 from .textattack_recipe import SearchedModel, TextAttackRecipe
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.batching import batches, isolated
-from ...harness.errors import CapabilityError
-from ...harness.plugins import ModelPort
-from ...harness.requests import Classify, Failure
-from ...harness.samples import Sample
+from ...harness.api.errors import CapabilityError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify, Failure
+from ...harness.api.samples import Sample
+from ...harness.engine.batching import batches, isolated
 
 GRADIENT = "token_gradients"
 

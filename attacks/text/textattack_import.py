@@ -19,8 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ...harness.errors import CapabilityError
-from ...harness.quiet import import_quietly, quietly
+from ...harness.api.errors import CapabilityError
+from ...harness.system.quiet_import import import_quietly, quietly
 
 _INSTALL = "textattack.shared.utils.install"
 _DOWNLOADS_DONE = "post_install_check_3"  # the file whose presence tells TextAttack 0.3.11 not to download

@@ -12,8 +12,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from ...harness.quiet import import_quietly
-from ...harness.requests import MASK, Embed, Fillings, FillMask, LogLikelihood, Request
+from ...harness.api.requests import MASK, Embed, Fillings, FillMask, LogLikelihood, Request
+from ...harness.system.quiet_import import import_quietly
 
 AskRole: TypeAlias = Callable[[str, Sequence[Request[Any]]], list[Any]]
 """Role and requests to answers. Raises `SampleError` where one of them failed."""

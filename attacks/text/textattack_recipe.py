@@ -18,14 +18,14 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeAlias
 
-from ...harness.errors import SampleError
-from ...harness.language import tagger_resources
-from ...harness.plugins import ModelPort
-from ...harness.requests import Classify, Failure, Logits, Request
-from ...harness.resources import Resource
-from ...harness.samples import Sample, SampleRng
-from ...harness.settings import Bound, Count, Share
-from ...harness.stop_words import stop_words
+from ...harness.api.errors import SampleError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify, Failure, Logits, Request
+from ...harness.api.resources import Resource
+from ...harness.api.samples import Sample, SampleRng
+from ...harness.api.settings import Bound, Count, Share
+from ...harness.language.parts_of_speech import tagger_resources
+from ...harness.language.stop_words import stop_words
 from ...harness.threats import EditBudget
 from .importance import NUM_PASSES, TokenImportance, token_importance
 from .language_data import homoglyphs_resource, vectors_resource, wordnet_resource

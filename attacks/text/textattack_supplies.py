@@ -26,7 +26,8 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from ...harness.language import Tagger, found, part_of_speech
+from ...harness.language.nltk_data import found
+from ...harness.language.parts_of_speech import Tagger, part_of_speech
 from .language_data import HOMOGLYPHS, trusted, word_vectors, wordnet
 from .named_entities import entity
 from .textattack_models import AskRole, Encoder, infilling_classes, log_prob_class

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...harness.batching import batches
-from ...harness.errors import CapabilityError
-from ...harness.plugins import Differentiable, ModelPort
-from ...harness.requests import Classify
-from ...harness.words import Spans
+from ...harness.api.errors import CapabilityError
+from ...harness.api.model import Differentiable
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify
+from ...harness.engine.batching import batches
+from ...harness.modalities.words import Spans
 from .word_search import Search, Variant, is_word, told
 
 if TYPE_CHECKING:

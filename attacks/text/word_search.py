@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.errors import SampleError
-from ...harness.plugins import ModelPort
-from ...harness.requests import Classify
-from ...harness.samples import Sample
+from ...harness.api.errors import SampleError
+from ...harness.api.model_port import ModelPort
+from ...harness.api.requests import Classify
+from ...harness.api.samples import Sample
+from ...harness.modalities.words import Spans, word_spans
 from ...harness.threats import EditBudget
-from ...harness.words import Spans, word_spans
 
 
 @dataclass(frozen=True, slots=True)

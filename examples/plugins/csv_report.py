@@ -1,6 +1,6 @@
 """The scorecard's rows for a spreadsheet."""
 
-from windtunnel.harness.registry import plugin
+from windtunnel.harness.api.registry import plugin
 
 
 @plugin("reports", "csv")

@@ -1,8 +1,8 @@
 """Does a sentiment model understand "not"? Samples made on the spot, scored by hand."""
 
-from windtunnel.harness.registry import plugin
-from windtunnel.harness.requests import Classify
-from windtunnel.harness.samples import Sample
+from windtunnel.harness.api.registry import plugin
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.samples import Sample
 
 
 @plugin("tasks", "negation")

@@ -3,10 +3,10 @@
 `load` reads a `DataSpec`; ``formats/`` has a file for each format of files, ``hub.py`` the data sets of the Hugging Face Hub.
 """
 
-from .encoded_image import EncodedImage
+from .formats.encoded_image import EncodedImage
+from .formats.rows import Row, Rows
 from .hub import is_cached
 from .load import load
-from .rows import Row, Rows
 from .spec import DataSpec
 
 __all__ = ["DataSpec", "EncodedImage", "Row", "Rows", "is_cached", "load"]

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import codec
-from ..errors import DataError
-from .encoded_image import SUFFIXES
+from ..api.errors import DataError
+from ..store import codec
 from .formats import BY_SUFFIX, FORMATS
+from .formats.encoded_image import SUFFIXES
 from .formats.format import make_format
 from .formats.image_folder import walk
-from .opened import COMPRESSED
-from .rows import Rows
+from .formats.opened import COMPRESSED
+from .formats.rows import Rows
 from .spec import DataSpec
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from .. import codec
-from ..errors import DataError, UserError
+from ..api.errors import DataError, UserError
 from ..identity.digests import of_file
-from ..offline import is_offline
-from .encoded_image import EncodedImage
-from .rows import Row, Rows
+from ..store import codec
+from ..system.offline import is_offline
+from .formats.encoded_image import EncodedImage
+from .formats.rows import Row, Rows
 from .spec import DataSpec
 
 _CONNECT_TIMEOUT_S = 5.0

@@ -7,13 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from .. import codec
-from ..errors import DataError, UserError, is_interrupt
-from ..inputs import Image
-from ..python_target import resolve
+from ..api.errors import DataError, UserError
+from ..api.import_target import resolve
+from ..modalities.image import Image
+from ..store import codec
+from ..system.interrupts import is_interrupt
 from .files import read_files
+from .formats.rows import Row, Rows, keep_rows
 from .hub import read_hub
-from .rows import Row, Rows, keep_rows
 from .spec import DataSpec
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, DataError, did_you_mean
+from ..api.errors import ConfigError, DataError, did_you_mean
 from .formats import FORMATS
 
 

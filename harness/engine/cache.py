@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from .. import codec
-from ..errors import StoreError
-from ..requests import Request
+from ..api.errors import StoreError
+from ..api.requests import Request
+from ..store import codec
 
 _MOST_VARIABLES = 900
 """SQLite's oldest limit on ? in one statement is 999."""

@@ -7,15 +7,15 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ..errors import CapabilityError, ModelError, SampleError, ends_run
+from ..api.errors import CapabilityError, ModelError, SampleError, ends_run
+from ..api.model import Differentiable, Model, ModelInfo
+from ..api.requests import Completion, Failure, Request
+from ..api.samples import Sample
 from ..identity.digests import is_unknown, of_parts
-from ..inputs import Input
-from ..plugins import Differentiable, Model, ModelInfo
-from ..requests import Completion, Failure, Request
-from ..samples import Sample
+from ..modalities.inputs import Input
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
-from .groups import Groups
+from .gradient_groups import Groups
 from .out_of_memory import is_out_of_memory, release_memory
 from .packing import Budget, Pass, first_batch, pack
 from .units import Row, Unit, failure_of, join_answers, positions, rows_of, split_requests

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from ..errors import CapabilityError, ModelError, SampleError
-from ..inputs import positions_of
-from ..plugins import Differentiable, Encoded
-from ..requests import Classify, LogLikelihood
+from ..api.errors import CapabilityError, ModelError, SampleError
+from ..api.model import Differentiable, Encoded
+from ..api.requests import Classify, LogLikelihood
+from ..modalities.inputs import positions_of
 from .counters import Counters
 
 _HOOKS = (

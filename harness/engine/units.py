@@ -7,9 +7,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CapabilityError, NonFiniteError, SampleError, ends_run
-from ..plugins import Model, ModelInfo
-from ..requests import Completion, Failure, Request
+from ..api.errors import CapabilityError, NonFiniteError, SampleError, ends_run
+from ..api.model import Model, ModelInfo
+from ..api.requests import Completion, Failure, Request
 
 
 @dataclass(slots=True)

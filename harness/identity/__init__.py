@@ -6,5 +6,5 @@
 ``libraries``   versions that change numbers, and the code of Windtunnel itself
 ``ingredients`` what an item of a plan is made of: what a resumed run compares
 
-The table in ``docs/running.md`` says where each ingredient enters; ``tests/test_identity.py`` changes them one by one.
+The table in ``docs/running.md`` says where each ingredient enters; ``tests/harness/identity/test_identity.py`` changes them one by one.
 """

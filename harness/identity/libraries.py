@@ -51,7 +51,7 @@ def run_versions() -> dict[str, str]:
 
 
 _RECORDS = ("harness", "tasks", "attacks", "probes")
-_ANSWERS = ("harness/models", "harness/engine", "harness/requests.py", "harness/inputs.py")
+_ANSWERS = ("harness/models", "harness/engine", "harness/modalities", "harness/api/requests.py")
 
 
 def answer_code() -> str:

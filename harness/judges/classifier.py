@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import ConfigError, did_you_mean
-from ..plugins import ModelPort
-from ..requests import Classify, Failure
-from . import Answered, Verdict
+from ..api.errors import ConfigError, did_you_mean
+from ..api.model_port import ModelPort
+from ..api.requests import Classify, Failure
+from .panel import Answered, Verdict
 
 
 def verdicts(label: str, judge: ModelPort, answers: Sequence[Answered], /) -> list[Verdict]:

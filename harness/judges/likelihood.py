@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..inputs import Chat, Message
-from ..plugins import ModelPort
-from ..requests import Failure, LogLikelihood, LogProb
+from ..api.model_port import ModelPort
+from ..api.requests import Failure, LogLikelihood, LogProb
+from ..modalities.chat import Chat, Message
 
 Shares = tuple[float, ...]
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from ..inputs import Chat, Message
-from ..plugins import ModelPort
-from ..requests import Failure, Generate
-from . import Answered, Verdict
+from ..api.model_port import ModelPort
+from ..api.requests import Failure, Generate
+from ..modalities.chat import Chat, Message
 from .likelihood import Shares, can_weigh, weighed
+from .panel import Answered, Verdict
 from .reply_forms import Word
 from .rubrics import Rubric
 

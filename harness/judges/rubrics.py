@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ConfigError, did_you_mean
-from . import OUTCOMES, Question
+from ..api.errors import ConfigError, did_you_mean
+from .panel import OUTCOMES, Question
 from .reply_forms import Form, Number, SafeOrUnsafe, UseToTheAsker, Word
 
 

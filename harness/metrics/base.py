@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from ..quiet import hidden
+from ..api.errors import ConfigError
 from ..statistics.bootstrap import bootstrap_intervals
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
+from ..statistics.statistic import Columns, Scores
+from ..system.quiet_import import hidden
 
 # Its evaluators, which no metric uses, import transformers' pipelines and with them torch: two thirds of the time to start a verb.
 with hidden("transformers"):
@@ -31,18 +31,6 @@ with hidden("transformers"):
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Columns = Mapping[str, NDArray[Any]]
-"""What a metric sees, one row a scored sample: ``prediction`` int [N], ``target`` int [N], ``probabilities`` float [N, C], and any score a
-task gives, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_tokens``, ``num_words``, ``num_bytes``, ...)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """A score of each sample, and what scores lie between; None where there is no bound."""
-
-    values_N: Floats
-    low: float | None
-    high: float | None
 
 
 class Metric(evaluate.Metric):  # type: ignore[misc]

@@ -26,12 +26,13 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from ..errors import DataError
+from ..api.errors import DataError
 from ..statistics.confusion import counts_interval
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval, Mask
 from ..statistics.means import bounded_mean
-from .base import Columns, Floats, Ints, Metric, Scores
+from ..statistics.statistic import Columns, Scores
+from .base import Floats, Ints, Metric
 
 
 def class_column(name: str, columns: Columns, num_classes: int) -> Ints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..registry import Registry
+from ..api.registry import Registry
 
 
 def check_foreign(origins: Mapping[str, str], registry: Registry, /) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.skewed import mean_interval
-from .base import Columns, Floats, Metric
+from ..statistics.statistic import Columns
+from .base import Floats, Metric
 
 
 class _Rate(Metric):

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
-from ..errors import DataError
+from ..api.errors import DataError
 from ..statistics.calibration import calibration_interval
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.ranking import area_interval
-from .base import Columns, Floats, Ints, Metric
+from ..statistics.statistic import Columns
+from .base import Floats, Ints, Metric
 from .classification import class_column, one_class, totals
 from .scores import Mean
 

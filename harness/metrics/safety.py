@@ -10,7 +10,8 @@ from ..statistics.differences import difference_interval
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.means import bounded_mean
-from .base import Columns, Floats, Metric
+from ..statistics.statistic import Columns
+from .base import Floats, Metric
 from .scores import ColumnMean, Mean
 
 

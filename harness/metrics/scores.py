@@ -10,7 +10,8 @@ import numpy as np
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.skewed import mean_interval
-from .base import Columns, Floats, Metric, Scores
+from ..statistics.statistic import Columns, Scores
+from .base import Floats, Metric
 
 
 class Mean(Metric):

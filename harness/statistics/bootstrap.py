@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from .groups import Groups
 from .intervals import TAIL, Floats, Interval, Ints
-
-if TYPE_CHECKING:  # `evaluate` imports torch
-    from ..metrics.base import Columns, Metric
+from .statistic import Columns, Statistic
 
 CHUNK_BYTES = 8 * 2**20
 """Weights made at once. A metric holds up to about 8 arrays of that size while it works, so that a bootstrap stays near 64 MiB."""
@@ -24,7 +21,7 @@ LEAST_GROUPS = 50
 
 
 def bootstrap_intervals(
-    metric: Metric, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int | None = None
+    metric: Statistic, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int | None = None
 ) -> Mapping[str, Interval]:
     """Expanded percentiles of a metric's numbers over whole groups drawn with replacement; none of fewer than `LEAST_GROUPS`."""
     if len(groups.sizes_G) < LEAST_GROUPS:
@@ -64,7 +61,7 @@ def _num_clusters(cluster_N: Ints) -> int:
 
 
 def resampled(
-    metric: Metric,
+    metric: Statistic,
     runs: Sequence[Columns],
     labels: tuple[str, ...],
     cluster_N: Ints,

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
-from ..errors import DataError
+from ..api.errors import DataError
 from .bootstrap import CHUNK_BYTES, resampled, resamples_for
 from .differences import together
 from .estimates import num_samples
@@ -22,12 +21,10 @@ from .groups import Groups
 from .intervals import TAIL, Floats, Ints
 from .means import FEW_GROUPS, effective_mean
 from .skewed import mean_interval
+from .statistic import Columns, Scores, Statistic
 
 _PHANTOM_GROUPS = 4.0
 """Of few groups it is hardly known how alike two runs are."""
-
-if TYPE_CHECKING:  # `evaluate` imports torch
-    from ..metrics.base import Columns, Metric, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def _unbounded_difference(difference_N: Floats, members: Groups) -> Difference:
 
 
 def paired_bootstrap(
-    metric: Metric,
+    metric: Statistic,
     columns: Columns,
     baseline: Columns,
     labels: tuple[str, ...],
@@ -155,7 +152,7 @@ def _hull(scores: Sequence[Scores]) -> tuple[float | None, float | None]:
 
 
 def _of_two_intervals(
-    metric: Metric, runs: tuple[Columns, Columns], labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int
+    metric: Statistic, runs: tuple[Columns, Columns], labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int
 ) -> dict[str, Difference]:
     n = groups.num_samples
     values, values_base = (metric.evaluate_columns(run, labels) for run in runs)
@@ -187,7 +184,7 @@ def _correlation(after_R: Floats, before_R: Floats, num_groups: float) -> float:
 
 
 def swapped_differences(
-    metric: Metric, runs: tuple[Columns, Columns], labels: tuple[str, ...], cluster_N: Ints, seed: int, num_resamples: int
+    metric: Statistic, runs: tuple[Columns, Columns], labels: tuple[str, ...], cluster_N: Ints, seed: int, num_resamples: int
 ) -> dict[str, Floats]:
     """The differences [R] when the two runs of each cluster change places by chance."""
     both = {name: np.concatenate([run[name] for run in runs]) for name in metric.needs}

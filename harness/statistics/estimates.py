@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from ..errors import DataError
-from ..scorecard import Estimate
+from ..api.errors import DataError
+from ..api.scorecard import Estimate
 from .groups import Groups
-
-if TYPE_CHECKING:  # `evaluate` imports torch
-    from ..metrics.base import Columns, Metric
+from .statistic import Columns, Statistic
 
 
 def estimate(
-    metric: Metric,
+    metric: Statistic,
     columns: Columns,
     labels: tuple[str, ...],
     *,
@@ -59,7 +56,7 @@ def samples_to_decide(estimate: Estimate, threshold: float) -> int | None:
     return math.floor(num_exact) + 1 if math.isfinite(num_exact) else None
 
 
-def num_samples(metric: Metric, columns: Columns, groups: Sequence[str | None]) -> int:
+def num_samples(metric: Statistic, columns: Columns, groups: Sequence[str | None]) -> int:
     """How many samples the columns hold. Raises `DataError` where a column is missing or the lengths differ."""
     missing = sorted(metric.needs - columns.keys())
     if missing:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from ..errors import DataError
+from ..api.errors import DataError
 from .intervals import TAIL, Floats, Ints, Mask, Z
 
 MIN_GROUPS = 5

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from scipy.special import betainc, betaincinv
 
-from ..errors import DataError
+from ..api.errors import DataError
 from .groups import MIN_GROUPS, Groups, effective_sizes
 from .intervals import TAIL, Floats, Interval, Ints
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..scorecard import Estimate
+from ..api.scorecard import Estimate
 from .groups import effective_size
 from .intervals import Ints, Z
 from .means import FEW_GROUPS

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import codec
+from . import codec
 
 TABLE = "CREATE TABLE answers (number INTEGER PRIMARY KEY, key TEXT NOT NULL, response TEXT NOT NULL)"
 

@@ -14,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import codec
-from ..errors import ConfigError, SchemaError, StoreError
-from ..samples import Record, Sample
-from . import chain
+from ..api.errors import ConfigError, SchemaError, StoreError
+from ..api.samples import Record, Sample
+from . import chain, codec
 from .answer_log import AnswerLog
 from .sample_sets import SampleSets
 from .sqlite_files import connect as _connect

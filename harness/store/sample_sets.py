@@ -6,9 +6,9 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from .. import codec
-from ..errors import DataError
-from ..samples import Sample
+from ..api.errors import DataError
+from ..api.samples import Sample
+from . import codec
 
 
 class SampleSets:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import StoreError
+from ..api.errors import StoreError
 
 LOCK_NAME = "run.lock"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ConfigError, did_you_mean
-from ..registry import parameters
+from ..api.errors import ConfigError, did_you_mean
+from ..api.registry import parameters
 from .edit_budget import EditBudget
 from .lp_ball import LpBall
 from .prompts import AnyPrompt, SuffixBudget

@@ -10,15 +10,16 @@ from functools import cache
 
 import numpy as np
 
-from ..errors import ConfigError
-from ..inputs import TextPair
-from ..language import listed_stop_words, part_of_speech, same_parts_of_speech, stop_words_resource, tagger_resources
-from ..plugins import ModelPort
-from ..requests import Embed, RollingLogLikelihood
-from ..resources import Resource
-from ..samples import Sample
-from ..settings import Bound, Share, check_fields
-from ..stop_words import ENGLISH
+from ..api.errors import ConfigError
+from ..api.model_port import ModelPort
+from ..api.requests import Embed, RollingLogLikelihood
+from ..api.resources import Resource
+from ..api.samples import Sample
+from ..api.settings import Bound, Share, check_fields
+from ..language.nltk_data import listed_stop_words, stop_words_resource
+from ..language.parts_of_speech import part_of_speech, same_parts_of_speech, tagger_resources
+from ..language.stop_words import ENGLISH
+from ..modalities.text import TextPair
 
 _ROUNDING = 1e-6
 """Slack for float32 vectors of a sentence encoder."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
-from ..inputs import Image
-from ..samples import Sample
-from ..settings import Amount, check_fields
+from ..api.errors import ConfigError
+from ..api.samples import Sample
+from ..api.settings import Amount, check_fields
+from ..modalities.image import Image
 
 _ROUNDING = 1e-6
 """Slack for float32 projection: a point put on the ball's surface may land this far outside of it (pixels are in [0, 1])."""

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import ConfigError
-from ..inputs import Chat, Input
-from ..plugins import ModelPort
-from ..requests import LogLikelihood
-from ..samples import Sample
-from ..settings import Bound, check_fields
+from ..api.errors import ConfigError
+from ..api.model_port import ModelPort
+from ..api.requests import LogLikelihood
+from ..api.samples import Sample
+from ..api.settings import Bound, check_fields
+from ..modalities.chat import Chat
+from ..modalities.inputs import Input
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
-from ...errors import DataError, did_you_mean
-from ..rows import Contents
+from ...api.errors import DataError, did_you_mean
+from .rows import Contents
 
 
 class Format(Protocol):

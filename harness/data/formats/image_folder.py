@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ...errors import DataError
-from ..encoded_image import SUFFIXES, EncodedImage
-from ..rows import Contents, Row, keep_rows
+from ...api.errors import DataError
+from .encoded_image import SUFFIXES, EncodedImage
+from .rows import Contents, Row, keep_rows
 
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _SHOWN = 3

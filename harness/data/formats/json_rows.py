@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from ...errors import DataError
-from ..opened import open_text
-from ..rows import Contents, Row, keep_rows
+from ...api.errors import DataError
+from .opened import open_text
+from .rows import Contents, Row, keep_rows
 
 
 class WrittenFloat(float):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError
-from ..encoded_image import EncodedImage
-from ..rows import Contents, Row, keep_rows
+from ...api.errors import DataError
+from .encoded_image import EncodedImage
+from .rows import Contents, Row, keep_rows
 
 _BATCH_ROWS = 256
 

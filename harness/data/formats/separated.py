@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from ...errors import DataError
-from ..opened import open_text
-from ..rows import Contents, Row, keep_rows
+from ...api.errors import DataError
+from .opened import open_text
+from .rows import Contents, Row, keep_rows
 
 _COMMON_DELIMITERS = ",;\t|"
 _SHOWN = 60

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
-from ..encoded_image import SUFFIXES, EncodedImage
-from ..rows import Contents, Row, keep_rows
+from ...api.errors import DataError
+from .encoded_image import SUFFIXES, EncodedImage
 from .json_rows import parse_json
+from .rows import Contents, Row, keep_rows
 
 _TEXT = ("txt", "text", "transcript")
 _LINE = ("cls", "cls2", "index", "inx", "id")

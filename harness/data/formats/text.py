@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
-from ..opened import open_text
-from ..rows import Contents, Row, keep_rows
+from .opened import open_text
+from .rows import Contents, Row, keep_rows
 
 
 @dataclass(frozen=True, kw_only=True)

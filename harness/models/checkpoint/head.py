@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ConfigError, ModelError, did_you_mean
-from ..labels import are_numbered, other_than
+from ...api.errors import ConfigError, ModelError, did_you_mean
+from ..common.labels import are_numbered, other_than
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import ModelError
+from ...api.errors import ModelError
 
 _MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 _POOLING = frozenset({"pooling_mode_cls_token", "pooling_mode_mean_tokens", "include_prompt"})

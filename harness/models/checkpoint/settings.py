@@ -7,8 +7,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from ...errors import ModelError
-from ..labels import are_numbered
+from ...api.errors import ModelError
+from ..common.labels import are_numbered
 
 _QUANTISERS = {
     "bitsandbytes": "bitsandbytes", "gptq": "optimum", "awq": "awq", "aqlm": "aqlm", "quanto": "optimum.quanto", "eetq": "eetq",

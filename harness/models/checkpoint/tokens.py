@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import ModelError
+from ...api.errors import ModelError
 
 
 def settle_tokenizer(tokenizer: Any, target: str, /) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import ModelError
+from ...api.errors import ModelError
 from .files import INDEX, WEIGHTS, read_json
 
 _WRAPPERS = re.compile(r"^(?:_orig_mod\.|module\.)+")

@@ -1,0 +1,100 @@
+"""What a model is to the harness: what is known before its weights load, how it loads, what it answers, its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .requests import Classify, LogLikelihood
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What can be known of a model before its weights load.
+
+    ``capabilities``: request kinds it answers, modalities it takes (`inputs.modality`), and ``gradients`` where it is
+    `Differentiable`, ``attention`` where that has ``attentions``. ``labels``: class names in the order of its logits. ``notes``: what a
+    reader of the scorecard should know. ``is_multi_label``: the classes do not exclude each other, and its `Logits` say so, too.
+    """
+
+    capabilities: frozenset[str]
+    labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    is_multi_label: bool = False
+
+
+class ModelSource(Protocol):
+    """What a ``models`` plugin makes: first `inspect`, cheap and without weights, then `load`."""
+
+    def inspect(self) -> ModelInfo: ...
+
+    def load(self, device: str, dtype: str, /) -> Model: ...
+
+
+class Model(Protocol):
+    """Something that answers requests. A capability is a method named for a request's kind: it takes a batch, returns a list in order.
+
+    Optional refinements, used when they exist: ``prepare(requests)`` is told of requests before they are split, ``prepare_ahead(requests)``
+    of those of the next call, to work on in the background,
+    ``split(request) -> units`` breaks a request into pieces that are batched on their own, ``join(request, answers) -> response``
+    puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
+    batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an
+    `engine.packing.Pass` after each pass. ``canonical(input) -> input`` is the input after the model's own deterministic resizing,
+    ``readings(requests)`` what it reads of each, equal where it cannot tell two apart,
+    ``differentiable() -> Differentiable``, ``randomised(seed, share=1.0) -> Model`` the model with its weights drawn anew, or those
+    of this share of its layers from the last (controls of probes),
+    ``mask_token`` the text that stands for a word that is not shown, ``flops_per_token`` (of products with its weights), ``flops(unit)``
+    where a pass without gradients takes others than ``flops_per_token`` for each of its positions, ``notes`` what a reader of the scorecard
+    should know, ``close()``.
+    """
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Encoded:
+    """A batch made ready for gradients.
+
+    ``features``: embeddings_BLD of text, or pixels_BCHW in [0, 1] (normalisation is the model's affair). ``mask_BL``: 1 where a token is
+    real. ``spans``: per sample, each position's (start, end) in the text (of a pair: `words.in_second`), (0, 0) for special tokens.
+    ``baseline``: a neutral input of the same shape (neutral tokens' embeddings with the special tokens kept; black pixels). ``extra``:
+    passed through to `logits`, rows aligned with the batch; ``input_ids`` in it are the tokens, where a text model has numbers for them.
+    """
+
+    features: torch.Tensor
+    baseline: torch.Tensor
+    mask_BL: torch.Tensor | None = None
+    spans: Sequence[Sequence[tuple[int, int]]] = ()
+    extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Differentiable(Protocol):
+    """What gradient attacks and attribution need of a torch model.
+
+    A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
+    tokens, 0 where a continuation is shorter; the ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
+    other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where
+    it has one.
+
+    Optional, ``resumes``: true where `logits` also takes features without their beginning, of positions that are as encoded and alike in
+    all rows of the batch; what follows them is computed from what was kept of them.
+
+    Optional, the capability ``attention``: ``attentions(features, encoded, rows) -> [N, M, L, L]``, how each of the M layers attends from
+    position to position in such a pass, averaged over its heads. Where the answer is read from other positions than the first (of a
+    decoder, the last), ``readers(encoded, rows) -> [N, L]`` says from which, in shares.
+    """
+
+    module: torch.nn.Module
+    tokenizer: Any
+
+    def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded: ...
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """Logits [N, C] in the order of the requests' labels. ``rows`` [N]: the encoded row each row of ``features`` is a variant
+        of (None: N = B, each its own), so that many variants of one sample share a pass."""
+        ...

@@ -1,0 +1,199 @@
+"""Names to lazily loaded plugins, by entry point or by file. Built-in plugins come through the same door as anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..identity.code import code_of, target_folders
+from ..system.interrupts import is_interrupt
+from .errors import ConfigError, UnknownName, UserError, did_you_mean
+from .import_target import run_file
+
+GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
+_ENTRY_POINTS = {f"windtunnel.{group}": group for group in GROUPS}
+T = TypeVar("T")
+
+_ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
+"""What a suite's entry may say beside the plugin's settings: a slip there is taken for a setting first."""
+
+_CHECKED = ("attacks", "probes")
+"""Groups whose settings are held against their annotations; a task's come from fields of data, and its family checks them."""
+
+_pending: list[tuple[str, str, object]] = []
+
+
+def plugin(group: str, name: str, /) -> Callable[[T], T]:
+    """Mark a class of a ``--plugin`` file as the plugin ``name`` of ``group``."""
+    if group not in GROUPS:
+        raise ConfigError(f"no plugin group {group!r}; the groups are {', '.join(GROUPS)}")
+
+    def mark(obj: T) -> T:
+        _pending.append((group, name, obj))
+        return obj
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One plugin. ``origin``: the distribution and version, or the file and the hash of it and of the local files
+    that it imports, that it came from."""
+
+    group: str
+    name: str
+    origin: str
+    _load: Callable[[], Any]
+    _target: str = ""
+
+    def load(self) -> Any:
+        try:
+            return self._load()
+        except UserError:
+            raise
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            raise ConfigError(
+                f"the {self.group[:-1]} {self.name!r} ({self.origin}) cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
+
+    @property
+    def target(self) -> str:
+        """Where it is defined, ``module:attribute``."""
+        return self._target
+
+
+@cache
+def _installed(path: tuple[str, ...]) -> tuple[Entry, ...]:
+    """All entry points of the distributions on this path, of each name the first one's. Descriptions are read where there are plugins."""
+    found: dict[str, list[Entry]] = {}
+    for dist in importlib.metadata.distributions(path=list(path)):
+        points = [point for point in dist.entry_points if point.group in _ENTRY_POINTS]
+        if points and (name := dist.name) not in found:
+            origin = f"{name} {dist.version}"
+            found[name] = [Entry(_ENTRY_POINTS[p.group], p.name, origin, p.load, p.value) for p in points]
+    return tuple(entry for entries in found.values() for entry in entries)
+
+
+def origin_of(path: Path, /) -> str:
+    """A plugin file by its name and the hash of what is in it and in the local files that it imports, as records name it."""
+    return f"{path.name} sha256:{code_of(path).digest[:12]}"
+
+
+class Registry:
+    """All plugins known to this process: entry points found on first use, and the files given to it."""
+
+    def __init__(self, files: tuple[str | Path, ...] = ()) -> None:
+        self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
+        for entry in _installed(tuple(place for place in sys.path if place not in target_folders)):
+            self._entries[entry.group][entry.name] = entry
+        for file in dict.fromkeys(Path(file).resolve() for file in files):
+            self._add_file(file)
+
+    @classmethod
+    def of_run(cls, recorded: Collection[str], files: Iterable[str | Path], /) -> Registry:
+        """For views of records, which load no code by themselves: entry points, and those files that are given.
+
+        ``recorded``: the origins of the plugin files that the run was made with. Raises `ConfigError` where a file is none of these.
+        """
+        given = [Path(file) for file in files]
+        for file in given:
+            if file.is_file() and origin_of(file) not in recorded:
+                made_with = ", ".join(recorded) or "no plugin file"
+                raise ConfigError(f"the run was made with {made_with}, not with {origin_of(file)}; give the file as it was then")
+        return cls(tuple(given))
+
+    def _add_file(self, path: Path) -> None:
+        if not path.is_file():
+            raise ConfigError(f"there is no plugin file {path}")
+        del _pending[:]
+        try:
+            run_file(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
+        except ConfigError:
+            raise
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
+        if not _pending:
+            raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
+        origin = origin_of(path)
+        for group, name, obj in _pending:
+            if name in self._entries[group]:
+                there = self._entries[group][name].origin
+                raise ConfigError(f"{path}: the {group[:-1]} {name!r} is there already (from {there}); give yours another name")
+            self._entries[group][name] = Entry(group, name, origin, _constant(obj), f"{path.name}:{name}")
+        del _pending[:]
+
+    def names(self, group: str, /) -> list[str]:
+        return sorted(self._entries[group])
+
+    def entries(self, group: str, /) -> Iterator[Entry]:
+        for name in self.names(group):
+            yield self._entries[group][name]
+
+    def get(self, group: str, name: str, /) -> Entry:
+        known = self._entries[group]
+        if name not in known:
+            raise UnknownName(
+                f"there is no {group[:-1]} {name!r}.{did_you_mean(name, known)} 'windtunnel list {group}' shows all {len(known)}."
+            )
+        return known[name]
+
+    def make(self, group: str, name: str, /, **params: Any) -> Any:
+        """Build the plugin with its settings; a setting it does not have is an error that lists those it has."""
+        factory = self.get(group, name).load()
+        what = f"{group[:-1]} {name!r}"
+        try:
+            accepted = parameters(factory)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{what} is a {type(factory).__name__}, and not a class or function that makes one") from error
+        for key in params:
+            if accepted is not None and key not in accepted:
+                known = list(accepted)
+                raise ConfigError(
+                    f"{what} has no setting {key!r}.{did_you_mean(key, [*known, *_ENTRY_KEYS])} Its settings: {', '.join(known) or 'none'}."
+                )
+        lacking = [
+            key for key, p in (accepted or {}).items() if p.default is p.empty and p.kind is not p.POSITIONAL_ONLY and key not in params
+        ]
+        if lacking:
+            raise ConfigError(
+                f"{what} needs {' and '.join(map(repr, lacking))}. Settings are given in a suite, where its entry is a mapping: "
+                f"{{{group[:-1]}: {name}{':...' if group == 'models' else ''}, {lacking[0]}: ...}}"
+            )
+        if group in _CHECKED:
+            # Not on top: a list of plugins needs no types.
+            from .settings import check_settings
+
+            check_settings(what, factory, params)
+        try:
+            return factory(**params)
+        except UserError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{what} cannot be made from {params}: {error}") from error
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            raise ConfigError(f"{what} cannot be made from {params}: {type(error).__name__}: {error}") from error
+
+
+def _constant(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+def parameters(factory: Any, /) -> dict[str, inspect.Parameter] | None:
+    """A factory's keyword settings, or None when it takes any."""
+    found = inspect.signature(factory).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in found.values()):
+        return None
+    return {name: p for name, p in found.items() if p.kind is not p.VAR_POSITIONAL}

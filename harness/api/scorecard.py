@@ -1,0 +1,152 @@
+"""The scorecard: what a run found, as plain facts. Reports are views of it; gates are questions to it.
+
+It holds no arrays, no torch and no model: everything in it can be written as JSON. Text in it is hostile: whoever shows it escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval. ``value`` is None where nothing could be scored; ``reason`` says why, or why there are no bounds.
+
+    ``n``: samples the number rests on. ``n_unscored``: samples that should have counted and could not.
+    ``low`` and ``high`` are None where an interval makes no sense (a count) or n is too small for one.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    n_unscored: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of one item of one model. ``item``: ``sst2`` or ``deepwordbug(sst2)``. ``higher_is_better`` is None for facts."""
+
+    model: str
+    item: str
+    metric: str
+    dimension: str
+    estimate: Estimate
+    higher_is_better: bool | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """``outcome``: pass, fail, inconclusive or no_data. ``verdict``: what that means for the run: pass, warn, fail or no_data."""
+
+    gate: str
+    outcome: str
+    verdict: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An input made ready to be looked at. ``kind``: text, pair, chat, image, audio.
+
+    ``text``: for text. ``parts``: (name, text) for pairs, chats and anything with several texts. ``image``: a PNG data URI.
+    """
+
+    kind: str
+    text: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The same sample after an attack. ``success`` is None when it was not attacked; ``note`` then says why."""
+
+    attack: str
+    input: Shown | None
+    prediction: str | None
+    success: bool | None
+    facts: Mapping[str, float | None] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EachWord:
+    """What each word of a language model's ``answer`` rests on. ``spans`` (start, end): the words. ``values``: a row a word, scaled to
+    [-1, 1] by its own largest magnitude; its columns are the parts of the sample's text, then the answer's words."""
+
+    answer: str
+    spans: tuple[tuple[int, int], ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """An attribution of the sample. ``values`` are scaled to [-1, 1] by the largest magnitude.
+
+    Text: ``spans`` (start, end) in the shown text, one a value. Image: ``shape`` (rows, columns), values row by row, pooled to a grid that
+    a person can read; ``image`` is a PNG data URI of what was attributed where that is not the sample's image: the model may have resized
+    or cropped it. ``scores``: faithfulness of this attribution; keys that end in ``_random`` and ``_randomised`` are its controls'.
+    ``twins``: (attack, attribution of its twin), first the one for the same class, with what says how far it moved as scores.
+    ``slices``: those of `slices` that the sample could be in by this attribution, and whether it is; with several attacks, by any of them.
+    ``each_word``: of a language model's answer, where that was asked for.
+    """
+
+    probe: str
+    target: str
+    values: tuple[float, ...]
+    spans: tuple[tuple[int, int], ...] = ()
+    shape: tuple[int, int] | None = None
+    image: str = ""
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    error: str | None = None
+    twins: tuple[tuple[str, Heat], ...] = ()
+    slices: Mapping[str, bool] = field(default_factory=dict)
+    each_word: EachWord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleView:
+    """One sample of one model with everything the run knows of it, joined by id.
+
+    ``correct`` is None where the task has no notion of it or the sample failed. ``probabilities``: label to probability.
+    """
+
+    model: str
+    task: str
+    id: str
+    input: Shown
+    target: str | None
+    prediction: str | None
+    correct: bool | None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    error: str | None = None
+    twins: tuple[Twin, ...] = ()
+    heats: tuple[Heat, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), items (data fingerprints, plugin versions),
+    skipped, flags.
+
+    ``num_failed``: samples recorded with an error. ``complete``: every planned sample has a record. ``timing`` is kept apart: it is the one
+    part that differs between two equal runs. ``samples`` may be a selection; ``num_samples`` says of how many.
+    """
+
+    manifest: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    gates: tuple[GateResult, ...] = ()
+    verdict: str = "none"
+    complete: bool = True
+    num_failed: int = 0
+    num_samples: int = 0
+    samples: tuple[SampleView, ...] = ()
+    timing: Mapping[str, Any] = field(default_factory=dict)

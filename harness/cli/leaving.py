@@ -1,0 +1,84 @@
+"""How the command line ends: with an exit code that means what it says, whatever the code does that a verb runs."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec
+
+import typer
+
+from ..api.errors import WindtunnelError
+from .safe_text import visible
+
+_INTERRUPTED = 130
+"""What newer Typers return where older ones raise `typer.Abort`."""
+
+P = ParamSpec("P")
+
+
+class Unforeseen(Exception):
+    """Holds, as its cause, what a verb raised that is none of this package's errors: ``sys.exit(0)`` in a plugin, or one of Click's own
+    exceptions, which Click would take for the verb's answer."""
+
+
+def guarded(verb: Callable[P, int | None], /) -> Callable[P, int | None]:
+    """A verb that returns its exit code, and otherwise raises this package's errors, `KeyboardInterrupt` or `Unforeseen`."""
+
+    @wraps(verb)
+    def work(*args: P.args, **options: P.kwargs) -> int | None:
+        try:
+            return verb(*args, **options)
+        except (WindtunnelError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise Unforeseen from error
+
+    return work
+
+
+def leave(app: Callable[..., Any], /) -> NoReturn:
+    """Run the app and exit. Errors of the user's are one sentence and an exit code, never a traceback, and 1 means a failed gate alone."""
+    sys.exit(_code(app))
+
+
+def _code(app: Callable[..., Any]) -> int:
+    try:
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except WindtunnelError as error:
+        _say(f"error: {error}")
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        _say("error: stopped; the same command goes on from there")
+        return 3
+    except Unforeseen as unforeseen:
+        return _unforeseen(unforeseen.__cause__)
+    except Exception as error:  # noqa: BLE001 - uncaught, it would exit with 1, which says that a gate failed
+        if hasattr(error, "show") and hasattr(error, "format_message"):  # Click's own, which newer Typers hide inside of themselves
+            shown = io.StringIO()
+            error.show(file=shown)
+            _say(shown.getvalue().rstrip("\n"))
+            return 2
+        return _unforeseen(error)
+
+
+def _unforeseen(error: BaseException | None) -> int:
+    if isinstance(error, BrokenPipeError):
+        # Who read the output has left: what is still to be written at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        _say("error: the output could not be written: whoever read it has left")
+        return 3
+    traceback.print_exception(error)
+    _say("error: this is a bug, in windtunnel or in a plugin that the lines above name; finished records are safe")
+    return 3
+
+
+def _say(text: str) -> None:
+    typer.echo(visible(text), err=True)

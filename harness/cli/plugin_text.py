@@ -1,0 +1,36 @@
+"""What a plugin says of itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from ..api.errors import UnknownName, did_you_mean
+from ..api.registry import GROUPS, Entry, Registry, parameters
+
+
+def describe(registry: Registry, name: str) -> str:
+    """Docstring, settings and origin of every plugin of that name. Raises `UnknownName`."""
+    found = [entry for group in GROUPS for entry in registry.entries(group) if entry.name == name]
+    if not found:
+        known = [entry.name for group in GROUPS for entry in registry.entries(group)]
+        raise UnknownName(f"there is no plugin {name!r}.{did_you_mean(name, known)} 'windtunnel list' shows all {len(known)}.")
+    return "\n\n".join(_described(entry) for entry in found)
+
+
+def _described(entry: Entry) -> str:
+    factory = entry.load()
+    lines = [f"{entry.name}  ({entry.group[:-1]}, from {entry.origin})", ""]
+    lines += [f"  {line}".rstrip() for line in (inspect.getdoc(factory) or "No description.").splitlines()]
+    settings = parameters(factory)
+    if settings:
+        lines += ["", "  settings:"]
+        lines += [f"    {parameter}" for parameter in settings.values()]
+    requires = getattr(factory, "requires", None)
+    if isinstance(requires, frozenset):
+        lines += ["", f"  needs a model that can: {', '.join(sorted(requires))}"]
+    for attribute, how in (("roles", "role"), ("optional_roles", "optional role")):
+        roles = getattr(factory, attribute, None)
+        if isinstance(roles, Mapping):
+            lines += [f"  {how} {role!r}: a model that can {', '.join(sorted(abilities))}" for role, abilities in roles.items()]
+    return "\n".join(lines)

@@ -1,1 +1,0 @@
-"""What the command line prints: a plan, a plugin, a scorecard, progress."""

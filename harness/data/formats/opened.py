@@ -1,0 +1,74 @@
+"""Opening a data file: through its compression, in its encoding, with errors that name the file and the line."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
+
+from ...api.errors import DataError
+
+COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16",
+          codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+"""Byte order marks and the encoding that each stands for; the longer ones first."""
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed. What goes wrong while they are read is a `DataError` that names the file."""
+    try:
+        with COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as stream:
+            yield cast(BinaryIO, stream)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextmanager
+def open_text(path: Path, encoding: str = "", newline: str | None = None) -> Iterator[TextIO]:
+    """The file's text. ``encoding``: else that of its byte order mark, else UTF-8. ``newline``: as for `open`.
+
+    Raises `DataError`, also while the text is read: bytes that are not of this encoding, with their line.
+    """
+    with open_binary(path) as stream:
+        used = _encoding_of(path, encoding)
+        try:
+            with io.TextIOWrapper(stream, used, newline=newline) as text:
+                yield text
+        except UnicodeError as error:
+            raise DataError(f"{path}{_undecodable(path, used, error)}") from error
+
+
+def _encoding_of(path: Path, given: str) -> str:
+    with open_binary(path) as stream:
+        head = stream.read(4)
+    marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "")
+    if not given:
+        return marked or "utf-8"
+    try:
+        name = codecs.lookup(given).name
+    except LookupError as error:
+        raise DataError(f"options: there is no encoding {given!r}; common ones are utf-8, cp1252, latin-1, utf-16") from error
+    if marked and not name.startswith(marked.removesuffix("-sig")):
+        raise DataError(f"{path} begins with the byte order mark of {marked.removesuffix('-sig')}, and encoding says {given}; leave it out")
+    return marked or given
+
+
+def _undecodable(path: Path, encoding: str, error: UnicodeError) -> str:
+    """Where the first byte stands that is not of the encoding."""
+    advice = "say what the file is written in, e.g. data: {options: {encoding: cp1252}}"
+    plain = encoding.removesuffix("-sig")
+    with open_binary(path) as stream:
+        for number, line in enumerate(stream if "16" not in plain and "32" not in plain else (), 1):
+            try:
+                line.decode(plain)
+            except UnicodeDecodeError as bad:
+                return f", line {number}: the byte 0x{line[bad.start]:02x} is not {plain}; {advice}"
+    return f" is not {plain} ({error}); {advice}"

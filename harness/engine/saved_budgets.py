@@ -1,0 +1,73 @@
+"""Budgets that were measured on this machine (`tuning`), kept in the user's cache folder, by model and device."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..api.errors import StoreError
+from .packing import Budget
+
+FILE_NAME = "budgets.json"
+
+
+def kept_file() -> Path:
+    """In ``WINDTUNNEL_CACHE``, else where the system keeps what a program can make again."""
+    import platformdirs
+
+    folder = os.environ.get("WINDTUNNEL_CACHE")
+    return (Path(folder) if folder else platformdirs.user_cache_path("windtunnel", appauthor=False)) / FILE_NAME
+
+
+def kept(model: Any, /) -> Budget | None:
+    """The budget that was measured for these weights on this device with as many threads, if any was."""
+    found = _read().get(_key(model))
+    return Budget(**found) if found is not None else None
+
+
+def keep(model: Any, budget: Budget, /) -> Path:
+    path = kept_file()
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps({**_read(), _key(model): asdict(budget)}, indent=1), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path} ({error.strerror}); name another folder in WINDTUNNEL_CACHE") from error
+    return path
+
+
+def _read() -> Mapping[str, Any]:
+    path = kept_file()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for fields in found.values():
+            Budget(**fields)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); remove it, and measure again with 'windtunnel tune'") from error
+    return dict(found)
+
+
+def _key(model: Any) -> str:
+    device = getattr(model, "device", None)
+    return " | ".join((model.fingerprint, str(getattr(model, "dtype", "")), *_machine(device)))
+
+
+def _machine(device: Any) -> tuple[str, ...]:
+    if getattr(device, "type", "cpu") == "cuda":
+        import torch
+
+        return (torch.cuda.get_device_name(device),)
+    if device is None:
+        return (platform.machine(), str(os.cpu_count()))
+    import torch
+
+    return (platform.machine(), torch.backends.cpu.get_cpu_capability(), f"{torch.get_num_threads()} threads")

@@ -1,0 +1,85 @@
+"""A model's port, and its gradients, with something changed: a subclass gives what differs, all else is the inner one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..api.errors import SampleError
+from ..api.model import Differentiable, Encoded, ModelInfo
+from ..api.model_port import ModelPort
+from ..api.requests import Failure, Request
+from ..api.samples import Sample
+from ..modalities.inputs import Input
+from .batching import fitting
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+
+
+class WrappedPort:
+    """A `ModelPort`. What `run` gives is made of what `try_run` gives."""
+
+    def __init__(self, inner: ModelPort) -> None:
+        self._inner = inner
+        self.info: ModelInfo = inner.info
+
+    @property
+    def roles(self) -> Mapping[str, ModelPort]:
+        return self._inner.roles
+
+    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        responses = self.try_run(requests)
+        failed = next((response for response in responses if isinstance(response, Failure)), None)
+        if failed is not None:
+            raise SampleError(failed.error)
+        return responses
+
+    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+        return self._inner.try_run(requests)
+
+    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+        return self._inner.asked(sample)
+
+    def canonical(self, value: Input, /) -> Input:
+        return self._inner.canonical(value)
+
+    def alike(self, request: Request[Any], /) -> Hashable:
+        return self._inner.alike(request)
+
+    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+        return self._inner.readings(requests)
+
+    def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
+        return self._inner.groups(lengths)
+
+    def in_memory(self, work: Callable[[], T], /) -> T:
+        return fitting(self._inner, work)
+
+    @contextmanager
+    def differentiable(self) -> Iterator[Differentiable]:
+        with self._inner.differentiable() as net:
+            yield self.seen(net)
+
+    def seen(self, net: Differentiable, /) -> Differentiable:
+        """The model's gradients as this port gives them."""
+        return net
+
+
+class WrappedGradients:
+    """A `Differentiable`, with what is optional in it."""
+
+    def __init__(self, inner: Differentiable) -> None:
+        self._inner = inner
+        self.module, self.tokenizer = inner.module, inner.tokenizer
+        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
+        self.resumes: bool = getattr(inner, "resumes", False)
+
+    def encode(self, requests: Sequence[Any], /) -> Encoded:
+        return self._inner.encode(requests)
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        return self._inner.logits(features, encoded, rows)

@@ -1,1 +1,0 @@
-"""Attributions: made, scored beside their controls, and joined with answers and adversarial twins."""

@@ -1,0 +1,1 @@
+"""Attacks: records, rows, reliability, worst cases."""

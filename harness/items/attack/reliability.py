@@ -1,0 +1,98 @@
+"""How far an attack's numbers can be believed: the spread over seeds, and sentences that warn.
+
+A robust accuracy is an upper bound: another attack may find what this one did not. The warnings follow A. Athalye, N. Carlini, D. Wagner,
+Obfuscated Gradients Give a False Sense of Security (ICML 2018, arXiv:1802.00420), and N. Carlini et al., On Evaluating Adversarial
+Robustness (2019, arXiv:1902.06705).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import product
+
+from ... import statistics
+from ...api.scorecard import Estimate, Row
+from ...threats import title_of
+from .worst_case import UNKNOWN, Outcomes, cut_short
+
+_SIGNIFICANT = 0.05
+_EVERYTHING = 0.5
+"""An L-infinity ball of this radius holds the plain grey image, whatever the clean one is: no class can be told there."""
+
+
+def spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
+    """Of each attack that was repeated: largest minus smallest robust accuracy over its seeds. n: seeds."""
+    for members in _alike(outcomes, lambda o: (o.item.model, o.item.facts["repeats"] or o.item.item)):
+        rates = [float(o.robust_N[o.robust_N != UNKNOWN].mean()) for o in members if (o.robust_N != UNKNOWN).any()]
+        if len(rates) > 1:
+            item = members[0].item
+            estimate = Estimate(max(rates) - min(rates), n=len(rates))
+            yield Row(item.model, item.item, "robust_accuracy_spread", "robustness", estimate, False)
+
+
+def warnings(outcomes: Sequence[Outcomes], rows: Sequence[Row], notes: Mapping[int, Mapping[str, int]], /) -> Iterable[str]:
+    """A sentence each. ``notes``: by item, how many records it is about."""
+    robust = {(r.model, r.item): r.estimate for r in rows if r.metric == "robust_accuracy"}
+    for outcome in outcomes:
+        item = outcome.item
+        yield from _of_one(outcome, robust.get((item.model, item.item)), notes[item.id])
+    for members in _alike(outcomes, lambda o: (o.item.model, o.item.task, title_of(o.item.facts.get("threat")))):
+        yield from _black_box_wins(members)
+    yield from cut_short(outcomes)
+
+
+def _of_one(outcome: Outcomes, robust: Estimate | None, noted: Mapping[str, int]) -> Iterable[str]:
+    item, attacked = outcome.item, noted["attacked"]
+    where = f"{item.model}/{item.item}"
+    if noted["not_attacked"]:
+        yield (
+            f"{where}: {noted['not_attacked']} of {attacked + noted['not_attacked']} samples could not be attacked and keep their clean "
+            f"answer, so that robust accuracy may be too high; the first error was: {outcome.why_not_attacked}"
+        )
+    if 0 < attacked == noted["zero_gradient"]:
+        yield f"{where}: the loss had zero gradient on every attacked sample, so a gradient attack says nothing about robustness here."
+    elif noted["zero_gradient"] > attacked / 20:
+        yield (
+            f"{where}: the loss had zero gradient on {noted['zero_gradient']} of {attacked} attacked samples; "
+            "on those a gradient attack says nothing about robustness."
+        )
+    if noted["exhausted"] > attacked / 2:
+        yield (
+            f"{where}: {noted['exhausted']} of {attacked} attacked samples used up the attack's budget; "
+            "robust accuracy may fall further with a larger one."
+        )
+    if noted["outside"]:
+        yield (
+            f"{where}: {noted['outside']} proposed twins broke the threat model and count as failed attacks; "
+            "robust accuracy may be too high."
+        )
+    threat, labels = item.facts.get("threat"), item.facts["labels"]
+    unbounded = isinstance(threat, Mapping) and threat.get("norm") == "linf" and (threat.get("epsilon") or 0) >= _EVERYTHING
+    if unbounded and labels and robust is not None and robust.low is not None and robust.low > 1 / len(labels):
+        yield (
+            f"{where}: robust accuracy stays above chance (1 in {len(labels)}) although epsilon allows any image to turn grey; "
+            "the attack is too weak, and what it says of smaller epsilons is too good."
+        )
+
+
+def _black_box_wins(members: Sequence[Outcomes]) -> Iterable[str]:
+    """A black-box attack knows less than a white-box one under the same threat: where it finds more, gradients mislead."""
+    black = [o for o in members if not o.item.facts["uses_gradients"]]
+    white = [o for o in members if o.item.facts["uses_gradients"]]
+    for blind, seeing in product(black, white):
+        num = min(len(blind.robust_N), len(seeing.robust_N))
+        both_N = (blind.robust_N[:num] != UNKNOWN) & (seeing.robust_N[:num] != UNKNOWN)
+        found = statistics.mcnemar(blind.robust_N[:num][both_N] == 1, seeing.robust_N[:num][both_N] == 1)
+        if found.num_only_b > found.num_only_a and found.p_value < _SIGNIFICANT:
+            yield (
+                f"{blind.item.model}/{blind.item.item}: without gradients it fools the model on {found.num_only_b} samples that "
+                f"{seeing.item.item} does not ({found.num_only_a} the other way, p = {found.p_value:.2g}); "
+                "the model's gradients are masked, or that attack is set up badly."
+            )
+
+
+def _alike(outcomes: Sequence[Outcomes], key: Callable[[Outcomes], Hashable]) -> list[list[Outcomes]]:
+    groups: dict[Hashable, list[Outcomes]] = {}
+    for outcome in outcomes:
+        groups.setdefault(key(outcome), []).append(outcome)
+    return list(groups.values())

@@ -1,0 +1,123 @@
+"""An attack's records to its rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ... import statistics
+from ...api.samples import seed_of
+from ...api.scorecard import Estimate, Row
+from ...metrics.scores import column_mean
+from ...scorecard.columns import Mask, Table
+from ...scorecard.mean_rows import explained, mean_row
+from ...scorecard.names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, accuracy_within
+from ...statistics.groups import Groups
+from ...statistics.medians import median_interval
+from ...store import StoredItem
+from ...threats import is_within
+
+
+def attack_rows(item: StoredItem, table: Table) -> list[Row]:
+    """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
+    rows = [_rate_row(item, table, score, "", None) for score in ("robust_correct", "success", "clean_correct")]
+    for part, part_N in table.slices().items():
+        rows += [_rate_row(item, table, score, f"[{part}]", part_N) for score in PER_SLICE if score in table.columns]
+    flipped_N = table.given("success")
+    flipped_N[flipped_N] = table.values("success", flipped_N) == 1
+    rows += _curve_rows(item, table, flipped_N)
+    # A twin that keeps the answer is what some attacks look for.
+    meant_N = table.given("success") if item.facts.get("keeps_answer") else flipped_N
+    for name in ("num_queries", *DISTANCES):
+        if name in table.columns:
+            over_N = None if name == "num_queries" else meant_N
+            rows.append(mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
+    if "num_queries" in table.columns:
+        rows.append(_median_row(item, table, "num_queries", table.given("num_queries")))
+        rows += _budget_rows(item, table)
+    for name in MEDIANS:
+        if name in table.columns:
+            rows.append(_median_row(item, table, name, flipped_N & table.given(name)))
+    for name, noted in (("num_outside_threat", "outside"), ("num_not_attacked", "not_attacked")):
+        rows.append(Row(item.model, item.item, name, "robustness", Estimate(float(table.notes[noted]), n=table.num), False))
+    return rows
+
+
+def _median_row(item: StoredItem, table: Table, name: str, among_N: Mask) -> Row:
+    values = table.values(name, among_N).astype(float)
+    estimate = Estimate(None, reason="no twin succeeded")
+    if len(values):
+        found = median_interval(values, Groups.of(len(values), table.groups(among_N)))
+        estimate = Estimate(float(np.median(values)), found.low, found.high, len(values), reason=found.reason)
+    return Row(item.model, item.item, f"median_{name}", "robustness", estimate, None)
+
+
+def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mask | None) -> Row:
+    """Of all samples, or of those of a part of the set. It tells how many of them the attack could not work on."""
+    metric, better = PER_SLICE[score]
+    # What was wrong before has no success; what has none of the others has failed.
+    row = mean_row(item, table, score, f"{metric}{part}", "robustness", better, optional=score == "success", among_N=part_N)
+    missed_N = table.given("not_attacked") & (np.ones(table.num, dtype=bool) if part_N is None else part_N)
+    if score == "clean_correct" or not missed_N.any():
+        return row
+    said = f"samples that could not be attacked and keep their clean answer: {int(missed_N.sum())}"
+    return replace(row, estimate=replace(row.estimate, reason="; ".join(filter(None, [row.estimate.reason, said]))))
+
+
+def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
+    """The curve of success over the query budget, at a few budgets: flipped within so many queries, over the samples that were right. What
+    did not flip needs no count of queries; what flipped and has none is not scored."""
+    success_N = table.given("success")
+    success_N[success_N] = table.values("success", success_N) == 1
+    queries_N = np.full(table.num, math.inf)
+    queries_N[table.given("num_queries")] = table.values("num_queries", table.given("num_queries"))
+    counted_N = table.given("success") & (table.given("num_queries") | ~success_N)
+    flipped, queries, missing = success_N[counted_N], queries_N[counted_N], int((table.given("success") & ~counted_N).sum())
+    rows = []
+    for most in QUERY_BUDGETS:
+        name = f"success_within_{most}_queries"
+        within = {name: (flipped & (queries <= most)).astype(float)}
+        seed = seed_of(item.seed, name)
+        found = statistics.estimate(column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed)[name]
+        rows.append(Row(item.model, item.item, name, "robustness", found, False))
+    return rows
+
+
+def transfer_rows(item: StoredItem, table: Table) -> list[Row]:
+    """Over the samples whose twins fooled the other model; success over those that this one got right before."""
+    return [
+        mean_row(item, table, "success", "transfer_success_rate", "robustness", False, optional=True),
+        mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, optional=True),
+        mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, optional=True),
+    ]
+
+
+def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
+    """Robust accuracy at each of an attack's ``epsilons``: a sample that flipped falls from its twin's distance on."""
+    threat, epsilons = item.facts.get("threat"), item.facts["settings"].get("epsilons") or ()
+    if not isinstance(threat, Mapping) or threat["type"] != "LpBall":
+        return []
+    norm, bound = threat["norm"], threat["epsilon"]
+    far_N = np.full(table.num, math.inf)
+    measured_N = flipped_N & table.given(norm)
+    far_N[measured_N] = table.values(norm, measured_N)
+    usable_N = table.given("robust_correct")
+    robust_N = table.values("robust_correct", usable_N)
+    rows: list[Row] = []
+    for epsilon in sorted(set(epsilons)):
+        within_N = is_within(far_N, epsilon)[usable_N]
+        # Flipped, but farther away than this: still right here.
+        kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
+        name = accuracy_within(epsilon)
+        if bound is not None and epsilon > bound:
+            estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
+        else:
+            estimate = statistics.estimate(
+                column_mean(name), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
+                seed=seed_of(item.seed, name),
+            )[name]  # fmt: skip
+        rows.append(Row(item.model, item.item, name, "robustness", explained(estimate, table.first_error), True))
+    return rows

@@ -1,0 +1,1 @@
+"""Probes: records, rows, and what follows from attributions."""

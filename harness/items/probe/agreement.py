@@ -1,0 +1,63 @@
+"""How far two probes agree that ran on the same samples of one model: computed from their records, no model needed.
+
+The same probe twice, with another seed and a ``name`` of its own, says how much of an explanation is its draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ...api.samples import Record
+from ...store import Store, StoredItem
+from .faithfulness.ranks import rank_correlation, top_overlap
+
+_KEPT = {"attribution", "continuation"}
+
+
+def probe_pairs(items: Sequence[StoredItem], /) -> Iterator[tuple[StoredItem, StoredItem]]:
+    """Probes of one model on one task, each pair once, in the order of the run."""
+    probes = [item for item in items if item.kind == "probe" and not item.facts.get("repeats")]
+    return ((a, b) for a, b in combinations(probes, 2) if (a.model, a.task) == (b.model, b.task))
+
+
+def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterator[tuple[Record, Any, str | None]]:
+    """A record a sample that both explained by the same parts and for the same class, as `Store.joined` gives them."""
+    name = second.program
+    # Both began with the first sample of the task, and chunks are done in order.
+    for (a, target, group), (b, *_) in zip(store.joined(first, _KEPT), store.joined(second, _KEPT), strict=False):
+        one, two = a.artifacts.get("attribution"), b.artifacts.get("attribution")
+        same = a.sample_id == b.sample_id and a.artifacts.get("continuation") == b.artifacts.get("continuation")
+        if same and one and two and one["target"] == two["target"] and one["spans"] == two["spans"]:
+            x, y = (np.asarray(found["values"], dtype=np.float64).reshape(-1) for found in (one, two))
+            scores = {f"rank_correlation_with_{name}": rank_correlation(x, y), f"top_overlap_with_{name}": top_overlap(x, y)}
+            yield Record(a.sample_id, first.item, scores), target, group
+
+
+def seed_groups(items: Sequence[StoredItem], /) -> Iterator[list[StoredItem]]:
+    """Each probe that was repeated, with its repeats."""
+    for first in items:
+        repeats = [i for i in items if i.kind == "probe" and i.model == first.model and i.facts.get("repeats") == first.item]
+        if first.kind == "probe" and repeats:
+            yield [first, *repeats]
+
+
+def between_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tuple[Record, Any, str | None]]:
+    """A record a sample that several seeds explained for the same class, with the means over all pairs of them."""
+    for rows in zip(*(store.joined(member, {"attribution"}) for member in members), strict=False):
+        record, target, group = rows[0]
+        found = [kept for row in rows if (kept := row[0].artifacts.get("attribution"))]
+        pairs = [
+            [np.asarray(one["values"], dtype=np.float64).reshape(-1) for one in pair]
+            for pair in combinations(found, 2)
+            if pair[0]["target"] == pair[1]["target"] and pair[0]["spans"] == pair[1]["spans"]
+        ]
+        alike = [value for x, y in pairs if (value := rank_correlation(x, y)) is not None]
+        scores = {
+            "rank_correlation_between_seeds": float(np.mean(alike)) if alike else None,
+            "top_overlap_between_seeds": float(np.mean([top_overlap(x, y) for x, y in pairs])) if pairs else None,
+        }
+        yield Record(record.sample_id, members[0].item, scores), target, group

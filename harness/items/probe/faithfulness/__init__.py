@@ -1,0 +1,1 @@
+"""How faithful an attribution is, a file a score."""

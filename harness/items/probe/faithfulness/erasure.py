@@ -1,0 +1,77 @@
+"""What happens to the explained class's probability when parts go in the attribution's order, or come.
+
+Comprehensiveness and sufficiency (DeYoung et al. 2020, ERASER, section 4): with p(x) the probability of the explained class and r the top
+share of the parts, comprehensiveness is p(x) - p(x without r), high when the attribution found what matters; sufficiency is
+p(x) - p(r alone), low when that is enough. Both are averaged over the shares in `SHARES`.
+
+AOPC (Samek et al. 2017, eq. 12) is the mean of p(x) - p(x without r) over all shares of `GRID` but 0. The area under p while the top parts
+go is the deletion AUC, and while they come the insertion AUC (Petsiuk et al. 2018, RISE, section 3.3), by the trapezoid rule over `GRID`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from ....api.requests import Classify
+from .scored_attribution import Ranking, Subject
+
+SHARES = (0.1, 0.2, 0.3, 0.5)
+GRID = (0.0, *SHARES, 0.75, 1.0)
+
+Probability = Mapping[Classify, float]
+"""Of the explained class, by what was asked."""
+
+
+def erasure_requests(subject: Subject, /) -> Iterator[Classify]:
+    yield subject.whole()
+    for ranking in subject.rankings.values():
+        for share in SHARES:
+            yield subject.without(ranking.first(share), subject.ways[0])
+            yield subject.only(ranking.first(share), subject.ways[0])
+
+
+def erasure_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
+    full, way = p[subject.whole()], subject.ways[0]
+    scores: dict[str, float] = {}
+    for suffix, ranking in subject.rankings.items():
+        gone = [p[subject.without(ranking.first(share), way)] for share in SHARES]
+        left = [p[subject.only(ranking.first(share), way)] for share in SHARES]
+        scores[f"comprehensiveness{suffix}"] = full - math.fsum(gone) / len(SHARES)
+        scores[f"sufficiency{suffix}"] = full - math.fsum(left) / len(SHARES)
+    return scores
+
+
+def _area(values: Sequence[float]) -> float:
+    """By the trapezoid rule over the grid."""
+    parts = zip(itertools.pairwise(GRID), itertools.pairwise(values), strict=True)
+    return math.fsum((right - left) * (a + b) / 2 for (left, right), (a, b) in parts)
+
+
+def _deleted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
+    """At each share of the grid."""
+    return [subject.whole(), *(subject.without(ranking.first(share), way) for share in GRID[1:])]
+
+
+def _inserted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
+    return [*(subject.only(ranking.first(share), way) for share in GRID[:-1]), subject.whole()]
+
+
+def curve_requests(subject: Subject, /) -> Iterator[Classify]:
+    for way in subject.ways:
+        for ranking in subject.rankings.values():
+            yield from _deleted(subject, ranking, way)
+            yield from _inserted(subject, ranking, way)
+
+
+def curve_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    for suffix, ranking in subject.rankings.items():
+        for way in subject.ways:
+            deleted, inserted = ([p[request] for request in made(subject, ranking, way)] for made in (_deleted, _inserted))
+            scores[f"deletion_auc_{way}{suffix}"] = _area(deleted)
+            scores[f"insertion_auc_{way}{suffix}"] = _area(inserted)
+            if way == subject.ways[0]:
+                scores[f"aopc{suffix}"] = deleted[0] - math.fsum(deleted[1:]) / len(deleted[1:])
+    return scores

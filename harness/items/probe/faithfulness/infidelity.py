@@ -1,0 +1,63 @@
+"""How well an attribution predicts what happens when parts go (Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations).
+
+With S a random set of parts, a(S) the sum of their attributions and d(S) the logit's fall without them, infidelity is the mean of
+(b a(S) - d(S))² over `NUM_SETS` sets, b the factor of least squares: saliency is in no unit of its own. In squares of the logit's unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....api.requests import Classify
+from ....api.samples import SampleRng
+from ....modalities.image import Image
+from .scored_attribution import Mask, Subject
+
+NUM_SETS = 10
+_CELLS = 8
+"""Cells a side that an image is cut into: single pixels that go are noise to a model."""
+
+
+def hidden_sets(subject: Subject, rng: SampleRng, /) -> list[Mask]:
+    """Sets of parts: how many is drawn first, from 1 to all, then which."""
+    draws = rng(f"infidelity of {subject.sample.id}")
+    cell_P = _cells(subject)
+    num = int(cell_P.max()) + 1
+    sets = []
+    for _ in range(NUM_SETS):
+        chosen = np.zeros(num, dtype=bool)
+        chosen[draws.permutation(num)[: draws.integers(1, num + 1)]] = True
+        sets.append(chosen[cell_P])
+    return sets
+
+
+def _cells(subject: Subject) -> NDArray[np.intp]:
+    """[P]: each part's cell. A word is one of its own."""
+    if not isinstance(subject.sample.input, Image):
+        return np.arange(len(subject.attribution.spans))
+    height, width = subject.attribution.values.shape
+    rows, columns = min(_CELLS, height), min(_CELLS, width)
+    row_H, column_W = np.arange(height) * rows // height, np.arange(width) * columns // width
+    cells: NDArray[np.intp] = (row_H[:, None] * columns + column_W).reshape(-1)
+    return cells
+
+
+def infidelity_requests(subject: Subject, rng: SampleRng) -> Iterator[Classify]:
+    yield subject.whole()
+    for hidden_P in hidden_sets(subject, rng):
+        yield subject.without(hidden_P, subject.ways[0])
+
+
+def infidelity_scores(subject: Subject, logit: Mapping[Classify, float], rng: SampleRng) -> dict[str, float]:
+    sets = hidden_sets(subject, rng)
+    falls = np.array([logit[subject.whole()] - logit[subject.without(hidden_P, subject.ways[0])] for hidden_P in sets])
+    scores = {}
+    for suffix, ranking in subject.rankings.items():
+        sums = np.array([ranking.values[hidden_P].sum() for hidden_P in sets])
+        size = float(sums @ sums)
+        factor = float(sums @ falls) / size if size else 0.0
+        scores[f"infidelity{suffix}"] = float(np.mean((factor * sums - falls) ** 2))
+    return scores

@@ -1,0 +1,75 @@
+"""Asking a probe again about classes that are already chosen: on another model, or of inputs with a little noise.
+
+Max-sensitivity (Yeh et al. 2019, definition 3): the largest change of the attribution, over `NUM_COPIES` copies of the input with noise
+(`noisy`), relative to its own norm as in Captum.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ....api.model_port import ModelPort
+from ....api.samples import Attribution, Sample, SampleRng
+from ....modalities.image import Image
+from ....modalities.inputs import Input
+from .noise import NoisyPort, noisy_image
+from .scored_attribution import Subject
+
+NUM_COPIES = 5
+
+Attribute = Callable[[ModelPort, Any, Sequence[Sample]], list[Attribution | str]]
+"""The probe's checked attributions, or each sample's error."""
+
+
+def explained_as(
+    attribute: Attribute, port: ModelPort, probe: Any, asked: Mapping[str, tuple[Sample, int]], /
+) -> dict[str, Attribution | str]:
+    """The probe's attributions of these samples' given classes, by id; or why there is none. A probe that has no ``target`` explains what
+    it wants."""
+    if hasattr(probe, "target"):
+        probe = copy.copy(probe)
+        probe.target = "gold"
+    found = attribute(port, probe, [replace(sample, target=target) for sample, target in asked.values()])
+    return dict(zip(asked, found, strict=True))
+
+
+def explained_alike(
+    attribute: Attribute, port: ModelPort, probe: Any, asked: Mapping[str, tuple[Sample, int]], /
+) -> dict[str, Attribution]:
+    """The same, without those that fail or are about another class."""
+    found = explained_as(attribute, port, probe, asked)
+    return {key: a for key, a in found.items() if isinstance(a, Attribution) and a.target == asked[key][1]}
+
+
+def max_sensitivities(
+    attribute: Attribute, engine: ModelPort, other: ModelPort | None, probe: Any, subjects: Sequence[Subject], rng: SampleRng, /
+) -> dict[str, dict[str, float]]:
+    """By the samples' ids. The random control's order is drawn anew for each copy."""
+    ports = {"": engine} if other is None else {"": engine, "_randomised": other}
+    found: dict[str, dict[str, float]] = {}
+    for number in range(NUM_COPIES):
+        noise = SampleRng("noise", rng.seed(""), number)
+        noisy = {s.sample.id: (replace(s.sample, input=_copy(s.sample.input, noise(s.sample.id))), s.attribution.target) for s in subjects}
+        attributions = {c: explained_alike(attribute, NoisyPort(port, noise), probe, noisy) for c, port in ports.items()}
+        for subject in subjects:
+            key, scores = subject.sample.id, found.setdefault(subject.sample.id, {})
+            before = subject.rankings[""].values
+            moved = {c: (subject.rankings[c].values, attributions[c][key].values.reshape(-1).astype(np.float64)) for c in ports
+                     if c in subject.rankings and key in attributions[c]}  # fmt: skip
+            moved["_random"] = before, before[noise(f"order of {key}").permutation(before.size)]
+            for control, (own, now) in moved.items():
+                size = float(np.linalg.norm(own))
+                if size and own.shape == now.shape:
+                    change = float(np.linalg.norm(now - own)) / size
+                    scores[f"max_sensitivity{control}"] = max(change, scores.get(f"max_sensitivity{control}", 0.0))
+    return {key: scores for key, scores in found.items() if "max_sensitivity" in scores}
+
+
+def _copy(value: Input, draws: np.random.Generator) -> Input:
+    """A text stays as it is: its noise is in the model's embeddings."""
+    return noisy_image(value, draws) if isinstance(value, Image) else value

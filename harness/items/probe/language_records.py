@@ -1,0 +1,125 @@
+"""Probes on a language model's task: one continuation a sample is explained, as a whole and, where that is asked for, word by word."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...api.errors import SampleError
+from ...api.model_port import ModelPort
+from ...api.requests import Classify
+from ...api.samples import Attribution, Record, Sample, SampleRng
+from ...engine import Engine
+from ...engine.batching import fitting, isolated
+from ...engine.continuations import ContinuationPort, Frame, framed
+from ...modalities.text import TextPair
+from ...modalities.words import word_spans
+from ...scorecard.names import DEFAULT_SCORES
+from ...store.attribution_codec import Steps, halved
+from .records import probe_records
+
+
+def language_records(
+    engine: Engine,
+    item: str,
+    task: Any,
+    probe: Any,
+    rng: SampleRng,
+    samples: Sequence[Sample],
+    scores: Collection[str] = DEFAULT_SCORES,
+    seed: int = 0,
+    each_word: bool = False,
+) -> list[Record]:
+    """As `probing.probe_records`, which does the work; samples that the task puts into prompts in the same way go together.
+
+    A record keeps the explained ``continuation``, and with ``each_word`` what `by_word` gives.
+    """
+    explained = OneContinuation(probe)
+    frames: dict[Frame, list[Sample]] = {}
+    for frame, sample in framed(engine, task, samples, explained.target):
+        frames.setdefault(frame, []).append(sample)
+    found: dict[str, Record] = {}
+    for frame, members in frames.items():
+        port = ContinuationPort(engine, frame)
+        records = probe_records(port, item, explained, rng, members, scores, seed)
+        if each_word:
+            told = [(s, r) for s, r in zip(members, records, strict=True) if "attribution" in r.artifacts]
+            words = by_word(port, probe, [(s, str(r.artifacts["continuation"])) for s, r in told])
+            added = {r.sample_id: kept for (_, r), kept in zip(told, words, strict=True)}
+            records = [replace(r, artifacts={**r.artifacts, **added.get(r.sample_id, {})}) for r in records]
+        found.update({record.sample_id: record for record in records})
+    return [found[sample.id] for sample in samples]
+
+
+class OneContinuation:
+    """A probe that asks another one about the chosen continuation alone: the others' likelihoods do not enter its attribution.
+
+    ``target``: ``predicted``, the likeliest of the continuations, or ``gold``, the sample's own.
+    """
+
+    def __init__(self, probe: Any) -> None:
+        self._probe = probe
+        self.requires = probe.requires
+        self.target = getattr(probe, "target", "predicted")
+
+    def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[Attribution]:
+        chosen = self._chosen(engine, samples)
+        alone = [replace(s, labels=(s.labels[c],), target=0) for s, c in zip(samples, chosen, strict=True)]
+        found = self._probe.attribute(engine, alone)
+        return [
+            replace(a, target=c, metadata={**a.metadata, "continuation": s.labels[0]}) for a, c, s in zip(found, chosen, alone, strict=True)
+        ]
+
+    def _chosen(self, engine: ModelPort, samples: Sequence[Sample]) -> list[int]:
+        if self.target == "gold":
+            wrong = next((s for s in samples if not isinstance(s.target, int | np.integer) or not 0 <= s.target < len(s.labels)), None)
+            if wrong is not None:
+                raise SampleError(f"target: gold needs the index of the right continuation, not {wrong.target!r}")
+            return [int(s.target) for s in samples]
+        several = iter(engine.run([Classify(s.input, s.labels) for s in samples if len(s.labels) > 1]))
+        return [int(np.argmax(next(several).values)) if len(s.labels) > 1 else 0 for s in samples]
+
+
+# ── word by word ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def by_word(port: ContinuationPort, probe: Any, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
+    """What each sample's record keeps of the words of its continuation.
+
+    Each word is explained as a continuation of its own: the prompt's text and the words before it are a pair, whose parts are the words of
+    both. ``each_word``: ``values`` [num_words, num_parts + num_words], a row a word of the continuation, its columns the words of the
+    sample's text and then the continuation's, 0 from the row's own word on; ``spans``, the places of the continuation's words in it.
+    ``each_word_note`` in its place where that cannot be done.
+    """
+    asked = [list(_steps(sample, continuation)) for sample, continuation in explained]
+    steps = [step for own in asked for step in own]
+    answers = iter(isolated(lambda some: fitting(port, lambda: list(probe.attribute(port, some))), steps))
+    found = [[next(answers) for _ in own] for own in asked]
+    return [_matrix(sample, continuation, rows) for (sample, continuation), rows in zip(explained, found, strict=True)]
+
+
+def _steps(sample: Sample, continuation: str) -> Iterator[Sample]:
+    """For each word of the continuation a sample that asks for it. Space before a word is part of it; the last one takes the rest."""
+    ends = [end for _, end in word_spans(continuation)]
+    edges = [0, *ends[:-1], len(continuation)] if ends else []
+    for i, (start, end) in enumerate(itertools.pairwise(edges)):
+        shown = TextPair(str(sample.input), continuation[:start])
+        yield replace(sample, id=f"{sample.id}#{i}", input=shown, labels=(continuation[start:end],), target=0)
+
+
+def _matrix(sample: Sample, continuation: str, rows: Sequence[Attribution | str]) -> Mapping[str, Any]:
+    wrong = next((row for row in rows if isinstance(row, str)), "")
+    if wrong:
+        return {"each_word_note": wrong}
+    words = word_spans(continuation)
+    values = np.zeros((len(words), len(word_spans(str(sample.input))) + len(words)))
+    for row, found in zip(values, rows, strict=True):
+        assert isinstance(found, Attribution)
+        row[: found.values.size] = found.values
+    if not np.isfinite(values).all():
+        return {"each_word_note": "an attribution holds NaN or infinity; half precision is the usual cause: try --dtype float32"}
+    return {"each_word": {"values": halved(values.astype(np.float32)), "spans": Steps(words)}}

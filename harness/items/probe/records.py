@@ -1,0 +1,274 @@
+"""A probe attributes; here its attributions are scored beside two controls, by queries to the model alone.
+
+The controls are a random attribution (the same values in a random order of the parts) and the same method's attribution of the model
+with its weights drawn anew, where the model can do that. All of them are scored on the model itself. What the scores are is said in
+`faithfulness`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...api.errors import SampleError
+from ...api.model_port import ModelPort
+from ...api.requests import Classify, Failure, Logits
+from ...api.samples import Attribution, Record, Sample, SampleRng
+from ...engine import Engine
+from ...engine.batching import canonical, fitting, isolated
+from ...engine.continuations import ContinuationPort
+from ...modalities.image import Image
+from ...modalities.text import TextPair
+from ...modalities.words import split_spans
+from ...scorecard.names import BETWEEN_CLASSES, CASCADE, DEFAULT_SCORES
+from ...store import codec
+from ...store.attribution_codec import Steps, halved
+from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
+from .faithfulness.infidelity import infidelity_requests, infidelity_scores
+from .faithfulness.noise import has_noise
+from .faithfulness.plausibility import plausibility_scores
+from .faithfulness.pointing import pointing_scores
+from .faithfulness.ranks import complexity, rank_correlation
+from .faithfulness.scored_attribution import Subject, ranked, subject_of
+from .faithfulness.sensitivity import explained_alike, max_sensitivities
+
+_IMAGES_AT_ONCE = 8
+"""Samples whose reduced images (about 100 each, with the controls') are held in memory together."""
+_NOT_MEASURED = "faithfulness is measured on texts, pairs of texts and images"
+Scores = dict[str, float | None]
+
+
+def probe_records(
+    engine: Engine | ContinuationPort,
+    item: str,
+    probe: Any,
+    rng: SampleRng,
+    samples: Sequence[Sample],
+    scores: Collection[str] = DEFAULT_SCORES,
+    seed: int = 0,
+) -> list[Record]:
+    """A record a sample: the ``scores`` (families of `row_names.FAITHFULNESS`), each with its controls, and ``completeness_error``.
+
+    ``seed``: of the randomised model's weights.
+    """
+    prepared = canonical(engine, samples)
+    found = attributed(engine, probe, prepared)
+    good = {
+        s.id: (s, a)
+        for s, a in zip(prepared, found, strict=True)
+        if isinstance(a, Attribution) and isinstance(s.input, str | TextPair | Image)
+    }
+    cascade = _cascade(engine, probe, good, seed) if "cascading" in scores else {}
+    other = engine.randomised(seed) if "randomised" in scores else None
+    others: dict[str, Attribution] = {}
+    if other is not None:
+        others = explained_alike(attributed, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
+    token = getattr(engine.model, "mask_token", None)
+    subjects = [subject_of(s, a, _comparable(a, others.get(key)), rng, token) for key, (s, a) in good.items()]
+    scored: dict[str, Scores] = {}
+    notes: dict[str, str] = {}
+    for part in _in_parts(subjects):
+        for subject, own, note in _queried(engine, part, scores, rng):
+            scored[subject.sample.id] = {**own, **_unqueried(subject, scores), **cascade.get(subject.sample.id, {})}
+            notes.update({subject.sample.id: note} if note else {})
+    if "classes" in scores:
+        for key, alike in _between_classes(engine, probe, good).items():
+            scored[key][BETWEEN_CLASSES] = alike
+    if "max_sensitivity" in scores:
+        moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, engine)], rng)
+        for key, own in scored.items():
+            own.update(moved.get(key, {"max_sensitivity": None}))
+    return [_record(item, s, asked, a, scored.get(s.id), notes.get(s.id, "")) for s, asked, a in zip(samples, prepared, found, strict=True)]
+
+
+def _takes_noise(subject: Subject, engine: ModelPort) -> bool:
+    return isinstance(subject.sample.input, Image) or has_noise(engine.info, subject.sample.input)
+
+
+def _between_classes(
+    engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]]
+) -> dict[str, float | None]:  # fmt: skip
+    """By sample id, how alike the explained class and the likeliest other one are explained."""
+    several = {key: pair for key, pair in good.items() if len(pair[0].labels) > 1}
+    asked: dict[str, tuple[Sample, int]] = {}
+    answers = engine.try_run([Classify(sample.input, sample.labels) for sample, _ in several.values()])
+    for (key, (sample, own)), answer in zip(several.items(), answers, strict=True):
+        if not isinstance(answer, Failure):
+            others = [place for place in range(len(answer.values)) if place != own.target]
+            asked[key] = sample, max(others, key=lambda place, values=answer.values: values[place])  # type: ignore[misc]
+    found: dict[str, float | None] = {}
+    for key, other in explained_alike(attributed, engine, probe, asked).items():
+        if (same := _comparable(good[key][1], other)) is not None:
+            found[key] = rank_correlation(ranked(good[key][1]).values, ranked(same).values)
+    return found
+
+
+def _cascade(engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:
+    """By sample id, how alike the model is explained whose top layers have their weights drawn anew, more of them in each stage."""
+    found: dict[str, Scores] = {key: {} for key in good}
+    for percent in CASCADE:
+        other = engine.randomised(seed, percent / 100)
+        asked = {key: (s, a.target) for key, (s, a) in good.items()}
+        for key, moved in (explained_alike(attributed, other, probe, asked) if other is not None else {}).items():
+            own = good[key][1]
+            if (same := _comparable(own, moved)) is not None:
+                found[key][f"cascading_rank_correlation_{percent}"] = rank_correlation(ranked(own).values, ranked(same).values)
+    return found
+
+
+def _comparable(own: Attribution, other: Attribution | None) -> Attribution | None:
+    return other if other is not None and other.spans == own.spans and other.values.shape == own.values.shape else None
+
+
+def _in_parts(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
+    size = _IMAGES_AT_ONCE if any(isinstance(s.sample.input, Image) for s in subjects) else max(1, len(subjects))
+    for start in range(0, len(subjects), size):
+        yield subjects[start : start + size]
+
+
+def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
+    """Scores of the attributions' values alone."""
+    scores: Scores = {}
+    own, other = subject.rankings[""], subject.rankings.get("_randomised")
+    if "plausibility" in wanted:
+        scores.update(plausibility_scores(subject))
+    if "pointing" in wanted:
+        scores.update(pointing_scores(subject))
+    if "complexity" in wanted:
+        scores.update(complexity(own.values))
+        scores.update({f"{name}_randomised": v for name, v in complexity(other.values).items()} if other is not None else {})
+    if other is not None:
+        scores["randomised_rank_correlation"] = rank_correlation(own.values, other.values)
+    return scores
+
+
+def attributed(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
+    """The probe's attributions, or the error of each sample that it could not explain."""
+
+    def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
+        found = fitting(engine, lambda: list(probe.attribute(engine, some)))
+        if [a.sample_id for a in found] != [s.id for s in some]:
+            raise SampleError("the probe did not return one attribution a sample, in order")
+        return [_checked(s, a) for s, a in zip(some, found, strict=True)]
+
+    wrong = {s.id: str(s.metadata["error"]) for s in samples if s.metadata.get("error")}
+    fine = [s for s in samples if s.id not in wrong]
+    found = dict(zip((s.id for s in fine), isolated(attribute, fine), strict=True))
+    return [wrong.get(s.id) or found[s.id] for s in samples]
+
+
+def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
+    values = np.asarray(attribution.values, dtype=np.float32)
+    if not np.isfinite(values).all():
+        return "the attribution holds NaN or infinity; half precision is the usual cause: try --dtype float32"
+    if values.size == 0:
+        return "the input has no part to attribute to"
+    if isinstance(sample.input, Image):
+        if values.shape != sample.input.pixels.shape[:2]:
+            return f"the attribution of an image {sample.input.pixels.shape} is [H, W], not {list(values.shape)}"
+    elif values.shape != (len(attribution.spans),):
+        return f"the attribution has {list(values.shape)} values for {len(attribution.spans)} spans; it is one value a span"
+    if isinstance(sample.input, str | TextPair) and not _in_order(sample.input, attribution.spans):
+        return "the attribution's spans are not in the text's order, or overlap, or lie outside of it"
+    if attribution.target < 0 or (sample.labels and attribution.target >= len(sample.labels)):
+        return f"the attribution explains class {attribution.target} of {len(sample.labels)}"
+    codec.dumps(attribution.metadata)  # raises TypeError for what cannot be recorded
+    return replace(attribution, values=values)
+
+
+def _in_order(text: str | TextPair, spans: Sequence[tuple[int, int]]) -> bool:
+    if isinstance(text, TextPair):
+        first, second = split_spans(text, tuple(spans))
+        return tuple(spans[: len(first)]) == first and _in_order(text.first, first) and _in_order(text.second, second)
+    edges = [0, *(edge for span in spans for edge in span), len(text)]
+    return all(a <= b for a, b in itertools.pairwise(edges))
+
+
+class _Family(NamedTuple):
+    """Scores of one kind: what to ask of a subject, what the answers mean, and whether they are to be probabilities or logits."""
+
+    name: str
+    main: str
+    requests: Callable[[Subject], Iterator[Classify]]
+    scores: Callable[[Subject, Mapping[Classify, float]], Mapping[str, float]]
+    read: Callable[[Logits, int], float]
+
+
+def _probability(answer: Logits, target: int) -> float:
+    return answer.probability(target)
+
+
+def _logit(answer: Logits, target: int) -> float:
+    return answer.values[target]
+
+
+def _families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
+    every = (
+        _Family("erasure", "comprehensiveness", erasure_requests, erasure_scores, _probability),
+        _Family("curves", "aopc", curve_requests, curve_scores, _probability),
+        _Family("infidelity", "infidelity", partial(infidelity_requests, rng=rng), partial(infidelity_scores, rng=rng), _logit),
+    )
+    return [family for family in every if family.name in wanted]
+
+
+def _queried(
+    engine: ModelPort, subjects: Sequence[Subject], wanted: Collection[str], rng: SampleRng
+) -> Iterator[tuple[Subject, Scores, str]]:
+    """Each subject with the scores that the model is asked for, and why some are None. All of it is asked in one engine call."""
+    families = _families(wanted, rng)
+    asked = [[list(family.requests(subject)) for family in families] for subject in subjects]
+    answers = iter(engine.try_run([request for lists in asked for requests in lists for request in requests]))
+    for subject, lists in zip(subjects, asked, strict=True):
+        scores: Scores = {}
+        note = ""
+        for family, requests in zip(families, lists, strict=True):
+            given = dict(zip(requests, [next(answers) for _ in requests], strict=True))
+            why = _unanswered(given.values(), subject.attribution.target)
+            if why:
+                scores[family.main] = None
+                note = note or f"the input or a part of it has no answer, so the attribution lacks a score: {why}"
+            else:
+                scores.update(family.scores(subject, {r: family.read(a, subject.attribution.target) for r, a in given.items()}))
+        yield subject, scores, note
+
+
+def _unanswered(answers: Collection[Logits | Failure], target: int) -> str:
+    failed = next((a.error for a in answers if isinstance(a, Failure)), "")
+    few = any(not isinstance(a, Failure) and target >= len(a.values) for a in answers)
+    return failed or (f"the model has no class {target}" if few else "")
+
+
+def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, scored: Scores | None, note: str) -> Record:
+    """``asked``: the sample as the model saw it."""
+    if isinstance(found, str):
+        return Record(sample.id, item, {}, found)
+    completeness = found.completeness_error
+    known = completeness is not None and math.isfinite(completeness)
+    scores = {**({"comprehensiveness": None} if scored is None else scored), "completeness_error": completeness if known else None}
+    note = note if scored is not None else _NOT_MEASURED
+    noted = {"note": note} if note else {}
+    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **_seen(sample, asked), "attribution": recorded(found)})
+
+
+def recorded(found: Attribution) -> dict[str, Any]:
+    """The attribution as records keep it, in few bytes. All scores are computed before, from the whole of it."""
+    return {"values": halved(found.values), "spans": Steps(found.spans), "target": found.target}
+
+
+def _seen(sample: Sample, asked: Sample) -> dict[str, Image]:
+    """What lies under the map, where it is not the sample's own image: 8 bits a channel, for it is only looked at."""
+    if not isinstance(sample.input, Image) or not isinstance(asked.input, Image):
+        return {}
+    own, seen = _eight_bits(sample.input), _eight_bits(asked.input)
+    return {} if np.array_equal(own, seen) else {"image": Image(seen)}
+
+
+def _eight_bits(image: Image) -> np.ndarray:
+    pixels: np.ndarray = np.asarray(image.pixels)
+    return pixels if pixels.dtype == np.uint8 else (pixels.clip(0, 1) * 255).round().astype(np.uint8)

@@ -1,0 +1,170 @@
+"""How far an explanation moves under attack: a probe explains each adversarial twin, too, and both attributions are compared.
+
+The twin is explained for the class that was explained before, so that both maps are about one question, and, where its label flipped, for
+its new class as well; a probe that has no ``target`` gives only that one. Of a language model the class is a continuation: what was
+explained of the sample is explained of its twin, and where the attack succeeded, what the model says to the twin. Compared are the
+parts that the twin has in common with the sample (`faithfulness.alignment`), by the rank correlation and the overlap of the top fifth,
+as between two probes. A. Ghorbani, A. Abid, J. Zou, Interpretation of Neural Networks Is Fragile (AAAI 2019, arXiv:1710.10547) compare
+maps so; there the label is kept by design, here both cases are told apart.
+
+The controls: the sample's map with its values in a random order (``_random``), and both maps of the model with its weights drawn anew
+(``_randomised``), which says how alike two maps are because their inputs are. And ``rank_correlation_between_classes``, both maps of one
+twin, of its first class and of its new one: a method that gives every class much the same map cannot show that an explanation moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...api.errors import SampleError
+from ...api.samples import Attribution, Record, Sample, SampleRng
+from ...engine import Engine
+from ...engine.batching import canonical
+from ...engine.continuations import has_continuations, posed
+from ...scorecard.names import BETWEEN_CLASSES
+from .faithfulness.alignment import Places, aligned
+from .faithfulness.ranks import rank_correlation, top_overlap
+from .faithfulness.scored_attribution import Floats
+from .questions import Question, answers
+from .records import recorded
+
+Scores = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A sample as it was explained, and its twin. ``now``: what the model says to the twin, where the attack made that another.
+    ``facts``: of the record."""
+
+    before: Question
+    own: Attribution
+    after: Question
+    now: Question | None
+    is_flipped: bool
+    facts: Mapping[str, Any]
+
+
+def shift_records(
+    engine: Engine, item: str, task: Any, probe: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
+    attacked: Mapping[str, Record], scores: Collection[str] = (), seed: int = 0,
+) -> list[Record]:  # fmt: skip
+    """A record a sample. ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id.
+
+    Scores: ``flipped``, ``rank_correlation`` and ``top_overlap`` with their controls, the same ``_of_prediction`` for the new class, and
+    ``aligned_share`` of the parts. ``scores``: the probe's families; ``randomised`` among them adds that control, by ``seed``.
+    """
+    clean = canonical(engine, samples)
+    pairs: dict[str, _Pair] = {}
+    notes: dict[str, str] = {}
+    for sample in clean:
+        found = _pair(engine, task, sample, explained.get(sample.id), attacked.get(sample.id))
+        if isinstance(found, str):
+            notes[sample.id] = found
+        else:
+            pairs[sample.id] = found
+    before, after = {key: p.before for key, p in pairs.items()}, {key: p.after for key, p in pairs.items()}
+    same = answers(engine, probe, after)
+    new = answers(engine, probe, {key: p.now for key, p in pairs.items() if p.now is not None})
+    other = engine.randomised(seed) if "randomised" in scores else None
+    controls = [{} if other is None else answers(other, probe, asked) for asked in (before, after)]
+    records = []
+    for sample in clean:
+        key = sample.id
+        if key in notes:
+            records.append(Record(key, item, {}, artifacts={"note": notes[key]}))
+        else:
+            records.append(_record(item, pairs[key], same[key], new.get(key), (controls[0].get(key), controls[1].get(key)), rng))
+    return records
+
+
+def _pair(engine: Engine, task: Any, sample: Sample, explained: Record | None, attacked: Record | None) -> _Pair | str:
+    kept = explained.artifacts.get("attribution") if explained is not None else None
+    if kept is None:
+        return "the sample itself has no attribution"
+    scores = attacked.scores if attacked is not None else {}
+    success, is_judged = scores.get("success"), not any(scores.get(why) == 1 for why in ("outside_threat", "not_attacked"))
+    if attacked is None or success is None or not is_judged or "twin" not in attacked.artifacts:
+        return "the attack has no twin of this sample that the threat admits"
+    (twin,) = canonical(engine, [replace(sample, input=attacked.artifacts["twin"])])
+    if twin.input == sample.input:
+        return "the attack changed nothing"
+    own = Attribution(sample.id, kept["target"], np.asarray(kept["values"], dtype=np.float32), tuple(map(tuple, kept["spans"])))
+    prediction: Any = attacked.artifacts.get("prediction")
+    if has_continuations(task):
+        assert explained is not None
+        said = attacked.artifacts.get("output", prediction) if "generate" in task.requires else prediction
+        try:
+            return _continued(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), said, success == 1)
+        except SampleError as error:
+            return str(error)
+    is_new = success == 1 and isinstance(prediction, int) and prediction != own.target
+    now, facts = (Question(twin, prediction), {"prediction": prediction}) if is_new else (None, {})
+    return _Pair(Question(sample, own.target), own, Question(twin, own.target), now, success == 1, facts)
+
+
+def _continued(
+    engine: Engine, task: Any, sample: Sample, own: Attribution, twin: Sample, continuation: str, said: Any, is_flipped: bool
+) -> _Pair:  # fmt: skip
+    """Of a language model. ``said``: the index of the continuation that the twin got, or what was written to it."""
+
+    def question(about: Sample, what: str | int) -> Question:
+        frame, made = posed(engine, task, about, what)
+        return Question(made, 0, frame)
+
+    before, after = question(sample, continuation), question(twin, continuation)
+    now, facts = None, {"continuation": continuation}
+    if is_flipped and (isinstance(said, int) or (isinstance(said, str) and said.strip())):
+        with suppress(SampleError):  # a class of the task's own is no continuation
+            now = question(twin, said)
+    if now is not None and now.sample.labels != after.sample.labels:
+        facts = {**facts, "continuation_of_prediction": now.sample.labels[0]}
+    else:
+        now = None
+    return _Pair(before, own, after, now, is_flipped, facts)
+
+
+def _record(
+    item: str, pair: _Pair, same: Attribution | str, new: Attribution | str | None,
+    controls: tuple[Attribution | str | None, Attribution | str | None], rng: SampleRng,
+) -> Record:  # fmt: skip
+    key = pair.own.sample_id
+    error = next((f"the twin: {found}" for found in (same, new) if isinstance(found, str)), None)
+    scores: Scores = {"flipped": float(pair.is_flipped)}
+    artifacts: dict[str, Any] = {**pair.facts}
+    own_P = _parts(pair.own)
+    shown, changed = pair.before.sample.input, pair.after.sample.input
+    if isinstance(same, Attribution) and same.target == pair.after.target:
+        artifacts["attribution"] = recorded(replace(same, target=pair.own.target))
+        common, same_Q = aligned(shown, pair.own.spans, changed, same.spans), _parts(same)
+        scores["aligned_share"] = common[0].size / max(own_P.size, same_Q.size)
+        scores |= _likeness(own_P, same_Q, common, "")
+        scores |= _likeness(own_P[rng(key).permutation(own_P.size)], same_Q, common, "_random")
+        before, after = (c if isinstance(c, Attribution) and c.target == pair.after.target else None for c in controls)
+        if before is not None and after is not None and (before.spans, after.spans) == (pair.own.spans, same.spans):
+            scores |= _likeness(_parts(before), _parts(after), common, "_randomised")
+    if isinstance(new, Attribution) and pair.now is not None and new.target == pair.now.target:
+        artifacts["attribution_of_prediction"] = recorded(new)
+        common = aligned(shown, pair.own.spans, changed, new.spans)
+        scores |= _likeness(own_P, _parts(new), common, "_of_prediction")
+        if isinstance(same, Attribution) and same.spans == new.spans and same.values.shape == new.values.shape:
+            scores[BETWEEN_CLASSES] = rank_correlation(_parts(same), _parts(new))
+    return Record(key, item, scores, error, artifacts)
+
+
+def _parts(attribution: Attribution) -> Floats:
+    return attribution.values.reshape(-1).astype(np.float64)
+
+
+def _likeness(before_P: Floats, after_Q: Floats, common: tuple[Places, Places], ending: str) -> Scores:
+    """Of the parts that both have; None where these are fewer than two."""
+    x, y = before_P[common[0]], after_Q[common[1]]
+    enough = x.size > 1
+    return {
+        f"rank_correlation{ending}": rank_correlation(x, y) if enough else None,
+        f"top_overlap{ending}": top_overlap(x, y) if enough else None,
+    }

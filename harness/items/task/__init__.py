@@ -1,0 +1,1 @@
+"""Tasks: records, and rows of judges."""

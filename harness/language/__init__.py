@@ -1,0 +1,1 @@
+"""English for threats and attacks: word data, parts of speech, stop words."""

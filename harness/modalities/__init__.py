@@ -1,0 +1,1 @@
+"""What a model can be shown: text, pair, chat, image, audio."""

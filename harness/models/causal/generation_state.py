@@ -1,0 +1,71 @@
+"""A prompt and what a model writes after it, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ...api.requests import Completion, Generate
+from ..common.stop_strings import cut
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    ids: list[int]
+    request: Generate
+    num_truncated: int = 0
+
+
+class Writing:
+    """A continuation as it grows. It is ``done`` at an end token, at a stop string or at its last allowed token.
+
+    Only the tail is decoded at each step: a token is a byte at least, so a stop string of n bytes lies within the last n tokens.
+    """
+
+    def __init__(self, prompt: Prompt, tokenizer: Any, ends: Collection[int]) -> None:
+        self.prompt, self.done = prompt, False
+        self._tokenizer, self._ends = tokenizer, ends
+        self._tail = 8 + max((len(s.encode("utf-8", "replace")) for s in prompt.request.stop), default=0)
+        self._stops = [stop for stop in prompt.request.stop if stop]
+        self._generator = torch.Generator().manual_seed(prompt.request.seed) if prompt.request.temperature > 0 else None
+        self._said_stop = False
+        self._ids: list[int] = []
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self._ids)
+
+    def add(self, token: int, /) -> None:
+        self._ids.append(token)
+        if self._stops:
+            recent = self._tokenizer.decode(self._ids[-self._tail :], skip_special_tokens=True)
+            self._said_stop = any(stop in recent for stop in self._stops)
+        self.done = self._said_stop or token in self._ends or len(self._ids) >= self.prompt.request.max_tokens
+
+    def completion(self) -> Completion:
+        ended = self._ids[-1] in self._ends
+        text = self._tokenizer.decode(self._ids[:-1] if ended else self._ids, skip_special_tokens=True)
+        kept = cut(text, self._stops)
+        finish = "stop" if self._said_stop or ended or kept != text else "length"
+        return Completion(kept, len(self._ids), finish, len(self.prompt.ids), self.prompt.num_truncated)
+
+    def noise(self, size: int, /) -> torch.Tensor:
+        """Gumbel noise [size] from the prompt's own generator: a draw does not depend on what else is in the batch."""
+        assert self._generator is not None
+        uniform = torch.rand(size, generator=self._generator, dtype=torch.float64)
+        return -torch.log(-torch.log(uniform.clamp_min(1e-300)))
+
+
+def tempered(logits_BV: torch.Tensor, writings: Sequence[Writing]) -> torch.Tensor:
+    """Scores [B, V] whose argmax is each row's next token: the likeliest, or a draw from the softmax at the prompts' temperature.
+
+    logits / temperature + Gumbel noise has its largest entry at an exact draw (Gumbel 1954; Maddison et al. 2014).
+    """
+    temperature = writings[0].prompt.request.temperature
+    if not temperature:
+        return logits_BV
+    noise_BV = torch.stack([w.noise(logits_BV.shape[1]) for w in writings])
+    return logits_BV / temperature + noise_BV.to(logits_BV.device, logits_BV.dtype)

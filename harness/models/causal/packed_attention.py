@@ -1,0 +1,178 @@
+"""One row of tokens that do not all see each other, through an unmodified transformers model.
+
+The model runs on ids [1, T] with their own positions; its attention layers call `FlatPass.attend`, which computes what an
+`Attend` list says: each token among its neighbours, then further keys (the path before the pack), whose share is merged in exactly:
+
+    out = (exp(lse_1) out_1 + exp(lse_2) out_2) / (exp(lse_1) + exp(lse_2))        lse: log of the summed exponentials of the scores
+
+Shape legend: T tokens, P path, H heads, G key heads, D head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from transformers import AttentionInterface
+
+from ..torch import cpu_attention
+from ..torch.devices import to_device
+from .prefix_trie import Pack
+
+NAME = "windtunnel_flat"
+
+
+@dataclass(slots=True)
+class Stored:
+    """Keys and values [1, G, n, D] of some tokens, by layer."""
+
+    keys: list[torch.Tensor] = field(default_factory=list)
+    values: list[torch.Tensor] = field(default_factory=list)
+
+    def put(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        if layer == len(self.keys):
+            self.keys.append(key)
+            self.values.append(value)
+        else:
+            self.keys[layer], self.values[layer] = key, value
+
+
+class Attention(Protocol):
+    """What a model's attention layers ask, one after the other: query [1, H, T, D], key and value [1, G, T, D] give [1, T, H, D]."""
+
+    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor: ...
+
+
+class FlatPass:
+    """The pass of a pack. ``path`` is replaced, layer by layer, by the path of the next pack; the pack's own go to ``kept``."""
+
+    def __init__(self, pack: Pack, path: Stored, device: torch.device, kept: Stored | None = None) -> None:
+        self._pack, self._path, self._kept = pack, path, kept
+        self._next = to_device(torch.from_numpy(pack.next_path), device)
+        self._layer = 0
+        self._biases: list[torch.Tensor | None] | None = None
+
+    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+        pack, path, layer = self._pack, self._path, self._layer
+        self._layer += 1
+        if self._kept is not None:
+            self._kept.put(layer, key, value)
+        if pack.path_length:
+            key, value = torch.cat([path.keys[layer], key], 2), torch.cat([path.values[layer], value], 2)
+        path.put(layer, key.index_select(2, self._next), value.index_select(2, self._next))
+        return self._by_parts(query, key, value, scale) if query.device.type == "cpu" else self._at_once(query, key, value, scale)
+
+    def _by_parts(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+        """No pair is computed that is not seen, but for small blocks under a mask."""
+        if self._biases is None:
+            self._biases = [None if a.mask_QK is None else bias(torch.from_numpy(a.mask_QK)[None, None], query) for a in self._pack.own]
+        found = [
+            softmax_attention(query[:, :, a.q0 : a.q1], key[:, :, a.k0 : a.k1], value[:, :, a.k0 : a.k1], scale, given, causal=a.causal)
+            for a, given in zip(self._pack.own, self._biases, strict=True)
+        ]
+        out, lse = found[0] if len(found) == 1 else (torch.cat([o for o, _ in found], 2), torch.cat([s for _, s in found], 2))
+        for a in self._pack.others:
+            more = softmax_attention(query[:, :, a.q0 : a.q1], key[:, :, a.k0 : a.k1], value[:, :, a.k0 : a.k1], scale)
+            merge((out[:, :, a.q0 : a.q1], lse[:, :, a.q0 : a.q1]), more)
+        return out.transpose(1, 2)
+
+    def _at_once(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+        """One masked call: a GPU pays for calls rather than for pairs."""
+        if self._biases is None:
+            self._biases = [to_device(torch.from_numpy(self._pack.mask()), query.device)]
+        # The kernels that take a mask want as many key heads as query heads.
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        out = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=self._biases[0], scale=scale)
+        return out.transpose(1, 2)
+
+
+_current: ContextVar[Attention | None] = ContextVar("flat_attention", default=None)
+
+
+@contextmanager
+def flat(module: Any, attention: Attention) -> Iterator[None]:
+    """Within, the module's attention layers ask ``attention``. Of this thread and context alone."""
+    before = module.config._attn_implementation
+    token = _current.set(attention)
+    module.config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        module.config._attn_implementation = before
+        _current.reset(token)
+
+
+def _attention(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, scaling: float | None = None,
+    dropout: float = 0.0, **options: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """transformers' attention function. Sliding windows are looked after by who makes the packs."""
+    attention = _current.get()
+    unknown = sorted(name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None)
+    if attention is None or attention_mask is not None or unknown:
+        # Met when the model is measured at load, and then the reason why it runs in batches.
+        raise ValueError(f"packs do not give attention {', '.join(unknown) or 'a mask of its own'}")
+    return attention.attend(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
+
+
+def register() -> None:
+    """Make the attention known to transformers by name; done when a model is loaded, since importing does nothing."""
+    AttentionInterface.register(NAME, _attention)
+
+
+Part = tuple[torch.Tensor, torch.Tensor]
+"""(out [B, H, T, D], lse [B, H, T]) over some of the keys. Parts of one query can be merged."""
+
+
+def softmax_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None = None, *, causal: bool = False
+) -> Part:
+    """query [B, H, T, D], key and value [B, G, K, D], H a multiple of G; ``bias`` is added to the scores, ``causal``: T = K."""
+    if bias is None and cpu_attention.suits(query, key):
+        return _causal_by_halves(query, key, value, scale) if causal else cpu_attention.attention(query, key, value, scale)
+    if query.device.type == "cpu":
+        # Its public twin keeps the log-sum-exp to itself.
+        found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)
+        return found[0], found[1]
+    return _by_products(query, key, value, scale, bias, causal)
+
+
+def _causal_by_halves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+    """The later half of the tokens sees all of the earlier half: a rectangle between two smaller triangles."""
+    half = query.shape[2] // 2
+    (q0, q1), (k0, k1), (v0, v1) = (t.tensor_split([half], 2) for t in (query, key, value))
+    earlier, later = softmax_attention(q0, k0, v0, scale, causal=True), softmax_attention(q1, k1, v1, scale, causal=True)
+    merge(later, softmax_attention(q1, k0, v0, scale))
+    return torch.cat([earlier[0], later[0]], 2), torch.cat([earlier[1], later[1]], 2)
+
+
+def _by_products(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None, causal: bool
+) -> Part:
+    batch, heads, length, size = query.shape
+    query = query.reshape(batch, key.shape[1], -1, size)
+    scores = (query @ key.transpose(2, 3)).reshape(batch, heads, length, -1).float() * scale
+    if causal:
+        scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool, device=scores.device).tril(), float("-inf"))
+    scores = scores if bias is None else scores + bias
+    lse = scores.logsumexp(3)
+    weights = (scores - lse[..., None]).exp().to(value.dtype).reshape(batch, key.shape[1], -1, key.shape[2])
+    return (weights @ value).reshape(batch, heads, length, size), lse
+
+
+def merge(part: Part, more: Part) -> None:
+    """Add what ``more`` saw to ``part``, in place."""
+    (out, lse), (more_out, more_lse) = part, more
+    # sigmoid(a - b) = exp(a) / (exp(a) + exp(b)), however large the two are.
+    out.lerp_(more_out, torch.sigmoid(more_lse - lse)[..., None].to(out.dtype))
+    lse.copy_(torch.logaddexp(lse, more_lse))
+
+
+def bias(seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Zero where a key is seen, minus infinity elsewhere."""
+    return torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill_(~seen, float("-inf"))

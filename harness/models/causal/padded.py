@@ -1,0 +1,193 @@
+"""A causal language model run on padded batches: the way that every architecture allows.
+
+Scoring pads on the right, where no causal architecture (attention, recurrent, convolutional) can see it; generation pads on the left
+where the architecture hides that, and else batches prompts of one length.
+Shape legend: B batch, L tokens, K kept positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from ...api.errors import NonFiniteError
+from ...api.requests import Completion, LogProb
+from ..torch.devices import to_device
+from ..torch.signature import accepts
+from .generation_state import Prompt, Writing, tempered
+from .prefix_trie import Scored, shared_rows
+
+
+class Padded:
+    """``pad``: any token id, since padding is masked or stands to the right of everything scored. ``ends``: tokens that end a text."""
+
+    def __init__(self, module: Any, tokenizer: Any, name: str, *, pad: int, ends: Sequence[int], rounded: bool = False) -> None:
+        self._module, self._tokenizer, self._name = module, tokenizer, name
+        self.pad, self._ends, self._rounded = pad, ends, rounded
+        self._keeps_positions = accepts(module, "logits_to_keep")
+        self._takes_mask = accepts(module, "attention_mask")
+
+    def score(self, batch: Sequence[Scored], /) -> list[LogProb]:
+        """Inputs are all ids but the last, shifted by one against the targets; a row is read for all whose inputs it begins with:
+
+        input    b  c0 c1 t0 t1  P      targets are the last num_scored ids;
+        target   c0 c1 t0 t1 t2         t0 is read off the logits of c1
+                       ^^^^^^^^ scored
+        """
+        device = self._module.device
+        rows = shared_rows(batch)
+        read = [batch[row[0]].ids[:-1] for row in rows]
+        width = max(map(len, read))
+        first = min(len(unit.ids) - 1 - unit.num_scored for unit in batch)
+        options: dict[str, Any] = {"use_cache": False}
+        if self._takes_mask:
+            mask_BL = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in read])
+            options["attention_mask"] = to_device(mask_BL, device)
+        if self._keeps_positions:
+            options["logits_to_keep"] = torch.arange(first, width, device=device)
+        ids_BL = torch.tensor([ids + [self.pad] * (width - len(ids)) for ids in read])
+        with torch.inference_mode():
+            logits_BKV = self._module(input_ids=to_device(ids_BL, device), **options).logits
+            if not self._keeps_positions:
+                logits_BKV = logits_BKV[:, first:]
+            scores = [self._read(logits_KV, [batch[i] for i in row], first) for logits_KV, row in zip(logits_BKV, rows, strict=True)]
+            values = torch.cat(scores).cpu().tolist()
+        found = dict(zip((i for row in rows for i in row), values, strict=True))
+        return [LogProb(found[i][0], unit.num_scored, bool(found[i][1]), unit.num_truncated) for i, unit in enumerate(batch)]
+
+    def _read(self, logits_KV: torch.Tensor, units: Sequence[Scored], first: int) -> torch.Tensor:
+        """Log-likelihood and whether it is the likeliest, of each unit that is read off one row [units, 2]. Logits are those from place
+        ``first`` on."""
+        starts = [len(unit.ids) - 1 - unit.num_scored - first for unit in units]
+        low, high = min(starts), max(start + unit.num_scored for start, unit in zip(starts, units, strict=True))
+        places = [start + k - low for start, unit in zip(starts, units, strict=True) for k in range(unit.num_scored)]
+        targets = [token for unit in units for token in unit.ids[-unit.num_scored :]]
+        values_N, greedy_N = log_probs(
+            logits_KV[low:high].float(), *torch.tensor([places, targets], device=logits_KV.device), rounded=self._rounded
+        )
+        sizes = [unit.num_scored for unit in units]
+        found = [[v.sum(), g.all().double()] for v, g in zip(values_N.split(sizes), greedy_N.split(sizes), strict=True)]
+        return torch.stack([torch.stack(pair) for pair in found])
+
+    def generate(self, batch: Sequence[Prompt], /) -> list[Completion]:
+        """Left padding, so that every row's next token stands in the last column:
+
+        ids    P P w w      mask   0 0 1 1
+               w w w w             1 1 1 1
+        """
+        device = self._module.device
+        width = max(len(unit.ids) for unit in batch)
+        ids_BL = torch.tensor([[self.pad] * (width - len(unit.ids)) + unit.ids for unit in batch])
+        mask_BL = torch.tensor([[0] * (width - len(unit.ids)) + [1] * len(unit.ids) for unit in batch])
+        settings = GenerationConfig(
+            max_new_tokens=max(unit.request.max_tokens for unit in batch), do_sample=False, num_beams=1,
+            pad_token_id=self.pad, eos_token_id=self._ends or None, bos_token_id=self._tokenizer.bos_token_id,
+        )  # fmt: skip
+        writings = [Writing(unit, self._tokenizer, self._ends) for unit in batch]
+        scores = _Scores(writings)
+        masked = {"attention_mask": to_device(mask_BL, device)} if self._takes_mask else {}
+        with torch.inference_mode():
+            self._module.generate(
+                to_device(ids_BL, device), generation_config=settings, logits_processor=LogitsProcessorList([scores]),
+                stopping_criteria=StoppingCriteriaList([_Read(writings)]), **masked,
+            )  # fmt: skip
+        scores.check(self._name)
+        return [writing.completion() for writing in writings]
+
+    def measure_sharing(self, ids: list[int], /) -> str:
+        """Which prompts may share a batch and each go on as it does alone: "any", those of one "length", or "none".
+
+        Some architectures ignore the mask, some count positions from the padding; transformers' RWKV mixes rows once it has a state.
+        ``ids``: eight ordinary tokens.
+        """
+        settings = GenerationConfig(
+            max_new_tokens=3, do_sample=False, num_beams=1, pad_token_id=self.pad, output_logits=True, return_dict_in_generate=True
+        )
+
+        def said(*rows: list[int], mask: list[list[int]] | None = None) -> torch.Tensor:
+            """Logits of the first row, at its first step and at two that read the cache."""
+            ids_BL = torch.tensor(rows, device=self._module.device)
+            mask_BL = torch.ones_like(ids_BL) if mask is None else torch.tensor(mask, device=self._module.device)
+            masked = {"attention_mask": mask_BL} if self._takes_mask else {}
+            with torch.inference_mode():
+                return torch.stack(self._module.generate(ids_BL, generation_config=settings, **masked).logits)[:, 0]
+
+        # What a row sees of others moves logits by about their spread; half precision rounds by some hundredths of it.
+        tolerance = 1e-3 if self._module.dtype == torch.float32 else 0.1
+        # From one token on: a convolution's state is filled with what stands before a prompt that is shorter than its kernel.
+        shorts = [ids[:n] for n in (1, 2, 4)]
+        try:
+            alone = [said(short) for short in shorts]
+        except Exception:  # noqa: BLE001 - a model may score that cannot generate; a request to generate is told why
+            return "none"
+
+        def beside(short: list[int]) -> torch.Tensor:
+            padding = len(ids) - len(short)
+            return said([self.pad] * padding + short, ids, mask=[[0] * padding + [1] * len(short), [1] * len(ids)])
+
+        if self._takes_mask and all(moved(a, beside(short)) <= tolerance for a, short in zip(alone, shorts, strict=True)):
+            return "any"
+        same = all(moved(a, said(short, ids[-len(short) :])) <= tolerance for a, short in zip(alone, shorts, strict=True))
+        return "length" if same else "none"
+
+
+class _Read(StoppingCriteria):
+    """Gives each row's newest token to its writing, and says which rows are done (what follows there is padding)."""
+
+    def __init__(self, writings: Sequence[Writing]) -> None:
+        self._writings = writings
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        for writing, token in zip(self._writings, input_ids[:, -1].tolist(), strict=True):
+            if not writing.done:
+                writing.add(token)
+        return torch.tensor([writing.done for writing in self._writings], device=input_ids.device)
+
+
+class _Scores(LogitsProcessor):
+    """What the next token is chosen by. NaN, of which an argmax would make a token, is noted and looked at once, at the end."""
+
+    def __init__(self, writings: Sequence[Writing]) -> None:
+        self._writings = writings
+        self._nan: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        nan = scores.isnan().any()
+        self._nan = nan if self._nan is None else self._nan | nan
+        return tempered(scores, self._writings)
+
+    def check(self, name: str) -> None:
+        if self._nan is not None and bool(self._nan):
+            raise nan_logits(name)
+
+
+def nan_logits(name: str) -> NonFiniteError:
+    return NonFiniteError(
+        f"model {name!r} gave NaN logits while generating; half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
+    )
+
+
+def log_probs(
+    logits_SV: torch.Tensor, row_N: torch.Tensor, target_N: torch.Tensor, *, rounded: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of each row's target in nats [N], float64, and whether it is the likeliest token [N]. Overwrites the logits.
+
+    Log-sum-exp keeps 1e-6 a token where float32 log_softmax over a large vocabulary loses 8e-6. ``rounded``: take the latter all the
+    same, to compare with what was computed so.
+    """
+    top_S, likeliest_S = logits_SV.max(1)
+    greedy_N = likeliest_S[row_N] == target_N
+    if rounded:
+        return logits_SV.log_softmax(1)[row_N, target_N].double(), greedy_N
+    chosen_N = logits_SV[row_N, target_N].double()
+    sum_S = logits_SV.sub_(top_S[:, None]).exp_().sum(1)
+    return chosen_N - (top_S.double() + sum_S.double().log())[row_N], greedy_N
+
+
+def moved(before: torch.Tensor, after: torch.Tensor) -> float:
+    """How far logits moved, as a share of their spread (which an offset common to all of them does not enter)."""
+    before, after = before.float(), after.float()
+    return float((before - after).abs().mean() / before.std())

@@ -1,0 +1,1 @@
+"""What adapters of all frameworks share: class names, outputs, fingerprints, token windows."""

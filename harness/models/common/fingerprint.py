@@ -1,0 +1,40 @@
+"""What a checkpoint is: all files of its folder that can change an answer, by name and content."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...identity.digests import of_file
+
+PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py", "*.tiktoken", "*.spm", "*.bpe", "*.vocab")
+"""Weights, configurations, tokenizers, templates, code."""
+
+_RELEVANT = re.compile(r".*\.(safetensors|json|txt|model|jinja|py|tiktoken|spm|bpe|vocab)")
+_ABOUT = frozenset({"trainer_state.json", "all_results.json", "train_results.json", "eval_results.json", "requirements.txt", "LICENSE.txt"})
+_TEMPLATES = "additional_chat_templates"
+
+
+def checkpoint_parts(folder: Path, /) -> Iterator[str]:
+    """A line a file. Folders inside count where transformers or sentence-transformers read them: templates, modules, code. The base of an
+    adapter counts with it."""
+    inner = [_TEMPLATES, *(str(part.get("path", "")) for part in _read(folder / "modules.json") or [] if isinstance(part, dict))]
+    places = dict.fromkeys([folder, *(folder / name for name in inner if name)])
+    files = {path for place in places if place.is_dir() for path in place.iterdir() if path.is_file() and _RELEVANT.fullmatch(path.name)}
+    files |= {path for path in folder.rglob("*.py") if not any(part.startswith(".") for part in path.relative_to(folder).parts)}
+    for path in sorted(files):
+        if path.name not in _ABOUT:
+            yield f"{path.relative_to(folder).as_posix()} {of_file(path)}"
+    base = (_read(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
+    if base and Path(base).is_dir() and Path(base).resolve() != folder.resolve():
+        yield from (f"base {part}" for part in checkpoint_parts(Path(base)))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

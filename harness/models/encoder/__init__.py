@@ -1,0 +1,1 @@
+"""Encoders that classify: passes that compute only what is read."""

@@ -1,0 +1,95 @@
+"""Texts of different lengths in one row of tokens without padding, through an unmodified encoder that reads first positions.
+
+    batch   a a a a        row        a a a a b b c c        attention is computed within each text,
+            b b . .        positions  0 1 2 3 0 1 0 1        for texts of one length in one call
+            c c . .
+
+The model's attention layers call torch's scaled dot-product attention, which is answered here. Whether a model can be run so is measured
+when it is loaded: its logits are held against those of padded batches. A GPU pays for calls rather than for padding: there, it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from ..torch.attention_window import UNLIMITED, window
+from ..torch.signature import accepts
+from .first_position import FirstPosition, close
+
+
+class FlatEncoder:
+    """``works``: whether the model can be run so."""
+
+    def __init__(self, module: Any, first: FirstPosition, padded: Callable[[Sequence[list[int]]], torch.Tensor], ids: list[int]) -> None:
+        """``padded``: logits of a padded batch, whole. ``ids``: 24 ordinary tokens."""
+        self._first = first
+        self._offset = 0
+        self._takes_types = accepts(module, "token_type_ids")
+        # A sliding window is a mask over the whole row.
+        could = first.found and module.device.type == "cpu" and accepts(module, "position_ids") and window(module.config) == UNLIMITED
+        self.works = could and self._measure(module, padded, ids)
+
+    def logits(self, module: Any, texts: Sequence[list[int]], types: Sequence[list[int] | None]) -> torch.Tensor:
+        """[N, C] of token ids, longest text first, by the module or a copy of it."""
+        positions = [p for ids in texts for p in range(self._offset, self._offset + len(ids))]
+        lengths = torch.tensor([len(ids) for ids in texts])
+        given = {"input_ids": [i for ids in texts for i in ids], "position_ids": positions, "attention_mask": [1] * len(positions)}
+        if self._takes_types:
+            given["token_type_ids"] = [t for ids, own in zip(texts, types, strict=True) for t in own or [0] * len(ids)]
+        with self._first.only(module, lengths.cumsum(0) - lengths), _WithinTexts(lengths.tolist()):
+            found: torch.Tensor = module(**{name: torch.tensor([row]) for name, row in given.items()}).logits
+        return found
+
+    def _measure(self, module: Any, padded: Callable[[Sequence[list[int]]], torch.Tensor], ids: list[int]) -> bool:
+        texts = [ids[:11], ids[11:17], ids[5:11], ids[17:20], ids[20:21]]
+        with torch.no_grad():
+            wanted = padded(texts)
+
+            def stays() -> bool:
+                return close(self.logits(module, texts, [None] * len(texts)), wanted)
+
+            # RoBERTa counts positions from behind the number of its padding token.
+            for offset in (0, (module.config.pad_token_id or 0) + 1):
+                self._offset = offset
+                if self._first.shorten(stays):
+                    return True
+        return False
+
+
+class _WithinTexts(TorchFunctionMode):
+    """Answers scaled dot-product attention over a row of texts: no token sees another text's."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        super().__init__()
+        self._groups = [(length, sum(1 for _ in same)) for length, same in groupby(lengths)]
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        return self._attend(*args, **kwargs) if func is functional.scaled_dot_product_attention else func(*args, **kwargs)
+
+    def _attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor | None = None, dropout_p: float = 0.0,
+        is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+    ) -> torch.Tensor:  # fmt: skip
+        """Of [1, H, T, D]."""
+        if attn_mask is not None or is_causal or enable_gqa:
+            raise ValueError("a row of texts gives attention no mask of its own")
+        _, heads, num, size = query.shape
+        out = query.new_empty(1, num, heads, size)
+        for (start, end), (length, texts) in self._spans():
+            q, k, v = (t[0, :, start:end].unflatten(1, (texts, length)).transpose(0, 1) for t in (query, key, value))
+            found = functional.scaled_dot_product_attention(q, k, v, scale=scale)
+            out[0, start:end].view(texts, length, heads, size).copy_(found.transpose(1, 2))
+        return out.transpose(1, 2)
+
+    def _spans(self) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        start = 0
+        for length, texts in self._groups:
+            yield (start, start + length * texts), (length, texts)
+            start += length * texts

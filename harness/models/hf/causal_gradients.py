@@ -1,0 +1,159 @@
+"""Log-likelihoods of a causal language model as a function of its token embeddings.
+
+Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest continuation, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...api.errors import SampleError
+from ...api.model import Encoded
+from ...api.requests import LogLikelihood
+from ...modalities.chat import Chat
+from ...modalities.text import TextPair
+from ...modalities.words import MARK, in_second, within
+from ..causal.prefix_cache import Beginnings
+from ..causal.prefix_trie import Scored
+from ..torch.attention_weights import head_means
+from ..torch.devices import to_device
+from ..torch.signature import accepts
+
+if TYPE_CHECKING:
+    from .causal_lm import HFCausalLM
+
+
+class CausalGradients:
+    """A `Differentiable` over `LogLikelihood` requests; see there for what `logits` are."""
+
+    def __init__(self, model: HFCausalLM) -> None:
+        self._model = model
+        self.module = model.module
+        self.tokenizer = model.tokenizer
+        self._keeps_positions = accepts(model.module, "logits_to_keep")
+        self.beginnings = Beginnings(model.module)
+
+    def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
+        """Padding is to the right, where a causal model does not look. In the baseline the prompt's tokens are neutral ones.
+
+        ids      t0 t1 t2 t3 t4        the last two are the continuation
+        read     t0 t1 t2 t3
+        places          2  3           of the log-probabilities of t3 and t4
+        """
+        units = [self._model.scored(request) for request in requests]
+        width, most = max(len(unit.ids) for unit in units) - 1, max(unit.num_scored for unit in units)
+        ids = torch.zeros(len(units), width, dtype=torch.long)
+        mask, places = torch.zeros_like(ids), torch.zeros(len(units), most, dtype=torch.long)
+        targets, scored = torch.zeros_like(places), torch.zeros_like(places)
+        for row, unit in enumerate(units):
+            read, num = len(unit.ids) - 1, unit.num_scored
+            ids[row, :read], mask[row, :read] = torch.tensor(unit.ids[:-1]), 1
+            places[row, :num] = torch.arange(read - num, read)
+            targets[row, :num], scored[row, :num] = torch.tensor(unit.ids[-num:]), 1
+        named = {"input_ids": ids, "places": places, "targets": targets, "scored": scored}
+        extra = {name: to_device(value, self._model.device) for name, value in named.items()}
+        spans = [self._spans(request, unit, width) for request, unit in zip(requests, units, strict=True)]
+        in_prompt = to_device(torch.tensor([[tuple(span) != (0, 0) for span in row] for row in spans]), self._model.device)
+        with torch.no_grad():
+            embed = self.module.get_input_embeddings()
+            features, neutral = embed(extra["input_ids"]), embed(torch.full_like(extra["input_ids"], self._model.neutral))
+        baseline = torch.where(in_prompt[:, :, None], neutral, features)
+        return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
+
+    @property
+    def resumes(self) -> bool:
+        """Where packs are known to give the plain pass's logits, all positions are attended to, and none depends on a pass's length."""
+        flat = self._model.flat
+        sees_all = flat is not None and flat.max_length >= self._model.max_length and self._model.turns_at is None
+        return sees_all and self.beginnings.is_possible
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        extra = _of(rows, encoded.extra)
+        options = self._options(features, encoded, rows)
+        past = encoded.features.shape[1] - features.shape[1]
+        if past:
+            options |= self.beginnings.of(encoded.extra["input_ids"][0, :past], len(features))
+        # The output head is a good part of a small model: it is asked from the first place on that is scored.
+        first = int(extra["places"].masked_fill(extra["scored"] == 0, encoded.features.shape[1]).min()) - past
+        if self._keeps_positions:
+            options["logits_to_keep"] = torch.arange(first, features.shape[1], device=features.device)
+        logits_NLV = self.module(**options).logits
+        logits_NLV = logits_NLV if self._keeps_positions else logits_NLV[:, first:]
+        places_NS = (extra["places"] - past - first).clamp(min=0)
+        # Log-sum-exp keeps nothing of the vocabulary's size for the way back but the logits.
+        chosen_NS = logits_NLV[torch.arange(len(places_NS), device=places_NS.device)[:, None], places_NS, extra["targets"]].float()
+        scored: torch.Tensor = (chosen_NS - logits_NLV.float().logsumexp(-1).gather(1, places_NS)) * extra["scored"]
+        return scored
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        options = self._options(features, encoded, rows)
+        return head_means(self.module, lambda: self.module(**options, output_attentions=True), self._model.name)
+
+    def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """[N, L]: the positions before the continuation's tokens, all alike."""
+        extra = _of(rows, encoded.extra)
+        scored_NS = extra["scored"].float()
+        found = torch.zeros(len(scored_NS), encoded.features.shape[1], device=scored_NS.device)
+        return found.scatter_add(1, extra["places"], scored_NS / scored_NS.sum(1, keepdim=True))
+
+    def _options(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None) -> dict[str, Any]:
+        assert encoded.mask_BL is not None
+        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+        return {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
+
+    def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
+        """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
+        template, begun, continuation = self._model.written(request)
+        offsets = self._model.tokens(template + begun + continuation).spans
+        spans = [within(span, len(template), len(begun)) for span in offsets]
+        if template:
+            said = _last_said(request.context)
+            pair = TextPair(said, begun)
+            spans = [span if span == (0, 0) else in_second(pair, [span])[0] for span in spans]
+            asked = self._in_template(request.context, template, said, offsets)
+            spans = [span if span != (0, 0) else known for span, known in zip(spans, asked, strict=True)]
+        before = len(unit.ids) + unit.num_truncated - len(spans)
+        whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
+        return (whole[:-1] + [(0, 0)] * width)[:width]
+
+    def _in_template(
+        self, context: str | Chat, template: str, said: str, offsets: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int]]:  # fmt: skip
+        """Each token's place in the last message, which the template may write without the space around it, and more than once."""
+        around = self._model.opened(_with_last_said(context, MARK))[0].split(MARK)
+        written = next((text for text in (said, said.strip(), said.rstrip(), said.lstrip()) if text.join(around) == template), None)
+        if written is None or len(around) == 1:
+            raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
+        skipped, at = said.find(written), 0
+        found = [(0, 0)] * len(offsets)
+        for piece in around[:-1]:
+            at += len(piece)
+            places = [within(span, at, len(written)) for span in offsets]
+            found = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(found, places, strict=True)]
+            at += len(written)
+        return found
+
+
+def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    return extra if rows is None else {name: value[rows] for name, value in extra.items()}
+
+
+def _last_said(context: str | Chat) -> str:
+    """The last message that is not the beginning of the answer."""
+    return context if isinstance(context, str) else context.messages[_place_of_last_said(context)].content
+
+
+def _with_last_said(context: str | Chat, content: str) -> str | Chat:
+    if isinstance(context, str):
+        return content
+    messages, place = list(context.messages), _place_of_last_said(context)
+    messages[place] = replace(messages[place], content=content)
+    return Chat(tuple(messages))
+
+
+def _place_of_last_said(chat: Chat) -> int:
+    return -2 if chat.messages[-1].role == "assistant" else -1

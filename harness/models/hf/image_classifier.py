@@ -1,0 +1,84 @@
+"""Image classification by a transformers checkpoint with its own image processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from ...api.errors import ModelError
+from ...api.model import Encoded
+from ...modalities.image import Image
+from ..torch.attention_weights import head_means
+from ..torch.devices import pick_device, pick_dtype
+from ..torch.pixel_classifier import PixelClassifier, with_channels
+from .source import HuggingFace
+
+
+class HFImageClassifier(PixelClassifier):
+    """The processor resizes and rescales to [0, 1] (`to_pixels`); its normalisation is done here, inside the gradient (`forward`).
+
+    Floats of a size that the processor gives are taken as its output, since an attack's are: it neither resizes nor crops them again.
+    Pictures of that very size that are to go through the processor must be uint8.
+    """
+
+    def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
+        self.name = source.target
+        self.device = pick_device(device)
+        config = source.config()
+        self.module: torch.nn.Module = source.weights(
+            AutoModelForImageClassification, self.device, pick_dtype(dtype, self.device, config.dtype)
+        )
+        self._head = source.head(config)
+        self.labels, self.is_multi_label = self._head.labels, self._head.is_multi_label
+        self._processor = source.pretrained(AutoImageProcessor)
+        self.notes = source.notes
+        self._channels = int(getattr(config, "num_channels", 3))
+        normalises = getattr(self._processor, "do_normalize", False)
+        mean, std = (self._processor.image_mean, self._processor.image_std) if normalises else (0.0, 1.0)
+        shape = (1, -1, 1, 1)
+        self._mean = torch.tensor(mean, dtype=torch.float32, device=self.device).view(shape)
+        self._std = torch.tensor(std, dtype=torch.float32, device=self.device).view(shape)
+        black, white = (self._process(np.full((64, 64, self._channels), value, np.uint8)) for value in (0, 255))
+        if black.abs().max() > 1e-3 or (white - 1).abs().max() > 1e-3:
+            raise ModelError(
+                f"the image processor of {self.name!r} turns 0..255 into {float(black.min()):.3g}..{float(white.max()):.3g}, "
+                "not into 0..1; wrap the model with torch:FILE.py:function"
+            )
+        self._kept_sizes: dict[tuple[int, int], bool] = {}
+        self._dtype: torch.dtype = self.module.dtype
+        # Processors of one checkpoint differ in their last bits by the library they resize with.
+        self.fingerprint = source.fingerprint(self._dtype, type(self._processor).__name__)
+
+    def to_pixels(self, image: Image, /) -> torch.Tensor:
+        pixels = with_channels(np.asarray(image.pixels), self._channels)
+        if pixels.dtype == np.uint8:
+            # Bicubic resizing overshoots.
+            return self._process(pixels).clamp(0, 1)
+        # Floats that the processor would leave at their size have been through it, and may be an attack's: not a bit is lost.
+        if self._keeps_size(*pixels.shape[:2]):
+            return torch.tensor(pixels.transpose(2, 0, 1))
+        return self._process((pixels * 255).round().clip(0, 255).astype(np.uint8)).clamp(0, 1)
+
+    def _keeps_size(self, height: int, width: int) -> bool:
+        if (height, width) not in self._kept_sizes:
+            made = self._process(np.zeros((height, width, self._channels), np.uint8))
+            self._kept_sizes[height, width] = tuple(made.shape[1:]) == (height, width)
+        return self._kept_sizes[height, width]
+
+    def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
+        return self._head.logits(self._output(pixels_BCHW).logits)
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """[N, M, L, L]: how each of M layers attends, averaged over its heads."""
+        return head_means(self.module, lambda: self._output(features, output_attentions=True), self.name)
+
+    def _output(self, pixels_BCHW: torch.Tensor, **options: Any) -> Any:
+        normalised = (pixels_BCHW - self._mean) / self._std
+        return self.module(pixel_values=normalised.to(self._dtype), **options)
+
+    def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
+        made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")
+        return torch.as_tensor(made["pixel_values"][0]).float()

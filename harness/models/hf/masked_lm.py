@@ -1,0 +1,155 @@
+"""Masked language models: pseudo-log-likelihoods, and what fits in a gap.
+
+Shape legend: B batch, L tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+import torch
+from transformers import AutoModelForMaskedLM
+
+from ...api.errors import ModelError, SampleError
+from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood
+from ..causal.padded import log_probs
+from ..checkpoint.tokens import check_tokens, padding_id
+from ..torch.devices import pick_device, pick_dtype, to_device
+from ..torch.flops import per_token
+from ..torch.signature import accepts
+from .source import HuggingFace
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A text with one token hidden. ``ids`` hold the mask at ``place``, where ``token`` stood."""
+
+    ids: list[int]
+    place: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A text of which the tokens at ``places`` are predicted, ``top_k`` for each. No place: the model cannot see so far."""
+
+    ids: list[int]
+    places: range
+    top_k: int
+
+
+class HFMaskedLM:
+    """Answers `PseudoLogLikelihood` and `FillMask`: the first is as many passes as a text has scored tokens, the second is one."""
+
+    def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
+        self.name = source.target
+        self.device = pick_device(device)
+        config = source.config()
+        self.module = source.weights(AutoModelForMaskedLM, self.device, pick_dtype(dtype, self.device, config.dtype))
+        self.dtype = self.module.dtype
+        self.tokenizer = source.tokenizer()
+        if self.tokenizer.mask_token_id is None:
+            raise ModelError(f"the tokenizer of {self.name!r} has no mask token, so nothing can be hidden from the model")
+        self._pad = padding_id(self.tokenizer, self.module) if accepts(self.module, "attention_mask") else None
+        self.notes = (*source.notes, *check_tokens(self.tokenizer, self.module, self.name, self.tokenizer.mask_token_id))
+        self.max_length = source.longest(self.module, config, self.tokenizer.model_max_length)
+        self._rounded = source.rounded
+        self.flops_per_token = per_token(self.module)
+        self.fingerprint = source.fingerprint(self.dtype)
+
+    def split(self, request: PseudoLogLikelihood | FillMask) -> Sequence[Masked | Gap]:
+        if isinstance(request, FillMask):
+            return (self._gap(request),)
+        ids, special = self._tokens(request.text)
+        if len(ids) > self.max_length:
+            raise SampleError(f"the text has {len(ids)} tokens and the model takes {self.max_length}: a part would go unscored")
+        places = list(range(len(ids)))
+        if request.other:
+            # Not junk: a long text's frequent tokens (from 200 tokens on) are tokens as others are.
+            matcher = SequenceMatcher(None, ids, self._tokens(request.other)[0], autojunk=False)
+            places = [i for block in matcher.get_matching_blocks() for i in range(block.a, block.a + block.size)]
+        scored = [place for place in places if not special[place]]
+        if not scored:
+            raise SampleError("the texts have no token in common" if request.other else "the text has no tokens to score")
+        mask = self.tokenizer.mask_token_id
+        return tuple(Masked([*ids[:place], mask, *ids[place + 1 :]], place, ids[place]) for place in scored)
+
+    def length(self, unit: Masked | Gap) -> int:
+        return len(unit.ids)
+
+    def batch_key(self, unit: Masked | Gap) -> Hashable:
+        """Texts of one length only, where the model would see the padding."""
+        return None if self._pad is not None else len(unit.ids)
+
+    def pseudo_loglikelihood(self, batch: Sequence[Masked]) -> list[LogProb]:
+        rows_B = torch.arange(len(batch), device=self.device)
+        places_B = torch.tensor([unit.place for unit in batch], device=self.device)
+        tokens_B = torch.tensor([unit.token for unit in batch], device=self.device)
+        with torch.inference_mode():
+            logits_BV = self._logits(batch)[rows_B, places_B].float()
+            values_B, greedy_B = log_probs(logits_BV, rows_B, tokens_B, rounded=self._rounded)
+        return [LogProb(value, 1, greedy) for value, greedy in zip(values_B.tolist(), greedy_B.tolist(), strict=True)]
+
+    def fill_mask(self, batch: Sequence[Gap]) -> list[Fillings]:
+        found = []
+        with torch.inference_mode():
+            for logits_LV, unit in zip(self._logits(batch), batch, strict=True):
+                # In float64: of two tokens that are nearly as likely the likelier comes first.
+                top = logits_LV[unit.places.start : unit.places.stop].double().log_softmax(-1).topk(min(unit.top_k, logits_LV.shape[-1]))
+                tokens = tuple(tuple(self.tokenizer.convert_ids_to_tokens(ids)) for ids in top.indices.tolist())
+                found.append(Fillings(tokens, tuple(map(tuple, top.values.tolist()))))
+        return found
+
+    def join(self, request: PseudoLogLikelihood | FillMask, parts: Sequence[Any]) -> LogProb | Fillings:
+        if isinstance(request, FillMask):
+            (filled,) = parts
+            return filled
+        return LogProb(sum(part.value for part in parts), len(parts), all(part.is_greedy for part in parts))
+
+    def _gap(self, request: FillMask) -> Gap:
+        """What is shown is found by where its characters stand: a byte-level tokenizer puts a word and the space before it into one token.
+
+        text   the [MASK] sat      shown "good"      seen "the good sat"      tokens "the" " good" " sat"      place 1
+        """
+        start = request.text.find(MASK)
+        if start < 0:
+            raise SampleError(f"the text has no {MASK} to fill")
+        before, after = request.text[:start], request.text[start + len(MASK) :].replace(MASK, self.tokenizer.mask_token)
+        seen = f"{before}{request.shown or self.tokenizer.mask_token}{after}"
+        ids, _ = self._tokens(seen)
+        # Cut as the tokenizer itself would, its last special token kept.
+        cut: dict[str, Any] = {"truncation": True, "max_length": self.max_length} if len(ids) > self.max_length else {}
+        (one,) = self.tokenizer([seen], verbose=False, **cut).encodings
+        end = start + len(seen) - len(before) - len(after)
+        places = [i for i, (a, b) in enumerate(one.offsets) if a < end and b > start and not one.special_tokens_mask[i]]
+        if not request.shown:
+            places = [i for i, token in enumerate(one.ids) if token == self.tokenizer.mask_token_id][:1]
+        return Gap(one.ids, range(places[0], places[-1] + 1) if places else range(0), request.top_k)
+
+    def _logits(self, batch: Sequence[Masked] | Sequence[Gap]) -> torch.Tensor:
+        """[B, L, V]. Right padding, which is masked:
+
+        ids    s w M w s P      mask   1 1 1 1 1 0
+               s w w M w s             1 1 1 1 1 1
+        """
+        width = max(len(unit.ids) for unit in batch)
+        ids_BL = torch.tensor([unit.ids + [self._pad or 0] * (width - len(unit.ids)) for unit in batch])
+        options = {}
+        if self._pad is not None:
+            mask_BL = torch.tensor([[1] * len(unit.ids) + [0] * (width - len(unit.ids)) for unit in batch])
+            options["attention_mask"] = to_device(mask_BL, self.device)
+        logits_BLV: torch.Tensor = self.module(input_ids=to_device(ids_BL, self.device), **options).logits
+        return logits_BLV
+
+    def _tokens(self, text: str) -> tuple[list[int], list[int]]:
+        """Ids with the tokenizer's own special tokens, and which of them are such."""
+        try:
+            encoded = self.tokenizer(text, return_special_tokens_mask=True, verbose=False)
+        except (TypeError, UnicodeEncodeError) as error:
+            if any("\ud800" <= c <= "\udfff" for c in text):
+                raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
+            raise
+        return encoded["input_ids"], encoded["special_tokens_mask"]

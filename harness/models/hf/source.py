@@ -1,0 +1,300 @@
+"""``hf``: a transformers checkpoint, from a folder or the hub. Its own configuration says which adapter it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from ...api.errors import ModelError
+from ...api.model import Model, ModelInfo
+from ...identity.code import local_code
+from ...identity.digests import of_parts
+from ...identity.libraries import answer_code, versions
+from ...system.offline import is_offline
+from ..checkpoint.files import INDEX, WEIGHTS, about_file, check_files, read_json
+from ..checkpoint.head import Head, read_head
+from ..checkpoint.settings import check_config, settle_config
+from ..checkpoint.tokens import settle_tokenizer
+from ..checkpoint.weights import check_loaded, load_state, read_names, state_to_load
+from ..common.fingerprint import PATTERNS, checkpoint_parts
+
+_LIBRARIES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "peft", "jinja2")
+_HEADS = {
+    "SequenceClassification": ("text_classifier", "HFTextClassifier"),
+    "CausalLM": ("causal_lm", "HFCausalLM"),
+    "MaskedLM": ("masked_lm", "HFMaskedLM"),
+    "LMHeadModel": ("causal_lm", "HFCausalLM"),
+    "ImageClassification": ("image_classifier", "HFImageClassifier"),
+    "Model": ("text_encoder", "HFEncoder"),
+}
+_TEXT = frozenset({"classify", "text", "pair", "gradients"})
+# Encoder-decoders read their token embeddings twice, these two not once (XLNet: transposed): there is nothing to swap features into.
+_NO_GRADIENTS = frozenset({"canine", "xlnet"})
+_ATTEND = ("HFTextClassifier", "HFImageClassifier", "HFCausalLM")
+_CAPABILITIES = {
+    "HFTextClassifier": _TEXT,
+    "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat", "gradients"}),
+    "HFMaskedLM": frozenset({"pseudo_loglikelihood", "fill_mask", "text"}),
+    "HFImageClassifier": frozenset({"classify", "image", "gradients"}),
+    "HFEncoder": frozenset({"embed", "text"}),
+}
+
+
+class HuggingFace:
+    """A transformers checkpoint: sequence or image classification, causal or masked language model, or a text encoder without a head.
+
+    target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say (of one
+    output, which is the log-odds of a yes: no and yes). problem_type: ``single_label_classification`` or ``multi_label_classification``,
+    where its config does not say or says it wrongly. positive_label: of labels that do not exclude each other, the one that is asked about.
+    revision: of a hub name. max_length: tokens, where the tokenizer's own limit is not to be used. pad_token: for tokenizers without one.
+    attention: transformers' ``attn_implementation``. chat_template: put every prompt into the model's chat template.
+    trust_remote_code: run code from the checkpoint; the scorecard says so. safetensors only: a pickle is never read.
+    log_softmax: "float32" rounds each token's log-probability as lm-evaluation-harness does (about 8e-6 on a CPU), to compare with it.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        labels: list[str] | None = None,
+        problem_type: str | None = None,
+        positive_label: str | None = None,
+        revision: str | None = None,
+        max_length: int | None = None,
+        pad_token: str | None = None,
+        attention: str | None = None,
+        chat_template: bool = False,
+        trust_remote_code: bool = False,
+        log_softmax: Literal["exact", "float32"] = "exact",
+    ) -> None:
+        self.target, self.revision = str(Path(target).expanduser()) if target.startswith("~") else target, revision
+        self.labels, self.problem_type, self.positive_label = labels, problem_type, positive_label
+        self.max_length, self.pad_token = max_length, pad_token
+        self.attention, self.chat_template, self.trust_remote_code = attention, chat_template, trust_remote_code
+        if log_softmax not in ("exact", "float32"):
+            raise ModelError(f"log_softmax is 'exact' or 'float32', not {log_softmax!r}")
+        self.rounded = log_softmax == "float32"
+        self.notes: tuple[str, ...] = ()
+        """What there is to say of the weights and the tokenizer, once they are loaded."""
+
+    def inspect(self) -> ModelInfo:
+        config = self.config()
+        adapter = self._adapter(config)[1]
+        head = self.head(config) if "classify" in _CAPABILITIES[adapter] else Head(())
+        ran = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
+        notes = (*ran, *check_config(self._raw(), self.target), *head.notes)
+        capabilities = _CAPABILITIES[adapter]
+        if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
+            capabilities -= {"gradients"}
+        # Windows of attention, whose heads are listed stage by stage, do not see all positions.
+        elif adapter in _ATTEND and isinstance(getattr(config, "num_attention_heads", None), int):
+            capabilities |= {"attention"}
+        return ModelInfo(capabilities, head.labels, notes, head.is_multi_label)
+
+    def load(self, device: str, dtype: str, /) -> Model:
+        from importlib import import_module
+
+        module, adapter = self._adapter(self.config())
+        made: Model = getattr(import_module(f".{module}", __package__), adapter)(self, device, dtype)
+        return made
+
+    def config(self) -> Any:
+        """The checkpoint's configuration, without weights. Raises `ModelError`."""
+        from transformers import AutoConfig
+
+        self._check_place()
+        raw = self._raw()
+        check_config(raw, self.target)
+        try:
+            config = AutoConfig.from_pretrained(
+                self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline()
+            )
+        except Exception as error:  # whatever a broken checkpoint makes its libraries raise
+            raise ModelError(self._cannot(error)) from error
+        settle_config(config, raw)
+        if _loses_positions(config):
+            raise ModelError(
+                f"{self.target!r} was saved by transformers 5, whose 'rope_parameters' the installed version does not read: its positions "
+                "would be wrong. Install transformers 5, or write 'rope_theta' (and 'rope_scaling') into its config.json"
+            )
+        return config
+
+    def head(self, config: Any) -> Head:
+        """What a classifier's outputs are. Raises `UserError`: no classes, or settings that do not fit them."""
+        return read_head(config, self.target, labels=self.labels, problem_type=self.problem_type, positive_label=self.positive_label)
+
+    def pretrained(self, auto: Any, **options: Any) -> Any:
+        """``auto.from_pretrained`` with this checkpoint's place and trust settings. Raises `ModelError`."""
+        try:
+            return auto.from_pretrained(
+                self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline(), **options
+            )
+        except Exception as error:  # whatever a broken checkpoint makes its libraries raise
+            raise ModelError(self._cannot(error)) from error
+
+    def tokenizer(self) -> Any:
+        """The checkpoint's fast tokenizer. One that knows no words is an error: transformers 5 makes it up where the files are missing."""
+        from transformers import AutoTokenizer
+
+        made = self.pretrained(AutoTokenizer, use_fast=True)
+        self.notes += settle_tokenizer(made, self.target)
+        return made
+
+    def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
+        """How many tokens the model takes: the setting, else the least of what tokenizer, config and position table allow."""
+        table = _position_table(module)
+        if self.max_length is not None:
+            if self.max_length < 1 or (table is not None and self.max_length > table):
+                raise ModelError(f"max_length {self.max_length} is not possible: {self.target!r} has positions for {table} tokens")
+            return self.max_length
+        # MPT's attention bias ends at its own name for it.
+        positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None) or 0
+        # Tokenizers without a limit say 10^30, relative positions say -1.
+        limits = (table, tokenizer_limit if tokenizer_limit and tokenizer_limit < 10**9 else None, positions if positions > 0 else None)
+        return min((limit for limit in limits if limit is not None), default=2048)
+
+    def weights(self, auto: Any, device: Any, dtype: Any, optional: Sequence[str] = ()) -> Any:
+        """The module with its weights, in evaluation mode, on the device. Weights that the checkpoint lacks are an error.
+
+        optional: beginnings of the names of those that nothing reads.
+        """
+        config = self.config()
+        options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
+        folder = self.folder()
+        blank = _blank(auto, config, self.trust_remote_code)
+        state, self.notes = None, ()
+        if folder is not None and blank is not None:
+            state, self.notes = state_to_load(read_names(folder, self.target), blank, self.target)
+        options |= {"config": config, "use_safetensors": True, "dtype": dtype, "output_loading_info": True}
+        with _no_bars():
+            if state is None or folder is None:
+                module, loading = self.pretrained(auto, **options)
+            else:
+                module, loading = load_state(type(blank), state, folder, self.target, **options)
+        self.notes += check_loaded(module, loading["missing_keys"], loading["unexpected_keys"], self.target, optional)
+        from ..torch.packed_linear import pack_linears
+
+        # What transformers chose: attention where no setting did, and code that came with the checkpoint or from another.
+        self.attention_taken = str(getattr(module.config, "_attn_implementation", ""))
+        self.code_taken = code.digest if (code := local_code(type(module))) is not None else ""
+        module.eval().to(device)
+        pack_linears(module)
+        return module
+
+    def fingerprint(self, *facts: object) -> str:
+        """Content of the checkpoint's files, every setting, the facts given (number format), and the versions of what computes.
+
+        Where the checkpoint lies, and under which name or revision, says nothing.
+        """
+        settings = sorted((name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision", "notes"))
+        folder = Path(self.target)
+        if not folder.is_dir():
+            from huggingface_hub import snapshot_download
+
+            folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=list(PATTERNS), local_files_only=True))
+        return of_parts(checkpoint_parts(folder), (*facts, settings, sorted(versions(_LIBRARIES).items()), answer_code()))
+
+    def _adapter(self, config: Any) -> tuple[str, str]:
+        architectures = config.architectures or []
+        for architecture in architectures:
+            for head, adapter in _HEADS.items():
+                if architecture.endswith(head):
+                    self._check_text(config, architecture, adapter[1])
+                    return adapter
+        named = ", ".join(architectures) or "checkpoint without an architecture"
+        raise ModelError(
+            f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_HEADS)}. "
+            "Anything else can be a Python function: callable:module:function"
+        )
+
+    def _check_text(self, config: Any, architecture: str, adapter: str) -> None:
+        """A model without a head that is no text encoder: of images or sound, or with a decoder that wants a text of its own."""
+        if adapter != "HFEncoder":
+            return
+        reads_text = getattr(config, "vocab_size", None) and not getattr(config, "vision_config", None)
+        if not reads_text or (getattr(config, "is_encoder_decoder", False) and not architecture.endswith("EncoderModel")):
+            why = "has a decoder beside its encoder" if reads_text else "reads no text alone"
+            raise ModelError(
+                f"{self.target!r} is a {architecture}, which {why}, and no text encoder. Anything else can be a Python function: "
+                "callable:module:function"
+            )
+
+    def _check_place(self) -> None:
+        path = Path(self.target)
+        looks_local = self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
+        if path.is_file():
+            raise ModelError(about_file(self.target))
+        if looks_local and not path.is_dir():
+            raise ModelError(f"there is no model folder {self.target!r}")
+        if path.is_dir():
+            check_files(self.target, path)
+
+    def folder(self) -> Path | None:
+        """Where the files of the checkpoint are; None where the hub's cache has no weights of it yet."""
+        if Path(self.target).is_dir():
+            return Path(self.target)
+        from huggingface_hub import try_to_load_from_cache
+
+        places = (try_to_load_from_cache(self.target, name, revision=self.revision) for name in (WEIGHTS, INDEX))
+        return next((Path(place).parent for place in places if isinstance(place, str)), None)
+
+    def _raw(self) -> dict[str, Any]:
+        """config.json as it stands."""
+        folder = self.folder()
+        return (read_json(folder / "config.json") if folder else None) or {}
+
+    def _cannot(self, error: Exception) -> str:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if not Path(self.target).is_dir() and is_offline() and isinstance(error, OSError):
+            return f"model {self.target!r} is not in the local cache and this is offline; fetch it before with: hf download {self.target}"
+        return f"model {self.target!r} cannot be loaded: {first}"
+
+
+def _blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:
+    """The module without weights, to know its tensors by; None where it cannot be made so, or stores its tensors in another form."""
+    import torch
+
+    if getattr(config, "quantization_config", None):
+        return None
+    try:
+        with torch.device("meta"):
+            return auto.from_config(config, trust_remote_code=trust_remote_code)
+    except Exception:  # noqa: BLE001 - code of its own may not know such tensors; loading says what is wrong
+        return None
+
+
+def _loses_positions(config: Any) -> bool:
+    """Whether rotary settings stand only where transformers 4 does not look. It says nothing, and takes its defaults."""
+    import transformers
+
+    given = getattr(config, "rope_parameters", None)
+    if not given or int(transformers.__version__.partition(".")[0]) >= 5:
+        return False
+    scaled = given.get("rope_type", "default") != "default"
+    return given.get("rope_theta") != getattr(config, "rope_theta", None) or (scaled and not getattr(config, "rope_scaling", None))
+
+
+def _position_table(module: Any) -> int | None:
+    """Rows of a learned position table that a token can have: RoBERTa's begins after its padding index, OPT's after an offset."""
+    sizes = [
+        part.num_embeddings - (part.padding_idx + 1 if part.padding_idx is not None else int(getattr(part, "offset", 0)))
+        for name, part in module.named_modules()
+        if name.rpartition(".")[2] in ("position_embeddings", "wpe", "embed_positions") and hasattr(part, "num_embeddings")
+    ]
+    return min(sizes, default=None)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """transformers draws its own progress bars while weights load; the run shows its own. As it was afterwards."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,161 @@
+"""``callable``: anything at all, as a Python function over a list of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...api.errors import ConfigError, ModelError, SampleError
+from ...api.import_target import resolve
+from ...api.model import Model, ModelInfo
+from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
+from ...identity.programs import python_fingerprint
+from ...modalities.chat import Chat, Message
+from ...modalities.image import Image
+from ...modalities.inputs import Input, modality
+from ...modalities.text import TextPair
+from ..common.labels import columns_of
+from ..common.outputs import Outputs, check_outputs
+from ..common.stop_strings import cut
+
+_ANSWERS = ("classify", "generate", "loglikelihood", "embed")
+
+
+class Callable:
+    """A Python function from a list of inputs to a list (or array) of answers, one each, in order.
+
+    target: ``module:function`` or ``file.py:function``. answers: what it gives: ``classify`` (class scores [B, C]), ``generate``
+    (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]). input: what it takes:
+    ``text``, ``chat`` (of ``generate``: lists of {"role", "content"}; a text is one message of a user), ``pair`` ((first, second) tuples)
+    or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier,
+    ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do
+    not exclude each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
+    version: your word for what cannot be seen in the function and its files (a server, a state that it keeps): change it when that
+    changes. Without it such answers are not shared.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        answers: str = "classify",
+        input: str = "text",
+        outputs: str = "auto",
+        multi_label: bool = False,
+        labels: list[str] | None = None,
+        version: str = "",
+    ) -> None:
+        if answers not in _ANSWERS or input not in ("text", "chat", "pair", "image"):
+            raise ConfigError(
+                f"callable takes answers: {' | '.join(_ANSWERS)}, input: text | chat | pair | image; got answers: {answers}, input: {input}"
+            )
+        check_outputs(outputs, multi_label)
+        if input == "chat" and answers != "generate":
+            raise ConfigError(f"callable takes input: chat with answers: generate alone, not with answers: {answers}")
+        self.target, self.answers, self.input, self.version = target, answers, input, version
+        self.outputs, self.multi_label = outputs, multi_label
+        self.labels = tuple(str(label) for label in labels or ())
+        self.function = resolve(target)
+        if not callable(self.function):
+            raise ConfigError(f"{target} is a {type(self.function).__name__}, not a function")
+
+    def inspect(self) -> ModelInfo:
+        # Who takes a conversation takes a text, too, as one message.
+        takes = frozenset({self.answers, self.input, *(["text"] if self.input == "chat" else [])})
+        return ModelInfo(takes, self.labels, is_multi_label=self.multi_label)
+
+    def load(self, device: str, dtype: str, /) -> Model:
+        return _MODELS[self.answers](self)
+
+
+class _CallableModel:
+    def __init__(self, source: Callable) -> None:
+        self.name = source.target
+        self._source = source
+        settings = (source.answers, source.input, source.outputs, source.multi_label, source.labels)
+        self.fingerprint, self._unknown = python_fingerprint(source.target, [source.function], settings, source.version)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._unknown
+
+    def _ask(self, inputs: list[Any]) -> list[Any]:
+        given = self._source.function(inputs)
+        given = given.tolist() if hasattr(given, "tolist") else given
+        if isinstance(given, str | bytes | dict) or not isinstance(given, Iterable):
+            raise ModelError(f"{self.name} returned a {type(given).__name__}; it must return a list or array, one answer for each input")
+        answers = list(given)
+        if len(answers) != len(inputs):
+            raise ModelError(f"{self.name} was given {len(inputs)} inputs and returned {len(answers)} answers; it must return one each")
+        return answers
+
+    def _bare(self, value: Input) -> Any:
+        """The input as plain Python or numpy."""
+        if modality(value) != self._source.input:
+            raise SampleError(f"{self.name} takes input: {self._source.input}, not {modality(value)}")
+        if isinstance(value, Image):
+            return np.array(value.pixels)
+        return (value.first, value.second) if isinstance(value, TextPair) else value
+
+    def _rows(self, inputs: Sequence[Input], what: str) -> list[list[float]]:
+        answers = self._ask([self._bare(value) for value in inputs])
+        try:
+            return [[float(v) for v in row] for row in answers]
+        except TypeError as error:
+            raise ModelError(f"{self.name} must return {what} for each input, not a {type(answers[0]).__name__}") from error
+
+
+class _Classifier(_CallableModel):
+    def __init__(self, source: Callable) -> None:
+        super().__init__(source)
+        self._outputs = Outputs(self.name, source.outputs, source.multi_label)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self._unknown, *self._outputs.notes)
+
+    def classify(self, batch: Sequence[Classify]) -> list[Logits]:
+        rows = self._rows([request.input for request in batch], "a list of class scores")
+        names, asked = self._source.labels, batch[0].labels
+        num_classes = len(names or asked or rows[0])
+        wrong = next((row for row in rows if len(row) != len(rows[0]) or (names and len(row) not in (len(names), 1))), None)
+        if wrong is not None or (names and len(rows[0]) < len(names) != 2):
+            raise ModelError(
+                f"{self.name} returned {len(wrong or rows[0])} class scores; its labels are {len(names or rows[0])} ({', '.join(names)})"
+            )
+        logits_BC = self._outputs.of_rows(np.array(rows), num_classes)
+        columns = columns_of(names or tuple(map(str, range(logits_BC.shape[1]))), asked)
+        return [Logits(tuple(row), is_multi_label=self._source.multi_label) for row in logits_BC[:, columns].tolist()]
+
+
+class _Generator(_CallableModel):
+    def generate(self, batch: Sequence[Generate]) -> list[Completion]:
+        completions = []
+        for request, text in zip(batch, self._ask([self._shown(request.prompt) for request in batch]), strict=True):
+            if not isinstance(text, str):
+                raise SampleError(f"{self.name} returned a {type(text).__name__} for this prompt, not a text")
+            kept = cut(text, request.stop)
+            completions.append(Completion(kept, len(kept.split()), "stop"))
+        return completions
+
+    def _shown(self, prompt: str | Chat) -> str | Chat | list[dict[str, str]]:
+        if self._source.input != "chat":
+            return prompt
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt.messages
+        return [{"role": message.role, "content": message.content} for message in messages]
+
+
+class _Scorer(_CallableModel):
+    def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
+        asked = [(request.context, request.written()) for request in batch]
+        return [LogProb(float(v), len(continuation.split())) for v, (_, continuation) in zip(self._ask(asked), asked, strict=True)]
+
+
+class _Embedder(_CallableModel):
+    def embed(self, batch: Sequence[Embed]) -> list[Embedding]:
+        return [Embedding(tuple(row)) for row in self._rows([request.input for request in batch], "a vector")]
+
+
+_MODELS = {"classify": _Classifier, "generate": _Generator, "loglikelihood": _Scorer, "embed": _Embedder}

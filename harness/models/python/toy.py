@@ -1,0 +1,95 @@
+"""``toy``: models whose answers are known in closed form, for tests and for trying the harness out. They need no torch.
+
+``toy:words``     text classifier: s = number of good words - number of bad words; logits (-s, s) for negative, positive
+``toy:bright``    image classifier: m = mean pixel in [0, 1]; logits (0, 8 (m - 0.5)) for dark, bright
+``toy:bytes``     language model, uniform over 256 bytes: log p = -n ln 256 for n bytes; it generates the prompt backwards
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...api.errors import ModelError, did_you_mean
+from ...api.model import Model, ModelInfo
+from ...api.requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
+from ...identity.digests import of_parts
+from ...identity.libraries import answer_code
+from ...modalities.image import Image
+from ..common.stop_strings import cut
+
+GOOD = frozenset(["good", "great", "excellent", "love", "lovely", "perfect", "wonderful", "best", "happy"])
+BAD = frozenset(["bad", "awful", "terrible", "hate", "broken", "worst", "poor", "sad", "boring"])
+
+
+class Toy:
+    """A closed-form model by name: words, bright or bytes."""
+
+    def __init__(self, target: str) -> None:
+        if target not in _TOYS:
+            raise ModelError(f"there is no toy {target!r}.{did_you_mean(target, _TOYS)} The toys are {', '.join(_TOYS)}.")
+        self.target = target
+
+    def inspect(self) -> ModelInfo:
+        return _TOYS[self.target].info
+
+    def load(self, device: str, dtype: str, /) -> Model:
+        made = _TOYS[self.target]()
+        made.fingerprint = of_parts((made.fingerprint, answer_code()))
+        return made
+
+
+class Words:
+    name = "toy:words"
+    fingerprint = "toy:words:1"
+    info = ModelInfo(frozenset({"classify", "text"}), ("negative", "positive"))
+
+    def classify(self, batch: Sequence[Classify]) -> list[Logits]:
+        return [Logits((-s, s)) for s in (self.balance(str(request.input)) for request in batch)]
+
+    @staticmethod
+    def balance(text: str) -> float:
+        words = re.findall(r"\w+", text.lower())
+        return float(sum(w in GOOD for w in words) - sum(w in BAD for w in words))
+
+
+class Bright:
+    name = "toy:bright"
+    fingerprint = "toy:bright:1"
+    info = ModelInfo(frozenset({"classify", "image"}), ("dark", "bright"))
+
+    def classify(self, batch: Sequence[Classify]) -> list[Logits]:
+        answers = []
+        for request in batch:
+            assert isinstance(request.input, Image)
+            pixels = np.asarray(request.input.pixels, dtype=np.float64)
+            mean = float(pixels.mean()) / (255 if request.input.pixels.dtype == np.uint8 else 1)
+            answers.append(Logits((0.0, 8 * (mean - 0.5))))
+        return answers
+
+
+class Bytes:
+    name = "toy:bytes"
+    fingerprint = "toy:bytes:1"
+    info = ModelInfo(frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text"}))
+
+    def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
+        return [_uniform(request.written()) for request in batch]
+
+    def rolling_loglikelihood(self, batch: Sequence[RollingLogLikelihood]) -> list[LogProb]:
+        return [_uniform(request.text) for request in batch]
+
+    def generate(self, batch: Sequence[Generate]) -> list[Completion]:
+        texts = [cut(str(request.prompt)[::-1][: request.max_tokens], request.stop) for request in batch]
+        return [Completion(text, len(text), "length", len(str(r.prompt))) for text, r in zip(texts, batch, strict=True)]
+
+
+def _uniform(text: str) -> LogProb:
+    n = len(text.encode("utf-8", "surrogatepass"))
+    return LogProb(-n * math.log(256), n)
+
+
+_TOYS: dict[str, type[Words] | type[Bright] | type[Bytes]] = {"words": Words, "bright": Bright, "bytes": Bytes}

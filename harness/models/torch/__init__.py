@@ -1,0 +1,1 @@
+"""What all torch models share, and modules of a user's own."""

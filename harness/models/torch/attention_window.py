@@ -1,0 +1,16 @@
+"""How far back a model's attention looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+UNLIMITED = 2**62
+"""The window of a model without one."""
+
+
+def window(config: Any, /) -> int:
+    """Up to how many tokens a model with sliding or chunked attention sees all of them."""
+    text = config.get_text_config()
+    names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size", "local_attention")
+    sizes = [getattr(text, name, None) for name in names]
+    return min((size for size in sizes if isinstance(size, int) and size > 0), default=UNLIMITED)

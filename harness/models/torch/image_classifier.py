@@ -1,0 +1,55 @@
+"""The loaded side of ``torch``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ...api.errors import ModelError
+from ...identity.programs import python_fingerprint
+from ...modalities.image import Image
+from ...system.interrupts import is_interrupt
+from ..common.outputs import Outputs
+from .devices import pick_device, pick_dtype
+from .pixel_classifier import PixelClassifier, with_channels
+from .source import TorchModule
+
+
+class TorchClassifier(PixelClassifier):
+    def __init__(self, source: TorchModule, device: str, dtype: str) -> None:
+        self.name, self.labels = source.target, source.labels
+        self.device = pick_device(device)
+        self._dtype = pick_dtype(dtype, self.device, None)
+        try:
+            made = source.make if isinstance(source.make, torch.nn.Module) else source.make()
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            raise ModelError(f"{source.target} raised {type(error).__name__}: {error}") from error
+        if not isinstance(made, torch.nn.Module):
+            raise ModelError(f"{source.target} returned a {type(made).__name__}, not a torch.nn.Module")
+        self.module = made.eval().to(self.device, self._dtype)
+        self._channels, self._size = source.channels, source.size
+        self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
+        settings = (self._dtype, source.labels, source.outputs, source.multi_label, source.channels, source.size)
+        parts = [source.make, self.module]
+        self.fingerprint, self._unknown = python_fingerprint(source.target, parts, settings, source.version, ("torch",))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self._unknown, *self._outputs.notes)
+
+    def to_pixels(self, image: Image, /) -> torch.Tensor:
+        pixels = with_channels(np.asarray(image.pixels), self._channels)
+        scaled = pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
+        pixels_CHW = torch.tensor(scaled.transpose(2, 0, 1))
+        if self._size is None or list(pixels_CHW.shape[1:]) == list(self._size):
+            return pixels_CHW
+        resized = torch.nn.functional.interpolate(pixels_CHW[None], size=tuple(self._size), mode="bilinear", antialias=True)
+        return resized[0].clamp(0, 1)
+
+    def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
+        scores = self.module(pixels_BCHW.to(self._dtype))
+        if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
+            return scores  # refused there where all outputs are checked
+        return self._outputs.of_tensor(scores, len(self.labels))

@@ -1,0 +1,121 @@
+"""What all image classifiers on torch share: canonical pixels, batching by shape, and gradients in [0, 1] pixel space.
+
+Shape legend: B batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...api.errors import ModelError, SampleError
+from ...api.model import Encoded
+from ...api.requests import Classify, Logits
+from ...modalities.image import Image
+from ...modalities.inputs import Input, positions_of
+from ..common.labels import columns_of
+from .devices import to_device
+from .randomised import randomised
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """One image ready for the model: float32 [C, H, W] in [0, 1]."""
+
+    pixels_CHW: torch.Tensor
+    labels: tuple[str, ...]
+
+
+class PixelClassifier:
+    """Answers `Classify` for images. A subclass gives `to_pixels` (its resizing) and `forward` (its normalisation and network)."""
+
+    name: str
+    fingerprint: str
+    module: torch.nn.Module
+    device: torch.device
+    labels: tuple[str, ...]
+    is_multi_label: bool = False
+
+    def to_pixels(self, image: Image, /) -> torch.Tensor:
+        """float32 [C, H, W] in [0, 1], at the size the model wants; its own output comes back unchanged."""
+        raise NotImplementedError
+
+    def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
+        """Logits [B, K] of pixels in [0, 1]."""
+        raise NotImplementedError
+
+    def canonical(self, value: Input, /) -> Input:
+        """The image at the model's size, float32 [H, W, C] in [0, 1]: what attacks perturb."""
+        return Image(self.to_pixels(_image(value)).permute(1, 2, 0).numpy())
+
+    def split(self, request: Classify) -> Sequence[Pixels]:
+        return (Pixels(self.to_pixels(_image(request.input)), request.labels),)
+
+    def length(self, unit: Pixels) -> int:
+        return positions_of(*unit.pixels_CHW.shape[1:])
+
+    def batch_key(self, unit: Pixels) -> Hashable:
+        """Images of one shape only: there is no padding for pixels."""
+        return tuple(unit.pixels_CHW.shape)
+
+    def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
+        columns = columns_of(self.labels, batch[0].labels)
+        # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
+        with torch.no_grad():
+            logits_BK = self._checked(self.forward(self._stacked(batch))).float().cpu()
+        return [Logits(tuple(row), is_multi_label=self.is_multi_label) for row in logits_BK[:, columns].tolist()]
+
+    def randomised(self, seed: int, share: float = 1.0, /) -> PixelClassifier:
+        """The model with its weights drawn anew, or those of this share of its layers, from the last."""
+        return randomised(self, seed, share)
+
+    def differentiable(self) -> PixelClassifier:
+        return self
+
+    def encode(self, requests: Sequence[Classify], /) -> Encoded:
+        batch = [self.split(request)[0] for request in requests]
+        pixels_BCHW = self._stacked(batch)
+        columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
+        return Encoded(pixels_BCHW, torch.zeros_like(pixels_BCHW), extra={"columns": columns})
+
+    def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        columns = encoded.extra["columns"] if rows is None else encoded.extra["columns"][rows]
+        return self._checked(self.forward(features)).gather(1, columns)
+
+    def _checked(self, logits_BK: torch.Tensor) -> torch.Tensor:
+        if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
+            found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
+            raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return that tensor alone")
+        if logits_BK.shape[1] != len(self.labels):
+            raise ModelError(
+                f"{self.name!r} gives {logits_BK.shape[1]} logits; its labels are {len(self.labels)} ({', '.join(self.labels)})"
+            )
+        return logits_BK
+
+    def _stacked(self, batch: Sequence[Pixels]) -> torch.Tensor:
+        shapes = {tuple(unit.pixels_CHW.shape) for unit in batch}
+        if len(shapes) > 1:
+            raise SampleError(f"images of different shapes cannot share a batch: {sorted(shapes)}")
+        return to_device(torch.stack([unit.pixels_CHW for unit in batch]), self.device)
+
+
+def _image(value: Input) -> Image:
+    if not isinstance(value, Image):
+        raise SampleError(f"an image classifier takes images, not {type(value).__name__}")
+    return value
+
+
+def with_channels(pixels_HWC: np.ndarray, wanted: int, /) -> np.ndarray:
+    """Grey to colour by repeating, colour to grey by the luma weights of ITU-R BT.601, alpha dropped; dtype kept."""
+    have = pixels_HWC.shape[2]
+    if have == 4:
+        pixels_HWC, have = pixels_HWC[:, :, :3], 3
+    if have == wanted:
+        return pixels_HWC
+    if have == 1:
+        return np.repeat(pixels_HWC, wanted, axis=2)
+    grey: np.ndarray = (pixels_HWC @ np.array([0.299, 0.587, 0.114]))[:, :, None]
+    return grey.round().astype(np.uint8) if pixels_HWC.dtype == np.uint8 else grey.astype(np.float32)

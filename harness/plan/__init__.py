@@ -1,0 +1,1 @@
+"""A suite to a work list, before any weights load."""

@@ -1,0 +1,40 @@
+"""Which model plays which role of a plugin, checked before any weights load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..api.errors import CapabilityError, ConfigError, UnknownName, did_you_mean
+from .capabilities import listed
+
+if TYPE_CHECKING:
+    from .types import PlannedModel
+
+
+def cast(given: Mapping[str, str], parts: Sequence[Any], models: Sequence[PlannedModel], what: str, /) -> dict[str, PlannedModel]:
+    """Who plays which role. ``parts``: whose roles they are (a plugin, its threat). Raises `UserError` where that cannot be."""
+    needed = _wanted(parts, "roles")
+    known = {**_wanted(parts, "optional_roles"), **needed}
+    players = {model.name: model for model in models}
+    for role in given:
+        if role not in known:
+            raise ConfigError(f"{what} has no role {role!r}.{did_you_mean(role, known)} Its roles: {listed(known)}")
+    for role, abilities in needed.items():
+        if role not in given:
+            raise ConfigError(f"{what} needs a model that can {listed(abilities)}; name one of the suite's: roles: {{{role}: NAME}}")
+    for role, name in given.items():
+        if name not in players:
+            raise UnknownName(
+                f"{what} gives the role {role!r} to {name!r}, which is neither among 'models' nor 'auxiliary_models'."
+                f"{did_you_mean(name, players)} They are {', '.join(players)}"
+            )
+        missing = known[role] - players[name].info.capabilities
+        if missing:
+            can = listed(players[name].info.capabilities)
+            raise CapabilityError(f"{what}: the role {role!r} needs {listed(missing)}; the model {name!r} can {can}")
+    return {role: players[name] for role, name in given.items()}
+
+
+def _wanted(parts: Sequence[Any], which: str) -> dict[str, frozenset[str]]:
+    return {role: abilities for part in parts for role, abilities in (getattr(part, which, None) or {}).items()}

@@ -1,0 +1,92 @@
+"""What an item of a plan is made of. A resumed run compares each ingredient with that of the records that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..api.errors import DataError
+from ..api.resources import digests_of
+from ..api.samples import Sample
+from ..identity.code import local_code
+from ..identity.digests import is_unknown, of_file, of_parts
+from ..identity.values import state_of
+from ..store import codec
+from ..threats import described
+
+if TYPE_CHECKING:
+    from .types import PlannedItem, PlannedModel
+
+
+def ingredients(item: PlannedItem, /) -> dict[str, Any]:
+    """All that is known before a model loads; the fingerprints of the models are added by who loads them.
+
+    Not among them: names of folders, batch sizes, devices, times, gates, reports, comments.
+    """
+    task = item.task
+    found: dict[str, Any] = {
+        "definition of its task": task.definition,
+        "samples": task.samples_digest,
+        "code of its task": code_digest(task.task),
+        "settings": codec.digest(portable({k: v for k, v in item.settings.items() if item.kind != "task" or k not in ("data", "metrics")})),
+        "scores": (item.scores, item.each_word),
+        "word data": digests_of(item.plugin) | digests_of(item.threat),
+    }
+    if item.kind == "task":
+        found["metrics"] = task.metric_code
+    if item.plugin is not None:
+        found["code"] = code_digest(item.plugin)
+    if item.threat is not None:
+        found["threat"] = codec.digest(_threat(item.threat))
+    if bases := [base for base in (item.source, item.explained) if base is not None]:
+        found["items that it rests on"] = codec.digest([(base.model.name, base.item, base.seed, ingredients(base)) for base in bases])
+    return found
+
+
+def model_fingerprint(planned: PlannedModel, model: Any, /) -> str:
+    """The loaded model's own fingerprint, and with it the code of the file or package that made it, where that is not Windtunnel's."""
+    code = code_digest(planned.source)
+    return str(model.fingerprint) if not code or is_unknown(model.fingerprint) else of_parts((model.fingerprint, code))
+
+
+def code_digest(part: Any, /) -> str:
+    """Of the local files that an object's class comes from; empty of a library's, whose version says it."""
+    code = local_code(type(part))
+    return code.digest if code is not None else ""
+
+
+def sample_digest(task: str, sample: Sample, /) -> bytes:
+    """Raises `DataError` for a sample of a task that cannot be recorded."""
+    try:
+        return codec.digest(sample).encode()
+    except (TypeError, ValueError) as error:
+        raise DataError(f"task {task!r}: the sample {sample.id!r} cannot be recorded: {error}") from error
+
+
+def _threat(threat: Any) -> tuple[Any, ...]:
+    """A dataclass by what its equality is made of; anything else by what it holds."""
+    held = [] if is_dataclass(threat) else state_of(threat)
+    return described(threat) if not held else type(threat).__name__, held, code_digest(threat)
+
+
+def portable(value: Any, /) -> Any:
+    """A setting wherever its files lie: an absolute path as its name, with the content of the file that it leads to."""
+    if isinstance(value, Mapping):
+        return {key: portable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    path = Path(value)
+    if _is_file(path):
+        return ["file", path.name, of_file(path)]
+    return path.name if path.is_absolute() else value
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # any text: longer than a name may be, or with a NUL
+        return False

@@ -1,0 +1,99 @@
+"""All that a suite needs from elsewhere, fetched beforehand: models and data sets by their hub names, and what its plugins read.
+
+The only place that downloads on purpose. Offline it only looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..api.errors import UserError
+from ..api.registry import Registry
+from ..api.resources import Resource, resources_of, with_folder
+from ..suite.specs import AttackSpec, Suite
+from ..system.offline import is_offline
+from ..threats import threat_of
+
+_SUFFIXES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """One thing that ``owner`` needs. ``problem``: why it is not there; empty where it is. ``was_fetched``: only now."""
+
+    owner: str
+    name: str
+    problem: str = ""
+    was_fetched: bool = False
+
+
+def prefetch(suite: Suite, registry: Registry, /) -> Iterator[Supply]:
+    """Fetches what is missing and can be fetched, one after the other. Names and settings that cannot be are a `UserError`."""
+    for owner, part in _parts(suite, registry):
+        for resource in (*_known(part), *resources_of(part)):
+            yield _supplied(owner, resource)
+
+
+def _supplied(owner: str, resource: Resource) -> Supply:
+    if resource.is_there:
+        return Supply(owner, resource.name)
+    missing = f"looked for in {resource.looked}; {resource.advice}"
+    if resource.fetch is None or is_offline():
+        return Supply(owner, resource.name, missing)
+    try:
+        resource.fetch()
+    except Exception as error:  # noqa: BLE001 - what a download raises is its libraries' affair; the other things are still fetched
+        said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return Supply(owner, resource.name, f"{missing} ({said})")
+    return Supply(owner, resource.name, was_fetched=True)
+
+
+def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
+    """The suite's models, tasks, attacks and probes, made but neither loaded nor read."""
+    for model in (*suite.models, *suite.auxiliary_models):
+        yield f"model {model.name}", registry.make("models", model.kind, target=model.target, **model.settings)
+    for task in suite.tasks:
+        is_file = task.task.endswith((".yaml", ".yml"))
+        name, path = ("file", {"path": task.task}) if is_file else (task.task, {})
+        yield f"task {task.name}", registry.make("tasks", name, **path, **task.settings)
+    for kind, specs in (("attack", suite.attacks), ("probe", suite.probes)):
+        for spec in specs:
+            name = getattr(spec, kind)
+            settings = with_folder(registry.get(f"{kind}s", name), spec.settings, suite.resources)
+            plugin = registry.make(f"{kind}s", name, **settings)
+            yield f"{kind} {spec.name or name}", plugin
+            if isinstance(spec, AttackSpec) and spec.threat is not None:
+                yield f"the threat of {spec.name or name}", threat_of(spec.threat, plugin, spec.name or name, suite.resources)
+
+
+def _known(part: Any) -> Iterator[Resource]:
+    """What the harness itself knows of: a checkpoint on the hub, a task's data set there."""
+    from ..data import DataSpec
+    from ..models.hf.source import HuggingFace
+
+    if isinstance(part, HuggingFace) and not Path(part.target).is_dir():
+        yield _checkpoint(part.target, part.revision)
+    spec = getattr(part, "data", None)
+    if isinstance(spec, DataSpec) and spec.hub:
+        yield _data_set(spec)
+
+
+def _checkpoint(name: str, revision: str | None) -> Resource:
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+
+    place = try_to_load_from_cache(name, "config.json", revision=revision)
+    weights = isinstance(place, str) and any(Path(place).parent.glob("*.safetensors"))
+
+    def fetch() -> None:
+        snapshot_download(name, revision=revision, allow_patterns=[*_SUFFIXES])
+
+    return Resource(f"the checkpoint {name}", weights, "the hub's local cache", f"fetch it with: hf download {name}", fetch)
+
+
+def _data_set(spec: Any) -> Resource:
+    from ..data import is_cached, load
+
+    return Resource(str(spec), is_cached(spec), "the local cache of data sets", "it is fetched from the hub", lambda: load(spec))

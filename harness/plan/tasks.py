@@ -1,0 +1,138 @@
+"""A task's entry to a planned task: its samples counted, measured and checked in one pass."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..api.errors import ConfigError, DataError, sentence
+from ..api.registry import Registry
+from ..api.samples import Sample
+from ..metrics.foreign import check_foreign
+from ..modalities.inputs import CHARACTERS, size_of
+from ..suite.specs import Suite, TaskSpec, task_name
+from ..system.disk_sequence import Spool
+from ..system.interrupts import is_interrupt
+from .ingredients import sample_digest
+from .plugins import ask_plugin, make_plugin
+from .types import Load, PlannedTask
+
+_IDS_SHOWN = 8
+
+
+def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
+    if spec.task.endswith((".yaml", ".yml")):
+        if "path" in spec.settings:
+            raise ConfigError(f"task {spec.task!r}: 'path' is no setting; the file is named by 'task:'")
+        entry, settings = registry.get("tasks", "file"), {"path": spec.task, **spec.settings}
+    else:
+        entry, settings = registry.get("tasks", spec.task), dict(spec.settings)
+    task = make_plugin("tasks", entry.name, registry, **settings)
+    name = spec.name or str(getattr(task, "named_by_settings", "")) or task_name(spec)
+    metrics = {metric: registry.get("metrics", metric).origin for metric in task.metrics}
+    check_foreign(metrics, registry)
+    limit = spec.limit or suite.limit
+    given = ask_plugin(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
+    if not given:
+        raise DataError(f"task {name!r} has no samples: its data set is empty; point 'data:' at one that is not")
+    return replace(_measured(name, spec, task, entry.origin, given), metric_code=metrics)
+
+
+def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[Sample]) -> PlannedTask:
+    """The planned task, from one pass over its samples, of which a few numbers each stay in memory."""
+    labels: tuple[str, ...] = ()
+    parts: dict[str, dict[str, int]] = {}
+    num_unusable, first_reason = 0, ""
+    hashes, positions = array("q"), array("q")
+    num_requests: int | None = 0
+    are_writable, beginning = True, ""
+    content = hashlib.sha256()
+    for sample in samples:
+        content.update(sample_digest(name, sample))
+        are_writable &= sample.id.isascii()
+        labels = labels or sample.labels
+        hashes.append(hash(sample.id))
+        load, beginning = _load(task, sample, beginning)
+        positions.append(load.positions)
+        if load.error:
+            num_unusable, first_reason = num_unusable + 1, first_reason or load.error
+        for kind, part in _parts(sample):
+            counts = parts.setdefault(kind, {})
+            counts[part] = counts.get(part, 0) + 1
+        num_requests = None if num_requests is None or load.num_requests is None else num_requests + load.num_requests
+    if not are_writable:
+        samples = Spool.of(s if s.id.isascii() else replace(s, id=_writable(s.id)) for s in samples)
+        hashes = array("q", (hash(sample.id) for sample in samples))
+    if len(np.unique(hashes)) < len(hashes):
+        _check_ids(name, samples)
+    notes = _said_of_data(task, "notes", name, len(samples))
+    cautions = _said_of_data(task, "cautions", name, len(samples), parts)
+    if num_unusable:
+        notes = (f"{num_unusable:,} of {len(samples):,} samples cannot be used; the first: {first_reason}", *notes)
+    numbers = (positions, num_requests, num_unusable)
+    return PlannedTask(name, spec, task, origin, samples, labels, *numbers, notes, cautions, content.hexdigest())
+
+
+def _said_of_data(task: Any, what: str, name: str, *facts: Any) -> tuple[str, ...]:
+    """A task's ``notes`` or ``cautions``, where it has any."""
+    say = getattr(task, what, None)
+    return tuple(ask_plugin(f"task {name!r} cannot give its {what}", partial(say, *facts), DataError)) if say else ()
+
+
+def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
+    """The class and the slice that a sample is of."""
+    if isinstance(sample.target, int) and 0 <= sample.target < len(sample.labels):
+        yield "class", sample.labels[sample.target]
+    if "slice" in sample.metadata:
+        yield "slice", str(sample.metadata["slice"])
+
+
+def _writable(sample_id: str) -> str:
+    """Ids are keys in the store and join everything: a lone surrogate, which UTF-8 has no bytes for, is written as its escape."""
+    return sample_id.encode("utf-8", "backslashreplace").decode()
+
+
+def _check_ids(name: str, samples: Sequence[Sample]) -> None:
+    twice = [f"{known!r} for {num}" for known, num in Counter(s.id for s in samples).items() if num > 1]
+    if twice:
+        shown = ", ".join(twice[:_IDS_SHOWN]) + (f", … ({len(twice)} ids)" if len(twice) > _IDS_SHOWN else "")
+        raise DataError(
+            f"task {name!r} gives several samples one id: {shown}; ids join predictions, twins and attributions and must be unique"
+        )
+
+
+def _num_common(first: str, second: str) -> int:
+    """Length of the longest common beginning, by halving: texts are compared by the interpreter and not here."""
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
+    return low
+
+
+def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
+    """The sample's load, and what its last request begins with. ``before``: the same of the sample before."""
+    if hasattr(task, "run"):
+        return Load(None, size_of(sample.input), str(sample.metadata.get("error", ""))), ""
+    positions = 0
+    try:
+        requests = list(task.requests(sample))
+        for request in requests:
+            beginning = request.beginning()
+            # What a request has in common with the one before it is computed once; so much less can wait to be written.
+            positions += max(1, request.size() - _num_common(before, beginning) // CHARACTERS)
+            before = beginning
+        return Load(len(requests), positions), before
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # A bad sample becomes a record when it is run; here it only makes no requests.
+        return Load(0, 0, sentence(error)), before

@@ -1,0 +1,1 @@
+"""A run folder to a scorecard, to frames, to reports."""

@@ -1,0 +1,102 @@
+"""A run folder for reading, as pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..items.probe.slices import SLICES, is_right, slices_of
+from ..store import FILE_NAME, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAMPLE_COLUMNS = ("model", "item", "kind", "task", "sample_id", "target", "error", "probe")
+_ORIGINS = ("model_fingerprint", "data_fingerprint", "plugin", "seed")
+_ESTIMATE = ("value", "low", "high", "n", "n_unscored", "reason")
+
+
+_FEW = 64
+"""Numbers that stand in one cell of a frame."""
+
+
+def _is_small(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) <= _FEW and all(isinstance(part, int | float) for part in value)
+    return isinstance(value, str | int | float | bool) or value is None
+
+
+def _cell(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Run:
+    """``Run.load(path).samples()`` and ``.metrics()``."""
+
+    def __init__(self, path: Path, plugins: Sequence[str] = ()) -> None:
+        self.path = path
+        self.plugins = tuple(plugins)
+
+    @classmethod
+    def load(cls, path: str | Path, plugins: Sequence[str] = ()) -> Run:
+        """``plugins``: plugin files that the run was made with, for its own metrics; records load no code by themselves.
+
+        Raises `StoreError` where the folder holds no readable run, or one that was changed.
+        """
+        run = cls(Path(path), plugins)
+        Store.open(run.path / FILE_NAME, readonly=True).close()
+        return run
+
+    def samples(self) -> pd.DataFrame:
+        """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
+        each score as ``score.NAME`` (float, NaN where there is none), each small artifact (prediction, ...) by its name, and the
+        fingerprints of model, data and plugin, and the seed. Several numbers are one tuple: ``loglikelihoods`` in nats and
+        ``probabilities``, in the order of the choices.
+
+        Where there are probes, a column a slice of `slices` says whether the sample is in it by the row's probe, NA where it could not be:
+        a query is ``samples.query("wrong_and_unfaithful and probe == 'occlusion'")``."""
+        import pandas as pd
+
+        store = Store.open(self.path / FILE_NAME, readonly=True)
+        try:
+            items = store.items()
+            targets = {task: {s.id: s.target for s in store.samples(task)} for task in {i.task for i in items}}
+            rows: list[dict[str, Any]] = []
+            right: dict[tuple[str, str, str], bool | None] = {}
+            for item in items:
+                head = {"model": item.model, "item": item.item, "kind": item.kind, "task": item.task}
+                tail = {"probe": item.probe, **{name: getattr(item, name) for name in _ORIGINS}}
+                for record in store.records(item):
+                    key = item.model, item.task, record.sample_id
+                    if item.kind == "task":
+                        right[key] = is_right(item, record)
+                    slices = dict.fromkeys(SLICES.get(item.kind, ())) | slices_of(item.kind, right.get(key), record.scores)
+                    small = {name: _cell(value) for name, value in record.artifacts.items() if _is_small(value)}
+                    scores = {f"score.{name}": value for name, value in record.scores.items()}
+                    target = targets[item.task].get(record.sample_id)
+                    # What an artifact is called can hide no column of ours.
+                    own = {**slices, **head, "sample_id": record.sample_id, "target": target, "error": record.error, **tail}
+                    rows.append({**small, **scores, **own})
+        finally:
+            store.close()
+        frame = pd.DataFrame(rows, columns=None if rows else [*_SAMPLE_COLUMNS, *_ORIGINS])
+        scored = [name for name in frame.columns if name.startswith("score.")]
+        others = [name for name in frame.columns if name not in {*_SAMPLE_COLUMNS, *_ORIGINS, *scored}]
+        sliced = [name for names in SLICES.values() for name in names if name in frame.columns]
+        kinds = {**dict.fromkeys(scored, "float64"), **dict.fromkeys(sliced, "boolean")}
+        return frame[[*_SAMPLE_COLUMNS, *scored, *others, *_ORIGINS]].astype(kinds)
+
+    def metrics(self) -> pd.DataFrame:
+        """A row a metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason. Computed from the records."""
+        import pandas as pd
+
+        from .summarise import registry_of, summarise
+
+        names = ("model", "item", "metric", "dimension")
+        found = [
+            {**{n: getattr(r, n) for n in names}, **{n: getattr(r.estimate, n) for n in _ESTIMATE}}
+            for r in summarise(self.path, gates=(), registry=registry_of(self.path, self.plugins)).rows
+        ]
+        frame = pd.DataFrame(found, columns=[*names, *_ESTIMATE])
+        return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})

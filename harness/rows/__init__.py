@@ -1,1 +1,0 @@
-"""Records to the rows of a scorecard, a file a kind of item."""

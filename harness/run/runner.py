@@ -1,0 +1,379 @@
+"""Runs a plan: samples to records, chunk by chunk, each chunk kept before the next begins. The same command goes on where it stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+from ... import __version__
+from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, WindtunnelError
+from ..api.registry import origin_of
+from ..api.requests import Request
+from ..engine import Engine
+from ..engine.cache import Behind, MemoryCache, SqliteCache
+from ..engine.counters import Counters
+from ..engine.packing import Budget
+from ..engine.saved_budgets import kept
+from ..identity.libraries import run_versions
+from ..items.task.records import requests_of
+from ..plan.asked import asked_of
+from ..plan.ingredients import ingredients, model_fingerprint
+from ..plan.types import Plan, PlannedItem, PlannedModel
+from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, only_writer
+from ..suite.specs import Suite
+from ..system.interrupts import Interrupted, is_interrupt
+from ..threats import described
+from .item_work import recordable, work_of
+from .role_engines import Players
+from .trial import trials_of, try_settings
+
+
+class Progress(Protocol):
+    """What a run tells of itself while it goes on."""
+
+    def loading(self, model: str) -> None: ...
+
+    def item(self, model: str, item: str, done: int, total: int) -> None: ...
+
+    def advance(self, num_samples: int) -> None: ...
+
+    def batch(self, kind: str, rows: int, tokens: int) -> None: ...
+
+
+class Silent:
+    """No progress shown."""
+
+    def loading(self, model: str) -> None: ...
+
+    def item(self, model: str, item: str, done: int, total: int) -> None: ...
+
+    def advance(self, num_samples: int) -> None: ...
+
+    def batch(self, kind: str, rows: int, tokens: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    number: int
+    start: int
+    end: int
+
+
+def run_plan(
+    plan: Plan,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> None:
+    """Do all that has no record yet. Raises `IncompleteRun` when ``should_stop`` said so between two chunks.
+
+    The folder is made when it is not there. Records in it are kept. What the suite says something else of than before, or is made of
+    other weights, data or code, is run anew; what was there is set aside, and ``say`` is told so first. For that, each model is loaded
+    even when all its records are there ('windtunnel report' needs none). A `ConfigError` says where records belong to another suite, to
+    other versions of libraries, or to what cannot be known.
+    """
+    plan.require_possible()
+    shown = progress or Silent()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
+    with only_writer(folder):
+        store = _open(plan, folder)
+        try:
+            aside = partial(_set_aside, store, say)
+            aside(_as_stored(plan.items, suite=plan.suite, store=store))
+            rounds = list(_rounds(plan))
+            _try_later_models(plan, rounds, store, shown)
+            with closing(Players(lambda player: loaded(plan, player, shown))) as players:
+                for model, items in rounds:
+                    _run_model(plan, model, items, players, store, shown, should_stop, aside)
+        finally:
+            store.close()
+
+
+def _rounds(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem]]]:
+    """Each model with its items. What needs the twins of a later model has to wait: then a model is loaded a second time."""
+    place = {model.name: index for index, model in enumerate(plan.models)}
+
+    def waits(item: PlannedItem) -> bool:
+        return item.source is not None and place[item.source.model.name] > place[item.model.name]
+
+    for late in (False, True):
+        for model in plan.models:
+            items = [item for item in plan.items if item.model.name == model.name and waits(item) == late]
+            if items:
+                yield model, items
+
+
+def _try_later_models(plan: Plan, rounds: Sequence[tuple[PlannedModel, list[PlannedItem]]], store: Store, shown: Progress) -> None:
+    """The first model's probes are tried when its weights are loaded; those of the others before it runs, not hours later."""
+    tried = {model.name for model, _ in rounds[:1]}
+    for model, items in rounds[1:]:
+        if model.name not in tried and trials_of(_unfinished(items, store)):
+            adapter = loaded(plan, model, shown)
+            try:
+                try_settings(Engine(adapter, model.info, budget=budget_of(plan.suite, adapter)), _unfinished(items, store))
+            finally:
+                _close(adapter)
+            tried.add(model.name)
+
+
+def _unfinished(items: Sequence[PlannedItem], store: Store) -> list[PlannedItem]:
+    num_done = {(stored.model, stored.item): store.count(stored) for stored in store.items()}
+    return [item for item in items if num_done.get((item.model.name, item.item), 0) < len(item.samples)]
+
+
+def _close(adapter: Any) -> None:
+    close = getattr(adapter, "close", None)
+    if close is not None:
+        close()
+
+
+def _open(plan: Plan, folder: Path) -> Store:
+    path = folder / FILE_NAME
+    suite = plan.suite
+    facts = {
+        "identity": suite.identity(),
+        "skipped": [asdict(s) for s in plan.skipped],
+        "planned": [(i.model.name, i.item, len(i.samples)) for i in plan.items],
+        "plugin_files": [origin_of(Path(file)) for file in suite.plugins],
+        **suite.model_dump(mode="json"),
+    }
+    text = codec.dumps(facts)
+    if not path.exists():
+        strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith((LOCK_NAME, FILE_NAME)))
+        if strange:
+            raise ConfigError(f"{folder} holds {strange[0]!r} and no run; a run writes to a folder of its own: name another with --out")
+        store = Store.create(path, name=suite.name, suite=text, version=__version__)
+    else:
+        store = Store.open(path)
+        theirs = {(i.model, i.item) for i in store.items()}
+        if theirs and theirs.isdisjoint((i.model.name, i.item) for i in plan.items):
+            store.close()
+            raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
+        if store.suite != text:
+            store.amend(text, __version__)
+    _write_copy(folder / "suite.yaml", suite.to_yaml())
+    return store
+
+
+def _write_copy(path: Path, text: str) -> None:
+    """The suite to read and to give again. The store holds it too: where the disk is full, this copy is done without."""
+    fresh = path.with_name(f"{FILE_NAME}.{path.name}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+
+
+def _as_stored(items: Sequence[PlannedItem], *, suite: Suite, store: Store, fingerprint: str | None = None) -> list[StoredItem]:
+    """Those of the plan's items that have records, as far as they are known before a role's model loads, and before their
+    own where no ``fingerprint`` of it is given."""
+    there = {(known.model, known.item): known for known in store.items()}
+    found = []
+    for item in items:
+        known = there.get((item.model.name, item.item))
+        if known is not None:
+            now = _stored(item, None, suite, store)
+            facts = {**now.facts, "roles": known.facts["roles"]}
+            found.append(replace(now, model_fingerprint=fingerprint or known.model_fingerprint, facts=facts))
+    return found
+
+
+def _set_aside(store: Store, say: Callable[[str], None], now: Sequence[StoredItem]) -> None:
+    """Set aside what is not as it was, and say so: which items, and why."""
+    reasons: dict[str, list[str]] = {}
+    for item, why in store.set_changed_aside(now):
+        reasons.setdefault(why, []).append(f"{item.model}/{item.item}")
+    for why, names in reasons.items():
+        say(f"run anew: {', '.join(names)}: {why}. The records that were there are kept in {store.path}, set aside")
+
+
+def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
+    shown.loading(model.name)
+    try:
+        return model.source.load(plan.suite.device, plan.suite.dtype)
+    except WindtunnelError:
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise ModelError(f"model {model.name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _run_model(
+    plan: Plan, model: PlannedModel, items: Sequence[PlannedItem], players: Players, store: Store, shown: Progress,
+    should_stop: Callable[[], bool], aside: Callable[[Sequence[StoredItem]], None],
+) -> None:  # fmt: skip
+    suite = plan.suite
+    adapter = loaded(plan, model, shown)
+    shared = SqliteCache(Path(suite.cache)) if suite.cache else None
+    behind = Behind(store, shared)
+    memory = MemoryCache(behind=behind)
+
+    def engine_of(planned: PlannedModel, its: Any) -> Engine:
+        budget = budgets.get(planned.name) or budget_of(suite, its)
+        known = model_fingerprint(planned, its)
+        return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch, fingerprint=known)
+
+    try:
+        aside(_as_stored(items, suite=suite, store=store, fingerprint=model_fingerprint(model, adapter)))
+        # A run that goes on packs as it began: batches of another size would round otherwise.
+        budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
+        engine = engine_of(model, adapter)
+        try_settings(engine, _unfinished(items, store))
+        for item in items:
+            engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
+            now = _stored(item, engine, suite, store)
+            aside([now])
+            stored = store.add_item(now, item.task.samples)
+            done = store.finished_chunks(stored)
+            chunks = [c for c in _chunks(item, stored.facts["chunk"]) if c.number not in done]
+            work = work_of(engine, item, store, suite.seed)
+            shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
+            for chunk, following in pairwise([*chunks, None]):
+                assert chunk is not None
+                started = time.perf_counter()
+                samples = list(item.samples[chunk.start : chunk.end])
+                if item.kind == "task" and following is not None:
+                    engine.expect(partial(_requests, item, following))
+                records = [recordable(record) for record in work(chunk.start, samples)]
+                behind.check()
+                answers = memory.take()
+                store.add_chunk(
+                    stored, chunk.number, chunk.start, records,
+                    counters=_counts(engine), seconds=time.perf_counter() - started,
+                    answers=behind.borrowed | answers,
+                    matmul_flops_per_s=_matmul_peak(adapter),
+                )  # fmt: skip
+                behind.borrowed.clear()
+                if shared is not None:
+                    # Only now: a killed chunk that had left its answers here would find them, and count fewer passes, when it is redone.
+                    shared.put(answers)
+                shown.advance(len(samples))
+                if should_stop():
+                    raise IncompleteRun("stopped after the chunk that was under way; all finished chunks are kept")
+    finally:
+        if shared is not None:
+            shared.close()
+        _close(adapter)
+
+
+def _counts(engine: Engine) -> dict[str, int]:
+    """What a chunk took of the model and of those that played roles, which start again from zero."""
+    total = Counters()
+    for counters in {id(e.counters): e.counters for e in (engine, *engine.roles.values())}.values():
+        total.add(counters)
+        counters.take()
+    return total.take()
+
+
+CHUNK_POSITIONS = 32_768
+"""A chunk ends with the sample that fills this, or with the suite's ``chunk`` samples: a minute of a small model on a CPU."""
+
+_SEARCH = 20
+"""What an attack or a probe asks of a sample beside the task's own requests: about so many times as much."""
+
+
+def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
+    """By the data and the suite alone, so that a resumed run cuts as the first one did."""
+    factor = _SEARCH if item.kind in ("attack", "probe", "shift") else 1
+    number = start = positions = 0
+    for end in range(1, len(item.samples) + 1):
+        positions += item.task.positions[end - 1] * factor
+        if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples):
+            yield Chunk(number, start, end)
+            number, start, positions = number + 1, end, 0
+
+
+def _requests(item: PlannedItem, chunk: Chunk) -> list[Request[Any]]:
+    return requests_of(item.task.task, list(item.samples[chunk.start : chunk.end]))
+
+
+def budget_of(suite: Suite, model: Any) -> Budget:
+    """What was measured for the model on this machine, else the device's, but for what the suite says under ``batch:``."""
+    given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
+    return replace(kept(model) or Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
+
+
+def _matmul_peak(model: Any) -> float:
+    """Of the model's device, where the model says what it computes."""
+    if not getattr(model, "flops_per_token", 0):
+        return 0.0
+    from ..models.torch.flops import matmul_flops_per_s
+
+    return matmul_flops_per_s(model.device, model.dtype)
+
+
+def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store) -> StoredItem:
+    """What the scorecard needs to know of an item beside its records. ``engine``: None before the model is loaded."""
+    task, model = item.task.task, engine and engine.model
+    roles = engine.roles if engine is not None else {}
+    facts: dict[str, Any] = {
+        "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
+        "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
+        "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
+        "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
+        "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
+        "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
+        "budget": asdict(engine.budget) if engine is not None else {},
+        "roles": {role: {"model": item.roles[role].name, "fingerprint": player.fingerprint} for role, player in roles.items()},
+    }  # fmt: skip
+    if item.kind == "task":
+        facts |= {"data_notes": item.task.notes, "data_cautions": item.task.cautions}
+    if item.kind in ("attack", "probe"):
+        facts["repeats"] = item.repeats
+    if hasattr(item.plugin, "baseline"):
+        facts["starts_from"] = "the model's own neutral input" if item.plugin.baseline is None else item.plugin.baseline
+    if caution := getattr(item.plugin, "caution", ""):
+        facts["caution"] = caution
+    if item.kind == "attack":
+        facts["uses_gradients"] = "gradients" in item.plugin.requires
+        facts["keeps_answer"] = bool(getattr(item.plugin, "keeps_answer", False))
+    if item.explained is not None:
+        facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
+    if item.threat is not None:
+        facts["threat"] = described(item.threat)
+    return StoredItem(
+        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), engine.fingerprint if engine is not None else "",
+        item.task.data_fingerprint, item.origin,
+        item.seed, facts,
+    )  # fmt: skip
+
+
+def _bases(item: PlannedItem, store: Store) -> tuple[int, ...]:
+    """The stored items whose records this one is made from."""
+    names = [(base.model.name, base.item) for base in (item.source, item.explained) if base is not None]
+    names += [(item.model.name, item.task.name)] if item.kind == "reliance" else []
+    return tuple(known.id for model, name in names if (known := store.current(model, name)) is not None)
+
+
+@contextmanager
+def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C asks the run to stop after its chunk, the second stops it at once. Yields the question to ask."""
+    import signal
+
+    asked = False
+
+    def ask(signum: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise Interrupted
+        asked = True
+        say("stopping after this chunk; press Ctrl-C again to stop at once")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,179 @@
+"""An item's records as columns, gathered in one pass: what its rows are computed from, and nothing that they do not need."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api.samples import Record
+
+Mask = NDArray[np.bool_]
+NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted")
+"""Artifacts that a summary counts, beside those that a metric needs."""
+
+MOST_FAILED = 0.5
+"""An item of which a larger share of the samples failed decides nothing, whatever numbers the rest of them give."""
+
+_BLOCK_LENGTH = 4096
+
+
+class Column:
+    """At most one value a record. As arrays, block by block, they take a tenth of what they take as Python objects."""
+
+    def __init__(self) -> None:
+        self._places = array("I")
+        self._pending: list[Any] = []
+        self._blocks: list[NDArray[Any]] = []
+        self._ragged: ValueError | None = None
+
+    def add(self, place: int, value: Any, /) -> None:
+        self._places.append(place)
+        # The names of slices: a few, each of them many times.
+        self._pending.append(sys.intern(value) if type(value) is str else value)
+        if len(self._pending) == _BLOCK_LENGTH:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            # Text as objects: numpy's own would give each as much room as the longest takes, and drop NULs at its end.
+            as_text = any(isinstance(value, str) for value in self._pending)
+            self._blocks.append(np.asarray(self._pending, dtype=object if as_text else None))
+        except ValueError as error:
+            self._ragged = error
+        self._pending = []
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def given(self, num: int, /) -> Mask:
+        """Which of ``num`` records have a value, bool [N]."""
+        mask_N = np.zeros(num, dtype=bool)
+        mask_N[self._places] = True
+        return mask_N
+
+    def among(self, mask_N: Mask, /) -> NDArray[Any]:
+        """The values of these records, of those that have one. Raises `ValueError` where they are not of one shape."""
+        if self._pending:
+            self._flush()
+        if self._ragged is not None:
+            raise self._ragged
+        values = np.concatenate(self._blocks) if self._blocks else np.empty(0)
+        self._blocks = [values]
+        return values[mask_N[self._places]]
+
+
+class Table:
+    """``columns``: by name; what a record has not is not in it. ``failed_N``: which records have an error. ``groups``: of the records, or
+    empty where none has one. ``notes``: how many records there is something to be said of."""
+
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        self.wanted = frozenset(wanted)
+        self.columns: dict[str, Column] = {name: Column() for name in self.wanted}
+        self.num = 0
+        self.first_error: str | None = None
+        self.unscored = ""
+        self.why_not_attacked = ""
+        self.notes: Counter[str] = Counter()
+        self._failed = bytearray()
+        self._groups: list[str | None] = []
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[Record, Any, str | None]], wanted: Iterable[str] | None, also: Iterable[str] = ()) -> Table:
+        """From records with their samples' target and group. ``wanted``: which columns, from scores, artifacts and ``target``; None: all
+        scores. ``also``: artifacts, beside either."""
+        also = frozenset(also)
+        table = cls(wanted or ())
+        for record, target, group in rows:
+            table._note(record)
+            table._failed.append(record.error is not None)
+            table._group(group)
+            if wanted is None:
+                table._add(record.scores)
+            else:
+                table._add({name: _value(record, name, target) for name in table.wanted})
+            table._add({name: record.artifacts.get(name) for name in also - table.wanted})
+            table.num += 1
+        return table
+
+    def _group(self, group: str | None) -> None:
+        if group is not None and not self._groups:
+            self._groups = [None] * self.num
+        if group is not None or self._groups:
+            self._groups.append(group)
+
+    def _add(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if value is not None:
+                if name not in self.columns:
+                    self.columns[name] = Column()
+                self.columns[name].add(self.num, value)
+
+    def _note(self, record: Record) -> None:
+        if record.error is not None and self.first_error is None:
+            self.first_error = record.error
+        if record.error is None and not self.unscored:
+            self.unscored = str(record.artifacts.get("unscored") or "")
+        self.notes["records"] += 1
+        self.notes["failed"] += record.error is not None
+        self.notes["truncated"] += "num_truncated" in record.artifacts
+        self.notes["loose"] += record.artifacts.get("converged") is False
+        attacked = record.scores.get("success") is not None and record.scores.get("not_attacked") != 1
+        self.notes["attacked"] += attacked
+        self.notes["zero_gradient"] += attacked and bool(record.artifacts.get("zero_gradient"))
+        self.notes["exhausted"] += attacked and bool(record.artifacts.get("budget_exhausted"))
+        self.notes["outside"] += record.scores.get("outside_threat") == 1
+        if record.scores.get("not_attacked") == 1:
+            self.notes["not_attacked"] += 1
+            self.why_not_attacked = self.why_not_attacked or str(record.error)
+
+    @property
+    def failed_N(self) -> Mask:
+        return np.frombuffer(bytes(self._failed), dtype=bool)
+
+    def mostly_failed(self, meant: str = "", /) -> tuple[int, int] | None:
+        """How many samples failed, and of how many, where these are more than `MOST_FAILED` of them: of all, or of one slice.
+
+        ``meant``: the score of those that the item worked on, where it passes over some. The column ``slice`` must be wanted.
+        """
+        meant_N = self.failed_N | self.given(meant) if meant else np.ones(self.num, dtype=bool)
+        for part_N in (np.ones(self.num, dtype=bool), *self.slices().values()):
+            failed, num = int((part_N & self.failed_N).sum()), int((part_N & meant_N).sum())
+            if failed > MOST_FAILED * num:
+                return failed, num
+        return None
+
+    def given(self, name: str, /) -> Mask:
+        """Which records have it, bool [N]."""
+        return self.columns[name].given(self.num) if name in self.columns else np.zeros(self.num, dtype=bool)
+
+    def values(self, name: str, mask_N: Mask, /) -> NDArray[Any]:
+        """The column of these records, of those that have it."""
+        return self.columns[name].among(mask_N) if name in self.columns else np.empty(0)
+
+    def slices(self) -> dict[str, Mask]:
+        """Which records are of which slice, by name. The column ``slice`` must be wanted."""
+        given_N = self.given("slice")
+        values = self.values("slice", given_N)
+        found = {}
+        for name in np.unique(values).tolist():
+            mask_N = given_N.copy()
+            mask_N[given_N] = values == name
+            found[str(name)] = mask_N
+        return found
+
+    def groups(self, mask_N: Mask, /) -> Sequence[str | None]:
+        return [self._groups[place] for place in np.flatnonzero(mask_N)] if self._groups else ()
+
+
+def _value(record: Record, column: str, target: Any) -> Any:
+    if column in record.scores:
+        return record.scores[column]
+    if column in record.artifacts:
+        return record.artifacts[column]
+    return target if column == "target" else None

@@ -1,0 +1,119 @@
+"""A score beside its controls: what is gained over them, sample by sample, as rows that can be gated, and the sentences that warn.
+
+Two means say little of each other while nobody knows their spread; the mean of the samples' own differences has an interval. A method that
+is not shown to be better than a random order is flagged: of one that is as good as random, the flag is missing in at most 2.5 % of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .. import statistics
+from ..api.scorecard import Estimate, Row
+from ..statistics.intervals import CONFIDENCE
+from ..store import StoredItem
+from .columns import Mask, Table
+from .names import BETWEEN_CLASSES, CONTROLS, minus
+
+_UNBOUNDED = frozenset({"complexity", "effective_parts", "infidelity", "max_sensitivity"})
+_CORRELATIONS = ("rank_correlation", "randomised_rank_correlation", "cascading_rank_correlation")
+_HEADLINES = ("comprehensiveness", "aopc")
+"""Scores of which a method has to be better than a random order: the first that was called for decides."""
+_STAYED = frozenset({"flipped_explanation_unmoved", "rank_correlation[label_flipped]", "top_overlap[label_flipped]"})
+_ALIKE = 0.5
+BLIND = 0.8
+"""A rank correlation between the maps of two classes. Maps that stay when the label flips (`slices.UNMOVED`) are told by the same."""
+
+
+def difference_row(
+    item: StoredItem, table: Table, score: str, control: str, metric: str, higher_is_better: bool | None, among_N: Mask | None = None, /
+) -> Row:
+    """How much larger a score is than its control on the same samples, over those that have both. ``score``, ``control``: columns."""
+    over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
+    both_N = over_N & table.given(score) & table.given(control)
+    real, other = (table.values(name, both_N).astype(float) for name in (score, control))
+    span = _span(score)
+    if span is not None and real.size and float(np.abs(real - other).max()) > span:
+        span = None  # a plugin's own score, which keeps to no bounds
+    low = None if span is None else 0.0
+    found = statistics.paired_mean_difference(real, other, low, span, table.groups(both_N))
+    estimate = Estimate(found.value, found.low, found.high, found.n, int((over_N & table.failed_N).sum()), found.reason)
+    return Row(item.model, item.item, metric, "interpretability", estimate, higher_is_better)
+
+
+def control_rows(item: StoredItem, table: Table, scores: Mapping[str, bool | None], /) -> Iterable[Row]:
+    """For each of the scores, and whether more of it is better, what is gained over each control that it has."""
+    for score, higher in scores.items():
+        for control in CONTROLS:
+            if score in table.columns and f"{score}{control}" in table.columns:
+                yield difference_row(item, table, score, f"{score}{control}", minus(score, control), higher)
+
+
+def _span(score: str) -> float | None:
+    """How far apart two values of one sample can be. Two falls of one probability begin at the same height."""
+    if score in _UNBOUNDED:
+        return None
+    return 2.0 if score.startswith(_CORRELATIONS) else 1.0
+
+
+def control_flags(items: Sequence[StoredItem], rows: Sequence[Row], /) -> Iterable[str]:
+    """A sentence for each probe that is not shown to be better than chance, that explains the model without its training alike, or that
+    explains all classes alike."""
+    found = {(row.model, row.item, row.metric): row.estimate for row in rows}
+    for item in items:
+        if item.kind in ("probe", "shift"):
+            own = {metric: estimate for (model, name, metric), estimate in found.items() if (model, name) == (item.model, item.item)}
+            yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
+
+
+def with_cautions(rows: Iterable[Row], /) -> list[Row]:
+    """The rows. Those that say that a map stayed where the label flipped tell where that is the method's own doing."""
+    rows = list(rows)
+    blind = {(row.model, row.item) for row in rows if row.metric == BETWEEN_CLASSES and _is_blind(row.estimate)}
+    return [_cautioned(row) if row.metric in _STAYED and (row.model, row.item) in blind else row for row in rows]
+
+
+def _cautioned(row: Row) -> Row:
+    why = "; ".join(filter(None, [row.estimate.reason, "the method is blind to the class, so that this is no finding about the model"]))
+    return replace(row, estimate=replace(row.estimate, reason=why))
+
+
+def _is_blind(between: Estimate | None) -> bool:
+    return between is not None and between.value is not None and between.value >= BLIND
+
+
+def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
+    headline = next((name for name in _HEADLINES if minus(name, "_random") in own), "")
+    if headline and (gained := own[minus(headline, "_random")]).value is not None and not (gained.low or 0.0) > 0:
+        yield _no_better(headline, gained, bool(item.facts.get("starts_from")))
+    alike = own.get("randomised_rank_correlation")
+    if alike is not None and alike.value is not None and alike.value > _ALIKE:
+        yield f"with its weights drawn anew the model is explained much alike (rank correlation {_shown(alike)})."
+    between = own.get(BETWEEN_CLASSES)
+    if between is not None and _is_blind(between):
+        yield (
+            f"the method is blind to the class: it explains two classes of one input much alike (rank correlation {_shown(between)}). "
+            "It says what the model looks at and not what for; that its map stays where the label flips (flipped_explanation_unmoved) is "
+            "no finding about the model."
+        )
+
+
+def _no_better(headline: str, gained: Estimate, starts_from_neutral: bool) -> str:
+    how = {"comprehensiveness": "comprehensive than random ones", "aopc": "telling than a random order (aopc)"}[headline]
+    another = " They start from a neutral input, which is a choice: try another 'baseline'." if starts_from_neutral else ""
+    if gained.high is not None and gained.high < 0:
+        return f"the attributions are less {how}: the difference is {_shown(gained)}. They do not explain this model.{another}"
+    return (
+        f"the attributions are not shown to be more {how}: the difference is {_shown(gained)}, n = {gained.n}. "
+        f"As far as is known they do not explain this model.{another}"
+    )
+
+
+def _shown(estimate: Estimate) -> str:
+    bounds = (
+        "no interval" if estimate.low is None or estimate.high is None else f"{CONFIDENCE:.0%}: {estimate.low:.3g} to {estimate.high:.3g}"
+    )
+    return f"{estimate.value:.3g} ({bounds})"

@@ -1,0 +1,201 @@
+"""Gates: questions to a scorecard whose answers decide an exit code."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..api.errors import ConfigError, did_you_mean
+from ..api.scorecard import Estimate, GateResult, Row, Scorecard
+from ..data.yaml_lines import load_file
+from .names import COSTS, EXACT, ROWS
+
+_OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+_VERDICTS = ("pass", "warn", "no_data", "fail")
+_CLOSING = {"(": ")", "[": "]"}
+_PARTS = ("value", "low", "high", "n", "n_unscored")
+_FORM = re.compile(r"\s*(?P<path>.+?)\s*(?P<op>>=|<=|>|<)\s*(?P<number>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?P<percent>%?)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """``[MODEL/]ITEM.METRIC[.PART] OP NUMBER``, e.g. ``deepwordbug(sst2).robust_accuracy.low >= 0.30``.
+
+    Without a part the whole interval decides: it passes when all of it is on the right side, fails when none is, and is inconclusive
+    when the number lies inside. ``.value``, ``.low``, ``.high``, ``.n`` and ``.n_unscored`` compare that one number. ``inconclusive``
+    says what an undecided gate means: ``fail``, ``warn`` or ``pass``. Without a model it holds for every model that has the item.
+    """
+
+    text: str
+    model: str | None
+    item: str
+    metric: str
+    part: str | None
+    op: str
+    number: float
+    inconclusive: str = "fail"
+
+    @classmethod
+    def parse(cls, text: str, /, inconclusive: str = "fail") -> Gate:
+        """Raises `ConfigError` that shows the form."""
+        match = _FORM.fullmatch(text)
+        path = match["path"] if match else ""
+        if match is None or "." not in path or path[-1] in "=!<>":
+            raise ConfigError(
+                f"{text!r} is no gate; write it as ITEM.METRIC >= NUMBER, e.g. sst2.accuracy >= 0.85 or sst2.accuracy.low >= 0.8"
+            )
+        pieces = _outside_brackets(path, ".")
+        part = pieces.pop() if pieces[-1] in _PARTS else None
+        if len(pieces) < 2 or not all(pieces[-2:]):
+            raise ConfigError(f"{text!r} names no metric; write it as ITEM.METRIC >= NUMBER")
+        *names, metric = pieces
+        *model, item = _outside_brackets(".".join(names), "/")
+        if not item:
+            raise ConfigError(f"{text!r} names no item; write it as [MODEL/]ITEM.METRIC >= NUMBER")
+        try:
+            number = float(match["number"]) / (100 if match["percent"] else 1)
+        except ValueError as error:
+            raise ConfigError(f"{text!r}: {match['number']!r} is not a number") from error
+        return cls(text.strip(), "/".join(model) or None, item, metric, part, match["op"], number, inconclusive)
+
+    def concerns(self, model: str, item: str, /) -> bool:
+        """Whether it is about this item of this model. A task's name may itself hold a slash."""
+        path = self.item if self.model is None else f"{self.model}/{self.item}"
+        return path in (item, f"{model}/{item}")
+
+    def check(self, scorecard: Scorecard, /) -> GateResult:
+        rows = [r for r in scorecard.rows if r.metric == self.metric and self.concerns(r.model, r.item)]
+        rows += self._absent(scorecard, {(r.model, r.item) for r in rows})
+        if not rows:
+            raise ConfigError(f"gate {self.text!r}: {self.nothing((r.model, r.item, r.metric) for r in scorecard.rows)}")
+        results = [self._judge(row) for row in rows]
+        meant = [self.inconclusive if outcome == "inconclusive" else outcome for outcome, _ in results]
+        worst = max(range(len(rows)), key=lambda i: _VERDICTS.index(meant[i]))
+        return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
+
+    def _absent(self, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
+        """What an item of its kind can have and this one has not: a count that was never raised is 0, any other number is no data."""
+        estimate = Estimate(0.0) if self.metric in COSTS else Estimate(None, reason="no sample of this item has this number")
+        return [
+            Row(i["model"], i["item"], self.metric, "efficiency", replace(estimate, n=i["num_samples"] if self.metric in COSTS else 0))
+            for i in scorecard.manifest.get("items", ())
+            if self.concerns(i["model"], i["item"])
+            and (i["model"], i["item"]) not in present
+            and self.metric.partition("[")[0] in ROWS[i["kind"]]
+        ]
+
+    def _judge(self, row: Row) -> tuple[str, str]:
+        e = row.estimate
+        where = f"{row.model}: " if self.model is None else ""
+        if self.part in ("n", "n_unscored"):
+            count = e.n if self.part == "n" else e.n_unscored
+            return ("pass" if self._holds(count) else "fail"), f"{where}{self.part} is {count}"
+        if e.value is None:
+            return "no_data", f"{where}not scored: {e.reason or 'no samples'}"
+        shown = (
+            f"{where}{e.value:.4g}" + (f" [{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else "") + f", n = {e.n}"
+        )
+        if e.n_unscored:
+            shown += f", {e.n_unscored} not scored"
+        if self.part is not None or row.metric in EXACT:
+            value = getattr(e, self.part or "value")
+            if value is None:
+                return "no_data", f"{shown}: there is no {self.part} bound" + (f", {e.reason}" if e.reason else "")
+            return ("pass" if self._holds(value) else "fail"), shown
+        if e.low is None or e.high is None:
+            return "inconclusive", f"{shown}: {e.reason or 'there is no interval'}; .value compares the number alone"
+        sides = {self._holds(e.low), self._holds(e.high)}
+        if len(sides) == 1 and len(sides | {self._holds(bound) for bound in _with_unscored(e, row.unit)}) == 2:
+            return "inconclusive", f"{shown}, and these could change it: samples that fail are seldom like the others"
+        if sides == {True}:
+            return "pass", shown
+        if sides == {False}:
+            return "fail", shown
+        from ..statistics import samples_to_decide
+
+        more = samples_to_decide(e, self.number)
+        return "inconclusive", f"{shown}: {self.number:g} lies inside the interval; " + (
+            f"about {more} samples would decide it" if more else "no number of samples decides it while the value is just that"
+        )
+
+    def _holds(self, value: float) -> bool:
+        return bool(_OPERATORS[self.op](value, self.number))
+
+    def nothing(self, found: Iterable[tuple[str, str, str]], /) -> str:
+        """Why none of these (model, item, metric) is what it asks for."""
+        rows = list(found)
+        items = sorted({item for _, item, _ in rows})
+        if self.item not in items:
+            return f"the run has no item {self.item!r}.{did_you_mean(self.item, items)} Its items: {', '.join(items)}"
+        models = sorted({model for model, item, _ in rows if item == self.item})
+        if self.model is not None and self.model not in models:
+            return f"{self.item!r} was not run on a model {self.model!r}.{did_you_mean(self.model, models)} It was on {', '.join(models)}"
+        metrics = sorted({metric for model, item, metric in rows if self.concerns(model, item)})
+        return f"{self.item!r} has no metric {self.metric!r}.{did_you_mean(self.metric, metrics)} It has {', '.join(metrics)}"
+
+
+def _outside_brackets(path: str, mark: str) -> list[str]:
+    """The pieces between marks that stand in no bracket: ``f1[v1.5]`` and ``pgd(a/b)`` are one piece each."""
+    pieces, opened, depth = [""], "", 0
+    for char in path:
+        if not depth and char in "([":
+            opened, depth = char, 1
+        elif depth and char in opened + _CLOSING[opened]:
+            depth += 1 if char == opened else -1
+        if char == mark and not depth:
+            pieces.append("")
+        else:
+            pieces[-1] += char
+    return pieces
+
+
+def _with_unscored(e: Estimate, unit: str) -> tuple[float, ...]:
+    """The bounds of a share when all samples that were not scored had counted 0, or all 1. Other numbers have no such bounds."""
+    if not e.n_unscored or unit or e.low is None or e.high is None or e.low < 0 or e.high > 1:
+        return ()
+    total = e.n + e.n_unscored
+    return e.low * e.n / total, (e.high * e.n + e.n_unscored) / total
+
+
+def load_gates(path: Path) -> list[Gate]:
+    """Gates of a YAML file: a list, or a mapping with ``gates``; each a check or ``{check: ..., inconclusive: fail | warn | pass}``.
+
+    Raises `ConfigError` with the line.
+    """
+    value, lines = load_file(path)
+    listed, where = (value.get("gates"), ("gates",)) if isinstance(value, dict) else (value, ())
+    if not isinstance(listed, list) or not listed:
+        raise ConfigError(f"{path}: this file holds no gates; write a list such as '- sst2.accuracy >= 0.85'")
+    gates = []
+    for index, entry in enumerate(listed):
+        place = f"{path}:{lines.get((*where, index), 1)}"
+        given = {"check": entry} if isinstance(entry, str) else entry
+        if not isinstance(given, dict) or set(given) - {"check", "inconclusive"} or not isinstance(given.get("check"), str):
+            raise ConfigError(f"{place}: a gate is a check, or has the keys 'check' and 'inconclusive'; got {entry!r}")
+        if given.get("inconclusive", "fail") not in ("fail", "warn", "pass"):
+            raise ConfigError(f"{place}: inconclusive is fail, warn or pass, not {given['inconclusive']!r}")
+        try:
+            gates.append(Gate.parse(given["check"], inconclusive=given.get("inconclusive", "fail")))
+        except ConfigError as error:
+            raise ConfigError(f"{place}: {error}") from error
+    return gates
+
+
+def check_gates(gates: Iterable[Gate], scorecard: Scorecard) -> tuple[GateResult, ...]:
+    return tuple(gate.check(scorecard) for gate in gates)
+
+
+def verdict_of(results: Iterable[GateResult]) -> str:
+    """``none`` without gates; else the worst of fail, no_data, warn, pass."""
+    verdicts = {r.verdict for r in results}
+    return next((v for v in reversed(_VERDICTS) if v in verdicts), "none")
+
+
+def exit_code(verdict: str, complete: bool) -> int:
+    """0 pass, 1 a gate failed, 3 incomplete or no data."""
+    if verdict == "fail":
+        return 1
+    return 3 if verdict == "no_data" or not complete else 0

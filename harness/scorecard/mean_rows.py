@@ -1,0 +1,57 @@
+"""A row that is the mean of a score, with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from .. import statistics
+from ..api.samples import seed_of
+from ..api.scorecard import Estimate, Row
+from ..metrics.scores import column_mean
+from ..statistics.intervals import Floats
+from ..store import StoredItem
+from .columns import Mask, Table
+from .names import Bounds, bounds_of
+
+_ROUNDING = 1e-6
+
+
+def mean_row(
+    item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *,
+    optional: bool = False, among_N: Mask | None = None,
+) -> Row:  # fmt: skip
+    """The mean of a score, of the records ``among_N`` or of all. ``optional``: records without it were not meant to have it, rather than
+    failed to."""
+    over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
+    usable_N = over_N & table.given(score)
+    missing_N = table.failed_N & ~usable_N if optional else ~usable_N
+    values = table.values(score, usable_N).astype(float)
+    estimate = statistics.estimate(
+        column_mean(score, *_held(values, bounds_of(score))),
+        {score: values},
+        (),
+        groups=table.groups(usable_N),
+        n_unscored=int((over_N & missing_N).sum()),
+        seed=seed_of(item.seed, score),
+    )[score]
+    error = table.first_error if among_N is None else None
+    return Row(item.model, item.item, metric, dimension, explained(estimate, error), higher_is_better)
+
+
+def _held(values: Floats, bounds: Bounds) -> Bounds:
+    """The bounds that the values keep to: a plugin's own score of what is right need not lie between 0 and 1."""
+    low, high = bounds
+    least, most = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+    return low if low is not None and least >= low - _ROUNDING else None, high if high is not None and most <= high + _ROUNDING else None
+
+
+def explained(estimate: Estimate, error: str | None) -> Estimate:
+    """Where nothing was scored, the first sample's ``error`` is the reason. A number that is none is not shown as one."""
+    if estimate.value is not None and not math.isfinite(estimate.value):
+        return replace(estimate, value=None, low=None, high=None, reason=f"the metric came out as {estimate.value}")
+    if estimate.value is not None or estimate.n > 0:
+        return estimate
+    return replace(estimate, reason=f"no sample could be scored; the first error was: {error}" if error else estimate.reason)

@@ -1,0 +1,44 @@
+"""What an estimate needs of a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from numpy.typing import NDArray
+
+from .groups import Groups
+from .intervals import Floats, Interval
+
+Columns = Mapping[str, NDArray[Any]]
+"""One row for each scored sample: ``prediction`` int [N], ``target`` int [N], ``probabilities`` float [N, C], and any score that a task
+gives, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_tokens``, ``num_words``, ``num_bytes``, ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A score of each sample, and what scores lie between; None where there is no bound."""
+
+    values_N: Floats
+    low: float | None
+    high: float | None
+
+
+class Statistic(Protocol):
+    """One or several numbers of the same columns, by name; `metrics.base.Metric` says what each method returns."""
+
+    name: ClassVar[str]
+    needs: ClassVar[frozenset[str]]
+
+    def names(self, labels: tuple[str, ...]) -> tuple[str, ...]: ...
+
+    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]: ...
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]: ...
+
+    def per_sample(self, columns: Columns, labels: tuple[str, ...]) -> Scores | None: ...
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]: ...
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> Mapping[str, Interval]: ...

@@ -1,0 +1,1 @@
+"""A suite file to a frozen value; errors have its line."""

@@ -1,0 +1,143 @@
+"""A suite file to a frozen value. Errors have the file and the line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..api.errors import ConfigError, did_you_mean
+from ..data.yaml_lines import Lines, load_file
+from .specs import BatchSpec, Frozen, GateSpec, ModelSpec, Suite, change_each, model_name, task_name
+
+
+def load_suite(path: Path, /, **overrides: Any) -> Suite:
+    """Read a suite file. ``overrides``: values of keys in place of the file's (``plugins`` are added to them).
+
+    Relative paths in the file start from its folder, those in overrides from the working folder.
+    Raises `ConfigError` with the line and the nearest known key.
+    """
+    value, lines = load_file(path)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: a suite is a mapping with 'models' and 'tasks'")
+    value.setdefault("name", path.stem)
+    given = _rebased(overrides, Path.cwd())
+    if "plugins" in given and isinstance(value.get("plugins"), list):
+        given["plugins"] = [*value["plugins"], *given["plugins"]]
+    kept = {place: line for place, line in lines.items() if place and place[0] not in given}
+    return make_suite({**value, **given}, base=path.parent, source=str(path), lines=kept)
+
+
+def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command line", lines: Lines | None = None) -> Suite:
+    """A suite from plain values. ``base``: the folder that its relative paths start from."""
+    places = {path: f"{source}:{line}: " for path, line in (lines or {}).items()}
+    known = sorted(Suite.model_fields)
+    for key in value:
+        if key not in known:
+            place = places.get((str(key),), f"{source}: ")
+            raise ConfigError(f"{place}a suite has no key {key!r}.{did_you_mean(str(key), known)} Its keys: {', '.join(known)}.")
+    try:
+        suite = Suite.model_validate(dict(value))
+    except ValidationError as error:
+        raise ConfigError(_explained(error, source, places)) from error
+    named = [
+        *((("models", i), "model", model_name(m)) for i, m in enumerate(suite.models)),
+        *((("auxiliary_models", i), "model", model_name(m)) for i, m in enumerate(suite.auxiliary_models)),
+        *((("tasks", i), "task", task_name(t)) for i, t in enumerate(suite.tasks) if t.name or not t.settings),
+    ]
+    seen: set[tuple[str, str]] = set()
+    for path, kind, name in named:
+        if (kind, name) in seen:
+            raise ConfigError(f"{places.get(path, f'{source}: ')}two {kind}s are called {name!r}; tell them apart with 'name:'")
+        seen.add((kind, name))
+    suite = _anchored(suite, base)
+    suite._places = places
+    return suite
+
+
+_INNER_KEYS: Mapping[str, type[Frozen]] = {"gates": GateSpec, "batch": BatchSpec}
+
+
+def _explained(error: ValidationError, source: str, places: Mapping[tuple[str | int, ...], str]) -> str:
+    first = error.errors()[0]
+    where = first["loc"]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden" and where[0] in _INNER_KEYS:
+        known = sorted(_INNER_KEYS[str(where[0])].model_fields)
+        message = f"there is no such key.{did_you_mean(str(where[-1]), known)} The keys here: {', '.join(known)}"
+    elif first["type"] == "missing" and len(where) == 1:
+        message = "a suite needs this key"
+    elif isinstance(first["input"], str | int | float | None) and first["type"] != "value_error":
+        message += f", not {first['input']!r}"
+    place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), f"{source}: ")
+    dotted = ".".join(str(part) for part in where)
+    return f"{place}{dotted + ': ' if dotted else ''}{message}"
+
+
+def _anchor(text: str, base: Path) -> str:
+    """A path that is relative to ``base``, made absolute; anything else as it is."""
+    head, colon, tail = text.rpartition(":") if ".py:" in text else (text, "", "")
+    candidate = base / head
+    looks_local = head.startswith(".") or head.endswith((".yaml", ".yml", ".py")) or candidate.exists()
+    return f"{candidate.resolve()}{colon}{tail}" if looks_local and not Path(head).is_absolute() else text
+
+
+def _anchor_model(model: str, base: Path) -> str:
+    kind, colon, target = model.partition(":")
+    return f"{kind}{colon}{_anchor(target, base)}" if target else model
+
+
+def _anchor_task(task: str, base: Path) -> str:
+    return _anchor(task, base) if task.endswith((".yaml", ".yml")) else task
+
+
+def _rebased(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Overrides whose plain strings no longer depend on the folder they were given in."""
+    anchors = {"models": _anchor_model, "auxiliary_models": _anchor_model, "tasks": _anchor_task, "plugins": _anchor}
+    given = dict(overrides)
+    for key, anchor in anchors.items():
+        if isinstance(given.get(key), list | tuple):
+            given[key] = [anchor(entry, base) if isinstance(entry, str) else entry for entry in given[key]]
+    for key in ("cache", "resources"):
+        if isinstance(given.get(key), str):
+            given[key] = str((base / given[key]).resolve())
+    return given
+
+
+def _anchored(suite: Suite, base: Path) -> Suite:
+    """Paths made absolute where they exist relative to the suite: the same suite means the same thing from every folder."""
+
+    def models(specs: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
+        return tuple(spec.model_copy(update={"model": _anchor_model(spec.model, base), "name": model_name(spec)}) for spec in specs)
+
+    tasks = [
+        spec.model_copy(update={"task": _anchor_task(spec.task, base), "settings": _anchored_data(spec.settings, base),
+                                "name": spec.name if spec.settings else task_name(spec)})
+        for spec in suite.tasks
+    ]  # fmt: skip
+    plugins = dict.fromkeys(_anchor(p, base) for p in suite.plugins)
+    changes: dict[str, Any] = {
+        "models": models(suite.models), "auxiliary_models": models(suite.auxiliary_models), "tasks": tuple(tasks), "plugins": tuple(plugins)
+    }  # fmt: skip
+    changes |= {key: str((base / path).resolve()) for key in ("cache", "resources") if (path := getattr(suite, key)) is not None}
+    return suite.model_copy(update=changes)
+
+
+def _anchored_data(settings: Mapping[str, Any], base: Path) -> Mapping[str, Any]:
+    """``data.files`` and ``data.python`` of a task's settings, made absolute."""
+    data = settings.get("data")
+    if not isinstance(data, dict):
+        return settings
+
+    def absolute(name: Any) -> Any:
+        return str((base / name).resolve()) if isinstance(name, str) and not Path(name).is_absolute() else name
+
+    data = dict(data)
+    if "files" in data:
+        data["files"] = change_each(data["files"], absolute)
+    if isinstance(data.get("python"), str) and ".py:" in data["python"]:
+        file, _, name = data["python"].rpartition(":")
+        data["python"] = f"{absolute(file)}:{name}"
+    return {**settings, "data": data}

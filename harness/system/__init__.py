@@ -1,0 +1,1 @@
+"""The process: its memory, its interrupts, the offline switch, quiet imports, lists on disk."""

@@ -1,0 +1,242 @@
+"""The command line: what each verb prints, and what each exit code means."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from windtunnel.harness.api.registry import GROUPS, Registry
+from windtunnel.harness.suite.load import load_suite
+from windtunnel.harness.system.offline import is_offline
+from windtunnel.tests.toys import COMMAND, child_environment, records_of, results_of, windtunnel, write_suite
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    answer = windtunnel("run", write_suite(folder, attacks=["swap"]), "--out", folder / "run")
+    assert answer.code == 0
+    assert "\r" not in answer.err, "no progress bar without a terminal"
+    return folder / "run"
+
+
+@pytest.mark.parametrize(
+    ("gates", "code"),
+    [
+        ("- notes.accuracy.value >= 0.8\n", 0), ("- notes.accuracy >= 0.99\n", 1), ("- notes.accuracy >= 0.8\n", 1),
+        ("- {check: notes.accuracy >= 0.8, inconclusive: warn}\n", 0), ("- swap(notes).mean_linf < 1\n", 3), ("- nots.accuracy > 1\n", 2),
+        ("- {check: notes.accuracy >= 0.99}\n- swap(notes).mean_linf < 1\n", 1), ("- notes.accuracy\n", 2),
+    ],
+)  # fmt: skip
+def test_exit_codes(finished: Path, tmp_path: Path, gates: str, code: int) -> None:
+    (tmp_path / "gates.yaml").write_text(gates)
+    answer = windtunnel("gate", finished, tmp_path / "gates.yaml")
+    assert answer.code == code
+    assert ("error: " in answer.err) == (code == 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["runn"], ["run", "--bogus"], ["run", "--limit", "0"], ["run", "--limit", "x"], ["run"], ["run", "--model", "toy:words"], ["show"],
+     ["list", "task"], ["gate", "x"], ["run", "--model", "toy:words", "--tasks", "nots"], ["show", "toyy"]],
+)  # fmt: skip
+def test_wrong_arguments_are_two(arguments: list[str]) -> None:
+    answer = windtunnel(*arguments)
+    assert answer.code == 2
+    assert answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("verb", ["report", "verify"])
+def test_a_folder_without_a_run_is_three(tmp_path: Path, verb: str) -> None:
+    answer = windtunnel(verb, tmp_path)
+    assert answer.code == 3
+    assert "there is no run at" in answer.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_crash_is_not_mistaken_for_a_failed_gate(monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
+    from windtunnel.harness.results import summarise
+
+    monkeypatch.setattr(summarise, "summarise", lambda *args, **more: 1 / 0)
+    answer = windtunnel("report", finished)
+    assert answer.code == 3
+    assert "ZeroDivisionError" in answer.err
+    assert "this is a bug" in answer.err
+
+
+def test_an_interrupt_before_the_run_is_three(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from windtunnel.harness.plan import planner
+
+    def interrupted(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(planner, "plan", interrupted)
+    answer = windtunnel("run", write_suite(tmp_path), "--out", tmp_path / "run")
+    assert (answer.code, "Traceback" in answer.err) == (3, False)
+
+
+def test_json_is_all_that_is_printed(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "gates.yaml").write_text("- notes.accuracy > 0\n")
+    suite = finished.parent / "toys.yaml"
+    for arguments in (
+        ["run", suite, "--out", finished, "--json"], ["report", finished, "--json"], ["gate", finished, tmp_path / "gates.yaml", "--json"],
+        ["plan", suite, "--json"], ["list", "--json"], ["list", "models", "--json"],
+    ):  # fmt: skip
+        answer = windtunnel(*arguments)
+        assert answer.code == 0
+        assert isinstance(json.loads(answer.out), dict)
+        assert answer.err == ""
+    card = json.loads(windtunnel("report", finished, "--json").out)
+    assert card["verdict"] == "none"
+    assert card["rows"][0]["estimate"]["n"] == 12
+    assert card == json.loads((finished / "results.json").read_text()), "programs learn one shape"
+
+
+def test_list_and_show(tmp_path: Path) -> None:
+    listed = json.loads(windtunnel("list", "--json").out)
+    assert list(listed) == list(GROUPS)
+    assert {"name": "toy", "origin": Registry().get("models", "toy").origin} in listed["models"]
+    text = windtunnel("list", "attacks", "--plugin", write_suite(tmp_path).with_name("toy_plugins.py"))
+    assert "  swap  (toy_plugins.py sha256:" in text.out
+    shown = windtunnel("show", "swap", "--plugin", tmp_path / "toy_plugins.py")
+    assert "Turns good into bad" in shown.out
+    assert "max_words: int = 1" in shown.out
+    assert "needs a model that can: classify, text" in shown.out
+    assert "Did you mean 'toy'" in windtunnel("show", "toyy").err
+
+
+def test_version_and_help() -> None:
+    from windtunnel import __version__
+
+    assert windtunnel("--version").out == f"{__version__}\n"
+    text = windtunnel("--help").out
+    assert all(verb in text for verb in ("run", "demo", "plan", "list", "show", "report", "gate", "verify"))
+    assert "0 pass, 1 a gate failed, 2 your input needs a change, 3" in " ".join(text.split())
+
+
+# ── overrides ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_options_stand_in_place_of_the_suites_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = write_suite(tmp_path, gates=["notes.accuracy >= 0.99"], attacks=["swap"])
+    monkeypatch.chdir(tmp_path)
+    answer = windtunnel("run", suite, "--limit", 5, "--gate", "notes.accuracy.value >= 0.5", "--model", "slow:other", "--seed", 3, "-q")
+    assert answer.code == 0, answer.err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("toys-")
+    results = results_of(folder)
+    assert results["counts"]["samples"] == 5
+    assert list(results["manifest"]["models"]) == ["other"]
+    assert results["manifest"]["seed"] == 3
+    assert [g["gate"] for g in results["gates"]] == ["notes.accuracy.value >= 0.5"]
+    assert {i["item"] for i in results["manifest"]["items"]} == {"notes", "batch_invariance(notes)", "swap(notes)"}
+    again = load_suite(folder / "suite.yaml")
+    assert again.limit == 5
+    assert windtunnel("run", folder / "suite.yaml", "--out", folder, "-q").code == 0, "the suite in the folder is that of the run"
+
+
+def test_no_suite_file_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_suite(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    answer = windtunnel(
+        "run", "--model", "slow:a", "--model", "slow:b", "--tasks", "notes", "--attacks", "swap", "--plugin", "toy_plugins.py",
+        "--gate", "a/notes.accuracy > 0", "--gate", "notes.accuracy > 0", "-q",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert {key.partition("/")[0] for key in records_of(folder)} == {"a", "b"}
+
+
+def test_the_same_suite_has_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = write_suite(tmp_path, name="../../evil name", tasks=[{"task": "notes", "num": 3}])
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert windtunnel("run", suite, "-q").code == 0
+    assert windtunnel("run", suite, "--gate", "notes.accuracy > 0", "-q").code in (0, 1)
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert windtunnel("run", suite, "--limit", 2, "-q").code == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    assert {p.name for p in tmp_path.iterdir()} >= {"runs"}
+    assert all(p.name.startswith("evil-name-") for p in (tmp_path / "runs").iterdir())
+
+
+# ── terminals and networks ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_progress_bars_only_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from windtunnel.harness.cli import progress_bars
+
+    shown: list[str] = []
+
+    class Bars(progress_bars.Bars):
+        def __init__(self) -> None:
+            super().__init__()
+            shown.append("bars")
+
+    monkeypatch.setattr(progress_bars, "Bars", Bars)
+    monkeypatch.delenv("CI", raising=False)
+    suite = write_suite(tmp_path, tasks=[{"task": "notes", "num": 3}])
+    for number, (arguments, env, expected) in enumerate(
+        [([], {}, 1), (["--quiet"], {}, 1), (["--json"], {}, 1), ([], {"CI": "true"}, 1), ([], {}, 2)]
+    ):
+        assert windtunnel("run", suite, "--out", tmp_path / f"run{number}", *arguments, env=env, terminal=True).code == 0
+        assert len(shown) == expected, (arguments, env)
+
+
+def test_offline_opens_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    class Watched(socket.socket):
+        def connect(self, address: Any) -> None:
+            opened.append(address)
+            raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "socket", Watched)
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    assert not is_offline()
+    assert windtunnel("run", write_suite(tmp_path), "--out", tmp_path / "run", "--offline").code == 0
+    assert not is_offline(), "the environment is put back by the test"
+    answer = windtunnel("plan", "--model", "toy:words", "--tasks", "sst2", "--offline")
+    assert answer.code == 2
+    assert "not in the local cache" in answer.err
+    assert not opened
+
+
+def test_a_users_own_folders_do_not_collide(tmp_path: Path) -> None:
+    """As the console script does it: from a folder with a tasks.py and reports/ of the user's own, JSON on stdout, nothing on stderr."""
+    suite = write_suite(tmp_path, tasks=[{"task": "notes", "num": 3}])
+    here = tmp_path / "here"
+    for name in ("tasks.py", "harness.py", "attacks/__init__.py", "reports/__init__.py", "probes.py"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("raise RuntimeError('the wrong module was imported')\n")
+    done = subprocess.run(
+        [*COMMAND, "run", str(suite), "--json", "--offline"], cwd=here, env=child_environment(CI="1"), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["complete"]
+    assert done.stderr == ""
+    assert [p.name for p in (here / "reports").iterdir() if p.name != "__pycache__"] == ["__init__.py"]
+    assert list((here / "runs").iterdir())
+
+
+def test_a_pipe_that_closes_early_is_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, "list"], stdout=writer, stderr=subprocess.PIPE, text=True, env=child_environment())
+    os.close(writer)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_that_cannot_show_it_gets_an_escape(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "show", "日本"], capture_output=True, env=child_environment(PYTHONIOENCODING="latin-1:strict", PYTHONUTF8="1")
+    )
+    assert done.returncode == 2
+    assert rb"\u65e5\u672c" in done.stderr

@@ -1,0 +1,145 @@
+"""Text encoders and gaps to fill: what transformers itself gives, whatever the batch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from tokenizers import normalizers
+from windtunnel.harness.api.errors import ModelError
+from windtunnel.harness.api.requests import MASK, Embed, Failure, FillMask
+from windtunnel.harness.models.hf.source import HuggingFace
+from windtunnel.tests import tiny
+
+TEXTS = ["the cat sat", "a good young dog in paris was able to read the great films", "bad"]
+
+
+def encoder(folder: Path, *, first: bool = False, normal: bool = False, longest: int | None = None) -> Path:
+    config = transformers.BertConfig(
+        vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=48,
+        initializer_range=0.3,
+    )  # fmt: skip
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(tiny.checkpoint("bert_masked")))
+    config.vocab_size = len(tokenizer)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    if first:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling/config.json").write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
+    if normal:
+        (folder / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Normalize"}]))
+    if longest:
+        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": longest}))
+    return folder
+
+
+@pytest.mark.parametrize(("first", "normal"), [(False, False), (True, False), (False, True)])
+def test_a_vector_is_pooled_as_the_checkpoint_says(tmp_path: Path, first: bool, normal: bool) -> None:
+    place = str(encoder(tmp_path, first=first, normal=normal))
+    source = HuggingFace(place)
+    assert source.inspect().capabilities == {"embed", "text"}
+    answers = tiny.engine(source.load("cpu", "float32")).run([Embed(text) for text in TEXTS])
+    module, tokenizer = transformers.AutoModel.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        with torch.no_grad():
+            hidden = module(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+        expected = hidden[0] if first else hidden.mean(0)
+        expected = expected / expected.norm() if normal else expected
+        assert torch.tensor(answer.values) == pytest.approx(expected, abs=1e-5)
+
+
+def _with_files(folder: Path, **files: object) -> HuggingFace:
+    place = encoder(folder)
+    (place / "1_Pooling").mkdir()
+    names = {"pooling": "1_Pooling/config.json", "modules": "modules.json", "sentences": "sentence_bert_config.json"}
+    for name, content in files.items():
+        (place / names[name]).write_text(json.dumps(content))
+    return HuggingFace(str(place))
+
+
+@pytest.mark.parametrize(
+    ("files", "match"),
+    [
+        (
+            {"modules": [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Transformer", "Pooling", "Dense", "Normalize")]},
+            "Dense",
+        ),
+        ({"pooling": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}}, "one after the other"),
+        ({"pooling": {"pooling_mode_max_tokens": True}}, "pooling_mode_max_tokens"),
+    ],
+)
+def test_what_would_make_other_vectors_is_an_error(tmp_path: Path, files: dict[str, object], match: str) -> None:
+    with pytest.raises(ModelError, match=match):
+        _with_files(tmp_path, **files).load("cpu", "float32")
+
+
+def test_case_goes_where_the_checkpoint_says_so(tmp_path: Path) -> None:
+    read = []
+    for lowers in (False, True):
+        source = _with_files(tmp_path / str(lowers), sentences={"do_lower_case": lowers})
+        model: Any = source.load("cpu", "float32")
+        model.tokenizer.backend_tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+        read.append([model.tokenizer.decode(model.split(Embed(text))[0].ids) for text in ("The CAT", "the cat")])
+    assert read[0][0] != read[0][1], "this tokenizer tells them apart"
+    assert read[1][0] == read[1][1] == read[0][1]
+
+
+def test_a_long_text_is_cut_and_says_so(tmp_path: Path) -> None:
+    engine = tiny.engine(HuggingFace(str(encoder(tmp_path, longest=6))).load("cpu", "float32"))
+    short, long = engine.run([Embed("the cat sat on"), Embed("the cat sat on a table")])
+    assert (short.num_truncated, long.num_truncated) == (0, 2)
+    assert long.values == pytest.approx(short.values, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bert_masked", "roberta_masked"])
+def test_a_gap_is_filled_with_the_likeliest_tokens(name: str) -> None:
+    place = str(tiny.checkpoint(name))
+    module, tokenizer = transformers.AutoModelForMaskedLM.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
+    texts = [f"the {MASK} sat", f"a good young dog in paris {MASK} able to read", f"the {MASK} sat on {MASK} table"]
+    answers = tiny.engine(name).run([FillMask(text, 5) for text in texts])
+    for text, answer in zip(texts, answers, strict=True):
+        encoded = tokenizer(text.replace(MASK, tokenizer.mask_token), return_tensors="pt")
+        place_of = encoded["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+        with torch.no_grad():
+            expected = module(**encoded).logits[0, place_of].log_softmax(-1).topk(5)
+        assert answer.tokens == (tuple(tokenizer.convert_ids_to_tokens(expected.indices.tolist())),)
+        assert answer.log_probs[0] == pytest.approx(expected.values.tolist(), abs=1e-4)
+
+
+def test_what_is_shown_is_predicted_token_by_token() -> None:
+    place = str(tiny.checkpoint("bert_masked"))
+    module, tokenizer = transformers.AutoModelForMaskedLM.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
+    (answer,) = tiny.engine("bert_masked").run([FillMask(f"the {MASK} sat", 3, shown="cable")])
+    encoded = tokenizer("the cable sat", return_tensors="pt")
+    num = len(tokenizer.tokenize("cable"))
+    with torch.no_grad():
+        best = module(**encoded).logits[0, 2 : 2 + num].topk(3).indices
+    assert num > 1
+    assert answer.tokens == tuple(tuple(tokenizer.convert_ids_to_tokens(row)) for row in best.tolist())
+
+
+@pytest.mark.parametrize(("text", "tokens"), [(f"the {MASK} sat on {MASK}", ["Ġgood"]), (f"un{MASK} table", ["unable"])])
+def test_what_is_shown_is_found_where_a_token_holds_its_space_too(text: str, tokens: list[str]) -> None:
+    """A word alone may be cut otherwise than behind a space, or be a part of a token: it is its characters that are asked about."""
+    place, shown = str(tiny.checkpoint("roberta_masked")), "good" if tokens == ["Ġgood"] else "able"
+    module, tokenizer = transformers.AutoModelForMaskedLM.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
+    (answer,) = tiny.engine("roberta_masked").run([FillMask(text, 3, shown=shown)])
+    encoded = tokenizer(text.replace(MASK, shown, 1).replace(MASK, "<mask>"), return_tensors="pt")
+    places = [i for i, token in enumerate(tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())) if token in tokens]
+    with torch.no_grad():
+        best = module(**encoded).logits[0, places].topk(3).indices
+    assert len(places) == 1
+    assert answer.tokens == tuple(tuple(tokenizer.convert_ids_to_tokens(row)) for row in best.tolist())
+
+
+def test_a_gap_out_of_sight_has_no_filling_and_no_gap_is_an_error() -> None:
+    far, none = tiny.engine("bert_masked").try_run([FillMask("the cat " * 30 + MASK), FillMask("no gap")])
+    assert far.tokens == ()
+    assert isinstance(none, Failure)
+    assert "has no [MASK] to fill" in none.error

@@ -1,0 +1,432 @@
+"""The reports: what they say, and that hostile text stays text in every one of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+from windtunnel.harness.api.plugins import Report
+from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
+from windtunnel.reports import display, explorer
+from windtunnel.reports.html import Html
+from windtunnel.reports.junit import JUnit
+from windtunnel.reports.markdown import Markdown, code, escape
+from windtunnel.reports.results_json import ResultsJson
+from windtunnel.tests.scorecards import ATTACKS, empty, hostile, many, rich
+
+REPORTS: list[Report] = [Html(), Markdown(), JUnit(), ResultsJson()]
+SCORECARDS = [rich, hostile, empty]
+
+each_report = pytest.mark.parametrize("report", REPORTS, ids=lambda report: type(report).__name__)
+each_scorecard = pytest.mark.parametrize("make", SCORECARDS, ids=lambda make: make.__name__)
+
+
+# ── every report ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_report
+@each_scorecard
+def test_equal_scorecards_give_equal_bytes(report: Report, make: Callable[[], Scorecard]) -> None:
+    text = report.render(make())
+    assert text.encode("utf-8") == report.render(make()).encode("utf-8")
+    assert "\r" not in text
+    assert text.endswith("\n")
+
+
+@each_report
+def test_timing_changes_nothing_but_timing(report: Report) -> None:
+    slow = replace(rich(), timing={"wall_s": 9_999.125})
+    if isinstance(report, ResultsJson):
+        first, second = json.loads(report.render(rich())), json.loads(report.render(slow))
+        assert first.pop("timing") != second.pop("timing")
+        assert first == second
+    elif not isinstance(report, Html):
+        assert report.render(rich()) == report.render(slow)
+
+
+@each_report
+def test_nothing_hidden_reaches_the_file(report: Report) -> None:
+    """Controls, bidirectional overrides, zero-width characters and surrogates are spelled out, so that no viewer can be fooled."""
+    text = report.render(hostile())
+    hidden = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff]")
+    assert not hidden.search(text)
+
+
+def test_suffixes_are_file_names() -> None:
+    assert [report.suffix for report in REPORTS] == ["scorecard.html", "summary.md", "junit.xml", "results.json"]
+
+
+# ── what is shown of a text and a number ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\n\ttext é 日本 שלום", "plain\n\ttext é 日本 שלום"),
+        ("a\x00\x1b\x7f\x85", "a␀␛⟨U+007F⟩⟨U+0085⟩"),
+        ("\u202eabc\u2066", "⟨U+202E⟩abc⟨U+2066⟩"),
+        ("zero\u200bwidth\ufeff", "zero⟨U+200B⟩width⟨U+FEFF⟩"),
+        ("\ud83d lone", "\\ud83d lone"),
+        ("👩‍👧", "👩⟨U+200D⟩👧"),
+        ("\u3164\u2800", "⟨U+3164⟩⟨U+2800⟩"),
+    ],
+)
+def test_visible(text: str, shown: str) -> None:
+    assert display.visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0.000"), (1.0, "1.000"), (0.9123, "0.912"), (-0.12, "−0.120"), (0.00012, "1.2e-04"), (24.313, "24.31"), (100.0, "100.0"),
+     (999.97, "1,000"), (12_480.0, "12,480")],
+)  # fmt: skip
+def test_number(value: float, shown: str) -> None:
+    assert display.number(value) == shown
+
+
+def test_counts_are_whole_numbers() -> None:
+    assert [display.number(value, whole=True) for value in (0.0, 1.0, 34.0, 0.5)] == ["0", "1", "34", "0.500"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "complete", "label"),
+    [
+        ("pass", True, "Pass"),
+        ("pass", False, "Incomplete"),
+        ("none", False, "Incomplete"),
+        ("fail", False, "Fail"),
+        ("none", True, "No gates"),
+    ],
+)
+def test_an_incomplete_run_never_shows_a_pass(verdict: str, complete: bool, label: str) -> None:
+    card = replace(empty(), verdict=verdict, complete=complete)
+    assert display.verdict(card)[1] == label
+    for report in (Html(), Markdown()):
+        assert label in report.render(card)
+
+
+def test_summary_names_what_ran() -> None:
+    assert display.summary(rich()) == (
+        "distilbert-sst2, bag-of-words and digits-cnn on sst2, digits, refusals, nli and keywords, with deepwordbug, occlusion and pgd: "
+        "1,744 samples, 1 failed."
+    )
+
+
+def test_dimensions_keep_their_order_and_strangers_come_last() -> None:
+    stranger = Row("m", "t", "x", "fairness", Estimate(0.5))
+    card = replace(rich(), rows=(stranger, *rich().rows))
+    assert list(display.by_dimension(card)) == [
+        "quality", "calibration", "robustness", "safety", "interpretability", "efficiency", "fairness",
+    ]  # fmt: skip
+
+
+# ── results.json ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_results_say_everything_but_samples() -> None:
+    card = rich()
+    results = json.loads(ResultsJson().render(card))
+    assert list(results) == ["format", "verdict", "complete", "counts", "gates", "rows", "manifest", "timing"]
+    assert results["counts"] == {"samples": 1_744, "failed": 1, "gates": {"pass": 1, "fail": 1, "warn": 1, "no_data": 1}}
+    assert results["manifest"] == card.manifest
+    assert results["timing"] == card.timing
+    assert tuple(GateResult(**gate) for gate in results["gates"]) == card.gates
+    assert tuple(Row(**(row | {"estimate": Estimate(**row["estimate"])})) for row in results["rows"]) == card.rows
+
+
+def test_results_have_no_nan_and_say_why() -> None:
+    text = ResultsJson().render(hostile())
+    results = json.loads(text, parse_constant=pytest.fail)
+    assert results["manifest"]["temperature"] is None
+    estimate = results["rows"][0]["estimate"]
+    assert (estimate["value"], estimate["low"], estimate["high"]) == (None, None, None)
+    assert estimate["reason"].startswith("the value is nan, which is not a finite number")
+
+
+def test_floats_are_written_in_full() -> None:
+    row = Row("m", "t", "x", "quality", Estimate(0.1 + 0.2, 1 / 3, math.pi))
+    text = ResultsJson().render(Scorecard({}, (row,)))
+    assert all(number in text for number in ("0.30000000000000004", "0.3333333333333333", "3.141592653589793"))
+
+
+# ── summary.md ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_summary_is_short_and_complete() -> None:
+    text = Markdown().render(rich())
+    assert text.startswith("# sentiment-release: Fail\n")
+    assert "| `deepwordbug(sst2).robust_accuracy.low >= 0.30` | fail | fail | 0.214 \\[0.187, 0.243\\]: below 0.30. |" in text
+    assert "| `distilbert-sst2` | `sst2` | `accuracy` ↑ | 0.911 | [0.892, 0.930] | 872 | 1 |" in text
+    assert "not scored (every target is the same)" in text
+    assert "- **digits-cnn · pgd(digits) · zero\\_gradients**: Gradients vanish" in text
+    assert "- **bag-of-words · pgd(sst2)**: the model gives no gradients" in text
+    assert len(text) < 6_000
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_markdown_shows_hostile_text_as_it_is(text: str) -> None:
+    """A CommonMark parser with tables and bare links on finds two cells of plain text, whatever is put into them."""
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    tokens = parser.parse(f"| a | b |\n|---|---|\n| {escape(text)} | {code(text)} |\n")
+    cells = [token for token in tokens if token.type == "inline"][2:]
+    assert len(cells) == 2
+    kinds = {child.type for cell in cells for child in cell.children or ()}
+    assert kinds <= {"text", "text_special", "code_inline"}
+    shown = "".join(child.content for child in cells[0].children or ())
+    assert shown == " ".join(display.clip(display.visible(text), 300).split())
+
+
+def test_bare_links_and_mentions_are_broken() -> None:
+    assert escape("http://a.b www.a.b @user") == "http\\://a.b www\\.a.b \\@user"
+
+
+def test_hostile_summary_has_no_html() -> None:
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(Markdown().render(hostile()))
+    inline = {child.type for token in tokens for child in token.children or ()}
+    assert not {"html_block", "fence", "hr"} & {token.type for token in tokens}
+    assert not {"html_inline", "image", "link_open"} & inline
+
+
+# ── junit.xml ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_junit_counts_gates_and_sample_errors() -> None:
+    root = ET.fromstring(JUnit().render(rich()))
+    gates, samples = root.findall("testsuite")
+    assert [[child.tag for child in case] for case in gates] == [["system-out"], ["failure"], ["skipped"], ["error"]]
+    (errors,) = samples.findall("testcase/error/..")
+    assert (errors.get("classname"), errors.get("name")) == ("distilbert-sst2", "sst2")
+    error = errors.find("error")
+    assert error is not None
+    assert error.get("message") == "1 sample failed"
+    assert error.text == "sst2/0999: SampleError: the text has 2,113 tokens and the model takes 512"
+    assert (root.get("failures"), root.get("errors"), root.get("skipped")) == ("1", "2", "1")
+    assert int(root.get("tests", "0")) == len(root.findall("*/testcase"))
+
+
+def test_junit_says_what_is_missing() -> None:
+    root = ET.fromstring(JUnit().render(replace(empty(), complete=False, num_failed=3)))
+    assert [error.get("message") for error in root.iter("error")] == ["3 failed, 0 named above", "not every planned sample has a record"]
+
+
+def test_a_long_id_leaves_the_error_its_room() -> None:
+    card = rich()
+    sample = next(s for s in card.samples if s.error is not None)
+    root = ET.fromstring(JUnit().render(replace(card, samples=(replace(sample, id="w" * 5000, error="SampleError: no text"),))))
+    (body,) = [e.text or "" for e in root.iter("error") if "w" * 50 in (e.text or "")]
+    assert "SampleError: no text" in body
+
+
+def test_hostile_junit_is_xml() -> None:
+    root = ET.fromstring(JUnit().render(hostile()))
+    assert {element.tag for element in root.iter()} == {"testsuites", "testsuite", "testcase", "failure", "error", "system-out"}
+
+
+# ── scorecard.html ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Page(HTMLParser):
+    """The page as a browser's parser sees it: elements, attributes, and the text of each script and style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.text = ""
+        self._inside = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag if tag in self.raw else ""
+        if self._inside:
+            self.raw[tag].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.raw[self._inside][-1] += data
+        else:
+            self.text += data
+
+
+@each_scorecard
+def test_page_can_run_and_load_nothing_but_its_own(make: Callable[[], Scorecard]) -> None:
+    page = Page(Html().render(make()))
+    (policy,) = [attrs["content"] for tag, attrs in page.elements if tag == "meta" and "http-equiv" in attrs]
+    (style,), (data, script) = page.raw["style"], page.raw["script"]
+    style_hash, script_hash = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    assert isinstance(json.loads(data), list)
+    for tag, attrs in page.elements:
+        assert tag not in ("iframe", "object", "embed", "base", "form", "img", "link")
+        assert not [name for name in attrs if name.startswith("on") or name in ("style", "src", "action")]
+        assert (attrs.get("href") or "#").startswith("#")
+
+
+def test_hostile_text_adds_no_element() -> None:
+    harmless = {tag for tag, _ in Page(Html().render(rich())).elements}
+    assert {tag for tag, _ in Page(Html().render(hostile())).elements} <= harmless
+
+
+def test_sample_json_cannot_leave_its_script() -> None:
+    text = explorer.samples_json(hostile().samples)
+    assert not re.search(r"[<>&\u2028\u2029]", text)
+    assert len(json.loads(text)) == len(hostile().samples)
+
+
+def test_page_shows_why_a_value_is_missing() -> None:
+    text = Html().render(Scorecard({}, (Row("m", "t", "bleu", "quality", Estimate(None, n_unscored=7, reason="no references")),)))
+    row = re.search(r'<th scope="row">bleu.*?</tr>', text, re.DOTALL)
+    assert row is not None
+    assert "not scored" in row[0]
+    assert "no references" in row[0]
+    assert "7 not scored" in row[0]
+    assert "<svg" not in row[0]
+
+
+def test_page_has_what_was_run_and_when() -> None:
+    text = Page(Html().render(rich())).text
+    for said in (
+        "sha256:5d1e6a90c3",
+        "truncates at 512 tokens",
+        "the model gives no gradients",
+        "Gradients vanish",
+        "83.214",
+        "counts as warn",
+    ):
+        assert said in text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "drawn"),
+    [
+        (Estimate(0.5, 0.25, 0.75), ("25.00", "50.00", "0 to 1")),
+        (Estimate(-0.5, -1.0, 0.0), ("0.00", "50.00", "−1")),
+        (Estimate(30.0, 20.0, 40.0), ("50.00", "50.00", "40.00")),
+    ],
+)
+def test_bars_lie_on_their_scale(estimate: Estimate, drawn: tuple[str, str, str]) -> None:
+    text = Html().render(Scorecard({}, (Row("m", "t", "x", "quality", estimate),)))
+    x, width, scale = drawn
+    assert f'<rect class="interval" x="{x}" y="2.5" width="{width}"' in text
+    title = re.search(r"<title>scale (.*)</title>", text)
+    assert title is not None
+    assert scale.split(" to ")[-1] in title[1]
+
+
+def test_a_score_and_its_controls_share_one_axis() -> None:
+    estimates = {"rho": Estimate(0.5, 0.25, 0.75), "rho_random": Estimate(0.0, -0.1, 0.1), "rho_randomised": Estimate(0.5, 0.4, 0.6),
+                 "other": Estimate(0.5, 0.4, 0.6)}  # fmt: skip
+    text = Html().render(Scorecard({}, tuple(Row("m", "t", name, "interpretability", estimate) for name, estimate in estimates.items())))
+    assert re.findall(r"<title>scale (.*?)[<,;]", text) == ["−1.000 to 1.000"] * 3 + ["0.000 to 1.000"]
+    assert all(control in text for control in ("_random)", "_randomised)"))
+
+
+def test_controls_stand_beside_their_score() -> None:
+    scores = {"a": 0.4, "a_random": 0.1, "a_randomised": None, "b": 2.0, "c_random": 0.5}
+    assert explorer._with_controls(scores) == [
+        ["a", "0.400", "0.100", "not scored"], ["b", "2", "–", "–"], ["c_random", "0.500", "–", "–"],
+    ]  # fmt: skip
+
+
+def test_the_twins_map_lies_on_the_twins_text() -> None:
+    moved = Heat("ig", "bad", (1.0,), ((2, 6),), scores={"rank_correlation": 0.5})
+    heat = Heat("ig", "good", (1.0,), ((2, 6),), twins=(("swap", moved), ("gone", moved)))
+    sample = SampleView(
+        "m",
+        "t",
+        "1",
+        Shown("text", "a good film"),
+        None,
+        None,
+        None,
+        twins=(Twin("swap", Shown("text", "a g00d film"), "bad", True),),
+        heats=(heat,),
+    )
+    (shown,) = json.loads(explorer.samples_json([sample]))[0]["heats"]
+    assert shown["segments"][1] == [9, "good", 1.0]
+    (twin,) = shown["twins"]
+    assert (twin["attack"], twin["target"], twin["segments"][1]) == ("swap", "bad", [9, "g00d", 1.0])
+    assert twin["scores"] == [["rank_correlation", "0.500", "–", "–"]]
+
+
+def test_a_map_of_pixels_travels_as_signed_bytes() -> None:
+    heat = Heat("ig", "good", (1.0, -1.0, 0.5, 0.0, math.nan, -0.001), shape=(2, 3))
+    (shown,) = json.loads(explorer.samples_json([SampleView("m", "t", "1", Shown("image"), None, None, None, heats=(heat,))]))[0]["heats"]
+    assert (shown["grid"]["rows"], shown["grid"]["columns"]) == (2, 3)
+    assert np.frombuffer(base64.b64decode(shown["grid"]["cells"]), np.int8).tolist() == [127, -127, 64, 0, 0, 0]
+
+
+def test_two_thousand_samples_render_in_seconds() -> None:
+    assert len(Html().render(many(2_000))) < 8_000_000
+
+
+# ── segments ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("a b c", "a b c"),
+        ("a b c", "x b y"),
+        ("a  b\n", "a b"),
+        ("", "new text"),
+        ("old", ""),
+        ("a 👩 b", "a 👨 b c"),
+        ("a a a", "a a"),
+    ],
+)
+def test_a_diff_holds_both_texts(before: str, after: str) -> None:
+    segments = list(explorer.diff(before, after))
+    assert "".join(text for mark, text in segments if mark != "+") == before
+    assert "".join(text for mark, text in segments if mark != "-") == after
+
+
+def test_a_diff_of_hundred_thousand_words_is_bounded() -> None:
+    segments = list(explorer.diff("a " * 100_000, "b " + "a c " * 50_000))
+    assert sum(len(text) for mark, text in segments if mark != "+") <= explorer.TEXT_LIMIT
+
+
+def test_heat_lies_on_code_points() -> None:
+    text = "a 👩 good\u200b film"
+    assert list(explorer.heat_segments(text, [(0, 0), (4, 8), (2, 3)], [0.9, -1.0, 0.04])) == [
+        ["=", "a "], [0, "👩", 0.04], ["=", " "], [-9, "good", -1.0], ["=", "⟨U+200B⟩ film"],
+    ]  # fmt: skip
+
+
+def test_spans_that_do_not_fit_lose_no_text() -> None:
+    segments = list(explorer.heat_segments("abcdef", [(-3, 2), (1, 4), (5, 99), (9, 12)], [1.0, math.nan, -7.0, 0.5]))
+    assert segments == [[9, "ab", 1.0], [0, "cd", 0.0], ["=", "e"], [-9, "f", -1.0]]
+
+
+def test_long_texts_are_cut_and_it_is_said() -> None:
+    sample = SampleView("m", "t", "1", Shown("text", "word " * 100_000), None, None, None)
+    (shown,) = json.loads(explorer.samples_json([sample]))
+    assert len(shown["input"]["texts"][0][1][0][1]) == explorer.TEXT_LIMIT
+    assert shown["input"]["note"] == "Cut for display: the first 10,000 of 500,000 characters."
+
+
+@pytest.mark.parametrize(
+    "image", ["https://example.com/a.png", "data:image/svg+xml,<svg/>", "data:text/html,x", "data:image/png;base64,<>"]
+)
+def test_only_png_data_is_an_image(image: str) -> None:
+    (shown,) = json.loads(explorer.samples_json([SampleView("m", "t", "1", Shown("image", image=image), None, None, None)]))
+    assert shown["input"]["image"] == ""
