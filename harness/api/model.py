@@ -37,6 +37,8 @@ class ModelSource(Protocol):
 
 class Model(Protocol):
     """Something that answers requests. A capability is a method named for a request's kind: it takes a batch, returns a list in order.
+    A `Failure` may stand in an answer's place: that request alone has failed, and nothing of the batch is asked again. Where the method
+    raises instead, the batch is halved until the request that fails is alone, so that others are asked several times.
 
     Optional refinements, used when they exist: ``prepare(requests)`` is told of requests before they are split, ``prepare_ahead(requests)``
     of those of the next call, to work on in the background,

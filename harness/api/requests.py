@@ -1,8 +1,7 @@
 """What can be asked of a model, and what comes back.
 
-A request's ``kind`` is the name of the `Model` method that answers it. A new kind is a request and a response here, both named in the lists
-at the end, and a method in an adapter. A response's ``numbers()`` are what must be finite, and what may drift with its batch; its
-``spread()`` is their scale: rounding moves them by a share of it, whatever their unit.
+A request's ``kind`` is the name of the `Model` method that answers it. A new kind is two frozen dataclasses, a `Request` and a `Response`,
+which are known as soon as they are defined, here or in a plugin's file, and a method in an adapter.
 """
 
 from __future__ import annotations
@@ -10,19 +9,44 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from ..modalities.audio import Audio
+from ..modalities.base import modality_of
 from ..modalities.chat import Chat
-from ..modalities.image import Image
 from ..modalities.inputs import Input, size_of
-from ..modalities.text import TextPair
 
 R_co = TypeVar("R_co", covariant=True)
+_classes: dict[str, type[Any]] = {}
+"""Requests and responses by the name that records give them: that of their class."""
+
+
+def _register(cls: type[Any]) -> None:
+    """Raises `TypeError` where the name is taken by another class of the harness's own."""
+    known = _classes.get(cls.__name__)
+    if known is not None and known.__module__ == __name__ != cls.__module__:
+        raise TypeError(f"the harness has a {cls.__name__!r} already; give the class another name")
+    _classes[cls.__name__] = cls
+
+
+class Response:
+    """What answers a request."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        _register(cls)
+
+    def numbers(self) -> tuple[float, ...]:
+        """What must be finite, and what may drift with its batch."""
+        return ()
+
+    def spread(self) -> float:
+        """The numbers' scale: rounding moves them by a share of it, whatever their unit."""
+        return _spread(self.numbers())
 
 
 @dataclass(frozen=True, slots=True)
-class LogProb:
+class LogProb(Response):
     """Log-likelihood in nats, summed over ``num_tokens`` scored tokens.
 
     ``is_greedy``: every scored token was the model's most likely one. ``num_truncated``: context tokens dropped for length.
@@ -43,7 +67,7 @@ class LogProb:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Response):
     """Generated text without the prompt and without the stop string. ``finish``: ``stop`` (a stop string or the end) or ``length``.
 
     ``num_tokens``: all that were generated, the end token and those of the stop string with them.
@@ -55,15 +79,9 @@ class Completion:
     num_prompt_tokens: int = 0
     num_truncated: int = 0
 
-    def numbers(self) -> tuple[float, ...]:
-        return ()
-
-    def spread(self) -> float:
-        return 0.0
-
 
 @dataclass(frozen=True, slots=True)
-class Logits:
+class Logits(Response):
     """Unnormalised scores [num_classes], in the order of the request's ``labels`` (else in the model's own).
 
     ``is_multi_label``: the classes do not exclude each other, so that each logit has a logistic function of its own instead of a softmax
@@ -76,9 +94,6 @@ class Logits:
 
     def numbers(self) -> tuple[float, ...]:
         return self.values
-
-    def spread(self) -> float:
-        return _spread(self.values)
 
     def probability(self, index: int, /) -> float:
         """Of a class: among all of them by softmax, or on its own."""
@@ -96,7 +111,7 @@ class Logits:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedding:
+class Embedding(Response):
     """A vector [D]."""
 
     values: tuple[float, ...]
@@ -105,12 +120,9 @@ class Embedding:
     def numbers(self) -> tuple[float, ...]:
         return self.values
 
-    def spread(self) -> float:
-        return _spread(self.values)
-
 
 @dataclass(frozen=True, slots=True)
-class Fillings:
+class Fillings(Response):
     """For each predicted place, ``tokens`` as the vocabulary has them (``##ing``, ``Ġthe``), likeliest first, and their ``log_probs``.
 
     No place where the mask lies beyond the longest text that the model takes.
@@ -121,9 +133,6 @@ class Fillings:
 
     def numbers(self) -> tuple[float, ...]:
         return tuple(value for place in self.log_probs for value in place)
-
-    def spread(self) -> float:
-        return _spread(self.numbers())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +152,12 @@ def _spread(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[R_co]):
+    """What is asked of a model. ``kind``: the capability that a model needs, and the name of its method that answers a batch of these."""
+
     kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        _register(cls)
 
     def batch_key(self) -> Hashable:
         """What must be equal within one batch."""
@@ -156,7 +170,7 @@ class Request(Generic[R_co]):
     def size(self) -> int:
         """A rough number of positions that answering takes, before any tokenizer has seen it."""
         values = [getattr(self, f.name) for f in fields(self)]
-        return sum(size_of(v) for v in values if isinstance(v, str | TextPair | Chat | Image | Audio))
+        return sum(size_of(value) for value in values if modality_of(value) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +295,16 @@ class Embed(Request[Embedding]):
         return self.layer
 
 
-KINDS: tuple[type[Request[object]], ...] = (
-    LogLikelihood, RollingLogLikelihood, PseudoLogLikelihood, FillMask, Generate, Classify, Embed
-)  # fmt: skip
-RESPONSES = (LogProb, Completion, Logits, Embedding, Fillings, Failure)
+def class_named(name: str, /) -> type[Any] | None:
+    """The request or response of this name."""
+    return _classes.get(name)
+
+
+def request_classes() -> tuple[type[Request[Any]], ...]:
+    """Those that are known, the harness's own first."""
+    return tuple(cls for cls in _classes.values() if issubclass(cls, Request))
+
+
+def response_classes() -> tuple[type[Response], ...]:
+    """Those that are known, the harness's own first."""
+    return tuple(cls for cls in _classes.values() if issubclass(cls, Response))

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..modalities.base import Shown as Shown
+
 DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
 
 
@@ -49,19 +51,6 @@ class GateResult:
     outcome: str
     verdict: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An input made ready to be looked at. ``kind``: text, pair, chat, image, audio.
-
-    ``text``: for text. ``parts``: (name, text) for pairs, chats and anything with several texts. ``image``: a PNG data URI.
-    """
-
-    kind: str
-    text: str = ""
-    parts: tuple[tuple[str, str], ...] = ()
-    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

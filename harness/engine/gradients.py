@@ -11,7 +11,7 @@ import torch
 from ..api.errors import CapabilityError, ModelError, SampleError
 from ..api.model import Differentiable, Encoded
 from ..api.requests import Classify, LogLikelihood
-from ..modalities.inputs import positions_of
+from ..modalities.image import positions_of
 from .counters import Counters
 
 _HOOKS = (

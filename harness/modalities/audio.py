@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .array import ContentArray
+from .base import Modality, Shown
+
+_POSITIONS = 50
+"""A second, as speech models usually read: one each 20 ms."""
 
 
 class Audio(ContentArray):
@@ -25,3 +30,26 @@ class Audio(ContentArray):
     @cached_property
     def digest(self) -> str:
         return hashlib.sha256(f"{self.rate} {hashlib.sha256(self._values.tobytes()).hexdigest()}".encode()).hexdigest()
+
+    @property
+    def seconds(self) -> float:
+        return len(self._values) / self.rate
+
+
+class AudioModality(Modality[Audio]):
+    """A waveform, by its length in seconds."""
+
+    name = "audio"
+    type = Audio
+
+    def size(self, value: Audio, /) -> int:
+        return max(1, round(value.seconds * _POSITIONS))
+
+    def preview(self, value: Audio, /) -> Shown:
+        return Shown(self.name, text=f"{value.seconds:.1f} s at {value.rate} Hz")
+
+    def to_json(self, value: Audio, /) -> Any:
+        return [value.samples, value.rate]
+
+    def from_json(self, facts: Any, /) -> Audio:
+        return Audio(*facts)

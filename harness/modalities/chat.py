@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .base import Modality, Shown
+from .text import text_size
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -17,3 +20,16 @@ class Chat:
     is begun: the model goes on from there."""
 
     messages: tuple[Message, ...]
+
+
+class ChatModality(Modality[Chat]):
+    """The texts of its messages, and a position for the head of each."""
+
+    name = "chat"
+    type = Chat
+
+    def size(self, value: Chat, /) -> int:
+        return max(1, sum(text_size(message.content) + 1 for message in value.messages))
+
+    def preview(self, value: Chat, /) -> Shown:
+        return Shown(self.name, parts=tuple((message.role, message.content) for message in value.messages))

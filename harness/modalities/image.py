@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .array import ContentArray
+from .base import Modality, Shown
+
+PIXELS = 64
+"""Of an image, a position: a convolutional network keeps about as much of them for its gradients (120 kB) as a transformer
+of a token. A pass of large images then holds few of them, on a CPU five of 224 x 224 pixels: memory beyond what the process
+keeps is given anew by the system in every pass, which takes up to twice the time, and larger passes save little."""
+_SMALLEST_SHOWN_PX = 96
+_LARGEST_SHOWN_PX = 512
+"""A thousand photographs of 12 megapixels would be a page of 20 GB."""
+"""A thousand photographs of 12 megapixels would be a page of 20 GB."""
 
 
 class Image(ContentArray):
@@ -37,3 +51,48 @@ def _scaled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     if kind in "bf" and low >= -1e-4 and high <= 1 + 1e-4:
         return pixels.astype(np.float32)
     raise ValueError(f"pixels are uint8 in 0..255 or floats in [0, 1], got {pixels.dtype} in {low}..{high}")
+
+
+def positions_of(height: int, width: int, /) -> int:
+    """Of an image of so many pixels."""
+    return max(1, height * width // PIXELS)
+
+
+class ImageModality(Modality[Image]):
+    """An image, 64 pixels a position."""
+
+    name = "image"
+    type = Image
+
+    def size(self, value: Image, /) -> int:
+        return positions_of(*value.pixels.shape[:2])
+
+    def preview(self, value: Image, /) -> Shown:
+        return Shown(self.name, image=png_uri(value))
+
+    def to_json(self, value: Image, /) -> Any:
+        return value.pixels
+
+    def from_json(self, facts: Any, /) -> Image:
+        return Image(facts)
+
+
+def png_uri(image: Image, /) -> str:
+    """A PNG data URI, or an empty text where there is no pixel.
+
+    Small images are enlarged by whole factors without smoothing, so that a pixel stays a square; large ones are made smaller.
+    """
+    from PIL import Image as Pillow
+
+    pixels = np.asarray(image.pixels)
+    if not pixels.size:
+        return ""
+    if pixels.dtype != np.uint8:
+        pixels = (np.nan_to_num(pixels).clip(0, 1) * 255).round().astype(np.uint8)
+    factor = max(1, -(-_SMALLEST_SHOWN_PX // max(pixels.shape[:2])))
+    enlarged = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+    made = Pillow.fromarray(enlarged[:, :, 0] if enlarged.shape[2] == 1 else enlarged)
+    made.thumbnail((_LARGEST_SHOWN_PX, _LARGEST_SHOWN_PX))
+    buffer = io.BytesIO()
+    made.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

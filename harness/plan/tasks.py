@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..api.errors import ConfigError, DataError, sentence
+from ..api.errors import ConfigError, DataError, SampleError, sentence
 from ..api.registry import Registry
+from ..api.requests import Request
 from ..api.samples import Sample
 from ..metrics.foreign import check_foreign
-from ..modalities.inputs import CHARACTERS, size_of
+from ..modalities.inputs import size_of
+from ..modalities.text import CHARACTERS
 from ..suite.specs import Suite, TaskSpec, task_name
 from ..system.disk_sequence import Spool
 from ..system.interrupts import is_interrupt
@@ -126,6 +128,8 @@ def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
     try:
         requests = list(task.requests(sample))
         for request in requests:
+            if not isinstance(request, Request):
+                raise SampleError(f"the task asks a {type(request).__name__}, which is no Request: derive its class from Request")
             beginning = request.beginning()
             # What a request has in common with the one before it is computed once; so much less can wait to be written.
             positions += max(1, request.size() - _num_common(before, beginning) // CHARACTERS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,20 +13,14 @@ import numpy as np
 from ..api.samples import Record, Sample
 from ..api.scorecard import EachWord, Heat, SampleView, Shown, Twin
 from ..items.probe.slices import is_right, slices_of
-from ..modalities.audio import Audio
-from ..modalities.chat import Chat
-from ..modalities.image import Image
-from ..modalities.inputs import Input
-from ..modalities.text import TextPair
+from ..modalities.base import modality_of
+from ..modalities.image import Image, png_uri
 from ..store import Store, StoredItem
 
 _MOST_CHARACTERS = 20_000
 _MOST_WORDS = 64
 """Of an answer whose words are explained one by one: each is a row of values on the page."""
-_SMALLEST_SHOWN_PX = 96
 _MOST_CELLS = 32
-_LARGEST_SHOWN_PX = 512
-"""A thousand photographs of 12 megapixels would be a page of 20 GB."""
 
 
 def sample_views(store: Store, items: Sequence[StoredItem], most: int) -> Iterator[SampleView]:
@@ -173,42 +165,14 @@ def _probabilities(artifacts: Mapping[str, Any], labels: Sequence[str]) -> dict[
     return {name if counts[name] == 1 else f"{i}: {name}": float(p) for i, (name, p) in enumerate(zip(names, found, strict=True))}
 
 
-def _shown(value: Input) -> Shown:
-    if isinstance(value, str):
-        return Shown("text", text=_cut(value))
-    if isinstance(value, TextPair):
-        return Shown("pair", parts=(("first", _cut(value.first)), ("second", _cut(value.second))))
-    if isinstance(value, Chat):
-        return Shown("chat", parts=tuple((m.role, _cut(m.content)) for m in value.messages))
-    if isinstance(value, Image):
-        return Shown("image", image=png_uri(value))
-    if not isinstance(value, Audio):  # a plugin's own, of which the record has what JSON has
-        return Shown("text", text=_cut(str(value)))
-    return Shown("audio", text=f"{len(value.samples) / value.rate:.1f} s at {value.rate} Hz")
+def _shown(value: object) -> Shown:
+    """A value without a modality, a plugin's own of which the record has what JSON has, is shown as text."""
+    known = modality_of(value)
+    shown = known.preview(value) if known is not None else Shown("text", text=str(value))
+    return replace(shown, text=_cut(shown.text), parts=tuple((name, _cut(text)) for name, text in shown.parts))
 
 
 def _cut(text: str) -> str:
     if len(text) <= _MOST_CHARACTERS:
         return text
     return f"{text[:_MOST_CHARACTERS]} … [{len(text) - _MOST_CHARACTERS} more characters are in the record]"
-
-
-def png_uri(image: Image, /) -> str:
-    """A PNG data URI, or an empty text where there is no pixel.
-
-    Small images are enlarged by whole factors without smoothing, so that a pixel stays a square; large ones are made smaller.
-    """
-    from PIL import Image as Pillow
-
-    pixels = np.asarray(image.pixels)
-    if not pixels.size:
-        return ""
-    if pixels.dtype != np.uint8:
-        pixels = (np.nan_to_num(pixels).clip(0, 1) * 255).round().astype(np.uint8)
-    factor = max(1, -(-_SMALLEST_SHOWN_PX // max(pixels.shape[:2])))
-    enlarged = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-    made = Pillow.fromarray(enlarged[:, :, 0] if enlarged.shape[2] == 1 else enlarged)
-    made.thumbnail((_LARGEST_SHOWN_PX, _LARGEST_SHOWN_PX))
-    buffer = io.BytesIO()
-    made.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -22,18 +22,21 @@ from typing import Any
 import numpy as np
 
 from ..api import requests, samples
-from ..modalities import audio, chat, image, text
+from ..modalities import chat, text
+from ..modalities.array import ContentArray
+from ..modalities.base import Unread, modality_named, modality_of
 from . import attribution_codec
 
 _DATACLASSES = {
     cls.__name__: cls
     for cls in (
-        *requests.KINDS, *requests.RESPONSES,
+        *requests.request_classes(), *requests.response_classes(), requests.Failure,
         text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
     )
 }  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def _opened(cls: type[Any]) -> list[tuple[str, str]]:
     """What stands before each field's value, and the field, in the order of sorted keys: ``$type`` comes before every name."""
     names = sorted(f.name for f in dataclasses.fields(cls))
@@ -45,7 +48,7 @@ _FIELDS = {cls: _opened(cls) for cls in _DATACLASSES.values()}
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """Two surrogates in a row: JSON would read their escapes as the one character that they encode in UTF-16."""
 
-_Blob = np.ndarray[Any, Any] | image.Image | audio.Audio
+_Blob = np.ndarray[Any, Any] | ContentArray
 _WriteBlob = Callable[[_Blob], str]
 
 
@@ -73,11 +76,27 @@ def _write(value: Any, blob: _WriteBlob) -> str:
         return f'{{"$steps":["{steps.dtype.str}","{_bytes(steps)}"]}}'
     if kind in _FIELDS:
         return "".join([f"{before}{_write(getattr(value, name), blob)}" for before, name in _FIELDS[kind]]) + "}"
-    if isinstance(value, np.ndarray | image.Image | audio.Audio):
+    if isinstance(value, np.ndarray | ContentArray):
         return blob(value)
     if isinstance(value, Mapping):
         return _mapping(value, blob)
-    return _write(_plain(value), blob)
+    return _of_plugin(value, blob) or _write(_plain(value), blob)
+
+
+def _of_plugin(value: Any, blob: _WriteBlob) -> str:
+    """A value of a plugin's own modality, or a request or response of its own kind; empty where it is none of these."""
+    if isinstance(value, Unread):
+        return _in_modality(value.modality, value.facts, blob)
+    known = None if isinstance(value, str | tuple | list) else modality_of(value)
+    if known is not None:
+        return _in_modality(known.name, known.to_json(value), blob)
+    if isinstance(value, requests.Request | requests.Response) and dataclasses.is_dataclass(value):
+        return "".join([f"{before}{_write(getattr(value, name), blob)}" for before, name in _opened(type(value))]) + "}"
+    return ""
+
+
+def _in_modality(name: str, facts: Any, blob: _WriteBlob) -> str:
+    return f'{{"$modality":[{encode_basestring_ascii(name)},{_write(facts, blob)}]}}'
 
 
 @lru_cache(maxsize=64)
@@ -128,18 +147,23 @@ def _plain(value: Any) -> Any:
         return float(scalar)
     if isinstance(value, tuple | list):
         return list(value)
-    raise TypeError(f"a {type(value).__name__} cannot be recorded; use text, numbers, lists, mappings or numpy arrays")
+    raise TypeError(
+        f"a {type(value).__name__} cannot be recorded; use text, numbers, lists, mappings, numpy arrays or values of a `Modality`"
+    )
 
 
 def _whole(value: _Blob) -> str:
-    if isinstance(value, image.Image):
-        return f'{{"$image":{_plain_array(value.pixels)}}}'
-    if isinstance(value, audio.Audio):
-        return f'{{"$audio":[{_plain_array(value.samples)},{_write(value.rate, _whole)}]}}'
+    if isinstance(value, ContentArray):
+        return _of_plugin(value, _exact)
     half = attribution_codec.as_half(value) if value.dtype.str == "<f4" else None
     if half is None:
         return _plain_array(value)
     return f'{{"$half":[{half[0]},{_write(value.shape, _whole)},"{_bytes(half[1].astype("<f2"))}"]}}'
+
+
+def _exact(value: _Blob) -> str:
+    assert isinstance(value, np.ndarray)
+    return _plain_array(value)
 
 
 def _plain_array(value: np.ndarray[Any, Any]) -> str:
@@ -154,7 +178,7 @@ def _bytes(value: np.ndarray[Any, Any]) -> str:
 
 def _digest_only(value: _Blob) -> str:
     """1 ms for a 224 x 224 image as base64 in JSON, 0.1 ms by its SHA-256, which it keeps."""
-    if isinstance(value, image.Image | audio.Audio):
+    if isinstance(value, ContentArray):
         return f'{{"$sha256":"{value.digest}"}}'
     return _whole(value)
 
@@ -173,8 +197,16 @@ def _unpack(value: Any) -> Any:
 
 
 def _dataclass(value: dict[str, Any]) -> Any:
-    cls = _DATACLASSES[value.pop("$type")]
-    return cls(**{k: _unpack(v) for k, v in value.items()})
+    name = value.pop("$type")
+    facts = {k: _unpack(v) for k, v in value.items()}
+    cls = _DATACLASSES.get(name) or requests.class_named(name)
+    return cls(**facts) if cls is not None else Unread(name, facts)
+
+
+def _modality(value: dict[str, Any]) -> Any:
+    name, facts = value["$modality"]
+    known = modality_named(name)
+    return known.from_json(_unpack(facts)) if known is not None else Unread(name, _unpack(facts))
 
 
 def _array(value: dict[str, Any]) -> np.ndarray[Any, Any]:
@@ -201,8 +233,7 @@ _MARKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "$steps": _steps,
     "$text": lambda value: bytes.fromhex(value["$text"]).decode("utf-8", "surrogatepass"),
     "$map": lambda value: {_unpack(k): _unpack(v) for k, v in value["$map"]},
-    "$image": lambda value: image.Image(_unpack(value["$image"])),
-    "$audio": lambda value: audio.Audio(_unpack(value["$audio"][0]), value["$audio"][1]),
+    "$modality": _modality,
 }
 
 

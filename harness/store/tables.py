@@ -21,7 +21,7 @@ from functools import cache
 
 from . import answer_log, chain
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _TABLES = f"""
 {answer_log.TABLE};

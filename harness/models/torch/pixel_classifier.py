@@ -14,8 +14,8 @@ import torch
 from ...api.errors import ModelError, SampleError
 from ...api.model import Encoded
 from ...api.requests import Classify, Logits
-from ...modalities.image import Image
-from ...modalities.inputs import Input, positions_of
+from ...modalities.image import Image, positions_of
+from ...modalities.inputs import Input
 from ..common.labels import columns_of
 from .devices import to_device
 from .randomised import randomised

@@ -16,12 +16,12 @@ from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.api.scorecard import EachWord, SampleView
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message
-from windtunnel.harness.modalities.image import Image
+from windtunnel.harness.modalities.image import Image, png_uri
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.results import views
-from windtunnel.harness.results.views import png_uri, sample_views
+from windtunnel.harness.results.views import sample_views
 from windtunnel.harness.store import Store, StoredItem
 
 LABELS = ("negative", "positive")

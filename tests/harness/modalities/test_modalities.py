@@ -1,0 +1,186 @@
+"""What a model can be shown, a kind each: its size, and kinds that a plugin's file brings, with questions of its own about them."""
+
+from __future__ import annotations
+
+import html
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from windtunnel.harness.modalities.audio import Audio
+from windtunnel.harness.modalities.base import Modality, Shown, modalities
+from windtunnel.harness.modalities.chat import Chat, Message
+from windtunnel.harness.modalities.image import Image
+from windtunnel.harness.modalities.inputs import modality, size_of
+from windtunnel.harness.modalities.text import TextPair
+from windtunnel.harness.results.frames import Run
+from windtunnel.harness.results.summarise import summarise
+from windtunnel.tests.toys import COMMAND, child_environment, windtunnel
+
+RATE = 16_000
+PLUGIN = """
+from dataclasses import dataclass
+from pathlib import Path
+
+from windtunnel.harness.api.model import ModelInfo
+from windtunnel.harness.api.registry import plugin
+from windtunnel.harness.api.requests import Request, Response
+from windtunnel.harness.api.samples import Sample
+from windtunnel.harness.modalities.base import Modality, Shown
+
+
+@dataclass(frozen=True)
+class Table:
+    rows: tuple
+
+
+class Tables(Modality):
+    name, type = "table", Table
+
+    def size(self, value):
+        return sum(map(len, value.rows))
+
+    def preview(self, value):
+        return Shown("table", parts=tuple((f"row {i}", " ".join(map(str, row))) for i, row in enumerate(value.rows)))
+
+
+@dataclass(frozen=True)
+class Total(Response):
+    value: float
+
+    def numbers(self):
+        return (self.value,)
+
+
+@dataclass(frozen=True)
+class AddUp(Request[Total]):
+    kind = "add_up"
+    table: Table
+    column: int
+
+
+@plugin("models", "adder")
+class Adder:
+    def __init__(self, target):
+        self.name = self.fingerprint = f"adder:{target}"
+
+    def inspect(self):
+        return ModelInfo(frozenset({"add_up", "table"}))
+
+    def load(self, device, dtype):
+        return self
+
+    def add_up(self, batch):
+        with Path(CALLS).open("a") as file:
+            file.write(f"{len(batch)}\\n")
+        return [Total(float(sum(row[request.column] for row in request.table.rows))) for request in batch]
+
+
+@plugin("tasks", "sums")
+class Sums:
+    name, requires, metrics, primary = "sums", frozenset({"add_up", "table"}), ("exact_match",), "exact_match"
+
+    def samples(self):
+        # Two samples ask the same.
+        for i in (0, 1, 2, 2):
+            yield Sample(f"t{i}" if i < 2 else f"u{len(self.seen)}", Table(((i, 1), (i, 2))), 2.0 * i)
+            self.seen.append(i)
+
+    def __init__(self):
+        self.seen = []
+
+    def requests(self, sample):
+        return [AddUp(sample.input, 0)]
+
+    def score(self, sample, responses):
+        return {"exact_match": float(responses[0].value == sample.target)}
+
+    def predict(self, sample, responses):
+        return {"prediction": responses[0].value}
+"""
+
+
+def test_each_measures_itself() -> None:
+    second, half_a_minute = (Audio(np.zeros(RATE * seconds, np.float32), RATE) for seconds in (1, 30))
+    assert (size_of(second), size_of(half_a_minute)) == (50, 1500)
+    assert size_of(Audio(np.zeros(1, np.float32), RATE)) == 1
+    assert (size_of(""), size_of("a" * 40)) == (1, 10)
+    assert size_of(TextPair("a" * 40, "b" * 40)) == 20
+    assert size_of(Chat((Message("user", "hi"),))) == 2
+    assert size_of(Chat((Message("user", "a" * 40), Message("assistant", "b" * 40)))) == 22
+    assert size_of(Image(np.zeros((32, 64, 3), np.uint8))) == 32 * 64 // 64
+    assert size_of(Image(np.zeros((2, 2, 3), np.uint8))) == 1
+
+
+def test_every_value_has_one_name() -> None:
+    shown = ["a", TextPair("a", "b"), Chat(()), Image(np.zeros((2, 2, 3), np.uint8)), Audio(np.zeros(2, np.float32), RATE)]
+    assert [modality(value) for value in shown] == ["text", "pair", "chat", "image", "audio"]
+    with pytest.raises(TypeError, match="a dict is no input; inputs are "):
+        modality({})
+
+
+def test_a_name_and_a_type_are_given_once() -> None:
+    before = list(modalities())
+    for name, kind in (("text", bytes), ("bytes", str)):
+        with pytest.raises(TypeError, match="is there already"):
+            type("Twice", (Modality,), {"name": name, "type": kind})
+    assert list(modalities()) == before
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    (tmp_path / "tables.py").write_text(PLUGIN.replace("CALLS", repr(str(tmp_path / "calls"))))
+    return tmp_path
+
+
+def run(folder: Path, out: str, **env: str) -> Any:
+    plugin = ("--plugin", folder / "tables.py")
+    return windtunnel("run", "--model", "adder:x", "--tasks", "sums", *plugin, "--cache", folder / "cache", "--out", folder / out, env=env)
+
+
+def test_a_plugin_brings_a_modality_and_a_question(tables: Path) -> None:
+    """Planned, asked in one batch, each different question once, recorded, gone on with, shared with another run, and shown."""
+    planned = windtunnel("plan", "--model", "adder:x", "--tasks", "sums", "--plugin", tables / "tables.py")
+    assert (planned.code, "4 samples" in planned.out) == (0, True), planned.out + planned.err
+    done = run(tables, "out")
+    assert done.code == 0, done.err
+    assert (tables / "calls").read_text() == "3\n"
+    assert run(tables, "out").code == 0
+    assert run(tables, "another").code == 0
+    assert (tables / "calls").read_text() == "3\n"
+    frame = Run.load(tables / "another").samples()
+    assert list(frame["prediction"]) == [0.0, 2.0, 4.0, 4.0]
+    assert list(frame["score.exact_match"]) == [1.0] * 4
+    assert summarise(tables / "out").samples[1].input == Shown("table", parts=(("row 0", "1 1"), ("row 1", "1 2")))
+    assert "row 1" in (tables / "out" / "scorecard.html").read_text()
+
+
+def test_records_are_read_without_the_plugin(tables: Path) -> None:
+    """In a process that never saw it: the numbers are the same, and the inputs say what is missing."""
+    assert run(tables, "out").code == 0
+    before = json.loads((tables / "out" / "results.json").read_text())
+    subprocess.run([*COMMAND, "report", tables / "out"], check=True, env=child_environment(), capture_output=True)
+    after = json.loads((tables / "out" / "results.json").read_text())
+    assert after["rows"] == before["rows"]
+    page = html.unescape((tables / "out" / "scorecard.html").read_text())
+    assert "a value of the modality 'table', whose plugin was not given" in page.replace("\\u0027", "'")
+
+
+def test_an_input_of_no_modality_is_refused_by_the_plan(tables: Path) -> None:
+    path = tables / "tables.py"
+    path.write_text(path.read_text().replace("class Tables(Modality):", "class Tables:"))
+    planned = windtunnel("plan", "--model", "adder:x", "--tasks", "sums", "--plugin", path)
+    assert planned.code == 2
+    assert "cannot be recorded" in planned.err
+    assert "Modality" in planned.err
+
+
+def test_a_question_of_no_class_of_ours_is_refused_by_the_plan(tables: Path) -> None:
+    path = tables / "tables.py"
+    path.write_text(path.read_text().replace("class AddUp(Request[Total]):", "class AddUp:"))
+    planned = windtunnel("plan", "--model", "adder:x", "--tasks", "sums", "--plugin", path)
+    assert planned.code == 3
+    assert "the task asks a AddUp, which is no Request: derive its class from Request" in planned.out
