@@ -1,3 +1,93 @@
-"""Windtunnel: benchmark tasks, adversarial attacks and attribution probes over any model, joined into one scorecard."""
+"""Windtunnel: benchmark tasks, adversarial attacks and attribution probes over any model, joined into one scorecard.
+
+Here stands all that the author of a plugin needs, and `load` for whoever reads a run: ``import windtunnel as wt``. A name is imported when
+it is first used, so that importing the package itself costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .harness.api.errors import CapabilityError as CapabilityError
+    from .harness.api.errors import ConfigError as ConfigError
+    from .harness.api.errors import DataError as DataError
+    from .harness.api.errors import ModelError as ModelError
+    from .harness.api.errors import SampleError as SampleError
+    from .harness.api.model import Encoded as Encoded
+    from .harness.api.model import ModelInfo as ModelInfo
+    from .harness.api.model_port import ModelPort as ModelPort
+    from .harness.api.registry import plugin as plugin
+    from .harness.api.requests import Classify as Classify
+    from .harness.api.requests import Completion as Completion
+    from .harness.api.requests import Embed as Embed
+    from .harness.api.requests import Embedding as Embedding
+    from .harness.api.requests import Failure as Failure
+    from .harness.api.requests import Fillings as Fillings
+    from .harness.api.requests import FillMask as FillMask
+    from .harness.api.requests import Generate as Generate
+    from .harness.api.requests import Logits as Logits
+    from .harness.api.requests import LogLikelihood as LogLikelihood
+    from .harness.api.requests import LogProb as LogProb
+    from .harness.api.requests import PseudoLogLikelihood as PseudoLogLikelihood
+    from .harness.api.requests import Request as Request
+    from .harness.api.requests import Response as Response
+    from .harness.api.requests import RollingLogLikelihood as RollingLogLikelihood
+    from .harness.api.samples import Attribution as Attribution
+    from .harness.api.samples import Record as Record
+    from .harness.api.samples import Sample as Sample
+    from .harness.api.samples import SampleRng as SampleRng
+    from .harness.api.scorecard import Estimate as Estimate
+    from .harness.api.scorecard import Scorecard as Scorecard
+    from .harness.metrics.base import Metric as Metric
+    from .harness.modalities.audio import Audio as Audio
+    from .harness.modalities.base import Modality as Modality
+    from .harness.modalities.base import Shown as Shown
+    from .harness.modalities.chat import Chat as Chat
+    from .harness.modalities.chat import Message as Message
+    from .harness.modalities.image import Image as Image
+    from .harness.modalities.text import TextPair as TextPair
+    from .harness.modalities.words import word_spans as word_spans
+    from .harness.results.frames import Run as Run
+    from .harness.results.frames import load as load
+    from .harness.threats.edit_budget import EditBudget as EditBudget
+    from .harness.threats.lp_ball import LpBall as LpBall
+    from .harness.threats.prompts import AnyPrompt as AnyPrompt
+    from .harness.threats.prompts import SuffixBudget as SuffixBudget
 
 __version__ = "0.1.0"
+
+_NAMES = {
+    "api.errors": "CapabilityError ConfigError DataError ModelError SampleError",
+    "api.model": "Encoded ModelInfo",
+    "api.model_port": "ModelPort",
+    "api.registry": "plugin",
+    "api.requests": "Classify Completion Embed Embedding Failure FillMask Fillings Generate LogLikelihood LogProb Logits "
+    "PseudoLogLikelihood Request Response RollingLogLikelihood",
+    "api.samples": "Attribution Record Sample SampleRng",
+    "api.scorecard": "Estimate Scorecard",
+    "metrics.base": "Metric",
+    "modalities.audio": "Audio",
+    "modalities.base": "Modality Shown",
+    "modalities.chat": "Chat Message",
+    "modalities.image": "Image",
+    "modalities.text": "TextPair",
+    "modalities.words": "word_spans",
+    "results.frames": "Run load",
+    "threats.edit_budget": "EditBudget",
+    "threats.lp_ball": "LpBall",
+    "threats.prompts": "AnyPrompt SuffixBudget",
+}
+_HOME = {name: f"{__name__}.harness.{home}" for home, names in _NAMES.items() for name in names.split()}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

@@ -1,6 +1,6 @@
 """The scorecard's rows for a spreadsheet."""
 
-from windtunnel.harness.api.registry import plugin
+from windtunnel import plugin
 
 
 @plugin("reports", "csv")

@@ -1,8 +1,6 @@
 """A text classifier that looks for one word. A method named for a request's kind is all that makes a model."""
 
-from windtunnel.harness.api.model import ModelInfo
-from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Logits
+from windtunnel import Logits, ModelInfo, plugin
 
 
 @plugin("models", "keyword")

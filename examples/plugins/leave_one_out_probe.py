@@ -1,10 +1,7 @@
 """Leave one word out, and see how far the predicted class's logit falls (Li, Monroe, Jurafsky 2016, arXiv:1612.08220)."""
 
 import numpy as np
-from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Classify
-from windtunnel.harness.api.samples import Attribution
-from windtunnel.harness.modalities.words import word_spans
+from windtunnel import Attribution, Classify, plugin, word_spans
 
 
 @plugin("probes", "leave_one_out")

@@ -1,8 +1,6 @@
 """Does a sentiment model understand "not"? Samples made on the spot, scored by hand."""
 
-from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Classify
-from windtunnel.harness.api.samples import Sample
+from windtunnel import Classify, Sample, plugin
 
 
 @plugin("tasks", "negation")

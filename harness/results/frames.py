@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..api.scorecard import Scorecard
 from ..items.probe.slices import SLICES, is_right, slices_of
 from ..store import FILE_NAME, Store
 
@@ -32,7 +34,7 @@ def _cell(value: Any) -> Any:
 
 
 class Run:
-    """``Run.load(path).samples()`` and ``.metrics()``."""
+    """A run folder as it can be asked: ``windtunnel.load(path).samples()``, ``.metrics()`` and ``.scorecard``."""
 
     def __init__(self, path: Path, plugins: Sequence[str] = ()) -> None:
         self.path = path
@@ -47,6 +49,13 @@ class Run:
         run = cls(Path(path), plugins)
         Store.open(run.path / FILE_NAME, readonly=True).close()
         return run
+
+    @cached_property
+    def scorecard(self) -> Scorecard:
+        """All that the run's reports show, computed from the records."""
+        from .summarise import registry_of, summarise
+
+        return summarise(self.path, registry=registry_of(self.path, self.plugins))
 
     def samples(self) -> pd.DataFrame:
         """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
@@ -100,3 +109,7 @@ class Run:
         ]
         frame = pd.DataFrame(found, columns=[*names, *_ESTIMATE])
         return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})
+
+
+load = Run.load
+"""A run folder to its `Run`."""
