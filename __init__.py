@@ -1,7 +1,7 @@
 """Windtunnel: benchmark tasks, adversarial attacks and attribution probes over any model, joined into one scorecard.
 
-Here stands all that the author of a plugin needs, and `load` for whoever reads a run: ``import windtunnel as wt``. A name is imported when
-it is first used, so that importing the package itself costs nothing.
+Here stands all that the author of a plugin needs, `evaluate` for a run from Python, and `load` for one that is there:
+``import windtunnel as wt``. A name is imported when it is first used, so that importing the package itself costs nothing.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .harness.modalities.words import word_spans as word_spans
     from .harness.results.frames import Run as Run
     from .harness.results.frames import load as load
+    from .harness.run.evaluate import evaluate as evaluate
     from .harness.threats.edit_budget import EditBudget as EditBudget
     from .harness.threats.lp_ball import LpBall as LpBall
     from .harness.threats.prompts import AnyPrompt as AnyPrompt
@@ -75,6 +76,7 @@ _NAMES = {
     "modalities.text": "TextPair",
     "modalities.words": "word_spans",
     "results.frames": "Run load",
+    "run.evaluate": "evaluate",
     "threats.edit_budget": "EditBudget",
     "threats.lp_ball": "LpBall",
     "threats.prompts": "AnyPrompt SuffixBudget",

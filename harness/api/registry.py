@@ -127,11 +127,19 @@ class Registry:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
         origin = origin_of(path)
         for group, name, obj in _pending:
-            if name in self._entries[group]:
-                there = self._entries[group][name].origin
-                raise ConfigError(f"{path}: the {group[:-1]} {name!r} is there already (from {there}); give yours another name")
-            self._entries[group][name] = Entry(group, name, origin, _constant(obj), f"{path.name}:{name}")
+            try:
+                self.add(group, name, obj, origin, target=f"{path.name}:{name}")
+            except ConfigError as error:
+                raise ConfigError(f"{path}: {error}") from error
         del _pending[:]
+
+    def add(self, group: str, name: str, factory: Any, origin: str, /, target: str = "") -> None:
+        """Make an object of this process a plugin of this registry alone. factory: makes it from its settings. origin: where it comes from,
+        as records name it. target: where it is defined, ``file:name``. Raises `ConfigError` where the name is taken."""
+        if name in self._entries[group]:
+            there = self._entries[group][name].origin
+            raise ConfigError(f"the {group[:-1]} {name!r} is there already (from {there}); give yours another name")
+        self._entries[group][name] = Entry(group, name, origin, _constant(factory), target)
 
     def names(self, group: str, /) -> list[str]:
         return sorted(self._entries[group])

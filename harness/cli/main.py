@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -316,7 +315,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
     registry = Registry(suite.plugins)
     planned = _planned(suite, registry)
     planned.require_possible()
-    folder = out or Path("runs") / f"{_folder_name(suite.name)}-{suite.folder_key(Path.cwd())[:8]}"
+    folder = out or Path("runs") / suite.folder_name(Path.cwd())
     shown: AbstractContextManager[Any] = nullcontext(Silent())
     if not (quiet or as_json or os.environ.get("CI") or not sys.stderr.isatty()):
         from .progress_bars import Bars
@@ -333,11 +332,6 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
     except KeyboardInterrupt:
         raise IncompleteRun(f"stopped at once; the chunk under way is lost, all before it are kept. {_resume(folder)}") from None
     return _finish(folder, as_json, registry)
-
-
-def _folder_name(name: str) -> str:
-    """A suite's name may hold slashes and worse; its folder stays below runs/."""
-    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:80] or "run"
 
 
 def _resume(folder: Path) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..api.registry import Registry
 from ..api.scorecard import Scorecard
 from ..items.probe.slices import SLICES, is_right, slices_of
 from ..store import FILE_NAME, Store
@@ -36,9 +37,10 @@ def _cell(value: Any) -> Any:
 class Run:
     """A run folder as it can be asked: ``windtunnel.load(path).samples()``, ``.metrics()`` and ``.scorecard``."""
 
-    def __init__(self, path: Path, plugins: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, plugins: Sequence[str] = (), registry: Registry | None = None) -> None:
         self.path = path
         self.plugins = tuple(plugins)
+        self._given = registry
 
     @classmethod
     def load(cls, path: str | Path, plugins: Sequence[str] = ()) -> Run:
@@ -53,9 +55,15 @@ class Run:
     @cached_property
     def scorecard(self) -> Scorecard:
         """All that the run's reports show, computed from the records."""
-        from .summarise import registry_of, summarise
+        from .summarise import summarise
 
-        return summarise(self.path, registry=registry_of(self.path, self.plugins))
+        return summarise(self.path, registry=self._registry())
+
+    def _registry(self) -> Registry:
+        """That of the process which made the run, where this is it: it knows metrics that are objects of the program."""
+        from .summarise import registry_of
+
+        return self._given or registry_of(self.path, self.plugins)
 
     def samples(self) -> pd.DataFrame:
         """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
@@ -100,12 +108,12 @@ class Run:
         """A row a metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason. Computed from the records."""
         import pandas as pd
 
-        from .summarise import registry_of, summarise
+        from .summarise import summarise
 
         names = ("model", "item", "metric", "dimension")
         found = [
             {**{n: getattr(r, n) for n in names}, **{n: getattr(r.estimate, n) for n in _ESTIMATE}}
-            for r in summarise(self.path, gates=(), registry=registry_of(self.path, self.plugins)).rows
+            for r in summarise(self.path, gates=(), registry=self._registry()).rows
         ]
         frame = pd.DataFrame(found, columns=[*names, *_ESTIMATE])
         return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})

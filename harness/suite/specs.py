@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -208,6 +209,11 @@ class Suite(Frozen):
     def folder_key(self, base: Path) -> str:
         """Hash for the name of a run folder below ``base``: here folders count, those inside of it from there, so that all can be moved."""
         return identity_of(self.model_dump(mode="json"), lambda path: str(path.relative_to(base) if path.is_relative_to(base) else path))
+
+    def folder_name(self, base: Path) -> str:
+        """Of a run folder below ``base``. A suite's name may hold slashes and worse; its folder stays where it is put."""
+        safe = re.sub(r"[^\w.-]+", "-", self.name).strip(".-")[:80] or "run"
+        return f"{safe}-{self.folder_key(base)[:8]}"
 
     def to_yaml(self) -> str:
         dumped = self.model_dump(mode="json", exclude_defaults=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,25 +21,26 @@ from ..common.labels import columns_of
 from ..common.outputs import Outputs, check_outputs
 from ..common.stop_strings import cut
 
+Function = collections.abc.Callable[[list[Any]], Any]
 _ANSWERS = ("classify", "generate", "loglikelihood", "embed")
 
 
 class Callable:
     """A Python function from a list of inputs to a list (or array) of answers, one each, in order.
 
-    target: ``module:function`` or ``file.py:function``. answers: what it gives: ``classify`` (class scores [B, C]), ``generate``
-    (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]). input: what it takes:
-    ``text``, ``chat`` (of ``generate``: lists of {"role", "content"}; a text is one message of a user), ``pair`` ((first, second) tuples)
-    or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier,
-    ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do
-    not exclude each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
+    target: ``module:function`` or ``file.py:function``, or the function itself. answers: what it gives: ``classify`` (class scores
+    [B, C]), ``generate`` (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]).
+    input: what it takes: ``text``, ``chat`` (of ``generate``: lists of {"role", "content"}; a text is one message of a user), ``pair``
+    ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier, ``logits`` or
+    ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do not exclude
+    each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
     version: your word for what cannot be seen in the function and its files (a server, a state that it keeps): change it when that
     changes. Without it such answers are not shared.
     """
 
     def __init__(
         self,
-        target: str,
+        target: str | Function,
         *,
         answers: str = "classify",
         input: str = "text",
@@ -54,10 +56,11 @@ class Callable:
         check_outputs(outputs, multi_label)
         if input == "chat" and answers != "generate":
             raise ConfigError(f"callable takes input: chat with answers: generate alone, not with answers: {answers}")
-        self.target, self.answers, self.input, self.version = target, answers, input, version
+        self.answers, self.input, self.version = answers, input, version
         self.outputs, self.multi_label = outputs, multi_label
         self.labels = tuple(str(label) for label in labels or ())
-        self.function = resolve(target)
+        self.target = target if isinstance(target, str) else getattr(target, "__qualname__", type(target).__qualname__)
+        self.function = resolve(target) if isinstance(target, str) else target
         if not callable(self.function):
             raise ConfigError(f"{target} is a {type(self.function).__name__}, not a function")
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...api.errors import ModelError
 from ...api.import_target import resolve
 from ...api.model import Model, ModelInfo
 from ..common.outputs import check_outputs
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class TorchModule:
     """A torch image classifier: a function without arguments that returns an ``nn.Module`` from pixels [B, C, H, W] in [0, 1] to class
     scores [B, K].
 
-    target: ``module:function`` or ``file.py:function``. labels: class names in the order of the scores; of two classes it may give the
-    second one's score alone. outputs: what the scores are, ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1
-    and sum to 1 as probabilities. multi_label: its classes do not exclude each other. channels: 1 or 3. size: [height, width] that images
-    are resized to (bilinear, antialiased); None takes them as they are. The module normalises inside. version: your
-    word for what cannot be seen in the file and the module: change it when that changes.
+    target: ``module:function`` or ``file.py:function``, or the module itself. labels: class names in the order of the scores; of two
+    classes it may give the second one's score alone. outputs: what the scores are, ``logits`` or ``probabilities``; ``auto`` takes rows
+    that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do not exclude each other. channels: 1 or 3. size:
+    [height, width] that images are resized to (bilinear, antialiased); None takes them as they are. The module normalises inside.
+    version: your word for what cannot be seen in the file and the module: change it when that changes.
     """
 
     def __init__(
         self,
-        target: str,
+        target: str | nn.Module,
         *,
         labels: list[str],
         outputs: str = "auto",
@@ -33,9 +38,10 @@ class TorchModule:
         check_outputs(outputs, multi_label)
         if size is not None and len(size) != 2:
             raise ModelError(f"size is [height, width], not {size}")
-        self.target, self.labels, self.channels, self.size = target, tuple(map(str, labels)), channels, size
+        self.target = target if isinstance(target, str) else type(target).__qualname__
+        self.labels, self.channels, self.size = tuple(map(str, labels)), channels, size
         self.outputs, self.multi_label, self.version = outputs, multi_label, version
-        self.make = resolve(target)
+        self.make = resolve(target) if isinstance(target, str) else target
 
     def inspect(self) -> ModelInfo:
         return ModelInfo(frozenset({"classify", "image", "gradients"}), self.labels, is_multi_label=self.multi_label)

@@ -1,0 +1,61 @@
+"""A whole run from Python: the same plan, records and scorecard as a suite file's."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..api.registry import Registry
+from ..plan.planner import plan
+from ..results.frames import Run
+from ..results.summarise import summarise
+from ..results.write_reports import write_reports
+from ..suite.load import make_suite
+from .live_objects import LiveObjects
+from .runner import Progress, run_plan
+
+
+def evaluate(
+    models: Any,
+    tasks: Any,
+    attacks: Any = (),
+    probes: Any = (),
+    gates: Any = (),
+    *,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    plugins: list[str | Path] | None = None,
+    **keys: Any,
+) -> Run:
+    """Run tasks, attacks and probes on models, and return the run: ``.scorecard``, ``.metrics()``, ``.samples()``.
+
+    models: one or a list, or a mapping of names to them: a text as on the command line (``hf:path``), a mapping as in a suite
+    (``{"model": function, "labels": [...]}``), or an object: a function from a list of inputs to answers, a `torch.nn.Module`, a pipeline
+    of scikit-learn, a pair (model, tokenizer) of transformers, or a source with ``inspect`` and ``load``.
+    tasks, attacks, probes: likewise names, mappings as in a suite, or objects.
+    gates: checks, such as ``"sst2.accuracy >= 0.85"``. A gate that fails raises nothing: see ``run.scorecard.verdict``.
+    folder: where the records go; one that holds this run already goes on. By default a folder below ``runs/``, a new one wherever an object
+    is among the models, tasks, attacks or probes.
+    progress: told what is done. plugins: plugin files. keys: all other keys of a suite, such as ``limit``, ``seed`` or ``device``.
+    Raises `UserError` for what cannot be run; a sample that fails is a record, and raises nothing.
+    """
+    with ExitStack() as kept:
+        registry = Registry(tuple(plugins or ()))
+        live = LiveObjects(registry, kept)
+        lists = {"models": models, "tasks": tasks, "attacks": attacks, "probes": probes}
+        if "auxiliary_models" in keys:
+            lists["auxiliary_models"] = keys.pop("auxiliary_models")
+        entries = {key: live.entries(key, given) for key, given in lists.items()}
+        asked = [gates] if isinstance(gates, str) else list(gates)
+        suite = make_suite({**keys, **entries, "gates": asked, "plugins": [str(file) for file in plugins or ()]}, base=Path.cwd())
+        planned = plan(suite, registry)
+        planned.require_possible()
+        place = Path(folder) if folder is not None else Path("runs") / suite.folder_name(Path.cwd())
+        if folder is None and live.num:
+            place = next(free for number in count(1) if not (free := place.with_name(f"{place.name}-{number}")).exists())
+        run_plan(planned, place, progress=progress)
+    card = summarise(place, registry=registry)
+    write_reports(place, card, registry=registry)
+    return Run(place, tuple(map(str, plugins or ())), registry)

@@ -1,0 +1,175 @@
+"""A run from Python: the same numbers as a suite file's, and objects of the program as its models, tasks, attacks and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import windtunnel as wt
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.pipeline import make_pipeline
+from windtunnel.tests import tiny
+from windtunnel.tests.toys import windtunnel
+
+ROWS = [("a good film", 1), ("a bad film", 0), ("good good", 1), ("so bad", 0), ("not good", 0), ("fine", 1)]
+LABELS = ["negative", "positive"]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+class Films:
+    """A task that is an object of the program."""
+
+    name, requires, metrics, primary = "films", frozenset({"classify", "text"}), ("accuracy",), "correct"
+
+    def __init__(self, labels: Sequence[str] = LABELS) -> None:
+        self.labels = tuple(labels)
+
+    def samples(self) -> Iterator[wt.Sample]:
+        return (wt.Sample(f"f{i}", text, target, self.labels) for i, (text, target) in enumerate(ROWS))
+
+    def requests(self, sample: wt.Sample) -> list[wt.Classify]:
+        return [wt.Classify(sample.input, sample.labels)]
+
+    def score(self, sample: wt.Sample, responses: Sequence[wt.Logits]) -> dict[str, float]:
+        return {"correct": float(int(np.argmax(responses[0].values)) == sample.target)}
+
+    def predict(self, sample: wt.Sample, responses: Sequence[wt.Logits]) -> dict[str, Any]:
+        values = np.array(responses[0].values)
+        odds = np.exp(values - values.max())
+        return {"prediction": int(values.argmax()), "target": sample.target, "probabilities": tuple(odds / odds.sum())}
+
+
+def looks_for_good(texts: list[str]) -> list[list[float]]:
+    return [[0.0, 1.0 if "good" in text else -1.0] for text in texts]
+
+
+def value(run: wt.Run, item: str, metric: str, model: str | None = None) -> float:
+    (row,) = [r for r in run.scorecard.rows if (r.item, r.metric) == (item, metric) and model in (None, r.model)]
+    assert row.estimate.value is not None
+    return row.estimate.value
+
+
+def test_a_function_and_a_task() -> None:
+    run = wt.evaluate({"mine": looks_for_good}, Films(), gates=["films.accuracy.value >= 0.6"])
+    expected = accuracy_score([t for _, t in ROWS], [int("good" in text) for text, _ in ROWS])
+    assert value(run, "films", "accuracy") == pytest.approx(expected)
+    assert (run.scorecard.verdict, run.path.parent.name) == ("pass", "runs")
+    assert list(run.samples()["model"].unique()) == ["mine"]
+    assert set(run.metrics()["item"]) == {"films", "batch_invariance(films)"}
+    assert (run.path / "scorecard.html").is_file()
+
+
+def test_a_changed_function_is_another_model_in_another_folder() -> None:
+    def answer(texts: list[str]) -> list[list[float]]:
+        return [[0.0, sign] for _ in texts]
+
+    sign = 1.0
+    first = wt.evaluate({"mine": answer}, Films())
+    sign = -1.0
+    second = wt.evaluate({"mine": answer}, Films())
+    assert first.path != second.path
+    assert [value(run, "films", "accuracy") for run in (first, second)] == [0.5, 0.5]
+    assert [list(run.samples().query("kind == 'task'")["prediction"].unique()) for run in (first, second)] == [[1], [0]]
+
+
+def test_a_pipeline_of_scikit_learn() -> None:
+    texts, targets = zip(*ROWS, strict=True)
+    pipeline = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, [LABELS[t] for t in targets])
+    run = wt.evaluate(pipeline, Films(), probes=["occlusion"])
+    assert value(run, "films", "accuracy") == pytest.approx(pipeline.score(texts, [LABELS[t] for t in targets]))
+    expected = pipeline.predict_proba(texts)
+    found = np.array(list(run.samples().query("kind == 'task'")["probabilities"]))
+    assert np.allclose(found, expected)
+    assert value(run, "occlusion(films)", "comprehensiveness") > 0
+
+
+def test_a_module_of_torch(tmp_path: Path) -> None:
+    (tmp_path / "bright.py").write_text(
+        "import numpy as np\ndef rows():\n    rng = np.random.default_rng(0)\n    for level in (20, 230, 125, 131, 60):\n"
+        "        noisy = np.clip(rng.integers(-10, 10, (6, 6, 3)) + level, 0, 255)\n"
+        "        yield {'image': noisy.astype(np.uint8), 'label': int(level > 127)}\n"
+    )
+    (tmp_path / "bright.yaml").write_text(
+        "family: image_classification\ndata: {python: 'bright.py:rows'}\nimage: image\nlabel: label\nlabels: [dark, bright]\n"
+    )
+
+    class Bright(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            mean = pixels.mean((1, 2, 3))
+            return torch.stack([0.5 - mean, mean - 0.5], 1)
+
+    run = wt.evaluate(
+        {"model": Bright(), "name": "net", "labels": ["dark", "bright"]}, "bright.yaml", attacks={"attack": "pgd", "steps": 2}
+    )
+    assert value(run, "bright", "accuracy") == 1.0
+    assert 0 <= value(run, "pgd(bright)", "robust_accuracy") <= 1.0
+    with pytest.raises(wt.ConfigError, match="does not name its classes"):
+        wt.evaluate(Bright(), "bright.yaml")
+
+
+def test_a_model_of_transformers_is_what_its_checkpoint_is() -> None:
+    folder = tiny.checkpoint("bert")
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    pair = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    run = wt.evaluate({"live": pair, "stored": f"hf:{folder}"}, Films(("negative", "neutral", "positive")), dtype="float32")
+    frame = run.samples()
+    live, stored = (frame[frame["model"] == name] for name in ("live", "stored"))
+    assert list(live["probabilities"]) == list(stored["probabilities"])
+
+
+def test_the_numbers_are_those_of_a_suite_file(tmp_path: Path) -> None:
+    run = wt.evaluate("toy:words", _task(tmp_path), seed=3, limit=4, folder="here")
+    (tmp_path / "suite.yaml").write_text("models: [toy:words]\ntasks: [films.yaml]\nseed: 3\nlimit: 4\n")
+    assert windtunnel("run", "suite.yaml", "--out", "there").code == 0
+    rows = [[(r.item, r.metric, r.estimate) for r in wt.load(place).scorecard.rows] for place in (run.path, Path("there"))]
+    assert rows[0] == rows[1]
+
+
+def _task(folder: Path) -> str:
+    (folder / "films.csv").write_text("text,label\n" + "".join(f"{text},{target}\n" for text, target in ROWS))
+    (folder / "films.yaml").write_text(
+        "family: text_classification\ndata: {files: films.csv}\ntext: text\nlabel: label\nlabels: [negative, positive]\n"
+    )
+    return "films.yaml"
+
+
+@pytest.mark.parametrize("given", [3, None, object()])
+def test_what_is_no_model_is_told(given: object) -> None:
+    with pytest.raises(wt.ConfigError, match="is no model: give a text such as 'hf:path'"):
+        wt.evaluate([given], Films())
+
+
+def test_an_attack_and_a_probe_that_are_objects() -> None:
+    class Backwards:
+        requires, threat = frozenset({"classify", "text"}), wt.EditBudget(max_words=9, max_share=1.0)
+
+        def perturb(self, engine: Any, samples: Sequence[wt.Sample], threat: Any, rng: Any) -> list[wt.Sample]:
+            from dataclasses import replace
+
+            return [replace(s, input=str(s.input).replace("good", "bad")) for s in samples]
+
+    class FirstWord:
+        requires = frozenset({"classify", "text"})
+
+        def attribute(self, engine: Any, samples: Sequence[wt.Sample]) -> list[wt.Attribution]:
+            spans = [tuple(wt.word_spans(str(s.input))) for s in samples]
+            return [
+                wt.Attribution(s.id, 1, np.eye(1, len(places), dtype=np.float32)[0], places)
+                for s, places in zip(samples, spans, strict=True)
+            ]
+
+    run = wt.evaluate({"mine": looks_for_good}, Films(), attacks={"swap": Backwards()}, probes={"first": FirstWord()})
+    items = {row.item for row in run.scorecard.rows}
+    assert {"films", "swap(films)", "first(films)"} <= items
+    assert value(run, "swap(films)", "robust_accuracy") < value(run, "films", "accuracy")
