@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.registry import Registry
-from ..api.scorecard import Scorecard
+from ..api.scorecard import Estimate, Row, Scorecard
 from ..items.probe.slices import SLICES, is_right, slices_of
 from ..store import FILE_NAME, Store
 
@@ -65,6 +65,28 @@ class Run:
 
         return self._given or registry_of(self.path, self.plugins)
 
+    def open(self) -> None:
+        """Show the scorecard in the browser."""
+        import webbrowser
+
+        webbrowser.open((self.path / "scorecard.html").resolve().as_uri())
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the verdict, the gates, and each item's first row. Everything in it is escaped."""
+        from html import escape
+
+        card = self.scorecard
+        gates = "".join(f"<li>{escape(g.outcome)}: {escape(g.gate)} ({escape(g.detail)})</li>" for g in card.gates)
+        cells = (
+            (r.model, r.item, r.metric, _number(r.estimate.value), _interval(r.estimate), str(r.estimate.n)) for r in _first_rows(card.rows)
+        )
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
+        head = "".join(f"<th>{name}</th>" for name in ("model", "item", "metric", "value", "95 %", "n"))
+        return (
+            f"<p><b>{escape(card.verdict)}</b>{'' if card.complete else ', incomplete'}: {escape(str(self.path))}</p>"
+            f"<ul>{gates}</ul><table><tr>{head}</tr>{rows}</table>"
+        )
+
     def samples(self) -> pd.DataFrame:
         """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
         each score as ``score.NAME`` (float, NaN where there is none), each small artifact (prediction, ...) by its name, and the
@@ -117,6 +139,23 @@ class Run:
         ]
         frame = pd.DataFrame(found, columns=[*names, *_ESTIMATE])
         return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})
+
+
+def _first_rows(rows: Sequence[Row]) -> list[Row]:
+    """Of each item the first row that is not about its cost."""
+    first: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        if row.dimension != "efficiency":
+            first.setdefault((row.model, row.item), row)
+    return list(first.values())
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _interval(estimate: Estimate) -> str:
+    return "" if estimate.low is None or estimate.high is None else f"{estimate.low:.3g} to {estimate.high:.3g}"
 
 
 load = Run.load

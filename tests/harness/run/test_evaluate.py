@@ -67,6 +67,15 @@ def test_a_function_and_a_task() -> None:
     assert list(run.samples()["model"].unique()) == ["mine"]
     assert set(run.metrics()["item"]) == {"films", "batch_invariance(films)"}
     assert (run.path / "scorecard.html").is_file()
+    shown = run._repr_html_()
+    assert "<b>pass</b>" in shown
+    assert "<td>films</td><td>accuracy</td><td>0.6667</td>" in shown
+
+
+def test_a_notebook_shows_hostile_names_as_text() -> None:
+    run = wt.evaluate({"<script>x</script>": looks_for_good}, Films())
+    assert "<script>" not in run._repr_html_()
+    assert "&lt;script&gt;" in run._repr_html_()
 
 
 def test_a_changed_function_is_another_model_in_another_folder() -> None:
