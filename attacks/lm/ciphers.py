@@ -1,4 +1,4 @@
-"""Ways to write a text that keep what it says. Each has its inverse, but for what the target alphabet cannot tell apart."""
+"""Ways to write a text that keep what it says; each can be undone, but for what the target alphabet cannot tell apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ _CODES = (
     ".-.-.- --..-- ..--.. .----. -.-.-- -..-. -.--. -.--.- .-... ---... -.-.-. -...- .-.-. -....- ..--.- .-..-. .--.-."
 )
 _MORSE = dict(zip("abcdefghijklmnopqrstuvwxyz0123456789.,?'!/()&:;=+-_\"@", re.split(" ", _CODES), strict=True))
-_LETTERS = {code: letter for letter, code in _MORSE.items()}
 _LEET: dict[str, str | int | None] = {"a": "4", "b": "8", "e": "3", "g": "9", "i": "1", "l": "|", "o": "0", "s": "5", "t": "7", "z": "2"}
 _HOMOGLYPHS: dict[str, str | int | None] = {
     "a": "а", "c": "с", "e": "е", "i": "і", "j": "ј", "o": "о", "p": "р", "s": "ѕ", "x": "х", "y": "у", "A": "А", "B": "В", "C": "С",
@@ -24,10 +23,6 @@ _ZERO_WIDTH = "\u200b"
 
 def to_base64(text: str) -> str:
     return base64.b64encode(text.encode("utf-8")).decode()
-
-
-def from_base64(text: str) -> str:
-    return base64.b64decode(text).decode("utf-8")
 
 
 def rot13(text: str) -> str:
@@ -43,26 +38,14 @@ def zero_width(text: str) -> str:
     return _ZERO_WIDTH.join(text)
 
 
-def from_zero_width(text: str) -> str:
-    return text[::2]
-
-
 def homoglyphs(text: str) -> str:
     """Latin letters as Cyrillic ones of the same shape."""
     return text.translate(str.maketrans(_HOMOGLYPHS))
 
 
-def from_homoglyphs(text: str) -> str:
-    return text.translate({ord(str(other)): latin for latin, other in _HOMOGLYPHS.items()})
-
-
 def to_morse(text: str) -> str:
     """Letters apart by a space, words by `` / ``. What Morse has no code for stays as it is."""
     return " / ".join(" ".join(_MORSE.get(letter, letter) for letter in word) for word in text.lower().split())
-
-
-def from_morse(text: str) -> str:
-    return " ".join("".join(_LETTERS.get(code, code) for code in word.split(" ")) for word in text.split(" / "))
 
 
 CIPHERS: Mapping[str, tuple[Callable[[str], str], str]] = {

@@ -197,10 +197,6 @@ class Suite(Frozen):
         named = next((p for p in inner if repr(p[-1]) in about), path)
         return next((self._places[named[:n]] for n in range(len(named), 0, -1) if named[:n] in self._places), "")
 
-    def model_names(self) -> list[str]:
-        """Of the models that are evaluated."""
-        return [model_name(spec) for spec in self.models]
-
     def identity(self) -> str:
         """Hash of all that decides a number: not of where the run is cached or which views are written, nor of the folders that files lie
         in (what is in the files is compared item by item)."""

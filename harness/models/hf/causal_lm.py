@@ -28,6 +28,7 @@ from ..causal.seams import PlainTokenizer, Tokens, special_prefix
 from ..checkpoint.settings import generation_notes
 from ..checkpoint.tokens import check_tokens, padding_id
 from ..common.token_window import Tokenised
+from ..common.valid_text import tokenising
 from ..torch.devices import pick_device, pick_dtype
 from ..torch.flops import per_token
 from ..torch.kept_states import begin_each_pass_anew
@@ -216,12 +217,8 @@ class HFCausalLM:
         known = self._tokenised.get(text)
         if known is not None:
             return known
-        try:
+        with tokenising(text):
             (found,) = self._plain.tokens([text])
-        except (TypeError, UnicodeEncodeError) as error:
-            if any("\ud800" <= c <= "\udfff" for c in text):
-                raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
-            raise
         return found
 
     def prompt_ids(self, prompt: str | Chat) -> list[int]:

@@ -17,6 +17,7 @@ from ...api.errors import ModelError, SampleError
 from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood
 from ..causal.padded import log_probs
 from ..checkpoint.tokens import check_tokens, padding_id
+from ..common.valid_text import tokenising
 from ..torch.devices import pick_device, pick_dtype, to_device
 from ..torch.flops import per_token
 from ..torch.signature import accepts
@@ -146,10 +147,6 @@ class HFMaskedLM:
 
     def _tokens(self, text: str) -> tuple[list[int], list[int]]:
         """Ids with the tokenizer's own special tokens, and which of them are such."""
-        try:
+        with tokenising(text):
             encoded = self.tokenizer(text, return_special_tokens_mask=True, verbose=False)
-        except (TypeError, UnicodeEncodeError) as error:
-            if any("\ud800" <= c <= "\udfff" for c in text):
-                raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
-            raise
         return encoded["input_ids"], encoded["special_tokens_mask"]

@@ -22,6 +22,7 @@ from ...modalities.words import in_second
 from ..checkpoint.tokens import check_tokens
 from ..common.labels import columns_of
 from ..common.token_window import Tokenised
+from ..common.valid_text import tokenising
 from ..encoder.first_position import FirstPosition, firsts
 from ..encoder.packed import FlatEncoder
 from ..torch.attention_weights import head_means
@@ -249,12 +250,8 @@ class HFTextClassifier:
 
     def _alone(self, value: Input) -> Tokens:
         first, second = _texts(value)
-        try:
+        with tokenising(first + (second or "")):
             (tokens,) = self._tokens(self.tokenizer, [value])
-        except (TypeError, UnicodeEncodeError) as error:
-            if any("\ud800" <= c <= "\udfff" for c in first + (second or "")):
-                raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
-            raise
         return tokens
 
     def _tokens(self, tokenizer: Any, values: Sequence[Input]) -> list[Tokens]:

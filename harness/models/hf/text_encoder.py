@@ -20,6 +20,7 @@ from ...api.requests import Embed, Embedding
 from ...system.offline import is_offline
 from ..checkpoint.sentences import read_sentence_settings
 from ..checkpoint.tokens import check_tokens, padding_id
+from ..common.valid_text import tokenising
 from ..torch.devices import pick_device, pick_dtype, to_device
 from ..torch.flops import per_token
 from ..torch.rotary_positions import TurningPositions
@@ -67,12 +68,8 @@ class HFEncoder:
             raise SampleError(f"a text encoder takes text, not {type(request.input).__name__}")
         text = self._prompt + request.input
         text = text.lower() if self._lowers else text
-        try:
+        with tokenising(request.input):
             whole = self.tokenizer(text, verbose=False)["input_ids"]
-        except (TypeError, UnicodeEncodeError) as error:
-            if any("\ud800" <= c <= "\udfff" for c in request.input):
-                raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
-            raise
         if not whole:
             raise SampleError("the text has no tokens, so there is nothing to embed")
         ids = whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,12 +143,29 @@ def test_templates_in_a_chat_and_of_ones_own() -> None:
         JailbreakTemplate(template="roleplay")
 
 
+def from_base64(text: str) -> str:
+    return base64.b64decode(text).decode("utf-8")
+
+
+def from_zero_width(text: str) -> str:
+    return text[::2]
+
+
+def from_homoglyphs(text: str) -> str:
+    return text.translate({ord(str(other)): latin for latin, other in ciphers._HOMOGLYPHS.items()})
+
+
+def from_morse(text: str) -> str:
+    letters = {code: letter for letter, code in ciphers._MORSE.items()}
+    return " ".join("".join(letters.get(code, code) for code in word.split(" ")) for word in text.split(" / "))
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_ciphers_and_back(plain: str) -> None:
-    assert ciphers.from_base64(ciphers.to_base64(plain)) == plain
+    assert from_base64(ciphers.to_base64(plain)) == plain
     assert ciphers.rot13(ciphers.rot13(plain)) == plain
-    assert ciphers.from_zero_width(ciphers.zero_width(plain)) == plain
+    assert from_zero_width(ciphers.zero_width(plain)) == plain
 
 
 CYRILLIC = [chr(point) for point in range(0x400, 0x530)]
@@ -157,8 +175,8 @@ CYRILLIC = [chr(point) for point in range(0x400, 0x530)]
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=CYRILLIC), max_size=60))
 def test_ciphers_and_back_but_for_what_the_alphabet_cannot_tell(plain: str) -> None:
     """Homoglyphs: any text that has none of them to begin with. Morse: any, in small letters and with single spaces."""
-    assert ciphers.from_homoglyphs(ciphers.homoglyphs(plain)) == plain
-    assert ciphers.from_morse(ciphers.to_morse(plain)) == " ".join(plain.lower().split())
+    assert from_homoglyphs(ciphers.homoglyphs(plain)) == plain
+    assert from_morse(ciphers.to_morse(plain)) == " ".join(plain.lower().split())
 
 
 @settings(deadline=None, max_examples=100)
