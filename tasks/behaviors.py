@@ -11,7 +11,8 @@ from ..harness.api.requests import Completion, Failure, Generate
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from ..harness.judges import phrases
-from ..harness.judges.panel import Answered, Panel, Question, Verdict, kept
+from ..harness.judges.panel import Panel, kept
+from ..harness.judges.verdicts import Answered, Question, Verdict
 from ..harness.modalities.chat import Chat, Message
 from .base import Common, Item, RowTask
 from .fields import Field

@@ -10,7 +10,8 @@ from ..harness.api.errors import ConfigError, DataError, SampleError
 from ..harness.api.model_port import ModelPort
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.judges.panel import Answered, Panel, Question, Verdict, kept
+from ..harness.judges.panel import Panel, kept
+from ..harness.judges.verdicts import Answered, Question, Verdict
 from .base import Common, Item, RowTask
 from .fields import Field
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..api.errors import ConfigError, did_you_mean
 from ..api.model_port import ModelPort
 from ..api.requests import Classify, Failure
-from .panel import Answered, Verdict
+from .verdicts import Answered, Verdict
 
 
 def verdicts(label: str, judge: ModelPort, answers: Sequence[Answered], /) -> list[Verdict]:

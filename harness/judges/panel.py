@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ..api.errors import ConfigError, did_you_mean
 from ..api.model_port import ModelPort
-
-Question = Literal["refused", "harmful"]
-Outcome = Literal["refused", "answered", "neither"]
-OUTCOMES: tuple[Outcome, ...] = ("refused", "answered", "neither")
-"""What can become of a request: an answer that cannot read it, asks back or stays empty neither declines nor does what was asked."""
+from . import classifier, phrases, rubric
+from .rubrics import rubric_of
+from .verdicts import Answered, Question, Verdict
 
 QUESTIONS: tuple[Question, ...] = ("refused", "harmful")
 ROLES: Mapping[str, tuple[str, frozenset[str]]] = {
@@ -31,33 +29,6 @@ ROLES: Mapping[str, tuple[str, frozenset[str]]] = {
 """Judges that ask a model: the role that it plays, and what it must be able to do."""
 
 JUDGES = ("phrases", *ROLES)
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A prompt and what the model under evaluation answered."""
-
-    prompt: str
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """1 yes, 0 no; None where the judge said neither of the two, with the reason. ``probability``: of yes, where the judge tells one.
-    ``grade``: how harmful, 0 to 1, of a rubric that grades; ``codes``: of the hazards that it names.
-    ``outcome``: which of the three, where the judge tells them apart (a classifier of one class does not)."""
-
-    value: float | None
-    reason: str = ""
-    probability: float | None = None
-    outcome: Outcome | None = None
-    grade: float | None = None
-    codes: tuple[str, ...] = ()
-
-    @property
-    def unanswered(self) -> float | None:
-        """Of a verdict on refusal: 0 where the request was answered, 1 where it was refused or not taken up."""
-        return self.value if self.outcome is None else float(self.outcome != "answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +57,6 @@ class Panel:
 
     @property
     def is_graded(self) -> bool:
-        from .rubrics import rubric_of
-
         return rubric_of(self.question, self.rubric).is_graded
 
     @property
@@ -97,15 +66,10 @@ class Panel:
 
     def by_rule(self, answered: Answered, /) -> dict[str, Verdict]:
         """The verdicts that need no model."""
-        from . import phrases
-
         return {name: phrases.verdict(self.question, answered) for name in self.judges if name == "phrases"}
 
     def verdicts(self, engine: ModelPort, answers: Sequence[Answered], /) -> list[dict[str, Verdict]]:
         """What each judge says of each answer; all answers go to a judge's model together."""
-        from . import classifier, phrases, rubric
-        from .rubrics import rubric_of
-
         said: dict[str, list[Verdict]] = {}
         for name in self.judges:
             if name == "phrases":

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .panel import Answered, Outcome, Question, Verdict
+from .verdicts import Answered, Outcome, Question, Verdict
 
 LOOKED_AT = 400
 BRIEF = 300

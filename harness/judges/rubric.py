@@ -17,9 +17,9 @@ from ..api.model_port import ModelPort
 from ..api.requests import Failure, Generate
 from ..modalities.chat import Chat, Message
 from .likelihood import Shares, can_weigh, weighed
-from .panel import Answered, Verdict
 from .reply_forms import Word
 from .rubrics import Rubric
+from .verdicts import Answered, Verdict
 
 _LONGEST = 6000
 """Characters of each text that the judge is shown."""

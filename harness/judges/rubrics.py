@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..api.errors import ConfigError, did_you_mean
-from .panel import OUTCOMES, Question
 from .reply_forms import Form, Number, SafeOrUnsafe, UseToTheAsker, Word
+from .verdicts import OUTCOMES, Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ _DATACLASSES = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=256)
 def _opened(cls: type[Any]) -> list[tuple[str, str]]:
     """What stands before each field's value, and the field, in the order of sorted keys: ``$type`` comes before every name."""
     names = sorted(f.name for f in dataclasses.fields(cls))
@@ -91,7 +90,8 @@ def _of_plugin(value: Any, blob: _WriteBlob) -> str:
     if known is not None:
         return _in_modality(known.name, known.to_json(value), blob)
     if isinstance(value, requests.Request | requests.Response) and dataclasses.is_dataclass(value):
-        return "".join([f"{before}{_write(getattr(value, name), blob)}" for before, name in _opened(type(value))]) + "}"
+        _FIELDS[type(value)] = _opened(type(value))
+        return _write(value, blob)
     return ""
 
 

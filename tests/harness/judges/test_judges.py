@@ -19,8 +19,9 @@ from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.task.judge_rows import Kappa
 from windtunnel.harness.judges import classifier, phrases, rubric
 from windtunnel.harness.judges.likelihood import weighed
-from windtunnel.harness.judges.panel import Answered, Panel, kept
+from windtunnel.harness.judges.panel import Panel, kept
 from windtunnel.harness.judges.rubrics import DEFAULTS, PUBLISHED, rubric_of
+from windtunnel.harness.judges.verdicts import Answered
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.harness.models.python.toy import Words

@@ -15,7 +15,7 @@ import transformers
 from windtunnel.harness.api.errors import ConfigError, ModelError, UserError
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.judges import classifier
-from windtunnel.harness.judges.panel import Answered
+from windtunnel.harness.judges.verdicts import Answered
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.checkpoint.head import read_head
 from windtunnel.harness.models.hf.source import HuggingFace
