@@ -19,7 +19,6 @@ keeps is given anew by the system in every pass, which takes up to twice the tim
 _SMALLEST_SHOWN_PX = 96
 _LARGEST_SHOWN_PX = 512
 """A thousand photographs of 12 megapixels would be a page of 20 GB."""
-"""A thousand photographs of 12 megapixels would be a page of 20 GB."""
 
 
 class Image(ContentArray):
