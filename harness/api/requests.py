@@ -20,10 +20,14 @@ _classes: dict[str, type[Any]] = {}
 """Requests and responses by the name that records give them: that of their class."""
 
 
+RESERVED = frozenset({"Attribution", "Chat", "Failure", "Message", "Record", "Sample", "TextPair"})
+"""Other classes of the harness that records name."""
+
+
 def _register(cls: type[Any]) -> None:
     """Raises `TypeError` where the name is taken by another class of the harness's own."""
     known = _classes.get(cls.__name__)
-    if known is not None and known.__module__ == __name__ != cls.__module__:
+    if cls.__name__ in RESERVED or (known is not None and known.__module__ == __name__ != cls.__module__):
         raise TypeError(f"the harness has a {cls.__name__!r} already; give the class another name")
     _classes[cls.__name__] = cls
 
@@ -157,6 +161,8 @@ class Request(Generic[R_co]):
     kind: ClassVar[str]
 
     def __init_subclass__(cls) -> None:
+        if not isinstance(getattr(cls, "kind", None), str):
+            raise TypeError(f"the request {cls.__name__} needs 'kind', the name of the model's method that answers it")
         _register(cls)
 
     def batch_key(self) -> Hashable:
@@ -298,13 +304,3 @@ class Embed(Request[Embedding]):
 def class_named(name: str, /) -> type[Any] | None:
     """The request or response of this name."""
     return _classes.get(name)
-
-
-def request_classes() -> tuple[type[Request[Any]], ...]:
-    """Those that are known, the harness's own first."""
-    return tuple(cls for cls in _classes.values() if issubclass(cls, Request))
-
-
-def response_classes() -> tuple[type[Response], ...]:
-    """Those that are known, the harness's own first."""
-    return tuple(cls for cls in _classes.values() if issubclass(cls, Response))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
-from ..api.errors import CapabilityError, NonFiniteError, SampleError, ends_run
+from ..api.errors import CapabilityError, ModelError, NonFiniteError, SampleError, ends_run
 from ..api.model import Model, ModelInfo
-from ..api.requests import Completion, Failure, Request
+from ..api.requests import Completion, Failure, Request, Response
 
 
 @dataclass(slots=True)
@@ -102,7 +102,10 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _check(name: str, request: Request[Any], response: Any) -> Any:
-    """The response, or the failure of one that holds NaN or infinity."""
+    """The response, or the failure of one that holds NaN or infinity, or of what is none."""
+    if not (isinstance(response, Response) and is_dataclass(response)):
+        what = f"answered a {request.kind!r} request by a {type(response).__name__}; an answer is a dataclass derived from Response"
+        return failure_of(ModelError(f"model {name!r} {what}"))
     numbers = response.numbers()
     if all(map(math.isfinite, numbers)):
         return response

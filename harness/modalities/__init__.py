@@ -1,1 +1,3 @@
-"""What a model can be shown: text, pair, chat, image, audio."""
+"""What a model can be shown: text, pair, chat, image, audio. They are known before any that a plugin brings."""
+
+from . import inputs as inputs

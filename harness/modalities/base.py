@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 V = TypeVar("V")
@@ -27,20 +27,23 @@ class Modality(Generic[V]):
 
     ``name``: the capability that a model needs to take it, and that a task names in ``requires``. ``type``: the class of its values, which
     are immutable, and compared and hashed by content.
-    Raises `TypeError` where another modality has the name or the type.
+    Raises `TypeError` where it lacks one of the two, or another modality has it.
     """
 
     name: ClassVar[str]
     type: ClassVar[type[Any]]
 
     def __init_subclass__(cls) -> None:
-        for known in _known:
-            # A plugin's file may be executed again: its class then takes the place of the former.
-            is_again = type(known).__qualname__ == cls.__qualname__ and known.name == cls.name
-            if not is_again and (known.name == cls.name or known.type is cls.type):
-                raise TypeError(f"the modality {cls.name!r} of {cls.type.__name__} is there already; give it another name and type")
-        _known[:] = [m for m in _known if (m.name, type(m).__qualname__) != (cls.name, cls.__qualname__)]
-        _known.append(cls())
+        name, kind = getattr(cls, "name", None), getattr(cls, "type", None)
+        if not (isinstance(name, str) and name and name.isprintable()):
+            raise TypeError(f"the modality {cls.__name__} has the name {name!a}; give it 'name', a printable text")
+        if not isinstance(kind, type) or kind is object:
+            raise TypeError(f"the modality {name!r} has the type {kind!r}; give it 'type', the class of its values")
+        # A plugin's file may be executed again: its class then takes the place of the former.
+        others = [m for m in _known if (m.name, type(m).__qualname__) != (name, cls.__qualname__)]
+        if any(other.name == name or other.type is kind for other in others):
+            raise TypeError(f"the modality {name!r} of {kind.__name__} is there already; give it another name and type")
+        _known[:] = [*others, cls()]
 
     def size(self, value: V, /) -> int:
         """A rough number of positions that a model reads of it, at least 1: enough to sort and pack by."""
@@ -53,7 +56,9 @@ class Modality(Generic[V]):
     def to_json(self, value: V, /) -> Any:
         """Its content as text, numbers, lists, mappings and numpy arrays: what a record keeps, and what its identity is. By default the
         fields of a dataclass."""
-        return {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
+        if not is_dataclass(value):
+            raise TypeError("it is no dataclass, so that its modality needs to_json and from_json")
+        return {field.name: getattr(value, field.name) for field in fields(value)}
 
     def from_json(self, facts: Any, /) -> V:
         """The inverse of `to_json`; lists come back as tuples."""

@@ -168,8 +168,13 @@ def _probabilities(artifacts: Mapping[str, Any], labels: Sequence[str]) -> dict[
 def _shown(value: object) -> Shown:
     """A value without a modality, a plugin's own of which the record has what JSON has, is shown as text."""
     known = modality_of(value)
-    shown = known.preview(value) if known is not None else Shown("text", text=str(value))
-    return replace(shown, text=_cut(shown.text), parts=tuple((name, _cut(text)) for name, text in shown.parts))
+    if known is None:
+        return Shown("text", text=_cut(str(value)))
+    try:
+        shown = known.preview(value)
+        return replace(shown, text=_cut(shown.text), parts=tuple((name, _cut(text)) for name, text in shown.parts))
+    except Exception as error:  # noqa: BLE001 - a plugin's, or a record's that is nonsense: the numbers stand
+        return Shown("text", text=_cut(f"the modality {known.name!r} cannot show this: {type(error).__name__}: {error}"))
 
 
 def _cut(text: str) -> str:

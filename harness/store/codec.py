@@ -30,10 +30,10 @@ from . import attribution_codec
 _DATACLASSES = {
     cls.__name__: cls
     for cls in (
-        *requests.request_classes(), *requests.response_classes(), requests.Failure,
-        text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
+        requests.Failure, text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
     )
 }  # fmt: skip
+"""By the names that records give them; requests and responses have a register of their own (`requests.class_named`)."""
 
 
 def _opened(cls: type[Any]) -> list[tuple[str, str]]:
@@ -43,6 +43,7 @@ def _opened(cls: type[Any]) -> list[tuple[str, str]]:
 
 
 _FIELDS = {cls: _opened(cls) for cls in _DATACLASSES.values()}
+"""Those of requests and responses are added when the first one is written."""
 
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """Two surrogates in a row: JSON would read their escapes as the one character that they encode in UTF-16."""
@@ -83,12 +84,17 @@ def _write(value: Any, blob: _WriteBlob) -> str:
 
 
 def _of_plugin(value: Any, blob: _WriteBlob) -> str:
-    """A value of a plugin's own modality, or a request or response of its own kind; empty where it is none of these."""
+    """A value of a plugin's own modality, or the first request or response of its class; empty where it is none of these."""
     if isinstance(value, Unread):
         return _in_modality(value.modality, value.facts, blob)
     known = None if isinstance(value, str | tuple | list) else modality_of(value)
     if known is not None:
-        return _in_modality(known.name, known.to_json(value), blob)
+        try:
+            facts = known.to_json(value)
+        except Exception as error:
+            what = f"the modality {known.name!r} gives no content of a {type(value).__name__}"
+            raise TypeError(f"{what}: {type(error).__name__}: {error}") from error
+        return _in_modality(known.name, facts, blob)
     if isinstance(value, requests.Request | requests.Response) and dataclasses.is_dataclass(value):
         _FIELDS[type(value)] = _opened(type(value))
         return _write(value, blob)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..api.errors import ConfigError, SchemaError, StoreError
+from ..api.errors import ConfigError, SchemaError, StoreError, WindtunnelError
 from ..api.samples import Record, Sample
 from . import chain, codec
 from .answer_log import AnswerLog
@@ -222,8 +222,12 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise damaged(self.path, error) from error
-        except (ValueError, KeyError, TypeError) as error:  # text that the codec did not write
-            raise StoreError(f"{self.path} holds something that cannot be read back ({error}); see 'windtunnel verify'") from error
+        except WindtunnelError:
+            raise
+        except Exception as error:  # text that the codec did not write, or that a plugin's modality cannot read
+            raise StoreError(
+                f"{self.path} holds something that cannot be read back ({type(error).__name__}: {error}); see 'windtunnel verify'"
+            ) from error
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._reading():

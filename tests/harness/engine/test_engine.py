@@ -593,6 +593,19 @@ def test_numbers_that_are_not_finite_are_failures_and_not_cached(bad: float) -> 
     assert len(cache.take()) == 1
 
 
+def test_an_answer_of_no_response_is_a_failure_and_not_cached() -> None:
+    class Bare(Lengths):
+        def classify(self, batch: Sequence[Classify]) -> list[Any]:
+            return [0.5 if r.input == "x" else Logits((1.0, 2.0)) for r in batch]
+
+    cache = MemoryCache()
+    answers = make(Bare(), cache=cache).try_run([Classify("x"), Classify("y")])
+    assert answers[1] == Logits((1.0, 2.0))
+    assert isinstance(answers[0], Failure)
+    assert "answered a 'classify' request by a float; an answer is a dataclass derived from Response" in answers[0].error
+    assert len(cache.take()) == 1
+
+
 @pytest.mark.parametrize("answers", [[], [Logits((1.0,))] * 3])
 def test_a_wrong_number_of_answers_ends_the_run(answers: list[Logits]) -> None:
     class Wrong(Lengths):

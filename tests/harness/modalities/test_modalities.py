@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from windtunnel.harness.api.requests import RESERVED, Request, Response
 from windtunnel.harness.modalities.audio import Audio
-from windtunnel.harness.modalities.base import Modality, Shown, modalities
+from windtunnel.harness.modalities.base import Modality, Shown, _known, modalities
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.inputs import modality, size_of
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.results.summarise import summarise
+from windtunnel.harness.results.views import _shown as show
+from windtunnel.harness.store import codec
 from windtunnel.tests.toys import COMMAND, child_environment, windtunnel
 
 RATE = 16_000
@@ -128,6 +134,89 @@ def test_a_name_and_a_type_are_given_once() -> None:
         with pytest.raises(TypeError, match="is there already"):
             type("Twice", (Modality,), {"name": name, "type": kind})
     assert list(modalities()) == before
+
+
+class Grid:
+    """Of no dataclass."""
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({}, "the modality Wrong has the name None; give it 'name', a printable text"),
+        ({"name": "a\x1b[31m", "type": Grid}, r"has the name 'a\x1b[31m'"),
+        ({"name": "grid"}, "the modality 'grid' has the type None; give it 'type', the class of its values"),
+        ({"name": "grid", "type": "Grid"}, "the modality 'grid' has the type 'Grid'"),
+        ({"name": "grid", "type": object}, "the modality 'grid' has the type <class 'object'>"),
+    ],
+)
+def test_a_modality_without_name_or_type_is_refused_and_not_kept(facts: dict[str, Any], told: str) -> None:
+    before = list(modalities())
+    with pytest.raises(TypeError, match=re.escape(told)):
+        type("Wrong", (Modality,), facts)
+    assert list(modalities()) == before
+
+
+def test_the_harness_has_its_own_before_any_plugin() -> None:
+    code = (
+        "from windtunnel.harness.modalities.base import Modality\n"
+        "try:\n    type('Mine', (Modality,), {'name': 'text', 'type': bytes})\n"
+        "except TypeError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([*COMMAND[:1], "-c", code], check=True, env=child_environment(), capture_output=True, text=True)
+    assert "the modality 'text' of bytes is there already" in done.stdout
+
+
+@pytest.fixture
+def grids() -> Iterator[type[Modality[Any]]]:
+    """A modality of a plugin, forgotten afterwards."""
+
+    class Grids(Modality[Grid]):
+        name, type = "grid", Grid
+
+    yield Grids
+    _known[:] = [m for m in _known if m.name != "grid"]
+
+
+def test_what_a_modality_cannot_write_is_told(grids: type[Modality[Any]]) -> None:
+    with pytest.raises(TypeError, match="the modality 'grid' gives no content of a Grid: TypeError: it is no dataclass"):
+        codec.dumps(Grid())
+    grids.to_json = lambda self, value: 1 / 0  # type: ignore[method-assign]
+    with pytest.raises(TypeError, match="the modality 'grid' gives no content of a Grid: ZeroDivisionError"):
+        codec.dumps(Grid())
+
+
+@pytest.mark.parametrize("shown", ["a text", Shown("grid", text=3), None])  # type: ignore[arg-type]
+def test_what_a_modality_cannot_show_is_told_in_its_place(grids: type[Modality[Any]], shown: Any) -> None:
+    grids.preview = lambda self, value: shown  # type: ignore[method-assign]
+    assert "the modality 'grid' cannot show this: " in show(Grid()).text
+    assert show(Audio(np.zeros(3, np.float32), 0)).text.startswith("the modality 'audio' cannot show this: ZeroDivisionError")
+
+
+@pytest.mark.parametrize("breaks", ["return 1 / 0", "return facts.nothing", "raise RecursionError"])
+def test_what_a_modality_cannot_read_ends_a_report_in_a_sentence(tables: Path, breaks: str) -> None:
+    path = tables / "tables.py"
+    path.write_text(path.read_text().replace("    def preview", f"    def from_json(self, facts):\n        {breaks}\n\n    def preview"))
+    done = run(tables, "out")
+    assert done.code == 3
+    assert "holds something that cannot be read back" in done.err
+
+
+def test_a_class_that_records_cannot_name_is_refused() -> None:
+    for name in ("Classify", "Logits", *RESERVED):
+        with pytest.raises(TypeError, match=f"the harness has a '{name}' already"):
+            type(name, (Response,), {})
+    with pytest.raises(TypeError, match="the request Nameless needs 'kind'"):
+        type("Nameless", (Request,), {})
+    assert set(codec._DATACLASSES) == RESERVED
+
+
+def test_the_latest_of_a_plugins_classes_is_read() -> None:
+    """A notebook's cell is executed again: records hold the class that is there now."""
+    for value in (1.0, 2.0):
+        made = dataclass(frozen=True)(type("Again", (Response,), {"__annotations__": {"value": float}}))
+        read = codec.loads(codec.dumps(made(value)))  # type: ignore[call-arg]
+        assert (type(read), read.value) == (made, value)
 
 
 @pytest.fixture
