@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -26,7 +27,7 @@ def evaluate(
     *,
     folder: str | Path | None = None,
     progress: Progress | None = None,
-    plugins: list[str | Path] | None = None,
+    plugins: str | Path | Sequence[str | Path] = (),
     **keys: Any,
 ) -> Run:
     """Run tasks, attacks and probes on models, and return the run: ``.scorecard``, ``.metrics()``, ``.samples()``.
@@ -38,18 +39,20 @@ def evaluate(
     gates: checks, such as ``"sst2.accuracy >= 0.85"``. A gate that fails raises nothing: see ``run.scorecard.verdict``.
     folder: where the records go; one that holds this run already goes on. By default a folder below ``runs/``, a new one wherever an object
     is among the models, tasks, attacks or probes.
-    progress: told what is done. plugins: plugin files. keys: all other keys of a suite, such as ``limit``, ``seed`` or ``device``.
+    progress: told what is done. plugins: a plugin file or several. keys: all other keys of a suite, such as ``limit``, ``seed``,
+    ``device`` or ``auxiliary_models``, whose entries may be objects as well.
     Raises `UserError` for what cannot be run; a sample that fails is a record, and raises nothing.
     """
     with ExitStack() as kept:
-        registry = Registry(tuple(plugins or ()))
+        files = [str(file) for file in ([plugins] if isinstance(plugins, str | Path) else plugins)]
+        registry = Registry(tuple(files))
         live = LiveObjects(registry, kept)
         lists = {"models": models, "tasks": tasks, "attacks": attacks, "probes": probes}
         if "auxiliary_models" in keys:
             lists["auxiliary_models"] = keys.pop("auxiliary_models")
         entries = {key: live.entries(key, given) for key, given in lists.items()}
-        asked = [gates] if isinstance(gates, str) else list(gates)
-        suite = make_suite({**keys, **entries, "gates": asked, "plugins": [str(file) for file in plugins or ()]}, base=Path.cwd())
+        asked = [gates] if isinstance(gates, str | Mapping) else list(gates)
+        suite = make_suite({**keys, **entries, "gates": asked, "plugins": files}, base=Path.cwd(), source="evaluate")
         planned = plan(suite, registry)
         planned.require_possible()
         place = Path(folder) if folder is not None else Path("runs") / suite.folder_name(Path.cwd())
@@ -58,4 +61,4 @@ def evaluate(
         run_plan(planned, place, progress=progress)
     card = summarise(place, registry=registry)
     write_reports(place, card, registry=registry)
-    return Run(place, tuple(map(str, plugins or ())), registry)
+    return Run(place, files, registry)

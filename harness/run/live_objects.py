@@ -34,6 +34,10 @@ class LiveObjects:
     def _entry(self, key: str, name: str, value: object) -> dict[str, Any]:
         first = _KEYS[key]
         entry = dict(value) if isinstance(value, Mapping) else {first: value}
+        if first not in entry:
+            raise ConfigError(
+                f"an entry of {key} says {', '.join(map(repr, entry)) or 'nothing'} and no {first!r}; give {{{first!r}: ...}}"
+            )
         named = {"name": name} if name else {}
         live = entry[first]
         if isinstance(live, str | Path):
@@ -45,40 +49,39 @@ class LiveObjects:
             self._registry.add(group, name, lambda: live, _origin(live))
             return {**entry, first: name}
         settings = {k: v for k, v in entry.items() if k not in ("model", "name")}
-        source, extra = self._source(live, name, settings)
-        if isinstance(source, str):
-            return {"model": source, "name": name, **extra}
+        if _is_checkpoint(live):
+            return {"model": f"hf:{self._save(live, name)}", "name": name, **settings}
+        source = self._source(live, name, settings)
         self._registry.add("models", f"object-{self.num}", lambda target: source, _origin(live))
         return {"model": f"object-{self.num}:{name}", "name": name}
 
-    def _source(self, live: Any, name: str, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """A model's source, or the target of one that has a kind already, with the settings that are left."""
-        if _is_checkpoint(live):
-            # As a checkpoint: what the adapter reads of a folder (head, prompts, tokenizer) is then read in one way alone.
-            folder = Path(self._kept.enter_context(TemporaryDirectory(prefix="windtunnel-"))) / (name or "model")
-            for part in live:
-                part.save_pretrained(folder)
-            return f"hf:{folder}", settings
+    def _save(self, live: tuple[Any, Any], name: str) -> Path:
+        """As a checkpoint: what the adapter reads of a folder (head, prompts, tokenizer) is then read in one way alone."""
+        folder = Path(self._kept.enter_context(TemporaryDirectory(prefix="windtunnel-"))) / (name or "model")
+        for part in live:
+            part.save_pretrained(folder)
+        return folder
+
+    def _source(self, live: Any, name: str, settings: dict[str, Any]) -> Any:
+        """A model's source, made with the settings of its kind."""
         if hasattr(live, "inspect") and hasattr(live, "load"):
-            return live, {}
+            if settings:
+                raise ConfigError(f"the model {name!r} is made already: it takes no {' and no '.join(map(repr, settings))}")
+            return live
         if hasattr(live, "predict_proba") and hasattr(live, "classes_"):
-            from ..models.python.callable import Callable as FunctionModel
-
             known = {"labels": [str(label) for label in live.classes_], "outputs": "probabilities"}
-            return FunctionModel(live.predict_proba, **{**known, **settings}), {}
+            return self._registry.make("models", "callable", target=live.predict_proba, **{**known, **settings})
+        if hasattr(live, "save_pretrained") and "labels" not in settings:
+            raise ConfigError(f"the model {name!r} of transformers comes alone; give (model, tokenizer) or (model, image processor)")
         if hasattr(live, "state_dict") and hasattr(live, "forward"):
-            from ..models.torch.source import TorchModule
-
             if "labels" not in settings:
                 raise ConfigError(f"the module {name!r} does not name its classes; give {{'model': module, 'labels': [...]}}")
-            return TorchModule(live, **settings), {}
+            return self._registry.make("models", "torch", target=live, **settings)
         if callable(live):
-            from ..models.python.callable import Callable as FunctionModel
-
-            return FunctionModel(live, **settings), {}
+            return self._registry.make("models", "callable", target=live, **settings)
         raise ConfigError(
-            f"a {type(live).__name__} is no model: give a text such as 'hf:path', a function, a torch.nn.Module, a pipeline of "
-            "scikit-learn, (model, tokenizer) of transformers, or an object with inspect and load"
+            f"a {type(live).__name__} is no model: give a text such as 'hf:path', a function, a torch.nn.Module, a fitted pipeline of "
+            "scikit-learn with predict_proba, (model, tokenizer) of transformers, or an object with inspect and load"
         )
 
 
@@ -86,7 +89,7 @@ def _listed(given: Any, first: str) -> Iterator[tuple[str, Any]]:
     """(name or empty, value) of each."""
     if isinstance(given, Mapping) and first not in given:
         yield from ((str(name), value) for name, value in given.items())
-    elif isinstance(given, Sequence) and not isinstance(given, str) and not _is_checkpoint(given):
+    elif isinstance(given, Sequence) and not isinstance(given, str | bytes) and not _is_checkpoint(given):
         yield from (("", value) for value in given)
     else:
         yield "", given

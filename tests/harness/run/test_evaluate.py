@@ -159,6 +159,50 @@ def test_what_is_no_model_is_told(given: object) -> None:
         wt.evaluate([given], Films())
 
 
+class Alone:
+    def save_pretrained(self, folder: Path) -> None:
+        """As a model of transformers has it."""
+
+
+class Source:
+    def inspect(self) -> wt.ModelInfo:
+        raise AssertionError
+
+    def load(self, device: str, dtype: str) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ({"model": looks_for_good, "lables": LABELS}, "model 'callable' has no setting 'lables'. Did you mean 'labels'?"),
+        ([{"modle": looks_for_good}], "an entry of models says 'modle' and no 'model'; give {'model': ...}"),
+        ({"model": Source(), "labels": LABELS}, "the model 'Source' is made already: it takes no 'labels'"),
+        (Alone(), "the model 'Alone' of transformers comes alone; give (model, tokenizer)"),
+        (
+            {"model": torch.nn.Identity(), "labels": LABELS, "chanels": 1},
+            "model 'torch' has no setting 'chanels'. Did you mean 'channels'",
+        ),
+        (LogisticRegression(), "a LogisticRegression is no model: give"),
+        (b"hf:path", "a bytes is no model: give"),
+        ([looks_for_good, looks_for_good], "evaluate: two models are called 'looks_for_good'"),
+        ([], "evaluate: models: "),
+    ],
+)
+def test_what_is_wrong_with_the_models_is_told(models: object, told: str) -> None:
+    with pytest.raises(wt.ConfigError) as error:
+        wt.evaluate(models, Films())
+    assert told in str(error.value)
+
+
+def test_one_thing_is_as_a_list_of_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import windtunnel as wt\nwt.plugin('reports', 'mine')(object)\n")
+    gate = {"check": "films.accuracy >= 0.999", "inconclusive": "warn"}
+    run = wt.evaluate(looks_for_good, Films(), gates=gate, plugins="mine.py")
+    assert [gate.gate for gate in run.scorecard.gates] == ["films.accuracy >= 0.999"]
+    assert run.plugins == ("mine.py",)
+
+
 def test_an_attack_and_a_probe_that_are_objects() -> None:
     class Backwards:
         requires, threat = frozenset({"classify", "text"}), wt.EditBudget(max_words=9, max_share=1.0)
