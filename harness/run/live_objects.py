@@ -50,14 +50,15 @@ class LiveObjects:
             return {**entry, first: name}
         settings = {k: v for k, v in entry.items() if k not in ("model", "name")}
         if _is_checkpoint(live):
-            return {"model": f"hf:{self._save(live, name)}", "name": name, **settings}
+            return {"model": f"hf:{self._save(live)}", "name": name, **settings}
         source = self._source(live, name, settings)
         self._registry.add("models", f"object-{self.num}", lambda target: source, _origin(live))
         return {"model": f"object-{self.num}:{name}", "name": name}
 
-    def _save(self, live: tuple[Any, Any], name: str) -> Path:
-        """As a checkpoint: what the adapter reads of a folder (head, prompts, tokenizer) is then read in one way alone."""
-        folder = Path(self._kept.enter_context(TemporaryDirectory(prefix="windtunnel-"))) / (name or "model")
+    def _save(self, live: tuple[Any, Any]) -> Path:
+        """As a checkpoint: what the adapter reads of a folder (head, prompts, tokenizer) is then read in one way alone. The model's name
+        may be any text, so that it names no folder."""
+        folder = Path(self._kept.enter_context(TemporaryDirectory(prefix="windtunnel-"))) / "model"
         for part in live:
             part.save_pretrained(folder)
         return folder

@@ -126,15 +126,17 @@ def test_a_module_of_torch(tmp_path: Path) -> None:
         wt.evaluate(Bright(), "bright.yaml")
 
 
-def test_a_model_of_transformers_is_what_its_checkpoint_is() -> None:
+def test_a_model_of_transformers_is_what_its_checkpoint_is(tmp_path: Path) -> None:
     folder = tiny.checkpoint("bert")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     pair = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    run = wt.evaluate({"live": pair, "stored": f"hf:{folder}"}, Films(("negative", "neutral", "positive")), dtype="float32")
+    outside = tmp_path / "outside"
+    run = wt.evaluate({str(outside): pair, "stored": f"hf:{folder}"}, Films(("negative", "neutral", "positive")), dtype="float32")
     frame = run.samples()
-    live, stored = (frame[frame["model"] == name] for name in ("live", "stored"))
+    live, stored = (frame[frame["model"] == name] for name in (str(outside), "stored"))
     assert list(live["probabilities"]) == list(stored["probabilities"])
+    assert not outside.exists()
 
 
 def test_the_numbers_are_those_of_a_suite_file(tmp_path: Path) -> None:
