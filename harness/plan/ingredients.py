@@ -29,7 +29,7 @@ def ingredients(item: PlannedItem, /) -> dict[str, Any]:
     found: dict[str, Any] = {
         "definition of its task": task.definition,
         "samples": task.samples_digest,
-        "code of its task": code_digest(task.task),
+        "code of its task": (task.origin, code_digest(task.task)),
         "settings": codec.digest(portable({k: v for k, v in item.settings.items() if item.kind != "task" or k not in ("data", "metrics")})),
         "scores": (item.scores, item.each_word),
         "word data": digests_of(item.plugin) | digests_of(item.threat),

@@ -60,7 +60,7 @@ class Run:
         return summarise(self.path, registry=self._registry())
 
     def _registry(self) -> Registry:
-        """That of the process which made the run, where this is it: it knows metrics that are objects of the program."""
+        """That of the process which made the run, where this is it: it knows the plugin files that were given."""
         from .summarise import registry_of
 
         return self._given or registry_of(self.path, self.plugins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,8 @@ from typing import Any
 
 from ..api.errors import ConfigError
 from ..api.registry import Registry
-from ..identity.code import local_code
+from ..identity.digests import unknown
+from ..identity.values import state_of
 
 _KEYS = {"models": "model", "auxiliary_models": "model", "tasks": "task", "attacks": "attack", "probes": "probe"}
 
@@ -52,7 +53,7 @@ class LiveObjects:
         if _is_checkpoint(live):
             return {"model": f"hf:{self._save(live)}", "name": name, **settings}
         source = self._source(live, name, settings)
-        self._registry.add("models", f"object-{self.num}", lambda target: source, _origin(live))
+        self._registry.add("models", f"object-{self.num}", lambda target: source, _class_of(live))
         return {"model": f"object-{self.num}:{name}", "name": name}
 
     def _save(self, live: tuple[Any, Any]) -> Path:
@@ -106,8 +107,11 @@ def _name_of(live: Any) -> str:
     return str(own) if isinstance(own, str) and own.isprintable() else type(live[0] if _is_checkpoint(live) else live).__name__
 
 
+def _class_of(live: Any) -> str:
+    return f"{type(live).__module__} {type(live).__qualname__}"
+
+
 def _origin(live: Any) -> str:
-    """As records name it: where its class or function stands, and the hash of that code where it is in a file."""
-    about = live if isinstance(live, type) or not isinstance(live, Callable | tuple) else type(live)  # type: ignore[arg-type]
-    code = local_code(live)
-    return f"{getattr(about, '__module__', '')} {type(live).__qualname__}" + (f" sha256:{code.digest[:12]}" if code is not None else "")
+    """As records name it: its class, and the hash of all that it holds, its code with it. Objects of one class may differ in either."""
+    state, unseen = state_of(live, _class_of(live))
+    return unknown(unseen) if unseen else f"{_class_of(live)} sha256:{state[:12]}"

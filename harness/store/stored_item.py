@@ -68,11 +68,11 @@ _WORDS = {"model_fingerprint": "model", "data_fingerprint": "data", "num_samples
 
 
 def obstacle(known: StoredItem, now: StoredItem, /) -> str:
-    """Why records of ``known`` can be neither kept for ``now`` nor replaced, to follow 'records of ...': a model cannot be
-    known, or versions are others, which touch all items. Empty where there is no such thing."""
+    """Why records of ``known`` can be neither kept for ``now`` nor replaced, to follow 'records of ...': a model or
+    a program cannot be known, or versions are others, which touch all items. Empty where there is no such thing."""
     for item in (known, now):
         players = {f"player of the role {role!r}": player["fingerprint"] for role, player in item.facts.get("roles", {}).items()}
-        for what, fingerprint in ({"model": item.model_fingerprint} | players).items():
+        for what, fingerprint in ({"model": item.model_fingerprint, "program": item.plugin} | players).items():
             if is_unknown(fingerprint):
                 return f"whose {what} is {fingerprint}: whether it still is the same cannot be told"
     before, after = known.identity, now.identity

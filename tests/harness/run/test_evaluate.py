@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,49 @@ def test_what_is_no_model_is_told(given: object) -> None:
         wt.evaluate([given], Films())
 
 
+class Swap:
+    """An attack that holds what it writes."""
+
+    requires, threat = frozenset({"classify", "text"}), wt.EditBudget(max_words=9, max_share=1.0)
+
+    def __init__(self, word: str, **more: object) -> None:
+        self.word = word
+        vars(self).update(more)
+
+    def perturb(self, engine: Any, samples: Sequence[wt.Sample], threat: Any, rng: Any) -> list[wt.Sample]:
+        return [replace(s, input=str(s.input).replace("good", self.word)) for s in samples]
+
+
+def test_an_object_that_holds_something_else_is_run_anew_in_its_folder() -> None:
+    found = []
+    for word in ("bad", "bad", "goodly"):
+        run = wt.evaluate({"mine": looks_for_good}, Films(), attacks={"swap": Swap(word)}, folder="one")
+        found.append((value(run, "swap(films)", "robust_accuracy"), len(run.scorecard.manifest["set_aside"])))
+    assert found[0] == found[1]
+    assert found[2] == (value(run, "films", "accuracy"), 1)
+
+
+def test_a_changed_task_of_a_cell_is_run_anew_with_its_attacks() -> None:
+    def cell(right: float) -> Films:
+        class Cell(Films):
+            def score(self, sample: wt.Sample, responses: Sequence[wt.Logits]) -> dict[str, float]:
+                return {"correct": right}
+
+        return Cell()
+
+    for right, aside in ((0.0, []), (1.0, ["films", "swap(films)"])):
+        run = wt.evaluate({"mine": looks_for_good}, cell(right), attacks={"swap": Swap("bad")}, folder="one", check_drift=False)
+        assert [gone["item"] for gone in run.scorecard.manifest["set_aside"]] == aside
+        assert set(run.samples().query("kind == 'task'")["score.correct"]) == {right}
+
+
+def test_an_object_that_nobody_can_look_into_does_not_go_on() -> None:
+    given: dict[str, Any] = {"models": {"mine": looks_for_good}, "tasks": Films(), "folder": "one"}
+    wt.evaluate(**given, attacks={"swap": Swap("bad", rng=np.random.default_rng(0))})
+    with pytest.raises(wt.ConfigError, match=r"whose program is unknown: .* draws at random"):
+        wt.evaluate(**given, attacks={"swap": Swap("bad", rng=np.random.default_rng(0))})
+
+
 class Alone:
     def save_pretrained(self, folder: Path) -> None:
         """As a model of transformers has it."""
@@ -210,8 +254,6 @@ def test_an_attack_and_a_probe_that_are_objects() -> None:
         requires, threat = frozenset({"classify", "text"}), wt.EditBudget(max_words=9, max_share=1.0)
 
         def perturb(self, engine: Any, samples: Sequence[wt.Sample], threat: Any, rng: Any) -> list[wt.Sample]:
-            from dataclasses import replace
-
             return [replace(s, input=str(s.input).replace("good", "bad")) for s in samples]
 
     class FirstWord:
