@@ -136,9 +136,9 @@ class TwoRuns(Metric):
     higher_is_better = None
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
-        runs = [{"target": columns["target"], "prediction": columns[name]} for name in ("prediction", "other")]
+        run, other = ({"target": columns["target"], "prediction": columns[name]} for name in ("prediction", "other"))
         names = () if groups.are_single else list(map(str, groups.index_N))
-        found = paired_bootstrap(F1Macro(), *runs, labels, groups=names, seed=seed, num_resamples=100)["f1_macro"]
+        found = paired_bootstrap(F1Macro(), run, other, labels, groups=names, seed=seed, num_resamples=100)["f1_macro"]
         return {self.name: Interval(found.low, found.high, found.reason)}
 
 

@@ -135,6 +135,7 @@ class GradientWork:
     ) -> None:  # fmt: skip
         self._engine, self._net, self._samples, self._targets, self._baseline = engine, net, samples, targets, baseline
         self.module, self.patch = net.module, _patch(net.module)
+        self._last: tuple[list[int], Encoded] | None = None
         self._lengths = [0] * len(samples)
         self._spans: list[Sequence[tuple[int, int]]] = [()] * len(samples)
         for indices in batches(engine, samples):
@@ -197,8 +198,11 @@ class GradientWork:
         )  # fmt: skip
 
     def _encoded(self, indices: Sequence[int]) -> Encoded:
-        encoded = self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
-        return with_baseline(self._net, encoded, self._baseline)
+        """The last one is kept: one sample's points fill several passes."""
+        if self._last is None or self._last[0] != list(indices):
+            encoded = self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
+            self._last = list(indices), with_baseline(self._net, encoded, self._baseline)
+        return self._last[1]
 
     def attribution(self, index: int, values: Values, error: float | None = None, metadata: dict[str, Any] | None = None, /) -> Attribution:
         """The sample's attribution of values by position (`positions.by_position`): tokens gathered to words, maps made pixels.

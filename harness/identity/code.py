@@ -220,8 +220,9 @@ def _found(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, s
 def _spec(name: str, search: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
     """Found without running anything: a parent package is not imported for it. Folders are read anew: a file may just have been written."""
     for place in search or ():
-        if (reader := sys.path_importer_cache.get(place)) is not None:
-            reader.invalidate_caches()
+        invalidate = getattr(sys.path_importer_cache.get(place), "invalidate_caches", None)
+        if invalidate is not None:
+            invalidate()
     for finder in (importlib.machinery.PathFinder, *(f for f in sys.meta_path if f is not importlib.machinery.PathFinder)):
         find = getattr(finder, "find_spec", None)
         try:

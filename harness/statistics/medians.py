@@ -21,7 +21,7 @@ def median_interval(values_N: Floats, groups: Groups | None = None) -> Interval:
     """
     values_N = np.asarray(values_N, dtype=np.float64)
     groups = Groups.of(len(values_N)) if groups is None else groups
-    size = groups.effective_size((values_N <= np.median(values_N)) - 0.5, 0.25)
+    size = groups.effective_size(np.where(values_N <= np.median(values_N), 0.5, -0.5), 0.25)
     if size is None:
         return Interval.none(FEW_GROUPS)
     below_N = np.arange(len(values_N)) / len(values_N) * size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ...api.errors import ModelError
 
@@ -28,6 +29,12 @@ def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[in
     A model that was never told its names (`are_numbered`) is taken to count as the asker does. Of two classes, "not toxic" beside "toxic"
     is whatever the asker has beside "toxic".
     """
+    # Kept, for they are the same in each pass of a task: a thousand names take longer than their pixels.
+    return list(_columns(tuple(map(str, model_labels)), tuple(map(str, labels))))
+
+
+@lru_cache(maxsize=64)
+def _columns(model_labels: Sequence[str], labels: Sequence[str]) -> list[int]:
     if not labels:
         return list(range(len(model_labels)))
     for form in (str, normalised):
