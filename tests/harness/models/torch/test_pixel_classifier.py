@@ -1,0 +1,73 @@
+"""The order in which large images' pixels are laid out: faster, and no other number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.modalities.image import Image
+from windtunnel.harness.models.torch.source import TorchModule
+
+LABELS = ("a", "b", "c")
+
+
+class Net(torch.nn.Module):
+    """Keeps the strides of what it is given. ``views``: counts on channels that lie apart."""
+
+    def __init__(self, side: int, views: bool) -> None:
+        super().__init__()
+        self.conv, self.head = torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Linear(4 * side * side, 3)
+        self.views, self.strides = views, []  # type: ignore[var-annotated]
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.strides.append(pixels.stride()[1])
+        hidden = self.conv(pixels).relu()
+        return self.head(hidden.view(len(hidden), -1) if self.views else hidden.flatten(1))
+
+
+def loaded(side: int, views: bool) -> tuple[Net, object]:
+    torch.manual_seed(3)
+    net = Net(side, views).eval()
+    return net, TorchModule(net, labels=list(LABELS), version="1").load("cpu", "float32")
+
+
+def requests(side: int) -> list[Classify]:
+    rng = np.random.default_rng(5)
+    return [Classify(Image(rng.random((side, side, 3), np.float32)), LABELS) for _ in range(3)]
+
+
+@pytest.mark.parametrize("views", [False, True])
+@pytest.mark.parametrize("side", [16, 96])
+def test_logits_and_gradients_are_those_of_the_module(side: int, views: bool) -> None:
+    net, model = loaded(side, views)
+    asked = requests(side)
+    pixels = torch.tensor(np.stack([request.input.pixels.transpose(2, 0, 1) for request in asked])).contiguous()
+    with torch.no_grad():
+        expected = net(pixels)
+    found = model.classify([model.split(request)[0] for request in asked])  # type: ignore[attr-defined]
+    assert np.allclose([logits.values for logits in found], expected, atol=1e-5)
+    encoded = model.encode(asked)  # type: ignore[attr-defined]
+    at = encoded.features.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model.logits(at, encoded)[:, 1].sum(), at)  # type: ignore[attr-defined]
+    by_hand = pixels.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(net(by_hand)[:, 1].sum(), by_hand)
+    assert torch.allclose(gradient, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("side", "views", "expected"), [(96, False, [1, 1]), (96, True, [1, 96 * 96, 96 * 96]), (16, False, [256, 256])])
+def test_large_images_have_their_channels_last_where_the_module_takes_them(side: int, views: bool, expected: list[int]) -> None:
+    net, model = loaded(side, views)
+    for _ in range(2):
+        model.classify([model.split(request)[0] for request in requests(side)])  # type: ignore[attr-defined]
+    assert net.strides == expected
+
+
+def test_an_error_of_the_modules_own_is_told() -> None:
+    class Broken(Net):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("no such weights")
+
+    model = TorchModule(Broken(96, False), labels=list(LABELS), version="1").load("cpu", "float32")
+    with pytest.raises(RuntimeError, match="no such weights"):
+        model.classify([model.split(requests(96)[0])[0]])  # type: ignore[attr-defined]
