@@ -56,7 +56,7 @@ class LiveObjects:
         self._registry.add("models", f"object-{self.num}", lambda target: source, _class_of(live))
         return {"model": f"object-{self.num}:{name}", "name": name}
 
-    def _save(self, live: tuple[Any, Any]) -> Path:
+    def _save(self, live: Any) -> Path:
         """As a checkpoint: what the adapter reads of a folder (head, prompts, tokenizer) is then read in one way alone. The model's name
         may be any text, so that it names no folder."""
         folder = Path(self._kept.enter_context(TemporaryDirectory(prefix="windtunnel-"))) / "model"

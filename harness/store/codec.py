@@ -42,7 +42,7 @@ def _opened(cls: type[Any]) -> list[tuple[str, str]]:
     return [(f'{{"$type":"{cls.__name__}","{name}":' if name == names[0] else f',"{name}":', name) for name in names]
 
 
-_FIELDS = {cls: _opened(cls) for cls in _DATACLASSES.values()}
+_FIELDS: dict[type[Any], list[tuple[str, str]]] = {cls: _opened(cls) for cls in _DATACLASSES.values()}
 """Those of requests and responses are added when the first one is written."""
 
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
