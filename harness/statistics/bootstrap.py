@@ -23,9 +23,10 @@ LEAST_GROUPS = 50
 def bootstrap_intervals(
     metric: Statistic, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int | None = None
 ) -> Mapping[str, Interval]:
-    """Expanded percentiles of a metric's numbers over whole groups drawn with replacement; none of fewer than `LEAST_GROUPS`."""
-    if len(groups.sizes_G) < LEAST_GROUPS:
-        why = Interval.none(f"{len(groups.sizes_G)} independent samples for a bootstrap; at least {LEAST_GROUPS} are needed")
+    """Expanded percentiles of a metric's numbers over whole groups drawn with replacement; none of fewer than `LEAST_GROUPS`, or of unequal
+    ones that are worth no more."""
+    if groups.num_equal < LEAST_GROUPS:
+        why = Interval.none(f"{int(groups.num_equal)} independent samples for a bootstrap; at least {LEAST_GROUPS} are needed")
         return dict.fromkeys(metric.names(labels), why)
     (values,) = resampled(metric, [columns], labels, groups.index_N, seed, num_resamples or resamples_for(groups.num_samples))
     tail = _expanded_tail(groups)

@@ -18,7 +18,7 @@ from .groups import Groups
 from .intervals import TAIL, Floats, Interval, Z
 from .means import Side, bounded_mean
 
-LEAST_SAMPLES, LEAST_CONTRIBUTORS = 50, 20
+LEAST_SAMPLES, LEAST_CONTRIBUTORS = 50, 8
 
 
 def mean_interval(values_N: Floats, low: float | None, high: float | None, groups: Groups | None = None) -> Interval:
