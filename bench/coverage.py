@@ -16,7 +16,8 @@ from zlib import crc32
 import numpy as np
 from scipy.special import betaincinv, gammaincinv, ndtri
 
-from ..harness.items.probe.word_rows import Carrier
+from ..harness.api.samples import Record
+from ..harness.items.probe.word_rows import Carrier, largest, overpredictions
 from ..harness.items.task.judge_rows import Kappa
 from ..harness.metrics.base import Floats, Metric
 from ..harness.metrics.classification import (
@@ -58,6 +59,7 @@ from .truths import (  # fmt: skip
     paired,
     ratio,
     score,
+    six_words,
     softmax,
     sure,
     two_runs,
@@ -154,7 +156,7 @@ class Median(Metric):
 
 
 class Overpredicted(Metric):
-    """How far a word is overpredicted (`rows.word_rows`)."""
+    """How far a word is overpredicted (`items.probe.word_rows`)."""
 
     name = "overpredicted"
     needs = frozenset({"called", "other", "has"})
@@ -163,6 +165,23 @@ class Overpredicted(Metric):
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
         carrier = Carrier(columns["called"], columns["other"], columns["has"])
         found = carrier.excess(np.ones(len(columns["has"]), dtype=bool), groups, TAIL)
+        return {self.name: Interval(found.low, found.high, found.reason)}
+
+
+class MaxOverpredicted(Metric):
+    """How far the most overpredicted of several words is, as a run's records have them."""
+
+    name = "max_overpredicted"
+    needs = frozenset({"called", "other", "has"})
+    higher_is_better = None
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        rows = []
+        for called, other, has, group in zip(columns["called"], columns["other"], columns["has"], groups.index_N, strict=True):
+            over = {f"yes: {word}": 0.0 for word in np.flatnonzero(has)}
+            artifacts = {"overpredicted": over, "called": {"yes": float(called)} if other else {}}
+            rows.append((Record("s", "i", {}, artifacts=artifacts), None, None if groups.are_single else str(group)))
+        found = largest(overpredictions(rows).together.values())
         return {self.name: Interval(found.low, found.high, found.reason)}
 
 
@@ -258,6 +277,9 @@ TRUTHS: Sequence[Truth] = (
     Truth("median", "counts, geometric", Median, score("x", lambda u_N: np.ceil(np.log1p(-u_N) / math.log(29 / 30))), value=21.0),
     Truth("median", "lognormal", Median, score("x", lambda u_N: np.exp(ndtri(u_N))), value=1.0),
     Truth("overprediction", "0.5 and 0.1", Overpredicted, words(0.5, 0.1), value=0.24),
+    Truth("overprediction", "0.95 and 0.02", Overpredicted, words(0.95, 0.02), value=0.558),
+    Truth("overprediction", "largest of 6 words, 0.95 and 0.02", MaxOverpredicted, six_words(0.95, 0.02), value=0.558),
+    Truth("overprediction", "largest of 6 words without effect", MaxOverpredicted, six_words(0.3, 0.3), value=0.0),
     Truth("number of your own", "correlation 0.6", Pearson, correlated(0.6), value=0.6),
     Truth("rate corrected for a judge", "0.3", Corrected, judged(0.3), value=0.3),
     Truth("rate corrected for a judge", "0.02", Corrected, judged(0.02), value=0.02),

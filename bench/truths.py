@@ -224,6 +224,17 @@ def words(with_word: float, without: float) -> Draw:
     return draw
 
 
+def six_words(with_first: float, without: float) -> Draw:
+    """Six words, each in 3 of 10 samples, of which the first alone has an effect: called its class at these rates. 6 in 10 samples are of
+    another class."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        has_N6, other_N = rng.random((len(u_N), 6)) < 0.3, rng.random(len(u_N)) < 0.6
+        return {"called": (u_N < np.where(has_N6[:, 0], with_first, without)).astype(np.float64), "other": other_N, "has": has_N6}
+
+    return draw
+
+
 def correlated(correlation: float) -> Draw:
     """Two normal variables."""
 

@@ -6,9 +6,9 @@ that are of another class, and p and q the rates at which samples of other class
 that says "positive" too often of everything does not say it of the word, and a word that is right to speak for its class has a small s.
 Samples that have another overpredicted word are left out on both sides, for several words may be planted at once.
 
-The two rates are of different samples; their difference has the interval that Zou & Donner (2008, doi:10.1002/sim.3095) make of both rates'
-own. ``max_overpredicted`` is the largest of all carriers', with intervals that hold for all of them together (Bonferroni), so that picking
-the largest deceives nobody.
+Were q known, the number would be a mean over the samples with the word, whose s varies, too; its interval (`means.bounded_mean`) is widened
+by that of q (Zou & Donner 2008, doi:10.1002/sim.3095). ``max_overpredicted`` is the largest of all carriers', with intervals that hold for
+all of them together (Bonferroni), so that picking the largest deceives nobody. A flag speaks of these very samples, whose s is no guess.
 
 Shape legend: N samples.
 """
@@ -71,55 +71,68 @@ class Carrier:
             return None
         return self.weight(among_N) * float(self.called_N[with_N].mean() - self.called_N[without_N].mean())
 
-    def excess(self, among_N: Mask, groups: Groups, tail: float) -> Estimate:
-        """``tail``: the share of draws in which the interval may lie wholly on one side of the truth."""
-        num, halves = int((among_N & self.has_N).sum()), self.halves(among_N)
+    def excess(self, among_N: Mask, groups: Groups, tail: float, *, of_these: bool = False) -> Estimate:
+        """The mean over the samples that have the word of: predicted less q where they are of another class, else 0.
+
+        ``tail``: the share of draws in which the interval may lie wholly on one side of the truth. ``of_these``: s is that of these very
+        samples, and not one that they are drawn from."""
+        has_N, (with_N, without_N) = among_N & self.has_N, self.halves(among_N)
+        num = int(has_N.sum())
         if not num:
             return Estimate(None, reason="no sample has the word without another overpredicted one")
-        if not halves[0].any():
-            return Estimate(0.0, n=num, reason="no interval: all samples that have the word are of the class")
-        if not halves[1].any():
-            return Estimate(
-                None, n=num, reason="no sample of another class is without the word, so that there is nothing to hold it against"
-            )
-        rate, base = (float(self.called_N[half_N].mean()) for half_N in halves)
-        weight = self.weight(among_N)
-        found = [effective_mean(self.called_N[half_N], 0.0, 1.0, groups.among(half_N)) for half_N in halves]
-        if found[0] is None or found[1] is None:
-            return Estimate(weight * (rate - base), n=num, reason=f"too few to bound: {FEW_GROUPS}")
-        (low, high), (base_low, base_high) = found[0].bounds(tail), found[1].bounds(tail)
-        below, above = math.hypot(rate - low, base_high - base), math.hypot(high - rate, base - base_low)
-        return Estimate(weight * (rate - base), weight * (rate - base - below), weight * (rate - base + above), num)
+        if not without_N.any():
+            reason = "no sample of another class is without the word, so that there is nothing to hold it against"
+            return Estimate(None if with_N.any() else 0.0, n=num, reason=reason)
+        base, weight = float(self.called_N[without_N].mean()), self.weight(among_N)
+        part_N, scale = (with_N, weight) if of_these else (has_N, 1.0)
+        excess_N = np.where(self.other_N, self.called_N - base, 0.0)[part_N]
+        value = scale * float(excess_N.mean()) if len(excess_N) else 0.0
+        found = effective_mean(excess_N, -base, 1 - base, groups.among(part_N)) if len(excess_N) else None
+        base_found = effective_mean(self.called_N[without_N], 0.0, 1.0, groups.among(without_N))
+        if found is None or base_found is None:
+            return Estimate(value, n=num, reason=f"too few to bound: {FEW_GROUPS}")
+        (low, high), (base_low, base_high) = found.bounds(tail), base_found.bounds(tail)
+        below = math.hypot(value - scale * low, weight * (base_high - base))
+        above = math.hypot(scale * high - value, weight * (base - base_low))
+        return Estimate(value, value - below, value + above, num)
+
+
+@dataclass(frozen=True, slots=True)
+class Overpredictions:
+    """How far each carrier is overpredicted, by its name. ``alone``: with an interval of its own. ``together``: with intervals that hold
+    for all at once. ``here``: these too, of these very samples."""
+
+    alone: Mapping[str, Estimate]
+    together: Mapping[str, Estimate]
+    here: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True, slots=True)
 class WordUse:
-    """An item's words. ``carried``: a row a carrier. ``alone``, ``together``: how far each is overpredicted, with an interval of its own,
-    and with intervals that hold for all of them at once."""
+    """An item's words. ``carried``: a row a carrier. ``over``: how far each is overpredicted."""
 
     item: StoredItem
     carried: Sequence[Row]
-    alone: Mapping[str, Estimate]
-    together: Mapping[str, Estimate]
+    over: Overpredictions
 
     @classmethod
     def of(cls, store: Store, item: StoredItem) -> WordUse:
         shares = Table.of(of_words(store, item, "carried"), None)
         carried = [mean_row(item, shares, name, f"carried[{name}]", "interpretability", None, optional=True) for name in shares.columns]
-        return cls(item, carried, *overpredictions(store.joined(item, {"overpredicted", "called"})))
+        return cls(item, carried, overpredictions(store.joined(item, {"overpredicted", "called"})))
 
     def rows(self) -> Iterable[Row]:
         yield from _by_class(self.carried)
-        yield from _by_class([self._row(f"overpredicted[{name}]", estimate) for name, estimate in self.alone.items()])
-        if self.together:
-            yield self._row("max_overpredicted", _largest(self.together.values()), False)
+        yield from _by_class([self._row(f"overpredicted[{name}]", estimate) for name, estimate in self.over.alone.items()])
+        if self.over.together:
+            yield self._row("max_overpredicted", largest(self.over.together.values()), False)
 
     def _row(self, metric: str, estimate: Estimate, higher_is_better: bool | None = None) -> Row:
         return Row(self.item.model, self.item.item, metric, "interpretability", estimate, higher_is_better)
 
     def flags(self) -> Iterable[str]:
         """A sentence for each word that is surely overpredicted by more than `PLANTED`, the worst first."""
-        for name, estimate in sorted(self.together.items(), key=lambda pair: -(pair[1].value or 0.0)):
+        for name, estimate in sorted(self.over.here.items(), key=lambda pair: -(pair[1].value or 0.0)):
             if estimate.low is not None and estimate.low > PLANTED:
                 label, _, word = name.rpartition(": ")
                 yield (
@@ -128,19 +141,18 @@ class WordUse:
                 )
 
 
-def overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """How far each carrier is overpredicted, by its name: with intervals of their own, and with intervals that hold for all at once.
-
-    ``rows``: records of word reliance with their samples' target and group."""
+def overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> Overpredictions:
+    """``rows``: records of word reliance with their samples' target and group."""
     carriers, groups = _carriers(rows)
     suspects = _suspects(carriers)
-    alone, together = {}, {}
+    alone, together, here = {}, {}, {}
     for name, carrier in carriers.items():
         others = [carriers[other].has_N for other in suspects if other != name]
         among_N = ~np.logical_or.reduce(others) if others else np.ones_like(carrier.has_N)
         alone[name] = carrier.excess(among_N, groups, TAIL)
         together[name] = carrier.excess(among_N, groups, TAIL / len(carriers))
-    return alone, together
+        here[name] = carrier.excess(among_N, groups, TAIL / len(carriers), of_these=True)
+    return Overpredictions(alone, together, here)
 
 
 def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[str, Carrier], Groups]:
@@ -175,7 +187,7 @@ def _suspects(carriers: Mapping[str, Carrier]) -> list[str]:
         left_N &= ~carriers[worst[1]].has_N
 
 
-def _largest(estimates: Iterable[Estimate]) -> Estimate:
+def largest(estimates: Iterable[Estimate]) -> Estimate:
     """Of intervals that hold together: the largest truth lies between the largest lower and the largest upper bound."""
     given = list(estimates)
     scored = [e for e in given if e.value is not None]

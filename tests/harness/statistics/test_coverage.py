@@ -20,7 +20,8 @@ from windtunnel.harness.statistics import Groups
 
 CELLS = ((20, 0), (100, 0), (100, 10))
 FAST = ("rate: 0.9", "Brier score: easy", "log loss: easy", "median: lognormal", "macro-F1: 20 classes", "rate corrected for a judge: 0.3",
-        "paired difference: rare losses", "F1: prevalence 0.1", "kappa: often yes", "mean without bound: exponential")  # fmt: skip
+        "paired difference: rare losses", "F1: prevalence 0.1", "kappa: often yes", "mean without bound: exponential",
+        "overprediction: 0.95 and 0.02")  # fmt: skip
 """Populations of the default suite; CI draws from all of them."""
 
 
@@ -41,6 +42,14 @@ def test_the_interval_of_every_kind_of_row_covers(truth: Truth) -> None:
     for n, num_groups in CELLS:
         cell = coverage.cover(truth, n, num_groups, 60, true_value(truth))
         assert cell.holds, (n, num_groups, coverage.shown(cell))
+
+
+def test_samples_without_their_tail_are_not_the_only_ones_that_are_bounded() -> None:
+    """Of 60 draws from a heavy tail, those that have none of its large values look harmless."""
+    truth = next(truth for truth in coverage.TRUTHS if truth.name == "lognormal, sigma 1.5")
+    cell = coverage.cover(truth, 60, 0, 600)
+    assert cell.below <= coverage.MOST_ON_A_SIDE, coverage.shown(cell)
+    assert cell.unbounded < 50
 
 
 def test_a_cell_that_does_not_cover_is_found() -> None:
@@ -71,6 +80,32 @@ def test_members_of_a_group_are_as_alike_as_said(correlation: float) -> None:
 def test_half_of_the_samples_can_be_alone() -> None:
     _, names = outcomes(100, 10, np.random.default_rng(0), Alike(half_alone=True))
     assert sum(names.count(name) == 1 for name in set(names)) >= 50
+
+
+@pytest.mark.parametrize("num_groups", [5, 10, 20])
+@pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
+def test_groups_that_are_seen_to_be_uniform_count_as_one_sample_each(num_groups: int, rate: float) -> None:
+    """Of groups that are all right or all wrong, and of either kind, summed over all samples there can be. Where all groups are right
+    nothing shows that they are uniform."""
+    for size in (5, 50):
+        groups, above, below = Groups(np.repeat(np.arange(num_groups), size)), 0.0, 0.0
+        for num_right in range(1, num_groups):
+            found = statistics.bounded_mean(np.repeat(np.arange(num_groups) < num_right, size), 0, 1, groups)
+            assert found.low is not None
+            assert found.high is not None
+            chance = float(binom.pmf(num_right, num_groups, rate))
+            above, below = above + chance * (found.low > rate), below + chance * (found.high < rate)
+        assert max(above, below) <= 0.025, size
+
+
+@pytest.mark.parametrize("n", [20, 100])
+@pytest.mark.parametrize("discordant", [0.1, 0.3, 0.8])
+def test_mcnemar_seldom_tells_equal_runs_apart(n: int, discordant: float) -> None:
+    """In at most 5 % of 2,000 draws, and two and a half standard errors."""
+    rng = np.random.default_rng(n)
+    kind_DN = rng.choice(4, size=(2000, n), p=[1 - discordant - 0.1, 0.1, discordant / 2, discordant / 2])
+    found = [statistics.mcnemar((kind_N == 0) | (kind_N == 2), (kind_N == 0) | (kind_N == 3)).p_value for kind_N in kind_DN]
+    assert np.mean(np.array(found) <= 0.05) <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 2000)
 
 
 # ── every row has a population ────────────────────────────────────────────────────────────────────────────────────────

@@ -90,8 +90,7 @@ def announced(
         over = {f"{c}: {w}": 0.0 for c, words in found.items() for w in words if w in own}
         called = {c: float(said == c) for c in found if c != LABELS[int(sample.target or 0)]}
         records.append((Record(record.sample_id, "r", {}, artifacts={"overpredicted": over, "called": called}), None, None))
-    _, together = overpredictions(records)
-    return {name: e for name, e in together.items() if e.low is not None and e.low > PLANTED}
+    return {name: e for name, e in overpredictions(records).here.items() if e.low is not None and e.low > PLANTED}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +136,7 @@ def test_the_excess_as_a_plain_loop_has_it() -> None:
             (Record(str(i), "r", {}, artifacts={"overpredicted": {"positive: x": 0.0} if has else {}, "called": called}), None, None)
         )
         rows.append((label, has, said))
-    found = overpredictions(records)[0]["positive: x"]
+    found = overpredictions(records).alone["positive: x"]
     rates = [[said for label, has, said in rows if label == 0 and has == wanted] for wanted in (True, False)]
     share = np.mean([label == 0 for label, has, _ in rows if has])
     assert found.value == pytest.approx(share * (np.mean(rates[0]) - np.mean(rates[1])))
@@ -158,8 +157,8 @@ def test_intervals_cover_the_truth() -> None:
             records.append(
                 (Record(str(i), "r", {}, artifacts={"overpredicted": names, "called": {} if label else {"positive": said}}), None, None)
             )
-        alone, together = overpredictions(records)
-        missed += sum(e.low is not None and e.high is not None and not e.low <= 0 <= e.high for e in alone.values())
-        over += any(e.low is not None and e.low > 0 for e in together.values())
+        found = overpredictions(records)
+        missed += sum(e.low is not None and e.high is not None and not e.low <= 0 <= e.high for e in found.alone.values())
+        over += any(e.low is not None and e.low > 0 for e in (*found.together.values(), *found.here.values()))
     assert missed <= 0.06 * 1800
     assert over <= 0.05 * 300
