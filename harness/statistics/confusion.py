@@ -21,7 +21,7 @@ Triple = tuple[Floats, Floats, Floats]
 
 PRIOR = 4.0
 """Samples by which each class is shrunk towards all of them."""
-LEAST_OF_A_CLASS, SHARE_OF_SMALL = 3, 0.4
+LEAST_OF_A_CLASS, SHARE_OF_SMALL = 3, 0.25
 _CHUNK_CELLS = 2**19
 _STEP = 1e-3
 
@@ -35,7 +35,7 @@ def counts_interval(
 
     The rows of the confusion matrix are shrunk by `PRIOR` samples towards the accuracy of all (itself by z² / 2 right and wrong ones,
     Agresti & Coull 1998) and the shares of the predicted classes, so that a perfect result has a variance too. The value's bias is taken
-    off. There is none where more than two fifths of the classes have fewer than `LEAST_OF_A_CLASS` samples: their own errors are as good as
+    off. There is none where more than a quarter of the classes have fewer than `LEAST_OF_A_CLASS` samples: their own errors are as good as
     unknown.
     """
     table = _Table.of(target_N, prediction_N, num_classes)
