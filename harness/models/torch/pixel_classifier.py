@@ -42,6 +42,7 @@ class PixelClassifier:
     labels: tuple[str, ...]
     is_multi_label: bool = False
     _is_channels_last: bool = True
+    _is_way_back_tried: bool = False
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         """float32 [C, H, W] in [0, 1], at the size the model wants; its own output comes back unchanged."""
@@ -82,6 +83,8 @@ class PixelClassifier:
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]
         pixels_BCHW = self._stacked(batch)
+        if self._is_channels_last and not self._is_way_back_tried and _is_large(pixels_BCHW):
+            self._is_way_back_tried, self._is_channels_last = True, self._goes_back(pixels_BCHW[:1])
         columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
         return Encoded(pixels_BCHW, torch.zeros_like(pixels_BCHW), extra={"columns": columns})
 
@@ -101,6 +104,17 @@ class PixelClassifier:
                 self._is_channels_last = False
         return self.forward(pixels_BCHW.contiguous())
 
+    def _goes_back(self, pixels_1CHW: torch.Tensor) -> bool:
+        """Whether the gradient takes channels last, too: a function of the module's own may count on the other order on the way back alone.
+        Any other error is told by the pass that is asked for."""
+        with torch.inference_mode(False), torch.enable_grad():
+            at = pixels_1CHW.clone(memory_format=torch.preserve_format).requires_grad_()
+            try:
+                torch.autograd.grad(self._forward(at).sum(), at)
+            except RuntimeError as error:
+                return self._is_channels_last and "view" not in str(error)
+        return self._is_channels_last
+
     def _checked(self, logits_BK: torch.Tensor) -> torch.Tensor:
         if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
             found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
@@ -119,9 +133,12 @@ class PixelClassifier:
         return _laid_out(stacked) if self._is_channels_last else stacked
 
 
+def _is_large(pixels_BCHW: torch.Tensor) -> bool:
+    return pixels_BCHW.device.type == "cpu" and pixels_BCHW.shape[2:].numel() >= _LARGE
+
+
 def _laid_out(pixels_BCHW: torch.Tensor) -> torch.Tensor:
-    is_large = pixels_BCHW.device.type == "cpu" and pixels_BCHW.shape[2:].numel() >= _LARGE
-    return pixels_BCHW.contiguous(memory_format=torch.channels_last) if is_large else pixels_BCHW
+    return pixels_BCHW.contiguous(memory_format=torch.channels_last) if _is_large(pixels_BCHW) else pixels_BCHW
 
 
 def _image(value: Input) -> Image:

@@ -71,3 +71,29 @@ def test_an_error_of_the_modules_own_is_told() -> None:
     model = TorchModule(Broken(96, False), labels=list(LABELS), version="1").load("cpu", "float32")
     with pytest.raises(RuntimeError, match="no such weights"):
         model.classify([model.split(requests(96)[0])[0]])  # type: ignore[attr-defined]
+
+
+class FlatOnTheWayBack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, values: torch.Tensor) -> torch.Tensor:
+        return 2 * values
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return 2 * gradient.view(-1).view(gradient.shape)
+
+
+def test_a_function_that_counts_on_the_order_on_the_way_back_alone() -> None:
+    class Doubled(Net):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.head(FlatOnTheWayBack.apply(self.conv(pixels)).relu().flatten(1))
+
+    torch.manual_seed(3)
+    net = Doubled(96, False).eval()
+    model = TorchModule(net, labels=list(LABELS), version="1").load("cpu", "float32")
+    encoded = model.encode(requests(96))  # type: ignore[attr-defined]
+    at = encoded.features.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model.logits(at, encoded)[:, 1].sum(), at)  # type: ignore[attr-defined]
+    by_hand = encoded.features.contiguous().clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(net(by_hand)[:, 1].sum(), by_hand)
+    assert torch.allclose(gradient, wanted, atol=1e-5)
