@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -12,31 +11,6 @@ from typing import Any
 
 from ..harness.api.scorecard import DIMENSIONS, Estimate, Row, Scorecard
 from ..harness.scorecard.names import CONTROLS
-
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff")
-"""Characters that draw nothing though their category does not say so."""
-
-
-def visible(text: str, /) -> str:
-    """The text with everything that cannot be seen, or that moves other text, spelled out; line breaks and tabs stay.
-
-    >>> visible("a\\x00b\\u202ec\\ud800")
-    'a␀b⟨U+202E⟩c\\\\ud800'
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_mark, text))
-
-
-def _mark(char: str) -> str:
-    if char in "\n\t" or (char.isprintable() and char not in _BLANK):
-        return char
-    code, category = ord(char), unicodedata.category(char)
-    if category == "Cs":
-        return f"\\u{code:04x}"
-    if category == "Cc" and code < 0x20:
-        return chr(0x2400 + code)
-    return f"⟨U+{code:04X}⟩" if category in ("Cc", "Cf", "Zl", "Zp") or char in _BLANK else char
 
 
 def clip(text: str, limit: int, /) -> str:

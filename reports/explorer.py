@@ -17,8 +17,9 @@ from itertools import takewhile
 from typing import Any
 
 from ..harness.api.scorecard import EachWord, Heat, SampleView, Shown, Twin
+from ..harness.api.visible_text import visible
 from ..harness.scorecard.names import CONTROLS
-from .display import base_name, clip, number, score, visible
+from .display import base_name, clip, number, score
 
 LEVELS = 9
 TEXT_LIMIT = 10_000

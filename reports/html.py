@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from jinja2 import Environment, StrictUndefined
 
 from ..harness.api.scorecard import Row, Scorecard
+from ..harness.api.visible_text import visible
 from . import display
 from .explorer import LEVELS, samples_json
 
@@ -75,7 +76,7 @@ def _hash(text: str) -> str:
 def _finalize(value: Any) -> Any:
     """What every value of the template goes through: text becomes visible and of bounded length; what the template marks safe passes."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return display.clip(display.visible(value), _NAME_LIMIT)
+        return display.clip(visible(value), _NAME_LIMIT)
     return value
 
 

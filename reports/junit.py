@@ -8,7 +8,8 @@ from typing import ClassVar
 from xml.etree import ElementTree as ET
 
 from ..harness.api.scorecard import GateResult, Scorecard
-from .display import clip, counted, items, visible
+from ..harness.api.visible_text import visible
+from .display import clip, counted, items
 
 _LIMIT = 2_000
 _MOST_ERRORS = 10
@@ -19,7 +20,7 @@ class JUnit:
     """One test case a gate and one an item.
 
     A gate whose verdict is fail is a failure, one without data an error, one that only warns is skipped; an item is an error when a
-    sample of it could not be run. Every text passes through `display.visible`, so that no character illegal in XML is left.
+    sample of it could not be run. Every text passes through `visible`, so that no character illegal in XML is left.
     """
 
     suffix: ClassVar[str] = "junit.xml"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from ..harness.api.scorecard import Row, Scorecard
-from .display import arrow, by_dimension, clip, interval, reason, statements, summary, value, verdict, visible
+from ..harness.api.visible_text import visible
+from .display import arrow, by_dimension, clip, interval, reason, statements, summary, value, verdict
 
 _LIMIT = 300
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, ParamSpec
 import typer
 
 from ..api.errors import WindtunnelError
-from .safe_text import visible
+from .console import say
 
 _INTERRUPTED = 130
 """What newer Typers return where older ones raise `typer.Abort`."""
@@ -53,10 +53,10 @@ def _code(app: Callable[..., Any]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except WindtunnelError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}", err=True)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _say("error: stopped; the same command goes on from there")
+        say("error: stopped; the same command goes on from there", err=True)
         return 3
     except Unforeseen as unforeseen:
         return _unforeseen(unforeseen.__cause__)
@@ -64,7 +64,7 @@ def _code(app: Callable[..., Any]) -> int:
         if hasattr(error, "show") and hasattr(error, "format_message"):  # Click's own, which newer Typers hide inside of themselves
             shown = io.StringIO()
             error.show(file=shown)
-            _say(shown.getvalue().rstrip("\n"))
+            say(shown.getvalue().rstrip("\n"), err=True)
             return 2
         return _unforeseen(error)
 
@@ -73,12 +73,8 @@ def _unforeseen(error: BaseException | None) -> int:
     if isinstance(error, BrokenPipeError):
         # Who read the output has left: what is still to be written at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-        _say("error: the output could not be written: whoever read it has left")
+        say("error: the output could not be written: whoever read it has left", err=True)
         return 3
     traceback.print_exception(error)
-    _say("error: this is a bug, in windtunnel or in a plugin that the lines above name; finished records are safe")
+    say("error: this is a bug, in windtunnel or in a plugin that the lines above name; finished records are safe", err=True)
     return 3
-
-
-def _say(text: str) -> None:
-    typer.echo(visible(text), err=True)

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -18,8 +17,10 @@ from ... import __version__
 from ..api.errors import ConfigError, IncompleteRun
 from ..api.registry import GROUPS, Registry
 from ..system.malloc import keep_freed_memory
-from ..system.offline import go_offline, stay_silent
+from .console import say
+from .environment import prepare
 from .leaving import guarded, leave
+from .suite_options import PluginFiles, takes_suite
 
 if TYPE_CHECKING:
     from ..api.scorecard import Scorecard
@@ -38,27 +39,9 @@ app = typer.Typer(
 
 EXIT_CODES = "Exit codes: 0 pass, 1 a gate failed, 2 your input needs a change, 3 incomplete or no data."
 
-SuiteFile = Annotated[Path | None, typer.Argument(metavar="SUITE.yaml", help="A suite file. Without one, give --model and --tasks.")]
-ModelOption = Annotated[list[str] | None, typer.Option("--model", help="KIND:TARGET, e.g. hf:path/or/hub-name. May be given again.")]
-TasksOption = Annotated[str | None, typer.Option("--tasks", help="Task names or YAML files, separated by commas.")]
-AttacksOption = Annotated[str | None, typer.Option("--attacks", help="Attack names, separated by commas.")]
-ProbesOption = Annotated[str | None, typer.Option("--probes", help="Probe names, separated by commas.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="The first N samples of each task.")]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-DtypeOption = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-PluginOption = Annotated[
-    list[str] | None, typer.Option("--plugin", help="A Python file with plugins, beside the suite's. May be given again.")
-]
 RunPluginOption = Annotated[
     list[str] | None, typer.Option("--plugin", help="A plugin file that the run was made with, for its own metrics and reports.")
 ]
-GateOption = Annotated[
-    list[str] | None,
-    typer.Option("--gate", help="A gate, e.g. 'sst2.accuracy >= 0.85', in place of the suite's. May be given again."),
-]
-CacheOption = Annotated[str | None, typer.Option("--cache", help="A file of answers shared between runs.")]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Keep Hugging Face off the network; what is missing is an error.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder (default: runs/NAME-HASH, the same for the same suite).")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars (the default where CI is set or there is no terminal).")]
@@ -74,27 +57,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command(epilog=EXIT_CODES)
 @guarded
-def run(
-    suite_file: SuiteFile = None,
-    model: ModelOption = None,
-    tasks: TasksOption = None,
-    attacks: AttacksOption = None,
-    probes: ProbesOption = None,
-    limit: LimitOption = None,
-    seed: SeedOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
-    plugin: PluginOption = None,
-    gate: GateOption = None,
-    cache: CacheOption = None,
-    out: OutOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> int:
+@takes_suite()
+def run(suite: Suite, out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Run a suite. The same command again goes on where it stopped."""
-    _prepare(offline)
-    suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, seed, device, dtype, plugin, gate, cache))
     return _run(suite, out, as_json, quiet)
 
 
@@ -105,11 +70,13 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
     from importlib.resources import as_file, files
     from importlib.util import find_spec
 
-    _prepare(offline=True)
+    from ..suite.load import load_suite
+
+    prepare(offline=True)
     with as_file(files("windtunnel") / "examples" / "demo" / "suite.yaml") as path:
-        suite = _suite(path, {})
+        suite = load_suite(path)
         if find_spec("textattack") is None:
-            _say("the demo runs without its text attack, which needs: pip install 'windtunnel[text-attacks]'", err=True)
+            say("the demo runs without its text attack, which needs: pip install 'windtunnel[text-attacks]'", err=True)
             attacks = tuple(spec for spec in suite.attacks if spec.attack != "deepwordbug")
             gates = tuple(spec for spec in suite.gates if "deepwordbug" not in spec.check)
             suite = suite.model_copy(update={"attacks": attacks, "gates": gates})
@@ -118,64 +85,37 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
 
 @app.command(epilog=EXIT_CODES)
 @guarded
-def plan(
-    suite_file: SuiteFile = None,
-    model: ModelOption = None,
-    tasks: TasksOption = None,
-    attacks: AttacksOption = None,
-    probes: ProbesOption = None,
-    limit: LimitOption = None,
-    seed: SeedOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
-    plugin: PluginOption = None,
-    gate: GateOption = None,
-    cache: CacheOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
-) -> int:
+@takes_suite()
+def plan(suite: Suite, as_json: JsonOption = False) -> int:
     """Show what would run, how much of it, and what cannot and why. Loads no weights."""
-    _prepare(offline)
-    suite = _suite(suite_file, _options(model, tasks, attacks, probes, limit, seed, device, dtype, plugin, gate, cache))
     planned = _planned(suite)
     from .plan_text import plan_exit_code, plan_json, plan_text
 
-    _say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
+    say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
     return plan_exit_code(planned)
 
 
 @app.command(epilog=EXIT_CODES)
 @guarded
-def prefetch(suite_file: SuiteFile, plugin: PluginOption = None, offline: OfflineOption = False) -> None:
+@takes_suite("suite_file", "model", "tasks", "attacks", "probes", "plugin", "offline")
+def prefetch(suite: Suite) -> None:
     """Fetch all that a suite needs (models, data sets, word lists) and list what is missing. Offline it only lists."""
-    _prepare(offline)
     from ..plan.prefetch import prefetch as fetched
 
-    suite = _suite(suite_file, _options(None, None, None, None, None, None, None, None, plugin, None, None))
     num_missing = 0
     for supply in fetched(suite, Registry(suite.plugins)):
         num_missing += bool(supply.problem)
         state = "missing" if supply.problem else "fetched" if supply.was_fetched else "there"
-        _say(f"{state:8} {supply.name} for {supply.owner}" + (f": {supply.problem}" if supply.problem else ""))
+        say(f"{state:8} {supply.name} for {supply.owner}" + (f": {supply.problem}" if supply.problem else ""))
     if num_missing:
         raise ConfigError(f"{num_missing} of what {suite.name} needs is missing; the lines above say how to get it")
 
 
 @app.command(epilog=EXIT_CODES)
 @guarded
-def tune(
-    suite_file: SuiteFile = None,
-    model: ModelOption = None,
-    tasks: TasksOption = None,
-    limit: LimitOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
-    plugin: PluginOption = None,
-    offline: OfflineOption = False,
-) -> None:
+@takes_suite("suite_file", "model", "tasks", "limit", "device", "dtype", "plugin", "offline")
+def tune(suite: Suite) -> None:
     """Measure which batches a suite's models are fastest with on this machine, and keep that for later runs."""
-    _prepare(offline)
-    suite = _suite(suite_file, _options(model, tasks, None, None, limit, None, device, dtype, plugin, None, None))
     planned = _planned(suite)
     planned.require_possible()
     from ..engine.saved_budgets import keep
@@ -184,16 +124,16 @@ def tune(
     from .tuning_text import tuned_text
 
     for adapter, tuned in measured(planned, partial(budget_of, suite), lambda named: loaded(planned, named, Silent())):
-        _say(tuned_text(tuned))
+        say(tuned_text(tuned))
         if tuned.num_requests:
-            _say(f"  kept in {keep(adapter, tuned.found)}")
+            say(f"  kept in {keep(adapter, tuned.found)}")
 
 
 @app.command("list", epilog=EXIT_CODES)
 @guarded
 def list_plugins(
     group: Annotated[str | None, typer.Argument(metavar=f"[{'|'.join(GROUPS)}]", help="Which plugins; all without it.")] = None,
-    plugin: PluginOption = None,
+    plugin: PluginFiles = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the plugins that are installed."""
@@ -204,29 +144,29 @@ def list_plugins(
     registry = Registry(tuple(plugin or ()))
     names = {g: [(e.name, e.origin) for e in registry.entries(g)] for g in ([group] if group else GROUPS)}
     if as_json:
-        _say(json.dumps({g: [{"name": n, "origin": o} for n, o in found] for g, found in names.items()}, indent=2))
+        say(json.dumps({g: [{"name": n, "origin": o} for n, o in found] for g, found in names.items()}, indent=2))
         return
     for g, found in names.items():
-        _say(f"{g}:")
+        say(f"{g}:")
         for name, origin in found:
-            _say(f"  {name}" + ("" if origin.startswith("windtunnel ") else f"  ({origin})"))
+            say(f"  {name}" + ("" if origin.startswith("windtunnel ") else f"  ({origin})"))
 
 
 @app.command(epilog=EXIT_CODES)
 @guarded
-def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], plugin: PluginOption = None) -> None:
+def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], plugin: PluginFiles = None) -> None:
     """Show a plugin: what it does, its settings, its citation."""
     from .plugin_text import describe
 
-    _prepare(offline=False)
-    _say(describe(Registry(tuple(plugin or ())), name))
+    prepare(offline=False)
+    say(describe(Registry(tuple(plugin or ())), name))
 
 
 @app.command(epilog=EXIT_CODES)
 @guarded
 def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> int:
     """Render a run's reports again from its records. Needs no model, and loads no code that the run names."""
-    _prepare(offline=True)
+    prepare(offline=True)
     from ..results.summarise import registry_of
 
     return _finish(run_folder, as_json, registry_of(run_folder, plugin or ()))
@@ -241,7 +181,7 @@ def gate(
     as_json: JsonOption = False,
 ) -> int:
     """Check a run against gates. Needs no model, and loads no code that the run names."""
-    _prepare(offline=True)
+    prepare(offline=True)
     from ..results.summarise import registry_of, summarise
     from ..scorecard.gates import exit_code, load_gates
 
@@ -259,48 +199,10 @@ def verify(
     """Check that a run's records are whole and unchanged."""
     from .checks import verified_text
 
-    _say(verified_text(run_folder, digest))
+    say(verified_text(run_folder, digest))
 
 
 # ── how the verbs work ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _prepare(offline: bool) -> None:
-    stay_silent()
-    if offline:
-        go_offline()
-    # OpenMP threads that spin while they wait make a tiny model 20 times slower on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
-def _options(
-    model: Sequence[str] | None, tasks: str | None, attacks: str | None, probes: str | None, limit: int | None, seed: int | None,
-    device: str | None, dtype: str | None, plugin: Sequence[str] | None, gate: Sequence[str] | None, cache: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """The options that were given, as keys of a suite."""
-
-    def listed(text: str | None) -> list[str] | None:
-        return [name.strip() for name in text.split(",") if name.strip()] if text else None
-
-    given = {
-        "models": list(model) if model else None, "tasks": listed(tasks), "attacks": listed(attacks), "probes": listed(probes),
-        "limit": limit, "seed": seed, "device": device, "dtype": dtype, "cache": cache,
-        "plugins": list(plugin) if plugin else None, "gates": list(gate) if gate else None,
-    }  # fmt: skip
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def _suite(path: Path | None, options: dict[str, Any]) -> Suite:
-    from ..suite.load import load_suite, make_suite
-
-    if path is not None:
-        return load_suite(path, **options)
-    if "models" not in options or "tasks" not in options:
-        raise ConfigError("give a suite file, or --model KIND:TARGET and --tasks NAME,NAME; 'windtunnel demo' needs neither")
-    return make_suite({"name": "run", **options}, base=Path.cwd())
 
 
 def _planned(suite: Suite, registry: Registry | None = None) -> Plan:
@@ -323,10 +225,10 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
         shown = Bars()
     if not as_json:
         for skip in planned.skipped:
-            _say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
+            say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
     try:
         with stop_on_interrupt(_say_at_once) as should_stop, shown as progress:
-            run_plan(planned, folder, progress=progress, should_stop=should_stop, say=partial(_say, err=True))
+            run_plan(planned, folder, progress=progress, should_stop=should_stop, say=partial(say, err=True))
     except IncompleteRun as error:
         raise IncompleteRun(f"{error}. {_resume(folder)}") from error
     except KeyboardInterrupt:
@@ -349,7 +251,7 @@ def _finish(folder: Path, as_json: bool, registry: Registry) -> int:
     written = write_reports(folder, card, registry=registry)
     if not as_json:
         for path in written:
-            _say(f"{path.name:16} {path.resolve()}")
+            say(f"{path.name:16} {path.resolve()}")
     return exit_code(card.verdict, card.complete)
 
 
@@ -357,13 +259,7 @@ def _print_card(card: Scorecard, as_json: bool) -> None:
     from .scorecard_text import card_text
 
     # For machines there is one shape: that of results.json.
-    _say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else card_text(card))
-
-
-def _say(text: str, err: bool = False) -> None:
-    from .safe_text import visible
-
-    typer.echo(visible(text), err=err)
+    say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else card_text(card))
 
 
 def _say_at_once(text: str) -> None:

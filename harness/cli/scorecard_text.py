@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..api.scorecard import Estimate, Scorecard
-from .safe_text import visible
+from ..api.visible_text import visible
 
 
 def card_text(card: Scorecard) -> str:

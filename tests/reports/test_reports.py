@@ -17,6 +17,7 @@ import pytest
 from markdown_it import MarkdownIt
 from windtunnel.harness.api.plugins import Report
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
+from windtunnel.harness.api.visible_text import visible
 from windtunnel.reports import display, explorer
 from windtunnel.reports.html import Html
 from windtunnel.reports.junit import JUnit
@@ -82,7 +83,7 @@ def test_suffixes_are_file_names() -> None:
     ],
 )
 def test_visible(text: str, shown: str) -> None:
-    assert display.visible(text) == shown
+    assert visible(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_markdown_shows_hostile_text_as_it_is(text: str) -> None:
     kinds = {child.type for cell in cells for child in cell.children or ()}
     assert kinds <= {"text", "text_special", "code_inline"}
     shown = "".join(child.content for child in cells[0].children or ())
-    assert shown == " ".join(display.clip(display.visible(text), 300).split())
+    assert shown == " ".join(display.clip(visible(text), 300).split())
 
 
 def test_bare_links_and_mentions_are_broken() -> None:

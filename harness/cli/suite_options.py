@@ -1,0 +1,112 @@
+"""The options by which verbs name a suite, each written once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..api.errors import ConfigError
+from .environment import prepare
+
+if TYPE_CHECKING:
+    from ..suite.specs import Suite
+
+PluginFiles = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="A Python file with plugins, beside the suite's. May be given again."),
+]
+
+
+def read_suite(
+    suite_file: Annotated[
+        Path | None,
+        typer.Argument(metavar="SUITE.yaml", help="A suite file. Without one, give --model and --tasks."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="KIND:TARGET, e.g. hf:path/or/hub-name. May be given again."),
+    ] = None,
+    tasks: Annotated[str | None, typer.Option("--tasks", help="Task names or YAML files, separated by commas.")] = None,
+    attacks: Annotated[str | None, typer.Option("--attacks", help="Attack names, separated by commas.")] = None,
+    probes: Annotated[str | None, typer.Option("--probes", help="Probe names, separated by commas.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first N samples of each task.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = None,
+    plugin: PluginFiles = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gate",
+            help="A gate, e.g. 'sst2.accuracy >= 0.85', in place of the suite's. May be given again.",
+        ),
+    ] = None,
+    cache: Annotated[str | None, typer.Option("--cache", help="A file of answers shared between runs.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Keep Hugging Face off the network; what is missing is an error.")] = False,
+) -> Suite:
+    """Prepare the process and read a suite: the file's, its keys replaced by the options given, or that of the options.
+
+    Raises `ConfigError` where neither a file nor a model and a task are given.
+    """
+    prepare(offline)
+    given = {
+        "models": model or None,
+        "tasks": _names(tasks),
+        "attacks": _names(attacks),
+        "probes": _names(probes),
+        "limit": limit,
+        "seed": seed,
+        "device": device,
+        "dtype": dtype,
+        "cache": cache,
+        "plugins": plugin or None,
+        "gates": gate or None,
+    }
+    options = {key: value for key, value in given.items() if value is not None}
+    from ..suite.load import load_suite, make_suite
+
+    if suite_file is not None:
+        return load_suite(suite_file, **options)
+    if "models" not in options or "tasks" not in options:
+        raise ConfigError("give a suite file, or --model KIND:TARGET and --tasks NAME,NAME; 'windtunnel demo' needs neither")
+    return make_suite({"name": "run", **options}, base=Path.cwd())
+
+
+def takes_suite(*options: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Replace a verb's first parameter, its suite, by the options that name one.
+
+    options: those of `read_suite` that the verb takes, by parameter name; without any, all of them.
+    """
+    offered = _parameters(read_suite)
+    taken = [parameter for name, parameter in offered.items() if not options or name in options]
+
+    def decorate(verb: Callable[..., int | None]) -> Callable[..., int | None]:
+        own = list(_parameters(verb).values())[1:]
+
+        @wraps(verb)
+        def work(**given: Any) -> int | None:
+            suite = read_suite(**{p.name: given.pop(p.name) for p in taken})
+            return verb(suite, **given)
+
+        # Typer reads both: the signature for what there is, the annotations for the types.
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*taken, *own)]
+        work.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        work.__annotations__ = {p.name: p.annotation for p in parameters}
+        return work
+
+    return decorate
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    # The suite's class is heavy, and no option.
+    return inspect.signature(function, eval_str=True, locals={"Suite": object}).parameters
+
+
+def _names(text: str | None) -> list[str] | None:
+    """The names of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
