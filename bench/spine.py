@@ -48,7 +48,7 @@ def main() -> None:
     texts = list(dict.fromkeys(line for line in lines if len(line.split()) > 2 * NUM_WORDS))[: given.limit]
     source = HuggingFace(given.model)
     info, model = source.inspect(), source.load(given.device, "auto")
-    is_classifier = "classify" in info.capabilities
+    is_classifier = "classify" in info.answers
     requests, plain = _classification(model, texts) if is_classifier else _choices(model, texts)
 
     def harness() -> list[float]:

@@ -19,7 +19,7 @@ class Bag:
     Padding and the neutral token are 0. Linear f: token t's attribution is exactly e_t W.
     """
 
-    info = ModelInfo(frozenset({"classify", "text", "gradients"}), LABELS)
+    info = ModelInfo({"classify": {"text"}}, {"gradients"}, LABELS)
     name = fingerprint = "bag"
 
     def __init__(self, shape: str = "linear", labels: Sequence[str] = LABELS) -> None:

@@ -42,7 +42,7 @@ def port(
     says: Says, *, loss: Callable[[str, str], float] | None = None, chat: bool = True, roles: Mapping[str, Engine] | None = None
 ) -> Engine:
     model = Scripted(says, loss)
-    kinds = frozenset({"generate", "text", *(["chat"] if chat else []), *(["loglikelihood"] if loss else [])})
-    engine = Engine(model, ModelInfo(kinds))
+    takes = {"text", "chat"} if chat else {"text"}
+    engine = Engine(model, ModelInfo(dict.fromkeys(["generate", "loglikelihood"] if loss else ["generate"], takes)))
     engine.roles = roles or {}
     return engine

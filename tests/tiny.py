@@ -260,4 +260,4 @@ def engine(name_or_model: Any, *, rows: int = 64, tokens: int = 4096, pack: int 
     from windtunnel.harness.api.model import ModelInfo
 
     model = shared(name_or_model) if isinstance(name_or_model, str) else name_or_model
-    return Engine(model, ModelInfo(frozenset()), budget=Budget(tokens, rows, pack=pack), cache=cache)
+    return Engine(model, ModelInfo({}), budget=Budget(tokens, rows, pack=pack), cache=cache)

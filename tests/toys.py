@@ -99,7 +99,7 @@ class Slow:
 
     def __init__(self, target, *, sleep_s: float = 0.0, log: str = "", labels: list = ("negative", "positive"), version: str = "1"):
         self.sleep_s, self.log, self.version = sleep_s, log, version
-        self.info = ModelInfo(frozenset({"classify", "text"}), tuple(labels))
+        self.info = ModelInfo({"classify": {"text"}}, labels=tuple(labels))
 
     def inspect(self):
         return self.info

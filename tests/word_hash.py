@@ -22,7 +22,7 @@ LABELS = ("negative", "positive")
 class WordHash:
     """Logits are sums of weights drawn from each word's hash, so every misspelling counts."""
 
-    info = ModelInfo(frozenset({"classify", "text"}), LABELS)
+    info = ModelInfo({"classify": {"text"}}, labels=LABELS)
 
     def __init__(self, roles: Mapping[str, ModelPort] | None = None) -> None:
         self.rounds: list[int] = []

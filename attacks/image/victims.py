@@ -214,7 +214,7 @@ def attacked(
 
 @contextmanager
 def _passes(engine: ModelPort, needs_gradients: bool) -> Iterator[Differentiable | None]:
-    if needs_gradients or "gradients" in engine.info.capabilities:
+    if needs_gradients or "gradients" in engine.info.features:
         with engine.differentiable() as net:
             yield net
     else:

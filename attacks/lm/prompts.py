@@ -59,7 +59,7 @@ def as_sent(engine: ModelPort, sample: Sample, /) -> str | Chat:
 
 def as_shown(engine: ModelPort, chat: Chat, /) -> str | Chat:
     """A chat, or its text where the model has no chat template."""
-    return chat if "chat" in engine.info.capabilities else "\n\n".join(message.content for message in chat.messages)
+    return chat if engine.info.takes("generate", "chat") else "\n\n".join(message.content for message in chat.messages)
 
 
 def write(

@@ -10,7 +10,7 @@ class Keyword:
         self.name = self.fingerprint = f"keyword:{target}"
 
     def inspect(self):
-        return ModelInfo(frozenset({"classify", "text"}), ("negative", "positive"))
+        return ModelInfo({"classify": {"text"}}, labels=("negative", "positive"))
 
     def load(self, device, dtype):
         return self

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .requests import Classify, LogLikelihood
+from ..modalities.base import modality_named
+from .requests import Classify, LogLikelihood, request_kinds
 
 if TYPE_CHECKING:
     import torch
@@ -14,17 +15,61 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What can be known of a model before its weights load.
+    """What is known of a model before its weights load.
 
-    ``capabilities``: request kinds it answers, modalities it takes (`inputs.modality`), and ``gradients`` where it is
-    `Differentiable`, ``attention`` where that has ``attentions``. ``labels``: class names in the order of its logits. ``notes``: what a
-    reader of the scorecard should know. ``is_multi_label``: the classes do not exclude each other, and its `Logits` say so, too.
+    answers: the modalities that the model takes, for each request kind that it answers: ``{"classify": {"text", "pair"}}``.
+    features: what it offers beside answers: ``gradients`` where it is `Differentiable`, ``attention`` where that has attention weights.
+    labels: class names in the order of its logits.
+    notes: what a reader of the scorecard should know.
+    is_multi_label: the classes do not exclude each other, and its `Logits` say so, too.
+    Raises `TypeError` where ``answers`` or ``features`` has another shape.
     """
 
-    capabilities: frozenset[str]
+    answers: Mapping[str, Collection[str]]
+    features: Set[str] = frozenset()
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     is_multi_label: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.answers, Mapping) or any(isinstance(taken, str) for taken in self.answers.values()):
+            raise TypeError(
+                "ModelInfo.answers maps each request kind to the modalities that the model takes for it, e.g. {'classify': {'text'}}; "
+                f"it is {self.answers!r}"
+            )
+        if not isinstance(self.features, Set):
+            raise TypeError(f"ModelInfo.features is a set of names, e.g. {{'gradients'}}; it is {self.features!r} (classes are labels=...)")
+
+    def takes(self, kind: str, modality: str, /) -> bool:
+        """Whether the model answers requests of this kind about inputs of this modality."""
+        return modality in self.answers.get(kind, ())
+
+    def describe_lack(self, requires: Set[str], /) -> str:
+        """Say which required capabilities the model lacks, as in "gives no gradients"; empty where it lacks none.
+
+        requires: names of request kinds, modalities and features; each kind must be answered for each modality.
+        """
+        modalities = {name for name in requires if modality_named(name) is not None}
+        missing = sorted(requires - modalities - self.features - set(self.answers))
+        kinds, features = ([name for name in missing if (name in request_kinds()) == is_kind] for is_kind in (True, False))
+        lacks = [f"does not answer {_joined(kinds, 'or')} (it answers {_joined(self.answers)})"] if kinds else []
+        lacks += [f"gives no {_joined(features, 'or')}"] if features else []
+        for kind in sorted(requires & set(self.answers)):
+            if beyond := modalities - set(self.answers[kind]):
+                lacks.append(f"answers {kind} for {_joined(self.answers[kind])}, not for {_joined(beyond)}")
+        if requires <= modalities and (beyond := modalities.difference(*self.answers.values())):
+            lacks.append(f"takes no {_joined(beyond)}")
+        return " and ".join(lacks)
+
+    def __str__(self) -> str:
+        """As a plan shows it: "classify for pair and text, gradients"."""
+        kinds = [f"{kind} for {_joined(self.answers[kind])}" for kind in sorted(self.answers)]
+        return ", ".join([*kinds, *sorted(self.features)]) or "nothing"
+
+
+def _joined(names: Iterable[str], word: str = "and") -> str:
+    *first, last = sorted(names) or ["nothing"]
+    return f"{', '.join(first)} {word} {last}" if first else last
 
 
 class ModelSource(Protocol):

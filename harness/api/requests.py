@@ -301,6 +301,11 @@ class Embed(Request[Embedding]):
         return self.layer
 
 
+def request_kinds() -> frozenset[str]:
+    """The kinds of all requests that are defined, the harness's own and those of plugins."""
+    return frozenset(cls.kind for cls in _classes.values() if issubclass(cls, Request))
+
+
 def class_named(name: str, /) -> type[Any] | None:
     """The request or response of this name."""
     return _classes.get(name)

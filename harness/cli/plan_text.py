@@ -13,7 +13,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "suite": plan.suite.name,
         "identity": plan.suite.identity(),
         "models": [
-            {"name": m.name, "model": m.spec.model, "capabilities": sorted(m.info.capabilities), "labels": list(m.info.labels)}
+            {
+                "name": m.name,
+                "model": m.spec.model,
+                "answers": {kind: sorted(m.info.answers[kind]) for kind in sorted(m.info.answers)},
+                "features": sorted(m.info.features),
+                "labels": list(m.info.labels),
+            }
             for m in plan.models
         ],
         "items": [
@@ -38,10 +44,8 @@ def plan_text(plan: Plan) -> str:
     lines = []
     for model in plan.models:
         lines.append(f"{model.name}  ({model.spec.model})")
-        lines.append(
-            f"  can: {', '.join(sorted(model.info.capabilities))}"
-            + (f"; labels: {', '.join(model.info.labels)}" if model.info.labels else "")
-        )
+        labels = f"; labels: {', '.join(model.info.labels)}" if model.info.labels else ""
+        lines.append(f"  answers {model.info}{labels}")
         for item in plan.items:
             if item.model.name == model.name:
                 requests = "as the search goes" if item.num_requests is None else f"{item.num_requests:,} requests"

@@ -224,7 +224,7 @@ class ContinuationPort(WrappedPort):
         super().__init__(inner)
         self._engine, self._frame = inner, frame
         self.model = inner.model
-        self.info = replace(inner.info, capabilities=inner.info.capabilities | {"classify"})
+        self.info = replace(inner.info, answers={**inner.info.answers, "classify": {"text"}})
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         asked = [self._asked(request) for request in requests]

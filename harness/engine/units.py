@@ -46,7 +46,7 @@ def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Any
         prepare(requests)
     for index, request in enumerate(requests):
         if not hasattr(model, request.kind):
-            raise CapabilityError(f"model {model.name!r} cannot answer {request.kind!r}; it can {capabilities_of(info)}")
+            raise CapabilityError(f"model {model.name!r} cannot answer {request.kind!r}; it answers {info}")
         try:
             pieces = split(request) if split else (request,)
             if not pieces:
@@ -86,10 +86,6 @@ def positions(unit: Unit, answer: Any) -> int:
     if isinstance(answer, Completion) and answer.num_prompt_tokens:
         return answer.num_prompt_tokens + max(0, answer.num_tokens - 1)
     return unit.length
-
-
-def capabilities_of(info: ModelInfo) -> str:
-    return ", ".join(sorted(info.capabilities)) or "nothing"
 
 
 _LONGEST_ERROR = 2000

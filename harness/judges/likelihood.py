@@ -17,7 +17,7 @@ Shares = tuple[float, ...]
 
 
 def can_weigh(judge: ModelPort, /) -> bool:
-    return "loglikelihood" in judge.info.capabilities
+    return "loglikelihood" in judge.info.answers
 
 
 def weighed(judge: ModelPort, prompts: Sequence[str], words: Sequence[str], /) -> list[Shares | Failure]:
@@ -25,7 +25,7 @@ def weighed(judge: ModelPort, prompts: Sequence[str], words: Sequence[str], /) -
 
     A model with a chat template is asked in it; another one reads the prompt as plain text that the word, after a space, goes on with.
     """
-    in_chat = "chat" in judge.info.capabilities
+    in_chat = judge.info.takes("loglikelihood", "chat")
     shapes = [list(dict.fromkeys((word, word.capitalize()))) for word in words]
     asked = [
         LogLikelihood(Chat((Message("user", prompt),)) if in_chat else prompt, shape, " ")

@@ -51,7 +51,7 @@ def verdicts(rubric: Rubric, judge: ModelPort, answers: Sequence[Answered], /) -
     texts, form = [question_for(rubric, answered) for answered in answers], rubric.form
     if isinstance(form, Word) and can_weigh(judge):
         return [_likeliest(form, shares) for shares in weighed(judge, texts, form.words)]
-    in_chat = "chat" in judge.info.capabilities
+    in_chat = judge.info.takes("generate", "chat")
     asked = [Generate(Chat((Message("user", text),)) if in_chat else text, form.num_tokens) for text in texts]
     return [Verdict(None, said.error) if isinstance(said, Failure) else form.read(said.text) for said in judge.try_run(asked)]
 

@@ -50,13 +50,12 @@ def able_models(pool: Sequence[PlannedModel], requires: frozenset[str], threat: 
 
 
 def _lacking(model: PlannedModel, requires: frozenset[str], threat: Any) -> str:
-    """What the model cannot that is asked of it; empty where it can all."""
-    can = model.info.capabilities
-    if missing := requires - can:
-        return f"needs {listed(missing)}; the model can {listed(can)}"
-    if missing := frozenset(getattr(threat, "requires", ())) - can:
+    """What the model lacks of the required capabilities; empty where it lacks nothing."""
+    if lack := model.info.describe_lack(requires):
+        return lack
+    if lack := model.info.describe_lack(frozenset(getattr(threat, "requires", ()))):
         instead = getattr(threat, "instead", "")
-        return f"needs {listed(missing)} for its threat; the model can {listed(can)}{f'; {instead}' if instead else ''}"
+        return f"{lack}, which its threat needs{f'; {instead}' if instead else ''}"
     return ""
 
 

@@ -29,10 +29,8 @@ def cast(given: Mapping[str, str], parts: Sequence[Any], models: Sequence[Planne
                 f"{what} gives the role {role!r} to {name!r}, which is neither among 'models' nor 'auxiliary_models'."
                 f"{did_you_mean(name, players)} They are {', '.join(players)}"
             )
-        missing = known[role] - players[name].info.capabilities
-        if missing:
-            can = listed(players[name].info.capabilities)
-            raise CapabilityError(f"{what}: the role {role!r} needs {listed(missing)}; the model {name!r} can {can}")
+        if lack := players[name].info.describe_lack(known[role]):
+            raise CapabilityError(f"{what}: the model {name!r} cannot play the role {role!r}: it {lack}")
     return {role: players[name] for role, name in given.items()}
 
 

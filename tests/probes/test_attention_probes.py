@@ -43,7 +43,7 @@ def images(size: int = 32) -> list[Sample]:
 
 
 def engine_of(name: str, rows: int = 64) -> Engine:
-    return Engine(tiny.shared(name), ModelInfo(frozenset()), budget=Budget(1 << 20, rows))
+    return Engine(tiny.shared(name), ModelInfo({}), budget=Budget(1 << 20, rows))
 
 
 def layers(name: str, sample: Sample) -> list[np.ndarray]:
@@ -144,7 +144,7 @@ class TestBoth:
 
     def test_records_have_scores_and_controls(self, make: Any) -> None:
         records = probe_records(
-            Engine(tiny.load("bert"), ModelInfo(frozenset({"gradients"}))),
+            Engine(tiny.load("bert"), ModelInfo({}, {"gradients"})),
             "p(t)",
             make(),
             SampleRng(0),
@@ -186,5 +186,5 @@ def test_bad_settings() -> None:
 def test_attention_is_claimed_where_there_is_any(config: Any, architecture: str, attends: bool, tmp_path: Path) -> None:
     config(architectures=[architecture]).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").touch()
-    assert ("attention" in HuggingFace(str(tmp_path)).inspect().capabilities) == attends
-    assert "attention" not in Words.info.capabilities
+    assert ("attention" in HuggingFace(str(tmp_path)).inspect().features) == attends
+    assert "attention" not in Words.info.features

@@ -43,7 +43,7 @@ def load():
 def on_bert(baseline: Baseline, value: Any) -> tuple[np.ndarray, np.ndarray]:
     """The probe's attribution, and Captum's of the same way. Special tokens stay as they are."""
     model = tiny.shared("bert")
-    engine = Engine(model, ModelInfo(frozenset()))
+    engine = Engine(model, ModelInfo({}))
     (found,) = IntegratedGradients(steps=20, max_steps=20, baseline=baseline).attribute(engine, [Sample("a", value, 0, LABELS)])
     with engine.differentiable() as net:
         encoded = net.encode([Classify(value, LABELS)])
@@ -70,7 +70,7 @@ def test_a_token_or_zeros(baseline: Baseline, value: Any) -> None:
 
 def test_a_token_by_its_text() -> None:
     """Not every vocabulary has a word under its own letters: GPT-2's have a sign for the space before."""
-    engine = Engine(tiny.shared("gpt2_classifier"), ModelInfo(frozenset()))
+    engine = Engine(tiny.shared("gpt2_classifier"), ModelInfo({}))
     tokenizer = tiny.shared("gpt2_classifier").tokenizer
     (name,) = tokenizer.convert_ids_to_tokens(tokenizer(" a", add_special_tokens=False)["input_ids"])
     assert name != " a"
@@ -107,7 +107,7 @@ def test_of_a_linear_model(make: Callable[[Baseline], Any], baseline: Baseline, 
 
 def test_layers_begin_where_it_says() -> None:
     """At the embeddings of the neutral text, all that a layer has to give is 0: nothing moves on the way there."""
-    engine = Engine(tiny.shared("bert"), ModelInfo(frozenset()))
+    engine = Engine(tiny.shared("bert"), ModelInfo({}))
     layer = "bert.encoder.layer.0"
     for make in (
         lambda b: LayerIntegratedGradients(layer=layer, steps=8, max_steps=8, baseline=b),
@@ -151,6 +151,6 @@ def test_of_a_language_model_only_the_samples_own_text_becomes_neutral() -> None
     ],
 )  # fmt: skip
 def test_what_cannot_be_says_why(baseline: Any, value: Any, why: str, linear: Engine) -> None:
-    engine = linear if isinstance(value, Image) else Engine(tiny.shared("bert"), ModelInfo(frozenset()))
+    engine = linear if isinstance(value, Image) else Engine(tiny.shared("bert"), ModelInfo({}))
     with pytest.raises(ConfigError, match=why):
         IntegratedGradients(baseline=baseline).attribute(engine, [Sample("a", value, 0, LABELS)])

@@ -210,7 +210,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
     source = TorchModule(f"{path}:load", labels=list(LABELS))
     return {
         "net": Engine(source.load("cpu", "float32"), source.inspect()),
-        "bert": Engine(tiny.shared("bert"), ModelInfo(frozenset())),
+        "bert": Engine(tiny.shared("bert"), ModelInfo({})),
     }
 
 

@@ -162,7 +162,7 @@ def test_models_with_attention_are_refused(tmp_path: Path) -> None:
         DeepLift().attribute(engine_of(tmp_path, "attending"), images())
     given = [Sample("i", Image(np.zeros((32, 32, 3), dtype=np.float32)), 0, tuple(tiny.LABELS))]
     with pytest.raises(ConfigError, match="integrated_gradients"):
-        DeepLift().attribute(Engine(tiny.shared("vit"), ModelInfo(frozenset())), given)
+        DeepLift().attribute(Engine(tiny.shared("vit"), ModelInfo({})), given)
 
 
 def test_bad_settings() -> None:

@@ -49,7 +49,7 @@ def images() -> list[Sample]:
 
 
 def engine_of(name: str, rows: int = 64) -> Engine:
-    return Engine(tiny.shared(name), ModelInfo(frozenset()), budget=Budget(1 << 20, rows))
+    return Engine(tiny.shared(name), ModelInfo({}), budget=Budget(1 << 20, rows))
 
 
 Captums = Callable[[Any, torch.Tensor, torch.Tensor, Attribution, Sample], torch.Tensor]

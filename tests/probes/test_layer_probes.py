@@ -66,7 +66,7 @@ def images(height: int = 32, width: int = 32) -> list[Sample]:
 
 
 def engine_of(name: str, rows: int = 64) -> Engine:
-    return Engine(tiny.shared(name), ModelInfo(frozenset()), budget=Budget(1 << 20, rows))
+    return Engine(tiny.shared(name), ModelInfo({}), budget=Budget(1 << 20, rows))
 
 
 def encoder_layer(name: str) -> str:
@@ -256,7 +256,7 @@ class TestFailures:
     @pytest.mark.parametrize("name", ["bert", "vit"])
     def test_no_hook_is_left_after_a_crash(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         adapter = tiny.load(name)
-        engine, calls, crash = Engine(adapter, ModelInfo(frozenset()), budget=Budget(1 << 20, 2)), 0, 0
+        engine, calls, crash = Engine(adapter, ModelInfo({}), budget=Budget(1 << 20, 2)), 0, 0
         forward = adapter.module.classifier.forward
 
         def cut(*args: Any) -> Any:

@@ -57,7 +57,7 @@ def images(num: int = 4, height: int = 32, width: int = 32) -> list[Sample]:
 class Additive:
     """Logits (-s, s), s the sum of the words' weights: removing words changes it by exactly theirs. Counts what it is asked."""
 
-    info = ModelInfo(frozenset({"classify", "text"}), ("no", "yes"))
+    info = ModelInfo({"classify": {"text"}}, labels=("no", "yes"))
     name = fingerprint = "additive"
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Additive:
 
 
 def ask(model: Any, probe: Any, given: Sequence[Sample]) -> list[Attribution]:
-    info = getattr(model, "info", ModelInfo(frozenset()))
+    info = getattr(model, "info", ModelInfo({}))
     return list(probe.attribute(Engine(model, info, budget=Budget(1 << 20, 64)), given))
 
 
@@ -362,7 +362,7 @@ class TestFailures:
 
     def test_a_model_that_cannot_read_an_empty_text(self) -> None:
         """GPT-2 adds no token of its own: removing the only word leaves nothing to ask. Another sample is not touched."""
-        engine = Engine(tiny.shared("gpt2_classifier"), ModelInfo(frozenset()))
+        engine = Engine(tiny.shared("gpt2_classifier"), ModelInfo({}))
         records = probe_records(engine, "p(t)", FeatureAblation(), SampleRng(0), samples(["cat", "the cat sat"]))
         assert "no tokens" in str(records[0].error)
         assert records[1].error is None

@@ -29,17 +29,17 @@ _HEADS = {
     "ImageClassification": ("image_classifier", "HFImageClassifier"),
     "Model": ("text_encoder", "HFEncoder"),
 }
-_TEXT = frozenset({"classify", "text", "pair", "gradients"})
-# Encoder-decoders read their token embeddings twice, these two not once (XLNet: transposed): there is nothing to swap features into.
-_NO_GRADIENTS = frozenset({"canine", "xlnet"})
-_ATTEND = ("HFTextClassifier", "HFImageClassifier", "HFCausalLM")
-_CAPABILITIES = {
-    "HFTextClassifier": _TEXT,
-    "HFCausalLM": frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text", "chat", "gradients"}),
-    "HFMaskedLM": frozenset({"pseudo_loglikelihood", "fill_mask", "text"}),
-    "HFImageClassifier": frozenset({"classify", "image", "gradients"}),
-    "HFEncoder": frozenset({"embed", "text"}),
+_ANSWERS: dict[str, dict[str, set[str]]] = {
+    "HFTextClassifier": {"classify": {"text", "pair"}},
+    "HFCausalLM": {"loglikelihood": {"text", "chat"}, "rolling_loglikelihood": {"text"}, "generate": {"text", "chat"}},
+    "HFMaskedLM": {"pseudo_loglikelihood": {"text"}, "fill_mask": {"text"}},
+    "HFImageClassifier": {"classify": {"image"}},
+    "HFEncoder": {"embed": {"text"}},
 }
+_DIFFERENTIABLE = ("HFTextClassifier", "HFImageClassifier", "HFCausalLM")
+_NO_GRADIENTS = frozenset({"canine", "xlnet"})
+"""Their token embeddings are not read once in a pass (XLNet: transposed): there is nothing to swap features into. Encoder-decoders read
+theirs twice."""
 
 
 class HuggingFace:
@@ -82,16 +82,11 @@ class HuggingFace:
     def inspect(self) -> ModelInfo:
         config = self.config()
         adapter = self._adapter(config)[1]
-        head = self.head(config) if "classify" in _CAPABILITIES[adapter] else Head(())
+        answers = _ANSWERS[adapter]
+        head = self.head(config) if "classify" in answers else Head(())
         ran = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
         notes = (*ran, *check_config(self._raw(), self.target), *head.notes)
-        capabilities = _CAPABILITIES[adapter]
-        if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
-            capabilities -= {"gradients"}
-        # Windows of attention, whose heads are listed stage by stage, do not see all positions.
-        elif adapter in _ATTEND and isinstance(getattr(config, "num_attention_heads", None), int):
-            capabilities |= {"attention"}
-        return ModelInfo(capabilities, head.labels, notes, head.is_multi_label)
+        return ModelInfo(answers, _features(config, adapter), head.labels, notes, head.is_multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
         from importlib import import_module
@@ -250,6 +245,16 @@ class HuggingFace:
         if not Path(self.target).is_dir() and is_offline() and isinstance(error, OSError):
             return f"model {self.target!r} is not in the local cache and this is offline; fetch it before with: hf download {self.target}"
         return f"model {self.target!r} cannot be loaded: {first}"
+
+
+def _features(config: Any, adapter: str) -> frozenset[str]:
+    if adapter not in _DIFFERENTIABLE:
+        return frozenset()
+    if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
+        return frozenset()
+    # Windows of attention, whose heads are listed stage by stage, do not see all positions.
+    attends = isinstance(getattr(config, "num_attention_heads", None), int)
+    return frozenset({"gradients", "attention"} if attends else {"gradients"})
 
 
 def _blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:

@@ -66,8 +66,8 @@ class Callable:
 
     def inspect(self) -> ModelInfo:
         # Who takes a conversation takes a text, too, as one message.
-        takes = frozenset({self.answers, self.input, *(["text"] if self.input == "chat" else [])})
-        return ModelInfo(takes, self.labels, is_multi_label=self.multi_label)
+        takes = {self.input, *(["text"] if self.input == "chat" else [])}
+        return ModelInfo({self.answers: takes}, labels=self.labels, is_multi_label=self.multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
         return _MODELS[self.answers](self)

@@ -45,7 +45,7 @@ class Toy:
 class Words:
     name = "toy:words"
     fingerprint = "toy:words:1"
-    info = ModelInfo(frozenset({"classify", "text"}), ("negative", "positive"))
+    info = ModelInfo({"classify": {"text"}}, labels=("negative", "positive"))
 
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         return [Logits((-s, s)) for s in (self.balance(str(request.input)) for request in batch)]
@@ -59,7 +59,7 @@ class Words:
 class Bright:
     name = "toy:bright"
     fingerprint = "toy:bright:1"
-    info = ModelInfo(frozenset({"classify", "image"}), ("dark", "bright"))
+    info = ModelInfo({"classify": {"image"}}, labels=("dark", "bright"))
 
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         answers = []
@@ -74,7 +74,7 @@ class Bright:
 class Bytes:
     name = "toy:bytes"
     fingerprint = "toy:bytes:1"
-    info = ModelInfo(frozenset({"loglikelihood", "rolling_loglikelihood", "generate", "text"}))
+    info = ModelInfo({"loglikelihood": {"text"}, "rolling_loglikelihood": {"text"}, "generate": {"text"}})
 
     def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
         return [_uniform(request.written()) for request in batch]

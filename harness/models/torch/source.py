@@ -44,7 +44,7 @@ class TorchModule:
         self.make = resolve(target) if isinstance(target, str) else target
 
     def inspect(self) -> ModelInfo:
-        return ModelInfo(frozenset({"classify", "image", "gradients"}), self.labels, is_multi_label=self.multi_label)
+        return ModelInfo({"classify": {"image"}}, {"gradients"}, self.labels, is_multi_label=self.multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
         from .image_classifier import TorchClassifier

@@ -104,7 +104,7 @@ def test_tokens_are_bounded_only_where_the_model_can_count_them(tmp_path: Path) 
     asked: list[dict[str, Any]] = [{}, {"tasks": ["wishes"]}, {"models": ["writes"]}]
     for named in asked:
         (reason,) = plan("max_tokens", [writes], **named).impossible
-        assert "needs loglikelihood for its threat; the model can generate" in reason
+        assert "does not answer loglikelihood (it answers generate), which its threat needs" in reason
         assert "max_chars or max_words in place of max_tokens" in reason
     both = plan("max_tokens", [writes, {"model": "toy:bytes", "name": "counts"}])
     assert [item.model.name for item in both.items if item.kind == "attack"] == ["counts"]
@@ -277,7 +277,7 @@ def test_injections_are_judged_by_their_canary(tmp_path: Path) -> None:
         "from windtunnel.harness.api.requests import Completion\n"
         f"sys.path.append({str(tmp_path)!r})\nfrom obeys import follows\n\n\n"
         "@plugin('models', 'chatty')\nclass Chatty:\n    def __init__(self, target):\n        self.name = self.fingerprint = target\n\n"
-        "    def inspect(self):\n        return ModelInfo(frozenset({'generate', 'text', 'chat'}))\n\n"
+        "    def inspect(self):\n        return ModelInfo({'generate': {'text', 'chat'}})\n\n"
         "    def load(self, device, dtype):\n        return self\n\n"
         "    def generate(self, batch):\n        return [Completion(t, 1, 'stop') for t in follows([r.prompt for r in batch])]\n"
     )
@@ -350,7 +350,7 @@ def test_a_message_that_cannot_be_read_ends_no_search(make: Callable[[], Any]) -
     """Neither the stream that it was drawn for nor, where it was the round's only one, the sample; and no sample rests on its company."""
 
     def twins(samples: Sequence[Sample]) -> dict[str, Any]:
-        attacker = Engine(Mumbling(str), ModelInfo(frozenset({"generate", "text", "chat"})))
+        attacker = Engine(Mumbling(str), ModelInfo({"generate": {"text", "chat"}}))
         engine, attack = port(lambda prompt: REFUSAL, roles={"attacker": attacker, "judge": port(strict_judge)}), make()
         return {twin.id: twin for twin in attack.perturb(engine, samples, attack.threat, SampleRng(1))}
 

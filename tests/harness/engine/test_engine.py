@@ -39,7 +39,7 @@ from windtunnel.harness.models.python.toy import Bytes, Toy, Words
 from windtunnel.harness.store import codec
 
 quick = settings(deadline=None, max_examples=60)
-INFO = ModelInfo(frozenset({"classify"}))
+INFO = ModelInfo({"classify": {"text"}})
 
 
 class Lengths:
@@ -626,7 +626,7 @@ def test_a_users_error_ends_the_run() -> None:
 
 
 def test_a_model_is_not_asked_what_it_cannot_answer() -> None:
-    with pytest.raises(CapabilityError, match="cannot answer 'generate'; it can classify"):
+    with pytest.raises(CapabilityError, match="cannot answer 'generate'; it answers classify for text"):
         make(Words()).try_run([Generate("a", 1)])
 
 

@@ -65,7 +65,7 @@ class Mine:
         self.target = target
 
     def inspect(self):
-        return ModelInfo(frozenset({"generate", "loglikelihood", "text"}))
+        return ModelInfo({"generate": {"text"}, "loglikelihood": {"text"}})
 
     def load(self, device, dtype):
         return Bytes()

@@ -74,7 +74,7 @@ class Adder:
         self.name = self.fingerprint = f"adder:{target}"
 
     def inspect(self):
-        return ModelInfo(frozenset({"add_up", "table"}))
+        return ModelInfo({"add_up": {"table"}})
 
     def load(self, device, dtype):
         return self

@@ -44,7 +44,8 @@ SMALL = "from windtunnel.harness.api.registry import plugin\nfrom windtunnel.har
             ({"attacks": [{"attack": "swap", "threat": {"type": "lp", "epsilon": 0.1}}]}, ConfigError,
              "toys.yaml:10: the attack 'swap' works under a threat of type edits, not 'lp'"),
             ({"attacks": ["swap", "swap"]}, ConfigError, r"two entries are called 'swap\(notes\)'"),
-        ({"models": ["toy:bytes"]}, CapabilityError, "task 'notes' cannot run on model 'bytes': it needs classify; the model can generate"),
+        ({"models": ["toy:bytes"]}, CapabilityError,
+         r"task 'notes' cannot run on model 'bytes': it does not answer classify \(it answers generate, loglikelihood"),
         ({"models": [WORDS, BYTES], "tasks": [{"task": "notes", "models": ["bytes"]}]}, CapabilityError, "cannot run on model 'bytes'"),
         ({"tasks": [{"task": "notes", "labels": ["sad", "glad"]}]}, ModelError,
          r"task 'notes' on model 'words': the task's labels \(sad, glad\) are not the model's \(negative, positive\)"),
@@ -81,7 +82,7 @@ def test_gates_that_can_be_answered_pass_the_plan(tmp_path: Path, gate: str) -> 
 def test_a_model_that_cannot_is_skipped_with_the_reason(tmp_path: Path) -> None:
     plan = planned(tmp_path, models=[WORDS, BYTES], attacks=["swap"])
     assert [(s.model, s.item) for s in plan.skipped] == [("bytes", "notes")]
-    assert "needs classify; the model can generate" in plan.skipped[0].reason
+    assert plan.skipped[0].reason == "does not answer classify (it answers generate, loglikelihood and rolling_loglikelihood)"
     assert {i.model.name for i in plan.items} == {"words"}
 
 
@@ -167,7 +168,7 @@ def test_plan_is_shown_as_text_and_json(tmp_path: Path) -> None:
     text = windtunnel("plan", path)
     assert text.code == 0
     assert "swap(notes)" in text.out
-    assert "not notes: needs classify" in text.out
+    assert "not notes: does not answer classify" in text.out
     shown = json.loads(windtunnel("plan", path, "--json").out)
     assert shown["identity"] == load_suite(path).identity()
     assert [i["item"] for i in shown["items"]] == ["notes", "batch_invariance(notes)", "swap(notes)"]
@@ -203,7 +204,7 @@ def test_a_plan_shows_what_can_run_and_what_cannot(tmp_path: Path) -> None:
     assert answer.code == 2
     assert re.search(r"notes +\d+ samples", answer.out)
     assert "impossible:" in answer.out
-    assert "task 'lambada' cannot run on model 'words': it needs loglikelihood" in answer.out
+    assert "task 'lambada' cannot run on model 'words': it does not answer loglikelihood" in answer.out
     answer = windtunnel("run", path, "--out", tmp_path / "run")
     assert answer.code == 2
     assert "task 'lambada' cannot run on model 'words'" in answer.err

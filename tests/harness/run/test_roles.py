@@ -32,7 +32,7 @@ class Critic:
         self.target, self.log = target, log
 
     def inspect(self):
-        return ModelInfo(frozenset({"classify", "text"}), ("negative", "positive"))
+        return ModelInfo({"classify": {"text"}}, labels=("negative", "positive"))
 
     def load(self, device, dtype):
         model = Words()
@@ -107,7 +107,7 @@ def planned(folder: Path, /, **keys: Any) -> Any:
         ({"tasks": [{**OPINION, "roles": {"juge": "one"}}]}, ConfigError, "has no role 'juge'. Did you mean 'judge'"),
         ({"tasks": [{**OPINION, "roles": {"judge": "two"}}]}, UnknownName, "the role 'judge' to 'two'.* They are words, one"),
         ({"auxiliary_models": [{"model": "toy:bytes", "name": "one"}]}, CapabilityError,
-         "'judge' needs classify; the model 'one' can generate"),
+         r"the model 'one' cannot play the role 'judge': it does not answer classify \(it answers generate"),
         ({"auxiliary_models": [{**CRITIC, "name": "words"}]}, ConfigError, r"toys.yaml:\d+: two models are called 'words'"),
         ({"tasks": ["notes", OPINION], "attacks": [{"attack": "swap", "roles": {"judge": "one"}}]}, ConfigError,
          "attack 'swap' has no role 'judge'. Its roles: encoder, language_model"),

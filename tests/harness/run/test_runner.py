@@ -288,7 +288,7 @@ def test_several_models_and_what_each_can(tmp_path: Path) -> None:
     card = run(tmp_path, models=models)
     assert {r.model for r in card.rows} == {"a", "b"}
     assert [s["model"] for s in card.manifest["skipped"]] == ["c"]
-    assert "needs classify" in card.manifest["skipped"][0]["reason"]
+    assert "does not answer classify" in card.manifest["skipped"][0]["reason"]
 
 
 def test_a_task_that_runs_itself(tmp_path: Path) -> None:

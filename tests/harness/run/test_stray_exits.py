@@ -44,7 +44,7 @@ class Stray:
     def __init__(self, target):
         at("model"); self.name = target
     def inspect(self):
-        at("inspect"); return ModelInfo(frozenset({{"classify", "text"}}), ("negative", "positive"))
+        at("inspect"); return ModelInfo({{"classify": {{"text"}}}}, labels=("negative", "positive"))
     def load(self, device, dtype):
         at("load"); return self
     def classify(self, batch):

@@ -19,7 +19,7 @@ from windtunnel.harness.run.runner import budget_of, run_plan
 from windtunnel.harness.run.tuning import WORTH, climb, tune
 from windtunnel.tests.toys import opened, planned, windtunnel, write_suite
 
-INFO = ModelInfo(frozenset({"classify"}))
+INFO = ModelInfo({"classify": {"text"}})
 
 
 class Priced:

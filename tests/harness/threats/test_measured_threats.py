@@ -46,7 +46,7 @@ class Source:
         pass
 
     def inspect(self):
-        return ModelInfo(frozenset({"embed", "rolling_loglikelihood", "text"}))
+        return ModelInfo({"embed": {"text"}, "rolling_loglikelihood": {"text"}})
 
     def load(self, device, dtype):
         return Counts()

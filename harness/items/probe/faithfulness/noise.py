@@ -67,7 +67,7 @@ class NoisyPort(WrappedPort):
 
 def has_noise(info: ModelInfo, value: Input, /) -> bool:
     """Whether a text's embeddings are within reach."""
-    return isinstance(value, str | TextPair) and "gradients" in info.capabilities
+    return isinstance(value, str | TextPair) and "gradients" in info.features
 
 
 def _logits(net: Differentiable, requests: Sequence[Classify]) -> list[Logits]:

@@ -40,7 +40,7 @@ class Other:
 
     def inspect(self):
         kind, labels = ("image", ("dark", "bright")) if self.target == "bright" else ("text", ("negative", "positive"))
-        return ModelInfo(frozenset({"classify", kind, "gradients"}), labels)
+        return ModelInfo({"classify": {kind}}, {"gradients"}, labels)
 
     def load(self, device, dtype):
         return Answering(self.target)

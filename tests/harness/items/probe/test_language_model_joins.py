@@ -40,7 +40,7 @@ class Careful:
     "yes" and "no" it takes for refusing and helping."""
 
     name = fingerprint = "careful"
-    info = ModelInfo(frozenset({"loglikelihood", "generate", "text", "chat"}))
+    info = ModelInfo({"loglikelihood": {"text", "chat"}, "generate": {"text", "chat"}})
 
     @staticmethod
     def danger(prompt: str | Chat) -> float:

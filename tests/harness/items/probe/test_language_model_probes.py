@@ -456,7 +456,7 @@ class TestControls:
         every = ("erasure", "curves", "infidelity", "max_sensitivity", "complexity", "randomised")
         for probe in (FeatureAblation(), IntegratedGradients(steps=8, max_steps=8), Saliency()):
             engine = tiny.engine("llama")
-            engine.info = ModelInfo(frozenset({"gradients"}))
+            engine.info = ModelInfo({}, {"gradients"})
             for record in records(probe, scores=every, engine=engine):
                 names = {"comprehensiveness", "sufficiency", "aopc", "deletion_auc_cut", "infidelity", "complexity"}
                 wanted = {f"{name}{control}" for name in names for control in ("", "_random", "_randomised")} - {"complexity_random"}
@@ -502,7 +502,7 @@ class Counts:
     """Closed form: the log-likelihood of a continuation is the number of ``key`` in the prompt, minus 5, times its words."""
 
     name = fingerprint = "counts"
-    info = ModelInfo(frozenset({"loglikelihood", "generate", "text"}))
+    info = ModelInfo({"loglikelihood": {"text"}, "generate": {"text"}})
 
     def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
         words = [len(request.continuation.split()) for request in batch]

@@ -52,7 +52,7 @@ class Task:
 
 
 def measured(model: Any, num: int = 8, most_tokens: float = 1e9) -> tuple[list[Record], Engine]:
-    engine = Engine(model, ModelInfo(frozenset({"classify"})))
+    engine = Engine(model, ModelInfo({"classify": {"text"}}))
     samples = [Sample(str(i), "x" * (i + 1)) for i in range(num)]
     task_records(engine, "lengths", Task(), samples)
     engine.counters.take()
@@ -89,7 +89,7 @@ def test_as_many_are_asked_as_the_tokens_allow_cheapest_first() -> None:
 
 
 def test_what_was_not_answered_is_not_asked_again() -> None:
-    engine = Engine(Scaled(1.0), ModelInfo(frozenset({"classify"})))
+    engine = Engine(Scaled(1.0), ModelInfo({"classify": {"text"}}))
     (record,) = drift_records(engine, "drift", Task(), [Sample("0", "x")], 100)
     assert record.artifacts["unscored"] == "there is no answer to compare with"
     assert engine.counters.tokens_computed == 0

@@ -59,7 +59,7 @@ def test_no_attribution_changes(make: Callable[[], Any], name: str, monkeypatch:
 def test_it_is_read_once_and_counted(make: Callable[[], Any], is_used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods that move or attribute it compute it each time. Texts that begin with another token may share one token less."""
     model = tiny.load("llama")
-    engine = Engine(model, ModelInfo(frozenset()), budget=tiny.engine("llama").budget)
+    engine = Engine(model, ModelInfo({}), budget=tiny.engine("llama").budget)
     seen: list[tuple[int, int]] = []
     model.module.register_forward_pre_hook(
         lambda module, args, given: seen.append(

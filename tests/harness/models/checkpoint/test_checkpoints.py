@@ -73,7 +73,7 @@ def both(*changes: Callable[[Path], None]) -> Callable[[Path], None]:
 def answers(source: HuggingFace) -> list[float]:
     """Of a causal model or a classifier, what must not change."""
     engine = tiny.engine(source.load("cpu", "float32"))
-    if "loglikelihood" in source.inspect().capabilities:
+    if "loglikelihood" in source.inspect().answers:
         scored = engine.run([RollingLogLikelihood(TEXT), LogLikelihood("the cat", " sat on"), LogLikelihood("a", " table")])
         return [answer.value for answer in scored]
     return [value for answer in engine.run([Classify(TEXT), Classify("the cat"), Classify("a")]) for value in answer.values]

@@ -43,7 +43,7 @@ def encoder(folder: Path, *, first: bool = False, normal: bool = False, longest:
 def test_a_vector_is_pooled_as_the_checkpoint_says(tmp_path: Path, first: bool, normal: bool) -> None:
     place = str(encoder(tmp_path, first=first, normal=normal))
     source = HuggingFace(place)
-    assert source.inspect().capabilities == {"embed", "text"}
+    assert source.inspect().answers == {"embed": {"text"}}
     answers = tiny.engine(source.load("cpu", "float32")).run([Embed(text) for text in TEXTS])
     module, tokenizer = transformers.AutoModel.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
     for text, answer in zip(TEXTS, answers, strict=True):

@@ -113,7 +113,7 @@ def test_what_cannot_be_scored_says_why(request_: PseudoLogLikelihood, match: st
 
 def test_inspect_and_a_tokenizer_without_a_mask(tmp_path: Path) -> None:
     info = HuggingFace(str(tiny.checkpoint("bert_masked"))).inspect()
-    assert info.capabilities == {"pseudo_loglikelihood", "fill_mask", "text"}
+    assert (info.answers, info.features) == ({"pseudo_loglikelihood": {"text"}, "fill_mask": {"text"}}, frozenset())
     assert info.labels == ()
     folder = tiny.save("roberta_masked", tmp_path / "no_mask")
     side: Any = tiny._roberta_tokenizer()

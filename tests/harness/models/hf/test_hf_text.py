@@ -388,7 +388,7 @@ def test_the_token_that_ends_every_text_is_no_padding(named: str | None, tmp_pat
 def test_gradients_are_claimed_where_there_are_any(config: Any, gradients: bool, tmp_path: Path) -> None:
     config(architectures=["XForSequenceClassification"]).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").touch()
-    assert ("gradients" in HuggingFace(str(tmp_path)).inspect().capabilities) == gradients
+    assert ("gradients" in HuggingFace(str(tmp_path)).inspect().features) == gradients
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_generation_scoring_and_embedding(file: Path) -> None:
 
 def test_a_conversation_is_given_as_an_endpoint_takes_it(file: Path) -> None:
     its = engine(file, "talk", answers="generate", input="chat")
-    assert Callable(f"{file}:talk", answers="generate", input="chat").inspect().capabilities == {"generate", "text", "chat"}
+    assert Callable(f"{file}:talk", answers="generate", input="chat").inspect().answers == {"generate": {"text", "chat"}}
     chat = Chat((Message("system", "be kind"), Message("user", "hi"), Message("assistant", "ho"), Message("user", "hey")))
     assert [said.text for said in its.run([Generate(chat, 9), Generate("hi", 9)])] == [
         "system=be kind,user=hi,assistant=ho,user=hey", "user=hi",

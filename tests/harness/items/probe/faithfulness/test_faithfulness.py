@@ -44,7 +44,7 @@ RNG = SampleRng(0)
 
 
 def engine_of(name: str) -> Engine:
-    return Engine(tiny.load(name), ModelInfo(frozenset({"gradients"})))
+    return Engine(tiny.load(name), ModelInfo({}, {"gradients"}))
 
 
 def images(num: int = 2) -> list[Sample]:
@@ -342,7 +342,7 @@ class TestPairs:
         class Overlap(Words):
             """How many words of the second text are good, less those of the first."""
 
-            info = ModelInfo(frozenset({"classify", "pair"}), ("no", "yes"))
+            info = ModelInfo({"classify": {"pair"}}, labels=("no", "yes"))
 
             def classify(self, batch: Sequence[Classify]) -> list[Logits]:
                 pairs = [r.input for r in batch if isinstance(r.input, TextPair)]

@@ -53,7 +53,7 @@ PROBES: dict[str, Callable[[], Any]] = {
 
 
 def engine_of(model: Any) -> Engine:
-    return Engine(model, ModelInfo(frozenset({"classify", "text", "pair", "gradients"})))
+    return Engine(model, ModelInfo({"classify": {"text", "pair"}}, {"gradients"}))
 
 
 def drawn(number: int) -> SampleRng:
@@ -115,7 +115,7 @@ def test_of_a_continuation() -> None:
     task.requests = lambda s: [LogLikelihood(f"Read {s.input}", f" {s.target}")]
     given = [Sample("a", "the cat sat", "great films"), Sample("b", "a dog", "bad")]
     engine = tiny.engine("llama")
-    engine.info = ModelInfo(frozenset({"loglikelihood", "text", "gradients"}))
+    engine.info = ModelInfo({"loglikelihood": {"text"}}, {"gradients"})
     for record in language_records(engine, "p(t)", task, FeatureAblation(), RNG, given, ["max_sensitivity"]):
         assert float(record.scores["max_sensitivity"] or 0) > 1e-3
     port = ContinuationPort(engine, Frame("Read "))
