@@ -165,7 +165,7 @@ class RowTask:
 
     def _ids(self) -> Iterator[str]:
         assert self._id is not None
-        for row in self.rows.only(self._id.columns):
+        for row in self.rows.select(self._id.columns):
             try:
                 yield self._id_of(row)
             except SampleError:
@@ -193,7 +193,7 @@ class RowTask:
         if num_samples >= len(units) or self._shuffle is not False or all(set(self.labels) == set(names) for names in parts.values()):
             return []
         known: dict[str, dict[str, None]] = {kind: {} for kind in parts}
-        for row in self.rows.only(self.kind_columns) if units is self.rows.rows and self.kind_columns else units:
+        for row in self.rows.select(self.kind_columns) if units is self.rows.rows and self.kind_columns else units:
             for kind, name in self.kinds(row).items():
                 known.setdefault(kind, {})[name] = None
         return [

@@ -86,7 +86,7 @@ class Generation(RowTask):
     def prefix(self) -> str:
         """Header and examples. Not part of a sample's input, so that an attack has the question and nothing else to change."""
         fields = [self._prompt, self._example_target]
-        return self._fewshot.prefix(lambda: self.rows.only(self._prompt.columns), fields, self._example, self._prompt.text)
+        return self._fewshot.prefix(lambda: self.rows.select(self._prompt.columns), fields, self._example, self._prompt.text)
 
     def notes(self, num_samples: int, /) -> list[str]:
         return [*super().notes(num_samples), *self._fewshot.notes]

@@ -1,6 +1,6 @@
-"""Rows of data sets, as their files have them: no value is guessed, converted or dropped without a word.
+"""Rows of data sets, exactly as stored: no value is guessed, converted or silently dropped.
 
-`load` reads a `DataSpec`; ``formats/`` has a file for each format of files, ``hub.py`` the data sets of the Hugging Face Hub.
+`load` reads a `DataSpec`. ``formats/`` has one module per file format; ``hub.py`` reads data sets of the Hugging Face Hub.
 """
 
 from .formats.encoded_image import EncodedImage

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub, through the `datasets` library, which is imported by nothing else in this folder."""
+"""Read data sets of the Hugging Face Hub. Only this module imports the `datasets` library."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _CONNECT_TIMEOUT_S = 5.0
 
 
 def read_hub(spec: DataSpec, /) -> Rows:
-    """The rows of a Hub data set. Raises `DataError`."""
+    """Read the rows of a Hub data set, from the local cache if offline. Raises `DataError`."""
     name = cast(str, spec.hub)
     with _quiet() as datasets, _data_errors(spec):
         offline = is_offline()
-        commit = None if offline else _commit(spec)
+        commit = None if offline else _resolve_commit(spec)
         if commit:
             builder = datasets.load_dataset_builder(name, spec.config, revision=commit, **spec.options)
             builder.download_and_prepare()
         else:
-            builder = _cached(spec, "offline" if offline else f"the Hub did not answer within {_CONNECT_TIMEOUT_S:.0f} s")
+            why = "offline" if offline else f"the Hub did not answer within {_CONNECT_TIMEOUT_S:.0f} s"
+            builder = _load_cached_builder(spec, why)
         split = spec.choose_split([str(s) for s in builder.info.splits])
         dataset = builder.as_dataset(split=split)
-        # By content: the library's own fingerprint goes by the time at which a file was written, and overlooks one that was changed.
+        # A digest of the content: the library's own fingerprint uses modification times and can miss a changed file.
         fingerprint = codec.digest([split, str(dataset.features), *(of_file(Path(file["filename"])) for file in dataset.cache_files)])
         if not builder.info.splits[split].num_examples:
             return Rows((), (), fingerprint, source=str(spec))
@@ -40,12 +41,12 @@ def read_hub(spec: DataSpec, /) -> Rows:
         images = [column for column, f in dataset.features.items() if type(f).__name__ == "Image"]
         for column in images:
             dataset = dataset.cast_column(column, datasets.Image(decode=False))
-        rows = _WithImages(dataset, images) if images else dataset
+        rows = _RowsWithImages(dataset, images) if images else dataset
         return Rows(rows, tuple(dataset.column_names), fingerprint, names, str(spec))
 
 
-class _WithImages(Sequence[Row]):
-    """Rows whose images are decoded when somebody looks at them: one that does not decode is no matter of the other columns'."""
+class _RowsWithImages(Sequence[Row]):
+    """Rows whose images are decoded on access, so that a broken image does not affect the other columns."""
 
     def __init__(self, dataset: Any, images: Sequence[str]) -> None:
         self._dataset, self._images = dataset, images
@@ -53,16 +54,19 @@ class _WithImages(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def __getitem__(self, place: Any, /) -> Any:
-        row = dict(self._dataset[place])
-        return row | {name: EncodedImage.from_struct(row[name], f"{name} of row {place}") for name in self._images if name in row}
+    def __getitem__(self, index: Any, /) -> Any:
+        row = dict(self._dataset[index])
+        return row | {name: EncodedImage.from_struct(row[name], f"{name} of row {index}") for name in self._images if name in row}
 
-    def select_columns(self, columns: list[str]) -> _WithImages:
-        return _WithImages(self._dataset.select_columns(columns), self._images)
+    def select_columns(self, columns: list[str]) -> _RowsWithImages:
+        return _RowsWithImages(self._dataset.select_columns(columns), self._images)
 
 
-def _commit(spec: DataSpec) -> str | None:
-    """The commit that ``revision`` stands for now, or None when the Hub is out of reach. One request, one timeout, no retries."""
+def _resolve_commit(spec: DataSpec) -> str | None:
+    """Return the commit of ``revision``, or None if the Hub is unreachable. Sends one request, without retries.
+
+    Raises `DataError` if the data set needs access or does not exist.
+    """
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -85,15 +89,18 @@ def _commit(spec: DataSpec) -> str | None:
     return info.sha
 
 
-def _cached(spec: DataSpec, why: str) -> Any:
-    """The builder of a data set that was loaded on this machine before."""
+def _load_cached_builder(spec: DataSpec, why: str) -> Any:
+    """Return the builder of a data set in the local cache.
+
+    why: the reason why the Hub is not used, for the error. Raises `DataError` if the data set is not in the cache.
+    """
     from datasets.packaged_modules.cache.cache import Cache
 
     name = cast(str, spec.hub)
     arguments = ", ".join(repr(a) for a in (name, spec.config) if a) + (f", revision={spec.revision!r}" if spec.revision else "")
     advice = (
-        f'where there is a network, run: python -c "from datasets import load_dataset; load_dataset({arguments})" '
-        "(and share its HF_HOME), or point at local files: data: {files: ...}"
+        f'on a machine with network access, run: python -c "from datasets import load_dataset; load_dataset({arguments})" '
+        "(and share its HF_HOME), or use local files: data: {files: ...}"
     )
     try:
         builder = Cache(
@@ -107,10 +114,10 @@ def _cached(spec: DataSpec, why: str) -> Any:
 
 
 def is_cached(spec: DataSpec, /) -> bool:
-    """Whether a Hub data set was loaded on this machine before: offline, `load` finds it."""
+    """Whether a Hub data set is in the local cache, so that `load` works offline."""
     try:
         with _quiet():
-            _cached(spec, "offline")
+            _load_cached_builder(spec, "offline")
     except DataError:
         return False
     return True
@@ -118,7 +125,7 @@ def is_cached(spec: DataSpec, /) -> bool:
 
 @contextmanager
 def _data_errors(spec: DataSpec) -> Iterator[None]:
-    """What `datasets` raises becomes one `DataError` that begins with the innermost cause."""
+    """Convert any exception of `datasets` to a `DataError` that names the innermost cause."""
     try:
         yield
     except UserError:
@@ -133,13 +140,13 @@ def _data_errors(spec: DataSpec) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[Any]:
-    """The `datasets` module, its logs and progress bars off; both are as before afterwards."""
+    """Yield the `datasets` module with its logs and progress bars off, and restore them afterwards."""
     import datasets.utils
     import huggingface_hub.utils
 
     verbosity = datasets.logging.get_verbosity()
     shown = [module for module in (datasets.utils, huggingface_hub.utils) if not module.are_progress_bars_disabled()]
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it would log as an error it also raises
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it also raises every error that it logs
     for module in shown:
         module.disable_progress_bars()
     try:

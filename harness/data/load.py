@@ -1,4 +1,4 @@
-"""From a `DataSpec` to its rows."""
+"""Load the rows of a `DataSpec`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .spec import DataSpec
 
 
 def load(spec: DataSpec, /) -> Rows:
-    """Read a data set.
+    """Load a data set.
 
-    Offline (`is_offline`) a Hub data set comes from the local cache or not at all, at once. Files and Python functions never use the
-    network. Code of a data set's repository is never run.
+    Offline (`is_offline`), a Hub data set is read from the local cache, or fails at once. Files and Python functions
+    never use the network. Code in a data set's repository is never run.
 
-    Raises `DataError`: a file, split or data set that is not there, no rows, a file that does not read as its format.
+    Raises `DataError` for a missing file, split or data set, a file that is not of its format, or a data set without rows.
     """
     read = read_hub if spec.hub else read_files if spec.files else _read_python
     rows = read(spec)
@@ -40,15 +40,15 @@ def _read_python(spec: DataSpec) -> Rows:
     function = resolve(target)
     columns: dict[str, None] = {}
 
-    def checked() -> Iterator[Row]:
+    def checked_rows() -> Iterator[Row]:
         for row in function(spec.split) if spec.split else function():
             if not isinstance(row, Mapping):
-                raise DataError(f"{spec} must give dicts, one a row; it gives {type(row).__name__}")
+                raise DataError(f"{spec} must yield one dict per row, not {type(row).__name__}")
             columns.update(dict.fromkeys(map(str, row)))
             yield row
 
     try:
-        rows = keep_rows(checked())
+        rows = keep_rows(checked_rows())
     except UserError:
         raise
     except BaseException as error:
@@ -56,13 +56,13 @@ def _read_python(spec: DataSpec) -> Rows:
             raise
         raise DataError(f"{spec}: {type(error).__name__}: {error}") from error
     try:
-        fingerprint = codec.digest_all({k: _recordable(v) for k, v in row.items()} for row in rows)
+        fingerprint = codec.digest_all({k: _to_recordable(v) for k, v in row.items()} for row in rows)
     except TypeError as error:
-        raise DataError(f"{spec}: a row holds a value without a fingerprint: {error}") from error
+        raise DataError(f"{spec}: a row has a value that cannot be fingerprinted: {error}") from error
     return Rows(rows, tuple(columns), fingerprint, source=str(spec))
 
 
-def _recordable(value: Any) -> Any:
+def _to_recordable(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return Image(np.asarray(value)) if hasattr(value, "getbands") else value  # getbands: a PIL image

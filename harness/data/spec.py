@@ -1,4 +1,4 @@
-"""Where rows come from: a data set on the Hub, files, or a Python function."""
+"""The source of rows: a data set on the Hub, files, or a Python function."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from .formats import FORMATS
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """Where rows come from. Checked when made, without touching disk or network.
+    """The source of rows. The constructor checks it without reading disk or network.
 
-    Exactly one of three forms (as YAML, under ``data:``)::
+    It has one of three forms (in YAML, under ``data:``)::
 
         {hub: stanfordnlp/sst2, config: default, split: validation, revision: main}
-        {files: dev.tsv, options: {column_names: [sentence, label]}}     # a path, a list, a glob, or {split: any of these}
-        {python: "my_data.py:rows"}                                      # or module:function; gives an iterable of dicts
+        {files: dev.tsv, options: {column_names: [sentence, label]}}     # a path, a list, a glob, or one of these per split
+        {python: "my_data.py:rows"}                                      # or module:function; returns an iterable of dicts
 
-    ``split``: may be left out where there is one only. ``options``: of files, the fields of their format in `formats`; of a Hub data set,
-    arguments of its `datasets` builder. ``base``: the folder that relative paths start from.
+    split: name of the split; optional if there is only one.
+    options: for files, the fields of their format in `formats`; for a Hub data set, arguments of its `datasets` builder.
+    base: folder that relative paths start from.
 
-    Raises `ConfigError`: none or several of the three forms, an unknown format.
+    Raises `ConfigError` for none or several of the three forms, or an unknown format.
     """
 
     hub: str | None = None
@@ -40,7 +41,7 @@ class DataSpec:
     def __post_init__(self) -> None:
         forms = [name for name in ("hub", "files", "python") if getattr(self, name)]
         if len(forms) != 1:
-            raise ConfigError(f"data needs one of 'hub', 'files' or 'python', and has {' and '.join(forms) or 'none of them'}")
+            raise ConfigError(f"data needs exactly one of 'hub', 'files' or 'python'; it has {' and '.join(forms) or 'none of them'}")
         allowed = {"hub": {"config", "revision", "options"}, "files": {"format", "options"}, "python": set[str]()}[forms[0]]
         for name in ("config", "revision", "format", "options"):
             if getattr(self, name) and name not in allowed:
@@ -54,7 +55,7 @@ class DataSpec:
 
     @classmethod
     def parse(cls, value: object, base: Path | None = None) -> DataSpec:
-        """A spec from its YAML mapping, whose relative paths start from ``base`` (the folder of the file that says it)."""
+        """Build a spec from its YAML mapping. ``base``: folder that relative paths start from, that of the YAML file."""
         if isinstance(value, DataSpec):
             return value
         if not isinstance(value, Mapping):
@@ -69,13 +70,14 @@ class DataSpec:
         return cls(**value, base=base or Path())
 
     def at(self, split: str) -> DataSpec:
-        """The same data set at another split. Raises `DataError` where a lone file leaves no other split to go to."""
+        """Return the same data set at another split. Raises `DataError` if its files are not listed by split."""
         if self.files and not isinstance(self.files, Mapping):
-            raise DataError(f"{self} has no split {split!r}; name the files of each: data: {{files: {{test: ..., {split}: ...}}}}")
+            fix = f"name the files of each split: data: {{files: {{test: ..., {split}: ...}}}}"
+            raise DataError(f"{self} has no split {split!r}; {fix}")
         return DataSpec(**({f.name: getattr(self, f.name) for f in fields(self)} | {"split": split}))
 
     def choose_split(self, splits: Sequence[str], /) -> str:
-        """The split that is meant among those there are. Raises `DataError`."""
+        """Return the split to read, from those available. Raises `DataError` if it is missing or ambiguous."""
         if self.split is None and len(splits) == 1:
             return splits[0]
         if self.split is None or self.split not in splits:

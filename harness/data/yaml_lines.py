@@ -1,7 +1,7 @@
-"""YAML with the line of every key, so that an error can point at it. Safe loading only; a key given twice is an error.
+"""Load YAML with the line of every key, for error messages. Safe loading only; a duplicate key is an error.
 
-Plain words are read as YAML 1.2 has them, not as PyYAML's 1.1: ``yes``, ``no``, ``on`` and ``off`` are text, and so are dates, times
-(12:30) and what is not how a number is written (007, 1_000); ``1e-3`` is a number.
+Plain scalars follow YAML 1.2, not PyYAML's 1.1: ``yes``, ``no``, ``on`` and ``off`` are text, and so are dates, times
+(12:30) and numbers in unusual notation (007, 1_000); ``1e-3`` is a number.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _PLAIN_WORDS = (
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - none of YAML 1.1's
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - without those of YAML 1.1
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what either version of YAML would take for something else than text."""
+    """Quotes text that either version of YAML would read as another type."""
 
 
 for _tag, _pattern, _beginnings in _PLAIN_WORDS:
@@ -41,14 +41,14 @@ for _tag, _pattern, _beginnings in _PLAIN_WORDS:
     _Dumper.add_implicit_resolver(_tag, _whole, _beginnings)
 
 Lines = dict[tuple[str | int, ...], int]
-"""Path of keys and indices to a line, counted from 1."""
+"""Line number, from 1, by path of keys and indices."""
 
-_MOST_NODES = 100_000
-"""Aliases of aliases can make a small file enormous ("billion laughs"); no suite is as large as this."""
+_MAX_NODES = 100_000
+"""Limit against nested aliases that expand a small file enormously ("billion laughs"). No real suite is as large."""
 
 
 def load(text: str, source: str, /) -> tuple[Any, Lines]:
-    """The document and its lines. Raises `ConfigError` with source and line."""
+    """Parse a YAML document and return its value and lines. Raises `ConfigError` with source and line."""
     lines: Lines = {}
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -68,11 +68,12 @@ def load(text: str, source: str, /) -> tuple[Any, Lines]:
 
 
 def dump(value: Any, /) -> str:
-    """Plain values as YAML that `load` reads back."""
+    """Write plain values as YAML that `load` reads back unchanged."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def load_file(path: Path, /) -> tuple[Any, Lines]:
+    """Parse a YAML file and return its value and lines. Raises `ConfigError`."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -84,8 +85,8 @@ def load_file(path: Path, /) -> tuple[Any, Lines]:
 
 def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, source: str) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
-    if len(lines) > _MOST_NODES:
-        raise ConfigError(f"{source}: this YAML has more than {_MOST_NODES:,} entries, its aliases written out")
+    if len(lines) > _MAX_NODES:
+        raise ConfigError(f"{source}: this YAML has more than {_MAX_NODES:,} entries after expanding its aliases")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             child = (*path, str(key.value))

@@ -53,7 +53,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         for item in items:
             made = _metrics(item, known, suite["plugin_files"])
             needed = {*_needs(made), *COLUMNS, "slice"}
-            table = Table.of(store.joined(item, {*NOTED, *needed}), needed if item.kind == "task" else None, {*COLUMNS, "slice"})
+            table = Table.of(store.join(item, {*NOTED, *needed}), needed if item.kind == "task" else None, {*COLUMNS, "slice"})
             notes[item.id] = table.notes
             # The batch check asks the task's own samples again: their failures are counted there.
             failed += table.notes["failed"] if item.kind != "drift" else 0

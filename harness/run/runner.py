@@ -25,7 +25,7 @@ from ..items.task.records import requests_of
 from ..plan.asked import asked_of
 from ..plan.ingredients import ingredients, model_fingerprint
 from ..plan.types import Plan, PlannedItem, PlannedModel
-from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, only_writer
+from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, lock_folder
 from ..suite.specs import Suite
 from ..system.interrupts import Interrupted, is_interrupt
 from ..threats import described
@@ -86,7 +86,7 @@ def run_plan(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
-    with only_writer(folder):
+    with lock_folder(folder):
         store = _open(plan, folder)
         try:
             aside = partial(_set_aside, store, say)
@@ -193,7 +193,7 @@ def _as_stored(items: Sequence[PlannedItem], *, suite: Suite, store: Store, fing
 def _set_aside(store: Store, say: Callable[[str], None], now: Sequence[StoredItem]) -> None:
     """Set aside what is not as it was, and say so: which items, and why."""
     reasons: dict[str, list[str]] = {}
-    for item, why in store.set_changed_aside(now):
+    for item, why in store.set_aside_changed(now):
         reasons.setdefault(why, []).append(f"{item.model}/{item.item}")
     for why, names in reasons.items():
         say(f"run anew: {', '.join(names)}: {why}. The records that were there are kept in {store.path}, set aside")

@@ -1,7 +1,7 @@
-"""A run's answers by content key, one after the other in the store, and in memory where each one stands.
+"""A run's responses by content key: appended to the store, with their row numbers indexed in memory.
 
-Keys are digests: an index of them in the file would have every chunk rewrite pages all over it, the more of them the longer the run. Here a
-chunk's answers are written side by side, and a key takes 16 bytes of memory.
+Keys are digests, so an index in the file would rewrite pages all over the file with every chunk, and more of them
+as the run grows. Here the responses of a chunk are written next to each other, and a key takes 16 bytes of memory.
 """
 
 from __future__ import annotations
@@ -21,47 +21,48 @@ _FEW = 4096
 
 
 class AnswerLog:
-    """Over the table `TABLE` of a connection whose only writer this is. Read when it is first asked."""
+    """The table `TABLE` of a connection. It must be the table's only writer. The index is built on first use."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._places: Places | None = None
+        self._index: RowIndex | None = None
         self._last = 0
 
-    def _known(self) -> Places:
-        if self._places is None:
-            self._places = Places()
+    def _load_index(self) -> RowIndex:
+        if self._index is None:
+            self._index = RowIndex()
             for number, key in self._db.execute("SELECT number, key FROM answers ORDER BY number"):
-                self._places.add(key, number)
+                self._index.add(key, number)
                 self._last = number
-        return self._places
+        return self._index
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        """Return the stored responses of ``keys``; keys without one are left out."""
         wanted = list(keys)
-        numbers = self._known().find(wanted)
+        numbers = self._load_index().find(wanted)
         if not numbers:
             return {}
         rows = self._db.execute(f"SELECT key, response FROM answers WHERE number IN ({','.join(map(str, numbers))})")
-        found = {key: codec.loads(response) for key, response in rows}
-        # A place is known by a key's hash alone: another key may have the same.
-        return {key: found[key] for key in wanted if key in found}
+        responses = {key: codec.loads(response) for key, response in rows}
+        # The index holds hashes only, and two keys may share one.
+        return {key: responses[key] for key in wanted if key in responses}
 
     def insert(self, answers: Mapping[str, Any], /) -> None:
-        """To be committed by the caller, and then to be `noted`."""
-        self._known()
+        """Insert responses by key. The caller commits, then calls `add_to_index`."""
+        self._load_index()
         rows = ((number, key, codec.dumps(answer)) for number, (key, answer) in enumerate(answers.items(), self._last + 1))
         self._db.executemany("INSERT INTO answers VALUES (?, ?, ?)", rows)
 
-    def noted(self, answers: Mapping[str, Any], /) -> None:
-        """These have been inserted and committed."""
-        places = self._known()
+    def add_to_index(self, answers: Mapping[str, Any], /) -> None:
+        """Index responses that were inserted and committed."""
+        index = self._load_index()
         for key in answers:
             self._last += 1
-            places.add(key, self._last)
+            index.add(key, self._last)
 
 
-class Places:
-    """The number that belongs to a key, 16 bytes each: hash and number in two sorted arrays, the last few in a dictionary."""
+class RowIndex:
+    """Row numbers by key, 16 bytes each: hash and number in two sorted arrays, the most recent in a dictionary."""
 
     def __init__(self) -> None:
         self._hashes: NDArray[np.int64] = np.empty(0, np.int64)
@@ -77,11 +78,11 @@ class Places:
             self._hashes, self._numbers, self._recent = hashes[order], numbers[order], {}
 
     def find(self, keys: Sequence[str], /) -> list[int]:
-        """The numbers of those that are known, and perhaps of others with the same hash."""
+        """Return the row numbers of the known keys, and possibly of other keys with the same hash."""
         hashes = [hash(key) for key in keys]
-        found = [self._recent[h] for h in hashes if h in self._recent]
+        numbers = [self._recent[h] for h in hashes if h in self._recent]
         if len(self._hashes):
             wanted = np.array(hashes, dtype=np.int64)
             at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
-            found += self._numbers[at[self._hashes[at] == wanted]].tolist()
-        return found
+            numbers += self._numbers[at[self._hashes[at] == wanted]].tolist()
+        return numbers

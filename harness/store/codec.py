@@ -1,9 +1,9 @@
-"""Facts to JSON and back, exactly: dataclasses by name, arrays by bytes, text with surrogates. No pickle in any record.
+"""Lossless JSON encoding of records: dataclasses by name, arrays by bytes, text with surrogates. Never pickle.
 
-Attributions are most of what a probed run holds: their values and places have a short form of their own (`compact`).
+Attributions make up most of a run with probes, so their values and spans have a compact form (`attribution_codec`).
 
-The text is canonical (sorted keys, no spaces, ASCII only), so that equal facts have equal digests. It is written in one pass, for a
-request costs two of these and a record two more.
+The text is canonical (sorted keys, no spaces, ASCII only), so equal values have equal digests. It is written in one
+pass, because every request is encoded twice and every record twice more.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ _DATACLASSES = {
         requests.Failure, text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
     )
 }  # fmt: skip
-"""By the names that records give them; requests and responses have a register of their own (`requests.class_named`)."""
+"""By their names in records. Requests and responses have their own registry (`requests.class_named`)."""
 
 
-def _opened(cls: type[Any]) -> list[tuple[str, str]]:
-    """What stands before each field's value, and the field, in the order of sorted keys: ``$type`` comes before every name."""
+def _field_prefixes(cls: type[Any]) -> list[tuple[str, str]]:
+    """Return (JSON text before the value, field name) for each field, by sorted name; ``$type`` sorts first."""
     names = sorted(f.name for f in dataclasses.fields(cls))
     return [(f'{{"$type":"{cls.__name__}","{name}":' if name == names[0] else f',"{name}":', name) for name in names]
 
 
-_FIELDS: dict[type[Any], list[tuple[str, str]]] = {cls: _opened(cls) for cls in _DATACLASSES.values()}
-"""Those of requests and responses are added when the first one is written."""
+_FIELDS: dict[type[Any], list[tuple[str, str]]] = {cls: _field_prefixes(cls) for cls in _DATACLASSES.values()}
+"""Requests and responses are added when the first of their class is written."""
 
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-"""Two surrogates in a row: JSON would read their escapes as the one character that they encode in UTF-16."""
+"""Two adjacent surrogates, whose escapes JSON would read as the one character that they encode in UTF-16."""
 
 _Blob = np.ndarray[Any, Any] | ContentArray
 _WriteBlob = Callable[[_Blob], str]
 
 
 def _write(value: Any, blob: _WriteBlob) -> str:
-    """Canonical JSON. ``blob`` writes what is large: its bytes, or their digest."""
+    """Encode a value as canonical JSON. ``blob`` encodes arrays and media: their bytes or their digest."""
     kind = type(value)
     if kind is str:
         return _text(value)
@@ -72,7 +72,7 @@ def _write(value: Any, blob: _WriteBlob) -> str:
     if kind is dict:
         return _mapping(value, blob)
     if kind is attribution_codec.Steps:
-        steps = attribution_codec.as_steps(value)
+        steps = attribution_codec.encode_steps(value)
         return f'{{"$steps":["{steps.dtype.str}","{_bytes(steps)}"]}}'
     if kind in _FIELDS:
         return "".join([f"{before}{_write(getattr(value, name), blob)}" for before, name in _FIELDS[kind]]) + "}"
@@ -80,11 +80,11 @@ def _write(value: Any, blob: _WriteBlob) -> str:
         return blob(value)
     if isinstance(value, Mapping):
         return _mapping(value, blob)
-    return _of_plugin(value, blob) or _write(_plain(value), blob)
+    return _write_registered(value, blob) or _write(_to_plain(value), blob)
 
 
-def _of_plugin(value: Any, blob: _WriteBlob) -> str:
-    """A value of a plugin's own modality, or the first request or response of its class; empty where it is none of these."""
+def _write_registered(value: Any, blob: _WriteBlob) -> str:
+    """Encode a value of a modality, or the first request or response of its class; empty for anything else."""
     if isinstance(value, Unread):
         return _in_modality(value.modality, value.facts, blob)
     known = None if isinstance(value, str | tuple | list) else modality_of(value)
@@ -92,11 +92,11 @@ def _of_plugin(value: Any, blob: _WriteBlob) -> str:
         try:
             facts = known.to_json(value)
         except Exception as error:
-            what = f"the modality {known.name!r} gives no content of a {type(value).__name__}"
+            what = f"to_json of the modality {known.name!r} failed for a {type(value).__name__}"
             raise TypeError(f"{what}: {type(error).__name__}: {error}") from error
         return _in_modality(known.name, facts, blob)
     if isinstance(value, requests.Request | requests.Response) and dataclasses.is_dataclass(value):
-        _FIELDS[type(value)] = _opened(type(value))
+        _FIELDS[type(value)] = _field_prefixes(type(value))
         return _write(value, blob)
     return ""
 
@@ -107,7 +107,7 @@ def _in_modality(name: str, facts: Any, blob: _WriteBlob) -> str:
 
 @lru_cache(maxsize=64)
 def _texts(values: tuple[str, ...]) -> str:
-    """Kept, for a classifier's thousand labels stand in each of its requests, and writing them takes a tenth of an image's time."""
+    """Encode a tuple of strings. Cached: each request of a classifier repeats its labels, perhaps a thousand."""
     return f"[{','.join(map(_text, values))}]"
 
 
@@ -131,20 +131,20 @@ def _mapping(value: Mapping[Any, Any], blob: _WriteBlob) -> str:
 
 @lru_cache(maxsize=4096)
 def _key(name: str) -> str:
-    """What stands before the value; empty where JSON would read another key back.
+    """Encode a key and its colon; empty for a key that JSON would read back differently.
 
-    A user's own ``$type`` becomes ``$$type``: data can never name one of our markers.
+    A key ``$type`` in user data becomes ``$$type``, so that data never looks like a marker.
     """
     if _PAIR.search(name):
         return ""
     return f"{encode_basestring_ascii(f'${name}' if name.startswith('$') else name)}:"
 
 
-def _plain(value: Any) -> Any:
-    """A subclass of a type that JSON has, or a numpy scalar, as that type."""
+def _to_plain(value: Any) -> Any:
+    """Convert a numpy scalar, or an instance of a subclass of a JSON type, to the plain JSON type."""
     scalar = value.item() if isinstance(value, np.generic) else value
     if isinstance(scalar, str):
-        return str.__str__(scalar)  # not what an enumeration calls itself
+        return str.__str__(scalar)  # an enumeration overrides `__str__`
     if isinstance(scalar, bool):
         return scalar
     if isinstance(scalar, int):
@@ -160,8 +160,8 @@ def _plain(value: Any) -> Any:
 
 def _whole(value: _Blob) -> str:
     if isinstance(value, ContentArray):
-        return _of_plugin(value, _exact)
-    half = attribution_codec.as_half(value) if value.dtype.str == "<f4" else None
+        return _write_registered(value, _exact)
+    half = attribution_codec.encode_half(value) if value.dtype.str == "<f4" else None
     if half is None:
         return _plain_array(value)
     return f'{{"$half":[{half[0]},{_write(value.shape, _whole)},"{_bytes(half[1].astype("<f2"))}"]}}'
@@ -183,7 +183,7 @@ def _bytes(value: np.ndarray[Any, Any]) -> str:
 
 
 def _digest_only(value: _Blob) -> str:
-    """1 ms for a 224 x 224 image as base64 in JSON, 0.1 ms by its SHA-256, which it keeps."""
+    """Encode media by their cached SHA-256: 0.1 ms for a 224 x 224 image, against 1 ms as base64."""
     if isinstance(value, ContentArray):
         return f'{{"$sha256":"{value.digest}"}}'
     return _whole(value)
@@ -195,7 +195,7 @@ def _unpack(value: Any) -> Any:
         return tuple([_unpack(v) for v in value])
     if kind is not dict or not value:
         return value
-    # A marker sorts before the fields of its dataclass, and else stands alone.
+    # A marker sorts before the fields of its dataclass; any other marker is the only key.
     read = _MARKERS.get(next(iter(value)))
     if read is not None:
         return read(value)
@@ -223,12 +223,12 @@ def _array(value: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 def _half(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     exponent, shape, data = value["$half"]
-    return attribution_codec.from_half(exponent, np.frombuffer(base64.b64decode(data), dtype="<f2")).reshape(shape)
+    return attribution_codec.decode_half(exponent, np.frombuffer(base64.b64decode(data), dtype="<f2")).reshape(shape)
 
 
 def _steps(value: dict[str, Any]) -> attribution_codec.Steps:
     kind, data = value["$steps"]
-    return attribution_codec.from_steps(np.frombuffer(base64.b64decode(data), dtype=kind))
+    return attribution_codec.decode_steps(np.frombuffer(base64.b64decode(data), dtype=kind))
 
 
 _MARKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -244,17 +244,20 @@ _MARKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 def dumps(value: Any, /) -> str:
-    """Canonical JSON: sorted keys, no spaces, ASCII only (a lone surrogate becomes its escape and comes back as itself)."""
+    """Encode a value as canonical JSON: sorted keys, no spaces, ASCII only. Lone surrogates survive the round trip.
+
+    Raises `TypeError` for a value that cannot be recorded.
+    """
     return _write(value, _whole)
 
 
 def loads(text: str, /) -> Any:
-    """The inverse of `dumps`; lists come back as tuples, as the frozen types hold them."""
+    """Decode the text of `dumps`. Lists come back as tuples."""
     return _unpack(json.loads(text))
 
 
 def loads_some(text: str, names: Collection[str], /) -> dict[Any, Any]:
-    """`loads` of a mapping's text, only these of its keys: what is not asked for (an image, say) is not made."""
+    """Decode only the given keys of an encoded mapping; other values (an image, for example) are not built."""
     whole = json.loads(text)
     if "$map" in whole:
         return {k: v for k, v in _unpack(whole).items() if k in names}
@@ -263,12 +266,12 @@ def loads_some(text: str, names: Collection[str], /) -> dict[Any, Any]:
 
 
 def digest(value: Any, /) -> str:
-    """SHA-256 of the canonical JSON, in hex, with images and audio by their own digests: the identity of a fact."""
+    """Return the SHA-256, in hex, of the canonical JSON, in which images and audio stand by their own digests."""
     return hashlib.sha256(_write(value, _digest_only).encode("ascii")).hexdigest()
 
 
 def digest_all(values: Iterable[Any], /) -> str:
-    """The `digest` of these values as a list, one at a time."""
+    """Return the `digest` of the list of these values, reading one value at a time."""
     whole, before = hashlib.sha256(b"["), ""
     for value in values:
         whole.update(f"{before}{_write(value, _digest_only)}".encode("ascii"))

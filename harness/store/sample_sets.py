@@ -1,4 +1,4 @@
-"""A task's samples in a run store: once, however many items are of them; a further set where the suite has others now."""
+"""The samples of each task in a run store. Items of a task share one set; a changed suite adds another set."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class SampleSets:
         self._declared: dict[str, int] = {}
 
     def declare(self, task: str, samples: Sequence[Sample], /) -> int:
-        """The number of the set of a task's samples, which are written where they are not there yet: in the transaction that is open, one
-        at a time, for all of them as text may be more than fits into memory.
+        """Return the id of the sample set of a task, and write the samples if no equal set exists.
 
-        Raises `DataError` where a sample cannot be recorded.
+        Runs in the open transaction. Samples are encoded one at a time, because all of them may not fit into memory.
+
+        Raises `DataError` if a sample cannot be recorded.
         """
         if task not in self._declared:
             number = int(self._db.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM sample_sets").fetchone()[0])
@@ -47,7 +48,7 @@ class SampleSets:
 
 
 def _texts(task: str, sample: Sample) -> tuple[str, str]:
-    """The facts and the whole sample."""
+    """Encode (target and group) and the whole sample."""
     try:
         return codec.dumps((sample.target, sample.group)), codec.dumps(sample)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""An item of the plan as a run store keeps it."""
+"""A work item as the run store keeps it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from ..identity.digests import is_unknown
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """One item of the plan as it was run. ``facts``: settings, threat, metrics, notes: what a scorecard needs beside the records.
-    ``sample_set``: where its task's samples are in the store."""
+    """A work item as it was run.
+
+    facts: settings, threat, metrics, notes: all that a scorecard needs besides the records.
+    sample_set: id of the set of its task's samples in the store.
+    """
 
     id: int
     model: str
@@ -29,18 +32,18 @@ class StoredItem:
 
     @property
     def program(self) -> str:
-        """The attack's or probe's own name: ``deepwordbug`` of ``deepwordbug(sst2)``."""
+        """The name of the attack or probe: ``deepwordbug`` for ``deepwordbug(sst2)``."""
         return self.item.removesuffix(f"({self.task})")
 
     @property
     def probe(self) -> str | None:
-        """The own name of the probe that made the attributions, or whose attributions the item is about."""
+        """The name of the probe whose attributions the item computes or evaluates; None for other items."""
         item = self.item if self.kind == "probe" else self.facts.get("probe")
         return None if item is None else str(item).removesuffix(f"({self.task})")
 
     @property
     def identity(self) -> dict[str, object]:
-        """What must be the same when a run is resumed, by the words for it (`identity.ingredients`)."""
+        """All that must be unchanged when a run is resumed, by its name in messages (`identity.ingredients`)."""
         named = ("kind", "task", "num_samples", "model_fingerprint", "data_fingerprint", "plugin", "seed")
         return {
             **{name: getattr(self, name) for name in named},
@@ -50,39 +53,44 @@ class StoredItem:
         }
 
     @property
-    def asked(self) -> object:
-        """What the suite says of it, and which stored items it rests on. Where that changes, it is another item of the same name."""
+    def declaration(self) -> object:
+        """The suite's entry for the item, and the stored items it depends on. If they change, so does the item."""
         return self.facts.get("asked"), tuple(self.facts.get("rests_on", ()))
 
     def is_same(self, other: StoredItem, /) -> bool:
-        """Whether records of one are records of the other."""
-        name = (self.model, self.item, self.asked)
-        return name == (other.model, other.item, other.asked) and not (obstacle(self, other) or difference(self, other))
+        """Whether the records of one item are valid for the other."""
+        name = (self.model, self.item, self.declaration)
+        if name != (other.model, other.item, other.declaration):
+            return False
+        return not (describe_conflict(self, other) or describe_change(self, other))
 
 
 _VERSION = "version of "
-"""What the versions among the ingredients begin with."""
+"""Prefix of the names of library versions in `StoredItem.identity`."""
 
 _WORDS = {"model_fingerprint": "model", "data_fingerprint": "data", "num_samples": "number of samples"}
-"""For people, where the name of an ingredient is not theirs."""
+"""Names in messages for parts of the identity that users do not know by their field."""
 
 
-def obstacle(known: StoredItem, now: StoredItem, /) -> str:
-    """Why records of ``known`` can be neither kept for ``now`` nor replaced, to follow 'records of ...': a model or
-    a program cannot be known, or versions are others, which touch all items. Empty where there is no such thing."""
+def describe_conflict(known: StoredItem, now: StoredItem, /) -> str:
+    """Say why records of ``known`` can be neither kept for ``now`` nor replaced; empty if there is no such reason.
+
+    Either a model or program has no fingerprint, or library versions differ, which affects all items. The text
+    follows 'records of ...'.
+    """
     for item in (known, now):
         players = {f"player of the role {role!r}": player["fingerprint"] for role, player in item.facts.get("roles", {}).items()}
         for what, fingerprint in ({"model": item.model_fingerprint, "program": item.plugin} | players).items():
             if is_unknown(fingerprint):
-                return f"whose {what} is {fingerprint}: whether it still is the same cannot be told"
+                return f"whose {what} is {fingerprint}: whether it has changed is not known"
     before, after = known.identity, now.identity
     versions = [name for name in _changed(before, after) if name.startswith(_VERSION)]
-    said = ", ".join(f"{name} ({before.get(name) or 'none'}, now {after.get(name) or 'none'})" for name in versions)
-    return f"made with another {said}; results of both cannot be one run" if said else ""
+    changes = ", ".join(f"{name} ({before.get(name) or 'none'}, now {after.get(name) or 'none'})" for name in versions)
+    return f"made with another {changes}; one run cannot hold results of both" if changes else ""
 
 
-def difference(known: StoredItem, now: StoredItem, /) -> str:
-    """What the records of one are made of and those of the other are not, to follow 'it was ...'; empty where nothing."""
+def describe_change(known: StoredItem, now: StoredItem, /) -> str:
+    """Say which parts of the identity differ; empty if none does. The text follows 'it was ...'."""
     changed = _changed(known.identity, now.identity)
     return f"made with another {', '.join(_WORDS.get(name, name) for name in changed)}" if changed else ""
 

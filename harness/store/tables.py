@@ -1,15 +1,15 @@
-"""The tables of a run store, and the version of what is in them.
+"""The tables of a run store and their schema version.
 
-run          schema version, name, the suite that made it; a further row where the suite's gates or reports changed since
-items        a row an item: what was asked of which model, with the fingerprints of model, data and plugin, and the seed
-standing     a row an item that was set aside, because what it is made of changed, or taken up again; the last one counts
-sample_sets  a task's samples as they once were, with a digest of them
-samples      a row a sample of a set; ``facts``: target and group, which a summary reads without the input
-chunks       a row a finished chunk of an item: its counters
-timing       how long a chunk took, and the product of matrices that its model's device was measured by: what no other run has the same
-records      a row a sample and item: scores, error, artifacts
-answers      the model's answers with their content keys: the run's own cache, so that a resumed run sees what an uninterrupted one saw
-chain        a link a transaction: a digest of all rows of the others (`chain`)
+run          schema version, name and suite of the run; one more row after a change of the suite's gates or reports
+items        one row per item: model and program, fingerprints of model, data and plugin, and the seed
+standing     one row whenever an item is set aside (its ingredients changed) or restored; the last row is valid
+sample_sets  one row per version of a task's samples, with their digest
+samples      one row per sample of a set; ``facts``: target and group, so that a summary need not read the input
+chunks       one row per finished chunk of an item: its counters
+timing       duration of a chunk, and measured matrix-product speed of the device; differs between runs
+records      one row per sample and item: scores, error, artifacts
+answers      the model's responses by content key: the run's cache, so that a resumed run sees the same responses
+chain        one link per transaction: a digest of all rows of the other tables (`chain`)
 
 All are rowid tables, in the order in which rows were written.
 """
@@ -46,7 +46,7 @@ CREATE TABLE records (
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, UNIQUE (item, ordinal));
 """
 COVERED = ("answers", "chunks", "items", "records", "run", "sample_sets", "samples", "standing", "timing")
-"""By the chain: all tables but its own."""
+"""The tables that the chain covers: all but its own."""
 
 _APPEND_ONLY = "".join(
     f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
@@ -56,20 +56,20 @@ _APPEND_ONLY = "".join(
 
 
 def make_tables(connection: sqlite3.Connection, /) -> None:
-    """In the transaction that is open."""
+    """Create the tables and triggers of a store in the open transaction."""
     for statement in (_TABLES + _APPEND_ONLY).split(";\n"):
         if statement.strip():
             connection.execute(statement)
 
 
 def schema_of(connection: sqlite3.Connection, /) -> dict[str, str]:
-    """The SQL of each table, index and trigger by name, but for those that SQLite makes of itself."""
+    """Return the SQL of each table, index and trigger by name, without those that SQLite creates itself."""
     return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"))
 
 
 @cache
 def own_schema() -> dict[str, str]:
-    """`schema_of` a store that this version makes."""
+    """Return the `schema_of` a store that this version creates."""
     connection = sqlite3.connect(":memory:")
     try:
         make_tables(connection)

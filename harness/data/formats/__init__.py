@@ -1,7 +1,7 @@
-"""The formats of data files. A format is a dataclass: its fields are its options, its `read` gives the rows of some files.
+"""Formats of data files. A format is a dataclass: its fields are its options, and its `read` returns the rows of files.
 
-A format keeps what stands in the file: text stays text, nothing is taken for a number, a date or a missing value. What cannot be a row is
-an error that names the line, or is counted in the notes.
+A format keeps values as stored: text stays text, and is never parsed as a number, a date or a missing value. Content
+that is not a row raises an error with its line, or is counted in the notes.
 """
 
 from __future__ import annotations
@@ -23,4 +23,4 @@ BY_SUFFIX = {
     ".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet", ".txt": "text",
     ".tar": "webdataset", ".tgz": "webdataset",
 }  # fmt: skip
-"""Formats of files by suffix; a folder and a file with a suffix of `encoded_image.SUFFIXES` are an ``imagefolder``."""
+"""Format by file suffix. A folder, and a file with a suffix in `encoded_image.SUFFIXES`, are an ``imagefolder``."""

@@ -1,4 +1,4 @@
-"""What a format of files is."""
+"""The interface of a file format."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Format(Protocol):
     def __init__(self, **options: Any) -> None: ...
 
     def read(self, paths: Sequence[Path], /) -> Contents:
-        """The rows of these files, in their order. Raises `DataError`."""
+        """Read the rows of these files, in order. Raises `DataError`."""
         ...
 
 
 def make_format(name: str, kind: type[Format], options: Mapping[str, Any], /) -> Format:
-    """The format with these options. Raises `DataError`: an option there is not, or a value of the wrong type."""
+    """Build a format with these options. Raises `DataError` for an unknown option or a value of the wrong type."""
     from pydantic import TypeAdapter, ValidationError
 
     types = get_type_hints(kind)

@@ -1,4 +1,4 @@
-"""Parquet: typed columns, with the class names and images that `datasets` writes into their metadata."""
+"""Parquet: typed columns, with the class names and images that `datasets` declares in the metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BATCH_ROWS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Parquet:
-    """Columns with the types that the file gives them: a time is a `datetime`, a decimal a `Decimal`."""
+    """Columns with the types of the file: a time is a `datetime`, a decimal a `Decimal`."""
 
     def read(self, paths: Sequence[Path], /) -> Contents:
         from pyarrow import ArrowException, parquet
@@ -40,27 +40,27 @@ class Parquet:
                 except (ArrowException, OSError) as error:
                     raise DataError(f"{path} cannot be read as parquet: {' '.join(str(error).split())[:400]}") from error
 
-        made = keep_rows(rows())
-        return Contents(made, columns[0], names)
+        kept = keep_rows(rows())
+        return Contents(kept, columns[0], names)
 
 
 def _columns(path: Path, names: Sequence[str], first: Path, before: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     twice = [name for name, num in Counter(names).items() if num > 1]
     if twice:
-        raise DataError(f"{path}: the column {twice[0]!r} stands there twice")
+        raise DataError(f"{path}: the column {twice[0]!r} occurs twice; rename one of them")
     if before and set(names) != set(before[0]):
         raise DataError(
-            f"{path} has the columns {', '.join(names)}, and {first} has {', '.join(before[0])}; "
-            "files that are read together have the same columns"
+            f"{path} has the columns {', '.join(names)}, but {first} has {', '.join(before[0])}; "
+            "files of one data set need the same columns"
         )
     return tuple(names)
 
 
 def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any]]:
-    """What `datasets` says of the columns; empty where another program wrote the file."""
+    """Return the column features that `datasets` stored; empty if another program wrote the file."""
     try:
-        found = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        return {str(name): kind for name, kind in found.items() if isinstance(kind, dict)}
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return {str(name): kind for name, kind in features.items() if isinstance(kind, dict)}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -68,10 +68,13 @@ def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any
 def _class_names(
     path: Path, features: Mapping[str, Mapping[str, Any]], before: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    found = {
+    class_names = {
         name: tuple(map(str, kind["names"])) for name, kind in features.items() if kind.get("_type") == "ClassLabel" and "names" in kind
     }
-    for name, names in found.items():
+    for name, names in class_names.items():
         if before.get(name, names) != names:
-            raise DataError(f"{path}: the classes of {name!r} are {', '.join(names)}, and in the files before {', '.join(before[name])}")
-    return found
+            raise DataError(
+                f"{path}: the classes of {name!r} are {', '.join(names)}, but {', '.join(before[name])} in the files before; "
+                "files of one data set need the same classes"
+            )
+    return class_names

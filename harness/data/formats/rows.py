@@ -1,4 +1,4 @@
-"""A data set that was read."""
+"""Rows of a data set, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ Row = Mapping[str, Any]
 
 
 _BLOCK_LENGTH = 8
-"""A shuffled task reads rows in any order, and a block is read whole."""
+"""Rows per block on disk. Small, because a shuffled task reads rows in any order and each access reads a whole block."""
 
 
 def keep_rows(rows: Iterable[Row], /) -> Sequence[Row]:
-    """The rows in a temporary file; what ``rows`` raises is raised here."""
+    """Store rows in a temporary file. Passes on exceptions of the iterator ``rows``."""
     return Spool.of(rows, block_length=_BLOCK_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a format found in its files.
+    """The rows that a format reads from its files.
 
-    ``class_names``: names of the classes, by column, where the files declare them. ``notes``: what of the files is no row or was read by a
-    rule that the reader should know, a sentence each. ``hint``: what may be wrong where a column is missing.
+    class_names: names of the classes by column, if the files declare them.
+    notes: one sentence for each kind of content that is not a row, or that was read by a special rule.
+    hint: probable cause if a column is missing, for error messages.
     """
 
     rows: Sequence[Row]
@@ -38,9 +39,13 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A loaded data set. ``rows``: read when they are asked for; images are `EncodedImage`.
+    """A loaded data set.
 
-    ``fingerprint``: SHA-256 of the content. ``source``: what messages call the data set. The other fields are those of `Contents`.
+    rows: read on access; images are `EncodedImage`.
+    fingerprint: SHA-256 of the content.
+    source: name of the data set in messages.
+
+    The other fields are those of `Contents`.
     """
 
     rows: Sequence[Row]
@@ -52,7 +57,7 @@ class Rows:
     hint: str = ""
 
     def require(self, columns: Collection[str], /) -> None:
-        """Raises `DataError`, which lists the columns there are, when one of these is not among them."""
+        """Check that these columns exist. Raises `DataError`, which lists the existing columns."""
         for column in columns:
             if column not in self.columns:
                 known = ", ".join(name if name == name.strip() else repr(name) for name in self.columns)
@@ -61,7 +66,7 @@ class Rows:
                     + (f" {self.hint}" if self.hint else "")
                 )
 
-    def only(self, columns: Collection[str], /) -> Sequence[Row]:
-        """The rows with at least these columns: reading the others is saved where the data set can do without."""
+    def select(self, columns: Collection[str], /) -> Sequence[Row]:
+        """Return the rows with at least these columns. Skips reading other columns if the data set supports it."""
         select = getattr(self.rows, "select_columns", None)
         return self.rows if select is None else select([name for name in self.columns if name in columns])

@@ -1,4 +1,4 @@
-"""Tables of cells: csv and tsv. A cell is the text that stands in the file."""
+"""Delimiter-separated tables: csv and tsv. A cell is the text in the file, unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from ...api.errors import DataError
-from .opened import open_text
+from .open_files import open_text
 from .rows import Contents, Row, keep_rows
 
 _COMMON_DELIMITERS = ",;\t|"
@@ -21,15 +21,19 @@ _MOST_NAMES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Csv:
-    """Cells between delimiters, by Python's `csv` in its strict mode; the first line names the columns.
+    """Cells between delimiters, read by Python's `csv` in strict mode. The first line names the columns.
 
-    Every line has as many cells as the first. A file of one column needs no delimiter: a line of it is one cell, commas and all. Blank
-    lines are no rows, and are counted.
+    Every line must have as many cells as the first. In a file with one column, a line is one cell even if it contains
+    delimiters. Blank lines are skipped and counted.
 
-    ``delimiter``: one character. ``quoting``: whether a cell may stand in quotes; else a quote is a character like others.
-    ``quotechar``: the quote; twice within a quoted cell it stands for itself. ``escapechar``: takes the next character as it is.
-    ``skipinitialspace``: spaces after a delimiter do not count. ``skiprows``: lines before the first that counts. ``column_names``: of a
-    file whose first line is a row already. ``encoding``: where it is not UTF-8.
+    delimiter: one character.
+    quoting: whether cells may be quoted; if not, quotes are plain characters.
+    quotechar: the quote character; doubled within a quoted cell, it stands for itself.
+    escapechar: makes the next character a plain one.
+    skipinitialspace: ignore spaces after a delimiter.
+    skiprows: number of lines to skip at the start.
+    column_names: column names for a file without a header line.
+    encoding: default UTF-8.
     """
 
     delimiter: str = ","
@@ -46,7 +50,7 @@ class Csv:
             ("delimiter", self.delimiter, False), ("quotechar", self.quotechar, False), ("escapechar", self.escapechar, True)
         ):  # fmt: skip
             if len(value) != 1 and (value or not may_be_empty):
-                raise DataError(f"options: {option} is one character, not {value!r}")
+                raise DataError(f"options: {option} must be one character, not {value!r}")
         files = [_File(path, self) for path in paths]
         first = files[0]
 
@@ -55,33 +59,33 @@ class Csv:
                 with file.opened():
                     if set(file.columns) != set(first.columns):
                         raise DataError(
-                            f"{file.path} has the columns {_listed(file.columns)}, and {first.path} has {_listed(first.columns)}; "
-                            "files that are read together have the same columns"
+                            f"{file.path} has the columns {_join(file.columns)}, but {first.path} has {_join(first.columns)}; "
+                            "files of one data set need the same columns"
                         )
                     yield from file.rows()
 
-        made = keep_rows(rows())
+        kept = keep_rows(rows())
         notes = tuple(note for file in files for note in file.notes())
-        return Contents(made, first.columns, notes=notes, hint=_hint(first.columns, self))
+        return Contents(kept, first.columns, notes=notes, hint=_hint(first.columns, self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tsv(Csv):
-    """Cells between tabs, without quoting unless ``quoting: true`` says so."""
+    """Cells between tabs, by default without quoting. The options are those of csv."""
 
     delimiter: str = "\t"
     quoting: bool = False
 
 
 class _File:
-    """One file as it is read: its columns, once it is opened, and what was found beside the rows."""
+    """One file while it is read: its columns, known once it is open, and counts for the notes."""
 
     def __init__(self, path: Path, options: Csv) -> None:
         self.path, self._options = path, options
         self.columns: tuple[str, ...] = ()
         self._num_blank = self._first_blank = self._num_whole = 0
         self._text = ""
-        """Of the record that is being read."""
+        """Text of the current record."""
         self._records: Iterator[tuple[int, list[str]]] = iter(())
 
     @contextmanager
@@ -100,24 +104,24 @@ class _File:
                 lines(), delimiter=o.delimiter, quoting=csv.QUOTE_MINIMAL if o.quoting else csv.QUOTE_NONE, quotechar=o.quotechar,
                 escapechar=o.escapechar or None, skipinitialspace=o.skipinitialspace, strict=True,
             )  # fmt: skip
-            self._records = self._read()
-            self.columns = self._given_names(o.column_names) if o.column_names else self._header()
+            self._records = self._read_records()
+            self.columns = self._use_names(o.column_names) if o.column_names else self._read_header()
             if len(set(self.columns)) != len(self.columns):
                 raise DataError(
-                    f"{self.path}: the columns {_listed(self.columns)} are not unique; "
-                    f"give options: {{column_names: [...], skiprows: {o.skiprows + 1}}}"
+                    f"{self.path}: the columns {_join(self.columns)} are not unique; "
+                    f"set options: {{column_names: [...], skiprows: {o.skiprows + 1}}}"
                 )
             yield
 
-    def _read(self) -> Iterator[tuple[int, list[str]]]:
-        """Each record with the line that it begins in. Blank lines are counted."""
+    def _read_records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (number of its first line, cells) for each record, and count blank lines."""
         begun = self._options.skiprows + 1
         while True:
             self._text = ""
             try:
                 cells = next(self._reader, None)
             except csv.Error as error:
-                raise DataError(f"{self.path}, line {begun}: {self._explained(str(error))}") from error
+                raise DataError(f"{self.path}, line {begun}: {self._explain(str(error))}") from error
             if cells is None:
                 return
             if cells:
@@ -127,33 +131,33 @@ class _File:
                 self._first_blank = self._first_blank or begun
             begun = self._options.skiprows + self._reader.line_num + 1
 
-    def _explained(self, error: str) -> str:
+    def _explain(self, error: str) -> str:
+        """Return the cause and the fix of an error of `csv`."""
         if "unexpected end" in error:
-            return "a quote is opened here and never closed. Close it, or give options: {quoting: false} where quotes are plain characters"
+            return "a quote is opened here and never closed. Close it, or set options: {quoting: false} if quotes are plain characters"
         if "expected after" in error:
             return (
-                f"text follows a closing quote: {self._text.strip()[-_SHOWN:]!r}. A quote within a quoted cell is written twice; "
-                'give options: {escapechar: "\\\\"} where it has a backslash, {quoting: false} where quotes are plain characters'
+                f"text follows a closing quote: {self._text.strip()[-_SHOWN:]!r}. Double each quote within a quoted cell, or set "
+                'options: {escapechar: "\\\\"} if they have a backslash, or {quoting: false} if quotes are plain characters'
             )
         return error
 
-    def _header(self) -> tuple[str, ...]:
+    def _read_header(self) -> tuple[str, ...]:
         _, cells = next(self._records, (0, []))
         if any("\x00" in name for name in cells):
-            raise DataError(
-                f"{self.path}: the names of its columns hold zero bytes; is it UTF-16? Then give options: {{encoding: utf-16-le}}"
-            )
-        return tuple(name or f"Unnamed: {place}" for place, name in enumerate(cells))  # as pandas calls it
+            raise DataError(f"{self.path}: its column names contain zero bytes; is it UTF-16? Then set options: {{encoding: utf-16-le}}")
+        return tuple(name or f"Unnamed: {index}" for index, name in enumerate(cells))  # the name that pandas gives
 
-    def _given_names(self, names: Sequence[str]) -> tuple[str, ...]:
+    def _use_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the option. Raises `DataError` if the first line repeats them."""
         first = next(self._records, None)
         if first is not None and first[1] == list(names):
-            raise DataError(f"{self.path}: its first line gives the same names as column_names; leave column_names out")
+            raise DataError(f"{self.path}: its first line has the same names as column_names; leave column_names out")
         self._records = chain([] if first is None else [first], self._records)
         return tuple(names)
 
     def rows(self) -> Iterator[Row]:
-        """Raises `DataError` at the end where records do not fit the header, with their number and the first of them."""
+        """Yield the rows. Raises `DataError` at the end, with the first bad record, if records do not fit the header."""
         columns, o = self.columns, self._options
         bad: tuple[int, list[str], str] | None = None
         num = num_bad = 0
@@ -167,56 +171,57 @@ class _File:
             else:
                 bad, num_bad = bad or (line, cells, self._text), num_bad + 1
         if bad is not None:
-            raise DataError(self._unfit(*bad, num_bad, num))
+            raise DataError(self._describe_bad_record(*bad, num_bad, num))
 
     def _has_quoted_cells(self) -> bool:
         o = self._options
         return bool(o.escapechar) or (o.quoting and any(part.lstrip().startswith(o.quotechar) for part in self._text.split(o.delimiter)))
 
-    def _unfit(self, line: int, cells: Sequence[str], text: str, num: int, of: int) -> str:
+    def _describe_bad_record(self, line: int, cells: Sequence[str], text: str, num_bad: int, num: int) -> str:
+        """Return an error message for the first of ``num_bad`` records, of ``num``, that do not fit the header."""
         o = self._options
-        named = f"column_names has {len(self.columns)} names" if o.column_names else f"the first line names {len(self.columns)} columns"
-        said = (
-            f"{self.path}, line {line}: {len(cells)} cells, and {named} ({_listed(self.columns)}): {text.strip()[:_SHOWN]!r}. "
-            f"So it is with {num} of {of} rows. "
+        expected = f"column_names has {len(self.columns)} names" if o.column_names else f"the first line names {len(self.columns)} columns"
+        what = (
+            f"{self.path}, line {line}: {len(cells)} cells, but {expected} ({_join(self.columns)}): {text.strip()[:_SHOWN]!r}. "
+            f"{num_bad} of {num} rows do not fit. "
         )
         others = [d for d in _COMMON_DELIMITERS if d != o.delimiter and any(d in name for name in self.columns)]
         if others:
-            return said + f"Is the delimiter {others[0]!r}? Then give data: {{options: {{delimiter: {others[0]!r}}}}}"
+            return what + f"Is the delimiter {others[0]!r}? Then set data: {{options: {{delimiter: {others[0]!r}}}}}"
         if o.column_names:
-            return said + "Name every column"
+            return what + "Name every column"
         if len(cells) < len(self.columns):
-            return said + "Add the cells that are missing (an empty cell needs its delimiter, too)"
+            return what + "Add the missing cells (an empty cell needs its delimiter, too)"
         if not o.quoting and o.quotechar in text:
-            return said + "Are cells in quotes? Then give data: {options: {quoting: true}}"
+            return what + "Are cells in quotes? Then set data: {options: {quoting: true}}"
         if o.quoting and f"{o.delimiter} {o.quotechar}" in text:
-            return said + "A space stands before a quote: give data: {options: {skipinitialspace: true}}"
-        if num == of and len(cells) == len(self.columns) + 1:
-            return said + "Is there a column without a name? Then name it in the first line"
-        return said + f"A cell that holds {o.delimiter!r} stands in quotes"
+            return what + "There is a space before a quote: set data: {options: {skipinitialspace: true}}"
+        if num_bad == num and len(cells) == len(self.columns) + 1:
+            return what + "Is there a column without a name? Then name it in the first line"
+        return what + f"Quote each cell that contains {o.delimiter!r}"
 
     def notes(self) -> Iterator[str]:
         if self._num_blank:
-            yield f"{self.path.name}: blank lines are no rows: {self._num_blank}, the first is line {self._first_blank}"
+            yield f"{self.path.name}: {self._num_blank} blank lines were skipped, the first is line {self._first_blank}"
         if self._num_whole:
             delimiter = repr(self._options.delimiter)
-            yield f"{self.path.name} has one column: in {self._num_whole} of its rows {delimiter} is a character of the text"
+            yield f"{self.path.name} has one column: in {self._num_whole} of its rows {delimiter} is part of the text"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f", … ({len(names)})" if len(names) > _MOST_NAMES else "")
 
 
 def _hint(columns: Sequence[str], options: Csv) -> str:
     other = next((d for d in _COMMON_DELIMITERS if d != options.delimiter and len(columns) == 1 and d in columns[0]), "")
     if other:
-        return f"Is the delimiter {other!r}? Then give data: {{options: {{delimiter: {other!r}}}}}."
-    return "" if options.column_names else "If the first line is a row already: data: {options: {column_names: [...]}}."
+        return f"Is the delimiter {other!r}? Then set data: {{options: {{delimiter: {other!r}}}}}."
+    return "" if options.column_names else "If the first line is already a row, set data: {options: {column_names: [...]}}."
 
 
 @contextmanager
 def _cells_of_any_length() -> Iterator[None]:
-    """`csv` refuses cells of more than 131,072 characters, by a limit of the whole process."""
+    """Lift the limit of `csv`, 131,072 characters per cell, which is global, and restore it afterwards."""
     before = csv.field_size_limit(sys.maxsize)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Tar archives in the WebDataset layout: the members of a row share a path up to its first dot."""
+"""Tar archives in the WebDataset layout: the members of a row have the same path up to the first dot."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ _MEMBER = re.compile(r"((?:.*/)?[^/.][^/.]*)\.([^/]*)")
 
 @dataclass(frozen=True, kw_only=True)
 class WebDataset:
-    """A row a path, ``__key__``; a column a suffix: ``png`` and the like are images, ``json`` is parsed, ``txt`` and ``cls`` are text,
-    ``npy`` is an array (never of objects), others are bytes."""
+    """One row per path (``__key__``), one column per suffix.
+
+    Image suffixes such as ``png`` are images, ``json`` is parsed, ``txt`` and ``cls`` are text, ``npy`` is an array
+    (never of objects), others are bytes.
+    """
 
     def read(self, paths: Sequence[Path], /) -> Contents:
         columns: dict[str, None] = {}
@@ -37,14 +40,14 @@ class WebDataset:
                 seen: set[str] = set()
                 for row in _rows(path, others):
                     if row["__key__"] in seen:
-                        raise DataError(f"{path}: the members of {row['__key__']!r} do not stand one after the other")
+                        raise DataError(f"{path}: the members of {row['__key__']!r} are not adjacent; sort the archive by name")
                     seen.add(row["__key__"])
                     columns.update(dict.fromkeys(row))
                     yield row
 
-        made = keep_rows(rows())
-        filled = keep_rows({name: row.get(name) for name in columns} for row in made)
-        notes = (f"members of the archive that are no part of a row: {len(others)} ({others[0]})",) if others else ()
+        kept = keep_rows(rows())
+        filled = keep_rows({name: row.get(name) for name in columns} for row in kept)
+        notes = (f"members of the archive that belong to no row: {len(others)} ({others[0]})",) if others else ()
         return Contents(filled, tuple(columns), notes=notes)
 
 
@@ -65,7 +68,7 @@ def _rows(path: Path, others: list[str]) -> Iterator[dict[str, Any]]:
                     yield row
                     row = {}
                 if suffix in row:
-                    raise DataError(f"{path}: {member.name!r} stands there twice")
+                    raise DataError(f"{path}: {member.name!r} occurs twice; remove one of them")
                 row |= {"__key__": key, suffix: _value(f"{path}: {member.name}", suffix, stream.read())}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read as a tar archive: {error}") from error

@@ -1,4 +1,4 @@
-"""Plain text: a row a line, a paragraph or a file, in the column ``text``."""
+"""Plain text: one row per line, paragraph or file, in the column ``text``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
-from .opened import open_text
+from .open_files import open_text
 from .rows import Contents, Row, keep_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """Lines without their ends; an empty line is a row, too.
+    """Lines without line breaks. An empty line is a row, too.
 
-    ``sample_by``: what a row is: a line, a paragraph (what stands between blank lines), or a document (the whole file, as it is).
-    ``encoding``: where it is not UTF-8.
+    sample_by: unit of a row: a line, a paragraph (text between blank lines), or a document (the whole file, unchanged).
+    encoding: default UTF-8.
     """
 
     sample_by: Literal["line", "paragraph", "document"] = "line"
@@ -41,12 +41,12 @@ class Text:
 
 
 def _paragraphs(lines: TextIO) -> Iterator[str]:
-    held: list[str] = []
+    paragraph: list[str] = []
     for line in lines:
         if line.strip():
-            held.append(line)
-        elif held:
-            yield "".join(held).removesuffix("\n")
-            held = []
-    if held:
-        yield "".join(held).removesuffix("\n")
+            paragraph.append(line)
+        elif paragraph:
+            yield "".join(paragraph).removesuffix("\n")
+            paragraph = []
+    if paragraph:
+        yield "".join(paragraph).removesuffix("\n")

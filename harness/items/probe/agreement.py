@@ -28,7 +28,7 @@ def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterat
     """A record a sample that both explained by the same parts and for the same class, as `Store.joined` gives them."""
     name = second.program
     # Both began with the first sample of the task, and chunks are done in order.
-    for (a, target, group), (b, *_) in zip(store.joined(first, _KEPT), store.joined(second, _KEPT), strict=False):
+    for (a, target, group), (b, *_) in zip(store.join(first, _KEPT), store.join(second, _KEPT), strict=False):
         one, two = a.artifacts.get("attribution"), b.artifacts.get("attribution")
         same = a.sample_id == b.sample_id and a.artifacts.get("continuation") == b.artifacts.get("continuation")
         if same and one and two and one["target"] == two["target"] and one["spans"] == two["spans"]:
@@ -47,7 +47,7 @@ def seed_groups(items: Sequence[StoredItem], /) -> Iterator[list[StoredItem]]:
 
 def between_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tuple[Record, Any, str | None]]:
     """A record a sample that several seeds explained for the same class, with the means over all pairs of them."""
-    for rows in zip(*(store.joined(member, {"attribution"}) for member in members), strict=False):
+    for rows in zip(*(store.join(member, {"attribution"}) for member in members), strict=False):
         record, target, group = rows[0]
         found = [kept for row in rows if (kept := row[0].artifacts.get("attribution"))]
         pairs = [

@@ -19,7 +19,7 @@ from ...engine.continuations import ContinuationPort, Frame, framed
 from ...modalities.text import TextPair
 from ...modalities.words import word_spans
 from ...scorecard.names import DEFAULT_SCORES
-from ...store.attribution_codec import Steps, halved
+from ...store.attribution_codec import Steps, round_to_half
 from .records import probe_records
 
 
@@ -122,4 +122,4 @@ def _matrix(sample: Sample, continuation: str, rows: Sequence[Attribution | str]
         row[: found.values.size] = found.values
     if not np.isfinite(values).all():
         return {"each_word_note": "an attribution holds NaN or infinity; half precision is the usual cause: try --dtype float32"}
-    return {"each_word": {"values": halved(values.astype(np.float32)), "spans": Steps(words)}}
+    return {"each_word": {"values": round_to_half(values.astype(np.float32)), "spans": Steps(words)}}

@@ -28,7 +28,7 @@ from ...modalities.text import TextPair
 from ...modalities.words import split_spans
 from ...scorecard.names import BETWEEN_CLASSES, CASCADE, DEFAULT_SCORES
 from ...store import codec
-from ...store.attribution_codec import Steps, halved
+from ...store.attribution_codec import Steps, round_to_half
 from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
 from .faithfulness.infidelity import infidelity_requests, infidelity_scores
 from .faithfulness.noise import has_noise
@@ -258,7 +258,7 @@ def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, 
 
 def recorded(found: Attribution) -> dict[str, Any]:
     """The attribution as records keep it, in few bytes. All scores are computed before, from the whole of it."""
-    return {"values": halved(found.values), "spans": Steps(found.spans), "target": found.target}
+    return {"values": round_to_half(found.values), "spans": Steps(found.spans), "target": found.target}
 
 
 def _seen(sample: Sample, asked: Sample) -> dict[str, Image]:

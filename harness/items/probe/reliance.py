@@ -178,5 +178,5 @@ def _called(said: object, wanted: str | None, found: Carriers) -> dict[str, dict
 
 def of_words(store: Store, item: StoredItem, kind: str, /) -> Iterator[tuple[Record, Any, str | None]]:
     """The records with what they say of each carrier as scores (``kind``: carried or overpredicted), as `Store.joined` gives them."""
-    for record, target, group in store.joined(item, {kind}):
+    for record, target, group in store.join(item, {kind}):
         yield Record(record.sample_id, item.item, record.artifacts.get(kind, {})), target, group

@@ -42,7 +42,7 @@ def is_right(item: StoredItem, record: Record, /) -> bool | None:
 def sliced(store: Store, task: StoredItem, item: StoredItem, /) -> Iterator[tuple[Record, object, str | None]]:
     """A record a sample of the item that has the slices as scores, with its target and group, as `Store.joined` gives them."""
     # All items of a task begin with its first sample, and chunks are done in order.
-    for (answer, target, group), (found, *_) in zip(store.joined(task, ()), store.joined(item, ()), strict=False):
+    for (answer, target, group), (found, *_) in zip(store.join(task, ()), store.join(item, ()), strict=False):
         slices = slices_of(item.kind, is_right(task, answer), found.scores)
         yield Record(found.sample_id, item.item, {name: float(is_in) for name, is_in in slices.items()}), target, group
 

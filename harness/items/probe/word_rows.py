@@ -119,7 +119,7 @@ class WordUse:
     def of(cls, store: Store, item: StoredItem) -> WordUse:
         shares = Table.of(of_words(store, item, "carried"), None)
         carried = [mean_row(item, shares, name, f"carried[{name}]", "interpretability", None, optional=True) for name in shares.columns]
-        return cls(item, carried, overpredictions(store.joined(item, {"overpredicted", "called"})))
+        return cls(item, carried, overpredictions(store.join(item, {"overpredicted", "called"})))
 
     def rows(self) -> Iterable[Row]:
         yield from _by_class(self.carried)

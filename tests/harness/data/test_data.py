@@ -69,7 +69,7 @@ def test_tsv_has_no_quoting_and_needs_no_header(tmp_path: Path) -> None:
     path = write(tmp_path / "dev.tsv", '"an open quote\t0\nit "s fine\t1\n')
     names = {"column_names": ["sentence", "label"]}
     assert rows(files=path, options=names) == [{"sentence": '"an open quote', "label": "0"}, {"sentence": 'it "s fine', "label": "1"}]
-    with pytest.raises(DataError, match=r"line 1: 2 cells, and column_names has 3 names"):
+    with pytest.raises(DataError, match=r"line 1: 2 cells, but column_names has 3 names"):
         rows(files=path, options={"column_names": ["a", "b", "c"]})
 
 
@@ -117,7 +117,7 @@ def test_python_rows(tmp_path: Path) -> None:
     )
     assert list(load(DataSpec.parse({"python": "mine.py:rows"}, tmp_path)).rows) == [{"text": "test"}]
     assert list(load(DataSpec.parse({"python": "mine.py:rows", "split": "train"}, tmp_path)).rows) == [{"text": "train"}]
-    for name, match in (("bad", "must give dicts"), ("none", "is empty"), ("bda", "has no 'bda'. Did you mean 'bad'")):
+    for name, match in (("bad", "must yield one dict per row"), ("none", "is empty"), ("bda", "has no 'bda'. Did you mean 'bad'")):
         with pytest.raises(UserError, match=match):
             load(DataSpec.parse({"python": f"mine.py:{name}"}, tmp_path))
     with pytest.raises(UserError, match="there is no file"):
@@ -151,7 +151,7 @@ def test_columns_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "match"),
     [
-        ({}, "one of 'hub', 'files' or 'python', and has none"),
+        ({}, "one of 'hub', 'files' or 'python'; it has none"),
         ({"hub": "a/b", "files": "c"}, "has hub and files"),
         ({"hub": "a/b", "splt": "test"}, "no key 'splt'. Did you mean 'split'"),
         ({"files": "a", "format": "cvs"}, "no format 'cvs'. Did you mean 'csv'"),
@@ -268,9 +268,9 @@ def test_an_image_of_the_hub_that_does_not_decode_is_no_matter_of_its_rows(tmp_p
     cached(tmp_path, built, "0" * 40)
     found = load(DataSpec(hub="owner/name", split="validation"))
     assert found.class_names == {"label": ("cat", "dog")}
-    assert [row["label"] for row in found.rows] == [row["label"] for row in found.only({"label"})] == [1, 0]
+    assert [row["label"] for row in found.rows] == [row["label"] for row in found.select({"label"})] == [1, 0]
     assert np.asarray(found.rows[0]["image"].decode())[0, 0, 0] == 7
-    with pytest.raises(SampleError, match="image of row 1 does not decode"):
+    with pytest.raises(SampleError, match="image of row 1 cannot be decoded"):
         found.rows[1]["image"].decode()
 
 

@@ -65,12 +65,12 @@ def test_cells_are_the_text_of_the_file(tmp_path: Path, content: str, options: A
 @pytest.mark.parametrize(
     ("content", "options", "match"),
     [
-        ("text,label\ngood,lamp,positive\nbad,negative\n", {}, r"line 2: 3 cells, and the first line names 2 .*1 of 2 rows"),
-        ("text,label\nfine,1\nbad\nworse\n", {}, r"line 3: 1 cells.*2 of 3 rows\. Add the cells"),
+        ("text,label\ngood,lamp,positive\nbad,negative\n", {}, r"line 2: 3 cells, but the first line names 2 .*1 of 2 rows"),
+        ("text,label\nfine,1\nbad\nworse\n", {}, r"line 3: 1 cells.*2 of 3 rows do not fit\. Add the missing cells"),
         ('text,label\n"two\nlines",1\nx,y,z\n', {}, "line 4: 3 cells"),
         ("text,label\n0,good,1\n1,bad,0\n", {}, "Is there a column without a name"),
         ("a,b\n1,2,\n3,4,\n", {}, "line 2: 3 cells"),
-        ("text;label\nfine, really;1\nbad;0\n", {"column_names": ["text", "label"]}, r"line 1: 1 cells, and column_names has 2"),
+        ("text;label\nfine, really;1\nbad;0\n", {"column_names": ["text", "label"]}, r"line 1: 1 cells, but column_names has 2"),
         ("text;label,x\na;b\n", {}, r"Is the delimiter ';'"),
         ('a,b\n1, "2, 3"\n', {}, "skipinitialspace"),
         ('a,b\n"1,2\n3,4\n', {}, r"line 2: a quote is opened here and never closed"),
@@ -78,10 +78,10 @@ def test_cells_are_the_text_of_the_file(tmp_path: Path, content: str, options: A
         ('a,b\n"say \\"hi\\"",2\n', {}, "escapechar"),
         ("a,a\n1,2\n", {}, "not unique"),
         ("text,label\nx,1\n", {"column_names": ["text", "label"]}, "the same names as column_names"),
-        ("a,b\n1,2\n", {"column_names": ["a"]}, r"line 1: 2 cells, and column_names has 1 names"),
+        ("a,b\n1,2\n", {"column_names": ["a"]}, r"line 1: 2 cells, but column_names has 1 names"),
         ('text\n"Hello", she said\n', {}, "line 2: 2 cells"),
         ("a,b\n1,2\n", {"sep": ";"}, r"no option 'sep'.* Its options: delimiter"),
-        ("a,b\n1,2\n", {"delimiter": ", "}, "delimiter is one character"),
+        ("a,b\n1,2\n", {"delimiter": ", "}, "delimiter must be one character"),
         ("a,b\n1,2\n", {"column_names": "ab"}, "column_names: "),
         ("a,b\n1,2\n", {"quoting": 3}, "quoting: .*boolean"),
         ("a,b\n1,2\n", {"encoding": "utf-88"}, "no encoding 'utf-88'"),
@@ -96,22 +96,22 @@ def test_a_file_of_one_column_has_no_delimiter(tmp_path: Path) -> None:
     found = read(tmp_path / "t.csv", 'text\nOnce, and "no" more\nplain\n"quoted, too"\n\n')
     assert [row["text"] for row in found.rows] == ['Once, and "no" more', "plain", "quoted, too"]
     assert found.notes == (
-        "t.csv: blank lines are no rows: 1, the first is line 5",
-        "t.csv has one column: in 1 of its rows ',' is a character of the text",
+        "t.csv: 1 blank lines were skipped, the first is line 5",
+        "t.csv has one column: in 1 of its rows ',' is part of the text",
     )
 
 
 def test_a_delimiter_that_was_not_meant_is_guessed_in_the_error_alone(tmp_path: Path) -> None:
     found = read(tmp_path / "t.csv", "text;label\ngood, really;1\n")
     assert found.columns == ("text;label",)
-    with pytest.raises(DataError, match=r"no column 'text'.*Is the delimiter ';'\? Then give data: \{options: \{delimiter: ';'\}\}"):
+    with pytest.raises(DataError, match=r"no column 'text'.*Is the delimiter ';'\? Then set data: \{options: \{delimiter: ';'\}\}"):
         found.require(["text"])
 
 
 def test_blank_lines_are_counted(tmp_path: Path) -> None:
     found = read(tmp_path / "t.csv", "\n\na,b\n1,2\n\n3,4\n")
     assert list(found.rows) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
-    assert found.notes == ("t.csv: blank lines are no rows: 3, the first is line 1",)
+    assert found.notes == ("t.csv: 3 blank lines were skipped, the first is line 1",)
 
 
 def test_tsv_in_quotes_is_asked_for(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_several_files_are_joined_by_the_names_of_columns(tmp_path: Path) -> Non
     assert list(read(tmp_path / "b.csv", "y,x\n4,3\n").rows) == [{"y": "4", "x": "3"}]
     assert [dict(row) for row in load(DataSpec(files=str(tmp_path / "*.csv"))).rows] == [{"x": "1", "y": "2"}, {"x": "3", "y": "4"}]
     read(tmp_path / "c.csv", "x,z\n1,2\n")
-    with pytest.raises(DataError, match=r"c\.csv has the columns x, z, and .*a\.csv has x, y"):
+    with pytest.raises(DataError, match=r"c\.csv has the columns x, z, but .*a\.csv has x, y"):
         load(DataSpec(files=str(tmp_path / "*.csv")))
     with pytest.raises(DataError, match="is named twice"):
         load(DataSpec(files=[str(tmp_path / "a.csv"), str(tmp_path / "[ab].csv")]))
@@ -172,7 +172,7 @@ def test_bytes_of_another_encoding_are_told_with_their_line(tmp_path: Path) -> N
 
 
 def test_utf_16_without_a_mark_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is it UTF-16\? Then give options: \{encoding: utf-16-le\}"):
+    with pytest.raises(DataError, match=r"is it UTF-16\? Then set options: \{encoding: utf-16-le\}"):
         read(tmp_path / "t.csv", "text,b\nx,1\n".encode("utf-16-le"))
     assert read(tmp_path / "t.csv", "text,b\nx,1\n".encode("utf-16-le"), options={"encoding": "utf-16-le"}).rows[0]["text"] == "x"
 
@@ -211,12 +211,12 @@ def test_a_number_prints_as_it_is_written(tmp_path: Path) -> None:
     ("text", "options", "match"),
     [
         ('{"a": 1}\n\n{"a": 2\n', {}, "line 3: this is not JSON"),
-        ('{"a": 1, "a": 2}\n', {}, "line 1: the key 'a' stands twice"),
-        ('{"a": {"b": 1, "b": 1}}\n', {}, "the key 'b' stands twice"),
-        ('{"a": 1}\n[2]\n', {}, "line 2: a row is an object .* not an array"),
-        ('[{"a": 1}, "x"]', {}, "element 1: a row is an object .* not text"),
+        ('{"a": 1, "a": 2}\n', {}, "line 1: the key 'a' occurs twice"),
+        ('{"a": {"b": 1, "b": 1}}\n', {}, "the key 'b' occurs twice"),
+        ('{"a": 1}\n[2]\n', {}, "line 2: a row must be an object .* not an array"),
+        ('[{"a": 1}, "x"]', {}, "element 1: a row must be an object .* not text"),
         ('{\n "version": 1,\n "data": []\n}', {}, "one object over several lines, with the keys 'version', 'data'"),
-        ('{"data": [1]}', {"field": "rows"}, "'rows' is no array of this file; its keys: 'data'"),
+        ('{"data": [1]}', {"field": "rows"}, "'rows' is not an array of this file; its keys: 'data'"),
         ("[[[", {}, "line 1: this is not JSON"),
         ('{"a": ' + "[" * 30_000 + "]" * 30_000 + "}", {}, "line 1: a value is nested too deeply"),
         ('{"a": ' + '{"b":' * 30_000 + "1" + "}" * 30_000 + "}", {}, "nested too deeply"),
@@ -266,7 +266,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert (second["text"], second["price"], second["when"]) == (None, None, None)
     assert np.asarray(first["image"].decode()).tolist() == [[[9] * 3] * 2] * 2
-    with pytest.raises(SampleError, match="does not decode"):
+    with pytest.raises(SampleError, match="cannot be decoded"):
         second["image"].decode()
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match="cannot be read as parquet"):
@@ -298,8 +298,8 @@ def test_an_image_folder_counts_what_is_no_row(tmp_path: Path) -> None:
         ("cat/a.jpg", 0), ("cat/b.PNG", 0), ("dog/c.png", 1), ("dog/linked.png", 1), ("dog/nowhere.png", 1)
     ]  # fmt: skip
     assert found.class_names == {"label": ("cat", "dog")}
-    assert found.notes == ("files that are no images: 1 files (note.txt)", "folders without an image: 1 (empty)")
-    with pytest.raises(SampleError, match=r"dog/nowhere\.png does not decode"):
+    assert found.notes == ("files that are not images: 1 files (note.txt)", "folders without an image: 1 (empty)")
+    with pytest.raises(SampleError, match=r"dog/nowhere\.png cannot be decoded"):
         found.rows[4]["image"].decode()
 
 
@@ -309,7 +309,7 @@ def test_one_class_and_images_beside_the_classes(tmp_path: Path) -> None:
     picture(tmp_path / "one/loose.png")
     found = load(DataSpec(files=str(tmp_path / "one")))
     assert [row["label"] for row in found.rows] == [0, None]
-    assert found.notes == ("images in no class folder: 1 files (loose.png)",)
+    assert found.notes == ("images outside of class folders: 1 files (loose.png)",)
     picture(tmp_path / "flat/0.png")
     assert load(DataSpec(files=str(tmp_path / "flat"))).columns == ("image",)
 
@@ -317,7 +317,7 @@ def test_one_class_and_images_beside_the_classes(tmp_path: Path) -> None:
 def test_which_folder_is_the_class_is_never_guessed(tmp_path: Path) -> None:
     for name in ("test/cat/0.png", "train/dog/0.png"):
         picture(tmp_path / "im" / name)
-    with pytest.raises(DataError, match=r"'test/cat/0\.png' lies 2 folders deep: which of them is the class\?"):
+    with pytest.raises(DataError, match=r"'test/cat/0\.png' is 2 folders deep: which of them is the class\?"):
         load(DataSpec(files=str(tmp_path / "im")))
     for which, names in (("first", ("test", "train")), ("last", ("cat", "dog"))):
         assert load(DataSpec(files=str(tmp_path / "im"), options={"class_folder": which})).class_names == {"label": names}
@@ -349,7 +349,7 @@ def test_a_bomb_is_not_opened(tmp_path: Path, width: int, height: int) -> None:
 
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\x00" * 100)) + chunk(b"IEND", b"")
-    with pytest.raises(SampleError, match=r"image x\.png has more than the 89,478,485 pixels"):
+    with pytest.raises(SampleError, match=r"image x\.png has more than 89,478,485 pixels"):
         EncodedImage("x.png", data=data).decode()
 
 
@@ -368,7 +368,7 @@ def test_images_are_upright_and_of_the_first_frame(tmp_path: Path) -> None:
     "content", [b"", b"GIF89a", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"\xff\xd8\xff", b"BM" + b"\xff" * 60]
 )
 def test_what_does_not_decode_is_a_samples_error(content: bytes) -> None:
-    with pytest.raises(SampleError, match="image x does not decode"):
+    with pytest.raises(SampleError, match="image x cannot be decoded"):
         EncodedImage("x", data=content).decode()
 
 
@@ -391,8 +391,8 @@ def test_members_of_a_tar_are_as_written(tmp_path: Path) -> None:
         {"__key__": "a", "txt": "2021-03-04", "cls": "007", "json": {"x": 1.5}},
         {"__key__": "b", "txt": "NA", "cls": None, "json": None},
     ]
-    assert found.notes == ("members of the archive that are no part of a row: 1 (README)",)
-    with pytest.raises(DataError, match="do not stand one after the other"):
+    assert found.notes == ("members of the archive that belong to no row: 1 (README)",)
+    with pytest.raises(DataError, match="are not adjacent"):
         load(DataSpec(files=str(archive(tmp_path / "u.tar", {"a.txt": b"", "b.txt": b"", "a.cls": b""}))))
     (tmp_path / "v.tar").write_bytes(b"no tar")
     with pytest.raises(DataError, match="cannot be read as a tar archive"):

@@ -92,7 +92,7 @@ def test_what_of_the_files_is_not_used_is_in_the_scorecard(tmp_path: Path) -> No
     table = "text,label,more,id\ngood,positive,x,1\n\nbad,negative,y,2\n"
     task = f"{CLASSIFICATION}labels: [negative, positive]\ndata: {{files: r.csv}}\n"
     answer = run(tmp_path, "run", task, r_csv=table)
-    notes = ["r.csv: blank lines are no rows: 1, the first is line 3", "columns that the task does not read: 2 (more, id)"]
+    notes = ["r.csv: 1 blank lines were skipped, the first is line 3", "columns that the task does not read: 2 (more, id)"]
     assert card(tmp_path)["manifest"]["data"] == {"t": {"notes": notes}}
     assert all(f"data of t: {note}" in answer.out for note in notes)
     assert windtunnel("report", tmp_path / "run").out.count("blank lines") == 1
@@ -111,7 +111,7 @@ def test_one_broken_image_is_one_record(tmp_path: Path) -> None:
     assert answer.code == 0
     (row,) = (row for row in card(tmp_path)["rows"] if row["metric"] == "accuracy")
     assert (row["estimate"]["value"], row["estimate"]["n"], row["estimate"]["n_unscored"]) == (1.0, 2, 2)
-    assert "2 of 4 samples cannot be used; the first: image bright/1.png does not decode" in answer.out
+    assert "2 of 4 samples cannot be used; the first: image bright/1.png cannot be decoded" in answer.out
 
 
 # ── ids ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -251,7 +251,7 @@ def test_a_model_that_is_not_known_is_not_resumed(tmp_path: Path) -> None:
     before = records_of(tmp_path / "run")
     answer = windtunnel("run", tmp_path / "toys.yaml", "--out", tmp_path / "run")
     assert answer.code == 2
-    assert "f changes N of its module while it answers: whether it still is the same cannot be told" in answer.err
+    assert "f changes N of its module while it answers: whether it has changed is not known" in answer.err
     assert records_of(tmp_path / "run") == before
     answer = windtunnel("report", tmp_path / "run")
     assert answer.code == 0
@@ -262,15 +262,15 @@ def test_another_player_of_a_role_is_another_item(tmp_path: Path) -> None:
     """Its name counts as its weights do: rows speak of it."""
     from dataclasses import replace
 
-    from windtunnel.harness.store.stored_item import StoredItem, difference, obstacle
+    from windtunnel.harness.store.stored_item import StoredItem, describe_change, describe_conflict
 
     facts = {"roles": {"judge": {"model": "one", "fingerprint": "a"}}, "identity": {}, "versions": {}}
     item = StoredItem(1, "m", "t", "task", "t", 3, "f", "d", "p", 0, facts)
     for player in ({"model": "two", "fingerprint": "a"}, {"model": "one", "fingerprint": "b"}):
-        assert "player of its roles" in difference(item, replace(item, facts={**facts, "roles": {"judge": player}}))
-    assert difference(item, item) == ""
+        assert "player of its roles" in describe_change(item, replace(item, facts={**facts, "roles": {"judge": player}}))
+    assert describe_change(item, item) == ""
     unknown = replace(item, facts={**facts, "roles": {"judge": {"model": "one", "fingerprint": "unknown: it is far away"}}})
-    assert "whose player of the role 'judge' is unknown: it is far away" in obstacle(unknown, unknown)
+    assert "whose player of the role 'judge' is unknown: it is far away" in describe_conflict(unknown, unknown)
 
 
 def test_a_warm_cache_leaves_records_with_their_answers(tmp_path: Path) -> None:

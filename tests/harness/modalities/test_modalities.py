@@ -179,10 +179,10 @@ def grids() -> Iterator[type[Modality[Any]]]:
 
 
 def test_what_a_modality_cannot_write_is_told(grids: type[Modality[Any]]) -> None:
-    with pytest.raises(TypeError, match="the modality 'grid' gives no content of a Grid: TypeError: it is no dataclass"):
+    with pytest.raises(TypeError, match="to_json of the modality 'grid' failed for a Grid: TypeError: it is no dataclass"):
         codec.dumps(Grid())
     grids.to_json = lambda self, value: 1 / 0  # type: ignore[method-assign]
-    with pytest.raises(TypeError, match="the modality 'grid' gives no content of a Grid: ZeroDivisionError"):
+    with pytest.raises(TypeError, match="to_json of the modality 'grid' failed for a Grid: ZeroDivisionError"):
         codec.dumps(Grid())
 
 
@@ -199,7 +199,7 @@ def test_what_a_modality_cannot_read_ends_a_report_in_a_sentence(tables: Path, b
     path.write_text(path.read_text().replace("    def preview", f"    def from_json(self, facts):\n        {breaks}\n\n    def preview"))
     done = run(tables, "out")
     assert done.code == 3
-    assert "holds something that cannot be read back" in done.err
+    assert "has a value that cannot be decoded" in done.err
 
 
 def test_a_class_that_records_cannot_name_is_refused() -> None:

@@ -102,7 +102,7 @@ def test_what_the_suite_leaves_out_is_out_of_the_scorecard_and_kept(tmp_path: Pa
     given(tmp_path)
     given(tmp_path, probes=[LIME])
     assert set(ids(tmp_path)) == ITEMS - {"feature_ablation(notes)", "word_reliance(feature_ablation(notes))"}
-    assert aside(tmp_path)["feature_ablation(notes)"] == ("the suite has no such item now", 6)
+    assert aside(tmp_path)["feature_ablation(notes)"] == ("it is no longer in the suite", 6)
     assert "feature_ablation(notes)" not in set(Run.load(tmp_path / "run").samples()["item"])
     card = summarise(tmp_path / "run")
     assert {s["item"]: s["num_records"] for s in card.manifest["set_aside"]}["feature_ablation(notes)"] == 6

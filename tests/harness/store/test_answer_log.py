@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.requests import Logits
 from windtunnel.harness.store import answer_log
-from windtunnel.harness.store.answer_log import TABLE, AnswerLog, Places
+from windtunnel.harness.store.answer_log import TABLE, AnswerLog, RowIndex
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -37,7 +37,7 @@ def test_what_was_put_in_is_found(chunks: list[list[str]], collide: bool) -> Non
         for number, chunk in enumerate(chunks):
             answers = {key: Logits((float(number),)) for key in chunk if key not in expected}
             log.insert(answers)
-            log.noted(answers)
+            log.add_to_index(answers)
             expected.update(answers)
         wanted = [*expected, "never asked"]
         for asked in (log, AnswerLog(connection)):
@@ -55,13 +55,13 @@ def test_what_was_not_committed_is_not_found(connection: sqlite3.Connection) -> 
     connection.execute("ROLLBACK")
     assert log.get(["a", "b"]) == {}
     log.insert({"b": 3})
-    log.noted({"b": 3})
+    log.add_to_index({"b": 3})
     assert log.get(["a", "b"]) == {"b": 3}
     assert AnswerLog(connection).get(["a", "b"]) == {"b": 3}
 
 
 def test_a_key_takes_few_bytes() -> None:
-    places = Places()
+    places = RowIndex()
     tracemalloc.start()
     try:
         for number in range(100_000):

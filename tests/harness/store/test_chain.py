@@ -79,7 +79,7 @@ def _all_refuse(plan: Plan, folder: Path, among: str) -> None:
     before = (folder / FILE_NAME).read_bytes()
     readers: list[Callable[[], object]] = [lambda: summarise(folder), lambda: Run.load(folder), lambda: run_plan(plan, folder)]
     for read in readers:
-        with pytest.raises(StoreError, match="is not what was written"):
+        with pytest.raises(StoreError, match="was changed after the run"):
             read()
     assert (folder / FILE_NAME).read_bytes() == before
 
@@ -144,7 +144,7 @@ def test_a_row_that_went_away_is_missed(made: tuple[Plan, Path], tmp_path: Path,
         else:
             connection.execute(f"DELETE FROM {table} WHERE rowid = (SELECT {which}(rowid) FROM {table})")
     last_link = table == "chain" and which == "MAX"
-    _all_refuse(made[0], copy, "link 1 of the chain" if table == "chain" and not last_link else "rows ")
+    _all_refuse(made[0], copy, "link 1 of the hash chain" if table == "chain" and not last_link else "rows ")
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -159,7 +159,7 @@ def test_a_row_that_was_added_is_seen(made: tuple[Plan, Path], tmp_path: Path, t
         new = fresh.get(table, () if table == "run" else ("chunk",))
         values = ", ".join(f"{column} || '7'" if column in new else column for column in columns)
         connection.execute(f"INSERT INTO {table} SELECT {values} FROM {table} ORDER BY rowid DESC LIMIT 1")
-    _all_refuse(made[0], copy, "link " if table == "chain" else f"{table}: 1 rows were added by something else than a run")
+    _all_refuse(made[0], copy, "link " if table == "chain" else f"{table}: 1 rows were added by another program")
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "run"])
@@ -213,7 +213,7 @@ def test_other_tables_are_no_run_store(made: tuple[Plan, Path], tmp_path: Path, 
     copy = Path(shutil.copytree(made[1], tmp_path / "run"))
     with contextlib.closing(sqlite3.connect(copy / FILE_NAME, isolation_level=None)) as connection:
         connection.execute(statement)
-    _all_refuse(made[0], copy, "its tables are not those of a run store")
+    _all_refuse(made[0], copy, "its tables differ from those of a run store")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

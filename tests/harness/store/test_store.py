@@ -18,7 +18,7 @@ from windtunnel.harness.api.errors import ConfigError, DataError, SchemaError, S
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.run import runner
 from windtunnel.harness.run.runner import run_plan
-from windtunnel.harness.store import FILE_NAME, Store, StoredItem, codec, only_writer, run_store
+from windtunnel.harness.store import FILE_NAME, Store, StoredItem, codec, lock_folder, run_store
 from windtunnel.harness.store.tables import COVERED, SCHEMA_VERSION
 from windtunnel.tests.toys import opened, planned, records_of, windtunnel
 
@@ -169,14 +169,14 @@ def test_another_origin_is_another_item(store: Store, field: str, said: str) -> 
 
 @pytest.mark.parametrize(
     ("now", "said"),
-    [({"facts": {"versions": {"torch": "9"}}}, r"made with another version of torch \(none, now 9\); .* cannot be one run"),
-     ({"model_fingerprint": "unknown: it draws"}, "whose model is unknown: it draws: whether it still is the same cannot be told")],
+    [({"facts": {"versions": {"torch": "9"}}}, r"made with another version of torch \(none, now 9\); one run cannot hold results of both"),
+     ({"model_fingerprint": "unknown: it draws"}, "whose model is unknown: it draws: whether it has changed is not known")],
 )  # fmt: skip
 def test_what_can_be_neither_kept_nor_replaced_is_an_error(store: Store, now: dict[str, Any], said: str) -> None:
     """And nothing else is set aside for it."""
     kept = [store.add_item(_item(item=name), SAMPLES) for name in ("t", "u")]
     with pytest.raises(ConfigError, match=f"holds records of 'u' .*{said}. Choose a new folder with --out"):
-        store.set_changed_aside([_item(plugin="other"), _item(item="u", **now)])
+        store.set_aside_changed([_item(plugin="other"), _item(item="u", **now)])
     assert store.items() == kept
 
 
@@ -237,7 +237,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_finishes(tmp_path: Path,
     answer = windtunnel("run", suite, "--out", out, "-q")
     assert answer.code == 3
     assert "full" in answer.err
-    assert "all finished chunks are safe. Then free some space and give the same command again" in answer.err
+    assert "all finished chunks are safe. To go on, free some space and run the same command again" in answer.err
     monkeypatch.undo()
     assert windtunnel("verify", out).code == 0
     run_plan(planned(tmp_path, attacks=["swap"], chunk=2), out)
@@ -306,7 +306,7 @@ def test_a_run_in_a_folder_that_cannot_be_written_is_read(finished: Path) -> Non
         def refuses() -> bool:
             try:
                 Store.open(folder / FILE_NAME).close()
-                with only_writer(folder):
+                with lock_folder(folder):
                     return False
             except StoreError as error:
                 return "writ" in str(error)
@@ -341,7 +341,7 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     (tmp_path / "run").mkdir()
     told = pytest.raises(StoreError, match=r"another process is running in .*run; wait for it, or choose another folder")
-    with only_writer(tmp_path / "run"), told:
+    with lock_folder(tmp_path / "run"), told:
         run_plan(plan, tmp_path / "run")
     run_plan(plan, tmp_path / "run")
 

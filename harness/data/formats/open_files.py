@@ -1,4 +1,4 @@
-"""Opening a data file: through its compression, in its encoding, with errors that name the file and the line."""
+"""Open data files: decompress, decode, and raise errors that name the file and the line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ...api.errors import DataError
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16",
           codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
-"""Byte order marks and the encoding that each stands for; the longer ones first."""
+"""Encoding by byte order mark, longest mark first."""
 
 
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed. What goes wrong while they are read is a `DataError` that names the file."""
+    """Open a file for reading decompressed bytes. Raises `DataError`, also for errors in the body of the ``with``."""
     try:
         with COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as stream:
             yield cast(BinaryIO, stream)
@@ -33,9 +33,11 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_text(path: Path, encoding: str = "", newline: str | None = None) -> Iterator[TextIO]:
-    """The file's text. ``encoding``: else that of its byte order mark, else UTF-8. ``newline``: as for `open`.
+    """Open a file for reading text.
 
-    Raises `DataError`, also while the text is read: bytes that are not of this encoding, with their line.
+    encoding: default: that of the byte order mark, else UTF-8. newline: as for `open`.
+
+    Raises `DataError`, also in the body of the ``with``, for bytes that are invalid in the encoding, with their line.
     """
     with open_binary(path) as stream:
         used = _encoding_of(path, encoding)
@@ -43,27 +45,29 @@ def open_text(path: Path, encoding: str = "", newline: str | None = None) -> Ite
             with io.TextIOWrapper(stream, used, newline=newline) as text:
                 yield text
         except UnicodeError as error:
-            raise DataError(f"{path}{_undecodable(path, used, error)}") from error
+            raise DataError(f"{path}{_locate_bad_byte(path, used, error)}") from error
 
 
-def _encoding_of(path: Path, given: str) -> str:
+def _encoding_of(path: Path, option: str) -> str:
+    """Return the encoding of a file from the option and the byte order mark. Raises `DataError` if they differ."""
     with open_binary(path) as stream:
         head = stream.read(4)
     marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "")
-    if not given:
+    if not option:
         return marked or "utf-8"
     try:
-        name = codecs.lookup(given).name
+        name = codecs.lookup(option).name
     except LookupError as error:
-        raise DataError(f"options: there is no encoding {given!r}; common ones are utf-8, cp1252, latin-1, utf-16") from error
+        raise DataError(f"options: there is no encoding {option!r}; common ones are utf-8, cp1252, latin-1, utf-16") from error
     if marked and not name.startswith(marked.removesuffix("-sig")):
-        raise DataError(f"{path} begins with the byte order mark of {marked.removesuffix('-sig')}, and encoding says {given}; leave it out")
-    return marked or given
+        mark = marked.removesuffix("-sig")
+        raise DataError(f"{path} begins with the byte order mark of {mark}, but the option encoding is {option}; leave it out")
+    return marked or option
 
 
-def _undecodable(path: Path, encoding: str, error: UnicodeError) -> str:
-    """Where the first byte stands that is not of the encoding."""
-    advice = "say what the file is written in, e.g. data: {options: {encoding: cp1252}}"
+def _locate_bad_byte(path: Path, encoding: str, error: UnicodeError) -> str:
+    """Return the end of an error message: the line of the first invalid byte, and the fix."""
+    advice = "set the encoding of the file, e.g. data: {options: {encoding: cp1252}}"
     plain = encoding.removesuffix("-sig")
     with open_binary(path) as stream:
         for number, line in enumerate(stream if "16" not in plain and "32" not in plain else (), 1):
