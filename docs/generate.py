@@ -1,7 +1,7 @@
-"""Writes what the documentation takes from the code: ``reference.md``, and the files shown between ``<!-- file: PATH -->`` marks.
+"""Generate ``reference.md`` from the code, and copy files into pages between ``<!-- file: PATH -->`` and ``<!-- /file -->``.
 
-    python docs/generate.py            write
-    python docs/generate.py --check    change nothing; exit 1 and name each page that is stale
+    python docs/generate.py            write the pages
+    python docs/generate.py --check    write nothing; list stale pages and exit with 1 if there are any
 
 The output depends on the working tree alone: plugins are read from ``pyproject.toml``, not from what is installed.
 """
@@ -34,25 +34,25 @@ _LANGUAGES = {".py": "python", ".yaml": "yaml", ".json": "json"}
 
 
 def main(arguments: list[str]) -> int:
-    stale = [page for page, text in pages() if not page.is_file() or page.read_text(encoding="utf-8") != text]
+    stale = [page for page, text in render_pages() if not page.is_file() or page.read_text(encoding="utf-8") != text]
     if "--check" in arguments:
         for page in stale:
             print(f"{page.relative_to(ROOT)} is stale: run python docs/generate.py", file=sys.stderr)
         return 1 if stale else 0
-    for page, text in pages():
+    for page, text in render_pages():
         page.write_text(text, encoding="utf-8")
     return 0
 
 
-def pages() -> Iterator[tuple[Path, str]]:
-    """Each page with the text that it should have."""
-    yield REFERENCE, "\n".join(reference()).rstrip() + "\n"
+def render_pages() -> Iterator[tuple[Path, str]]:
+    """Yield each page with its up-to-date text."""
+    yield REFERENCE, "\n".join(render_reference()).rstrip() + "\n"
     for page in PAGES:
         if page != REFERENCE:
-            yield page, _SHOWN_FILE.sub(_shown, page.read_text(encoding="utf-8"))
+            yield page, _SHOWN_FILE.sub(_show_file, page.read_text(encoding="utf-8"))
 
 
-def _shown(match: re.Match[str]) -> str:
+def _show_file(match: re.Match[str]) -> str:
     path = ROOT / match[2]
     text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("# mypy: ignore-errors").rstrip()
     return f'{match[1]}```{_LANGUAGES[path.suffix]} title="{path.name}"\n{text}\n```\n{match[3]}'
@@ -61,19 +61,19 @@ def _shown(match: re.Match[str]) -> str:
 # ── reference.md ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def reference() -> Iterator[str]:
+def render_reference() -> Iterator[str]:
     yield "# Reference\n"
     yield "<!-- Written by docs/generate.py. Change the code, not this page. -->\n"
-    yield "Every command, every key of a suite and every built-in plugin with its settings. `windtunnel show NAME` prints the whole"
-    yield "description of a plugin, also of those that other packages and `--plugin` files bring.\n"
-    yield from _commands()
-    yield from _suite_keys()
+    yield "All commands, suite keys, and built-in plugins with their settings. `windtunnel show NAME` prints the full description of a"
+    yield "plugin, including plugins of other packages and `--plugin` files.\n"
+    yield from _describe_commands()
+    yield from _describe_suite_keys()
     for group in GROUPS:
-        yield from _plugins(group)
-    yield from _rows()
+        yield from _describe_plugins(group)
+    yield from _describe_rows()
 
 
-def _commands() -> Iterator[str]:
+def _describe_commands() -> Iterator[str]:
     yield "## Commands\n"
     yield f"{EXIT_CODES}\n"
     for name, command in sorted(typer.main.get_command(app).commands.items()):  # type: ignore[attr-defined]
@@ -82,18 +82,18 @@ def _commands() -> Iterator[str]:
         named = [str(p.metavar or p.name.upper()) for p in arguments]
         usage = " ".join([f"windtunnel {name}", *(["[OPTIONS]"] if options else []), *named])
         yield f"### `{usage}`\n"
-        yield f"{_paragraph(command.help)}\n"
+        yield f"{_join_lines(command.help)}\n"
         if command.params:
-            yield from _table(
+            yield from _format_table(
                 ("argument or option", "meaning"),
                 [(_code(name), p.help or "") for name, p in zip(named, arguments, strict=True)]
                 + [(", ".join(map(_code, p.opts)), p.help or "") for p in options],
             )
 
 
-def _suite_keys() -> Iterator[str]:
+def _describe_suite_keys() -> Iterator[str]:
     yield "## Keys of a suite\n"
-    yield "What each means is in [running](running.md). In an entry, a key that is not listed here is a setting of the plugin.\n"
+    yield "[Running](running.md) explains each key. In an entry, any other key is a setting of the plugin.\n"
     named: dict[str, type[BaseModel]] = {
         "suite": Suite,
         "models": ModelSpec,
@@ -102,61 +102,61 @@ def _suite_keys() -> Iterator[str]:
         "probes": ProbeSpec,
         "gates": GateSpec,
     }
-    yield from _table(("in", "keys"), [(where, ", ".join(map(_code, spec.model_fields))) for where, spec in named.items()])
+    yield from _format_table(("in", "keys"), [(where, ", ".join(map(_code, spec.model_fields))) for where, spec in named.items()])
 
 
-def _plugins(group: str) -> Iterator[str]:
+def _describe_plugins(group: str) -> Iterator[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     points = project["entry-points"].get(f"windtunnel.{group}", {})
-    found = {name: EntryPoint(name, points[name], f"windtunnel.{group}").load() for name in sorted(points)}
-    columns: dict[str, Callable[[Any], str]] = {"what it is": _first_line}
+    factories = {name: EntryPoint(name, points[name], f"windtunnel.{group}").load() for name in sorted(points)}
+    columns: dict[str, Callable[[Any], str]] = {"description": _summarise}
     if group == "tasks":
-        found.pop("file")  # its settings are those of the file that it is given
-        columns |= {"family": lambda factory: _code(factory.file.content["family"]), "metrics": _metrics}
+        factories.pop("file")  # its settings depend on the file
+        columns |= {"family": lambda factory: _code(factory.file.content["family"]), "metrics": _list_metrics}
     if group in ("attacks", "probes"):
-        columns |= {"needs a model that can": lambda factory: ", ".join(sorted(factory.requires))}
+        columns |= {"required capabilities": lambda factory: ", ".join(sorted(factory.requires))}
     if group in ("attacks", "probes", "models"):
-        columns |= {"settings": lambda factory: _settings(parameters(factory) or {})}
+        columns |= {"settings": lambda factory: _format_settings(parameters(factory) or {})}
     if group == "metrics":
         columns |= {"kind of number": lambda factory: factory.kind}
     if group == "reports":
         columns |= {"file": lambda factory: _code(factory.suffix)}
     yield f"## {group.capitalize()}\n"
-    rows = [(_code(name), *(column(factory) for column in columns.values())) for name, factory in found.items()]
-    yield from _table(("name", *columns), rows)
+    rows = [(_code(name), *(column(factory) for column in columns.values())) for name, factory in factories.items()]
+    yield from _format_table(("name", *columns), rows)
     if group == "tasks":
         yield "### Families\n"
-        yield "What a task file may say, beside `title`, `description`, `citation`, `license`, `homepage`, `params` and `example`.\n"
-        families = [(_code(name), _settings(_family_settings(name))) for name in FAMILIES]
-        yield from _table(("family", "settings"), families)
+        yield "Keys of a task file, besides `title`, `description`, `citation`, `license`, `homepage`, `params` and `example`.\n"
+        families = [(_code(name), _format_settings(_family_settings(name))) for name in FAMILIES]
+        yield from _format_table(("family", "settings"), families)
 
 
-def _rows() -> Iterator[str]:
+def _describe_rows() -> Iterator[str]:
     yield "## Rows\n"
-    yield "What items have beside a task's metrics. The kind says how the interval is made, and stands in the table of"
-    yield "[coverage](statistics.md#coverage); what is counted has no interval.\n"
-    found = sorted({(kind_of(name) or "counted", kind, name) for kind, names in ROWS.items() for name in names})
-    by_kind = {pair: [_code(name) for *first, name in found if tuple(first) == pair] for pair in dict.fromkeys(row[:2] for row in found)}
-    yield from _table(("kind of number", "item", "rows"), [(*pair, ", ".join(names)) for pair, names in by_kind.items()])
+    yield "Rows of items besides a task's metrics. The kind of number determines the interval; its coverage is in the table of"
+    yield "[coverage](statistics.md#coverage). Counts have no interval.\n"
+    rows = sorted({(kind_of(name) or "counted", kind, name) for kind, names in ROWS.items() for name in names})
+    by_kind = {pair: [_code(name) for *first, name in rows if tuple(first) == pair] for pair in dict.fromkeys(row[:2] for row in rows)}
+    yield from _format_table(("kind of number", "item", "rows"), [(*pair, ", ".join(names)) for pair, names in by_kind.items()])
 
 
-def _first_line(factory: Any) -> str:
+def _summarise(factory: Any) -> str:
     paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(factory) or "").split("\n\n")]
-    # A catalog task's first paragraph is its title; what it is stands in the second.
+    # A catalog task's first paragraph is its title, the second its description.
     is_title = len(paragraphs) > 1 and not paragraphs[0].endswith((".", "?"))
-    return _prose(". ".join(paragraphs[:2]) if is_title else paragraphs[0])
+    return _escape(". ".join(paragraphs[:2]) if is_title else paragraphs[0])
 
 
-def _metrics(factory: Any) -> str:
+def _list_metrics(factory: Any) -> str:
     return ", ".join(map(_code, parameters(factory)["metrics"].default))  # type: ignore[index]
 
 
-def _settings(found: Mapping[str, inspect.Parameter]) -> str:
-    shown = [f"{p.name} = {_default(p.default)}" if p.default is not p.empty else p.name for p in found.values()]
+def _format_settings(settings: Mapping[str, inspect.Parameter]) -> str:
+    shown = [f"{p.name} = {_format_default(p.default)}" if p.default is not p.empty else p.name for p in settings.values()]
     return ", ".join(map(_code, shown))
 
 
-def _default(value: Any) -> str:
+def _format_default(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -164,7 +164,7 @@ def _default(value: Any) -> str:
 # ── Markdown ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _table(heads: Any, rows: Any) -> Iterator[str]:
+def _format_table(heads: Any, rows: Any) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield f"|{' --- |' * len(heads)}"
     for row in rows:
@@ -176,12 +176,12 @@ def _code(text: str) -> str:
     return f"`{text}`" if "`" not in text else f"`` {text} ``"
 
 
-def _paragraph(text: str | None) -> str:
+def _join_lines(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
-def _prose(text: str) -> str:
-    """A docstring's double backticks and single ones both become code."""
+def _escape(text: str) -> str:
+    """Turn double and single backticks of a docstring into code."""
     text = re.sub(r"``(.+?)``", r"`\1`", text)
     return re.sub(r"(?<![\w`])([\[<*_])", r"\\\1", text) if "`" not in text else text
 

@@ -1,1 +1,1 @@
-"""Things to run and to copy from."""
+"""Examples: the demo, ready suites, and plugins to copy."""

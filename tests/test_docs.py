@@ -1,4 +1,4 @@
-"""The documentation is true: its files load, its commands run, its links lead somewhere, its generated parts are fresh."""
+"""Test the documentation: files load, commands run, links resolve, generated parts are up to date."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ each_suite = pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. ``title``: the file it stands for. ``is_run``: what it says is to be done, in a folder with the page's files."""
+    """A fenced block. title: the file that it contains. is_run: the tests execute it, in a folder with the page's files."""
 
     language: str
     title: str
@@ -49,19 +49,19 @@ class Block:
         return bool(re.fullmatch(r"[\w.-]+\.\w+", self.title))
 
 
-def blocks(page: Path) -> list[Block]:
-    found = []
+def read_blocks(page: Path) -> list[Block]:
+    result = []
     for language, rest, text in FENCE.findall(page.read_text(encoding="utf-8")):
         title = re.search(r'title="([^"]*)"', rest)
-        found.append(Block(language, title[1] if title else "", rest.split()[-1:] == ["run"], text))
-    return found
+        result.append(Block(language, title[1] if title else "", rest.split()[-1:] == ["run"], text))
+    return result
 
 
-def commands(page: Path) -> list[str]:
-    """Every ``windtunnel ...`` that a block of the page says."""
-    lines = [line for block in blocks(page) if block.language in ("bash", "yaml") for line in block.text.splitlines()]
+def read_commands(page: Path) -> list[str]:
+    """Return every ``windtunnel ...`` command in the blocks of the page."""
+    lines = [line for block in read_blocks(page) if block.language in ("bash", "yaml") for line in block.text.splitlines()]
     return [
-        found[0] for line in lines if (found := re.search(r"(?<![\w/.-])windtunnel (run|plan|demo|list|show|report|gate|verify).*", line))
+        match[0] for line in lines if (match := re.search(r"(?<![\w/.-])windtunnel (run|plan|demo|list|show|report|gate|verify).*", line))
     ]
 
 
@@ -78,13 +78,13 @@ def test_what_a_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("CI", "true")
-    for block in blocks(page):
+    for block in read_blocks(page):
         if block.is_file:
             Path(block.title).write_text(block.text, encoding="utf-8")
             if block.is_run:
                 exec(compile(block.text, block.title, "exec"), {})
     namespace: dict[str, Any] = {}
-    for block in blocks(page):
+    for block in read_blocks(page):
         if block.is_run and block.language == "bash":
             for line in block.text.splitlines():
                 execute(line, monkeypatch)
@@ -95,7 +95,7 @@ def test_what_a_page_says_works(page: Path, tmp_path: Path, monkeypatch: pytest.
 
 @each_page
 def test_data_in_blocks_is_data(page: Path) -> None:
-    for block in blocks(page):
+    for block in read_blocks(page):
         if block.language == "json":
             assert all(isinstance(json.loads(line), dict) for line in block.text.splitlines())
         if block.language == "yaml":
@@ -107,7 +107,7 @@ def test_data_in_blocks_is_data(page: Path) -> None:
 @each_page
 def test_commands_have_these_options(page: Path) -> None:
     root = typer.main.get_command(main.app)
-    for command in commands(page):
+    for command in read_commands(page):
         verb, *arguments = shlex.split(command, comments=True)[1:]
         root.commands[verb].make_context(verb, list(arguments), resilient_parsing=False)  # type: ignore[attr-defined]
 
@@ -126,7 +126,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_gates_of_the_readme_parse(tmp_path: Path) -> None:
-    (block,) = [b for b in blocks(ROOT / "README.md") if b.title == "gates.yaml"]
+    (block,) = [b for b in read_blocks(ROOT / "README.md") if b.title == "gates.yaml"]
     path = tmp_path / "gates.yaml"
     path.write_text(block.text, encoding="utf-8")
     assert [gate.inconclusive for gate in load_gates(path)] == ["fail", "warn"]
@@ -135,7 +135,7 @@ def test_gates_of_the_readme_parse(tmp_path: Path) -> None:
 # ── what the pages take from the code ─────────────────────────────────────────────────────────────────────────────────
 
 
-def generator() -> ModuleType:
+def load_generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("windtunnel_docs_generate", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
@@ -145,12 +145,12 @@ def generator() -> ModuleType:
 
 
 def test_generated_parts_are_fresh(capsys: pytest.CaptureFixture[str]) -> None:
-    assert generator().main(["--check"]) == 0, capsys.readouterr().err
+    assert load_generator().main(["--check"]) == 0, capsys.readouterr().err
 
 
 def test_generating_twice_gives_the_same() -> None:
-    generate = generator()
-    assert list(generate.reference()) == list(generate.reference())
+    generate = load_generator()
+    assert list(generate.render_reference()) == list(generate.render_reference())
 
 
 def test_running_names_every_key_of_a_suite() -> None:
@@ -197,7 +197,7 @@ def test_ready_suites_can_be_made(path: Path) -> None:
         try:
             registry.make(group, name, **program.settings)
         except CapabilityError:
-            assert name == "deepwordbug"  # without the extra it says what to install
+            assert name == "deepwordbug"  # the error without the extra names it
         assert set(program.tasks or ()) <= set(metrics)
     items = {f"{p.name or p.attack}({t})": ROWS["attack"] for p in suite.attacks for t in p.tasks or metrics} | metrics
     for spec in suite.gates:

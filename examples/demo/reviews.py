@@ -1,4 +1,4 @@
-"""Short product reviews written for this project, each with its label and the words that carry it."""
+"""Load the demo's product reviews: short texts, written for this project, with a label and the words that support it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _FILE = Path(__file__).parent / "data" / "reviews.jsonl"
 
 
 def held_out() -> Iterator[dict[str, Any]]:
-    """The quarter that the demo's model has not seen: ``id``, ``text``, ``label``, ``rationale`` (words)."""
-    return _rows("test")
+    """Yield the test split, a quarter of the rows: ``id``, ``text``, ``label``, ``rationale`` (words)."""
+    return _read_rows("test")
 
 
 def training() -> Iterator[dict[str, Any]]:
-    """The other three quarters."""
-    return _rows("train")
+    """Yield the training split."""
+    return _read_rows("train")
 
 
-def _rows(split: str) -> Iterator[dict[str, Any]]:
+def _read_rows(split: str) -> Iterator[dict[str, Any]]:
     for line in _FILE.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         if row["split"] == split:

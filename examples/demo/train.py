@@ -1,9 +1,9 @@
-"""Trains the demo's three models from the data beside this file, with fixed seeds, in about four minutes on one core.
+"""Train the demo's three models on the data in this folder, with fixed seeds, in about four minutes on one core.
 
     python -m windtunnel.examples.demo.train [FOLDER]
 
-writes FOLDER/reviews-bert, FOLDER/digits-vit and FOLDER/prose-gpt (default: the ``models`` folder beside this file). A review's words
-are hidden at random in training, so that the model does not learn 570 sentences by heart.
+writes FOLDER/reviews-bert, FOLDER/digits-vit and FOLDER/prose-gpt (default: the ``models`` folder here). Random words of
+the reviews are masked in training, so that the model does not memorise the 570 sentences.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SEED = 20
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    for name, train in (("reviews-bert", reviews_bert), ("digits-vit", digits_vit), ("prose-gpt", prose_gpt)):
+    for name, train in (("reviews-bert", train_reviews_bert), ("digits-vit", train_digits_vit), ("prose-gpt", train_prose_gpt)):
         torch.manual_seed(SEED)
         train(folder / name)
         size = sum(p.stat().st_size for p in (folder / name).glob("*.safetensors"))
@@ -45,9 +45,9 @@ def main(folder: Path) -> None:
 # ── sentiment of reviews ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def reviews_bert(folder: Path) -> None:
+def train_reviews_bert(folder: Path) -> None:
     train, test = list(reviews.training()), list(reviews.held_out())
-    tokenizer = _word_pieces([r["text"] for r in train], vocab_size=1200)
+    tokenizer = _train_word_pieces([r["text"] for r in train], vocab_size=1200)
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
         max_position_embeddings=64, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.1, pad_token_id=tokenizer.pad_token_id,
@@ -59,17 +59,17 @@ def reviews_bert(folder: Path) -> None:
 
     def loss(rows_B: torch.Tensor) -> torch.Tensor:
         ids, mask = encoded["input_ids"][rows_B], encoded["attention_mask"][rows_B]
-        hidden = (torch.rand(ids.shape) < 0.15) & (ids > 4)
-        ids = torch.where(hidden, torch.full_like(ids, tokenizer.mask_token_id), ids)
+        masked = (torch.rand(ids.shape) < 0.15) & (ids > 4)
+        ids = torch.where(masked, torch.full_like(ids, tokenizer.mask_token_id), ids)
         return model(input_ids=ids, attention_mask=mask, labels=labels[rows_B]).loss
 
     _fit(model, loss, len(train), epochs=40, batch=32, rate=1e-3)
-    held = tokenizer([r["text"] for r in test], padding=True, return_tensors="pt")
-    _report("reviews-bert", model(**held).logits.argmax(1).numpy() == [r["label"] == "positive" for r in test])
+    encoded_test = tokenizer([r["text"] for r in test], padding=True, return_tensors="pt")
+    _report("reviews-bert", model(**encoded_test).logits.argmax(1).numpy() == [r["label"] == "positive" for r in test])
     _save(folder, model, tokenizer)
 
 
-def _word_pieces(texts: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def _train_word_pieces(texts: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFast:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     raw.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -88,33 +88,33 @@ def _word_pieces(texts: Sequence[str], vocab_size: int) -> PreTrainedTokenizerFa
 # ── handwritten digits ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def digits_vit(folder: Path) -> None:
+def train_digits_vit(folder: Path) -> None:
     train, test = list(digits.training()), list(digits.held_out())
     config = ViTConfig(
         image_size=8, patch_size=2, num_channels=1, hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96,
         hidden_dropout_prob=0.1, id2label=dict(enumerate(digits.NAMES)), label2id={name: i for i, name in enumerate(digits.NAMES)},
     )  # fmt: skip
     model = ViTForImageClassification(config)
-    pixels, labels = _pixels(train), torch.tensor([row["label"] for row in train])
+    pixels, labels = _stack_pixels(train), torch.tensor([row["label"] for row in train])
 
     def loss(rows_B: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(model(pixel_values=pixels[rows_B]).logits, labels[rows_B])
 
     _fit(model, loss, len(train), epochs=30, batch=64, rate=2e-3)
-    _report("digits-vit", model(pixel_values=_pixels(test)).logits.argmax(1).numpy() == [row["label"] for row in test])
+    _report("digits-vit", model(pixel_values=_stack_pixels(test)).logits.argmax(1).numpy() == [row["label"] for row in test])
     _save(folder, model, ViTImageProcessor(size={"height": 8, "width": 8}, image_mean=[0.5], image_std=[0.5]))
 
 
-def _pixels(rows: Sequence[dict[str, Any]]) -> torch.Tensor:
-    """float32 [B, 1, 8, 8] in [-1, 1]."""
+def _stack_pixels(rows: Sequence[dict[str, Any]]) -> torch.Tensor:
+    """Stack the images as float32 [B, 1, 8, 8] in [-1, 1]."""
     return (torch.from_numpy(np.stack([row["image"] for row in rows])).float()[:, None] / 255 - 0.5) / 0.5
 
 
 # ── prose ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def prose_gpt(folder: Path) -> None:
-    texts = prose.paragraphs("train")
+def train_prose_gpt(folder: Path) -> None:
+    texts = prose.read_paragraphs("train")
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
@@ -130,7 +130,7 @@ def prose_gpt(folder: Path) -> None:
         bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     model = GPT2LMHeadModel(config)
-    # Each paragraph is a document of its own: the end token stands before and after it.
+    # Each paragraph is a document, with the end token before and after it.
     stream: list[int] = [0]
     for text in texts:
         stream += [*tokenizer(text)["input_ids"], 0]
@@ -151,7 +151,7 @@ def prose_gpt(folder: Path) -> None:
 
 
 def _fit(model: torch.nn.Module, loss: Any, num_rows: int, *, epochs: int, batch: int, rate: float) -> None:
-    """AdamW with a cosine schedule; the model is left in evaluation mode."""
+    """Train with AdamW and a one-cycle schedule, and leave the model in evaluation mode."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.05)
     steps = epochs * -(-num_rows // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=rate, total_steps=steps)

@@ -1,4 +1,4 @@
-"""The scorecard's rows for a spreadsheet."""
+"""Write the scorecard's rows as CSV for a spreadsheet."""
 
 from windtunnel import plugin
 

@@ -1,4 +1,4 @@
-"""A text classifier that looks for one word. A method named for a request's kind is all that makes a model."""
+"""A text classifier that counts one word. A model needs one method per kind of request, named after the kind."""
 
 from windtunnel import Logits, ModelInfo, plugin
 

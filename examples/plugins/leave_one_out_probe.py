@@ -1,4 +1,4 @@
-"""Leave one word out, and see how far the predicted class's logit falls (Li, Monroe, Jurafsky 2016, arXiv:1612.08220)."""
+"""Measure how far the predicted class's logit falls without each word (Li, Monroe, Jurafsky 2016, arXiv:1612.08220)."""
 
 import numpy as np
 from windtunnel import Attribution, Classify, plugin, word_spans
@@ -9,9 +9,9 @@ class LeaveOneOut:
     requires = frozenset({"classify", "text"})
 
     def attribute(self, engine, samples):
-        asked = [[Classify(s.input[:a] + s.input[b:], s.labels) for a, b in ((0, 0), *word_spans(s.input))] for s in samples]
-        answers = iter(engine.run([request for requests in asked for request in requests]))
-        for sample, requests in zip(samples, asked, strict=True):
+        batches = [[Classify(s.input[:a] + s.input[b:], s.labels) for a, b in ((0, 0), *word_spans(s.input))] for s in samples]
+        answers = iter(engine.run([request for requests in batches for request in requests]))
+        for sample, requests in zip(samples, batches, strict=True):
             full, *rest = (np.array(next(answers).values) for _ in requests)
             yield Attribution(sample.id, int(full.argmax()), [(full - r)[full.argmax()] for r in rest], word_spans(sample.input))
 

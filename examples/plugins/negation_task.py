@@ -1,4 +1,4 @@
-"""Does a sentiment model understand "not"? Samples made on the spot, scored by hand."""
+"""Test whether a sentiment model understands "not", with generated samples and a custom score."""
 
 from windtunnel import Classify, Sample, plugin
 
