@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..identity.code import Code, code_of, is_library, target_folders
-from ..identity.digests import of_file
+from ..identity.code import Code, collect_code, is_library, target_folders
+from ..identity.digests import digest_file
 from ..system.interrupts import is_interrupt
 from .errors import ConfigError, did_you_mean
 
@@ -60,10 +60,10 @@ def _forget_others(code: Code) -> None:
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
         if module is not None and file and not is_library(Path(file)):
-            known = _imported.get(name, of_file(path))
-            if Path(file).resolve() != path.resolve() or known != of_file(path):
+            known = _imported.get(name, digest_file(path))
+            if Path(file).resolve() != path.resolve() or known != digest_file(path):
                 del sys.modules[name]
-        _imported[name] = of_file(path)
+        _imported[name] = digest_file(path)
 
 
 def _from_name(name: str) -> Any:
@@ -75,7 +75,7 @@ def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}")
     _reach(path.resolve().parent)
-    code = code_of(path)
+    code = collect_code(path)
     # By content too: a file that was changed, or beside which one was, is another module, as it is another fingerprint.
     name = f"windtunnel_target_{hashlib.sha256(f'{path.resolve()} {code.digest}'.encode()).hexdigest()[:12]}"
     if name in sys.modules:
@@ -87,7 +87,7 @@ def _from_file(path: Path) -> ModuleType:
 def run_file(path: Path, name: str, /) -> None:
     """Run a Python file as the module ``name``, beside which its folder can be imported from."""
     _reach(path.resolve().parent)
-    _forget_others(code_of(path))
+    _forget_others(collect_code(path))
     execute(path, name)
 
 

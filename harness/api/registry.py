@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..identity.code import code_of, target_folders
+from ..identity.code import collect_code, target_folders
 from ..system.interrupts import is_interrupt
 from .errors import ConfigError, UnknownName, UserError, did_you_mean
 from .import_target import run_file
@@ -85,7 +85,7 @@ def _installed(path: tuple[str, ...]) -> tuple[Entry, ...]:
 
 def origin_of(path: Path, /) -> str:
     """A plugin file by its name and the hash of what is in it and in the local files that it imports, as records name it."""
-    return f"{path.name} sha256:{code_of(path).digest[:12]}"
+    return f"{path.name} sha256:{collect_code(path).digest[:12]}"
 
 
 class Registry:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..api.errors import DataError, UserError
-from ..identity.digests import of_file
+from ..identity.digests import digest_file
 from ..store import codec
 from ..system.offline import is_offline
 from .formats.encoded_image import EncodedImage
@@ -34,7 +34,7 @@ def read_hub(spec: DataSpec, /) -> Rows:
         split = spec.choose_split([str(s) for s in builder.info.splits])
         dataset = builder.as_dataset(split=split)
         # A digest of the content: the library's own fingerprint uses modification times and can miss a changed file.
-        fingerprint = codec.digest([split, str(dataset.features), *(of_file(Path(file["filename"])) for file in dataset.cache_files)])
+        fingerprint = codec.digest([split, str(dataset.features), *(digest_file(Path(file["filename"])) for file in dataset.cache_files)])
         if not builder.info.splits[split].num_examples:
             return Rows((), (), fingerprint, source=str(spec))
         names = {column: tuple(f.names) for column, f in dataset.features.items() if type(f).__name__ == "ClassLabel"}

@@ -11,7 +11,7 @@ from ..api.errors import CapabilityError, ModelError, SampleError, ends_run
 from ..api.model import Differentiable, Model, ModelInfo
 from ..api.requests import Completion, Failure, Request
 from ..api.samples import Sample
-from ..identity.digests import is_unknown, of_parts
+from ..identity.digests import digest_parts, is_unknown
 from ..modalities.inputs import Input
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
@@ -317,7 +317,7 @@ class Engine:
             return None
         if (seed, share) not in self._randomised:
             drawn = make(seed) if share == 1 else make(seed, share)
-            known = of_parts((self._key, drawn.fingerprint))
+            known = digest_parts((self._key, drawn.fingerprint))
             twin = Engine(drawn, self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch, fingerprint=known)
             twin.counters, twin.roles = self.counters, self.roles
             # One at a time: each is a copy of all weights.

@@ -1,10 +1,12 @@
-"""What makes two things the same: each answer, item and suite has an identity, made of all that can change its numbers and of nothing else.
+"""Fingerprints of models, programs and data. A fingerprint covers all that can change a number, and nothing else.
 
-``digests``     bytes, files and lists of parts
-``code``        the Python files that a program runs, and the versions of the libraries that they import
-``values``      a Python object by what it holds: weights, attributes, closures, hooks
-``libraries``   versions that change numbers, and the code of Windtunnel itself
-``ingredients`` what an item of a plan is made of: what a resumed run compares
+``digests``       digests of files and of lists of parts
+``code``          the Python files that a program runs, and the libraries that they import
+``values``        digests of Python objects: weights, attributes, closures, hooks
+``torch_values``  digests of tensors and modules of torch
+``programs``      fingerprints of models that are Python programs
+``libraries``     versions of libraries that change numbers, and the code of Windtunnel itself
 
-The table in ``docs/running.md`` says where each ingredient enters; ``tests/harness/identity/test_identity.py`` changes them one by one.
+The table in ``docs/running.md`` lists which ingredient enters where; ``tests/harness/identity/test_identity.py``
+changes them one by one.
 """

@@ -1,6 +1,7 @@
-"""The code of a program: its file, the local files that this imports or names, and the libraries behind them.
+"""The code of a program: its file, the local files that it imports or names, and the libraries that they import.
 
-A library is what is installed: it is known by its version. Every other Python file is local: it is known by its content, wherever it lies.
+Installed files belong to a library, which is identified by its version. Every other Python file is local, and is
+identified by its content, wherever it is.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from .digests import of_file, of_parts
+from .digests import digest_file, digest_parts
 
 OWN = Path(__file__).resolve().parents[2]
-"""Windtunnel itself, which is a library to all that is local."""
+"""The root of Windtunnel, which counts as a library."""
 
 target_folders: list[str] = []
-"""Folders that stand on Python's path for the files of targets, the latest first. A file's own neighbours come before them."""
+"""Folders added to Python's path for the files of targets, latest first. A file's own folder is searched before them."""
 
 _OWN_PLACES = ("__init__.py", "harness", "tasks", "attacks", "probes", "reports")
 
@@ -35,8 +36,13 @@ _WRITES = frozenset({"write", "write_text", "write_bytes", "writelines", "dump",
 
 @dataclass(frozen=True)
 class Code:
-    """``files``: by the name that they are imported by (the first: the program's own), each with its place. ``named``: data files that
-    the source names. ``libraries``: top-level names of what it imports from elsewhere. ``writes``: whether it seems to write files."""
+    """The files and libraries of a program.
+
+    files: local Python files by import name; the first is the program's own.
+    named: data files by the string literal in the source that names them.
+    libraries: top-level names of the imported libraries.
+    writes: whether the source seems to write files.
+    """
 
     files: Mapping[str, Path] = field(default_factory=dict)
     named: Mapping[str, Path] = field(default_factory=dict)
@@ -45,9 +51,9 @@ class Code:
 
     @property
     def digest(self) -> str:
-        """Over the content of all files. Of a file that imports and names none its SHA-256."""
-        digests = [(name, of_file(path)) for name, path in sorted({**self.files, **self.named}.items())]
-        return digests[0][1] if len(digests) == 1 else of_parts(part for pair in digests for part in pair)
+        """SHA-256 over the content of all files; for a single file, the SHA-256 of the file itself."""
+        digests = [(name, digest_file(path)) for name, path in sorted({**self.files, **self.named}.items())]
+        return digests[0][1] if len(digests) == 1 else digest_parts(part for pair in digests for part in pair)
 
 
 @cache
@@ -58,7 +64,7 @@ def _library_folders() -> tuple[Path, ...]:
 
 @lru_cache(maxsize=4096)
 def is_library(file: Path, /) -> bool:
-    """Whether a file is installed: part of Python, of a package, or of Windtunnel."""
+    """Whether a file is part of Python, of an installed package, or of Windtunnel."""
     resolved = file.resolve()
     if {"site-packages", "dist-packages"} & set(resolved.parts):
         return True
@@ -68,8 +74,8 @@ def is_library(file: Path, /) -> bool:
 
 
 def file_of(obj: Any, /) -> Path | None:
-    """The file that defines a module, class, function or an object's class; None where no file does."""
-    # A library's decorator around a user's function: the function counts.
+    """Return the file that defines a module, class, function or the class of an object; None if there is none."""
+    # For a library's decorator around a user's function, the file of the function counts.
     inner = inspect.unwrap(obj) if isinstance(obj, FunctionType) else obj
     for candidate in (inner, getattr(obj, "func", None), None if isinstance(obj, type) else type(obj)):
         try:
@@ -81,8 +87,8 @@ def file_of(obj: Any, /) -> Path | None:
     return None
 
 
-def code_of(file: Path, package: str = "", /) -> Code:
-    """The code of a local file. ``package``: what its relative imports start from."""
+def collect_code(file: Path, package: str = "", /) -> Code:
+    """Collect the code of a local file, following its imports. ``package``: the package of its relative imports."""
     search = _search_path(file.resolve().parents[package.count(".") + 1 if package else 0])
     files: dict[str, Path] = {}
     named: dict[str, Path] = {}
@@ -96,11 +102,11 @@ def code_of(file: Path, package: str = "", /) -> Code:
         files[name] = path
         if path.suffix != ".py":
             continue
-        source = _read(path.read_bytes())
+        source = _parse(path.read_bytes())
         named |= {text: place for text in source.texts if (place := data_file(text, path.parent, source.writes)) is not None}
         writes |= source.writes
-        for wanted in source.imports:
-            for full, origin, inner in _found(_absolute(wanted, parent), search):
+        for imported in source.imports:
+            for full, origin, inner in _resolve_import(_absolute(imported, parent), search):
                 if origin is None:
                     libraries.add(full)
                 else:
@@ -109,12 +115,12 @@ def code_of(file: Path, package: str = "", /) -> Code:
 
 
 def local_code(obj: Any, /) -> Code | None:
-    """The code of a local object, and None where it belongs to a library or to no file."""
+    """Collect the code of a local object; None if it belongs to a library or to no file."""
     file = file_of(obj)
     if file is None or is_library(file):
         return None
     module = obj if isinstance(obj, ModuleType) else sys.modules.get(getattr(obj, "__module__", None) or type(obj).__module__)
-    return code_of(file, getattr(module, "__package__", "") or "")
+    return collect_code(file, getattr(module, "__package__", "") or "")
 
 
 # ── reading source ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +128,10 @@ def local_code(obj: Any, /) -> Code | None:
 
 @dataclass(frozen=True)
 class _Source:
-    """``imports``: names as written, with leading dots. ``texts``: string literals. ``writes``: whether it seems to write files."""
+    """Facts of a source file.
+
+    imports: names as written, with leading dots. texts: string literals. writes: whether it seems to write files.
+    """
 
     imports: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
@@ -130,11 +139,11 @@ class _Source:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(digest: bytes, content: bytes) -> _Source:
+def _parse_cached(digest: bytes, content: bytes) -> _Source:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
-        return _Source()  # importing it says what is wrong
+        return _Source()  # importing the file raises the error
     imports: dict[str, None] = {}
     texts: dict[str, None] = {}
     writes = False
@@ -158,12 +167,15 @@ def _parsed(digest: bytes, content: bytes) -> _Source:
     return _Source(tuple(imports), tuple(texts), writes)
 
 
-def _read(content: bytes) -> _Source:
-    return _parsed(hashlib.sha256(content).digest(), content)
+def _parse(content: bytes) -> _Source:
+    return _parse_cached(hashlib.sha256(content).digest(), content)
 
 
 def data_file(text: str, folder: Path, writes: bool, /) -> Path | None:
-    """The file that a program reads where it names this one. What one that ``writes`` files calls .json or .txt may be what it writes."""
+    """Return the data file that a string in a program names, if it exists; else None.
+
+    writes: whether the program writes files. If so, its .json or .txt files are skipped, as they may be its output.
+    """
     suffix = "." + text.rpartition(".")[2]
     if suffix not in _DATA and (writes or suffix not in _TEXT):
         return None
@@ -187,8 +199,8 @@ def _search_path(folder: Path) -> list[str]:
     return [*(place for place in sys.path if place not in target_folders), str(folder), *target_folders]
 
 
-def _found(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, str]]:
-    """(name, file, package) of each local file that importing a name runs; (top-level name, None, "") of a library."""
+def _resolve_import(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, str]]:
+    """Yield (name, file, package) for each local file that an import runs; (top-level name, None, "") for a library."""
     top = name.partition(".")[0]
     if not top or top in sys.stdlib_module_names:
         if name in _CLIENTS:
@@ -196,14 +208,14 @@ def _found(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, s
         return
     imported = getattr(sys.modules.get(top), "__file__", None)
     if imported is not None and is_library(Path(imported)):
-        # Python does not look again for what it has.
+        # Python does not search again for an imported module.
         yield top, None, ""
         return
     search: Sequence[str] | None = path
     full = ""
     for part in name.split("."):
         full = f"{full}.{part}" if full else part
-        spec = _spec(full, search)
+        spec = _find_spec(full, search)
         if spec is None:
             return
         origin = Path(spec.origin) if spec.origin and spec.has_location else None
@@ -217,8 +229,8 @@ def _found(name: str, path: Sequence[str]) -> Iterator[tuple[str, Path | None, s
             return
 
 
-def _spec(name: str, search: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
-    """Found without running anything: a parent package is not imported for it. Folders are read anew: a file may just have been written."""
+def _find_spec(name: str, search: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
+    """Find a module without importing its parent package. Folders are listed anew, to see files that were just written."""
     for place in search or ():
         invalidate = getattr(sys.path_importer_cache.get(place), "invalidate_caches", None)
         if invalidate is not None:
@@ -227,7 +239,7 @@ def _spec(name: str, search: Sequence[str] | None) -> importlib.machinery.Module
         find = getattr(finder, "find_spec", None)
         try:
             spec: importlib.machinery.ModuleSpec | None = find(name, search) if find is not None else None
-        except Exception:  # noqa: BLE001 - another's import hook: what it cannot find is not there
+        except Exception:  # noqa: BLE001 - an import hook of another library: its errors mean "not found"
             continue
         if spec is not None:
             return spec
@@ -243,5 +255,5 @@ _CLIENTS = frozenset({
 
 
 def remote_libraries(code: Code, /) -> tuple[str, ...]:
-    """Those of its libraries that talk to another machine: what answers there is not known by any file here."""
+    """Return the libraries of the code that talk to other machines, whose behaviour no local file determines."""
     return tuple(name for name in code.libraries if name in _CLIENTS)

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 UNKNOWN = "unknown"
-"""What a fingerprint begins with whose thing cannot be known by content. What follows says why. It is never equal, not even to itself."""
+"""Prefix of the fingerprint of anything whose content cannot be inspected; the reasons follow. It never counts as equal."""
 
 _LFS_NAME = re.compile(r"[0-9a-f]{64}")
 
 
-def of_file(path: Path, /) -> str:
-    """SHA-256 of a file. The hub's cache names large blobs by just that, so those need not be read."""
+def digest_file(path: Path, /) -> str:
+    """Return the SHA-256 of a file. Large blobs in the hub's cache are named by it, so they need not be read."""
     target = path.resolve()
     if _LFS_NAME.fullmatch(target.name):
         return target.name
@@ -22,8 +22,8 @@ def of_file(path: Path, /) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def of_parts(parts: Iterable[object], facts: Iterable[object] = ()) -> str:
-    """Each part goes in behind its length, so that no two lists of parts read the same."""
+def digest_parts(parts: Iterable[object], facts: Iterable[object] = ()) -> str:
+    """Return the SHA-256 of a list of parts, each prefixed by its length, so that different lists differ."""
     whole = hashlib.sha256()
     for part in (*parts, *facts):
         text = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
@@ -32,9 +32,10 @@ def of_parts(parts: Iterable[object], facts: Iterable[object] = ()) -> str:
 
 
 def is_unknown(fingerprint: str, /) -> bool:
+    """Whether a fingerprint was made by `unknown_fingerprint`."""
     return fingerprint.startswith(UNKNOWN)
 
 
-def unknown(reasons: Iterable[str], /) -> str:
-    """The fingerprint of what cannot be known, with the reasons."""
+def unknown_fingerprint(reasons: Iterable[str], /) -> str:
+    """Return the fingerprint of anything whose content cannot be inspected, with the reasons."""
     return f"{UNKNOWN}: {'; '.join(dict.fromkeys(reasons))}"

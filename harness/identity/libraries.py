@@ -1,4 +1,4 @@
-"""Versions that change numbers: of the libraries that compute, and of the code of Windtunnel itself."""
+"""Versions of the libraries and of Windtunnel's own code, which may change numbers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Iterable
 from functools import cache
 
 from .code import OWN
-from .digests import of_file, of_parts
+from .digests import digest_file, digest_parts
 
 NUMERIC = (
     "numpy", "torch", "torchvision", "transformers", "tokenizers", "peft", "datasets", "pillow", "scikit-learn", "scipy", "nltk",
     "textattack",
 )  # fmt: skip
-"""Distributions whose version may change a number somewhere in a run."""
+"""Distributions whose version may change a number of a run."""
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "PyYAML", "skimage": "scikit-image"}
 
 
 def version_of(library: str, /) -> str:
-    """Of a distribution or of the top-level name that it is imported by; empty where it is not installed."""
-    return _installed(library) or str(getattr(sys.modules.get(library), "__version__", ""))
+    """Return the version of a distribution, by its name or its import name; empty if it is not installed."""
+    return _installed_version(library) or str(getattr(sys.modules.get(library), "__version__", ""))
 
 
 @cache
-def _installed(library: str) -> str:
-    """Read once: a process goes on with what it has imported, whatever is installed meanwhile."""
+def _installed_version(library: str) -> str:
+    """Read a version once: a process keeps the modules that it imported, whatever is installed meanwhile."""
     for name in (_DISTRIBUTIONS.get(library, library), library):
         try:
             return importlib.metadata.version(name)
@@ -36,18 +36,18 @@ def _installed(library: str) -> str:
     return ""
 
 
-def versions(libraries: Iterable[str] = NUMERIC, /) -> dict[str, str]:
-    """Of those that are installed."""
-    found = {library: version_of(library) for library in libraries if library not in sys.stdlib_module_names}
-    return {library: version for library, version in found.items() if version}
+def installed_versions(libraries: Iterable[str] = NUMERIC, /) -> dict[str, str]:
+    """Return the versions of those libraries that are installed."""
+    versions = {library: version_of(library) for library in libraries if library not in sys.stdlib_module_names}
+    return {library: version for library, version in versions.items() if version}
 
 
 def run_versions() -> dict[str, str]:
-    """What a run's records rest on: Python's minor version, Windtunnel with a digest of its code, and the libraries that compute."""
+    """Return the versions that records depend on: Python (minor), Windtunnel with a digest of its code, libraries."""
     from ... import __version__
 
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, "windtunnel": f"{__version__} ({own_code(*_RECORDS)[:12]})", **versions()}
+    return {"python": python, "windtunnel": f"{__version__} ({own_code(*_RECORDS)[:12]})", **installed_versions()}
 
 
 _RECORDS = ("harness", "tasks", "attacks", "probes")
@@ -55,13 +55,13 @@ _ANSWERS = ("harness/models", "harness/engine", "harness/modalities", "harness/a
 
 
 def answer_code() -> str:
-    """A digest of Windtunnel's code between a request and its answer."""
+    """Return a digest of Windtunnel's own code that computes responses."""
     return own_code(*_ANSWERS)
 
 
 @cache
 def own_code(*places: str) -> str:
-    """A digest of Windtunnel's own files under these places."""
+    """Return a digest of Windtunnel's own files below these paths."""
     roots = [OWN / place for place in places]
     files = sorted(p for root in roots for p in (root.rglob("*") if root.is_dir() else [root]) if p.suffix in (".py", ".yaml"))
-    return of_parts(part for path in files for part in (path.relative_to(OWN).as_posix(), of_file(path)))
+    return digest_parts(part for path in files for part in (path.relative_to(OWN).as_posix(), digest_file(path)))

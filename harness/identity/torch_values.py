@@ -1,4 +1,4 @@
-"""What a digest of an object of torch is made of: tensors by their bytes, modules by all that they hold."""
+"""Parts of the digest of a torch object: tensors by their bytes, modules by all their attributes."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .values import Look
+    from .values import ObjectDigester
 
 
-def parts_of_torch(look: Look, value: Any, where: str, /) -> Iterator[object] | None:
-    """None where the object is not torch's, or torch is not loaded."""
+def torch_parts(digester: ObjectDigester, value: Any, where: str, /) -> Iterator[object] | None:
+    """Return the parts of a torch object's digest; None for any other object, or if torch is not loaded."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
         return None
     kinds = (torch.Tensor, torch.nn.Module, torch.device, torch.Generator, torch.dtype, torch.layout, torch.memory_format)
-    return _parts(torch, look, value, where) if isinstance(value, kinds) else None
+    return _parts(torch, digester, value, where) if isinstance(value, kinds) else None
 
 
-def _parts(torch: Any, look: Look, value: Any, where: str) -> Iterator[object]:
+def _parts(torch: Any, digester: ObjectDigester, value: Any, where: str) -> Iterator[object]:
     if isinstance(value, torch.Tensor):
         yield from ("tensor", type(value).__name__, *_tensor(torch, value))
     elif isinstance(value, torch.device):
         yield "device"  # where a model runs changes none of its answers
     elif isinstance(value, torch.Generator):
-        look.give_up(where, "draws at random (torch.Generator), so that its answers depend on what was asked before")
+        digester.give_up(where, "draws at random (torch.Generator), so its responses depend on earlier requests")
     elif isinstance(value, torch.jit.ScriptModule):
         yield from ("script", *_archive(value.save_to_buffer()))
     elif isinstance(value, torch.nn.Module) and "_orig_mod" in value._modules:
-        yield from ("compiled", look.digest(value._modules["_orig_mod"], where))
+        yield from ("compiled", digester.digest(value._modules["_orig_mod"], where))
     elif isinstance(value, torch.nn.Module):
-        yield from ("nn.Module", look.digest(type(value), where))
+        yield from ("nn.Module", digester.digest(type(value), where))
         state = dict(vars(value))
         if isinstance(value, torch.fx.GraphModule):
             state = {name: part for name, part in state.items() if name != "_graph"} | {"_code": value.code}
-        # A hook is known by its place among the others: its number counts all hooks that this process has ever made.
-        yield from look.pairs({k: list(v.values()) if "_hooks" in k and isinstance(v, dict) else v for k, v in state.items()}, where)
+        # Hooks are identified by their order, because their keys count all hooks of this process.
+        yield from digester.pairs({k: list(v.values()) if "_hooks" in k and isinstance(v, dict) else v for k, v in state.items()}, where)
     else:
         yield from ("torch", str(value))
 
 
 def _archive(content: bytes) -> Iterator[str]:
-    """A scripted module as it is saved, but for where its source lay and for the numbers that torch gives to types of one name."""
+    """Yield the content of a saved script module, without source paths and torch's counters of equally named types."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in sorted(archive.namelist(), key=_unnumbered):
             if name.endswith(".pkl"):
@@ -64,7 +64,7 @@ def _unnumbered(text: str) -> str:
 
 
 def _tensor(torch: Any, value: Any) -> tuple[object, ...]:
-    """Type, shape and bytes, wherever the tensor lies."""
+    """Return type, shape and a digest of the bytes, on any device."""
     plain = value.detach()
     if plain.is_meta:
         return (str(plain.dtype), tuple(plain.shape), "meta")
@@ -73,7 +73,7 @@ def _tensor(torch: Any, value: Any) -> tuple[object, ...]:
     else:
         scale = ("", "")
     plain = (plain.to_dense() if plain.layout != torch.strided else plain).cpu().resolve_conj().resolve_neg().contiguous()
-    # Flat, for a batch norm's counter has no dimension to view as bytes.
+    # Flattened, because a scalar (the counter of a batch norm) cannot be viewed as bytes.
     return (str(value.dtype), tuple(plain.shape), *scale, _bytes_digest(plain.reshape(-1).view(torch.uint8).numpy().tobytes()))
 
 

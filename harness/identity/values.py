@@ -1,7 +1,7 @@
-"""A digest of a Python object by what it holds, whatever its class: numbers, arrays, weights, attributes, closures, hooks, code.
+"""Digests of Python objects by their content: numbers, arrays, weights, attributes, closures, hooks, code.
 
-Two objects that behave alike because they were made alike have one digest, in any process, folder and on any device. What cannot be looked
-into (a socket, a generator, a lock that matters) is listed, so that nobody takes the digest for the whole.
+Two objects that were built in the same way have the same digest, in any process and folder and on any device. Parts
+that cannot be inspected (a socket, a generator) are listed, because the digest does not cover them.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from typing import Any
 import numpy as np
 
 from .code import data_file, file_of, is_library, local_code
-from .digests import of_file, of_parts
+from .digests import digest_file, digest_parts
 from .libraries import version_of
-from .torch_values import parts_of_torch
+from .torch_values import torch_parts
 
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, range, slice, type(None), type(...), type(NotImplemented))
 _NEUTRAL = (logging.Logger, type(threading.Lock()), type(threading.RLock()), threading.local, weakref.ref, weakref.WeakKeyDictionary,
             weakref.WeakValueDictionary, weakref.WeakSet)  # fmt: skip
-"""What no answer depends on: its kind alone counts."""
+"""Types whose content affects no response; only the type enters the digest."""
 
 _LONGEST_PATH = 4096
 
 
-class Look:
-    """One look at one or several objects. ``unknown``: what could not be looked into, as paths from where the look began.
+class ObjectDigester:
+    """Computes digests of objects that may share parts.
 
-    ``writes``: whether the program writes files, which may then be those that it names.
+    unknown: reason by path, for the parts that could not be inspected.
+    writes: whether the program writes files; files that it names are then not taken as its input.
     """
 
     def __init__(self, *, writes: bool = False) -> None:
@@ -48,44 +49,45 @@ class Look:
         self._open: dict[int, int] = {}
 
     def digest(self, value: Any, where: str = "it", /) -> str:
-        """SHA-256, in hex. ``where``: what to call the object in `unknown`."""
+        """Return the SHA-256 of an object, in hex. ``where``: its path in `unknown`."""
         if isinstance(value, _PLAIN) and type(value).__module__ == "builtins":
             return self._plain(value)
         key = id(value)
         if key in self._known:
             return self._known[key][1]
         if key in self._open:
-            # A cycle: what stands so many levels up.
-            return of_parts(("cycle", len(self._open) - self._open[key]))
+            # A cycle is identified by the number of levels up to the object.
+            return digest_parts(("cycle", len(self._open) - self._open[key]))
         self._open[key] = len(self._open)
         try:
-            made = of_parts(self._parts(value, where))
+            digest = digest_parts(self._parts(value, where))
         except RecursionError:
             self.give_up(where, "is nested too deeply")
-            made = "unknown"
+            digest = "unknown"
         finally:
             del self._open[key]
-        # The object is held, so that no other gets its number meanwhile.
-        self._known[key] = (value, made)
-        return made
+        # A reference is kept, so that no other object gets the same id.
+        self._known[key] = (value, digest)
+        return digest
 
     def _plain(self, value: Any) -> str:
         if isinstance(value, str) and len(value) < _LONGEST_PATH and PurePath(value).is_absolute():
-            return of_parts(self._path(value))
-        return of_parts((type(value).__name__, repr(value)))
+            return digest_parts(self._path(value))
+        return digest_parts((type(value).__name__, repr(value)))
 
     def _path(self, path: str) -> tuple[str, str, str]:
-        """Where a thing lies says nothing: the name counts, and the content of a file that may be read."""
+        """Return the parts of an absolute path: the name, and the content of a file that the program may read."""
         read = data_file(path, Path(), self._writes)
-        return "path", PurePath(path).name, of_file(read) if read is not None else ""
+        return "path", PurePath(path).name, digest_file(read) if read is not None else ""
 
     def give_up(self, where: str, why: str) -> None:
+        """Record that a part cannot be inspected."""
         self.unknown[where] = why
 
     # ── by kind ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _parts(self, value: Any, where: str) -> Iterator[object]:
-        """What the object's digest is made of: the name of its kind, then its content."""
+        """Yield the parts of an object's digest: the name of its kind, then its content."""
         if isinstance(value, _NEUTRAL):
             yield from ("neutral", type(value).__name__)
         elif isinstance(value, type):
@@ -99,7 +101,7 @@ class Look:
         elif isinstance(
             value, types.BuiltinFunctionType | types.MethodWrapperType | types.MethodDescriptorType | types.WrapperDescriptorType
         ):
-            # A method of an object, or a function of a module that is written in C.
+            # A method of an object, or a function of a module, implemented in C.
             owner = getattr(value, "__self__", None)
             bound = "" if owner is None or isinstance(owner, types.ModuleType | type) else self.digest(owner, f"{where}.__self__")
             yield from ("built-in", str(value.__module__ if hasattr(value, "__module__") else ""), value.__qualname__, bound)
@@ -114,8 +116,8 @@ class Look:
         elif isinstance(value, types.CellType):
             yield from ("cell", self.digest(value.cell_contents, where) if _is_filled(value) else "empty")
         elif isinstance(value, random.Random | np.random.Generator | np.random.RandomState | np.random.BitGenerator):
-            self.give_up(where, f"draws at random ({type(value).__name__}), so that its answers depend on what was asked before")
-        elif (parts := parts_of_torch(self, value, where)) is not None:
+            self.give_up(where, f"draws at random ({type(value).__name__}), so its responses depend on earlier requests")
+        elif (parts := torch_parts(self, value, where)) is not None:
             yield from parts
         else:
             yield from self._content(value, where)
@@ -150,33 +152,33 @@ class Look:
             yield self.digest(value, f"{where}.{key}" if isinstance(key, str) and key.isidentifier() else f"{where}[{key!r:.40}]")
 
     def _object(self, value: Any, where: str) -> Iterator[object]:
-        """An instance: its class, what its container holds where it is one, and its attributes; else what it would be pickled as."""
+        """Yield the parts of an instance: its class, its items and its attributes; without these, its pickle state."""
         yield from ("object", self.digest(type(value), where))
-        held = False
+        has_content = False
         if isinstance(value, Mapping) and isinstance(value, dict):
             yield from self.pairs(dict(value.items()), where)
-            held = True
+            has_content = True
         elif isinstance(value, tuple | list):
             yield from (self.digest(v, f"{where}[{n}]") for n, v in enumerate(value))
-            held = True
+            has_content = True
         elif isinstance(value, Set):
             yield from sorted(self.digest(v, where) for v in value)
-            held = True
+            has_content = True
         elif isinstance(value, str | int | float | bytes):
             yield repr(value.__reduce_ex__(2)[1:2]) if not isinstance(value, str) else str.__str__(value)
-            held = True
+            has_content = True
         attributes = None if _pickles_itself(type(value)) and not _is_local(value) else _attributes(value)
         if attributes is not None:
             yield from self.pairs(attributes, where)
-        elif not held:
+        elif not has_content:
             yield from self._reduced(value, where)
 
     def _reduced(self, value: Any, where: str) -> Iterator[str]:
         try:
             known = copyreg.dispatch_table.get(type(value))
             reduced = known(value) if known is not None else value.__reduce_ex__(4)
-        except Exception:  # noqa: BLE001 - an object's own code says that it cannot be copied
-            self.give_up(where, f"is a {type(value).__module__}.{type(value).__qualname__}, into which nobody can look")
+        except Exception:  # noqa: BLE001 - an object's own code refuses to be copied
+            self.give_up(where, f"is a {type(value).__module__}.{type(value).__qualname__}, which cannot be inspected")
             return
         if isinstance(reduced, str):
             yield self.digest(reduced, where)
@@ -187,7 +189,7 @@ class Look:
     # ── code ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _named(self, value: Any) -> tuple[str, ...]:
-        """The object's name in its library, with the version; of a local one the name in its file, and the file's code."""
+        """Identify a class or function: name and version of its library, or, if local, name and code of its file."""
         name = getattr(value, "__qualname__", type(value).__qualname__)
         code = local_code(value)
         if code is not None:
@@ -196,7 +198,7 @@ class Look:
             return ("local", name)
         module = str(getattr(value, "__module__", "") or "")
         if _is_local(sys.modules.get(module)):
-            # Made by a library for a user's own: a dataclass's methods.
+            # Generated by a library for a local class: the methods of a dataclass.
             return ("library", name)
         top = module.partition(".")[0]
         return ("library", module, name, version_of(top) if top not in sys.stdlib_module_names else "")
@@ -213,7 +215,7 @@ class Look:
 
     def _function(self, value: types.FunctionType, where: str) -> Iterator[object]:
         yield from ("function", *self._named(value))
-        # A library's decorator is no user's code, and holds it.
+        # The wrapper of a library's decorator is library code, and holds the user's function in its closure.
         for name, part in (("defaults", value.__defaults__), ("keyword defaults", value.__kwdefaults__), ("closure", value.__closure__)):
             yield self.digest(part, f"{where} {name}")
         yield from self.pairs(dict(vars(value)), where)
@@ -222,19 +224,19 @@ class Look:
             yield from self._globals(value, where)
 
     def _globals(self, value: types.FunctionType, where: str) -> Iterator[object]:
-        """What the function reads of its module, and of the local modules that it reads there."""
+        """Yield the globals that a function reads, and what it reads from local modules among them."""
         names = sorted(_names(value.__code__))
         for name in names:
             if name not in value.__globals__:
                 continue
-            found = value.__globals__[name]
+            global_value = value.__globals__[name]
             yield name
-            yield self.digest(found, name)
-            if isinstance(found, types.ModuleType) and local_code(found) is not None:
-                inner = {part: vars(found)[part] for part in names if part in vars(found)}
+            yield self.digest(global_value, name)
+            if isinstance(global_value, types.ModuleType) and local_code(global_value) is not None:
+                inner = {part: vars(global_value)[part] for part in names if part in vars(global_value)}
                 yield from self.pairs(inner, name)
         if changed := _assigned_globals(value.__code__):
-            self.give_up(where, f"changes {', '.join(sorted(changed))} of its module while it answers")
+            self.give_up(where, f"changes {', '.join(sorted(changed))} of its module when it is called")
 
     def _code(self, value: types.CodeType, where: str) -> Iterator[object]:
         yield from ("code", value.co_name, value.co_code, value.co_names, value.co_varnames, value.co_freevars, value.co_flags)
@@ -254,7 +256,7 @@ def _is_filled(cell: types.CellType) -> bool:
 
 
 def _is_local(value: Any) -> bool:
-    """Whether it is a user's own. What no file defines (a dataclass's ``__init__``) belongs to whoever's module it is made in."""
+    """Whether the user's code defines an object. Generated code (a dataclass's ``__init__``) belongs to its module."""
     if value is None:
         return False
     if isinstance(value, types.FunctionType) and Path(value.__code__.co_filename).is_file():
@@ -270,7 +272,7 @@ def _is_local(value: Any) -> bool:
 
 
 def _is_decisive(name: str, value: Any) -> bool:
-    """Of what stands in a class: its functions and data, not what Python or a decorator keeps there."""
+    """Whether an entry of a class is its function or data, not one that Python or a decorator adds."""
     if isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType) or name == "_abc_impl":
         return False
     return isinstance(value, types.FunctionType) or not (name.startswith("__") and name.endswith("__"))
@@ -281,62 +283,67 @@ def _pickles_itself(cls: type) -> bool:
 
 
 def _attributes(value: Any) -> dict[str, Any] | None:
-    """Its ``__dict__`` and slots; None where it has neither."""
+    """Return the ``__dict__`` and slots of an object; None if it has neither."""
     slots = [
-        name for cls in type(value).__mro__ for name in _listed(vars(cls).get("__slots__", ())) if name not in ("__dict__", "__weakref__")
+        name
+        for cls in type(value).__mro__
+        for name in _slot_names(vars(cls).get("__slots__", ()))
+        if name not in ("__dict__", "__weakref__")
     ]
     if not hasattr(value, "__dict__") and not slots:
         return None
-    found = dict(vars(value)) if hasattr(value, "__dict__") else {}
-    found |= {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    return found or None if _pickles_itself(type(value)) else found
+    attributes = dict(vars(value)) if hasattr(value, "__dict__") else {}
+    attributes |= {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return attributes or None if _pickles_itself(type(value)) else attributes
 
 
-def _listed(slots: Any) -> tuple[str, ...]:
+def _slot_names(slots: Any) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _inner(code: types.CodeType) -> Iterator[types.CodeType]:
+def _nested_code(code: types.CodeType) -> Iterator[types.CodeType]:
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _inner(constant)
+            yield from _nested_code(constant)
 
 
 def _names(code: types.CodeType) -> set[str]:
-    return {name for part in _inner(code) for name in part.co_names}
+    return {name for part in _nested_code(code) for name in part.co_names}
 
 
 def _assigned_globals(code: types.CodeType) -> set[str]:
     import dis
 
-    return {
-        str(step.argval) for part in _inner(code) for step in dis.get_instructions(part) if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")
-    }  # fmt: skip
+    steps = [step for part in _nested_code(code) for step in dis.get_instructions(part)]
+    return {str(step.argval) for step in steps if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")}
 
 
-def changes_itself(value: Any, /) -> list[str]:
-    """How a called object changes what it answers from while it answers: attributes of its own that its ``__call__`` sets, variables around
-    a function that it sets. What a module of torch keeps from a pass is left to the drift checks."""
+def find_self_changes(value: Any, /) -> list[str]:
+    """Describe how a callable changes its own state when called, as phrases such as "sets its attribute 'n' ...".
+
+    Detects a ``__call__`` that sets attributes, and a function that sets variables of its closure. State that a torch
+    module keeps from a forward pass is left to the drift checks.
+    """
     import dis
 
     call = value if isinstance(value, types.FunctionType | types.MethodType) else type(value).__call__ if callable(value) else None
     function = getattr(call, "__func__", call)
     if not isinstance(function, types.FunctionType) or not _is_local(function):
         return []
-    steps = [(part, step) for part in _inner(function.__code__) for step in dis.get_instructions(part)]
-    found = [
-        f"sets {step.argval!r} around itself"
+    steps = [(part, step) for part in _nested_code(function.__code__) for step in dis.get_instructions(part)]
+    changes = [
+        f"sets {step.argval!r} in its closure"
         for part, step in steps
         if step.opname == "STORE_DEREF" and step.argval in function.__code__.co_freevars
     ]
     if not isinstance(value, types.FunctionType):
-        found += [f"sets its attribute {step.argval!r}" for part, step in steps if step.opname == "STORE_ATTR"]
-    return [f"{what} while it answers" for what in dict.fromkeys(found)]
+        changes += [f"sets its attribute {step.argval!r}" for part, step in steps if step.opname == "STORE_ATTR"]
+    return [f"{what} when it is called" for what in dict.fromkeys(changes)]
 
 
-def state_of(value: Any, name: str = "it", *, writes: bool = False) -> tuple[str, list[str]]:
-    """The digest of an object, and a sentence for each part of it that could not be looked into."""
-    look = Look(writes=writes)
-    made = look.digest(value, name)
-    return made, [f"{where} {why}" for where, why in look.unknown.items()]
+def digest_state(value: Any, name: str = "it", *, writes: bool = False) -> tuple[str, list[str]]:
+    """Return the digest of an object, and one sentence for each part that could not be inspected."""
+    digester = ObjectDigester(writes=writes)
+    digest = digester.digest(value, name)
+    return digest, [f"{where} {why}" for where, why in digester.unknown.items()]

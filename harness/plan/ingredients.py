@@ -11,8 +11,8 @@ from ..api.errors import DataError
 from ..api.resources import digests_of
 from ..api.samples import Sample
 from ..identity.code import local_code
-from ..identity.digests import is_unknown, of_file, of_parts
-from ..identity.values import state_of
+from ..identity.digests import digest_file, digest_parts, is_unknown
+from ..identity.values import digest_state
 from ..store import codec
 from ..threats import described
 
@@ -48,7 +48,7 @@ def ingredients(item: PlannedItem, /) -> dict[str, Any]:
 def model_fingerprint(planned: PlannedModel, model: Any, /) -> str:
     """The loaded model's own fingerprint, and with it the code of the file or package that made it, where that is not Windtunnel's."""
     code = code_digest(planned.source)
-    return str(model.fingerprint) if not code or is_unknown(model.fingerprint) else of_parts((model.fingerprint, code))
+    return str(model.fingerprint) if not code or is_unknown(model.fingerprint) else digest_parts((model.fingerprint, code))
 
 
 def code_digest(part: Any, /) -> str:
@@ -67,7 +67,7 @@ def sample_digest(task: str, sample: Sample, /) -> bytes:
 
 def _threat(threat: Any) -> tuple[Any, ...]:
     """A dataclass by what its equality is made of; anything else by what it holds."""
-    held = [] if is_dataclass(threat) else state_of(threat)
+    held = [] if is_dataclass(threat) else digest_state(threat)
     return described(threat) if not held else type(threat).__name__, held, code_digest(threat)
 
 
@@ -81,7 +81,7 @@ def portable(value: Any, /) -> Any:
         return value
     path = Path(value)
     if _is_file(path):
-        return ["file", path.name, of_file(path)]
+        return ["file", path.name, digest_file(path)]
     return path.name if path.is_absolute() else value
 
 

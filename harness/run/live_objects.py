@@ -10,8 +10,8 @@ from typing import Any
 
 from ..api.errors import ConfigError
 from ..api.registry import Registry
-from ..identity.digests import unknown
-from ..identity.values import state_of
+from ..identity.digests import unknown_fingerprint
+from ..identity.values import digest_state
 
 _KEYS = {"models": "model", "auxiliary_models": "model", "tasks": "task", "attacks": "attack", "probes": "probe"}
 
@@ -113,5 +113,5 @@ def _class_of(live: Any) -> str:
 
 def _origin(live: Any) -> str:
     """As records name it: its class, and the hash of all that it holds, its code with it. Objects of one class may differ in either."""
-    state, unseen = state_of(live, _class_of(live))
-    return unknown(unseen) if unseen else f"{_class_of(live)} sha256:{state[:12]}"
+    state, unseen = digest_state(live, _class_of(live))
+    return unknown_fingerprint(unseen) if unseen else f"{_class_of(live)} sha256:{state[:12]}"

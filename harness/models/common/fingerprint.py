@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...identity.digests import of_file
+from ...identity.digests import digest_file
 
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py", "*.tiktoken", "*.spm", "*.bpe", "*.vocab")
 """Weights, configurations, tokenizers, templates, code."""
@@ -27,7 +27,7 @@ def checkpoint_parts(folder: Path, /) -> Iterator[str]:
     files |= {path for path in folder.rglob("*.py") if not any(part.startswith(".") for part in path.relative_to(folder).parts)}
     for path in sorted(files):
         if path.name not in _ABOUT:
-            yield f"{path.relative_to(folder).as_posix()} {of_file(path)}"
+            yield f"{path.relative_to(folder).as_posix()} {digest_file(path)}"
     base = (_read(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
     if base and Path(base).is_dir() and Path(base).resolve() != folder.resolve():
         yield from (f"base {part}" for part in checkpoint_parts(Path(base)))

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from ...api.errors import ModelError
 from ...api.model import Model, ModelInfo
 from ...identity.code import local_code
-from ...identity.digests import of_parts
-from ...identity.libraries import answer_code, versions
+from ...identity.digests import digest_parts
+from ...identity.libraries import answer_code, installed_versions
 from ...system.offline import is_offline
 from ..checkpoint.files import INDEX, WEIGHTS, about_file, check_files, read_json
 from ..checkpoint.head import Head, read_head
@@ -189,7 +189,7 @@ class HuggingFace:
             from huggingface_hub import snapshot_download
 
             folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=list(PATTERNS), local_files_only=True))
-        return of_parts(checkpoint_parts(folder), (*facts, settings, sorted(versions(_LIBRARIES).items()), answer_code()))
+        return digest_parts(checkpoint_parts(folder), (*facts, settings, sorted(installed_versions(_LIBRARIES).items()), answer_code()))
 
     def _adapter(self, config: Any) -> tuple[str, str]:
         architectures = config.architectures or []

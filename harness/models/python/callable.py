@@ -12,7 +12,7 @@ from ...api.errors import ConfigError, ModelError, SampleError
 from ...api.import_target import resolve
 from ...api.model import Model, ModelInfo
 from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
-from ...identity.programs import python_fingerprint
+from ...identity.programs import fingerprint_program
 from ...modalities.chat import Chat, Message
 from ...modalities.image import Image
 from ...modalities.inputs import Input, modality
@@ -78,7 +78,7 @@ class _CallableModel:
         self.name = source.target
         self._source = source
         settings = (source.answers, source.input, source.outputs, source.multi_label, source.labels)
-        self.fingerprint, self._unknown = python_fingerprint(source.target, [source.function], settings, source.version)
+        self.fingerprint, self._unknown = fingerprint_program(source.target, [source.function], settings, source.version)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from ...api.errors import ModelError, did_you_mean
 from ...api.model import Model, ModelInfo
 from ...api.requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
-from ...identity.digests import of_parts
+from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code
 from ...modalities.image import Image
 from ..common.stop_strings import cut
@@ -38,7 +38,7 @@ class Toy:
 
     def load(self, device: str, dtype: str, /) -> Model:
         made = _TOYS[self.target]()
-        made.fingerprint = of_parts((made.fingerprint, answer_code()))
+        made.fingerprint = digest_parts((made.fingerprint, answer_code()))
         return made
 
 

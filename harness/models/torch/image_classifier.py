@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ...api.errors import ModelError
-from ...identity.programs import python_fingerprint
+from ...identity.programs import fingerprint_program
 from ...modalities.image import Image
 from ...system.interrupts import is_interrupt
 from ..common.outputs import Outputs
@@ -33,7 +33,7 @@ class TorchClassifier(PixelClassifier):
         self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
         settings = (self._dtype, source.labels, source.outputs, source.multi_label, source.channels, source.size)
         parts = [source.make, self.module]
-        self.fingerprint, self._unknown = python_fingerprint(source.target, parts, settings, source.version, ("torch",))
+        self.fingerprint, self._unknown = fingerprint_program(source.target, parts, settings, source.version, ("torch",))
 
     @property
     def notes(self) -> tuple[str, ...]:

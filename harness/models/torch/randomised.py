@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from ...api.samples import seed_of
-from ...identity.digests import of_parts
+from ...identity.digests import digest_parts
 from .packed_linear import repack
 
 M = TypeVar("M")
@@ -35,7 +35,7 @@ def randomised(adapter: M, seed: int, share: float = 1.0, /) -> M:
             drawn = torch.randn(weight.shape, generator=draws).to(weight.device) * spread + mean
             weight.copy_(drawn)
     repack(made.module)
-    made.fingerprint = of_parts(("randomised", seed, share), (made.fingerprint,))
+    made.fingerprint = digest_parts(("randomised", seed, share), (made.fingerprint,))
     twin: M = made
     return twin
 

@@ -208,14 +208,14 @@ def _modules() -> list[Any]:
         ),
         (
             "def make():\n    n = 0\n    def f(texts):\n        nonlocal n\n        n += 1\n    return f\nf = make()\n",
-            "f sets 'n' around itself",
+            "f sets 'n' in its closure",
         ),
         ("class M:\n    def __call__(self, texts):\n        self.last = texts\nf = M()\n", "f sets its attribute 'last'"),
         ("import random\nDRAWS = random.Random(0)\ndef f(texts):\n    return DRAWS.random()\n", "DRAWS draws at random"),
         ("import numpy as np\nDRAWS = np.random.default_rng(0)\ndef f(texts):\n    return DRAWS.random()\n", "DRAWS draws at random"),
         ("import threading\nNEXT = (i for i in range(3))\ndef f(texts):\n    return next(NEXT)\n", "NEXT is a builtins.generator"),
-        ("import socket\ndef f(texts):\n    return socket.gethostname()\n", "imports socket, so that another machine may answer"),
-        ("import client\ndef f(texts):\n    return client.ask(texts)\n", "imports http.client, so that another machine may answer"),
+        ("import socket\ndef f(texts):\n    return socket.gethostname()\n", "imports socket, so another machine may compute"),
+        ("import client\ndef f(texts):\n    return client.ask(texts)\n", "imports http.client, so another machine may compute"),
     ],
 )
 def test_what_cannot_be_known_is_not_shared(tmp_path: Path, source: str, why: str) -> None:

@@ -251,7 +251,7 @@ def test_a_model_that_is_not_known_is_not_resumed(tmp_path: Path) -> None:
     before = records_of(tmp_path / "run")
     answer = windtunnel("run", tmp_path / "toys.yaml", "--out", tmp_path / "run")
     assert answer.code == 2
-    assert "f changes N of its module while it answers: whether it has changed is not known" in answer.err
+    assert "f changes N of its module when it is called: whether it has changed is not known" in answer.err
     assert records_of(tmp_path / "run") == before
     answer = windtunnel("report", tmp_path / "run")
     assert answer.code == 0

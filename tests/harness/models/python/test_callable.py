@@ -14,8 +14,8 @@ import pytest
 from windtunnel.harness.api.errors import ConfigError, ModelError
 from windtunnel.harness.api.import_target import resolve
 from windtunnel.harness.api.requests import Classify, Completion, Embed, Embedding, Failure, Generate, Logits, LogLikelihood, LogProb
-from windtunnel.harness.identity.digests import of_parts
-from windtunnel.harness.identity.values import state_of
+from windtunnel.harness.identity.digests import digest_parts
+from windtunnel.harness.identity.values import digest_state
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
@@ -262,10 +262,10 @@ def test_every_setting_is_in_the_fingerprint(file: Path) -> None:
 
 def test_no_two_lists_of_parts_read_the_same() -> None:
     lists = [("ab", "c"), ("a", "bc"), ("abc",), ("ab\nc",), ("ab", "", "c"), ("\ud800",)]
-    assert len({of_parts(parts) for parts in lists}) == len(lists)
+    assert len({digest_parts(parts) for parts in lists}) == len(lists)
 
 
 @pytest.mark.parametrize("obj", [functools.partial(len), len, operator.itemgetter(1), test_a_module_is_a_target, 3])
 def test_any_object_has_a_digest(obj: Any) -> None:
-    assert state_of(obj) == state_of(obj)
-    assert not state_of(obj)[1]
+    assert digest_state(obj) == digest_state(obj)
+    assert not digest_state(obj)[1]
