@@ -6,9 +6,10 @@ Shape legend: N rows of a pass, M layers, L positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ..harness.api.model_port import ModelPort
+from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows
@@ -21,11 +22,11 @@ _SHORT = 64
 """Maps of a text of so many tokens cost as much as its tokens, and grow with their square."""
 
 
-class AttentionProbe:
+class AttentionProbe(Probe):
     """Base of these probes. A subclass gives `read`."""
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients", "attention"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
+    requires = frozenset({"classify", "gradients", "attention"})
+    inputs = frozenset({"text", "pair", "image"})
 
     def __init__(self, *, target: str) -> None:
         self.target = checked_target(target)

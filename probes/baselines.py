@@ -36,6 +36,10 @@ def checked_baseline(baseline: Baseline, /) -> Baseline:
     return float(baseline)
 
 
+def baseline_in_words(baseline: Baseline, /) -> str:
+    return "the model's own neutral input" if baseline is None else str(baseline)
+
+
 def with_baseline(net: Differentiable, encoded: Encoded, baseline: Baseline, /) -> Encoded:
     """The same batch with the neutral input that is asked for; of text, special tokens and whatever else is no part stay as they are.
 

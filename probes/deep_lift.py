@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ..harness.api.errors import ConfigError, SampleError
 from ..harness.api.model_port import ModelPort
+from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
 from ..harness.api.settings import Size
-from .baselines import Baseline, checked_baseline
+from .baselines import Baseline, baseline_in_words, checked_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows
 from .positions import Values, by_position
@@ -23,7 +24,7 @@ _FLOOR = 1e-3
 """Of the bound, in logits: rounding of a logit that hardly moves."""
 
 
-class DeepLift:
+class DeepLift(Probe):
     """Each pixel's share of the logit's difference from a black image, passed back through each activation by what it gave for its input.
 
     tolerance: how far the attributions may miss the difference of the logits, as a share of it (at least 0.001). target: the explained
@@ -39,12 +40,13 @@ class DeepLift:
     Reference: A. Shrikumar, P. Greenside, A. Kundaje. Learning Important Features Through Propagating Activation Differences. ICML 2017.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "image", "gradients"})
+    requires = frozenset({"classify", "image", "gradients"})
 
     def __init__(self, *, tolerance: Size = 0.01, target: str = "predicted", baseline: Baseline = None) -> None:
         if not tolerance > 0:
             raise ConfigError(f"deep_lift's tolerance is a share above 0, not {tolerance}")
         self.tolerance, self.target, self.baseline = tolerance, checked_target(target), checked_baseline(baseline)
+        self.starts_from = baseline_in_words(baseline)
 
     def trial(self) -> DeepLift:
         return self

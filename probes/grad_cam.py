@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ..harness.api.model import Differentiable
 from ..harness.api.model_port import ModelPort
+from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample
 from ..harness.engine.batching import batches
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class GradCam:
+class GradCam(Probe):
     """Where a convolution's maps, weighed by their mean gradients, speak for the class: a coarse picture, made as large as the image.
 
     layer: the name of the layer in the module, e.g. ``conv2`` or ``features.7``; the last convolution is the paper's choice. target: the
@@ -26,7 +27,7 @@ class GradCam:
     Reference: R. Selvaraju et al. Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization. ICCV 2017.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "image", "gradients"})
+    requires = frozenset({"classify", "image", "gradients"})
 
     def __init__(self, *, layer: str, target: str = "predicted") -> None:
         self.layer, self.target = layer, checked_target(target)

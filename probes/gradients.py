@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from ..harness.api.errors import ConfigError
 from ..harness.api.model import Differentiable, Encoded
 from ..harness.api.model_port import ModelPort
+from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample, SampleRng
 from ..harness.engine.batching import alike, batches
 from ..harness.modalities.inputs import size_of
-from .baselines import Baseline, checked_baseline, with_baseline
+from .baselines import Baseline, baseline_in_words, checked_baseline, with_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .positions import Values, by_position, placed
 
@@ -241,16 +242,17 @@ def _patch(module: Any) -> int | None:
     return size if isinstance(size, int) else None
 
 
-class GradientProbe:
+class GradientProbe(Probe):
     """Base of the probes that average over points. A subclass gives `points`; ``num_points``: K."""
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
+    requires = frozenset({"classify", "gradients"})
+    inputs = frozenset({"text", "pair", "image"})
 
     def __init__(self, *, target: str, num_points: int = 1, seed: int = 0, baseline: Baseline = None) -> None:
         if num_points < 1:
             raise ConfigError(f"at least one point is needed, not {num_points}")
         self.target, self.num_points, self.seed, self.baseline = checked_target(target), num_points, seed, checked_baseline(baseline)
+        self.starts_from = baseline_in_words(baseline)
 
     def trial(self) -> GradientProbe | None:
         """Another neutral input than the model's own may not fit it."""

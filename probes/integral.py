@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from ..harness.api.errors import ConfigError
 from ..harness.api.model_port import ModelPort
+from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
-from .baselines import Baseline, checked_baseline
+from .baselines import Baseline, baseline_in_words, checked_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork
 from .positions import Values
@@ -24,18 +24,19 @@ def gauss_legendre(num: int, /) -> tuple[Values, Values]:
     return weights, alphas
 
 
-class Integral:
+class Integral(Probe):
     """Base of these probes. A subclass gives `sums` or `summed`, and `changes` where it does not sum to the logit's move from the neutral
     input."""
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
+    requires = frozenset({"classify", "gradients"})
+    inputs = frozenset({"text", "pair", "image"})
 
     def __init__(self, *, steps: int, tolerance: float, max_steps: int, target: str, baseline: Baseline) -> None:
         if steps < 1 or max_steps < steps:
             raise ConfigError(f"an integral needs 1 <= steps <= max_steps, not steps {steps} and max_steps {max_steps}")
         self.steps, self.tolerance, self.max_steps = steps, tolerance, max_steps
         self.target, self.baseline = checked_target(target), checked_baseline(baseline)
+        self.starts_from = baseline_in_words(baseline)
 
     def trial(self) -> Integral | None:
         """Another neutral input than the model's own may not fit it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ..harness.api.errors import ConfigError, SampleError
 from ..harness.api.model_port import ModelPort
+from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
 from ..harness.api.settings import Count
-from .baselines import Baseline, checked_baseline
+from .baselines import Baseline, baseline_in_words, checked_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork, Rows, add_weighted
 from .integral import gauss_legendre
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class NeuronConductance:
+class NeuronConductance(Probe):
     """What each word or pixel gives to the class's logit through one neuron, while the input moves from a neutral one to the sample.
 
     layer: its name in the module, e.g. ``bert.encoder.layer.2`` or ``fc1``. neuron: its place in what the layer gives for one sample, one
@@ -34,8 +35,8 @@ class NeuronConductance:
     Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "gradients"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
+    requires = frozenset({"classify", "gradients"})
+    inputs = frozenset({"text", "pair", "image"})
 
     def __init__(
         self, *, layer: str, neuron: int | Sequence[int], steps: Count = 50, target: str = "predicted", baseline: Baseline = None
@@ -45,6 +46,7 @@ class NeuronConductance:
             raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(places)}")
         self.layer, self.neuron, self.steps = layer, places, steps
         self.target, self.baseline = checked_target(target), checked_baseline(baseline)
+        self.starts_from = baseline_in_words(baseline)
 
     def trial(self) -> NeuronConductance:
         return tried_with(self, steps=1)

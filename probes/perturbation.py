@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..harness.api.errors import ConfigError, SampleError
 from ..harness.api.model_port import ModelPort
+from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample, SampleRng
 from ..harness.api.settings import Count
@@ -113,15 +114,15 @@ def _key(mask: Mask) -> bytes:
     return np.packbits(mask).tobytes()
 
 
-class Perturbation:
+class Perturbation(Probe):
     """Base of the probes that remove parts. A subclass gives `masks` and `combine`, and `parts` where words and a grid are not its parts.
 
     ``sums``: whether the method promises that the attributions sum to the logit's fall from the full to the empty input; `masks` then gives
     the empty mask too.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify"})
-    inputs: ClassVar[frozenset[str]] = frozenset({"text", "pair", "image"})
+    requires = frozenset({"classify"})
+    inputs = frozenset({"text", "pair", "image"})
     sums: ClassVar[bool] = False
 
     def __init__(self, *, target: str, grid: Count = 8, seed: int = 0) -> None:

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, ClassVar
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from ..harness.api.report import Report
 from ..harness.api.scorecard import Row, Scorecard
 from ..harness.api.visible_text import visible
 from . import display
@@ -30,7 +31,7 @@ _DIMENSIONS = {
 }
 
 
-class Html:
+class Html(Report):
     """The scorecard as one self-contained page, with an explorer of its samples.
 
     Everything in a scorecard is hostile text. Three walls stand around it: the template escapes every value, the samples travel as JSON
@@ -38,7 +39,7 @@ class Html:
     known by their hashes.
     """
 
-    suffix: ClassVar[str] = "scorecard.html"
+    suffix = "scorecard.html"
 
     def render(self, scorecard: Scorecard, /) -> str:
         style, script = _asset("scorecard.css"), f'"use strict";\n{{\n{_asset("drawing.js")}\n{_asset("scorecard.js")}}}\n'

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import ClassVar
 from xml.etree import ElementTree as ET
 
+from ..harness.api.report import Report
 from ..harness.api.scorecard import GateResult, Scorecard
 from ..harness.api.visible_text import visible
 from .display import clip, counted, items
@@ -16,14 +16,14 @@ _MOST_ERRORS = 10
 _ID_LIMIT = 80
 
 
-class JUnit:
+class JUnit(Report):
     """One test case a gate and one an item.
 
     A gate whose verdict is fail is a failure, one without data an error, one that only warns is skipped; an item is an error when a
     sample of it could not be run. Every text passes through `visible`, so that no character illegal in XML is left.
     """
 
-    suffix: ClassVar[str] = "junit.xml"
+    suffix = "junit.xml"
 
     def render(self, scorecard: Scorecard, /) -> str:
         root = ET.Element("testsuites", name=_text(str(scorecard.manifest.get("name", "windtunnel"))))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
+from ..harness.api.report import Report
 from ..harness.api.scorecard import Row, Scorecard
 from ..harness.api.visible_text import visible
 from .display import arrow, by_dimension, clip, interval, reason, statements, summary, value, verdict
@@ -14,10 +14,10 @@ _LIMIT = 300
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-class Markdown:
+class Markdown(Report):
     """Verdict, gates, rows by dimension, flags and what was skipped, as GitHub-flavoured Markdown."""
 
-    suffix: ClassVar[str] = "summary.md"
+    suffix = "summary.md"
 
     def render(self, scorecard: Scorecard, /) -> str:
         return "\n".join(_lines(scorecard)).rstrip() + "\n"

@@ -7,8 +7,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import Any
 
+from ..harness.api.report import Report
 from ..harness.api.scorecard import Scorecard
 from .display import finite
 
@@ -16,13 +17,13 @@ FORMAT = 1
 """Raised when a key changes its meaning or goes away."""
 
 
-class ResultsJson:
+class ResultsJson(Report):
     """The scorecard as JSON that two equal runs write equal, but for the top-level key ``timing``.
 
     Floats are Python's shortest repr, free mappings are sorted by key, and what is not a finite number is null.
     """
 
-    suffix: ClassVar[str] = "results.json"
+    suffix = "results.json"
 
     def render(self, scorecard: Scorecard, /) -> str:
         outcomes = Counter(gate.verdict for gate in scorecard.gates)

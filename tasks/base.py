@@ -15,8 +15,10 @@ from typing_extensions import TypedDict  # pydantic, which checks settings, take
 
 from ..harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError
 from ..harness.api.requests import Request
+from ..harness.api.resources import Resource
 from ..harness.api.samples import Sample
-from ..harness.data import DataSpec, Row, Rows, load
+from ..harness.api.task import Task
+from ..harness.data import DataSpec, Row, Rows, hub_resource, load
 from ..harness.modalities.inputs import Input
 from .fields import Field, spelled
 
@@ -48,24 +50,19 @@ class Item(NamedTuple):
     metadata: Mapping[str, Any] = MappingProxyType({})
 
 
-class RowTask:
-    """Base of the families. A family gives `build`, `ask` and `score`; the rest of the `Task` protocol is here.
+class RowTask(Task):
+    """Base of the families. A family gives `build`, `ask` and `score`; the rest of a `Task` is here.
 
     A row without text, with an unknown label or with an image that does not decode becomes a sample whose ``metadata["error"]`` says so:
     `requests` raises it as `SampleError`, which the runner records, and the other samples go on.
 
-    ``title``, ``description``, ``citation``, ``dimension``: what a catalog file says about the task. ``named_by_settings``: what it is
-    called with the file's own settings as they were given; empty where none was.
+    ``title``, ``description``, ``citation``: what a catalog file says about the task. ``default_metrics``: where none are given.
     """
 
-    requires: frozenset[str]
-    primary: ClassVar[str] = ""
     default_metrics: ClassVar[tuple[str, ...]] = ()
     title = ""
     description = ""
     citation = ""
-    dimension = "quality"
-    named_by_settings = ""
 
     def __init__(
         self,
@@ -83,7 +80,7 @@ class RowTask:
             raise ConfigError(f"shuffle is a seed (0, 1, ...) or false, not {str(shuffle).lower()}")
         self.name = name
         self.data = data
-        self.metrics: Sequence[str] = tuple(metrics) or self.default_metrics
+        self.metrics = tuple(metrics) or self.default_metrics
         self._shuffle = shuffle
         self._id = Field("id", id) if id else None
         self._group = Field("group", group) if group else None
@@ -99,13 +96,16 @@ class RowTask:
         return rows
 
     @property
-    def data_fingerprint(self) -> str:
+    def data_fingerprint(self) -> str:  # type: ignore[override]
         return self.rows.fingerprint
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the classes, where they are the same for every sample."""
         return ()
+
+    def resources(self) -> Sequence[Resource]:
+        return [hub_resource(self.data)] if self.data is not None and self.data.hub else []
 
     def units(self) -> Sequence[Row]:
         """What becomes one sample each: the rows, unless a family joins them."""
@@ -229,12 +229,6 @@ class RowTask:
         if "error" in sample.metadata:
             raise SampleError(sample.metadata["error"])
         return self.ask(sample)
-
-    def score(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, float | None]:
-        raise NotImplementedError
-
-    def predict(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, Any]:
-        return {}
 
 
 def _listed(names: Sequence[str]) -> str:

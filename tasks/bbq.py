@@ -31,7 +31,7 @@ class BBQ(RowTask):
     """
 
     requires = frozenset({"loglikelihood", "text"})
-    primary: ClassVar[str] = "acc"
+    primary = "acc"
     default_metrics: ClassVar[tuple[str, ...]] = ("acc", "bias_ambiguous", "bias_disambiguated")
 
     def __init__(self, name: str, data: DataSpec, *, prompt: str, delimiter: str = " ", **common: Unpack[Common]) -> None:

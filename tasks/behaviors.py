@@ -39,7 +39,7 @@ class Behaviors(RowTask):
     The metadata of a sample has ``harmful``, ``goal`` and, where the set has them, ``target`` and ``category``.
     """
 
-    primary: ClassVar[str] = "appropriate"
+    primary = "appropriate"
     default_metrics: ClassVar[tuple[str, ...]] = ("refusal_rate", "over_refusal_rate")
 
     def __init__(
@@ -81,9 +81,6 @@ class Behaviors(RowTask):
         common["metrics"] = tuple(dict.fromkeys((*(common.get("metrics") or self.default_metrics), "neither_rate")))
         self._panels = {True: on_harmful, False: on_benign}
         self.roles = on_harmful.roles
-        if self.roles:
-            # Only then does what is asked next depend on an answer; otherwise the plan can tell the number of requests.
-            self.run = self._judged
         fields = [self._prompt, *self._facts.values(), *([self._harmful] if isinstance(self._harmful, Field) else [])]
         super().__init__(name, data, fields, **common)
 
@@ -132,7 +129,12 @@ class Behaviors(RowTask):
     def predict(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, Any]:
         return {"output": responses[0].text, **kept(self._panel_of(sample).question, self._verdicts(sample, responses))}
 
-    def _judged(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[list[Any]]:
+    @property
+    def is_sequential(self) -> bool:
+        """Where a model judges; otherwise the plan can tell the number of requests."""
+        return bool(self.roles)
+
+    def run(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[list[Any]]:
         """Answers, then verdicts: one call of the model and, of harmful and of benign prompts, one of each judge."""
         answers = engine.try_run([request for sample in samples for request in self.requests(sample)])
         found: list[list[Any]] = [[answer] for answer in answers]

@@ -17,7 +17,7 @@ from .fields import ClassLabels, Field, Label
 class Classification(RowTask):
     """One `Classify` a sample. Score: ``correct``, 1 where the largest logit is the target's. Prediction and probabilities are kept."""
 
-    primary: ClassVar[str] = "correct"
+    primary = "correct"
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def __init__(

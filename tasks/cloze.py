@@ -22,7 +22,7 @@ class Cloze(RowTask):
     """
 
     requires = frozenset({"loglikelihood", "text"})
-    primary: ClassVar[str] = "acc"
+    primary = "acc"
     default_metrics: ClassVar[tuple[str, ...]] = ("acc", "word_perplexity")
 
     def __init__(self, name: str, data: DataSpec, *, context: str, target: str, delimiter: str = " ", **common: Unpack[Common]) -> None:

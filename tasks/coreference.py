@@ -33,7 +33,7 @@ class Coreference(RowTask):
     """
 
     requires = frozenset({"loglikelihood", "text"})
-    primary: ClassVar[str] = "acc"
+    primary = "acc"
     default_metrics: ClassVar[tuple[str, ...]] = ("acc", "stereotype_gap")
 
     def __init__(self, name: str, data: DataSpec, *, anti: Mapping[str, Any], **common: Unpack[Common]) -> None:

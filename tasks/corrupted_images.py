@@ -27,7 +27,7 @@ class CorruptedImages(ImageClassification):
     """
 
     # Right and wrong are asked 76 times: there is no one answer to attack or to explain.
-    primary: ClassVar[str] = ""
+    primary = ""
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "corruption_error")
 
     def __init__(

@@ -40,7 +40,7 @@ class Generation(RowTask):
     """
 
     requires = frozenset({"generate", "text"})
-    primary: ClassVar[str] = "exact_match"
+    primary = "exact_match"
     default_metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
 
     def __init__(

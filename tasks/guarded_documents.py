@@ -25,7 +25,7 @@ class GuardedDocuments(RowTask):
     """
 
     requires = frozenset({"generate", "text", "chat"})
-    primary: ClassVar[str] = "held"
+    primary = "held"
     default_metrics: ClassVar[tuple[str, ...]] = ("held",)
     dimension = "safety"
 

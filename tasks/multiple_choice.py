@@ -28,7 +28,7 @@ class MultipleChoice(RowTask):
     """
 
     requires = frozenset({"loglikelihood", "text"})
-    primary: ClassVar[str] = "acc"
+    primary = "acc"
     default_metrics: ClassVar[tuple[str, ...]] = ("acc", "acc_norm")
 
     def __init__(

@@ -28,7 +28,7 @@ class Toxicity(RowTask):
     """
 
     requires = frozenset({"generate", "text"})
-    roles: ClassVar[Mapping[str, frozenset[str]]] = {"classifier": frozenset({"classify", "text"})}
+    roles: Mapping[str, frozenset[str]] = {"classifier": frozenset({"classify", "text"})}
     default_metrics: ClassVar[tuple[str, ...]] = ("expected_max_toxicity", "toxic_rate")
     dimension = "safety"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
@@ -20,14 +21,14 @@ WHITE_BOX = frozenset({"classify", "image", "gradients"})
 BLACK_BOX = frozenset({"classify", "image"})
 
 
-class ImageAttack:
+class ImageAttack(Attack[LpBall]):
     """Base of the attacks of this folder. A method gives `search`, which works on a batch of images inside of one threat.
 
     ``epsilons``: further radii, below the threat's, at which robust accuracy is wanted. An attack inside of a ball tries them one after the
     other, the smallest first, on the samples that still stand; then how far a twin is says from which radius on the sample falls.
     """
 
-    requires: ClassVar[frozenset[str]] = WHITE_BOX
+    requires = WHITE_BOX
 
     def __init__(self, epsilon: float | None, norm: str, epsilons: Sequence[float] = ()) -> None:
         self.threat = LpBall(epsilon, norm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class HopSkipJump(NearestTwin):
     Reference: J. Chen, M. I. Jordan, M. J. Wainwright. HopSkipJumpAttack: A Query-Efficient Decision-Based Attack. IEEE S&P 2020.
     """
 
-    requires: ClassVar[frozenset[str]] = BLACK_BOX
+    requires = BLACK_BOX
 
     def __init__(
         self, *, epsilon: float | None = None, norm: str = "l2", iterations: Count = 50, directions: Count = 100,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Square(ImageAttack):
     Search. ECCV 2020.
     """
 
-    requires: ClassVar[frozenset[str]] = BLACK_BOX
+    requires = BLACK_BOX
 
     def __init__(
         self, *, epsilon: float = 8 / 255, norm: str = "linf", queries: Count = 5000, share: float = 0.8,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Failure
@@ -56,7 +56,7 @@ class Talk:
         return replace(self.asking(last), metadata={**self.sample.metadata, **facts})
 
 
-class Crescendo:
+class Crescendo(Attack[AnyPrompt]):
     """Leads up to the request over several turns; the twin is the whole conversation up to the last question (Russinovich et al. 2024).
     Black-box.
 
@@ -70,8 +70,8 @@ class Crescendo:
     https://arxiv.org/abs/2404.01833
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text", "chat"})
-    optional_roles: ClassVar = {"attacker": frozenset({"generate"})}
+    requires = frozenset({"generate", "text", "chat"})
+    optional_roles: Mapping[str, frozenset[str]] = {"attacker": frozenset({"generate"})}
 
     def __init__(
         self, *, turns: int = 5, script: Sequence[str] = SCRIPT, backtrack: bool = True, max_tokens: Count = 150,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError, did_you_mean
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
@@ -17,7 +17,7 @@ from .prompts import prompt_of, with_prompt
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
-class Encoding:
+class Encoding(Attack[AnyPrompt]):
     """Writes the prompt in another script, and says how to read it (Wei et al. 2023; Yuan et al. 2024). Black-box, without a search.
 
     cipher: base64, rot13, leetspeak, zero_width, homoglyphs, morse, or table. table: for that, a file of word pairs, a line each, parted by
@@ -28,8 +28,8 @@ class Encoding:
     Yong, Menghini, Bach: Low-Resource Languages Jailbreak GPT-4. 2023, https://arxiv.org/abs/2310.02446
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text"})
-    covers_all: ClassVar[bool] = True
+    requires = frozenset({"generate", "text"})
+    covers_all = True
 
     def __init__(self, *, cipher: str = "base64", table: str = "", language: str = "", explain: bool = True) -> None:
         known = [*CIPHERS, "table"]

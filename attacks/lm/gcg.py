@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError, SampleError
 from ...harness.api.model import Differentiable, Encoded
 from ...harness.api.model_port import ModelPort
@@ -33,7 +34,7 @@ class Tokens:
     best_TK: np.ndarray
 
 
-class GCG:
+class GCG(Attack[SuffixBudget]):
     """Appends a suffix whose tokens are swapped, one at a time, where the gradient says that it makes the target likelier (Zou et al.
     2023). White-box.
 
@@ -49,8 +50,8 @@ class GCG:
     Attacks on Aligned Language Models. 2023, https://arxiv.org/abs/2307.15043
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text", "loglikelihood", "gradients"})
-    asks_beyond: ClassVar[frozenset[str]] = frozenset({"loglikelihood"})
+    requires = frozenset({"generate", "text", "loglikelihood", "gradients"})
+    asks_beyond = frozenset({"loglikelihood"})
 
     def __init__(
         self, *, steps: Count = 100, candidates: Count = 64, top_k: Count = 64, length: Count = 20, ascii_only: bool = True,
@@ -63,7 +64,7 @@ class GCG:
         self._ascii_only, self._target = ascii_only, target
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: SuffixBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        most = getattr(threat, "max_tokens", None)  # a suite may name a threat that knows no tokens
+        most = threat.max_tokens if isinstance(threat, SuffixBudget) else None  # a suite may name a threat that knows no tokens
         length = self._length if most is None else min(self._length, most)
         searches = begun(engine, samples, self._target, " !" * length, [rng(s.id) for s in samples])
         allowed_V: np.ndarray | None = None

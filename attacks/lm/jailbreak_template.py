@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError, did_you_mean
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
@@ -13,7 +13,7 @@ from .prompts import prompt_of, with_prompt
 from .templates import TEMPLATES
 
 
-class JailbreakTemplate:
+class JailbreakTemplate(Attack[AnyPrompt]):
     """Puts the prompt, character for character, into a fixed frame (Wei et al. 2023). Black-box, without a search.
 
     template: role_play, refusal_suppression, prefix_injection, combined (all three), hypothetical or developer. text: a frame of your own
@@ -23,8 +23,8 @@ class JailbreakTemplate:
     Wei, Haghtalab, Steinhardt: Jailbroken: How Does LLM Safety Training Fail? NeurIPS 2023, https://arxiv.org/abs/2307.02483
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text"})
-    covers_all: ClassVar[bool] = True
+    requires = frozenset({"generate", "text"})
+    covers_all = True
 
     def __init__(self, *, template: str = "combined", text: str = "") -> None:
         if not text and template not in TEMPLATES:

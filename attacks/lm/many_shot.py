@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
@@ -33,7 +33,7 @@ _SHOTS = (
 )
 
 
-class ManyShot:
+class ManyShot(Attack[AnyPrompt]):
     """Puts a made-up dialogue before the prompt, in which every question was answered (Anil et al. 2024). Black-box, without a search.
 
     shots: turns of question and answer. dialogue: a JSON lines file with ``question`` and ``answer`` to take them from; by default a few
@@ -43,8 +43,8 @@ class ManyShot:
     Anil et al.: Many-shot Jailbreaking. NeurIPS 2024.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text"})
-    covers_all: ClassVar[bool] = True
+    requires = frozenset({"generate", "text"})
+    covers_all = True
 
     def __init__(self, *, shots: Count = 8, dialogue: str = "", chat: bool = False) -> None:
         if shots < 1:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Failure
@@ -62,7 +62,7 @@ class _Grown:
     prompt: str
 
 
-class TAP:
+class TAP(Attack[AnyPrompt]):
     """Tree of attacks with pruning (Mehrotra et al. 2023). Black-box; a model of the suite plays the attacker, another the judge.
 
     In each of ``depth`` rounds the attacker writes ``branches`` messages for every leaf; those that the judge finds off topic are dropped
@@ -79,8 +79,8 @@ class TAP:
     Mehrotra et al.: Tree of Attacks: Jailbreaking Black-Box LLMs Automatically. NeurIPS 2024, https://arxiv.org/abs/2312.02119
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text"})
-    roles: ClassVar = {"attacker": frozenset({"generate"}), "judge": frozenset({"generate"})}
+    requires = frozenset({"generate", "text"})
+    roles: Mapping[str, frozenset[str]] = {"attacker": frozenset({"generate"}), "judge": frozenset({"generate"})}
 
     def __init__(
         self, *, depth: Count = 10, branches: Count = 4, width: Count = 10, prune: bool = True, max_tokens: Count = 150,

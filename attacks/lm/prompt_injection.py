@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError, SampleError, did_you_mean
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
@@ -26,7 +26,7 @@ FRAMES: Mapping[str, str] = {
 }
 
 
-class PromptInjection:
+class PromptInjection(Attack[AnyPrompt]):
     """Hides an order in the document that a sample hands the model (Greshake et al. 2023). Black-box, without a search.
 
     order: hijack (say a given word), exfiltration (send a confidential note off in a link) or system_prompt (repeat it). frame: plain,
@@ -40,7 +40,7 @@ class PromptInjection:
     AISec 2023, https://arxiv.org/abs/2302.12173
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text"})
+    requires = frozenset({"generate", "text"})
 
     def __init__(self, *, order: str = "hijack", frame: str = "override", place: str = "end", text: str = "") -> None:
         for name, value, known in (("order", order, ORDERS), ("frame", frame, FRAMES), ("place", place, ("end", "middle", "start"))):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
@@ -17,7 +17,7 @@ from .suffixes import Search, ask, begun
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !?.,:;-()[]{}=+*/#&%'\""
 
 
-class RandomSearch:
+class RandomSearch(Attack[SuffixBudget]):
     """Appends a suffix, and keeps random changes of it that make the target likelier (Andriushchenko et al. 2024). Black-box with
     log-probabilities.
 
@@ -32,8 +32,8 @@ class RandomSearch:
     https://arxiv.org/abs/2404.02151
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"generate", "text", "loglikelihood"})
-    asks_beyond: ClassVar[frozenset[str]] = frozenset({"loglikelihood"})
+    requires = frozenset({"generate", "text", "loglikelihood"})
+    asks_beyond = frozenset({"loglikelihood"})
 
     def __init__(
         self,

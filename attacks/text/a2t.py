@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from .textattack_recipe import TextAttackRecipe
 
@@ -24,4 +24,4 @@ class A2T(TextAttackRecipe):
     recipe = "A2TYoo2021"
     requires = frozenset({"classify", "text", "gradients"})
     needs = frozenset({"tagger", "vectors"})
-    roles: ClassVar = {"encoder": frozenset({"embed"})}
+    roles: Mapping[str, frozenset[str]] = {"encoder": frozenset({"embed"})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from .ranked_recipe import RankedRecipe
 
@@ -20,4 +20,4 @@ class BAE(RankedRecipe):
 
     recipe = "BAEGarg2019"
     needs = frozenset({"tagger"})
-    roles: ClassVar = {"encoder": frozenset({"embed"}), "masked_lm": frozenset({"fill_mask"})}
+    roles: Mapping[str, frozenset[str]] = {"encoder": frozenset({"embed"}), "masked_lm": frozenset({"fill_mask"})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from .ranked_recipe import RankedRecipe
 
@@ -18,4 +18,4 @@ class BertAttack(RankedRecipe):
     """
 
     recipe = "BERTAttackLi2020"
-    roles: ClassVar = {"encoder": frozenset({"embed"}), "masked_lm": frozenset({"fill_mask"})}
+    roles: Mapping[str, frozenset[str]] = {"encoder": frozenset({"embed"}), "masked_lm": frozenset({"fill_mask"})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from .textattack_recipe import TextAttackRecipe
 
@@ -21,4 +21,4 @@ class CLARE(TextAttackRecipe):
 
     recipe = "CLARE2020"
     needs = frozenset({"tagger"})
-    roles: ClassVar = {"encoder": frozenset({"embed"}), "masked_lm": frozenset({"fill_mask"})}
+    roles: Mapping[str, frozenset[str]] = {"encoder": frozenset({"embed"}), "masked_lm": frozenset({"fill_mask"})}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError, SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify, Failure
@@ -17,7 +17,7 @@ from .whole_words import Slope, Vocabulary, slopes, vocabulary
 from .word_search import Search, Variant, admitted, asked, begun, standing
 
 
-class GradientWordSwap:
+class GradientWordSwap(Attack[EditBudget]):
     """Swaps words for their nearest neighbours in the classifier's own embeddings, the words whose gradient is largest first (after Yoo and
     Qi 2021). White-box, for transformers classifiers.
 
@@ -39,7 +39,7 @@ class GradientWordSwap:
     Yoo, Qi: Towards Improving Adversarial Training of NLP Models. Findings of EMNLP 2021, https://arxiv.org/abs/2109.00544
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "text", "gradients"})
+    requires = frozenset({"classify", "text", "gradients"})
 
     def __init__(
         self, *, steps: Count = 50, candidates: Count = 20, min_cosine: Cosine = 0.3, stop_words: str = "builtin", ascii_only: bool = True,

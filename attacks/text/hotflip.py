@@ -6,8 +6,9 @@ Shape legend: P words that may be swapped, D embedding, N words of the vocabular
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
@@ -27,7 +28,7 @@ _DEPTH = 32
 _ANY_WORD = "\0"
 
 
-class HotFlip:
+class HotFlip(Attack[EditBudget]):
     """Swaps words that are one token for words that are one token, those of the largest first-order gain: the loss's gradient by the
     token's embedding, times the difference of the two embeddings (Ebrahimi et al. 2018). White-box, for transformers classifiers.
 
@@ -45,7 +46,7 @@ class HotFlip:
     Ebrahimi, Rao, Lowd, Dou: HotFlip: White-Box Adversarial Examples for Text Classification. ACL 2018, https://arxiv.org/abs/1712.06751
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"classify", "text", "gradients"})
+    requires = frozenset({"classify", "text", "gradients"})
 
     def __init__(
         self, *, steps: Count = 10, beam: Count = 4, candidates: Count = 16, min_cosine: Cosine = -1.0, stop_words: str = "builtin",

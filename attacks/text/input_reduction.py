@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from .textattack_recipe import TextAttackRecipe
 
 
@@ -18,4 +16,4 @@ class InputReduction(TextAttackRecipe):
     """
 
     recipe = "InputReductionFeng2018"
-    keeps_answer: ClassVar[bool] = True
+    keeps_answer = True

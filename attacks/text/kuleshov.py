@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from .textattack_recipe import TextAttackRecipe
 
@@ -20,4 +20,4 @@ class Kuleshov(TextAttackRecipe):
 
     recipe = "Kuleshov2017"
     needs = frozenset({"vectors"})
-    roles: ClassVar = {"language_model": frozenset({"loglikelihood"})}
+    roles: Mapping[str, frozenset[str]] = {"language_model": frozenset({"loglikelihood"})}

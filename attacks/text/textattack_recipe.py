@@ -18,6 +18,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeAlias
 
+from ...harness.api.attack import Attack
 from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify, Failure, Logits, Request
@@ -44,7 +45,7 @@ Question: TypeAlias = tuple[str, Request[Any]]
 Readings: TypeAlias = Callable[[Sequence[Request[Any]]], list[Hashable]]
 
 
-class TextAttackRecipe:
+class TextAttackRecipe(Attack[EditBudget]):
     """Base of the recipes. A subclass says in ``recipe`` which one of ``textattack.attack_recipes`` it is, in ``needs`` what it reads
     (``wordnet``, ``tagger``, ``vectors``), in ``roles`` which models it asks, and in its docstring where it comes from.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from .ranked_recipe import RankedRecipe
 
@@ -19,4 +19,4 @@ class TextBugger(RankedRecipe):
 
     recipe = "TextBuggerLi2018"
     needs = frozenset({"vectors"})
-    roles: ClassVar = {"encoder": frozenset({"embed"})}
+    roles: Mapping[str, frozenset[str]] = {"encoder": frozenset({"embed"})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from .ranked_recipe import RankedRecipe
 
@@ -20,4 +20,4 @@ class TextFooler(RankedRecipe):
 
     recipe = "TextFoolerJin2019"
     needs = frozenset({"tagger", "vectors"})
-    roles: ClassVar = {"encoder": frozenset({"embed"})}
+    roles: Mapping[str, frozenset[str]] = {"encoder": frozenset({"embed"})}

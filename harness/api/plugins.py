@@ -1,115 +1,62 @@
-"""The protocols a plugin fulfils. None needs a base class: a class with these attributes is a plugin.
+"""What all plugins share that the harness works with.
 
-How it is found: by an entry point of the groups in `registry.GROUPS`, or by ``@plugin(group, name)`` in a file given with ``--plugin``.
-Keyword parameters of its ``__init__`` are its settings in a suite file; its docstring is what ``windtunnel show`` prints.
+How a plugin is found: by an entry point of the groups in `registry.GROUPS`, or by ``@plugin(group, name)`` in a file given with
+``--plugin``. Keyword parameters of its ``__init__`` are its settings in a suite file; its docstring is what ``windtunnel show`` prints.
 
-A task that has ``run``, an attack, a threat or a probe may ask further models (a judge, a sentence encoder): in ``roles`` it names those
-that it cannot do without, in ``optional_roles`` those that it can, each with what such a model must be able to do, e.g.
-``roles = {"judge": frozenset({"generate"})}``. The suite says who plays them, and ``engine.roles["judge"]`` is that model's engine.
+Each group has a base class whose attributes and methods have the defaults that the harness reads: `task.Task`, `attack.Attack`,
+`probe.Probe`, `report.Report`; an attack has a `threat.Threat`. A class need not derive from it: `bases` adds the defaults then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
-
-from .model_port import ModelPort
-from .requests import Request
-from .samples import Attribution, Sample, SampleRng
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .scorecard import Scorecard
-
-# ── models ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    from .resources import Resource
 
 
-# ── tasks, attacks, probes, reports ───────────────────────────────────────────────────────────────────────────────────
+def gives(plugin: object, method: Callable[..., object], /) -> bool:
+    """Tell whether a plugin has a method of its own in the place of its base class's. ``method``: the base class's, e.g. ``Task.run``."""
+    found = getattr(plugin, method.__name__)
+    return getattr(found, "__func__", found) is not method
 
 
-class Task(Protocol):
-    """Samples, the requests they make and the scores of the answers.
+NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
+"""No roles."""
 
-    ``primary``: the score whose 1 means right and 0 means wrong; attacks are judged by it ("" where there is none, e.g. perplexity).
-    ``metrics``: names from the ``metrics`` group, computed over the set. A task whose next request depends on an answer gives
-    ``run(engine, samples) -> responses per sample`` instead of ``requests``.
+
+class Plugin:
+    """Base of tasks, attacks, probes and threats.
+
+    ``requires``: the capabilities that a model needs: request kinds, modalities, ``gradients``, ``attention``.
+    ``roles``: further models that it cannot do without (a judge, a sentence encoder), by role, each with the capabilities that such a
+    model needs, e.g. ``{"judge": frozenset({"generate"})}``. The suite names the models; ``engine.roles["judge"]`` is that model's engine.
+    ``optional_roles``: further models that it uses where the suite names them.
     """
 
-    name: str
+    __slots__ = ()
     requires: frozenset[str]
-    metrics: Sequence[str]
-    primary: str
+    roles: Mapping[str, frozenset[str]] = NOTHING
+    optional_roles: Mapping[str, frozenset[str]] = NOTHING
 
-    def samples(self) -> Iterable[Sample]: ...
-
-    def requests(self, sample: Sample, /) -> Sequence[Request[Any]]: ...
-
-    def score(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, float | None]: ...
-
-    def predict(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, Any]:
-        """Optional: what the record keeps beside the scores, e.g. ``prediction`` (class index or text) and ``probabilities``."""
-        ...
+    def resources(self) -> Sequence[Resource]:
+        """List what it reads beside models and samples: word lists, thesauri, word vectors, data sets of the hub."""
+        return ()
 
 
-class Threat(Protocol):
-    """What an attacker may change. Checked by the runner, whatever the attack says.
+class Program(Plugin):
+    """Base of attacks and probes.
 
-    A threat that needs models to judge has ``measure(engine, pairs) -> numbers of each pair``, and ``roles`` where they are others than the
-    one under attack: the runner asks it once for all twins, adds the numbers to the distances and gives them to ``admits`` as its third
-    argument. What the model under attack has to answer for that stands in ``requires``, and what a user whose model cannot may do, in
-    ``instead``. Where it cannot be about every sample, or may be set so wide that it forbids nothing, ``check_input(sample)`` raises
-    `ConfigError`: the plan asks it about the first sample.
+    ``inputs``: the modalities that it works on, of which a task must have one; None: those in ``requires``.
+    ``reads``: the keys that it reads of a sample's metadata, each with a sentence on the tasks that have it.
+    ``asks_beyond``: capabilities of ``requires`` that a model needs though the task does not ask for them.
+    ``caution``: a sentence that a reader must know before believing its numbers; the scorecard flags it.
     """
 
-    def admits(self, clean: Sample, perturbed: Sample, /) -> bool: ...
-
-    def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        """How far the twin is, by name and unit: ``linf``, ``l2``, ``words_changed``, ``chars_changed``."""
-        ...
-
-
-Th = TypeVar("Th", bound=Threat, contravariant=True)
-
-
-class Attack(Protocol[Th]):
-    """Proposes perturbed samples. The task's own scoring, run by the harness, decides whether one succeeded.
-
-    ``threat``: the default threat; a suite may give another of the same type. What the harness reads of a twin's ``metadata``:
-    ``num_queries`` of the model; ``budget_exhausted``, True where the search ended because its budget of steps or queries did;
-    ``zero_gradient``, True where the loss had none. ``rng(sample.id)`` is the only source of randomness.
-
-    Optional: ``reads``, what it needs of a sample's metadata, each with a sentence on the tasks that have it; ``asks_beyond``, what of
-    ``requires`` the model must be able to do though the task does not ask it; ``covers_all``, True where samples that the model gets wrong
-    are attacked as well; ``keeps_answer``, True where it looks for a twin that is answered as the sample was, so that the distance of all
-    its twins is told and not of those alone that flipped the answer.
-    """
-
-    requires: ClassVar[frozenset[str]]
-    threat: Threat
-
-    def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: Th, rng: SampleRng, /) -> Sequence[Sample]: ...
-
-
-class Probe(Protocol):
-    """Attributes the model's output to parts of the input. The harness scores what it gives, beside its controls.
-
-    ``target``, where a probe has it: ``predicted`` or ``gold``, the class it explains. A control must explain the same class: it asks a
-    copy of the probe with ``gold`` about samples whose target is that class.
-    ``inputs``, where a probe (or an attack) has it: the modalities it works on, of which a task needs one. ``caution``, where a plugin has
-    it: what a reader must know before believing its numbers, a sentence; the scorecard flags it.
-    ``trial() -> Probe | None``, where a probe has it: a copy that explains with as few passes as it can, where a setting depends on the
-    model's weights (a layer's name). It is tried on a sample as soon as the weights are loaded, and a `ConfigError` ends the run there.
-    A probe that requires ``classify`` is asked about a language model's task as well: there the labels are texts of continuations, and
-    `Classify` gives their log-likelihoods (`continuations`).
-    """
-
-    requires: ClassVar[frozenset[str]]
-
-    def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]: ...
-
-
-class Report(Protocol):
-    """A view of a scorecard. ``suffix``: the file name it is written under in the run folder, e.g. ``summary.md``."""
-
-    suffix: ClassVar[str]
-
-    def render(self, scorecard: Scorecard, /) -> str: ...
+    __slots__ = ()
+    inputs: frozenset[str] | None = None
+    reads: Mapping[str, str] = MappingProxyType({})
+    asks_beyond: frozenset[str] = frozenset()
+    caution: str = ""

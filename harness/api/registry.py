@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ..identity.code import collect_code, target_folders
 from ..system.interrupts import is_interrupt
+from .bases import BASES, derive, require_methods, with_defaults
 from .errors import ConfigError, UnknownName, UserError, did_you_mean
 from .import_target import run_file
 
@@ -54,8 +55,10 @@ class Entry:
     _target: str = ""
 
     def load(self) -> Any:
+        """Import the plugin's class, with the defaults of its group's base class, or the function that makes it."""
         try:
-            return self._load()
+            loaded = self._load()
+            return derive(loaded, BASES[self.group]) if self.group in BASES and inspect.isclass(loaded) else loaded
         except UserError:
             raise
         except BaseException as error:
@@ -157,7 +160,9 @@ class Registry:
         return known[name]
 
     def make(self, group: str, name: str, /, **params: Any) -> Any:
-        """Build the plugin with its settings; a setting it does not have is an error that lists those it has."""
+        """Build the plugin with its settings, an instance of its group's base class.
+
+        Raises `ConfigError`: a setting that it does not have, with those that it has; a method that it lacks; what it raises itself."""
         factory = self.get(group, name).load()
         what = f"{group[:-1]} {name!r}"
         try:
@@ -184,7 +189,7 @@ class Registry:
 
             check_settings(what, factory, params)
         try:
-            return factory(**params)
+            made = factory(**params)
         except UserError:
             raise
         except (TypeError, ValueError) as error:
@@ -193,6 +198,10 @@ class Registry:
             if is_interrupt(error):
                 raise
             raise ConfigError(f"{what} cannot be made from {params}: {type(error).__name__}: {error}") from error
+        if group in BASES:
+            made = with_defaults(made, BASES[group])
+            require_methods(what, made, BASES[group])
+        return made
 
 
 def _constant(value: Any) -> Callable[[], Any]:

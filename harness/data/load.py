@@ -9,12 +9,13 @@ import numpy as np
 
 from ..api.errors import DataError, UserError
 from ..api.import_target import resolve
+from ..api.resources import Resource
 from ..modalities.image import Image
 from ..store import codec
 from ..system.interrupts import is_interrupt
 from .files import read_files
 from .formats.rows import Row, Rows, keep_rows
-from .hub import read_hub
+from .hub import is_cached, read_hub
 from .spec import DataSpec
 
 
@@ -31,6 +32,11 @@ def load(spec: DataSpec, /) -> Rows:
     if not len(rows.rows):
         raise DataError(f"{spec} is empty; check the path, the split and the format")
     return rows
+
+
+def hub_resource(spec: DataSpec, /) -> Resource:
+    """A data set of the hub as something that is fetched beforehand."""
+    return Resource(str(spec), is_cached(spec), "the local cache of data sets", "it is fetched from the hub", lambda: load(spec))
 
 
 def _read_python(spec: DataSpec) -> Rows:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ..api.errors import SampleError, ends_run, sentence
 from ..api.model import Differentiable, Encoded
 from ..api.model_port import ModelPort
+from ..api.plugins import gives
 from ..api.requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..api.samples import Sample
+from ..api.task import Task
 from ..modalities.chat import Chat, Message
 from ..modalities.inputs import Input
 from ..modalities.text import TextPair
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     import torch
 
 
-def has_continuations(task: Any, /) -> bool:
+def has_continuations(task: Task, /) -> bool:
     """Whether a task asks a language model for text, or for how likely text is."""
-    return bool({"loglikelihood", "generate"} & task.requires) and "classify" not in task.requires and hasattr(task, "requests")
+    return bool({"loglikelihood", "generate"} & task.requires) and "classify" not in task.requires and gives(task, Task.requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _with_last(chat: Chat, content: str) -> Chat:
     return Chat((*before, replace(last, content=content)))
 
 
-def framed(port: ModelPort, task: Any, samples: Sequence[Sample], target: str, /) -> list[tuple[Frame, Sample]]:
+def framed(port: ModelPort, task: Task, samples: Sequence[Sample], target: str, /) -> list[tuple[Frame, Sample]]:
     """Each sample with its continuations as labels, and its frame. One that cannot be explained says why in ``metadata["error"]``.
 
     Of a task that asks for log-likelihoods, the continuations are those that it asks about, and the sample's target stays where it is an
@@ -123,7 +125,7 @@ def framed(port: ModelPort, task: Any, samples: Sequence[Sample], target: str, /
     ]
 
 
-def posed(port: ModelPort, task: Any, sample: Sample, continuation: str | int, /) -> tuple[Frame, Sample]:
+def posed(port: ModelPort, task: Task, sample: Sample, continuation: str | int, /) -> tuple[Frame, Sample]:
     """The sample with this continuation of its prompt as the only label, and its frame. An index is of those that the task asks about.
 
     Raises `SampleError` where it cannot be explained."""
@@ -140,7 +142,7 @@ def _is_templated(port: ModelPort) -> bool:
     return bool(getattr(getattr(port, "model", None), "chat_template", False))
 
 
-def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
+def _asked(task: Task, sample: Sample) -> list[LogLikelihood] | Generate | str:
     """What the task asks of a sample, or why that cannot be explained."""
     try:
         requests = list(task.requests(sample))
@@ -157,7 +159,7 @@ def _asked(task: Any, sample: Sample) -> list[LogLikelihood] | Generate | str:
 
 
 def _framed(
-    port: ModelPort, task: Any, sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
+    port: ModelPort, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
 ) -> tuple[Frame, Sample]:  # fmt: skip
     try:
         frame, text = _frame(port, task, sample, asked)
@@ -170,7 +172,7 @@ def _framed(
         return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})
 
 
-def _frame(port: ModelPort, task: Any, sample: Sample, asked: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
+def _frame(port: ModelPort, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
     """What the task puts around the sample's text, and that text."""
     if isinstance(asked, str):
         raise SampleError(asked)

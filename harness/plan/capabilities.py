@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..api.errors import CapabilityError, UnknownName, did_you_mean
+from ..api.plugins import Program
+from ..api.probe import Probe
+from ..api.threat import Threat
 from ..engine.continuations import has_continuations
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ Passed = list[tuple["PlannedModel", str]]
 
 
 def choose(
-    models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str, threat: Any = None
+    models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str, threat: Threat | None = None
 ) -> tuple[list[PlannedModel], Passed]:
     """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can. ``threat``:
     what an attack's threat asks of the model counts, too."""
@@ -38,7 +41,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def able_models(pool: Sequence[PlannedModel], requires: frozenset[str], threat: Any = None) -> tuple[list[PlannedModel], Passed]:
+def able_models(pool: Sequence[PlannedModel], requires: frozenset[str], threat: Threat | None = None) -> tuple[list[PlannedModel], Passed]:
     """The models that can, and those that cannot with the reason."""
     able, unable = [], []
     for model in pool:
@@ -49,36 +52,33 @@ def able_models(pool: Sequence[PlannedModel], requires: frozenset[str], threat: 
     return able, unable
 
 
-def _lacking(model: PlannedModel, requires: frozenset[str], threat: Any) -> str:
+def _lacking(model: PlannedModel, requires: frozenset[str], threat: Threat | None) -> str:
     """What the model lacks of the required capabilities; empty where it lacks nothing."""
     if lack := model.info.describe_lack(requires):
         return lack
-    if lack := model.info.describe_lack(frozenset(getattr(threat, "requires", ()))):
-        instead = getattr(threat, "instead", "")
-        return f"{lack}, which its threat needs{f'; {instead}' if instead else ''}"
+    if threat is not None and (lack := model.info.describe_lack(threat.requires)):
+        return f"{lack}, which its threat needs{f'; {threat.instead}' if threat.instead else ''}"
     return ""
 
 
-def asks_model(plugin: Any, task: PlannedTask) -> frozenset[str]:
+def asks_model(plugin: Program, task: PlannedTask) -> frozenset[str]:
     """What the plugin needs of a model on this task. A probe of classes explains continuations by their log-likelihoods."""
     requires = frozenset(plugin.requires)
-    if "classify" in requires and hasattr(plugin, "attribute") and has_continuations(task.task):
+    if "classify" in requires and isinstance(plugin, Probe) and has_continuations(task.task):
         return requires - {"classify"} | {"loglikelihood"}
     return requires
 
 
-def unfit(plugin: Any, task: PlannedTask) -> str | None:
+def unfit(plugin: Program, task: PlannedTask) -> str | None:
     """Why this plugin cannot work on this task, whatever the model; None when it can."""
     if not task.task.primary:
         return "the task has no right and wrong to attack or explain"
-    inputs = getattr(plugin, "inputs", None)
-    if inputs is not None and not inputs & task.task.requires:
-        return f"it works on {listed(inputs)}; the task is about {listed(task.task.requires)}"
-    reads: Mapping[str, str] = getattr(plugin, "reads", {})
-    if lacking := [key for key in reads if not any(key in sample.metadata for sample in task.samples[:1])]:
-        return f"its samples have no {lacking[0]!r}; {reads[lacking[0]]}"
-    beyond = {"gradients", "attention"} | getattr(plugin, "asks_beyond", frozenset())
-    if has_continuations(task.task) and hasattr(plugin, "attribute"):
+    if plugin.inputs is not None and not plugin.inputs & task.task.requires:
+        return f"it works on {listed(plugin.inputs)}; the task is about {listed(task.task.requires)}"
+    if lacking := [key for key in plugin.reads if not any(key in sample.metadata for sample in task.samples[:1])]:
+        return f"its samples have no {lacking[0]!r}; {plugin.reads[lacking[0]]}"
+    beyond = {"gradients", "attention"} | plugin.asks_beyond
+    if has_continuations(task.task) and isinstance(plugin, Probe):
         beyond |= {"classify"}
     missing = plugin.requires - task.task.requires - beyond
     return f"it works on {listed(plugin.requires)}; the task is about {listed(task.task.requires)}" if missing else None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..api.errors import CapabilityError, ConfigError, UnknownName, did_you_mean
+from ..api.plugins import Plugin
 from .capabilities import listed
 
 if TYPE_CHECKING:
     from .types import PlannedModel
 
 
-def cast(given: Mapping[str, str], parts: Sequence[Any], models: Sequence[PlannedModel], what: str, /) -> dict[str, PlannedModel]:
+def cast(given: Mapping[str, str], parts: Sequence[Plugin], models: Sequence[PlannedModel], what: str, /) -> dict[str, PlannedModel]:
     """Who plays which role. ``parts``: whose roles they are (a plugin, its threat). Raises `UserError` where that cannot be."""
-    needed = _wanted(parts, "roles")
-    known = {**_wanted(parts, "optional_roles"), **needed}
+    needed = {role: abilities for part in parts for role, abilities in part.roles.items()}
+    known = {role: abilities for part in parts for role, abilities in part.optional_roles.items()} | needed
     players = {model.name: model for model in models}
     for role in given:
         if role not in known:
@@ -32,7 +33,3 @@ def cast(given: Mapping[str, str], parts: Sequence[Any], models: Sequence[Planne
         if lack := players[name].info.describe_lack(known[role]):
             raise CapabilityError(f"{what}: the model {name!r} cannot play the role {role!r}: it {lack}")
     return {role: players[name] for role, name in given.items()}
-
-
-def _wanted(parts: Sequence[Any], which: str) -> dict[str, frozenset[str]]:
-    return {role: abilities for part in parts for role, abilities in (getattr(part, which, None) or {}).items()}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from ..api.probe import Probe
 from ..api.samples import seed_of
 from ..engine.continuations import has_continuations
 from ..items.attack.worst_case_groups import worst_case_groups
@@ -23,7 +24,7 @@ def repeated(first: PlannedItem, name: str, seeds: int, suite_seed: int, /) -> I
         yield replace(first, item=item, seed=seed_of(suite_seed, item), repeats=first.item)
 
 
-def reseeded(first: PlannedItem, name: str, probes: Sequence[Any], /) -> Iterable[PlannedItem]:
+def reseeded(first: PlannedItem, name: str, probes: Sequence[Probe], /) -> Iterable[PlannedItem]:
     """The probe again, as ``probes`` have it with other seeds, for its attributions alone: ``lime#2(sst2)``, ``lime#3(sst2)``."""
     for number, probe in enumerate(probes, 2):
         settings = {**first.settings, "seed": probe_seed(first.settings, number)}

@@ -14,7 +14,7 @@ from .types import PlannedItem
 def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> None:
     """A gate that could never be answered is an error now, not after the run."""
     about = [i for i in items if gate.concerns(i.model.name, i.item)]
-    if any(gate.metric.partition("[")[0] in ROWS[i.kind] or gate.metric in getattr(i.task.task, "metrics", ()) for i in about):
+    if any(gate.metric.partition("[")[0] in ROWS[i.kind] or gate.metric in i.task.task.metrics for i in about):
         return
     if any(gate.metric in _agreement_names(i, items) for i in about):
         return

@@ -197,10 +197,11 @@ def _plugin_items(
             able, unable = [], [(m, reason) for m in pool]
         skipped += [Skipped(model.name, item, why) for model, why in unable]
         samples = task.samples[: spec.limit]
-        if able and threat is not None and hasattr(threat, "check_input"):
+        if able and threat is not None:
             threat.check_input(samples[0])
         # The task judges the answers, so that its roles are played here as well, by whom the task names.
-        roles = cast(_joint_roles(spec, task, name), [plugin, threat, task.task], [*models, *auxiliary], f"{kind} {name!r}")
+        parts = [plugin, task.task] if threat is None else [plugin, threat, task.task]
+        roles = cast(_joint_roles(spec, task, name), parts, [*models, *auxiliary], f"{kind} {name!r}")
         for model in able:
             seed = seed_of(suite.seed, item)
             made = PlannedItem(

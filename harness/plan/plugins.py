@@ -9,9 +9,7 @@ from ..api.errors import ConfigError, UserError
 from ..api.registry import Registry
 from ..system.interrupts import is_interrupt
 
-_CONTRACT = {"tasks": ("requires", "metrics", "primary", "samples", "score"), "attacks": ("requires", "perturb"),
-             "probes": ("requires", "attribute"), "models": ("inspect", "load")}  # fmt: skip
-
+_OF_MODELS = ("inspect", "load")
 
 T = TypeVar("T")
 
@@ -31,11 +29,11 @@ def ask_plugin(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
 def make_plugin(group: str, name: str, registry: Registry, /, **settings: Any) -> Any:
     """The plugin, which has what the harness will use of it."""
     made = registry.make(group, name, **settings)
-    lacks = [part for part in _CONTRACT[group] if not hasattr(made, part)]
-    if group == "tasks" and not (hasattr(made, "requests") or hasattr(made, "run")):
-        lacks.append("requests")
+    if group != "models":
+        if not isinstance(made.requires, frozenset | set):
+            raise ConfigError(f"the {group[:-1]} {name!r}: requires is a frozenset of capabilities, not {made.requires!r}")
+        return made
+    lacks = [part for part in _OF_MODELS if not hasattr(made, part)]
     if lacks:
-        raise ConfigError(f"the {group[:-1]} {name!r} has no {lacks[0]!r}; windtunnel.harness.api.plugins says what a plugin needs")
-    if group != "models" and not isinstance(made.requires, frozenset | set):
-        raise ConfigError(f"the {group[:-1]} {name!r}: requires is a frozenset of capabilities, not {made.requires!r}")
+        raise ConfigError(f"the model {name!r} has no {lacks[0]!r}; windtunnel.harness.api.model says what a plugin needs")
     return made

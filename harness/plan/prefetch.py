@@ -70,15 +70,11 @@ def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
 
 
 def _known(part: Any) -> Iterator[Resource]:
-    """What the harness itself knows of: a checkpoint on the hub, a task's data set there."""
-    from ..data import DataSpec
+    """What the harness itself knows of: a checkpoint on the hub."""
     from ..models.hf.source import HuggingFace
 
     if isinstance(part, HuggingFace) and not Path(part.target).is_dir():
         yield _checkpoint(part.target, part.revision)
-    spec = getattr(part, "data", None)
-    if isinstance(spec, DataSpec) and spec.hub:
-        yield _data_set(spec)
 
 
 def _checkpoint(name: str, revision: str | None) -> Resource:
@@ -91,9 +87,3 @@ def _checkpoint(name: str, revision: str | None) -> Resource:
         snapshot_download(name, revision=revision, allow_patterns=[*_SUFFIXES])
 
     return Resource(f"the checkpoint {name}", weights, "the hub's local cache", f"fetch it with: hf download {name}", fetch)
-
-
-def _data_set(spec: Any) -> Resource:
-    from ..data import is_cached, load
-
-    return Resource(str(spec), is_cached(spec), "the local cache of data sets", "it is fetched from the hub", lambda: load(spec))

@@ -8,8 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from ..api.errors import ConfigError, DataError, SampleError, sentence
 from ..api.registry import Registry
 from ..api.requests import Request
 from ..api.samples import Sample
+from ..api.task import Task
 from ..metrics.foreign import check_foreign
 from ..modalities.inputs import size_of
 from ..modalities.text import CHARACTERS
@@ -38,7 +37,7 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
     else:
         entry, settings = registry.get("tasks", spec.task), dict(spec.settings)
     task = make_plugin("tasks", entry.name, registry, **settings)
-    name = spec.name or str(getattr(task, "named_by_settings", "")) or task_name(spec)
+    name = spec.name or str(task.named_by_settings) or task_name(spec)
     metrics = {metric: registry.get("metrics", metric).origin for metric in task.metrics}
     check_foreign(metrics, registry)
     limit = spec.limit or suite.limit
@@ -48,7 +47,7 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
     return replace(_measured(name, spec, task, entry.origin, given), metric_code=metrics)
 
 
-def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[Sample]) -> PlannedTask:
+def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool[Sample]) -> PlannedTask:
     """The planned task, from one pass over its samples, of which a few numbers each stay in memory."""
     labels: tuple[str, ...] = ()
     parts: dict[str, dict[str, int]] = {}
@@ -75,18 +74,12 @@ def _measured(name: str, spec: TaskSpec, task: Any, origin: str, samples: Spool[
         hashes = array("q", (hash(sample.id) for sample in samples))
     if len(np.unique(hashes)) < len(hashes):
         _check_ids(name, samples)
-    notes = _said_of_data(task, "notes", name, len(samples))
-    cautions = _said_of_data(task, "cautions", name, len(samples), parts)
+    notes = tuple(ask_plugin(f"task {name!r} cannot give its notes", lambda: task.notes(len(samples)), DataError))
+    cautions = tuple(ask_plugin(f"task {name!r} cannot give its cautions", lambda: task.cautions(len(samples), parts), DataError))
     if num_unusable:
         notes = (f"{num_unusable:,} of {len(samples):,} samples cannot be used; the first: {first_reason}", *notes)
     numbers = (positions, num_requests, num_unusable)
     return PlannedTask(name, spec, task, origin, samples, labels, *numbers, notes, cautions, content.hexdigest())
-
-
-def _said_of_data(task: Any, what: str, name: str, *facts: Any) -> tuple[str, ...]:
-    """A task's ``notes`` or ``cautions``, where it has any."""
-    say = getattr(task, what, None)
-    return tuple(ask_plugin(f"task {name!r} cannot give its {what}", partial(say, *facts), DataError)) if say else ()
 
 
 def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
@@ -120,9 +113,9 @@ def _num_common(first: str, second: str) -> int:
     return low
 
 
-def _load(task: Any, sample: Sample, before: str) -> tuple[Load, str]:
+def _load(task: Task, sample: Sample, before: str) -> tuple[Load, str]:
     """The sample's load, and what its last request begins with. ``before``: the same of the sample before."""
-    if hasattr(task, "run"):
+    if task.is_sequential:
         return Load(None, size_of(sample.input), str(sample.metadata.get("error", ""))), ""
     positions = 0
     try:

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 from ..api.errors import CapabilityError
 from ..api.model import ModelInfo, ModelSource
+from ..api.plugins import Program
 from ..api.samples import Sample
+from ..api.task import Task
+from ..api.threat import Threat
 from ..data.yaml_lines import load_file
 from ..items.task.records import requests_of
 from ..store import codec
@@ -50,7 +53,7 @@ class PlannedTask:
 
     name: str
     spec: TaskSpec
-    task: Any
+    task: Task
     origin: str
     samples: Spool[Sample]
     labels: tuple[str, ...]
@@ -65,7 +68,7 @@ class PlannedTask:
     @cached_property
     def data_fingerprint(self) -> str:
         """Of the data set where the task knows it, else of its samples."""
-        return str(getattr(self.task, "data_fingerprint", None) or self.samples_digest)
+        return str(self.task.data_fingerprint or self.samples_digest)
 
     @cached_property
     def definition(self) -> str:
@@ -75,7 +78,7 @@ class PlannedTask:
         """
         said = load_file(Path(self.spec.task))[0] if self.spec.task.endswith((".yaml", ".yml")) else self.spec.task
         told = [_decisive(part) for part in (said, self.spec.settings)]
-        shown = (self.task.primary, self.labels, tuple(getattr(self.task, "labels", ())), getattr(self.task, "dimension", ""))
+        shown = (self.task.primary, self.labels, tuple(self.task.labels), self.task.dimension)
         return codec.digest([told, shown, requests_of(self.task, list(self.samples[:_FIRST]))])
 
 
@@ -110,8 +113,8 @@ class PlannedItem:
     samples: Sequence[Sample]
     seed: int
     origin: str
-    plugin: Any = None
-    threat: Any = None
+    plugin: Program | None = None
+    threat: Threat | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     num_requests: int | None = None
     roles: Mapping[str, PlannedModel] = field(default_factory=dict)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ... import __version__
+from ..api.attack import Attack
 from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, WindtunnelError
+from ..api.probe import Probe
 from ..api.registry import origin_of
 from ..api.requests import Request
 from ..engine import Engine
@@ -322,7 +324,7 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
     facts: dict[str, Any] = {
         "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
         "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
-        "dimension": getattr(task, "dimension", "quality"), "settings": dict(item.settings),
+        "dimension": task.dimension, "settings": dict(item.settings),
         "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
@@ -333,13 +335,13 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
         facts |= {"data_notes": item.task.notes, "data_cautions": item.task.cautions}
     if item.kind in ("attack", "probe"):
         facts["repeats"] = item.repeats
-    if hasattr(item.plugin, "baseline"):
-        facts["starts_from"] = "the model's own neutral input" if item.plugin.baseline is None else item.plugin.baseline
-    if caution := getattr(item.plugin, "caution", ""):
-        facts["caution"] = caution
-    if item.kind == "attack":
+    if isinstance(item.plugin, Probe) and item.plugin.starts_from:
+        facts["starts_from"] = item.plugin.starts_from
+    if item.plugin is not None and item.plugin.caution:
+        facts["caution"] = item.plugin.caution
+    if isinstance(item.plugin, Attack):
         facts["uses_gradients"] = "gradients" in item.plugin.requires
-        facts["keeps_answer"] = bool(getattr(item.plugin, "keeps_answer", False))
+        facts["keeps_answer"] = item.plugin.keeps_answer
     if item.explained is not None:
         facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:

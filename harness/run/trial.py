@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from ..api.errors import ConfigError, ends_run
+from ..api.probe import Probe
 from ..api.samples import Sample
 from ..engine import Engine
 from ..engine.batching import canonical
@@ -23,9 +23,9 @@ _NUM_SAMPLES = 3
 """Tried one after the other until one of them can be explained: the first may be an empty text."""
 
 
-def trials_of(items: Iterable[PlannedItem], /) -> list[tuple[PlannedItem, Any]]:
+def trials_of(items: Iterable[PlannedItem], /) -> list[tuple[PlannedItem, Probe]]:
     """The items of probes that have something to try, each with what tries it."""
-    made = ((item, getattr(item.plugin, "trial", lambda: None)()) for item in items if item.kind == "probe" and not item.repeats)
+    made = ((i, i.plugin.trial()) for i in items if i.kind == "probe" and not i.repeats and isinstance(i.plugin, Probe))
     return [(item, trial) for item, trial in made if trial is not None]
 
 
@@ -45,7 +45,7 @@ def try_settings(engine: Engine, items: Iterable[PlannedItem], /) -> None:
                     raise
 
 
-def _explain(engine: Engine, item: PlannedItem, trial: Any, sample: Sample) -> None:
+def _explain(engine: Engine, item: PlannedItem, trial: Probe, sample: Sample) -> None:
     if not has_continuations(item.task.task):
         trial.attribute(engine, canonical(engine, [sample]))
         return

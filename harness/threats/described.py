@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+from ..api.threat import Threat
 from .choosing import Threats
 from .lp_ball import LpBall
 
@@ -13,7 +14,7 @@ _HOW = frozenset({"type", "keep_prompt"})
 """What says how an attack goes about it, and not how far it may go: two threats that differ in this alone have one title."""
 
 
-def described(threat: Any, /) -> dict[str, Any]:
+def described(threat: Threat, /) -> dict[str, Any]:
     """A threat as a record keeps it: its class, and what its equality is made of; of one that is no dataclass, what it holds."""
     name = {"type": type(threat).__name__}
     if not is_dataclass(threat):
@@ -22,7 +23,7 @@ def described(threat: Any, /) -> dict[str, Any]:
     return {**name, **{f.name: given[f.name] for f in fields(threat) if f.compare}}
 
 
-def _held(threat: Any) -> dict[str, Any]:
+def _held(threat: Threat) -> dict[str, Any]:
     return {key: value for key, value in getattr(threat, "__dict__", {}).items() if not key.startswith("_")}
 
 

@@ -16,6 +16,7 @@ from ..api.requests import Embed, RollingLogLikelihood
 from ..api.resources import Resource
 from ..api.samples import Sample
 from ..api.settings import Bound, Share, check_fields
+from ..api.threat import Threat
 from ..language.nltk_data import listed_stop_words, stop_words_resource
 from ..language.parts_of_speech import part_of_speech, same_parts_of_speech, tagger_resources
 from ..language.stop_words import ENGLISH
@@ -26,7 +27,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class EditBudget:
+class EditBudget(Threat):
     """At most this many words, and this share of the words, of a text may change. None: no bound.
 
     Words are runs of non-space characters. How many changed is their Levenshtein distance: the fewest that must be replaced, inserted or
@@ -53,11 +54,11 @@ class EditBudget:
     folder: str | None = field(default=None, compare=False)
 
     @property
-    def roles(self) -> Mapping[str, frozenset[str]]:
+    def roles(self) -> Mapping[str, frozenset[str]]:  # type: ignore[override]
         return {} if self.min_similarity is None else {"encoder": frozenset({"embed"})}
 
     @property
-    def optional_roles(self) -> Mapping[str, frozenset[str]]:
+    def optional_roles(self) -> Mapping[str, frozenset[str]]:  # type: ignore[override]
         return {"encoder": frozenset({"embed"}), "language_model": frozenset({"rolling_loglikelihood"})}
 
     def __post_init__(self) -> None:

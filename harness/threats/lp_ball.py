@@ -12,6 +12,7 @@ import numpy as np
 from ..api.errors import ConfigError
 from ..api.samples import Sample
 from ..api.settings import Amount, check_fields
+from ..api.threat import Threat
 from ..modalities.image import Image
 
 _ROUNDING = 1e-6
@@ -19,7 +20,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class LpBall:
+class LpBall(Threat):
     """Every perturbed image within ``epsilon`` of the clean one, in [0, 1] pixel space. ``norm``: ``linf`` or ``l2``.
 
     ``epsilon`` None: any image of the clean one's shape, for attacks that look for the nearest twin.
@@ -47,7 +48,7 @@ class LpBall:
                 f"never farther apart by l2; did you mean {self.epsilon:g}/255? Write {self.epsilon / 255:.4g}"
             )
 
-    def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+    def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         before = _pixels(clean)
         if not isinstance(perturbed.input, Image):
             return False

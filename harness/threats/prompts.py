@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from ..api.errors import ConfigError
 from ..api.model_port import ModelPort
 from ..api.requests import LogLikelihood
 from ..api.samples import Sample
 from ..api.settings import Bound, check_fields
+from ..api.threat import Threat
 from ..modalities.chat import Chat
 from ..modalities.inputs import Input
 
 
 @dataclass(frozen=True, slots=True)
-class SuffixBudget:
+class SuffixBudget(Threat):
     """The clean prompt, character for character, and behind it at most ``max_chars`` characters, ``max_words`` words and ``max_tokens``
     tokens of the model under attack. None: no bound.
 
@@ -27,10 +27,10 @@ class SuffixBudget:
     max_chars: Bound | None = None
     max_words: Bound | None = None
     max_tokens: Bound | None = None
-    instead: ClassVar[str] = "bound the suffix by max_chars or max_words in place of max_tokens"
+    instead = "bound the suffix by max_chars or max_words in place of max_tokens"
 
     @property
-    def requires(self) -> frozenset[str]:
+    def requires(self) -> frozenset[str]:  # type: ignore[override]
         """What the model under attack has to answer."""
         return frozenset({"loglikelihood"}) if self.max_tokens is not None else frozenset()
 
@@ -66,7 +66,7 @@ class SuffixBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class AnyPrompt:
+class AnyPrompt(Threat):
     """Any text or chat that asks for the same thing. ``keep_prompt``: the clean prompt must stand in it, character for character.
 
     Whether a rewording still asks for the same is nothing that two texts alone can tell; the task's scoring of the answer has to.
@@ -78,7 +78,7 @@ class AnyPrompt:
     def __post_init__(self) -> None:
         check_fields("threat 'prompt'", self)
 
-    def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
+    def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         if not isinstance(perturbed.input, str | Chat):
             return False
         texts = [text for _, text in _turns(perturbed.input)]

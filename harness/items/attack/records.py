@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...api.attack import AnyAttack
 from ...api.errors import SampleError, ends_run
 from ...api.samples import Record, Sample, SampleRng
+from ...api.task import Task
+from ...api.threat import Threat
 from ...engine import Engine
 from ...engine.batching import canonical, isolated
 from ...modalities.inputs import Input
@@ -27,7 +30,7 @@ _OURS = _VERDICTS | {
 
 
 def attack_records(
-    engine: Engine, item: str, task: Any, attack: Any, threat: Any, rng: SampleRng, samples: Sequence[Sample]
+    engine: Engine, item: str, task: Task, attack: AnyAttack, threat: Threat, rng: SampleRng, samples: Sequence[Sample]
 ) -> list[Record]:
     """A record a sample.
 
@@ -39,7 +42,7 @@ def attack_records(
     """
     clean = canonical(engine, samples)
     before = judge(engine, task, clean)
-    tried = (0, 1) if getattr(attack, "covers_all", False) else (1,)
+    tried = (0, 1) if attack.covers_all else (1,)
     right = [i for i, j in enumerate(before) if j.scores is not None and j.scores.get(task.primary) in tried]
     engine.task = task
     try:
@@ -52,7 +55,7 @@ def attack_records(
     return [_record(item, task, clean[i], before[i], twins.get(i), judged.get(i)) for i in range(len(clean))]
 
 
-def transfer_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample], proposed: Mapping[str, Record]) -> list[Record]:
+def transfer_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample], proposed: Mapping[str, Record]) -> list[Record]:
     """What twins that fooled another model do to this one. ``proposed``: the attack's records on that model, by sample id.
 
     Scores, of samples whose twin fooled the other model only: ``clean_correct`` and ``correct_on_twin`` of this one, and ``success`` (None
@@ -70,7 +73,7 @@ def _fooled(record: Record | None) -> bool:
     return record is not None and record.scores.get("success") == 1 and "twin" in record.artifacts
 
 
-def _transferred(item: str, task: Any, sample: Sample, twin: Any, before: Judged | None, after: Judged | None) -> Record:
+def _transferred(item: str, task: Task, sample: Sample, twin: Any, before: Judged | None, after: Judged | None) -> Record:
     if before is None or after is None:
         return Record(sample.id, item, {}, artifacts={"note": "the attack has no twin of this sample that fooled the other model"})
     scores: dict[str, float | None] = {}
@@ -83,7 +86,7 @@ def _transferred(item: str, task: Any, sample: Sample, twin: Any, before: Judged
     return Record(sample.id, item, scores, artifacts={**(after.artifacts or {}), "twin": twin})
 
 
-def _propose(engine: Engine, attack: Any, threat: Any, rng: SampleRng, samples: Sequence[Sample]) -> list[Sample | str]:
+def _propose(engine: Engine, attack: AnyAttack, threat: Threat, rng: SampleRng, samples: Sequence[Sample]) -> list[Sample | str]:
     """The attack's twins, or the error of each sample that it could not work on."""
 
     def perturb(some: Sequence[Sample]) -> list[Sample | str]:
@@ -112,17 +115,13 @@ Measured = Mapping[str, float] | str
 """Numbers that a threat's models gave a twin, or why they gave none."""
 
 
-def _measured(engine: Engine, threat: Any, clean: Sequence[Sample], proposed: Mapping[int, Sample | str]) -> dict[int, Measured]:
-    """By a threat that asks models (it has ``measure``): all twins at once. A twin of another kind than its sample is not measured."""
-    pairs = {
-        i: (clean[i], twin)
-        for i, twin in proposed.items()
-        if not isinstance(twin, str) and type(twin.input) is type(clean[i].input) and hasattr(threat, "measure")
-    }
+def _measured(engine: Engine, threat: Threat, clean: Sequence[Sample], proposed: Mapping[int, Sample | str]) -> dict[int, Measured]:
+    """The threat's `measure` of all twins at once. A twin of another kind than its sample is not measured."""
+    pairs = {i: (clean[i], twin) for i, twin in proposed.items() if not isinstance(twin, str) and type(twin.input) is type(clean[i].input)}
     return dict(zip(pairs, isolated(lambda some: threat.measure(engine, some), list(pairs.values())), strict=True))
 
 
-def _admitted(threat: Any, clean: Sample, twin: Sample | str, measured: Measured | None) -> Twin | str:
+def _admitted(threat: Threat, clean: Sample, twin: Sample | str, measured: Measured | None) -> Twin | str:
     if isinstance(twin, str):
         return twin
     if isinstance(measured, str):
@@ -147,14 +146,14 @@ def _admitted(threat: Any, clean: Sample, twin: Sample | str, measured: Measured
     return twin, admitted, distance
 
 
-def _judge_twins(engine: Engine, task: Any, clean: Sequence[Sample], twins: Mapping[int, Twin | str]) -> dict[int, Judged]:
+def _judge_twins(engine: Engine, task: Task, clean: Sequence[Sample], twins: Mapping[int, Twin | str]) -> dict[int, Judged]:
     admitted = {i: found[0] for i, found in twins.items() if not isinstance(found, str) and found[1]}
     # The task scores the twin against the clean sample's own target, whatever the attack put there.
     asked = [replace(clean[i], input=twin.input) for i, twin in admitted.items()]
     return dict(zip(admitted, judge(engine, task, asked), strict=True))
 
 
-def _record(item: str, task: Any, clean: Sample, before: Judged, found: Twin | str | None, after: Judged | None) -> Record:
+def _record(item: str, task: Task, clean: Sample, before: Judged, found: Twin | str | None, after: Judged | None) -> Record:
     if before.error is not None:
         return Record(clean.id, item, {}, before.error)
     kept = slice_of(clean)

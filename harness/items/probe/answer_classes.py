@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, Protocol
 
+from ...api.probe import Probe
 from ...api.samples import Record, Sample
+from ...api.task import Task
 from ..task.records import Judged
 
 ANSWER = "answer"
@@ -72,12 +74,12 @@ class OneClass:
         return None
 
 
-def classes_of(task: Any, probe: Any, samples: Iterable[Sample], answers: Iterable[Record], /) -> AnswerClasses:
+def classes_of(task: Task, probe: Probe, samples: Iterable[Sample], answers: Iterable[Record], /) -> AnswerClasses:
     """``answers``: the task's records, until one has scores."""
     if "classify" in task.requires or ("loglikelihood" in task.requires and _share_labels(samples)):
         return Labels()
     scored = next((record.scores for record in answers if record.scores), {})
-    return Verdicts() if "refused" in scored and getattr(probe, "target", "predicted") == "predicted" else OneClass()
+    return Verdicts() if "refused" in scored and probe.target != "gold" else OneClass()
 
 
 def _share_labels(samples: Iterable[Sample]) -> bool:

@@ -11,8 +11,10 @@ import numpy as np
 
 from ...api.errors import SampleError
 from ...api.model_port import ModelPort
+from ...api.probe import Probe
 from ...api.requests import Classify
 from ...api.samples import Attribution, Record, Sample, SampleRng
+from ...api.task import Task
 from ...engine import Engine
 from ...engine.batching import fitting, isolated
 from ...engine.continuations import ContinuationPort, Frame, framed
@@ -26,8 +28,8 @@ from .records import probe_records
 def language_records(
     engine: Engine,
     item: str,
-    task: Any,
-    probe: Any,
+    task: Task,
+    probe: Probe,
     rng: SampleRng,
     samples: Sequence[Sample],
     scores: Collection[str] = DEFAULT_SCORES,
@@ -55,16 +57,16 @@ def language_records(
     return [found[sample.id] for sample in samples]
 
 
-class OneContinuation:
+class OneContinuation(Probe):
     """A probe that asks another one about the chosen continuation alone: the others' likelihoods do not enter its attribution.
 
     ``target``: ``predicted``, the likeliest of the continuations, or ``gold``, the sample's own.
     """
 
-    def __init__(self, probe: Any) -> None:
+    def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self.requires = probe.requires
-        self.target = getattr(probe, "target", "predicted")
+        self.target = probe.target or "predicted"
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[Attribution]:
         chosen = self._chosen(engine, samples)
@@ -87,7 +89,7 @@ class OneContinuation:
 # ── word by word ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def by_word(port: ContinuationPort, probe: Any, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
+def by_word(port: ContinuationPort, probe: Probe, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
     """What each sample's record keeps of the words of its continuation.
 
     Each word is explained as a continuation of its own: the prompt's text and the words before it are a pair, whose parts are the words of

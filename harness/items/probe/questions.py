@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ...api.probe import Probe
 from ...api.samples import Attribution, Sample
 from ...engine import Engine
 from ...engine.continuations import ContinuationPort, Frame
@@ -22,7 +22,7 @@ class Question:
     frame: Frame | None = None
 
 
-def answers(engine: Engine, probe: Any, asked: Mapping[str, Question], /) -> dict[str, Attribution | str]:
+def answers(engine: Engine, probe: Probe, asked: Mapping[str, Question], /) -> dict[str, Attribution | str]:
     """The probe's attributions, or why there is none. Those of one frame are explained together."""
     frames: dict[Frame | None, dict[str, tuple[Sample, int]]] = {}
     for key, question in asked.items():

@@ -18,6 +18,7 @@ import numpy as np
 
 from ...api.errors import SampleError
 from ...api.model_port import ModelPort
+from ...api.probe import Probe
 from ...api.requests import Classify, Failure, Logits
 from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...engine import Engine
@@ -47,7 +48,7 @@ Scores = dict[str, float | None]
 def probe_records(
     engine: Engine | ContinuationPort,
     item: str,
-    probe: Any,
+    probe: Probe,
     rng: SampleRng,
     samples: Sequence[Sample],
     scores: Collection[str] = DEFAULT_SCORES,
@@ -92,7 +93,7 @@ def _takes_noise(subject: Subject, engine: ModelPort) -> bool:
 
 
 def _between_classes(
-    engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]]
+    engine: Engine | ContinuationPort, probe: Probe, good: Mapping[str, tuple[Sample, Attribution]]
 ) -> dict[str, float | None]:  # fmt: skip
     """By sample id, how alike the explained class and the likeliest other one are explained."""
     several = {key: pair for key, pair in good.items() if len(pair[0].labels) > 1}
@@ -109,7 +110,9 @@ def _between_classes(
     return found
 
 
-def _cascade(engine: Engine | ContinuationPort, probe: Any, good: Mapping[str, tuple[Sample, Attribution]], seed: int) -> dict[str, Scores]:
+def _cascade(
+    engine: Engine | ContinuationPort, probe: Probe, good: Mapping[str, tuple[Sample, Attribution]], seed: int
+) -> dict[str, Scores]:
     """By sample id, how alike the model is explained whose top layers have their weights drawn anew, more of them in each stage."""
     found: dict[str, Scores] = {key: {} for key in good}
     for percent in CASCADE:
@@ -148,7 +151,7 @@ def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
     return scores
 
 
-def attributed(engine: ModelPort, probe: Any, samples: Sequence[Sample]) -> list[Attribution | str]:
+def attributed(engine: ModelPort, probe: Probe, samples: Sequence[Sample]) -> list[Attribution | str]:
     """The probe's attributions, or the error of each sample that it could not explain."""
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:

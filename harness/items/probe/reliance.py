@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...api.samples import Record, Sample, SampleRng
+from ...api.task import Task
 from ...engine import Engine
 from ...engine.batching import canonical
 from ...modalities.removal import removed
@@ -91,7 +92,7 @@ class _Asked:
 
 
 def reliance_records(
-    engine: Engine, item: str, task: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
+    engine: Engine, item: str, task: Task, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
     answers: Mapping[str, Record], classes: AnswerClasses, found: Carriers, /,
 ) -> list[Record]:  # fmt: skip
     """A record a sample that has a carrier: whether the answer is right and whether it changed, without the carriers and without as many
@@ -150,7 +151,7 @@ def _without(sample: Sample, spans: Spans, hidden_W: NDArray[np.bool_]) -> Sampl
     return replace(sample, input=removed(sample.input, spans, hidden_W, "cut"))
 
 
-def _right(task: Any, judged: Judged) -> float | None:
+def _right(task: Task, judged: Judged) -> float | None:
     return (judged.scores or {}).get(task.primary)
 
 

@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from ...api.errors import SampleError
+from ...api.probe import Probe
 from ...api.samples import Attribution, Record, Sample, SampleRng
+from ...api.task import Task
 from ...engine import Engine
 from ...engine.batching import canonical
 from ...engine.continuations import has_continuations, posed
@@ -50,7 +52,7 @@ class _Pair:
 
 
 def shift_records(
-    engine: Engine, item: str, task: Any, probe: Any, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
+    engine: Engine, item: str, task: Task, probe: Probe, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
     attacked: Mapping[str, Record], scores: Collection[str] = (), seed: int = 0,
 ) -> list[Record]:  # fmt: skip
     """A record a sample. ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id.
@@ -82,7 +84,7 @@ def shift_records(
     return records
 
 
-def _pair(engine: Engine, task: Any, sample: Sample, explained: Record | None, attacked: Record | None) -> _Pair | str:
+def _pair(engine: Engine, task: Task, sample: Sample, explained: Record | None, attacked: Record | None) -> _Pair | str:
     kept = explained.artifacts.get("attribution") if explained is not None else None
     if kept is None:
         return "the sample itself has no attribution"
@@ -108,7 +110,7 @@ def _pair(engine: Engine, task: Any, sample: Sample, explained: Record | None, a
 
 
 def _continued(
-    engine: Engine, task: Any, sample: Sample, own: Attribution, twin: Sample, continuation: str, said: Any, is_flipped: bool
+    engine: Engine, task: Task, sample: Sample, own: Attribution, twin: Sample, continuation: str, said: Any, is_flipped: bool
 ) -> _Pair:  # fmt: skip
     """Of a language model. ``said``: the index of the continuation that the twin got, or what was written to it."""
 

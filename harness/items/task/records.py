@@ -10,6 +10,7 @@ from typing import Any
 from ...api.errors import SampleError, ends_run, sentence
 from ...api.requests import Failure, LogProb, Request
 from ...api.samples import Record, Sample
+from ...api.task import Task
 from ...engine import Engine
 from ...engine.batching import isolated
 from ...engine.packing import Budget
@@ -26,9 +27,9 @@ class Judged:
     error: str | None = None
 
 
-def judge(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[Judged]:
+def judge(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[Judged]:
     """All the samples' requests in one engine call; each sample's answers scored by the task."""
-    if hasattr(task, "run"):
+    if task.is_sequential:
         found = isolated(lambda some: _run(engine, task, some), samples)
         answered = [Failure(responses) if isinstance(responses, str) else responses for responses in found]
     else:
@@ -38,7 +39,7 @@ def judge(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[Judged]:
     return [_judged(task, sample, responses) for sample, responses in zip(samples, answered, strict=True)]
 
 
-def _run(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[list[Any]]:
+def _run(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[list[Any]]:
     """The responses of a task that decides as it goes, of all the samples at once."""
     answered = [list(responses) for responses in task.run(engine, samples)]
     if len(answered) != len(samples):
@@ -46,12 +47,12 @@ def _run(engine: Engine, task: Any, samples: Sequence[Sample]) -> list[list[Any]
     return answered
 
 
-def requests_of(task: Any, samples: Sequence[Sample]) -> list[Request[Any]]:
+def requests_of(task: Task, samples: Sequence[Sample]) -> list[Request[Any]]:
     """What a task will ask for its samples, where that is known beforehand."""
-    return [] if hasattr(task, "run") else _flat([_asked(task, sample) for sample in samples])
+    return [] if task.is_sequential else _flat([_asked(task, sample) for sample in samples])
 
 
-def task_records(engine: Engine, item: str, task: Any, samples: Sequence[Sample]) -> list[Record]:
+def task_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample]) -> list[Record]:
     return [
         Record(sample.id, item, j.scores or {}, j.error, {**_likelihoods(j.responses), **(j.artifacts or {}), **slice_of(sample)})
         for sample, j in zip(samples, judge(engine, task, samples), strict=True)
@@ -73,7 +74,7 @@ _ALONE = Budget(1, 1, pack=0)
 
 
 def drift_records(
-    engine: Engine, item: str, task: Any, samples: Sequence[Sample], most_tokens: float, exact: Callable[[], Engine] | None = None
+    engine: Engine, item: str, task: Task, samples: Sequence[Sample], most_tokens: float, exact: Callable[[], Engine] | None = None
 ) -> list[Record]:  # fmt: skip
     """How far answers are from those that the run got, when the same is asked alone: ``batch_drift`` (law 2), as a share of the answers'
     spread. The first request of each sample is asked, of as many samples as ``most_tokens`` allow, cheapest first.
@@ -128,7 +129,7 @@ def _distance(a: Any, b: Any, unit: float) -> float | None:
     return largest / unit
 
 
-def _asked(task: Any, sample: Sample) -> Any:
+def _asked(task: Task, sample: Sample) -> Any:
     """The sample's requests, or its `Failure`."""
 
     def checked() -> list[Any]:
@@ -156,12 +157,11 @@ def _isolated(work: Any) -> Any:
         return Failure(sentence(error))
 
 
-def _judged(task: Any, sample: Sample, responses: Any) -> Judged:
+def _judged(task: Task, sample: Sample, responses: Any) -> Judged:
     failure = responses if isinstance(responses, Failure) else next((r for r in responses if isinstance(r, Failure)), None)
     if failure is not None:
         return Judged(error=failure.error)
-    predict = getattr(task, "predict", None)
-    scored = _isolated(lambda: (_numbers(task.score(sample, responses)), dict(predict(sample, responses)) if predict else {}))
+    scored = _isolated(lambda: (_numbers(task.score(sample, responses)), dict(task.predict(sample, responses))))
     if isinstance(scored, Failure):
         return Judged(error=scored.error)
     (scores, unscored), artifacts = scored

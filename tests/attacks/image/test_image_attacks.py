@@ -30,6 +30,7 @@ from windtunnel.attacks.image.square import Square, _corners
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
+from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.items.attack.records import attack_records
@@ -567,7 +568,7 @@ class TestBlackBox:
         assert LpBall(0.01).admits(clean, twin)
 
 
-class Right:
+class Right(Task):
     """Image classification at its plainest."""
 
     primary, requires = "correct", frozenset({"classify"})

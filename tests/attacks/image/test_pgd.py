@@ -17,6 +17,7 @@ from windtunnel.examples.demo import digits
 from windtunnel.harness.api.errors import ConfigError, NonFiniteError, SampleError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
+from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.items.attack.records import attack_records
@@ -405,7 +406,7 @@ class TestFailures:
 def test_the_harness_agrees_with_what_the_attack_saw(load: Any) -> None:
     """Judged by the task, every sample that PGD stopped at is a success, and none else."""
 
-    class Task:
+    class Labels(Task):
         primary, metrics, name, requires = "correct", (), "t", frozenset({"classify"})
 
         def requests(self, sample: Sample, /) -> list[Classify]:
@@ -416,7 +417,7 @@ def test_the_harness_agrees_with_what_the_attack_saw(load: Any) -> None:
 
     engine, attack = load("smooth"), PGD(epsilon=0.03, steps=10)
     samples = right(engine, 40)
-    records = attack_records(engine, "pgd(t)", Task(), attack, attack.threat, SampleRng(0), samples)
+    records = attack_records(engine, "pgd(t)", Labels(), attack, attack.threat, SampleRng(0), samples)
     assert all(r.error is None and r.scores["outside_threat"] == 0 for r in records)
     for record in records:
         queries, success = record.scores["num_queries"], record.scores["success"]

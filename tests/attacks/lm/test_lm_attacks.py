@@ -25,6 +25,7 @@ from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.requests import Completion, Generate
 from windtunnel.harness.api.samples import Sample, SampleRng
+from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.attack.records import attack_records
 from windtunnel.harness.modalities.chat import Chat, Message
@@ -405,7 +406,7 @@ def test_tap_prunes_and_branches() -> None:
 
 
 def test_the_harness_and_not_the_attacks_judge_decides() -> None:
-    class Held:
+    class Held(Task):
         name, primary, metrics, requires = "held", "right", (), frozenset({"generate"})
 
         def requests(self, sample: Sample) -> Any:
@@ -527,7 +528,7 @@ def test_searches_ask_what_the_task_asks(make: Callable[[], Any], system: str) -
     """Each prompt that the target sees, plainly, in the search and under attack, stands in the task's own frame."""
     seen: list[str] = []
 
-    class Framed:
+    class Framed(Task):
         name, primary, metrics, requires = "framed", "refused", (), frozenset({"generate"})
 
         def requests(self, sample: Sample) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
 import pytest
+from windtunnel.harness.api.attack import Attack
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.samples import Sample
@@ -79,7 +80,7 @@ def test_every_bound_of_every_threat_refuses_what_it_cannot_be(kind: str) -> Non
     for setting, hint in settings_of(Threats[kind]).items():
         for value in BAD.get(base_of(hint) or object, ()):
             with pytest.raises(ConfigError, match=setting):
-                threat_of({"type": kind, **required, setting: value}, object(), "mine")
+                threat_of({"type": kind, **required, setting: value}, Attack(), "mine")
 
 
 def test_every_plugin_takes_its_own_defaults() -> None:
@@ -152,10 +153,10 @@ def test_a_radius_in_steps_of_a_byte_is_told() -> None:
     ("suffix", "prompt", True), ("prompt", "suffix", True), ("edits", "prompt", True), ("lp", "lp", True),
 ])  # fmt: skip
 def test_a_threat_of_another_kind(given: str, own: str, allowed: bool) -> None:
-    class Attack:
-        threat = threat_of({"type": own, **({"epsilon": 0.1} if own == "lp" else {})}, object(), "own")
+    class Mine(Attack[Any]):
+        threat = threat_of({"type": own, **({"epsilon": 0.1} if own == "lp" else {})}, Attack(), "own")
 
-    asked: Callable[[], Any] = lambda: threat_of({"type": given, **({"epsilon": 0.1} if given == "lp" else {})}, Attack(), "mine")  # noqa: E731
+    asked: Callable[[], Any] = lambda: threat_of({"type": given, **({"epsilon": 0.1} if given == "lp" else {})}, Mine(), "mine")  # noqa: E731
     if allowed:
         asked()
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.api.scorecard import Estimate, Row
@@ -110,7 +111,7 @@ def test_the_flag_speaks_of_the_curves_where_there_is_no_erasure() -> None:
     assert "aopc" in "".join(control_flags([ITEM], rows))
 
 
-class Either:
+class Either(Probe):
     """A map that says how strongly a word acts, whatever class is asked about; or one that has a sign."""
 
     requires = frozenset({"classify", "text"})

@@ -9,11 +9,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from ....api.model_port import ModelPort
+from ....api.probe import Probe
 from ....api.samples import Attribution, Sample, SampleRng
 from ....modalities.image import Image
 from ....modalities.inputs import Input
@@ -22,16 +22,16 @@ from .scored_attribution import Subject
 
 NUM_COPIES = 5
 
-Attribute = Callable[[ModelPort, Any, Sequence[Sample]], list[Attribution | str]]
+Attribute = Callable[[ModelPort, Probe, Sequence[Sample]], list[Attribution | str]]
 """The probe's checked attributions, or each sample's error."""
 
 
 def explained_as(
-    attribute: Attribute, port: ModelPort, probe: Any, asked: Mapping[str, tuple[Sample, int]], /
+    attribute: Attribute, port: ModelPort, probe: Probe, asked: Mapping[str, tuple[Sample, int]], /
 ) -> dict[str, Attribution | str]:
-    """The probe's attributions of these samples' given classes, by id; or why there is none. A probe that has no ``target`` explains what
-    it wants."""
-    if hasattr(probe, "target"):
+    """The probe's attributions of these samples' given classes, by id; or why there is none. A probe without ``target`` explains what it
+    wants."""
+    if probe.target is not None:
         probe = copy.copy(probe)
         probe.target = "gold"
     found = attribute(port, probe, [replace(sample, target=target) for sample, target in asked.values()])
@@ -39,7 +39,7 @@ def explained_as(
 
 
 def explained_alike(
-    attribute: Attribute, port: ModelPort, probe: Any, asked: Mapping[str, tuple[Sample, int]], /
+    attribute: Attribute, port: ModelPort, probe: Probe, asked: Mapping[str, tuple[Sample, int]], /
 ) -> dict[str, Attribution]:
     """The same, without those that fail or are about another class."""
     found = explained_as(attribute, port, probe, asked)
@@ -47,7 +47,7 @@ def explained_alike(
 
 
 def max_sensitivities(
-    attribute: Attribute, engine: ModelPort, other: ModelPort | None, probe: Any, subjects: Sequence[Subject], rng: SampleRng, /
+    attribute: Attribute, engine: ModelPort, other: ModelPort | None, probe: Probe, subjects: Sequence[Subject], rng: SampleRng, /
 ) -> dict[str, dict[str, float]]:
     """By the samples' ids. The random control's order is drawn anew for each copy."""
     ports = {"": engine} if other is None else {"": engine, "_randomised": other}

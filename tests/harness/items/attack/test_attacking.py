@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from windtunnel.harness.api.attack import Attack
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
+from windtunnel.harness.api.task import Task
+from windtunnel.harness.api.threat import Threat
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.attack.records import attack_records
 from windtunnel.harness.modalities.image import Image
@@ -29,7 +32,7 @@ SURVIVED = {"clean_correct": 1, "robust_correct": 1, "success": 0, "not_attacked
 """Of a right sample that the attack could not work on: its clean answer stands."""
 
 
-class Sentiment:
+class Sentiment(Task):
     """A task over ``toy:words``; a sample called ``unscored`` has no score."""
 
     name, primary, metrics, requires = "sentiment", "correct", ("accuracy",), frozenset({"classify"})
@@ -46,7 +49,7 @@ class Sentiment:
         return {"prediction": int(np.argmax(responses[0].values))}
 
 
-class Each:
+class Each(Attack[Any]):
     """An attack that does one thing to each sample."""
 
     requires = frozenset({"classify"})
@@ -216,11 +219,11 @@ class TestIsolation:
             attacked(perturb)
 
     def test_a_threat_that_raises(self) -> None:
-        class Broken:
+        class Broken(Threat):
             def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
                 raise ZeroDivisionError("oh")
 
-        class Unmeasured:
+        class Unmeasured(Threat):
             def admits(self, clean: Sample, perturbed: Sample, /) -> bool:
                 return True
 

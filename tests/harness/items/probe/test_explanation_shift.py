@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.faithfulness.alignment import aligned
@@ -68,7 +69,7 @@ class TestAlignment:
             assert len(i) <= min(len(before), len(after))
 
 
-class Speaks:
+class Speaks(Probe):
     """What a word says for ``target``, and a little by where it stands: `toy:words` with no two values alike."""
 
     requires = frozenset({"classify"})

@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.requests import Completion, Generate, LogLikelihood, LogProb
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
+from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.answer_classes import ANSWER, Labels, OneClass, Verdicts, classes_of
 from windtunnel.harness.items.probe.language_records import language_records
@@ -55,7 +56,7 @@ class Careful:
         return [LogProb(sign * self.danger(r.context) - 9, 4) for sign, r in zip(signs, batch, strict=True)]
 
 
-class Behaves:
+class Behaves(Task):
     """Whether a harmful prompt is refused, and a benign one is not."""
 
     primary, requires = "appropriate", frozenset({"generate", "text", "chat"})
@@ -72,7 +73,7 @@ class Behaves:
         return {"output": responses[0].text}
 
 
-class Chooses:
+class Chooses(Task):
     """Yes or no."""
 
     primary, requires = "acc", frozenset({"loglikelihood", "text"})

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError
+from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
@@ -34,7 +35,7 @@ TEXTS = (
 SAMPLES = tuple(Sample(f"s{i}", text, i % 2, LABELS) for i, text in enumerate(TEXTS))
 
 
-class Planted:
+class Planted(Probe):
     """The true attribution of ``toy:words``: 1 for a word that counts for the predicted class, -1 for one against it, 0 else."""
 
     requires = frozenset({"classify"})

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
+from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.answer_classes import Labels
 from windtunnel.harness.items.probe.records import probe_records
@@ -43,7 +44,7 @@ class Reads(Words):
         ]
 
 
-class Sentiment:
+class Sentiment(Task):
     """The task's side: whether the model says what the label says."""
 
     primary, requires = "correct", frozenset({"classify", "text"})

@@ -12,6 +12,7 @@ import pytest
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.requests import Classify, Embedding, Fillings, Logits, LogLikelihood, LogProb
 from windtunnel.harness.api.samples import Record, Sample
+from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.task.records import drift_records, task_records
 from windtunnel.harness.scorecard.names import DRIFT_TOLERANCE
@@ -40,7 +41,7 @@ class Scaled:
         return [Logits((s, 0.0, -s)) for s in rounded]
 
 
-class Task:
+class Lengths(Task):
     name, metrics, primary, labels = "lengths", ("accuracy",), "correct", _LABELS
     requires = frozenset({"classify", "text"})
 
@@ -54,9 +55,9 @@ class Task:
 def measured(model: Any, num: int = 8, most_tokens: float = 1e9) -> tuple[list[Record], Engine]:
     engine = Engine(model, ModelInfo({"classify": {"text"}}))
     samples = [Sample(str(i), "x" * (i + 1)) for i in range(num)]
-    task_records(engine, "lengths", Task(), samples)
+    task_records(engine, "lengths", Lengths(), samples)
     engine.counters.take()
-    return drift_records(engine, "drift", Task(), samples, most_tokens), engine
+    return drift_records(engine, "drift", Lengths(), samples, most_tokens), engine
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e3, 1e6])
@@ -90,7 +91,7 @@ def test_as_many_are_asked_as_the_tokens_allow_cheapest_first() -> None:
 
 def test_what_was_not_answered_is_not_asked_again() -> None:
     engine = Engine(Scaled(1.0), ModelInfo({"classify": {"text"}}))
-    (record,) = drift_records(engine, "drift", Task(), [Sample("0", "x")], 100)
+    (record,) = drift_records(engine, "drift", Lengths(), [Sample("0", "x")], 100)
     assert record.artifacts["unscored"] == "there is no answer to compare with"
     assert engine.counters.tokens_computed == 0
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.errors import SampleError
+from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.engine import Engine
@@ -23,7 +24,7 @@ LABELS = ("dark", "bright")
 RNG = SampleRng(0)
 
 
-class PointsAt:
+class PointsAt(Probe):
     """All of the attribution on one pixel."""
 
     requires = frozenset({"classify"})

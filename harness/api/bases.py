@@ -1,0 +1,104 @@
+"""The defaults of the base classes for plugins that do not derive from them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+from typing import Any, TypeVar
+
+from .attack import Attack
+from .errors import ConfigError
+from .plugins import gives
+from .probe import Probe
+from .report import Report
+from .task import Task
+
+BASES: dict[str, type] = {"tasks": Task, "attacks": Attack, "probes": Probe, "reports": Report}
+"""The base class of each group of plugins."""
+
+_EITHER: dict[type, tuple[Callable[..., object], Callable[..., object]]] = {
+    Task: (Task.requests, Task.run), Report: (Report.render, Report.write),
+}  # fmt: skip
+"""Of these two methods a plugin gives at least one."""
+
+B = TypeVar("B")
+
+
+def with_defaults(made: object, base: type[B], /) -> B:
+    """Return an object that has the attributes and methods of a base class: the object itself where its class derives from it, else one
+    with the same attributes whose class derives from both.
+
+    Raises `ConfigError` where the class cannot be derived from.
+    """
+    if isinstance(made, base):
+        return made
+    delegated = {name: value for name in _public(base) if (value := _delegated(made, name)) is not None}
+    kind = _derived(type(made), base, delegated) if delegated else derive(type(made), base)
+    try:
+        adopted: B = object.__new__(kind)
+    except TypeError as error:
+        raise ConfigError(f"{type(made).__name__} does not derive from {base.__name__}, and is a kind of {error}") from error
+    if hasattr(made, "__dict__"):
+        # Shared and not copied: what the object learns while it runs, its owner sees.
+        object.__setattr__(adopted, "__dict__", made.__dict__)
+    for name in _slots(type(made)):
+        if hasattr(made, name):
+            object.__setattr__(adopted, name, getattr(made, name))
+    return adopted
+
+
+@cache
+def derive(kind: type, base: type[B], /) -> type[B]:
+    """Return a class that derives from a plugin's class and from a base class, of the same name, module, docstring and signature; the
+    class itself where it derives from the base class. Raises `ConfigError` where it cannot be derived from."""
+    return kind if issubclass(kind, base) else _derived(kind, base, {})
+
+
+def _derived(kind: type, base: type[B], own: dict[str, Any]) -> type[B]:
+    about = {
+        "__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": inspect.getdoc(kind) or "", "__wrapped__": kind,
+        "__slots__": (),
+    }  # fmt: skip
+    try:
+        return type(kind)(kind.__name__, (kind, base), {**about, **own})
+    except TypeError as error:
+        raise ConfigError(f"the class {kind.__qualname__} cannot derive from {base.__name__} as well: {error}") from error
+
+
+def _public(base: type) -> list[str]:
+    return [name for name in dir(base) if not name.startswith("_")]
+
+
+def _delegated(made: object, name: str) -> Any:
+    """What an object finds by its class's ``__getattr__`` alone (it wraps another one); None where there is nothing."""
+    if not hasattr(type(made), "__getattr__") or hasattr(type(made), name) or name in getattr(made, "__dict__", {}):
+        return None
+    value = getattr(made, name, None)
+    return staticmethod(value) if isinstance(value, FunctionType) else value
+
+
+def _slots(kind: type) -> list[str]:
+    named = [vars(part).get("__slots__", ()) for part in kind.__mro__]
+    every = [name for names in named for name in ((names,) if isinstance(names, str) else names)]
+    return [name for name in every if name not in ("__dict__", "__weakref__")]
+
+
+def require_methods(what: str, made: Any, base: type, /) -> None:
+    """Raise `ConfigError` with the first method or attribute that a plugin lacks and its base class has no default for.
+
+    ``what``: how the error calls the plugin, e.g. ``attack 'pgd'``. ``made``: the plugin, with the defaults of ``base``.
+    """
+    lacks = [name for name in _declared(base) if not hasattr(made, name)]
+    abstract = [name for name in _public(base) if getattr(getattr(base, name), "__isabstractmethod__", False)]
+    lacks += [name for name in abstract if not gives(made, getattr(base, name))]
+    if base in _EITHER and not any(gives(made, method) for method in _EITHER[base]):
+        lacks.append(" or ".join(repr(method.__name__) for method in _EITHER[base]).strip("'"))
+    if lacks:
+        raise ConfigError(f"the {what} has no '{lacks[0]}'; {base.__module__} says what a plugin needs")
+
+
+def _declared(base: type) -> list[str]:
+    """The attributes that a base class declares without a default."""
+    return [name for part in base.__mro__ for name in inspect.get_annotations(part) if not hasattr(base, name)]
