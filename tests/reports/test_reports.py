@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
-from windtunnel.harness.api.plugins import Report
+from windtunnel.harness.api.report import Report
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
 from windtunnel.harness.api.visible_text import visible
 from windtunnel.reports import display, explorer
