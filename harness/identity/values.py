@@ -24,6 +24,7 @@ import numpy as np
 
 from .code import data_file, file_of, is_library, local_code
 from .digests import digest_file, digest_parts
+from .hidden_state import find_hidden_state, nested_code
 from .libraries import version_of
 from .torch_values import torch_parts
 
@@ -235,8 +236,8 @@ class ObjectDigester:
             if isinstance(global_value, types.ModuleType) and local_code(global_value) is not None:
                 inner = {part: vars(global_value)[part] for part in names if part in vars(global_value)}
                 yield from self.pairs(inner, name)
-        if changed := _assigned_globals(value.__code__):
-            self.give_up(where, f"changes {', '.join(sorted(changed))} of its module when it is called")
+        if hidden := find_hidden_state(value):
+            self.give_up(where, " and ".join(hidden))
 
     def _code(self, value: types.CodeType, where: str) -> Iterator[object]:
         yield from ("code", value.co_name, value.co_code, value.co_names, value.co_varnames, value.co_freevars, value.co_flags)
@@ -301,22 +302,8 @@ def _slot_names(slots: Any) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _nested_code(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested_code(constant)
-
-
 def _names(code: types.CodeType) -> set[str]:
-    return {name for part in _nested_code(code) for name in part.co_names}
-
-
-def _assigned_globals(code: types.CodeType) -> set[str]:
-    import dis
-
-    steps = [step for part in _nested_code(code) for step in dis.get_instructions(part)]
-    return {str(step.argval) for step in steps if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")}
+    return {name for part in nested_code(code) for name in part.co_names}
 
 
 def find_self_changes(value: Any, /) -> list[str]:
@@ -331,7 +318,7 @@ def find_self_changes(value: Any, /) -> list[str]:
     function = getattr(call, "__func__", call)
     if not isinstance(function, types.FunctionType) or not _is_local(function):
         return []
-    steps = [(part, step) for part in _nested_code(function.__code__) for step in dis.get_instructions(part)]
+    steps = [(part, step) for part in nested_code(function.__code__) for step in dis.get_instructions(part)]
     changes = [
         f"sets {step.argval!r} in its closure"
         for part, step in steps

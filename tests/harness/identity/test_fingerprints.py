@@ -213,6 +213,22 @@ def _modules() -> list[Any]:
         ("class M:\n    def __call__(self, texts):\n        self.last = texts\nf = M()\n", "f sets its attribute 'last'"),
         ("import random\nDRAWS = random.Random(0)\ndef f(texts):\n    return DRAWS.random()\n", "DRAWS draws at random"),
         ("import numpy as np\nDRAWS = np.random.default_rng(0)\ndef f(texts):\n    return DRAWS.random()\n", "DRAWS draws at random"),
+        ("import random\ndef f(texts):\n    return random.random()\n", "f draws at random (random.random)"),
+        (
+            "import random as r\ng = lambda texts: r.choice([0, 1])\ndef f(texts):\n    return g(texts)\n",
+            "g draws at random (random.choice)",
+        ),
+        ("import numpy as np\ndef f(texts):\n    return np.random.rand()\n", "f draws at random (numpy.random.rand)"),
+        ("def f(texts):\n    import random\n    return random.random()\n", "f draws at random (random.random)"),
+        ("from random import random\ndef f(texts):\n    return random()\n", "random.__self__ draws at random (Random)"),
+        ("import torch\ndef f(texts):\n    return torch.rand(1)\n", "f draws at random (torch.rand)"),
+        ("SEEN = []\ndef f(texts):\n    SEEN.append(texts)\n", "f changes SEEN of its module when it is called"),
+        ("STATE = {'n': 0}\ndef f(texts):\n    STATE['n'] += 1\n", "f changes STATE of its module when it is called"),
+        ("class S:\n    n = 0\ndef f(texts):\n    S.n = 1\n", "f changes S of its module when it is called"),
+        (
+            "def make():\n    seen = []\n    def f(texts):\n        seen.append(texts)\n    return f\nf = make()\n",
+            "f changes seen in its closure when it is called",
+        ),
         ("import threading\nNEXT = (i for i in range(3))\ndef f(texts):\n    return next(NEXT)\n", "NEXT is a builtins.generator"),
         ("import socket\ndef f(texts):\n    return socket.gethostname()\n", "imports socket, so another machine may compute"),
         ("import client\ndef f(texts):\n    return client.ask(texts)\n", "imports http.client, so another machine may compute"),
@@ -227,6 +243,22 @@ def test_what_cannot_be_known_is_not_shared(tmp_path: Path, source: str, why: st
     assert why in model.notes[0]  # type: ignore[attr-defined]
     vouched = [fingerprint(tmp_path / "model.py", "f", version=version) for version in ("1", "1", "2")]
     assert vouched[0] == vouched[1] != vouched[2]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import numpy as np\ndef f(texts):\n    return np.random.default_rng(0).random()\n",
+        "import random\ndef f(texts):\n    return random.Random(0).random()\n",
+        "KNOWN = {}\ndef f(texts):\n    found = []\n    found.append(KNOWN.get('a'))\n    found[0] = 1\n    return found\n",
+        "import numpy as np\ndef f(texts):\n    return np.add([1.0], [2.0])\n",
+        "MADE = {}\nMADE['f'] = lambda texts: texts\nf = MADE['f']\n",
+        "NAMES = []\ndef known(g):\n    NAMES.append(g)\n    return g\n@known\ndef f(texts):\n    return texts\n",
+    ],
+)
+def test_what_answers_alike_each_time_is_known(tmp_path: Path, source: str) -> None:
+    (tmp_path / "model.py").write_text(source)
+    assert not is_unknown(fingerprint(tmp_path / "model.py", "f"))
 
 
 def test_answers_of_the_unknown_stay_with_their_engine(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Functions whose answers depend on more than their input: they change what they answer from, or draw at random."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import inspect
+import random
+import sys
+import textwrap
+import types
+from collections.abc import Iterator
+
+import numpy as np
+
+_MUTATORS = frozenset({
+    "add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
+    "reverse", "setdefault", "sort", "update",
+})  # fmt: skip
+"""Methods by which Python's containers change in place."""
+
+_SEEDING = frozenset({"seed", "getstate", "setstate", "get_state", "set_state"})
+_TORCH_DRAWS = frozenset({
+    "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "randperm",
+})  # fmt: skip
+"""Functions of torch that draw from its own generator."""
+
+
+def find_hidden_state(function: types.FunctionType, /) -> list[str]:
+    """Describe the state that a function changes or draws from when it is called, as phrases to follow its name.
+
+    Detects what its own source says: neither changes through another name, nor random draws inside a library.
+    """
+    code = function.__code__
+    nodes = _read_body(code)
+    parts = list(nested_code(code))
+    local = {name for part in parts for name in (*part.co_varnames, *part.co_cellvars)}
+    outside = {**function.__globals__, **_imported_modules(nodes)}
+    steps = (step for part in parts for step in dis.get_instructions(part))
+    stored = {str(step.argval) for step in steps if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")}
+    changed = {name for name in _find_changed(nodes) if name not in local}
+    changed -= {name for name, value in outside.items() if isinstance(value, types.ModuleType)}
+    around = changed & set(code.co_freevars)
+    found = []
+    if names := sorted(stored | changed - around):
+        found.append(f"changes {', '.join(names)} of its module when it is called")
+    if around:
+        found.append(f"changes {', '.join(sorted(around))} in its closure when it is called")
+    if draws := sorted(set(_find_draws(nodes, outside))):
+        found.append(f"draws at random ({', '.join(draws)}), so its responses depend on earlier requests")
+    return found
+
+
+def nested_code(code: types.CodeType, /) -> Iterator[types.CodeType]:
+    """Yield a function's code, and that of all functions inside of it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from nested_code(constant)
+
+
+def _read_body(code: types.CodeType) -> list[ast.AST]:
+    """All nodes of the function's body; none where its source is not there or cannot be read alone."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    except (OSError, SyntaxError, TypeError, ValueError):
+        return []
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+            found += ast.walk(node.body)
+        elif isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+            found += (inner for statement in node.body for inner in ast.walk(statement))
+    return found
+
+
+def _imported_modules(nodes: list[ast.AST]) -> dict[str, types.ModuleType]:
+    """Modules that the function imports itself, by the names that it gives them."""
+    names = {
+        alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else alias.name.partition(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    return {name: sys.modules[module] for name, module in names.items() if module in sys.modules}
+
+
+def _find_changed(nodes: list[ast.AST]) -> Iterator[str]:
+    """Yield the names whose values get an item or attribute set or deleted, or a method called that changes them."""
+    for node in nodes:
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            yield from _first_name(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
+            yield from _first_name(node.func)
+
+
+def _first_name(node: ast.expr) -> Iterator[str]:
+    """Yield the name that a chain such as ``STATE.counts["a"]`` starts from, where it starts from a name."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+
+
+def _find_draws(nodes: list[ast.AST], outside: dict[str, object]) -> Iterator[str]:
+    """Yield the functions of the process's own random generators that are used."""
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            owner = _resolve_module(node.value, outside)
+            if owner is None or node.attr in _SEEDING:
+                continue
+            bound_to = getattr(vars(owner).get(node.attr), "__self__", None)
+            is_torch = owner.__name__ == "torch" and node.attr in _TORCH_DRAWS
+            if is_torch or isinstance(bound_to, random.Random | np.random.RandomState):
+                yield f"{owner.__name__}.{node.attr}"
+
+
+def _resolve_module(node: ast.expr, outside: dict[str, object]) -> types.ModuleType | None:
+    """The module that a chain of names such as ``np.random`` is."""
+    if isinstance(node, ast.Name):
+        found = outside.get(node.id)
+    elif isinstance(node, ast.Attribute) and (parent := _resolve_module(node.value, outside)) is not None:
+        found = vars(parent).get(node.attr)
+    else:
+        return None
+    return found if isinstance(found, types.ModuleType) else None
