@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     Loss = Callable[..., torch.Tensor]
 
-_USUAL_CAUSE = "half precision is the usual cause: try --dtype float32"
+_USUAL_CAUSE = "half precision is the usual cause: set dtype to float32"
 
 
 class Slope(NamedTuple):

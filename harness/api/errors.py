@@ -18,11 +18,37 @@ from __future__ import annotations
 
 from ..system.interrupts import is_interrupt
 
+_OPTIONS = {"folder": "--out", "plugins": "--plugin"}
+"""Options of the command line that are called otherwise than the arguments of `evaluate`."""
+
 
 class WindtunnelError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    message: what happened, where, and the fix. argument: the argument of `evaluate` that the fix is about, with which the text
+    then ends: ``folder=`` from Python, and on the command line the option of the same meaning, ``--out``.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str = "", /, *, argument: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+
+    def __str__(self) -> str:
+        return self._told(f"{self.argument}=")
+
+    def on_command_line(self) -> str:
+        """The text in the words of the command line."""
+        return self._told(_OPTIONS.get(self.argument, f"--{self.argument}"))
+
+    @property
+    def message(self) -> str:
+        """The text without the argument."""
+        return super().__str__()
+
+    def _told(self, how: str) -> str:
+        return f"{self.message} with {how}" if self.argument else self.message
 
 
 class UserError(WindtunnelError):

@@ -53,7 +53,7 @@ def _code(app: Callable[..., Any]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except WindtunnelError as error:
-        say(f"error: {error}", err=True)
+        say(f"error: {error.on_command_line()}", err=True)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         say("error: stopped; the same command goes on from there", err=True)

@@ -40,7 +40,8 @@ app = typer.Typer(
 EXIT_CODES = "Exit codes: 0 pass, 1 a gate failed, 2 your input needs a change, 3 incomplete or no data."
 
 RunPluginOption = Annotated[
-    list[str] | None, typer.Option("--plugin", help="A plugin file that the run was made with, for its own metrics and reports.")
+    list[str] | None,
+    typer.Option("--plugin", help="A plugin file of the run, for its metrics, reports and modalities. May be given again."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder (default: runs/NAME-HASH, the same for the same suite).")]
@@ -195,10 +196,16 @@ def gate(
 def verify(
     run_folder: RunFolder,
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed: tells a folder written anew.")] = None,
+    plugin: RunPluginOption = None,
 ) -> None:
-    """Check that a run's records are whole and unchanged."""
+    """Check that a run's records are whole and unchanged, and can be read back."""
     from .checks import verified_text
 
+    if plugin:
+        prepare(offline=True)
+        from ..results.summarise import registry_of
+
+        registry_of(run_folder, plugin)  # defines the modalities of the files
     say(verified_text(run_folder, digest))
 
 

@@ -82,13 +82,13 @@ class SqliteCache:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID")
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"the answer cache {path} cannot be opened ({error}); name another file with --cache") from error
+            raise StoreError(f"the answer cache {path} cannot be opened ({error}); name another file", argument="cache") from error
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         try:
             return select_answers(self._connection, keys)
         except sqlite3.Error as error:
-            raise StoreError(f"the answer cache {self._path} cannot be read ({error}); name another file with --cache") from error
+            raise StoreError(f"the answer cache {self._path} cannot be read ({error}); name another file", argument="cache") from error
 
     def put(self, answers: Mapping[str, Any], /) -> None:
         if not answers:
@@ -102,7 +102,7 @@ class SqliteCache:
                 raise
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StoreError(f"the answer cache {self._path} cannot be written ({error}); name another file with --cache") from error
+            raise StoreError(f"the answer cache {self._path} cannot be written ({error}); name another file", argument="cache") from error
 
     def close(self) -> None:
         self._connection.close()

@@ -109,6 +109,6 @@ def _check(name: str, request: Request[Any], response: Any) -> Any:
     return failure_of(
         NonFiniteError(
             f"model {name!r} answered NaN or infinity in {bad} of {len(numbers)} numbers of a {request.kind!r} request; "
-            "half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
+            "half precision overflowing is the usual cause: set dtype to float32 or bfloat16"
         )
     )

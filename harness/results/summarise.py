@@ -147,7 +147,7 @@ def _metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) 
     made: dict[str, Metric | str] = {}
     for name in item.facts["metrics"]:
         if plugin_files and name not in registry.names("metrics"):
-            made[name] = f"records load no code: give --plugin with the run's file ({', '.join(plugin_files)})"
+            made[name] = f"records load no code: give the run's plugin file ({', '.join(plugin_files)})"
             continue
         try:
             metric = registry.make("metrics", name)

@@ -31,7 +31,9 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
         try:
             if suite["plugin_files"] and name not in known.names("reports"):
                 files = ", ".join(suite["plugin_files"])
-                raise ConfigError(f"the report {name!r} is not written: records load no code; give --plugin with the run's file ({files})")
+                raise ConfigError(
+                    f"the report {name!r} is not written: records load no code; give the run's file ({files})", argument="plugins"
+                )
             written.append(_write(folder, known.make("reports", name), name, card))
         except WindtunnelError as error:
             failed.append(error)

@@ -87,7 +87,7 @@ def run_plan(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
+        raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder", argument="folder") from error
     with lock_folder(folder):
         store = _open(plan, folder)
         try:
@@ -154,14 +154,16 @@ def _open(plan: Plan, folder: Path) -> Store:
     if not path.exists():
         strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith((LOCK_NAME, FILE_NAME)))
         if strange:
-            raise ConfigError(f"{folder} holds {strange[0]!r} and no run; a run writes to a folder of its own: name another with --out")
+            raise ConfigError(
+                f"{folder} holds {strange[0]!r} and no run; a run writes to a folder of its own: name another", argument="folder"
+            )
         store = Store.create(path, name=suite.name, suite=text, version=__version__)
     else:
         store = Store.open(path)
         theirs = {(i.model, i.item) for i in store.items()}
         if theirs and theirs.isdisjoint((i.model.name, i.item) for i in plan.items):
             store.close()
-            raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder with --out")
+            raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder", argument="folder")
         if store.suite != text:
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())

@@ -18,9 +18,10 @@ from ..api.errors import ConfigError, SchemaError, StoreError, WindtunnelError
 from ..api.samples import Record, Sample
 from . import chain, codec
 from .answer_log import AnswerLog
+from .faults import find_unreadable, list_faults
 from .sample_sets import SampleSets
 from .sqlite_files import connect as _connect
-from .sqlite_files import damaged_error
+from .sqlite_files import damaged_error, storable
 from .stored_item import StoredItem, describe_change, describe_conflict
 from .tables import COVERED, SCHEMA_VERSION, make_tables, own_schema, schema_of
 
@@ -28,9 +29,6 @@ FILE_NAME = "run.db"
 
 _WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
 """Commits survive a killed process. A power cut may undo the last chunks, each of them completely."""
-
-_MAX_FAULTS_SHOWN = 20
-"""Largest number of faults that the error for a changed store lists."""
 
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
 
@@ -76,7 +74,7 @@ class Store:
         wrote it.
         """
         if not path.is_file():
-            raise StoreError(f"there is no run at {path}; create one with 'windtunnel run'")
+            raise StoreError(f"there is no run at {path}; create one with 'windtunnel run' or windtunnel.evaluate")
         store = cls(_connect(path, readonly=readonly), path)
         try:
             store._begin(readonly)
@@ -153,7 +151,7 @@ class Store:
                 changed.append((known, "its entry in the suite changed"))
             elif why := describe_conflict(known, item):
                 what = f"{self.path.parent} holds records of {known.item!r} on {known.model!r} {why}"
-                raise ConfigError(f"{what}. Choose a new folder with --out")
+                raise ConfigError(f"{what}. Choose a new folder", argument="folder")
             elif why := describe_change(known, item):
                 changed.append((known, f"it was {why}"))
         if not changed:
@@ -189,9 +187,9 @@ class Store:
                 item.id,
                 chunk,
                 start + i,
-                _storable(r.sample_id),
+                storable(r.sample_id),
                 codec.dumps(r.scores),
-                r.error and _storable(r.error),
+                r.error and storable(r.error),
                 codec.dumps(r.artifacts),
             )
             for i, r in enumerate(records)
@@ -223,7 +221,7 @@ class Store:
         except sqlite3.Error as error:
             fix = "free some space" if "full" in str(error) or "I/O" in str(error) else "make sure no other process writes to it"
             raise StoreError(
-                f"cannot write to {self.path} ({error}); all finished chunks are safe. To go on, {fix} and run the same command again"
+                f"cannot write to {self.path} ({error}); all finished chunks are safe. To go on, {fix} and run it again"
             ) from error
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -376,17 +374,18 @@ class Store:
         """Return one sentence per fault of the file and its rows; empty if there is none."""
         try:
             with self._reading():
-                return [f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"] + self._find_changes()
+                damage = [f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+                return [*damage, *self._find_changes()] or list(find_unreadable(self._db))
         except StoreError as error:
-            return [str(error)]
+            return [error.message]
 
     def _require_unchanged(self) -> None:
         with self._reading():
             wrong = self._find_changes()
         if wrong:
-            more = [f"and {len(wrong) - _MAX_FAULTS_SHOWN} more"] if len(wrong) > _MAX_FAULTS_SHOWN else []
-            faults = "\n  ".join([*wrong[:_MAX_FAULTS_SHOWN], *more])
-            raise StoreError(f"{self.path} was changed after the run:\n  {faults}\nRestore it from a copy, or run again with --out")
+            raise StoreError(
+                f"{self.path} was changed after the run:\n  {list_faults(wrong)}\nRestore it from a copy, or run again", argument="folder"
+            )
 
     def _find_changes(self) -> list[str]:
         theirs, ours = schema_of(self._db), own_schema()
@@ -398,8 +397,3 @@ class Store:
 
 def _is_current(item: StoredItem, standing: Mapping[int, tuple[bool, str]], planned: Collection[tuple[str, str]] | None) -> bool:
     return standing.get(item.id, (True, ""))[0] and (planned is None or (item.model, item.item) in planned)
-
-
-def _storable(text: str) -> str:
-    """Escape lone surrogates, because SQLite stores text as UTF-8."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

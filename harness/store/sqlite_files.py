@@ -23,8 +23,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         if not readonly:
-            fix = "make its folder writable, or choose another folder with --out"
-            raise StoreError(f"{path} cannot be written ({error}); {fix}") from error
+            fix = "make its folder writable, or choose another folder"
+            raise StoreError(f"{path} cannot be written ({error}); {fix}", argument="folder") from error
         return _connect_immutable(path, error)
     except sqlite3.Error as error:
         connection.close()
@@ -42,7 +42,7 @@ def _connect_immutable(path: Path, error: sqlite3.Error) -> sqlite3.Connection:
 
 def damaged_error(path: Path, error: sqlite3.Error) -> StoreError:
     """Build the error for a file that SQLite cannot read."""
-    return StoreError(f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again with --out")
+    return StoreError(f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again", argument="folder")
 
 
 @contextmanager
@@ -57,9 +57,14 @@ def lock_folder(folder: Path, /) -> Iterator[None]:
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                fix = "wait for it, or choose another folder with --out"
-                raise StoreError(f"another process is running in {folder}; {fix}") from error
-            raise StoreError(f"cannot write to {folder} ({error}); choose another folder with --out") from error
+                fix = "wait for it, or choose another folder"
+                raise StoreError(f"another process is running in {folder}; {fix}", argument="folder") from error
+            raise StoreError(f"cannot write to {folder} ({error}); choose another folder", argument="folder") from error
         yield
     finally:
         lock.close()
+
+
+def storable(text: str, /) -> str:
+    """Escape lone surrogates, because SQLite stores text as UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -123,5 +123,5 @@ def _matrix(sample: Sample, continuation: str, rows: Sequence[Attribution | str]
         assert isinstance(found, Attribution)
         row[: found.values.size] = found.values
     if not np.isfinite(values).all():
-        return {"each_word_note": "an attribution holds NaN or infinity; half precision is the usual cause: try --dtype float32"}
+        return {"each_word_note": "an attribution holds NaN or infinity; half precision is the usual cause: set dtype to float32"}
     return {"each_word": {"values": round_to_half(values.astype(np.float32)), "spans": Steps(words)}}

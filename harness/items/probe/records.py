@@ -169,7 +169,7 @@ def attributed(engine: ModelPort, probe: Probe, samples: Sequence[Sample]) -> li
 def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
     values = np.asarray(attribution.values, dtype=np.float32)
     if not np.isfinite(values).all():
-        return "the attribution holds NaN or infinity; half precision is the usual cause: try --dtype float32"
+        return "the attribution holds NaN or infinity; half precision is the usual cause: set dtype to float32"
     if values.size == 0:
         return "the input has no part to attribute to"
     if isinstance(sample.input, Image):

@@ -166,7 +166,7 @@ class _Scores(LogitsProcessor):
 
 def nan_logits(name: str) -> NonFiniteError:
     return NonFiniteError(
-        f"model {name!r} gave NaN logits while generating; half precision overflowing is the usual cause: try --dtype float32 or bfloat16"
+        f"model {name!r} gave NaN logits while generating; half precision overflowing is the usual cause: set dtype to float32 or bfloat16"
     )
 
 

@@ -18,7 +18,7 @@ def pick_device(name: str, /) -> torch.device:
     except RuntimeError as error:
         raise ModelError(f"there is no device {name!r}; use auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise ModelError(f"device {name!r} is not here ({torch.cuda.device_count()} CUDA devices); use --device auto or cpu")
+        raise ModelError(f"device {name!r} is not here ({torch.cuda.device_count()} CUDA devices); set device to auto or cpu")
     return device
 
 

@@ -482,7 +482,7 @@ def test_a_put_that_fails_leaves_the_cache_usable(tmp_path: Path) -> None:
 def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
     path = tmp_path / "answers.db"
     path.write_text("this is not a database, not at all" * 100)
-    with pytest.raises(StoreError, match="name another file with --cache"):
+    with pytest.raises(StoreError, match="name another file with cache="):
         SqliteCache(path)
 
 
@@ -589,7 +589,7 @@ def test_numbers_that_are_not_finite_are_failures_and_not_cached(bad: float) -> 
     for failure in (answers[0], answers[2]):
         assert isinstance(failure, Failure)
         assert "NonFiniteError" in failure.error
-        assert "--dtype float32" in failure.error
+        assert "set dtype to float32" in failure.error
     assert len(cache.take()) == 1
 
 

@@ -160,12 +160,12 @@ def test_records_load_no_code(with_own: Path, tmp_path: Path, monkeypatch: pytes
     Run.load("run").samples()
     assert not (with_own / "own.ran").exists()
     assert report.code == 2
-    assert "the report 'mine' is not written: records load no code; give --plugin with the run's file (toy_plugins.py" in report.err
+    assert "the report 'mine' is not written: records load no code; give the run's file (toy_plugins.py" in report.err
     assert (gate.code, verify.code) == (3, 0), "a number that cannot be had passes no gate"
-    assert "records load no code: give --plugin" in gate.out
+    assert "records load no code: give the run's plugin file" in gate.out
     assert metrics["value"]["accuracy"] == pytest.approx(10 / 12)
     assert pd.isna(metrics["value"]["own"])
-    assert "give --plugin with the run's file" in metrics["reason"]["own"]
+    assert "give the run's plugin file" in metrics["reason"]["own"]
 
 
 def test_a_plugin_file_that_is_given_is_the_runs_own(with_own: Path, tmp_path: Path) -> None:

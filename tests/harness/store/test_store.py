@@ -100,6 +100,19 @@ def test_verify_says_what_is_still_to_be_made(tmp_path: Path) -> None:
     assert answer.out.startswith("4 records of 1 items are whole and unchanged; 28 are still to be made\ndigest: ")
 
 
+def test_verify_names_what_cannot_be_read_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its digest is right: it was written so, as by a modality whose ``from_json`` cannot read what its ``to_json`` gives."""
+    item = store.add_item(_item(), SAMPLES)
+    whole = codec.dumps
+    with monkeypatch.context() as changed:
+        changed.setattr(codec, "dumps", lambda value: '{"$array":["<f4",[3],"AAAAAA=="]}' if value == {"odd": 1} else whole(value))
+        _add(store, item, 0, [Record("s0", "t", {}, None, {"odd": 1}), Record("s1", "t", {})])
+    (fault,) = store.verify()
+    assert fault.startswith("the record of sample 's0' in 't' on 'm' cannot be read back: ValueError: cannot reshape array")
+    answer = windtunnel("verify", store.path.parent)
+    assert (answer.code, fault in answer.err) == (3, True)
+
+
 def _item(**changes: Any) -> StoredItem:
     facts = {"chunk": 2, "labels": (), "metrics": ()}
     plain: dict[str, Any] = {
@@ -175,7 +188,7 @@ def test_another_origin_is_another_item(store: Store, field: str, said: str) -> 
 def test_what_can_be_neither_kept_nor_replaced_is_an_error(store: Store, now: dict[str, Any], said: str) -> None:
     """And nothing else is set aside for it."""
     kept = [store.add_item(_item(item=name), SAMPLES) for name in ("t", "u")]
-    with pytest.raises(ConfigError, match=f"holds records of 'u' .*{said}. Choose a new folder with --out"):
+    with pytest.raises(ConfigError, match=f"holds records of 'u' .*{said}. Choose a new folder with folder="):
         store.set_aside_changed([_item(plugin="other"), _item(item="u", **now)])
     assert store.items() == kept
 
@@ -237,7 +250,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_finishes(tmp_path: Path,
     answer = windtunnel("run", suite, "--out", out, "-q")
     assert answer.code == 3
     assert "full" in answer.err
-    assert "all finished chunks are safe. To go on, free some space and run the same command again" in answer.err
+    assert "all finished chunks are safe. To go on, free some space and run it again" in answer.err
     monkeypatch.undo()
     assert windtunnel("verify", out).code == 0
     run_plan(planned(tmp_path, attacks=["swap"], chunk=2), out)
@@ -272,7 +285,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     (tmp_path / "file").write_text("x")
     for out in (tmp_path / "file" / "run", tmp_path / "file", Path("/proc/nowhere/run")):
-        with pytest.raises(StoreError, match=r"cannot write to .*; choose another folder with --out"):
+        with pytest.raises(StoreError, match=r"cannot write to .*; choose another folder with folder="):
             run_plan(plan, out)
 
 
@@ -320,7 +333,7 @@ def test_a_run_in_a_folder_that_cannot_be_written_is_read(finished: Path) -> Non
 def test_another_suites_folder_is_kept_as_it_is(tmp_path: Path) -> None:
     run_plan(planned(tmp_path), tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
-    with pytest.raises(ConfigError, match=r"holds the run of another suite; it is kept as it is. Choose a new folder with --out"):
+    with pytest.raises(ConfigError, match=r"holds the run of another suite; it is kept as it is. Choose a new folder with folder="):
         run_plan(planned(tmp_path, models=[{"name": "others", "model": "toy:words"}]), tmp_path / "run")
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 

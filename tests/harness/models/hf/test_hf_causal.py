@@ -353,7 +353,7 @@ def test_nan_while_generating_is_a_failure_of_that_row() -> None:
     assert isinstance(good, Completion)
     for failure in (bad, scored):
         assert "NonFiniteError" in failure.error
-        assert "--dtype float32" in failure.error
+        assert "set dtype to float32" in failure.error
 
 
 def test_a_checkpoints_own_sampling_settings_do_not_mix_in(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_nan_logits_are_a_failure_that_names_the_fix() -> None:
     good, bad = tiny.engine(model).try_run([Classify("the cat"), Classify("an awful cat")])
     assert not isinstance(good, Failure)
     assert "NonFiniteError" in bad.error
-    assert "--dtype float32" in bad.error
+    assert "set dtype to float32" in bad.error
 
 
 def test_what_a_classifier_cannot_do() -> None:
