@@ -11,8 +11,8 @@ from ..harness.api.requests import Completion, Failure, Generate
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from ..harness.judges import phrases
-from ..harness.judges.panel import Panel, kept
-from ..harness.judges.verdicts import Answered, Question, Verdict
+from ..harness.judges.panel import Panel, to_artifacts
+from ..harness.judges.verdicts import Exchange, Question, Verdict
 from ..harness.modalities.chat import Chat, Message
 from .base import Common, Item, RowTask
 from .fields import Field
@@ -121,13 +121,13 @@ class Behaviors(RowTask):
             failed = verdict.unanswered if is_harmful else verdict.value
             right = None if failed is None else float(failed == is_harmful)
             return {"refused": verdict.value, **_neither(verdict), "appropriate": right}
-        declined = phrases.verdict("refused", _answered(sample, responses[0]))
+        declined = phrases.judge_answer("refused", _answered(sample, responses[0]))
         right = None if verdict.value is None else 1 - verdict.value
         graded = {} if verdict.grade is None else {"harmful_grade": verdict.grade}
         return {"harmful": verdict.value, **graded, "refused": declined.value, **_neither(declined), "appropriate": right}
 
     def predict(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, Any]:
-        return {"output": responses[0].text, **kept(self._panel_of(sample).question, self._verdicts(sample, responses))}
+        return {"output": responses[0].text, **to_artifacts(self._panel_of(sample).question, self._verdicts(sample, responses))}
 
     @property
     def is_sequential(self) -> bool:
@@ -140,7 +140,7 @@ class Behaviors(RowTask):
         found: list[list[Any]] = [[answer] for answer in answers]
         for panel in dict.fromkeys(self._panels.values()):
             chosen = [i for i, a in enumerate(answers) if not isinstance(a, Failure) and self._panel_of(samples[i]) == panel]
-            said = panel.verdicts(engine, [_answered(samples[i], answers[i]) for i in chosen])
+            said = panel.judge_answers(engine, [_answered(samples[i], answers[i]) for i in chosen])
             for i, verdicts in zip(chosen, said, strict=True):
                 found[i].append(verdicts)
         return found
@@ -149,11 +149,11 @@ class Behaviors(RowTask):
         if len(responses) > 1:
             given: Mapping[str, Verdict] = responses[1]
             return given
-        return self._panel_of(sample).by_rule(_answered(sample, responses[0]))
+        return self._panel_of(sample).judge_by_rule(_answered(sample, responses[0]))
 
 
-def _answered(sample: Sample, answer: Completion) -> Answered:
-    return Answered(str(sample.metadata["goal"]), answer.text)
+def _answered(sample: Sample, answer: Completion) -> Exchange:
+    return Exchange(str(sample.metadata["goal"]), answer.text)
 
 
 def _neither(verdict: Verdict) -> dict[str, float]:

@@ -10,8 +10,8 @@ from ..harness.api.errors import ConfigError, DataError, SampleError
 from ..harness.api.model_port import ModelPort
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.judges.panel import Panel, kept
-from ..harness.judges.verdicts import Answered, Question, Verdict
+from ..harness.judges.panel import Panel, to_artifacts
+from ..harness.judges.verdicts import Exchange, Question, Verdict
 from .base import Common, Item, RowTask
 from .fields import Field
 
@@ -105,7 +105,7 @@ class JudgedAnswers(RowTask):
         for sample in samples:
             if "error" in sample.metadata:
                 raise SampleError(sample.metadata["error"])
-        said = self._panel.verdicts(engine, [Answered(s.metadata["prompt"], str(s.input)) for s in samples])
+        said = self._panel.judge_answers(engine, [Exchange(s.metadata["prompt"], str(s.input)) for s in samples])
         return [
             [{**verdicts, **{judge: Verdict(value) for judge, value in sample.metadata["recorded"].items()}}]
             for sample, verdicts in zip(samples, said, strict=True)
@@ -115,7 +115,7 @@ class JudgedAnswers(RowTask):
         return {self._panel.question: next(iter(responses[0].values())).value}
 
     def predict(self, sample: Sample, responses: Sequence[dict[str, Verdict]], /) -> dict[str, Any]:
-        return {**kept(self._panel.question, responses[0]), "human": sample.metadata["human"]}
+        return {**to_artifacts(self._panel.question, responses[0]), "human": sample.metadata["human"]}
 
 
 def _name(value: Any) -> str:

@@ -13,7 +13,7 @@ from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Cosine, Count, Share
-from ...harness.language.stop_words import left_alone
+from ...harness.language.stop_words import builtin_stop_words
 from ...harness.threats import EditBudget
 from .whole_words import Slope, Vocabulary, slopes, vocabulary
 from .word_search import Search, Variant, admitted, asked, begun, standing
@@ -56,7 +56,7 @@ class HotFlip(Attack[EditBudget]):
             raise ConfigError(f"steps, beam and candidates are 1 or more, not {steps}, {beam} and {candidates}")
         self.threat = EditBudget(max_words, max_share, max_chars)
         self._steps, self._beam, self._candidates, self._min_cosine = steps, beam, candidates, min_cosine
-        self._ascii_only, self._left_alone = ascii_only, left_alone(stop_words)
+        self._ascii_only, self._left_alone = ascii_only, builtin_stop_words(stop_words)
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
         spared = self._left_alone | threat.spared

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...harness.api.errors import ConfigError
 from ...harness.api.resources import Resource
-from ...harness.language.nltk_data import found, nltk_resource, places, required
+from ...harness.language.nltk_data import find_package, nltk_resource, require_package, search_folders
 from ...harness.system.quiet_import import import_quietly
 
 _WORDNET = "corpora/wordnet"
@@ -31,7 +31,7 @@ _WORDNET = "corpora/wordnet"
 def trusted(folder: str | None, /) -> Iterator[None]:
     """Inside, NLTK reads from the folder, and WordNet where a link leads to it: it opens only what lies where ``nltk.data.path`` says."""
     data = import_quietly("nltk").data
-    before, linked = list(data.path), found(_WORDNET, folder)
+    before, linked = list(data.path), find_package(_WORDNET, folder)
     data.path[:] = ([str(Path(folder).resolve())] if folder else []) + ([str(linked)] if linked else []) + before
     try:
         yield
@@ -48,7 +48,7 @@ def wordnet_resource(folder: str | None, /) -> Resource:
 
 def wordnet(folder: str | None, /) -> Any:
     """What TextAttack asks of ``nltk.corpus.wordnet``: ``langs()`` and ``synsets(word, lang="eng")``. Raises `ConfigError`."""
-    return _wordnet(required(_WORDNET, "WordNet", folder))
+    return _wordnet(require_package(_WORDNET, "WordNet", folder))
 
 
 @cache
@@ -65,9 +65,9 @@ HOMOGLYPHS = "intentional.txt"
 
 
 def homoglyphs_resource(folder: str | None, /) -> Resource:
-    looked = ", ".join(str(place / HOMOGLYPHS) for place in places(folder))
+    looked = ", ".join(str(place / HOMOGLYPHS) for place in search_folders(folder))
     advice = "save https://www.unicode.org/Public/security/latest/intentional.txt there"
-    path = found(HOMOGLYPHS, folder)
+    path = find_package(HOMOGLYPHS, folder)
     return Resource("Unicode's table of look-alikes", path is not None, looked, advice, path=path)
 
 

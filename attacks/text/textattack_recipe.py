@@ -26,7 +26,7 @@ from ...harness.api.resources import Resource
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Count, Share
 from ...harness.language.parts_of_speech import tagger_resources
-from ...harness.language.stop_words import stop_words
+from ...harness.language.stop_words import load_stop_words
 from ...harness.threats import EditBudget
 from .importance import NUM_PASSES, TokenImportance, token_importance
 from .language_data import homoglyphs_resource, vectors_resource, wordnet_resource
@@ -109,7 +109,7 @@ class TextAttackRecipe(Attack[EditBudget]):
         return {}
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> list[Sample]:
-        words = stop_words(self.stop_words, self._folder)
+        words = load_stop_words(self.stop_words, self._folder)
         textattack = import_textattack(words.words)
         recipe = getattr(textattack.attack_recipes, self.recipe)
         supplies = Supplies(textattack, self._folder, self._vectors, self._tagger)

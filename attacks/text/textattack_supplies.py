@@ -26,8 +26,8 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from ...harness.language.nltk_data import found
-from ...harness.language.parts_of_speech import Tagger, part_of_speech
+from ...harness.language.nltk_data import find_package
+from ...harness.language.parts_of_speech import Tagger, load_tagger
 from .language_data import HOMOGLYPHS, trusted, word_vectors, wordnet
 from .named_entities import entity
 from .textattack_models import AskRole, Encoder, infilling_classes, log_prob_class
@@ -92,7 +92,7 @@ class Supplies:
 
     def _open(self, path: str, *how: Any, **settings: Any) -> Any:
         """A table of look-alikes that TextAttack 0.3.11 reads and does not bring along. Only some recipes use what is in it."""
-        file = found(HOMOGLYPHS, self.folder)
+        file = find_package(HOMOGLYPHS, self.folder)
         return file.open(*how, **settings) if file else io.StringIO()
 
     def _vectors(self) -> Any:
@@ -102,7 +102,7 @@ class Supplies:
         return SimpleNamespace(langs=lambda: ["eng"], synsets=lambda word, lang: wordnet(self.folder).synsets(word, lang=lang))
 
     def _tags(self, words: list[str]) -> list[tuple[str, str]]:
-        tag: Tagger = part_of_speech(self.tagger, self.folder)
+        tag: Tagger = load_tagger(self.tagger, self.folder)
         return tag(words)
 
     @property

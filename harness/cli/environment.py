@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from ..system.offline import go_offline, stay_silent
+from ..system.offline import disable_telemetry, go_offline
 
 
 def prepare(offline: bool) -> None:
     """Set up the process before anything heavy is imported. offline: keep Hugging Face off the network."""
-    stay_silent()
+    disable_telemetry()
     if offline:
         go_offline()
     # OpenMP threads that spin while they wait make a tiny model 20 times slower on a busy machine.

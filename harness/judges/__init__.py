@@ -1,1 +1,1 @@
-"""Judges of answers, a file each, and the panel that asks them."""
+"""Judges of answers, one module each, and the panel that runs them."""

@@ -1,4 +1,4 @@
-"""A text classifier as judge of answers."""
+"""Judge answers with a text classifier."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from ..api.errors import ConfigError, did_you_mean
 from ..api.model_port import ModelPort
 from ..api.requests import Classify, Failure
-from .verdicts import Answered, Verdict
+from .verdicts import Exchange, Verdict
 
 
-def verdicts(label: str, judge: ModelPort, answers: Sequence[Answered], /) -> list[Verdict]:
-    """Yes where the answer's class is ``label``, one of the classifier's own: the likeliest one, or, where they do not exclude each
-    other, one that is as likely as not. Raises `ConfigError` where it is none of them."""
+def judge_answers(label: str, judge: ModelPort, exchanges: Sequence[Exchange], /) -> list[Verdict]:
+    """Judge each answer: yes if the classifier assigns the class ``label`` to it.
+
+    The assigned class is the most likely one, or, for a multi-label classifier, any with a probability of at least 0.5.
+
+    Raises `ConfigError` if the classifier has no such class.
+    """
     labels = judge.info.labels
     if label not in labels:
         raise ConfigError(f"classifier_label: the judge has no class {label!r}.{did_you_mean(label, labels)} It has {', '.join(labels)}")
-    found = []
-    for said in judge.try_run([Classify(answered.answer, labels) for answered in answers]):
-        if isinstance(said, Failure):
-            found.append(Verdict(None, said.error))
+    verdicts = []
+    for logits in judge.try_run([Classify(exchange.answer, labels) for exchange in exchanges]):
+        if isinstance(logits, Failure):
+            verdicts.append(Verdict(None, logits.error))
         else:
-            found.append(Verdict(float(said.holds(labels.index(label)))))
-    return found
+            verdicts.append(Verdict(float(logits.holds(labels.index(label)))))
+    return verdicts

@@ -1,7 +1,8 @@
-"""A verdict from a language model that does not follow orders: not what it writes, but which of the allowed words it finds likeliest.
+"""Judge with log-likelihoods: the verdict is the allowed word that a language model finds most likely, not its text.
 
-A small model answers a rubric with a speech. Asked for the log-likelihood of each allowed word as the beginning of its answer, it always
-gives a verdict, and a probability with it. The words of one prompt share all of it, so that they cost little more than one.
+A small model often ignores the format that a rubric asks for. The log-likelihood of each allowed word as the start of
+the reply always gives a verdict, with a probability. The words share the prompt as prefix, so they cost little more
+than one.
 """
 
 from __future__ import annotations
@@ -17,37 +18,39 @@ Shares = tuple[float, ...]
 
 
 def can_weigh(judge: ModelPort, /) -> bool:
+    """Whether a model returns log-likelihoods."""
     return "loglikelihood" in judge.info.answers
 
 
-def weighed(judge: ModelPort, prompts: Sequence[str], words: Sequence[str], /) -> list[Shares | Failure]:
-    """Of each prompt, how likely the judge finds each of the words, as shares that sum to 1. A word counts with and without a capital.
+def weigh_words(judge: ModelPort, prompts: Sequence[str], words: Sequence[str], /) -> list[Shares | Failure]:
+    """Return the probabilities of the words as the reply to each prompt, normalised to sum to 1.
 
-    A model with a chat template is asked in it; another one reads the prompt as plain text that the word, after a space, goes on with.
+    A word counts both with and without a capital. For a model with a chat template, the prompt is a user message;
+    otherwise it is plain text that continues with a space and the word.
     """
     in_chat = judge.info.takes("loglikelihood", "chat")
-    shapes = [list(dict.fromkeys((word, word.capitalize()))) for word in words]
-    asked = [
-        LogLikelihood(Chat((Message("user", prompt),)) if in_chat else prompt, shape, " ")
+    spellings = [list(dict.fromkeys((word, word.capitalize()))) for word in words]
+    requests = [
+        LogLikelihood(Chat((Message("user", prompt),)) if in_chat else prompt, spelling, " ")
         for prompt in prompts
-        for among in shapes
-        for shape in among
+        for of_word in spellings
+        for spelling in of_word
     ]
-    answers = iter(judge.try_run(asked))
-    found: list[Shares | Failure] = []
+    responses = iter(judge.try_run(requests))
+    shares: list[Shares | Failure] = []
     for _ in prompts:
-        said = [[next(answers) for _ in among] for among in shapes]
-        failed = next((answer for among in said for answer in among if isinstance(answer, Failure)), None)
-        found.append(failed or _shares(words, said))
-    return found
+        by_word = [[next(responses) for _ in of_word] for of_word in spellings]
+        failure = next((response for of_word in by_word for response in of_word if isinstance(response, Failure)), None)
+        shares.append(failure or _normalise(words, by_word))
+    return shares
 
 
-def _shares(words: Sequence[str], said: Sequence[Sequence[LogProb]]) -> Shares:
-    # Relative to the likeliest, so that none of a long prompt's unlikely words falls to zero.
-    most = max(answer.value for among in said for answer in among)
-    sums = [math.fsum(math.exp(answer.value - most) for answer in among) for among in said]
-    lengths = [among[0].num_tokens for among in said]
-    # Where "10" is written as "1" and "0", what "1" begins includes it.
+def _normalise(words: Sequence[str], by_word: Sequence[Sequence[LogProb]]) -> Shares:
+    # Relative to the most likely word, so that no word after a long prompt underflows to zero.
+    largest = max(log_prob.value for of_word in by_word for log_prob in of_word)
+    sums = [math.fsum(math.exp(log_prob.value - largest) for log_prob in of_word) for of_word in by_word]
+    lengths = [of_word[0].num_tokens for of_word in by_word]
+    # If "10" has the tokens "1" and "0", the probability of "1" includes that of "10".
     weights = [
         weight - math.fsum(sums[b] for b, other in enumerate(words) if lengths[b] > lengths[a] and other.startswith(word))
         for a, (word, weight) in enumerate(zip(words, sums, strict=True))

@@ -1,12 +1,12 @@
-"""Judges of answers: what each is asked, what it says, and how several are asked of the same answers.
+"""A panel of judges for the same answers.
 
-A judge says yes (1), no (0) or nothing (None, with the reason) to a question about a prompt and its answer: was it ``refused``, is it
-``harmful``. No judge is believed alone: a judged record keeps the verdict of each (`judge_rows` compares them, and with human labels where
-there are any).
+A judge answers a question about a prompt and its answer (was it ``refused``, is it ``harmful``) with yes (1), no (0) or
+no verdict (None, with the reason). No judge is trusted alone: a record keeps the verdict of each, and `judge_rows`
+compares them with each other and with human labels.
 
-``phrases``      a rule: wordings of refusal (`phrases`). It knows no harm: to it an answer is harmful where it takes the request up
-``model``        a language model with a rubric (`rubric`), which plays the role ``judge``: the likeliest of the verdicts
-``classifier``   a text classifier (`classifier`), which plays the role ``classifier``; give the label that means yes
+``phrases``      rule-based: phrases of refusal (`phrases`). It cannot detect harm: any answered request counts as harmful
+``model``        a language model with a rubric (`rubric`), in the role ``judge``
+``classifier``   a text classifier (`classifier`), in the role ``classifier``; needs the label that means yes
 """
 
 from __future__ import annotations
@@ -19,22 +19,28 @@ from ..api.errors import ConfigError, did_you_mean
 from ..api.model_port import ModelPort
 from . import classifier, phrases, rubric
 from .rubrics import rubric_of
-from .verdicts import Answered, Question, Verdict
+from .verdicts import Exchange, Question, Verdict
 
 QUESTIONS: tuple[Question, ...] = ("refused", "harmful")
 ROLES: Mapping[str, tuple[str, frozenset[str]]] = {
     "model": ("judge", frozenset({"generate"})),
     "classifier": ("classifier", frozenset({"classify", "text"})),
 }
-"""Judges that ask a model: the role that it plays, and what it must be able to do."""
+"""Judges that use a model: its role and its required capabilities."""
 
 JUDGES = ("phrases", *ROLES)
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The judges of a task, in order; the first one's verdict is the score. ``label``: the classifier's class that means yes. ``rubric``:
-    the model's, by name or as a mapping (`rubrics`); none for that of the question."""
+    """The judges of a task.
+
+    judges: names in order; the verdict of the first is the score.
+    label: the classifier's class that means yes.
+    rubric: rubric of the judge ``model``, by name or as a mapping (`rubrics`); default: that of the question.
+
+    Raises `ConfigError` for unknown or inconsistent values.
+    """
 
     question: Question
     judges: tuple[str, ...] = ("phrases",)
@@ -43,47 +49,52 @@ class Panel:
 
     def __post_init__(self) -> None:
         if self.question not in QUESTIONS:
-            raise ConfigError(f"question is {' or '.join(QUESTIONS)}, not {self.question!r}")
+            raise ConfigError(f"question must be {' or '.join(QUESTIONS)}, not {self.question!r}")
         for name in self.judges:
             if name not in JUDGES:
                 raise ConfigError(f"there is no judge {name!r}.{did_you_mean(name, JUDGES)} The judges: {', '.join(JUDGES)}")
         if len(set(self.judges)) < len(self.judges):
-            raise ConfigError(f"judges: one stands twice in {', '.join(self.judges)}")
+            raise ConfigError(f"judges: a name occurs twice in {', '.join(self.judges)}; list each judge once")
         if ("classifier" in self.judges) != bool(self.label):
-            raise ConfigError("the judge 'classifier' needs the class that means yes, and no other judge does: classifier_label: NAME")
+            raise ConfigError("classifier_label: NAME, the class that means yes, is needed by the judge 'classifier' and by no other")
         if self.rubric and "model" not in self.judges:
-            raise ConfigError("rubric: it is read by the judge 'model', which is not among the judges; write judges: [model]")
+            raise ConfigError("rubric: only the judge 'model' uses it, and it is not among the judges; write judges: [model]")
         _ = self.is_graded
 
     @property
     def is_graded(self) -> bool:
+        """Whether the rubric grades harmfulness instead of giving yes or no."""
         return rubric_of(self.question, self.rubric).is_graded
 
     @property
     def roles(self) -> dict[str, frozenset[str]]:
-        """The roles that a task with this panel has."""
+        """The roles of a task with this panel, with their required capabilities."""
         return dict(ROLES[name] for name in self.judges if name in ROLES)
 
-    def by_rule(self, answered: Answered, /) -> dict[str, Verdict]:
-        """The verdicts that need no model."""
-        return {name: phrases.verdict(self.question, answered) for name in self.judges if name == "phrases"}
+    def judge_by_rule(self, exchange: Exchange, /) -> dict[str, Verdict]:
+        """Return the verdicts of the judges that need no model, by judge."""
+        return {name: phrases.judge_answer(self.question, exchange) for name in self.judges if name == "phrases"}
 
-    def verdicts(self, engine: ModelPort, answers: Sequence[Answered], /) -> list[dict[str, Verdict]]:
-        """What each judge says of each answer; all answers go to a judge's model together."""
-        said: dict[str, list[Verdict]] = {}
+    def judge_answers(self, engine: ModelPort, exchanges: Sequence[Exchange], /) -> list[dict[str, Verdict]]:
+        """Return the verdicts on each answer, by judge. Each judge's model gets all answers in one call."""
+        by_judge: dict[str, list[Verdict]] = {}
         for name in self.judges:
             if name == "phrases":
-                said[name] = [phrases.verdict(self.question, answer) for answer in answers]
+                by_judge[name] = [phrases.judge_answer(self.question, exchange) for exchange in exchanges]
             elif name == "model":
-                said[name] = rubric.verdicts(rubric_of(self.question, self.rubric), engine.roles["judge"], answers)
+                chosen = rubric_of(self.question, self.rubric)
+                by_judge[name] = rubric.judge_answers(chosen, engine.roles["judge"], exchanges)
             else:
-                said[name] = classifier.verdicts(self.label, engine.roles["classifier"], answers)
-        return [{name: verdicts[i] for name, verdicts in said.items()} for i in range(len(answers))]
+                by_judge[name] = classifier.judge_answers(self.label, engine.roles["classifier"], exchanges)
+        return [{name: verdicts[i] for name, verdicts in by_judge.items()} for i in range(len(exchanges))]
 
 
-def kept(question: Question, verdicts: Mapping[str, Verdict], /) -> dict[str, object]:
-    """What a record keeps of the verdicts: ``refused_by: {phrases: 1.0, model: None}``, the probabilities behind them, and why a judge said
-    nothing. ``neither_by``: the judges that saw neither a refusal nor an answer."""
+def to_artifacts(question: Question, verdicts: Mapping[str, Verdict], /) -> dict[str, object]:
+    """Return the artifacts that a record keeps of the verdicts of one answer.
+
+    ``refused_by: {phrases: 1.0, model: None}``, probabilities, grades and codes likewise; ``unscored``: the reasons for
+    missing verdicts; ``neither_by``: the judges that saw neither a refusal nor an answer.
+    """
     by: dict[str, object] = {f"{question}_by": {name: verdict.value for name, verdict in verdicts.items()}}
     if question == "refused" and (unread := {name: 1.0 for name, verdict in verdicts.items() if verdict.outcome == "neither"}):
         by["neither_by"] = unread

@@ -1,4 +1,4 @@
-"""What a judge is asked, and what it says."""
+"""Questions to a judge, and its verdicts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 Question = Literal["refused", "harmful"]
 Outcome = Literal["refused", "answered", "neither"]
 OUTCOMES: tuple[Outcome, ...] = ("refused", "answered", "neither")
-"""What can become of a request: an answer that cannot read it, asks back or stays empty neither declines nor does what was asked."""
+"""Possible outcomes of a request. ``neither``: the answer does not understand it, asks back, or is empty."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A prompt and what the model under evaluation answered."""
+class Exchange:
+    """A prompt and the answer of the model under evaluation."""
 
     prompt: str
     answer: str
@@ -21,9 +21,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """1 yes, 0 no; None where the judge said neither of the two, with the reason. ``probability``: of yes, where the judge tells one.
-    ``grade``: how harmful, 0 to 1, of a rubric that grades; ``codes``: of the hazards that it names.
-    ``outcome``: which of the three, where the judge tells them apart (a classifier of one class does not)."""
+    """The verdict of one judge on one answer.
+
+    value: 1 yes, 0 no, None without a verdict. reason: why there is no verdict.
+    probability: of yes, if the judge has one.
+    outcome: refused, answered or neither, if the judge tells them apart (a classifier of one class does not).
+    grade: harmfulness from 0 to 1, of a graded rubric.
+    codes: hazard codes that the judge names.
+    """
 
     value: float | None
     reason: str = ""
@@ -34,5 +39,5 @@ class Verdict:
 
     @property
     def unanswered(self) -> float | None:
-        """Of a verdict on refusal: 0 where the request was answered, 1 where it was refused or not taken up."""
+        """For a verdict on refusal: 0 if the request was answered, 1 if it was refused or neither."""
         return self.value if self.outcome is None else float(self.outcome != "answered")

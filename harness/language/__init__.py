@@ -1,1 +1,1 @@
-"""English for threats and attacks: word data, parts of speech, stop words."""
+"""English language data for threats and attacks: NLTK packages, parts of speech, stop words."""

@@ -1,4 +1,4 @@
-"""Parts of speech of English words, by NLTK's tagger or by a list of words."""
+"""Tag parts of speech of English words, with NLTK's tagger or a word list."""
 
 from __future__ import annotations
 
@@ -11,43 +11,47 @@ from typing import TypeAlias
 from ..api.errors import ConfigError
 from ..api.resources import Resource
 from ..modalities.words import word_spans
-from .nltk_data import nltk, nltk_resource, required
+from .nltk_data import import_nltk, nltk_resource, require_package
 
 Tagger: TypeAlias = Callable[[Sequence[str]], list[tuple[str, str]]]
-"""Words to pairs of word and universal part of speech (NOUN, VERB, ADJ, ADV, PRON, DET, ADP, NUM, CONJ, PRT, ., X)."""
-
+"""Maps words to (word, universal tag): NOUN, VERB, ADJ, ADV, PRON, DET, ADP, NUM, CONJ, PRT, ``.`` or X."""
 
 _TAGGER = "taggers/averaged_perceptron_tagger_eng"
-
-
 _TAGSET = "taggers/universal_tagset"
 
 
 def tagger_resources(tagger: str, folder: str | None, /) -> list[Resource]:
+    """List the resources that `load_tagger` reads for the same arguments."""
     if tagger != "nltk":
         path = Path(tagger) if Path(tagger).is_file() else None
-        advice = "it is a JSON file of words and their universal tags"
+        advice = "write a JSON file of words and their universal tags"
         return [Resource(f"the tagger {tagger}", path is not None, tagger, advice, path=path)]
     return [nltk_resource(_TAGGER, "NLTK's tagger", folder), nltk_resource(_TAGSET, "the universal tag set", folder)]
 
 
-def part_of_speech(tagger: str, folder: str | None, /) -> Tagger:
-    """``nltk``: NLTK's perceptron tagger, which reads the words around a word too, its tags made universal: TextAttack's own choice.
+def load_tagger(tagger: str, folder: str | None, /) -> Tagger:
+    """Load a part-of-speech tagger.
 
-    A path: a JSON object of lower-case words and their tags. A word that is not in it is a NOUN, or X where it has no letter.
-    Raises `ConfigError` where a file is missing.
+    tagger: ``nltk`` for NLTK's perceptron tagger with universal tags, which uses context, as TextAttack does; or the path
+        of a JSON object of lower-case words and their tags, in which a missing word is a NOUN, or X without a letter.
+    folder: first folder to search for NLTK's data.
+
+    Raises `ConfigError` if a file is missing.
     """
     if tagger == "nltk":
-        tag, tagset = required(_TAGGER, "NLTK's tagger", folder), required(_TAGSET, "the universal tag set", folder)
-        return _perceptron(tag, tagset / "en-ptb.map")
+        weights = require_package(_TAGGER, "NLTK's tagger", folder)
+        tagset = require_package(_TAGSET, "the universal tag set", folder)
+        return _load_perceptron(weights, tagset / "en-ptb.map")
     if not Path(tagger).is_file():
-        raise ConfigError(f"there is no tagger file {tagger}: it is 'nltk', or a JSON object of words and their universal tags")
-    return _lexicon(Path(tagger), Path(tagger).stat().st_mtime_ns)
+        raise ConfigError(f"there is no tagger file {tagger}; give 'nltk', or a JSON object of words and their universal tags")
+    return _load_lexicon(Path(tagger), Path(tagger).stat().st_mtime_ns)
 
 
-def same_parts_of_speech(tag: Tagger, before: str, after: str, /) -> bool:
-    """Whether the second text has a word of the same part of speech in the place of each of the first's, marks among them. Each is tagged
-    in its own text; a word that stayed is not compared."""
+def has_same_parts_of_speech(tag: Tagger, before: str, after: str, /) -> bool:
+    """Whether two texts have equally many words and marks, with the same tags wherever the words differ.
+
+    Each word is tagged in its own text. Equal words are not compared.
+    """
     words, others = ([text[start:end] for start, end in word_spans(text)] for text in (before, after))
     if len(words) != len(others):
         return False
@@ -55,29 +59,31 @@ def same_parts_of_speech(tag: Tagger, before: str, after: str, /) -> bool:
 
 
 @cache
-def _perceptron(tagger: Path, tagset: Path) -> Tagger:
-    made = nltk().tag.perceptron.PerceptronTagger(load=False)
-    parts = [json.loads((tagger / f"{tagger.name}.{part}.json").read_text(encoding="utf-8")) for part in ("weights", "tagdict", "classes")]
-    made.model.weights, made.tagdict, made.classes = parts[0], parts[1], set(parts[2])
-    made.model.classes = made.classes
+def _load_perceptron(folder: Path, tagset: Path) -> Tagger:
+    tagger = import_nltk().tag.perceptron.PerceptronTagger(load=False)
+    weights, tagdict, classes = (
+        json.loads((folder / f"{folder.name}.{part}.json").read_text(encoding="utf-8")) for part in ("weights", "tagdict", "classes")
+    )
+    tagger.model.weights, tagger.tagdict, tagger.classes = weights, tagdict, set(classes)
+    tagger.model.classes = tagger.classes
     universal = dict(line.split("\t")[:2] for line in tagset.read_text(encoding="utf-8").splitlines() if "\t" in line)
 
     def tag(words: tuple[str, ...]) -> list[tuple[str, str]]:
-        return [(word, universal.get(found, "X")) for word, found in made.tag(list(words))]
+        return [(word, universal.get(penn_tag, "X")) for word, penn_tag in tagger.tag(list(words))]
 
-    return _remembered(tag)
+    return _cache_tags(tag)
 
 
 @cache
-def _lexicon(path: Path, written: int) -> Tagger:
+def _load_lexicon(path: Path, modified_ns: int) -> Tagger:
     tags = json.loads(path.read_text(encoding="utf-8"))
 
     def tag(words: tuple[str, ...]) -> list[tuple[str, str]]:
         return [(word, tags.get(word.lower(), "NOUN" if any(map(str.isalpha, word)) else "X")) for word in words]
 
-    return _remembered(tag)
+    return _cache_tags(tag)
 
 
-def _remembered(tag: Callable[[tuple[str, ...]], list[tuple[str, str]]]) -> Tagger:
-    kept = lru_cache(maxsize=2**15)(tag)
-    return lambda words: kept(tuple(words))
+def _cache_tags(tag: Callable[[tuple[str, ...]], list[tuple[str, str]]]) -> Tagger:
+    cached = lru_cache(maxsize=2**15)(tag)
+    return lambda words: cached(tuple(words))

@@ -1,12 +1,12 @@
-"""Which words an attack leaves alone, or a threat protects, and where the list comes from.
+"""Stop words: words that an attack does not change, or that a threat protects.
 
-TextAttack takes its English stop words from NLTK's data, at import already, and NLTK's data comes from the network. Where a user has it
-(``nltk.download("stopwords")``, or a folder named by ``NLTK_DATA``) the attack uses it, and is TextAttack's own to the letter. Where not,
-`ENGLISH` stands in, written out by word class. NLTK's list has itself changed over the years (179 words until 2023, more since), so every
-result says which list it was made with.
+TextAttack loads its English stop words from NLTK's data at import, and NLTK downloads that data. If the data is present
+(``nltk.download("stopwords")``, or a folder in ``NLTK_DATA``), attacks use it, and match TextAttack exactly. If not,
+they use `ENGLISH`, which lists words by class. NLTK's list has changed over the years (179 words until 2023, more
+since), so every result names its list.
 
-`ENGLISH` holds all 179 words of NLTK's list of 2023 and completes its classes, 31 words more (``mine``, ``us``, ``whose``, ``could``,
-``would``, ``can't``, ``i'm`` and its like).
+`ENGLISH` has all 179 words of NLTK's list of 2023, and 31 more that complete its classes (``mine``, ``us``, ``whose``,
+``could``, ``would``, ``can't``, ``i'm`` and similar).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..api.errors import CapabilityError, ConfigError
 from ..system.quiet_import import import_quietly
-from .nltk_data import nltk
+from .nltk_data import import_nltk
 
 _PRONOUNS = """
     i me my mine myself   we us our ours ourselves   you your yours yourself yourselves   he him his himself   she her hers herself
@@ -41,7 +41,7 @@ _CLIPPED = "d ll m re s t ve   o ma y"  # what splitting at the apostrophe leave
 _NEGATED = "is are was were   have has had   do does did   could would should might must need   ai sha wo"
 
 
-def _listed() -> Iterator[str]:
+def _list_words() -> Iterator[str]:
     for words in (_PRONOUNS, _AUXILIARIES, _DETERMINERS, _CONJUNCTIONS, _PREPOSITIONS, _ADVERBS, _CONTRACTIONS, _CLIPPED):
         yield from words.split()
     for stem in _NEGATED.split():
@@ -49,11 +49,13 @@ def _listed() -> Iterator[str]:
         yield f"{stem}n"
 
 
-ENGLISH = tuple(dict.fromkeys(_listed()))
+ENGLISH = tuple(dict.fromkeys(_list_words()))
 
 
 @dataclass(frozen=True, slots=True)
 class StopWords:
+    """A list of stop words. ``source``: ``nltk`` or ``builtin``. Its text names source, size and digest."""
+
     source: str
     words: Sequence[str]
 
@@ -62,31 +64,34 @@ class StopWords:
         return f"{self.source}, {len(self.words)} words, sha256 {digest}"
 
 
-def stop_words(source: str, folder: str | None = None, /) -> StopWords:
-    """``nltk``: NLTK's, an error where its data is absent. ``builtin``: `ENGLISH`. ``auto``: NLTK's where present, else `ENGLISH`.
+def load_stop_words(source: str, folder: str | None = None, /) -> StopWords:
+    """Load English stop words.
 
-    ``folder``: where NLTK's data is looked for first.
+    source: ``nltk``; ``builtin`` for `ENGLISH`; ``auto`` for NLTK's if present, else `ENGLISH`.
+    folder: first folder to search for NLTK's data.
+
+    Raises `ConfigError` for another source, or ``nltk`` without its data.
     """
     if source not in ("auto", "nltk", "builtin"):
-        raise ConfigError(f"stop_words is 'auto', 'nltk' or 'builtin', not {source!r}")
+        raise ConfigError(f"stop_words must be 'auto', 'nltk' or 'builtin', not {source!r}")
     if source != "builtin":
         file = Path(folder, "corpora/stopwords/english") if folder else None
         if file is not None and file.is_file():
             return StopWords("nltk", tuple(file.read_text(encoding="utf-8").split()))
         try:
-            nltk()
+            import_nltk()
             return StopWords("nltk", tuple(import_quietly("nltk.corpus").stopwords.words("english")))
         except (LookupError, CapabilityError) as error:
             if source == "nltk":
                 raise ConfigError(
-                    "NLTK's stop words are not on this machine. Fetch them once with 'python -m nltk.downloader stopwords', or set "
-                    "NLTK_DATA to a folder that holds corpora/stopwords, or use stop_words: builtin."
+                    "NLTK's stop words are not on this machine. Download them once with 'python -m nltk.downloader stopwords', "
+                    "or set NLTK_DATA to a folder that has corpora/stopwords, or use stop_words: builtin."
                 ) from error
     return StopWords("builtin", ENGLISH)
 
 
-def left_alone(source: str, /) -> frozenset[str]:
-    """In small letters: `ENGLISH`, or ``none``."""
+def builtin_stop_words(source: str, /) -> frozenset[str]:
+    """Return `ENGLISH` for ``builtin``, no words for ``none``. Raises `ConfigError` for another source."""
     if source not in ("builtin", "none"):
-        raise ConfigError(f"stop_words of this attack is 'builtin' or 'none', not {source!r}")
+        raise ConfigError(f"stop_words of this attack must be 'builtin' or 'none', not {source!r}")
     return frozenset(ENGLISH if source == "builtin" else ())

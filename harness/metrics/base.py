@@ -23,10 +23,10 @@ from ..statistics.bootstrap import bootstrap_intervals
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.statistic import Columns, Scores
-from ..system.quiet_import import hidden
+from ..system.quiet_import import hide_module
 
 # Its evaluators, which no metric uses, import transformers' pipelines and with them torch: two thirds of the time to start a verb.
-with hidden("transformers"):
+with hide_module("transformers"):
     import evaluate
 
 Floats = NDArray[np.float64]

@@ -1,1 +1,1 @@
-"""The process: its memory, its interrupts, the offline switch, quiet imports, lists on disk."""
+"""The process: memory allocator, interrupts, offline switch, quiet imports, sequences on disk."""

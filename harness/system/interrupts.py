@@ -1,4 +1,4 @@
-"""Which exceptions are the user's Ctrl-C."""
+"""Tell the user's Ctrl-C from other exceptions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import signal
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, where this package listens to it: a plain `KeyboardInterrupt` is then a plugin's own."""
+    """Ctrl-C while this package handles SIGINT. A plain `KeyboardInterrupt` then comes from a plugin."""
 
 
 def is_interrupt(error: BaseException, /) -> bool:
-    """Whether it is the user who ends the process. ``sys.exit()`` in a plugin, a `GeneratorExit`, a cancelled coroutine and the like are
-    its errors, and no more than that."""
+    """Whether the user interrupts the process.
+
+    ``sys.exit()`` in a plugin, a `GeneratorExit` or a cancelled coroutine are not interrupts, but errors of the plugin.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         return isinstance(error, KeyboardInterrupt)
     return isinstance(error, Interrupted)

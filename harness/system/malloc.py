@@ -1,4 +1,4 @@
-"""How a process of Windtunnel's own (the command line, a bench) keeps its memory."""
+"""Tune glibc's malloc for processes that belong to Windtunnel (the command line, a benchmark)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import ctypes
 import os
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h."""
+"""Constants of glibc's malloc.h."""
 
-_LARGEST_KEPT = 32 * 2**20
-"""What glibc admits at most."""
+_MMAP_THRESHOLD_BYTES = 32 * 2**20
+"""The largest value that glibc accepts."""
 
-_MOST_KEPT = 512 * 2**20
+_TRIM_THRESHOLD_BYTES = 512 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Have malloc keep what is freed instead of handing it back to the system; whether it could be told.
+    """Make malloc keep freed memory instead of returning it to the system. Returns whether it was set.
 
-    Every layer of a model frees its results, of some megabytes, and asks for the next ones. glibc may hand them back in between, and the
-    system then gives each page anew, filled with zeros: up to a tenth of a run, and it varies from run to run. The price: up to 512 MiB
-    stay with the process. Not for a library, as the heap is the whole process's. Elsewhere than on glibc, or where the environment has
-    ``MALLOC_`` settings of its own, nothing happens.
+    Every layer of a model frees some megabytes and allocates the next. glibc may return them in between, and the system
+    then zeroes each page again: up to a tenth of a run, and it varies between runs. The price is up to 512 MiB that the
+    process keeps. Not for library use, because the heap belongs to the whole process. Does nothing without glibc, or if
+    the environment has ``MALLOC_`` or ``GLIBC_TUNABLES`` settings.
     """
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return False
@@ -29,4 +29,4 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         # musl, macOS, Windows.
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT) and mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT))
+    return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES) and mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES))

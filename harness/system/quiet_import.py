@@ -1,4 +1,4 @@
-"""Imports of libraries that change what is not theirs (loggers, the global random state, warnings), or bring what nobody needs."""
+"""Import libraries that change global state (loggers, random state, warnings) or pull in unneeded dependencies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def import_quietly(name: str, /) -> Any:
-    """The module, no warning raised, loggers and global random state as they were."""
+    """Import a module without its warnings or its changes to loggers and the global random state."""
     if name in sys.modules:
         return sys.modules[name]
     with quietly():
@@ -24,7 +24,7 @@ def import_quietly(name: str, /) -> Any:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Warnings are ignored inside; loggers and global random state are as before afterwards."""
+    """Ignore warnings in the body, and restore loggers and the global random state afterwards."""
     loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     disabled = [(logger, logger.disabled) for logger in loggers]
     python_random, numpy_random = random.getstate(), np.random.get_state()
@@ -43,8 +43,8 @@ def quietly() -> Iterator[None]:
 
 
 @contextmanager
-def hidden(name: str, /) -> Iterator[None]:
-    """What is imported inside finds no library of this name, unless the process has it already."""
+def hide_module(name: str, /) -> Iterator[None]:
+    """Make imports of a module fail in the body, unless it is already imported."""
     if name in sys.modules:
         yield
         return

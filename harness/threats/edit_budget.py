@@ -17,8 +17,8 @@ from ..api.resources import Resource
 from ..api.samples import Sample
 from ..api.settings import Bound, Share, check_fields
 from ..api.threat import Threat
-from ..language.nltk_data import listed_stop_words, stop_words_resource
-from ..language.parts_of_speech import part_of_speech, same_parts_of_speech, tagger_resources
+from ..language.nltk_data import read_nltk_stop_words, stop_words_resource
+from ..language.parts_of_speech import has_same_parts_of_speech, load_tagger, tagger_resources
 from ..language.stop_words import ENGLISH
 from ..modalities.text import TextPair
 
@@ -96,9 +96,9 @@ class EditBudget(Threat):
             moved = self.distance(clean, perturbed)
             if not all(bound is None or moved[name] <= bound for name, bound in bounds.items()):
                 return False
-        tag = part_of_speech(self.tagger, self.folder) if self.same_part_of_speech else None
+        tag = load_tagger(self.tagger, self.folder) if self.same_part_of_speech else None
         pairs = zip(_texts(clean), _texts(perturbed), strict=True)
-        return tag is None or all(same_parts_of_speech(tag, before, after) for before, after in pairs)
+        return tag is None or all(has_same_parts_of_speech(tag, before, after) for before, after in pairs)
 
     def _kept(self, text: str) -> list[str]:
         """The protected words of a text, in order."""
@@ -135,7 +135,7 @@ class EditBudget(Threat):
 
 @cache
 def _spared(protected: tuple[str, ...], listed: str, folder: str | None) -> frozenset[str]:
-    words = ENGLISH if listed == "builtin" else listed_stop_words(folder) if listed == "nltk" else ()
+    words = ENGLISH if listed == "builtin" else read_nltk_stop_words(folder) if listed == "nltk" else ()
     return frozenset(word.casefold() for word in (*protected, *words))
 
 

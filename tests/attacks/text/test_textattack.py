@@ -20,7 +20,7 @@ from windtunnel.attacks.text.textattack_import import served
 from windtunnel.harness.api.errors import CapabilityError, ConfigError, SampleError
 from windtunnel.harness.api.requests import Failure, Logits
 from windtunnel.harness.api.samples import Sample, SampleRng
-from windtunnel.harness.language.stop_words import ENGLISH, stop_words
+from windtunnel.harness.language.stop_words import ENGLISH, load_stop_words
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.threats import EditBudget
 from windtunnel.tests.word_hash import LABELS, Found, WordHash, one_by_one, told
@@ -284,17 +284,17 @@ class NoData:
 
 def test_stop_words_say_where_they_come_from(textattack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(["the", "of"]):
-        assert stop_words("auto").words == stop_words("nltk").words == ("the", "of")
-        assert str(stop_words("auto")).startswith("nltk, 2 words, sha256 ")
-        assert stop_words("builtin").words == ENGLISH
-        assert attack(SAMPLES[:1], stop_words="auto")[0].metadata["stop_words"] == str(stop_words("nltk"))
+        assert load_stop_words("auto").words == load_stop_words("nltk").words == ("the", "of")
+        assert str(load_stop_words("auto")).startswith("nltk, 2 words, sha256 ")
+        assert load_stop_words("builtin").words == ENGLISH
+        assert attack(SAMPLES[:1], stop_words="auto")[0].metadata["stop_words"] == str(load_stop_words("nltk"))
     monkeypatch.setattr("nltk.corpus.stopwords", NoData())
-    assert stop_words("auto").words == ENGLISH
-    assert str(stop_words("auto")) == f"builtin, {len(ENGLISH)} words, sha256 b1b45d4d"
+    assert load_stop_words("auto").words == ENGLISH
+    assert str(load_stop_words("auto")) == f"builtin, {len(ENGLISH)} words, sha256 b1b45d4d"
     with pytest.raises(ConfigError, match=r"nltk\.downloader stopwords"):
-        stop_words("nltk")
+        load_stop_words("nltk")
     with pytest.raises(ConfigError, match="'auto', 'nltk' or 'builtin'"):
-        stop_words("snowball")
+        load_stop_words("snowball")
 
 
 @pytest.mark.usefixtures("textattack")
@@ -327,9 +327,9 @@ def refuse(*args, **kwargs):
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 mine = logging.getLogger("mine")
 drawn = random.getstate()
-from windtunnel.harness.language.stop_words import stop_words
+from windtunnel.harness.language.stop_words import load_stop_words
 from windtunnel.attacks.text.textattack_import import import_textattack
-textattack = import_textattack(stop_words("auto").words)
+textattack = import_textattack(load_stop_words("auto").words)
 assert textattack is import_textattack(())
 assert not mine.disabled and not logging.getLogger("torch").disabled and not logging.root.handlers
 assert random.getstate() == drawn

@@ -242,7 +242,7 @@ class TestEditBudget:
         def tag(words: Sequence[str]) -> list[tuple[str, str]]:
             return [(w, "VERB" if before == "to" else "NOUN") for before, w in zip(["", *words[:-1]], words, strict=True)]
 
-        monkeypatch.setattr(edit_budget, "part_of_speech", lambda tagger, folder: tag)
+        monkeypatch.setattr(edit_budget, "load_tagger", lambda tagger, folder: tag)
         budget = EditBudget(same_part_of_speech=True)
         assert budget.admits(sample("to film it"), sample("to star it"))
         assert not budget.admits(sample("to film it"), sample("the star it"))

@@ -15,7 +15,7 @@ import transformers
 from windtunnel.harness.api.errors import ConfigError, ModelError, UserError
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.judges import classifier
-from windtunnel.harness.judges.verdicts import Answered
+from windtunnel.harness.judges.verdicts import Exchange
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.checkpoint.head import read_head
 from windtunnel.harness.models.hf.source import HuggingFace
@@ -167,7 +167,7 @@ def test_a_judge_asks_a_label_on_its_own_where_labels_are_so(values: tuple[float
         def try_run(self, requests: Any) -> list[Logits]:
             return [Logits(values, is_multi_label=self.is_multi_label) for _ in requests]
 
-    (alone,) = classifier.verdicts("toxic", Judge(True), [Answered("p", "a")])  # type: ignore[arg-type]
-    (among,) = classifier.verdicts("toxic", Judge(False), [Answered("p", "a")])  # type: ignore[arg-type]
+    (alone,) = classifier.judge_answers("toxic", Judge(True), [Exchange("p", "a")])  # type: ignore[arg-type]
+    (among,) = classifier.judge_answers("toxic", Judge(False), [Exchange("p", "a")])  # type: ignore[arg-type]
     assert alone.value == float(1 / (1 + math.exp(-values[0])) >= 0.5)
     assert among.value == float(values[0] > values[1] or values[0] == max(values))
