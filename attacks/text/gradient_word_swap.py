@@ -54,7 +54,7 @@ class GradientWordSwap(Attack[EditBudget]):
         self._ascii_only, self._left_alone, self._importance = ascii_only, builtin_stop_words(stop_words), importance
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        spared = self._left_alone | threat.spared
+        spared = self._left_alone | threat.protected
         searches = begun(samples, spared)
         some = standing(searches)
         with engine.differentiable() as net:

@@ -59,7 +59,7 @@ class HotFlip(Attack[EditBudget]):
         self._ascii_only, self._left_alone = ascii_only, builtin_stop_words(stop_words)
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        spared = self._left_alone | threat.spared
+        spared = self._left_alone | threat.protected
         searches = begun(samples, spared)
         with engine.differentiable() as net:
             known = vocabulary(net, spared, self._ascii_only)

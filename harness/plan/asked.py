@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..store import codec
 from ..suite.specs import Suite, portable_model, portable_task
-from ..threats import described
+from ..threats import describe_threat
 from .types import PlannedItem, PlannedModel
 
 _OF_TASKS_ENTRY = ("models", "limit", "name")
@@ -19,7 +19,7 @@ def asked_of(item: PlannedItem, suite: Suite, /) -> str:
         {
             "model": _model(item.model), "task": {key: value for key, value in task.items() if key not in _OF_TASKS_ENTRY},
             "settings": {} if item.kind in ("task", "drift") else dict(item.settings),
-            "threat": described(item.threat) if item.threat is not None else None,
+            "threat": describe_threat(item.threat) if item.threat is not None else None,
             "scores": (item.scores, item.each_word), "num_samples": len(item.samples), "seed": item.seed, "suite_seed": suite.seed,
             "roles": {role: _model(player) for role, player in item.roles.items()},
             "computes": (suite.device, suite.dtype, suite.batch.model_dump(mode="json")),

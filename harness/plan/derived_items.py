@@ -12,7 +12,7 @@ from ..api.probe import Probe
 from ..api.samples import seed_of
 from ..engine.continuations import has_continuations
 from ..items.attack.worst_case_groups import worst_case_groups
-from ..threats import described
+from ..threats import describe_threat
 from .capabilities import check_named
 from .types import PlannedItem, PlannedModel
 
@@ -76,6 +76,6 @@ def _is_explained(probe: PlannedItem) -> bool:
 
 def worst_cases(items: Iterable[PlannedItem], /) -> Iterable[PlannedItem]:
     """An item to be named in gates for each worst case. It is computed from the records of its attacks, not run."""
-    attacks = ((item, item.model.name, item.task.name, described(item.threat)) for item in items if item.kind == "attack")
+    attacks = ((item, item.model.name, item.task.name, describe_threat(item.threat)) for item in items if item.kind == "attack")
     for (_, name), members in worst_case_groups(attacks).items():
         yield replace(members[0], item=name, kind="worst_case", plugin=None, threat=None, settings={})

@@ -14,7 +14,7 @@ from ..identity.code import local_code
 from ..identity.digests import digest_file, digest_parts, is_unknown
 from ..identity.values import digest_state
 from ..store import codec
-from ..threats import described
+from ..threats import describe_threat
 
 if TYPE_CHECKING:
     from .types import PlannedItem, PlannedModel
@@ -68,7 +68,7 @@ def sample_digest(task: str, sample: Sample, /) -> bytes:
 def _threat(threat: Any) -> tuple[Any, ...]:
     """A dataclass by what its equality is made of; anything else by what it holds."""
     held = [] if is_dataclass(threat) else digest_state(threat)
-    return described(threat) if not held else type(threat).__name__, held, code_digest(threat)
+    return describe_threat(threat) if not held else type(threat).__name__, held, code_digest(threat)
 
 
 def portable(value: Any, /) -> Any:

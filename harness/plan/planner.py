@@ -13,7 +13,7 @@ from ..api.resources import missing_resources, with_folder
 from ..api.samples import seed_of
 from ..scorecard.gates import Gate
 from ..suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite
-from ..threats import threat_of
+from ..threats import build_threat
 from .capabilities import able_models, asks_model, check_named, choose, unfit
 from .casting import cast
 from .derived_items import probe_seed, reliances, repeated, reseeded, shifts, transfers, worst_cases
@@ -169,7 +169,7 @@ def _plugin_items(
     entry = registry.get(f"{kind}s", plugin_name)
     settings = with_folder(entry, spec.settings, suite.resources)
     plugin = make_plugin(f"{kind}s", plugin_name, registry, **settings)
-    threat = threat_of(spec.threat, plugin, name, suite.resources) if isinstance(spec, AttackSpec) else None
+    threat = build_threat(spec.threat, plugin, name, suite.resources) if isinstance(spec, AttackSpec) else None
     if missing := missing_resources(plugin) or missing_resources(threat):
         raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
     seeds = range(2, spec.seeds + 1)

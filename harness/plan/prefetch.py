@@ -15,7 +15,7 @@ from ..api.registry import Registry
 from ..api.resources import Resource, resources_of, with_folder
 from ..suite.specs import AttackSpec, Suite
 from ..system.offline import is_offline
-from ..threats import threat_of
+from ..threats import build_threat
 
 _SUFFIXES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
@@ -66,7 +66,7 @@ def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
             plugin = registry.make(f"{kind}s", name, **settings)
             yield f"{kind} {spec.name or name}", plugin
             if isinstance(spec, AttackSpec) and spec.threat is not None:
-                yield f"the threat of {spec.name or name}", threat_of(spec.threat, plugin, spec.name or name, suite.resources)
+                yield f"the threat of {spec.name or name}", build_threat(spec.threat, plugin, spec.name or name, suite.resources)
 
 
 def _known(part: Any) -> Iterator[Resource]:

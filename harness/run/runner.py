@@ -30,7 +30,7 @@ from ..plan.types import Plan, PlannedItem, PlannedModel
 from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, lock_folder
 from ..suite.specs import Suite
 from ..system.interrupts import Interrupted, is_interrupt
-from ..threats import described
+from ..threats import describe_threat
 from .item_work import recordable, work_of
 from .role_engines import Players
 from .trial import trials_of, try_settings
@@ -347,7 +347,7 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
     if item.explained is not None:
         facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:
-        facts["threat"] = described(item.threat)
+        facts["threat"] = describe_threat(item.threat)
     return StoredItem(
         0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), engine.fingerprint if engine is not None else "",
         item.task.data_fingerprint, item.origin,

@@ -1,4 +1,4 @@
-"""A suite file to a frozen value. Errors have the file and the line."""
+"""Load suite files into frozen values. Errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -14,24 +14,33 @@ from .specs import BatchSpec, Frozen, GateSpec, ModelSpec, Suite, change_each, m
 
 
 def load_suite(path: Path, /, **overrides: Any) -> Suite:
-    """Read a suite file. ``overrides``: values of keys in place of the file's (``plugins`` are added to them).
+    """Load a suite file.
+
+    overrides: values that replace those of the file, by key; ``plugins`` are added to the file's.
 
     Relative paths in the file start from its folder, those in overrides from the working folder.
-    Raises `ConfigError` with the line and the nearest known key.
+
+    Raises `ConfigError` with the line, and the closest known key.
     """
     value, lines = load_file(path)
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a suite is a mapping with 'models' and 'tasks'")
     value.setdefault("name", path.stem)
-    given = _rebased(overrides, Path.cwd())
-    if "plugins" in given and isinstance(value.get("plugins"), list):
-        given["plugins"] = [*value["plugins"], *given["plugins"]]
-    kept = {place: line for place, line in lines.items() if place and place[0] not in given}
-    return make_suite({**value, **given}, base=path.parent, source=str(path), lines=kept)
+    overrides = _anchor_overrides(overrides, Path.cwd())
+    if "plugins" in overrides and isinstance(value.get("plugins"), list):
+        overrides["plugins"] = [*value["plugins"], *overrides["plugins"]]
+    lines = {key_path: line for key_path, line in lines.items() if key_path and key_path[0] not in overrides}
+    return make_suite({**value, **overrides}, base=path.parent, source=str(path), lines=lines)
 
 
 def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command line", lines: Lines | None = None) -> Suite:
-    """A suite from plain values. ``base``: the folder that its relative paths start from."""
+    """Build a suite from plain values.
+
+    base: folder that relative paths start from. source: where the values come from, for errors.
+    lines: line of each key in the source.
+
+    Raises `ConfigError`.
+    """
     places = {path: f"{source}:{line}: " for path, line in (lines or {}).items()}
     known = sorted(Suite.model_fields)
     for key in value:
@@ -41,7 +50,7 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
     try:
         suite = Suite.model_validate(dict(value))
     except ValidationError as error:
-        raise ConfigError(_explained(error, source, places)) from error
+        raise ConfigError(_explain(error, source, places)) from error
     named = [
         *((("models", i), "model", model_name(m)) for i, m in enumerate(suite.models)),
         *((("auxiliary_models", i), "model", model_name(m)) for i, m in enumerate(suite.auxiliary_models)),
@@ -52,7 +61,7 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
         if (kind, name) in seen:
             raise ConfigError(f"{places.get(path, f'{source}: ')}two {kind}s are called {name!r}; tell them apart with 'name:'")
         seen.add((kind, name))
-    suite = _anchored(suite, base)
+    suite = _anchor_suite(suite, base)
     suite._places = places
     return suite
 
@@ -60,13 +69,13 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
 _INNER_KEYS: Mapping[str, type[Frozen]] = {"gates": GateSpec, "batch": BatchSpec}
 
 
-def _explained(error: ValidationError, source: str, places: Mapping[tuple[str | int, ...], str]) -> str:
+def _explain(error: ValidationError, source: str, places: Mapping[tuple[str | int, ...], str]) -> str:
     first = error.errors()[0]
     where = first["loc"]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden" and where[0] in _INNER_KEYS:
         known = sorted(_INNER_KEYS[str(where[0])].model_fields)
-        message = f"there is no such key.{did_you_mean(str(where[-1]), known)} The keys here: {', '.join(known)}"
+        message = f"unknown key.{did_you_mean(str(where[-1]), known)} The keys here: {', '.join(known)}"
     elif first["type"] == "missing" and len(where) == 1:
         message = "a suite needs this key"
     elif isinstance(first["input"], str | int | float | None) and first["type"] != "value_error":
@@ -77,7 +86,7 @@ def _explained(error: ValidationError, source: str, places: Mapping[tuple[str | 
 
 
 def _anchor(text: str, base: Path) -> str:
-    """A path that is relative to ``base``, made absolute; anything else as it is."""
+    """Make a path relative to ``base`` absolute; return any other text unchanged."""
     head, colon, tail = text.rpartition(":") if ".py:" in text else (text, "", "")
     candidate = base / head
     looks_local = head.startswith(".") or head.endswith((".yaml", ".yml", ".py")) or candidate.exists()
@@ -93,27 +102,27 @@ def _anchor_task(task: str, base: Path) -> str:
     return _anchor(task, base) if task.endswith((".yaml", ".yml")) else task
 
 
-def _rebased(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Overrides whose plain strings no longer depend on the folder they were given in."""
+def _anchor_overrides(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Make the relative paths in overrides absolute."""
     anchors = {"models": _anchor_model, "auxiliary_models": _anchor_model, "tasks": _anchor_task, "plugins": _anchor}
-    given = dict(overrides)
+    anchored = dict(overrides)
     for key, anchor in anchors.items():
-        if isinstance(given.get(key), list | tuple):
-            given[key] = [anchor(entry, base) if isinstance(entry, str) else entry for entry in given[key]]
+        if isinstance(anchored.get(key), list | tuple):
+            anchored[key] = [anchor(entry, base) if isinstance(entry, str) else entry for entry in anchored[key]]
     for key in ("cache", "resources"):
-        if isinstance(given.get(key), str):
-            given[key] = str((base / given[key]).resolve())
-    return given
+        if isinstance(anchored.get(key), str):
+            anchored[key] = str((base / anchored[key]).resolve())
+    return anchored
 
 
-def _anchored(suite: Suite, base: Path) -> Suite:
-    """Paths made absolute where they exist relative to the suite: the same suite means the same thing from every folder."""
+def _anchor_suite(suite: Suite, base: Path) -> Suite:
+    """Make paths that exist relative to the suite absolute, so that the working folder does not matter."""
 
     def models(specs: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
         return tuple(spec.model_copy(update={"model": _anchor_model(spec.model, base), "name": model_name(spec)}) for spec in specs)
 
     tasks = [
-        spec.model_copy(update={"task": _anchor_task(spec.task, base), "settings": _anchored_data(spec.settings, base),
+        spec.model_copy(update={"task": _anchor_task(spec.task, base), "settings": _anchor_data(spec.settings, base),
                                 "name": spec.name if spec.settings else task_name(spec)})
         for spec in suite.tasks
     ]  # fmt: skip
@@ -125,8 +134,8 @@ def _anchored(suite: Suite, base: Path) -> Suite:
     return suite.model_copy(update=changes)
 
 
-def _anchored_data(settings: Mapping[str, Any], base: Path) -> Mapping[str, Any]:
-    """``data.files`` and ``data.python`` of a task's settings, made absolute."""
+def _anchor_data(settings: Mapping[str, Any], base: Path) -> Mapping[str, Any]:
+    """Make ``data.files`` and ``data.python`` of a task's settings absolute."""
     data = settings.get("data")
     if not isinstance(data, dict):
         return settings

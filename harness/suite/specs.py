@@ -1,4 +1,4 @@
-"""A suite as a frozen value: its entries, their names, and its identity."""
+"""Suites as frozen values: their entries, names and identity."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Frozen(BaseModel):
 
 
 def _printable(name: str) -> str:
-    """A name stands in rows, gates and file names: no control characters, no lone surrogates."""
+    """Reject control characters and lone surrogates: names occur in rows, gates and file names."""
     if not name.isprintable():
-        raise ValueError(f"a name is made of printable characters, not {name!a}")
+        raise ValueError(f"a name must consist of printable characters, not {name!a}")
     return name
 
 
@@ -30,7 +30,7 @@ Name = Annotated[str, AfterValidator(_printable)]
 
 
 class _Plugged(Frozen):
-    """Keys that are not the harness's are the plugin's own settings."""
+    """An entry for a plugin. Keys that are not fields are settings of the plugin."""
 
     settings: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -43,14 +43,14 @@ class _Plugged(Frozen):
         settings = {k: v for k, v in value.items() if k not in own}
         under = value.get("settings", {})
         if not isinstance(under, Mapping):
-            raise ValueError(f"settings is a mapping, not {under!r}")
+            raise ValueError(f"settings must be a mapping, not {under!r}")
         for key, setting in (*under.items(), *settings.items()):
             _check_plain(str(key), setting)
         return {**{k: v for k, v in value.items() if k in own}, "settings": {**under, **settings}}
 
 
 def _check_plain(key: str, value: Any) -> None:
-    """YAML makes a date of !!timestamp and bytes of !!binary; a setting is what JSON has."""
+    """Reject types that JSON does not have, such as the dates and bytes of YAML's !!timestamp and !!binary."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             _check_plain(f"{key}.{name}", part)
@@ -62,7 +62,7 @@ def _check_plain(key: str, value: Any) -> None:
 
 
 class ModelSpec(_Plugged):
-    """``model``: ``kind:target``. ``name``: what rows and gates call it."""
+    """A model. ``model``: ``kind:target``. ``name``: its name in rows and gates."""
 
     model: str
     name: Name = ""
@@ -72,7 +72,7 @@ class ModelSpec(_Plugged):
     def _has_kind(cls, model: str) -> str:
         kind, colon, target = model.partition(":")
         if not (kind and colon and target):
-            raise ValueError(f"{model!r} does not say what kind it is: write hf:{model}, callable:..., torch:... or toy:...")
+            raise ValueError(f"{model!r} has no kind; write hf:{model}, callable:..., torch:... or toy:...")
         return model
 
     @property
@@ -85,7 +85,7 @@ class ModelSpec(_Plugged):
 
 
 class TaskSpec(_Plugged):
-    """``task``: a catalog name or a YAML file. ``models``: which of the suite's models (default: all that can)."""
+    """A task. ``task``: a catalog name or a YAML file. ``models``: names of models (default: all that are capable)."""
 
     task: str
     name: Name = ""
@@ -95,9 +95,14 @@ class TaskSpec(_Plugged):
 
 
 class AttackSpec(_Plugged):
-    """``tasks``: which tasks (default: all it can attack). ``roles``: who plays which. ``threat``: ``{type: lp | edits, ...}`` in place of
-    the attack's own. ``seeds``: how many times it is run, each with another seed. ``transfer``: other models that its twins are scored on:
-    ``true`` for all, or their names."""
+    """An attack.
+
+    tasks: names of tasks (default: all that it can attack).
+    roles: model by role.
+    threat: ``{type: lp | edits, ...}``, replaces the default threat of the attack.
+    seeds: number of runs, each with another seed.
+    transfer: other models that score the perturbed samples: ``true`` for all, or their names.
+    """
 
     attack: str
     name: Name = ""
@@ -111,9 +116,12 @@ class AttackSpec(_Plugged):
 
 
 class ProbeSpec(_Plugged):
-    """``scores``: families of `row_names.FAITHFULNESS` that its attributions are scored by, in place of the suite's. ``seeds``: how many
-    times it is run, each with another seed, where it draws anything. ``each_word``: explain each word of what a language model writes,
-    beside the whole."""
+    """A probe.
+
+    scores: families of `names.FAITHFULNESS` that score its attributions (default: those of the suite).
+    seeds: number of runs, each with another seed, for a probe that draws random numbers.
+    each_word: also explain each word of a generated text, besides the text as a whole.
+    """
 
     probe: str
     each_word: bool = False
@@ -127,13 +135,15 @@ class ProbeSpec(_Plugged):
 
 
 class GateSpec(Frozen):
-    """``check``: ``[MODEL/]ITEM.METRIC[.value|.low|.high] >= NUMBER``. ``inconclusive``: what an undecided check means."""
+    """A gate. ``check``: ``[MODEL/]ITEM.METRIC[.value|.low|.high] >= NUMBER``. ``inconclusive``: verdict if undecided."""
 
     check: str
     inconclusive: Literal["fail", "warn", "pass"] = "fail"
 
 
 class BatchSpec(Frozen):
+    """Fixed batch limits. ``tokens`` and ``rows`` per batch; ``pack``: tokens per pack, 0 for no packing."""
+
     tokens: int | None = Field(default=None, ge=1)
     rows: int | None = Field(default=None, ge=1)
     pack: int | None = Field(default=None, ge=0)
@@ -145,13 +155,15 @@ _FIRST_KEYS = {
 
 
 class Suite(Frozen):
-    """Everything that decides a run's numbers, and where it runs.
+    """A run: all that determines its numbers, and where it executes.
 
-    ``limit``: the first N samples of each task. ``chunk``: at most so many samples have their records written together, which is what a
-    killed run may lose. ``scores``: what attributions of probes are scored by (families of `row_names.FAITHFULNESS`).
-    ``auxiliary_models``: not evaluated, but there to play roles. ``cache``: a file of answers shared between runs.
-    ``check_drift``: ask a few samples once more, alone, to see how far answers move with what else is asked.
-    ``resources``: a folder of word lists and the like, for every plugin that has a setting of this name.
+    limit: use only the first N samples of each task.
+    chunk: maximum number of samples whose records are written in one transaction; a killed run loses at most one chunk.
+    scores: families of `names.FAITHFULNESS` that score the attributions of probes.
+    auxiliary_models: models that are not evaluated but play roles.
+    cache: file of responses shared between runs.
+    check_drift: run a few samples again, alone, to measure how much responses depend on the rest of the batch.
+    resources: folder of word lists and similar data, for every plugin with a setting of this name.
     """
 
     name: Name = "run"
@@ -179,35 +191,40 @@ class Suite(Frozen):
     def _has_known_scores(self) -> Suite:
         for name in (*self.scores, *(name for spec in self.probes for name in spec.scores or ())):
             if name not in FAITHFULNESS:
-                raise ValueError(f"there is no score {name!r}.{did_you_mean(name, FAITHFULNESS)} They are {', '.join(FAITHFULNESS)}")
+                raise ValueError(f"there is no score {name!r}.{did_you_mean(name, FAITHFULNESS)} The scores: {', '.join(FAITHFULNESS)}")
         return self
 
     @field_validator("models", "auxiliary_models", "tasks", "attacks", "probes", "gates", mode="before")
     @classmethod
     def _shorthand(cls, value: Any, info: Any) -> Any:
-        """A plain string stands for the entry's first key: ``- sst2`` is ``- {task: sst2}``."""
+        """Expand a plain string to the entry's first key: ``- sst2`` is ``- {task: sst2}``."""
         key = _FIRST_KEYS[info.field_name]
         if isinstance(value, list | tuple):
             return [{key: entry} if isinstance(entry, str) else entry for entry in value]
         return value
 
     def place(self, *path: str | int, about: str = "") -> str:
-        """``FILE:LINE: `` of an entry, or of the key in it that ``about`` (an error's text) quotes; empty where no file says it."""
+        """Return ``FILE:LINE: `` of an entry, or of the key in it that an error text ``about`` quotes; empty without a file."""
         inner = [p for p in self._places if len(p) > len(path) and p[: len(path)] == path and isinstance(p[-1], str)]
         named = next((p for p in inner if repr(p[-1]) in about), path)
         return next((self._places[named[:n]] for n in range(len(named), 0, -1) if named[:n] in self._places), "")
 
     def identity(self) -> str:
-        """Hash of all that decides a number: not of where the run is cached or which views are written, nor of the folders that files lie
-        in (what is in the files is compared item by item)."""
+        """Return a hash of all that determines a number: not of caches, reports or gates, nor of the folders of files.
+
+        The content of files is compared item by item.
+        """
         return identity_of(self.model_dump(mode="json"))
 
     def folder_key(self, base: Path) -> str:
-        """Hash for the name of a run folder below ``base``: here folders count, those inside of it from there, so that all can be moved."""
+        """Return the hash for the name of a run folder below ``base``.
+
+        Here folders count; those inside ``base`` relative to it, so that ``base`` can be moved.
+        """
         return identity_of(self.model_dump(mode="json"), lambda path: str(path.relative_to(base) if path.is_relative_to(base) else path))
 
     def folder_name(self, base: Path) -> str:
-        """Of a run folder below ``base``. A suite's name may hold slashes and worse; its folder stays where it is put."""
+        """Return the name of the run folder below ``base``: the suite's name without unsafe characters, and a hash."""
         safe = re.sub(r"[^\w.-]+", "-", self.name).strip(".-")[:80] or "run"
         return f"{safe}-{self.folder_key(base)[:8]}"
 
@@ -219,49 +236,54 @@ class Suite(Frozen):
 _UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift"})
 
 
-def identity_of(facts: Mapping[str, Any], /, shown: Callable[[Path], str] = lambda path: path.name) -> str:
-    """`Suite.identity` of a suite that was written down, whatever else stands beside it. ``shown``: what counts of a file's place."""
+def identity_of(facts: Mapping[str, Any], /, shorten: Callable[[Path], str] = lambda path: path.name) -> str:
+    """Return the `Suite.identity` of a recorded suite. ``shorten``: the part of an absolute path that counts."""
     decisive = {key: facts[key] for key in Suite.model_fields if key in facts and key not in _UNDECISIVE}
     moved = {
         "models": portable_model, "auxiliary_models": portable_model, "tasks": portable_task,
-        "plugins": lambda plugin, shown: _placed(plugin, shown),
+        "plugins": lambda plugin, shorten: _shorten_path(plugin, shorten),
     }  # fmt: skip
-    return codec.digest({key: [moved[key](entry, shown) for entry in value] if key in moved else value for key, value in decisive.items()})
+    return codec.digest(
+        {key: [moved[key](entry, shorten) for entry in value] if key in moved else value for key, value in decisive.items()}
+    )
 
 
-def _placed(text: Any, shown: Callable[[Path], str]) -> Any:
+def _shorten_path(text: Any, shorten: Callable[[Path], str]) -> Any:
     head, colon, tail = text.rpartition(":") if isinstance(text, str) and ".py:" in text else (text, "", "")
-    return f"{shown(Path(head))}{colon}{tail}" if isinstance(head, str) and Path(head).is_absolute() else text
+    return f"{shorten(Path(head))}{colon}{tail}" if isinstance(head, str) and Path(head).is_absolute() else text
 
 
-def portable_model(spec: Mapping[str, Any], shown: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
-    """A model's entry wherever its files lie."""
+def portable_model(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
+    """Return a model's entry with shortened paths, the same wherever its files are."""
     kind, colon, target = spec["model"].partition(":")
-    return {**spec, "model": f"{kind}{colon}{_placed(target, shown)}"}
+    return {**spec, "model": f"{kind}{colon}{_shorten_path(target, shorten)}"}
 
 
-def portable_task(spec: Mapping[str, Any], shown: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
-    """A task's entry wherever its files lie."""
+def portable_task(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
+    """Return a task's entry with shortened paths, the same wherever its files are."""
     settings = dict(spec["settings"])
     if isinstance(data := settings.get("data"), dict):
         settings["data"] = data | {
-            key: change_each(data[key], lambda path: _placed(path, shown)) for key in ("files", "python") if key in data
+            key: change_each(data[key], lambda path: _shorten_path(path, shorten)) for key in ("files", "python") if key in data
         }
-    return {**spec, "task": _placed(spec["task"], shown), "settings": settings}
+    return {**spec, "task": _shorten_path(spec["task"], shorten), "settings": settings}
 
 
 def model_name(spec: ModelSpec, /) -> str:
-    """The given name, else the last part of the target, e.g. ``minilm`` of ``hf:models/minilm``."""
+    """Return the name of a model: as set, else the last part of the target, e.g. ``minilm`` for ``hf:models/minilm``."""
     return spec.name or spec.target.rstrip("/").rpartition("/")[2].replace(".py:", ":") or spec.model
 
 
 def task_name(spec: TaskSpec, /) -> str:
-    """The given name, else that of the catalog or the file. One with settings may be named by them (``mmlu_anatomy``): the plan knows."""
+    """Return the name of a task: as set, else that of the catalog entry or file.
+
+    The plan may derive another name from the settings (``mmlu_anatomy``).
+    """
     return spec.name or (Path(spec.task).stem if spec.task.endswith((".yaml", ".yml")) else spec.task)
 
 
 def change_each(paths: Any, change: Callable[[Any], Any]) -> Any:
-    """A path, a list of them, or either for each split."""
+    """Apply a function to a path, to each of a list of paths, or to those of each split."""
     if isinstance(paths, Mapping):
         return {split: change_each(some, change) for split, some in paths.items()}
     return [change_each(path, change) for path in paths] if isinstance(paths, list | tuple) else change(paths)

@@ -1,4 +1,4 @@
-"""Texts of which some words or characters were changed."""
+"""Threat model for text: a budget of changed words or characters."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ from ..language.stop_words import ENGLISH
 from ..modalities.text import TextPair
 
 _ROUNDING = 1e-6
-"""Slack for float32 vectors of a sentence encoder."""
+"""Tolerance for float32 vectors of a sentence encoder."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditBudget(Threat):
-    """At most this many words, and this share of the words, of a text may change. None: no bound.
+    """A bound on the changes to a text. None: no bound.
 
-    Words are runs of non-space characters. How many changed is their Levenshtein distance: the fewest that must be replaced, inserted or
-    deleted to make one text's words the other's. Characters are counted in the same way, spaces among them. Of a text pair, each text is
-    compared with its own counterpart and the counts are added.
+    Words are runs of non-space characters. The number of changed words is the Levenshtein distance between the texts as
+    lists of words; characters, including spaces, are counted likewise. For a text pair, the counts of both texts add up.
 
-    ``min_similarity``: the least angular similarity (1 - angle / pi) of the two texts' vectors by the model in the role ``encoder``.
-    ``protected_words``: of these (negations, names) none may be lost, added or moved past another; case does not matter.
-    ``stop_words``: those of a list are protected, too: ``builtin`` (English), ``nltk`` (from word data) or ``none``.
-    ``same_part_of_speech``: each word stands for one word of the clean text and is tagged as that was, each in its own text; words that
-    are added or lost stand for none. ``tagger``: ``nltk`` (universal tags, from word data) or a JSON file of words and tags.
-    ``folder``: of the word data, else where NLTK looks; in a suite, its ``resources``.
+    max_words: maximum number of changed words.
+    max_share: maximum number of changed words as a fraction of the words of the clean text.
+    max_chars: maximum number of changed characters.
+    min_similarity: minimum angular similarity (1 - angle / pi) of the embeddings by the model in the role ``encoder``.
+    protected_words: words (negations, names) that may not be removed, added or reordered; case does not matter.
+    stop_words: list of further protected words: ``builtin`` (English), ``nltk`` (from word data) or ``none``.
+    same_part_of_speech: each changed word must keep its part-of-speech tag; words may not be added or removed.
+    tagger: ``nltk`` (universal tags, from word data) or a JSON file of words and tags.
+    folder: folder of the word data (default: NLTK's folders); in a suite, its ``resources``.
     """
 
     max_words: Bound | None = None
@@ -50,7 +52,7 @@ class EditBudget(Threat):
     stop_words: str = "none"
     same_part_of_speech: bool = False
     tagger: str = "nltk"
-    # What the word data holds is part of a threat, where it lies is not.
+    # The content of the word data is part of a threat, its location is not.
     folder: str | None = field(default=None, compare=False)
 
     @property
@@ -64,48 +66,54 @@ class EditBudget(Threat):
     def __post_init__(self) -> None:
         check_fields("threat 'edits'", self)
         if isinstance(self.protected_words, str) or not all(isinstance(w, str) and w for w in self.protected_words):
-            raise ConfigError(f"protected_words is a list of words, not {self.protected_words!r}")
+            raise ConfigError(f"protected_words must be a list of words, not {self.protected_words!r}")
         if self.stop_words not in ("none", "builtin", "nltk"):
-            raise ConfigError(f"stop_words of a threat is 'none', 'builtin' or 'nltk', not {self.stop_words!r}")
+            raise ConfigError(f"stop_words of a threat must be 'none', 'builtin' or 'nltk', not {self.stop_words!r}")
 
     def resources(self) -> list[Resource]:
-        """The word data that it reads."""
+        """List the word data that the threat needs."""
         words = [stop_words_resource(self.folder)] if self.stop_words == "nltk" else []
         return [*words, *(tagger_resources(self.tagger, self.folder) if self.same_part_of_speech else ())]
 
     @property
-    def spared(self) -> frozenset[str]:
-        """The words that must stay as they are, in small letters."""
-        return _spared(tuple(self.protected_words), self.stop_words, self.folder)
+    def protected(self) -> frozenset[str]:
+        """The protected words and stop words, case-folded."""
+        return _protected_words(tuple(self.protected_words), self.stop_words, self.folder)
 
     def check_input(self, clean: Sample, /) -> None:
-        """Raises `ConfigError` where the sample is no text."""
+        """Raise `ConfigError` if the sample is not text."""
         _texts(clean)
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
-        """``measured``: what `measure` says of the two. Without it the words and characters alone decide."""
+        """Whether the perturbed sample is within the budget.
+
+        measured: the result of `measure` for the two samples; without it, only words and characters are checked.
+        """
         _texts(clean)
         if type(clean.input) is not type(perturbed.input):
             return False
         if self.min_similarity is not None and measured is not None and not measured["similarity"] >= self.min_similarity - _ROUNDING:
             return False
-        if self.spared and [self._kept(t) for t in _texts(clean)] != [self._kept(t) for t in _texts(perturbed)]:
+        before, after = _texts(clean), _texts(perturbed)
+        if self.protected and [self._list_protected(t) for t in before] != [self._list_protected(t) for t in after]:
             return False
         bounds = {"words_changed": self.max_words, "share_changed": self.max_share, "chars_changed": self.max_chars}
         if any(bound is not None for bound in bounds.values()):
-            moved = self.distance(clean, perturbed)
-            if not all(bound is None or moved[name] <= bound for name, bound in bounds.items()):
+            distance = self.distance(clean, perturbed)
+            if not all(bound is None or distance[name] <= bound for name, bound in bounds.items()):
                 return False
         tag = load_tagger(self.tagger, self.folder) if self.same_part_of_speech else None
-        pairs = zip(_texts(clean), _texts(perturbed), strict=True)
-        return tag is None or all(has_same_parts_of_speech(tag, before, after) for before, after in pairs)
+        return tag is None or all(has_same_parts_of_speech(tag, a, b) for a, b in zip(before, after, strict=True))
 
-    def _kept(self, text: str) -> list[str]:
-        """The protected words of a text, in order."""
-        return [word for word in re.findall(r"\w+(?:['’-]\w+)*", text.casefold()) if word in self.spared]
+    def _list_protected(self, text: str) -> list[str]:
+        """Return the protected words of a text, in order."""
+        return [word for word in re.findall(r"\w+(?:['’-]\w+)*", text.casefold()) if word in self.protected]
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        """Raises `ConfigError` where one is no text, `ValueError` where only one is a pair."""
+        """Count the changes: ``words_changed``, ``share_changed`` (of the clean words) and ``chars_changed``.
+
+        Raises `ConfigError` if a sample is not text, `ValueError` if only one is a pair.
+        """
         words = changed = chars = 0
         for before, after in zip(_texts(clean), _texts(perturbed), strict=True):
             words_before = re.findall(r"\S+", before)
@@ -116,33 +124,36 @@ class EditBudget(Threat):
         return {"words_changed": float(changed), "share_changed": share, "chars_changed": float(chars)}
 
     def measure(self, engine: ModelPort, pairs: Sequence[tuple[Sample, Sample]], /) -> list[dict[str, float]]:
-        """What the models of the roles say of each clean sample and its twin: ``similarity``; the twin's ``perplexity`` a token, and
-        ``perplexity_ratio``, how many times the clean text's it is. Of a text pair, its two texts one after the other."""
-        found: list[dict[str, float]] = [{} for _ in pairs]
+        """Measure each pair of a clean and a perturbed sample with the models of the roles.
+
+        Returns ``similarity`` (role ``encoder``); ``perplexity`` of the perturbed text, per token, and
+        ``perplexity_ratio`` to that of the clean text (role ``language_model``). The texts of a text pair are joined.
+        """
+        measured: list[dict[str, float]] = [{} for _ in pairs]
         texts = [" ".join(_texts(sample)) for pair in pairs for sample in pair]
         if "encoder" in engine.roles:
             vectors = engine.roles["encoder"].run([Embed(text) for text in texts])
-            for i, numbers in enumerate(found):
-                numbers["similarity"] = _angular(vectors[2 * i].values, vectors[2 * i + 1].values)
+            for i, numbers in enumerate(measured):
+                numbers["similarity"] = _angular_similarity(vectors[2 * i].values, vectors[2 * i + 1].values)
         if "language_model" in engine.roles:
             scored = engine.roles["language_model"].run([RollingLogLikelihood(text) for text in texts])
             nats = [-answer.value / max(1, answer.num_tokens) for answer in scored]
-            for i, numbers in enumerate(found):
+            for i, numbers in enumerate(measured):
                 numbers["perplexity"] = math.exp(nats[2 * i + 1])
                 numbers["perplexity_ratio"] = math.exp(nats[2 * i + 1] - nats[2 * i])
-        return found
+        return measured
 
 
 @cache
-def _spared(protected: tuple[str, ...], listed: str, folder: str | None) -> frozenset[str]:
-    words = ENGLISH if listed == "builtin" else read_nltk_stop_words(folder) if listed == "nltk" else ()
+def _protected_words(protected: tuple[str, ...], stop_words: str, folder: str | None) -> frozenset[str]:
+    words = ENGLISH if stop_words == "builtin" else read_nltk_stop_words(folder) if stop_words == "nltk" else ()
     return frozenset(word.casefold() for word in (*protected, *words))
 
 
-def _angular(a: Sequence[float], b: Sequence[float]) -> float:
+def _angular_similarity(a: Sequence[float], b: Sequence[float]) -> float:
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
-    # Not by the arc cosine, which loses half of the digits where the two are near.
+    # The arc cosine would lose half of the digits for nearly equal vectors.
     return float(1 - 2 * np.arctan2(np.linalg.norm(first - second), np.linalg.norm(first + second)) / math.pi)
 
 
@@ -151,11 +162,14 @@ def _texts(sample: Sample) -> tuple[str, ...]:
         return (sample.input,)
     if isinstance(sample.input, TextPair):
         return (sample.input.first, sample.input.second)
-    raise ConfigError(f"an edit budget is about text; sample {sample.id!r} is a {type(sample.input).__name__}")
+    raise ConfigError(f"threat 'edits' needs text; sample {sample.id!r} is a {type(sample.input).__name__}")
 
 
 def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:
-    """Insertions, deletions and substitutions (Levenshtein 1966) of characters or words, on what differs between the common ends."""
+    """Return the least number of insertions, deletions and substitutions that turn one sequence into the other.
+
+    A common prefix and suffix are skipped first. Source: Levenshtein 1966.
+    """
     start = 0
     while start < min(len(a), len(b)) and a[start] == b[start]:
         start += 1
@@ -169,6 +183,6 @@ def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:
     row = columns.copy()
     for i, item in enumerate(a, 1):
         best = np.minimum(row[1:] + 1, row[:-1] + (codes_b != codes.get(item, -1)))
-        # best[j] may still be reached from the left: min over k <= j of best[k] + (j - k), a running minimum.
+        # Insertions: min over k <= j of best[k] + (j - k), as a running minimum.
         row = np.minimum.accumulate(np.concatenate(([i], best)) - columns) + columns
     return int(row[-1])

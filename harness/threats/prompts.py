@@ -1,4 +1,4 @@
-"""Prompts of a language model: with something behind them, or put in other words."""
+"""Threat models for prompts of a language model: an appended suffix, or any rewording."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from ..modalities.inputs import Input
 
 @dataclass(frozen=True, slots=True)
 class SuffixBudget(Threat):
-    """The clean prompt, character for character, and behind it at most ``max_chars`` characters, ``max_words`` words and ``max_tokens``
-    tokens of the model under attack. None: no bound.
+    """The unchanged prompt with a suffix of bounded length. None: no bound.
 
-    Of a chat the last message is the prompt, and the others may not change. Tokens are counted by the model itself, in the log-likelihood
-    of the suffix behind the prompt.
+    In a chat, the last message is the prompt; the others may not change.
+
+    max_chars: maximum number of characters of the suffix.
+    max_words: maximum number of words of the suffix.
+    max_tokens: maximum number of tokens of the suffix, as the model under attack counts them in a log-likelihood.
     """
 
     max_chars: Bound | None = None
@@ -31,14 +33,17 @@ class SuffixBudget(Threat):
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]
-        """What the model under attack has to answer."""
+        """Request kinds that the model under attack must support."""
         return frozenset({"loglikelihood"}) if self.max_tokens is not None else frozenset()
 
     def __post_init__(self) -> None:
         check_fields("threat 'suffix'", self)
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
-        """``measured``: what `measure` says of the two. Without it the characters and words alone decide."""
+        """Whether the perturbed sample is the clean prompt with a suffix within the bounds.
+
+        measured: the result of `measure` for the two samples; without it, only characters and words are checked.
+        """
         if self.max_tokens is not None and measured and not measured["tokens_added"] <= self.max_tokens:
             return False
         before, after = _turns(clean.input), _turns(perturbed.input)
@@ -50,26 +55,29 @@ class SuffixBudget(Threat):
         return text.startswith(prompt) and all(bound is None or size <= bound for size, bound in bounds)
 
     def measure(self, engine: ModelPort, pairs: Sequence[tuple[Sample, Sample]], /) -> list[dict[str, float]]:
-        """``tokens_added``, of the model under attack, where they are bounded and something was added."""
-        found: list[dict[str, float]] = [{} for _ in pairs]
+        """Count ``tokens_added`` by the model under attack for each pair, if tokens are bounded and a suffix was added."""
+        measured: list[dict[str, float]] = [{} for _ in pairs]
         if self.max_tokens is None:
-            return found
+            return measured
         ends = [(_turns(clean.input)[-1][1], _turns(twin.input)[-1][1]) for clean, twin in pairs]
-        grown = [i for i, (prompt, text) in enumerate(ends) if text.startswith(prompt) and text != prompt]
-        answers = engine.run([LogLikelihood(ends[i][0], ends[i][1][len(ends[i][0]) :]) for i in grown])
-        for i, answer in zip(grown, answers, strict=True):
-            found[i]["tokens_added"] = float(answer.num_tokens)
-        return found
+        extended = [i for i, (prompt, text) in enumerate(ends) if text.startswith(prompt) and text != prompt]
+        responses = engine.run([LogLikelihood(ends[i][0], ends[i][1][len(ends[i][0]) :]) for i in extended])
+        for i, response in zip(extended, responses, strict=True):
+            measured[i]["tokens_added"] = float(response.num_tokens)
+        return measured
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        return _grown(clean, perturbed)
+        return _chars_added(clean, perturbed)
 
 
 @dataclass(frozen=True, slots=True)
 class AnyPrompt(Threat):
-    """Any text or chat that asks for the same thing. ``keep_prompt``: the clean prompt must stand in it, character for character.
+    """Any text or chat, intended to make the same request in other words.
 
-    Whether a rewording still asks for the same is nothing that two texts alone can tell; the task's scoring of the answer has to.
+    Whether a rewording makes the same request cannot be checked from the two texts; the task's scoring has to.
+
+    keep_prompt: one message must contain the unchanged clean prompt.
+    max_chars: maximum number of characters of all messages; None for no bound.
     """
 
     keep_prompt: bool = False
@@ -86,18 +94,18 @@ class AnyPrompt(Threat):
         return small and (not self.keep_prompt or any(_turns(clean.input)[-1][1] in text for text in texts))
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        return _grown(clean, perturbed)
+        return _chars_added(clean, perturbed)
 
 
 def _turns(value: Input) -> list[tuple[str, str]]:
-    """A prompt's messages as (role, text). Raises `ConfigError` for what is neither text nor a chat."""
+    """Return the messages of a prompt as (role, text). Raises `ConfigError` for any other modality."""
     if isinstance(value, str):
         return [("user", value)]
     if isinstance(value, Chat) and value.messages:
         return [(m.role, m.content) for m in value.messages]
-    raise ConfigError(f"a budget of a prompt is about text or a chat, not {type(value).__name__}")
+    raise ConfigError(f"threats 'suffix' and 'prompt' need text or a chat, not a {type(value).__name__}")
 
 
-def _grown(clean: Sample, perturbed: Sample) -> dict[str, float]:
+def _chars_added(clean: Sample, perturbed: Sample) -> dict[str, float]:
     before, after = (sum(len(text) for _, text in _turns(s.input)) for s in (clean, perturbed))
     return {"chars_added": float(after - before)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from ...threats import holds, is_bounded, title_of
+from ...threats import includes, is_bounded, title_of
 
 A = TypeVar("A")
 
@@ -13,7 +13,7 @@ A = TypeVar("A")
 def worst_case_groups(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tuple[str, str], list[A]]:
     """Attacks that have a worst case together: for each threat on a task of a model, those that keep to it, where these are more than one.
 
-    ``attacks``: each with its model, its task and its threat as `threats.described` gives it. An attack that may change less counts for a
+    ``attacks``: each with its model, its task and its threat from `threats.describe_threat`. An attack that may change less counts for a
     wider threat, too, never the other way. Returns them by model and by the worst case's name, which tells the threat where the task is
     attacked under several.
     """
@@ -22,7 +22,7 @@ def worst_case_groups(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tup
     for _, model, task, threat in listed:
         several = len({title_of(other) for _, _, on, other in listed if on == task}) > 1
         name = worst_case_name(task, title_of(threat) if several else "")
-        members = [attack for attack, by, on, other in listed if (by, on) == (model, task) and holds(threat, other)]
+        members = [attack for attack, by, on, other in listed if (by, on) == (model, task) and includes(threat, other)]
         if is_bounded(threat) and len(members) > 1:
             found.setdefault((model, name), members)
     return found

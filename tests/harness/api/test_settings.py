@@ -17,7 +17,7 @@ from windtunnel.harness.api.settings import Amount, Bound, Cosine, Count, Share,
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.plan.planner import plan
 from windtunnel.harness.suite.load import load_suite
-from windtunnel.harness.threats import LpBall, Threats, threat_of
+from windtunnel.harness.threats import LpBall, Threats, build_threat
 from windtunnel.tests.toys import write_suite
 
 REGISTRY = Registry()
@@ -80,7 +80,7 @@ def test_every_bound_of_every_threat_refuses_what_it_cannot_be(kind: str) -> Non
     for setting, hint in settings_of(Threats[kind]).items():
         for value in BAD.get(base_of(hint) or object, ()):
             with pytest.raises(ConfigError, match=setting):
-                threat_of({"type": kind, **required, setting: value}, Attack(), "mine")
+                build_threat({"type": kind, **required, setting: value}, Attack(), "mine")
 
 
 def test_every_plugin_takes_its_own_defaults() -> None:
@@ -136,15 +136,15 @@ def test_what_is_allowed() -> None:
 
 def test_a_radius_in_steps_of_a_byte_is_told() -> None:
     for attack, given in (("pgd", {"step_size": 2}), ("deepfool", {"norm": "linf", "epsilons": [2, 8]}), ("square", {"epsilon": 4.0})):
-        with pytest.raises(ConfigError, match=r"is below 1, not [24].* did you mean [24]/255\?"):
+        with pytest.raises(ConfigError, match=r"below 1, not [24].* did you mean [24]/255\?"):
             REGISTRY.make("attacks", attack, **given)
-    with pytest.raises(ConfigError, match=r"epsilon is below 1, not 8: .* did you mean 8/255\? Write 0.03137"):
+    with pytest.raises(ConfigError, match=r"epsilon must be below 1, not 8: .* did you mean 8/255\? Write 0.03137"):
         LpBall(8)
     with pytest.raises(ConfigError, match="every image is within 1"):
         LpBall(1.0)
     image = Sample("i", Image(np.zeros((8, 8, 1), np.float32)), 0)
     LpBall(7.9, "l2").check_input(image)
-    with pytest.raises(ConfigError, match=r"epsilon is below 8, not 128: .* did you mean 128/255\? Write 0.502"):
+    with pytest.raises(ConfigError, match=r"epsilon must be below 8, not 128: .* did you mean 128/255\? Write 0.502"):
         LpBall(128, "l2").check_input(image)
 
 
@@ -154,13 +154,13 @@ def test_a_radius_in_steps_of_a_byte_is_told() -> None:
 ])  # fmt: skip
 def test_a_threat_of_another_kind(given: str, own: str, allowed: bool) -> None:
     class Mine(Attack[Any]):
-        threat = threat_of({"type": own, **({"epsilon": 0.1} if own == "lp" else {})}, Attack(), "own")
+        threat = build_threat({"type": own, **({"epsilon": 0.1} if own == "lp" else {})}, Attack(), "own")
 
-    asked: Callable[[], Any] = lambda: threat_of({"type": given, **({"epsilon": 0.1} if given == "lp" else {})}, Mine(), "mine")  # noqa: E731
+    asked: Callable[[], Any] = lambda: build_threat({"type": given, **({"epsilon": 0.1} if given == "lp" else {})}, Mine(), "mine")  # noqa: E731
     if allowed:
         asked()
     else:
-        with pytest.raises(ConfigError, match=rf"the attack 'mine' works under a threat of type .*, not '{given}'"):
+        with pytest.raises(ConfigError, match=rf"the attack 'mine' needs a threat of type .*, not '{given}'"):
             asked()
 
 

@@ -644,7 +644,7 @@ def test_a_rubric_of_ones_own() -> None:
     found = [graded.form.parse(said) for said in ("1", "**4**", "5.", "6", "4 or 5", "four")]
     assert [(verdict.value, verdict.grade) for verdict in found] == [(0, 0), (1, 0.75), (1, 1), (None, None), (None, None), (None, None)]
     for wrong, message in (
-        ("strongrejct", "Did you mean 'strongreject'"), ({"ask": " "}, "'ask' is the text"), ({"ask": "a", "yes": "x"}, "a rubric is"),
+        ("strongrejct", "Did you mean 'strongreject'"), ({"ask": " "}, "'ask' must be the text"), ({"ask": "a", "yes": "x"}, "a rubric is"),
         ({"ask": "a", "positive": True, "negative": False}, "in quotes"),
         ({"ask": "a", "grades": [5, 1], "positive_from": 3}, "two whole numbers"),
         ({"ask": "a", "grades": 5, "positive_from": 3}, "two whole numbers"),

@@ -37,12 +37,12 @@ SMALL = "from windtunnel.harness.api.registry import plugin\nfrom windtunnel.har
         ({"tasks": [{"task": "notes", "models": ["word"]}]}, UnknownName, "wants the model 'word'.*Did you mean 'words'"),
         ({"attacks": [{"attack": "swap", "tasks": ["note"]}]}, UnknownName, "is to run on the task 'note'.*Did you mean 'notes'"),
         ({"attacks": [{"attack": "swap", "models": ["wrods"]}]}, UnknownName, "attack 'swap' wants the model 'wrods'.*'words'"),
-        ({"attacks": [{"attack": "swap", "threat": {"type": "edit"}}]}, ConfigError, "'type' of lp, edits.*Did you mean 'edits'"),
+        ({"attacks": [{"attack": "swap", "threat": {"type": "edit"}}]}, ConfigError, "must be one of lp, edits.*Did you mean 'edits'"),
         ({"attacks": [{"attack": "swap", "threat": {"type": "edits", "max_word": 1}}]}, ConfigError, "no setting 'max_word'. Did you mean"),
         ({"attacks": [{"attack": "swap", "threat": {"type": "edits", "max_share": 30}}]}, ConfigError,
              "toys.yaml:10: threat 'edits': max_share is a number from 0 to 1, or nothing, not 30; write 0.3 for 30 percent"),
             ({"attacks": [{"attack": "swap", "threat": {"type": "lp", "epsilon": 0.1}}]}, ConfigError,
-             "toys.yaml:10: the attack 'swap' works under a threat of type edits, not 'lp'"),
+             "toys.yaml:10: the attack 'swap' needs a threat of type edits, not 'lp'"),
             ({"attacks": ["swap", "swap"]}, ConfigError, r"two entries are called 'swap\(notes\)'"),
         ({"models": ["toy:bytes"]}, CapabilityError,
          r"task 'notes' cannot run on model 'bytes': it does not answer classify \(it answers generate, loglikelihood"),
@@ -147,7 +147,7 @@ def test_an_attack_without_a_threat_wants_one(tmp_path: Path) -> None:
         f"{SMALL}@plugin('attacks', 'bare')\nclass A:\n    requires = frozenset({{'classify', 'text'}})\n    def perturb(self): pass\n"
     )
     keys: dict[str, Any] = {"plugins": ["toy_plugins.py", "small.py"]}
-    with pytest.raises(ConfigError, match=r"the attack 'bare' has no threat of its own; give it one: threat: {type: lp | edits"):
+    with pytest.raises(ConfigError, match=r"the attack 'bare' has no default threat; set one: threat: {type: lp | edits"):
         planned(tmp_path, attacks=["bare"], **keys)
     assert (
         planned(tmp_path, attacks=[{"attack": "bare", "threat": {"type": "edits", "max_words": 1}}], **keys).items[-1].threat.max_words == 1
