@@ -40,8 +40,7 @@ from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.continuations import ContinuationPort, Frame
 from windtunnel.harness.modalities.chat import Chat, Message
-from windtunnel.harness.modalities.removal import without
-from windtunnel.harness.modalities.words import gather, word_spans
+from windtunnel.harness.modalities.words import cut_out, gather, word_spans
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.harness.system.malloc import keep_freed_memory
 
@@ -120,7 +119,7 @@ def by_removal(make: Callable[[Any], Any], in_tokens: bool, peer: Peer, probe: A
         spans = word_spans(text)
 
         def shown(*words: str, text: str = text, spans: Any = spans) -> str:
-            return peer.text(without(text, [span for span, word in zip(spans, words, strict=True) if not word]))
+            return peer.text(cut_out(text, [span for span, word in zip(spans, words, strict=True) if not word]))
 
         given = attr.TextTemplateInput(shown, values=[text[a:b] for a, b in spans], baselines=[""] * len(spans))
         method = make(peer.module)

@@ -16,16 +16,15 @@ import numpy as np
 
 from ..harness.api.errors import ConfigError
 from ..harness.api.model import Differentiable, Encoded
-from ..harness.modalities.image import Image
-from ..harness.modalities.removal import WAYS, removed
+from ..harness.modalities.image import Image, ImageModality
 
 if TYPE_CHECKING:
     import torch
 
 Baseline: TypeAlias = str | float | None
 """None: the model's own neutral input, padding tokens (of a language model the word "the") or a black image. Of text, a token, or 0 for
-embeddings of zeros; of images a level of grey in [0, 1], or ``mean`` or ``blur`` for the image as `removal` leaves it without all of its
-pixels."""
+embeddings of zeros; of images a level of grey in [0, 1], or ``mean`` or ``blur`` for the image as its modality leaves it without all of
+its pixels."""
 
 
 def checked_baseline(baseline: Baseline, /) -> Baseline:
@@ -85,11 +84,9 @@ def _of_images(pixels_BCHW: torch.Tensor, baseline: str | float) -> torch.Tensor
 
     if not isinstance(baseline, str):
         return torch.full_like(pixels_BCHW, baseline)
-    if baseline not in WAYS["image"]:
-        raise ConfigError(f"baseline: {baseline!r} is for text; of images it is a grey in [0, 1], or one of {', '.join(WAYS['image'])}")
-    everything = np.ones(pixels_BCHW[0, 0].numel(), dtype=bool)
-    images = [Image(pixels_CHW.permute(1, 2, 0).numpy()) for pixels_CHW in pixels_BCHW.detach().float().cpu()]
-    made = [removed(image, (), everything, baseline) for image in images]
-    return torch.stack([torch.from_numpy(np.array(image.pixels)).permute(2, 0, 1) for image in made if isinstance(image, Image)]).to(
-        pixels_BCHW
-    )
+    images = ImageModality()
+    if baseline not in images.ways:
+        raise ConfigError(f"baseline: {baseline!r} is for text; of images it is a grey in [0, 1], or one of {', '.join(images.ways)}")
+    shown = [Image(pixels_CHW.permute(1, 2, 0).numpy()) for pixels_CHW in pixels_BCHW.detach().float().cpu()]
+    empty = [images.without(image, images.parts(image), baseline) for image in shown]
+    return torch.stack([torch.from_numpy(np.array(image.pixels)).permute(2, 0, 1) for image in empty]).to(pixels_BCHW)

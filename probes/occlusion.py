@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -9,9 +10,8 @@ import numpy as np
 
 from ..harness.api.errors import ConfigError
 from ..harness.api.settings import Count
-from ..harness.modalities.image import Image
 from ..harness.modalities.inputs import Input
-from .perturbation import Logit, Mask, Parts, Patches, Perturbation, Values
+from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
 class Occlusion(Perturbation):
@@ -34,26 +34,18 @@ class Occlusion(Perturbation):
         self.words, self.pixels, self.stride = words, pixels, stride
 
     def parts(self, value: Input, /) -> Parts:
-        if isinstance(value, Image):
-            height, width = value.pixels.shape[:2]
-            return Patches(value, np.arange(height * width).reshape(height, width))
-        return super().parts(value)
+        return Parts(value)
 
     def masks(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[Mask]:
-        if not isinstance(parts, Patches):
-            for start, end in _windows(parts.size, self.words, 1):
-                mask = np.ones(parts.size, dtype=bool)
-                mask[start:end] = False
-                yield mask
-            return
-        height, width = parts.map_HW.shape
-        side = self.pixels or max(1, min(height, width) // 4)
-        stride = min(self.stride or max(1, side // 2), side)
-        for top, bottom in _windows(height, side, stride):
-            for left, right in _windows(width, side, stride):
-                shown_HW = np.ones((height, width), dtype=bool)
-                shown_HW[top:bottom, left:right] = False
-                yield shown_HW.reshape(-1)
+        shape = parts.region.shape
+        side, stride = self.words, 1
+        if parts.are_small:
+            side = self.pixels or max(1, min(shape) // 4)
+            stride = min(self.stride or max(1, side // 2), side)
+        for window in itertools.product(*(_windows(length, side, stride) for length in shape)):
+            shown = np.ones(shape, dtype=bool)
+            shown[tuple(slice(*edges) for edges in window)] = False
+            yield shown.reshape(-1)
 
     def combine(self, parts: Parts, rng: np.random.Generator, logit: Logit, /) -> Values:
         full = logit(np.ones(parts.size, dtype=bool))

@@ -1,17 +1,19 @@
 """What all probes share that remove parts of the input and look at the explained class's logit.
 
-A sample is cut into parts: words of a text, patches of an image. A method says which sets of parts are to be shown (`Perturbation.masks`)
-and makes attributions of the answers (`Perturbation.combine`). Here every different set of every sample becomes one request, so that the
-engine batches them all together, by length, whichever sample and method they belong to, and none is computed twice.
+A sample is cut into parts: words of a text, patches of an image, or what a plugin's modality gives. A method says which sets of parts
+are to be shown (`Perturbation.masks`) and makes attributions of the answers (`Perturbation.combine`). Here every different set of every
+sample becomes one request, so that the engine batches them all together, by length, whichever sample and method they belong to, and none
+is computed twice.
 
-Shape legend: P parts, H height, W width.
+Shape legend: P parts (of an image, patches), H height, W width.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +24,11 @@ from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample, SampleRng
 from ..harness.api.settings import Count
-from ..harness.modalities.image import Image
-from ..harness.modalities.inputs import Input
-from ..harness.modalities.removal import in_mean_colour, removed
-from ..harness.modalities.text import TextPair
-from ..harness.modalities.words import Spans, spans_of
+from ..harness.modalities.base import known_modality
+from ..harness.modalities.inputs import Input, shape_of
+from ..harness.modalities.regions import regions_of
+from ..harness.modalities.removal import removed
+from ..harness.modalities.words import Spans
 from .explained import checked_target, explained_classes
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -37,64 +39,31 @@ Logit: TypeAlias = Callable[[Mask], float]
 
 _BYTES_AT_ONCE = 1 << 26
 """About how much memory the reduced inputs take that wait for an answer together."""
-_BYTES_OF_A_TEXT = 1 << 14
-"""About what a text's tokens take as Python objects."""
 
 
-class Parts(Protocol):
-    """What a sample is cut into. ``size``: P. ``spans``: of words, in the text."""
+class Parts:
+    """What a sample is cut into: the parts that its modality gives, those of an array in regions, ``grid`` a side (None: each by itself).
+    What is not shown is removed in the modality's plainest way.
 
-    size: int
-    spans: Spans
+    ``size``: P. ``kind``: what they are (`Modality.part_kind`). ``spans``: of words, in the text. ``region``: the number of each part's
+    region, 0 to P - 1, in the shape that an attribution's values have. ``are_small``: whether they lie in an array.
+    """
 
-    def showing(self, mask: Mask, /) -> Input: ...
+    def __init__(self, value: Input, grid: int | None = None) -> None:
+        known = known_modality(value)
+        self._value, self._parts, self._way = value, known.parts(value), known.ways[0]
+        shape = shape_of(self._parts)
+        self.kind, self.are_small = known.part_kind, isinstance(self._parts, np.ndarray)
+        self.spans: Spans = tuple(self._parts) if self.kind == "words" else ()
+        self.region = np.arange(math.prod(shape)).reshape(shape) if grid is None else regions_of(self._parts, grid)
+        self.size = int(self.region.max(initial=-1)) + 1
+
+    def showing(self, mask: Mask, /) -> Input:
+        return removed(self._value, self._parts, ~mask[self.region.reshape(-1)], self._way)
 
     def spread(self, values: Values, /) -> Values:
         """Values [P] as an attribution holds them: [num_words] or [H, W]."""
-        ...
-
-
-class Words:
-    """The words of a text or a pair: sub-tokens of one word come and go together. What is not shown is cut out."""
-
-    def __init__(self, text: str | TextPair) -> None:
-        self.spans = spans_of(text)
-        self.size = len(self.spans)
-        self._text = text
-
-    def showing(self, mask: Mask, /) -> Input:
-        return removed(self._text, self.spans, ~mask, "cut")
-
-    def spread(self, values: Values, /) -> Values:
-        return values
-
-
-class Patches:
-    """An image's regions. ``map_HW``: each pixel's region, 0 to P - 1. What is not shown has the image's mean colour."""
-
-    spans: Spans = ()
-
-    def __init__(self, image: Image, map_HW: NDArray[np.intp]) -> None:
-        self.size = int(map_HW.max()) + 1
-        self.map_HW = map_HW
-        self._shown_HWC = image.pixels
-        # Once for all masks: the mean takes longer than the rest of a reduced image.
-        self._hidden_HWC = in_mean_colour(image, np.zeros(map_HW.shape, dtype=bool)).pixels
-
-    def showing(self, mask: Mask, /) -> Image:
-        # By value and not by pixel: numpy's loop over three channels at a time is slow.
-        kept = np.repeat(mask[self.map_HW], self._shown_HWC.shape[2]).reshape(self._shown_HWC.shape)
-        return Image(np.where(kept, self._shown_HWC, self._hidden_HWC))
-
-    def spread(self, values: Values, /) -> Values:
-        return values[self.map_HW]
-
-
-def grid_map(height: int, width: int, grid: int, /) -> NDArray[np.intp]:
-    """[H, W]: the patch of each pixel, row by row, ``grid`` of them a side (as many as there are pixels, where those are fewer)."""
-    rows, columns = min(grid, height), min(grid, width)
-    row_H, column_W = np.arange(height) * rows // height, np.arange(width) * columns // width
-    return row_H[:, None] * columns + column_W
+        return values[self.region]
 
 
 @dataclass(slots=True)
@@ -115,7 +84,7 @@ def _key(mask: Mask) -> bytes:
 
 
 class Perturbation(Probe):
-    """Base of the probes that remove parts. A subclass gives `masks` and `combine`, and `parts` where words and a grid are not its parts.
+    """Base of the probes that remove parts. A subclass gives `masks` and `combine`, and `parts` where it takes small ones one by one.
 
     ``sums``: whether the method promises that the attributions sum to the logit's fall from the full to the empty input; `masks` then gives
     the empty mask too.
@@ -132,10 +101,7 @@ class Perturbation(Probe):
         self.rng = SampleRng(type(self).__name__, seed)
 
     def parts(self, value: Input, /) -> Parts:
-        if isinstance(value, Image):
-            height, width = value.pixels.shape[:2]
-            return Patches(value, grid_map(height, width, self.grid))
-        return Words(value if isinstance(value, TextPair) else str(value))
+        return Parts(value, self.grid)
 
     def masks(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[Mask]:
         """The masks to ask, beside the full one. May yield one array again and again, changed in between, and equal ones."""
@@ -163,7 +129,8 @@ class Perturbation(Probe):
             fall = game.logit(np.ones(parts.size, dtype=bool)) - game.logit(np.zeros(parts.size, dtype=bool))
             error = abs(float(values.sum()) - fall)
         shown = parts.spread(values).astype(np.float32)
-        return Attribution(game.sample.id, game.target, shown, parts.spans, error, {"num_evaluations": len(game.logits)})
+        facts = {"num_evaluations": len(game.logits)}
+        return Attribution(game.sample.id, game.target, shown, parts.spans, error, facts, parts.kind)
 
 
 def _play(engine: ModelPort, asked: Iterator[tuple[_Game, Mask]]) -> None:
@@ -179,7 +146,7 @@ def _play(engine: ModelPort, asked: Iterator[tuple[_Game, Mask]]) -> None:
         shown = game.parts.showing(mask)
         waiting.append((game, key))
         requests.append(Classify(shown, game.sample.labels))
-        held += shown.pixels.nbytes if isinstance(shown, Image) else _BYTES_OF_A_TEXT
+        held += known_modality(shown).num_bytes(shown)
         if held >= _BYTES_AT_ONCE:
             _answer(engine, waiting, requests)
             waiting, requests, held = [], [], 0

@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..harness.api.errors import ConfigError
-from ..harness.modalities.image import Image
-from ..harness.modalities.inputs import Input
-from ..harness.modalities.text import TextPair
-from ..harness.modalities.words import Spans, gather, spans_of
+from ..harness.modalities.inputs import Input, parts_of, shape_of, texts_of
+from ..harness.modalities.words import Spans, gather, spans_in
 
 if TYPE_CHECKING:
     import torch
@@ -48,11 +46,11 @@ def placed(
     Tokens are gathered to words. A pixel has the value of its patch; of maps of another size than the image, the bilinear one. ``patch``:
     the side of a vision transformer's patches, in pixels. Raises `ConfigError` where the positions are neither.
     """
-    if not isinstance(value, Image):
-        words = spans_of(value if isinstance(value, TextPair) else str(value))
+    if texts := texts_of(value):
+        words = spans_in(texts)
         special = sum(float(v) for v, span in zip(values, token_spans, strict=True) if tuple(span) == (0, 0))
         return gather(values.astype(np.float32), token_spans, words), words, special
-    height, width = value.pixels.shape[:2]
+    height, width = shape_of(parts_of(value))
     if values.ndim == 1:
         patches, special = _in_patches(values, height, width, patch)
         return patches.astype(np.float32), (), special

@@ -13,7 +13,7 @@ from ..harness.data import DataSpec, Row
 from ..harness.judges import phrases
 from ..harness.judges.panel import Panel, to_artifacts
 from ..harness.judges.verdicts import Exchange, Question, Verdict
-from ..harness.modalities.chat import Chat, Message
+from ..harness.modalities.chat import Message, user_chat
 from .base import Common, Item, RowTask
 from .fields import Field
 
@@ -104,12 +104,10 @@ class Behaviors(RowTask):
         return found
 
     def ask(self, sample: Sample) -> list[Generate]:
-        shown = sample.input
-        assert isinstance(shown, str | Chat)
-        if self._chat:
-            system = (Message("system", self._system),) if self._system else ()
-            shown = Chat((*system, *(shown.messages if isinstance(shown, Chat) else (Message("user", shown),))))
-        return [Generate(shown, self._max_tokens)]
+        if not self._chat:
+            return [Generate(sample.input, self._max_tokens)]
+        system = (Message("system", self._system),) if self._system else ()
+        return [Generate(user_chat(sample.input, system), self._max_tokens)]
 
     def _panel_of(self, sample: Sample) -> Panel:
         return self._panels[bool(sample.metadata["harmful"])]

@@ -18,6 +18,7 @@ from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.engine.batching import batches
+from ...harness.modalities.base import known_modality
 from ...harness.modalities.image import Image
 from ...harness.threats import LpBall
 from .lp_geometry import length, project
@@ -245,11 +246,11 @@ def _victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sa
 
 
 def _floats(sample: Sample) -> np.ndarray:
-    pixels = sample.input.pixels if isinstance(sample.input, Image) else None
+    known = known_modality(sample.input)
+    pixels = known.pixels(sample.input)
     if pixels is None:
-        raise SampleError(f"an image attack needs an image, not a {type(sample.input).__name__}")
-    floats = pixels.astype(np.float32)
-    return floats / np.float32(255) if pixels.dtype == np.uint8 else floats
+        raise SampleError(f"an image attack needs an image, not a {known.name}")
+    return pixels
 
 
 def _class_of(sample: Sample) -> int:

@@ -13,7 +13,7 @@ from ...harness.api.samples import Sample, SampleRng, seed_of
 from ...harness.api.settings import Amount, Count
 from ...harness.judges.phrases import is_refusal
 from ...harness.judges.rubric import quote
-from ...harness.modalities.chat import Chat, Message
+from ...harness.modalities.chat import Chat, Message, messages_of
 from ...harness.threats import AnyPrompt
 from .attackers import proposals
 from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, write
@@ -45,8 +45,8 @@ class Talk:
 
     def asking(self, last: str) -> Sample:
         """The sample with the conversation so far, and ``last`` as the next message."""
-        given = self.sample.input.messages if isinstance(self.sample.input, Chat) else ()
-        return replace(self.sample, input=Chat((*given[:-1], *self.messages, Message("user", last))))
+        before = messages_of(self.sample.input)[:-1]
+        return replace(self.sample, input=Chat((*before, *self.messages, Message("user", last))))
 
     def twin(self, last: str) -> Sample:
         if self.failure:

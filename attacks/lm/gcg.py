@@ -17,7 +17,7 @@ from ...harness.api.model import Differentiable, Encoded
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Count
-from ...harness.modalities.chat import Chat
+from ...harness.modalities.chat import Chat, last_text
 from ...harness.threats import SuffixBudget
 from .prompts import is_benign, prompt_of, with_prompt
 from .suffixes import Search, ask, begun
@@ -170,7 +170,7 @@ def _gradients(net: Differentiable, engine: ModelPort, searches: Sequence[Search
 
 def _suffix_in(context: str | Chat, prompt: str, suffix: str) -> tuple[int, int]:
     """Where the suffix begins and ends in the text, or in the last message, that the model is sent."""
-    shown = context if isinstance(context, str) else context.messages[-1].content
+    shown = last_text(context) or ""
     start = shown.rfind(prompt + suffix)
     if start < 0:
         raise SampleError("the task changes the prompt before it sends it, so that a suffix has no place of its own")

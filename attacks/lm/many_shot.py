@@ -11,7 +11,7 @@ from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Count
-from ...harness.modalities.chat import Chat, Message
+from ...harness.modalities.chat import Chat, Message, messages_of
 from ...harness.threats import AnyPrompt
 from .prompts import prompt_of, with_prompt
 
@@ -65,7 +65,7 @@ class ManyShot(Attack[AnyPrompt]):
         twin = with_prompt(sample, prompt_of(sample), num_queries=1, num_shots=self._shots)
         if self._chat:
             before = [Message(role, text) for pair in turns for role, text in zip(("user", "assistant"), pair, strict=True)]
-            given = sample.input.messages if isinstance(sample.input, Chat) else (Message("user", prompt_of(sample)),)
+            given = messages_of(sample.input)
             return Sample(twin.id, Chat((*given[:-1], *before, given[-1])), twin.target, twin.labels, twin.group, twin.metadata)
         shown = "\n\n".join(f"User: {question}\nAssistant: {answer}" for question, answer in turns)
         return with_prompt(twin, f"{shown}\n\nUser: {prompt_of(sample)}\nAssistant:")

@@ -10,16 +10,16 @@ from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Failure, Generate
 from ...harness.api.samples import Sample
-from ...harness.modalities.chat import Chat, Message
+from ...harness.modalities.chat import Chat, last_text, user_chat, with_last_text
+from ...harness.modalities.inputs import Input, modality
 
 
 def prompt_of(sample: Sample, /) -> str:
     """The text that an attack may change: the sample's own, or the last message of its chat."""
-    if isinstance(sample.input, str):
-        return sample.input
-    if isinstance(sample.input, Chat) and sample.input.messages:
-        return sample.input.messages[-1].content
-    raise SampleError(f"an attack on a language model works on text or a chat, not on a {type(sample.input).__name__}")
+    text = last_text(sample.input)
+    if text is None:
+        raise SampleError(f"an attack on a language model works on text or a chat, not on a {modality(sample.input)}")
+    return text
 
 
 def goal_of(sample: Sample, /) -> str:
@@ -34,36 +34,30 @@ def is_benign(sample: Sample, /) -> bool:
 
 def with_prompt(sample: Sample, text: str, /, **facts: Any) -> Sample:
     """The sample with another text in its prompt's place. ``facts`` are kept in the record."""
-    shown: str | Chat = text
-    if isinstance(sample.input, Chat):
-        *before, last = sample.input.messages
-        shown = Chat((*before, Message(last.role, text)))
-    return replace(sample, input=shown, metadata={**sample.metadata, **facts})
+    return replace(sample, input=with_last_text(sample.input, text), metadata={**sample.metadata, **facts})
 
 
 def failed(sample: Sample, error: str, /) -> Sample:
     return replace(sample, metadata={**sample.metadata, "error": error})
 
 
-def as_sent(engine: ModelPort, sample: Sample, /) -> str | Chat:
+def as_sent(engine: ModelPort, sample: Sample, /) -> Input:
     """A sample's prompt as the attacked task sends it, with its system message, header and template; where no task says how, as a message
     to a chat model and as plain text to another."""
     for request in engine.asked(sample):
         if isinstance(request, Generate):
             return request.prompt
-    shown = sample.input
-    if not isinstance(shown, str | Chat):
-        raise SampleError(f"an attack on a language model works on text or a chat, not on a {type(shown).__name__}")
-    return as_shown(engine, Chat((Message("user", shown),)) if isinstance(shown, str) else shown)
+    prompt_of(sample)
+    return as_shown(engine, user_chat(sample.input))
 
 
 def as_shown(engine: ModelPort, chat: Chat, /) -> str | Chat:
     """A chat, or its text where the model has no chat template."""
-    return chat if engine.info.takes("generate", "chat") else "\n\n".join(message.content for message in chat.messages)
+    return chat if engine.info.takes("generate", "chat") else "\n\n".join(message.text for message in chat.messages)
 
 
 def write(
-    engine: ModelPort, prompts: Sequence[str | Chat], max_tokens: int, *, temperature: float = 0.0, seeds: Sequence[int] = ()
+    engine: ModelPort, prompts: Sequence[Input], max_tokens: int, *, temperature: float = 0.0, seeds: Sequence[int] = ()
 ) -> list[str | Failure]:
     """What the model writes for each prompt, all in one call. ``seeds``: of each prompt's own draw."""
     asked = [Generate(prompt, max_tokens, temperature=temperature, seed=seeds[i] if temperature else 0) for i, prompt in enumerate(prompts)]

@@ -15,6 +15,7 @@ from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
 from ...harness.api.samples import Sample
+from ...harness.modalities.inputs import modality, texts_of
 from ...harness.modalities.words import Spans, word_spans
 from ...harness.threats import EditBudget
 
@@ -130,11 +131,12 @@ def told(variant: Variant, logits: Sequence[float], target: int, /) -> Variant:
 
 
 def text_of(sample: Sample, /) -> str:
-    if not isinstance(sample.input, str):
+    texts = texts_of(sample.input)
+    if len(texts) != 1:
         raise SampleError(
-            f"this attack changes one text, and the input is a {type(sample.input).__name__}; name under its 'tasks:' those of single texts"
+            f"this attack changes one text, and the input is a {modality(sample.input)}; name under its 'tasks:' those of single texts"
         )
-    return sample.input
+    return texts[0]
 
 
 def label_of(sample: Sample, /) -> int:

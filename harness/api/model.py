@@ -108,7 +108,7 @@ class Encoded:
     """A batch made ready for gradients.
 
     ``features``: embeddings_BLD of text, or pixels_BCHW in [0, 1] (normalisation is the model's affair). ``mask_BL``: 1 where a token is
-    real. ``spans``: per sample, each position's (start, end) in the text (of a pair: `words.in_second`), (0, 0) for special tokens.
+    real. ``spans``: per sample, each position's (start, end) in the text (of a pair: `words.in_text`), (0, 0) for special tokens.
     ``baseline``: a neutral input of the same shape (neutral tokens' embeddings with the special tokens kept; black pixels). ``extra``:
     passed through to `logits`, rows aligned with the batch; ``input_ids`` in it are the tokens, where a text model has numbers for them.
     """

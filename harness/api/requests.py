@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..modalities.base import modality_of
-from ..modalities.chat import Chat
-from ..modalities.inputs import Input, size_of
+from ..modalities.chat import Chat, chat_of
+from ..modalities.inputs import Input, size_of, texts_of
 
 R_co = TypeVar("R_co", covariant=True)
 _classes: dict[str, type[Any]] = {}
@@ -198,14 +198,14 @@ class LogLikelihood(Request[LogProb]):
         An answer of its own has no delimiter before it: after a chat, and where the model puts a context of text into its chat template
         (``is_answer``). Nor has one that goes on from a begun answer which ends in a space.
         """
-        if isinstance(self.context, Chat):
-            last = self.context.messages[-1] if self.context.messages else None
-            begun = last.content if last is not None and last.role == "assistant" else ""
-            is_answer = not begun or begun[-1].isspace()
+        chat = chat_of(self.context)
+        if chat is not None:
+            is_answer = not chat.begun or chat.begun[-1].isspace()
         return self.continuation if is_answer else self.delimiter + self.continuation
 
     def beginning(self) -> str:
-        return self.context + self.written() if isinstance(self.context, str) else ""
+        texts = texts_of(self.context)
+        return texts[0] + self.written() if texts else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ class Generate(Request[Completion]):
     """
 
     kind: ClassVar[str] = "generate"
-    prompt: str | Chat
+    prompt: Input
     max_tokens: int
     stop: tuple[str, ...] = ()
     temperature: float = 0.0
@@ -273,7 +273,7 @@ class Generate(Request[Completion]):
         return (self.temperature,)
 
     def beginning(self) -> str:
-        return self.prompt if isinstance(self.prompt, str) else ""
+        return "".join(texts_of(self.prompt))
 
     def size(self) -> int:
         return size_of(self.prompt) + self.max_tokens

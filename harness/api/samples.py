@@ -38,6 +38,8 @@ class Attribution:
     """How much each part of an input moved one output.
 
     Text: ``values`` [num_words] with ``spans``, each word's (start, end) in the original text. Images: ``values`` [H, W], ``spans`` empty.
+    ``parts``: what the values are about: words, pixels, time, frames, boxes, or what a `Modality` calls its own. Where a probe says
+    nothing, they are the parts of the input's modality, and the harness fills that in.
     ``target``: the explained class. ``completeness_error``: |sum of attributions - (output - baseline output)| in the output's unit
     (Sundararajan et al. 2017, axiom 3), None where the method has no such axiom.
     """
@@ -48,6 +50,7 @@ class Attribution:
     spans: tuple[tuple[int, int], ...] = ()
     completeness_error: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    parts: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..api.errors import ends_run, sentence
 from ..api.model_port import ModelPort
 from ..api.requests import Classify
 from ..api.samples import Sample
-from ..modalities.image import Image
+from ..modalities.base import known_modality
 from ..modalities.inputs import size_of
 
 S = TypeVar("S")
@@ -38,7 +38,9 @@ def alike(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
     """Indices of samples that can be stacked: of one shape, and alike to the model."""
     found: dict[Hashable, list[int]] = {}
     for index, sample in enumerate(samples):
-        found.setdefault((_shape(sample.input), engine.alike(Classify(sample.input, sample.labels))), []).append(index)
+        found.setdefault(
+            (known_modality(sample.input).stack_key(sample.input), engine.alike(Classify(sample.input, sample.labels))), []
+        ).append(index)
     return list(found.values())
 
 
@@ -73,7 +75,3 @@ def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) ->
         return [failed]
     middle = len(samples) // 2
     return [result for half in (samples[:middle], samples[middle:]) for result in isolated(work, half)]
-
-
-def _shape(value: Any) -> Hashable:
-    return value.pixels.shape if isinstance(value, Image) else None

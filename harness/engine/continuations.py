@@ -19,9 +19,8 @@ from ..api.plugins import gives
 from ..api.requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..api.samples import Sample
 from ..api.task import Task
-from ..modalities.chat import Chat, Message
-from ..modalities.inputs import Input
-from ..modalities.text import TextPair
+from ..modalities.chat import Chat, Message, chat_of, last_text, user_chat, with_last_text
+from ..modalities.inputs import Input, texts_of
 from ..modalities.words import MARK, within
 from .wrapped_port import WrappedGradients, WrappedPort
 
@@ -60,17 +59,17 @@ class Frame:
     is_templated: bool = False
 
     @classmethod
-    def of(cls, text: str, prompt: str | Chat, /, *, is_templated: bool = False, marked: str | Chat = "") -> Frame:
+    def of(cls, text: str, prompt: Input, /, *, is_templated: bool = False, marked: Input = "") -> Frame:
         """``marked``: the prompt of a sample that has `MARK` in the text's place, where the prompt holds the text more than once; without
         it the last place is taken. Raises `SampleError` where the prompt does not hold the text as it is."""
-        shown = _last_of(prompt)
+        shown = last_text(prompt) or ""
         start = shown.rfind(text)
         if start < 0 or not shown:
             raise SampleError("the task's prompt does not hold the sample's text as it is, so that there is nothing to attribute to")
-        head, mark, tail = _last_of(marked).partition(MARK)
+        head, mark, tail = (last_text(marked) or "").partition(MARK)
         if not mark or f"{head}{text}{tail}" != shown:
             head, tail = shown[:start], shown[start + len(text) :]
-        return cls(head, tail, None if isinstance(prompt, str) else _with_last(prompt, ""), is_templated)
+        return cls(head, tail, chat_of(with_last_text(prompt, "")), is_templated)
 
     @property
     def answers_apart(self) -> bool:
@@ -86,28 +85,24 @@ class Frame:
     def start(self) -> int:
         """Where the text begins in what the model reads as its prompt: the last message, and behind it an answer that is begun."""
         asked = self.chat.messages[-2:-1] if self.chat is not None and self.goes_on else ()
-        return sum(len(message.content) + 1 for message in asked) + len(self.head)
+        return sum(len(message.text) + 1 for message in asked) + len(self.head)
 
     def prompt(self, value: Input, /) -> str | Chat:
         """``value``: the sample's text, or a pair of it and of what the model has written after the prompt."""
-        text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
+        text, written = _text_and_written(value)
         shown = f"{self.head}{text}{self.tail}"
         if not self.answers_apart:
             shown, written = shown + written, ""
         if self.chat is None and not written:
             return shown
-        chat = _with_last(self.chat or Chat((Message("user", ""),)), shown)
+        chat = user_chat(shown if self.chat is None else with_last_text(self.chat, shown))
         return Chat((*chat.messages, Message("assistant", written))) if written else chat
 
 
-def _last_of(prompt: str | Chat) -> str:
-    """The text that a prompt ends with: all of it, or its last message."""
-    return prompt if isinstance(prompt, str) else prompt.messages[-1].content if prompt.messages else ""
-
-
-def _with_last(chat: Chat, content: str) -> Chat:
-    *before, last = chat.messages
-    return Chat((*before, replace(last, content=content)))
+def _text_and_written(value: Input) -> tuple[str, str]:
+    """The sample's text, and of a pair what the model has written after the prompt."""
+    text, *written = texts_of(value)
+    return text, "".join(written)
 
 
 def framed(port: ModelPort, task: Task, samples: Sequence[Sample], target: str, /) -> list[tuple[Frame, Sample]]:
@@ -177,30 +172,21 @@ def _frame(port: ModelPort, task: Task, sample: Sample, asked: list[LogLikelihoo
     if isinstance(asked, str):
         raise SampleError(asked)
     text, prompt = _text_of(sample), _prompt_of(asked)
-    marked: str | Chat = ""
-    if _last_of(prompt).count(text) > 1:
-        other = _asked(task, replace(sample, input=_marked(sample.input, text)))
+    marked: Input = ""
+    if (last_text(prompt) or "").count(text) > 1:
+        other = _asked(task, replace(sample, input=with_last_text(sample.input, MARK + (last_text(sample.input) or "")[len(text) :])))
         marked = "" if isinstance(other, str) else _prompt_of(other)
     return Frame.of(text, prompt, is_templated=_is_templated(port), marked=marked), text
 
 
-def _prompt_of(asked: list[LogLikelihood] | Generate) -> str | Chat:
+def _prompt_of(asked: list[LogLikelihood] | Generate) -> Input:
     return asked.prompt if isinstance(asked, Generate) else asked[0].context
-
-
-def _marked(value: Input, text: str) -> Input:
-    """The input with `MARK` in the place of its text."""
-    if isinstance(value, Chat):
-        return _with_last(value, MARK + value.messages[-1].content[len(text) :])
-    return MARK + str(value)[len(text) :]
 
 
 def _text_of(sample: Sample) -> str:
     """What the parts are taken from: the text, or a chat's last message."""
-    shown = sample.input
-    if isinstance(shown, Chat) and shown.messages:
-        shown = shown.messages[-1].content
-    if not isinstance(shown, str):
+    shown = last_text(sample.input)
+    if shown is None:
         raise SampleError("continuations are explained by the words of a text, and this sample is none")
     return shown.rstrip()
 
@@ -286,7 +272,7 @@ class ContinuationGradients(WrappedGradients):
 
     def _place(self, value: Input, span: tuple[int, int]) -> tuple[int, int]:
         """A place in the prompt as a place in what the sample shows; (0, 0) for what stands in neither."""
-        text, written = (value.first, value.second) if isinstance(value, TextPair) else (str(value), "")
+        text, written = _text_and_written(value)
         start = self._frame.start
         after = start + len(text) + len(self._frame.tail) + (1 if self._frame.answers_apart else 0)
         found, beyond = within(span, start, len(text)), within(span, after, len(written))

@@ -25,6 +25,10 @@ class ContentArray:
         head = f"{type(self).__name__} {self._values.dtype.str} {self._values.shape} ".encode()
         return hashlib.sha256(head + self._values.tobytes()).hexdigest()
 
+    @property
+    def num_bytes(self) -> int:
+        return self._values.nbytes
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Pickling forgets that an array must not be written to.
         state["_values"].setflags(write=False)

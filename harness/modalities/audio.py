@@ -53,3 +53,6 @@ class AudioModality(Modality[Audio]):
 
     def from_json(self, facts: Any, /) -> Audio:
         return Audio(*facts)
+
+    def num_bytes(self, value: Audio, /) -> int:
+        return value.num_bytes

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .words import change_each, cut_out, joined, spans_in
 
 V = TypeVar("V")
+
+Parts: TypeAlias = Sequence[Any] | NDArray[np.intp]
+"""What an attribution gives a value each: a sequence of anything, each part by itself; or an array of integers, in whose shape the
+attribution's values lie. The parts of an array are many and small (pixels): methods that need few parts take neighbours together."""
+
+_BYTES = 1 << 14
+"""About what the tokens of a text take as Python objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +39,15 @@ class Modality(Generic[V]):
 
     ``name``: the capability that a model needs to take it, and that a task names in ``requires``. ``type``: the class of its values, which
     are immutable, and compared and hashed by content.
+    ``part_kind``: what `parts` are (words, pixels, time, frames, boxes, or a word of your own); empty where values have no parts, and
+    then no attribution is about them. ``ways``: what "removed" can mean for a part, the plainest first; `without` is given one of them.
     Raises `TypeError` where it lacks one of the two, or another modality has it.
     """
 
     name: ClassVar[str]
     type: ClassVar[type[Any]]
+    part_kind: ClassVar[str] = ""
+    ways: ClassVar[tuple[str, ...]] = ("removed",)
 
     def __init_subclass__(cls) -> None:
         name, kind = getattr(cls, "name", None), getattr(cls, "type", None)
@@ -65,6 +81,62 @@ class Modality(Generic[V]):
         made: V = self.type(**facts)
         return made
 
+    def parts(self, value: V, /) -> Parts:
+        """Return what an attribution of the value is about, in order. Needed where ``part_kind`` is given; where that is ``words``, they
+        are by default those of its texts, as their places in the texts with a line break between them."""
+        if self.part_kind != "words":
+            raise NotImplementedError(f"the modality {self.name!r} gives no parts")
+        return spans_in(self.texts(value))
+
+    def without(self, value: V, parts: Parts, way: str, /) -> V:
+        """Return the value without these of its parts. Needed where ``part_kind`` is given; words are by default cut out.
+
+        ``parts``: some of `parts`, in order. ``way``: one of ``ways``.
+        """
+        if self.part_kind != "words":
+            raise NotImplementedError(f"the modality {self.name!r} does not say what is left of a value without some of its parts")
+        return self.with_texts(value, change_each(self.texts(value), parts, cut_out))
+
+    def only(self, value: V, shown: Parts, hidden: Parts, way: str, /) -> V:
+        """Return the value with the parts ``shown`` alone; ``hidden`` are all others. By default it is `without` those; of words that are
+        cut, those that stay have a space between them."""
+        if self.part_kind == "words" and way == "cut":
+            return self.with_texts(value, change_each(self.texts(value), shown, joined))
+        return self.without(value, hidden, way)
+
+    def texts(self, value: V, /) -> tuple[str, ...]:
+        """Return the texts that the value consists of; empty where it is no text, or more than that."""
+        return ()
+
+    def with_texts(self, value: V, texts: Sequence[str], /) -> V:
+        """Return the value with these texts in place of its own (`texts`), as many of them."""
+        raise NotImplementedError(f"the modality {self.name!r} has no texts")
+
+    def pixels(self, value: V, /) -> NDArray[np.float32] | None:
+        """Return the pixels [H, W, C] in [0, 1]; None where the value is no image."""
+        return None
+
+    def noisy(self, value: V, draws: np.random.Generator, radius: float, /) -> V | None:
+        """Return the value with uniform noise within ``radius`` of the unit interval; None where noise has no meaning in the value itself
+        (that of a text is in a model's embeddings of it)."""
+        return None
+
+    def bare(self, value: V, /) -> Any:
+        """Return the value in plain Python or numpy, for a function that knows no class of the harness. By default it stays as it is."""
+        return value
+
+    def coarse(self, value: V, /) -> V:
+        """Return the value in few bytes, good enough to be looked at. By default it stays as it is."""
+        return value
+
+    def stack_key(self, value: V, /) -> Hashable:
+        """Return what values must have in common to be stacked in one array; None where that is the model's affair."""
+        return None
+
+    def num_bytes(self, value: V, /) -> int:
+        """Return about how many bytes of memory the value takes, with what a model makes of it."""
+        return _BYTES
+
 
 _known: list[Modality[Any]] = []
 
@@ -72,6 +144,15 @@ _known: list[Modality[Any]] = []
 def modality_of(value: object, /) -> Modality[Any] | None:
     """The modality of a value; None where no modality has its class, or one that it derives from."""
     return next((m for m in _known if type(value) is m.type), None) or next((m for m in _known if isinstance(value, m.type)), None)
+
+
+def known_modality(value: object, /) -> Modality[Any]:
+    """As `modality_of`. Raises `TypeError` where the value has no modality."""
+    known = modality_of(value)
+    if known is None:
+        names = ", ".join(m.type.__name__ for m in modalities())
+        raise TypeError(f"a {type(value).__name__} is no input; inputs are {names}, and those of a `Modality` of your own")
+    return known
 
 
 def modality_named(name: str, /) -> Modality[Any] | None:

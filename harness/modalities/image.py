@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .array import ContentArray
-from .base import Modality, Shown
+from .base import Modality, Parts, Shown
 
 PIXELS = 64
 """Of an image, a position: a convolutional network keeps about as much of them for its gradients (120 kB) as a transformer
 of a token. A pass of large images then holds few of them, on a CPU five of 224 x 224 pixels: memory beyond what the process
 keeps is given anew by the system in every pass, which takes up to twice the time, and larger passes save little."""
+_BLUR = 1 / 16
+"""The blur's standard deviation, as a share of the image's longer side: 14 of 224 pixels, where shapes are gone and colours are not."""
 _SMALLEST_SHOWN_PX = 96
 _LARGEST_SHOWN_PX = 512
 """A thousand photographs of 12 megapixels would be a page of 20 GB."""
@@ -39,6 +42,12 @@ class Image(ContentArray):
     def pixels(self) -> NDArray[np.generic]:
         return self._values
 
+    @cached_property
+    def mean_colour(self) -> NDArray[np.generic]:
+        """[1, 1, C], rounded where pixels are whole numbers. Kept: it takes longer than the rest of an image without some pixels."""
+        mean = self._values.mean(axis=(0, 1), keepdims=True, dtype=np.float64)
+        return (np.round(mean) if self._values.dtype == np.uint8 else mean).astype(self._values.dtype)
+
 
 def _scaled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     if pixels.dtype == np.uint8:
@@ -58,10 +67,12 @@ def positions_of(height: int, width: int, /) -> int:
 
 
 class ImageModality(Modality[Image]):
-    """An image, 64 pixels a position."""
+    """An image, 64 pixels a position. Its parts are pixels, row by row."""
 
     name = "image"
     type = Image
+    part_kind = "pixels"
+    ways = ("mean", "blur")
 
     def size(self, value: Image, /) -> int:
         return positions_of(*value.pixels.shape[:2])
@@ -74,6 +85,63 @@ class ImageModality(Modality[Image]):
 
     def from_json(self, facts: Any, /) -> Image:
         return Image(facts)
+
+    def parts(self, value: Image, /) -> NDArray[np.intp]:
+        height, width = value.pixels.shape[:2]
+        return np.arange(height * width).reshape(height, width)
+
+    def without(self, value: Image, parts: Parts, way: str, /) -> Image:
+        kept_HW = np.ones(value.pixels.shape[:2], dtype=bool)
+        kept_HW.reshape(-1)[np.asarray(parts)] = False
+        return blurred(value, kept_HW) if way == "blur" else in_mean_colour(value, kept_HW)
+
+    def pixels(self, value: Image, /) -> NDArray[np.float32]:
+        scale = np.float32(255 if value.pixels.dtype == np.uint8 else 1)
+        return np.asarray(value.pixels, dtype=np.float32) / scale
+
+    def noisy(self, value: Image, draws: np.random.Generator, radius: float, /) -> Image:
+        pixels = self.pixels(value)
+        noise = draws.uniform(-radius, radius, pixels.shape).astype(np.float32)
+        return Image(np.clip(pixels + noise, 0, 1))
+
+    def bare(self, value: Image, /) -> NDArray[np.generic]:
+        """A copy: a function may write into it."""
+        return np.array(value.pixels)
+
+    def coarse(self, value: Image, /) -> Image:
+        return value if value.pixels.dtype == np.uint8 else Image((value.pixels.clip(0, 1) * 255).round().astype(np.uint8))
+
+    def stack_key(self, value: Image, /) -> tuple[int, ...]:
+        return value.pixels.shape
+
+    def num_bytes(self, value: Image, /) -> int:
+        return value.num_bytes
+
+
+def image_of(value: object, /) -> Image | None:
+    """Return the value where it is an image."""
+    return value if isinstance(value, Image) else None
+
+
+def in_mean_colour(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
+    """Return the image with the pixels that are not kept in its mean colour."""
+    # By value and not by pixel: numpy's loop over three channels at a time is slow.
+    kept_HWC = np.repeat(kept_HW.reshape(-1), image.pixels.shape[2]).reshape(image.pixels.shape)
+    return Image(np.where(kept_HWC, image.pixels, image.mean_colour))
+
+
+def blurred(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
+    """Return the image with the pixels that are not kept as they are in a Gaussian blur of all of it (of whole numbers, rounded)."""
+    pixels = image.pixels.astype(np.float64)
+    deviation = _BLUR * max(pixels.shape[:2])
+    for axis in (0, 1):
+        size = pixels.shape[axis]
+        distance = np.arange(size)[:, None] - np.arange(size)
+        # Weights that sum to 1 at the border too, so that it does not grow dark.
+        weights = np.exp(-0.5 * (distance / deviation) ** 2)
+        pixels = np.moveaxis(np.tensordot(weights / weights.sum(1, keepdims=True), pixels, (1, axis)), 0, axis)
+    colour = np.round(pixels) if image.pixels.dtype == np.uint8 else pixels
+    return Image(np.where(kept_HW[:, :, None], image.pixels, colour.astype(image.pixels.dtype)))
 
 
 def png_uri(image: Image, /) -> str:

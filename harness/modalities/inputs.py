@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import numpy as np
+
 from .audio import Audio
-from .base import modalities, modality_of
+from .base import Parts, known_modality, modality_of
 from .chat import Chat
 from .image import Image
 from .text import TextPair
@@ -25,8 +27,26 @@ def size_of(value: object, /) -> int:
 
 def modality(value: object, /) -> str:
     """The name of the value's modality: the capability a model needs to take it."""
+    return known_modality(value).name
+
+
+def texts_of(value: object, /) -> tuple[str, ...]:
+    """Return the texts that the value consists of: one of a text, two of a pair; none of anything else."""
     known = modality_of(value)
-    if known is None:
-        names = ", ".join(m.type.__name__ for m in modalities())
-        raise TypeError(f"a {type(value).__name__} is no input; inputs are {names}, and those of a `Modality` of your own")
-    return known.name
+    return () if known is None else known.texts(value)
+
+
+def parts_of(value: object, /) -> Parts:
+    """Return what an attribution of the value is about, in order (`Modality.parts`)."""
+    return known_modality(value).parts(value)
+
+
+def shape_of(parts: Parts, /) -> tuple[int, ...]:
+    """Return the shape of an attribution's values: that of an array of parts, or how many there are."""
+    return parts.shape if isinstance(parts, np.ndarray) else (len(parts),)
+
+
+def has_parts(value: object, /) -> bool:
+    """Return whether an attribution can be about the value."""
+    known = modality_of(value)
+    return known is not None and bool(known.part_kind)

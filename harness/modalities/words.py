@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .text import TextPair
 
 # Kana and Han are written without spaces: each character is a word of its own, as BERT's tokenizer has it for Han.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -40,23 +39,69 @@ def word_spans(text: str, /) -> Spans:
     return tuple(spans)
 
 
-def spans_of(value: str | TextPair, /) -> Spans:
-    """The words of a text, or of a pair: its places are those of the two texts with a line break between them."""
-    if isinstance(value, str):
-        return word_spans(value)
-    return (*word_spans(value.first), *in_second(value, word_spans(value.second)))
+# ── several texts: places in them are those in the one text that they are with a line break between them ──────────────────
 
 
-def in_second(pair: TextPair, spans: Sequence[tuple[int, int]], /) -> Spans:
-    """Places in the second text as places in the pair."""
-    shift = len(pair.first) + 1
+def spans_in(texts: Sequence[str], /) -> Spans:
+    """Return the words of all texts."""
+    return tuple(span for number, text in enumerate(texts) for span in in_text(texts, number, word_spans(text)))
+
+
+def in_text(texts: Sequence[str], number: int, spans: Sequence[tuple[int, int]], /) -> Spans:
+    """Return places in the text of this number as places in all texts."""
+    shift = sum(len(text) + 1 for text in texts[:number])
     return tuple((start + shift, end + shift) for start, end in spans)
 
 
-def split_spans(pair: TextPair, spans: Spans, /) -> tuple[Spans, Spans]:
-    """Places in the pair as places in each of its texts."""
-    shift = len(pair.first) + 1
-    return tuple(s for s in spans if s[0] < shift), tuple((a - shift, b - shift) for a, b in spans if a >= shift)
+def split_spans(texts: Sequence[str], spans: Sequence[tuple[int, int]], /) -> list[Spans]:
+    """Return places in all texts as places in each: a place is in the last text that begins at or before it."""
+    found = []
+    shift = 0
+    for number, text in enumerate(texts):
+        end = shift + len(text) + 1 if number + 1 < len(texts) else math.inf
+        found.append(tuple((a - shift, b - shift) for a, b in spans if (shift <= a or not number) and a < end))
+        shift += len(text) + 1
+    return found
+
+
+def change_each(texts: Sequence[str], spans: Sequence[tuple[int, int]], change: Callable[[str, Spans], str], /) -> list[str]:
+    """Return each text changed, given those of the spans that lie in it."""
+    return [change(text, own) for text, own in zip(texts, split_spans(texts, spans), strict=True)]
+
+
+# ── a text without some of its words ──────────────────────────────────────────────────────────────────────────────────
+
+
+def cut_out(text: str, spans: Sequence[tuple[int, int]], /) -> str:
+    """Return the text with these spans cut out, in order. Nothing else changes but at the cuts.
+
+    Of the space around a cut, that before it stays; where the cut would join two words, a space comes between them.
+    """
+    made, at = "", 0
+    for start, end in [*spans, (len(text), len(text))]:
+        piece = text[at:start]
+        if at and piece and (not made or made[-1].isspace()):
+            piece = piece.lstrip()
+        if made and piece and len(word_spans(made[-1] + piece[0])) == 1 and not made[-1].isspace() and not piece[0].isspace():
+            piece = " " + piece
+        made, at = made + piece, end
+    return made.rstrip() if spans and not text[spans[-1][1] :].strip() else made
+
+
+def masked(text: str, spans: Sequence[tuple[int, int]], token: str, /) -> str:
+    """Return the text with the token in the place of each of these spans."""
+    made, at = "", 0
+    for start, end in spans:
+        made, at = made + text[at:start] + token, end
+    return made + text[at:]
+
+
+def joined(text: str, spans: Sequence[tuple[int, int]], /) -> str:
+    """Return the text's spans with a space between them."""
+    return " ".join(text[start:end] for start, end in spans)
+
+
+# ── from tokens to words ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def within(span: tuple[int, int], start: int, length: int, /) -> tuple[int, int]:

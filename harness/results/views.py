@@ -14,7 +14,6 @@ from ..api.samples import Record, Sample
 from ..api.scorecard import EachWord, Heat, SampleView, Shown, Twin
 from ..items.probe.slices import is_right, slices_of
 from ..modalities.base import modality_of
-from ..modalities.image import Image, png_uri
 from ..store import Store, StoredItem
 
 _MOST_CHARACTERS = 20_000
@@ -87,7 +86,7 @@ def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, R
     return replace(
         shown,
         target=said or shown.target,
-        image=png_uri(image) if isinstance(image, Image) else "",
+        image="" if image is None else _shown(image).image,
         scores=dict(record.scores),
         twins=tuple(pair for i, r in shifts for pair in _moved(item.program, i, r, labels)),
         slices=_slices(right, [(item, record), *shifts]),

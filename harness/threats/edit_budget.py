@@ -20,7 +20,7 @@ from ..api.threat import Threat
 from ..language.nltk_data import read_nltk_stop_words, stop_words_resource
 from ..language.parts_of_speech import has_same_parts_of_speech, load_tagger, tagger_resources
 from ..language.stop_words import ENGLISH
-from ..modalities.text import TextPair
+from ..modalities.inputs import modality, texts_of
 
 _ROUNDING = 1e-6
 """Tolerance for float32 vectors of a sentence encoder."""
@@ -158,11 +158,10 @@ def _angular_similarity(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _texts(sample: Sample) -> tuple[str, ...]:
-    if isinstance(sample.input, str):
-        return (sample.input,)
-    if isinstance(sample.input, TextPair):
-        return (sample.input.first, sample.input.second)
-    raise ConfigError(f"threat 'edits' needs text; sample {sample.id!r} is a {type(sample.input).__name__}")
+    texts = texts_of(sample.input)
+    if not texts:
+        raise ConfigError(f"threat 'edits' needs text; sample {sample.id!r} is a {modality(sample.input)}")
+    return texts
 
 
 def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable], /) -> int:

@@ -13,7 +13,7 @@ from ..api.errors import ConfigError
 from ..api.samples import Sample
 from ..api.settings import Amount, check_fields
 from ..api.threat import Threat
-from ..modalities.image import Image
+from ..modalities.base import known_modality
 
 _ROUNDING = 1e-6
 """Tolerance for float32 projection onto the surface of the ball, in pixel units (pixels are in [0, 1])."""
@@ -51,10 +51,9 @@ class LpBall(Threat):
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         """Whether the perturbed sample is an image with pixels in [0, 1] in the ball."""
-        before = _pixels(clean)
-        if not isinstance(perturbed.input, Image):
+        before, after = _pixels(clean), known_modality(perturbed.input).pixels(perturbed.input)
+        if after is None:
             return False
-        after = _pixels(perturbed)
         # These comparisons are false for NaN.
         if after.shape != before.shape or not bool(np.all((after >= 0) & (after <= 1))):
             return False
@@ -78,8 +77,8 @@ def is_within(distance: Any, epsilon: float, /) -> Any:
 
 
 def _pixels(sample: Sample) -> np.ndarray:
-    if not isinstance(sample.input, Image):
-        raise ConfigError(f"threat 'lp', an L-p ball, needs images; sample {sample.id!r} is a {type(sample.input).__name__}")
-    pixels = sample.input.pixels
-    scale = np.float32(255) if pixels.dtype == np.uint8 else np.float32(1)
-    return np.asarray(pixels, dtype=np.float32) / scale
+    known = known_modality(sample.input)
+    pixels = known.pixels(sample.input)
+    if pixels is None:
+        raise ConfigError(f"threat 'lp', an L-p ball, needs images; sample {sample.id!r} is a {known.name}")
+    return pixels

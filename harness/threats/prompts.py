@@ -11,8 +11,8 @@ from ..api.requests import LogLikelihood
 from ..api.samples import Sample
 from ..api.settings import Bound, check_fields
 from ..api.threat import Threat
-from ..modalities.chat import Chat
-from ..modalities.inputs import Input
+from ..modalities.chat import last_text, messages_of
+from ..modalities.inputs import Input, modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class AnyPrompt(Threat):
         check_fields("threat 'prompt'", self)
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
-        if not isinstance(perturbed.input, str | Chat):
+        if last_text(perturbed.input) is None:
             return False
         texts = [text for _, text in _turns(perturbed.input)]
         small = self.max_chars is None or sum(map(len, texts)) <= self.max_chars
@@ -99,11 +99,9 @@ class AnyPrompt(Threat):
 
 def _turns(value: Input) -> list[tuple[str, str]]:
     """Return the messages of a prompt as (role, text). Raises `ConfigError` for any other modality."""
-    if isinstance(value, str):
-        return [("user", value)]
-    if isinstance(value, Chat) and value.messages:
-        return [(m.role, m.content) for m in value.messages]
-    raise ConfigError(f"threats 'suffix' and 'prompt' need text or a chat, not a {type(value).__name__}")
+    if last_text(value) is None:
+        raise ConfigError(f"threats 'suffix' and 'prompt' need text or a chat, not a {modality(value)}")
+    return [(message.role, message.text) for message in messages_of(value)]
 
 
 def _chars_added(clean: Sample, perturbed: Sample) -> dict[str, float]:

@@ -20,16 +20,17 @@ from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.modalities.base import known_modality
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.removal import without
-from windtunnel.harness.modalities.words import word_spans
+from windtunnel.harness.modalities.regions import grid_map
+from windtunnel.harness.modalities.words import cut_out, word_spans
 from windtunnel.harness.models.python.toy import Bright
 from windtunnel.probes import perturbation
 from windtunnel.probes.feature_ablation import FeatureAblation
 from windtunnel.probes.kernel_shap import KernelShap
 from windtunnel.probes.lime import Lime
 from windtunnel.probes.occlusion import Occlusion
-from windtunnel.probes.perturbation import Patches, Perturbation, Words, grid_map
+from windtunnel.probes.perturbation import Parts, Perturbation
 from windtunnel.probes.shapley_value_sampling import ShapleyValueSampling
 from windtunnel.tests import tiny
 
@@ -86,7 +87,7 @@ class TestAgainstCaptum:
         model, spans = tiny.shared("bert"), word_spans(text)
 
         def run(mask_NP: torch.Tensor) -> torch.Tensor:
-            shown = [without(text, [s for s, on in zip(spans, mask, strict=True) if not on]) for mask in mask_NP.tolist()]
+            shown = [cut_out(text, [s for s, on in zip(spans, mask, strict=True) if not on]) for mask in mask_NP.tolist()]
             logits: torch.Tensor = model.module(**model.tokenizer(shown, padding=True, return_tensors="pt")).logits
             return logits
 
@@ -118,7 +119,7 @@ class TestAgainstCaptum:
 
         def captums(f: Any, ones: torch.Tensor, a: Attribution, sample: Sample) -> torch.Tensor:
             method = captum.attr.ShapleyValueSampling(f)
-            method.permutation_generator = lambda *_: probe.orders(Words(str(sample.input)), probe.rng(sample.id))
+            method.permutation_generator = lambda *_: probe.orders(Parts(str(sample.input)), probe.rng(sample.id))
             found: torch.Tensor = method.attribute(ones, target=a.target, perturbations_per_eval=4)
             return found
 
@@ -130,7 +131,7 @@ class TestAgainstCaptum:
         def captums(f: Any, ones: torch.Tensor, a: Attribution, sample: Sample) -> torch.Tensor:
             if ones.shape[1] == 1:  # Captum has no distribution over the sizes of subsets of one part
                 return (f(ones) - f(0 * ones))[:, a.target, None].detach()
-            masks = list(probe.masks(Words(str(sample.input)), probe.rng(sample.id)))
+            masks = list(probe.masks(Parts(str(sample.input)), probe.rng(sample.id)))
 
             def perturb(original: torch.Tensor, **_: Any) -> Iterator[torch.Tensor]:
                 for mask in masks:
@@ -148,7 +149,7 @@ class TestAgainstCaptum:
         probe = Lime(subsets=40, kernel_width=width, alpha=alpha)
 
         def captums(f: Any, ones: torch.Tensor, a: Attribution, sample: Sample) -> torch.Tensor:
-            masks = iter(list(probe.masks(Words(str(sample.input)), probe.rng(sample.id))))
+            masks = iter(list(probe.masks(Parts(str(sample.input)), probe.rng(sample.id))))
             method = captum.attr.Lime(
                 f,
                 interpretable_model=SkLearnLasso(alpha=alpha),
@@ -176,7 +177,7 @@ class TestAgainstCaptum:
             np.testing.assert_allclose(found.values, each[0].numpy(), atol=1e-5 * float(each.abs().max()))
 
     def test_patches(self) -> None:
-        mask = torch.tensor(grid_map(32, 32, 5))[None, None]
+        mask = torch.tensor(grid_map((32, 32), 5))[None, None]
         self.on_images(FeatureAblation(grid=5), captum.attr.FeatureAblation(tiny.shared("vit").forward), feature_mask=mask)
 
     @pytest.mark.parametrize(("pixels", "stride"), [(8, 4), (10, 7), (32, 1), (5, 5)])
@@ -187,7 +188,7 @@ class TestAgainstCaptum:
 
     def test_shapley_value_sampling_of_patches(self) -> None:
         probe = ShapleyValueSampling(permutations=3, grid=3)
-        mask = torch.tensor(grid_map(32, 32, 3))[None, None]
+        mask = torch.tensor(grid_map((32, 32), 3))[None, None]
         orders = lambda sample: list(probe.orders(probe.parts(sample.input), probe.rng(sample.id)))  # noqa: E731
         self.on_images(probe, captum.attr.ShapleyValueSampling(tiny.shared("vit").forward), feature_mask=mask, permutations=orders)
 
@@ -247,7 +248,7 @@ class TestClosedForm:
 
         probe = ShapleyValueSampling(permutations=9)
         (found,) = ask(Pair(), probe, [Sample("pair", "a b", 1, ("no", "yes"))])
-        first = sum(order[0] == 0 for order in probe.orders(Words("a b"), probe.rng("pair")))
+        first = sum(order[0] == 0 for order in probe.orders(Parts("a b"), probe.rng("pair")))
         assert 0 < first < 9
         np.testing.assert_allclose(found.values, [(first + 4 * (9 - first)) / 9, (5 * first + 2 * (9 - first)) / 9], atol=1e-6)
         assert found.completeness_error == pytest.approx(0, abs=1e-12)
@@ -294,7 +295,7 @@ class TestWork:
     def test_what_waits_for_an_answer_is_bounded(self, make: Callable[[], Perturbation], monkeypatch: pytest.MonkeyPatch) -> None:
         given = [Sample(f"a{i}", text, 1, ("no", "yes")) for i, text in enumerate(TEXTS)]
         at_once, held = ask(Additive(), make(), given), []
-        monkeypatch.setattr(perturbation, "_BYTES_AT_ONCE", 3 * perturbation._BYTES_OF_A_TEXT)
+        monkeypatch.setattr(perturbation, "_BYTES_AT_ONCE", 3 * known_modality("").num_bytes(""))
         answer = perturbation._answer
         monkeypatch.setattr(perturbation, "_answer", lambda *a: (held.append(len(a[2])), answer(*a)))
         for a, b in zip(at_once, ask(Additive(), make(), given), strict=True):
@@ -311,7 +312,7 @@ class TestWork:
             np.testing.assert_allclose(alone.values, b.values, atol=1e-5 * float(np.abs(b.values).max()))
 
     def test_the_draw_is_the_sample_ids_and_the_seeds(self) -> None:
-        parts = Words(TEXTS[3])
+        parts = Parts(TEXTS[3])
         first, other, seeded = ShapleyValueSampling(), ShapleyValueSampling(), ShapleyValueSampling(seed=1)
         draw = lambda probe, name: list(probe.orders(parts, probe.rng(name)))  # noqa: E731
         assert draw(first, "x") == draw(other, "x")
@@ -322,7 +323,7 @@ class TestWork:
 class TestParts:
     def test_a_word_goes_with_all_its_tokens(self) -> None:
         text = TEXTS[3]
-        parts = Words(text)
+        parts = Parts(text)
         tokens = tiny.shared("bert").tokenizer.tokenize
         for index, (start, end) in enumerate(parts.spans):
             mask = np.arange(parts.size) != index
@@ -330,14 +331,14 @@ class TestParts:
             assert tokens(left) == tokens(text[:start]) + tokens(text[end:])
 
     def test_all_and_nothing(self) -> None:
-        parts = Words(TEXTS[3])
+        parts = Parts(TEXTS[3])
         assert parts.showing(np.ones(parts.size, dtype=bool)) == TEXTS[3]
         assert parts.showing(np.zeros(parts.size, dtype=bool)) == ""
 
     def test_a_grid(self) -> None:
-        assert grid_map(4, 6, 2).tolist() == [[0, 0, 0, 1, 1, 1]] * 2 + [[2, 2, 2, 3, 3, 3]] * 2
-        assert grid_map(2, 3, 8).tolist() == [[0, 1, 2], [3, 4, 5]], "no smaller than a pixel"
-        sizes = np.bincount(grid_map(33, 50, 8).ravel())
+        assert grid_map((4, 6), 2).tolist() == [[0, 0, 0, 1, 1, 1]] * 2 + [[2, 2, 2, 3, 3, 3]] * 2
+        assert grid_map((2, 3), 8).tolist() == [[0, 1, 2], [3, 4, 5]], "no smaller than a pixel"
+        sizes = np.bincount(grid_map((33, 50), 8).ravel())
         assert len(sizes) == 64
         assert sizes.min() >= 4 * 6
 
@@ -345,7 +346,7 @@ class TestParts:
         (sample,) = images(1, 4, 4)
         assert isinstance(sample.input, Image)
         pixels = np.asarray(sample.input.pixels)
-        shown = np.asarray(Patches(sample.input, grid_map(4, 4, 2)).showing(np.array([True, False, True, True])).pixels)
+        shown = np.asarray(Parts(sample.input, 2).showing(np.array([True, False, True, True])).pixels)
         np.testing.assert_array_equal(shown[:2, :2], pixels[:2, :2])
         np.testing.assert_allclose(shown[:2, 2:], np.broadcast_to(pixels.mean((0, 1), dtype=np.float64), (2, 2, 3)), atol=1e-6)
 

@@ -24,24 +24,23 @@ from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...engine import Engine
 from ...engine.batching import canonical, fitting, isolated
 from ...engine.continuations import ContinuationPort
-from ...modalities.image import Image
-from ...modalities.text import TextPair
-from ...modalities.words import split_spans
+from ...modalities.base import known_modality, modality_of
+from ...modalities.inputs import parts_of, shape_of, texts_of
+from ...modalities.words import in_text, split_spans
 from ...scorecard.names import BETWEEN_CLASSES, CASCADE, DEFAULT_SCORES
 from ...store import codec
 from ...store.attribution_codec import Steps, round_to_half
 from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
 from .faithfulness.infidelity import infidelity_requests, infidelity_scores
-from .faithfulness.noise import has_noise
 from .faithfulness.plausibility import plausibility_scores
 from .faithfulness.pointing import pointing_scores
 from .faithfulness.ranks import complexity, rank_correlation
 from .faithfulness.scored_attribution import Subject, ranked, subject_of
 from .faithfulness.sensitivity import explained_alike, max_sensitivities
 
-_IMAGES_AT_ONCE = 8
-"""Samples whose reduced images (about 100 each, with the controls') are held in memory together."""
-_NOT_MEASURED = "faithfulness is measured on texts, pairs of texts and images"
+_BYTES_AT_ONCE = 5 << 20
+"""Of inputs whose reduced forms (about 100 each, with the controls') are held in memory together: 8 images of 224 x 224."""
+_NOT_MEASURED = "faithfulness is measured where the input's modality says what is left of it without some of the attribution's parts"
 Scores = dict[str, float | None]
 
 
@@ -61,9 +60,7 @@ def probe_records(
     prepared = canonical(engine, samples)
     found = attributed(engine, probe, prepared)
     good = {
-        s.id: (s, a)
-        for s, a in zip(prepared, found, strict=True)
-        if isinstance(a, Attribution) and isinstance(s.input, str | TextPair | Image)
+        s.id: (s, a) for s, a in zip(prepared, found, strict=True) if isinstance(a, Attribution) and a.parts and a.parts == _part_kind(s)
     }
     cascade = _cascade(engine, probe, good, seed) if "cascading" in scores else {}
     other = engine.randomised(seed) if "randomised" in scores else None
@@ -82,14 +79,16 @@ def probe_records(
         for key, alike in _between_classes(engine, probe, good).items():
             scored[key][BETWEEN_CLASSES] = alike
     if "max_sensitivity" in scores:
-        moved = max_sensitivities(attributed, engine, other, probe, [s for s in subjects if _takes_noise(s, engine)], rng)
+        moved = max_sensitivities(attributed, engine, other, probe, subjects, rng)
         for key, own in scored.items():
             own.update(moved.get(key, {"max_sensitivity": None}))
     return [_record(item, s, asked, a, scored.get(s.id), notes.get(s.id, "")) for s, asked, a in zip(samples, prepared, found, strict=True)]
 
 
-def _takes_noise(subject: Subject, engine: ModelPort) -> bool:
-    return isinstance(subject.sample.input, Image) or has_noise(engine.info, subject.sample.input)
+def _part_kind(sample: Sample) -> str:
+    """What attributions of the sample are about; empty where its input has no parts."""
+    known = modality_of(sample.input)
+    return "" if known is None else known.part_kind
 
 
 def _between_classes(
@@ -130,9 +129,17 @@ def _comparable(own: Attribution, other: Attribution | None) -> Attribution | No
 
 
 def _in_parts(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
-    size = _IMAGES_AT_ONCE if any(isinstance(s.sample.input, Image) for s in subjects) else max(1, len(subjects))
-    for start in range(0, len(subjects), size):
-        yield subjects[start : start + size]
+    part: list[Subject] = []
+    held = 0
+    for subject in subjects:
+        size = known_modality(subject.sample.input).num_bytes(subject.sample.input)
+        if part and held + size > _BYTES_AT_ONCE:
+            yield part
+            part, held = [], 0
+        part.append(subject)
+        held += size
+    if part:
+        yield part
 
 
 def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
@@ -172,25 +179,26 @@ def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
         return "the attribution holds NaN or infinity; half precision is the usual cause: set dtype to float32"
     if values.size == 0:
         return "the input has no part to attribute to"
-    if isinstance(sample.input, Image):
-        if values.shape != sample.input.pixels.shape[:2]:
-            return f"the attribution of an image {sample.input.pixels.shape} is [H, W], not {list(values.shape)}"
-    elif values.shape != (len(attribution.spans),):
-        return f"the attribution has {list(values.shape)} values for {len(attribution.spans)} spans; it is one value a span"
-    if isinstance(sample.input, str | TextPair) and not _in_order(sample.input, attribution.spans):
-        return "the attribution's spans are not in the text's order, or overlap, or lie outside of it"
+    kind = attribution.parts or _part_kind(sample)
+    if kind in ("", "words"):
+        if values.shape != (len(attribution.spans),):
+            return f"the attribution has {list(values.shape)} values for {len(attribution.spans)} spans; it is one value a span"
+        if (texts := texts_of(sample.input)) and not _in_order(texts, attribution.spans):
+            return "the attribution's spans are not in the text's order, or overlap, or lie outside of it"
+    elif kind == _part_kind(sample) and values.shape != (shape := shape_of(parts_of(sample.input))):
+        return f"the attribution has {list(values.shape)} values for {list(shape)} {kind}; it is one value each"
     if attribution.target < 0 or (sample.labels and attribution.target >= len(sample.labels)):
         return f"the attribution explains class {attribution.target} of {len(sample.labels)}"
     codec.dumps(attribution.metadata)  # raises TypeError for what cannot be recorded
-    return replace(attribution, values=values)
+    return replace(attribution, values=values, parts=kind)
 
 
-def _in_order(text: str | TextPair, spans: Sequence[tuple[int, int]]) -> bool:
-    if isinstance(text, TextPair):
-        first, second = split_spans(text, tuple(spans))
-        return tuple(spans[: len(first)]) == first and _in_order(text.first, first) and _in_order(text.second, second)
-    edges = [0, *(edge for span in spans for edge in span), len(text)]
-    return all(a <= b for a, b in itertools.pairwise(edges))
+def _in_order(texts: Sequence[str], spans: Sequence[tuple[int, int]]) -> bool:
+    each = split_spans(texts, spans)
+    if [span for number, own in enumerate(each) for span in in_text(texts, number, own)] != [tuple(span) for span in spans]:
+        return False
+    edges = [[0, *(edge for span in own for edge in span), len(text)] for text, own in zip(texts, each, strict=True)]
+    return all(a <= b for own in edges for a, b in itertools.pairwise(own))
 
 
 class _Family(NamedTuple):
@@ -261,17 +269,14 @@ def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, 
 
 def recorded(found: Attribution) -> dict[str, Any]:
     """The attribution as records keep it, in few bytes. All scores are computed before, from the whole of it."""
-    return {"values": round_to_half(found.values), "spans": Steps(found.spans), "target": found.target}
+    return {"values": round_to_half(found.values), "spans": Steps(found.spans), "target": found.target, "parts": found.parts}
 
 
-def _seen(sample: Sample, asked: Sample) -> dict[str, Image]:
-    """What lies under the map, where it is not the sample's own image: 8 bits a channel, for it is only looked at."""
-    if not isinstance(sample.input, Image) or not isinstance(asked.input, Image):
+def _seen(sample: Sample, asked: Sample) -> dict[str, Any]:
+    """What the values are of, where that is not the sample's own input but the model's form of it (an image at its size): in few bytes,
+    for it is only looked at."""
+    known = modality_of(sample.input)
+    if known is None or asked.input == sample.input or modality_of(asked.input) is not known:
         return {}
-    own, seen = _eight_bits(sample.input), _eight_bits(asked.input)
-    return {} if np.array_equal(own, seen) else {"image": Image(seen)}
-
-
-def _eight_bits(image: Image) -> np.ndarray:
-    pixels: np.ndarray = np.asarray(image.pixels)
-    return pixels if pixels.dtype == np.uint8 else (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+    seen = known.coarse(asked.input)
+    return {} if seen == known.coarse(sample.input) else {"image": seen}

@@ -22,9 +22,9 @@ from ...api.samples import Record, Sample, SampleRng
 from ...api.task import Task
 from ...engine import Engine
 from ...engine.batching import canonical
+from ...modalities.inputs import texts_of
 from ...modalities.removal import removed
-from ...modalities.text import TextPair
-from ...modalities.words import Spans, spans_of
+from ...modalities.words import Spans, spans_in
 from ...store import Store, StoredItem
 from ..task.records import Judged, judge
 from .answer_classes import AnswerClasses
@@ -66,19 +66,19 @@ def values_of(sample: Sample, record: Record, /) -> dict[str, float]:
     """What each word is attributed, in small letters, as a share of all parts' absolute attributions. Empty where there is no attribution
     to words."""
     found = record.artifacts.get("attribution")
-    if found is None or not isinstance(sample.input, str | TextPair):
+    if found is None or not (texts := texts_of(sample.input)):
         return {}
     words: dict[str, float] = defaultdict(float)
     values = np.asarray(found["values"], dtype=np.float64)
     shares = values / (float(np.abs(values).sum()) or 1.0)
-    for word, value in zip(_words(sample.input, found["spans"]), shares.tolist(), strict=True):
+    for word, value in zip(_words(texts, found["spans"]), shares.tolist(), strict=True):
         if word.isprintable():
             words[word] += value
     return words
 
 
-def _words(value: str | TextPair, spans: Spans) -> list[str]:
-    text = f"{value.first}\n{value.second}" if isinstance(value, TextPair) else value
+def _words(texts: Sequence[str], spans: Spans) -> list[str]:
+    text = "\n".join(texts)
     return [text[start:end].casefold() for start, end in spans]
 
 
@@ -104,7 +104,7 @@ def reliance_records(
     """
     asked = {}
     for sample in canonical(engine, samples):
-        if sample.id in explained and isinstance(sample.input, str | TextPair) and (one := _asked(sample, found, rng)):
+        if sample.id in explained and (one := _asked(sample, found, rng)):
             asked[sample.id] = one
     every = [shown for one in asked.values() for shown in (one.sample, *one.without)]
     answered = iter(judge(engine, task, every))
@@ -112,8 +112,9 @@ def reliance_records(
     records = []
     for sample in samples:
         if sample.id not in asked:
-            is_text = isinstance(sample.input, str | TextPair)
-            note = "none of its words carries predictions" if is_text else "words are counted in texts, and this sample is none"
+            note = (
+                "none of its words carries predictions" if texts_of(sample.input) else "words are counted in texts, and this sample is none"
+            )
             noted: dict[str, Any] = {"note": note}
             if (answer := answers.get(sample.id)) is not None:
                 said = classes.said(sample, Judged(scores=answer.scores, artifacts=answer.artifacts))
@@ -135,9 +136,11 @@ def reliance_records(
 
 
 def _asked(sample: Sample, found: Carriers, rng: SampleRng) -> _Asked | None:
-    assert isinstance(sample.input, str | TextPair)
-    spans = spans_of(sample.input)
-    words = _words(sample.input, spans)
+    texts = texts_of(sample.input)
+    if not texts:
+        return None
+    spans = spans_in(texts)
+    words = _words(texts, spans)
     hidden_W = np.isin(words, sorted({word for own in found.values() for word in own}))
     if not hidden_W.any():
         return None

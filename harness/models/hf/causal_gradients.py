@@ -6,7 +6,6 @@ Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,9 +13,8 @@ import torch
 from ...api.errors import SampleError
 from ...api.model import Encoded
 from ...api.requests import LogLikelihood
-from ...modalities.chat import Chat
-from ...modalities.text import TextPair
-from ...modalities.words import MARK, in_second, within
+from ...modalities.chat import Chat, Message, messages_of
+from ...modalities.words import MARK, in_text, within
 from ..causal.prefix_cache import Beginnings
 from ..causal.prefix_trie import Scored
 from ..torch.attention_weights import head_means
@@ -112,8 +110,7 @@ class CausalGradients:
         spans = [within(span, len(template), len(begun)) for span in offsets]
         if template:
             said = _last_said(request.context)
-            pair = TextPair(said, begun)
-            spans = [span if span == (0, 0) else in_second(pair, [span])[0] for span in spans]
+            spans = [span if span == (0, 0) else in_text((said, begun), 1, [span])[0] for span in spans]
             asked = self._in_template(request.context, template, said, offsets)
             spans = [span if span != (0, 0) else known for span, known in zip(spans, asked, strict=True)]
         before = len(unit.ids) + unit.num_truncated - len(spans)
@@ -144,16 +141,16 @@ def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping
 
 def _last_said(context: str | Chat) -> str:
     """The last message that is not the beginning of the answer."""
-    return context if isinstance(context, str) else context.messages[_place_of_last_said(context)].content
+    messages = messages_of(context)
+    return messages[_place_of_last_said(messages)].text
 
 
-def _with_last_said(context: str | Chat, content: str) -> str | Chat:
-    if isinstance(context, str):
-        return content
-    messages, place = list(context.messages), _place_of_last_said(context)
-    messages[place] = replace(messages[place], content=content)
+def _with_last_said(context: str | Chat, content: str) -> Chat:
+    messages = list(messages_of(context))
+    place = _place_of_last_said(messages)
+    messages[place] = messages[place].with_text(content)
     return Chat(tuple(messages))
 
 
-def _place_of_last_said(chat: Chat) -> int:
-    return -2 if chat.messages[-1].role == "assistant" else -1
+def _place_of_last_said(messages: Sequence[Message]) -> int:
+    return -2 if messages[-1].role == "assistant" else -1

@@ -18,7 +18,8 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from ...api.errors import ModelError, SampleError
 from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
 from ...engine.packing import Budget, Pass
-from ...modalities.chat import Chat, Message
+from ...modalities.chat import Message, chat_of, messages_of
+from ...modalities.inputs import Input
 from ..causal.generation_state import Prompt
 from ..causal.packed import Flat
 from ..causal.padded import Padded, moved
@@ -27,6 +28,7 @@ from ..causal.rolling_windows import rolling_windows
 from ..causal.seams import PlainTokenizer, Tokens, special_prefix
 from ..checkpoint.settings import generation_notes
 from ..checkpoint.tokens import check_tokens, padding_id
+from ..common.text_prompts import text_of
 from ..common.token_window import Tokenised
 from ..common.valid_text import tokenising
 from ..torch.devices import pick_device, pick_dtype
@@ -221,20 +223,20 @@ class HFCausalLM:
             (found,) = self._plain.tokens([text])
         return found
 
-    def prompt_ids(self, prompt: str | Chat) -> list[int]:
+    def prompt_ids(self, prompt: Input) -> list[int]:
         """A prompt's tokens, in the chat template where it is a chat or the model is set to use it for all."""
         template, begun = self.opened(prompt)
         ids = self.tokens(template + begun).ids
         return self._before(template, ids) + ids or self._start
 
-    def opened(self, prompt: str | Chat) -> tuple[str, str]:
+    def opened(self, prompt: Input) -> tuple[str, str]:
         """What the chat template writes up to where the assistant begins, and the text that the model goes on from: all of a plain text,
         after nothing; of a chat, what the assistant has said so far, where the last message is its own. The two are one text."""
-        if isinstance(prompt, str) and not self.chat_template:
-            return "", prompt
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt.messages
+        if chat_of(prompt) is None and not self.chat_template:
+            return "", text_of(prompt)
+        messages = messages_of(prompt)
         is_begun = bool(messages) and messages[-1].role == "assistant"
-        return self._rendered(messages[:-1] if is_begun else messages), messages[-1].content if is_begun else ""
+        return self._rendered(messages[:-1] if is_begun else messages), messages[-1].text if is_begun else ""
 
     def written(self, request: LogLikelihood) -> tuple[str, str, str]:
         """`opened` of the context, and what follows it and is scored. The three are one text."""

@@ -16,9 +16,8 @@ from ...api.errors import CapabilityError, ModelError, SampleError
 from ...api.model import Encoded
 from ...api.requests import Classify, Logits
 from ...engine.packing import Budget, Pass, full
-from ...modalities.inputs import Input
-from ...modalities.text import TextPair
-from ...modalities.words import in_second
+from ...modalities.inputs import Input, modality, texts_of
+from ...modalities.words import in_text
 from ..checkpoint.tokens import check_tokens
 from ..common.labels import columns_of
 from ..common.token_window import Tokenised
@@ -257,8 +256,8 @@ class HFTextClassifier:
     def _tokens(self, tokenizer: Any, values: Sequence[Input]) -> list[Tokens]:
         """Of texts or pairs, without the labels that a request names."""
         found: dict[int, Tokens] = {}
-        pairs = [at for at, value in enumerate(values) if isinstance(value, TextPair)]
-        for places in (pairs, [at for at, value in enumerate(values) if not isinstance(value, TextPair)]):
+        for num in (2, 1):
+            places = [at for at, value in enumerate(values) if len(texts_of(value)) == num]
             some = [values[at] for at in places]
             if not some:
                 continue
@@ -302,11 +301,12 @@ def _encoded(tokenizer: Any, values: Sequence[Input], **options: Any) -> Any:
 
 
 def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
-    """Each token's place in the text, or in the pair (`words.in_second`); (0, 0) for special tokens."""
+    """Each token's place in the text, or in the pair (`words.in_text`); (0, 0) for special tokens."""
     spans: list[tuple[int, int]] = []
+    texts = texts_of(value)
     for span, special, text in zip(encoded.offsets, encoded.special_tokens_mask, encoded.sequence_ids, strict=True):
         place = (0, 0) if special else tuple(span)
-        spans += in_second(value, [place]) if text == 1 and not special and isinstance(value, TextPair) else [place]
+        spans += in_text(texts, text, [place]) if text and not special else [place]
     return spans
 
 
@@ -317,13 +317,12 @@ def _own_suffix(tokenizer: Any) -> int | None:
 
 
 def _texts(value: Input) -> tuple[str, str | None]:
-    if isinstance(value, str):
-        return value, None
-    if isinstance(value, TextPair):
-        return value.first, value.second
-    raise SampleError(f"a text classifier takes text or a text pair, not {type(value).__name__}")
+    texts = texts_of(value)
+    if not 1 <= len(texts) <= 2:
+        raise SampleError(f"a text classifier takes text or a text pair, not {modality(value)}")
+    return texts[0], texts[1] if len(texts) == 2 else None
 
 
 def _known(requests: Sequence[Classify]) -> list[Input]:
     """The inputs that are texts. What is none is refused where it is asked for."""
-    return [r.input for r in requests if isinstance(r, Classify) and isinstance(r.input, str | TextPair)]
+    return [r.input for r in requests if isinstance(r, Classify) and 1 <= len(texts_of(r.input)) <= 2]

@@ -20,6 +20,7 @@ from ...api.requests import Embed, Embedding
 from ...system.offline import is_offline
 from ..checkpoint.sentences import read_sentence_settings
 from ..checkpoint.tokens import check_tokens, padding_id
+from ..common.text_prompts import text_of
 from ..common.valid_text import tokenising
 from ..torch.devices import pick_device, pick_dtype, to_device
 from ..torch.flops import per_token
@@ -64,11 +65,10 @@ class HFEncoder:
         self.fingerprint = source.fingerprint(self.dtype, self._first, self._normalises, self._lowers, self._prompt, self.max_length)
 
     def split(self, request: Embed) -> Sequence[Text]:
-        if not isinstance(request.input, str):
-            raise SampleError(f"a text encoder takes text, not {type(request.input).__name__}")
-        text = self._prompt + request.input
+        given = text_of(request.input)
+        text = self._prompt + given
         text = text.lower() if self._lowers else text
-        with tokenising(request.input):
+        with tokenising(given):
             whole = self.tokenizer(text, verbose=False)["input_ids"]
         if not whole:
             raise SampleError("the text has no tokens, so there is nothing to embed")

@@ -13,10 +13,9 @@ from ...api.import_target import resolve
 from ...api.model import Model, ModelInfo
 from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from ...identity.programs import fingerprint_program
-from ...modalities.chat import Chat, Message
-from ...modalities.image import Image
-from ...modalities.inputs import Input, modality
-from ...modalities.text import TextPair
+from ...modalities.base import known_modality
+from ...modalities.chat import messages_of
+from ...modalities.inputs import Input
 from ..common.labels import columns_of
 from ..common.outputs import Outputs, check_outputs
 from ..common.stop_strings import cut
@@ -96,11 +95,10 @@ class _CallableModel:
 
     def _bare(self, value: Input) -> Any:
         """The input as plain Python or numpy."""
-        if modality(value) != self._source.input:
-            raise SampleError(f"{self.name} takes input: {self._source.input}, not {modality(value)}")
-        if isinstance(value, Image):
-            return np.array(value.pixels)
-        return (value.first, value.second) if isinstance(value, TextPair) else value
+        known = known_modality(value)
+        if known.name != self._source.input:
+            raise SampleError(f"{self.name} takes input: {self._source.input}, not {known.name}")
+        return known.bare(value)
 
     def _rows(self, inputs: Sequence[Input], what: str) -> list[list[float]]:
         answers = self._ask([self._bare(value) for value in inputs])
@@ -143,11 +141,10 @@ class _Generator(_CallableModel):
             completions.append(Completion(kept, len(kept.split()), "stop"))
         return completions
 
-    def _shown(self, prompt: str | Chat) -> str | Chat | list[dict[str, str]]:
+    def _shown(self, prompt: Input) -> Any:
         if self._source.input != "chat":
             return prompt
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt.messages
-        return [{"role": message.role, "content": message.content} for message in messages]
+        return [{"role": message.role, "content": message.content} for message in messages_of(prompt)]
 
 
 class _Scorer(_CallableModel):

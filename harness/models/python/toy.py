@@ -13,12 +13,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...api.errors import ModelError, did_you_mean
+from ...api.errors import ModelError, SampleError, did_you_mean
 from ...api.model import Model, ModelInfo
 from ...api.requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code
-from ...modalities.image import Image
+from ...modalities.image import image_of
+from ...modalities.inputs import modality
 from ..common.stop_strings import cut
 
 GOOD = frozenset(["good", "great", "excellent", "love", "lovely", "perfect", "wonderful", "best", "happy"])
@@ -64,9 +65,10 @@ class Bright:
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         answers = []
         for request in batch:
-            assert isinstance(request.input, Image)
-            pixels = np.asarray(request.input.pixels, dtype=np.float64)
-            mean = float(pixels.mean()) / (255 if request.input.pixels.dtype == np.uint8 else 1)
+            image = image_of(request.input)
+            if image is None:
+                raise SampleError(f"toy:bright takes images, not {modality(request.input)}")
+            mean = float(image.pixels.astype(np.float64).mean()) / (255 if image.pixels.dtype == np.uint8 else 1)
             answers.append(Logits((0.0, 8 * (mean - 0.5))))
         return answers
 

@@ -14,8 +14,8 @@ import torch
 from ...api.errors import ModelError, SampleError
 from ...api.model import Encoded
 from ...api.requests import Classify, Logits
-from ...modalities.image import Image, positions_of
-from ...modalities.inputs import Input
+from ...modalities.image import Image, image_of, positions_of
+from ...modalities.inputs import Input, modality
 from ..common.labels import columns_of
 from .devices import to_device
 from .randomised import randomised
@@ -142,9 +142,10 @@ def _laid_out(pixels_BCHW: torch.Tensor) -> torch.Tensor:
 
 
 def _image(value: Input) -> Image:
-    if not isinstance(value, Image):
-        raise SampleError(f"an image classifier takes images, not {type(value).__name__}")
-    return value
+    image = image_of(value)
+    if image is None:
+        raise SampleError(f"an image classifier takes images, not {modality(value)}")
+    return image
 
 
 def with_channels(pixels_HWC: np.ndarray, wanted: int, /) -> np.ndarray:

@@ -7,9 +7,8 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from ....modalities.image import Image
-from ....modalities.inputs import Input
-from ....modalities.text import TextPair
+from ....modalities.base import modality_of
+from ....modalities.inputs import Input, shape_of
 from ....modalities.words import Spans, split_spans
 
 Places = NDArray[np.intp]
@@ -18,20 +17,23 @@ Places = NDArray[np.intp]
 def aligned(before: Input, before_spans: Spans, after: Input, after_spans: Spans, /) -> tuple[Places, Places]:
     """Places of the parts of one that have a counterpart in the other, and the places of those.
 
-    Pixels are where they were; images of two shapes have none in common. Words go by their position where both texts have as many. Else
-    the words that stay are matched in order (`difflib`), and of those in between the ones that replace as many others. A pair's texts are
-    aligned each with its own.
+    Parts that are no words are where they were; inputs of two shapes have none in common. Words go by their position where both texts have
+    as many. Else the words that stay are matched in order (`difflib`), and of those in between the ones that replace as many others. The
+    texts of a pair are aligned each with its own.
     """
-    if isinstance(before, Image) and isinstance(after, Image):
-        same = before.pixels.shape[:2] == after.pixels.shape[:2]
-        return _both(np.arange(before.pixels.shape[0] * before.pixels.shape[1] if same else 0))
-    if isinstance(before, TextPair) and isinstance(after, TextPair):
-        (a, b), (c, d) = split_spans(before, before_spans), split_spans(after, after_spans)
-        first, second = _words(before.first, a, after.first, c), _words(before.second, b, after.second, d)
-        return np.concatenate([first[0], second[0] + len(a)]), np.concatenate([first[1], second[1] + len(c)])
-    if isinstance(before, str) and isinstance(after, str):
-        return _words(before, before_spans, after, after_spans)
-    return _both(np.arange(0))
+    known = modality_of(before)
+    if known is None or not known.part_kind or modality_of(after) is not known:
+        return _both(np.arange(0))
+    if known.part_kind != "words":
+        first, second = known.parts(before), known.parts(after)
+        return _both(np.arange(np.prod(shape_of(first)) if shape_of(first) == shape_of(second) else 0))
+    old, new = known.texts(before), known.texts(after)
+    found, at, at_new = [], 0, 0
+    for one, own, other, others in zip(old, split_spans(old, before_spans), new, split_spans(new, after_spans), strict=True):
+        places, new_places = _words(one, own, other, others)
+        found.append((places + at, new_places + at_new))
+        at, at_new = at + len(own), at_new + len(others)
+    return np.concatenate([places for places, _ in found]), np.concatenate([places for _, places in found])
 
 
 def _both(places: Places) -> tuple[Places, Places]:

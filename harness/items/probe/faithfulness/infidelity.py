@@ -9,40 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....api.requests import Classify
 from ....api.samples import SampleRng
-from ....modalities.image import Image
+from ....modalities.regions import regions_of
 from .scored_attribution import Mask, Subject
 
 NUM_SETS = 10
-_CELLS = 8
-"""Cells a side that an image is cut into: single pixels that go are noise to a model."""
+_REGIONS = 8
+"""Regions a side that an image is cut into."""
 
 
 def hidden_sets(subject: Subject, rng: SampleRng, /) -> list[Mask]:
     """Sets of parts: how many is drawn first, from 1 to all, then which."""
     draws = rng(f"infidelity of {subject.sample.id}")
-    cell_P = _cells(subject)
-    num = int(cell_P.max()) + 1
+    region_P = regions_of(subject.parts, _REGIONS).reshape(-1)
+    num = int(region_P.max()) + 1
     sets = []
     for _ in range(NUM_SETS):
         chosen = np.zeros(num, dtype=bool)
         chosen[draws.permutation(num)[: draws.integers(1, num + 1)]] = True
-        sets.append(chosen[cell_P])
+        sets.append(chosen[region_P])
     return sets
-
-
-def _cells(subject: Subject) -> NDArray[np.intp]:
-    """[P]: each part's cell. A word is one of its own."""
-    if not isinstance(subject.sample.input, Image):
-        return np.arange(len(subject.attribution.spans))
-    height, width = subject.attribution.values.shape
-    rows, columns = min(_CELLS, height), min(_CELLS, width)
-    row_H, column_W = np.arange(height) * rows // height, np.arange(width) * columns // width
-    cells: NDArray[np.intp] = (row_H[:, None] * columns + column_W).reshape(-1)
-    return cells
 
 
 def infidelity_requests(subject: Subject, rng: SampleRng) -> Iterator[Classify]:

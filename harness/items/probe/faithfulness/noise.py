@@ -23,20 +23,12 @@ from ....api.samples import Sample, SampleRng
 from ....engine.batching import batches, isolated
 from ....engine.continuations import Likelihoods
 from ....engine.wrapped_port import WrappedGradients, WrappedPort
-from ....modalities.image import Image
-from ....modalities.inputs import Input
-from ....modalities.text import TextPair
+from ....modalities.inputs import Input, texts_of
 
 if TYPE_CHECKING:
     import torch
 
 RADIUS = 0.02
-
-
-def noisy_image(image: Image, draws: np.random.Generator, /) -> Image:
-    pixels = np.asarray(image.pixels, dtype=np.float32) / np.float32(255 if image.pixels.dtype == np.uint8 else 1)
-    noise = draws.uniform(-RADIUS, RADIUS, pixels.shape).astype(np.float32)
-    return Image(np.clip(pixels + noise, 0, 1))
 
 
 class NoisyPort(WrappedPort):
@@ -67,7 +59,7 @@ class NoisyPort(WrappedPort):
 
 def has_noise(info: ModelInfo, value: Input, /) -> bool:
     """Whether a text's embeddings are within reach."""
-    return isinstance(value, str | TextPair) and "gradients" in info.features
+    return bool(texts_of(value)) and "gradients" in info.features
 
 
 def _logits(net: Differentiable, requests: Sequence[Classify]) -> list[Logits]:
@@ -127,5 +119,5 @@ def _tokens(requests: Sequence[Any], encoded: Encoded, places: Sequence[tuple[in
     if ids is not None:
         numbers = ids.tolist()
         return [str(numbers[row][column]) for row, column in places]
-    shown = [f"{r.input.first}\n{r.input.second}" if isinstance(r.input, TextPair) else str(r.input) for r in requests]
+    shown = ["\n".join(texts_of(request.input)) for request in requests]
     return [shown[row][slice(*encoded.spans[row][column])] for row, column in places]

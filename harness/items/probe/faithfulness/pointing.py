@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....modalities.image import Image
 from .scored_attribution import Ranking, Subject
 
 TOLERANCE = 15
@@ -21,7 +20,7 @@ def pointing_scores(subject: Subject, /) -> dict[str, float]:
     """``pointing_game``: 1 for a hit, 0 else. Empty where there are no boxes, and where another class than the sample's own is explained:
     the boxes are of that one. Of equal maxima the first, row by row, is the one that points."""
     boxes = subject.sample.metadata.get("boxes", ())
-    if not boxes or not isinstance(subject.sample.input, Image) or subject.attribution.target != subject.sample.target:
+    if not boxes or subject.attribution.parts != "pixels" or subject.attribution.target != subject.sample.target:
         return {}
     height, width = subject.attribution.values.shape
     slack = TOLERANCE * min(1.0, max(height, width) / FULL_SIZE)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ....api.requests import Classify
 from ....api.samples import Attribution, Sample, SampleRng
-from ....modalities.image import Image
-from ....modalities.removal import WAYS, alone, removed
+from ....modalities.base import Parts
+from ....modalities.inputs import parts_of
+from ....modalities.removal import alone, removed, ways_of
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -51,12 +52,14 @@ def shuffled(ranking: Ranking, order: NDArray[np.intp], /) -> Ranking:
 @dataclass(slots=True)
 class Subject:
     """``rankings``: the attribution's own under ``""``, the controls' under ``_random`` and, where there is one, ``_randomised``.
-    ``ways``: what "removed" can mean for this input and model (`removal.WAYS`). ``token``: what masks a word.
+    ``parts``: of the input, one a value. ``ways``: what "removed" can mean for this input and model (`removal.ways_of`). ``token``: what
+    masks a word.
     """
 
     sample: Sample
     attribution: Attribution
     rankings: Mapping[str, Ranking]
+    parts: Parts
     ways: tuple[str, ...]
     token: str
     _made: dict[tuple[str, bool, bytes], Classify] = field(default_factory=dict)
@@ -75,7 +78,7 @@ class Subject:
         key = way, keep, np.packbits(mask_P).tobytes()
         if key not in self._made:
             change = alone if keep else removed
-            self._made[key] = Classify(change(self.sample.input, self.attribution.spans, mask_P, way, self.token), self.sample.labels)
+            self._made[key] = Classify(change(self.sample.input, self.parts, mask_P, way, self.token), self.sample.labels)
         return self._made[key]
 
 
@@ -88,5 +91,5 @@ def subject_of(sample: Sample, attribution: Attribution, other: Attribution | No
     rankings = {"": own, "_random": shuffled(own, rng(sample.id).permutation(own.order.size))}
     if other is not None:
         rankings["_randomised"] = ranked(other)
-    ways = WAYS["image"] if isinstance(sample.input, Image) else WAYS["text"]
-    return Subject(sample, attribution, rankings, tuple(way for way in ways if way != "mask" or token is not None), token or "")
+    parts = attribution.spans or parts_of(sample.input)
+    return Subject(sample, attribution, rankings, parts, ways_of(sample.input, token), token or "")

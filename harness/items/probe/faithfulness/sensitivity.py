@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ....api.model import ModelInfo
 from ....api.model_port import ModelPort
 from ....api.probe import Probe
 from ....api.samples import Attribution, Sample, SampleRng
-from ....modalities.image import Image
+from ....modalities.base import known_modality
 from ....modalities.inputs import Input
-from .noise import NoisyPort, noisy_image
+from .noise import RADIUS, NoisyPort, has_noise
 from .scored_attribution import Subject
 
 NUM_COPIES = 5
@@ -49,15 +50,16 @@ def explained_alike(
 def max_sensitivities(
     attribute: Attribute, engine: ModelPort, other: ModelPort | None, probe: Probe, subjects: Sequence[Subject], rng: SampleRng, /
 ) -> dict[str, dict[str, float]]:
-    """By the samples' ids. The random control's order is drawn anew for each copy."""
+    """By the samples' ids, those left out that take no noise. The random control's order is drawn anew for each copy."""
     ports = {"": engine} if other is None else {"": engine, "_randomised": other}
     found: dict[str, dict[str, float]] = {}
     for number in range(NUM_COPIES):
         noise = SampleRng("noise", rng.seed(""), number)
-        noisy = {s.sample.id: (replace(s.sample, input=_copy(s.sample.input, noise(s.sample.id))), s.attribution.target) for s in subjects}
+        copies = {s.sample.id: (s, _copy(engine.info, s.sample.input, noise(s.sample.id))) for s in subjects}
+        noisy = {key: (replace(s.sample, input=moved), s.attribution.target) for key, (s, moved) in copies.items() if moved is not None}
         attributions = {c: explained_alike(attribute, NoisyPort(port, noise), probe, noisy) for c, port in ports.items()}
-        for subject in subjects:
-            key, scores = subject.sample.id, found.setdefault(subject.sample.id, {})
+        for key in noisy:
+            subject, scores = copies[key][0], found.setdefault(key, {})
             before = subject.rankings[""].values
             moved = {c: (subject.rankings[c].values, attributions[c][key].values.reshape(-1).astype(np.float64)) for c in ports
                      if c in subject.rankings and key in attributions[c]}  # fmt: skip
@@ -70,6 +72,7 @@ def max_sensitivities(
     return {key: scores for key, scores in found.items() if "max_sensitivity" in scores}
 
 
-def _copy(value: Input, draws: np.random.Generator) -> Input:
-    """A text stays as it is: its noise is in the model's embeddings."""
-    return noisy_image(value, draws) if isinstance(value, Image) else value
+def _copy(info: ModelInfo, value: Input, draws: np.random.Generator) -> Input | None:
+    """A text stays as it is: its noise is in the model's embeddings. None where there is no noise for the value."""
+    moved: Input | None = known_modality(value).noisy(value, draws, RADIUS)
+    return moved if moved is not None else value if has_noise(info, value) else None

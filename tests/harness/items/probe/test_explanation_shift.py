@@ -20,9 +20,9 @@ from windtunnel.harness.items.probe.records import probe_records
 from windtunnel.harness.items.probe.shift import shift_records
 from windtunnel.harness.items.probe.slices import UNMOVED, slices_of
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.inputs import Input
+from windtunnel.harness.modalities.inputs import Input, parts_of, texts_of
 from windtunnel.harness.modalities.text import TextPair
-from windtunnel.harness.modalities.words import spans_of, word_spans
+from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.models.python.toy import BAD, GOOD, Bright, Words
 from windtunnel.harness.results.frames import Run
 from windtunnel.tests.toys import planned, records_of, row, run
@@ -33,7 +33,7 @@ TASK = SimpleNamespace(requires=frozenset({"classify", "text"}))
 
 
 def matched(before: Input, after: Input) -> list[tuple[str, str]]:
-    spans = [spans_of(value) if isinstance(value, str | TextPair) else () for value in (before, after)]
+    spans = [parts_of(value) if texts_of(value) else () for value in (before, after)]
     texts = [f"{value.first}\n{value.second}" if isinstance(value, TextPair) else str(value) for value in (before, after)]
     places = aligned(before, spans[0], after, spans[1])
     one, two = ([text[a:b] for a, b in (own[i] for i in at)] for text, own, at in zip(texts, spans, places, strict=True))

@@ -21,9 +21,9 @@ from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.continuations import ContinuationPort, Frame, framed, has_continuations
 from windtunnel.harness.items.probe.language_records import OneContinuation, language_records
 from windtunnel.harness.modalities.chat import Chat, Message
-from windtunnel.harness.modalities.removal import alone, without
+from windtunnel.harness.modalities.removal import alone
 from windtunnel.harness.modalities.text import TextPair
-from windtunnel.harness.modalities.words import gather, word_spans
+from windtunnel.harness.modalities.words import cut_out, gather, word_spans
 from windtunnel.harness.models.torch.randomised import randomised
 from windtunnel.harness.results.views import sample_views
 from windtunnel.harness.scorecard.names import DEFAULT_SCORES
@@ -152,7 +152,7 @@ class TestAgainstCaptum:
             text, spans = str(sample.input), word_spans(str(sample.input))
 
             def shown(*words: str, text: str = text, spans: Any = spans) -> str:
-                return PROMPT + without(text, [span for span, word in zip(spans, words, strict=True) if not word])
+                return PROMPT + cut_out(text, [span for span, word in zip(spans, words, strict=True) if not word])
 
             inp = captum.attr.TextTemplateInput(shown, values=[text[a:b] for a, b in spans], baselines=[""] * len(spans))
             if isinstance(probe, ShapleyValueSampling):
@@ -224,7 +224,7 @@ class TestAgainstPlainLoops:
             full, falls, times = loglikelihood(PROMPT + text, answer), np.zeros(len(spans)), np.zeros(len(spans))
             for start in range(len(spans) - min(window, len(spans)) + 1):
                 gone = slice(start, start + window)
-                falls[gone] += full - loglikelihood(PROMPT + without(text, spans[gone]), answer)
+                falls[gone] += full - loglikelihood(PROMPT + cut_out(text, spans[gone]), answer)
                 times[gone] += 1
             close(found_P, falls / times)
 
@@ -274,7 +274,7 @@ class TestAgainstPlainLoops:
             for share in (0.1, 0.2, 0.3, 0.5):
                 hidden = np.zeros(len(spans), bool)
                 hidden[order[: max(1, math.ceil(share * len(spans)))]] = True
-                rest = without(text, [s for s, gone in zip(spans, hidden, strict=True) if gone])
+                rest = cut_out(text, [s for s, gone in zip(spans, hidden, strict=True) if gone])
                 falls.append((p(text) - p(rest), p(text) - p(str(alone(text, spans, hidden, "cut")))))
             expected = np.mean(falls, axis=0)
             assert [record.scores["comprehensiveness"], record.scores["sufficiency"]] == pytest.approx(expected.tolist(), abs=1e-5)
@@ -295,9 +295,9 @@ class TestEachWord:
                 end = len(answer) if i == len(words) - 1 else end
                 full = loglikelihood(PROMPT + text + answer[:start], answer[start:end])
                 for j, span in enumerate(prompt):
-                    expected[i, j] = full - loglikelihood(PROMPT + without(text, [span]) + answer[:start], answer[start:end])
+                    expected[i, j] = full - loglikelihood(PROMPT + cut_out(text, [span]) + answer[:start], answer[start:end])
                 for j in range(i):
-                    rest = without(answer[:start], [words[j]])
+                    rest = cut_out(answer[:start], [words[j]])
                     expected[i, len(prompt) + j] = full - loglikelihood(PROMPT + text + rest, answer[start:end])
                 start = end
             close(rows["values"].astype(float), expected, 1e-3)  # kept to 11 bits
@@ -332,9 +332,9 @@ class TestEachWord:
             for i, (_, end) in enumerate(words):
                 end = len(answer) if i == len(words) - 1 else end
                 full = said_in(f"{head}{text}", answer[:start], answer[start:end])
-                expected = [full - said_in(f"{head}{without(text, [s])}", answer[:start], answer[start:end]) for s in prompt]
+                expected = [full - said_in(f"{head}{cut_out(text, [s])}", answer[:start], answer[start:end]) for s in prompt]
                 expected += [
-                    full - said_in(f"{head}{text}", without(answer[:start], [words[j]]), answer[start:end]) if j < i else 0
+                    full - said_in(f"{head}{text}", cut_out(answer[:start], [words[j]]), answer[start:end]) if j < i else 0
                     for j in range(len(words))
                 ]
                 close(rows[i], expected, 1e-3)  # kept to 11 bits
@@ -378,7 +378,7 @@ class TestEachWord:
             text, answer = str(sample.input), f" {sample.target}"
             (_, end), *_ = word_spans(answer)
             rows = record.artifacts["each_word"]["values"].astype(float)
-            last = without(text, [word_spans(text)[-1]])
+            last = cut_out(text, [word_spans(text)[-1]])
             first = answer if len(rows) == 1 else answer[:end]
             expected = loglikelihood(f"{PROMPT}{text} and so:", first) - loglikelihood(f"{PROMPT}{last} and so:", first)
             assert rows[0, len(word_spans(text)) - 1] == pytest.approx(expected, rel=2e-3, abs=1e-3)
@@ -417,7 +417,7 @@ class TestWhatIsExplained:
                 return sum(float(log_probs[len(before) + i - 1, token]) for i, token in enumerate(after))
 
             text = str(sample.input)
-            close(found_P, [asked(text) - asked(without(text, [span])) for span in word_spans(text)])
+            close(found_P, [asked(text) - asked(cut_out(text, [span])) for span in word_spans(text)])
         for record in records(IntegratedGradients(max_steps=256), CHATS):
             assert record.artifacts["converged"] or record.artifacts["num_steps"] == 256
 

@@ -20,8 +20,7 @@ from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.records import probe_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.removal import without
-from windtunnel.harness.modalities.words import word_spans
+from windtunnel.harness.modalities.words import cut_out, word_spans
 from windtunnel.harness.models.python.toy import BAD, GOOD, Bright, Words
 from windtunnel.harness.store import codec
 
@@ -202,20 +201,20 @@ class TestCuts:
         ],
     )
     def test_examples(self, text: str, cut: list[str], left: str) -> None:
-        assert without(text, [(a, b) for a, b in word_spans(text) if text[a:b] in cut]) == left
+        assert cut_out(text, [(a, b) for a, b in word_spans(text) if text[a:b] in cut]) == left
 
     @given(st.text("ab .!\n\t'é好", max_size=24), st.data())
     def test_the_other_words_stay_as_they_were(self, text: str, data: st.DataObject) -> None:
         spans = word_spans(text)
         cut = data.draw(st.sets(st.sampled_from(range(len(spans))))) if spans else set()
-        left = without(text, [s for i, s in enumerate(spans) if i in cut])
+        left = cut_out(text, [s for i, s in enumerate(spans) if i in cut])
         kept = [text[a:b] for i, (a, b) in enumerate(spans) if i not in cut]
         assert re.sub(r"\s", "", left) == "".join(kept)
         if not cut:
             assert left == text
 
     def test_no_two_words_grow_together(self) -> None:
-        assert Words.balance(without("good-ish, bad", [(4, 5)])) == 0
+        assert Words.balance(cut_out("good-ish, bad", [(4, 5)])) == 0
 
 
 class TestImages:
@@ -273,7 +272,7 @@ class TestImages:
     def test_a_map_of_another_shape(self) -> None:
         found = probed(Each(lambda s: Attribution(s.id, 1, np.zeros((5, 4, 3), np.float32))), [self.image()], Bright())["i"]
         assert found.error is not None
-        assert "[H, W]" in found.error
+        assert "[5, 4] pixels" in found.error
 
 
 class TestIsolation:
@@ -324,7 +323,7 @@ class TestIsolation:
         found = probed(Each(lambda s: Attribution(s.id, 0, np.ones(1), ((0, 1),))), given)
         assert found["p"].error is None
         assert found["p"].scores["comprehensiveness"] is None
-        assert "pairs of texts" in found["p"].artifacts["note"]
+        assert "the input's modality" in found["p"].artifacts["note"]
 
     def test_a_users_error_ends_the_run(self) -> None:
         def one(sample: Sample) -> Attribution:

@@ -16,9 +16,8 @@ from windtunnel.harness.engine.continuations import MARK, ContinuationPort, Fram
 from windtunnel.harness.items.probe.language_records import language_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.inputs import Input
-from windtunnel.harness.modalities.removal import without
 from windtunnel.harness.modalities.text import TextPair
-from windtunnel.harness.modalities.words import word_spans
+from windtunnel.harness.modalities.words import cut_out, word_spans
 from windtunnel.probes.feature_ablation import FeatureAblation
 from windtunnel.tests import tiny
 
@@ -119,7 +118,7 @@ class TestAnAnswerThatIsBegun:
         )  # fmt: skip
         assert found.artifacts["continuation"] == self.ANSWER, "a space stands there already"
         whole = self.likely("good films ", self.ANSWER)
-        expected = [whole - self.likely(f"{without(self.TEXT, [span])} ", self.ANSWER) for span in word_spans(self.TEXT)]
+        expected = [whole - self.likely(f"{cut_out(self.TEXT, [span])} ", self.ANSWER) for span in word_spans(self.TEXT)]
         np.testing.assert_allclose(found.artifacts["attribution"]["values"], expected, atol=1e-2)
         rows = found.artifacts["each_word"]["values"]
         np.testing.assert_allclose(rows[:, :2].sum(0), expected, atol=1e-2)

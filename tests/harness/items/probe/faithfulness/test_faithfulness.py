@@ -20,15 +20,16 @@ from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.faithfulness import sensitivity
 from windtunnel.harness.items.probe.faithfulness.erasure import GRID
 from windtunnel.harness.items.probe.faithfulness.infidelity import hidden_sets
-from windtunnel.harness.items.probe.faithfulness.noise import noisy_image
+from windtunnel.harness.items.probe.faithfulness.noise import RADIUS
 from windtunnel.harness.items.probe.faithfulness.plausibility import average_precision, iou_f1, marked, runs
 from windtunnel.harness.items.probe.faithfulness.ranks import complexity, rank_correlation, top_overlap
 from windtunnel.harness.items.probe.faithfulness.scored_attribution import Subject, subject_of
 from windtunnel.harness.items.probe.records import probe_records
-from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.removal import alone, blurred, masked, removed, without
+from windtunnel.harness.modalities.image import Image, ImageModality, blurred
+from windtunnel.harness.modalities.inputs import parts_of
+from windtunnel.harness.modalities.removal import alone, removed
 from windtunnel.harness.modalities.text import TextPair
-from windtunnel.harness.modalities.words import gather, spans_of, split_spans, word_spans
+from windtunnel.harness.modalities.words import cut_out, gather, masked, split_spans, word_spans
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.harness.scorecard.names import FAITHFULNESS
 from windtunnel.probes.feature_ablation import FeatureAblation
@@ -114,7 +115,7 @@ class TestAgainstCaptum:
             sets = torch.from_numpy(np.array(hidden_sets(subject, RNG))).double()
 
             def forward(masks: torch.Tensor, text: str = text, spans: Any = spans) -> torch.Tensor:
-                shown = [without(text, [s for s, on in zip(spans, m, strict=True) if not on]) for m in masks.tolist()]
+                shown = [cut_out(text, [s for s, on in zip(spans, m, strict=True) if not on]) for m in masks.tolist()]
                 logits: torch.Tensor = engine.model.module(**engine.model.tokenizer(shown, padding=True, return_tensors="pt")).logits  # type: ignore[attr-defined]
                 return logits.double()
 
@@ -133,7 +134,8 @@ class TestAgainstCaptum:
         for sample, record in zip(images(), records, strict=True):
             target = probe.attribute(engine, [sample])[0].target
             assert isinstance(sample.input, Image)
-            copies = [noisy_image(sample.input, SampleRng("noise", RNG.seed(""), n)(sample.id)) for n in range(sensitivity.NUM_COPIES)]
+            draws = [SampleRng("noise", RNG.seed(""), n)(sample.id) for n in range(sensitivity.NUM_COPIES)]
+            copies = [ImageModality().noisy(sample.input, one, RADIUS) for one in draws]
             noisy = torch.stack([torch.tensor(c.pixels).permute(2, 0, 1) for c in copies])
 
             def explain(given: tuple[torch.Tensor], target: int = target) -> tuple[torch.Tensor]:
@@ -285,10 +287,10 @@ class TestCascade:
 class TestRemoval:
     def test_a_pair_is_two_texts(self) -> None:
         pair = TextPair("a good film", "not bad")
-        spans = spans_of(pair)
+        spans = parts_of(pair)
         whole = f"{pair.first}\n{pair.second}"
         assert [whole[a:b] for a, b in spans] == ["a", "good", "film", "not", "bad"]
-        assert split_spans(pair, spans) == (word_spans(pair.first), word_spans(pair.second))
+        assert split_spans((pair.first, pair.second), spans) == [word_spans(pair.first), word_spans(pair.second)]
         hidden = np.array([False, True, False, True, False])
         assert removed(pair, spans, hidden, "cut") == TextPair("a film", "bad")
         assert removed(pair, spans, hidden, "mask", "<m>") == TextPair("a <m> film", "<m> bad")
@@ -329,7 +331,7 @@ class TestPairs:
             for part, text in enumerate((pair.first, pair.second)):
                 chosen = [i for i, kind in enumerate(types) if kind == part]
                 parts.append(gather(each[chosen], [tuple(offsets[i]) for i in chosen], word_spans(text)))
-            assert found.spans == spans_of(pair)
+            assert found.spans == parts_of(pair)
             np.testing.assert_allclose(found.values, np.concatenate(parts), atol=1e-5)
 
     def test_integrated_gradients_sum_to_the_change(self) -> None:

@@ -19,9 +19,8 @@ from windtunnel.harness.items.probe.faithfulness.sensitivity import NUM_COPIES
 from windtunnel.harness.items.probe.language_records import language_records
 from windtunnel.harness.items.probe.records import probe_records
 from windtunnel.harness.modalities.inputs import Input
-from windtunnel.harness.modalities.removal import without
 from windtunnel.harness.modalities.text import TextPair
-from windtunnel.harness.modalities.words import word_spans
+from windtunnel.harness.modalities.words import cut_out, word_spans
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.probes.attention_rollout import AttentionRollout
 from windtunnel.probes.feature_ablation import FeatureAblation
@@ -96,7 +95,7 @@ def test_ablation_by_plain_calls() -> None:
     """A forward pass a text, none of the harness's."""
 
     def fall(model: Any, text: str, target: int) -> list[float]:
-        shown = [text, *(without(text, [span]) for span in word_spans(text))]
+        shown = [text, *(cut_out(text, [span]) for span in word_spans(text))]
         with torch.no_grad():
             full, *rest = (float(model.module(**model.tokenizer(s, return_tensors="pt")).logits[0, target]) for s in shown)
         return [full - value for value in rest]
