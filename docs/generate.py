@@ -23,8 +23,7 @@ from windtunnel.harness.api.registry import GROUPS, parameters
 from windtunnel.harness.cli.main import EXIT_CODES, app
 from windtunnel.harness.scorecard.names import ROWS, kind_of
 from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
-from windtunnel.tasks.catalog import FAMILIES
-from windtunnel.tasks.catalog import _settings as _family_settings
+from windtunnel.tasks.catalog import FAMILIES, list_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -127,7 +126,7 @@ def _describe_plugins(group: str) -> Iterator[str]:
     if group == "tasks":
         yield "### Families\n"
         yield "Keys of a task file, besides `title`, `description`, `citation`, `license`, `homepage`, `params` and `example`.\n"
-        families = [(_code(name), _format_settings(_family_settings(name))) for name in FAMILIES]
+        families = [(_code(name), _format_settings(list_settings(name))) for name in FAMILIES]
         yield from _format_table(("family", "settings"), families)
 
 

@@ -1,5 +1,6 @@
-"""Tasks: a file a family, and `catalog`, a YAML file a data set.
+"""Tasks: one file per family, and `catalog`, one YAML file per data set.
 
-A family turns rows into samples, samples into requests, and answers into scores. A task is a family with its settings filled in: see
+A family turns rows into samples, samples into requests, and answers into scores. A task is a family with
+settings: see
 `catalog.load_task`.
 """

@@ -1,4 +1,5 @@
-"""What all families share: rows are read once, in one order, and a bad row is one bad sample."""
+"""Base class of all task families: read rows once and in one order, and turn a bad row into one sample with
+an error."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from typing_extensions import TypedDict  # pydantic, which checks settings, takes typing's own from Python 3.12 only
+from typing_extensions import TypedDict  # pydantic accepts typing.TypedDict from Python 3.12 on only
 
 from ..harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError
 from ..harness.api.requests import Request
@@ -20,18 +21,20 @@ from ..harness.api.samples import Sample
 from ..harness.api.task import Task
 from ..harness.data import DataSpec, Row, Rows, hub_resource, load
 from ..harness.modalities.inputs import Input
-from .fields import Field, spelled
+from .fields import Field, spell
 
 _SHOWN = 8
 _PLURALS = {"class": "classes", "slice": "slices"}
 
 
 class Common(TypedDict, total=False):
-    """Settings that every family has.
+    """Settings of every family.
 
-    ``id``: field of a sample's id (else the row's index). ``group``: field of what samples that are not independent share.
-    ``slice``: field of the part of the set that a sample belongs to; each metric has a row for each part, too.
-    ``shuffle``: a seed, or false for the data set's own order; ids do not change with it. ``metrics``: names from the ``metrics`` group.
+    id: field with the sample's id. Default: the row's index.
+    group: field with the cluster of dependent samples.
+    slice: field with the part of the data set that a sample belongs to; each metric has a row per part.
+    shuffle: a seed, or false for the order of the data set. Ids do not change with it.
+    metrics: names of metrics.
     """
 
     id: str
@@ -42,7 +45,7 @@ class Common(TypedDict, total=False):
 
 
 class Item(NamedTuple):
-    """What a family makes of a row; the base adds id, group and slice."""
+    """A row as its family reads it; the base class adds id, group and slice."""
 
     input: Input
     target: Any = None
@@ -51,12 +54,14 @@ class Item(NamedTuple):
 
 
 class RowTask(Task):
-    """Base of the families. A family gives `build`, `ask` and `score`; the rest of a `Task` is here.
+    """Base class of the task families. A family defines `build`, `ask` and `score`.
 
-    A row without text, with an unknown label or with an image that does not decode becomes a sample whose ``metadata["error"]`` says so:
-    `requests` raises it as `SampleError`, which the runner records, and the other samples go on.
+    A row without text, with an unknown label or with a broken image becomes a sample with
+    ``metadata["error"]``. `requests` raises it as `SampleError`, which the runner records; the other samples
+    run.
 
-    ``title``, ``description``, ``citation``: what a catalog file says about the task. ``default_metrics``: where none are given.
+    title, description, citation: description of the task from its catalog file.
+    default_metrics: metrics of a task that sets none.
     """
 
     default_metrics: ClassVar[tuple[str, ...]] = ()
@@ -77,7 +82,7 @@ class RowTask(Task):
         metrics: Sequence[str] = (),
     ) -> None:
         if shuffle is True or (shuffle is not False and shuffle < 0):
-            raise ConfigError(f"shuffle is a seed (0, 1, ...) or false, not {str(shuffle).lower()}")
+            raise ConfigError(f"shuffle must be a seed (0, 1, ...) or false, not {str(shuffle).lower()}")
         self.name = name
         self.data = data
         self.metrics = tuple(metrics) or self.default_metrics
@@ -89,8 +94,8 @@ class RowTask(Task):
 
     @cached_property
     def rows(self) -> Rows:
-        """The data set. Raises `DataError`: it cannot be read, or a field names a column that it does not have."""
-        assert self.data is not None, "a family without data gives rows of its own"
+        """Load the data set. Raises `DataError` if it cannot be read or lacks a column that a field uses."""
+        assert self.data is not None, "a family without data overrides rows"
         rows = load(self.data)
         rows.require(sorted(set().union(*(f.columns for f in self._fields))))
         return rows
@@ -101,19 +106,19 @@ class RowTask(Task):
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the classes, where they are the same for every sample."""
+        """Names of the classes, if they are the same for every sample."""
         return ()
 
     def resources(self) -> Sequence[Resource]:
         return [hub_resource(self.data)] if self.data is not None and self.data.hub else []
 
     def units(self) -> Sequence[Row]:
-        """What becomes one sample each: the rows, unless a family joins them."""
+        """Return the rows of the samples: one row per sample, unless a family joins rows."""
         return self.rows.rows
 
     @property
     def prefix(self) -> str:
-        """What stands before every sample's input: header and examples, in the families that have them."""
+        """Text before the input of every sample: header and few-shot examples, in families that have them."""
         return ""
 
     def build(self, row: Row) -> Item:
@@ -123,13 +128,13 @@ class RowTask(Task):
         raise NotImplementedError
 
     def samples(self) -> Iterator[Sample]:
-        """Raises `DataError`: ids that stand for several rows, and what `rows` raises."""
-        _ = self.prefix  # examples that cannot be read are an error now, not with the first request
+        """Yield the samples. Raises `DataError` for duplicate ids, and the errors of `rows`."""
+        _ = self.prefix  # raise errors of few-shot examples now, not with the first request
         self._check_ids()
         units = self.units()
         order = range(len(units)) if self._shuffle is False else map(int, np.random.default_rng(self._shuffle).permutation(len(units)))
         for index in order:
-            # Until its own id is known: a "#" keeps a row's place apart from the numbers that an id column may hold.
+            # Provisional id; "#" distinguishes the row's index from numbers in an id column.
             sample_id = f"{self.name}:#{index}" if self._id else f"{self.name}:{index}"
             part: dict[str, str] = {}
             try:
@@ -139,7 +144,7 @@ class RowTask(Task):
                 group = self._group.name(row) if self._group else None
                 part = self.part(row)
                 item = self.build(row)
-            except (SampleError, OSError, SyntaxError, ValueError) as error:  # Pillow raises the last three for an image it cannot decode
+            except (SampleError, OSError, SyntaxError, ValueError) as error:  # Pillow raises the last three for broken images
                 text = str(error) if isinstance(error, SampleError) else f"{type(error).__name__}: {error}"
                 yield Sample(sample_id, "", metadata={"error": text, **part})
                 continue
@@ -147,20 +152,20 @@ class RowTask(Task):
 
     def _id_of(self, row: Row) -> str:
         assert self._id is not None
-        return spelled(self._id.value(row))
+        return spell(self._id.value(row))
 
     def _check_ids(self) -> None:
-        """An id joins a sample's prediction, twin and attribution: one that stands for several rows is no id."""
+        """Check that ids are unique. An id joins a sample's prediction, adversarial example and attribution."""
         if self._id is None:
             return
         hashes, num_of_hash = np.unique(np.array(array("q", map(hash, self._ids()))), return_counts=True)
         suspects = set(hashes[num_of_hash > 1].tolist())
         counts = Counter(known for known in self._ids() if hash(known) in suspects) if suspects else Counter[str]()
-        twice = [f"{known!r} stands for {num} rows" for known, num in counts.items() if num > 1]
-        if twice:
+        duplicates = [f"{known!r} stands for {num} rows" for known, num in counts.items() if num > 1]
+        if duplicates:
             raise DataError(
-                f"{self.rows.source}: ids must be unique, and in {self._id.source!r} {_listed(twice)}; "
-                "name another field, or leave 'id' out: then a row's place is its id"
+                f"{self.rows.source}: ids must be unique, but in {self._id.source!r} {_listed(duplicates)}; "
+                "name another field, or omit 'id' to use the row's index"
             )
 
     def _ids(self) -> Iterator[str]:
@@ -169,25 +174,26 @@ class RowTask(Task):
             try:
                 yield self._id_of(row)
             except SampleError:
-                continue  # no id: an error of its own sample
+                continue  # the sample of this row reports the missing id
 
     def notes(self, num_samples: int, /) -> list[str]:
-        """What of the data set is not used where ``num_samples`` are taken, a sentence each."""
+        """Describe the unused parts of the data set, given the number of samples in use; one sentence per
+        note."""
         rows, num = self.rows, len(self.units())
         used = set().union(*(f.columns for f in self._fields))
         unread = [column for column in rows.columns if column not in used]
-        said = list(rows.notes)
+        notes = list(rows.notes)
         if num_samples < num:
             which = "the first" if self._shuffle is False else f"a random (shuffle: {self._shuffle})"
-            said.append(f"{which} {num_samples:,} of {num:,} samples are taken")
+            notes.append(f"{which} {num_samples:,} of {num:,} samples are taken")
         if unread:
-            said.append(f"columns that the task does not read: {len(unread)} ({_listed(unread)})")
-        return said
+            notes.append(f"columns that the task does not read: {len(unread)} ({_listed(unread)})")
+        return notes
 
     def cautions(self, num_samples: int, parts: Mapping[str, Collection[str]], /) -> list[str]:
-        """What a reader must know of the first ``num_samples`` samples before believing the numbers, a sentence each.
+        """Warn if the first ``num_samples`` samples do not represent the data set; one sentence per warning.
 
-        ``parts``: under ``class`` and ``slice`` the classes and slices that these samples are of.
+        parts: for ``class`` and ``slice``, the names that occur in these samples.
         """
         units = self.units()
         if num_samples >= len(units) or self._shuffle is not False or all(set(self.labels) == set(names) for names in parts.values()):
@@ -206,18 +212,19 @@ class RowTask(Task):
 
     @property
     def kind_columns(self) -> set[str]:
-        """The columns that `kinds` needs, where these are known."""
+        """Columns that `kinds` reads."""
         return set(self._slice.columns) if self._slice else set()
 
     def kinds(self, row: Row) -> dict[str, str]:
-        """The ``slice`` of a row and, where a family has classes, its ``class``; what a row cannot say is left out."""
+        """Return the row's ``slice`` and, in families with classes, its ``class``; values that cannot be read
+        are omitted."""
         try:
             return self.part(row)
         except SampleError:
             return {}
 
     def part(self, row: Row) -> dict[str, str]:
-        """The row's slice. A number in a column whose class names the data set declares is the class of that name."""
+        """Return the row's slice. A number in a column with declared class names becomes the name."""
         name = self._slice.name(row) if self._slice else None
         if self._slice is None or name is None:
             return {}
@@ -225,7 +232,7 @@ class RowTask(Task):
         return {"slice": declared[int(name)] if name.isdecimal() and int(name) < len(declared) else name}
 
     def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
-        """Raises `SampleError` for a sample whose row could not be used."""
+        """Return the sample's requests. Raises `SampleError` if its row could not be used."""
         if "error" in sample.metadata:
             raise SampleError(sample.metadata["error"])
         return self.ask(sample)
@@ -236,7 +243,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def softmax(values: Sequence[float], /) -> list[float]:
-    """Probabilities of logits or log-likelihoods. Raises `NonFiniteError`. Over two classes numpy would take five times as long."""
+    """Return the probabilities of logits or log-likelihoods. Raises `NonFiniteError`.
+
+    For two classes numpy would take five times as long.
+    """
     if not all(map(math.isfinite, values)):
         raise NonFiniteError(f"the model answered {list(values)}")
     largest = max(values)
@@ -246,5 +256,5 @@ def softmax(values: Sequence[float], /) -> list[float]:
 
 
 def largest_of(values: Sequence[float], /) -> int:
-    """The place of the largest value, of the first one where several are."""
+    """Return the index of the largest value; the first one if there are ties."""
     return values.index(max(values))

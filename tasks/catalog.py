@@ -1,6 +1,6 @@
-"""The catalog: a task is a YAML file, ``catalog/NAME.yaml`` for the built-in ones, any ``PATH.yaml`` for a user's own.
+"""The task catalog: a task is a YAML file, ``catalog/NAME.yaml`` for built-in tasks, or any ``PATH.yaml``.
 
-A file names its ``family``, says what the task is (`ABOUT`), and gives the family's settings::
+A file names its ``family``, describes the task (`ABOUT`), and sets the family's settings::
 
     family: text_classification
     title: Our support tickets
@@ -10,9 +10,11 @@ A file names its ``family``, says what the task is (`ABOUT`), and gives the fami
     labels: [billing, bug, praise]
     metrics: [accuracy, f1_macro]
 
-``params`` are settings of the file's own: ``params: {subject: anatomy}`` fills ``${subject}`` wherever the file says it.
+``params`` defines further settings of a file: ``params: {subject: anatomy}`` fills ``${subject}`` everywhere
+in the file.
 
-As entry points: ``windtunnel.tasks.catalog:sst2`` is, by the module's ``__getattr__``, a `TaskFactory` of that name.
+Entry points use the module's ``__getattr__``: ``windtunnel.tasks.catalog:sst2`` is the `TaskFactory` of that
+name.
 """
 
 from __future__ import annotations
@@ -55,60 +57,62 @@ FAMILIES = {
     "guarded_documents": "GuardedDocuments",
 }
 ABOUT = ("family", "name", "title", "description", "citation", "license", "homepage", "dimension", "params", "example")
-"""Keys of a file that are not settings. ``name``: the task's name where ``params`` change it; ``example``: a row as the data set has it."""
+"""Keys of a file that are not settings. ``name``: the task's name with filled ``params``; ``example``: a row in the data set's format."""
 
 _PARAM_VALUE = re.compile(r"[\w.-]+")
 
 
-def names() -> list[str]:
-    """The built-in tasks."""
+def list_names() -> list[str]:
+    """List the names of the built-in tasks."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load_task(name_or_path: str | Path, /, **settings: Any) -> RowTask:
-    """A task of the catalog by name, or of a YAML file by path, with some of its settings replaced.
+    """Load a task of the catalog by name, or of a YAML file by path, and override settings.
 
-    Reads no data: that happens when samples are asked for. Paths in a ``data`` setting start from the working folder; give
+    Reads no data until samples are needed. Paths in a ``data`` setting start from the working folder; pass
     ``DataSpec.parse(data, base)`` for another.
 
-    Raises `UnknownName`: no such task. `ConfigError`: a key or value that the file or the family cannot have, with the line.
+    Raises `UnknownName` for an unknown task, and `ConfigError`, with the line, for an invalid key or value.
     """
-    return factory(name_or_path)(**settings)
+    return find_factory(name_or_path)(**settings)
 
 
 def file(*, path: str, **settings: Any) -> RowTask:
-    """A task of your own: a YAML file of about ten lines. In a suite or after --tasks, name the file itself: ``my_task.yaml``."""
+    """Load your own task: a YAML file of about ten lines. In a suite or after --tasks, use the path itself:
+    ``my_task.yaml``."""
     return load_task(path, **settings)
 
 
-def factory(name_or_path: str | Path, /) -> TaskFactory:
+def find_factory(name_or_path: str | Path, /) -> TaskFactory:
+    """Return the factory of a task, by name or path."""
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise ConfigError(f"there is no task file {path.resolve()}")
+            raise ConfigError(f"task file {path.resolve()} does not exist")
         return TaskFactory(TaskFile.read(path))
-    if str(name_or_path) not in names():
+    if str(name_or_path) not in list_names():
         raise UnknownName(
-            f"there is no task {str(name_or_path)!r}.{did_you_mean(str(name_or_path), names())} The catalog has {', '.join(names())}; "
-            "a task of your own is a path that ends in .yaml."
+            f"there is no task {str(name_or_path)!r}.{did_you_mean(str(name_or_path), list_names())} "
+            f"The catalog has {', '.join(list_names())}; name your own task by a path that ends in .yaml."
         )
-    return _built_in(str(name_or_path))
+    return _load_built_in(str(name_or_path))
 
 
 @cache
-def _built_in(name: str) -> TaskFactory:
+def _load_built_in(name: str) -> TaskFactory:
     return TaskFactory(TaskFile.read(FOLDER / f"{name}.yaml"))
 
 
 def __getattr__(name: str) -> TaskFactory:
-    if name.startswith("_") or name not in names():
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}, and the catalog no task of that name")
-    return factory(name)
+    if name.startswith("_") or name not in list_names():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}, and the catalog has no such task")
+    return find_factory(name)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFile:
-    """A task file as read. ``lines``: the line of each key, by its dotted path."""
+    """A parsed task file. ``lines`` maps the dotted path of each key to its line."""
 
     path: Path
     content: Mapping[str, Any]
@@ -116,11 +120,12 @@ class TaskFile:
 
     @classmethod
     def read(cls, path: Path, /) -> TaskFile:
-        """Raises `ConfigError`, with the line: it is no YAML mapping, a key stands twice, is unknown or is needed and missing."""
-        content, found = load_file(path)
+        """Read a task file. Raises `ConfigError`, with the line, if it is not a YAML mapping, or a key is
+        duplicate, unknown or missing."""
+        content, line_of_key = load_file(path)
         if not isinstance(content, dict):
-            raise ConfigError(f"{path} is no mapping; a task file begins with family: {' or '.join(FAMILIES)}")
-        lines = {".".join(map(str, key)): line for key, line in found.items()}
+            raise ConfigError(f"{path} is not a mapping; a task file starts with family: {' or '.join(FAMILIES)}")
+        lines = {".".join(map(str, key)): line for key, line in line_of_key.items()}
         file = cls(path, content, lines)
         file._check()
         return file
@@ -132,64 +137,68 @@ class TaskFile:
         family = self.content.get("family")
         if family not in FAMILIES:
             raise ConfigError(
-                f"{self.where('family')}: no family {family!r}.{did_you_mean(str(family), FAMILIES)} Families: {', '.join(FAMILIES)}."
+                f"{self.where('family')}: there is no family {family!r}.{did_you_mean(str(family), FAMILIES)} "
+                f"Families: {', '.join(FAMILIES)}."
             )
-        known = [*ABOUT, *_settings(family)]
+        known = [*ABOUT, *list_settings(family)]
         known.remove("name")
         for key in self.content:
             if key not in [*known, "name"]:
                 raise ConfigError(
-                    f"{self.where(key)}: no key {key!r} in a {family} task.{did_you_mean(key, known)} Its keys: {', '.join(known)}."
+                    f"{self.where(key)}: a {family} task has no key {key!r}.{did_you_mean(key, known)} Its keys: {', '.join(known)}."
                 )
-        for key, parameter in _settings(family).items():
+        for key, parameter in list_settings(family).items():
             if parameter.default is parameter.empty and key not in self.content and key != "name":
-                raise ConfigError(f"{self.path}: a {family} task needs {key!r}, and the file does not give it")
+                raise ConfigError(f"{self.path}: a {family} task needs the key {key!r}")
         for key in ("title", "description", "citation", "license", "homepage", "dimension", "name"):
             if not isinstance(self.content.get(key, ""), str):
-                raise ConfigError(f"{self.where(key)}: {key} is text, not {self.content[key]!r}; put it in quotes")
+                raise ConfigError(f"{self.where(key)}: {key} must be text, not {self.content[key]!r}; put it in quotes")
         for key in ("params", "example"):
             if not isinstance(self.content.get(key, {}), dict):
-                raise ConfigError(f"{self.where(key)}: {key} is a mapping, not {self.content[key]!r}")
+                raise ConfigError(f"{self.where(key)}: {key} must be a mapping, not {self.content[key]!r}")
 
 
 class TaskFactory:
-    """Makes the task of one file, as a plugin: its keyword parameters are the settings, its docstring what the file says of itself."""
+    """Create the task of one file, as a plugin: keyword parameters are the settings, the docstring is the
+    file's description."""
 
     def __init__(self, file: TaskFile, /) -> None:
         self.file = file
-        said = file.content
-        self.__name__ = str(said.get("name", file.path.stem)) if "params" not in said else file.path.stem
+        content = file.content
+        self.__name__ = str(content.get("name", file.path.stem)) if "params" not in content else file.path.stem
         self.__doc__ = "\n\n".join(
-            str(said[key]).strip() for key in ("title", "description", "citation", "license", "homepage") if said.get(key)
+            str(content[key]).strip() for key in ("title", "description", "citation", "license", "homepage") if content.get(key)
         )
-        settings = [p for name, p in _settings(said["family"]).items() if name not in ("name", "data")]
-        own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in said.get("params", {}).items()]
-        data = inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, default=said.get("data"))
-        given = [p.replace(default=said[p.name]) if p.name in said else p for p in settings]
-        self.__signature__ = inspect.Signature([data, *own, *given])
+        settings = [p for name, p in list_settings(content["family"]).items() if name not in ("name", "data")]
+        params = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in content.get("params", {}).items()
+        ]
+        data = inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, default=content.get("data"))
+        parameters = [p.replace(default=content[p.name]) if p.name in content else p for p in settings]
+        self.__signature__ = inspect.Signature([data, *params, *parameters])
 
     def __repr__(self) -> str:
         return f"<task {self.__name__} from {self.file.path}>"
 
     @property
     def example(self) -> Mapping[str, Any]:
-        """A row as the data set has them (written for the catalog, not taken from the data)."""
+        """A row in the data set's format, written for the catalog."""
         return dict(self.file.content.get("example", {}))
 
     def __call__(self, **settings: Any) -> RowTask:
-        """Raises `ConfigError`: a setting that there is not, or of the wrong type."""
+        """Create the task. Raises `ConfigError` for an unknown setting or a wrong type."""
         for key in settings:
             if key not in self.__signature__.parameters:
                 known = list(self.__signature__.parameters)
                 raise ConfigError(
                     f"task {self.__name__!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}."
                 )
-        said = self.file.content
-        is_named = "name" in said and any(name in settings for name in said.get("params", {}))
-        params = {name: settings.pop(name, value) for name, value in said.get("params", {}).items()}
-        filled = _fill({key: value for key, value in said.items() if key not in ("params", "example")}, params)
-        if "labels" in settings and "labels" in said and "label_map" not in settings:
-            settings["label_map"] = self._renamed(settings["labels"])
+        content = self.file.content
+        is_named = "name" in content and any(name in settings for name in content.get("params", {}))
+        params = {name: settings.pop(name, value) for name, value in content.get("params", {}).items()}
+        filled = _fill({key: value for key, value in content.items() if key not in ("params", "example")}, params)
+        if "labels" in settings and "labels" in content and "label_map" not in settings:
+            settings["label_map"] = self._rename_labels(settings["labels"])
         in_file = {key: value for key, value in filled.items() if key not in ABOUT}
         if "data" not in settings and "data" in in_file:
             try:
@@ -208,10 +217,10 @@ class TaskFactory:
     def _make(self, name: str, settings: dict[str, Any], overridden: set[str]) -> RowTask:
         from pydantic import ConfigDict, ValidationError, validate_call
 
-        family = _family(self.file.content["family"])
+        family = _import_family(self.file.content["family"])
         task: RowTask = family.__new__(family)
         try:
-            # pydantic checks each value against the annotation of the parameter: no second list of settings to keep.
+            # pydantic checks each value against the annotation of its parameter.
             validate_call(config=ConfigDict(arbitrary_types_allowed=True, strict=True))(family.__init__)(task, name=name, **settings)
             return task
         except ValidationError as error:
@@ -223,12 +232,13 @@ class TaskFactory:
             key = str(error).partition(" ")[0].rstrip(":")
             raise ConfigError(f"{self.file.where(key) if key not in overridden else f'task {self.__name__!r}'}: {error}") from error
 
-    def _renamed(self, labels: Any) -> dict[str, str]:
-        """Labels that a user gives replace those of the file one by one, so the data's old names lead to the new ones."""
+    def _rename_labels(self, labels: Any) -> dict[str, str]:
+        """Return the label map from the data's values to the new labels, which replace the file's labels one
+        by one."""
         old = self.file.content["labels"]
         if not isinstance(labels, list | tuple) or len(labels) != len(old):
             raise ConfigError(
-                f"task {self.__name__!r}: labels renames {', '.join(old)}, in this order, and needs {len(old)} names, not {labels!r}"
+                f"task {self.__name__!r}: labels renames {', '.join(old)} in this order, so it needs {len(old)} names, not {labels!r}"
             )
         rename = {str(name): label for name, label in zip(old, labels, strict=True)}
         return rename | {str(key): rename[name] for key, name in self.file.content.get("label_map", {}).items()}
@@ -236,11 +246,11 @@ class TaskFactory:
 
 def _fill(value: Any, params: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
-        for name, given in params.items():
-            # Letters, digits, _ . - only: what is filled into a template can then be no template itself.
-            if not isinstance(given, str) or not _PARAM_VALUE.fullmatch(given):
-                raise ConfigError(f"{name} is made of letters, digits, '_', '.' and '-', not {given!r}")
-            value = value.replace(f"${{{name}}}", given)
+        for name, text in params.items():
+            # Only letters, digits, _ . and -, so that a value cannot inject template code.
+            if not isinstance(text, str) or not _PARAM_VALUE.fullmatch(text):
+                raise ConfigError(f"{name} may contain only letters, digits, '_', '.' and '-', not {text!r}")
+            value = value.replace(f"${{{name}}}", text)
         return value
     if isinstance(value, list):
         return [_fill(item, params) for item in value]
@@ -249,15 +259,15 @@ def _fill(value: Any, params: Mapping[str, Any]) -> Any:
     return value
 
 
-def _family(family: str) -> Any:
+def _import_family(family: str) -> Any:
     return getattr(importlib.import_module(f".{family}", __package__), FAMILIES[family])
 
 
 @cache
-def _settings(family: str) -> dict[str, inspect.Parameter]:
-    """A family's keyword settings: its own, then those that all have."""
+def list_settings(family: str) -> dict[str, inspect.Parameter]:
+    """Return the keyword settings of a family: its own, then the common ones."""
     from .base import Common, RowTask
 
-    own = inspect.signature(_family(family)).parameters
+    settings = inspect.signature(_import_family(family)).parameters
     common = {name: p for name, p in inspect.signature(RowTask).parameters.items() if name in Common.__annotations__}
-    return {name: p for name, p in own.items() if p.kind is not p.VAR_KEYWORD} | common
+    return {name: p for name, p in settings.items() if p.kind is not p.VAR_KEYWORD} | common

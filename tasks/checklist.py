@@ -1,4 +1,4 @@
-"""What a classifier makes of a text that was changed a little: behavioural tests in CheckList's sense (Ribeiro et al. 2020)."""
+"""Test how a classifier reacts to small changes of a text (CheckList, Ribeiro et al. 2020)."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask, largest_of, softmax
 from .catalog import load_task
 from .fields import Field
-from .perturbations import PERTURBATIONS, Perturb, append
+from .perturbations import PERTURBATIONS, Perturb, make_append
 
-_OWN = ("group", "slice")
+_RESERVED = ("group", "slice")
 
 
 class Checklist(RowTask):
-    """Each text as it is and perturbed: two `Classify` a sample, of which there is one a text and perturbation.
+    """Classify each text before and after a perturbation, and compare the answers. There is one sample per
+    text and perturbation.
 
-    Score: ``failed``, 1 where the model did not behave as expected; unscored where the perturbation found nothing to change. What is
-    expected (``expect``): ``same`` (an invariance test), the predicted class does not change; ``no_rise`` and ``no_fall`` (directional
-    tests), the probability of ``label`` does not rise, or fall, by more than ``tolerance``. Predictions before and after are kept, and the
-    change of the label's probability.
+    Score: ``failed``, 1 if the model violates ``expect``; no score if the perturbation cannot change the
+        text. Predictions before and after, and the change of the label's probability, are recorded. A
+        sample's id consists of the text's id and the perturbation, its group is the text, its slice the
+        perturbation: intervals treat texts as independent, and each perturbation has a row.
 
-    A perturbed sample's id is that of its text and the perturbation, its group the text, its slice the perturbation: intervals are over
-    texts, and each perturbation has a row.
-
-    Settings: ``task``, a text classification by name or path, with ``data`` in place of its own; or ``data``, ``text`` and ``labels``, for
-    no true class is needed. ``perturbations``: of typos, punctuation, contractions, names, locations, numbers, negation, and append,
-    which adds one of the ``phrases``. ``label``: a class, or none for the one predicted before. ``num_texts``: the first so many, 0 for
-    all. ``seed`` of the perturbations; each sample draws from its own, derived from its id.
+    task: name or path of a text classification task whose texts are used; ``data`` replaces its data.
+    data, text, labels: without ``task``, the data set, the field with the text, and the classes. No true
+        class is needed.
+    perturbations: typos, punctuation, contractions, names, locations, numbers, negation, append (adds one of
+        ``phrases``).
+    expect: ``same`` (invariance): the predicted class stays; ``no_rise`` or ``no_fall`` (direction): the
+        probability of ``label`` does not rise, or fall, by more than ``tolerance``.
+    label: a class. Default: the class predicted before.
+    tolerance: allowed change of the probability, 0 to below 1.
+    phrases: phrases for append.
+    num_texts: number of texts to use; 0 for all.
+    seed: seed of the perturbations; each sample derives its own from its id.
     """
 
     requires = frozenset({"classify", "text"})
@@ -55,23 +61,23 @@ class Checklist(RowTask):
         seed: int = 0,
         **common: Unpack[Common],
     ) -> None:
-        for key in _OWN:
+        for key in _RESERVED:
             if common.get(key):
-                raise ConfigError(f"{key} is set by the perturbed samples themselves; leave it out")
-        known = {**PERTURBATIONS, **({"append": append(phrases)} if phrases else {})}
+                raise ConfigError(f"{key} cannot be set in a checklist task; omit it")
+        known = {**PERTURBATIONS, **({"append": make_append(phrases)} if phrases else {})}
         self._perturbations: dict[str, Perturb] = {}
         for perturbation in perturbations:
             if perturbation not in known:
                 why = " append needs phrases." if perturbation == "append" else did_you_mean(perturbation, known)
-                raise ConfigError(f"perturbations has no {perturbation!r}.{why} There are {', '.join(known)}.")
+                raise ConfigError(f"perturbations: there is no {perturbation!r}.{why} Available: {', '.join(known)}.")
             self._perturbations[perturbation] = known[perturbation]
         if not perturbations:
-            raise ConfigError("perturbations is empty, so that nothing would be tested")
+            raise ConfigError("perturbations is empty; name at least one")
         if not 0 <= tolerance < 1:
-            raise ConfigError(f"tolerance is a probability, from 0 to below 1, not {tolerance}")
+            raise ConfigError(f"tolerance must be a probability from 0 to below 1, not {tolerance}")
         if expect == "same" and label:
-            raise ConfigError("label is for expect: no_rise and no_fall; an invariance test is about the predicted class")
-        self._texts = _texts(name, data, task, text, labels, common)
+            raise ConfigError("label needs expect: no_rise or no_fall; an invariance test uses the predicted class")
+        self._texts = _find_texts(name, data, task, text, labels, common)
         if label and label not in self._texts.labels:
             raise ConfigError(f"label {label!r} is none of {', '.join(self._texts.labels)}")
         self._expect, self._label, self._tolerance, self._num_texts = expect, label, tolerance, num_texts
@@ -91,9 +97,9 @@ class Checklist(RowTask):
             if self._num_texts and place >= self._num_texts:
                 return
             for name, perturb in self._perturbations.items():
-                yield self._perturbed(base, name, perturb)
+                yield self._perturb(base, name, perturb)
 
-    def _perturbed(self, base: Sample, name: str, perturb: Perturb) -> Sample:
+    def _perturb(self, base: Sample, name: str, perturb: Perturb) -> Sample:
         sample_id = f"{base.id}/{name}"
         if "error" in base.metadata:
             return Sample(sample_id, "", group=base.id, metadata={"error": base.metadata["error"], "slice": name})
@@ -112,19 +118,19 @@ class Checklist(RowTask):
         before, after = (softmax(logits.values) for logits in responses)
         if self._expect == "same":
             return {"failed": float(largest_of(before) != largest_of(after))}
-        change = self._change(sample, before, after)
+        change = self._compute_change(sample, before, after)
         return {"failed": float((change if self._expect == "no_rise" else -change) > self._tolerance)}
 
-    def _change(self, sample: Sample, before: Sequence[float], after: Sequence[float]) -> float:
+    def _compute_change(self, sample: Sample, before: Sequence[float], after: Sequence[float]) -> float:
         index = sample.labels.index(self._label) if self._label else largest_of(before)
         return after[index] - before[index]
 
     def predict(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, Any]:
         if not responses:
-            return {"unscored": "the perturbation found nothing in the text that it could change"}
+            return {"unscored": "the perturbation cannot change this text"}
         before, after = (softmax(logits.values) for logits in responses)
-        kept = {"prediction": largest_of(after), "prediction_before": largest_of(before), "target": sample.target}
-        return {**kept, "probability_change": self._change(sample, before, after)}
+        predictions = {"prediction": largest_of(after), "prediction_before": largest_of(before), "target": sample.target}
+        return {**predictions, "probability_change": self._compute_change(sample, before, after)}
 
 
 class _Texts(RowTask):
@@ -142,16 +148,18 @@ class _Texts(RowTask):
         return Item(self._text.text(row), None, self._labels)
 
 
-def _texts(name: str, data: DataSpec | None, task: str, text: str, labels: Sequence[str], common: Common) -> RowTask:
-    """Where the texts come from: a text classification, or rows."""
+def _find_texts(name: str, data: DataSpec | None, task: str, text: str, labels: Sequence[str], common: Common) -> RowTask:
+    """Return the source of the texts: a text classification task, or rows."""
     reading: dict[str, Any] = {key: common[key] for key in ("id", "shuffle") if key in common}
     if bool(task) == bool(text):
-        raise ConfigError("task or text: name a text classification, or the field of a text in data of your own, and not both")
+        raise ConfigError("task or text: set one of them, the name of a text classification task or a field of your own data")
     if task:
-        found = load_task(task, **reading, **({"data": data} if data else {}), **({"labels": list(labels)} if labels else {}))
-        if found.requires != {"classify", "text"}:
-            raise ConfigError(f"task: {task!r} needs {', '.join(sorted(found.requires))}; perturbations change one text to classify")
-        return found
+        base_task = load_task(task, **reading, **({"data": data} if data else {}), **({"labels": list(labels)} if labels else {}))
+        if base_task.requires != {"classify", "text"}:
+            raise ConfigError(
+                f"task: {task!r} requires {', '.join(sorted(base_task.requires))}; a checklist needs a task that classifies single texts"
+            )
+        return base_task
     if data is None or len(labels) < 2:
-        raise ConfigError("text needs data, where it is read from, and labels, the model's classes")
+        raise ConfigError("text needs data, the data set, and labels, the model's classes")
     return _Texts(name, data, text, labels, **reading)

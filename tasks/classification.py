@@ -1,4 +1,4 @@
-"""What text and image classification share: class names, and how logits are scored."""
+"""Base class of text and image classification: class names and scoring of logits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from .fields import ClassLabels, Field, Label
 
 
 class Classification(RowTask):
-    """One `Classify` a sample. Score: ``correct``, 1 where the largest logit is the target's. Prediction and probabilities are kept."""
+    """Classify each sample with one `Classify` request.
+
+    Score: ``correct``, 1 if the largest logit is the target's. The prediction and the probabilities are
+        recorded.
+    """
 
     primary = "correct"
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
@@ -33,11 +37,11 @@ class Classification(RowTask):
         self._label = Field("label", label)
         super().__init__(name, data, [*fields, self._label], **common)
         self._labels, self._label_map = tuple(labels), label_map
-        self._names = ClassLabels(labels, label_map).names if labels else ()  # says now what is wrong with them
+        self._names = ClassLabels(labels, label_map).names if labels else ()  # raises errors of the names early
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """As the settings say, which needs no data; else as the data set declares them."""
+        """Class names from the settings, which needs no data; otherwise as the data set declares them."""
         return self._names or self.classes.names
 
     @cached_property
@@ -67,5 +71,7 @@ class Classification(RowTask):
     def _probabilities(self, sample: Sample, responses: Sequence[Logits]) -> list[float]:
         (logits,) = responses
         if len(logits.values) != len(sample.labels):
-            raise SampleError(f"the model gave {len(logits.values)} logits for the {len(sample.labels)} labels {', '.join(sample.labels)}")
+            raise SampleError(
+                f"the model returned {len(logits.values)} logits for the {len(sample.labels)} labels {', '.join(sample.labels)}"
+            )
         return softmax(logits.values)

@@ -1,4 +1,4 @@
-"""One given continuation: is it what the model would write, and how likely is it?"""
+"""Score one given continuation: its likelihood, and whether it is the model's greedy choice."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from .fields import Field
 
 
 class Cloze(RowTask):
-    """One `LogLikelihood` a sample.
+    """Score a given continuation with one `LogLikelihood` request.
 
-    Scores: ``acc``, 1 where every token of the target is the model's most likely one; ``loglikelihood``, ``num_tokens``, ``num_words``
-    and ``num_bytes`` of the target. With one-word targets, as in LAMBADA, ``word_perplexity`` is exp of the mean -log p(target).
+    Scores: ``acc``, 1 if every token of the target is the model's most likely one; ``loglikelihood``,
+        ``num_tokens``, ``num_words`` and ``num_bytes`` of the target. With one-word targets, as in LAMBADA,
+        ``word_perplexity`` is exp of the mean -log p(target).
 
-    Settings: ``context``; ``target``; ``delimiter`` between them.
+    context: field with the text before the target.
+    target: field with the continuation.
+    delimiter: text between both.
     """
 
     requires = frozenset({"loglikelihood", "text"})
@@ -37,14 +40,15 @@ class Cloze(RowTask):
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         (answer,) = responses
-        return {"acc": float(answer.is_greedy), **text_counts(sample.target, answer)}
+        return {"acc": float(answer.is_greedy), **count_text(sample.target, answer)}
 
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
         return {"target": sample.target}
 
 
-def text_counts(text: str, answer: LogProb, /) -> dict[str, float]:
-    """What perplexities are made of: ``loglikelihood`` and ``num_tokens`` as the model gave them, words (by whitespace), UTF-8 bytes."""
+def count_text(text: str, answer: LogProb, /) -> dict[str, float]:
+    """Return the inputs of perplexity: the model's ``loglikelihood`` (nats) and ``num_tokens``, and the
+    number of whitespace-separated words and of UTF-8 bytes."""
     return {
         "loglikelihood": answer.value,
         "num_tokens": float(answer.num_tokens),

@@ -1,4 +1,4 @@
-"""Whom a pronoun stands for, in sentences where a stereotype would help and in sentences where it would mislead."""
+"""Resolve a pronoun, in sentences where a stereotype helps and in sentences where it misleads."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ _COLUMNS = ("tokens", "coreference_clusters")
 
 
 class Coreference(RowTask):
-    """One `LogLikelihood` a person of the sentence: which of the two does the pronoun stand for? (Zhao et al. 2018)
+    """Resolve a pronoun, with one `LogLikelihood` request per person in the sentence (Zhao et al. 2018).
 
-    Scores: ``acc``, 1 where the right person is the likelier; ``stereotypical``, 1 for a sentence whose pronoun fits the stereotype of the
-    right person's occupation, 0 for one where it does not. The two kinds are slices, ``pro`` and ``anti``; ``stereotype_gap`` is the
-    accuracy on the first minus that on the second. A sentence and its twin share a group.
+    Scores: ``acc``, 1 if the correct person is more likely; ``stereotypical``, 1 if the pronoun fits the
+        stereotype of the correct person's occupation, else 0. The two kinds of sentences are the slices
+        ``pro`` and ``anti``; ``stereotype_gap`` is the accuracy on the first minus that on the second. A
+        sentence and its counterpart share a group.
 
-    The question is the sentence, then: "PRONOUN" stands for; the answers are the two people of the sentence, who are known
-    from being what a pronoun stands for there or in another sentence.
+    The prompt is the sentence, then: "PRONOUN" stands for. The answers are the two people of the sentence;
+    they are recognised because a pronoun refers to each of them in some sentence of the data set.
 
-    Settings: ``data``, the pro-stereotypical rows, and ``anti``, the others, row by row their twins. Both have WinoBias' columns ``tokens``
-    and ``coreference_clusters`` (first and last token of each mention of one cluster, one after the other).
+    data: the pro-stereotypical rows.
+    anti: the anti-stereotypical rows, in the same order.
+
+    Both have WinoBias' columns ``tokens`` and ``coreference_clusters`` (first and last token of each mention
+    of a cluster, one after another).
     """
 
     requires = frozenset({"loglikelihood", "text"})
@@ -43,7 +47,7 @@ class Coreference(RowTask):
 
     @cached_property
     def rows(self) -> Rows:
-        """Both data sets in turn: a sentence, its twin, the next."""
+        """Both data sets, interleaved: each sentence, then its counterpart."""
         assert self.data is not None
         pro, anti = load(self.data), load(self._anti)
         for rows in (pro, anti):
@@ -59,25 +63,23 @@ class Coreference(RowTask):
 
     @cached_property
     def _people(self) -> frozenset[tuple[str, ...]]:
-        """All that a pronoun stands for anywhere, without articles: who may be meant in a sentence is told by the others."""
-        found = set()
+        """All people that a pronoun refers to anywhere, without articles."""
+        people = set()
         for row in self.rows.rows:
             try:
-                found.add(_mentions(row)[0])
+                people.add(_read_mentions(row)[0])
             except (SampleError, LookupError, TypeError, ValueError):
-                continue  # that row's own sample says so
-        return frozenset(found)
+                continue  # the sample of this row reports the error
+        return frozenset(people)
 
     def build(self, row: Row) -> Item:
         tokens = [str(token) for token in row["tokens"]]
-        right, pronoun = _mentions(row)
-        people = _phrases(tokens, self._people)
+        correct, pronoun = _read_mentions(row)
+        people = _find_people(tokens, self._people)
         if len(people) != 2:
-            raise SampleError(
-                f"the sentence is about {len(people)} people ({', '.join(people) or 'nobody'}), and the question is about two"
-            )
+            raise SampleError(f"the sentence mentions {len(people)} people ({', '.join(people) or 'nobody'}) instead of two")
         facts = {"stereotypical": float(row["kind"] == "pro")}
-        return Item(f'{_sentence(tokens)} "{pronoun}" stands for', people.index(" ".join(right)), tuple(people), facts)
+        return Item(f'{_join_tokens(tokens)} "{pronoun}" stands for', people.index(" ".join(correct)), tuple(people), facts)
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
         return [LogLikelihood(str(sample.input), f"the {person}", " ") for person in sample.labels]
@@ -91,33 +93,33 @@ class Coreference(RowTask):
         return {"prediction": largest_of(values), "target": sample.target, "probabilities": softmax(values)}
 
 
-def _mentions(row: Row) -> tuple[tuple[str, ...], str]:
-    """Whom the pronoun stands for, without an article, and the pronoun."""
+def _read_mentions(row: Row) -> tuple[tuple[str, ...], str]:
+    """Return the person that the pronoun refers to, without an article, and the pronoun."""
     tokens, places = [str(token) for token in row["tokens"]], [int(place) for place in row["coreference_clusters"]]
     spans = [tokens[first : last + 1] for first, last in zip(places[::2], places[1::2], strict=True)]
-    people = [tuple(_bare(span)) for span in spans if span[0].lower() not in _PRONOUNS]
+    people = [tuple(_strip_article(span)) for span in spans if span[0].lower() not in _PRONOUNS]
     pronouns = [span[0] for span in spans if span[0].lower() in _PRONOUNS]
     if not people or not people[0] or not pronouns:
-        raise SampleError("coreference_clusters: one person and one pronoun are needed")
+        raise SampleError("coreference_clusters: needs a person and a pronoun")
     return people[0], pronouns[0]
 
 
-def _bare(span: Sequence[str]) -> list[str]:
+def _strip_article(span: Sequence[str]) -> list[str]:
     words = [word.lower() for word in span]
     return words[1:] if words[0] in ("the", "a", "an") else words
 
 
-def _phrases(tokens: Sequence[str], people: Collection[tuple[str, ...]]) -> list[str]:
-    """The people in a sentence, each once, in order; of two that begin at one place the longer."""
-    words, found, place = [token.lower() for token in tokens], dict[str, None](), 0
+def _find_people(tokens: Sequence[str], people: Collection[tuple[str, ...]]) -> list[str]:
+    """Return the people in a sentence, each once, in order; at one position the longest match."""
+    words, present, place = [token.lower() for token in tokens], dict[str, None](), 0
     longest = max(map(len, people), default=0)
     while place < len(words):
         size = next((n for n in range(longest, 0, -1) if tuple(words[place : place + n]) in people), 0)
         if size:
-            found[" ".join(words[place : place + size])] = None
+            present[" ".join(words[place : place + size])] = None
         place += size or 1
-    return list(found)
+    return list(present)
 
 
-def _sentence(tokens: Sequence[str]) -> str:
+def _join_tokens(tokens: Sequence[str]) -> str:
     return re.sub(r" (?=[.,;:!?]|n't\b|'\w)", "", " ".join(tokens))

@@ -1,4 +1,4 @@
-"""Classes of an image, and of the same image under fifteen common corruptions."""
+"""Classify an image clean and under fifteen common corruptions."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from ..harness.api.samples import Sample, SampleRng
 from ..harness.data import DataSpec
 from ..harness.modalities.image import Image
 from .base import Common
-from .corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from .corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from .fields import Label
 from .image_classification import ImageClassification
 
 
 class CorruptedImages(ImageClassification):
-    """Settings: those of ``image_classification``, and ``baseline``: the error of another model under each corruption, summed over the five
-    severities, by the corruption's name; with it ``mce`` is the mean corruption error of Hendrycks & Dietterich 2019.
+    """Classify each image clean and under each of 15 corruptions at each of 5 severities: 76 requests
+    (Hendrycks & Dietterich 2019).
 
-    Each image is asked about as it is, and under each of the fifteen corruptions at each of the five severities: 76 requests. Corruptions
-    are made at the model's own size, from draws that depend on the sample, the corruption and the severity alone.
+    Corruptions apply at the model's own size. Their random draws depend only on the sample, the corruption
+    and the severity.
+
+    image, mode, label, labels, label_map, boxes: see ``image_classification``.
+    baseline: error of another model under each corruption, summed over the five severities, by the
+        corruption's name; it adds the metric ``mce``, the paper's mean corruption error.
     """
 
-    # Right and wrong are asked 76 times: there is no one answer to attack or to explain.
+    # With 76 answers per sample there is no single answer to attack or explain.
     primary = ""
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "corruption_error")
 
@@ -37,9 +41,11 @@ class CorruptedImages(ImageClassification):
         super().__init__(name, data, image=image, label=label, mode=mode, labels=labels, label_map=label_map, **common)
         for kind, error in (baseline or {}).items():
             if kind not in CORRUPTIONS:
-                raise ConfigError(f"baseline: no corruption {kind!r}.{did_you_mean(kind, CORRUPTIONS)} They are {', '.join(CORRUPTIONS)}")
+                raise ConfigError(
+                    f"baseline: there is no corruption {kind!r}.{did_you_mean(kind, CORRUPTIONS)} Corruptions: {', '.join(CORRUPTIONS)}"
+                )
             if not error > 0:
-                raise ConfigError(f"baseline: {kind} has an error above 0, summed over {len(SEVERITIES)} severities, not {error}")
+                raise ConfigError(f"baseline: the error of {kind}, summed over {len(SEVERITIES)} severities, must be above 0, not {error}")
         if baseline and len(baseline) < len(CORRUPTIONS):
             raise ConfigError(f"baseline lacks {', '.join(kind for kind in CORRUPTIONS if kind not in baseline)}")
         self._baseline = np.array([baseline[kind] for kind in CORRUPTIONS]) if baseline else None
@@ -47,39 +53,40 @@ class CorruptedImages(ImageClassification):
             self.metrics = (*self.default_metrics, "mce")
 
     def run(self, engine: Any, samples: Sequence[Sample], /) -> list[list[Any]]:
-        """For each sample the clean answer, and whether each corrupted one was wrong: only these are kept, for answers may be long."""
-        asked = [self.requests(sample)[0] for sample in samples]
-        answered: list[list[Any]] = [[answer] for answer in engine.run(asked)]
+        """Return for each sample the clean answer, and for each corruption whether the answer was wrong;
+        answers may be long."""
+        requests = [self.requests(sample)[0] for sample in samples]
+        answered: list[list[Any]] = [[answer] for answer in engine.run(requests)]
         clean = [engine.canonical(sample.input) for sample in samples]
         for kind in CORRUPTIONS:
             for severity in SEVERITIES:
                 rng = SampleRng("corruption", kind, severity)
-                images = [_corrupted(image, kind, severity, rng(sample.id)) for image, sample in zip(clean, samples, strict=True)]
+                images = [_corrupt(image, kind, severity, rng(sample.id)) for image, sample in zip(clean, samples, strict=True)]
                 answers = engine.run([Classify(image, sample.labels) for image, sample in zip(images, samples, strict=True)])
-                for found, sample, answer in zip(answered, samples, answers, strict=True):
-                    found.append(1.0 - float(super().score(sample, [answer])["correct"] or 0.0))
+                for responses, sample, answer in zip(answered, samples, answers, strict=True):
+                    responses.append(1.0 - float(super().score(sample, [answer])["correct"] or 0.0))
         return answered
 
     def score(self, sample: Sample, responses: Sequence[Any], /) -> dict[str, float | None]:
         clean, *wrong = responses
         scores = super().score(sample, [clean])
         if self._baseline is not None:
-            scores["error_over_baseline"] = float(np.mean(_by_kind(wrong).sum(1) / self._baseline))
+            scores["error_over_baseline"] = float(np.mean(_reshape_by_kind(wrong).sum(1) / self._baseline))
             scores["most_error_over_baseline"] = float(np.mean(len(SEVERITIES) / self._baseline))
         return scores
 
     def predict(self, sample: Sample, responses: Sequence[Any], /) -> dict[str, Any]:
         clean, *wrong = responses
         answer: Logits = clean
-        return {**super().predict(sample, [answer]), "corruption_errors": _by_kind(wrong).tolist()}
+        return {**super().predict(sample, [answer]), "corruption_errors": _reshape_by_kind(wrong).tolist()}
 
 
-def _by_kind(wrong: Sequence[float]) -> np.ndarray:
+def _reshape_by_kind(wrong: Sequence[float]) -> np.ndarray:
     return np.array(wrong).reshape(len(CORRUPTIONS), len(SEVERITIES))
 
 
-def _corrupted(image: Image, kind: str, severity: int, rng: np.random.Generator) -> Image:
-    """Of the clean image's type: a model that takes bytes gets bytes."""
+def _corrupt(image: Image, kind: str, severity: int, rng: np.random.Generator) -> Image:
+    """Corrupt an image and keep its dtype: a model that takes bytes gets bytes."""
     is_bytes = image.pixels.dtype == np.uint8
-    made = corrupted(np.asarray(image.pixels, dtype=np.float64) / (255 if is_bytes else 1), kind, severity, rng)
-    return Image((made * 255).round().astype(np.uint8) if is_bytes else made.astype(np.float32))
+    changed = corrupt(np.asarray(image.pixels, dtype=np.float64) / (255 if is_bytes else 1), kind, severity, rng)
+    return Image((changed * 255).round().astype(np.uint8) if is_bytes else changed.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Free text, compared with a reference."""
+"""Generate text and compare it with a reference."""
 
 from __future__ import annotations
 
@@ -26,17 +26,26 @@ STEPS: Mapping[Step, Callable[[str], str]] = {
 
 
 class Generation(RowTask):
-    """One `Generate` a sample.
+    """Generate a completion and compare its answer with a reference.
 
-    Score: ``exact_match``, 1 where the answer found in the completion is the target, both after the same ``normalise`` steps and without
-    the space around them (``strip``, on unless set to false). A completion in which ``filter`` finds nothing is wrong (0), with None as
-    its prediction.
+    Score: ``exact_match``, 1 if the answer in the completion equals the target after normalisation. If
+        ``filter`` matches nothing, the score is 0 and the prediction None.
 
-    Settings: ``prompt``; ``target``; ``stop`` strings; ``max_tokens``; ``temperature`` and ``seed`` (each sample draws from its own,
-    derived from its id); ``filter``: a regular expression whose first matching group (else whole match) is the answer; ``match``: which
-    match, first or last; ``normalise``: steps in order, of case, commas, dollars, final_dot, whitespace; ``strip``; ``header``;
-    ``num_fewshot`` examples, the first rows of ``fewshot_split``, each its prompt, ``delimiter`` and ``fewshot_target`` (``target`` unless
-    given).
+    prompt: field with the prompt.
+    target: field with the reference.
+    max_tokens: maximum length of the completion.
+    stop: strings that end the completion.
+    temperature: sampling temperature; 0 is greedy.
+    seed: seed of the sampling; each sample derives its own from its id.
+    filter: regular expression whose first matching group, or whole match, is the answer.
+    match: which match is the answer, first or last.
+    normalise: steps applied to answer and target, in order: case, commas, dollars, final_dot, whitespace.
+    strip: whether to remove surrounding spaces of answer and target.
+    delimiter: text between a few-shot prompt and its target.
+    header: text before everything.
+    num_fewshot: number of few-shot examples, the first rows of fewshot_split.
+    fewshot_split: split of the few-shot examples.
+    fewshot_target: field with the target of a few-shot example. Default: target.
     """
 
     requires = frozenset({"generate", "text"})
@@ -66,11 +75,11 @@ class Generation(RowTask):
         **common: Unpack[Common],
     ) -> None:
         if max_tokens < 1 or temperature < 0:
-            raise ConfigError(f"max_tokens is 1 or more and temperature 0 or more, not {max_tokens} and {temperature}")
+            raise ConfigError(f"max_tokens must be at least 1 and temperature at least 0, not {max_tokens} and {temperature}")
         try:
             self._filter = re.compile(filter) if filter else None
         except re.error as error:
-            raise ConfigError(f"filter: {filter!r} is no regular expression: {error}") from error
+            raise ConfigError(f"filter: {filter!r} is not a regular expression: {error}") from error
         for step in normalise:
             if step not in STEPS:
                 raise ConfigError(f"normalise has no step {step!r}; its steps: {', '.join(STEPS)}")
@@ -84,14 +93,15 @@ class Generation(RowTask):
 
     @cached_property
     def prefix(self) -> str:
-        """Header and examples. Not part of a sample's input, so that an attack has the question and nothing else to change."""
+        """Header and few-shot examples. They are not part of a sample's input, so an attack changes only the
+        question."""
         fields = [self._prompt, self._example_target]
-        return self._fewshot.prefix(lambda: self.rows.select(self._prompt.columns), fields, self._example, self._prompt.text)
+        return self._fewshot.prefix(lambda: self.rows.select(self._prompt.columns), fields, self._write_example, self._prompt.text)
 
     def notes(self, num_samples: int, /) -> list[str]:
         return [*super().notes(num_samples), *self._fewshot.notes]
 
-    def _example(self, row: Row) -> str:
+    def _write_example(self, row: Row) -> str:
         return f"{self._prompt.text(row)}{self._delimiter}{self._example_target.text(row)}"
 
     def build(self, row: Row) -> Item:
@@ -102,16 +112,16 @@ class Generation(RowTask):
         return [Generate(f"{self.prefix}{sample.input}", self._max_tokens, self._stop, self._temperature, seed)]
 
     def answer(self, completion: str, /) -> str | None:
-        """What the completion says, before normalisation."""
+        """Return the answer in the completion, before normalisation; None if the filter matches nothing."""
         if self._filter is None:
             return self._outer(completion)
-        found = list(self._filter.finditer(completion))
-        if not found:
+        matches = list(self._filter.finditer(completion))
+        if not matches:
             return None
-        match = found[0 if self._match == "first" else -1]
+        match = matches[0 if self._match == "first" else -1]
         return self._outer(next((group for group in match.groups() if group is not None), match[0]))
 
-    def _plain(self, text: str) -> str:
+    def _normalise_text(self, text: str) -> str:
         text = self._outer(text)
         for step in self._normalise:
             text = STEPS[step](text)
@@ -120,7 +130,7 @@ class Generation(RowTask):
     def score(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, float | None]:
         (completion,) = responses
         answer = self.answer(completion.text)
-        return {"exact_match": float(answer is not None and self._plain(answer) == self._plain(sample.target))}
+        return {"exact_match": float(answer is not None and self._normalise_text(answer) == self._normalise_text(sample.target))}
 
     def predict(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, Any]:
         (completion,) = responses

@@ -1,4 +1,4 @@
-"""Classes of an image."""
+"""Classify an image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from .fields import Field, Label
 
 
 class ImageClassification(Classification):
-    """Settings: ``image``, a column of images; ``mode``: RGB, or L for grey [H, W, 1]; ``label``; ``labels``; ``label_map``.
+    """Classify an image. Score: ``correct``.
 
-    ``boxes``: where the object of the label is, a list (or its JSON) of [left, top, right, bottom] in pixels, or one such box. Probes are
-    held against it.
+    image: field with the image.
+    mode: RGB, or L for grey [H, W, 1].
+    label: field with the class.
+    labels: names of the classes, in order.
+    label_map: names for values of the data set.
+    boxes: field with the position of the object: [left, top, right, bottom] in pixels, a list of such boxes,
+        or its JSON. Probes are scored against it.
     """
 
     requires = frozenset({"classify", "image"})
@@ -44,7 +49,7 @@ class ImageClassification(Classification):
 
     def build(self, row: Row) -> Item:
         image = self._pixels(self._image.value(row))
-        marked = {"boxes": boxes_of(self._boxes.value(row), *image.pixels.shape[1::-1])} if self._boxes else {}
+        marked = {"boxes": parse_boxes(self._boxes.value(row), *image.pixels.shape[1::-1])} if self._boxes else {}
         return Item(image, self.classes.index(self._label.value(row)), self.classes.names, marked)
 
     def _pixels(self, value: Any) -> Image:
@@ -55,28 +60,29 @@ class ImageClassification(Classification):
         if isinstance(value, np.ndarray):
             return Image(value)
         if not hasattr(value, "convert"):
-            raise SampleError(f"image: {self._image.source!r} is {type(value).__name__}; an image is a PIL image or an array [H, W, C]")
+            raise SampleError(f"image: {self._image.source!r} is {type(value).__name__}; it must be a PIL image or an array [H, W, C]")
         if value.mode.startswith(("I", "F")):
             raise SampleError(
-                f"image: {self._image.source!r} has more than 8 bits a pixel (Pillow mode {value.mode}), which would be cut to white"
+                f"image: {self._image.source!r} has more than 8 bits per pixel (Pillow mode {value.mode}); "
+                "conversion would clip it to white"
             )
         if value.mode == "P" and "transparency" in value.info:
-            value = value.convert("RGBA")  # as Pillow advises for transparency that is given in bytes
+            value = value.convert("RGBA")  # as Pillow recommends for transparency in bytes
         return Image(np.asarray(value.convert(self._mode)))
 
 
-def boxes_of(value: Any, width: int, height: int, /) -> list[list[float]]:
-    """[left, top, right, bottom] of each box, as shares of the image's sides. Raises `SampleError` for what is no box in the image.
+def parse_boxes(value: Any, width: int, height: int, /) -> list[list[float]]:
+    """Return [left, top, right, bottom] of each box as shares of the image's sides. Raises `SampleError` for invalid boxes.
 
-    >>> boxes_of("[0, 2, 5, 4]", 10, 4), boxes_of([[5, 0, 10, 1]], 10, 4)
+    >>> parse_boxes("[0, 2, 5, 4]", 10, 4), parse_boxes([[5, 0, 10, 1]], 10, 4)
     ([[0.0, 0.5, 0.5, 1.0]], [[0.5, 0.0, 1.0, 0.25]])
     """
     try:
-        given = np.array(json.loads(value) if isinstance(value, str) else value, dtype=np.float64).reshape(-1, 4)
+        boxes = np.array(json.loads(value) if isinstance(value, str) else value, dtype=np.float64).reshape(-1, 4)
     except (TypeError, ValueError) as error:
-        raise SampleError(f"boxes: {str(value)[:60]!r} is no list of [left, top, right, bottom]") from error
-    shares = given / (width, height, width, height)
+        raise SampleError(f"boxes: {str(value)[:60]!r} is not a list of [left, top, right, bottom]") from error
+    shares = boxes / (width, height, width, height)
     if not ((shares >= 0) & (shares <= 1)).all() or (shares[:, 2:] <= shares[:, :2]).any():
-        raise SampleError(f"boxes: {str(value)[:60]!r} is no [left, top, right, bottom] inside of an image of {width} x {height} pixels")
-    found: list[list[float]] = shares.tolist()
-    return found
+        raise SampleError(f"boxes: {str(value)[:60]!r} is not [left, top, right, bottom] inside an image of {width} x {height} pixels")
+    result: list[list[float]] = shares.tolist()
+    return result

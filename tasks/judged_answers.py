@@ -1,4 +1,4 @@
-"""Answers that were recorded, and people's labels for them: how good the judges are."""
+"""Evaluate judges on recorded answers with human labels."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from .fields import Field
 
 _MOST_SHOWN = 8
 _YES_OR_NO = (frozenset({"0", "1"}), frozenset({"false", "true"}))
-"""Labels that can be spelled in one way alone: where none of them means yes, it is that all mean no."""
+"""Pairs of labels without other spellings: if none of the labels means yes, all of them mean no."""
 
 
 class JudgedAnswers(RowTask):
-    """Judges on recorded answers, held against people's labels.
+    """Evaluate judges on recorded answers. Sends no request to the model under evaluation.
 
-    It asks the judges, never the model under evaluation. Score: the first judge's verdict, ``refused`` or ``harmful``. The record keeps all
-    verdicts and the person's; their agreement, precision and recall are rows of the scorecard, and they are the calibration set by which
-    the attack success rates of the same run are corrected for the same judges' errors.
+    Score: the first judge's verdict, ``refused`` or ``harmful``. All verdicts and the human label are
+        recorded. The scorecard shows agreement, precision and recall of the judges, and uses them to correct
+        attack success rates of the same run for the judges' errors.
 
-    Settings: ``prompt``; ``answer``; ``label``, the person's, where ``positive`` lists its values that mean yes; ``question``, what is
-    asked: refused or harmful; ``judges``: of phrases, model (role ``judge``) and classifier (role ``classifier``, with
-    ``classifier_label``, its class that means yes); ``rubric``, the model's (`harness.judges.rubrics`); ``recorded``: further
-    judges whose verdicts the data has, by name the field of each, read as ``label`` is.
+    prompt: field with the prompt.
+    answer: field with the recorded answer.
+    label: field with the human label.
+    positive: values of the label that mean yes.
+    question: refused or harmful.
+    judges: phrases, model (role ``judge``), classifier (role ``classifier``); the first decides.
+    classifier_label: the classifier's class that means yes.
+    rubric: the model judge's rubric (`harness.judges.rubrics`).
+    recorded: further judges whose verdicts are in the data: name and field of each, read like ``label``.
     """
 
     default_metrics: ClassVar[tuple[str, ...]] = ()
@@ -56,59 +61,62 @@ class JudgedAnswers(RowTask):
         self.roles = self._panel.roles
         self._prompt, self._answer, self._label = Field("prompt", prompt), Field("answer", answer), Field("label", label)
         self._recorded = {judge: Field("recorded", source) for judge, source in (recorded or {}).items()}
-        twice = sorted({*self._recorded} & {*judges})
-        if twice:
-            raise ConfigError(f"recorded: {twice[0]!r} is one of the judges that are asked; call the recorded one otherwise")
+        duplicates = sorted({*self._recorded} & {*judges})
+        if duplicates:
+            raise ConfigError(f"recorded: {duplicates[0]!r} is also a name in judges; rename the recorded judge")
         if not positive:
-            raise ConfigError("positive lists the values of the label that mean yes; it is empty")
-        self._yes = frozenset(map(_name, positive))
+            raise ConfigError("positive is empty; list the values of the label that mean yes")
+        self._yes = frozenset(map(_name_label, positive))
         super().__init__(name, data, [self._prompt, self._answer, self._label, *self._recorded.values()], **common)
 
     def build(self, row: Row) -> Item:
         facts = {
             "prompt": self._prompt.text(row),
-            "human": self._says(self._label, row),
-            "recorded": {judge: self._says(field, row) for judge, field in self._recorded.items()},
+            "human": self._read_verdict(self._label, row),
+            "recorded": {judge: self._read_verdict(field, row) for judge, field in self._recorded.items()},
         }
         return Item(self._answer.text(row), metadata=facts)
 
-    def _says(self, field: Field, row: Row) -> float:
-        return float(_name(field.value(row)) in self._yes)
+    def _read_verdict(self, field: Field, row: Row) -> float:
+        return float(_name_label(field.value(row)) in self._yes)
 
     def samples(self) -> Iterator[Sample]:
-        """Raises `DataError` where no row of the data set has a label that means yes, and nothing says that the others mean no."""
-        found = self._labels_seen()
-        if not found & self._yes and not any(found | self._yes <= pair for pair in _YES_OR_NO):
-            seen = ", ".join(sorted(found)[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
-            raise DataError(f"task {self.name!r}: {self._none_is_yes()}; there are {seen}. List under positive those that mean yes")
+        """Yield the samples. Raises `DataError` if no label means yes and the labels do not show that all
+        mean no."""
+        labels = self._read_labels()
+        if not labels & self._yes and not any(labels | self._yes <= pair for pair in _YES_OR_NO):
+            seen = ", ".join(sorted(labels)[:_MOST_SHOWN]) + (", ..." if len(labels) > _MOST_SHOWN else "")
+            raise DataError(
+                f"task {self.name!r}: {self._describe_missing_positive()}; the labels are {seen}. List those that mean yes under positive"
+            )
         yield from super().samples()
 
     def notes(self, num_samples: int, /) -> list[str]:
-        said = super().notes(num_samples)
-        return said if self._labels_seen() & self._yes else [*said, f"{self._none_is_yes()}: all labels mean no"]
+        notes = super().notes(num_samples)
+        return notes if self._read_labels() & self._yes else [*notes, f"{self._describe_missing_positive()}: all labels mean no"]
 
-    def _none_is_yes(self) -> str:
-        return f"positive is {', '.join(sorted(self._yes))}, and no {self._label.source!r} of {self.rows.source} is that"
+    def _describe_missing_positive(self) -> str:
+        return f"positive is {', '.join(sorted(self._yes))}, but no {self._label.source!r} of {self.rows.source} is"
 
-    def _labels_seen(self) -> set[str]:
-        """By name, up to the first that means yes."""
-        found = set()
+    def _read_labels(self) -> set[str]:
+        """Return the names of the labels, up to the first that means yes."""
+        labels = set()
         for row in self.units():
-            # A row without a label is its own error, when its sample is made.
+            # The sample of a row without a label reports the error.
             with suppress(SampleError):
-                found.add(_name(self._label.value(row)))
-            if found & self._yes:
+                labels.add(_name_label(self._label.value(row)))
+            if labels & self._yes:
                 break
-        return found
+        return labels
 
     def run(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[list[dict[str, Verdict]]]:
         for sample in samples:
             if "error" in sample.metadata:
                 raise SampleError(sample.metadata["error"])
-        said = self._panel.judge_answers(engine, [Exchange(s.metadata["prompt"], str(s.input)) for s in samples])
+        verdicts_of_samples = self._panel.judge_answers(engine, [Exchange(s.metadata["prompt"], str(s.input)) for s in samples])
         return [
             [{**verdicts, **{judge: Verdict(value) for judge, value in sample.metadata["recorded"].items()}}]
-            for sample, verdicts in zip(samples, said, strict=True)
+            for sample, verdicts in zip(samples, verdicts_of_samples, strict=True)
         ]
 
     def score(self, sample: Sample, responses: Sequence[dict[str, Verdict]], /) -> dict[str, float | None]:
@@ -118,8 +126,8 @@ class JudgedAnswers(RowTask):
         return {**to_artifacts(self._panel.question, responses[0]), "human": sample.metadata["human"]}
 
 
-def _name(value: Any) -> str:
-    """A label as text: true of YAML is true of JSON and of a table, and 1 is 1.0."""
+def _name_label(value: Any) -> str:
+    """Return a label as text: true is equal in YAML, JSON and tables, and 1 equals 1.0."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value).strip()

@@ -1,4 +1,4 @@
-"""Does the model know a training text by heart?"""
+"""Test whether a model reproduces a training text."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from .fields import Field
 
 
 class Memorisation(RowTask):
-    """The beginning of a training text, continued greedily and compared with the text (Carlini et al. 2023).
+    """Continue the beginning of a training text with greedy decoding and compare it with the text (Carlini et
+    al. 2023).
 
-    Scores: ``memorised``, 1 where the continuation is the text's own, character by character; ``common_prefix``, the share of it that was
-    written before the first difference. Unscored where ``max_tokens`` ended an answer that was right so far.
+    Scores: ``memorised``, 1 if the continuation equals the text; ``common_prefix``, the share of the text
+        before the first difference. An answer that ``max_tokens`` ended while it was still correct has no
+        score.
 
-    Settings: ``text``; ``prefix`` and ``length``, in characters, of what is shown and of what should follow, both up to the next word's
-    beginning; a text that is shorter is a row that cannot be used. ``max_tokens``, 0 for one a byte, which always suffices.
+    text: field with the training text. A text that is too short cannot be used.
+    prefix: characters that the model reads, extended to the end of a word.
+    length: characters that it must continue, extended likewise.
+    max_tokens: maximum length of the answer; 0 for one token per byte, which always suffices.
     """
 
     requires = frozenset({"generate", "text"})
@@ -40,16 +44,18 @@ class Memorisation(RowTask):
         **common: Unpack[Common],
     ) -> None:
         if min(prefix, length) < 1 or max_tokens < 0:
-            raise ConfigError(f"prefix and length are 1 or more, max_tokens 0 or more, not {prefix}, {length} and {max_tokens}")
+            raise ConfigError(f"prefix and length must be at least 1 and max_tokens at least 0, not {prefix}, {length} and {max_tokens}")
         self._text, self._prefix, self._length, self._max_tokens = Field("text", text), prefix, length, max_tokens
         super().__init__(name, data, [self._text], **common)
 
     def build(self, row: Row) -> Item:
         text = self._text.text(row)
-        start = _word_end(text, self._prefix)
-        end = _word_end(text, start + self._length)
+        start = _find_word_end(text, self._prefix)
+        end = _find_word_end(text, start + self._length)
         if end - start < self._length or not text[:start].strip():
-            raise SampleError(f"text: {len(text)} characters are too few for {self._prefix} that are shown and {self._length} that follow")
+            raise SampleError(
+                f"text: {len(text)} characters are too few for a prefix of {self._prefix} and a continuation of {self._length}"
+            )
         return Item(text[:start], text[start:end])
 
     def ask(self, sample: Sample) -> list[Generate]:
@@ -59,13 +65,13 @@ class Memorisation(RowTask):
         (completion,) = responses
         if _is_cut(completion, sample.target):
             return {"memorised": None, "common_prefix": None}
-        said = completion.text[: len(sample.target)]
-        common = next((i for i, (a, b) in enumerate(zip(said, sample.target, strict=False)) if a != b), len(said))
+        written = completion.text[: len(sample.target)]
+        common = next((i for i, (a, b) in enumerate(zip(written, sample.target, strict=False)) if a != b), len(written))
         return {"memorised": float(common == len(sample.target)), "common_prefix": common / len(sample.target)}
 
     def predict(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, Any]:
         (completion,) = responses
-        why = {"unscored": "max_tokens ended an answer that was right so far; raise it"} if _is_cut(completion, sample.target) else {}
+        why = {"unscored": "max_tokens ended an answer that was correct so far; raise it"} if _is_cut(completion, sample.target) else {}
         return {"output": completion.text[: len(sample.target)], "target": sample.target, **why}
 
 
@@ -74,7 +80,7 @@ def _is_cut(completion: Completion, target: str) -> bool:
     return completion.finish == "length" and is_shorter and target.startswith(completion.text)
 
 
-def _word_end(text: str, start: int) -> int:
-    """Where the word that the position is in ends: what is shown never stops within a word."""
-    found = re.compile(r"\s").search(text, start)
-    return found.start() if found else len(text)
+def _find_word_end(text: str, start: int) -> int:
+    """Return the end of the word at the position, so that the prefix never ends inside a word."""
+    space = re.compile(r"\s").search(text, start)
+    return space.start() if space else len(text)

@@ -1,4 +1,4 @@
-"""Which of several continuations the model finds most likely."""
+"""Choose the most likely of several continuations."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask, softmax
 from .few_shot import FewShot
-from .fields import Field, choice_index
+from .fields import Field, find_choice
 
 
 class MultipleChoice(RowTask):
-    """One `LogLikelihood` a choice. The requests and both accuracies are those of lm-evaluation-harness (Gao et al. 2024).
+    """Choose the most likely continuation, with one `LogLikelihood` request per choice.
 
-    Scores, with l_i = log p(choice i | context): ``acc``, argmax l_i is the target; ``acc_norm``, argmax l_i / characters of choice i is.
-    Kept: the prediction by ``acc``, and softmax(l) as probabilities.
+    Scores, with l_i = log p(choice i | context): ``acc``, 1 if argmax l_i is the target; ``acc_norm``, 1 if
+    argmax l_i / characters of choice i is. Requests and scores are those of lm-evaluation-harness (Gao et al.
+    2024). The prediction by ``acc`` and softmax(l) are recorded.
 
-    Settings: ``context``; ``choices``, a field that gives a list, or a list of texts and templates; ``target``, an index or a choice;
-    ``delimiter``, between context and choice; ``header``, before everything; ``num_fewshot`` examples, the first rows of ``fewshot_split``.
+    context: field with the question.
+    choices: field with a list of choices, or a list of texts and templates.
+    target: field with the index or text of the correct choice.
+    delimiter: text between context and choice.
+    header: text before everything.
+    num_fewshot: number of few-shot examples, the first rows of fewshot_split.
+    fewshot_split: split of the few-shot examples.
     """
 
     requires = frozenset({"loglikelihood", "text"})
@@ -46,39 +52,42 @@ class MultipleChoice(RowTask):
         **common: Unpack[Common],
     ) -> None:
         self._context, self._target = Field("context", context), Field("target", target)
-        self._one = Field("choices", choices) if isinstance(choices, str) else None
-        self._several = [] if isinstance(choices, str) else [Field("choices", choice, literal=True) for choice in choices]
+        self._choice_list = Field("choices", choices) if isinstance(choices, str) else None
+        self._choice_fields = [] if isinstance(choices, str) else [Field("choices", choice, literal=True) for choice in choices]
         self._delimiter = delimiter
         self._fewshot = FewShot(data, num_fewshot, fewshot_split, header)
-        super().__init__(name, data, [self._context, self._target, *([self._one] if self._one else self._several)], **common)
+        choice_fields = [self._choice_list] if self._choice_list else self._choice_fields
+        super().__init__(name, data, [self._context, self._target, *choice_fields], **common)
 
     @cached_property
     def prefix(self) -> str:
-        """Header and examples. Not part of a sample's input, so that an attack has the question and nothing else to change."""
-        return self._fewshot.prefix(lambda: self.rows.rows, self._fields, self._example, self._question)
+        """Header and few-shot examples. They are not part of a sample's input, so an attack changes only the
+        question."""
+        return self._fewshot.prefix(lambda: self.rows.rows, self._fields, self._write_example, self._write_question)
 
     def notes(self, num_samples: int, /) -> list[str]:
         return [*super().notes(num_samples), *self._fewshot.notes]
 
-    def _question(self, row: Row) -> str:
-        """Context and choices: many questions begin alike, and choices may stand in another order."""
-        return "\n".join([self._context.text(row), *sorted(self._choices(row))])
+    def _write_question(self, row: Row) -> str:
+        """Return context and sorted choices: contexts alone are often equal, and the order of choices may
+        differ."""
+        return "\n".join([self._context.text(row), *sorted(self._read_choices(row))])
 
-    def _example(self, row: Row) -> str:
+    def _write_example(self, row: Row) -> str:
         item = self.build(row)
         return f"{item.input}{self._delimiter}{item.labels[item.target]}"
 
-    def _choices(self, row: Row) -> Sequence[str]:
-        choices = self._one.value(row) if self._one else [field.text(row) for field in self._several]
+    def _read_choices(self, row: Row) -> Sequence[str]:
+        choices = self._choice_list.value(row) if self._choice_list else [field.text(row) for field in self._choice_fields]
         if isinstance(choices, str) or not isinstance(choices, Sequence) or len(choices) < 2:
-            raise SampleError(f"choices: a list of two or more is needed, not {choices!r}")
+            raise SampleError(f"choices: must be a list of two or more, not {choices!r}")
         if not all(isinstance(choice, str) and choice for choice in choices):
-            raise SampleError(f"choices: each must be text and not empty, not {choices!r}")
+            raise SampleError(f"choices: each must be non-empty text, not {choices!r}")
         return choices
 
     def build(self, row: Row) -> Item:
-        choices = self._choices(row)
-        return Item(self._context.text(row), choice_index(self._target.value(row), choices), tuple(choices))
+        choices = self._read_choices(row)
+        return Item(self._context.text(row), find_choice(self._target.value(row), choices), tuple(choices))
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
         return [LogLikelihood(f"{self.prefix}{sample.input}", choice, self._delimiter) for choice in sample.labels]

@@ -1,4 +1,4 @@
-"""How likely whole documents are."""
+"""Measure the perplexity of whole documents."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from ..harness.api.requests import LogProb, RollingLogLikelihood
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask
-from .cloze import text_counts
+from .cloze import count_text
 from .fields import Field
 
 _TITLE = re.compile(r" ?= [^=](?:.*[^=])? = ?")
 
 
 class Perplexity(RowTask):
-    """One `RollingLogLikelihood` a document.
+    """Score whole documents, with one `RollingLogLikelihood` request each.
 
-    Scores: ``loglikelihood``, ``num_tokens``, ``num_words``, ``num_bytes``, from which ``token_perplexity``, ``word_perplexity``,
-    ``byte_perplexity`` and ``bits_per_byte`` are made. Words and bytes are counted in the original text, also where ``scored`` changes it.
+    Scores: ``loglikelihood``, ``num_tokens``, ``num_words``, ``num_bytes``. The metrics ``token_perplexity``,
+        ``word_perplexity``, ``byte_perplexity`` and ``bits_per_byte`` are computed from them. Words and bytes
+        are counted in the original text, even if ``scored`` changes it.
 
-    Settings: ``text``; ``documents``: ``rows`` (each row), ``all`` (all rows, joined by line ends) or ``wikitext`` (rows are lines, and
-    a page begins at a ``= Title =`` between blank lines); ``scored``: a template over ``text``, the document, that gives what the model
-    sees, e.g. ``"{{ text | wikitext_detokenize }}"``; ``min_context``: see `RollingLogLikelihood`.
+    text: field with the text.
+    documents: what a document is: ``rows`` (each row), ``all`` (all rows, joined by line ends) or
+        ``wikitext`` (rows are lines, and a page starts at a ``= Title =`` between blank lines).
+    scored: template over ``text``, the document, for the text that the model reads, e.g. ``"{{ text |
+        wikitext_detokenize }}"``.
+    min_context: minimum number of context tokens of a window; see `RollingLogLikelihood`.
     """
 
     requires = frozenset({"rolling_loglikelihood", "text"})
@@ -45,34 +49,34 @@ class Perplexity(RowTask):
         **common: Unpack[Common],
     ) -> None:
         if min_context < 1:
-            raise ConfigError(f"min_context is 1 or more, not {min_context}")
+            raise ConfigError(f"min_context must be at least 1, not {min_context}")
         if documents != "rows" and (common.get("id") or common.get("group")):
-            raise ConfigError(f"documents: {documents} joins rows, so that id and group have no row to read; leave them out")
+            raise ConfigError(f"documents: {documents} joins rows, so id and group have no row to read; omit them")
         self._text, self._scored = Field("text", text), Field("scored", scored or "text")
         unknown = self._scored.columns - {"text"}
         if unknown:
-            raise ConfigError(f"scored is a template over 'text' (the document), not over {', '.join(sorted(unknown))}")
+            raise ConfigError(f"scored must be a template over 'text' (the document), not over {', '.join(sorted(unknown))}")
         self._documents, self._min_context = documents, min_context
         super().__init__(name, data, [self._text], **common)
 
     @cached_property
-    def _joined(self) -> list[Row]:
-        lines = (self._line(row) for row in self.rows.rows)
-        documents = [list(lines)] if self._documents == "all" else pages(lines)
-        # A line that is no text (a SampleError) spoils its own document and no other.
+    def _joined_rows(self) -> list[Row]:
+        lines = (self._read_line(row) for row in self.rows.rows)
+        documents = [list(lines)] if self._documents == "all" else split_pages(lines)
+        # A line without text (a SampleError) fails its own document only.
         return [
             {"document": next((line for line in document if isinstance(line, SampleError)), None) or "\n".join(map(str, document)) + "\n"}
             for document in documents
         ]
 
-    def _line(self, row: Row) -> str | SampleError:
+    def _read_line(self, row: Row) -> str | SampleError:
         try:
             return self._text.text(row).removesuffix("\n")
         except SampleError as error:
             return error
 
     def units(self) -> Sequence[Row]:
-        return self.rows.rows if self._documents == "rows" else self._joined
+        return self.rows.rows if self._documents == "rows" else self._joined_rows
 
     def build(self, row: Row) -> Item:
         if self._documents == "rows":
@@ -86,16 +90,16 @@ class Perplexity(RowTask):
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         (answer,) = responses
-        return {**text_counts(str(sample.input), answer)}
+        return {**count_text(str(sample.input), answer)}
 
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
         return {}
 
 
-def pages(lines: Iterable[str | SampleError]) -> list[list[str | SampleError]]:
-    """WikiText's lines, cut before each page title. What stands before the first title is a page only if it says something.
+def split_pages(lines: Iterable[str | SampleError]) -> list[list[str | SampleError]]:
+    """Split WikiText's lines before each page title. Lines before the first title form a page unless all are blank.
 
-    >>> pages(["", " = One = ", "", "text", " = = Part = = ", "", " = Two = ", "", "more"])
+    >>> split_pages(["", " = One = ", "", "text", " = = Part = = ", "", " = Two = ", "", "more"])
     [['', ' = One = ', '', 'text', ' = = Part = = '], ['', ' = Two = ', '', 'more']]
     """
     rows = list(lines)

@@ -1,6 +1,7 @@
-"""Small changes to a text, for behavioural tests (Ribeiro et al. 2020, CheckList).
+"""Perturb a text slightly, for behavioural tests (Ribeiro et al. 2020, CheckList).
 
-Each is a function of the text and a random generator that gives the changed text, or None where there is nothing that it could change.
+Each function takes a text and a random generator, and returns the changed text, or None if it cannot change
+the text.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ T = TypeVar("T")
 Perturb = Callable[[str, np.random.Generator], str | None]
 
 
-def typos(text: str, rng: np.random.Generator) -> str | None:
-    """Two neighbouring letters inside a word swap places: ``wonderful`` to ``wodnerful``. First and last letters stay."""
+def swap_letters(text: str, rng: np.random.Generator) -> str | None:
+    """Swap two adjacent letters inside a word: ``wonderful`` to ``wodnerful``. First and last letters stay."""
     places = [i for word in re.finditer(r"[^\W\d_]{4,}", text) for i in range(word.start() + 1, word.end() - 2) if text[i] != text[i + 1]]
     if not places:
         return None
@@ -24,34 +25,36 @@ def typos(text: str, rng: np.random.Generator) -> str | None:
     return text[:i] + text[i + 1] + text[i] + text[i + 2 :]
 
 
-def punctuation(text: str, rng: np.random.Generator) -> str | None:
-    """The full stop, question or exclamation mark at the end goes; where there is none, a full stop comes."""
-    bare = text.rstrip()
-    if not bare:
+def change_punctuation(text: str, rng: np.random.Generator) -> str | None:
+    """Remove the final full stop, question or exclamation mark; add a full stop if there is none."""
+    stripped = text.rstrip()
+    if not stripped:
         return None
-    cut = bare.rstrip(".!?").rstrip()
-    return (cut if cut != bare else f"{bare}.") or None
+    cut = stripped.rstrip(".!?").rstrip()
+    return (cut if cut != stripped else f"{stripped}.") or None
 
 
-def contractions(text: str, rng: np.random.Generator) -> str | None:
-    """``isn't`` and ``is n't`` become ``is not``; where a text has no contraction, ``is not`` becomes ``isn't``."""
+def change_contractions(text: str, rng: np.random.Generator) -> str | None:
+    """Expand ``isn't`` and ``is n't`` to ``is not``; if the text has no contraction, contract ``is not`` to
+    ``isn't``."""
     return expand(text) or contract(text)
 
 
 def expand(text: str, /) -> str | None:
-    """Every contraction written out. ``'s`` stays, for it may be a genitive."""
-    changed = _CONTRACTED.sub(_expanded, text)
+    """Expand every contraction, except ``'s``, which may be a genitive."""
+    changed = _CONTRACTED.sub(_expand_match, text)
     return changed if changed != text else None
 
 
 def contract(text: str, /) -> str | None:
-    """Every pair of words contracted that usually is."""
-    changed = _EXPANDED.sub(_contracted, text)
+    """Contract every pair of words that is commonly contracted."""
+    changed = _EXPANDED.sub(_contract_match, text)
     return changed if changed != text else None
 
 
-def negation(text: str, rng: np.random.Generator) -> str | None:
-    """The first "not" after a verb such as "is" or "does" goes; where there is none, one comes after the first "is", "can", "will", ..."""
+def negate(text: str, rng: np.random.Generator) -> str | None:
+    """Remove the first "not" after a verb such as "is" or "does"; if there is none, insert one after the
+    first "is", "can", "will", ..."""
     text = re.sub(r"\b(can)(not)\b", r"\1 \2", expand(text) or text, flags=re.IGNORECASE)
     negated = _NEGATION.search(text)
     if negated:
@@ -60,27 +63,27 @@ def negation(text: str, rng: np.random.Generator) -> str | None:
     return f"{text[: verb.end()]} not{text[verb.end() :]}" if verb else None
 
 
-def names(text: str, rng: np.random.Generator) -> str | None:
-    """A first name becomes another one of the same list, wherever it stands."""
-    return _swapped(text, rng, (_WOMEN, _MEN))
+def change_name(text: str, rng: np.random.Generator) -> str | None:
+    """Replace a first name by another of the same list, everywhere."""
+    return _swap_word(text, rng, (_WOMEN, _MEN))
 
 
-def locations(text: str, rng: np.random.Generator) -> str | None:
-    """A city or country becomes another one."""
-    return _swapped(text, rng, (_CITIES, _COUNTRIES))
+def change_location(text: str, rng: np.random.Generator) -> str | None:
+    """Replace a city or country by another."""
+    return _swap_word(text, rng, (_CITIES, _COUNTRIES))
 
 
-def numbers(text: str, rng: np.random.Generator) -> str | None:
-    """A whole number becomes one that is larger by 1 to 9. Numbers with a point, a comma or a letter stay."""
-    found = list(re.finditer(r"(?<![\w.,])[0-9]{1,15}(?![\w]|[.,][0-9])", text))
-    if not found:
+def change_number(text: str, rng: np.random.Generator) -> str | None:
+    """Increase a whole number by 1 to 9. Numbers next to a point, comma or letter stay."""
+    matches = list(re.finditer(r"(?<![\w.,])[0-9]{1,15}(?![\w]|[.,][0-9])", text))
+    if not matches:
         return None
-    match = found[int(rng.integers(len(found)))]
+    match = matches[int(rng.integers(len(matches)))]
     return f"{text[: match.start()]}{int(match[0]) + int(rng.integers(1, 10))}{text[match.end() :]}"
 
 
-def append(phrases: Sequence[str], /) -> Perturb:
-    """One of the phrases comes after the text."""
+def make_append(phrases: Sequence[str], /) -> Perturb:
+    """Return a perturbation that appends one of the phrases."""
 
     def perturb(text: str, rng: np.random.Generator) -> str | None:
         return f"{text.rstrip()} {_pick(phrases, rng)}"
@@ -89,13 +92,13 @@ def append(phrases: Sequence[str], /) -> Perturb:
 
 
 PERTURBATIONS: Mapping[str, Perturb] = {
-    "typos": typos,
-    "punctuation": punctuation,
-    "contractions": contractions,
-    "negation": negation,
-    "names": names,
-    "locations": locations,
-    "numbers": numbers,
+    "typos": swap_letters,
+    "punctuation": change_punctuation,
+    "contractions": change_contractions,
+    "negation": negate,
+    "names": change_name,
+    "locations": change_location,
+    "numbers": change_number,
 }
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,29 +118,30 @@ _NEGATION = re.compile(rf"\b(am|can|will|shall|{'|'.join(_NEGATED)})\s+not\b", r
 _AFFIRMED = re.compile(r"\b(?:am|is|are|was|were|can|will|would|should|could)\b(?=\s+\w)", re.IGNORECASE)
 
 
-def _expanded(match: re.Match[str]) -> str:
+def _expand_match(match: re.Match[str]) -> str:
     if match[2]:
         return f" {_VERBS[match[2].replace('’', chr(39)).lower()]}"
-    return _cased(_WHOLE[match[1].lower()], match[1])
+    return _match_case(_WHOLE[match[1].lower()], match[1])
 
 
-def _contracted(match: re.Match[str]) -> str:
+def _contract_match(match: re.Match[str]) -> str:
     if match[1]:
-        return _cased(_NOT[match[1].lower().replace("can not", "cannot")], match[1])
+        return _match_case(_NOT[match[1].lower().replace("can not", "cannot")], match[1])
     return f"{match[2]}'m" if match[2] else f"{match[3]}'re"
 
 
-def _cased(word: str, like: str) -> str:
-    """The word with the first letter's case of the one it replaces."""
+def _match_case(word: str, like: str) -> str:
+    """Return the word with the case of the first letter that it replaces."""
     return word[0].upper() + word[1:] if like[0].isupper() else word
 
 
-def _swapped(text: str, rng: np.random.Generator, lists: Sequence[Sequence[str]]) -> str | None:
-    """One of the words of a list, all its occurrences, to another of the same list that the text has not."""
-    found = [(word, words) for words in lists for word in words if re.search(rf"\b{word}\b", text)]
-    if not found:
+def _swap_word(text: str, rng: np.random.Generator, lists: Sequence[Sequence[str]]) -> str | None:
+    """Replace all occurrences of one word of a list by another of the same list that the text does not
+    contain."""
+    present = [(word, words) for words in lists for word in words if re.search(rf"\b{word}\b", text)]
+    if not present:
         return None
-    word, words = found[int(rng.integers(len(found)))]
+    word, words = present[int(rng.integers(len(present)))]
     other = _pick([w for w in words if not re.search(rf"\b{w}\b", text)] or [w for w in words if w != word], rng)
     return re.sub(rf"\b{word}\b", other, text)
 

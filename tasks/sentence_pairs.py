@@ -1,4 +1,4 @@
-"""Which of two sentences, one of them a stereotype, the model finds likelier."""
+"""Compare the likelihoods of two sentences, one of them a stereotype."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from .fields import Field
 
 
 class SentencePairs(RowTask):
-    """Two likelihoods a sample, of sentences that differ in the group that they speak of (Nangia et al. 2020).
+    """Compare the likelihoods of two sentences that differ in the group that they mention (Nangia et al.
+    2020).
 
-    Score: ``stereotype``, 1 where the sentence ``more`` is likelier than ``less``, 0.5 where both are equally likely; an unbiased model
-    comes to 0.5. Both log-likelihoods are kept.
+    Score: ``stereotype``, 1 if the sentence ``more`` is more likely than ``less``, 0.5 for a tie. An unbiased
+        model has a mean of 0.5. Both log-likelihoods are recorded.
 
-    Settings: ``more``, the stereotype, and ``less``; ``likelihood``: ``pseudo``, for masked language models, the tokens that both
-    sentences have in common given all others; or ``rolling``, for causal ones, all tokens from left to right.
+    more: field with the stereotype.
+    less: field with its counterpart.
+    likelihood: ``pseudo``, for masked language models: tokens that both sentences share, each given all
+        others; ``rolling``, for causal models: all tokens from left to right.
     """
 
     default_metrics: ClassVar[tuple[str, ...]] = ("stereotype_score",)

@@ -1,4 +1,4 @@
-"""Texts made of templates and word lists, whose class is known by construction (Ribeiro et al. 2020)."""
+"""Generate texts with a known class from templates and word lists (Ribeiro et al. 2020)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 class Templates(Classification):
-    """A minimum functionality test: every filling of every template is a text that the model must get right.
+    """A minimum functionality test: the model must classify every text that a template generates.
 
-    One `Classify` a sample. Score: ``correct``. Fillings of one template share a group, and each class is a slice.
+    Score: ``correct``. The texts of one template share a group, and each class is a slice.
 
-    Settings: ``labels``; ``templates``: for each label, one text or a list of texts with ``{slots}``; ``lexicons``: the words for each
-    slot, e.g. ``templates: {positive: "I {like} this {thing}."}`` and ``lexicons: {like: [love, enjoy], thing: [film, book]}``;
-    ``max_each``: at most so many fillings of a template, spread evenly over all, 0 for all of them.
+    labels: names of the classes.
+    templates: for each label a text or a list of texts with ``{slots}``, e.g. ``{positive: "I {like} this
+        {thing}."}``.
+    lexicons: words for each slot, e.g. ``{like: [love, enjoy], thing: [film, book]}``.
+    max_each: maximum number of texts per template, spread evenly over all combinations; 0 for all.
     """
 
     requires = frozenset({"classify", "text"})
@@ -45,12 +47,12 @@ class Templates(Classification):
     ) -> None:
         for key in ("id", "group", "slice"):
             if common.get(key):
-                raise ConfigError(f"{key} is set by the templates themselves; leave it out")
+                raise ConfigError(f"{key} cannot be set in a templates task; omit it")
         self._max_each, self._lexicons = max_each, {slot: list(words) for slot, words in (lexicons or {}).items()}
         self._templates = [(label, text) for label, texts in templates.items() for text in ([texts] if isinstance(texts, str) else texts)]
         for label, text in self._templates:
             if label not in labels:
-                raise ConfigError(f"templates: {label!r} is no label.{did_you_mean(label, labels)} The labels: {', '.join(labels)}.")
+                raise ConfigError(f"templates: {label!r} is not a label.{did_you_mean(label, labels)} Labels: {', '.join(labels)}.")
             for slot in _SLOT.findall(text):
                 if not self._lexicons.get(slot):
                     raise ConfigError(f"templates: {{{slot}}} in {text!r} has no words in lexicons.{did_you_mean(slot, self._lexicons)}")
@@ -59,10 +61,10 @@ class Templates(Classification):
 
     @cached_property
     def rows(self) -> Rows:
-        rows = list(self._filled())
+        rows = list(self._fill_templates())
         return Rows(rows, ("text", "label", "template"), codec.digest(rows), source=f"templates of {self.name}")
 
-    def _filled(self) -> Iterator[Row]:
+    def _fill_templates(self) -> Iterator[Row]:
         for number, (label, template) in enumerate(self._templates):
             slots = list(dict.fromkeys(_SLOT.findall(template)))
             num = math.prod(len(self._lexicons[slot]) for slot in slots)

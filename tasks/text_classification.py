@@ -1,4 +1,4 @@
-"""Classes of a text, or of a pair of texts."""
+"""Classify a text or a pair of texts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from .fields import Field, Label
 
 
 class TextClassification(Classification):
-    """Settings: ``text``; ``pair``, the second text of a pair (premise and hypothesis); ``label``; ``labels``; ``label_map``.
+    """Classify a text or a pair of texts. Score: ``correct``.
 
-    ``rationale``: where people marked what speaks for the label, a list (or its JSON) of [start, end] places in the text or of the places
-    of single characters. Probes are held against it.
+    text: field with the text.
+    pair: field with the second text of a pair, such as the hypothesis of a premise.
+    label: field with the class.
+    labels: names of the classes, in order.
+    label_map: names for values of the data set.
+    rationale: field with the characters that people marked as evidence for the label: a list (or its JSON) of
+        [start, end] positions or of single positions. Probes are scored against it.
     """
 
     def __init__(
@@ -38,30 +43,30 @@ class TextClassification(Classification):
         self._pair = Field("pair", pair) if pair else None
         self._rationale = Field("rationale", rationale) if rationale else None
         if pair and rationale:
-            raise ConfigError("rationale is for single texts: its places would not say which text of a pair they are in")
+            raise ConfigError("rationale needs a single text: positions cannot say which text of a pair they belong to")
         self.requires = frozenset({"classify", "pair" if pair else "text"})
         super().__init__(name, data, [f for f in (self._text, self._pair, self._rationale) if f], label, labels, label_map, **common)
 
     def build(self, row: Row) -> Item:
         text = self._text.text(row)
         shown = TextPair(text, self._pair.text(row)) if self._pair else text
-        marked = {"rationale": spans_of_rationale(self._rationale.value(row), len(text))} if self._rationale else {}
+        marked = {"rationale": parse_rationale(self._rationale.value(row), len(text))} if self._rationale else {}
         return Item(shown, self.classes.index(self._label.value(row)), self.classes.names, marked)
 
 
-def spans_of_rationale(value: Any, length: int, /) -> list[list[int]]:
-    """[start, end] of each run of marked characters. Raises `SampleError` for what is no list of places in the text.
+def parse_rationale(value: Any, length: int, /) -> list[list[int]]:
+    """Return [start, end] of each run of marked characters. Raises `SampleError` for anything but positions in the text.
 
-    >>> spans_of_rationale("[3, 4, 5, 9]", 10), spans_of_rationale([[0, 2], [1, 4]], 10)
+    >>> parse_rationale("[3, 4, 5, 9]", 10), parse_rationale([[0, 2], [1, 4]], 10)
     ([[3, 6], [9, 10]], [[0, 4]])
     """
     try:
-        given = json.loads(value) if isinstance(value, str) else list(value)
-        pairs = [(int(v), int(v) + 1) if isinstance(v, int) else (int(v[0]), int(v[1])) for v in given]
+        positions = json.loads(value) if isinstance(value, str) else list(value)
+        pairs = [(int(v), int(v) + 1) if isinstance(v, int) else (int(v[0]), int(v[1])) for v in positions]
     except (TypeError, ValueError, LookupError) as error:
-        raise SampleError(f"rationale: {str(value)[:60]!r} is no list of places in the text") from error
+        raise SampleError(f"rationale: {str(value)[:60]!r} is not a list of positions in the text") from error
     if any(not 0 <= start <= end <= length for start, end in pairs):
-        raise SampleError(f"rationale: a place is outside of the text, which has {length} characters")
+        raise SampleError(f"rationale: a position is outside of the text, which has {length} characters")
     spans: list[list[int]] = []
     for start, end in sorted(pairs):
         if spans and start <= spans[-1][1]:

@@ -1,4 +1,4 @@
-"""How much of a model's belief lies on answers that are true."""
+"""Measure how much probability a model gives to true answers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from .fields import Field
 
 
 class Truth(RowTask):
-    """One `LogLikelihood` an answer, of which one or more are true (Lin et al. 2022).
+    """Measure the probability of true answers, with one `LogLikelihood` request per answer (Lin et al. 2022).
 
-    Score: ``mc2``, the share of the answers' probability that lies on true ones, sum over true p(answer) / sum over all p(answer), with
-    p(answer) = p(answer | question). Kept: the normalised probability of each answer.
+    Score: ``mc2``, the sum of p(answer | question) over true answers divided by the sum over all answers. The
+        normalised probability of each answer is recorded.
 
-    Settings: ``context``; ``choices``, a field that gives a list of texts; ``truths``, a field that gives a list of the same length, 1
-    where the answer is true; ``delimiter``, between context and answer; ``header``, before everything.
+    context: field with the question.
+    choices: field with a list of answers.
+    truths: field with a list of the same length, 1 for each true answer.
+    delimiter: text between context and answer.
+    header: text before everything.
     """
 
     requires = frozenset({"loglikelihood", "text"})
@@ -47,9 +50,9 @@ class Truth(RowTask):
     def build(self, row: Row) -> Item:
         choices, truths = list(self._choices.value(row)), [bool(truth) for truth in self._truths.value(row)]
         if len(choices) != len(truths) or not all(isinstance(choice, str) and choice for choice in choices):
-            raise SampleError(f"choices: {len(choices)} texts, none of them empty, are needed for {len(truths)} truths")
+            raise SampleError(f"choices: must be {len(truths)} non-empty texts, one per entry of truths; there are {len(choices)} entries")
         if not any(truths) or all(truths):
-            raise SampleError("truths: some answers must be true and some false, or there is nothing to choose")
+            raise SampleError("truths: needs at least one true and one false answer")
         return Item(self._context.text(row), None, tuple(choices), {"truths": truths})
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:

@@ -66,11 +66,11 @@ def test_the_same_draw_gives_the_same_text(text: str, seed: int, name: str) -> N
 @settings(deadline=None, max_examples=60)
 @given(TEXTS, st.integers(0, 2**32))
 def test_bounds_of_what_changes(text: str, seed: int) -> None:
-    typo = perturbations.typos(text, rng(seed))
+    typo = perturbations.swap_letters(text, rng(seed))
     if typo is not None:
         assert Counter(typo) == Counter(text)
         assert sum(a != b for a, b in zip(text, typo, strict=True)) == 2, "two neighbours, and nothing else"
-    dotted = perturbations.punctuation(text, rng(seed))
+    dotted = perturbations.change_punctuation(text, rng(seed))
     assert dotted is None or dotted.rstrip(".!? \n\t") == text.rstrip().rstrip(".!?").rstrip().rstrip(".!? \n\t") or text in dotted
     for name in ("names", "locations", "numbers"):
         changed = PERTURBATIONS[name](text, rng(seed))
@@ -125,15 +125,15 @@ def test_perturbations_by_hand(name: str, text: str, want: str | None) -> None:
 
 def test_swaps_by_hand() -> None:
     for seed in range(20):
-        name = perturbations.names("Mary saw Mary and John.", rng(seed))
+        name = perturbations.change_name("Mary saw Mary and John.", rng(seed))
         assert name is not None
         words = name.rstrip(".").split()
         swapped = words[4] == "John"
         assert words[1::1][0] == "saw"
         assert (words[0] == words[2] != "Mary") if swapped else (words[0] == words[2] == "Mary")
-        number = perturbations.numbers("7 films", rng(seed))
+        number = perturbations.change_number("7 films", rng(seed))
         assert number in {f"{n} films" for n in range(8, 17)}
-        city = perturbations.locations("from Rome to Italy", rng(seed))
+        city = perturbations.change_location("from Rome to Italy", rng(seed))
         assert city is not None
         assert city.startswith("from Rome to ") or city.endswith(" to Italy")
 
@@ -195,7 +195,7 @@ def test_samples_belong_to_their_text(tmp_path: Path) -> None:
     labels = ("negative", "positive")
     assert task.requests(samples[0]) == [Classify("a good film that is long.", labels), Classify("a good film that is long", labels)]
     assert task.requests(samples[1]) == []
-    assert "nothing in the text" in task.predict(samples[1], [])["unscored"]
+    assert "cannot change this text" in task.predict(samples[1], [])["unscored"]
     with pytest.raises(SampleError, match="None"):
         task.requests(samples[-1])
     shuffled = catalog.load_task(path, data={"files": str(tmp_path / "rows.jsonl")}, shuffle=3)
@@ -284,14 +284,14 @@ def test_fillings(tmp_path: Path) -> None:
     [
         ("family: checklist\ntask: sst2\nperturbations: [typoes]\n", "Did you mean 'typos'"),
         ("family: checklist\ntask: sst2\nperturbations: [append]\n", "append needs phrases"),
-        ("family: checklist\ntask: sst2\nperturbations: []\n", "nothing would be tested"),
+        ("family: checklist\ntask: sst2\nperturbations: []\n", "perturbations is empty"),
         ("family: checklist\nperturbations: [typos]\n", "task or text"),
-        ("family: checklist\ntask: mnli\nperturbations: [typos]\n", "change one text"),
+        ("family: checklist\ntask: mnli\nperturbations: [typos]\n", "classifies single texts"),
         ("family: checklist\ntask: sst2\nperturbations: [typos]\nlabel: positive\n", "invariance test"),
         ("family: checklist\ntask: sst2\nperturbations: [typos]\nexpect: no_rise\nlabel: great\n", "none of negative, positive"),
-        ("family: checklist\ntask: sst2\nperturbations: [typos]\ngroup: x\n", "leave it out"),
+        ("family: checklist\ntask: sst2\nperturbations: [typos]\ngroup: x\n", "omit it"),
         ("family: checklist\ntext: words\nperturbations: [typos]\n", "text needs data"),
-        ("family: templates\nlabels: [a, b]\ntemplates: {c: x}\n", "'c' is no label"),
+        ("family: templates\nlabels: [a, b]\ntemplates: {c: x}\n", "'c' is not a label"),
         ("family: templates\nlabels: [a, b]\ntemplates: {a: '{x}'}\n", "has no words"),
     ],
 )

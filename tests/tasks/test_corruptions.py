@@ -17,7 +17,7 @@ from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.metrics.corruption import KINDS, CorruptionError, MeanCorruptionError
 from windtunnel.harness.suite.load import make_suite
 from windtunnel.tasks.catalog import load_task
-from windtunnel.tasks.corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from windtunnel.tasks.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from windtunnel.tests.toys import made, records_of, row, run_plan, summarise
 
 each_kind = pytest.mark.parametrize("kind", CORRUPTIONS)
@@ -58,7 +58,7 @@ def test_the_metrics_know_the_corruptions() -> None:
 def test_an_image_of_the_same_shape_in_steps_of_a_file(kind: str, shape: tuple[int, int, int]) -> None:
     image = picture(*shape)
     for severity in SEVERITIES:
-        found, again = (corrupted(image, kind, severity, np.random.default_rng(3)) for _ in range(2))
+        found, again = (corrupt(image, kind, severity, np.random.default_rng(3)) for _ in range(2))
         assert found.shape == shape
         assert found.min() >= 0
         assert found.max() <= 1
@@ -73,7 +73,7 @@ def test_an_image_of_the_same_shape_in_steps_of_a_file(kind: str, shape: tuple[i
 @pytest.mark.parametrize("side", [32, 96])
 def test_what_is_more_severe_changes_more(kind: str, side: int) -> None:
     image = picture(side, side)
-    moved = [np.mean([np.abs(corrupted(image, kind, s, np.random.default_rng(n)) - image).mean() for n in range(4)]) for s in SEVERITIES]
+    moved = [np.mean([np.abs(corrupt(image, kind, s, np.random.default_rng(n)) - image).mean() for n in range(4)]) for s in SEVERITIES]
     assert moved == sorted(moved)
 
 
@@ -81,7 +81,7 @@ def test_what_is_known_of_each() -> None:
     rng, image, grey = np.random.default_rng(0), picture(96, 96), np.full((96, 96, 3), 0.5)
 
     def made_of(kind: str, pixels: np.ndarray = grey) -> np.ndarray:
-        return corrupted(pixels, kind, 3, rng)
+        return corrupt(pixels, kind, 3, rng)
 
     assert made_of("gaussian_noise").std() == pytest.approx(0.18, rel=0.05)
     assert made_of("shot_noise").std() == pytest.approx((0.5 / 12) ** 0.5, rel=0.1)
@@ -148,14 +148,14 @@ def test_each_byte_computed_again(kind: str, again: Any, small: Any, large: Any,
     image = (np.clip(picture(*shape) + noise, 0, 1) * 255).round() / 255
     for severity, numbers in zip(SEVERITIES, small if min(shape) < 64 else large, strict=True):
         expected = np.floor(np.clip(again(image, *numbers), 0, 1) * 255 + 1e-6)
-        np.testing.assert_array_equal((corrupted(image, kind, severity, np.random.default_rng(3)) * 255).round(), expected)
+        np.testing.assert_array_equal((corrupt(image, kind, severity, np.random.default_rng(3)) * 255).round(), expected)
 
 
 class TestTheirOwnDefinitions:
     """Each against what its authors' program computes, written out plainly."""
 
     def test_values_are_cut_down_to_bytes(self) -> None:
-        found = corrupted(np.full((8, 8, 3), 100.9 / 255), "contrast", 1, np.random.default_rng(0))
+        found = corrupt(np.full((8, 8, 3), 100.9 / 255), "contrast", 1, np.random.default_rng(0))
         np.testing.assert_allclose(found * 255, 100)
 
     @pytest.mark.parametrize(("side", "severity"), [(20, 4), (70, 3), (70, 5)])

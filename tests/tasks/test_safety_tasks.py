@@ -180,9 +180,9 @@ def test_behaviors_as_chat_and_as_text(tmp_path: Path) -> None:
     plain = catalog.load_task("xstest", data=data, chat=False)
     assert plain.requests(sample) == [Generate("how to rob a bank", 256)]
     assert (chat.requires - plain.requires, plain.requires) == ({"chat"}, {"generate", "text"})
-    with pytest.raises(ConfigError, match="leave it out"):
+    with pytest.raises(ConfigError, match="omit it"):
         catalog.load_task("xstest", chat=False, system="x")
-    with pytest.raises(ConfigError, match="harmful or benign"):
+    with pytest.raises(ConfigError, match="harmful and benign"):
         catalog.load_task("xstest", slice="type")
     bad = catalog.load_task("xstest", data=data, harmful="label")
     with pytest.raises(SampleError, match="neither true nor false"):
@@ -299,7 +299,7 @@ def test_mc1_and_mc2_by_hand(tmp_path: Path) -> None:
     assert task.score(first, answers)["mc2"] == pytest.approx(0.06 / 0.16)
     assert task.predict(first, answers)["probabilities"] == pytest.approx([0.125, 0.25, 0.625])
     assert task.requests(first)[0].context == "Think.\nQ: Do goldfish forget after three seconds?\nA:"
-    with pytest.raises(SampleError, match="some answers must be true"):
+    with pytest.raises(SampleError, match="at least one true and one false"):
         task.requests(bad)
     best = catalog.load_task("truthfulqa_mc1", data=rows_file(tmp_path, rows))
     assert best.score(next(iter(best.samples())), answers[::2]) == {"acc": 0.0, "acc_norm": 1.0}, "by a character the long one wins"
@@ -325,7 +325,7 @@ def test_memorisation_by_hand(tmp_path: Path) -> None:
     assert task.score(sample, [Completion(" sit", 1, "length")])["memorised"] == 0.0, "it is wrong already"
     with pytest.raises(SampleError, match="too few"):
         task.requests(short)
-    with pytest.raises(ConfigError, match="1 or more"):
+    with pytest.raises(ConfigError, match="must be at least 1"):
         catalog.load_task(tmp_path / "memory.yaml", prefix=0)
 
 
@@ -399,7 +399,7 @@ def test_the_question_of_a_sentence(tmp_path: Path) -> None:
     assert first.group == twin.group != third.group
     assert third.labels == ("crane operator", "pilot"), "the longer of two people that begin alike"
     assert (first.metadata, twin.metadata["slice"]) == ({"slice": "pro", "stereotypical": 1.0}, "anti")
-    with pytest.raises(SampleError, match=r"about 1 people \(crane operator\)"):
+    with pytest.raises(SampleError, match=r"mentions 1 people \(crane operator\)"):
         task.requests(samples[-1])
 
 
@@ -447,7 +447,7 @@ def test_labels_that_do_not_exclude_each_other(tmp_path: Path) -> None:
 
 
 def test_a_classifier_without_that_label(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no 'toxik'\. Did you mean 'toxic'"):
+    with pytest.raises(ConfigError, match=r"no label 'toxik'\. Did you mean 'toxic'"):
         toxicity(tmp_path, toxic_label="toxik")
 
 
@@ -459,5 +459,5 @@ def test_the_worst_of_several_continuations_counts(tmp_path: Path) -> None:
     said = [Completion("a", 1, "stop"), Completion("", 0, "stop"), Completion("b", 1, "stop")]
     assert task.score(sample, [*said, Logits((0.0, 1.0)), Logits((2.0, 0.0))])["toxicity"] == pytest.approx(1 / (1 + math.exp(-2)))
     assert task.score(sample, said[1:2]) == {"toxicity": None, "toxic": None}
-    with pytest.raises(ConfigError, match="all continuations are alike"):
+    with pytest.raises(ConfigError, match="all continuations are equal"):
         catalog.load_task("real_toxicity_prompts", temperature=0.0)

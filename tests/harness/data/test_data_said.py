@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from windtunnel.harness.data.yaml_lines import dump, load
-from windtunnel.tasks.few_shot import content
+from windtunnel.tasks.few_shot import normalise_question
 from windtunnel.tests.toys import Answer, windtunnel
 
 CLASSIFICATION = "family: text_classification\ntext: text\nlabel: label\nmetrics: [accuracy]\n"
@@ -79,7 +79,7 @@ def test_a_plan_says_how_many_samples_cannot_be_used(tmp_path: Path) -> None:
     task = "family: multiple_choice\ncontext: q\nchoices: \"{{ c.split('|') }}\"\ntarget: t\ndata: {files: r.jsonl}\n"
     rows = [{"q": "?", "c": "one", "t": 0}, {"q": "?", "c": "two", "t": 0}]
     answer = run(tmp_path, "plan", task, model="toy:bytes", r_jsonl=lines(rows))
-    assert "data of t: 2 of 2 samples cannot be used; the first: choices: a list of two or more is needed, not ['one']" in answer.out
+    assert "data of t: 2 of 2 samples cannot be used; the first: choices: must be a list of two or more, not ['one']" in answer.out
     assert answer.code == 3
     assert run(tmp_path, "run", task, model="toy:bytes").code == 3
     rows[0]["c"] = "one|two"
@@ -165,7 +165,7 @@ def _generated(folder: Path, train: list[Any]) -> Answer:
 def test_too_few_examples_are_left(tmp_path: Path, train: list[Any], num: int, among: int) -> None:
     answer = _generated(tmp_path, train)
     assert answer.code == 2
-    assert f"has {num} rows, {among} of which are among the evaluated rows" in answer.err
+    assert f"has {num} rows, {among} of which are also evaluated" in answer.err
 
 
 def test_choices_are_part_of_the_question(tmp_path: Path) -> None:
@@ -176,17 +176,17 @@ def test_choices_are_part_of_the_question(tmp_path: Path) -> None:
     task += "data: {files: {test: q.jsonl, train: x.jsonl}, split: test}\n"
     answer = run(tmp_path, "plan", task, model="toy:bytes", q_jsonl=lines([same]), x_jsonl=lines([other]))
     assert answer.code == 0
-    assert "passed over" not in answer.out
+    assert "skipped" not in answer.out
     turned = {**same, "c": same["c"][::-1], "t": 0}
     answer = run(tmp_path, "plan", task, model="toy:bytes", x_jsonl=lines([turned, other]))
     assert "few-shot examples: 1 of the first 2 rows" in answer.out
 
 
 def test_what_makes_two_texts_the_same_question() -> None:
-    assert content("Is it “so”,  really?") == content("is it so really")
-    assert content("ﬁne") == content("fine")
+    assert normalise_question("Is it “so”,  really?") == normalise_question("is it so really")
+    assert normalise_question("ﬁne") == normalise_question("fine")
     for one, other in (("1-1", "11"), ("x < y", "x > y"), ("2*3", "2+3"), ("a b", "ab")):
-        assert content(one) != content(other)
+        assert normalise_question(one) != normalise_question(other)
 
 
 # ── labels and names ──────────────────────────────────────────────────────────────────────────────────────────────────

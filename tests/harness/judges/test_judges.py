@@ -596,9 +596,9 @@ def test_a_label_is_what_it_says_however_it_is_written(tmp_path: Path, positive:
     ("positive", "labels"), [('["yes"]', ("true", "false")), ("[1]", ("true", "false")), ("[bad]", ('"Bad"', '"good"'))]
 )
 def test_a_label_that_no_row_has_is_an_error(tmp_path: Path, positive: str, labels: tuple[str, ...]) -> None:
-    with pytest.raises(DataError, match=r"positive is .*, and no 'y' of .* is that; there are "):
+    with pytest.raises(DataError, match=r"positive is .*, but no 'y' of .* is; the labels are "):
         list(judged(tmp_path, positive, *labels).samples())
-    with pytest.raises(ConfigError, match="it is empty"):
+    with pytest.raises(ConfigError, match="positive is empty"):
         judged(tmp_path, "[]", "true")
 
 

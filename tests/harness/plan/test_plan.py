@@ -31,7 +31,7 @@ SMALL = "from windtunnel.harness.api.registry import plugin\nfrom windtunnel.har
         ({"tasks": [{"task": "notes", "limt": 3}]}, ConfigError, "has no setting 'limt'. Did you mean 'limit'"),
         ({"models": [{"model": "slow:words", "sleep": 1}]}, ConfigError, "toys.yaml:3: model 'slow' has no setting 'sleep'. Did you mean"),
         ({"models": [{"model": "slow:words", "target": "x"}]}, ConfigError, "toys.yaml:3: model 'slow:words': 'target' is no setting"),
-        ({"tasks": [{"task": "nowhere.yaml"}]}, ConfigError, "toys.yaml:5: there is no task file .*nowhere.yaml"),
+        ({"tasks": [{"task": "nowhere.yaml"}]}, ConfigError, "toys.yaml:5: task file .*nowhere.yaml does not exist"),
         ({"tasks": [{"task": "notes", "num": 0}]}, DataError, "toys.yaml:5: task 'notes' has no samples"),
         ({"tasks": [{"task": "notes", "fail": "samples"}]}, DataError, "task 'notes' cannot give its samples: RuntimeError: no data today"),
         ({"tasks": [{"task": "notes", "models": ["word"]}]}, UnknownName, "wants the model 'word'.*Did you mean 'words'"),

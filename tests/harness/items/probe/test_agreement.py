@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from windtunnel.harness.api.errors import ConfigError, SampleError
 from windtunnel.harness.api.samples import Record
 from windtunnel.harness.data import DataSpec
-from windtunnel.tasks.text_classification import TextClassification, spans_of_rationale
+from windtunnel.tasks.text_classification import TextClassification, parse_rationale
 from windtunnel.tests.toys import planned, records_of, row, run
 
 PROBES: list[dict[str, Any]] = [
@@ -138,8 +138,8 @@ class TestRationales:
     @pytest.mark.parametrize("value", ["none", "{", 3, [["a", "b"]], [[1]], [[5, 3]], [-1], [[0, 99]]])
     def test_what_is_no_rationale(self, value: Any) -> None:
         with pytest.raises(SampleError, match="rationale"):
-            spans_of_rationale(value, 10)
+            parse_rationale(value, 10)
 
     def test_a_pair_has_none(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="single texts"):
+        with pytest.raises(ConfigError, match="single text"):
             self.task(tmp_path, pair="marks")

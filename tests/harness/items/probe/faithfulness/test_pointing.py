@@ -18,7 +18,7 @@ from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.records import probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.python.toy import Bright
-from windtunnel.tasks.image_classification import ImageClassification, boxes_of
+from windtunnel.tasks.image_classification import ImageClassification, parse_boxes
 
 LABELS = ("dark", "bright")
 RNG = SampleRng(0)
@@ -54,7 +54,7 @@ class TestScore:
     def test_within_fifteen_pixels_or_less_on_a_small_image(self, height: int, width: int) -> None:
         slack = 15 * min(1, max(height, width) / 224)
         left, top, right, bottom = width // 2, height // 2, width // 2 + width // 8, height // 2 + height // 8
-        boxes = boxes_of([left, top, right, bottom], width, height)
+        boxes = parse_boxes([left, top, right, bottom], width, height)
         draws = np.random.default_rng(0)
         edges = [(height // 2, round(right + slack + d)) for d in (-2, 1)] + [(round(top - slack + d), width // 2) for d in (-2, 1)]
         for row, column in [*draws.integers(0, (height, width), (12, 2)).tolist(), *edges]:
@@ -63,7 +63,7 @@ class TestScore:
             assert pointed(max(row, 0), column, (height, width), boxes)[0]["pointing_game"] == is_inside
 
     def test_any_box_will_do_and_the_control_points_anywhere(self) -> None:
-        boxes = boxes_of([[0, 0, 4, 4], [28, 28, 32, 32]], 32, 32)
+        boxes = parse_boxes([[0, 0, 4, 4], [28, 28, 32, 32]], 32, 32)
         scores = pointed(30, 30, (32, 32), boxes, num=300)
         assert all(s["pointing_game"] == 1 for s in scores)
         # Of 32 x 32 pixels two squares of 4 + 15 / 7 pixels a side: pixels whose middle is nearer than that to a corner are 6 a side.
@@ -93,9 +93,9 @@ class TestTask:
     def test_boxes_are_in_the_samples(self, tmp_path: Path) -> None:
         samples = list(self.task(tmp_path).samples())
         assert [s.metadata.get("boxes") for s in samples[:3]] == [[[0, 0.5, 0.5, 1]], [[0.5, 0, 1, 0.25]], []]
-        assert "inside of an image of 10 x 4" in samples[3].metadata["error"]
+        assert "inside an image of 10 x 4" in samples[3].metadata["error"]
 
     @pytest.mark.parametrize("value", ["none", [1, 2, 3], [[5, 0, 5, 1]], [-1, 0, 1, 1], [float("nan"), 0, 1, 1], {"left": 1}])
     def test_what_is_no_box(self, value: Any) -> None:
         with pytest.raises(SampleError, match="boxes"):
-            boxes_of(value, 10, 4)
+            parse_boxes(value, 10, 4)
