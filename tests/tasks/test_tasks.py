@@ -164,7 +164,7 @@ def test_label_maps() -> None:
         ClassLabels(["a", "b"], {"x": "c"})
     with pytest.raises(ConfigError, match="distinct"):
         ClassLabels(["a", "a"])
-    with pytest.raises(ConfigError, match="give labels"):
+    with pytest.raises(ConfigError, match="set labels"):
         ClassLabels([])
 
 
