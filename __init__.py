@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .harness.api.attack import Attack as Attack
     from .harness.api.errors import CapabilityError as CapabilityError
     from .harness.api.errors import ConfigError as ConfigError
     from .harness.api.errors import DataError as DataError
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from .harness.api.model import Encoded as Encoded
     from .harness.api.model import ModelInfo as ModelInfo
     from .harness.api.model_port import ModelPort as ModelPort
+    from .harness.api.probe import Probe as Probe
     from .harness.api.registry import plugin as plugin
+    from .harness.api.report import Report as Report
+    from .harness.api.report import RunFrames as RunFrames
+    from .harness.api.report import file_name as file_name
     from .harness.api.requests import Classify as Classify
     from .harness.api.requests import Completion as Completion
     from .harness.api.requests import Embed as Embed
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
     from .harness.api.samples import SampleRng as SampleRng
     from .harness.api.scorecard import Estimate as Estimate
     from .harness.api.scorecard import Scorecard as Scorecard
+    from .harness.api.task import Task as Task
+    from .harness.api.threat import Threat as Threat
     from .harness.metrics.base import Metric as Metric
     from .harness.modalities.audio import Audio as Audio
     from .harness.modalities.base import Modality as Modality
@@ -60,14 +67,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
+    "api.attack": "Attack",
     "api.errors": "CapabilityError ConfigError DataError ModelError SampleError",
     "api.model": "Encoded ModelInfo",
     "api.model_port": "ModelPort",
+    "api.probe": "Probe",
     "api.registry": "plugin",
+    "api.report": "Report RunFrames file_name",
     "api.requests": "Classify Completion Embed Embedding Failure FillMask Fillings Generate LogLikelihood LogProb Logits "
     "PseudoLogLikelihood Request Response RollingLogLikelihood",
     "api.samples": "Attribution Record Sample SampleRng",
     "api.scorecard": "Estimate Scorecard",
+    "api.task": "Task",
+    "api.threat": "Threat",
     "metrics.base": "Metric",
     "modalities.audio": "Audio",
     "modalities.base": "Modality Shown",

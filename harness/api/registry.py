@@ -6,13 +6,13 @@ import hashlib
 import importlib.metadata
 import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..identity.code import collect_code, target_folders
+from ..identity.code import collect_code, file_of, target_folders
 from ..system.interrupts import is_interrupt
 from .bases import BASES, derive, require_methods, with_defaults
 from .errors import ConfigError, UnknownName, UserError, did_you_mean
@@ -96,8 +96,11 @@ class Registry:
 
     def __init__(self, files: tuple[str | Path, ...] = ()) -> None:
         self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
+        self._files: list[Path] = []
+        self._origins: dict[tuple[str, str], list[str]] = {}
         for entry in _installed(tuple(place for place in sys.path if place not in target_folders)):
             self._entries[entry.group][entry.name] = entry
+            self._origins.setdefault((entry.group, entry.name), []).append(entry.origin)
         for file in dict.fromkeys(Path(file).resolve() for file in files):
             self._add_file(file)
 
@@ -118,6 +121,7 @@ class Registry:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
         del _pending[:]
+        before = _named_classes()
         try:
             run_file(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
         except ConfigError:
@@ -126,6 +130,8 @@ class Registry:
             if is_interrupt(error):
                 raise
             raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
+        self._check_names(before)
+        self._files.append(path)
         if not _pending:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
         origin = origin_of(path)
@@ -136,12 +142,20 @@ class Registry:
                 raise ConfigError(f"{path}: {error}") from error
         del _pending[:]
 
+    def _check_names(self, before: Mapping[str, type]) -> None:
+        """Raises `ConfigError` where a file has replaced a class of one of the other files."""
+        now = _named_classes()
+        for what, cls in before.items():
+            first, second = file_of(cls), file_of(now.get(what, cls))
+            if first is not None and second is not None and first != second and first in self._files:
+                raise ConfigError(f"{origin_of(second)} brings the {what}, as {origin_of(first)} does; give one of them another name")
+
     def add(self, group: str, name: str, factory: Any, origin: str, /, target: str = "") -> None:
         """Make an object of this process a plugin of this registry alone. factory: makes it from its settings. origin: where it comes from,
         as records name it. target: where it is defined, ``file:name``. Raises `ConfigError` where the name is taken."""
         if name in self._entries[group]:
             there = self._entries[group][name].origin
-            raise ConfigError(f"the {group[:-1]} {name!r} is there already (from {there}); give yours another name")
+            raise ConfigError(f"the {group[:-1]} {name!r} is there already (from {there}); give yours (from {origin}) another name")
         self._entries[group][name] = Entry(group, name, origin, _constant(factory), target)
 
     def names(self, group: str, /) -> list[str]:
@@ -152,11 +166,14 @@ class Registry:
             yield self._entries[group][name]
 
     def get(self, group: str, name: str, /) -> Entry:
+        """Find the plugin of that name. Raises `UnknownName` where there is none, `ConfigError` where two packages bring one."""
         known = self._entries[group]
         if name not in known:
             raise UnknownName(
                 f"there is no {group[:-1]} {name!r}.{did_you_mean(name, known)} 'windtunnel list {group}' shows all {len(known)}."
             )
+        if len(origins := self._origins.get((group, name), ())) > 1:
+            raise ConfigError(f"several packages bring {group} of the name {name!r}: {', '.join(origins)}; uninstall all but one of them")
         return known[name]
 
     def make(self, group: str, name: str, /, **params: Any) -> Any:
@@ -190,6 +207,10 @@ class Registry:
             check_settings(what, factory, params)
         try:
             made = factory(**params)
+            if group in BASES:
+                made = with_defaults(made, BASES[group])
+                require_methods(what, made, BASES[group])
+            return made
         except UserError:
             raise
         except (TypeError, ValueError) as error:
@@ -198,10 +219,16 @@ class Registry:
             if is_interrupt(error):
                 raise
             raise ConfigError(f"{what} cannot be made from {params}: {type(error).__name__}: {error}") from error
-        if group in BASES:
-            made = with_defaults(made, BASES[group])
-            require_methods(what, made, BASES[group])
-        return made
+
+
+def _named_classes() -> dict[str, type]:
+    """The classes that are known by their names as soon as they are defined: modalities, requests and responses."""
+    # Not on top: a list of plugins needs no arrays.
+    from ..modalities.base import modalities
+    from .requests import named_classes
+
+    found: dict[str, type] = {f"class {name!r} of a request or response": cls for name, cls in named_classes().items()}
+    return found | {f"modality {modality.name!r}": type(modality) for modality in modalities()}
 
 
 def _constant(value: Any) -> Callable[[], Any]:

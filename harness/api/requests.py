@@ -306,6 +306,11 @@ def request_kinds() -> frozenset[str]:
     return frozenset(cls.kind for cls in _classes.values() if issubclass(cls, Request))
 
 
+def named_classes() -> dict[str, type[Any]]:
+    """Return the requests and responses that are defined, by name."""
+    return dict(_classes)
+
+
 def class_named(name: str, /) -> type[Any] | None:
     """The request or response of this name."""
     return _classes.get(name)

@@ -21,7 +21,7 @@ def describe(registry: Registry, name: str) -> str:
 def _described(entry: Entry) -> str:
     factory = entry.load()
     lines = [f"{entry.name}  ({entry.group[:-1]}, from {entry.origin})", ""]
-    lines += [f"  {line}".rstrip() for line in (inspect.getdoc(factory) or "No description.").splitlines()]
+    lines += [f"  {line}".rstrip() for line in inspect.cleandoc(factory.__doc__ or "No description.").splitlines()]
     settings = parameters(factory)
     if settings:
         lines += ["", "  settings:"]

@@ -30,7 +30,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     """Raises `UserError` for names, settings and data that cannot be. Loads data and configurations, no weights."""
     for index, name in enumerate(suite.reports):
         with _placed(suite, "reports", index):
-            registry.get("reports", name)
+            registry.make("reports", name)
     models, auxiliary = (_planned_models(suite, key, registry) for key in ("models", "auxiliary_models"))
     tasks = []
     for index, task_spec in enumerate(suite.tasks):

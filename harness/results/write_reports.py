@@ -1,17 +1,29 @@
-"""A scorecard to the files of its run folder."""
+"""A scorecard to the files of its run folder.
+
+A report writes into an empty folder of its own; its files are then moved into the run folder, where it replaces its own and no others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import json
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 from ..api.errors import ConfigError, StoreError, WindtunnelError
 from ..api.registry import Registry
+from ..api.report import Report
 from ..api.scorecard import Scorecard
-from ..store import FILE_NAME, Store, codec
+from ..store import FILE_NAME, LOCK_NAME, Store, codec
 from ..system.interrupts import is_interrupt
+from .frames import Run
+
+_OWNERS = ".reports"
+"""Which report has written which files of the run folder."""
+
+_NOT_REPORTS = (FILE_NAME, LOCK_NAME, "suite.yaml", _OWNERS)
+"""What the names of a run's own files begin with."""
 
 
 def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None = None, registry: Registry | None = None) -> list[Path]:
@@ -19,7 +31,7 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
 
     ``registry``: who knows the reports; without it those that are installed, for records load no code (`summary.registry_of`).
 
-    One that cannot be rendered does not keep the others from being written; the error comes after them.
+    One that cannot be written does not keep the others from being written; the error comes after them.
     """
     store = Store.open(folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
     suite = codec.loads(store.suite)
@@ -34,7 +46,7 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
                 raise ConfigError(
                     f"the report {name!r} is not written: records load no code; give the run's file ({files})", argument="plugins"
                 )
-            written.append(_write(folder, known.make("reports", name), name, card))
+            written += _write(folder, known.make("reports", name), name, card, Run(folder, registry=known))
         except WindtunnelError as error:
             failed.append(error)
     if failed:
@@ -42,22 +54,68 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
     return written
 
 
-def _write(folder: Path, view: Any, name: str, card: Scorecard) -> Path:
+def _write(folder: Path, report: Report, name: str, card: Scorecard, run: Run) -> list[Path]:
     safe = f"the records are safe: 'windtunnel report {folder}' writes it again"
     try:
-        path: Path = folder / view.suffix
-        text: str = view.render(card)
+        with TemporaryDirectory(prefix=".report-", dir=folder) as place:
+            report.write(card, run, Path(place))
+            return _move(folder, name, Path(place))
+    except WindtunnelError as error:
+        raise type(error)(f"the report {name!r} cannot be written: {error}; {safe}") from error
+    except OSError as error:
+        raise StoreError(f"the report {name!r} cannot be written to {folder} ({error.strerror or error}); {safe}") from error
     except BaseException as error:
         if is_interrupt(error):
             raise
         raise ConfigError(f"the report {name!r} cannot be made ({type(error).__name__}: {error}); {safe}") from error
-    fresh = path.with_name(path.name + ".new")
+
+
+def _move(folder: Path, report: str, place: Path) -> list[Path]:
+    """Move a report's files into the run folder, and note that they are its own. All are checked before the first is moved."""
+    owners = _owners(folder)
+    found = sorted(path.relative_to(place) for path in _files(place))
+    if not found:
+        raise ConfigError("it has written no file")
+    for file in found:
+        _check_free(folder, file, report, owners.get(file.as_posix()))
+    _note(folder, owners | {file.as_posix(): report for file in found})
+    for file in found:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        # Moved over, and not written over: a full disk leaves the former view as it was.
+        (place / file).replace(folder / file)
+    return [folder / file for file in found]
+
+
+def _files(place: Path) -> Iterator[Path]:
+    for path in place.rglob("*"):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ConfigError(f"{path.relative_to(place)} is no plain file")
+        if path.is_file():
+            yield path
+
+
+def _check_free(folder: Path, file: Path, report: str, owner: str | None) -> None:
+    """Raises `ConfigError` where a file would take the place of one that is not the report's own, or lie outside of the run folder."""
+    if file.parts[0].casefold().startswith(_NOT_REPORTS):
+        raise ConfigError(f"{file} is a name of the run's own files; give the report's file another name")
+    if owner not in (None, report):
+        raise ConfigError(f"{file} is a file of the report {owner!r}; give one of them another name")
+    there = folder / file
+    if owner is None and os.path.lexists(there):
+        raise ConfigError(f"{there} is there and not by this report; move it away")
+    if not there.parent.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{there.parent} leads out of the run folder; move it away")
+
+
+def _owners(folder: Path) -> dict[str, str]:
     try:
-        # Written beside and moved over: a full disk leaves the former view as it was. A lone surrogate is written as its escape.
-        fresh.write_bytes(text.encode("utf-8", "backslashreplace"))
-        fresh.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path} ({error.strerror}); {safe}") from error
-    return path
+        known = json.loads((folder / _OWNERS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(file): str(report) for file, report in known.items()} if isinstance(known, dict) else {}
+
+
+def _note(folder: Path, owners: dict[str, str]) -> None:
+    fresh = folder / f"{_OWNERS}.new"
+    fresh.write_text(json.dumps(dict(sorted(owners.items())), indent=1), encoding="utf-8")
+    fresh.replace(folder / _OWNERS)

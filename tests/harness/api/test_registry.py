@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from windtunnel.harness.api.errors import ConfigError, UnknownName
 from windtunnel.harness.api.registry import GROUPS, Registry, parameters, plugin
+from windtunnel.harness.api.requests import _classes
 from windtunnel.harness.cli.plugin_text import describe
+from windtunnel.harness.modalities.base import _known
 from windtunnel.tests.toys import windtunnel, write_plugins
 
 HEAD = "from windtunnel.harness.api.registry import plugin\n"
@@ -175,3 +178,77 @@ def test_what_is_installed_is_read_once(tmp_path: Path, monkeypatch: pytest.Monk
     del read[:]
     assert Registry().names("tasks") == registry.names("tasks")
     assert not read
+
+
+def _package(folder: Path, name: str, points: str) -> None:
+    dist = folder / f"{name}-1.0.dist-info"
+    dist.mkdir(parents=True)
+    (dist / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text(points)
+
+
+def test_two_packages_of_one_name_are_refused_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _package(tmp_path, "one", "[windtunnel.attacks]\nmine = builtins:object\nown = builtins:object\n")
+    _package(tmp_path, "two", "[windtunnel.attacks]\nmine = builtins:object\n[windtunnel.tasks]\nmine = builtins:object\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry()
+    with pytest.raises(
+        ConfigError, match=r"several packages bring attacks of the name 'mine': .*one 1\.0.*; uninstall all but one"
+    ) as caught:
+        registry.get("attacks", "mine")
+    assert "two 1.0" in str(caught.value)
+    assert registry.get("attacks", "own").origin == "one 1.0"
+    assert registry.get("tasks", "mine").origin == "two 1.0"
+    assert windtunnel("list", "attacks").code == 0
+
+
+def test_two_files_of_one_plugin_are_refused_with_both(tmp_path: Path) -> None:
+    files = [_file(tmp_path, HEAD + "@plugin('attacks', 'a')\nclass A: pass", name) for name in ("first.py", "second.py")]
+    with pytest.raises(
+        ConfigError, match=r"the attack 'a' is there already \(from first.py sha256:\w+\); give yours \(from second.py sha256"
+    ):
+        Registry(tuple(files))
+
+
+REQUEST = """
+from dataclasses import dataclass
+from typing import ClassVar
+from windtunnel import Request, Response, plugin
+
+@dataclass(frozen=True)
+class Weigh(Request[Response]):
+    kind: ClassVar[str] = "weigh"
+
+@plugin("attacks", NAME)
+class A: pass
+"""
+MODALITY = """
+from windtunnel import Modality, plugin
+
+class Weight: pass
+class Weights(Modality):
+    name, type = "weight", Weight
+
+@plugin("attacks", NAME)
+class A: pass
+"""
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """What the test's files define is not known to the tests that follow."""
+    requests, others = dict(_classes), list(_known)
+    yield
+    _classes.clear()
+    _classes.update(requests)
+    _known[:] = others
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize(("code", "what"), [(REQUEST, "class 'Weigh' of a request or response"), (MODALITY, "modality 'weight'")])
+def test_two_files_of_one_class_are_refused_with_both(tmp_path: Path, code: str, what: str) -> None:
+    files = [_file(tmp_path, code.replace("NAME", repr(name)), f"{name}.py") for name in ("first", "second")]
+    with pytest.raises(ConfigError, match=rf"second\.py sha256:\w+ brings the {what}, as first\.py sha256:\w+ does; give one of them"):
+        Registry(tuple(files))
+    del files[0]
+    assert "second" in Registry(tuple(files)).names("attacks")

@@ -324,7 +324,7 @@ class Backwards:
 
 @plugin("probes", "from_nothing")
 class FromNothing(Backwards):
-    baseline = None
+    starts_from = "nothing"
 """
 
 
