@@ -1,9 +1,10 @@
-"""The contract of a metric.
+"""The base class of metrics.
 
-A metric is a local `evaluate` module: `evaluate_columns` gives its value, by scikit-learn wherever that has it, and `intervals` its
-interval, by the method of `statistics` that fits its kind. `resampled` is the same statistic under sample weights, for R bootstrap
-resamples at once (a resample is a vector of counts): what two runs are compared by, and the interval of a metric that declares no method. A
-test holds the two equal: ``resampled(counts)`` is ``evaluate_columns`` of the samples repeated that often.
+A metric is a local `evaluate` module. `evaluate_columns` computes its value, with scikit-learn if that has the metric,
+and `intervals` its interval, with the method of `statistics` for its kind. `resampled` computes the value under sample
+weights for R bootstrap resamples at once (a resample is a vector of counts); it is used to compare two runs, and for
+the interval of a metric without a method of its own. A test checks that ``resampled(counts)`` equals
+``evaluate_columns`` of the samples repeated that often.
 
 Shape legend: N samples, R resamples, C classes, B bins, U distinct scores.
 """
@@ -25,7 +26,7 @@ from ..statistics.intervals import Interval
 from ..statistics.statistic import Columns, Scores
 from ..system.quiet_import import hide_module
 
-# Its evaluators, which no metric uses, import transformers' pipelines and with them torch: two thirds of the time to start a verb.
+# The evaluators of `evaluate`, which no metric uses, import transformers and torch: two thirds of the start time of a command.
 with hide_module("transformers"):
     import evaluate
 
@@ -34,15 +35,22 @@ Ints = NDArray[np.int64]
 
 
 class Metric(evaluate.Metric):  # type: ignore[misc]
-    """Base of all metrics: a few facts, `evaluate_columns` and `resampled`.
+    """Base class of metrics. A subclass sets the class attributes, and defines `evaluate_columns` or `resampled`.
 
-    ``needs``: the columns it reads. ``kind``: of number, as the table of coverage in docs/statistics.md has it. ``dimension``: where the
-    scorecard shows it. ``among``: the slice of samples that it is about, where that is not all of them. One metric may give several numbers
-    (``f1[negative]``, ``f1[positive]``), which `names` lists. A number that is not defined on these samples (ROC-AUC with one class) is
-    left out by `evaluate_columns`, and `undefined` says why.
+    name: name of the metric, and of its value if it has only one.
+    kind: row of the coverage table in docs/statistics.md.
+    needs: the columns that it reads.
+    higher_is_better: None if neither.
+    dimension: section of the scorecard.
+    among: slice of samples that it applies to; empty for all.
+    unit: unit of the value.
+    inputs: arguments of `compute`, by name and `datasets` feature; `columns` converts them to columns.
 
-    Outside the harness it is used as any `evaluate` metric: ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``. ``inputs``: what
-    `compute` takes, by name and `datasets` feature; `columns` turns it into columns. Nothing is downloaded or written to a cache.
+    A metric may have several values (``f1[negative]``, ``f1[positive]``), listed by `names`. A value that is not defined
+    on the samples (ROC-AUC with one class) is omitted by `evaluate_columns`, and explained by `undefined`.
+
+    Outside of the harness, use it as any `evaluate` metric:
+    ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``. It downloads nothing and writes no cache.
     """
 
     name: ClassVar[str]
@@ -58,41 +66,48 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         super().__init__(keep_in_memory=True, seed=0)
 
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """The numbers this metric gives for these class names."""
+        """Return the names of the metric's values for these class names."""
         return (self.name,)
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
-        """Those of `names` that are not defined on these samples, each with the reason."""
+        """Return the names of values that are not defined on these samples, each with the reason."""
         return {}
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        """The value of each name that is defined on these samples, of which there is at least one: `resampled` with each counted once,
-        where a metric has no library to ask."""
+        """Return the value of each name that is defined on these samples (at least one).
+
+        By default `resampled` with weight 1 for each sample.
+        """
         if self.undefined(columns, labels):
             return {}
         once_1N = np.ones((1, len(next(iter(columns.values())))))
         return {name: float(values[0]) for name, values in self.resampled(once_1N, columns, labels).items()}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
-        """The values [R] of each name under each row of weights (counts, not all zero); NaN where a resample leaves it undefined."""
+        """Return the values [R] of each name under each row of weights; NaN if undefined in a resample.
+
+        weights_RN: counts of the samples, not all zero.
+        """
         raise NotImplementedError
 
     def per_sample(self, columns: Columns, labels: tuple[str, ...]) -> Scores | None:
-        """The scores of which the number is the mean, where it is one: two runs are then compared by the samples' own differences."""
+        """Return the scores whose mean is the value, so that runs are compared by paired differences; None if it is no mean."""
         return None
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> Mapping[str, Interval]:
-        """The 95 % interval of each name that is defined on these samples. Every metric of the harness has a method of its own kind; one
-        that has only `resampled` has the percentile bootstrap (`statistics.bootstrap`), which covers less than it promises on few samples
-        or near an end of a scale."""
+        """Return the 95 % interval of each name that is defined on these samples.
+
+        Every built-in metric overrides this with the method for its kind. The default is the percentile bootstrap
+        (`statistics.bootstrap`), whose coverage is too low for few samples or near an end of the scale.
+        """
         return bootstrap_intervals(self, columns, labels, groups, seed)
 
     def columns(self, **inputs: Any) -> Columns:
-        """The arguments of `compute` as columns: the same names, unless a family says otherwise."""
+        """Convert the arguments of `compute` to columns; by default with the same names."""
         return {name: np.asarray(values) for name, values in inputs.items()}
 
     def _compute(self, *, labels: Sequence[str] = (), **inputs: Any) -> dict[str, float | None]:
-        """What `compute` answers: every one of `names`, None where it is undefined. ``labels``: class names, by default 0, 1, ..."""
+        """Compute every value of `names`, None if undefined. ``labels``: class names, by default 0, 1, ..."""
         columns = self.columns(**inputs)
         names = tuple(labels) or _numerals(columns)
         nothing: dict[str, float | None] = dict.fromkeys(self.names(names))
@@ -110,20 +125,20 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         )
 
     def _build_data_dir(self) -> str:
-        return ""  # the parent makes a cache folder here, also for what is kept in memory
+        return ""  # the parent class would create a cache folder, even with keep_in_memory
 
 
 def check_metric(name: str, metric: Any, /) -> None:
-    """Raises `ConfigError` with all that a plugin's metric has not and the harness will use."""
+    """Raise `ConfigError` with the missing parts of an incomplete metric of a plugin."""
     lacks = [part for part in ("name", "needs", "higher_is_better", "names", "evaluate_columns") if not hasattr(metric, part)]
     if all(getattr(type(metric), part, own) is own for part, own in (("resampled", Metric.resampled), ("intervals", Metric.intervals))):
         lacks.append("resampled")
     if lacks:
-        raise ConfigError(f"the metric {name!r} has no {', '.join(lacks)}; windtunnel.harness.metrics.base says what a metric needs")
+        raise ConfigError(f"the metric {name!r} has no {', '.join(lacks)}; see windtunnel.harness.metrics.base.Metric")
 
 
 def _numerals(columns: Columns) -> tuple[str, ...]:
-    """Class names for data that came without: as many as the probabilities have columns, else as the largest index asks for."""
+    """Return class names 0, 1, ... for data without names, from the columns of probabilities or the largest index."""
     if "probabilities" in columns:
         num_classes = columns["probabilities"].shape[-1]
     else:

@@ -1,11 +1,11 @@
 """Metrics of the predicted class.
 
-All of them follow from three counts a class: true positives, predicted and support. So a resample needs no confusion matrix, and 1000
-classes cost it hardly more than two.
+All are functions of three counts per class: true positives, predicted and support. A resample needs no confusion matrix,
+so 1000 classes cost hardly more than two.
 
-An average over classes runs over those that occur in target or prediction (scikit-learn's ``labels=None``), in each resample anew. A ratio
-whose denominator is zero is 0 (``zero_division=0``): the precision of a class that occurs and was never predicted. A class that occurs in
-neither has no precision, recall or F1.
+Averages run over the classes that occur in target or prediction (scikit-learn's ``labels=None``), anew for each
+resample. A ratio with denominator zero is 0 (``zero_division=0``), such as the precision of a class that is never
+predicted. A class that occurs in neither has no precision, recall or F1.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from .base import Floats, Ints, Metric
 
 
 def class_column(name: str, columns: Columns, num_classes: int) -> Ints:
-    """A column of class indices, int [N]. Raises `DataError` for an index that no label has."""
+    """Return a column of class indices, int [N]. Raises `DataError` for other types, or an index without a label."""
     classes_N = np.asarray(columns[name])
     if not np.issubdtype(classes_N.dtype, np.integer):
-        raise DataError(f"the column {name!r} holds {classes_N.dtype}, not class indices")
+        raise DataError(f"the column {name!r} has type {classes_N.dtype}, not class indices")
     if classes_N.size and not (classes_N.min() >= 0 and classes_N.max() < num_classes):
         wrong = classes_N[(classes_N < 0) | (classes_N >= num_classes)][0]
-        raise DataError(f"the column {name!r} holds the class {wrong}; the task has {num_classes} labels, from 0 on")
+        raise DataError(f"the column {name!r} has the class {wrong}; the task has {num_classes} labels, from 0 on")
     return classes_N.astype(np.int64)
 
 
 def totals(weights_RN: Floats, bins_N: Ints, num_bins: int) -> Floats:
-    """Sum of the weights in each bin, [R, B]."""
+    """Sum the weights in each bin. weights_RN: float; bins_N: bin of each sample. Returns [R, B]."""
     num = len(bins_N)
     members_BN = csr_array((np.ones(num), (bins_N, np.arange(num))), shape=(num_bins, num))
     return np.asarray((members_BN @ weights_RN.T).T)
@@ -59,7 +59,7 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Weighted counts of each class: rightly predicted, predicted, and in the target."""
+    """Weighted counts of each class: correctly predicted, predicted, and in the target."""
 
     true_positives_RC: Floats
     predicted_RC: Floats
@@ -91,13 +91,16 @@ class Counts:
 
 
 def _average(values_RC: Floats, weights_RC: Floats | NDArray[np.bool_]) -> Floats:
-    """Mean over classes under class weights, [R]."""
+    """Return the mean over classes under class weights, [R]."""
     averages: Floats = (values_RC * weights_RC).sum(axis=1) / weights_RC.sum(axis=1)
     return averages
 
 
 class ClassMetric(Metric):
-    """A metric of ``prediction`` and ``target`` (class indices): `score` by scikit-learn, and `statistic` of the counts in resamples."""
+    """A metric of ``prediction`` and ``target`` (class indices).
+
+    A subclass defines `score` with scikit-learn, and `statistic`, the same from counts, for resamples.
+    """
 
     needs = frozenset({"prediction", "target"})
     higher_is_better = True
@@ -105,11 +108,11 @@ class ClassMetric(Metric):
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        """The value, by scikit-learn."""
+        """Return the value, computed by scikit-learn."""
         raise NotImplementedError
 
     def statistic(self, counts: Counts) -> Floats:
-        """The same of each resample's counts, [R]; NaN where undefined."""
+        """Return the value from the counts of each resample, [R]; NaN if undefined."""
         raise NotImplementedError
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
@@ -123,13 +126,13 @@ class ClassMetric(Metric):
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
         if self.undefined(columns, labels):
             return {}
-        found = counts_interval(
+        interval = counts_interval(
             lambda *counts: self.statistic(Counts(*counts)), *self._classes(columns, labels), len(labels), self.low, 1.0, groups
         )
-        return {self.name: found}
+        return {self.name: interval}
 
     def of_counts(self, counts: Counts, labels: tuple[str, ...]) -> dict[str, Floats]:
-        """The values [R] of each name."""
+        """Return the values [R] of each name from the counts of R resamples."""
         return {self.name: self.statistic(counts)}
 
     def columns(self, **inputs: Any) -> Columns:
@@ -161,8 +164,11 @@ class Accuracy(ClassMetric):
 
 
 class F1Micro(Accuracy):
-    """F1 of the counts summed over classes. With one class a sample every miss is one false positive and one false negative, so this is the
-    accuracy, interval and all; it is here under its usual name."""
+    """F1 of the counts summed over classes.
+
+    With one class per sample, every error is one false positive and one false negative, so value and interval equal
+    those of the accuracy.
+    """
 
     name = "f1_micro"
 
@@ -177,7 +183,7 @@ class BalancedAccuracy(ClassMetric):
     name = "balanced_accuracy"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        # The definition of sklearn's balanced_accuracy_score, which warns where a prediction's class is not in the target.
+        # As sklearn's balanced_accuracy_score, which would warn about a predicted class that is not in the target.
         return float(recall_score(target_N, prediction_N, labels=np.unique(target_N), average="macro", zero_division=0))
 
     def statistic(self, counts: Counts) -> Floats:
@@ -198,7 +204,7 @@ class PrecisionMacro(ClassMetric):
 
 
 class RecallMacro(ClassMetric):
-    """Unweighted mean over classes of TP / (TP + FN). Unlike balanced accuracy it counts a class that is only predicted, as 0."""
+    """Unweighted mean over classes of TP / (TP + FN). Unlike balanced accuracy, a class that is only predicted counts as 0."""
 
     kind = "macro recall"
     name = "recall_macro"
@@ -211,7 +217,7 @@ class RecallMacro(ClassMetric):
 
 
 class F1Macro(ClassMetric):
-    """Unweighted mean over classes of F1 (the mean of the F1s, not the F1 of the means; Opitz & Burst 2019)."""
+    """Unweighted mean over classes of F1: the mean of F1 scores, not the F1 of means (Opitz & Burst 2019)."""
 
     kind = "macro-F1"
     name = "f1_macro"
@@ -239,7 +245,7 @@ class F1Weighted(ClassMetric):
 class Matthews(ClassMetric):
     """Matthews correlation coefficient, in [-1, 1], for any number of classes (Gorodkin 2004).
 
-    A constant prediction scores 0. Where the target is constant there is nothing to correlate with, and it is undefined.
+    A constant prediction scores 0. Undefined for a constant target.
     """
 
     kind = "Matthews"
@@ -262,12 +268,12 @@ class Matthews(ClassMetric):
 
 
 def one_class(name: str, target_N: Ints) -> dict[str, str]:
-    """The reason why ``name`` is undefined where the target has one class only."""
+    """Return the reason why ``name`` is undefined, by name, if the target has only one class; else nothing."""
     return {name: "the target has one class only"} if len(np.unique(target_N)) < 2 else {}
 
 
 class PerClass(ClassMetric):
-    """One number a class, ``f1[negative]``. A class that occurs in neither target nor prediction has none."""
+    """One value per class, such as ``f1[negative]``. Undefined for a class in neither target nor prediction."""
 
     stem: ClassVar[str]
     scorer: ClassVar[Callable[..., Any]]
@@ -293,11 +299,11 @@ class PerClass(ClassMetric):
 
     @staticmethod
     def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
-        """The samples of which the number is a rate, bool [N]: the class's by target, by prediction, or by either."""
+        """Return the samples in the denominator of the rate, bool [N]: of the class by target, prediction, or either."""
         raise NotImplementedError
 
     def of_rate(self, rate: float) -> float:
-        """From that rate to the number."""
+        """Convert the rate to the value."""
         return rate
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
@@ -317,7 +323,7 @@ def _class_interval(metric: PerClass, is_target_N: Mask, is_predicted_N: Mask, g
 
 
 class PrecisionPerClass(PerClass):
-    """TP / (TP + FP) of each class: the share of its predictions that are right."""
+    """TP / (TP + FP) of each class: the share of its predictions that are correct."""
 
     kind = "precision of a class"
     name, stem = "precision_per_class", "precision"
@@ -329,7 +335,7 @@ class PrecisionPerClass(PerClass):
 
 
 class RecallPerClass(PerClass):
-    """TP / (TP + FN) of each class: the share of its samples that are found."""
+    """TP / (TP + FN) of each class: the share of its samples that are predicted as the class."""
 
     kind = "recall of a class"
     name, stem = "recall_per_class", "recall"
@@ -341,8 +347,11 @@ class RecallPerClass(PerClass):
 
 
 class F1PerClass(PerClass):
-    """F1 of each class, 2 TP / (2 TP + FP + FN). Its interval is that of J = TP / (TP + FP + FN), a rate, by F1 = 2 J / (1 + J) (the
-    indirect method of Lam, Gopal & Qian 2023, arXiv:2309.14621)."""
+    """F1 of each class, 2 TP / (2 TP + FP + FN).
+
+    Its interval is that of the rate J = TP / (TP + FP + FN), converted by F1 = 2 J / (1 + J): the indirect method of
+    Lam, Gopal & Qian 2023, arXiv:2309.14621.
+    """
 
     kind = "F1"
     name, stem = "f1_per_class", "f1"

@@ -1,4 +1,4 @@
-"""Errors under common corruptions (Hendrycks & Dietterich 2019, arXiv:1903.12261)."""
+"""Error rates under common corruptions (Hendrycks & Dietterich 2019, arXiv:1903.12261)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEAN = "mean_corruption_error_unnormalised"
 
 
 class CorruptionError(Metric):
-    """Share of wrong answers under each corruption at each severity, over the severities, and over all (without any baseline)."""
+    """Error rate for each corruption and severity, for each corruption, and over all; not normalised by a baseline."""
 
     kind = "mean in [0, 1]"
     name = "corruption_error"
@@ -51,16 +51,18 @@ class CorruptionError(Metric):
 
 
 def _errors(columns: Columns) -> Floats:
-    """[N, 1 + 15 + 75], as `CorruptionError.names` has them."""
+    """Return errors [N, 1 + 15 + 75], in the order of `CorruptionError.names`."""
     errors_NKS = np.asarray(columns["corruption_errors"], dtype=np.float64)
     by_kind_NK = errors_NKS.mean(2)
     return np.concatenate([by_kind_NK.mean(1, keepdims=True), by_kind_NK, errors_NKS.reshape(len(errors_NKS), -1)], axis=1)
 
 
 class MeanCorruptionError(ColumnMean):
-    """Mean corruption error: the mean over corruptions of the error summed over severities, divided by a baseline model's. 1 is the
-    baseline; below is better. The task is told the baseline, and says of each sample what being wrong everywhere comes to
-    (``most_error_over_baseline``)."""
+    """Mean corruption error: the mean over corruptions of the error, summed over severities, relative to a baseline model.
+
+    1 is the baseline; lower is better. The task has the baseline errors as a setting, and computes for each sample the
+    value if all predictions were wrong (``most_error_over_baseline``).
+    """
 
     name = "mce"
     column, most = "error_over_baseline", "most_error_over_baseline"

@@ -1,4 +1,4 @@
-"""Metrics of plugins, held to the contract before a run. Our own are held to it by tests, and not loaded here: that takes torch."""
+"""Check the metrics of plugins before a run. Built-in metrics are checked by tests, and not loaded here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from ..api.registry import Registry
 
 
 def check_foreign(origins: Mapping[str, str], registry: Registry, /) -> None:
-    """``origins``: where each metric of a task comes from. Raises `ConfigError` with what one of them lacks."""
+    """Check each metric that does not belong to Windtunnel. ``origins``: origin of each metric, by name.
+
+    Raises `ConfigError` with the missing parts of an incomplete metric.
+    """
     for name, origin in origins.items():
         if not origin.startswith("windtunnel "):
             from .base import check_metric

@@ -1,6 +1,6 @@
-"""Perplexities of a corpus: summed log-likelihood over summed length, so that long documents count by their length.
+"""Perplexity of a corpus: total log-likelihood divided by total length, so that documents are weighted by length.
 
-A perplexity a token depends on the tokenizer; only those a word and a byte compare models with different ones.
+Perplexity per token depends on the tokenizer. To compare models with different tokenizers, use words or bytes.
 """
 
 from __future__ import annotations
@@ -19,37 +19,39 @@ from .base import Floats, Metric
 
 
 class _Rate(Metric):
-    """A function of -(sum of log-likelihoods, nats) / (sum of units), over documents."""
+    """A function of the rate -(sum of log-likelihoods, in nats) / (sum of lengths) over documents."""
 
     kind = "perplexity"
     higher_is_better = False
     length: ClassVar[str]
 
     def of_rate(self, nats: Floats) -> Floats:
-        """From nats a unit to the metric: exp, unless a subclass says otherwise."""
+        """Convert nats per unit to the metric; exp by default."""
         return np.asarray(np.exp(nats))
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
         if not np.sum(columns[self.length]) > 0:
             return {self.name: f"the documents have no length ({self.length} is 0)"}
         if not np.isfinite(self._values(np.ones((1, len(columns[self.length]))), columns)[0]):
-            return {self.name: "too large for a float64"}
+            return {self.name: "the value is too large for a float64"}
         return {}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         return {self.name: self._values(weights_RN, columns)}
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
-        """Of the rate, as the mean of what each document makes of it (the ratio estimator, linearised: Cochran, Sampling Techniques, 1977,
-        6.3), turned into the metric."""
+        """Return the interval of the rate, converted to the metric.
+
+        The rate is a ratio estimator, linearised to a mean over documents (Cochran, Sampling Techniques, 1977, 6.3).
+        """
         if self.undefined(columns, labels):
             return {}
         nats_N, length_N = -np.asarray(columns["loglikelihood"], dtype=np.float64), np.asarray(columns[self.length], dtype=np.float64)
         rate = float(nats_N.sum() / length_N.sum())
         shares_N = rate + (nats_N - rate * length_N) / length_N.mean()
-        found = mean_interval(shares_N, None, None, groups)
-        # Up to the largest number there is.
-        return {self.name: found.mapped(lambda bound: self.of_rate(np.asarray(min(max(bound, 0.0), 700.0))))}
+        interval = mean_interval(shares_N, None, None, groups)
+        # exp(700) is close to the largest float64.
+        return {self.name: interval.mapped(lambda bound: self.of_rate(np.asarray(min(max(bound, 0.0), 700.0))))}
 
     def _values(self, weights_RN: Floats, columns: Columns) -> Floats:
         nats_R = -(weights_RN @ np.asarray(columns["loglikelihood"], dtype=np.float64))
@@ -85,7 +87,7 @@ class BytePerplexity(_Rate):
 
 
 class BitsPerByte(BytePerplexity):
-    """-sum of log-likelihoods / (ln 2 · sum of UTF-8 bytes): the bits that an arithmetic coder driven by the model spends on a byte."""
+    """-sum of log-likelihoods / (ln 2 · sum of UTF-8 bytes): bits per byte of an arithmetic coder that uses the model."""
 
     name = "bits_per_byte"
     unit = "bits/byte"

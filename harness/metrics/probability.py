@@ -1,4 +1,4 @@
-"""Metrics of the predicted probabilities: ranking (ROC-AUC) and calibration."""
+"""Metrics of predicted probabilities: ranking (ROC-AUC) and calibration."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .classification import class_column, one_class, totals
 from .scores import Mean
 
 SUM_TOLERANCE = 0.02
-"""How far from 1 a row of probabilities may sum: a softmax in bfloat16 (8 bits) over many classes is off by about 1 %."""
+"""Tolerance for the sum of a row of probabilities: a bfloat16 softmax over many classes is off by about 1 %."""
 
 
 def probabilities(columns: Columns, labels: tuple[str, ...]) -> Floats:
-    """The column ``probabilities``, float64 [N, C]. Raises `DataError` where its rows are not distributions over the labels."""
+    """Return the column ``probabilities``, float64 [N, C]. Raises `DataError` if its rows are no distributions over the labels."""
     probabilities_NC = np.asarray(columns["probabilities"], dtype=np.float64)
     if probabilities_NC.ndim != 2 or probabilities_NC.shape[1] != len(labels):
         raise DataError(f"the column 'probabilities' has the shape {probabilities_NC.shape}; the task has {len(labels)} labels")
@@ -47,10 +47,10 @@ class _Probabilistic(Metric):
 
 
 class RocAuc(_Probabilistic):
-    """Area under the ROC curve: how often a sample of the class scores above one not of it, ties counted half (Hanley & McNeil 1982).
+    """Area under the ROC curve: the probability that a sample of the class scores above another; ties count half.
 
-    Two labels: of the last label's probability. More: the unweighted mean of one-vs-rest over the classes that occur in the target (macro).
-    Undefined where the target has one class only.
+    Two labels: by the probability of the last label. More: the macro average of one-vs-rest over the classes in the
+    target. Undefined if the target has only one class. Source: Hanley & McNeil 1982.
     """
 
     kind = "ROC-AUC"
@@ -89,9 +89,10 @@ class RocAuc(_Probabilistic):
 
 
 def _weighted_auc(weights_RN: Floats, positive_N: NDArray[np.bool_], score_N: Floats) -> Floats:
-    """ROC-AUC under each row of weights, [R]; NaN where positives or negatives have no weight.
+    """Return the ROC-AUC under each row of weights, [R]; NaN if positives or negatives have no weight.
 
-    Scores are ranked once. In rank order, positives of one score beat all negatives before it and tie with those of the same score:
+    Scores are ranked once. In rank order, positives win against all negatives with a lower score and tie with those of
+    the same score:
 
         AUC = sum_u pos_u (neg_<u + neg_u / 2) / (pos neg)
     """
@@ -107,8 +108,11 @@ def _weighted_auc(weights_RN: Floats, positive_N: NDArray[np.bool_], score_N: Fl
 
 
 class LogLoss(_Probabilistic, Mean):
-    """Mean of -ln(probability of the target), in nats. Rows are normalised to sum to 1 and probabilities clipped to [eps, 1 - eps] with the
-    eps of float64, as in scikit-learn, so that a sure miss costs 36.04 and not infinity."""
+    """Mean of -ln(probability of the target), in nats.
+
+    Rows are normalised to sum to 1, and probabilities clipped to [eps, 1 - eps] with the eps of float64, as in
+    scikit-learn: a target with probability 0 costs 36.04, not infinity.
+    """
 
     kind = "log loss"
     name = "log_loss"
@@ -119,7 +123,7 @@ class LogLoss(_Probabilistic, Mean):
     low = 0.0
 
     def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
-        """Not above what the worst label of any of these samples would have cost: no label, only the model's probabilities say that."""
+        """Return 0 and the largest possible loss on these samples, from the smallest predicted probability of any class."""
         probabilities_NC = probabilities(columns, labels)
         least = float((probabilities_NC.min(axis=1) / probabilities_NC.sum(axis=1)).min())
         return 0.0, -math.log(max(least, float(np.finfo(np.float64).eps)))
@@ -146,9 +150,9 @@ class LogLoss(_Probabilistic, Mean):
 
 
 class Brier(_Probabilistic, Mean):
-    """Brier score. Two labels: the mean of (p - y)^2, in [0, 1]. More: summed over classes, in [0, 2], as Brier (1950) has it.
+    """Brier score. Two labels: the mean of (p - y)^2, in [0, 1]. More: summed over classes, in [0, 2] (Brier 1950).
 
-    scikit-learn has the same two scales (``brier_score_loss(scale_by_half="auto")``) from 1.7 on; here they come from its squared error.
+    scikit-learn has the same two scales since 1.7 (``brier_score_loss(scale_by_half="auto")``).
     """
 
     kind = "Brier score"
@@ -173,17 +177,19 @@ class Brier(_Probabilistic, Mean):
 
 
 def _brier_scale(labels: tuple[str, ...]) -> int:
-    """From the mean over classes to the Brier score: with two, both columns hold the same square."""
+    """Return the factor from the mean over classes to the Brier score; with two classes, both columns are equal."""
     return 1 if len(labels) == 2 else len(labels)
 
 
 class Ece(_Probabilistic):
-    """Expected calibration error: the mean gap between confidence and accuracy over bins of the top label's confidence (Guo et al. 2017).
+    """Expected calibration error: the mean gap between confidence and accuracy over bins of confidence (Guo et al. 2017).
 
         ECE = sum_b |B_b| / N  |accuracy(B_b) - confidence(B_b)|,   B_b = ((b - 1) / B, b / B]
 
-    Equal-width bins, 15 by default. The value is biased upwards on few samples, where each bin's noise counts as a gap; the interval
-    is not (`statistics.calibration`).
+    Confidence is the probability of the top label; bins have equal width. With few samples the value is biased upwards,
+    because noise in a bin counts as a gap; the interval is not (`statistics.calibration`).
+
+    num_bins: number of bins B.
     """
 
     kind = "ECE"
@@ -207,7 +213,7 @@ class Ece(_Probabilistic):
         return {self.name: np.abs(gaps_RB).sum(axis=1) / weights_RN.sum(axis=1)}
 
     def _binned(self, columns: Columns, labels: tuple[str, ...]) -> tuple[Floats, Floats, Ints]:
-        """Of each sample the confidence, whether it is right, and its bin."""
+        """Return for each sample the confidence, 1 if correct else 0, and the index of its bin."""
         target_N, probabilities_NC = self._read(columns, labels)
         confidence_N = probabilities_NC.max(axis=1)
         edges = np.arange(1, self.num_bins) / self.num_bins  # rightly rounded, so that a confidence of 0.6 is on the edge 9 / 15

@@ -1,4 +1,4 @@
-"""Means of a score that the task gives each sample."""
+"""Means of per-sample scores."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from .base import Floats, Metric
 
 
 class Mean(Metric):
-    """Mean over samples of a score. A subclass says how one sample scores, and what scores lie between: ``low`` and ``high``, None where
-    there is no bound, or `bounds`, where the columns say it."""
+    """Mean over samples of a score.
+
+    A subclass defines `score`, and the range of scores: ``low`` and ``high`` (None: no bound), or `bounds` if the range
+    depends on the columns.
+    """
 
     low: ClassVar[float | None] = None
     high: ClassVar[float | None] = None
 
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
-        """Each sample's score, float [N]."""
+        """Return the score of each sample, float [N]."""
         raise NotImplementedError
 
     def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
-        """What scores lie between."""
+        """Return the lower and upper bound of scores, None for no bound."""
         return self.low, self.high
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
@@ -43,11 +46,11 @@ class Mean(Metric):
 
 
 class ColumnMean(Mean):
-    """Mean of one column of scores in [0, 1]. `compute` takes that column; or, where a subclass's ``inputs``
-    say so, predictions and references, and scores 1 where they are equal.
+    """Mean of one column of scores in [0, 1].
 
-    Scores with other bounds, or none, set ``low`` and ``high``. A task's own score becomes a metric in two lines: ``class
-    Rouge(ColumnMean): name = column = "rouge"; needs = frozenset({column})``.
+    `compute` takes that column, or, if a subclass has such ``inputs``, predictions and references, and scores 1 if they
+    are equal. For another range, set ``low`` and ``high``. A score of a task becomes a metric in two lines:
+    ``class Rouge(ColumnMean): name = column = "rouge"; needs = frozenset({column})``.
     """
 
     kind = "mean in [0, 1]"
@@ -66,7 +69,7 @@ class ColumnMean(Mean):
 
 
 class ExactMatch(ColumnMean):
-    """Share of samples whose generated answer equals a reference (as the task normalises both)."""
+    """Share of samples whose generated answer equals a reference, after the task's normalisation of both."""
 
     kind = "rate"
     name = column = "exact_match"
@@ -84,8 +87,10 @@ class Acc(ColumnMean):
 
 
 class AccNorm(ColumnMean):
-    """Share of multiple-choice samples whose gold choice has the largest log-likelihood per character, so that long choices do not lose by
-    their length (`acc_norm` of the lm-evaluation-harness)."""
+    """Share of multiple-choice samples whose gold choice has the largest log-likelihood per character.
+
+    Longer choices are thus not penalised. Source: ``acc_norm`` of lm-evaluation-harness.
+    """
 
     kind = "rate"
     name = column = "acc_norm"
@@ -94,7 +99,7 @@ class AccNorm(ColumnMean):
 
 
 class Held(ColumnMean):
-    """Share of samples on which the model gave away nothing and followed no planted order."""
+    """Share of samples in which the model disclosed no secret and followed no injected instruction."""
 
     kind = "rate"
     name = column = "held"
@@ -103,7 +108,7 @@ class Held(ColumnMean):
 
 
 def column_mean(column: str, low: float | None = 0.0, high: float | None = 1.0) -> ColumnMean:
-    """The mean of any score that lies between ``low`` and ``high``, each None where there is no bound."""
+    """Build the metric of the mean of any column of scores between ``low`` and ``high`` (None: no bound)."""
     facts = {"name": column, "column": column, "needs": frozenset({column}), "low": low, "high": high}
-    made: ColumnMean = type("ColumnMean", (ColumnMean,), {**facts, "__doc__": f"Mean of {column}."})()
-    return made
+    metric: ColumnMean = type("ColumnMean", (ColumnMean,), {**facts, "__doc__": f"Mean of {column}."})()
+    return metric

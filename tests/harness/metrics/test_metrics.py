@@ -463,7 +463,7 @@ def test_perplexity_of_a_uniform_model_is_its_alphabet() -> None:
 def test_a_perplexity_beyond_float64_is_undefined_not_infinite() -> None:
     columns = {"loglikelihood": np.array([-1e5]), "num_words": np.array([1])}
     assert perplexity.WordPerplexity().evaluate_columns(columns, ()) == {}
-    assert perplexity.WordPerplexity().undefined(columns, ()) == {"word_perplexity": "too large for a float64"}
+    assert perplexity.WordPerplexity().undefined(columns, ()) == {"word_perplexity": "the value is too large for a float64"}
     assert np.isnan(perplexity.WordPerplexity().resampled(np.ones((1, 1)), columns, ())["word_perplexity"]).all()
 
 
@@ -482,8 +482,8 @@ def test_a_single_precision_softmax_over_many_classes_is_taken() -> None:
 @pytest.mark.parametrize(
     ("name", "columns", "says"),
     [
-        ("f1_macro", {"prediction": np.array([2]), "target": np.array([0])}, "holds the class 2; the task has 2 labels"),
-        ("f1_macro", {"prediction": np.array([-1]), "target": np.array([0])}, "holds the class -1"),
+        ("f1_macro", {"prediction": np.array([2]), "target": np.array([0])}, "has the class 2; the task has 2 labels"),
+        ("f1_macro", {"prediction": np.array([-1]), "target": np.array([0])}, "has the class -1"),
         ("f1_macro", {"prediction": np.array([0.5]), "target": np.array([0])}, "not class indices"),
         ("log_loss", {"probabilities": np.array([[2.0, -1.0]]), "target": np.array([0])}, "are they logits"),
         ("ece", {"probabilities": np.array([[np.nan, 1.0]]), "target": np.array([0])}, "not finite"),
