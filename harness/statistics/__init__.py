@@ -1,4 +1,4 @@
-"""Estimates, their intervals, and paired comparisons. Every random draw comes from a seed that the caller gives."""
+"""Estimates, their intervals, and paired comparisons. Every random draw uses a seed from the caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bootstrap: for two runs resampled alike, and for a metric of which nothing but the number is known.
+"""The bootstrap, for two runs with the same resamples, and for metrics without an interval method of their own.
 
 Shape legend: N samples, R resamples, G groups.
 """
@@ -16,15 +16,17 @@ from .intervals import TAIL, Floats, Interval, Ints
 from .statistic import Columns, Statistic
 
 CHUNK_BYTES = 8 * 2**20
-"""Weights made at once. A metric holds up to about 8 arrays of that size while it works, so that a bootstrap stays near 64 MiB."""
+"""Size of a chunk of weights. A metric holds up to about 8 arrays of this size, so a bootstrap uses about 64 MiB."""
 LEAST_GROUPS = 50
 
 
 def bootstrap_intervals(
     metric: Statistic, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int | None = None
 ) -> Mapping[str, Interval]:
-    """Expanded percentiles of a metric's numbers over whole groups drawn with replacement; none of fewer than `LEAST_GROUPS`, or of unequal
-    ones that are worth no more."""
+    """Return expanded percentile intervals of a metric's values, from whole groups drawn with replacement.
+
+    Empty for fewer than `LEAST_GROUPS` groups, or an equivalent number of unequal groups.
+    """
     if groups.num_equal < LEAST_GROUPS:
         why = Interval.none(f"{int(groups.num_equal)} independent samples for a bootstrap; at least {LEAST_GROUPS} are needed")
         return dict.fromkeys(metric.names(labels), why)
@@ -34,17 +36,21 @@ def bootstrap_intervals(
 
 
 def _expanded_tail(groups: Groups) -> float:
-    """Percentiles of so many groups are too narrow by what a t interval knows of them (Hesterberg, What Teachers Should Know About the
-    Bootstrap, American Statistician 2015); of unequal groups, as of so many equal ones."""
+    """Return the tail that corrects percentile intervals, which are too narrow compared to a t interval.
+
+    Unequal groups count as the equivalent number of equal groups. Source: Hesterberg, What Teachers Should Know About
+    the Bootstrap, American Statistician 2015.
+    """
     num = groups.num_equal
     return float(ndtr(-math.sqrt(num / (num - 1)) * stdtrit(num - 1, 1 - TAIL)))
 
 
 def bootstrap_weights(n: int, groups: Sequence[str | None], num_resamples: int, rng: np.random.Generator) -> Floats:
-    """How often each of n samples is drawn in each resample (Efron 1979), float [R, N].
+    """Return how often each of n samples is drawn in each resample, float [R, N] (Efron 1979).
 
-    ``groups``: a name or None for each sample, or empty. Groups are drawn, with replacement, as many as there are, and each sample has its
-    group's count (cluster bootstrap; Davison & Hinkley 1997, 3.8). A sample without a group is a group of its own.
+    groups: name of each sample's group, or None, or empty. Groups are drawn with replacement, as many as there are, and
+        each sample has the count of its group (cluster bootstrap; Davison & Hinkley 1997, 3.8). A sample without a group
+        is a group of its own.
     """
     return _weights(Groups.of(n, groups).index_N, num_resamples, rng)
 
@@ -69,7 +75,7 @@ def resampled(
     seed: int,
     num_resamples: int,
 ) -> list[dict[str, Floats]]:
-    """The metric's numbers [R] for each run, all runs under the same resamples, a chunk of resamples at a time."""
+    """Return the metric's values [R] for each run, by name, with the same resamples for all runs."""
     num_rows = max(1, CHUNK_BYTES // (8 * max(len(cluster_N), len(labels))))
     chunks: list[list[dict[str, Floats]]] = [[] for _ in runs]
     for weights_RN in _weight_chunks(cluster_N, num_resamples, num_rows, np.random.default_rng(seed)):
@@ -84,13 +90,16 @@ def _weight_chunks(cluster_N: Ints, num_resamples: int, num_rows: int, rng: np.r
 
 
 def resamples_for(n: int) -> int:
-    """1,000, but of many samples no more than 10^8 draws buy, and never fewer than 200: with those a bound of a 95 % interval is off by
-    about a twentieth of the interval's width, which on half a million samples is next to nothing."""
+    """Return the number of resamples for n samples: 1,000, or fewer to stay below 10^8 draws, but at least 200.
+
+    With 200 resamples, a bound of a 95 % interval is off by about a twentieth of the interval's width, which is
+    negligible for half a million samples.
+    """
     return min(1000, max(200, 10**8 // n))
 
 
 def percentiles(values_R: Floats, tail: float) -> Interval:
-    """The percentiles of the defined values that leave ``tail`` on either side, or the reason why they bound nothing."""
+    """Return the interval between the ``tail`` and 1 - ``tail`` quantiles of the defined values, or why there is none."""
     defined = values_R[np.isfinite(values_R)]
     if 2 * len(defined) <= len(values_R):
         return Interval.none("undefined in half of the resamples or more")

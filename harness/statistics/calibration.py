@@ -1,4 +1,4 @@
-"""The expected calibration error.
+"""Intervals of the expected calibration error.
 
 Shape legend: N samples, B bins, R draws.
 """
@@ -16,14 +16,18 @@ _NUM_DRAWS, _NUM_STEPS = 300, 16
 
 
 def calibration_interval(confidence_N: Floats, right_N: Floats, bin_N: Ints, num_bins: int, groups: Groups, seed: int) -> Interval:
-    """The interval of an ECE by its bins, whose plug-in value noise raises: even of a calibrated model it is far from 0.
+    """Return the interval of an ECE.
 
-    Consistency resampling (Bröcker & Smith, Weather and Forecasting 2007), which tests an error of 0, is inverted. For each candidate error
-    the gaps of the bins are the observed ones, shrunk towards 0 where they are no larger than noise, or the same everywhere, and scaled so
-    that they sum to the candidate; bin sizes and right answers are drawn from those, and the candidate is kept where the observed ECE is
-    not extreme among the drawn: for the lower bound by half of what is promised, as the shape of the gaps is a guess. So 0 is in the
-    interval unless calibration is rejected. There is none of fewer than `LEAST_SAMPLES` samples, or `LEAST_OF_A_BIN` for each bin, or
-    `LEAST_GROUPS` groups.
+    The plug-in value is biased upwards by noise, even for a calibrated model. The interval inverts consistency
+    resampling (Bröcker & Smith, Weather and Forecasting 2007), a test that the error is 0. For each candidate error, the
+    gaps of the bins are either the observed ones, shrunk towards 0 if no larger than noise, or equal; they are scaled to
+    sum to the candidate. Bin sizes and correct predictions are drawn accordingly, and the candidate is accepted if the
+    observed ECE is not extreme among the draws; for the lower bound at half of the level, because the shape of the gaps
+    is a guess. So 0 is in the interval unless calibration is rejected.
+
+    There is no interval for fewer than `LEAST_SAMPLES` samples, `LEAST_OF_A_BIN` per bin, or `LEAST_GROUPS` groups.
+
+    confidence_N: float [N]. right_N: 1 for a correct prediction, else 0, float [N]. bin_N: index of the bin, int [N].
     """
     n = len(confidence_N)
     gap_N = right_N - confidence_N
@@ -34,20 +38,20 @@ def calibration_interval(confidence_N: Floats, right_N: Floats, bin_N: Ints, num
         return Interval.none(f"{what}; a calibration error by {num_bins} bins takes at least {least}, and {LEAST_GROUPS} groups")
     bins = np.stack([np.bincount(bin_N, weights=weights_N, minlength=num_bins) for weights_N in (np.ones(n), confidence_N, gap_N)])
     bins = bins[:, bins[0] > 0]
-    # Noise both raises the error that is seen and spreads it; alike members of groups do only the latter.
+    # Noise both raises and spreads the observed error; correlation within groups only spreads it.
     sizes_B, sums_B, gaps_B = bins
     found = [_inverted(sizes_B, sums_B, gaps_B, num, np.random.default_rng(seed)) for num in dict.fromkeys((n, int(size)))]
     return Interval(min(low for low, _ in found), max(high for _, high in found))
 
 
 def _inverted(sizes_B: Floats, sums_B: Floats, gaps_B: Floats, num: int, rng: np.random.Generator) -> tuple[float, float]:
-    """The errors under which the observed one is not extreme among those of ``num`` samples drawn."""
+    """Return the range of true errors for which the observed error is not extreme among draws of ``num`` samples."""
     n = float(sizes_B.sum())
     observed = float(np.abs(gaps_B).sum()) / n
     mean_B = sums_B / sizes_B
     noise_B = np.sqrt(np.maximum(mean_B * (1 - mean_B) * sizes_B * n / num, 1e-12))
     seen_B = gaps_B / sizes_B * np.minimum(1.0, np.abs(gaps_B) / noise_B)
-    # An error that is the same in all bins hides in the noise best.
+    # Equal gaps in all bins are the hardest to tell from noise.
     even_B = np.where(gaps_B >= 0, 1.0, -1.0)
     errors = np.linspace(0, 1, _NUM_STEPS) ** 1.5 * min(1.0, 2 * observed + 4 / np.sqrt(num))
     drawn_RB = rng.multinomial(num, sizes_B / n, size=_NUM_DRAWS)
@@ -61,7 +65,7 @@ def _inverted(sizes_B: Floats, sums_B: Floats, gaps_B: Floats, num: int, rng: np
             seen_R = np.abs(right_RB - mean_B * drawn_RB).sum(axis=1) / num
             low, high = np.quantile(seen_R, [TAIL, 1 - TAIL / 2])
             least[step], most[step] = min(least[step], low), max(most[step], high)
-    # Both grow with the error, but for the noise of the draws.
+    # Both increase with the error, except for the noise of the draws.
     least, most = np.maximum.accumulate(least), np.maximum.accumulate(most)
     low = 0.0 if observed <= most[0] else float(np.interp(observed, most, errors))
     high = float(errors[-1]) if observed >= least[-1] else float(np.interp(observed, least, errors))

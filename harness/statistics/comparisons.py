@@ -1,4 +1,4 @@
-"""Two runs, or two scores, on the same samples; corrections for many tests.
+"""Paired comparisons of two runs, or two scores, on the same samples; correction for multiple tests.
 
 Shape legend: N samples, R resamples.
 """
@@ -15,7 +15,7 @@ from scipy.special import stdtr
 
 from ..api.errors import DataError
 from .bootstrap import CHUNK_BYTES, resampled, resamples_for
-from .differences import together
+from .differences import combine_intervals
 from .estimates import num_samples
 from .groups import Groups
 from .intervals import TAIL, Floats, Ints
@@ -24,14 +24,16 @@ from .skewed import mean_interval
 from .statistic import Columns, Scores, Statistic
 
 _PHANTOM_GROUPS = 4.0
-"""Of few groups it is hardly known how alike two runs are."""
+"""Number of phantom groups that shrink the correlation of two runs, which few groups hardly determine."""
 
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """``num_only_a``, ``num_only_b``: samples that only run A, only run B got right. ``method``: ``exact`` or ``chi2``.
+    """The result of McNemar's test.
 
-    ``statistic``: chi-square with one degree of freedom, None for the exact test.
+    num_only_a, num_only_b: number of samples that only run A, or only run B, predicts correctly.
+    method: ``exact`` or ``chi2``.
+    statistic: chi-square with one degree of freedom; None for the exact test.
     """
 
     num_only_a: int
@@ -42,16 +44,20 @@ class McNemar:
 
 
 def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
-    """McNemar's test (1947) that two runs err equally often, two-sided, from bool [N] each.
+    """Test whether two runs have the same error rate: McNemar's test (1947), two-sided.
 
-    Below 25 discordant samples the exact binomial test, from there on chi-square with Edwards' continuity correction (1948),
-    (|a - b| - 1)^2 / (a + b). Raises `DataError` where the lengths differ.
+    correct_a, correct_b: bool [N] each.
+
+    Below 25 discordant samples it is the exact binomial test, otherwise chi-square with Edwards' continuity correction
+    (1948), (|a - b| - 1)^2 / (a + b).
+
+    Raises `DataError` if the lengths differ.
     """
     from scipy.stats import binomtest, chi2  # takes most of a second
 
     a_N, b_N = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
     if a_N.ndim != 1 or a_N.shape != b_N.shape:
-        raise DataError(f"the runs have {a_N.shape} and {b_N.shape} results; McNemar's test is for one result a sample each")
+        raise DataError(f"the runs have {a_N.shape} and {b_N.shape} results; McNemar's test needs one result per sample from each")
     only_a, only_b = int(np.sum(a_N & ~b_N)), int(np.sum(b_N & ~a_N))
     discordant = only_a + only_b
     if discordant < 25:
@@ -63,9 +69,9 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much a number changed between two runs on the same samples, with its 95 % interval and two-sided p-value.
+    """The change of a value between two runs on the same samples, with its 95 % interval and two-sided p-value.
 
-    None, with the reason, where there is nothing to compare or no spread to judge it by.
+    Fields are None, with the reason, if there is nothing to compare or the variance is unknown.
     """
 
     value: float | None
@@ -79,16 +85,18 @@ class Difference:
 def paired_mean_difference(
     a: ArrayLike, b: ArrayLike, low: float | None = None, high: float | None = None, groups: Sequence[str | None] = ()
 ) -> Difference:
-    """How much larger the mean of ``a`` is than that of ``b``, float [N] each: row i of both is the same sample.
+    """Return the mean of ``a`` minus the mean of ``b``.
 
-    ``low``, ``high``: what the scores of a pair lie between (two drops of one probability lie within 1 of each other). The differences
-    then lie between low - high and high - low, and their mean has Gaffke's interval (`means.Side`); without either, that of an unbounded
-    mean. ``groups``: of the samples, or empty.
-    Raises `DataError` where the lengths differ or a score is out of bounds.
+    a, b: scores, float [N] each; row i of both is the same sample.
+    low, high: bounds of the scores of a pair. The differences are then between low - high and high - low, and their mean
+        has Gaffke's interval (`means.Side`); without both, the interval is that of an unbounded mean.
+    groups: group of each sample, or empty.
+
+    Raises `DataError` if the lengths differ or a score is out of bounds.
     """
     a_N, b_N = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a_N.ndim != 1 or a_N.shape != b_N.shape:
-        raise DataError(f"the scores have the shapes {a_N.shape} and {b_N.shape}; a paired comparison is of one score a sample each")
+        raise DataError(f"the scores have the shapes {a_N.shape} and {b_N.shape}; a paired comparison needs one score per sample from each")
     n = len(a_N)
     if n == 0:
         return Difference(None, reason="no sample could be scored")
@@ -97,23 +105,23 @@ def paired_mean_difference(
     if low is None or high is None:
         return _unbounded_difference(difference_N, members)
     span = high - low
-    found = effective_mean(difference_N, -span, span, members)
-    if found is None:
+    mean = effective_mean(difference_N, -span, span, members)
+    if mean is None:
         return Difference(value, n=n, reason=f"too few to bound: {FEW_GROUPS}")
-    return Difference(value, *found.bounds(TAIL), found.p_value(0.0), n)
+    return Difference(value, *mean.bounds(TAIL), mean.p_value(0.0), n)
 
 
 def _unbounded_difference(difference_N: Floats, members: Groups) -> Difference:
-    """Its interval is that of a mean without bounds, its p-value that of a t test on as many samples as these are worth."""
+    """Return the difference with the interval of an unbounded mean, and the p-value of a t test on the effective size."""
     n, value = len(difference_N), float(difference_N.mean())
-    found = mean_interval(difference_N, None, None, members)
+    interval = mean_interval(difference_N, None, None, members)
     residuals_N = difference_N - value
     size = members.effective_size(residuals_N, float(np.ptp(difference_N)) ** 2)
     spread = float(np.square(residuals_N).mean())
     p_value = 1.0 if value == 0 else None
     if spread and size and size > 2:
         p_value = 2 * float(stdtr(size - 1, -abs(value) / math.sqrt(spread / (size - 1))))
-    return Difference(value, found.low, found.high, p_value, n, found.reason)
+    return Difference(value, interval.low, interval.high, p_value, n, interval.reason)
 
 
 def paired_bootstrap(
@@ -126,12 +134,17 @@ def paired_bootstrap(
     seed: int = 0,
     num_resamples: int | None = None,
 ) -> dict[str, Difference]:
-    """Each number of a metric, minus the same in the ``baseline``; row i of both is the same sample.
+    """Return the difference of each value of a metric to the ``baseline``; row i of both is the same sample.
 
-    A mean of a score has the interval and the p-value of `paired_mean_difference`. Any other number has the intervals of both runs put
-    together (Zou & Donner, Statistics in Medicine 2008), correlated as the runs are when both are resampled alike; none where a run has
-    none. Its p-value is that of approximate randomisation (Noreen 1989): how often the difference is as large when the two runs of each
-    sample, or of each group, change places by chance; never below 1 / (R + 1). Raises `DataError` where the lengths differ.
+    columns, baseline: columns of the two runs. labels: class names. groups: group of each sample, or empty.
+    seed: for resampling. num_resamples: default `resamples_for` the number of samples.
+
+    A mean of a score has the interval and p-value of `paired_mean_difference`. For any other value, the intervals of
+    both runs are combined (Zou & Donner, Statistics in Medicine 2008), with the correlation of the runs under the same
+    resamples; empty if a run has none. The p-value is that of approximate randomisation (Noreen 1989): how often the
+    difference is as large if the runs of each sample or group are swapped at random; never below 1 / (R + 1).
+
+    Raises `DataError` if the lengths differ.
     """
     n = num_samples(metric, columns, groups)
     if n != num_samples(metric, baseline, groups):
@@ -142,16 +155,16 @@ def paired_bootstrap(
     if scores is not None and scores_base is not None and not metric.undefined(columns, labels):
         bounds = _hull([scores, scores_base])
         return {metric.name: paired_mean_difference(scores.values_N, scores_base.values_N, *bounds, groups)}
-    return _of_two_intervals(metric, (columns, baseline), labels, Groups.of(n, groups), seed, num_resamples or resamples_for(n))
+    return _compare_intervals(metric, (columns, baseline), labels, Groups.of(n, groups), seed, num_resamples or resamples_for(n))
 
 
 def _hull(scores: Sequence[Scores]) -> tuple[float | None, float | None]:
-    """What the scores of both runs lie between."""
+    """Return the bounds that hold for the scores of both runs."""
     lows, highs = [s.low for s in scores if s.low is not None], [s.high for s in scores if s.high is not None]
     return min(lows) if len(lows) == len(scores) else None, max(highs) if len(highs) == len(scores) else None
 
 
-def _of_two_intervals(
+def _compare_intervals(
     metric: Statistic, runs: tuple[Columns, Columns], labels: tuple[str, ...], groups: Groups, seed: int, num_resamples: int
 ) -> dict[str, Difference]:
     n = groups.num_samples
@@ -166,17 +179,18 @@ def _of_two_intervals(
             differences[name] = Difference(None, n=n, reason=undefined[name])
             continue
         value = values[name] - values_base[name]
-        found = together(
+        interval = combine_intervals(
             (values[name], values_base[name]),
             (intervals[name], intervals_base[name]),
             _correlation(after[name], before[name], groups.num_equal),
         )
-        differences[name] = Difference(value, found.low, found.high, _share_as_large(value, swapped[name]), n, found.reason)
+        p_value = _share_as_large(value, swapped[name])
+        differences[name] = Difference(value, interval.low, interval.high, p_value, n, interval.reason)
     return differences
 
 
 def _correlation(after_R: Floats, before_R: Floats, num_groups: float) -> float:
-    """Of two numbers over resamples, shrunk towards 0 by `_PHANTOM_GROUPS`; 0 where one of them does not move."""
+    """Return the correlation of two values over resamples, shrunk towards 0 by `_PHANTOM_GROUPS`; 0 if one is constant."""
     defined_R = np.isfinite(after_R) & np.isfinite(before_R)
     if defined_R.sum() < 2 or min(np.ptp(after_R[defined_R]), np.ptp(before_R[defined_R])) < 1e-12:
         return 0.0
@@ -186,7 +200,7 @@ def _correlation(after_R: Floats, before_R: Floats, num_groups: float) -> float:
 def swapped_differences(
     metric: Statistic, runs: tuple[Columns, Columns], labels: tuple[str, ...], cluster_N: Ints, seed: int, num_resamples: int
 ) -> dict[str, Floats]:
-    """The differences [R] when the two runs of each cluster change places by chance."""
+    """Return the differences [R] by name if the runs of each cluster are swapped at random."""
     both = {name: np.concatenate([run[name] for run in runs]) for name in metric.needs}
     rng, num_rows, chunks = np.random.default_rng(seed), max(1, CHUNK_BYTES // (32 * len(cluster_N))), []
     for start in range(0, num_resamples, num_rows):
@@ -200,7 +214,7 @@ def swapped_differences(
 
 
 def _share_as_large(value: float, differences_R: Floats) -> float | None:
-    """Of the differences, counting the observed one too; None where most are undefined."""
+    """Return the share of differences as large as ``value``, which counts too; None if most are undefined."""
     defined_R = differences_R[np.isfinite(differences_R)]
     if 2 * len(defined_R) <= len(differences_R):
         return None
@@ -208,9 +222,9 @@ def _share_as_large(value: float, differences_R: Floats) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values (1979), in the order given: below alpha where the family-wise error rate alpha rejects.
+    """Return Holm's adjusted p-values (1979), in the same order; reject those below the family-wise error rate alpha.
 
-    The k-th smallest of m is multiplied by m - k + 1, is no smaller than the one before it and at most 1.
+    The k-th smallest of m is multiplied by m - k + 1, made no smaller than the previous one, and capped at 1.
     """
     m = len(p_values)
     adjusted, largest = [0.0] * m, 0.0

@@ -1,4 +1,4 @@
-"""Numbers that are a function of the counts of each class: averages over classes, correlations.
+"""Intervals of functions of the counts of each class: averages over classes, correlations.
 
 Shape legend: N samples, C classes, R rows, D directions.
 """
@@ -15,12 +15,12 @@ from .intervals import Floats, Interval, Ints, Mask, Z
 from .means import FEW_GROUPS, bounded_mean, effective_rate, rate
 
 Statistic = Callable[[Floats, Floats, Floats], Floats]
-"""From true positives, predicted and support, each float [R, C], to the number, float [R]."""
+"""Maps true positives, predicted and support, each float [R, C], to the value, float [R]."""
 
 Triple = tuple[Floats, Floats, Floats]
 
 PRIOR = 4.0
-"""Samples by which each class is shrunk towards all of them."""
+"""Number of prior samples by which each class is shrunk towards the average class."""
 LEAST_OF_A_CLASS, SHARE_OF_SMALL = 3, 0.25
 _CHUNK_CELLS = 2**19
 _STEP = 1e-3
@@ -57,19 +57,19 @@ def counts_interval(
     n = len(target_N)
     smoothed = float(statistic(*table.smoothed())[0])
     value = float(statistic(*table.counts())[0]) - _bias(statistic, table.smoothed())
-    # As many numbers as there are classes were taken from the sample.
+    # One degree of freedom per class was used.
     variance *= n / size * n / (n - num_occurring)
     bounds = effective_rate(value, smoothed, variance, low, high)
     if groups.are_single:
         return Interval(*bounds)
-    # No result is bounded better than a perfect one of the same groups.
+    # No lower bound exceeds that of a perfect result with the same groups.
     best = low + (high - low) * rate(perfect, perfect)[0]
     return Interval(min(bounds[0], best), bounds[1])
 
 
 @dataclass(frozen=True, slots=True)
 class _Slopes:
-    """What one sample more adds to the number: by being found, by its predicted class and by its target, float [C] each."""
+    """Derivatives of the value by the number of true positives, predicted and target samples of each class, float [C]."""
 
     found_C: Floats
     predicted_C: Floats
@@ -87,8 +87,10 @@ class _Slopes:
 
 
 def _derivatives(statistic: Statistic, counts: Triple, moved: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """The first and the second derivative of the number, float [C] each, where these counts of one class grow together; by central
-    differences, in blocks."""
+    """Return the first and second derivative of the value, float [C] each, by the counts ``moved`` of one class together.
+
+    Computed by central differences, in blocks of classes.
+    """
     num_classes = counts[0].shape[1]
     block, middle = max(1, _CHUNK_CELLS // num_classes), float(statistic(*counts)[0])
     first_C, second_C = np.empty(num_classes), np.empty(num_classes)
@@ -107,8 +109,7 @@ def _derivatives(statistic: Statistic, counts: Triple, moved: tuple[int, ...]) -
 
 
 def _bias(statistic: Statistic, counts: Triple) -> float:
-    """How far the mean of the number lies from the number of the mean counts, by the second derivatives: an F1 of few samples is too
-    low."""
+    """Return the bias of the value by its second derivatives: an F1 of few samples is too low."""
     right_1C, predicted_1C, support_1C = counts
     wrong = ((support_1C - right_1C, (2,)), (predicted_1C - right_1C, (1,)), (right_1C, (0, 1, 2)))
     return sum(float(mass_1C[0] @ _derivatives(statistic, counts, moved)[1]) / 2 for mass_1C, moved in wrong)
@@ -116,8 +117,11 @@ def _bias(statistic: Statistic, counts: Triple) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A confusion matrix by its samples, and its prior, of which only margins are ever needed. ``predicted_shares_C``: of the classes that
-    occur. ``keep_C``: what is left of each row's own counts. ``wrong_C``: how much prior each row has off its diagonal, per share."""
+    """A confusion matrix, stored by its samples, and its prior, of which only margins are needed.
+
+    predicted_shares_C: share of each class among the predictions. keep_C: factor on the row's own counts.
+    wrong_C: prior mass of each row off the diagonal, per share.
+    """
 
     target_N: Ints
     prediction_N: Ints
@@ -158,7 +162,7 @@ class _Table:
         return right_C[None], (own_C + prior_C)[None], self.support_C[None]
 
     def variance(self, slopes: _Slopes) -> float:
-        """Of the number, by the smoothed matrix: sum of cells times squared slopes, less the square of their mean."""
+        """Return the variance of the value by the smoothed matrix: sum of cells times squared slopes, minus squared mean."""
         cells_N, weights_N = slopes.of_cells(self.target_N, self.prediction_N), self.keep_C[self.target_N]
         diagonal_C = slopes.target_C + slopes.predicted_C + slopes.found_C
         right_C = PRIOR * self.accuracy * self.keep_C
@@ -172,7 +176,7 @@ class _Table:
         return max(second - first**2 / len(self.target_N), 0.0)
 
     def swing(self, slopes: _Slopes) -> float:
-        """The mean square of what it changes when a sample is found or not."""
+        """Return the mean squared change of the value if one sample is predicted correctly or not."""
         least = slopes.predicted_C[self.occurs_C].min()
         swing_C = slopes.found_C + slopes.predicted_C - least
         return float(self.support_C @ swing_C**2 / self.support_C.sum())

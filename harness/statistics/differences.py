@@ -1,4 +1,4 @@
-"""The difference of two means of different samples.
+"""Differences of two means of different samples.
 
 Shape legend: N samples.
 """
@@ -14,15 +14,17 @@ from .intervals import Floats, Interval, Mask
 from .means import bounded_mean
 
 _PHANTOMS = 4.0
-"""Samples by which what both means share is shrunk towards nothing."""
+"""Number of phantom samples that shrink the correlation of the two means towards 0."""
 
 
 def difference_interval(values_N: Floats, is_first_N: Mask, low: float, high: float, groups: Groups) -> Interval:
-    """The interval of the mean of some samples minus that of the others, of values between ``low`` and ``high``.
+    """Return the interval of the mean of the first samples minus the mean of the others.
 
-    Both means' intervals are put together by the distances of their bounds from the means (Newcombe's methods 10, Statistics in Medicine
-    1998, for independent and for paired rates; Zou & Donner 2008 for any means). What the two share by groups that have samples of both, is
-    their correlation, shrunk by phantom samples.
+    values_N: float [N], between ``low`` and ``high``. is_first_N: bool [N].
+
+    The intervals of both means are combined by the distances of their bounds from the means (Newcombe, Statistics in
+    Medicine 1998, method 10, for independent and paired rates; Zou & Donner 2008 for any means). Groups with samples of
+    both parts correlate the means; the correlation is shrunk by phantom samples.
     """
     parts = [is_first_N, ~is_first_N]
     means = [float(values_N[part_N].mean()) for part_N in parts]
@@ -32,17 +34,20 @@ def difference_interval(values_N: Floats, is_first_N: Mask, low: float, high: fl
         sums = [groups.sums(np.where(part_N, values_N - mean, 0.0)) for part_N, mean in zip(parts, means, strict=True)]
         phantom = _PHANTOMS * (high - low) ** 2
         shared = float(sums[0] @ sums[1]) / math.sqrt((float(sums[0] @ sums[0]) + phantom) * (float(sums[1] @ sums[1]) + phantom))
-    found = together((means[0], means[1]), (first, second), shared)
+    interval = combine_intervals((means[0], means[1]), (first, second), shared)
     span = high - low
-    return found.within(-span, span)
+    return interval.within(-span, span)
 
 
-def together(values: tuple[float, float], intervals: tuple[Interval, Interval], correlation: float) -> Interval:
-    """The interval of the first value minus the second, by the distances of the bounds from the values; none where one has none."""
+def combine_intervals(values: tuple[float, float], intervals: tuple[Interval, Interval], correlation: float) -> Interval:
+    """Return the interval of the first value minus the second, from the distances of the bounds from the values.
+
+    Empty if one of the intervals is.
+    """
     first, second = intervals
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return first if first.low is None else second
-    # An interval need not hold its value (an ECE, which noise raises).
+    # An interval need not contain its value: noise raises an ECE.
     down, up = (values[0] - first.low, second.high - values[1]), (first.high - values[0], values[1] - second.low)
     below, above = (math.sqrt(max(a * a - 2 * correlation * a * b + b * b, 0.0)) for a, b in (down, up))
     value = values[0] - values[1]

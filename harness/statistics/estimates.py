@@ -1,4 +1,4 @@
-"""A metric's numbers as estimates, and how many samples would decide a gate."""
+"""Estimates of a metric's values, and the number of samples that would decide a gate."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ def estimate(
     n_unscored: int = 0,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Each number of a metric with its 95 % interval, by name. ``columns`` hold the scored samples, ``groups`` their groups.
+    """Return the values of a metric with their 95 % intervals, by name.
 
-    The interval is `Metric.intervals`, widened where it does not hold the value (an ECE, which noise raises). The bounds are None, and the
-    reason says why, where too few samples, groups or classes are there for an interval that covers what it promises.
-    Raises `DataError` where a column is missing or the lengths differ.
+    columns: the scored samples. labels: class names. groups: group of each sample, or empty.
+    n_unscored: number of samples without a score. seed: for intervals that draw random numbers.
+
+    The interval is `Metric.intervals`, widened to contain the value if necessary (noise raises an ECE). Its bounds are
+    None, with the reason, if there are too few samples, groups or classes for the promised coverage.
+
+    Raises `DataError` if a column is missing or lengths differ.
     """
     n = num_samples(metric, columns, groups)
     if n == 0:
@@ -33,17 +37,19 @@ def estimate(
     values = metric.evaluate_columns(columns, labels)
     intervals = metric.intervals(columns, labels, Groups.of(n, groups), seed)
     for name, value in values.items():
-        found = intervals[name]
-        low, high = None if found.low is None else min(found.low, value), None if found.high is None else max(found.high, value)
-        estimates[name] = Estimate(value, low, high, n, n_unscored, found.reason)
+        interval = intervals[name]
+        low = None if interval.low is None else min(interval.low, value)
+        high = None if interval.high is None else max(interval.high, value)
+        estimates[name] = Estimate(value, low, high, n, n_unscored, interval.reason)
     return {name: estimates[name] for name in metric.names(labels)}
 
 
 def samples_to_decide(estimate: Estimate, threshold: float) -> int | None:
-    """About how many samples, in all, would make the interval exclude the threshold if the value stayed the same.
+    """Estimate the total number of samples for which the interval would exclude the threshold, at the same value.
 
-    The interval's side that faces the threshold is taken to shrink as 1 / sqrt(n), which for a rate is good to a third. At most
-    ``estimate.n`` where it is excluded already; None where the value equals the threshold or there is no interval.
+    The distance from the value to the bound is assumed to shrink as 1 / sqrt(n), which for a rate is right within a
+    third. The result is at most ``estimate.n`` if the threshold is already excluded, and None if the value equals the
+    threshold or there is no interval.
     """
     if estimate.value is None or estimate.value == threshold:
         return None
@@ -51,13 +57,13 @@ def samples_to_decide(estimate: Estimate, threshold: float) -> int | None:
     if bound is None:
         return None
     ratio = (estimate.value - bound) / (estimate.value - threshold)
-    # Not ** 2, which raises where a product is infinite.
+    # Not ** 2, which raises OverflowError for an infinite result.
     num_exact = estimate.n * ratio * ratio
     return math.floor(num_exact) + 1 if math.isfinite(num_exact) else None
 
 
 def num_samples(metric: Statistic, columns: Columns, groups: Sequence[str | None]) -> int:
-    """How many samples the columns hold. Raises `DataError` where a column is missing or the lengths differ."""
+    """Return the number of samples in the columns. Raises `DataError` if a column is missing or lengths differ."""
     missing = sorted(metric.needs - columns.keys())
     if missing:
         raise DataError(f"the metric {metric.name!r} needs the column {missing[0]!r}; there are {', '.join(sorted(columns)) or 'none'}")

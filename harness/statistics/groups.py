@@ -1,8 +1,8 @@
-"""Samples that are not independent: groups, and how many independent samples they are worth.
+"""Groups of dependent samples, and their effective number of independent samples.
 
-A group is a cluster: what was drawn as one, so that its members are alike beyond what the whole set shares (sentences of a document,
-fillings of a template, paraphrases of a question). A category that a set was divided into on purpose is no group but a stratum; its samples
-are as independent as any.
+A group is a cluster: samples that were drawn together, and are more similar to each other than to the rest (sentences
+of a document, instances of a template, paraphrases of a question). A category into which a data set was divided on
+purpose is a stratum, not a group; its samples are independent.
 
 Shape legend: N samples, G groups.
 """
@@ -21,33 +21,33 @@ from ..api.errors import DataError
 from .intervals import TAIL, Floats, Ints, Mask, Z
 
 MIN_GROUPS = 5
-"""Of fewer groups the spread between them is as good as unknown."""
+"""With fewer groups, the variance between groups is practically unknown."""
 
 PHANTOMS, PHANTOM_CORRELATION = 8.0, 0.2
-"""The design effect is shrunk towards that of so many samples with this correlation within groups: groups that all say the same do not show
-how much groups differ."""
+"""Number of phantom samples, and their correlation within groups, towards which the design effect is shrunk: equal groups
+do not show how much groups differ."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """``index_N``: which group each sample is of, counted from 0 in order of first appearance."""
+    """The groups of samples. ``index_N``: group of each sample, numbered from 0 in order of first appearance."""
 
     index_N: Ints
 
     @classmethod
     def of(cls, n: int, names: Sequence[str | None] = ()) -> Groups:
-        """From a name or None for each of ``n`` samples, or nothing; a sample without a name is a group of its own.
+        """Build groups from a name or None for each of ``n`` samples, or from nothing.
 
-        Raises `DataError` where there are more or fewer names than samples.
+        A sample without a name is a group of its own. Raises `DataError` if the number of names is not ``n``.
         """
         if not names:
             return cls(np.arange(n))
         if len(names) != n:
             raise DataError(f"there are {len(names)} groups for {n} samples")
-        place_of: dict[Any, int] = {}
-        # A sample without a group goes by its number, which is no group's name.
-        keys = (place if name is None else name for place, name in enumerate(names))
-        return cls(np.fromiter((place_of.setdefault(key, len(place_of)) for key in keys), dtype=np.int64, count=n))
+        index_of: dict[Any, int] = {}
+        # A sample without a group is identified by its index, an int, which differs from all names.
+        keys = (index if name is None else name for index, name in enumerate(names))
+        return cls(np.fromiter((index_of.setdefault(key, len(index_of)) for key in keys), dtype=np.int64, count=n))
 
     @property
     def num_samples(self) -> int:
@@ -64,31 +64,32 @@ class Groups:
 
     @property
     def num_equal(self) -> float:
-        """As many groups as equal ones of the size that a sample finds itself in (Kish 1965)."""
+        """The equivalent number of equal groups, of the mean group size over samples (Kish 1965)."""
         return self.num_samples**2 / float(np.square(self.sizes_G, dtype=np.float64).sum())
 
     def among(self, mask_N: Mask) -> Groups:
-        """The groups of these samples alone."""
+        """Return the groups of the samples in a mask only."""
         return Groups(np.unique(self.index_N[mask_N], return_inverse=True)[1])
 
     def sums(self, values_N: Floats) -> Floats:
-        """Of each group, float [G]."""
+        """Return the sum over each group, float [G]."""
         return np.bincount(self.index_N, weights=values_N, minlength=len(self.sizes_G)).astype(np.float64)
 
     def effective_size(self, residuals_N: Floats, phantom_variance: float) -> float | None:
-        """How many independent samples would tell as much (`effective_size`). ``residuals_N``: what each sample adds to the error of the
-        number, its value minus the mean."""
+        """Return the effective number of independent samples (`effective_size`).
+
+        residuals_N: error of each sample, its value minus the mean.
+        """
         if self.are_single:
             return float(self.num_samples)
         return effective_size(self.sums(residuals_N), self.sizes_G, float(np.square(residuals_N).sum()), phantom_variance)
 
 
 def effective_size(residuals_G: Floats, sizes_G: Ints, squares: float, phantom_variance: float) -> float | None:
-    """How many independent samples the members of groups are worth; as many as they are where no two share a group. None below
-    `MIN_GROUPS`.
+    """Return the effective number of independent samples in groups; None below `MIN_GROUPS` groups.
 
-    ``residuals_G``: the sum over each group of its members' errors. ``squares``: the sum of all squared errors. ``phantom_variance``: the
-    variance of a phantom sample, as large as a sample's can be.
+    residuals_G: sum of the errors in each group. squares: sum of all squared errors.
+    phantom_variance: variance of a phantom sample, the largest possible of a sample.
     """
     if len(sizes_G) < min(MIN_GROUPS, int(sizes_G.sum())):
         return None
@@ -97,11 +98,13 @@ def effective_size(residuals_G: Floats, sizes_G: Ints, squares: float, phantom_v
 
 
 def effective_sizes(spread_T: Floats, squares_T: Floats, sizes_G: Ints, phantom_variance: float) -> Floats:
-    """`effective_size` of several samples of the same groups. ``spread_T``: the sum of the groups' squared errors, each group's summed over
-    its members. ``squares_T``: the sum of all squared errors.
+    """Return the `effective_size` for T sets of errors with the same groups, float [T].
 
-    The rule is that of Korn & Graubard (Survey Methodology 1998): N / d (z / t)², with d the design effect, not below 1, and t the quantile
-    on the degrees of freedom. Their d breaks down where all groups agree, and is therefore shrunk (`PHANTOMS`).
+    spread_T: sum over groups of the squared sum of errors in the group. squares_T: sum of all squared errors.
+
+    The formula is that of Korn & Graubard (Survey Methodology 1998): N / d (z / t)², with d the design effect, at least
+    1, and t the quantile for the degrees of freedom. Their d fails if all groups agree, and is therefore shrunk
+    (`PHANTOMS`).
     """
     n, num_groups = float(sizes_G.sum()), len(sizes_G)
     if num_groups == n:
@@ -116,9 +119,12 @@ def effective_sizes(spread_T: Floats, squares_T: Floats, sizes_G: Ints, phantom_
 
 
 def _degrees_of_freedom(effect_T: Floats, sizes_G: Ints) -> Floats:
-    """Of a design effect: as many as there are groups, less one; of unequal groups, as many as equal ones of the size that a sample finds
-    itself in (Kish 1965). Samples that are alone in their groups tell nothing of how much groups differ: theirs are put together with
-    those of the others by their parts of the variance (Satterthwaite 1946)."""
+    """Return the degrees of freedom of a design effect: the number of groups minus 1.
+
+    Unequal groups count as the equivalent number of equal groups (Kish 1965). Groups of one sample do not show how much
+    groups differ; their degrees of freedom are combined with the others by their shares of the variance (Satterthwaite
+    1946).
+    """
     shared_G = sizes_G[sizes_G > 1].astype(np.float64)
     num_shared, num_alone = float(shared_G.sum()), float(np.sum(sizes_G == 1))
     of_shared = max(1.0, num_shared**2 / float(np.square(shared_G).sum()) - 1)

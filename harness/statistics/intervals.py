@@ -1,4 +1,4 @@
-"""An interval, or the reason why there is none."""
+"""Intervals, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Numbers = NDArray[Any]
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
-"""The share of samples whose interval may lie wholly on one side of the truth."""
+"""Allowed probability that the whole interval is below, or above, the true value."""
 Z = NormalDist().inv_cdf(1 - TAIL)
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """``low`` and ``high``, or neither and the ``reason``."""
+    """An interval from ``low`` to ``high``; both None, with the ``reason``, if there is none."""
 
     low: float | None
     high: float | None
@@ -30,15 +30,15 @@ class Interval:
 
     @classmethod
     def none(cls, why: str) -> Interval:
-        """No bounds: too few samples, groups or classes for an interval that would cover what it promises."""
+        """Return an empty interval: there are too few samples, groups or classes for the promised coverage."""
         return cls(None, None, f"too few to bound: {why}")
 
     def mapped(self, function: Any) -> Interval:
-        """The bounds through an increasing function."""
+        """Apply an increasing function to the bounds."""
         if self.low is None or self.high is None:
             return self
         return Interval(float(function(self.low)), float(function(self.high)))
 
     def within(self, low: float, high: float) -> Interval:
-        """The bounds, none of them beyond these."""
+        """Clip the bounds to the range from ``low`` to ``high``."""
         return self if self.low is None or self.high is None else Interval(max(low, self.low), min(high, self.high))

@@ -1,4 +1,4 @@
-"""Medians.
+"""Intervals of medians.
 
 Shape legend: N samples.
 """
@@ -14,10 +14,12 @@ from .means import FEW_GROUPS
 
 
 def median_interval(values_N: Floats, groups: Groups | None = None) -> Interval:
-    """The interval of a median between two of the values, whatever their distribution: how many values lie below the median is binomial
-    (Thompson, Annals of Mathematical Statistics 1936). There is none of fewer than 6 values.
+    """Return the interval of a median, between two order statistics, for any distribution.
 
-    Whose samples share groups, as many independent ones are counted as they are worth (Woodruff, JASA 1952).
+    The number of values below the median is binomial. No interval for fewer than 6 values. Samples in groups count by
+    their effective size (Woodruff, JASA 1952).
+
+    values_N: float [N]. Source: Thompson, Annals of Mathematical Statistics 1936.
     """
     values_N = np.asarray(values_N, dtype=np.float64)
     groups = Groups.of(len(values_N)) if groups is None else groups
@@ -25,9 +27,9 @@ def median_interval(values_N: Floats, groups: Groups | None = None) -> Interval:
     if size is None:
         return Interval.none(FEW_GROUPS)
     below_N = np.arange(len(values_N)) / len(values_N) * size
-    # So many values at most lie below the median in at most a share `TAIL` of all samples.
+    # The largest number of values that are below the median with a probability of at most `TAIL`.
     num = int(np.sum(betainc(size - below_N, below_N + 1, 0.5) <= TAIL))
     if num == 0:
-        return Interval.none(f"a median of {len(values_N)} samples, worth {size:.0f} independent ones")
+        return Interval.none(f"a median of {len(values_N)} samples, equivalent to {size:.0f} independent ones")
     ordered_N = np.sort(values_N)
     return Interval(float(ordered_N[num - 1]), float(ordered_N[-num]))

@@ -1,4 +1,4 @@
-"""The area under the ROC curve, and its mean over classes.
+"""Intervals of the area under the ROC curve, and of its mean over classes.
 
 Shape legend: N samples, K classes, P positives, M negatives.
 """
@@ -20,11 +20,14 @@ LEAST_OF_A_CLASS = 10
 
 
 def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Interval:
-    """The interval of the mean area of ``classes``: of each, which samples are positive, bool [N], and its scores, float [N].
+    """Return the interval of the mean area over classes.
 
-    The hull of two: Newcombe's method 5 (Statistics in Medicine 2006), whose variance is Hanley & McNeil's at each area that is tested; and
-    that of a rate of as many trials as have DeLong's variance (Biometrics 1988), shrunk towards Newcombe's, on as many degrees of freedom
-    as the rarer class has. There is none with fewer than `LEAST_OF_A_CLASS` positives or negatives.
+    classes: for each class, which samples are positive, bool [N], and the scores, float [N].
+
+    The result is the hull of two intervals. The first is Newcombe's method 5 (Statistics in Medicine 2006), with Hanley
+    & McNeil's variance at each tested area. The second is that of a rate with as many trials as give DeLong's variance
+    (Biometrics 1988), shrunk towards Newcombe's, with the degrees of freedom of the rarer class. There is no interval
+    with fewer than `LEAST_OF_A_CLASS` positives or negatives.
     """
     num_positive_K = np.array([positive_N.sum() for positive_N, _ in classes], dtype=np.float64)
     num_negative_K = len(classes[0][0]) - num_positive_K
@@ -41,7 +44,7 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
     quantile = float(stdtrit(rarest * worth - 1, 1 - TAIL)) if rarest * worth > 2 else float(stdtrit(1, 1 - TAIL))
 
     def expected(value: float) -> float:
-        """Hanley & McNeil's variance, as Newcombe has it; of several classes as if they erred together."""
+        """Return Hanley & McNeil's variance as in Newcombe; for several classes, as if their errors were equal."""
         spread = (num_positive_K + num_negative_K) / 2 - 1
         each_K = 1 + spread * (1 - value) / (2 - value) + spread * value / (1 + value)
         deviation_K = np.sqrt(value * (1 - value) / (num_positive_K * num_negative_K) * each_K)
@@ -54,7 +57,10 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
 
 
 def _placed(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
-    """The area, and what each sample adds to its error by DeLong's placements: the share of the other kind that it beats, less the area."""
+    """Return the area, and the error of each sample by DeLong's placements, [N].
+
+    The placement is the share of samples of the other kind with a worse score; the error is its difference to the area.
+    """
     num_positive = int(positive_N.sum())
     num_negative = len(positive_N) - num_positive
     rank_N = rankdata(score_N)
@@ -67,8 +73,11 @@ def _placed(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
 
 
 def _trials(area: float, variance: float, rarest: int, expected: Callable[[float], float]) -> float:
-    """Trials of a rate with the area's variance: the mean of those by the variance that was seen, which weighs as many samples of the
-    rarer class as are placed wrongly, and of those by the expected one, which weighs one."""
+    """Return the number of trials of a rate with the variance of the area.
+
+    It is a weighted mean of the number by the observed variance, with the number of misplaced samples of the rarer
+    class as weight, and the number by the expected variance, with weight 1.
+    """
     smooth = (area * rarest + 1) / (rarest + 2)
     wrong = min(area, 1 - area) * rarest
     by_seen = variance / (area * (1 - area)) if 0 < area < 1 else 0.0
@@ -76,7 +85,7 @@ def _trials(area: float, variance: float, rarest: int, expected: Callable[[float
 
 
 def _inverted(area: float, expected: Callable[[float], float], quantile: float) -> tuple[float, float]:
-    """The least and the largest value from which the area is no further than so many standard deviations, by bisection."""
+    """Return the smallest and largest true area within ``quantile`` standard deviations of ``area``, by bisection."""
     ends = []
     for end in (0.0, 1.0):
         kept, lost = area, end

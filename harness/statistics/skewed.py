@@ -1,8 +1,8 @@
-"""Means of scores without a bound on one side or on both: losses, squared errors, ratios of lengths.
+"""Intervals of means of scores without a lower or upper bound: losses, squared errors, ratios of lengths.
 
-No interval of such a mean covers for every distribution (Bahadur & Savage, Annals of Mathematical Statistics 1956): what was not seen could
-be of any size. Where a bound can be computed it is used; else a guess of what was not seen is made from the largest values that were, and
-few values are not bounded at all.
+No interval of such a mean has the promised coverage for every distribution, because unseen values can have any size
+(Bahadur & Savage, Annals of Mathematical Statistics 1956). A computable bound is used if there is one. Otherwise the
+unseen tail is estimated from the largest values; for few values there is no interval.
 
 Shape legend: N samples, K of them the largest.
 """
@@ -22,11 +22,14 @@ LEAST_SAMPLES, LEAST_CONTRIBUTORS = 50, 8
 
 
 def mean_interval(values_N: Floats, low: float | None, high: float | None, groups: Groups | None = None) -> Interval:
-    """The interval of a mean of values whose bounds are ``low`` and ``high``, each None where there is none.
+    """Return the interval of the mean of values between ``low`` and ``high`` (None: no bound).
 
-    On a side with a bound it is Gaffke's (`means.Side`). On one without, the further of Hall's (On the removal of skewness by
-    transformation, JRSS B 1992) and Gaffke's for a ceiling beyond the largest value by Hill's tail index (Annals of Statistics 1975). There
-    is none of fewer than `LEAST_SAMPLES` values or groups, or where fewer than `LEAST_CONTRIBUTORS` make up most of their sum.
+    On a side with a bound, it is Gaffke's (`means.Side`). On a side without, it is the wider of Hall's (On the removal
+    of skewness by transformation, JRSS B 1992) and Gaffke's with a ceiling above the largest value by Hill's tail index
+    (Annals of Statistics 1975). There is no interval for fewer than `LEAST_SAMPLES` values or groups, or if fewer than
+    `LEAST_CONTRIBUTORS` values make up most of the sum.
+
+    values_N: float [N].
     """
     if low is not None and high is not None:
         return bounded_mean(values_N, low, high, groups)
@@ -45,7 +48,7 @@ def mean_interval(values_N: Floats, low: float | None, high: float | None, group
     bounds = []
     for sign, bound in ((-1, low), (1, high)):
         if bound is None and (num := _contributors(sign * values_N)) < LEAST_CONTRIBUTORS:
-            return Interval.none(f"about {num:.0f} of {len(values_N)} values make up their sum, which larger ones not seen could change")
+            return Interval.none(f"about {num:.0f} of {len(values_N)} values make up most of their sum, so unseen values could change it")
         bounds.append(sign * _upper(sign * values_N, None if bound is None else sign * bound, size, groups.are_single))
     return Interval(bounds[0], bounds[1])
 
@@ -60,14 +63,16 @@ def _upper(values_N: Floats, ceiling: float | None, size: float, is_single: bool
 
 
 def _contributors(values_N: Floats) -> float:
-    """How many equal values would weigh as much as these, above the smallest: (sum x)² / sum x²."""
+    """Return the effective number of contributing values, above the smallest: (sum x)² / sum x²."""
     above_N = values_N - values_N.min()
     return float(above_N.sum()) ** 2 / float(np.square(above_N).sum())
 
 
 def _guessed_ceiling(values_N: Floats) -> float:
-    """The largest value, times e to Hill's index of the tail above the median, at the upper end of its own interval (index / sqrt(K)
-    is its standard error)."""
+    """Return a ceiling above the largest value: that value times e to Hill's index of the tail above the median.
+
+    The index is taken at the upper end of its own interval; index / sqrt(K) is its standard error.
+    """
     above_N = values_N - np.median(values_N)
     num = min(50, max(3, len(values_N) // 10))
     largest_K = np.partition(above_N, -num - 1)[-num - 1 :]
@@ -80,7 +85,7 @@ def _guessed_ceiling(values_N: Floats) -> float:
 
 
 def _hall(values_N: Floats, size: float, quantile: float) -> float:
-    """Hall's upper bound: the t statistic, made symmetric by a cubic of its skewness g, and turned back."""
+    """Return Hall's upper bound: a t statistic whose skewness is removed by a cubic transformation, inverted."""
     deviations_N = values_N - values_N.mean()
     spread = float(deviations_N.std(ddof=1))
     skewness, root = float(np.mean((deviations_N / spread) ** 3)), math.sqrt(size)

@@ -1,4 +1,4 @@
-"""What an estimate needs of a metric."""
+"""The interface of a metric for estimates."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .groups import Groups
 from .intervals import Floats, Interval
 
 Columns = Mapping[str, NDArray[Any]]
-"""One row for each scored sample: ``prediction`` int [N], ``target`` int [N], ``probabilities`` float [N, C], and any score that a task
-gives, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_tokens``, ``num_words``, ``num_bytes``, ...)."""
+"""Columns with one row per scored sample: ``prediction`` int [N], ``target`` int [N], ``probabilities`` float [N, C], and
+the scores of the task, float [N] (``correct``, ``exact_match``, ``loglikelihood``, ``num_tokens``, ...)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """A score of each sample, and what scores lie between; None where there is no bound."""
+    """The score of each sample, and the bounds of scores; None for no bound."""
 
     values_N: Floats
     low: float | None
@@ -26,7 +26,7 @@ class Scores:
 
 
 class Statistic(Protocol):
-    """One or several numbers of the same columns, by name; `metrics.base.Metric` says what each method returns."""
+    """Computes one or several values from columns, by name; `metrics.base.Metric` documents the methods."""
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[str]]

@@ -20,7 +20,7 @@ from ...scorecard.names import CORRECTED, CORRECTED_BENIGN
 from ...statistics.confusion import counts_interval
 from ...statistics.groups import Groups
 from ...statistics.intervals import Interval
-from ...statistics.prevalence import corrected
+from ...statistics.prevalence import correct_rate
 from ...statistics.statistic import Columns
 from ...store import StoredItem
 
@@ -141,7 +141,7 @@ def _corrected(
         if known_G4 is None:
             continue
         name = f"{metric}[{judge}]"
-        estimate = corrected(_by_group(table, over_N, (verdict_N == 1, over_N)), known_G4)
+        estimate = correct_rate(_by_group(table, over_N, (verdict_N == 1, over_N)), known_G4)
         estimate = _complement(estimate) if is_rest else estimate
         estimate = replace(estimate, n_unscored=int(among_N.sum() - over_N.sum()))
         dimension = "robustness" if item.kind == "attack" else str(item.facts["dimension"])

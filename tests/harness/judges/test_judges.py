@@ -25,7 +25,7 @@ from windtunnel.harness.judges.verdicts import Exchange
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.harness.models.python.toy import Words
-from windtunnel.harness.statistics.prevalence import Calibration, corrected, rogan_gladen
+from windtunnel.harness.statistics.prevalence import Calibration, correct_rate, rogan_gladen
 from windtunnel.tasks.behaviors import Behaviors
 from windtunnel.tasks.catalog import load_task
 from windtunnel.tasks.judged_answers import JudgedAnswers
@@ -246,7 +246,7 @@ def test_rogan_gladen_by_hand() -> None:
     centre, half = (30 + z**2 / 2) / (100 + z**2), z * math.sqrt((30 + z**2 / 2) * (70 + z**2 / 2) / (100 + z**2) ** 3)
     assert (exact.value, exact.low, exact.high) == pytest.approx((0.3, centre - half, centre + half), abs=1e-6), "a perfect judge: the rate"
     assert rogan_gladen(0, 100, Calibration(90, 100, 80, 100)).value == 0, "held in [0, 1]"
-    for calibration, message in ((Calibration(50, 100, 50, 100), "chance"), (Calibration(0, 0, 5, 5), "said yes to")):
+    for calibration, message in ((Calibration(50, 100, 50, 100), "chance"), (Calibration(0, 0, 5, 5), "human label yes")):
         none = rogan_gladen(5, 10, calibration)
         assert none.value is None
         assert message in none.reason
@@ -272,14 +272,14 @@ def test_groups_widen_the_corrected_interval() -> None:
     alone = np.stack([rng.random(200) < 0.4, np.ones(200)], axis=1).astype(int)
     known = np.array([[1, 1, 0, 0]] * 90 + [[0, 1, 0, 0]] * 10 + [[0, 0, 1, 1]] * 80 + [[0, 0, 0, 1]] * 20)
     closed = rogan_gladen(int(alone[:, 0].sum()), 200, Calibration(90, 100, 80, 100))
-    assert corrected(alone, known) == closed
-    grouped = corrected(alone[:20] * 10, known)
+    assert correct_rate(alone, known) == closed
+    grouped = correct_rate(alone[:20] * 10, known)
     assert grouped.n == 200
     assert width(grouped) > 1.9 * width(closed)
-    certain = corrected(np.array([[10, 10]] * 20), known)
+    certain = correct_rate(np.array([[10, 10]] * 20), known)
     assert (certain.value, certain.high) == (1, 1)
     assert certain.low < rogan_gladen(200, 200, Calibration(90, 100, 80, 100)).low, "groups that all agree show not how much groups differ"
-    assert "too few to bound" in corrected(np.array([[10, 10]] * 4), known).reason
+    assert "too few to bound" in correct_rate(np.array([[10, 10]] * 4), known).reason
 
 
 def test_the_grouped_interval_covers_the_true_rate() -> None:
@@ -294,7 +294,7 @@ def test_the_grouped_interval_covers_the_true_rate() -> None:
         yes, no = groups(30, 0.85), groups(30, 0.9)
         known = np.concatenate([np.pad(yes, ((0, 0), (0, 2))), np.pad(no, ((0, 0), (2, 0)))])
         seen = groups(40, 0.3 * 0.85 + 0.7 * 0.1)
-        found, naive = corrected(seen, known), rogan_gladen(int(seen[:, 0].sum()), 240, Calibration(*known.sum(0)))
+        found, naive = correct_rate(seen, known), rogan_gladen(int(seen[:, 0].sum()), 240, Calibration(*known.sum(0)))
         for estimate in (found, naive):
             assert estimate.low is not None
             assert estimate.high is not None
