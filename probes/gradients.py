@@ -162,17 +162,24 @@ class GradientWork:
         """For each chosen sample the gradients at its K points, by weights [K], summed over D or C: [L] or [H, W]."""
 
         found: dict[int, Values] = {}
-        for rows in self.passes(chosen, len(weights)):
+        for rows in self.passes(chosen, len(weights), is_only=len(weights) == 1):
             add_weighted(found, rows, weights, rows.slopes(*points(rows)))
         return found
 
-    def passes(self, chosen: Sequence[int], num: int = 1, cost: Callable[[int], int] = int) -> Iterator[Rows]:
+    def passes(
+        self, chosen: Sequence[int], num: int = 1, cost: Callable[[int], int] = int, *, is_only: bool = False
+    ) -> Iterator[Rows]:  # fmt: skip
         """The passes that the points 0 to ``num`` - 1 of the chosen samples take, each sample's points in order.
 
-        ``cost``: of a row by its length, in positions of the engine's budget.
+        ``cost``: of a row by its length, in positions of the engine's budget. ``is_only``: nothing else is passed back. Then a single large
+        pass is cut in two, for the second takes the first one's memory: what the system has to give costs more than a further pass.
         """
         for indices in self._stackable(chosen, num):
-            for batch in self._engine.groups([cost(self._lengths[i]) for i in indices for _ in range(num)]):
+            costs = [cost(self._lengths[i]) for i in indices for _ in range(num)]
+            batches = self._engine.groups(costs)
+            if is_only and len(batches) == 1:
+                batches = self._engine.groups([2 * each for each in costs])
+            for batch in batches:
                 yield self._rows([(indices[row // num], row % num) for row in batch])
 
     def _stackable(self, chosen: Sequence[int], num: int) -> list[list[int]]:

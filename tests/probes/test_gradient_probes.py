@@ -117,6 +117,16 @@ class TestAgainstCaptum:
         self.check(probe, captums)
 
 
+@pytest.mark.parametrize(("tokens", "passes"), [(1 << 20, 1), (64, 2), (32, 2)])
+def test_a_large_pass_that_is_the_only_one_is_cut_in_two(tokens: int, passes: int) -> None:
+    """Three images of 16 positions: the second pass takes the memory of the first."""
+    engine = Engine(tiny.shared("vit"), ModelInfo({}), budget=Budget(tokens, 64))
+    found = list(Saliency().attribute(engine, images()))
+    assert engine.counters.gradient_passes == passes
+    for a, b in zip(found, Saliency().attribute(engine_of("vit"), images()), strict=True):
+        np.testing.assert_allclose(a.values, b.values, atol=1e-5 * float(np.abs(b.values).max()))
+
+
 class TestClosedForm:
     PLAIN = ("a good film", "an excellent picture of many people", "unremarkable")
 

@@ -42,7 +42,8 @@ class PixelClassifier:
     labels: tuple[str, ...]
     is_multi_label: bool = False
     _is_channels_last: bool = True
-    _is_way_back_tried: bool = False
+    _is_way_back_known: bool = False
+    _is_way_back_to_try: bool = False
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         """float32 [C, H, W] in [0, 1], at the size the model wants; its own output comes back unchanged."""
@@ -83,14 +84,22 @@ class PixelClassifier:
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]
         pixels_BCHW = self._stacked(batch)
-        if self._is_channels_last and not self._is_way_back_tried and _is_large(pixels_BCHW):
-            self._is_way_back_tried, self._is_channels_last = True, self._goes_back(pixels_BCHW[:1])
+        if self._is_way_back_to_try and _is_large(pixels_BCHW):
+            self._is_way_back_to_try, self._is_channels_last = False, True
+            self._is_channels_last = self._goes_back(pixels_BCHW[:1])
         columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
         return Encoded(pixels_BCHW, torch.zeros_like(pixels_BCHW), extra={"columns": columns})
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         columns = encoded.extra["columns"] if rows is None else encoded.extra["columns"][rows]
-        return self._checked(self._forward(features)).gather(1, columns)
+        found_BK = self._checked(self._forward(features))
+        if found_BK.requires_grad and self._is_channels_last and not self._is_way_back_known and _is_large(features):
+            self._is_way_back_known = True
+            if _has_own_way_back(found_BK):
+                # Tried when images are next made ready: here a pass more would be one that a hook sees.
+                self._is_way_back_to_try, self._is_channels_last = True, False
+                found_BK = self._checked(self._forward(features))
+        return found_BK.gather(1, columns)
 
     def _forward(self, pixels_BCHW: torch.Tensor) -> torch.Tensor:
         """`forward`, of large images on a CPU with the channels of a pixel side by side: convolutions and the way back through them take
@@ -105,10 +114,11 @@ class PixelClassifier:
         return self.forward(pixels_BCHW.contiguous())
 
     def _goes_back(self, pixels_1CHW: torch.Tensor) -> bool:
-        """Whether the gradient takes channels last, too: a function of the module's own may count on the other order on the way back alone.
+        """Whether the gradient takes channels last, too: a function of the module's own may count on the other order on the way back alone,
+        and torch's own functions never do, so that of a module without others this is not asked.
         Any other error is told by the pass that is asked for."""
         with torch.inference_mode(False), torch.enable_grad():
-            at = pixels_1CHW.clone(memory_format=torch.preserve_format).requires_grad_()
+            at = _laid_out(pixels_1CHW).clone(memory_format=torch.preserve_format).requires_grad_()
             try:
                 torch.autograd.grad(self._forward(at).sum(), at)
             except RuntimeError as error:
@@ -135,6 +145,21 @@ class PixelClassifier:
 
 def _is_large(pixels_BCHW: torch.Tensor) -> bool:
     return pixels_BCHW.device.type == "cpu" and pixels_BCHW.shape[2:].numel() >= _LARGE
+
+
+def _has_own_way_back(logits_BK: torch.Tensor) -> bool:
+    """Whether the gradient goes through a function whose way back is not torch's own, but written in Python."""
+    seen: set[torch.autograd.graph.Node] = set()
+    ahead = [logits_BK.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            return True
+        seen.add(node)
+        ahead += [before for before, _ in node.next_functions]
+    return False
 
 
 def _laid_out(pixels_BCHW: torch.Tensor) -> torch.Tensor:

@@ -97,3 +97,24 @@ def test_a_function_that_counts_on_the_order_on_the_way_back_alone() -> None:
     by_hand = encoded.features.contiguous().clone().requires_grad_()
     (wanted,) = torch.autograd.grad(net(by_hand)[:, 1].sum(), by_hand)
     assert torch.allclose(gradient, wanted, atol=1e-5)
+
+
+def test_the_way_back_is_tried_where_a_function_is_the_modules_own_alone() -> None:
+    rows = {}
+    for is_own in (False, True):
+
+        class Doubled(Net):
+            def forward(self, pixels: torch.Tensor, is_own: bool = is_own) -> torch.Tensor:
+                self.strides.append(len(pixels))
+                hidden = self.conv(pixels)
+                return self.head((FlatOnTheWayBack.apply(hidden) if is_own else 2 * hidden).flatten(1))
+
+        net = Doubled(96, False).eval()
+        model = TorchModule(net, labels=list(LABELS), version="1").load("cpu", "float32")
+        for _ in range(3):
+            encoded = model.encode(requests(96))  # type: ignore[attr-defined]
+            at = encoded.features.clone().requires_grad_()
+            torch.autograd.grad(model.logits(at, encoded).sum(), at)  # type: ignore[attr-defined]
+        rows[is_own] = net.strides
+    # All rows again in the other order, and later, where no hook sees it, a row to try.
+    assert rows == {False: [3, 3, 3], True: [3, 3, 1, 3, 3]}
