@@ -20,19 +20,20 @@ from types import SimpleNamespace
 from typing import Any
 
 from ...harness.api.errors import CapabilityError
+from ...harness.system.installs import TEXT_ATTACKS
 from ...harness.system.quiet_import import import_quietly, quietly
+from .flair_stand_in import flair_stand_in
 
 _INSTALL = "textattack.shared.utils.install"
 _DOWNLOADS_DONE = "post_install_check_3"  # the file whose presence tells TextAttack 0.3.11 not to download
 _CACHE_READERS = ("datasets", "transformers", "flair", "bert_score")  # read their cache folder's name at import: before it is moved
-_FIX = "pip install 'windtunnel[text-attacks]'"
 
 
 def require_textattack() -> None:
     """Raises where TextAttack, or what drives it, is not installed. Imports nothing."""
-    missing = [name for name in ("textattack", "flair", "nltk", "greenlet") if find_spec(name) is None]
+    missing = [name for name in ("textattack", "nltk", "greenlet") if find_spec(name) is None]
     if missing:
-        raise CapabilityError(f"this attack runs TextAttack, and {', '.join(missing)} cannot be found: {_FIX}")
+        raise CapabilityError(f"this attack runs TextAttack, and {', '.join(missing)} cannot be found: {TEXT_ATTACKS}")
 
 
 def import_textattack(words: Sequence[str], /) -> Any:
@@ -41,14 +42,19 @@ def import_textattack(words: Sequence[str], /) -> Any:
     if "textattack" in sys.modules:
         return sys.modules["textattack"]
     try:
-        with quietly(), tempfile.TemporaryDirectory(prefix="windtunnel-textattack-", ignore_cleanup_errors=True) as cache:
+        with (
+            quietly(),
+            flair_stand_in(),
+            tempfile.TemporaryDirectory(prefix="windtunnel-textattack-", ignore_cleanup_errors=True) as cache,
+        ):
             Path(cache, _DOWNLOADS_DONE).touch()
             for name in _CACHE_READERS:
                 import_module(name)
             with _environment(TA_CACHE_DIR=cache), served(words):
                 package = import_module("textattack")
     except Exception as error:
-        raise CapabilityError(f"TextAttack is installed but cannot be imported ({type(error).__name__}: {error}): {_FIX}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise CapabilityError(f"TextAttack is installed but cannot be imported ({reason}): {TEXT_ATTACKS}") from error
     install: Any = import_module(_INSTALL)
     install.TEXTATTACK_CACHE_DIR = os.environ.get("TA_CACHE_DIR", str(Path("~/.cache/textattack").expanduser()))
     for name in (_INSTALL, "jieba"):

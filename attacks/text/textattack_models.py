@@ -128,14 +128,19 @@ def _chosen(textattack: Any, filled: Fillings, num: int, min_confidence: float) 
     return words, False
 
 
+_MAX_COMBINATIONS = 10_000
+"""A word of ten tokens has 8**10 combinations of eight each, and where one token is never part of a word, none of them is a word."""
+
+
 def piecewise_words(textattack: Any, filled: Fillings, num: int, /) -> list[str]:
-    """BERT-Attack's words: of a word of one token all that fit, of several tokens the first combinations of what fits each."""
+    """BERT-Attack's words: for a word of one token all that fit; for several tokens the first ``num`` combinations that are one word."""
     strings = textattack.shared.utils
     if len(filled.tokens) == 1:
         marked = any(token.startswith("Ġ") for token in filled.tokens[0])
         begins = [token for token in filled.tokens[0] if (token.startswith("Ġ") if marked else "##" not in token)]
         return [token for token in begins if strings.is_one_word(token)]
-    joined = ("".join(tokens).replace("##", "") for tokens in itertools.product(*filled.tokens)) if filled.tokens else iter(())
+    tried = itertools.islice(itertools.product(*filled.tokens), _MAX_COMBINATIONS) if filled.tokens else iter(())
+    joined = ("".join(tokens).replace("##", "") for tokens in tried)
     return list(itertools.islice((word for word in joined if strings.is_one_word(word)), num))
 
 

@@ -16,6 +16,7 @@ import typer
 from ... import __version__
 from ..api.errors import ConfigError, IncompleteRun
 from ..api.registry import GROUPS, Registry
+from ..system.installs import TEXT_ATTACKS
 from ..system.malloc import keep_freed_memory
 from .console import say
 from .environment import prepare
@@ -77,7 +78,7 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
     with as_file(files("windtunnel") / "examples" / "demo" / "suite.yaml") as path:
         suite = load_suite(path)
         if find_spec("textattack") is None:
-            say("the demo runs without its text attack, which needs: pip install 'windtunnel[text-attacks]'", err=True)
+            say(f"the demo runs without its text attack, which needs: {TEXT_ATTACKS}", err=True)
             attacks = tuple(spec for spec in suite.attacks if spec.attack != "deepwordbug")
             gates = tuple(spec for spec in suite.gates if "deepwordbug" not in spec.check)
             suite = suite.model_copy(update={"attacks": attacks, "gates": gates})

@@ -305,7 +305,7 @@ def test_stop_words_are_left_alone() -> None:
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(textattack_import, "find_spec", lambda name: None)
-    with pytest.raises(CapabilityError, match=r"pip install 'windtunnel\[text-attacks\]'"):
+    with pytest.raises(CapabilityError, match=r"pip install 'windtunnel\[text-attacks\]' && pip install --no-deps textattack==0\.3\.11$"):
         DeepWordBug()
 
 

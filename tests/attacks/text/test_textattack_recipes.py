@@ -29,8 +29,9 @@ from windtunnel.attacks.text import (
 )
 from windtunnel.attacks.text.bad_characters import BadCharacters
 from windtunnel.attacks.text.named_entities import entity
+from windtunnel.attacks.text.textattack_models import piecewise_words
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
-from windtunnel.harness.api.requests import Classify, Embed, Embedding, Logits, LogProb
+from windtunnel.harness.api.requests import Classify, Embed, Embedding, Fillings, Logits, LogProb
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.threats import EditBudget
 from windtunnel.tests import tiny, tiny_words
@@ -304,6 +305,13 @@ def test_a_ranking_by_gradient_is_textattacks(textattack: Any, folder: Path, mon
     assert told(twins) == expected
     assert sum(twin.input != sample.input for twin, sample in zip(twins, attacked, strict=True)) >= 4
     assert engine.counters.gradient_passes - before <= 4, "of many samples together"
+
+
+def test_a_word_of_many_pieces_that_never_join_is_given_up(textattack: Any) -> None:
+    """12 pieces of 8 tokens have 7e10 combinations; TextAttack tries them all."""
+    never, sometimes = tuple("!?.,;:()"), ("a", "!", "b")
+    assert piecewise_words(textattack, Fillings((never,) * 12, ((0.0,) * 8,) * 12), 8) == []
+    assert piecewise_words(textattack, Fillings((sometimes,) * 2, ((0.0,) * 3,) * 2), 2) == ["aa", "a!"]
 
 
 @pytest.mark.parametrize("kind", ["invisible", "deletions", "reorderings"])
