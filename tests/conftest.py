@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +20,15 @@ from windtunnel.harness.identity.code import target_folders
 # A process a core is the default, and the models here are tiny: threads within a process only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Without torch, files that import it or captum are skipped: other Pythons than the main one run the rest."""
+    report = yield
+    if report.failed and find_spec("torch") is None and re.search(r"No module named '(torch|captum)", str(report.longrepr)):
+        report.outcome, report.longrepr = "skipped", (report.nodeid, 0, "needs torch, which is not installed")
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
