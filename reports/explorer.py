@@ -133,7 +133,9 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
     drawn: dict[str, Any] = {"segments": None, "grid": None}
     if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
         drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "cells": _cells(heat.values)}
-    elif heat.error is None and heat.spans:
+    elif heat.error is None and heat.names:
+        drawn["segments"] = list(_named(heat.names, heat.values))
+    elif heat.error is None and heat.parts == "words" and heat.spans:
         texts = [text for _, text in _texts(shown)]
         # A chat is explained by its last message.
         text = "\n".join(texts[-1:] if shown.kind == "chat" else texts)[:TEXT_LIMIT]
@@ -153,6 +155,13 @@ def _each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
     prompt = [[place, visible(piece)] for place, piece in _pieces(text, heat.spans)]
     answer = [[place if place < 0 else place + shift, visible(piece)] for place, piece in _pieces(words.answer, words.spans)]
     return {"prompt": prompt, "answer": answer, "num": shift, "rows": [_cells(row) for row in words.values]}
+
+
+def _named(names: Sequence[str], values: Sequence[float]) -> Iterator[Segment]:
+    """Parts that have no place in a text or an image: their names in a row."""
+    for name, value in zip(names, values, strict=False):
+        yield [round(_unit(value) * LEVELS), visible(clip(name, NOTE_LIMIT)), _unit(value)]
+        yield ["=", " "]
 
 
 def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:

@@ -177,7 +177,7 @@ def word_heat(probe: str, target: str, text: str, dice: random.Random) -> Heat:
         "sufficiency_random": 0.29,
         "infidelity": None,
     }
-    return Heat(probe, target, tuple(value / largest for value in values), tuple(spans), scores=scores)
+    return Heat(probe, target, tuple(value / largest for value in values), tuple(spans), scores=scores, parts="words")
 
 
 def digit(i: int) -> SampleView:
@@ -208,8 +208,8 @@ def digit(i: int) -> SampleView:
             ),
         ),
         heats=(
-            Heat("occlusion", "0", tuple(value / largest for value in values), shape=(7, 7), scores={"deletion_auc": 0.31}),
-            Heat("saliency", "0", tuple(abs(value) / largest for value in values), shape=(7, 7)),
+            Heat("occlusion", "0", tuple(value / largest for value in values), shape=(7, 7), parts="pixels", scores={"deletion_auc": 0.31}),
+            Heat("saliency", "0", tuple(abs(value) / largest for value in values), shape=(7, 7), parts="pixels"),
         ),
     )
 
@@ -218,7 +218,7 @@ def pair() -> SampleView:
     parts = (("premise", "A man is playing a guitar on stage."), ("hypothesis", "A man makes music."))
     perturbed = (parts[0], ("hypothesis", "A person makes musci."))
     twin = Twin("deepwordbug", Shown("pair", parts=perturbed), "neutral", True, {"queries": 12.0})
-    heat = Heat("occlusion", "entailment", (0.2, 1.0, -0.6), ((2, 5), (18, 24), (48, 53)))
+    heat = Heat("occlusion", "entailment", (0.2, 1.0, -0.6), ((2, 5), (18, 24), (48, 53)), parts="words")
     return SampleView(BERT, "nli", "nli/7", Shown("pair", parts=parts), "entailment", "entailment", True, twins=(twin,), heats=(heat,))
 
 
@@ -232,7 +232,7 @@ def answered() -> SampleView:
     words = EachWord(" Paris, 👩 yes", ((1, 6), (6, 7), (8, 9), (10, 13)), (
         (0.1, 1.0, 0.0, 0.0, 0.0, 0.0), (-0.5, 0.2, 1.0, 0.0, 0.0, 0.0), (0.0, 0.0, -1.0, 0.5, 0.0, 0.0), (1.0, -0.25, 0.0, 0.0, 0.0, 0.0),
     ))  # fmt: skip
-    heat = Heat("feature_ablation", "Paris, 👩 yes", (0.2, 1.0), ((0, 7), (8, 14)), each_word=words)
+    heat = Heat("feature_ablation", "Paris, 👩 yes", (0.2, 1.0), ((0, 7), (8, 14)), each_word=words, parts="words")
     return SampleView(BERT, "refusals", "capitals/1", Shown("text", "Capital France?"), None, "Paris", True, heats=(heat,))
 
 
@@ -315,8 +315,10 @@ def hostile_sample(i: int, text: str) -> SampleView:
                 (math.nan, 1.0, -3.0, 0.5),
                 ((-4, 2), (1, 9), (5, 10_000_000), (3, 1)),
                 scores={text: math.nan, f"{text}_random": 1},
+                parts="words",
             ),
-            Heat(text, text, (1.0,), shape=(40, 40)),
+            Heat(text, text, (1.0, -1.0), parts=text, names=(text, "b")),
+            Heat(text, text, (1.0,), shape=(40, 40), parts="pixels"),
             Heat(text, text, (), error=text),
         ),
     )

@@ -79,8 +79,9 @@ class EachWord:
 class Heat:
     """An attribution of the sample. ``values`` are scaled to [-1, 1] by the largest magnitude.
 
-    Text: ``spans`` (start, end) in the shown text, one a value. Image: ``shape`` (rows, columns), values row by row, pooled to a grid that
-    a person can read; ``image`` is a PNG data URI of what was attributed where that is not the sample's image: the model may have resized
+    ``parts``: what the values are about (`Attribution.parts`). Words: ``spans`` (start, end) in the shown text, one a value. Values in rows
+    (pixels): ``shape`` (rows, columns), values row by row, pooled to a grid that a person can read. All others: ``names``, one a value.
+    ``image`` is a PNG data URI of what was attributed where that is not the sample's image: the model may have resized
     or cropped it. ``scores``: faithfulness of this attribution; keys that end in ``_random`` and ``_randomised`` are its controls'.
     ``twins``: (attack, attribution of its twin), first the one for the same class, with what says how far it moved as scores.
     ``slices``: those of `slices` that the sample could be in by this attribution, and whether it is; with several attacks, by any of them.
@@ -98,6 +99,8 @@ class Heat:
     twins: tuple[tuple[str, Heat], ...] = ()
     slices: Mapping[str, bool] = field(default_factory=dict)
     each_word: EachWord | None = None
+    parts: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,10 @@ class Modality(Generic[V]):
 
     ``name``: the capability that a model needs to take it, and that a task names in ``requires``. ``type``: the class of its values, which
     are immutable, and compared and hashed by content.
-    ``part_kind``: what `parts` are (words, pixels, time, frames, boxes, or a word of your own); empty where values have no parts, and
-    then no attribution is about them. ``ways``: what "removed" can mean for a part, the plainest first; `without` is given one of them.
-    Raises `TypeError` where it lacks one of the two, or another modality has it.
+    ``part_kind``: what `parts` are (words, pixels, time, frames, boxes, or a word of your own, by default ``parts``); empty where values
+    have none, and then nothing is removed from them. ``ways``: what "removed" can mean for a part, the plainest first; `without` is given
+    one of them. Raises `TypeError` where it lacks name or type, where another modality has one of them, and where it has parts but does
+    not say what is left of a value without some of them, or the reverse.
     """
 
     name: ClassVar[str]
@@ -55,6 +56,10 @@ class Modality(Generic[V]):
             raise TypeError(f"the modality {cls.__name__} has the name {name!a}; give it 'name', a printable text")
         if not isinstance(kind, type) or kind is object:
             raise TypeError(f"the modality {name!r} has the type {kind!r}; give it 'type', the class of its values")
+        own = cls.parts is not Modality.parts, cls.without is not Modality.without
+        if cls.part_kind != "words" and not all(own) and (any(own) or cls.part_kind):
+            raise TypeError(f"the modality {name!r} has parts; give it both 'parts' and 'without'")
+        cls.part_kind = cls.part_kind or ("parts" if all(own) else "")
         # A plugin's file may be executed again: its class then takes the place of the former.
         others = [m for m in _known if (m.name, type(m).__qualname__) != (name, cls.__qualname__)]
         if any(other.name == name or other.type is kind for other in others):

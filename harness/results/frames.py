@@ -89,9 +89,9 @@ class Run:
 
     def samples(self) -> pd.DataFrame:
         """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
-        each score as ``score.NAME`` (float, NaN where there is none), each small artifact (prediction, ...) by its name, and the
-        fingerprints of model, data and plugin, and the seed. Several numbers are one tuple: ``loglikelihoods`` in nats and
-        ``probabilities``, in the order of the choices.
+        each score as ``score.NAME`` (float, NaN where there is none), each small artifact (prediction, ...) by its name, ``parts`` (what
+        an attribution's values are about), and the fingerprints of model, data and plugin, and the seed. Several numbers are one tuple:
+        ``loglikelihoods`` in nats and ``probabilities``, in the order of the choices.
 
         Where there are probes, a column a slice of `slices` says whether the sample is in it by the row's probe, NA where it could not be:
         a query is ``samples.query("wrong_and_unfaithful and probe == 'occlusion'")``."""
@@ -112,6 +112,8 @@ class Run:
                         right[key] = is_right(item, record)
                     slices = dict.fromkeys(SLICES.get(item.kind, ())) | slices_of(item.kind, right.get(key), record.scores)
                     small = {name: _cell(value) for name, value in record.artifacts.items() if _is_small(value)}
+                    if (attribution := record.artifacts.get("attribution")) is not None:
+                        small["parts"] = attribution["parts"]
                     scores = {f"score.{name}": value for name, value in record.scores.items()}
                     target = targets[item.task].get(record.sample_id)
                     # What an artifact is called can hide no column of ours.

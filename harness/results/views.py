@@ -20,6 +20,7 @@ _MOST_CHARACTERS = 20_000
 _MOST_WORDS = 64
 """Of an answer whose words are explained one by one: each is a row of values on the page."""
 _MOST_CELLS = 32
+_MOST_NAMES = 1_000
 
 
 def sample_views(store: Store, items: Sequence[StoredItem], most: int) -> Iterator[SampleView]:
@@ -52,7 +53,7 @@ def _view(task: StoredItem, sample: Sample, record: Record, joined: Sequence[tup
         correct=None if primary is None else primary == 1, probabilities=_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error,
         twins=tuple(_twin(i, r, labels) for i, r in joined if i.kind == "attack" or (i.kind == "transfer" and r.scores)),
-        heats=tuple(_heat(i, r, joined, labels, is_right(task, record)) for i, r in joined if i.kind == "probe"),
+        heats=tuple(_heat(i, r, sample, joined, is_right(task, record)) for i, r in joined if i.kind == "probe"),
     )  # fmt: skip
 
 
@@ -75,20 +76,22 @@ def _twin(item: StoredItem, record: Record, labels: Sequence[str]) -> Twin:
     )  # fmt: skip
 
 
-def _heat(item: StoredItem, record: Record, joined: Sequence[tuple[StoredItem, Record]], labels: Sequence[str], right: bool | None) -> Heat:
+def _heat(
+    item: StoredItem, record: Record, sample: Sample, joined: Sequence[tuple[StoredItem, Record]], right: bool | None
+) -> Heat:  # fmt: skip
     found = record.artifacts.get("attribution")
     if found is None:
         return Heat(item.program, "", (), error=record.error or "no attribution")
     image = record.artifacts.get("image")
     said = str(record.artifacts.get("continuation", "")).strip()
     shifts = [(i, r) for i, r in joined if i.kind == "shift" and i.facts.get("probe") == item.item]
-    shown = _map(item.program, found, labels)
+    shown = _map(item.program, found, sample)
     return replace(
         shown,
         target=said or shown.target,
         image="" if image is None else _shown(image).image,
         scores=dict(record.scores),
-        twins=tuple(pair for i, r in shifts for pair in _moved(item.program, i, r, labels)),
+        twins=tuple(pair for i, r in shifts for pair in _moved(item.program, i, r, sample)),
         slices=_slices(right, [(item, record), *shifts]),
         each_word=_each_word(record.artifacts, len(shown.values), len(found["values"])),
     )
@@ -108,18 +111,18 @@ def _each_word(artifacts: Mapping[str, Any], num_shown: int, num_parts: int) -> 
     return EachWord(_cut(str(artifacts["continuation"])), spans, tuple(map(tuple, scaled.tolist())))
 
 
-def _moved(probe: str, shift: StoredItem, record: Record, labels: Sequence[str]) -> Iterator[tuple[str, Heat]]:
+def _moved(probe: str, shift: StoredItem, record: Record, sample: Sample) -> Iterator[tuple[str, Heat]]:
     """The twin's attributions, for the class that was explained before and for its new one."""
     attack = str(shift.facts["attack"]).removesuffix(f"({shift.task})")
     scores = {name: value for name, value in record.scores.items() if name != "flipped"}
     for end in ("", "_of_prediction"):
         if (found := record.artifacts.get(f"attribution{end}")) is not None:
-            shown, said = _map(probe, found, labels), str(record.artifacts.get(f"continuation{end}", "")).strip()
+            shown, said = _map(probe, found, sample), str(record.artifacts.get(f"continuation{end}", "")).strip()
             yield attack, replace(shown, target=said or shown.target, scores=scores)
             scores = {}
 
 
-def _map(probe: str, found: Mapping[str, Any], labels: Sequence[str]) -> Heat:
+def _map(probe: str, found: Mapping[str, Any], sample: Sample) -> Heat:
     values = _pooled(np.asarray(found["values"], dtype=np.float64))
     largest = float(np.abs(values).max()) if values.size else 0.0
     scaled = values / largest if largest else values
@@ -128,7 +131,22 @@ def _map(probe: str, found: Mapping[str, Any], labels: Sequence[str]) -> Heat:
     # Words beyond the shown part of a long text have no place to be shown at; they are the last ones.
     num_shown = sum(end <= _MOST_CHARACTERS for _, end in spans) if spans else values.size
     shown = tuple(round(float(v), 4) for v in islice(scaled.reshape(-1), num_shown))
-    return Heat(probe, _label(found["target"], labels) or "", shown, spans[:num_shown], shape)
+    kind, target = str(found["parts"]), _label(found["target"], sample.labels) or ""
+    names = () if spans or shape else _names_of(kind, sample, values.size)
+    return Heat(probe, target, shown[: len(names) or None], spans[:num_shown], shape, parts=kind, names=names)
+
+
+def _names_of(kind: str, sample: Sample, num: int) -> tuple[str, ...]:
+    """What the first parts are called, by their modality; where that does not tell, by their numbers."""
+    known = modality_of(sample.input)
+    parts: Iterable[object] = range(num)
+    if known is not None and known.part_kind == kind:
+        try:
+            own = list(known.parts(sample.input))
+        except Exception:  # noqa: BLE001 - a plugin's: the numbers stand
+            own = []
+        parts = own if len(own) == num else parts
+    return tuple(_cut(str(part)) for part in islice(parts, _MOST_NAMES))
 
 
 def _pooled(values: np.ndarray) -> np.ndarray:

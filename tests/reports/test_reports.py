@@ -348,8 +348,8 @@ def test_controls_stand_beside_their_score() -> None:
 
 
 def test_the_twins_map_lies_on_the_twins_text() -> None:
-    moved = Heat("ig", "bad", (1.0,), ((2, 6),), scores={"rank_correlation": 0.5})
-    heat = Heat("ig", "good", (1.0,), ((2, 6),), twins=(("swap", moved), ("gone", moved)))
+    moved = Heat("ig", "bad", (1.0,), ((2, 6),), scores={"rank_correlation": 0.5}, parts="words")
+    heat = Heat("ig", "good", (1.0,), ((2, 6),), twins=(("swap", moved), ("gone", moved)), parts="words")
     sample = SampleView(
         "m",
         "t",
@@ -369,7 +369,7 @@ def test_the_twins_map_lies_on_the_twins_text() -> None:
 
 
 def test_a_map_of_pixels_travels_as_signed_bytes() -> None:
-    heat = Heat("ig", "good", (1.0, -1.0, 0.5, 0.0, math.nan, -0.001), shape=(2, 3))
+    heat = Heat("ig", "good", (1.0, -1.0, 0.5, 0.0, math.nan, -0.001), shape=(2, 3), parts="pixels")
     (shown,) = json.loads(explorer.samples_json([SampleView("m", "t", "1", Shown("image"), None, None, None, heats=(heat,))]))[0]["heats"]
     assert (shown["grid"]["rows"], shown["grid"]["columns"]) == (2, 3)
     assert np.frombuffer(base64.b64decode(shown["grid"]["cells"]), np.int8).tolist() == [127, -127, 64, 0, 0, 0]

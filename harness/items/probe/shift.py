@@ -95,7 +95,9 @@ def _pair(engine: Engine, task: Task, sample: Sample, explained: Record | None, 
     (twin,) = canonical(engine, [replace(sample, input=attacked.artifacts["twin"])])
     if twin.input == sample.input:
         return "the attack changed nothing"
-    own = Attribution(sample.id, kept["target"], np.asarray(kept["values"], dtype=np.float32), tuple(map(tuple, kept["spans"])))
+    own = Attribution(
+        sample.id, kept["target"], np.asarray(kept["values"], dtype=np.float32), tuple(map(tuple, kept["spans"])), parts=kept["parts"]
+    )
     prediction: Any = attacked.artifacts.get("prediction")
     if has_continuations(task):
         assert explained is not None

@@ -63,7 +63,10 @@ def answers(samples: Sequence[Sample], item: str = "t", **artifacts: Any) -> lis
 
 def heat(sample: Sample, values: np.ndarray, spans: Any = ()) -> Record:
     return Record(
-        sample.id, "ig(t)", {"comprehensiveness": 0.5}, artifacts={"attribution": {"values": values, "spans": spans, "target": 1}}
+        sample.id,
+        "ig(t)",
+        {"comprehensiveness": 0.5},
+        artifacts={"attribution": {"values": values, "spans": spans, "target": 1, "parts": "words" if spans else "pixels"}},
     )
 
 
@@ -99,7 +102,7 @@ class TestJoin:
         made.add("probe", "ig(t)", "t", samples, [heat(s, np.array([1.0, -4.0]), ((0, 4), (5, 6))) for s in samples])
         made.add("probe", "occ(t)", "t", samples, [heat(samples[0], np.array([1.0, 1.0]), ((0, 4), (5, 6)))])
         name = "explanation_shift(ig(t), a(t))"
-        found = {"values": np.array([0.5, 0.25]), "spans": ((0, 3), (4, 5)), "target": 1}
+        found = {"values": np.array([0.5, 0.25]), "spans": ((0, 3), (4, 5)), "target": 1, "parts": "words"}
         shift = Record(
             "t:0", name, {"flipped": 1.0, "rank_correlation": 0.9},
             artifacts={"attribution": found, "attribution_of_prediction": {**found, "target": 0}, "prediction": 0},
