@@ -6,10 +6,10 @@ import io
 import json
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -121,11 +121,12 @@ def tune(suite: Suite) -> None:
     planned = _planned(suite)
     planned.require_possible()
     from ..engine.saved_budgets import keep
-    from ..run.runner import Silent, budget_of, loaded
+    from ..run.progress import Progress
+    from ..run.runner import budget_of, loaded
     from ..run.tuning import tune as measured
     from .tuning_text import tuned_text
 
-    for adapter, tuned in measured(planned, partial(budget_of, suite), lambda named: loaded(planned, named, Silent())):
+    for adapter, tuned in measured(planned, partial(budget_of, suite), lambda named: loaded(planned, named, Progress())):
         say(tuned_text(tuned))
         if tuned.num_requests:
             say(f"  kept in {keep(adapter, tuned.found)}")
@@ -220,17 +221,14 @@ def _planned(suite: Suite, registry: Registry | None = None) -> Plan:
 
 
 def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
-    from ..run.runner import Silent, run_plan, stop_on_interrupt
+    from ..run.progress import Progress, open_progress
+    from ..run.runner import run_plan, stop_on_interrupt
 
     registry = Registry(suite.plugins)
     planned = _planned(suite, registry)
     planned.require_possible()
     folder = out or Path("runs") / suite.folder_name(Path.cwd())
-    shown: AbstractContextManager[Any] = nullcontext(Silent())
-    if not (quiet or as_json or os.environ.get("CI") or not sys.stderr.isatty()):
-        from .progress_bars import Bars
-
-        shown = Bars()
+    shown = nullcontext(Progress()) if quiet or as_json else open_progress()
     if not as_json:
         for skip in planned.skipped:
             say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from ..results.summarise import summarise
 from ..results.write_reports import write_reports
 from ..suite.load import make_suite
 from .live_objects import LiveObjects
-from .runner import Progress, run_plan
+from .progress import Progress, open_progress
+from .runner import run_plan
 
 
 def evaluate(
@@ -26,7 +27,7 @@ def evaluate(
     gates: Any = (),
     *,
     folder: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = True,
     plugins: str | Path | Sequence[str | Path] = (),
     **keys: Any,
 ) -> Run:
@@ -39,7 +40,8 @@ def evaluate(
     gates: checks, such as ``"sst2.accuracy >= 0.85"``. A gate that fails raises nothing: see ``run.scorecard.verdict``.
     folder: where the records go; one that holds this run already goes on. By default a folder below ``runs/``, a new one wherever an object
     is among the models, tasks, attacks or probes.
-    progress: told what is done. plugins: a plugin file or several. keys: all other keys of a suite, such as ``limit``, ``seed``,
+    progress: shown in a notebook and on a terminal; False shows nothing, and an object with the methods of `Progress` is told instead.
+    plugins: a plugin file or several. keys: all other keys of a suite, such as ``limit``, ``seed``,
     ``device`` or ``auxiliary_models``, whose entries may be objects as well.
     Raises `UserError` for what cannot be run; a sample that fails is a record, and raises nothing.
     """
@@ -58,7 +60,14 @@ def evaluate(
         place = Path(folder) if folder is not None else Path("runs") / suite.folder_name(Path.cwd())
         if folder is None and live.num:
             place = next(free for number in count(1) if not (free := place.with_name(f"{place.name}-{number}")).exists())
-        run_plan(planned, place, progress=progress)
+        with _shown(progress) as shown:
+            run_plan(planned, place, progress=shown)
     card = summarise(place, registry=registry)
     write_reports(place, card, registry=registry)
     return Run(place, files, registry)
+
+
+def _shown(progress: Progress | bool) -> AbstractContextManager[Progress]:
+    if progress is True:
+        return open_progress()
+    return nullcontext(progress or Progress())

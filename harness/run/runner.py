@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ... import __version__
 from ..api.attack import Attack
@@ -32,32 +32,9 @@ from ..suite.specs import Suite
 from ..system.interrupts import Interrupted, is_interrupt
 from ..threats import describe_threat
 from .item_work import recordable, work_of
+from .progress import Progress
 from .role_engines import Players
 from .trial import trials_of, try_settings
-
-
-class Progress(Protocol):
-    """What a run tells of itself while it goes on."""
-
-    def loading(self, model: str) -> None: ...
-
-    def item(self, model: str, item: str, done: int, total: int) -> None: ...
-
-    def advance(self, num_samples: int) -> None: ...
-
-    def batch(self, kind: str, rows: int, tokens: int) -> None: ...
-
-
-class Silent:
-    """No progress shown."""
-
-    def loading(self, model: str) -> None: ...
-
-    def item(self, model: str, item: str, done: int, total: int) -> None: ...
-
-    def advance(self, num_samples: int) -> None: ...
-
-    def batch(self, kind: str, rows: int, tokens: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +60,7 @@ def run_plan(
     other versions of libraries, or to what cannot be known.
     """
     plan.require_possible()
-    shown = progress or Silent()
+    shown = progress or Progress()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -170,7 +170,7 @@ def test_the_same_suite_has_the_same_folder(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_progress_bars_only_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from windtunnel.harness.cli import progress_bars
+    from windtunnel.harness.run import progress_bars
 
     shown: list[str] = []
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
+from rich import progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from .progress import Progress
 
 
-class Bars:
+class Bars(Progress):
     """A bar an item, with requests and tokens a second. Written to standard error."""
 
     def __init__(self) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False), TimeRemainingColumn(), console=Console(stderr=True),
+        self._bars = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False), progress.BarColumn(), progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[rate]}", markup=False), progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
         )  # fmt: skip
-        self._current: TaskID | None = None
+        self._current: progress.TaskID | None = None
         self._started, self._rows, self._tokens = 0.0, 0, 0
 
     def __enter__(self) -> Bars:

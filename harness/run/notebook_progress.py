@@ -1,0 +1,71 @@
+"""Progress in a cell of a notebook: one line, redrawn in its place."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+from importlib import import_module
+from types import TracebackType
+from typing import Any
+
+from .progress import Progress
+
+_REDRAW_S = 0.2
+"""Seconds between two drawings of one item."""
+
+
+class NotebookLine(Progress):
+    """Shows the item under way, how many of its samples are done, and the requests and tokens a second."""
+
+    def __init__(self) -> None:
+        self._display: Any = import_module("IPython.display").display
+        self._handle: Any = None
+        self._label, self._done, self._total = "", 0, 0
+        self._num_items = self._rows = self._tokens = 0
+        self._began = self._item_began = time.monotonic()
+        self._drawn = 0.0
+
+    def __enter__(self) -> NotebookLine:
+        self._handle = self._display(_bundle("starting"), raw=True, display_id=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        end = "done" if error is None else f"stopped by {type(error).__name__}"
+        self._show(f"{self._num_items} items {end} in {time.monotonic() - self._began:,.0f} s")
+
+    def loading(self, model: str) -> None:
+        self._show(f"loading {model}")
+
+    def item(self, model: str, item: str, done: int, total: int) -> None:
+        self._label, self._done, self._total = f"{model} {item}", done, total
+        self._num_items += 1
+        self._rows = self._tokens = 0
+        self._item_began = time.monotonic()
+        self._draw()
+
+    def advance(self, num_samples: int) -> None:
+        self._done += num_samples
+        self._draw()
+
+    def batch(self, kind: str, rows: int, tokens: int) -> None:
+        self._rows += rows
+        self._tokens += tokens
+        if time.monotonic() - self._drawn >= _REDRAW_S:
+            self._draw()
+
+    def _draw(self) -> None:
+        seconds = time.monotonic() - self._item_began
+        speed = ""
+        if self._rows and seconds > 0:
+            speed = f", {self._rows / seconds:,.0f} requests/s, {self._tokens / seconds:,.0f} tokens/s"
+        self._show(f"{self._label}: {self._done} of {self._total} samples{speed}", (self._done, self._total))
+
+    def _show(self, text: str, bar: tuple[int, int] | None = None) -> None:
+        self._drawn = time.monotonic()
+        self._handle.update(_bundle(text, bar), raw=True)
+
+
+def _bundle(text: str, bar: tuple[int, int] | None = None) -> dict[str, str]:
+    """The text, with a bar in front of it where the notebook shows HTML."""
+    drawn = f'<progress value="{bar[0]}" max="{bar[1]}"></progress> ' if bar else ""
+    return {"text/plain": text, "text/html": f"{drawn}<code>{escape(text)}</code>"}
