@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .harness.results.frames import Run as Run
     from .harness.results.frames import load as load
     from .harness.run.evaluate import evaluate as evaluate
+    from .harness.run.progress import Progress as Progress
     from .harness.threats.edit_budget import EditBudget as EditBudget
     from .harness.threats.lp_ball import LpBall as LpBall
     from .harness.threats.prompts import AnyPrompt as AnyPrompt
@@ -89,6 +90,7 @@ _NAMES = {
     "modalities.words": "word_spans",
     "results.frames": "Run load",
     "run.evaluate": "evaluate",
+    "run.progress": "Progress",
     "threats.edit_budget": "EditBudget",
     "threats.lp_ball": "LpBall",
     "threats.prompts": "AnyPrompt SuffixBudget",

@@ -28,16 +28,31 @@ _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
 _CHECKED = ("attacks", "probes")
 """Groups whose settings are held against their annotations; a task's come from fields of data, and its family checks them."""
 
-_pending: list[tuple[str, str, object]] = []
+_open_files: list[dict[tuple[str, str], Any]] = []
+"""The plugins of each plugin file that is running, by group and name; the last file runs inside of those before it."""
+
+_defined: dict[tuple[str, str], Any] = {}
+"""The plugins that this process defined elsewhere: in a notebook, a script or a module that one of them imported."""
 
 
 def plugin(group: str, name: str, /) -> Callable[[T], T]:
-    """Mark a class of a ``--plugin`` file as the plugin ``name`` of ``group``."""
+    """Mark a class, or a function that makes one, as the plugin ``name`` of ``group``.
+
+    In a plugin file it belongs to the runs that are given the file; anywhere else, as in a cell of a notebook, to all later runs
+    of this process. A cell that is executed again replaces its plugin. Raises `ConfigError` where there is no such group, or the
+    name is that of an installed plugin.
+    """
     if group not in GROUPS:
         raise ConfigError(f"no plugin group {group!r}; the groups are {', '.join(GROUPS)}")
 
     def mark(obj: T) -> T:
-        _pending.append((group, name, obj))
+        if _open_files:
+            _open_files[-1][group, name] = obj
+            return obj
+        for entry in _reachable():
+            if (entry.group, entry.name) == (group, name):
+                raise _taken(entry, "this process")
+        _defined[group, name] = obj
         return obj
 
     return mark
@@ -98,11 +113,15 @@ class Registry:
         self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
         self._files: list[Path] = []
         self._origins: dict[tuple[str, str], list[str]] = {}
-        for entry in _installed(tuple(place for place in sys.path if place not in target_folders)):
+        for entry in _reachable():
             self._entries[entry.group][entry.name] = entry
             self._origins.setdefault((entry.group, entry.name), []).append(entry.origin)
         for file in dict.fromkeys(Path(file).resolve() for file in files):
             self._add_file(file)
+        for (group, name), obj in _defined.items():
+            # A script may give itself as a plugin file.
+            if file_of(obj) not in self._files:
+                self.add_object(group, name, obj, obj)
 
     @classmethod
     def of_run(cls, recorded: Collection[str], files: Iterable[str | Path], /) -> Registry:
@@ -120,8 +139,8 @@ class Registry:
     def _add_file(self, path: Path) -> None:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
-        del _pending[:]
         before = _named_classes()
+        _open_files.append(defined := {})
         try:
             run_file(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
         except ConfigError:
@@ -130,17 +149,18 @@ class Registry:
             if is_interrupt(error):
                 raise
             raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
+        finally:
+            _open_files.pop()
         self._check_names(before)
         self._files.append(path)
-        if not _pending:
+        if not defined:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
         origin = origin_of(path)
-        for group, name, obj in _pending:
+        for (group, name), obj in defined.items():
             try:
                 self.add(group, name, obj, origin, target=f"{path.name}:{name}")
             except ConfigError as error:
                 raise ConfigError(f"{path}: {error}") from error
-        del _pending[:]
 
     def _check_names(self, before: Mapping[str, type]) -> None:
         """Raises `ConfigError` where a file has replaced a class of one of the other files."""
@@ -154,9 +174,15 @@ class Registry:
         """Make an object of this process a plugin of this registry alone. factory: makes it from its settings. origin: where it comes from,
         as records name it. target: where it is defined, ``file:name``. Raises `ConfigError` where the name is taken."""
         if name in self._entries[group]:
-            there = self._entries[group][name].origin
-            raise ConfigError(f"the {group[:-1]} {name!r} is there already (from {there}); give yours (from {origin}) another name")
+            raise _taken(self._entries[group][name], origin)
         self._entries[group][name] = Entry(group, name, origin, _constant(factory), target)
+
+    def add_object(self, group: str, name: str, obj: object, factory: Any, /) -> None:
+        """`add` a factory whose origin is the class, the state and the code of an object of this process."""
+        # Not on top: a list of plugins needs no numpy.
+        from ..identity.programs import name_origin
+
+        self.add(group, name, factory, name_origin(obj))
 
     def names(self, group: str, /) -> list[str]:
         return sorted(self._entries[group])
@@ -219,6 +245,16 @@ class Registry:
             if is_interrupt(error):
                 raise
             raise ConfigError(f"{what} cannot be made from {params}: {type(error).__name__}: {error}") from error
+
+
+def _reachable() -> tuple[Entry, ...]:
+    """All entry points but those beside a target's file."""
+    return _installed(tuple(place for place in sys.path if place not in target_folders))
+
+
+def _taken(there: Entry, origin: str) -> ConfigError:
+    what = f"the {there.group[:-1]} {there.name!r} is there already (from {there.origin})"
+    return ConfigError(f"{what}; give yours (from {origin}) another name")
 
 
 def _named_classes() -> dict[str, type]:

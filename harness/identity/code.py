@@ -80,7 +80,7 @@ def file_of(obj: Any, /) -> Path | None:
     for candidate in (inner, getattr(obj, "func", None), None if isinstance(obj, type) else type(obj)):
         try:
             file = inspect.getsourcefile(candidate) if candidate is not None else None
-        except TypeError:
+        except (TypeError, OSError):  # a built-in class, or a class of a notebook
             continue
         if file is not None and Path(file).is_file():
             return Path(file)

@@ -1,4 +1,4 @@
-"""Fingerprints of models that are Python programs: functions, objects, modules of torch."""
+"""Fingerprints of models that are Python programs (functions, objects, modules of torch), and origins of other objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .code import Code, local_code, remote_libraries
 from .digests import digest_parts, unknown_fingerprint
 from .libraries import answer_code, installed_versions
-from .values import ObjectDigester, find_self_changes
+from .values import ObjectDigester, digest_state, find_self_changes
 
 
 def fingerprint_program(
@@ -39,6 +39,21 @@ def fingerprint_program(
     named = target.replace("\\", "/").rpartition("/")[2]
     used = sorted(installed_versions({*libraries, *code.libraries}).items())
     return digest_parts((named, code.digest if code.files else "", *digests), (*settings, version, used, answer_code())), ()
+
+
+def name_class(obj: object, /) -> str:
+    """Return the module and the name of a class, or of an object's class."""
+    named = obj if isinstance(obj, type) else type(obj)
+    return f"{named.__module__} {named.__qualname__}"
+
+
+def name_origin(obj: object, /) -> str:
+    """Return the origin of an object of this process, as records name it: its class, and a hash of its state and its code.
+
+    It is an `unknown_fingerprint` if a part of the object cannot be inspected.
+    """
+    digest, reasons = digest_state(obj, name_class(obj))
+    return unknown_fingerprint(reasons) if reasons else f"{name_class(obj)} sha256:{digest[:12]}"
 
 
 def _name(target: str) -> str:

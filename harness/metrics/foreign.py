@@ -1,19 +1,44 @@
-"""Check the metrics of plugins before a run. Built-in metrics are checked by tests, and not loaded here."""
+"""Find and check the metrics of tasks before a run. Built-in metrics are checked by tests, and not loaded here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from ..api.errors import ConfigError
 from ..api.registry import Registry
+from ..identity.programs import name_origin
 
 
-def check_foreign(origins: Mapping[str, str], registry: Registry, /) -> None:
-    """Check each metric that does not belong to Windtunnel. ``origins``: origin of each metric, by name.
+def find_metric(metric: object, registry: Registry, /) -> tuple[str, str]:
+    """Find one of a task's metrics, which is the name of one, a class derived from `Metric`, or an object of such a class.
 
-    Raises `ConfigError` with the missing parts of an incomplete metric.
+    Returns its name and its origin; a class or object joins the registry. Raises `ConfigError` for anything else, with what a
+    plugin's metric lacks, or where another metric has its name.
     """
-    for name, origin in origins.items():
-        if not origin.startswith("windtunnel "):
-            from .base import check_metric
+    if not isinstance(metric, str):
+        return _add_metric(metric, registry)
+    origin = registry.get("metrics", metric).origin
+    if not origin.startswith("windtunnel "):
+        from .base import check_metric
 
-            check_metric(name, registry.make("metrics", name))
+        check_metric(metric, registry.make("metrics", metric))
+    return metric, origin
+
+
+def _add_metric(metric: object, registry: Registry) -> tuple[str, str]:
+    from .base import Metric, check_metric
+
+    made = metric() if isinstance(metric, type) and issubclass(metric, Metric) else metric
+    if not isinstance(made, Metric):
+        raise ConfigError(
+            f"{metric!r:.80} is no metric: give the name of one ('windtunnel list metrics'), a class derived from windtunnel.Metric, "
+            "or an object of such a class"
+        )
+    check_metric(type(made).__name__, made)
+    known = made.name in registry.names("metrics") and registry.get("metrics", made.name)
+    if not known or not _is_same(known.load(), known.origin, made):
+        registry.add_object("metrics", made.name, made, lambda: made)
+    return made.name, registry.get("metrics", made.name).origin
+
+
+def _is_same(factory: object, origin: str, made: object) -> bool:
+    """Whether a known metric is the class of an object, or the same object or an equal one."""
+    return factory is type(made) or origin == name_origin(made)

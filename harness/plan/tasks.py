@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import operator
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -16,7 +19,8 @@ from ..api.registry import Registry
 from ..api.requests import Request
 from ..api.samples import Sample
 from ..api.task import Task
-from ..metrics.foreign import check_foreign
+from ..metrics.foreign import find_metric
+from ..modalities.base import modality_of
 from ..modalities.inputs import size_of
 from ..modalities.text import CHARACTERS
 from ..suite.specs import Suite, TaskSpec, task_name
@@ -38,8 +42,7 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
         entry, settings = registry.get("tasks", spec.task), dict(spec.settings)
     task = make_plugin("tasks", entry.name, registry, **settings)
     name = spec.name or str(task.named_by_settings) or task_name(spec)
-    metrics = {metric: registry.get("metrics", metric).origin for metric in task.metrics}
-    check_foreign(metrics, registry)
+    metrics = dict(find_metric(metric, registry) for metric in task.metrics)
     limit = spec.limit or suite.limit
     given = ask_plugin(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
     if not given:
@@ -61,7 +64,7 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
         are_writable &= sample.id.isascii()
         labels = labels or sample.labels
         hashes.append(hash(sample.id))
-        load, beginning = _load(task, sample, beginning)
+        load, beginning = _load(name, task, sample, beginning)
         positions.append(load.positions)
         if load.error:
             num_unusable, first_reason = num_unusable + 1, first_reason or load.error
@@ -113,23 +116,48 @@ def _num_common(first: str, second: str) -> int:
     return low
 
 
-def _load(task: Task, sample: Sample, before: str) -> tuple[Load, str]:
-    """The sample's load, and what its last request begins with. ``before``: the same of the sample before."""
+def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str]:
+    """The sample's load, and what its last request begins with. ``before``: the same of the sample before.
+
+    Raises `DataError` where a size cannot be measured."""
     if task.is_sequential:
-        return Load(None, size_of(sample.input), str(sample.metadata.get("error", ""))), ""
-    positions = 0
+        with _measuring(name, sample):
+            return Load(None, _checked(size_of(sample.input)), str(sample.metadata.get("error", ""))), ""
     try:
         requests = list(task.requests(sample))
         for request in requests:
             if not isinstance(request, Request):
                 raise SampleError(f"the task asks a {type(request).__name__}, which is no Request: derive its class from Request")
-            beginning = request.beginning()
-            # What a request has in common with the one before it is computed once; so much less can wait to be written.
-            positions += max(1, request.size() - _num_common(before, beginning) // CHARACTERS)
-            before = beginning
-        return Load(len(requests), positions), before
     except BaseException as error:
         if is_interrupt(error):
             raise
         # A bad sample becomes a record when it is run; here it only makes no requests.
         return Load(0, 0, sentence(error)), before
+    positions = 0
+    with _measuring(name, sample):
+        for request in requests:
+            beginning = request.beginning()
+            # What a request has in common with the one before it is computed once; so much less can wait to be written.
+            positions += max(1, _checked(request.size()) - _num_common(before, beginning) // CHARACTERS)
+            before = beginning
+    return Load(len(requests), positions), before
+
+
+@contextmanager
+def _measuring(task: str, sample: Sample) -> Iterator[None]:
+    """Make what a modality's or a request's ``size`` raises the user's error."""
+    try:
+        yield
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        what = f"task {task!r}: the size of the sample {sample.id!r} cannot be measured: {type(error).__name__}: {error}"
+        known = modality_of(sample.input)
+        fix = f"{type(known).__name__}.size" if known is not None else "the request's size"
+        raise DataError(f"{what}; {fix} must give a number of positions, at least 1") from error
+
+
+def _checked(size: SupportsIndex) -> int:
+    if (positions := operator.index(size)) < 0:
+        raise ValueError(f"{positions} is below 0")
+    return positions

@@ -10,8 +10,7 @@ from typing import Any
 
 from ..api.errors import ConfigError
 from ..api.registry import Registry
-from ..identity.digests import unknown_fingerprint
-from ..identity.values import digest_state
+from ..identity.programs import name_class
 
 _KEYS = {"models": "model", "auxiliary_models": "model", "tasks": "task", "attacks": "attack", "probes": "probe"}
 
@@ -47,13 +46,14 @@ class LiveObjects:
         self.num += 1
         if first != "model":
             group = f"{first}s"
-            self._registry.add(group, name, lambda: live, _origin(live))
+            # A class is made with the settings of its entry, as one of a plugin file is.
+            self._registry.add_object(group, name, live, live if isinstance(live, type) else lambda: live)
             return {**entry, first: name}
         settings = {k: v for k, v in entry.items() if k not in ("model", "name")}
         if _is_checkpoint(live):
             return {"model": f"hf:{self._save(live)}", "name": name, **settings}
         source = self._source(live, name, settings)
-        self._registry.add("models", f"object-{self.num}", lambda target: source, _class_of(live))
+        self._registry.add("models", f"object-{self.num}", lambda target: source, name_class(live))
         return {"model": f"object-{self.num}:{name}", "name": name}
 
     def _save(self, live: Any) -> Path:
@@ -105,13 +105,3 @@ def _is_checkpoint(live: Any) -> bool:
 def _name_of(live: Any) -> str:
     own = getattr(live, "name", None) or getattr(live, "__name__", None)
     return str(own) if isinstance(own, str) and own.isprintable() else type(live[0] if _is_checkpoint(live) else live).__name__
-
-
-def _class_of(live: Any) -> str:
-    return f"{type(live).__module__} {type(live).__qualname__}"
-
-
-def _origin(live: Any) -> str:
-    """As records name it: its class, and the hash of all that it holds, its code with it. Objects of one class may differ in either."""
-    state, unseen = digest_state(live, _class_of(live))
-    return unknown_fingerprint(unseen) if unseen else f"{_class_of(live)} sha256:{state[:12]}"

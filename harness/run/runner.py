@@ -304,7 +304,7 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
         "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
         "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
         "dimension": task.dimension, "settings": dict(item.settings),
-        "metrics": tuple(task.metrics) if item.kind == "task" else (), "scores": item.scores,
+        "metrics": tuple(item.task.metric_code) if item.kind == "task" else (), "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "budget": asdict(engine.budget) if engine is not None else {},

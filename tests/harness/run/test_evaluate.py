@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
+from windtunnel.harness.api import registry
 from windtunnel.tests import tiny
 from windtunnel.tests.toys import windtunnel
 
@@ -203,6 +206,194 @@ def test_an_object_that_nobody_can_look_into_does_not_go_on() -> None:
     wt.evaluate(**given, attacks={"swap": Swap("bad", rng=np.random.default_rng(0))})
     with pytest.raises(wt.ConfigError, match=r"whose program is unknown: .* draws at random"):
         wt.evaluate(**given, attacks={"swap": Swap("bad", rng=np.random.default_rng(0))})
+
+
+def test_a_class_is_made_with_its_settings() -> None:
+    attacks = {"attack": Swap, "name": "swap", "word": "bad"}
+    run = wt.evaluate({"mine": looks_for_good}, Films(), attacks=attacks)
+    assert value(run, "swap(films)", "robust_accuracy") < value(run, "films", "accuracy")
+    with pytest.raises(wt.ConfigError, match=r"attack 'swap' cannot be made from {}: .* missing 1 required positional argument: 'word'"):
+        wt.evaluate({"mine": looks_for_good}, Films(), attacks={"swap": Swap})
+
+
+# ── metrics of a program ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Share(wt.Metric):
+    """The share of right answers, times a factor."""
+
+    name, needs, higher_is_better = "share", frozenset({"correct"}), True
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def resampled(self, weights_RN: Any, columns: Any, labels: tuple[str, ...]) -> dict[str, Any]:
+        return {self.name: self.factor * (weights_RN * columns["correct"]).sum(axis=1) / weights_RN.sum(axis=1)}
+
+
+def films_with(*metrics: object) -> Films:
+    task = Films()
+    task.metrics = metrics  # type: ignore[assignment]
+    return task
+
+
+@pytest.mark.parametrize(("metric", "factor"), [(Share, 1.0), (Share(), 1.0), (Share(0.5), 0.5)])
+def test_a_metric_may_be_an_object(metric: object, factor: float) -> None:
+    other = films_with(metric)
+    tasks = {"films": films_with("accuracy", metric), "others": other}
+    run = wt.evaluate({"mine": looks_for_good}, tasks, gates=["films.share.value > 0.1"])
+    assert value(run, "films", "share") == pytest.approx(factor * value(run, "films", "accuracy"))
+    assert value(run, "others", "share") == value(run, "films", "share")
+    assert run.scorecard.verdict == "pass"
+
+
+def test_a_metric_of_the_harness_may_be_an_object() -> None:
+    from windtunnel.harness.metrics.classification import F1Macro
+
+    run = wt.evaluate({"mine": looks_for_good}, films_with(F1Macro()))
+    assert 0 < value(run, "films", "f1_macro") < 1
+
+
+class Nameless(wt.Metric):
+    needs, higher_is_better = frozenset({"correct"}), True
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ([accuracy_score], "<function accuracy_score at 0x.*> is no metric: give the name of one"),
+        ([3], "3 is no metric: give the name of one"),
+        ([Nameless()], "the metric 'Nameless' has no resampled"),
+        (
+            [Share(1.0), Share(2.0)],
+            r"the metric 'share' is there already \(from .*Share sha256:.*\); give yours \(from .*Share sha256:.*\) another name",
+        ),
+    ],
+)
+def test_what_is_no_metric_is_refused(metrics: list[object], message: str) -> None:
+    with pytest.raises(wt.ConfigError, match=message):
+        wt.evaluate({"mine": looks_for_good}, films_with(*metrics))
+
+
+def test_classes_of_a_notebook_have_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    monkeypatch.setattr(registry, "_defined", {})
+
+    class Cells(Films):
+        __module__ = "__main__"
+
+    wt.plugin("tasks", "cells")(Cells)
+    runs = [wt.evaluate({"mine": looks_for_good}, task) for task in (Cells(), "cells")]
+    assert value(runs[0], "films", "accuracy") == value(runs[1], "cells", "accuracy")
+
+
+def test_a_plugin_of_a_notebook_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(registry, "_defined", {})
+    for factor in (1.0, 0.5):  # the cell is executed again
+        wt.plugin("metrics", "cells_own")(lambda factor=factor: Share(factor))
+        run = wt.evaluate({"mine": looks_for_good}, films_with("cells_own"))
+        assert value(run, "films", "share") == pytest.approx(factor * 4 / 6)
+    (tmp_path / "mine.py").write_text("import windtunnel as wt\nwt.plugin('metrics', 'files_own')(object)\n")
+    wt.evaluate({"mine": looks_for_good}, films_with("cells_own"), plugins="mine.py")
+    assert list(registry._defined) == [("metrics", "cells_own")], "what a plugin file defines belongs to its runs"
+    with pytest.raises(
+        wt.ConfigError,
+        match=r"the metric 'accuracy' is there already \(from windtunnel .*\); give yours \(from this process\) another name",
+    ):
+        wt.plugin("metrics", "accuracy")(Share)
+
+
+# ── words and progress ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_errors_name_the_arguments_of_evaluate(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(wt.ConfigError, match=r"holds 'notes.txt' and no run; .*: name another with folder=$"):
+        wt.evaluate({"mine": looks_for_good}, Films(), folder=tmp_path)
+    wt.evaluate({"mine": looks_for_good}, Films(), folder="one")
+    with pytest.raises(wt.ConfigError, match=r"holds the run of another suite; .* Choose a new folder with folder=$"):
+        wt.evaluate({"other": looks_for_good}, Films(), folder="one")
+    answer = windtunnel("run", "--model", "toy:words", "--tasks", _task(tmp_path), "--out", "one")
+    assert answer.err.endswith("Choose a new folder with --out\n")
+
+
+class Cell:
+    """The output of a notebook's cell."""
+
+    def __init__(self) -> None:
+        self.drawn: list[dict[str, str]] = []
+
+    def display(self, bundle: dict[str, str], *, raw: bool, display_id: bool) -> Cell:
+        self.update(bundle, raw=raw)
+        return self
+
+    def update(self, bundle: dict[str, str], *, raw: bool) -> None:
+        self.drawn.append(bundle)
+
+
+def test_a_notebook_shows_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    cell = Cell()
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    for name, parts in {"IPython": {"get_ipython": object}, "IPython.display": {"display": cell.display}}.items():
+        module = ModuleType(name)
+        vars(module).update(parts)
+        monkeypatch.setitem(sys.modules, name, module)
+    wt.evaluate({"<mine>": looks_for_good}, Films(), check_drift=False, progress=False)
+    assert cell.drawn == []
+    wt.evaluate({"<mine>": looks_for_good}, Films(), check_drift=False)
+    texts = [bundle["text/plain"] for bundle in cell.drawn]
+    assert texts[:3] == ["starting", "loading <mine>", "<mine> films: 0 of 6 samples"]
+    assert texts[-2].startswith("<mine> films: 6 of 6 samples, ")
+    assert texts[-1].startswith("1 items done in ")
+    assert '<progress value="6" max="6"></progress> <code>&lt;mine&gt; films' in cell.drawn[-2]["text/html"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_object_is_told_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    class Listener(wt.Progress):
+        done = 0
+
+        def advance(self, num_samples: int) -> None:
+            self.done += num_samples
+
+    listener = Listener()
+    wt.evaluate({"mine": looks_for_good}, Films(), check_drift=False, progress=listener)
+    assert listener.done == 6
+    wt.evaluate({"mine": looks_for_good}, Films())
+    assert capsys.readouterr() == ("", ""), "nothing is printed where there is no terminal"
+
+
+@dataclass(frozen=True)
+class Sized:
+    """An input whose size is what its modality says."""
+
+    size: object
+
+
+class Sizes(wt.Modality[Sized]):
+    name, type = "sized", Sized
+
+    def size(self, value: Sized, /) -> int:
+        if value.size is None:
+            raise ValueError("no idea")
+        return value.size  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(None, "ValueError: no idea"), (-1, "ValueError: -1 is below 0"), (2.5, "TypeError: unsupported|TypeError: 'float'")],
+)
+def test_a_size_that_cannot_be_measured_is_told(size: object, message: str) -> None:
+    class Task(Films):
+        requires = frozenset({"classify", "sized"})
+
+        def samples(self) -> Iterator[wt.Sample]:
+            return iter([wt.Sample("s0", Sized(size), 0, self.labels)])
+
+    told = rf"task 'films': the size of the sample 's0' cannot be measured: {message}.*; Sizes.size must give a number of positions"
+    with pytest.raises(wt.DataError, match=told):
+        wt.evaluate("toy:words", Task())
 
 
 class Alone:
