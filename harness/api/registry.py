@@ -28,8 +28,8 @@ _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
 _CHECKED = ("attacks", "probes")
 """Groups whose settings are held against their annotations; a task's come from fields of data, and its family checks them."""
 
-_open_files: list[dict[tuple[str, str], Any]] = []
-"""The plugins of each plugin file that is running, by group and name; the last file runs inside of those before it."""
+_open_files: list[list[tuple[str, str, Any]]] = []
+"""The plugins (group, name, object) of each plugin file that is running; the last file runs inside of those before it."""
 
 _defined: dict[tuple[str, str], Any] = {}
 """The plugins that this process defined elsewhere: in a notebook, a script or a module that one of them imported."""
@@ -47,7 +47,7 @@ def plugin(group: str, name: str, /) -> Callable[[T], T]:
 
     def mark(obj: T) -> T:
         if _open_files:
-            _open_files[-1][group, name] = obj
+            _open_files[-1].append((group, name, obj))
             return obj
         for entry in _reachable():
             if (entry.group, entry.name) == (group, name):
@@ -140,7 +140,7 @@ class Registry:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
         before = _named_classes()
-        _open_files.append(defined := {})
+        _open_files.append(defined := [])
         try:
             run_file(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
         except ConfigError:
@@ -156,7 +156,7 @@ class Registry:
         if not defined:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
         origin = origin_of(path)
-        for (group, name), obj in defined.items():
+        for group, name, obj in defined:
             try:
                 self.add(group, name, obj, origin, target=f"{path.name}:{name}")
             except ConfigError as error:

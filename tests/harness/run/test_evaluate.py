@@ -267,7 +267,7 @@ class Nameless(wt.Metric):
         ([Nameless()], "the metric 'Nameless' has no resampled"),
         (
             [Share(1.0), Share(2.0)],
-            r"the metric 'share' is there already \(from .*Share sha256:.*\); give yours \(from .*Share sha256:.*\) another name",
+            r"the metric 'share' is there already \(from .*Share sha256:.*\); give yours \(from .*\) another name",
         ),
     ],
 )
@@ -299,7 +299,7 @@ def test_a_plugin_of_a_notebook_is_known(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert list(registry._defined) == [("metrics", "cells_own")], "what a plugin file defines belongs to its runs"
     with pytest.raises(
         wt.ConfigError,
-        match=r"the metric 'accuracy' is there already \(from windtunnel .*\); give yours \(from this process\) another name",
+        match=r"the metric 'accuracy' is there already \(from windtunnel .*\); give yours",
     ):
         wt.plugin("metrics", "accuracy")(Share)
 
