@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import cache
 from types import FunctionType
 from typing import Any, TypeVar
 
 from .attack import Attack
 from .errors import ConfigError
-from .plugins import gives
+from .plugins import gives, instead_of
 from .probe import Probe
 from .report import Report
 from .task import Task
 
 BASES: dict[str, type] = {"tasks": Task, "attacks": Attack, "probes": Probe, "reports": Report}
 """The base class of each group of plugins."""
-
-_EITHER: dict[type, tuple[Callable[..., object], Callable[..., object]]] = {
-    Task: (Task.requests, Task.run), Report: (Report.render, Report.write),
-}  # fmt: skip
-"""Of these two methods a plugin gives at least one."""
 
 B = TypeVar("B")
 
@@ -85,18 +80,25 @@ def _slots(kind: type) -> list[str]:
     return [name for name in every if name not in ("__dict__", "__weakref__")]
 
 
-def require_methods(what: str, made: Any, base: type, /) -> None:
-    """Raise `ConfigError` with the first method or attribute that a plugin lacks and its base class has no default for.
+def require_methods(what: str, made: object, base: type, /) -> None:
+    """Raise `ConfigError` with the methods and attributes that a plugin lacks and its base class has no default for.
 
     ``what``: how the error calls the plugin, e.g. ``attack 'pgd'``. ``made``: the plugin, with the defaults of ``base``.
     """
-    lacks = [name for name in _declared(base) if not hasattr(made, name)]
-    abstract = [name for name in _public(base) if getattr(getattr(base, name), "__isabstractmethod__", False)]
-    lacks += [name for name in abstract if not gives(made, getattr(base, name))]
-    if base in _EITHER and not any(gives(made, method) for method in _EITHER[base]):
-        lacks.append(" or ".join(repr(method.__name__) for method in _EITHER[base]).strip("'"))
-    if lacks:
-        raise ConfigError(f"the {what} has no '{lacks[0]}'; {base.__module__} says what a plugin needs")
+    if lacks := list(_lacks(made, base)):
+        raise ConfigError(f"the {what} has no {', '.join(lacks)}; {base.__module__} says what a plugin needs")
+
+
+def _lacks(made: object, base: type) -> Iterator[str]:
+    yield from (repr(name) for name in _declared(base) if not hasattr(made, name))
+    for method in (getattr(base, name) for name in _public(base)):
+        if not isinstance(method, FunctionType) or gives(made, method):
+            continue
+        other = instead_of(method)
+        if other and not gives(made, getattr(base, other)):
+            yield f"{method.__name__!r} or {other!r}"
+        elif getattr(method, "__isabstractmethod__", False):
+            yield repr(method.__name__)
 
 
 def _declared(base: type) -> list[str]:

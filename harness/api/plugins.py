@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from .resources import Resource
@@ -22,6 +22,26 @@ def gives(plugin: object, method: Callable[..., object], /) -> bool:
     found = getattr(plugin, method.__name__)
     return getattr(found, "__func__", found) is not method
 
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def needed_unless(other: str, /) -> Callable[[F], F]:
+    """Mark a method of a base class that a plugin gives unless it gives the method ``other``."""
+
+    def mark(method: F) -> F:
+        _instead[method] = other
+        return method
+
+    return mark
+
+
+def instead_of(method: object, /) -> str:
+    """Return the method that a plugin may give in place of this one of its base class; empty where `needed_unless` does not mark it."""
+    return _instead.get(method, "")
+
+
+_instead: dict[object, str] = {}
 
 NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
 """No roles."""

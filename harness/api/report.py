@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import ConfigError
+from .plugins import needed_unless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,7 @@ class Report:
 
     suffix: str = ""
 
+    @needed_unless("write")
     def render(self, scorecard: Scorecard, /) -> str:
         """Return the text of the file. A lone surrogate in it is written as its escape."""
         raise NotImplementedError

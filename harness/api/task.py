@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .plugins import Plugin, gives
+from .plugins import Plugin, gives, needed_unless
 
 if TYPE_CHECKING:
     from .model_port import ModelPort
@@ -20,7 +20,7 @@ class Task(Plugin):
 
     ``name``: what records call it where a suite does not name it.
     ``primary``: the score whose 1 means right and 0 means wrong, by which attacks are judged; empty where there is none (perplexity).
-    ``metrics``: names from the ``metrics`` group, computed over the set.
+    ``metrics``: computed over the set: names from the ``metrics`` group, classes derived from `Metric`, or objects of them.
     ``dimension``: the part of the scorecard that shows its rows, one of `scorecard.DIMENSIONS`.
     ``labels``: the names of the classes, where all samples have the same.
     ``data_fingerprint``: identifies the data set; empty: the samples do.
@@ -29,7 +29,7 @@ class Task(Plugin):
 
     name: str = ""
     primary: str = ""
-    metrics: Sequence[str] = ()
+    metrics: Sequence[object] = ()
     dimension: str = "quality"
     labels: Sequence[str] = ()
     data_fingerprint: str = ""
@@ -40,6 +40,7 @@ class Task(Plugin):
         """Yield the samples, in an order of its own that stays the same."""
         raise NotImplementedError
 
+    @needed_unless("run")
     def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
         """Make the requests of a sample. Raises `SampleError` where it cannot be used."""
         return ()

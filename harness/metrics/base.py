@@ -19,7 +19,9 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api.errors import ConfigError
+from ..api.bases import require_methods, with_defaults
+from ..api.plugins import needed_unless
+from ..api.registry import Registry
 from ..statistics.bootstrap import bootstrap_intervals
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
@@ -83,6 +85,7 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         once_1N = np.ones((1, len(next(iter(columns.values())))))
         return {name: float(values[0]) for name, values in self.resampled(once_1N, columns, labels).items()}
 
+    @needed_unless("intervals")
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         """Return the values [R] of each name under each row of weights; NaN if undefined in a resample.
 
@@ -128,13 +131,14 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         return ""  # the parent class would create a cache folder, even with keep_in_memory
 
 
-def check_metric(name: str, metric: Any, /) -> None:
-    """Raise `ConfigError` with the missing parts of an incomplete metric of a plugin."""
-    lacks = [part for part in ("name", "needs", "higher_is_better", "names", "evaluate_columns") if not hasattr(metric, part)]
-    if all(getattr(type(metric), part, own) is own for part, own in (("resampled", Metric.resampled), ("intervals", Metric.intervals))):
-        lacks.append("resampled")
-    if lacks:
-        raise ConfigError(f"the metric {name!r} has no {', '.join(lacks)}; see windtunnel.harness.metrics.base.Metric")
+def make_metric(name: str, registry: Registry, /) -> Metric:
+    """Make a metric by its name, with the defaults of `Metric` where its class does not derive from it.
+
+    Raises `ConfigError` with the attributes and methods that it lacks.
+    """
+    metric = with_defaults(registry.make("metrics", name), Metric)
+    require_methods(f"metric {name!r}", metric, Metric)
+    return metric
 
 
 def _numerals(columns: Columns) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..api.bases import require_methods
 from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..identity.programs import name_origin
@@ -17,14 +18,14 @@ def find_metric(metric: object, registry: Registry, /) -> tuple[str, str]:
         return _add_metric(metric, registry)
     origin = registry.get("metrics", metric).origin
     if not origin.startswith("windtunnel "):
-        from .base import check_metric
+        from .base import make_metric
 
-        check_metric(metric, registry.make("metrics", metric))
+        make_metric(metric, registry)
     return metric, origin
 
 
 def _add_metric(metric: object, registry: Registry) -> tuple[str, str]:
-    from .base import Metric, check_metric
+    from .base import Metric
 
     made = metric() if isinstance(metric, type) and issubclass(metric, Metric) else metric
     if not isinstance(made, Metric):
@@ -32,7 +33,7 @@ def _add_metric(metric: object, registry: Registry) -> tuple[str, str]:
             f"{metric!r:.80} is no metric: give the name of one ('windtunnel list metrics'), a class derived from windtunnel.Metric, "
             "or an object of such a class"
         )
-    check_metric(type(made).__name__, made)
+    require_methods(f"metric {type(made).__name__!r}", made, Metric)
     known = made.name in registry.names("metrics") and registry.get("metrics", made.name)
     if not known or not _is_same(known.load(), known.origin, made):
         registry.add_object("metrics", made.name, made, lambda: made)

@@ -35,6 +35,8 @@ def _metric_names(item: PlannedItem, registry: Registry) -> list[str]:
     if item.kind != "task":
         return [*ROWS[item.kind], *map(accuracy_within, item.settings.get("epsilons") or ())]
     labels = tuple(str(label) for label in item.task.labels)
-    own = [name for metric in item.task.metric_code for name in registry.make("metrics", metric).names(labels)]
+    from ..metrics.base import make_metric
+
+    own = [name for metric in item.task.metric_code for name in make_metric(metric, registry).names(labels)]
     slices = sorted({str(sample.metadata["slice"]) for sample in item.task.samples if "slice" in sample.metadata})
     return [*own, *(f"{name}[{part}]" for name in own for part in slices), *ROWS["task"]]

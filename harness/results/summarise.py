@@ -20,7 +20,7 @@ from ..items.attack.worst_case import Outcomes, with_worst_cases
 from ..items.probe.rows import agreement_rows, probe_rows, shift_rows, slice_rows
 from ..items.probe.word_rows import WordUse, reliance_rows
 from ..items.task.judge_rows import COLUMNS, calibrations, corrected_rows, judge_rows, lonely_judges
-from ..metrics.base import Metric, check_metric
+from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Mask, Table
 from ..scorecard.controls import control_flags, with_cautions
 from ..scorecard.gates import Gate, check_gates, verdict_of
@@ -150,9 +150,7 @@ def _metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) 
             made[name] = f"records load no code: give the run's plugin file ({', '.join(plugin_files)})"
             continue
         try:
-            metric = registry.make("metrics", name)
-            check_metric(name, metric)
-            made[name] = metric
+            made[name] = make_metric(name, registry)
         except UserError as error:
             made[name] = str(error)
     return made

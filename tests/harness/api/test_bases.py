@@ -115,20 +115,22 @@ def test_the_docstring_of_a_base_is_nobody_elses(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("group", "left_out", "told"),
     [
-        ("tasks", "requires", "the task 'mine' has no 'requires'"),
-        ("tasks", "samples", "the task 'mine' has no 'samples'"),
-        ("tasks", "requests", "the task 'mine' has no 'requests' or 'run'"),
-        ("tasks", "score", "the task 'mine' has no 'score'"),
-        ("attacks", "perturb", "the attack 'mine' has no 'perturb'"),
-        ("probes", "attribute", "the probe 'mine' has no 'attribute'"),
-        ("reports", "render", "the report 'mine' has no 'render' or 'write'"),
+        ("tasks", "requires", "'requires'"),
+        ("tasks", "samples", "'samples'"),
+        ("tasks", "requests", "'requests' or 'run'"),
+        ("tasks", "score", "'score'"),
+        ("attacks", "perturb", "'perturb'"),
+        ("probes", "attribute", "'attribute'"),
+        ("reports", "render", "'render' or 'write'"),
     ],
 )
 @pytest.mark.parametrize("parent", ["", "(wt.BASE)"])
 def test_what_has_no_default_is_told_at_once(tmp_path: Path, group: str, left_out: str, told: str, parent: str) -> None:
     lines = [line for line in PLAIN[group].splitlines() if not line.strip().startswith((f"{left_out} =", f"def {left_out}("))]
     code = "\n".join([*lines, "    x = 1"]).replace("Mine:", f"Mine{parent.replace('BASE', BASES[group].__name__)}:")
-    with pytest.raises(ConfigError, match=f"^{told}; windtunnel.harness.api.{group[:-1]} says what a plugin needs"):
+    with pytest.raises(
+        ConfigError, match=f"^the {group[:-1]} 'mine' has no {told}; windtunnel.harness.api.{group[:-1]} says what a plugin needs"
+    ):
         made(tmp_path, group, code)
 
 

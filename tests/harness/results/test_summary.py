@@ -234,8 +234,24 @@ def test_an_unfinished_metric_is_told_before_the_run(tmp_path: Path) -> None:
         "from windtunnel.harness.metrics.base import Metric\nfrom windtunnel.harness.api.registry import plugin\n"
         "@plugin('metrics', 'half')\nclass Half(Metric):\n    name = 'half'; needs = frozenset({'correct'})\n"
     )
-    with pytest.raises(ConfigError, match="the metric 'half' has no higher_is_better, resampled"):
+    with pytest.raises(ConfigError, match="the metric 'half' has no 'higher_is_better', 'resampled' or 'intervals'"):
         planned(tmp_path, tasks=[{"task": "notes", "metrics": ["half"]}], plugins=["toy_plugins.py", "half.py"])
+
+
+def test_a_metric_need_not_derive(tmp_path: Path) -> None:
+    """It has the percentile bootstrap, and all other defaults."""
+    (tmp_path / "plain.py").write_text(
+        "from windtunnel.harness.api.registry import plugin\n@plugin('metrics', 'plain')\nclass Plain:\n    name = 'plain'\n"
+        "    needs, higher_is_better = frozenset({'correct'}), True\n"
+        "    def resampled(self, weights, columns, labels):\n"
+        "        return {'plain': weights @ columns['correct'] / weights.sum(1)}\n"
+    )
+    tasks = [{"task": "notes", "num": 60, "metrics": ["accuracy", "plain"]}]
+    card = run(tmp_path, tasks=tasks, plugins=["toy_plugins.py", "plain.py"], gates=["notes.plain.value >= 0.5"])
+    own = row(card, "notes", "plain")
+    assert own.estimate.value == pytest.approx(row(card, "notes", "accuracy").estimate.value)
+    assert own.estimate.low < own.estimate.value < own.estimate.high
+    assert (own.dimension, own.unit, card.verdict) == ("quality", "", "pass")
 
 
 def test_a_metric_that_fails_leaves_the_others(tmp_path: Path) -> None:
