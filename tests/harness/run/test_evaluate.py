@@ -264,7 +264,7 @@ class Nameless(wt.Metric):
     [
         ([accuracy_score], "<function accuracy_score at 0x.*> is no metric: give the name of one"),
         ([3], "3 is no metric: give the name of one"),
-        ([Nameless()], "the metric 'Nameless' has no resampled"),
+        ([Nameless()], "the metric 'Nameless' has no 'resampled' or 'intervals'"),
         (
             [Share(1.0), Share(2.0)],
             r"the metric 'share' is there already \(from .*Share sha256:.*\); give yours \(from .*\) another name",
