@@ -19,7 +19,10 @@ from typing import Any
 
 import typer
 from pydantic import BaseModel
+from windtunnel.harness.api.bases import BASES
+from windtunnel.harness.api.plugins import instead_of
 from windtunnel.harness.api.registry import GROUPS, parameters
+from windtunnel.harness.api.threat import Threat
 from windtunnel.harness.cli.main import EXIT_CODES, app
 from windtunnel.harness.scorecard.names import ROWS, kind_of
 from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
@@ -69,6 +72,7 @@ def render_reference() -> Iterator[str]:
     yield from _describe_suite_keys()
     for group in GROUPS:
         yield from _describe_plugins(group)
+    yield from _describe_base_classes()
     yield from _describe_rows()
 
 
@@ -128,6 +132,36 @@ def _describe_plugins(group: str) -> Iterator[str]:
         yield "Keys of a task file, besides `title`, `description`, `citation`, `license`, `homepage`, `params` and `example`.\n"
         families = [(_code(name), _format_settings(list_settings(name))) for name in FAMILIES]
         yield from _format_table(("family", "settings"), families)
+
+
+def _describe_base_classes() -> Iterator[str]:
+    yield "## Base classes\n"
+    yield "What a class of a [plugin](plugins.md) may give, and what it has otherwise.\n"
+    for base in (*BASES.values(), Threat):
+        yield f"### `{base.__name__}`\n"
+        yield from _format_table(("attribute or method", "default", "meaning"), _list_members(base))
+
+
+def _list_members(base: type) -> Iterator[tuple[str, str, str]]:
+    """Yield the attributes and methods of a base class, those of the classes that it derives from first: name, default, meaning."""
+    meanings = [pair for part in reversed(base.__mro__[:-1]) for pair in _ATTRIBUTE.findall(" ".join((part.__doc__ or "").split()))]
+    for name, meaning in dict(meanings).items():
+        default = _format_attribute(getattr(base, name)) if hasattr(base, name) else "none: it must be given"
+        yield _code(name), default, _escape(meaning)
+    for name, method in inspect.getmembers(base, inspect.isfunction):
+        if not name.startswith("_"):
+            signature = ", ".join(p for p in inspect.signature(method).parameters if p != "self")
+            instead = instead_of(method)
+            is_needed = instead or getattr(method, "__isabstractmethod__", False)
+            default = f"none: it or {_code(instead)} must be given" if instead else "none: it must be given" if is_needed else ""
+            yield _code(f"{name}({signature})"), default, _escape(" ".join((inspect.getdoc(method) or "").split()))
+
+
+_ATTRIBUTE = re.compile(r"``(\w+)``: (.+?)(?= ``\w+``: |$)")
+
+
+def _format_attribute(value: object) -> str:
+    return _code(repr(dict(value)) if isinstance(value, Mapping) else repr(value))
 
 
 def _describe_rows() -> Iterator[str]:

@@ -85,11 +85,11 @@ class Checklist(RowTask):
         super().__init__(name, data, [], metrics=common.get("metrics", ()))
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         return self._texts.labels
 
     @property
-    def data_fingerprint(self) -> str:
+    def data_fingerprint(self) -> str:  # type: ignore[override]
         return self._texts.data_fingerprint
 
     def samples(self) -> Iterator[Sample]:
@@ -141,7 +141,7 @@ class _Texts(RowTask):
         super().__init__(name, data, [self._text], **common)
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         return self._labels
 
     def build(self, row: Row) -> Item:

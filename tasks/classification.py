@@ -40,7 +40,7 @@ class Classification(RowTask):
         self._names = ClassLabels(labels, label_map).names if labels else ()  # raises errors of the names early
 
     @property
-    def labels(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         """Class names from the settings, which needs no data; otherwise as the data set declares them."""
         return self._names or self.classes.names
 

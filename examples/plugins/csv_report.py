@@ -1,10 +1,10 @@
 """Write the scorecard's rows as CSV for a spreadsheet."""
 
-from windtunnel import plugin
+from windtunnel import Report, plugin
 
 
 @plugin("reports", "csv")
-class Csv:
+class Csv(Report):
     suffix = "rows.csv"
 
     def render(self, scorecard):

@@ -1,11 +1,11 @@
 """Measure how far the predicted class's logit falls without each word (Li, Monroe, Jurafsky 2016, arXiv:1612.08220)."""
 
 import numpy as np
-from windtunnel import Attribution, Classify, plugin, word_spans
+from windtunnel import Attribution, Classify, Probe, plugin, word_spans
 
 
 @plugin("probes", "leave_one_out")
-class LeaveOneOut:
+class LeaveOneOut(Probe):
     requires = frozenset({"classify", "text"})
 
     def attribute(self, engine, samples):

@@ -1,10 +1,10 @@
 """Test whether a sentiment model understands "not", with generated samples and a custom score."""
 
-from windtunnel import Classify, Sample, plugin
+from windtunnel import Classify, Sample, Task, plugin
 
 
 @plugin("tasks", "negation")
-class Negation:
+class Negation(Task):
     name, primary, metrics = "negation", "acc", ("acc",)
     requires = frozenset({"classify", "text"})
     labels = ("negative", "positive")

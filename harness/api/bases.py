@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .attack import Attack
 from .errors import ConfigError
@@ -32,7 +31,7 @@ def with_defaults(made: object, base: type[B], /) -> B:
     delegated = {name: value for name in _public(base) if (value := _delegated(made, name)) is not None}
     kind = _derived(type(made), base, delegated) if delegated else derive(type(made), base)
     try:
-        adopted: B = object.__new__(kind)
+        adopted = cast(B, object.__new__(kind))
     except TypeError as error:
         raise ConfigError(f"{type(made).__name__} does not derive from {base.__name__}, and is a kind of {error}") from error
     if hasattr(made, "__dict__"):
@@ -44,14 +43,20 @@ def with_defaults(made: object, base: type[B], /) -> B:
     return adopted
 
 
-@cache
-def derive(kind: type, base: type[B], /) -> type[B]:
+def derive(kind: type, base: type, /) -> type:
     """Return a class that derives from a plugin's class and from a base class, of the same name, module, docstring and signature; the
     class itself where it derives from the base class. Raises `ConfigError` where it cannot be derived from."""
-    return kind if issubclass(kind, base) else _derived(kind, base, {})
+    if issubclass(kind, base):
+        return kind
+    if (kind, base) not in _known:
+        _known[kind, base] = _derived(kind, base, {})
+    return _known[kind, base]
 
 
-def _derived(kind: type, base: type[B], own: dict[str, Any]) -> type[B]:
+_known: dict[tuple[type, type], type] = {}
+
+
+def _derived(kind: type, base: type, own: Mapping[str, object]) -> type:
     about = {
         "__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": inspect.getdoc(kind) or "", "__wrapped__": kind,
         "__slots__": (),

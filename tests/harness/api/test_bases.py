@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import windtunnel as wt
-from windtunnel.harness.api.bases import BASES, derive, with_defaults
+from windtunnel.harness.api.bases import BASES, _known, with_defaults
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.registry import GROUPS, Registry, parameters
 from windtunnel.harness.cli.plugin_text import describe
@@ -267,7 +267,7 @@ def test_the_fingerprint_does_not_depend_on_a_docstring_of_a_base(tmp_path: Path
     first = _digests(tmp_path / "a")
     wt.Probe.__doc__, before = "Something else.", wt.Probe.__doc__
     try:
-        derive.cache_clear()
+        _known.clear()
         assert _digests(tmp_path / "b") == first
     finally:
         wt.Probe.__doc__ = before
