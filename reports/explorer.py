@@ -70,13 +70,25 @@ def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _shown(shown: Shown) -> dict[str, Any]:
-    texts = [[visible(name), [["=", visible(text[:TEXT_LIMIT])]]] for name, text in _texts(shown)]
+    texts = [[visible(name), [["=", visible(text[:TEXT_LIMIT])]], _picture(image)] for name, text, image in _parts(shown)]
     return {"kind": _note(shown.kind), "image": _picture(shown.image), "texts": texts, "note": _cut(shown)}
+
+
+def _parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
+    """(name, text, image) of everything that is to be read, and of the images between that; the input's own image stands apart."""
+    if not shown.parts and (shown.text or shown.kind == "text"):
+        yield name, shown.text, ""
+    for own, part in shown.parts:
+        label = f"{name} {own}".strip()
+        if isinstance(part, Shown):
+            yield from [(label, "", part.image)] if part.image else _parts(part, label)
+        else:
+            yield label, part, ""
 
 
 def _texts(shown: Shown) -> Sequence[tuple[str, str]]:
     """(name, text) of everything that is to be read."""
-    return shown.parts or ([("", shown.text)] if shown.text or shown.kind == "text" else [])
+    return [(name, text) for name, text, image in _parts(shown) if not image]
 
 
 def _cut(*inputs: Shown) -> str:
@@ -100,9 +112,9 @@ def _twin(clean: Shown, twin: Twin) -> dict[str, Any]:
 
 def _diffs(clean: Shown, perturbed: Shown) -> list[list[Any]]:
     """Word diffs of the twin's texts against the clean ones of the same place; a text with no counterpart is all new."""
-    before = [text for _, text in _texts(clean)]
-    pairs = enumerate(_texts(perturbed))
-    return [[visible(name), list(diff(before[i] if i < len(before) else "", text))] for i, (name, text) in pairs]
+    before = [text for _, text, _ in _parts(clean)]
+    parts = enumerate(_parts(perturbed))
+    return [[visible(name), list(diff(before[i] if i < len(before) else "", text)), _picture(image)] for i, (name, text, image) in parts]
 
 
 def diff(before: str, after: str, /) -> Iterator[Segment]:

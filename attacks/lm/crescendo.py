@@ -115,7 +115,7 @@ class Crescendo(Attack[AnyPrompt]):
             return [lines[turn].replace("{goal}", goal_of(t.sample)).replace("{prompt}", prompt_of(t.sample)) for t in talks]
         chats = []
         for talk in talks:
-            history = "\n".join(f"{m.role}:\n{quote(m.content)}" for m in talk.messages) or "(nothing yet)"
+            history = "\n".join(f"{m.role}:\n{quote(m.text)}" for m in talk.messages) or "(nothing yet)"
             brief = _BRIEF.replace("{turns}", str(self._turns)).replace("{turn}", str(turn + 1))
             chats.append(Chat((Message("user", brief.replace("{goal}", goal_of(talk.sample)).replace("{history}", history)),)))
         seeds = [seed_of(rng.seed(talk.sample.id), turn) for talk in talks]

@@ -10,7 +10,7 @@ from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Failure, Generate
 from ...harness.api.samples import Sample
-from ...harness.modalities.chat import Chat, last_text, user_chat, with_last_text
+from ...harness.modalities.chat import Chat, last_text, modalities_in, user_chat, with_last_text
 from ...harness.modalities.inputs import Input, modality
 
 
@@ -52,8 +52,12 @@ def as_sent(engine: ModelPort, sample: Sample, /) -> Input:
 
 
 def as_shown(engine: ModelPort, chat: Chat, /) -> str | Chat:
-    """A chat, or its text where the model has no chat template."""
-    return chat if engine.info.takes("generate", "chat") else "\n\n".join(message.text for message in chat.messages)
+    """A chat, or its text where the model has no chat template. Raises `SampleError` where the chat then has parts that are no text."""
+    if engine.info.takes("generate", "chat"):
+        return chat
+    if others := modalities_in(chat):
+        raise SampleError(f"the model takes no chat, and this one has a part of the modality {min(others)!r}")
+    return "\n\n".join(part for message in chat.messages for part in message.parts)
 
 
 def write(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..modalities.base import modality_of
-from ..modalities.chat import Chat, chat_of
+from ..modalities.chat import Chat, chat_of, modalities_in
 from ..modalities.inputs import Input, size_of, texts_of
 
 R_co = TypeVar("R_co", covariant=True)
@@ -172,6 +172,11 @@ class Request(Generic[R_co]):
     def beginning(self) -> str:
         """The text that a model which reads from left to right reads; empty where there is none."""
         return ""
+
+    def parts_in_chats(self) -> frozenset[str]:
+        """Return the modalities of the parts, beside text, of the chats in it: what a model must take for this kind as well."""
+        chats = [chat for f in fields(self) if (chat := chat_of(getattr(self, f.name))) is not None]
+        return frozenset[str]().union(*map(modalities_in, chats))
 
     def size(self) -> int:
         """A rough number of positions that answering takes, before any tokenizer has seen it."""

@@ -25,12 +25,13 @@ _BYTES = 1 << 14
 class Shown:
     """An input made ready to be looked at. ``kind``: the name of its modality.
 
-    ``text``: for text. ``parts``: (name, text) for pairs, chats and anything with several texts. ``image``: a PNG data URI.
+    ``text``: for text. ``parts``: (name, text) for pairs, chats and anything with several texts; in a
+    text's place may stand a part as its own modality shows it. ``image``: a PNG data URI.
     """
 
     kind: str
     text: str = ""
-    parts: tuple[tuple[str, str], ...] = ()
+    parts: tuple[tuple[str, str | Shown], ...] = ()
     image: str = ""
 
 

@@ -44,7 +44,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
 
     for index, task in enumerate(tasks):
         with _gathered(impossible), _placed(suite, "tasks", index):
-            chosen, passed = choose(models, task.task.requires, task.spec.models, f"task {task.name!r}")
+            chosen, passed = choose(models, task.requires, task.spec.models, f"task {task.name!r}")
             skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
             roles = cast(task.spec.roles, [task.task], [*models, *auxiliary], f"task {task.name!r}")
             for model in chosen:

@@ -57,6 +57,7 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
     num_unusable, first_reason = 0, ""
     hashes, positions = array("q"), array("q")
     num_requests: int | None = 0
+    takes: frozenset[str] = task.requires
     are_writable, beginning = True, ""
     content = hashlib.sha256()
     for sample in samples:
@@ -66,6 +67,7 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
         hashes.append(hash(sample.id))
         load, beginning = _load(name, task, sample, beginning)
         positions.append(load.positions)
+        takes |= load.parts
         if load.error:
             num_unusable, first_reason = num_unusable + 1, first_reason or load.error
         for kind, part in _parts(sample):
@@ -82,7 +84,7 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
     if num_unusable:
         notes = (f"{num_unusable:,} of {len(samples):,} samples cannot be used; the first: {first_reason}", *notes)
     numbers = (positions, num_requests, num_unusable)
-    return PlannedTask(name, spec, task, origin, samples, labels, *numbers, notes, cautions, content.hexdigest())
+    return PlannedTask(name, spec, task, origin, samples, labels, *numbers, notes, cautions, content.hexdigest(), requires=takes)
 
 
 def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
@@ -133,14 +135,15 @@ def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str
             raise
         # A bad sample becomes a record when it is run; here it only makes no requests.
         return Load(0, 0, sentence(error)), before
-    positions = 0
+    positions, parts = 0, frozenset[str]()
     with _measuring(name, sample):
         for request in requests:
             beginning = request.beginning()
             # What a request has in common with the one before it is computed once; so much less can wait to be written.
             positions += max(1, _checked(request.size()) - _num_common(before, beginning) // CHARACTERS)
+            parts |= request.parts_in_chats()
             before = beginning
-    return Load(len(requests), positions), before
+    return Load(len(requests), positions, parts=parts), before
 
 
 @contextmanager

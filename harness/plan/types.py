@@ -34,11 +34,12 @@ class PlannedModel:
 
 class Load(NamedTuple):
     """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions that
-    the requests before have not. ``error``: why it asks nothing."""
+    the requests before have not. ``error``: why it asks nothing. ``parts``: modalities of parts of its chats, beside text."""
 
     num_requests: int | None
     positions: int
     error: str = ""
+    parts: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -48,7 +49,8 @@ class PlannedTask:
     ``labels``: of the first sample that has any. ``positions``: of each sample's requests, roughly. ``num_requests``: of all of them; None
     where the task decides as it goes. ``num_unusable``: samples that will be records with an error. ``notes``: what of the data set is not
     used. ``cautions``: what of that a reader must know before believing the numbers.
-    ``samples_digest``: of all samples in their order. ``metric_code``: where each metric comes from.
+    ``samples_digest``: of all samples in their order. ``metric_code``: where each metric comes from. ``requires``: what the task needs of
+    a model, with the modalities of the parts that its chats hold.
     """
 
     name: str
@@ -64,6 +66,7 @@ class PlannedTask:
     cautions: tuple[str, ...] = ()
     samples_digest: str = ""
     metric_code: Mapping[str, str] = field(default_factory=dict)
+    requires: frozenset[str] = frozenset()
 
     @cached_property
     def data_fingerprint(self) -> str:

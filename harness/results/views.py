@@ -189,9 +189,14 @@ def _shown(value: object) -> Shown:
         return Shown("text", text=_cut(str(value)))
     try:
         shown = known.preview(value)
-        return replace(shown, text=_cut(shown.text), parts=tuple((name, _cut(text)) for name, text in shown.parts))
+        return _shortened(shown)
     except Exception as error:  # noqa: BLE001 - a plugin's, or a record's that is nonsense: the numbers stand
         return Shown("text", text=_cut(f"the modality {known.name!r} cannot show this: {type(error).__name__}: {error}"))
+
+
+def _shortened(shown: Shown) -> Shown:
+    parts = tuple((name, _shortened(part) if isinstance(part, Shown) else _cut(part)) for name, part in shown.parts)
+    return replace(shown, text=_cut(shown.text), parts=parts)
 
 
 def _cut(text: str) -> str:

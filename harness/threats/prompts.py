@@ -11,7 +11,7 @@ from ..api.requests import LogLikelihood
 from ..api.samples import Sample
 from ..api.settings import Bound, check_fields
 from ..api.threat import Threat
-from ..modalities.chat import last_text, messages_of
+from ..modalities.chat import last_text, texts_and_others, with_last_text
 from ..modalities.inputs import Input, modality
 
 
@@ -46,10 +46,9 @@ class SuffixBudget(Threat):
         """
         if self.max_tokens is not None and measured and not measured["tokens_added"] <= self.max_tokens:
             return False
-        before, after = _turns(clean.input), _turns(perturbed.input)
-        if type(clean.input) is not type(perturbed.input) or before[:-1] != after[:-1] or before[-1][0] != after[-1][0]:
+        prompt, text = _last(clean.input), _last(perturbed.input)
+        if with_last_text(clean.input, "") != with_last_text(perturbed.input, ""):
             return False
-        prompt, text = before[-1][1], after[-1][1]
         suffix = text[len(prompt) :]
         bounds = ((len(suffix), self.max_chars), (len(suffix.split()), self.max_words))
         return text.startswith(prompt) and all(bound is None or size <= bound for size, bound in bounds)
@@ -59,7 +58,7 @@ class SuffixBudget(Threat):
         measured: list[dict[str, float]] = [{} for _ in pairs]
         if self.max_tokens is None:
             return measured
-        ends = [(_turns(clean.input)[-1][1], _turns(twin.input)[-1][1]) for clean, twin in pairs]
+        ends = [(_last(clean.input), _last(twin.input)) for clean, twin in pairs]
         extended = [i for i, (prompt, text) in enumerate(ends) if text.startswith(prompt) and text != prompt]
         responses = engine.run([LogLikelihood(ends[i][0], ends[i][1][len(ends[i][0]) :]) for i in extended])
         for i, response in zip(extended, responses, strict=True):
@@ -89,21 +88,26 @@ class AnyPrompt(Threat):
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         if last_text(perturbed.input) is None:
             return False
-        texts = [text for _, text in _turns(perturbed.input)]
+        texts, others = texts_and_others(perturbed.input)
+        if others != texts_and_others(clean.input)[1]:
+            return False
         small = self.max_chars is None or sum(map(len, texts)) <= self.max_chars
-        return small and (not self.keep_prompt or any(_turns(clean.input)[-1][1] in text for text in texts))
+        return small and (not self.keep_prompt or any(_last(clean.input) in text for text in texts))
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
         return _chars_added(clean, perturbed)
 
 
-def _turns(value: Input) -> list[tuple[str, str]]:
-    """Return the messages of a prompt as (role, text). Raises `ConfigError` for any other modality."""
-    if last_text(value) is None:
+def _last(value: Input) -> str:
+    """Return the text that a prompt ends with. Raises `ConfigError` for what is neither text nor a chat."""
+    text = last_text(value)
+    if text is None:
         raise ConfigError(f"threats 'suffix' and 'prompt' need text or a chat, not a {modality(value)}")
-    return [(message.role, message.text) for message in messages_of(value)]
+    return text
 
 
 def _chars_added(clean: Sample, perturbed: Sample) -> dict[str, float]:
-    before, after = (sum(len(text) for _, text in _turns(s.input)) for s in (clean, perturbed))
+    for sample in (clean, perturbed):
+        _last(sample.input)
+    before, after = (sum(map(len, texts_and_others(sample.input)[0])) for sample in (clean, perturbed))
     return {"chars_added": float(after - before)}

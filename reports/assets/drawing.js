@@ -31,9 +31,9 @@ const piece = ([mark, text, value]) => {
   return make("span", { class: `heat ${sign} level-${Math.abs(mark)}`, title }, text);
 };
 
-const passage = ([name, segments]) => [
+const passage = ([name, segments, image]) => [
   name ? make("p", { class: "part" }, name) : null,
-  make("p", { class: "text", dir: "auto" }, segments.map(piece)),
+  image ? picture(image, name || "An image of the input") : make("p", { class: "text", dir: "auto" }, segments.map(piece)),
 ];
 
 /** An image large enough to look at: small ones keep their pixels. */

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...api.errors import SampleError
+from ...modalities.chat import Message
 from ...modalities.inputs import Input, modality, texts_of
 
 
@@ -12,3 +15,17 @@ def text_of(value: Input, /) -> str:
     if len(texts) != 1:
         raise SampleError(f"this model reads text, not {modality(value)}")
     return texts[0]
+
+
+def text_messages(messages: Iterable[Message], /) -> list[dict[str, str]]:
+    """Return the messages as chat templates take them, ``role`` and ``content``. Raises `SampleError` where one is not a single text."""
+    return [{"role": message.role, "content": _text_of(message)} for message in messages]
+
+
+def _text_of(message: Message) -> str:
+    others = [name for part in message.parts if (name := modality(part)) != "text"]
+    if others:
+        raise SampleError(f"this model reads text, and the message of {message.role!r} has a part of the modality {others[0]!r}")
+    if len(message.parts) != 1:
+        raise SampleError(f"this model reads one text a message, and that of {message.role!r} has {len(message.parts)}; join them to one")
+    return message.text

@@ -28,7 +28,7 @@ from ..causal.rolling_windows import rolling_windows
 from ..causal.seams import PlainTokenizer, Tokens, special_prefix
 from ..checkpoint.settings import generation_notes
 from ..checkpoint.tokens import check_tokens, padding_id
-from ..common.text_prompts import text_of
+from ..common.text_prompts import text_messages, text_of
 from ..common.token_window import Tokenised
 from ..common.valid_text import tokenising
 from ..torch.devices import pick_device, pick_dtype
@@ -236,7 +236,8 @@ class HFCausalLM:
             return "", text_of(prompt)
         messages = messages_of(prompt)
         is_begun = bool(messages) and messages[-1].role == "assistant"
-        return self._rendered(messages[:-1] if is_begun else messages), messages[-1].text if is_begun else ""
+        begun = text_messages(messages[-1:])[0]["content"] if is_begun else ""
+        return self._rendered(messages[:-1] if is_begun else messages), begun
 
     def written(self, request: LogLikelihood) -> tuple[str, str, str]:
         """`opened` of the context, and what follows it and is scored. The three are one text."""
@@ -252,7 +253,7 @@ class HFCausalLM:
         return ids[len(self._start) :] if self._start and ids[: len(self._start)] == self._start else ids
 
     def _render(self, chat: Sequence[Message]) -> str:
-        messages = [{"role": message.role, "content": message.content} for message in chat]
+        messages = text_messages(chat)
         if not messages:
             raise SampleError("the chat has no message that the assistant could answer")
         if not self.tokenizer.chat_template:

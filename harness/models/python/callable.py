@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...api.errors import ConfigError, ModelError, SampleError
+from ...api.errors import ConfigError, ModelError, SampleError, did_you_mean
 from ...api.import_target import resolve
 from ...api.model import Model, ModelInfo
 from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from ...identity.programs import fingerprint_program
-from ...modalities.base import known_modality
-from ...modalities.chat import messages_of
+from ...modalities.base import known_modality, modalities
+from ...modalities.chat import Message, messages_of
 from ...modalities.inputs import Input
 from ..common.labels import columns_of
 from ..common.outputs import Outputs, check_outputs
@@ -30,9 +30,10 @@ class Callable:
     target: ``module:function`` or ``file.py:function``, or the function itself. answers: what it gives: ``classify`` (class scores
     [B, C]), ``generate`` (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]).
     input: what it takes: ``text``, ``chat`` (of ``generate``: lists of {"role", "content"}; a text is one message of a user), ``pair``
-    ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). outputs: of a classifier, ``logits`` or
-    ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do not exclude
-    each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
+    ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). parts: of ``input: chat``, the modalities that
+    messages may hold beside text, e.g. ``[image]``; the content of such a message is a list of its parts. outputs: of a classifier,
+    ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes
+    do not exclude each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
     version: your word for what cannot be seen in the function and its files (a server, a state that it keeps): change it when that
     changes. Without it such answers are not shared.
     """
@@ -46,6 +47,7 @@ class Callable:
         outputs: str = "auto",
         multi_label: bool = False,
         labels: list[str] | None = None,
+        parts: list[str] | None = None,
         version: str = "",
     ) -> None:
         if answers not in _ANSWERS or input not in ("text", "chat", "pair", "image"):
@@ -55,7 +57,12 @@ class Callable:
         check_outputs(outputs, multi_label)
         if input == "chat" and answers != "generate":
             raise ConfigError(f"callable takes input: chat with answers: generate alone, not with answers: {answers}")
-        self.answers, self.input, self.version = answers, input, version
+        if parts and input != "chat":
+            raise ConfigError(f"callable takes parts with input: chat alone, not with input: {input}")
+        known = [one.name for one in modalities()]
+        if unknown := next((name for name in parts or () if name not in known), None):
+            raise ConfigError(f"callable: there is no modality {unknown!r}.{did_you_mean(unknown, known)} They are {', '.join(known)}")
+        self.answers, self.input, self.parts, self.version = answers, input, tuple(parts or ()), version
         self.outputs, self.multi_label = outputs, multi_label
         self.labels = tuple(str(label) for label in labels or ())
         self.target = target if isinstance(target, str) else getattr(target, "__qualname__", type(target).__qualname__)
@@ -65,7 +72,7 @@ class Callable:
 
     def inspect(self) -> ModelInfo:
         # Who takes a conversation takes a text, too, as one message.
-        takes = {self.input, *(["text"] if self.input == "chat" else [])}
+        takes = {self.input, *(["text", *self.parts] if self.input == "chat" else [])}
         return ModelInfo({self.answers: takes}, labels=self.labels, is_multi_label=self.multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
@@ -144,7 +151,17 @@ class _Generator(_CallableModel):
     def _shown(self, prompt: Input) -> Any:
         if self._source.input != "chat":
             return prompt
-        return [{"role": message.role, "content": message.content} for message in messages_of(prompt)]
+        return [{"role": message.role, "content": self._content(message)} for message in messages_of(prompt)]
+
+    def _content(self, message: Message) -> str | list[Any]:
+        """Return a text as it is, and several parts as a list of them in plain Python or numpy."""
+        if message.content == message.text:
+            return message.text
+        known = [known_modality(part) for part in message.parts]
+        refused = sorted({one.name for one in known} - {"text", *self._source.parts})
+        if refused:
+            raise SampleError(f"{self.name} takes no {refused[0]} in a message; its setting 'parts' names the modalities that it takes")
+        return [one.bare(part) for one, part in zip(known, message.parts, strict=True)]
 
 
 class _Scorer(_CallableModel):
