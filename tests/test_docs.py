@@ -9,12 +9,15 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
+import windtunnel
+import windtunnel.harness.run.evaluate
 import yaml
 from windtunnel import __version__
 from windtunnel.harness.api.errors import CapabilityError
@@ -102,6 +105,41 @@ def test_data_in_blocks_is_data(page: Path) -> None:
             content = yaml.safe_load(block.text)
             if not block.title:
                 make_suite({"models": ["toy:words"], "tasks": ["sst2"], **content}, base=ROOT)
+
+
+class Planned(Exception):
+    """Holds the suite that `evaluate` was about to plan."""
+
+
+def suite_of(block: Block, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """The suite that a block of Python asks for, which is not run."""
+
+    def stop(suite: Suite, registry: Registry) -> None:
+        raise Planned(suite)
+
+    monkeypatch.setattr(sys.modules["windtunnel.harness.run.evaluate"], "plan", stop)
+    with pytest.raises(Planned) as stopped:
+        exec(compile(block.text, block.title, "exec"), {"wt": windtunnel})
+    suite = stopped.value.args[0]
+    assert isinstance(suite, Suite)
+    return suite
+
+
+@each_page
+def test_python_says_what_the_suite_above_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every suite that a page shows is followed by the same in Python."""
+    monkeypatch.chdir(tmp_path)
+    found = read_blocks(page)
+    for block in found:
+        if block.is_file:
+            Path(block.title).write_text(block.text, encoding="utf-8")
+    for block, following in pairwise([*found, Block("", "", False, "")]):
+        content = yaml.safe_load(block.text) if block.language == "yaml" else {}
+        if isinstance(content, dict) and content.keys() & {"models", "tasks", "attacks", "probes"}:
+            assert following.title == "the same from Python", block.text
+            expected = make_suite({"models": ["toy:words"], "tasks": ["sst2"], **content}, base=tmp_path)
+            said = suite_of(following, monkeypatch)
+            assert {key: getattr(said, key) for key in content} == {key: getattr(expected, key) for key in content}
 
 
 @each_page

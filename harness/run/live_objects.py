@@ -82,8 +82,8 @@ class LiveObjects:
         if callable(live):
             return self._registry.make("models", "callable", target=live, **settings)
         raise ConfigError(
-            f"a {type(live).__name__} is no model: give a text such as 'hf:path', a function, a torch.nn.Module, a fitted pipeline of "
-            "scikit-learn with predict_proba, (model, tokenizer) of transformers, or an object with inspect and load"
+            f"an object of the class {type(live).__name__} is no model: give a text such as 'hf:path', a function, a torch.nn.Module, "
+            "a fitted pipeline of scikit-learn with predict_proba, (model, tokenizer) of transformers, or an object with inspect and load"
         )
 
 
