@@ -73,7 +73,9 @@ class Entry:
         """Import the plugin's class, with the defaults of its group's base class, or the function that makes it."""
         try:
             loaded = self._load()
-            return derive(loaded, BASES[self.group]) if self.group in BASES and inspect.isclass(loaded) else loaded
+            # What a class looks up in another object is known only when it is made.
+            is_plain = inspect.isclass(loaded) and not hasattr(loaded, "__getattr__")
+            return derive(loaded, BASES[self.group]) if self.group in BASES and is_plain else loaded
         except UserError:
             raise
         except BaseException as error:

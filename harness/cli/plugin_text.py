@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 
 from ..api.errors import UnknownName, did_you_mean
+from ..api.plugins import Plugin
 from ..api.registry import GROUPS, Entry, Registry, parameters
 
 
@@ -29,8 +29,7 @@ def _described(entry: Entry) -> str:
     requires = getattr(factory, "requires", None)
     if isinstance(requires, frozenset):
         lines += ["", f"  needs a model that can: {', '.join(sorted(requires))}"]
-    for attribute, how in (("roles", "role"), ("optional_roles", "optional role")):
-        roles = getattr(factory, attribute, None)
-        if isinstance(roles, Mapping):
+    if inspect.isclass(factory) and issubclass(factory, Plugin):
+        for roles, how in ((factory.roles, "role"), (factory.optional_roles, "optional role")):
             lines += [f"  {how} {role!r}: a model that can {', '.join(sorted(abilities))}" for role, abilities in roles.items()]
     return "\n".join(lines)

@@ -230,6 +230,25 @@ def test_what_an_object_finds_in_another_is_no_default() -> None:
     assert (task.primary, task.dimension, task.predict(wt.Sample("0", ""), [])) == ("right", "quality", {"prediction": 1})
 
 
+def test_what_a_plugin_finds_in_another_is_no_default(tmp_path: Path) -> None:
+    code = "class Mine:\n    def __init__(self): self.inner = Inner()\n    def __getattr__(self, name): return getattr(self.inner, name)"
+    head = f"{HEAD}{PLAIN['tasks'].replace('class Mine', 'class Inner')}\n    primary = 'right'\n\n"
+    task = made(tmp_path, "tasks", code, head=head)
+    assert isinstance(task, wt.Task)
+    assert (task.primary, task.dimension, task.requires, list(task.samples())) == ("right", "quality", {"classify"}, [])
+
+
+@pytest.mark.parametrize(
+    "decorator", ["dataclass", "dataclass(frozen=True)", "dataclass(slots=True)", "dataclass(frozen=True, slots=True)"]
+)
+def test_a_dataclass_may_be_a_plugin(tmp_path: Path, decorator: str) -> None:
+    head = f"from dataclasses import dataclass\nfrom typing import ClassVar\n{HEAD}"
+    code = f"@{decorator}\n{PLAIN['attacks']}\n    times: int = 3".replace("requires =", "requires: ClassVar =")
+    attack = made(tmp_path, "attacks", code, head=head)
+    assert (attack.times, attack.threat, isinstance(attack, wt.Attack)) == (3, None, True)
+    assert attack == type(attack)(times=3) != type(attack)(times=4)
+
+
 class Pair(NamedTuple):
     first: int
 
