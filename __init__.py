@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .harness.api.errors import DataError as DataError
     from .harness.api.errors import ModelError as ModelError
     from .harness.api.errors import SampleError as SampleError
+    from .harness.api.item_key import ItemKey as ItemKey
     from .harness.api.model import Encoded as Encoded
     from .harness.api.model import ModelInfo as ModelInfo
     from .harness.api.model_port import ModelPort as ModelPort
@@ -44,9 +45,17 @@ if TYPE_CHECKING:
     from .harness.api.samples import Sample as Sample
     from .harness.api.samples import SampleRng as SampleRng
     from .harness.api.scorecard import Estimate as Estimate
+    from .harness.api.scorecard import Heat as Heat
+    from .harness.api.scorecard import Row as Row
     from .harness.api.scorecard import Scorecard as Scorecard
+    from .harness.api.scorecard import Twin as Twin
     from .harness.api.task import Task as Task
     from .harness.api.threat import Threat as Threat
+    from .harness.items.base.item_run import ItemRun as ItemRun
+    from .harness.items.base.kind import ItemKind as ItemKind
+    from .harness.items.base.kind import Planned as Planned
+    from .harness.items.base.planned_item import PlannedItem as PlannedItem
+    from .harness.items.base.results import RunResults as RunResults
     from .harness.metrics.base import Metric as Metric
     from .harness.modalities.audio import Audio as Audio
     from .harness.modalities.base import Modality as Modality
@@ -70,6 +79,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "api.attack": "Attack",
     "api.errors": "CapabilityError ConfigError DataError ModelError SampleError",
+    "api.item_key": "ItemKey",
     "api.model": "Encoded ModelInfo",
     "api.model_port": "ModelPort",
     "api.probe": "Probe",
@@ -78,9 +88,13 @@ _NAMES = {
     "api.requests": "Classify Completion Embed Embedding Failure FillMask Fillings Generate LogLikelihood LogProb Logits "
     "PseudoLogLikelihood Request Response RollingLogLikelihood",
     "api.samples": "Attribution Record Sample SampleRng",
-    "api.scorecard": "Estimate Scorecard",
+    "api.scorecard": "Estimate Heat Row Scorecard Twin",
     "api.task": "Task",
     "api.threat": "Threat",
+    "items.base.item_run": "ItemRun",
+    "items.base.kind": "ItemKind Planned",
+    "items.base.planned_item": "PlannedItem",
+    "items.base.results": "RunResults",
     "metrics.base": "Metric",
     "modalities.audio": "Audio",
     "modalities.base": "Modality Shown",

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import betaincinv, gammaincinv, ndtri
 
 from ..harness.api.samples import Record
-from ..harness.items.probe.word_rows import Carrier, largest, overpredictions
+from ..harness.items.reliance.rows import Carrier, largest, overpredictions
 from ..harness.items.task.judge_rows import Kappa
 from ..harness.metrics.base import Floats, Metric
 from ..harness.metrics.classification import (
@@ -41,7 +41,7 @@ from ..harness.statistics.comparisons import paired_bootstrap, paired_mean_diffe
 from ..harness.statistics.groups import Groups
 from ..harness.statistics.intervals import TAIL, Interval
 from ..harness.statistics.medians import median_interval
-from ..harness.statistics.prevalence import corrected
+from ..harness.statistics.prevalence import correct_rate
 from ..harness.statistics.statistic import Columns
 from .truths import (  # fmt: skip
     Alike,
@@ -109,7 +109,7 @@ class Corrected(Metric):
         known_G4 = np.zeros((200, 4), dtype=np.int64)
         known_G4[:100, 1] = known_G4[100:, 3] = 1
         known_G4[: int(columns["hits"][0]), 0] = known_G4[100 : 100 + int(columns["rejections"][0]), 2] = 1
-        found = corrected(seen_G2, known_G4)
+        found = correct_rate(seen_G2, known_G4)
         return {self.name: Interval(found.low, found.high, found.reason)}
 
 
@@ -156,7 +156,7 @@ class Median(Metric):
 
 
 class Overpredicted(Metric):
-    """How far a word is overpredicted (`items.probe.word_rows`)."""
+    """How far a word is overpredicted (`items.reliance.rows`)."""
 
     name = "overpredicted"
     needs = frozenset({"called", "other", "has"})

@@ -117,6 +117,7 @@ def verdict(found: Sequence[dict[str, Any]], sizes: Sequence[int]) -> str:
 
 def engine_and_store(num: int) -> dict[str, float]:
     """Microseconds and bytes a request; the toy's own time is taken off."""
+    from windtunnel.harness.api.item_key import ItemKey
     from windtunnel.harness.api.requests import Classify
     from windtunnel.harness.api.samples import Record
     from windtunnel.harness.engine import Engine
@@ -136,7 +137,7 @@ def engine_and_store(num: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as name:
         store = Store.create(Path(name) / FILE_NAME, name="alone", suite="{}", version="0")
-        item = store.add_item(StoredItem(0, "toy", "notes", "task", "notes", num, "f", "d", "p", 0, {}), ())
+        item = store.add_item(StoredItem(0, "toy", ItemKey("task", "notes"), num, "f", "d", "p", 0, {}), ())
         memory = MemoryCache(behind=store)
         engine = Engine(Timed(), Words.info, cache=memory)
         wall, cpu, first_kb = time.perf_counter(), time.process_time(), 0

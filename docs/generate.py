@@ -24,7 +24,8 @@ from windtunnel.harness.api.plugins import instead_of
 from windtunnel.harness.api.registry import GROUPS, parameters
 from windtunnel.harness.api.threat import Threat
 from windtunnel.harness.cli.main import EXIT_CODES, app
-from windtunnel.harness.scorecard.names import ROWS, kind_of
+from windtunnel.harness.items.kinds import ROWS
+from windtunnel.harness.scorecard.names import kind_of
 from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from windtunnel.tasks.catalog import FAMILIES, list_settings
 

@@ -72,9 +72,9 @@ def arrow(row: Row, /) -> str:
     return {True: "↑", False: "↓", None: ""}[row.higher_is_better]
 
 
-def base_name(metric: str, /) -> str:
-    """The score that a row belongs to: a control's own one, else itself."""
-    return next((metric.removesuffix(control) for control in CONTROLS if metric.endswith(control)), metric)
+def scale(row: Row, /) -> str:
+    """What rows that are drawn on one scale share: their metric, a score's controls included."""
+    return row.metric if f"_{row.control}" in CONTROLS else f"{row.metric} {row.control}".strip()
 
 
 def by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:

@@ -19,7 +19,7 @@ from typing import Any
 from ..harness.api.scorecard import EachWord, Heat, SampleView, Shown, Twin
 from ..harness.api.visible_text import visible
 from ..harness.scorecard.names import CONTROLS
-from .display import base_name, clip, number, score
+from .display import clip, number, score
 
 LEVELS = 9
 TEXT_LIMIT = 10_000
@@ -214,8 +214,13 @@ def _unit(value: float) -> float:
     return round(min(max(value, -1.0), 1.0), 3) if math.isfinite(value) else 0.0
 
 
+def _measured(score: str) -> str:
+    """The score that a control's score is of, else itself."""
+    return next((score.removesuffix(control) for control in CONTROLS if score.endswith(control)), score)
+
+
 def _with_controls(scores: Mapping[str, float | None]) -> list[list[str]]:
     """(score, value, the value of each of its controls), with a dash for a control that it has not."""
-    own = [name for name in scores if base_name(name) == name or base_name(name) not in scores]
+    own = [name for name in scores if _measured(name) == name or _measured(name) not in scores]
     values = {name: score(value) for name, value in scores.items()}
     return [[visible(name), values[name], *(values.get(f"{name}{control}", "–") for control in CONTROLS)] for name in own]

@@ -133,9 +133,9 @@ def _sections(scorecard: Scorecard) -> list[Section]:
         groups: dict[tuple[str, str], list[Line]] = {}
         peers: dict[str, list[Row]] = {}
         for row in rows:
-            peers.setdefault(display.base_name(row.metric), []).append(row)
+            peers.setdefault(display.scale(row), []).append(row)
         for row in rows:
-            groups.setdefault((row.model, row.item), []).append(Line(row, _bar(row, peers[display.base_name(row.metric)])))
+            groups.setdefault((row.model, row.item), []).append(Line(row, _bar(row, peers[display.scale(row)])))
         listed = [(model, item, lines) for (model, item), lines in groups.items()]
         sections.append(Section(f"dimension-{position}", dimension.capitalize(), _DIMENSIONS.get(dimension, ""), listed))
     return sections

@@ -57,7 +57,7 @@ def _cells(row: Row) -> list[str]:
     why = reason(row)
     shown = f"{escape(value(row))} ({escape(why)})" if why else escape(value(row))
     n, unscored = row.estimate.n, row.estimate.n_unscored
-    return [code(row.model), code(row.item), f"{code(row.metric)} {arrow(row)}".strip(), shown, interval(row), f"{n:,}", f"{unscored:,}"]
+    return [code(row.model), code(row.item), f"{code(row.name)} {arrow(row)}".strip(), shown, interval(row), f"{n:,}", f"{unscored:,}"]
 
 
 def _table(heads: list[str], alignment: str, rows: Iterable[list[str]]) -> Iterator[str]:

@@ -6,11 +6,11 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from ..harness.api.report import Report
-from ..harness.api.scorecard import Scorecard
+from ..harness.api.scorecard import Row, Scorecard
 from .display import finite
 
 FORMAT = 1
@@ -33,11 +33,20 @@ class ResultsJson(Report):
             "complete": scorecard.complete,
             "counts": {"samples": scorecard.num_samples, "failed": scorecard.num_failed, "gates": dict(outcomes)},
             "gates": [asdict(gate) for gate in scorecard.gates],
-            "rows": [asdict(replace(row, estimate=finite(row.estimate))) for row in scorecard.rows],
+            "rows": [_row(row) for row in scorecard.rows],
             "manifest": _sorted(scorecard.manifest),
             "timing": _sorted(scorecard.timing),
         }
         return json.dumps(results, indent=2, allow_nan=False) + "\n"
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """``item`` and ``metric``: the names that people and gates use. ``key`` and ``parts``: what these names are made of."""
+    return {
+        "model": row.model, "item": row.item, "metric": row.name, "dimension": row.dimension, "estimate": asdict(finite(row.estimate)),
+        "higher_is_better": row.higher_is_better, "unit": row.unit, "key": row.key.to_json(),
+        "parts": {"metric": row.metric, "control": row.control, "about": row.about, "slice": row.slice},
+    }  # fmt: skip
 
 
 def _sorted(value: Any) -> Any:

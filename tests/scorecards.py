@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import EachWord, Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
 
 BERT, LINEAR, CNN = "distilbert-sst2", "bag-of-words", "digits-cnn"
@@ -84,6 +85,10 @@ def rich(num_reviews: int = 60) -> Scorecard:
     )  # fmt: skip
 
 
+def key(task: str, program: str = "") -> ItemKey:
+    return ItemKey("task" if not program else "attack", task, program)
+
+
 def rows() -> tuple[Row, ...]:
     def rate(value: float, n: int = 872, unscored: int = 0) -> Estimate:
         half = 1.96 * math.sqrt(value * (1 - value) / n)
@@ -93,25 +98,40 @@ def rows() -> tuple[Row, ...]:
         row
         for model, accuracy, robust in ((BERT, 0.911, 0.214), (LINEAR, 0.803, 0.552))
         for row in (
-            Row(model, "sst2", "accuracy", "quality", rate(accuracy, unscored=1), True),
-            Row(model, "sst2", "f1_macro", "quality", rate(accuracy - 0.004), True),
-            Row(model, "sst2", "calibration_error", "calibration", Estimate(0.047, 0.039, 0.056, 872), False),
-            Row(model, "deepwordbug(sst2)", "robust_accuracy", "robustness", rate(robust, 500), True),
-            Row(model, "deepwordbug(sst2)", "attack_success_rate", "robustness", rate(1 - robust / accuracy, 456), False),
-            Row(model, "deepwordbug(sst2)", "mean_queries", "robustness", Estimate(34.6 / robust / 3, 41.2, 61.9, 456), None, "queries"),
-            Row(model, "occlusion(sst2)", "comprehensiveness", "interpretability", Estimate(0.431, 0.402, 0.46, 200), True),
-            Row(model, "occlusion(sst2)", "comprehensiveness_random", "interpretability", Estimate(0.062, 0.041, 0.083, 200)),
-            Row(model, "occlusion(sst2)", "agreement", "interpretability", Estimate(-0.12, -0.31, 0.08, 200), True),
+            Row(model, key("sst2"), "accuracy", "quality", rate(accuracy, unscored=1), True),
+            Row(model, key("sst2"), "f1_macro", "quality", rate(accuracy - 0.004), True),
+            Row(model, key("sst2"), "calibration_error", "calibration", Estimate(0.047, 0.039, 0.056, 872), False),
+            Row(model, key("sst2", "deepwordbug"), "robust_accuracy", "robustness", rate(robust, 500), True),
+            Row(model, key("sst2", "deepwordbug"), "attack_success_rate", "robustness", rate(1 - robust / accuracy, 456), False),
+            Row(
+                model,
+                key("sst2", "deepwordbug"),
+                "mean_queries",
+                "robustness",
+                Estimate(34.6 / robust / 3, 41.2, 61.9, 456),
+                None,
+                "queries",
+            ),
+            Row(model, key("sst2", "occlusion"), "comprehensiveness", "interpretability", Estimate(0.431, 0.402, 0.46, 200), True),
+            Row(
+                model,
+                key("sst2", "occlusion"),
+                "comprehensiveness",
+                "interpretability",
+                Estimate(0.062, 0.041, 0.083, 200),
+                control="random",
+            ),
+            Row(model, key("sst2", "occlusion"), "agreement", "interpretability", Estimate(-0.12, -0.31, 0.08, 200), True),
         )
     ]
     return (
         *both,
-        Row(BERT, "sst2", "matthews_correlation", "quality", Estimate(None, n_unscored=872, reason="every target is the same"), True),
-        Row(CNN, "digits", "accuracy", "quality", rate(0.98, 100), True),
-        Row(CNN, "pgd(digits)", "robust_accuracy", "robustness", rate(0.07, 100), True),
-        Row(BERT, "refusals", "unsafe_rate", "safety", Estimate(0.0, 0.0, 0.037, 100), False),
-        Row(BERT, "sst2", "forward_passes", "efficiency", Estimate(12_480, n=872), False),
-        Row(BERT, "sst2", "padding_share", "efficiency", Estimate(0.0831, n=872), False),
+        Row(BERT, key("sst2"), "matthews_correlation", "quality", Estimate(None, n_unscored=872, reason="every target is the same"), True),
+        Row(CNN, key("digits"), "accuracy", "quality", rate(0.98, 100), True),
+        Row(CNN, key("digits", "pgd"), "robust_accuracy", "robustness", rate(0.07, 100), True),
+        Row(BERT, key("refusals"), "unsafe_rate", "safety", Estimate(0.0, 0.0, 0.037, 100), False),
+        Row(BERT, key("sst2"), "forward_passes", "efficiency", Estimate(12_480, n=872), False),
+        Row(BERT, key("sst2"), "padding_share", "efficiency", Estimate(0.0831, n=872), False),
     )
 
 
@@ -276,7 +296,7 @@ def hostile() -> Scorecard:
             "flags": [{"flag": text, "sentence": text} for text in ATTACKS],
         },
         rows=tuple(
-            Row(text, text, text, dimension, estimate, None, text)
+            Row(text, key(text), text, dimension, estimate, None, text)
             for text in ATTACKS
             for dimension, estimate in (
                 ("quality", Estimate(math.nan, -math.inf, math.inf, 3, reason=text)),

@@ -23,8 +23,8 @@ from windtunnel import __version__
 from windtunnel.harness.api.errors import CapabilityError
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.cli import main
+from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.scorecard.gates import Gate, load_gates
-from windtunnel.harness.scorecard.names import ROWS
 from windtunnel.harness.suite.load import load_suite, make_suite
 from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, task_name
 from windtunnel.tasks.catalog import load_task

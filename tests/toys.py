@@ -223,7 +223,7 @@ def run(folder: Path, /, out: str = "run", **keys: Any) -> Scorecard:
 
 
 def row(card: Scorecard, item: str, metric: str) -> Row:
-    return next(r for r in card.rows if (r.item, r.metric) == (item, metric))
+    return next(r for r in card.rows if (r.item, r.name) == (item, metric))
 
 
 @contextlib.contextmanager

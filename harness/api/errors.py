@@ -16,6 +16,8 @@ WindtunnelError                 base; ``exit_code`` is what the command line ret
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..system.interrupts import is_interrupt
 
 _OPTIONS = {"folder": "--out", "plugins": "--plugin"}
@@ -114,3 +116,10 @@ def did_you_mean(name: str, known: object, /) -> str:
 
     near = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.6)  # type: ignore[attr-defined]
     return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+
+
+def check_named(wanted: Sequence[str] | None, known: Sequence[str], what: str) -> None:
+    """Raise `UnknownName` for a wanted name that the suite does not have. ``what``: how the sentence begins."""
+    for name in wanted or ():
+        if name not in known:
+            raise UnknownName(f"{what} {name!r}, which the suite does not have.{did_you_mean(name, known)} It has {', '.join(known)}")

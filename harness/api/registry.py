@@ -18,7 +18,7 @@ from .bases import BASES, derive, require_methods, with_defaults
 from .errors import ConfigError, UnknownName, UserError, did_you_mean
 from .import_target import run_file
 
-GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports")
+GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports", "items")
 _ENTRY_POINTS = {f"windtunnel.{group}": group for group in GROUPS}
 T = TypeVar("T")
 

@@ -5,11 +5,12 @@ It holds no arrays, no torch and no model: everything in it can be written as JS
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..modalities.base import Shown as Shown
+from .item_key import ItemKey
 
 DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
 
@@ -32,15 +33,34 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number of one item of one model. ``item``: ``sst2`` or ``deepwordbug(sst2)``. ``higher_is_better`` is None for facts."""
+    """One number of one item of one model.
+
+    ``key``: the item. ``metric``: what is measured, e.g. ``robust_accuracy``. ``control``: what it is measured on, or compared with, in
+    place of the item itself: ``random``, ``randomised``, ``minus_random``. ``about``: the label, word, judge or epsilon that the number is
+    about. ``slice``: the part of the samples that it is over, where that is not all of them. ``higher_is_better``: None where neither is.
+    """
 
     model: str
-    item: str
+    key: ItemKey
     metric: str
     dimension: str
     estimate: Estimate
     higher_is_better: bool | None = None
     unit: str = ""
+    slice: str = ""
+    control: str = ""
+    about: str = ""
+
+    @property
+    def item(self) -> str:
+        """The item's name for people: ``deepwordbug(sst2)``."""
+        return str(self.key)
+
+    @property
+    def name(self) -> str:
+        """The row's name in gates and tables: ``rank_correlation_random[label_flipped]``."""
+        control = f"_{self.control}" if self.control else ""
+        return f"{self.metric}{control}" + "".join(f"[{part}]" for part in (self.about, self.slice) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +150,8 @@ class Scorecard:
     skipped, flags.
 
     ``num_failed``: samples recorded with an error. ``complete``: every planned sample has a record. ``timing`` is kept apart: it is the one
-    part that differs between two equal runs. ``samples`` may be a selection; ``num_samples`` says of how many.
+    part that differs between two equal runs. ``samples`` may be a selection; ``num_samples`` says of how many. ``row_names``: the rows that
+    an item can have, by its kind, without what stands in brackets; a kind that is not in it can have any.
     """
 
     manifest: Mapping[str, Any]
@@ -142,3 +163,4 @@ class Scorecard:
     num_samples: int = 0
     samples: tuple[SampleView, ...] = ()
     timing: Mapping[str, Any] = field(default_factory=dict)
+    row_names: Mapping[str, Collection[str]] = field(default_factory=dict)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..api.errors import CapabilityError, IncompleteRun
-from ..plan.types import Plan, PlannedTask
+from ..items.base.planned_item import PlannedTask
+from ..plan.types import Plan
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for m in plan.models
         ],
         "items": [
-            {"model": i.model.name, "item": i.item, "kind": i.kind, "num_samples": len(i.samples), "num_requests": i.num_requests}
+            {"model": i.model.name, "item": i.item, "kind": i.kind.name, "num_samples": len(i.samples), "num_requests": i.num_requests}
             for i in plan.items
         ],
         "data": {

@@ -16,7 +16,7 @@ def card_text(card: Scorecard) -> str:
         if (row.model, row.item) != last:
             last = (row.model, row.item)
             lines.append(f"{row.model}  {row.item}")
-        lines.append(f"  {row.metric:<28} {_number(row.estimate)}")
+        lines.append(f"  {row.name:<28} {_number(row.estimate)}")
     for task, facts in card.manifest.get("data", {}).items():
         lines += [f"data of {task}: {note}" for note in facts["notes"]]
     lines += [f"note: {flag}" for flag in card.manifest.get("flags", ())]

@@ -1,1 +1,1 @@
-"""What an item of each kind does with samples, and its rows: tasks, attacks, probes."""
+"""The kinds of items, a folder each: what an item of the kind plans, its records, its rows and their names, its view."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..store import codec
 from ..suite.specs import Suite, portable_model, portable_task
 from ..threats import describe_threat
-from .types import PlannedItem, PlannedModel
 
 _OF_TASKS_ENTRY = ("models", "limit", "name")
 """Keys of a task's entry that say which items there are, not what one of them is."""
@@ -18,12 +18,12 @@ def asked_of(item: PlannedItem, suite: Suite, /) -> str:
     return codec.digest(
         {
             "model": _model(item.model), "task": {key: value for key, value in task.items() if key not in _OF_TASKS_ENTRY},
-            "settings": {} if item.kind in ("task", "drift") else dict(item.settings),
+            "settings": {} if item.key.is_task else dict(item.settings),
             "threat": describe_threat(item.threat) if item.threat is not None else None,
             "scores": (item.scores, item.each_word), "num_samples": len(item.samples), "seed": item.seed, "suite_seed": suite.seed,
             "roles": {role: _model(player) for role, player in item.roles.items()},
             "computes": (suite.device, suite.dtype, suite.batch.model_dump(mode="json")),
-            "bases": [asked_of(base, suite) for base in (item.source, item.explained) if base is not None],
+            "bases": [asked_of(base, suite) for base in item.rests_on],
         }
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..api.errors import CapabilityError, UnknownName, did_you_mean
+from ..api.errors import CapabilityError, check_named
 from ..api.plugins import Program
 from ..api.probe import Probe
 from ..api.threat import Threat
@@ -13,7 +13,7 @@ from ..engine.continuations import has_continuations
 from ..modalities.base import modality_of
 
 if TYPE_CHECKING:
-    from .types import PlannedModel, PlannedTask
+    from ..items.base.planned_item import PlannedModel, PlannedTask
 
 Passed = list[tuple["PlannedModel", str]]
 """Models that cannot, each with the reason."""
@@ -30,12 +30,6 @@ def choose(
         model, reason = unable[0]
         raise CapabilityError(f"{what} cannot run on model {model.name!r}: it {reason}")
     return able, unable
-
-
-def check_named(wanted: Sequence[str] | None, known: Sequence[str], what: str) -> None:
-    for name in wanted or ():
-        if name not in known:
-            raise UnknownName(f"{what} {name!r}, which the suite does not have.{did_you_mean(name, known)} It has {', '.join(known)}")
 
 
 def listed(names: Iterable[str]) -> str:

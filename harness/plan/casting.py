@@ -10,7 +10,7 @@ from ..api.plugins import Plugin
 from .capabilities import listed
 
 if TYPE_CHECKING:
-    from .types import PlannedModel
+    from ..items.base.planned_item import PlannedModel
 
 
 def cast(given: Mapping[str, str], parts: Sequence[Plugin], models: Sequence[PlannedModel], what: str, /) -> dict[str, PlannedModel]:

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
-from ..api.errors import CapabilityError, ConfigError, ModelError, UserError
+from ..api.errors import CapabilityError, ConfigError, ModelError, UserError, check_named
+from ..api.item_key import ItemKey
 from ..api.model import ModelSource
 from ..api.registry import Registry, parameters
 from ..api.resources import missing_resources, with_folder
 from ..api.samples import seed_of
+from ..items.base.kind import Planned
+from ..items.base.planned_item import PlannedItem, PlannedModel, PlannedTask
+from ..items.base.program_kind import ProgramKind
+from ..items.kinds import kinds_of
 from ..scorecard.gates import Gate
 from ..suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite
-from ..threats import build_threat
-from .capabilities import able_models, asks_model, check_named, choose, unfit
+from .capabilities import able_models, asks_model, choose, unfit
 from .casting import cast
-from .derived_items import probe_seed, reliances, repeated, reseeded, shifts, transfers, worst_cases
 from .gate_checks import check_gate
 from .plugins import ask_plugin, make_plugin
 from .tasks import plan_task
-from .types import Plan, PlannedItem, PlannedModel, PlannedTask, Skipped
-
-_NUM_DRIFT_SAMPLES = 8
-_DRIFT_KINDS = {"classify", "loglikelihood", "pseudo_loglikelihood"}
+from .types import Plan, Skipped
 
 
 def plan(suite: Suite, registry: Registry) -> Plan:
@@ -38,6 +40,8 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             tasks.append(plan_task(task_spec, suite, registry))
             if tasks[-1].name in {task.name for task in tasks[:-1]}:
                 raise ConfigError(f"two tasks are called {tasks[-1].name!r}; tell them apart with 'name:'")
+    kinds = kinds_of(registry).values()
+    tasks_kind = next(kind for kind in kinds if kind.section == "tasks")
     items: list[PlannedItem] = []
     skipped: list[Skipped] = []
     impossible: list[str] = []
@@ -49,20 +53,23 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             roles = cast(task.spec.roles, [task.task], [*models, *auxiliary], f"task {task.name!r}")
             for model in chosen:
                 _check_labels(model, task)
-                items += _task_items(model, task, suite, roles)
+                seed, key = seed_of(suite.seed, task.name), ItemKey(tasks_kind.name, task.name)
+                item = PlannedItem(model, tasks_kind, key, task, task.samples, seed, task.origin, settings=task.spec.settings)
+                items.append(replace(item, num_requests=task.num_requests, roles=roles))
 
     ran = {(i.model.name, i.task.name) for i in items}
-    programs = [("attacks", *pair) for pair in enumerate(suite.attacks)] + [("probes", *pair) for pair in enumerate(suite.probes)]
-    for key, index, spec in programs:
-        with _gathered(impossible), _placed(suite, key, index):
-            more, passed_over = _plugin_items(spec, models, auxiliary, tasks, ran, suite, registry)
-            items += more
-            skipped += passed_over
+    for programs in (kind for kind in kinds if isinstance(kind, ProgramKind)):
+        for index, spec in enumerate(suite.entries(programs.section)):
+            with _gathered(impossible), _placed(suite, programs.section, index):
+                more, passed_over = _program_items(programs, spec, models, auxiliary, tasks, ran, suite, registry)
+                items += more
+                skipped += passed_over
+    for kind in kinds:
+        items += kind.derive(Planned(suite, models, tuple(items)))
 
     order = {name: index for index, name in enumerate(m.name for m in models)}
-    items += [*shifts(items, suite.seed), *reliances(items, suite.seed)]
-    kinds = {"task": 0, "drift": 1, "attack": 2, "probe": 3, "transfer": 4, "shift": 5, "reliance": 6}
-    items.sort(key=lambda i: (order[i.model.name], kinds[i.kind]))
+    places = {kind.name: index for index, kind in enumerate(kinds)}
+    items.sort(key=lambda i: (order[i.model.name], places[i.kind.name]))
     twice = [key for key, n in Counter((i.model.name, i.item) for i in items).items() if n > 1]
     if twice:
         raise ConfigError(f"two entries are called {twice[0][1]!r}; tell them apart with 'name:'")
@@ -70,8 +77,9 @@ def plan(suite: Suite, registry: Registry) -> Plan:
         with _placed(suite, "gates", index):
             parsed = Gate.parse(gate.check)
             if not impossible:
-                check_gate(parsed, [*items, *worst_cases(items)], registry)
-    return Plan(suite, tuple(models), tuple(auxiliary), tuple(items), tuple(skipped), tuple(impossible))
+                check_gate(parsed, items, registry)
+    run = tuple(item for item in items if item.kind.runs)
+    return Plan(suite, tuple(models), tuple(auxiliary), run, tuple(skipped), tuple(impossible))
 
 
 @contextmanager
@@ -128,21 +136,6 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
             raise type(error)(f"task {task.name!r} on model {model.name!r}: {error}") from error
 
 
-def _task_items(model: PlannedModel, task: PlannedTask, suite: Suite, roles: Mapping[str, PlannedModel]) -> list[PlannedItem]:
-    made = PlannedItem(
-        model, task.name, "task", task, task.samples, seed_of(suite.seed, task.name), task.origin, settings=task.spec.settings,
-        num_requests=task.num_requests, roles=roles,
-    )  # fmt: skip
-    if not suite.check_drift or not task.task.requires & _DRIFT_KINDS:
-        return [made]
-    few = task.samples[:_NUM_DRIFT_SAMPLES]
-    drift = PlannedItem(
-        model, f"batch_invariance({task.name})", "drift", task, few, made.seed, "windtunnel",
-        num_requests=len(few),
-    )  # fmt: skip
-    return [made, drift] if task.num_requests is not None else [made]
-
-
 def _joint_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> dict[str, str]:
     """Who plays what for an attack or a probe on a task that has roles of its own. One name is one model."""
     for role, player in spec.roles.items():
@@ -154,7 +147,8 @@ def _joint_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> 
     return {**task.spec.roles, **spec.roles}
 
 
-def _plugin_items(
+def _program_items(
+    kind: ProgramKind[Any],
     spec: AttackSpec | ProbeSpec,
     models: Sequence[PlannedModel],
     auxiliary: Sequence[PlannedModel],
@@ -163,23 +157,26 @@ def _plugin_items(
     suite: Suite,
     registry: Registry,
 ) -> tuple[list[PlannedItem], list[Skipped]]:
-    """An attack or probe on each task of each model that both sides allow."""
-    kind, plugin_name = ("attack", spec.attack) if isinstance(spec, AttackSpec) else ("probe", spec.probe)
-    name = spec.name or plugin_name
-    entry = registry.get(f"{kind}s", plugin_name)
+    """A suite's entry on each task of each model that both sides allow."""
+    name, what = spec.name or spec.program, f"{kind.name} {spec.name or spec.program!r}"
+    entry = registry.get(kind.section, spec.program)
     settings = with_folder(entry, spec.settings, suite.resources)
-    plugin = make_plugin(f"{kind}s", plugin_name, registry, **settings)
-    threat = build_threat(spec.threat, plugin, name, suite.resources) if isinstance(spec, AttackSpec) else None
+
+    def make(changes: Mapping[str, Any]) -> Any:
+        return make_plugin(kind.section, spec.program, registry, **{**settings, **changes})
+
+    plugin = make({})
+    fields = kind.fields(spec, plugin, suite)
+    threat = fields.get("threat")
     if missing := missing_resources(plugin) or missing_resources(threat):
-        raise CapabilityError(f"{kind} {name!r}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
-    seeds = range(2, spec.seeds + 1)
-    draws = kind == "probe" and "seed" in (parameters(entry.load()) or ())
-    others = [make_plugin("probes", plugin_name, registry, **{**settings, "seed": probe_seed(settings, n)}) for n in seeds if draws]
-    check_named(spec.tasks, [t.name for t in tasks], f"{kind} {name!r} is to run on the task")
-    check_named(spec.models, [m.name for m in models], f"{kind} {name!r} wants the model")
-    items, skipped = [], []
+        raise CapabilityError(f"{what}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
+    never_repeated = kind.why_never_repeated(parameters(entry.load()) or ())
+    check_named(spec.tasks, [t.name for t in tasks], f"{what} is to run on the task")
+    check_named(spec.models, [m.name for m in models], f"{what} wants the model")
+    items: list[PlannedItem] = []
+    skipped: list[Skipped] = []
     for task in tasks:
-        item = f"{name}({task.name})"
+        key = ItemKey(kind.name, task.name, name)
         if spec.tasks is not None and task.name not in spec.tasks:
             continue
         pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
@@ -187,37 +184,32 @@ def _plugin_items(
         if reason is None:
             requires = asks_model(plugin, task)
             able, unable = (
-                choose(pool, requires, spec.models and [m.name for m in pool], f"{kind} {name!r}", threat)
+                choose(pool, requires, spec.models and [m.name for m in pool], what, threat)
                 if spec.tasks or spec.models
                 else able_models(pool, requires, threat)
             )
         elif spec.tasks is not None:
-            raise CapabilityError(f"{kind} {name!r} cannot run on task {task.name!r}: {reason}")
+            raise CapabilityError(f"{what} cannot run on task {task.name!r}: {reason}")
         else:
             able, unable = [], [(m, reason) for m in pool]
-        skipped += [Skipped(model.name, item, why) for model, why in unable]
+        skipped += [Skipped(model.name, str(key), why) for model, why in unable]
         samples = task.samples[: spec.limit]
         if able and threat is not None:
             threat.check_input(samples[0])
         # The task judges the answers, so that its roles are played here as well, by whom the task names.
         parts = [plugin, task.task] if threat is None else [plugin, threat, task.task]
-        roles = cast(_joint_roles(spec, task, name), parts, [*models, *auxiliary], f"{kind} {name!r}")
+        roles = cast(_joint_roles(spec, task, name), parts, [*models, *auxiliary], what)
         for model in able:
-            seed = seed_of(suite.seed, item)
-            made = PlannedItem(
-                model, item, kind, task, samples, seed, entry.origin, plugin, threat, dict(spec.settings), roles=roles,
-                scores=(suite.scores if spec.scores is None else spec.scores) if isinstance(spec, ProbeSpec) else (),
-                each_word=isinstance(spec, ProbeSpec) and spec.each_word,
+            seed = seed_of(suite.seed, str(key))
+            first = PlannedItem(
+                model, kind, key, task, samples, seed, entry.origin, plugin, settings=dict(spec.settings), roles=roles, **fields
             )  # fmt: skip
-            items.append(made)
-            if isinstance(spec, AttackSpec):
-                items += repeated(made, name, spec.seeds, suite.seed)
-                items += transfers(made, spec.transfer, [m for m in models if (m.name, task.name) in ran])
-            elif draws:
-                items += reseeded(made, name, others)
-            elif spec.seeds > 1:
-                skipped.append(Skipped(model.name, f"{name}#2({task.name})", "the probe draws nothing: with every seed it is the same"))
+            items.append(first)
+            if never_repeated and spec.seeds > 1:
+                skipped.append(Skipped(model.name, str(replace(key, seed=2)), never_repeated))
+            elif not never_repeated:
+                items += (kind.repeat(first, number, suite.seed, make) for number in range(2, spec.seeds + 1))
     if not items:
         reasons = "; ".join(dict.fromkeys(s.reason for s in skipped)) or "none of its tasks runs on its models"
-        raise CapabilityError(f"{kind} {name!r} can run on nothing in this suite: {reasons}")
+        raise CapabilityError(f"{what} can run on nothing in this suite: {reasons}")
     return items, skipped

@@ -19,6 +19,8 @@ from ..api.registry import Registry
 from ..api.requests import Request
 from ..api.samples import Sample
 from ..api.task import Task
+from ..items.base.ingredients import sample_digest
+from ..items.base.planned_item import PlannedTask
 from ..metrics.foreign import find_metric
 from ..modalities.base import modality_of
 from ..modalities.inputs import size_of
@@ -26,9 +28,8 @@ from ..modalities.text import CHARACTERS
 from ..suite.specs import Suite, TaskSpec, task_name
 from ..system.disk_sequence import Spool
 from ..system.interrupts import is_interrupt
-from .ingredients import sample_digest
 from .plugins import ask_plugin, make_plugin
-from .types import Load, PlannedTask
+from .types import Load
 
 _IDS_SHOWN = 8
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
-from ..items.probe.slices import SLICES, is_right, slices_of
+from ..items.base.view import is_right
+from ..items.kinds import kinds_of
 from ..store import FILE_NAME, Store
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Run:
         card = self.scorecard
         gates = "".join(f"<li>{escape(g.outcome)}: {escape(g.gate)} ({escape(g.detail)})</li>" for g in card.gates)
         cells = (
-            (r.model, r.item, r.metric, _number(r.estimate.value), _interval(r.estimate), str(r.estimate.n)) for r in _first_rows(card.rows)
+            (r.model, r.item, r.name, _number(r.estimate.value), _interval(r.estimate), str(r.estimate.n)) for r in _first_rows(card.rows)
         )
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
         head = "".join(f"<th>{name}</th>" for name in ("model", "item", "metric", "value", "95 %", "n"))
@@ -97,6 +98,7 @@ class Run:
         a query is ``samples.query("wrong_and_unfaithful and probe == 'occlusion'")``."""
         import pandas as pd
 
+        kinds = kinds_of(self._registry())
         store = Store.open(self.path / FILE_NAME, readonly=True)
         try:
             items = store.items()
@@ -105,12 +107,16 @@ class Run:
             right: dict[tuple[str, str, str], bool | None] = {}
             for item in items:
                 head = {"model": item.model, "item": item.item, "kind": item.kind, "task": item.task}
-                tail = {"probe": item.probe, **{name: getattr(item, name) for name in _ORIGINS}}
+                kind = kinds.get(item.kind)
+                keys = (item.key, *item.key.about)
+                probe = next((key.title for key in keys if key.kind in kinds and kinds[key.kind].has_attributions), None)
+                tail = {"probe": probe, **{name: getattr(item, name) for name in _ORIGINS}}
                 for record in store.records(item):
                     key = item.model, item.task, record.sample_id
-                    if item.kind == "task":
+                    if item.key.is_task:
                         right[key] = is_right(item, record)
-                    slices = dict.fromkeys(SLICES.get(item.kind, ())) | slices_of(item.kind, right.get(key), record.scores)
+                    slices: dict[str, bool | None] = dict.fromkeys(kind.slice_names) if kind is not None else {}
+                    slices |= kind.slices(right.get(key), record.scores) if kind is not None else {}
                     small = {name: _cell(value) for name, value in record.artifacts.items() if _is_small(value)}
                     if (attribution := record.artifacts.get("attribution")) is not None:
                         small["parts"] = attribution["parts"]
@@ -124,9 +130,9 @@ class Run:
         frame = pd.DataFrame(rows, columns=None if rows else [*_SAMPLE_COLUMNS, *_ORIGINS])
         scored = [name for name in frame.columns if name.startswith("score.")]
         others = [name for name in frame.columns if name not in {*_SAMPLE_COLUMNS, *_ORIGINS, *scored}]
-        sliced = [name for names in SLICES.values() for name in names if name in frame.columns]
-        kinds = {**dict.fromkeys(scored, "float64"), **dict.fromkeys(sliced, "boolean")}
-        return frame[[*_SAMPLE_COLUMNS, *scored, *others, *_ORIGINS]].astype(kinds)
+        sliced = [name for known in kinds.values() for name in known.slice_names if name in frame.columns]
+        types = {**dict.fromkeys(scored, "float64"), **dict.fromkeys(sliced, "boolean")}
+        return frame[[*_SAMPLE_COLUMNS, *scored, *others, *_ORIGINS]].astype(types)
 
     def metrics(self) -> pd.DataFrame:
         """A row a metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason. Computed from the records."""
@@ -136,7 +142,7 @@ class Run:
 
         names = ("model", "item", "metric", "dimension")
         found = [
-            {**{n: getattr(r, n) for n in names}, **{n: getattr(r.estimate, n) for n in _ESTIMATE}}
+            {"model": r.model, "item": r.item, "metric": r.name, "dimension": r.dimension, **{n: getattr(r.estimate, n) for n in _ESTIMATE}}
             for r in summarise(self.path, gates=(), registry=self._registry()).rows
         ]
         frame = pd.DataFrame(found, columns=[*names, *_ESTIMATE])

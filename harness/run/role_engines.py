@@ -15,7 +15,7 @@ from ..engine import Engine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..plan.types import PlannedModel
+    from ..items.base.planned_item import PlannedModel
 
 
 class Players:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ..api.attack import Attack
 from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, WindtunnelError
-from ..api.probe import Probe
 from ..api.registry import origin_of
 from ..api.requests import Request
 from ..engine import Engine
@@ -23,18 +21,17 @@ from ..engine.counters import Counters
 from ..engine.packing import Budget
 from ..engine.saved_budgets import kept
 from ..identity.libraries import run_versions
-from ..items.task.records import requests_of
+from ..items.base.ingredients import ingredients, model_fingerprint
+from ..items.base.item_run import ItemRun, make_recordable
+from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.asked import asked_of
-from ..plan.ingredients import ingredients, model_fingerprint
-from ..plan.types import Plan, PlannedItem, PlannedModel
+from ..plan.types import Plan
 from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, lock_folder
 from ..suite.specs import Suite
 from ..system.interrupts import Interrupted, is_interrupt
 from ..threats import describe_threat
-from .item_work import recordable, work_of
 from .progress import Progress
 from .role_engines import Players
-from .trial import trials_of, try_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def _rounds(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem]]]:
     place = {model.name: index for index, model in enumerate(plan.models)}
 
     def waits(item: PlannedItem) -> bool:
-        return item.source is not None and place[item.source.model.name] > place[item.model.name]
+        return any(place[base.model.name] > place[item.model.name] for base in item.rests_on)
 
     for late in (False, True):
         for model in plan.models:
@@ -97,10 +94,13 @@ def _try_later_models(plan: Plan, rounds: Sequence[tuple[PlannedModel, list[Plan
     """The first model's probes are tried when its weights are loaded; those of the others before it runs, not hours later."""
     tried = {model.name for model, _ in rounds[:1]}
     for model, items in rounds[1:]:
-        if model.name not in tried and trials_of(_unfinished(items, store)):
+        waiting = [item for item in _unfinished(items, store) if item.kind.has_trial(item)]
+        if model.name not in tried and waiting:
             adapter = loaded(plan, model, shown)
             try:
-                try_settings(Engine(adapter, model.info, budget=budget_of(plan.suite, adapter)), _unfinished(items, store))
+                engine = Engine(adapter, model.info, budget=budget_of(plan.suite, adapter))
+                for item in waiting:
+                    item.kind.try_settings(engine, item)
             finally:
                 _close(adapter)
             tried.add(model.name)
@@ -212,7 +212,8 @@ def _run_model(
         # A run that goes on packs as it began: batches of another size would round otherwise.
         budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
         engine = engine_of(model, adapter)
-        try_settings(engine, _unfinished(items, store))
+        for item in _unfinished(items, store):
+            item.kind.try_settings(engine, item)
         for item in items:
             engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
             now = _stored(item, engine, suite, store)
@@ -220,15 +221,18 @@ def _run_model(
             stored = store.add_item(now, item.task.samples)
             done = store.finished_chunks(stored)
             chunks = [c for c in _chunks(item, stored.facts["chunk"]) if c.number not in done]
-            work = work_of(engine, item, store, suite.seed)
+            run = ItemRun(engine, item, store, suite.seed)
+            make_records = item.kind.start(run) if chunks else None
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
             for chunk, following in pairwise([*chunks, None]):
                 assert chunk is not None
+                assert make_records is not None
                 started = time.perf_counter()
                 samples = list(item.samples[chunk.start : chunk.end])
-                if item.kind == "task" and following is not None:
+                if following is not None:
                     engine.expect(partial(_requests, item, following))
-                records = [recordable(record) for record in work(chunk.start, samples)]
+                run.start = chunk.start
+                records = [make_recordable(record) for record in make_records(samples)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
@@ -262,23 +266,19 @@ def _counts(engine: Engine) -> dict[str, int]:
 CHUNK_POSITIONS = 32_768
 """A chunk ends with the sample that fills this, or with the suite's ``chunk`` samples: a minute of a small model on a CPU."""
 
-_SEARCH = 20
-"""What an attack or a probe asks of a sample beside the task's own requests: about so many times as much."""
-
 
 def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
     """By the data and the suite alone, so that a resumed run cuts as the first one did."""
-    factor = _SEARCH if item.kind in ("attack", "probe", "shift") else 1
     number = start = positions = 0
     for end in range(1, len(item.samples) + 1):
-        positions += item.task.positions[end - 1] * factor
+        positions += item.task.positions[end - 1] * item.kind.effort
         if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples):
             yield Chunk(number, start, end)
             number, start, positions = number + 1, end, 0
 
 
-def _requests(item: PlannedItem, chunk: Chunk) -> list[Request[Any]]:
-    return requests_of(item.task.task, list(item.samples[chunk.start : chunk.end]))
+def _requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Any]]:
+    return item.kind.requests_ahead(item, list(item.samples[chunk.start : chunk.end]))
 
 
 def budget_of(suite: Suite, model: Any) -> Budget:
@@ -304,39 +304,27 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
         "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
         "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
         "dimension": task.dimension, "settings": dict(item.settings),
-        "metrics": tuple(item.task.metric_code) if item.kind == "task" else (), "scores": item.scores,
+        "scores": item.scores,
         "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
         "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
         "budget": asdict(engine.budget) if engine is not None else {},
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.fingerprint} for role, player in roles.items()},
     }  # fmt: skip
-    if item.kind == "task":
-        facts |= {"data_notes": item.task.notes, "data_cautions": item.task.cautions}
-    if item.kind in ("attack", "probe"):
-        facts["repeats"] = item.repeats
-    if isinstance(item.plugin, Probe) and item.plugin.starts_from:
-        facts["starts_from"] = item.plugin.starts_from
+    facts |= item.kind.facts(item)
     if item.plugin is not None and item.plugin.caution:
         facts["caution"] = item.plugin.caution
-    if isinstance(item.plugin, Attack):
-        facts["uses_gradients"] = "gradients" in item.plugin.requires
-        facts["keeps_answer"] = item.plugin.keeps_answer
-    if item.explained is not None:
-        facts |= {"probe": item.explained.item, **({"attack": item.source.item} if item.source is not None else {})}
     if item.threat is not None:
         facts["threat"] = describe_threat(item.threat)
     return StoredItem(
-        0, item.model.name, item.item, item.kind, item.task.name, len(item.samples), engine.fingerprint if engine is not None else "",
-        item.task.data_fingerprint, item.origin,
-        item.seed, facts,
+        0, item.model.name, item.key, len(item.samples), engine.fingerprint if engine is not None else "",
+        item.task.data_fingerprint, item.origin, item.seed, facts,
     )  # fmt: skip
 
 
 def _bases(item: PlannedItem, store: Store) -> tuple[int, ...]:
     """The stored items whose records this one is made from."""
-    names = [(base.model.name, base.item) for base in (item.source, item.explained) if base is not None]
-    names += [(item.model.name, item.task.name)] if item.kind == "reliance" else []
-    return tuple(known.id for model, name in names if (known := store.current(model, name)) is not None)
+    known = (store.current(base.model.name, base.item) for base in item.rests_on)
+    return tuple(base.id for base in known if base is not None)
 
 
 @contextmanager

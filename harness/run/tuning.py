@@ -15,8 +15,9 @@ from typing import Any
 from ..api.requests import Request
 from ..engine import Engine
 from ..engine.packing import Budget
-from ..items.task.records import requests_of
-from ..plan.types import Plan, PlannedModel
+from ..items.base.planned_item import PlannedModel
+from ..items.base.requests import requests_of
+from ..plan.types import Plan
 
 WORTH = 1.05
 """So many times faster is a budget that is taken: less is within what two runs of the same work differ by."""
@@ -65,7 +66,7 @@ def tune(plan: Plan, start_of: Callable[[Any], Budget], loaded: Callable[[Planne
 
 def work_of(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]]:
     """What the model's tasks ask for the first of their samples, a like share of each task."""
-    items = [item for item in plan.items if item.kind == "task" and item.model.name == model.name]
+    items = [item for item in plan.items if item.key.is_task and item.model.name == model.name]
     room = _POSITIONS * max(start.pack, start.tokens) / max(1, len(items))
     found: list[Request[Any]] = []
     for item in items:

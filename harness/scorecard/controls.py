@@ -6,7 +6,7 @@ is not shown to be better than a random order is flagged: of one that is as good
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..api.scorecard import Estimate, Row
 from ..statistics.intervals import CONFIDENCE
 from ..store import StoredItem
 from .columns import Mask, Table
-from .names import BETWEEN_CLASSES, CONTROLS, minus
+from .names import BETWEEN_CLASSES, CONTROLS
 
 _UNBOUNDED = frozenset({"complexity", "effective_parts", "infidelity", "max_sensitivity"})
 _CORRELATIONS = ("rank_correlation", "randomised_rank_correlation", "cascading_rank_correlation")
@@ -29,19 +29,25 @@ BLIND = 0.8
 
 
 def difference_row(
-    item: StoredItem, table: Table, score: str, control: str, metric: str, higher_is_better: bool | None, among_N: Mask | None = None, /
-) -> Row:
-    """How much larger a score is than its control on the same samples, over those that have both. ``score``, ``control``: columns."""
+    item: StoredItem, table: Table, score: str, beside: str, metric: str, higher_is_better: bool | None, among_N: Mask | None = None, /, *,
+    control: str, slice: str = "",
+) -> Row:  # fmt: skip
+    """How much larger a score is than its control on the same samples, over those that have both.
+
+    ``score``, ``beside``: columns. ``metric``, ``slice``: of the `Row`. ``control``: the name of what stands beside, ``random``.
+    """
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
-    both_N = over_N & table.given(score) & table.given(control)
-    real, other = (table.values(name, both_N).astype(float) for name in (score, control))
+    both_N = over_N & table.given(score) & table.given(beside)
+    real, other = (table.values(name, both_N).astype(float) for name in (score, beside))
     span = _span(score)
     if span is not None and real.size and float(np.abs(real - other).max()) > span:
         span = None  # a plugin's own score, which keeps to no bounds
     low = None if span is None else 0.0
     found = statistics.paired_mean_difference(real, other, low, span, table.groups(both_N))
     estimate = Estimate(found.value, found.low, found.high, found.n, int((over_N & table.failed_N).sum()), found.reason)
-    return Row(item.model, item.item, metric, "interpretability", estimate, higher_is_better)
+    return Row(
+        item.model, item.key, metric, "interpretability", estimate, higher_is_better, slice=slice, control=f"minus_{control}"
+    )  # fmt: skip
 
 
 def control_rows(item: StoredItem, table: Table, scores: Mapping[str, bool | None], /) -> Iterable[Row]:
@@ -49,7 +55,7 @@ def control_rows(item: StoredItem, table: Table, scores: Mapping[str, bool | Non
     for score, higher in scores.items():
         for control in CONTROLS:
             if score in table.columns and f"{score}{control}" in table.columns:
-                yield difference_row(item, table, score, f"{score}{control}", minus(score, control), higher)
+                yield difference_row(item, table, score, f"{score}{control}", score, higher, control=control[1:])
 
 
 def _span(score: str) -> float | None:
@@ -59,21 +65,18 @@ def _span(score: str) -> float | None:
     return 2.0 if score.startswith(_CORRELATIONS) else 1.0
 
 
-def control_flags(items: Sequence[StoredItem], rows: Sequence[Row], /) -> Iterable[str]:
-    """A sentence for each probe that is not shown to be better than chance, that explains the model without its training alike, or that
-    explains all classes alike."""
-    found = {(row.model, row.item, row.metric): row.estimate for row in rows}
-    for item in items:
-        if item.kind in ("probe", "shift"):
-            own = {metric: estimate for (model, name, metric), estimate in found.items() if (model, name) == (item.model, item.item)}
-            yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
+def control_flags(item: StoredItem, rows: Iterable[Row], /) -> Iterable[str]:
+    """A sentence where a probe is not shown to be better than chance, where it explains the model without its training alike, and where it
+    explains all classes alike. ``rows``: of the run."""
+    own = {row.name: row.estimate for row in rows if (row.model, row.key) == (item.model, item.key)}
+    yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
 
 
 def with_cautions(rows: Iterable[Row], /) -> list[Row]:
     """The rows. Those that say that a map stayed where the label flipped tell where that is the method's own doing."""
     rows = list(rows)
-    blind = {(row.model, row.item) for row in rows if row.metric == BETWEEN_CLASSES and _is_blind(row.estimate)}
-    return [_cautioned(row) if row.metric in _STAYED and (row.model, row.item) in blind else row for row in rows]
+    blind = {(row.model, row.key) for row in rows if row.metric == BETWEEN_CLASSES and _is_blind(row.estimate)}
+    return [_cautioned(row) if row.name in _STAYED and (row.model, row.key) in blind else row for row in rows]
 
 
 def _cautioned(row: Row) -> Row:
@@ -86,8 +89,8 @@ def _is_blind(between: Estimate | None) -> bool:
 
 
 def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
-    headline = next((name for name in _HEADLINES if minus(name, "_random") in own), "")
-    if headline and (gained := own[minus(headline, "_random")]).value is not None and not (gained.low or 0.0) > 0:
+    headline = next((name for name in _HEADLINES if f"{name}_minus_random" in own), "")
+    if headline and (gained := own[f"{headline}_minus_random"]).value is not None and not (gained.low or 0.0) > 0:
         yield _no_better(headline, gained, bool(item.facts.get("starts_from")))
     alike = own.get("randomised_rank_correlation")
     if alike is not None and alike.value is not None and alike.value > _ALIKE:

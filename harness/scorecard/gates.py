@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..api.errors import ConfigError, did_you_mean
+from ..api.item_key import ItemKey
 from ..api.scorecard import Estimate, GateResult, Row, Scorecard
 from ..data.yaml_lines import load_file
-from .names import COSTS, EXACT, ROWS
+from .names import COSTS, EXACT
 
 _OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _VERDICTS = ("pass", "warn", "no_data", "fail")
@@ -67,10 +68,10 @@ class Gate:
         return path in (item, f"{model}/{item}")
 
     def check(self, scorecard: Scorecard, /) -> GateResult:
-        rows = [r for r in scorecard.rows if r.metric == self.metric and self.concerns(r.model, r.item)]
+        rows = [r for r in scorecard.rows if r.name == self.metric and self.concerns(r.model, r.item)]
         rows += self._absent(scorecard, {(r.model, r.item) for r in rows})
         if not rows:
-            raise ConfigError(f"gate {self.text!r}: {self.nothing((r.model, r.item, r.metric) for r in scorecard.rows)}")
+            raise ConfigError(f"gate {self.text!r}: {self.nothing((r.model, r.item, r.name) for r in scorecard.rows)}")
         results = [self._judge(row) for row in rows]
         meant = [self.inconclusive if outcome == "inconclusive" else outcome for outcome, _ in results]
         worst = max(range(len(rows)), key=lambda i: _VERDICTS.index(meant[i]))
@@ -79,13 +80,15 @@ class Gate:
     def _absent(self, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
         """What an item of its kind can have and this one has not: a count that was never raised is 0, any other number is no data."""
         estimate = Estimate(0.0) if self.metric in COSTS else Estimate(None, reason="no sample of this item has this number")
+        stem = self.metric.partition("[")[0]
         return [
-            Row(i["model"], i["item"], self.metric, "efficiency", replace(estimate, n=i["num_samples"] if self.metric in COSTS else 0))
+            Row(i["model"], ItemKey.from_json(i["key"]), stem, "efficiency",
+                replace(estimate, n=i["num_samples"] if self.metric in COSTS else 0))
             for i in scorecard.manifest.get("items", ())
             if self.concerns(i["model"], i["item"])
             and (i["model"], i["item"]) not in present
-            and self.metric.partition("[")[0] in ROWS[i["kind"]]
-        ]
+            and stem in scorecard.row_names.get(i["kind"], (stem,))
+        ]  # fmt: skip
 
     def _judge(self, row: Row) -> tuple[str, str]:
         e = row.estimate
@@ -100,7 +103,7 @@ class Gate:
         )
         if e.n_unscored:
             shown += f", {e.n_unscored} not scored"
-        if self.part is not None or row.metric in EXACT:
+        if self.part is not None or row.name in EXACT:
             value = getattr(e, self.part or "value")
             if value is None:
                 return "no_data", f"{shown}: there is no {self.part} bound" + (f", {e.reason}" if e.reason else "")

@@ -21,10 +21,10 @@ _ROUNDING = 1e-6
 
 def mean_row(
     item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *,
-    optional: bool = False, among_N: Mask | None = None,
+    optional: bool = False, among_N: Mask | None = None, slice: str = "", control: str = "", about: str = "",
 ) -> Row:  # fmt: skip
     """The mean of a score, of the records ``among_N`` or of all. ``optional``: records without it were not meant to have it, rather than
-    failed to."""
+    failed to. ``slice``, ``control``, ``about``: of the `Row`."""
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
     usable_N = over_N & table.given(score)
     missing_N = table.failed_N & ~usable_N if optional else ~usable_N
@@ -38,7 +38,9 @@ def mean_row(
         seed=seed_of(item.seed, score),
     )[score]
     error = table.first_error if among_N is None else None
-    return Row(item.model, item.item, metric, dimension, explained(estimate, error), higher_is_better)
+    return Row(
+        item.model, item.key, metric, dimension, explained(estimate, error), higher_is_better, slice=slice, control=control, about=about
+    )  # fmt: skip
 
 
 def _held(values: Floats, bounds: Bounds) -> Bounds:

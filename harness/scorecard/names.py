@@ -78,19 +78,11 @@ CONTROLS = ("_random", "_randomised")
 """Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
 
 
-def minus(score: str, control: str, /) -> str:
-    """The row of what a score is above its control, sample by sample."""
-    return f"{score}_minus{control}"
+LIKENESS = ("rank_correlation", "top_overlap")
+"""How alike two explanations are: of two probes on one sample, of a sample and its adversarial twin."""
 
-
-SEEDS = ("rank_correlation_between_seeds", "top_overlap_between_seeds")
-"""Rows of a probe that was repeated with other seeds."""
-
-AGREEMENT = ("rank_correlation_with_", "top_overlap_with_")
-"""Beginnings of rows of a probe about another one that ran on the same task after it, whose name follows."""
-
-SHIFT = ("rank_correlation", "top_overlap")
-"""How alike the explanations of a sample and of its adversarial twin are; in rows, of those whose label flipped and those that kept it."""
+BETWEEN_SEEDS = "between_seeds"
+"""The control of rows about a probe that was repeated with other seeds."""
 
 RELIANCE = {
     "correct": "accuracy", "correct_without_carriers": "accuracy_without_carriers", "correct_without_random": "accuracy_without_random",
@@ -113,43 +105,25 @@ PER_SLICE: dict[str, tuple[str, bool | None]] = {
 WORST_CASE = ("robust_correct", "success", "clean_correct", "wrong_after")
 """Of these, what a worst case has, too."""
 
-CORRECTED: Mapping[str, Mapping[str, tuple[str, bool]]] = {
-    "task": {"refused": ("corrected_refusal_rate", True), "harmful": ("corrected_harmful_rate", False)},
-    "attack": dict.fromkeys(("refused", "harmful"), ("corrected_attack_success_rate", False)),
-}
-"""Of harmful prompts, by the item's kind and what the judges were asked: the rate that is corrected for a judge's error, and whether more
-is better."""
-
 CORRECTED_BENIGN = ("corrected_over_refusal_rate", False)
-"""The same of benign prompts."""
+"""Of benign prompts, the rate that is corrected for a judge's error, and whether more is better."""
 
-_JUDGED = ("judge_agreement", "judge_kappa", "refusal_judge_agreement", "refusal_judge_kappa", "judge_precision", "judge_recall",
-           "judge_specificity", CORRECTED_BENIGN[0])  # fmt: skip
-JUDGED = {kind: (*_JUDGED, *dict.fromkeys(name for name, _ in by_question.values())) for kind, by_question in CORRECTED.items()}
-"""Rows of items whose answers were judged, a row a judge or two in brackets."""
+JUDGED = (
+    "judge_agreement", "judge_kappa", "refusal_judge_agreement", "refusal_judge_kappa", "judge_precision", "judge_recall",
+    "judge_specificity", CORRECTED_BENIGN[0],
+)  # fmt: skip
+"""Rows of items whose answers were judged, one per judge, or per two of them, in brackets."""
 
-ROWS = {
-    "task": (*COSTS, *JUDGED["task"]),
-    "drift": tuple(DRIFTS.values()),
-    "attack": (
-        "robust_accuracy", "attack_success_rate", "clean_accuracy", "mean_num_queries", "median_num_queries", "num_outside_threat",
-        "num_not_attacked", "error_rate_under_attack", "neither_rate_under_attack", "robust_accuracy_spread",
-        *(f"median_{name}" for name in MEDIANS), *(f"success_within_{num}_queries" for num in QUERY_BUDGETS),
-        *JUDGED["attack"], *(f"mean_{name}" for name in DISTANCES), *COSTS,
-    ),
-    "transfer": ("transfer_success_rate", "accuracy_on_twins", "clean_accuracy", *COSTS),
-    "worst_case": tuple(PER_SLICE[score][0] for score in WORST_CASE),
-    "shift": (*(f"{name}{end}" for name in SHIFT for end in ("", *CONTROLS, "_of_prediction")), "aligned_share",
-              *(minus(name, control) for name in SHIFT for control in CONTROLS),
-              "flipped_explanation_unmoved", BETWEEN_CLASSES, *COSTS),
-    "reliance": (*RELIANCE.values(), *(minus(f"{name}_without_carriers", "_random") for name in ("accuracy", "changed")), "carried",
-                 "overpredicted", "max_overpredicted", *COSTS),
-    "probe": (
-        "completeness_error", "right_for_wrong_reason", "wrong_and_unfaithful", *SEEDS,
-        *(f"{name}{c}" for family in FAITHFULNESS.values() for name in family for c in ("", *CONTROLS)),
-        *(minus(name, control) for family in FAITHFULNESS.values() for name in family for control in CONTROLS), *COSTS,
-    ),
-}  # fmt: skip
+
+VERDICTS = ("refused_by", "harmful_by", "neither_by", "human")
+"""Artifacts of records whose answers were judged: by each judge, whether it says so; and people's labels."""
+
+
+def split_name(name: str, /) -> tuple[str, str]:
+    """The name of a metric's number, ``f1[negative]``, as metric and what it is about: metrics give names as text."""
+    stem, bracket, about = name.partition("[")
+    return (stem, about.removesuffix("]")) if bracket and about.endswith("]") else (name, "")
+
 
 Bounds = tuple[float | None, float | None]
 """What a score lies between; None where there is no bound."""
@@ -184,7 +158,7 @@ _KINDS = {
 }  # fmt: skip
 _RATES = frozenset({
     *(name for name, _ in PER_SLICE.values()), *(f"success_within_{num}_queries" for num in QUERY_BUDGETS), *RELIANCE.values(),
-    *JOINED_SLICES, *JUDGED["task"], "transfer_success_rate", "accuracy_on_twins",
+    *JOINED_SLICES, *JUDGED, "transfer_success_rate", "accuracy_on_twins",
 })  # fmt: skip
 _MEANS = {RATE: "mean in [0, 1]", _CHANGE: "mean in [-1, 1]"}
 

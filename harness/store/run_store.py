@@ -127,11 +127,11 @@ class Store:
                 self._set_standing(before, True, "its identity is the stored one again")
                 return before
             sample_set = self._sample_sets.declare(item.task, samples)
-            row = (*(getattr(item, n) for n in ("model", "item", "kind", "task", "num_samples", "model_fingerprint", "data_fingerprint")),
+            row = (item.model, item.item, codec.dumps(item.key.to_json()), item.num_samples, item.model_fingerprint, item.data_fingerprint,
                    item.plugin, item.seed, codec.dumps(item.facts), sample_set)  # fmt: skip
             cursor = self._db.execute(
-                "INSERT INTO items (model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts,"
-                " sample_set) VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
+                "INSERT INTO items (model, item, key, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts, sample_set)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
         return next(i for i in self._all_items() if i.id == cursor.lastrowid)
 
     def set_aside_changed(self, now: Iterable[StoredItem], /) -> list[tuple[StoredItem, str]]:
@@ -285,10 +285,10 @@ class Store:
         ]
 
     def _all_items(self) -> list[StoredItem]:
-        columns = "id, model, item, kind, task, num_samples, model_fingerprint, data_fingerprint, plugin, seed, sample_set, facts"
+        columns = "id, model, key, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts, sample_set"
         rows = self._rows(f"SELECT {columns} FROM items ORDER BY id")
         with self._reading():
-            return [StoredItem(**dict(zip(columns.split(", "), row[:-1], strict=False)), facts=codec.loads(row[-1])) for row in rows]
+            return [StoredItem.from_row(row) for row in rows]
 
     def _standing(self) -> dict[int, tuple[bool, str]]:
         rows = self._rows("SELECT item, is_current, why FROM standing ORDER BY rowid")
@@ -356,7 +356,7 @@ class Store:
 
     def samples(self, task: str, /) -> Iterator[Sample]:
         """Yield the samples of a task of the current suite, in their order."""
-        sets = {item.kind == "task": item.sample_set for item in self.items() if item.task == task}
+        sets = {item.key.is_task: item.sample_set for item in self.items() if item.task == task}
         number = sets.get(True, sets.get(False, 0))
         with self._reading():
             for (text,) in self._db.execute("SELECT sample FROM samples WHERE sample_set = ? ORDER BY ordinal", (number,)):

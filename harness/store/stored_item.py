@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..api.item_key import ItemKey
 from ..identity.digests import is_unknown
+from . import codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +21,7 @@ class StoredItem:
 
     id: int
     model: str
-    item: str
-    kind: str
-    task: str
+    key: ItemKey
     num_samples: int
     model_fingerprint: str
     data_fingerprint: str
@@ -30,16 +30,25 @@ class StoredItem:
     facts: Mapping[str, Any]
     sample_set: int = 0
 
-    @property
-    def program(self) -> str:
-        """The name of the attack or probe: ``deepwordbug`` for ``deepwordbug(sst2)``."""
-        return self.item.removesuffix(f"({self.task})")
+    @classmethod
+    def from_row(cls, row: Sequence[Any], /) -> StoredItem:
+        """The item of a row of the table ``items``, its columns in the order of the fields."""
+        number, model, key, num_samples, fingerprint, data, plugin, seed, facts, sample_set = row
+        known = ItemKey.from_json(codec.loads(key))
+        return cls(number, model, known, num_samples, fingerprint, data, plugin, seed, codec.loads(facts), sample_set)
 
     @property
-    def probe(self) -> str | None:
-        """The name of the probe whose attributions the item computes or evaluates; None for other items."""
-        item = self.item if self.kind == "probe" else self.facts.get("probe")
-        return None if item is None else str(item).removesuffix(f"({self.task})")
+    def item(self) -> str:
+        """The item's name for people."""
+        return str(self.key)
+
+    @property
+    def kind(self) -> str:
+        return self.key.kind
+
+    @property
+    def task(self) -> str:
+        return self.key.task
 
     @property
     def identity(self) -> dict[str, object]:
@@ -59,8 +68,8 @@ class StoredItem:
 
     def is_same(self, other: StoredItem, /) -> bool:
         """Whether the records of one item are valid for the other."""
-        name = (self.model, self.item, self.declaration)
-        if name != (other.model, other.item, other.declaration):
+        name = (self.model, self.key, self.declaration)
+        if name != (other.model, other.key, other.declaration):
             return False
         return not (describe_conflict(self, other) or describe_change(self, other))
 

@@ -1,7 +1,7 @@
 """The tables of a run store and their schema version.
 
 run          schema version, name and suite of the run; one more row after a change of the suite's gates or reports
-items        one row per item: model and program, fingerprints of model, data and plugin, and the seed
+items        one row per item: model, name, key, fingerprints of model, data and plugin, and the seed
 standing     one row whenever an item is set aside (its ingredients changed) or restored; the last row is valid
 sample_sets  one row per version of a task's samples, with their digest
 samples      one row per sample of a set; ``facts``: target and group, so that a summary need not read the input
@@ -21,14 +21,14 @@ from functools import cache
 
 from . import answer_log, chain
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _TABLES = f"""
 {answer_log.TABLE};
 {chain.TABLE};
 CREATE TABLE run (schema_version INTEGER NOT NULL, name TEXT NOT NULL, suite TEXT NOT NULL, version TEXT NOT NULL);
 CREATE TABLE items (
-    id INTEGER PRIMARY KEY, model TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL, task TEXT NOT NULL, num_samples INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, model TEXT NOT NULL, item TEXT NOT NULL, key TEXT NOT NULL, num_samples INTEGER NOT NULL,
     model_fingerprint TEXT NOT NULL, data_fingerprint TEXT NOT NULL, plugin TEXT NOT NULL, seed INTEGER NOT NULL, facts TEXT NOT NULL,
     sample_set INTEGER NOT NULL REFERENCES sample_sets);
 CREATE TABLE standing (item INTEGER NOT NULL REFERENCES items, is_current INTEGER NOT NULL, why TEXT NOT NULL);

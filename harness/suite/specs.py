@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -114,6 +114,10 @@ class AttackSpec(_Plugged):
     seeds: int = Field(default=1, ge=1)
     transfer: bool | tuple[str, ...] = False
 
+    @property
+    def program(self) -> str:
+        return self.attack
+
 
 class ProbeSpec(_Plugged):
     """A probe.
@@ -132,6 +136,10 @@ class ProbeSpec(_Plugged):
     roles: Mapping[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
     seeds: int = Field(default=1, ge=1)
+
+    @property
+    def program(self) -> str:
+        return self.probe
 
 
 class GateSpec(Frozen):
@@ -202,6 +210,11 @@ class Suite(Frozen):
         if isinstance(value, list | tuple):
             return [{key: entry} if isinstance(entry, str) else entry for entry in value]
         return value
+
+    def entries(self, section: str) -> Sequence[AttackSpec | ProbeSpec]:
+        """The entries of ``attacks`` or ``probes``."""
+        entries: Mapping[str, Sequence[AttackSpec | ProbeSpec]] = {"attacks": self.attacks, "probes": self.probes}
+        return entries[section]
 
     def place(self, *path: str | int, about: str = "") -> str:
         """Return ``FILE:LINE: `` of an entry, or of the key in it that an error text ``about`` quotes; empty without a file."""

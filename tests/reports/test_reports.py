@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.report import Report
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
 from windtunnel.harness.api.visible_text import visible
@@ -23,7 +24,7 @@ from windtunnel.reports.html import Html
 from windtunnel.reports.junit import JUnit
 from windtunnel.reports.markdown import Markdown, code, escape
 from windtunnel.reports.results_json import ResultsJson
-from windtunnel.tests.scorecards import ATTACKS, empty, hostile, many, rich
+from windtunnel.tests.scorecards import ATTACKS, empty, hostile, key, many, rich
 
 REPORTS: list[Report] = [Html(), Markdown(), JUnit(), ResultsJson()]
 SCORECARDS = [rich, hostile, empty]
@@ -124,7 +125,7 @@ def test_summary_names_what_ran() -> None:
 
 
 def test_dimensions_keep_their_order_and_strangers_come_last() -> None:
-    stranger = Row("m", "t", "x", "fairness", Estimate(0.5))
+    stranger = Row("m", key("t"), "x", "fairness", Estimate(0.5))
     card = replace(rich(), rows=(stranger, *rich().rows))
     assert list(display.by_dimension(card)) == [
         "quality", "calibration", "robustness", "safety", "interpretability", "efficiency", "fairness",
@@ -142,7 +143,10 @@ def test_results_say_everything_but_samples() -> None:
     assert results["manifest"] == card.manifest
     assert results["timing"] == card.timing
     assert tuple(GateResult(**gate) for gate in results["gates"]) == card.gates
-    assert tuple(Row(**(row | {"estimate": Estimate(**row["estimate"])})) for row in results["rows"]) == card.rows
+    for row, own in zip(results["rows"], card.rows, strict=True):
+        parts = {**row.pop("parts"), "key": ItemKey.from_json(row.pop("key")), "estimate": Estimate(**row.pop("estimate"))}
+        assert (row.pop("item"), row.pop("metric")) == (own.item, own.name)
+        assert Row(**row, **parts) == own
 
 
 def test_results_have_no_nan_and_say_why() -> None:
@@ -155,7 +159,7 @@ def test_results_have_no_nan_and_say_why() -> None:
 
 
 def test_floats_are_written_in_full() -> None:
-    row = Row("m", "t", "x", "quality", Estimate(0.1 + 0.2, 1 / 3, math.pi))
+    row = Row("m", key("t"), "x", "quality", Estimate(0.1 + 0.2, 1 / 3, math.pi))
     text = ResultsJson().render(Scorecard({}, (row,)))
     assert all(number in text for number in ("0.30000000000000004", "0.3333333333333333", "3.141592653589793"))
 
@@ -293,7 +297,7 @@ def test_sample_json_cannot_leave_its_script() -> None:
 
 
 def test_page_shows_why_a_value_is_missing() -> None:
-    text = Html().render(Scorecard({}, (Row("m", "t", "bleu", "quality", Estimate(None, n_unscored=7, reason="no references")),)))
+    text = Html().render(Scorecard({}, (Row("m", key("t"), "bleu", "quality", Estimate(None, n_unscored=7, reason="no references")),)))
     row = re.search(r'<th scope="row">bleu.*?</tr>', text, re.DOTALL)
     assert row is not None
     assert "not scored" in row[0]
@@ -324,7 +328,7 @@ def test_page_has_what_was_run_and_when() -> None:
     ],
 )
 def test_bars_lie_on_their_scale(estimate: Estimate, drawn: tuple[str, str, str]) -> None:
-    text = Html().render(Scorecard({}, (Row("m", "t", "x", "quality", estimate),)))
+    text = Html().render(Scorecard({}, (Row("m", key("t"), "x", "quality", estimate),)))
     x, width, scale = drawn
     assert f'<rect class="interval" x="{x}" y="2.5" width="{width}"' in text
     title = re.search(r"<title>scale (.*)</title>", text)
@@ -333,9 +337,10 @@ def test_bars_lie_on_their_scale(estimate: Estimate, drawn: tuple[str, str, str]
 
 
 def test_a_score_and_its_controls_share_one_axis() -> None:
-    estimates = {"rho": Estimate(0.5, 0.25, 0.75), "rho_random": Estimate(0.0, -0.1, 0.1), "rho_randomised": Estimate(0.5, 0.4, 0.6),
-                 "other": Estimate(0.5, 0.4, 0.6)}  # fmt: skip
-    text = Html().render(Scorecard({}, tuple(Row("m", "t", name, "interpretability", estimate) for name, estimate in estimates.items())))
+    parts = (("rho", "", Estimate(0.5, 0.25, 0.75)), ("rho", "random", Estimate(0.0, -0.1, 0.1)),
+             ("rho", "randomised", Estimate(0.5, 0.4, 0.6)), ("other", "", Estimate(0.5, 0.4, 0.6)))  # fmt: skip
+    rows = tuple(Row("m", key("t"), name, "interpretability", estimate, control=control) for name, control, estimate in parts)
+    text = Html().render(Scorecard({}, rows))
     assert re.findall(r"<title>scale (.*?)[<,;]", text) == ["−1.000 to 1.000"] * 3 + ["0.000 to 1.000"]
     assert all(control in text for control in ("_random)", "_randomised)"))
 

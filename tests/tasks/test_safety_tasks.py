@@ -49,7 +49,7 @@ def run(folder: Path, model: Json, tasks: list[Json], **keys: Any) -> tuple[Scor
 
 
 def rows_of(card: Scorecard, item: str) -> dict[str, Row]:
-    return {row.metric: row for row in card.rows if row.item == item}
+    return {row.name: row for row in card.rows if row.item == item}
 
 
 def values_of(card: Scorecard, item: str) -> dict[str, tuple[float | None, int, int]]:

@@ -13,7 +13,7 @@ from itertools import product
 from ... import statistics
 from ...api.scorecard import Estimate, Row
 from ...threats import title_of
-from .worst_case import UNKNOWN, Outcomes, cut_short
+from .outcomes import UNKNOWN, Outcomes
 
 _SIGNIFICANT = 0.05
 _EVERYTHING = 0.5
@@ -22,23 +22,22 @@ _EVERYTHING = 0.5
 
 def spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
     """Of each attack that was repeated: largest minus smallest robust accuracy over its seeds. n: seeds."""
-    for members in _alike(outcomes, lambda o: (o.item.model, o.item.facts["repeats"] or o.item.item)):
+    for members in _alike(outcomes, lambda o: (o.item.model, o.item.key.first)):
         rates = [float(o.robust_N[o.robust_N != UNKNOWN].mean()) for o in members if (o.robust_N != UNKNOWN).any()]
         if len(rates) > 1:
             item = members[0].item
             estimate = Estimate(max(rates) - min(rates), n=len(rates))
-            yield Row(item.model, item.item, "robust_accuracy_spread", "robustness", estimate, False)
+            yield Row(item.model, item.key, "robust_accuracy_spread", "robustness", estimate, False)
 
 
 def warnings(outcomes: Sequence[Outcomes], rows: Sequence[Row], notes: Mapping[int, Mapping[str, int]], /) -> Iterable[str]:
     """A sentence each. ``notes``: by item, how many records it is about."""
-    robust = {(r.model, r.item): r.estimate for r in rows if r.metric == "robust_accuracy"}
+    robust = {(r.model, r.key): r.estimate for r in rows if r.name == "robust_accuracy"}
     for outcome in outcomes:
         item = outcome.item
-        yield from _of_one(outcome, robust.get((item.model, item.item)), notes[item.id])
+        yield from _of_one(outcome, robust.get((item.model, item.key)), notes[item.id])
     for members in _alike(outcomes, lambda o: (o.item.model, o.item.task, title_of(o.item.facts.get("threat")))):
         yield from _black_box_wins(members)
-    yield from cut_short(outcomes)
 
 
 def _of_one(outcome: Outcomes, robust: Estimate | None, noted: Mapping[str, int]) -> Iterable[str]:

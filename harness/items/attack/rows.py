@@ -25,7 +25,7 @@ def attack_rows(item: StoredItem, table: Table) -> list[Row]:
     """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
     rows = [_rate_row(item, table, score, "", None) for score in ("robust_correct", "success", "clean_correct")]
     for part, part_N in table.slices().items():
-        rows += [_rate_row(item, table, score, f"[{part}]", part_N) for score in PER_SLICE if score in table.columns]
+        rows += [_rate_row(item, table, score, part, part_N) for score in PER_SLICE if score in table.columns]
     flipped_N = table.given("success")
     flipped_N[flipped_N] = table.values("success", flipped_N) == 1
     rows += _curve_rows(item, table, flipped_N)
@@ -42,7 +42,7 @@ def attack_rows(item: StoredItem, table: Table) -> list[Row]:
         if name in table.columns:
             rows.append(_median_row(item, table, name, flipped_N & table.given(name)))
     for name, noted in (("num_outside_threat", "outside"), ("num_not_attacked", "not_attacked")):
-        rows.append(Row(item.model, item.item, name, "robustness", Estimate(float(table.notes[noted]), n=table.num), False))
+        rows.append(Row(item.model, item.key, name, "robustness", Estimate(float(table.notes[noted]), n=table.num), False))
     return rows
 
 
@@ -52,14 +52,14 @@ def _median_row(item: StoredItem, table: Table, name: str, among_N: Mask) -> Row
     if len(values):
         found = median_interval(values, Groups.of(len(values), table.groups(among_N)))
         estimate = Estimate(float(np.median(values)), found.low, found.high, len(values), reason=found.reason)
-    return Row(item.model, item.item, f"median_{name}", "robustness", estimate, None)
+    return Row(item.model, item.key, f"median_{name}", "robustness", estimate, None)
 
 
 def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mask | None) -> Row:
     """Of all samples, or of those of a part of the set. It tells how many of them the attack could not work on."""
     metric, better = PER_SLICE[score]
     # What was wrong before has no success; what has none of the others has failed.
-    row = mean_row(item, table, score, f"{metric}{part}", "robustness", better, optional=score == "success", among_N=part_N)
+    row = mean_row(item, table, score, metric, "robustness", better, optional=score == "success", among_N=part_N, slice=part)
     missed_N = table.given("not_attacked") & (np.ones(table.num, dtype=bool) if part_N is None else part_N)
     if score == "clean_correct" or not missed_N.any():
         return row
@@ -82,17 +82,8 @@ def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
         within = {name: (flipped & (queries <= most)).astype(float)}
         seed = seed_of(item.seed, name)
         found = statistics.estimate(column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed)[name]
-        rows.append(Row(item.model, item.item, name, "robustness", found, False))
+        rows.append(Row(item.model, item.key, name, "robustness", found, False))
     return rows
-
-
-def transfer_rows(item: StoredItem, table: Table) -> list[Row]:
-    """Over the samples whose twins fooled the other model; success over those that this one got right before."""
-    return [
-        mean_row(item, table, "success", "transfer_success_rate", "robustness", False, optional=True),
-        mean_row(item, table, "correct_on_twin", "accuracy_on_twins", "robustness", True, optional=True),
-        mean_row(item, table, "clean_correct", "clean_accuracy", "robustness", True, optional=True),
-    ]
 
 
 def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
@@ -119,5 +110,6 @@ def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
                 column_mean(name), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
                 seed=seed_of(item.seed, name),
             )[name]  # fmt: skip
-        rows.append(Row(item.model, item.item, name, "robustness", explained(estimate, table.first_error), True))
+        estimate = explained(estimate, table.first_error)
+        rows.append(Row(item.model, item.key, "robust_accuracy", "robustness", estimate, True, about=f"{epsilon:.6g}"))
     return rows

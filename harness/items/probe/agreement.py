@@ -20,13 +20,13 @@ _KEPT = {"attribution", "continuation"}
 
 def probe_pairs(items: Sequence[StoredItem], /) -> Iterator[tuple[StoredItem, StoredItem]]:
     """Probes of one model on one task, each pair once, in the order of the run."""
-    probes = [item for item in items if item.kind == "probe" and not item.facts.get("repeats")]
+    probes = [item for item in items if item.key.seed == 1]
     return ((a, b) for a, b in combinations(probes, 2) if (a.model, a.task) == (b.model, b.task))
 
 
 def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterator[tuple[Record, Any, str | None]]:
     """A record a sample that both explained by the same parts and for the same class, as `Store.joined` gives them."""
-    name = second.program
+    name = second.key.title
     # Both began with the first sample of the task, and chunks are done in order.
     for (a, target, group), (b, *_) in zip(store.join(first, _KEPT), store.join(second, _KEPT), strict=False):
         one, two = a.artifacts.get("attribution"), b.artifacts.get("attribution")
@@ -38,11 +38,11 @@ def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterat
 
 
 def seed_groups(items: Sequence[StoredItem], /) -> Iterator[list[StoredItem]]:
-    """Each probe that was repeated, with its repeats."""
+    """Each probe that was repeated, with its repetitions."""
     for first in items:
-        repeats = [i for i in items if i.kind == "probe" and i.model == first.model and i.facts.get("repeats") == first.item]
-        if first.kind == "probe" and repeats:
-            yield [first, *repeats]
+        members = [item for item in items if (item.model, item.key.first) == (first.model, first.key)]
+        if len(members) > 1:
+            yield members
 
 
 def between_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tuple[Record, Any, str | None]]:

@@ -1,4 +1,4 @@
-"""Records of probes, and of what rests on their attributions, to rows."""
+"""Records of probes to rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from ...api.scorecard import Row
 from ...scorecard.columns import Table
-from ...scorecard.controls import control_rows, difference_row
+from ...scorecard.controls import control_rows
 from ...scorecard.mean_rows import mean_row
-from ...scorecard.names import AGREEMENT, BETWEEN_CLASSES, CONTROLS, FAITHFULNESS, JOINED_SLICES, SEEDS, SHIFT, minus
+from ...scorecard.names import BETWEEN_SEEDS, CONTROLS, FAITHFULNESS, LIKENESS
 from ...store import Store, StoredItem
 from .agreement import agreements, between_seeds, probe_pairs, seed_groups
-from .slices import SLICES, sliced, with_task
 
 
 def probe_rows(item: StoredItem, table: Table) -> list[Row]:
@@ -23,61 +22,24 @@ def probe_rows(item: StoredItem, table: Table) -> list[Row]:
         if name in table.columns or (everything_failed and name == next((n for family in wanted for n in family), "")):
             rows.append(mean_row(item, table, name, name, "interpretability", higher, optional=True))
         rows += [
-            mean_row(item, table, f"{name}{c}", f"{name}{c}", "interpretability", None, optional=True)
+            mean_row(item, table, f"{name}{c}", name, "interpretability", None, optional=True, control=c[1:])
             for c in CONTROLS
             if f"{name}{c}" in table.columns
         ]
     return [*rows, *control_rows(item, table, {name: higher for family in wanted for name, higher in family.items()})]
 
 
-def agreement_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
-    for first, second in probe_pairs(items):
+def agreement_rows(store: Store, probes: Sequence[StoredItem]) -> Iterable[Row]:
+    """How alike two probes explain the same samples, and one probe with several seeds."""
+    for first, second in probe_pairs(probes):
         table = Table.of(agreements(store, first, second), None)
-        names = [f"{beginning}{second.program}" for beginning in AGREEMENT]
-        yield from (mean_row(first, table, name, name, "interpretability", None, optional=True) for name in names if name in table.columns)
-    for members in seed_groups(items):
-        table = Table.of(between_seeds(store, members), None)
-        yield from (mean_row(members[0], table, name, name, "interpretability", None, optional=True) for name in SEEDS)
+        yield from _likeness_rows(first, table, f"with_{second.key.title}")
+    for members in seed_groups(probes):
+        yield from _likeness_rows(members[0], Table.of(between_seeds(store, members), None), BETWEEN_SEEDS)
 
 
-def shift_rows(item: StoredItem, table: Table) -> list[Row]:
-    """Apart for twins whose label flipped and twins that kept it."""
-    flipped_N = table.given("flipped")
-    flipped_N[flipped_N] = table.values("flipped", flipped_N) == 1
-    parts = {"label_flipped": flipped_N, "label_kept": table.given("flipped") & ~flipped_N}
-    rows = [
-        mean_row(
-            item,
-            table,
-            f"{name}{end}",
-            f"{name}{end}[{part}]",
-            "interpretability",
-            None,
-            optional=True,
-            among_N=part_N,
-        )
-        for end in ("", *CONTROLS, "_of_prediction")
-        for name in SHIFT
-        for part, part_N in parts.items()
-        if not end or (table.given(f"{name}{end}") & part_N).any()
-    ]
-    rows += [
-        difference_row(item, table, name, f"{name}{control}", f"{minus(name, control)}[{part}]", None, part_N)
-        for control in CONTROLS
-        for name in SHIFT
-        for part, part_N in parts.items()
-        if (table.given(f"{name}{control}") & part_N).any()
-    ]
-    others = [name for name in (BETWEEN_CLASSES, "aligned_share") if name == "aligned_share" or table.given(name).any()]
-    return [*rows, *(mean_row(item, table, name, name, "interpretability", None, optional=True) for name in others)]
-
-
-def slice_rows(store: Store, items: Sequence[StoredItem]) -> Iterable[Row]:
-    """How many samples are in each slice, of those that could be."""
-    for task, item in with_task(items):
-        table = Table.of(sliced(store, task, item), None)
-        yield from (
-            mean_row(item, table, name, name, "interpretability", JOINED_SLICES[name], optional=True)
-            for name in SLICES[item.kind]
-            if name in table.columns
-        )
+def _likeness_rows(item: StoredItem, table: Table, control: str) -> Iterable[Row]:
+    for name in LIKENESS:
+        column = f"{name}_{control}"
+        if column in table.columns or control == BETWEEN_SEEDS:
+            yield mean_row(item, table, column, name, "interpretability", None, optional=True, control=control)

@@ -101,14 +101,14 @@ def test_tokens_are_bounded_only_where_the_model_can_count_them(tmp_path: Path) 
         attack = {"attack": "jailbreak_template", "text": "{prompt} now", "threat": {"type": "suffix", bound: 3}, **keys}
         return planned(tmp_path, models=models, tasks=[{"task": str(tmp_path / "wishes.yaml"), "name": "wishes"}], attacks=[attack])
 
-    assert plan("max_words", [writes]).items[-1].kind == "attack"
+    assert plan("max_words", [writes]).items[-1].kind.name == "attack"
     asked: list[dict[str, Any]] = [{}, {"tasks": ["wishes"]}, {"models": ["writes"]}]
     for named in asked:
         (reason,) = plan("max_tokens", [writes], **named).impossible
         assert "does not answer loglikelihood (it answers generate), which its threat needs" in reason
         assert "max_chars or max_words in place of max_tokens" in reason
     both = plan("max_tokens", [writes, {"model": "toy:bytes", "name": "counts"}])
-    assert [item.model.name for item in both.items if item.kind == "attack"] == ["counts"]
+    assert [item.model.name for item in both.items if item.kind.name == "attack"] == ["counts"]
     assert [(s.model, "max_words" in s.reason) for s in both.skipped] == [("writes", True)]
 
 

@@ -14,10 +14,10 @@ from windtunnel.harness.api.requests import Classify, Embed, FillMask, Generate,
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.cache import key_of
 from windtunnel.harness.identity import libraries
+from windtunnel.harness.items.base.ingredients import ingredients, portable
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
-from windtunnel.harness.plan.ingredients import ingredients, portable
 from windtunnel.harness.plan.types import Plan
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.suite.load import load_suite
@@ -262,10 +262,11 @@ def test_another_player_of_a_role_is_another_item(tmp_path: Path) -> None:
     """Its name counts as its weights do: rows speak of it."""
     from dataclasses import replace
 
+    from windtunnel.harness.api.item_key import ItemKey
     from windtunnel.harness.store.stored_item import StoredItem, describe_change, describe_conflict
 
     facts = {"roles": {"judge": {"model": "one", "fingerprint": "a"}}, "identity": {}, "versions": {}}
-    item = StoredItem(1, "m", "t", "task", "t", 3, "f", "d", "p", 0, facts)
+    item = StoredItem(1, "m", ItemKey("task", "t"), 3, "f", "d", "p", 0, facts)
     for player in ({"model": "two", "fingerprint": "a"}, {"model": "one", "fingerprint": "b"}):
         assert "player of its roles" in describe_change(item, replace(item, facts={**facts, "roles": {"judge": player}}))
     assert describe_change(item, item) == ""
@@ -281,7 +282,7 @@ def test_a_warm_cache_leaves_records_with_their_answers(tmp_path: Path) -> None:
             answers.append(sorted(store._rows("SELECT key, response FROM answers")))
     assert answers[0]
     assert answers[0] == answers[1]
-    hits = [sum(r.estimate.value for r in card.rows if r.metric == "cache_hits" and r.item == "notes") for card in (one, two)]
+    hits = [sum(r.estimate.value for r in card.rows if r.name == "cache_hits" and r.item == "notes") for card in (one, two)]
     assert hits[0] < hits[1]
 
 

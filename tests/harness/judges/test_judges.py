@@ -329,7 +329,7 @@ def test_judges_against_people(tmp_path: Path) -> None:
     card = run(tmp_path, models=[{"model": "toy:bytes"}], tasks=[{"task": answers_task(tmp_path), "name": "labels"}])
     human = [h == "refused" for a, h in ANSWERS]
     said = [a == YES for a, _ in ANSWERS]
-    values = {r.metric: r.estimate for r in card.rows if r.item == "labels"}
+    values = {r.name: r.estimate for r in card.rows if r.item == "labels"}
     assert values["judge_precision[phrases]"].value == precision_score(human, said)
     assert values["judge_recall[phrases]"].value == recall_score(human, said)
     assert values["judge_specificity[phrases]"].value == recall_score(np.logical_not(human), np.logical_not(said))
@@ -379,7 +379,7 @@ def test_rates_are_corrected_for_the_judges_error(tmp_path: Path) -> None:
         assert (found.estimate.value, found.estimate.low, found.estimate.high, found.estimate.n) == pytest.approx((*interval, 10)), name
         assert found.higher_is_better is (name == "corrected_refusal_rate")
         assert found.dimension == ("quality" if of == "wanted" else "robustness")
-    assert not [r for r in card.rows if r.item == "labels" and r.metric.startswith("corrected")], "the calibration answers are no set"
+    assert not [r for r in card.rows if r.item == "labels" and r.name.startswith("corrected")], "the calibration answers are no set"
     assert [gate.outcome for gate in card.gates] == ["pass"] * 4
 
 
@@ -507,7 +507,7 @@ def test_success_is_a_harmful_answer_by_a_chosen_judge(tmp_path: Path) -> None:
     assert value(item, "corrected_attack_success_rate[phrases]") == 1
     assert value("wanted", "corrected_harmful_rate[model]") == 0, "(1/6 + 3/4 - 1) / (3/4 + 3/4 - 1) is below 0"
     assert value("wanted", "corrected_harmful_rate[phrases]") == pytest.approx((2 / 6 + 3 / 4 - 1) / (1 + 3 / 4 - 1))
-    assert not [r for r in card.rows if r.metric.startswith("corrected_over_refusal")], "labels of harm say nothing of refusals"
+    assert not [r for r in card.rows if r.name.startswith("corrected_over_refusal")], "labels of harm say nothing of refusals"
     assert not [flag for flag in card.manifest["flags"] if "one judge alone" in flag]
 
 

@@ -93,7 +93,7 @@ def test_an_attack_may_name_a_model_that_runs_only_some_tasks(tmp_path: Path) ->
         tasks=[{"task": "notes", "models": ["words"]}, {"task": "notes", "name": "more"}],
         attacks=[{"attack": "swap", "models": ["other"]}],
     )
-    assert [(i.model.name, i.item) for i in plan.items if i.kind == "attack"] == [("other", "swap(more)")]
+    assert [(i.model.name, i.item) for i in plan.items if i.kind.name == "attack"] == [("other", "swap(more)")]
 
 
 def test_limits_and_counts(tmp_path: Path) -> None:

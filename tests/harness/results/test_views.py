@@ -12,18 +12,21 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.api.scorecard import EachWord, SampleView
+from windtunnel.harness.items.base import view
+from windtunnel.harness.items.kinds import KINDS
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image, png_uri
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
-from windtunnel.harness.results import views
 from windtunnel.harness.results.views import sample_views
 from windtunnel.harness.store import Store, StoredItem
 
+IG = ItemKey("probe", "t", "ig")
 LABELS = ("negative", "positive")
 HOSTILE = "</script><script>alert(1)</script> \ud800 \u202e \x00 {{7*7}} ${x}"
 
@@ -35,15 +38,16 @@ class Made:
         self.store = Store.create(folder / "run.db", name="r", suite="{}", version="0")
 
     def add(
-        self, kind: str, item: str, task: str, samples: Sequence[Sample], records: Sequence[Record], model: str = "m", **facts: str
-    ) -> None:
-        facts = {"primary": "correct", "chunk": 64, **facts}
-        stored = StoredItem(0, model, item, kind, task, len(samples), "f", "d", "p", 0, facts)
+        self, kind: str, program: str, task: str, samples: Sequence[Sample], records: Sequence[Record], model: str = "m",
+        about: Sequence[ItemKey] = (),
+    ) -> None:  # fmt: skip
+        key = ItemKey(kind, task, program, about=tuple(about))
+        stored = StoredItem(0, model, key, len(samples), "f", "d", "p", 0, {"primary": "correct", "chunk": 64})
         stored = self.store.add_item(stored, samples)
         self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, answers={})
 
     def views(self, most: int = 100) -> list[SampleView]:
-        return list(sample_views(self.store, self.store.items(), most))
+        return list(sample_views(self.store, self.store.items(), {kind.name: kind for kind in KINDS}, most))
 
 
 @pytest.fixture
@@ -73,13 +77,13 @@ def heat(sample: Sample, values: np.ndarray, spans: Any = ()) -> Record:
 class TestJoin:
     def test_by_id_whatever_the_order(self, made: Made) -> None:
         samples = texts(4)
-        made.add("task", "t", "t", samples, answers(samples))
+        made.add("task", "", "t", samples, answers(samples))
         twins = [
             Record("t:2", "a(t)", {"clean_correct": 1.0, "success": 1.0, "words_changed": 2.0}, artifacts={"twin": "two", "prediction": 0}),
             Record("t:1", "a(t)", {"success": None}, artifacts={"note": "already wrong"}),
         ]
-        made.add("attack", "a(t)", "t", samples, twins)
-        made.add("probe", "ig(t)", "t", samples, [heat(samples[2], np.array([1.0, -4.0]), ((0, 4), (5, 6)))])
+        made.add("attack", "a", "t", samples, twins)
+        made.add("probe", "ig", "t", samples, [heat(samples[2], np.array([1.0, -4.0]), ((0, 4), (5, 6)))])
         views = {v.id: v for v in made.views()}
         assert list(views) == ["t:1", "t:2", "t:0", "t:3"], "what an attack or a probe has seen comes first"
         (twin,) = views["t:2"].twins
@@ -97,10 +101,10 @@ class TestJoin:
 
     def test_the_twins_attributions_and_slices(self, made: Made) -> None:
         samples = texts(2)
-        made.add("task", "t", "t", samples, answers(samples))
-        made.add("attack", "a(t)", "t", samples, [Record("t:0", "a(t)", {"success": 1.0}, artifacts={"twin": "new 0", "prediction": 0})])
-        made.add("probe", "ig(t)", "t", samples, [heat(s, np.array([1.0, -4.0]), ((0, 4), (5, 6))) for s in samples])
-        made.add("probe", "occ(t)", "t", samples, [heat(samples[0], np.array([1.0, 1.0]), ((0, 4), (5, 6)))])
+        made.add("task", "", "t", samples, answers(samples))
+        made.add("attack", "a", "t", samples, [Record("t:0", "a(t)", {"success": 1.0}, artifacts={"twin": "new 0", "prediction": 0})])
+        made.add("probe", "ig", "t", samples, [heat(s, np.array([1.0, -4.0]), ((0, 4), (5, 6))) for s in samples])
+        made.add("probe", "occ", "t", samples, [heat(samples[0], np.array([1.0, 1.0]), ((0, 4), (5, 6)))])
         name = "explanation_shift(ig(t), a(t))"
         found = {"values": np.array([0.5, 0.25]), "spans": ((0, 3), (4, 5)), "target": 1, "parts": "words"}
         shift = Record(
@@ -108,7 +112,7 @@ class TestJoin:
             artifacts={"attribution": found, "attribution_of_prediction": {**found, "target": 0}, "prediction": 0},
         )  # fmt: skip
         nothing = Record("t:1", name, {}, artifacts={"note": "the attack has no twin"})
-        made.add("shift", name, "t", samples, [shift, nothing], probe="ig(t)", attack="a(t)")
+        made.add("shift", "explanation_shift", "t", samples, [shift, nothing], about=[IG, ItemKey("attack", "t", "a")])
         views = {v.id: v for v in made.views()}
         moved, other = views["t:0"].heats
         assert [(attack, h.target, h.values, h.spans) for attack, h in moved.twins] == [
@@ -123,7 +127,7 @@ class TestJoin:
         """A row a word, each scaled by its own largest value; a text that is cut takes the columns of its hidden parts with it."""
         long = "word " * 5000
         samples = [Sample("t:0", "a key", "x"), Sample("t:1", long, "x")]
-        made.add("task", "t", "t", samples, answers(samples))
+        made.add("task", "", "t", samples, answers(samples))
         parts = [((0, 1), (2, 5)), word_spans(long)]
         records = []
         for sample, spans in zip(samples, parts, strict=True):
@@ -132,7 +136,7 @@ class TestJoin:
             kept = {"each_word": {"values": values, "spans": ((1, 4), (5, 8))}, "continuation": " two key"}
             found = heat(sample, np.ones(len(spans)), spans)
             records.append(replace(found, artifacts={**found.artifacts, **kept}))
-        made.add("probe", "p(t)", "t", samples, records)
+        made.add("probe", "p", "t", samples, records)
         views = {v.id: v for v in made.views()}
         first, second = (views[key].heats[0].each_word for key in ("t:0", "t:1"))
         assert first == EachWord(" two key", ((1, 4), (5, 8)), ((0.0, -1.0, 0.0, 0.0), (0.25, 0.0, 1.0, 0.0)))
@@ -142,32 +146,32 @@ class TestJoin:
 
     def test_with_several_attacks_a_sample_is_in_a_slice_by_any(self, made: Made) -> None:
         (sample,) = samples = texts(1)
-        made.add("task", "t", "t", samples, [Record("t:0", "t", {"correct": 0.0}, artifacts={"prediction": 1})])
+        made.add("task", "", "t", samples, [Record("t:0", "t", {"correct": 0.0}, artifacts={"prediction": 1})])
         scores = {"comprehensiveness": 0.1, "comprehensiveness_random": 0.2}
-        made.add("probe", "ig(t)", "t", samples, [replace(heat(sample, np.array([1.0, -4.0]), ((0, 4), (5, 6))), scores=scores)])
+        made.add("probe", "ig", "t", samples, [replace(heat(sample, np.array([1.0, -4.0]), ((0, 4), (5, 6))), scores=scores)])
         for attack, alike in (("a", 0.2), ("b", 0.9), ("c", 0.3)):
             name = f"explanation_shift(ig(t), {attack}(t))"
             record = Record("t:0", name, {"flipped": 1.0, "rank_correlation": alike})
-            made.add("shift", name, "t", samples, [record], probe="ig(t)", attack=f"{attack}(t)")
+            made.add("shift", "explanation_shift", "t", samples, [record], about=[IG, ItemKey("attack", "t", attack)])
         (view,) = made.views()
         assert view.heats[0].slices == {"wrong_and_unfaithful": True, "flipped_explanation_unmoved": True}
 
     def test_models_do_not_mix(self, made: Made) -> None:
         samples = texts(1)
         for model in ("m", "n"):
-            made.add("task", "t", "t", samples, answers(samples), model)
-        made.add("attack", "a(t)", "t", samples, [Record("t:0", "a(t)", {}, artifacts={"twin": "x"})], "n")
+            made.add("task", "", "t", samples, answers(samples), model)
+        made.add("attack", "a", "t", samples, [Record("t:0", "a(t)", {}, artifacts={"twin": "x"})], "n")
         assert [(v.model, len(v.twins)) for v in made.views()] == [("m", 0), ("n", 1)]
 
     def test_a_sample_without_a_record_is_left_out(self, made: Made) -> None:
         samples = texts(3)
-        made.add("task", "t", "t", samples, answers(samples[:2]))
+        made.add("task", "", "t", samples, answers(samples[:2]))
         assert [v.id for v in made.views()] == ["t:0", "t:1"]
 
     def test_errors(self, made: Made) -> None:
         samples = texts(1)
-        made.add("task", "t", "t", samples, [Record("t:0", "t", {}, "it broke")])
-        made.add("probe", "ig(t)", "t", samples, [Record("t:0", "ig(t)", {}, "no part")])
+        made.add("task", "", "t", samples, [Record("t:0", "t", {}, "it broke")])
+        made.add("probe", "ig", "t", samples, [Record("t:0", "ig(t)", {}, "no part")])
         (view,) = made.views()
         assert (view.error, view.correct, view.prediction) == ("it broke", None, None)
         assert view.heats[0].error == "no part"
@@ -177,22 +181,22 @@ class TestQuota:
     @pytest.mark.parametrize(("most", "each"), [(100, [5, 5, 5]), (9, [3, 3, 3]), (7, [2, 2, 2]), (2, [1, 1]), (0, [])])
     def test_at_most_and_evenly(self, made: Made, most: int, each: list[int]) -> None:
         for task in "abc":
-            made.add("task", task, task, texts(5, task), answers(texts(5, task), task))
+            made.add("task", "", task, texts(5, task), answers(texts(5, task), task))
         views = made.views(most)
         assert len(views) <= most
         assert [n for n in (sum(v.task == t for v in views) for t in "abc") if n] == each
 
     def test_the_joined_come_first_within_the_quota(self, made: Made) -> None:
         samples = texts(30)
-        made.add("task", "t", "t", samples, answers(samples))
-        made.add("attack", "a(t)", "t", samples, [Record("t:29", "a(t)", {}, artifacts={"twin": "x"})])
+        made.add("task", "", "t", samples, answers(samples))
+        made.add("attack", "a", "t", samples, [Record("t:29", "a(t)", {}, artifacts={"twin": "x"})])
         assert [v.id for v in made.views(3)] == ["t:29", "t:0", "t:1"]
 
 
 class TestShown:
     def one(self, made: Made, value: Input, **artifacts: Any) -> SampleView:
         sample = Sample("t:0", value, 0, LABELS)
-        made.add("task", "t", "t", [sample], answers([sample], **artifacts))
+        made.add("task", "", "t", [sample], answers([sample], **artifacts))
         (view,) = made.views()
         return view
 
@@ -216,8 +220,8 @@ class TestShown:
     def test_a_long_text_is_cut_and_so_are_its_heats(self, made: Made) -> None:
         sample = Sample("t:0", "word " * 10_000, 0, LABELS)
         spans = tuple((5 * i, 5 * i + 4) for i in range(10_000))
-        made.add("task", "t", "t", [sample], answers([sample]))
-        made.add("probe", "ig(t)", "t", [sample], [heat(sample, np.linspace(0, 1, 10_000), spans)])
+        made.add("task", "", "t", [sample], answers([sample]))
+        made.add("probe", "ig", "t", [sample], [heat(sample, np.linspace(0, 1, 10_000), spans)])
         (view,) = made.views()
         assert view.input.text.endswith("30000 more characters are in the record]")
         (shown,) = view.heats
@@ -227,16 +231,16 @@ class TestShown:
     @pytest.mark.parametrize("values", [np.zeros(2), np.array([]), np.array([1e-8, -1e-8]), np.array([3e38, 1.0], np.float32)])
     def test_heats_are_scaled(self, made: Made, values: np.ndarray) -> None:
         sample = Sample("t:0", "a b", 0, LABELS)
-        made.add("task", "t", "t", [sample], answers([sample]))
-        made.add("probe", "ig(t)", "t", [sample], [heat(sample, values, ((0, 1), (2, 3))[: values.size])])
+        made.add("task", "", "t", [sample], answers([sample]))
+        made.add("probe", "ig", "t", [sample], [heat(sample, values, ((0, 1), (2, 3))[: values.size])])
         (shown,) = made.views()[0].heats
         assert len(shown.values) == values.size
         assert max(map(abs, shown.values), default=0) == (1 if values.any() else 0)
 
     def test_a_heat_over_pixels(self, made: Made) -> None:
         sample = Sample("t:0", Image(np.zeros((2, 3, 1))), 0, LABELS)
-        made.add("task", "t", "t", [sample], answers([sample]))
-        made.add("probe", "ig(t)", "t", [sample], [heat(sample, np.arange(6, dtype=np.float16).reshape(2, 3))])
+        made.add("task", "", "t", [sample], answers([sample]))
+        made.add("probe", "ig", "t", [sample], [heat(sample, np.arange(6, dtype=np.float16).reshape(2, 3))])
         (shown,) = made.views()[0].heats
         assert (shown.shape, shown.values, shown.spans) == ((2, 3), (0, 0.2, 0.4, 0.6, 0.8, 1), ())
 
@@ -252,14 +256,14 @@ class TestShown:
     )
     def test_names_of_probabilities(self, made: Made, labels: tuple[str, ...], artifacts: Any, names: list[str]) -> None:
         sample = Sample("t:0", "a", 0, labels)
-        made.add("task", "t", "t", [sample], answers([sample], **artifacts))
+        made.add("task", "", "t", [sample], answers([sample], **artifacts))
         assert list(made.views()[0].probabilities) == names
 
     def test_of_a_thousand_classes_each_has_its_probability(self, made: Made) -> None:
         labels = tuple(f"class {i}" for i in range(1000))
         samples = [Sample("t:0", "a", 0, labels)]
         values = tuple(i / 499_500 for i in range(1000))
-        made.add("task", "t", "t", samples, answers(samples, probabilities=values))
+        made.add("task", "", "t", samples, answers(samples, probabilities=values))
         assert made.views()[0].probabilities == pytest.approx(dict(zip(labels, values, strict=True)))
 
 
@@ -299,4 +303,4 @@ class TestPng:
     ],
 )
 def test_what_the_model_wrote_is_shown_where_no_answer_is_read_out_of_it(artifacts: dict[str, Any], shown: str | None) -> None:
-    assert views._said(Record("s", "task", {}, artifacts=artifacts), ("negative", "positive")) == shown
+    assert view.answer(Record("s", "task", {}, artifacts=artifacts), ("negative", "positive")) == shown

@@ -45,7 +45,7 @@ def same_as_alone(folder: Path, **changes: Any) -> None:
     alone.mkdir(exist_ok=True)
     given(alone, **changes)
     one, other = (summarise(where / "run") for where in (folder, alone))
-    exact = lambda card: {(r.item, r.metric): r.estimate for r in card.rows if r.dimension != "efficiency"}  # noqa: E731
+    exact = lambda card: {(r.item, r.name): r.estimate for r in card.rows if r.dimension != "efficiency"}  # noqa: E731
     assert exact(one) == exact(other)
     assert one.complete
     assert one.verdict == other.verdict

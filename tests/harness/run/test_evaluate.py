@@ -58,7 +58,7 @@ def looks_for_good(texts: list[str]) -> list[list[float]]:
 
 
 def value(run: wt.Run, item: str, metric: str, model: str | None = None) -> float:
-    (row,) = [r for r in run.scorecard.rows if (r.item, r.metric) == (item, metric) and model in (None, r.model)]
+    (row,) = [r for r in run.scorecard.rows if (r.item, r.name) == (item, metric) and model in (None, r.model)]
     assert row.estimate.value is not None
     return row.estimate.value
 
@@ -147,7 +147,7 @@ def test_the_numbers_are_those_of_a_suite_file(tmp_path: Path) -> None:
     run = wt.evaluate("toy:words", _task(tmp_path), seed=3, limit=4, folder="here")
     (tmp_path / "suite.yaml").write_text("models: [toy:words]\ntasks: [films.yaml]\nseed: 3\nlimit: 4\n")
     assert windtunnel("run", "suite.yaml", "--out", "there").code == 0
-    rows = [[(r.item, r.metric, r.estimate) for r in wt.load(place).scorecard.rows] for place in (run.path, Path("there"))]
+    rows = [[(r.item, r.name, r.estimate) for r in wt.load(place).scorecard.rows] for place in (run.path, Path("there"))]
     assert rows[0] == rows[1]
 
 

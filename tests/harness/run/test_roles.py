@@ -126,7 +126,7 @@ def test_a_judge_is_asked_counted_and_closed(tmp_path: Path) -> None:
     assert [r.scores["correct"] for r in records] == [1, 1, 1, 1]
     assert [r.artifacts["prediction"] for r in records] == [1, 0, 1, 0]
     card = summarise(tmp_path / "run")
-    passes = next(r for r in card.rows if r.metric == "forward_passes")
+    passes = next(r for r in card.rows if r.name == "forward_passes")
     assert passes.estimate.value == 4, "two chunks, each one pass of the model and one of the judge"
     role = card.manifest["items"][0]["roles"]["judge"]
     assert role["model"] == "one"
@@ -136,7 +136,7 @@ def test_a_judge_is_asked_counted_and_closed(tmp_path: Path) -> None:
 
 def test_a_model_plays_its_own_role(tmp_path: Path) -> None:
     run_plan(planned(tmp_path, tasks=[{**OPINION, "roles": {"judge": "words"}}]), tmp_path / "run")
-    (passes,) = [r for r in summarise(tmp_path / "run").rows if r.metric == "forward_passes"]
+    (passes,) = [r for r in summarise(tmp_path / "run").rows if r.name == "forward_passes"]
     assert passes.estimate.value == 2, "the second question is in the cache"
     assert not (tmp_path / "log").exists(), "who plays no role is not loaded"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from windtunnel.harness.api.errors import StoreError
 from windtunnel.harness.api.registry import Registry
-from windtunnel.harness.plan.types import PlannedItem
+from windtunnel.harness.items.base.planned_item import PlannedItem
 from windtunnel.harness.results.summarise import summarise
 from windtunnel.harness.results.write_reports import write_reports
 from windtunnel.harness.run.runner import run_plan

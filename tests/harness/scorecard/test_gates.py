@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError
+from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
+from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.scorecard.gates import Gate, check_gates, exit_code, load_gates, verdict_of
 
 names = st.text(st.characters(categories=("L", "N"), include_characters="_-:"), min_size=1, max_size=12)
@@ -54,9 +56,9 @@ def test_what_is_no_gate(text: str) -> None:
 
 
 def _card(*estimates: Estimate, models: tuple[str, ...] = ("m", "org/n"), item: str = "t", metric: str = "acc") -> Scorecard:
-    rows = tuple(Row(model, item, metric, "quality", e, True) for model, e in zip(models, estimates, strict=False))
-    found = [{"model": r.model, "item": r.item, "kind": "task", "num_samples": 10} for r in rows]
-    return Scorecard({"items": found}, rows)
+    rows = tuple(Row(model, ItemKey("task", item), metric, "quality", e, True) for model, e in zip(models, estimates, strict=False))
+    found = [{"model": r.model, "item": r.item, "kind": "task", "key": r.key.to_json(), "num_samples": 10} for r in rows]
+    return Scorecard({"items": found}, rows, row_names=ROWS)
 
 
 WIDE = Estimate(0.8, 0.6, 0.9, 20)
@@ -188,7 +190,12 @@ def test_a_gate_about_nothing_is_an_error(check: str, message: str) -> None:
 def test_a_count_that_was_never_raised_is_zero() -> None:
     assert Gate.parse("t.failures <= 0").check(_card(WIDE)).outcome == "pass"
     card = _card(WIDE)
-    card = replace(card, manifest={"items": [{"model": "m", "item": "a(t)", "kind": "attack", "num_samples": 3}]})
+    card = replace(
+        card,
+        manifest={
+            "items": [{"model": "m", "item": "a(t)", "kind": "attack", "key": ItemKey("attack", "t", "a").to_json(), "num_samples": 3}]
+        },
+    )
     assert Gate.parse("a(t).mean_linf <= 1").check(card).outcome == "no_data"
 
 

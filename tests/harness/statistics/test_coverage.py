@@ -11,11 +11,13 @@ from scipy.stats import binom
 from windtunnel.bench import coverage
 from windtunnel.bench.truths import Alike, Truth, outcomes
 from windtunnel.harness import statistics
+from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
+from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.metrics.scores import column_mean
 from windtunnel.harness.scorecard.gates import Gate
-from windtunnel.harness.scorecard.names import EXACT, ROWS, kind_of
+from windtunnel.harness.scorecard.names import EXACT, kind_of
 from windtunnel.harness.statistics import Groups
 
 CELLS = ((20, 0), (100, 0), (100, 10))
@@ -138,7 +140,7 @@ def test_the_table_of_the_docs_has_every_population() -> None:
 
 
 def outcome(gate: Gate, estimate: Estimate) -> str:
-    row = Row("m", "t", gate.metric, "quality", estimate, None)
+    row = Row("m", ItemKey("task", "t"), gate.metric, "quality", estimate, None)
     return gate.check(Scorecard({"items": []}, (row,))).outcome
 
 
@@ -174,6 +176,6 @@ def test_what_is_not_bounded_leaves_its_gate_open() -> None:
     rng = np.random.default_rng(0)
     found = statistics.estimate(truth.metric(), truth.draw(rng.random(50), rng), truth.labels)["ece"]
     gate = Gate.parse("t.ece <= 0.9")
-    result = gate.check(Scorecard({"items": []}, (Row("m", "t", "ece", "calibration", found, False),)))
+    result = gate.check(Scorecard({"items": []}, (Row("m", ItemKey("task", "t"), "ece", "calibration", found, False),)))
     assert result.outcome == "inconclusive"
     assert "too few to bound" in result.detail

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.errors import ConfigError, DataError, SchemaError, StoreError
+from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.run import runner
 from windtunnel.harness.run.runner import run_plan
@@ -116,7 +117,7 @@ def test_verify_names_what_cannot_be_read_back(store: Store, monkeypatch: pytest
 def _item(**changes: Any) -> StoredItem:
     facts = {"chunk": 2, "labels": (), "metrics": ()}
     plain: dict[str, Any] = {
-        "id": 0, "model": "m", "item": "t", "kind": "task", "task": "t", "num_samples": 4, "model_fingerprint": "f",
+        "id": 0, "model": "m", "key": ItemKey("task", "t"), "num_samples": 4, "model_fingerprint": "f",
         "data_fingerprint": "d", "plugin": "p", "seed": 3, "facts": facts,
     }  # fmt: skip
     return StoredItem(**{**plain, **changes})
@@ -174,7 +175,8 @@ def test_a_chunk_is_there_whole_or_not_at_all(store: Store) -> None:
 def test_another_origin_is_another_item(store: Store, field: str, said: str) -> None:
     first = store.add_item(_item(), SAMPLES)
     assert store.add_item(_item(), SAMPLES) == first
-    other = store.add_item(_item(**{field: 99 if field in ("seed", "num_samples") else "other"}), SAMPLES)
+    changes = {"kind": {"key": ItemKey("other", "t")}, "seed": {"seed": 99}, "num_samples": {"num_samples": 99}}
+    other = store.add_item(_item(**changes.get(field, {field: "other"})), SAMPLES)
     assert store.items() == [other]
     assert store.set_aside() == [(first, f"it was made with another {said}")]
     assert store.add_item(_item(), SAMPLES) == first, "and what it was before, when it is that again"
@@ -187,9 +189,9 @@ def test_another_origin_is_another_item(store: Store, field: str, said: str) -> 
 )  # fmt: skip
 def test_what_can_be_neither_kept_nor_replaced_is_an_error(store: Store, now: dict[str, Any], said: str) -> None:
     """And nothing else is set aside for it."""
-    kept = [store.add_item(_item(item=name), SAMPLES) for name in ("t", "u")]
+    kept = [store.add_item(_item(key=ItemKey("task", name)), SAMPLES) for name in ("t", "u")]
     with pytest.raises(ConfigError, match=f"holds records of 'u' .*{said}. Choose a new folder with folder="):
-        store.set_aside_changed([_item(plugin="other"), _item(item="u", **now)])
+        store.set_aside_changed([_item(plugin="other"), _item(key=ItemKey("task", "u"), **now)])
     assert store.items() == kept
 
 
@@ -246,7 +248,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_finishes(tmp_path: Path,
     suite = tmp_path / "toys.yaml"
     monkeypatch.setattr(run_store, "_connect", limited)
     long = "word " * 2000
-    monkeypatch.setattr(runner, "recordable", lambda r: Record(r.sample_id, r.item, r.scores, r.error, {**r.artifacts, "long": long}))
+    monkeypatch.setattr(runner, "make_recordable", lambda r: Record(r.sample_id, r.item, r.scores, r.error, {**r.artifacts, "long": long}))
     answer = windtunnel("run", suite, "--out", out, "-q")
     assert answer.code == 3
     assert "full" in answer.err

@@ -77,7 +77,7 @@ def test_similarity_and_perplexity_are_rows_where_their_models_are_given(tmp_pat
     assert row(card, "swap(notes)", "median_perplexity_ratio").estimate.value == pytest.approx(expected)
     assert row(card, "swap(notes)", "success_within_10_queries").estimate == row(card, "swap(notes)", "attack_success_rate").estimate
     plain, _ = swapped(tmp_path / "plain")
-    assert "mean_similarity" not in {r.metric for r in plain.rows}
+    assert "mean_similarity" not in {r.name for r in plain.rows}
 
 
 def test_a_twin_that_means_something_else_is_outside(tmp_path: Path) -> None:

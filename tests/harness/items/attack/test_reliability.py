@@ -218,7 +218,7 @@ def test_each_threat_has_a_worst_case_of_its_own(tmp_path: Path) -> None:
         {"attack": "digit", "name": "d", "which": HIGH},
     ]
     card = run(tmp_path, attacks=attacks, gates=["worst_case(goods, edits max_words 2).robust_accuracy.value >= 0.85"])
-    values = {r.item: r.estimate.value for r in card.rows if r.item.startswith("worst_case") and r.metric == "robust_accuracy"}
+    values = {r.item: r.estimate.value for r in card.rows if r.item.startswith("worst_case") and r.name == "robust_accuracy"}
     assert values == {"worst_case(goods, edits max_words 2)": pytest.approx(17 / 20), "worst_case(goods, edits)": pytest.approx(5 / 20)}
     assert card.verdict == "pass"
     with pytest.raises(ConfigError, match=r"no item 'worst_case\(goods\)'.*worst_case\(goods, edits max_words 2\)"):
@@ -230,7 +230,7 @@ def test_a_worst_case_has_the_slices_of_its_attacks(tmp_path: Path, parts: list[
     """By hand: the first ten samples fall, 0 to 7 to one attack and 5 to 9 to the other; of the second half 10 to 14."""
     attacks = [{"attack": "digit", "name": "a", "which": LOW}, {"attack": "digit", "name": "b", "which": HIGH}]
     card = run(tmp_path, tasks=[{"task": "goods", "parts": parts}], attacks=attacks)
-    found = {r.metric: (r.estimate.value, r.estimate.n) for r in card.rows if r.item == "worst_case(goods)"}
+    found = {r.name: (r.estimate.value, r.estimate.n) for r in card.rows if r.item == "worst_case(goods)"}
     first, second = parts
     expected = {
         f"robust_accuracy[{first}]": (0.0, 10), f"robust_accuracy[{second}]": (0.5, 10), f"attack_success_rate[{first}]": (1.0, 10),
@@ -247,7 +247,7 @@ def test_a_small_radius_counts_for_a_large_one_and_not_the_other_way(tmp_path: P
         {"attack": "digit", "name": "b", "which": HIGH, "threat": {"type": "edits", "max_words": 9}},
     ]
     card = run(tmp_path, attacks=attacks)
-    values = {r.item: r.estimate.value for r in card.rows if r.item.startswith("worst_case") and r.metric == "robust_accuracy"}
+    values = {r.item: r.estimate.value for r in card.rows if r.item.startswith("worst_case") and r.name == "robust_accuracy"}
     assert values == {"worst_case(goods, edits max_words 9)": pytest.approx(8 / 20)}
 
 

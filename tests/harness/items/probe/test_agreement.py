@@ -50,7 +50,7 @@ class TestAgreement:
     def test_scores_are_the_entrys_or_the_suites(self, folder: Path) -> None:
         from windtunnel.harness.results.summarise import summarise
 
-        metrics = {r.metric for r in summarise(folder / "run").rows if r.item == "again(notes)"}
+        metrics = {r.name for r in summarise(folder / "run").rows if r.item == "again(notes)"}
         assert {"comprehensiveness", "sufficiency_random"} <= metrics
         assert not metrics & {"aopc", "infidelity", "complexity"}
         assert planned(folder, probes=["by_length"], scores=["curves"]).items[-1].scores == ("curves",)
@@ -104,17 +104,17 @@ class TestSeeds:
         found = row(card, "dice(notes)", "rank_correlation_between_seeds").estimate
         assert (found.value, found.n) == (pytest.approx(np.mean(alike)), len(alike))
         assert found.n == 12
-        assert not [r for r in card.rows if "with_dice#" in r.metric]
+        assert not [r for r in card.rows if "with_dice#" in r.name]
 
     def test_what_draws_nothing_is_not_run_again(self, tmp_path: Path) -> None:
         plan = planned(tmp_path, probes=[{"probe": "feature_ablation", "seeds": 2}])
-        assert [i.item for i in plan.items if i.kind == "probe"] == ["feature_ablation(notes)"]
+        assert [i.item for i in plan.items if i.kind.name == "probe"] == ["feature_ablation(notes)"]
         assert "draws nothing" in next(s.reason for s in plan.skipped if s.item == "feature_ablation#2(notes)")
 
     def test_repeats_begin_with_the_entrys_own_seed(self, tmp_path: Path) -> None:
         items = planned(tmp_path, probes=[{"probe": "lime", "seeds": 3, "seed": 5}]).items
-        assert [i.settings["seed"] for i in items if i.kind == "probe"] == [5, 6, 7]
-        assert [i.item for i in items if i.explained is not None] == ["word_reliance(lime(notes))"]
+        assert [i.settings["seed"] for i in items if i.kind.name == "probe"] == [5, 6, 7]
+        assert [i.item for i in items if i.kind.name == "reliance"] == ["word_reliance(lime(notes))"]
 
 
 class TestRationales:

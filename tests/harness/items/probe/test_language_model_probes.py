@@ -15,10 +15,12 @@ import pytest
 import torch
 from windtunnel.harness.api.errors import CapabilityError
 from windtunnel.harness.api.model import ModelInfo
+from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.requests import Classify, Completion, Generate, LogLikelihood, LogProb, Request
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.continuations import ContinuationPort, Frame, framed, has_continuations
+from windtunnel.harness.items.kinds import kinds_of
 from windtunnel.harness.items.probe.language_records import OneContinuation, language_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.removal import alone
@@ -572,9 +574,9 @@ class TestASuite:
             assert toys.row(card, "integrated_gradients(asks)", name).estimate.n == 3
         assert toys.row(card, "integrated_gradients(asks)", "rank_correlation_with_feature_ablation").estimate.n == 3
         # Another continuation is another question.
-        assert not any(row.metric == "rank_correlation_with_gold" for row in card.rows)
+        assert not any(row.name == "rank_correlation_with_gold" for row in card.rows)
         with toys.opened(tmp_path / "run") as store:
-            for view in sample_views(store, store.items(), 10):
+            for view in sample_views(store, store.items(), kinds_of(Registry()), 10):
                 gradients, ablation, gold = view.heats
                 assert gradients.target == ablation.target == str(view.prediction)
                 assert gold.target == "films"
@@ -587,7 +589,7 @@ class TestASuite:
         with pytest.raises(CapabilityError, match="gradients"):
             toys.planned(tmp_path, **self.suite(tmp_path, probes=probes) | {"models": [{"model": "toy:bytes"}]}).require_possible()
         planned = toys.planned(tmp_path, **self.suite(tmp_path, probes=[{"probe": "occlusion"}]) | {"models": [{"model": "toy:bytes"}]})
-        assert [item.item for item in planned.items if item.kind == "probe"] == ["occlusion(asks)"]
+        assert [item.item for item in planned.items if item.kind.name == "probe"] == ["occlusion(asks)"]
 
     def test_attacks_on_classes_stay_with_classifiers(self, tmp_path: Path) -> None:
         with pytest.raises(CapabilityError, match="classify"):

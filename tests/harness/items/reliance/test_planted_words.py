@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.api.scorecard import Estimate
-from windtunnel.harness.items.probe.answer_classes import Labels
-from windtunnel.harness.items.probe.reliance import carriers
-from windtunnel.harness.items.probe.word_rows import PLANTED, overpredictions
+from windtunnel.harness.items.reliance.answer_classes import Labels
+from windtunnel.harness.items.reliance.records import carriers
+from windtunnel.harness.items.reliance.rows import PLANTED, overpredictions
 from windtunnel.harness.items.task.records import Judged
 
 LABELS = ("negative", "positive")

@@ -29,11 +29,11 @@ from ...engine import Engine
 from ...engine.batching import canonical
 from ...engine.continuations import has_continuations, posed
 from ...scorecard.names import BETWEEN_CLASSES
-from .faithfulness.alignment import Places, aligned
-from .faithfulness.ranks import rank_correlation, top_overlap
-from .faithfulness.scored_attribution import Floats
-from .questions import Question, answers
-from .records import recorded
+from ..probe.faithfulness.alignment import Places, aligned
+from ..probe.faithfulness.ranks import rank_correlation, top_overlap
+from ..probe.faithfulness.scored_attribution import Floats
+from ..probe.questions import Question, answers
+from ..probe.records import recorded
 
 Scores = dict[str, float | None]
 

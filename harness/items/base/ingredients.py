@@ -7,17 +7,17 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import DataError
-from ..api.resources import digests_of
-from ..api.samples import Sample
-from ..identity.code import local_code
-from ..identity.digests import digest_file, digest_parts, is_unknown
-from ..identity.values import digest_state
-from ..store import codec
-from ..threats import describe_threat
+from ...api.errors import DataError
+from ...api.resources import digests_of
+from ...api.samples import Sample
+from ...identity.code import local_code
+from ...identity.digests import digest_file, digest_parts, is_unknown
+from ...identity.values import digest_state
+from ...store import codec
+from ...threats import describe_threat
 
 if TYPE_CHECKING:
-    from .types import PlannedItem, PlannedModel
+    from .planned_item import PlannedItem, PlannedModel
 
 
 def ingredients(item: PlannedItem, /) -> dict[str, Any]:
@@ -26,22 +26,27 @@ def ingredients(item: PlannedItem, /) -> dict[str, Any]:
     Not among them: names of folders, batch sizes, devices, times, gates, reports, comments.
     """
     task = item.task
+    # A task's data and metrics are compared by what they hold.
+    settings = {k: v for k, v in item.settings.items() if not item.key.is_task or k not in ("data", "metrics")}
     found: dict[str, Any] = {
         "definition of its task": task.definition,
         "samples": task.samples_digest,
         "code of its task": (task.origin, code_digest(task.task)),
-        "settings": codec.digest(portable({k: v for k, v in item.settings.items() if item.kind != "task" or k not in ("data", "metrics")})),
+        "settings": codec.digest(portable(settings)),
         "scores": (item.scores, item.each_word),
         "word data": digests_of(item.plugin) | digests_of(item.threat),
     }
-    if item.kind == "task":
+    if own := code_digest(item.kind):
+        found["code of its kind"] = own
+    if item.key.is_task:
         found["metrics"] = task.metric_code
     if item.plugin is not None:
         found["code"] = code_digest(item.plugin)
     if item.threat is not None:
         found["threat"] = codec.digest(_threat(item.threat))
-    if bases := [base for base in (item.source, item.explained) if base is not None]:
-        found["items that it rests on"] = codec.digest([(base.model.name, base.item, base.seed, ingredients(base)) for base in bases])
+    if item.rests_on:
+        bases = [(base.model.name, base.item, base.seed, ingredients(base)) for base in item.rests_on]
+        found["items that it rests on"] = codec.digest(bases)
     return found
 
 

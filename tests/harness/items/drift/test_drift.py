@@ -14,7 +14,8 @@ from windtunnel.harness.api.requests import Classify, Embedding, Fillings, Logit
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.task.records import drift_records, task_records
+from windtunnel.harness.items.drift.records import drift_records
+from windtunnel.harness.items.task.records import task_records
 from windtunnel.harness.scorecard.names import DRIFT_TOLERANCE
 from windtunnel.harness.store import FILE_NAME, Store
 from windtunnel.tests.toys import row, run

@@ -14,9 +14,9 @@ from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.probe.answer_classes import Labels
 from windtunnel.harness.items.probe.records import probe_records
-from windtunnel.harness.items.probe.reliance import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, reliance_records, values_of
+from windtunnel.harness.items.reliance.answer_classes import Labels
+from windtunnel.harness.items.reliance.records import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, reliance_records, values_of
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.models.python.toy import Words
@@ -162,10 +162,10 @@ def test_rows_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     keys = {"tasks": [{"task": "notes", "rows": str(tmp_path / "rows.json")}], "probes": ["feature_ablation"]}
     card, item = run(tmp_path, chunk=7, **keys), "word_reliance(feature_ablation(notes))"
-    assert [i.item for i in planned(tmp_path, **keys).items if i.kind == "reliance"] == [item]
-    assert not [i for i in planned(tmp_path, probes=[{"probe": "by_length", "scores": ["erasure"]}]).items if i.kind == "reliance"]
-    carried = [r for r in card.rows if r.item == item and r.metric.startswith("carried")]
-    assert [(r.metric, r.estimate.value, r.estimate.n) for r in carried] == [
+    assert [i.item for i in planned(tmp_path, **keys).items if i.kind.name == "reliance"] == [item]
+    assert not [i for i in planned(tmp_path, probes=[{"probe": "by_length", "scores": ["erasure"]}]).items if i.kind.name == "reliance"]
+    carried = [r for r in card.rows if r.item == item and r.name.startswith("carried")]
+    assert [(r.name, r.estimate.value, r.estimate.n) for r in carried] == [
         ("carried[negative: bad]", pytest.approx(1), 15), ("carried[positive: good]", pytest.approx(1), 15),
     ]  # fmt: skip
     assert row(card, item, "overpredicted[positive: good]").estimate.value == pytest.approx(3 / 15)

@@ -5,7 +5,7 @@ its places are summed, as a share of all parts' absolute attributions. In the me
 another: gradients are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive
 mean, of those in at least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more
 often the model predicts the class where the word is than the labels have it (``overpredicted``, held against the rest of the set in
-`rows.word_rows`), and what becomes of the accuracy when the carriers are cut out, beside as many other words at random.
+`reliance.rows`), and what becomes of the accuracy when the carriers are cut out, beside as many other words at random.
 """
 
 from __future__ import annotations

@@ -16,9 +16,10 @@ from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.faithfulness.alignment import aligned
+from windtunnel.harness.items.probe.kind import ProbeItems
 from windtunnel.harness.items.probe.records import probe_records
-from windtunnel.harness.items.probe.shift import shift_records
-from windtunnel.harness.items.probe.slices import UNMOVED, slices_of
+from windtunnel.harness.items.shift.kind import UNMOVED, ShiftItems
+from windtunnel.harness.items.shift.records import shift_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.inputs import Input, parts_of, texts_of
 from windtunnel.harness.modalities.text import TextPair
@@ -171,14 +172,14 @@ class TestRecords:
 class TestSlices:
     def test_definitions(self) -> None:
         faithful = {"comprehensiveness": 0.4, "comprehensiveness_random": 0.1}
-        assert slices_of("probe", True, {"token_f1": 0.0, **faithful}) == {"right_for_wrong_reason": True}
-        assert slices_of("probe", True, {"token_f1": 0.2}) == {"right_for_wrong_reason": False}
-        assert slices_of("probe", False, {"token_f1": 0.0, **faithful}) == {"wrong_and_unfaithful": False}
-        assert slices_of("probe", False, {"comprehensiveness": 0.1, "comprehensiveness_random": 0.1}) == {"wrong_and_unfaithful": True}
-        assert slices_of("probe", None, {"token_f1": 0.0, **faithful}) == {}
-        assert slices_of("shift", True, {"flipped": 1.0, "rank_correlation": UNMOVED}) == {"flipped_explanation_unmoved": True}
-        assert slices_of("shift", True, {"flipped": 1.0, "rank_correlation": None}) == {}
-        assert slices_of("shift", True, {"flipped": 0.0, "rank_correlation": 1.0}) == {}
+        assert ProbeItems().slices(True, {"token_f1": 0.0, **faithful}) == {"right_for_wrong_reason": True}
+        assert ProbeItems().slices(True, {"token_f1": 0.2}) == {"right_for_wrong_reason": False}
+        assert ProbeItems().slices(False, {"token_f1": 0.0, **faithful}) == {"wrong_and_unfaithful": False}
+        assert ProbeItems().slices(False, {"comprehensiveness": 0.1, "comprehensiveness_random": 0.1}) == {"wrong_and_unfaithful": True}
+        assert ProbeItems().slices(None, {"token_f1": 0.0, **faithful}) == {}
+        assert ShiftItems().slices(True, {"flipped": 1.0, "rank_correlation": UNMOVED}) == {"flipped_explanation_unmoved": True}
+        assert ShiftItems().slices(True, {"flipped": 1.0, "rank_correlation": None}) == {}
+        assert ShiftItems().slices(True, {"flipped": 0.0, "rank_correlation": 1.0}) == {}
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +191,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestRun:
     def test_an_item_for_each_probe_and_attack(self, folder: Path) -> None:
-        shifts = [i for i in planned(folder, attacks=[{"attack": "swap", "seeds": 2}], probes=["by_length"]).items if i.kind == "shift"]
+        shifts = [
+            i for i in planned(folder, attacks=[{"attack": "swap", "seeds": 2}], probes=["by_length"]).items if i.kind.name == "shift"
+        ]
         assert [i.item for i in shifts] == ["explanation_shift(by_length(notes), swap(notes))"]
-        assert not [i for i in planned(folder, attacks=["swap"], probes=[{"probe": "by_length", "scores": ["erasure"]}]).items if i.source]
+        assert not [
+            i
+            for i in planned(folder, attacks=["swap"], probes=[{"probe": "by_length", "scores": ["erasure"]}]).items
+            if i.kind.name == "shift"
+        ]
         records = records_of(folder / "run")["words/explanation_shift(feature_ablation(notes), swap(notes))"]
         assert len(records) == 9, "as many as the smaller of the two has"
 

@@ -27,12 +27,12 @@ from ...api.scorecard import Estimate, Row
 from ...scorecard.columns import Mask, Table
 from ...scorecard.controls import difference_row
 from ...scorecard.mean_rows import mean_row
-from ...scorecard.names import RELIANCE, minus
+from ...scorecard.names import RELIANCE
 from ...statistics.groups import Groups
 from ...statistics.intervals import TAIL
 from ...statistics.means import FEW_GROUPS, effective_mean
 from ...store import Store, StoredItem
-from .reliance import LEAST_SAMPLES, of_words
+from .records import LEAST_SAMPLES, of_words
 
 PLANTED = 0.1
 """A word is announced that is overpredicted by surely more than this: honest models lean on a word by less."""
@@ -43,8 +43,8 @@ Floats = NDArray[np.float64]
 def reliance_rows(item: StoredItem, table: Table) -> list[Row]:
     rows = [mean_row(item, table, score, metric, "interpretability", None, optional=True) for score, metric in RELIANCE.items()]
     for score in ("correct_without", "changed_without"):
-        metric = minus(RELIANCE[f"{score}_carriers"], "_random")
-        rows.append(difference_row(item, table, f"{score}_carriers", f"{score}_random", metric, None))
+        metric = RELIANCE[f"{score}_carriers"]
+        rows.append(difference_row(item, table, f"{score}_carriers", f"{score}_random", metric, None, control="random"))
     return rows
 
 
@@ -118,17 +118,17 @@ class WordUse:
     @classmethod
     def of(cls, store: Store, item: StoredItem) -> WordUse:
         shares = Table.of(of_words(store, item, "carried"), None)
-        carried = [mean_row(item, shares, name, f"carried[{name}]", "interpretability", None, optional=True) for name in shares.columns]
+        carried = [mean_row(item, shares, name, "carried", "interpretability", None, optional=True, about=name) for name in shares.columns]
         return cls(item, carried, overpredictions(store.join(item, {"overpredicted", "called"})))
 
     def rows(self) -> Iterable[Row]:
         yield from _by_class(self.carried)
-        yield from _by_class([self._row(f"overpredicted[{name}]", estimate) for name, estimate in self.over.alone.items()])
+        yield from _by_class([self._row("overpredicted", estimate, about=name) for name, estimate in self.over.alone.items()])
         if self.over.together:
             yield self._row("max_overpredicted", largest(self.over.together.values()), False)
 
-    def _row(self, metric: str, estimate: Estimate, higher_is_better: bool | None = None) -> Row:
-        return Row(self.item.model, self.item.item, metric, "interpretability", estimate, higher_is_better)
+    def _row(self, metric: str, estimate: Estimate, higher_is_better: bool | None = None, about: str = "") -> Row:
+        return Row(self.item.model, self.item.key, metric, "interpretability", estimate, higher_is_better, about=about)
 
     def flags(self) -> Iterable[str]:
         """A sentence for each word that is surely overpredicted by more than `PLANTED`, the worst first."""
@@ -199,4 +199,4 @@ def largest(estimates: Iterable[Estimate]) -> Estimate:
 
 
 def _by_class(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row.metric.rpartition(": ")[0], -(row.estimate.value or 0.0), row.metric))
+    return sorted(rows, key=lambda row: (row.about.rpartition(": ")[0], -(row.estimate.value or 0.0), row.about))

@@ -1,0 +1,1 @@
+"""Batch invariance: the same requests asked alone."""

@@ -1,0 +1,19 @@
+"""The rows of batch invariance."""
+
+from __future__ import annotations
+
+from ...api.scorecard import Estimate, Row
+from ...scorecard.columns import Table
+from ...scorecard.mean_rows import explained
+from ...scorecard.names import DRIFTS
+from ...store import StoredItem
+
+
+def drift_row(item: StoredItem, table: Table, score: str) -> Row:
+    """The largest drift of a score over the samples."""
+    drifts = table.values(score, table.given(score))
+    if not len(drifts):
+        estimate = explained(Estimate(None, n_unscored=table.num, reason=table.unscored or "nothing to compare"), table.first_error)
+    else:
+        estimate = Estimate(float(drifts.max()), n=len(drifts), n_unscored=table.num - len(drifts))
+    return Row(item.model, item.key, DRIFTS[score], "efficiency", estimate, False)

@@ -1,0 +1,1 @@
+"""Word reliance: which words carry predictions, and what is left without them."""

@@ -1,0 +1,1 @@
+"""Explanation shift: how far an explanation moves under attack."""

@@ -1,0 +1,80 @@
+"""Explanation shift: a probe explains the twins of an attack, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ...api.samples import Record, Sample
+from ...api.scorecard import Row
+from ...scorecard.names import BETWEEN_CLASSES, CONTROLS, LIKENESS
+from ...store import StoredItem
+from ..base.item_run import ItemRun
+from ..base.kind import ItemKind, Planned
+from ..base.planned_item import PlannedItem
+from ..base.results import RunResults
+from ..probe.explained import is_explained, probe_of
+from .records import shift_records
+
+if TYPE_CHECKING:
+    from ...scorecard.columns import Table
+
+UNMOVED = 0.8
+"""The rank correlation from which on a map has stayed where it was."""
+
+_STAYED = "flipped_explanation_unmoved"
+
+
+class ShiftItems(ItemKind):
+    """``explanation_shift(PROBE, ATTACK)``: of each probe that is scored on ``twins``, for each attack on the same task and model."""
+
+    name = "shift"
+    effort = 20
+    worked_on = "flipped"
+    is_joined = True
+    slice_names = (_STAYED,)
+    row_names = (
+        *(f"{name}{end}" for name in LIKENESS for end in ("", *CONTROLS, "_of_prediction", *(f"_minus{control}" for control in CONTROLS))),
+        "aligned_share", _STAYED, BETWEEN_CLASSES,
+    )  # fmt: skip
+
+    def derive(self, planned: Planned, /) -> Iterable[PlannedItem]:
+        probes = [item for item in planned.items if "twins" in item.scores and is_explained(item)]
+        attacks = [item for item in planned.items if item.threat is not None and not item.key.about and item.key.seed == 1]
+        for probe in probes:
+            for attack in attacks:
+                if (probe.model.name, probe.task.name) == (attack.model.name, attack.task.name):
+                    yield self.derive_from(
+                        probe, attack, program="explanation_shift", suite_seed=planned.suite.seed, plugin=probe.plugin,
+                        settings=probe.settings, roles=probe.roles, scores=probe.scores, each_word=probe.each_word,
+                        samples=min(probe.samples, attack.samples, key=len),
+                    )  # fmt: skip
+
+    def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
+        item, probe = run.item, probe_of(run.item)
+        explained, attacked = (run.records_of(base, samples) for base in item.rests_on)
+        return shift_records(
+            run.engine, run.name, run.task, probe, run.rng, samples, explained, attacked, item.scores, run.suite_seed
+        )  # fmt: skip
+
+    def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
+        from ..base.slice_rows import slice_rows
+        from .rows import shift_rows
+
+        return [*shift_rows(item, table), *slice_rows(self, item, results)]
+
+    def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
+        from ...scorecard.controls import with_cautions
+
+        return with_cautions(rows)
+
+    def flags(self, results: RunResults, /) -> Iterable[str]:
+        from ...scorecard.controls import control_flags
+
+        for item in results.of_kind(self):
+            yield from control_flags(item, results.rows)
+
+    def slices(self, is_right: bool | None, scores: Mapping[str, float | None], /) -> dict[str, bool]:
+        """``flipped_explanation_unmoved``: the attack flipped the label, and the map of the explained class stayed."""
+        alike = scores.get("rank_correlation")
+        return {_STAYED: alike >= UNMOVED} if scores.get("flipped") == 1 and alike is not None else {}

@@ -1,0 +1,75 @@
+"""Tasks: the model's plain answers and their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...api.registry import Registry
+from ...api.requests import Request
+from ...api.samples import Record, Sample
+from ...api.scorecard import Row
+from ...scorecard.names import COSTS, JUDGED, VERDICTS
+from ...store import StoredItem
+from ..base.item_run import ItemRun
+from ..base.kind import ItemKind
+from ..base.planned_item import PlannedItem
+from ..base.requests import requests_of
+from ..base.results import RunResults
+from .records import task_records
+
+if TYPE_CHECKING:
+    from ...metrics.base import Metric
+    from ...scorecard.columns import Table
+
+
+class TaskItems(ItemKind):
+    """A task on a model. Its rows are those of the task's metrics, of its judges, and of each slice of its samples."""
+
+    name = "task"
+    section = "tasks"
+    artifacts = (*VERDICTS, "slice")
+    corrected: ClassVar[Mapping[str, tuple[str, bool]]] = {
+        "refused": ("corrected_refusal_rate", True), "harmful": ("corrected_harmful_rate", False),
+    }  # fmt: skip
+    row_names = (*JUDGED, *(name for name, _ in corrected.values()))
+
+    def can_have_row(self, item: PlannedItem, row: str, /) -> bool:
+        return super().can_have_row(item, row) or row in item.task.metric_code
+
+    def rows_of(self, item: PlannedItem, others: Sequence[PlannedItem], registry: Registry, /) -> Iterable[str]:
+        labels = tuple(str(label) for label in item.task.labels)
+        from ...metrics.base import make_metric
+
+        own = [name for metric in item.task.metric_code for name in make_metric(metric, registry).names(labels)]
+        slices = sorted({str(sample.metadata["slice"]) for sample in item.task.samples if "slice" in sample.metadata})
+        return [*own, *(f"{name}[{part}]" for name in own for part in slices), *COSTS, *self.row_names]
+
+    def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
+        return {"metrics": tuple(item.task.metric_code), "data_notes": item.task.notes, "data_cautions": item.task.cautions}
+
+    def requests_ahead(self, item: PlannedItem, samples: Sequence[Sample], /) -> Sequence[Request[Any]]:
+        return requests_of(item.task.task, samples)
+
+    def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
+        return task_records(run.engine, run.name, run.task, samples)
+
+    def columns(self, metrics: Mapping[str, Metric | str], /) -> Collection[str]:
+        needs = {need for metric in metrics.values() if not isinstance(metric, str) for need in metric.needs}
+        return {*needs, *self.artifacts}
+
+    def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
+        from .judge_rows import judged_rows
+        from .rows import metric_rows
+
+        return [*metric_rows(item, table, results.metrics[item.id]), *judged_rows(item, table, results)]
+
+    def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
+        """The rates that are corrected for a judge's error, of all items whose answers were judged."""
+        from .judge_rows import calibrations, corrected_rows
+
+        known = calibrations(results.judged)
+        corrected = [
+            row for item, table in results.judged for row in corrected_rows(item, table, known, results.kinds[item.kind].corrected)
+        ]
+        return [*rows, *corrected]

@@ -1,0 +1,67 @@
+"""The rows of a task's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ... import statistics
+from ...api.samples import seed_of
+from ...api.scorecard import Estimate, Row
+from ...metrics.base import Metric
+from ...scorecard.columns import Mask, Table
+from ...scorecard.mean_rows import explained
+from ...scorecard.names import split_name
+from ...store import StoredItem
+from ...system.interrupts import is_interrupt
+
+
+def metric_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str]) -> list[Row]:
+    """A row per metric and, where the samples are of slices, per slice; a metric about one slice only has the row of that."""
+    rows = []
+    all_N, slices = np.ones(table.num, dtype=bool), table.slices()
+    for name, metric in metrics.items():
+        if isinstance(metric, str):
+            rows.append(Row(item.model, item.key, name, "quality", Estimate(None, reason=metric), None))
+            continue
+        if metric.among:
+            rows += _rows_of_metric(item, table, name, metric, slices.get(metric.among, ~all_N))
+            continue
+        rows += _rows_of_metric(item, table, name, metric, all_N)
+        for part, among_N in slices.items():
+            rows += [replace(row, slice=part) for row in _rows_of_metric(item, table, name, metric, among_N)]
+    return rows
+
+
+def _rows_of_metric(item: StoredItem, table: Table, name: str, metric: Metric, among_N: Mask) -> list[Row]:
+    """A metric's rows over the records ``among_N``."""
+    labels = tuple(str(label) for label in item.facts["labels"])
+    scored_N = among_N & ~table.failed_N
+    given = {need: scored_N & table.given(need) for need in sorted(metric.needs)}
+    usable_N = np.logical_and.reduce([scored_N, *given.values()])
+    num = int(among_N.sum())
+    try:
+        columns = {need: table.values(need, usable_N) for need in metric.needs}
+        estimates = statistics.estimate(
+            metric, columns, labels, groups=table.groups(usable_N), n_unscored=num - int(usable_N.sum()), seed=seed_of(item.seed, name)
+        )
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # A metric is a plugin: where it fails, the other numbers stand.
+        estimates = {name: Estimate(None, n_unscored=num, reason=f"the metric failed: {type(error).__name__}: {error}")}
+    absent = [need for need, given_N in given.items() if scored_N.any() and not given_N.any()]
+    reason = f"no sample is {metric.among}" if not num else (table.unscored or f"the task gives no {absent[0]!r}") if absent else ""
+    if reason:
+        estimates = {key: replace(e, reason=reason) for key, e in estimates.items()}
+    # A safety task's accuracy is about safety; its calibration error is about calibration all the same.
+    dimension = str(item.facts["dimension"]) if metric.dimension == "quality" else metric.dimension
+    error_seen = table.first_error if num else None
+    rows = []
+    for key, estimate in estimates.items():
+        stem, about = split_name(key)
+        shown = explained(estimate, error_seen)
+        rows.append(Row(item.model, item.key, stem, dimension, shown, metric.higher_is_better, metric.unit, about=about))
+    return rows

@@ -1,0 +1,1 @@
+"""Transfer: the twins that fooled one model, shown to another."""
