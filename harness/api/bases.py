@@ -33,7 +33,7 @@ def with_defaults(made: object, base: type[B], /) -> B:
     try:
         adopted = cast(B, object.__new__(kind))
     except TypeError as error:
-        raise ConfigError(f"{type(made).__name__} does not derive from {base.__name__}, and is a kind of {error}") from error
+        raise _misfit(type(made), base, error) from error
     if hasattr(made, "__dict__"):
         # Shared and not copied: what the object learns while it runs, its owner sees.
         object.__setattr__(adopted, "__dict__", made.__dict__)
@@ -64,7 +64,12 @@ def _derived(kind: type, base: type, own: Mapping[str, object]) -> type:
     try:
         return type(kind)(kind.__name__, (kind, base), {**about, **own})
     except TypeError as error:
-        raise ConfigError(f"the class {kind.__qualname__} cannot derive from {base.__name__} as well: {error}") from error
+        raise _misfit(kind, base, error) from error
+
+
+def _misfit(kind: type, base: type, error: TypeError) -> ConfigError:
+    what = f"an object of the class {kind.__qualname__} is no {base.__name__}, and cannot be made one ({error})"
+    return ConfigError(f"{what}; derive its class from windtunnel.{base.__name__}")
 
 
 def _public(base: type) -> list[str]:

@@ -78,6 +78,8 @@ def _explain(error: ValidationError, source: str, places: Mapping[tuple[str | in
         message = f"unknown key.{did_you_mean(str(where[-1]), known)} The keys here: {', '.join(known)}"
     elif first["type"] == "missing" and len(where) == 1:
         message = "a suite needs this key"
+    elif first["type"] == "too_short":
+        message = "the list is empty; name at least one"
     elif isinstance(first["input"], str | int | float | None) and first["type"] != "value_error":
         message += f", not {first['input']!r}"
     place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), f"{source}: ")

@@ -263,7 +263,7 @@ FINAL = "    def __init_subclass__(cls): raise TypeError('final')"
 
 
 def test_a_class_that_nothing_may_derive_from_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the class Mine cannot derive from Probe as well: final"):
+    with pytest.raises(ConfigError, match=r"of the class Mine is no Probe, and cannot be made one \(final"):
         made(tmp_path, "probes", f"{PLAIN['probes']}\n{FINAL}")
 
 

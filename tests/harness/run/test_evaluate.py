@@ -432,6 +432,25 @@ def test_what_is_wrong_with_the_models_is_told(models: object, told: str) -> Non
     assert told in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"tasks": [3]}, "an object of the class int is no Task, and cannot be made one .*; derive its class from windtunnel.Task"),
+        ({"tasks": None}, "an object of the class NoneType is no Task, and cannot"),
+        ({"tasks": looks_for_good}, "an object of the class function is no Task, and cannot"),
+        ({"attacks": object()}, "(?s)an object of the class object is no Attack, and cannot"),
+        ({"tasks": {}}, "evaluate: tasks: the list is empty; name at least one"),
+        ({"gates": 3}, "evaluate: gates is one or a list, not an object of the class int"),
+        ({"plugins": 3}, "evaluate: plugins is one or a list, not an object of the class int"),
+        ({"folder": 3}, "evaluate: folder is a path, not an object of the class int"),
+        ({"progress": 3}, "evaluate: progress is True, False or an object derived from windtunnel.Progress, not an object"),
+    ],
+)
+def test_what_is_wrong_with_other_arguments_is_told(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(wt.ConfigError, match=message):
+        wt.evaluate(**{"models": {"mine": looks_for_good}, "tasks": Films(), **given})
+
+
 def test_one_thing_is_as_a_list_of_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import windtunnel as wt\nwt.plugin('reports', 'mine')(object)\n")
     gate = {"check": "films.accuracy >= 0.999", "inconclusive": "warn"}
