@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import torch
-from windtunnel.attacks.text.textattack_import import served
+from windtunnel.attacks.text.textattack_import import serve_stop_words
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
 from windtunnel.attacks.text.textattack_supplies import Supplies
 from windtunnel.harness.api.requests import Request
@@ -72,7 +72,7 @@ class Peer:
 
     def _built(self, sample: Sample) -> Any:
         recipe = getattr(self._textattack.attack_recipes, self._recipe.recipe)
-        with served(ENGLISH), self._supplies.at_build(sys.modules[recipe.__module__], self._ask, self._masked_lm_names()):
+        with serve_stop_words(ENGLISH), self._supplies.at_build(sys.modules[recipe.__module__], self._ask, self._masked_lm_names()):
             return recipe.build(self.wrapper, **self._recipe.settings(sample.target, len(sample.labels)))
 
     def _ask(self, role: str, requests: Sequence[Request[Any]]) -> list[Any]:

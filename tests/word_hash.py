@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-from windtunnel.attacks.text.textattack_import import served
+from windtunnel.attacks.text.textattack_import import serve_stop_words
 from windtunnel.harness.api.model import Differentiable, ModelInfo
 from windtunnel.harness.api.model_port import ModelPort
 from windtunnel.harness.api.requests import Classify, Failure, Logits
@@ -84,7 +84,7 @@ def one_by_one(textattack: Any, build: Callable[[Any], Any], samples: Sequence[S
             calls += 1
             return torch.tensor([model.logits(text) for text in texts])
 
-    with served(ENGLISH):
+    with serve_stop_words(ENGLISH):
         attack = build(Wrapper())
     rng, found = SampleRng("test", 0), []
     for sample in samples:

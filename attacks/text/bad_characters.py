@@ -9,14 +9,20 @@ from .textattack_recipe import TextAttackRecipe
 
 
 class BadCharacters(TextAttackRecipe):
-    """Look-alike letters, invisible characters, deletions or reorderings by control characters, found by differential evolution (Boucher et
-    al. 2022).
+    """Insert look-alike or invisible characters, deletions or reorderings, by differential evolution (Boucher
+    et al. 2022).
 
-    Black-box, targeted at the next class. ``perturbation``: ``homoglyphs`` (needs Unicode's table), ``invisible``,
-    ``deletions`` or ``reorderings``.
-    ``num_perturbations``: of a text. ``population``, ``generations``: of the evolution. The other settings: see `TextAttackRecipe`.
+    Black-box, targeted at the next class.
 
-    Boucher, Shumailov, Anderson, Papernot: Bad Characters: Imperceptible NLP Attacks. IEEE S&P 2022, https://arxiv.org/abs/2106.09898
+    perturbation: ``homoglyphs`` (needs Unicode's table), ``invisible``, ``deletions`` or ``reorderings``.
+    num_perturbations: number of perturbations per text.
+    population: number of texts per generation.
+    generations: number of generations.
+
+    Other settings: see `TextAttackRecipe`.
+
+    Boucher, Shumailov, Anderson, Papernot: Bad Characters: Imperceptible NLP Attacks. IEEE S&P 2022,
+    https://arxiv.org/abs/2106.09898
     """
 
     recipe = "BadCharacters2021"

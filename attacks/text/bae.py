@@ -1,4 +1,4 @@
-"""BAE: a masked language model proposes replacements."""
+"""BAE: replacements proposed by a masked language model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from .ranked_recipe import RankedRecipe
 
 
 class BAE(RankedRecipe):
-    """Replaces the most important words by what a masked language model would say there, of the same part of speech (Garg and Ramakrishnan
-    2020).
+    """Replace the most important words by proposals of a masked language model (Garg and Ramakrishnan 2020).
 
-    Black-box, greedy; the paper's BAE-R. The 50 likeliest words by the role ``masked_lm``; a window of 15 words around the change
-    keeps an angular similarity of 0.94 by the role ``encoder``, which stands in for the Universal Sentence Encoder; shorter texts are
-    not compared. Needs a tagger. Settings: see `RankedRecipe`.
+    Black-box, greedy; the paper's BAE-R. Tries the 50 most likely words of the role ``masked_lm`` with the
+    same part of speech. A window of 15 words around the change keeps an angular similarity of 0.94 by the
+    role ``encoder``, in place of the Universal Sentence Encoder; shorter texts are not compared. Needs a
+    tagger. Settings: see `RankedRecipe`.
 
-    Garg, Ramakrishnan: BAE: BERT-based Adversarial Examples for Text Classification. EMNLP 2020, https://arxiv.org/abs/2004.01970
+    Garg, Ramakrishnan: BAE: BERT-based Adversarial Examples for Text Classification. EMNLP 2020,
+    https://arxiv.org/abs/2004.01970
     """
 
     recipe = "BAEGarg2019"

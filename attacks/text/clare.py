@@ -1,4 +1,4 @@
-"""CLARE: replace, insert and merge by a masked language model."""
+"""CLARE: replacements, insertions and merges by a masked language model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from .textattack_recipe import TextAttackRecipe
 
 
 class CLARE(TextAttackRecipe):
-    """Replaces a word, inserts one or merges two into one, each by what a masked language model says there (Li et al. 2021).
+    """Replace, insert or merge words by proposals of a masked language model (Li et al. 2021).
 
-    Black-box, greedy over all of these: very many queries. A window of 15 words keeps a cosine of 0.7 by the role ``encoder``, which
-    stands in for the Universal Sentence Encoder; shorter texts are not compared. Which words may merge depends on their parts of
-    speech: needs a tagger, which stands in for flair's. The paper's masked language model is distilled RoBERTa. Settings: see
-    `TextAttackRecipe`.
+    Black-box, greedy over all of these: very many queries. A window of 15 words keeps a cosine of 0.7 by the
+    role ``encoder``, in place of the Universal Sentence Encoder; shorter texts are not compared. Merges
+    depend on parts of speech, so it needs a tagger, in place of flair's. The paper's masked language model is
+    distilled RoBERTa. Settings: see `TextAttackRecipe`.
 
-    Li, Zhang, Peng, Chen, Brockett, Sun, Dolan: Contextualized Perturbation for Textual Adversarial Attack. NAACL 2021,
-    https://arxiv.org/abs/2009.07502
+    Li, Zhang, Peng, Chen, Brockett, Sun, Dolan: Contextualized Perturbation for Textual Adversarial Attack.
+    NAACL 2021, https://arxiv.org/abs/2009.07502
     """
 
     recipe = "CLARE2020"

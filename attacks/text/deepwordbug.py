@@ -1,4 +1,4 @@
-"""DeepWordBug: typing errors in the words the model leans on most."""
+"""DeepWordBug: typing errors in the most important words."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from .ranked_recipe import RankedRecipe
 
 
 class DeepWordBug(RankedRecipe):
-    """Swaps, replaces, deletes or inserts one character in each of the most important words (Gao et al. 2018).
+    """Swap, replace, delete or insert one character in each of the most important words (Gao et al. 2018).
 
-    Black-box. Words are ranked by how far the right class falls when one is hidden; then, in that order, the best of four random typing
-    errors is kept if it helps, until the prediction flips. The recipe is TextAttack's ``DeepWordBugGao2018``, unmodified.
+    Black-box. Words are ranked by the decrease of the correct class's probability when they are masked. For
+    one word after the other, the best of four random typing errors is kept if it helps, until the prediction
+    flips. The recipe is TextAttack's ``DeepWordBugGao2018``, unmodified.
 
-    ``max_chars``: the paper's epsilon, edits by Levenshtein distance. ``max_words``, ``max_share``: words that may change; no bound
-    in the paper. ``use_all_transformations``: False only replaces characters. ``importance``, ``stop_words``, ``num_pooled``,
-    ``resources``: see `RankedRecipe`.
+    max_chars: maximum Levenshtein distance of the text, in characters; the paper's epsilon.
+    max_words, max_share: maximum number and share of changed words; no bound in the paper.
+    use_all_transformations: False only replaces characters.
 
-    Gao, Lanchantin, Soffa, Qi: Black-box Generation of Adversarial Text Sequences to Evade Deep Learning Classifiers.
-    IEEE Security and Privacy Workshops 2018, https://arxiv.org/abs/1801.04354
+    Other settings: see `RankedRecipe`.
+
+    Gao, Lanchantin, Soffa, Qi: Black-box Generation of Adversarial Text Sequences to Evade Deep Learning
+    Classifiers. IEEE Security and Privacy Workshops 2018, https://arxiv.org/abs/1801.04354
     """
 
     keeps: ClassVar[frozenset[str]] = frozenset({"max_chars"})

@@ -1,4 +1,4 @@
-"""Words swapped for their neighbours, those of the steepest gradient first."""
+"""Replace words by their nearest neighbours, largest gradient first."""
 
 from __future__ import annotations
 
@@ -12,31 +12,39 @@ from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Cosine, Count, Share
 from ...harness.language.stop_words import builtin_stop_words
 from ...harness.threats import EditBudget
-from .importance import NUM_PASSES, token_importance
-from .whole_words import Slope, Vocabulary, slopes, vocabulary
-from .word_search import Search, Variant, admitted, asked, begun, standing
+from .importance import NUM_PASSES, compute_token_importance
+from .whole_words import Slope, Vocabulary, build_vocabulary, compute_slopes
+from .word_search import Search, Variant, check_threat, list_open, query_variants, start_searches
 
 
 class GradientWordSwap(Attack[EditBudget]):
-    """Swaps words for their nearest neighbours in the classifier's own embeddings, the words whose gradient is largest first (after Yoo and
-    Qi 2021). White-box, for transformers classifiers.
+    """Replace words by near words in the classifier's own embeddings, largest gradient first (after Yoo and
+    Qi 2021).
 
-    One gradient of the loss ranks a text's words: its L1 norm, of a word of several tokens that of their mean. Then word by word,
-    ``steps`` at most, its ``candidates`` nearest words (of one token each, of a cosine of ``min_cosine`` at least) are asked of the model,
-    in one call for all samples. The one of the largest loss stays, if it is larger than before; of those that are misclassified the nearest
-    is the twin. A swap is asked only if the threat admits it and its text is read as the
-    very tokens that were meant.
+    White-box, for transformers classifiers. One gradient of the loss ranks the words by its L1 norm; a word
+    of several tokens uses their mean. For one word after the other, the attack queries its nearest one-token
+    words, in one call for all samples. The one with the largest loss is kept if the loss increases; of
+    misclassified ones the nearest is the adversarial example. A replacement must be within the threat model
+    and tokenize to exactly the intended tokens.
 
-    importance: what else may rank the words: ``integrated_gradients`` (8 gradients: what the word adds to the class's log-probability on
-    the way from a text of padding), or ``deletion`` (a query a word: the loss without it); ``gradient`` is the above.
-    stop_words: the words that neither go nor come, ``builtin`` (English) or ``none``. ascii_only: only plain letters come in. max_words,
-    max_share, max_chars: see `EditBudget`. Punctuation and numbers stay. num_queries counts candidates, gradients and the
-    texts without a word.
+    steps: maximum number of words to try.
+    candidates: number of near words queried per word.
+    min_cosine: minimum cosine of a near word.
+    importance: ranking of the words: ``gradient``; ``integrated_gradients`` (8 gradient passes: contribution
+        to the class's log-probability, from a text of padding); ``deletion`` (a query per word: the loss
+        without it).
+    stop_words: words that are neither replaced nor inserted: ``builtin`` (English) or ``none``.
+    ascii_only: whether new words must be plain ASCII letters.
+    max_words, max_share, max_chars: bounds of the threat model; see `EditBudget`.
 
-    Differs from the paper: its neighbours are by counter-fitted vectors, of one part of speech, in a sentence that an encoder finds alike.
-    Those of a classifier's embeddings have opposites among them.
+    Punctuation and numbers stay. num_queries counts candidates, gradients and texts without a word.
 
-    Yoo, Qi: Towards Improving Adversarial Training of NLP Models. Findings of EMNLP 2021, https://arxiv.org/abs/2109.00544
+    Differences from the paper: there, neighbours come from counter-fitted vectors, have the same part of
+    speech, and keep the similarity of a sentence encoder. Neighbours in a classifier's embeddings include
+    opposites.
+
+    Yoo, Qi: Towards Improving Adversarial Training of NLP Models. Findings of EMNLP 2021,
+    https://arxiv.org/abs/2109.00544
     """
 
     requires = frozenset({"classify", "text", "gradients"})
@@ -46,62 +54,66 @@ class GradientWordSwap(Attack[EditBudget]):
         max_words: Bound | None = 4, max_share: Share | None = None, max_chars: Bound | None = None, importance: str = "gradient",
     ) -> None:  # fmt: skip
         if importance not in ("gradient", "integrated_gradients", "deletion"):
-            raise ConfigError(f"importance is 'gradient', 'integrated_gradients' or 'deletion', not {importance!r}")
+            raise ConfigError(f"importance must be 'gradient', 'integrated_gradients' or 'deletion', not {importance!r}")
         if min(steps, candidates) < 1:
-            raise ConfigError(f"steps and candidates are 1 or more, not {steps} and {candidates}")
+            raise ConfigError(f"steps and candidates must be at least 1, not {steps} and {candidates}")
         self.threat = EditBudget(max_words, max_share, max_chars)
         self._steps, self._candidates, self._min_cosine = steps, candidates, min_cosine
-        self._ascii_only, self._left_alone, self._importance = ascii_only, builtin_stop_words(stop_words), importance
+        self._ascii_only, self._stop_words, self._importance = ascii_only, builtin_stop_words(stop_words), importance
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
-        spared = self._left_alone | threat.protected
-        searches = begun(samples, spared)
-        some = standing(searches)
+        spared = self._stop_words | threat.protected
+        searches = start_searches(samples, spared)
+        open_searches = list_open(searches)
         with engine.differentiable() as net:
-            known = vocabulary(net, spared, self._ascii_only)
-            found = slopes(engine, net, [(search, search.best) for search in some])
-        for search, slope in zip(some, found, strict=True):
+            vocabulary = build_vocabulary(net, spared, self._ascii_only)
+            found = compute_slopes(engine, net, [(search, search.best) for search in open_searches])
+        for search, slope in zip(open_searches, found, strict=True):
             search.offer(slope.variant)
-        scores = self._scores(engine, dict(zip(some, found, strict=True)))
-        ranking = {search: ranked(search, slope, scores.get(search)) for search, slope in zip(some, found, strict=True)}
+        scores = self._compute_scores(engine, dict(zip(open_searches, found, strict=True)))
+        ranking = {search: rank_words(search, slope, scores.get(search)) for search, slope in zip(open_searches, found, strict=True)}
         for step in range(self._steps + 1):
-            for search in standing(searches):
+            for search in list_open(searches):
                 search.is_open = step < len(ranking[search])
-            turns = [(search, slope, ranking[search][step]) for search, slope in zip(some, found, strict=True) if search.is_open]
+            turns = [(search, slope, ranking[search][step]) for search, slope in zip(open_searches, found, strict=True) if search.is_open]
             if not turns or step == self._steps:
                 break
-            for search, variants in asked(engine, self._swapped(engine, known, turns, threat)):
+            for search, variants in query_variants(engine, self._make_candidates(engine, vocabulary, turns, threat)):
                 wrong = [variant for variant in variants if variant.is_wrong]
                 search.offer(wrong[0] if wrong else max(variants, key=lambda variant: variant.loss))
         return [search.twin() for search in searches]
 
-    def _scores(self, engine: ModelPort, found: Mapping[Search, Slope]) -> dict[Search, list[float]]:
-        """How much each word matters to the searches that go on, where that is not by the one gradient."""
-        some = [search for search in found if search.is_open]
+    def _compute_scores(self, engine: ModelPort, found: Mapping[Search, Slope]) -> dict[Search, list[float]]:
+        """Return the importance of each word for the open searches; empty if the gradient itself ranks."""
+        open_searches = [search for search in found if search.is_open]
         if self._importance == "gradient":
             return {}
         if self._importance == "deletion":
-            without = [(search, [search.best.swapped(place, "") for place in range(len(search.best.words))]) for search in some]
-            return {search: [variant.loss for variant in variants] for search, variants in asked(engine, without)}
-        requests = [Classify(search.text(search.best), search.sample.labels) for search in some]
+            without = [
+                (search, [search.best.replace_word(place, "") for place in range(len(search.best.words))]) for search in open_searches
+            ]
+            return {search: [variant.loss for variant in variants] for search, variants in query_variants(engine, without)}
+        requests = [Classify(search.text(search.best), search.sample.labels) for search in open_searches]
         scores = {}
-        for search, importance in zip(some, token_importance(engine, requests, self._importance), strict=True):
+        for search, importance in zip(open_searches, compute_token_importance(engine, requests, self._importance), strict=True):
             if isinstance(importance, Failure):
                 raise SampleError(importance.error)
             search.queries += NUM_PASSES[self._importance]
-            scores[search] = importance.of_words(search.spans(search.best)).tolist()
+            scores[search] = importance.sum_words(search.spans(search.best)).tolist()
         return scores
 
-    def _swapped(
-        self, engine: ModelPort, known: Vocabulary, turns: Sequence[tuple[Search, Slope, int]], threat: EditBudget
+    def _make_candidates(
+        self, engine: ModelPort, vocabulary: Vocabulary, turns: Sequence[tuple[Search, Slope, int]], threat: EditBudget
     ) -> list[tuple[Search, list[Variant]]]:
-        """Each search's candidates for its word, the nearest first."""
+        """Return each search's candidates for its current word, nearest first."""
         import torch
 
-        near_SN = known.cosines(torch.stack([slope.embedding[place] for _, slope, place in turns]))
-        fits_SN = torch.stack([known.fitting(search, search.best, place) for search, _, place in turns]) & (near_SN >= self._min_cosine)
+        near_SN = vocabulary.compute_cosines(torch.stack([slope.embedding[place] for _, slope, place in turns]))
+        fits_SN = torch.stack([vocabulary.find_fitting(search, search.best, place) for search, _, place in turns]) & (
+            near_SN >= self._min_cosine
+        )
         near_SN = near_SN.masked_fill(~fits_SN, -torch.inf)
-        best = near_SN.topk(min(self._candidates, len(known.ids)), dim=1)
+        best = near_SN.topk(min(self._candidates, len(vocabulary.ids)), dim=1)
         swaps = [
             (search, search.best, place, n)
             for (search, _, place), cosine, row in zip(turns, best.values.tolist(), best.indices.tolist(), strict=True)
@@ -109,15 +121,16 @@ class GradientWordSwap(Attack[EditBudget]):
             if near > -torch.inf
         ]
         tried: dict[Search, list[Variant]] = {search: [] for search, *_ in turns}
-        meant = [(swap[0], variant) for swap, variant in zip(swaps, known.as_meant(swaps), strict=True) if variant is not None]
-        allowed = admitted(engine, threat, [search.pair(variant) for search, variant in meant])
+        meant = [(swap[0], variant) for swap, variant in zip(swaps, vocabulary.make_variants(swaps), strict=True) if variant is not None]
+        allowed = check_threat(engine, threat, [search.pair(variant) for search, variant in meant])
         for (search, variant), is_allowed in zip(meant, allowed, strict=True):
             if is_allowed:
                 tried[search].append(variant)
         return [(search, variants) for search, variants in tried.items() if variants]
 
 
-def ranked(search: Search, slope: Slope, scores: Sequence[float] | None = None, /) -> list[int]:
-    """The places of the words that the model reads, those of the largest score first; without scores, of the largest gradient."""
+def rank_words(search: Search, slope: Slope, scores: Sequence[float] | None = None, /) -> list[int]:
+    """Rank the places of the words that the model reads by their score, largest first. Default score: the
+    gradient."""
     values = slope.gradient.abs().sum(1).tolist() if scores is None else scores
     return sorted((place for place in search.places if slope.num_tokens[place]), key=lambda place: -values[place])

@@ -1,4 +1,4 @@
-"""The improved genetic algorithm over near words."""
+"""The improved genetic algorithm (IGA) over near words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from .textattack_recipe import TextAttackRecipe
 
 
 class IGA(TextAttackRecipe):
-    """Breeds 60 texts over 20 generations; words become near ones by their vectors, at most 20 % of them (Wang et al. 2019).
+    """Breed 60 texts over 20 generations; at most 20 % of the words become near words (Wang et al. 2019).
 
-    Black-box; thousands of queries. Needs word vectors (the paper's are counter-fitted), within a squared distance of 0.5 from the
-    word before. Settings: see `TextAttackRecipe`.
+    Black-box; thousands of queries. Needs word vectors (counter-fitted in the paper); near words are within a
+    squared distance of 0.5. Settings: see `TextAttackRecipe`.
 
-    Wang, Jin, He: Natural Language Adversarial Attacks and Defenses in Word Level. https://arxiv.org/abs/1909.06723
+    Wang, Jin, He: Natural Language Adversarial Attacks and Defenses in Word Level.
+    https://arxiv.org/abs/1909.06723
     """
 
     recipe = "IGAWang2019"

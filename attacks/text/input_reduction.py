@@ -1,4 +1,4 @@
-"""Input reduction: how few words leave the prediction as it is."""
+"""Input reduction: the fewest words that keep the prediction."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from .textattack_recipe import TextAttackRecipe
 
 
 class InputReduction(TextAttackRecipe):
-    """Deletes the words that matter least for as long as the prediction stays (Feng et al. 2018).
+    """Delete the least important words for as long as the prediction stays (Feng et al. 2018).
 
-    Black-box. It looks for a text that says nothing any more and is still answered the same: a twin is no flipped prediction, so the
-    success rate is 0 by design. What it found is how short the texts became: ``words_changed``. Settings: see `TextAttackRecipe`.
+    Black-box. The goal is a meaningless text with the same prediction, so the success rate is 0 by design.
+    ``words_changed`` shows how short the texts became. Settings: see `TextAttackRecipe`.
 
-    Feng, Wallace, Grissom, Iyyer, Rodriguez, Boyd-Graber: Pathologies of Neural Models Make Interpretations Difficult. EMNLP 2018,
-    https://arxiv.org/abs/1804.07781
+    Feng, Wallace, Grissom, Iyyer, Rodriguez, Boyd-Graber: Pathologies of Neural Models Make Interpretations
+    Difficult. EMNLP 2018, https://arxiv.org/abs/1804.07781
     """
 
     recipe = "InputReductionFeng2018"

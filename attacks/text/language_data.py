@@ -1,9 +1,10 @@
-"""What word-level attacks know of English beside parts of speech (`harness/language/nltk_data.py`): a thesaurus, word vectors, look-alikes.
+"""Word data of word-level attacks besides parts of speech (`harness/language/nltk_data.py`): thesaurus, word
+vectors, look-alikes.
 
-Looked for where the harness looks::
+Files in the resource folder::
 
     corpora/wordnet/    WordNet                            nltk.downloader wordnet
-    vectors.txt         word vectors, see `word_vectors`
+    vectors.txt         word vectors, see `load_word_vectors`
     intentional.txt     look-alike characters              https://www.unicode.org/Public/security/latest/intentional.txt
 """
 
@@ -28,8 +29,9 @@ _WORDNET = "corpora/wordnet"
 
 
 @contextmanager
-def trusted(folder: str | None, /) -> Iterator[None]:
-    """Inside, NLTK reads from the folder, and WordNet where a link leads to it: it opens only what lies where ``nltk.data.path`` says."""
+def trust_folder(folder: str | None, /) -> Iterator[None]:
+    """Let NLTK read from the folder, and from the target of a linked WordNet; it only opens files below
+    ``nltk.data.path``."""
     data = import_quietly("nltk").data
     before, linked = list(data.path), find_package(_WORDNET, folder)
     data.path[:] = ([str(Path(folder).resolve())] if folder else []) + ([str(linked)] if linked else []) + before
@@ -46,15 +48,16 @@ def wordnet_resource(folder: str | None, /) -> Resource:
     return nltk_resource(_WORDNET, "WordNet", folder)
 
 
-def wordnet(folder: str | None, /) -> Any:
-    """What TextAttack asks of ``nltk.corpus.wordnet``: ``langs()`` and ``synsets(word, lang="eng")``. Raises `ConfigError`."""
-    return _wordnet(require_package(_WORDNET, "WordNet", folder))
+def load_wordnet(folder: str | None, /) -> Any:
+    """Return WordNet with the methods that TextAttack uses: ``langs()``, ``synsets(word, lang="eng")``.
+    Raises `ConfigError` if it is missing."""
+    return _read_wordnet(require_package(_WORDNET, "WordNet", folder))
 
 
 @cache
-def _wordnet(path: Path) -> Any:
+def _read_wordnet(path: Path) -> Any:
     module = import_quietly("nltk.corpus.reader.wordnet")
-    with warnings.catch_warnings(action="ignore"):  # it says that it knows no other language
+    with warnings.catch_warnings(action="ignore"):  # it warns about missing languages
         reader = module.WordNetCorpusReader(str(path), None)
     return SimpleNamespace(langs=lambda: ["eng"], synsets=reader.synsets)
 
@@ -74,51 +77,51 @@ def homoglyphs_resource(folder: str | None, /) -> Resource:
 # ── word vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def vectors_path(vectors: str | None, folder: str | None, /) -> Path | None:
-    """The setting, or ``vectors.txt`` of the resource folder."""
+def find_vectors(vectors: str | None, folder: str | None, /) -> Path | None:
+    """Return the path of the word vectors: the setting, or ``vectors.txt`` in the resource folder."""
     path = Path(vectors) if vectors else Path(folder, "vectors.txt") if folder else None
     return path if path is not None and path.is_file() else None
 
 
 def vectors_resource(vectors: str | None, folder: str | None, /) -> Resource:
-    looked = vectors or (f"{folder}/vectors.txt" if folder else "no place: neither 'vectors' nor 'resources' is set")
+    looked = vectors or (f"{folder}/vectors.txt" if folder else "nowhere: neither 'vectors' nor 'resources' is set")
     advice = (
-        "give vectors: FILE, on each line a word and its numbers. The recipe's own are the counter-fitted PARAGRAM-SL999 vectors of "
+        "set vectors: FILE, with one word and its numbers per line. The recipe uses the counter-fitted PARAGRAM-SL999 vectors of "
         "https://github.com/nmrksic/counter-fitting"
     )
-    path = vectors_path(vectors, folder)
+    path = find_vectors(vectors, folder)
     return Resource("word vectors", path is not None, looked, advice, path=path)
 
 
-def word_vectors(textattack: Any, vectors: str | None, folder: str | None, /) -> Any:
-    """A ``textattack.shared.WordEmbedding`` from a text file: a word and its numbers on each line, parted by spaces.
+def load_word_vectors(textattack: Any, vectors: str | None, folder: str | None, /) -> Any:
+    """Load a ``textattack.shared.WordEmbedding`` from a text file with one word and its numbers per line.
 
-    A first line of two numbers (word2vec's header) is passed over. Neighbours are nearest by Euclidean distance, as in TextAttack's own
-    table. Raises `ConfigError`.
+    A first line of two numbers (word2vec's header) is skipped. Neighbours are nearest by Euclidean distance,
+    as in TextAttack's own table. Raises `ConfigError`.
     """
-    path = vectors_path(vectors, folder)
+    path = find_vectors(vectors, folder)
     if path is None:
-        said = vectors_resource(vectors, folder)
-        raise ConfigError(f"the word vectors are not there (looked for in {said.looked}); {said.advice}")
-    return _word_vectors(textattack, path)
+        resource = vectors_resource(vectors, folder)
+        raise ConfigError(f"word vectors are missing (looked in {resource.looked}); {resource.advice}")
+    return _read_word_vectors(textattack, path)
 
 
 @cache
-def _word_vectors(textattack: Any, path: Path) -> Any:
+def _read_word_vectors(textattack: Any, path: Path) -> Any:
     lines = [line.rstrip().split(" ") for line in path.read_text(encoding="utf-8").splitlines()]
     rows = [row for i, row in enumerate(lines) if len(row) > 2 or (i > 0 and len(row) == 2)]
     try:
         matrix = np.array([row[1:] for row in rows], dtype=np.float32)
     except ValueError as error:
-        raise ConfigError(f"{path}: on each line stand a word and its numbers, of equal count, parted by spaces: {error}") from error
+        raise ConfigError(f"{path}: each line must have a word and equally many numbers, separated by spaces: {error}") from error
     index = {row[0]: i for i, row in enumerate(rows)}
     if len(index) < len(rows) or not len(rows):
-        raise ConfigError(f"{path} names a word twice, or none")
+        raise ConfigError(f"{path} contains a duplicate word, or no words")
     return textattack.shared.WordEmbedding(matrix, index, {i: word for word, i in index.items()}, _Neighbours(matrix))
 
 
 class _Neighbours:
-    """Each word's row of all words, nearest first and itself before all, computed when it is asked for."""
+    """The nearest words of each word, itself first, computed on demand."""
 
     def __init__(self, matrix: np.ndarray) -> None:
         self._matrix = matrix
@@ -133,4 +136,4 @@ class _Neighbours:
 
 
 _NUM_NEIGHBOURS = 100
-"""More than any recipe takes (50)."""
+"""More than any recipe uses (50)."""

@@ -1,7 +1,7 @@
-"""Names of people and places by lists: what stands in for a tagger of named entities, which would be a pickle.
+"""Recognise names of people and places by word lists, in place of a neural tagger, which would be a pickle.
 
-A capitalised word that is in TextAttack's own lists of first names, last names, countries or cities is a name. Without context, "Will" at
-the beginning of a sentence is one too, and no text in lower case holds any.
+A capitalised word in TextAttack's lists of first names, last names, countries or cities is a name. Without
+context, "Will" at the beginning of a sentence counts as one, and a text in lower case has none.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from typing import NamedTuple
 
 
 class Entity(NamedTuple):
-    """As flair tags: ``B``, ``E`` and ``S`` for the first, the last and the only word of a name, of a person or a location; ``O``."""
+    """A tag in flair's format: ``B``, ``E``, ``S`` for the first, last and only word of a person's or
+    location's name; ``O`` for others."""
 
     value: str
     score: float = 1.0
 
 
-def entity(words: Sequence[str], index: int, /) -> Entity:
-    first, last, locations = _lists()
+def tag_entity(words: Sequence[str], index: int, /) -> Entity:
+    """Return the tag of the word at the index."""
+    first, last, locations = _load_lists()
     word, after, before = words[index], words[index + 1 : index + 2], words[max(index - 1, 0) : index]
     if word not in first and word not in last and word not in locations:
         return Entity("O")
@@ -34,7 +36,7 @@ def entity(words: Sequence[str], index: int, /) -> Entity:
 
 
 @cache
-def _lists() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+def _load_lists() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     data = import_module("textattack.shared.data")
     names, places = data.PERSON_NAMES, data.NAMED_ENTITIES
     return frozenset(names["first"]), frozenset(names["last"]), frozenset([*places["country"], *places["city"]])

@@ -1,14 +1,15 @@
-"""Many searches that each wait for one answer at a time, driven together: what they ask is pooled into one list a round.
+"""Run many searches together that each wait for one answer at a time, and pool their questions into one list
+per round.
 
-A library that attacks one example at a time calls the model from deep inside its own loops. Run in a greenlet, such a search can be left
-asleep in the middle of that call while the others catch up:
+A library that attacks one example at a time calls the model deep inside its own loops. In a greenlet, such a
+search can sleep inside this call while the others catch up:
 
     search 1   ask [a b] ─┐          ┌─ … ask [f]   ─┐
     search 2   ask [c]   ─┼─ answer ─┼─ … ask [g h] ─┼─ answer ─ …
     search 3   ask [d e] ─┘          └─ … returns    └─ (search 4 begins)
 
-Nothing a search sees depends on its neighbours: it gets the answers to its own questions, and Python's and NumPy's global random state are
-its own while it is awake. So what it returns is what it would have returned alone.
+A search does not depend on its neighbours: it gets the answers to its own questions and its own global random
+state of Python and NumPy. So it returns what it would return alone.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ Ask: TypeAlias = Callable[[Sequence[Q]], Sequence[A]]
 
 @dataclass(frozen=True, slots=True)
 class Search(Generic[Q, A, T]):
-    """``run(ask)`` does the work and calls ``ask`` whenever it needs answers.
+    """A search. ``run(ask)`` does the work and calls ``ask`` for answers.
 
-    ``seed``: where its global random state begins. ``weight``: how many ordinary searches it is as heavy as, in memory.
+    seed: seed of its global random state.
+    weight: its memory as a multiple of an ordinary search.
     """
 
     run: Callable[[Ask[Q, A]], T]
@@ -46,57 +48,56 @@ class Search(Generic[Q, A, T]):
     weight: float = 1.0
 
 
-def pooled(searches: Sequence[Search[Q, A, T]], answer: Ask[Q, A], /, *, num_pooled: int = 256) -> list[T | Exception]:
-    """What each search returned, or the exception that ended it, in order.
+def run_pooled(searches: Sequence[Search[Q, A, T]], answer: Ask[Q, A], /, *, num_pooled: int = 256) -> list[T | Exception]:
+    """Run the searches; return the result of each, or the exception that ended it, in order.
 
-    ``answer`` is called once a round with the questions of all searches under way. Their weights sum to at most ``num_pooled`` (one may
-    always run); as one ends, the next begins. What ``answer`` raises, and an interrupt anywhere, ends all of them.
+    answer: called once per round with the questions of all active searches. An exception from it, and an
+        interrupt, ends all searches.
+    num_pooled: maximum sum of the weights of active searches; at least one always runs.
     """
     outcomes: dict[int, T | Exception] = {}
     waiting = deque(enumerate(searches))
-    begun: dict[int, _Sleeper[Q, A, T]] = {}
+    active: dict[int, _Sleeper[Q, A, T]] = {}
 
     def has_room(search: Search[Q, A, T]) -> bool:
-        return not begun or sum(sleeper.search.weight for sleeper in begun.values()) + search.weight <= num_pooled
+        return not active or sum(sleeper.search.weight for sleeper in active.values()) + search.weight <= num_pooled
 
     def settle(index: int) -> None:
-        outcome = begun[index].outcome
+        outcome = active[index].outcome
         if outcome is not None:
             outcomes[index] = outcome[0]
-            del begun[index]
+            del active[index]
 
     try:
-        while waiting or begun:
-            with _global_random_kept():
+        while waiting or active:
+            with _keep_global_random():
                 while waiting and has_room(waiting[0][1]):
                     index, search = waiting.popleft()
-                    begun[index] = _Sleeper(search)
-                    begun[index].wake()
+                    active[index] = _Sleeper(search)
+                    active[index].wake()
                     settle(index)
-            questions = [question for sleeper in begun.values() for question in sleeper.questions]
-            answers = iter(_counted(answer, questions))
-            with _global_random_kept():
-                for index, sleeper in list(begun.items()):
+            questions = [question for sleeper in active.values() for question in sleeper.questions]
+            answers = iter(_check_count(answer, questions))
+            with _keep_global_random():
+                for index, sleeper in list(active.items()):
                     sleeper.wake(list(islice(answers, len(sleeper.questions))))
                     settle(index)
     finally:
-        with _global_random_kept():
-            for sleeper in begun.values():
+        with _keep_global_random():
+            for sleeper in active.values():
                 sleeper.kill()
     return [outcomes[index] for index in range(len(searches))]
 
 
-def _counted(answer: Ask[Q, A], questions: list[Q]) -> Sequence[A]:
+def _check_count(answer: Ask[Q, A], questions: list[Q]) -> Sequence[A]:
     answers = answer(questions) if questions else ()
     assert len(answers) == len(questions), f"{len(answers)} answers to {len(questions)} questions"
     return answers
 
 
 class _Sleeper(Generic[Q, A, T]):
-    """A search in its greenlet: awake inside `wake`, asleep with its ``questions`` otherwise, until it has an ``outcome``.
-
-    It leaves its own state in the global random generators.
-    """
+    """A search in its greenlet: awake inside `wake`, otherwise asleep with ``questions``, until it has an
+    ``outcome``. Keeps its own state of the global random generators."""
 
     def __init__(self, search: Search[Q, A, T]) -> None:
         self.questions: Sequence[Q] = ()
@@ -104,16 +105,16 @@ class _Sleeper(Generic[Q, A, T]):
         self.search = search
         random.seed(search.seed % 2**32)
         np.random.seed(search.seed % 2**32)
-        self._random = _global_random()
+        self._random = _get_global_random()
         self._greenlet: Any = import_module("greenlet").greenlet(self._run)
 
     def wake(self, *answers: Sequence[A]) -> None:
         _set_global_random(self._random)
         self._greenlet.switch(*answers)
-        self._random = _global_random()
+        self._random = _get_global_random()
 
     def kill(self) -> None:
-        if self._greenlet:  # true while begun and not over
+        if self._greenlet:  # true while it runs
             _set_global_random(self._random)
             self._greenlet.throw()
 
@@ -123,7 +124,7 @@ class _Sleeper(Generic[Q, A, T]):
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            # A search's own failure is its outcome; the others go on.
+            # The exception of a search is its outcome; the others continue.
             self.outcome = (error if isinstance(error, Exception) else RuntimeError(sentence(error)),)
 
     def _ask(self, questions: Sequence[Q]) -> Sequence[A]:
@@ -135,16 +136,16 @@ class _Sleeper(Generic[Q, A, T]):
 
 
 @contextmanager
-def _global_random_kept() -> Iterator[None]:
-    """Python's and NumPy's global generators are afterwards as they were before."""
-    outer = _global_random()
+def _keep_global_random() -> Iterator[None]:
+    """Restore Python's and NumPy's global random generators afterwards."""
+    outer = _get_global_random()
     try:
         yield
     finally:
         _set_global_random(outer)
 
 
-def _global_random() -> tuple[Any, Any]:
+def _get_global_random() -> tuple[Any, Any]:
     return random.getstate(), np.random.get_state()
 
 

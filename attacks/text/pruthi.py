@@ -1,4 +1,4 @@
-"""Pruthi et al. 2019: typing errors that a hurried writer makes."""
+"""Pruthi et al. 2019: typing errors of a hurried writer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from .textattack_recipe import TextAttackRecipe
 
 
 class Pruthi(TextAttackRecipe):
-    """Swaps, deletes, inserts a letter or hits a neighbouring key, inside of words of four letters and more (Pruthi et al. 2019).
+    """Swap, delete or insert a letter, or hit a neighbouring key, inside words of at least four letters
+    (Pruthi et al. 2019).
 
-    Black-box, greedy over all words and all such errors: many queries. ``max_words``: words with an error, the paper's 1 or 2. The other
-    settings: see `TextAttackRecipe`.
+    Black-box, greedy over all words and errors: many queries.
 
-    Pruthi, Dhingra, Lipton: Combating Adversarial Misspellings with Robust Word Recognition. ACL 2019, https://arxiv.org/abs/1905.11268
+    max_words: maximum number of words with an error; 1 or 2 in the paper.
+
+    Other settings: see `TextAttackRecipe`.
+
+    Pruthi, Dhingra, Lipton: Combating Adversarial Misspellings with Robust Word Recognition. ACL 2019,
+    https://arxiv.org/abs/1905.11268
     """
 
     keeps: ClassVar[frozenset[str]] = frozenset({"max_words"})

@@ -1,4 +1,4 @@
-"""Probability weighted word saliency: synonyms from WordNet."""
+"""Probability weighted word saliency (PWWS): synonyms from WordNet."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from .ranked_recipe import RankedRecipe
 
 
 class PWWS(RankedRecipe):
-    """Swaps words for WordNet's synonyms, in the order of saliency times the best swap's effect (Ren et al. 2019).
+    """Replace words by WordNet synonyms, in order of saliency times the effect of the best synonym (Ren et
+    al. 2019).
 
-    Black-box; greedy; all synonyms of all words are tried first, so queries are many. Without the paper's swap of named entities, as in
-    TextAttack. Needs WordNet. Settings: see `RankedRecipe`.
+    Black-box, greedy. All synonyms of all words are queried first: many queries. As in TextAttack, without
+    the paper's replacement of named entities. Needs WordNet. Settings: see `RankedRecipe`.
 
-    Ren, Deng, He, Che: Generating Natural Language Adversarial Examples through Probability Weighted Word Saliency. ACL 2019,
-    https://aclanthology.org/P19-1103/
+    Ren, Deng, He, Che: Generating Natural Language Adversarial Examples through Probability Weighted Word
+    Saliency. ACL 2019, https://aclanthology.org/P19-1103/
     """
 
     recipe = "PWWSRen2019"

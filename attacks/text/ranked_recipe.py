@@ -1,4 +1,5 @@
-"""TextAttack's recipes that change words in the order of their importance, and other ways to know that order."""
+"""Base class of TextAttack recipes that change words in order of importance, with alternative importance
+measures."""
 
 from __future__ import annotations
 
@@ -7,17 +8,19 @@ from functools import partial
 from typing import Any
 
 from ...harness.api.settings import Bound, Count, Share
-from .importance import checked, ranked_by
+from .importance import check_importance, ranked_search_class
 from .textattack_recipe import SearchedModel, TextAttackRecipe
 
 
 class RankedRecipe(TextAttackRecipe):
-    """Base of the recipes that change the most important words first. A recipe finds them by asking for the text without each word.
+    """Base class of recipes that change the most important words first.
 
-    ``importance``: ``recipe`` (that), or white-box, for transformers classifiers: ``gradient`` (of each word's embeddings, the L1 norm)
-    or ``integrated_gradients`` (in 8 steps from a text of padding; see the probe of this name). The search is the recipe's own after that.
-    num_queries then counts each gradient pass as a query, and ``num_gradients`` says how many they are: 1 or 8. The other settings: see
-    `TextAttackRecipe`.
+    importance: ``recipe`` (queries without each word), or white-box, for transformers classifiers:
+        ``gradient`` (L1 norm of the gradient by the word's embeddings) or ``integrated_gradients`` (8 steps
+        from a text of padding; see the probe of this name). Only the ranking changes. num_queries counts each
+        gradient pass as a query; ``num_gradients`` is their number, 1 or 8.
+
+    Other settings: see `TextAttackRecipe`.
     """
 
     def __init__(
@@ -37,11 +40,11 @@ class RankedRecipe(TextAttackRecipe):
             max_words=max_words, max_share=max_share, max_chars=max_chars, stop_words=stop_words, num_pooled=num_pooled,
             resources=resources, vectors=vectors, tagger=tagger,
         )  # fmt: skip
-        self.importance = checked(importance)
+        self.importance = check_importance(importance)
         if importance != "recipe":
             self.requires |= {"gradients"}
 
     def replaced(self, textattack: Any, model: SearchedModel, /) -> Mapping[str, Any]:
         if self.importance == "recipe":
             return {}
-        return {"GreedyWordSwapWIR": partial(ranked_by(textattack), partial(model.importance, self.importance))}
+        return {"GreedyWordSwapWIR": partial(ranked_search_class(textattack), partial(model.importance, self.importance))}

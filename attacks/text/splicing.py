@@ -1,14 +1,14 @@
-"""TextAttack's editable text, with its edits made by splicing.
+"""TextAttack's editable text, with edits by splicing.
 
-To change one word, ``textattack.shared.AttackedText`` (0.3.11) writes the whole text anew and splits every word of it into words again,
-which is where most of TextAttack's own time goes. Here the text before and after the changed words is taken over as it stands:
+To change a word, ``textattack.shared.AttackedText`` (0.3.11) rewrites the whole text and splits every word
+again, which takes most of TextAttack's own time. Here the text before and after the changed words is copied:
 
     text    It 's   a  well-made  film .           words   It s a well-made film
                        └── deleted                                └── none, or those of the replacement
     new     It 's   a  film .                      words   It s a film
 
-The result is TextAttack's to the letter: text, words, and which of them were modified. Where that cannot be said beforehand (Chinese, whose
-words depend on their neighbours, and texts of several parts) the work is TextAttack's own.
+The result equals TextAttack's: text, words and modified indices. TextAttack's own code handles cases that
+cannot be spliced: Chinese, whose words depend on their neighbours, and texts of several parts.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from functools import cache
 from typing import Any
 
 _HAS_NEIGHBOURS = re.compile("[\u4e00-\u9fff]").search
-"""What makes TextAttack split a text by a dictionary."""
+"""Finds characters for which TextAttack splits a text by a dictionary."""
 
 
 @cache
-def spliced_text(textattack: Any, /) -> Any:
-    """The subclass of the package's ``AttackedText`` to begin a search with; what is made from it by edits is of it too."""
+def spliced_text_class(textattack: Any, /) -> Any:
+    """Return the subclass of ``AttackedText`` to start a search with; edits of it return the same class."""
     split: str = textattack.shared.AttackedText.SPLIT_TOKEN
     words_of = textattack.shared.utils.words_from_text
 
     class SplicedText(textattack.shared.AttackedText):  # type: ignore[misc]
         def generate_new_attacked_text(self, new_words: Sequence[str]) -> Any:
             edits = [(i, old, new) for i, (old, new) in enumerate(zip(self.words, new_words, strict=False)) if old != new]
-            whole = None if any(map(_HAS_NEIGHBOURS, (new for _, _, new in edits))) else self._spliced(edits)
+            whole = None if any(map(_HAS_NEIGHBOURS, (new for _, _, new in edits))) else self._splice(edits)
             return super().generate_new_attacked_text(new_words) if whole is None else whole
 
-        def _spliced(self, edits: Sequence[tuple[int, str, str]]) -> Any:
-            """The text with each word ``old`` at index ``i`` replaced, i rising; None where TextAttack must do it."""
-            starts = self._word_starts()
+        def _splice(self, edits: Sequence[tuple[int, str, str]]) -> Any:
+            """Return the text with each word ``old`` at index ``i`` replaced, i increasing; None if
+            TextAttack must do it."""
+            starts = self._find_word_starts()
             if starts is None:
                 return None
             text, done, source = "", 0, self.text
@@ -58,7 +59,7 @@ def spliced_text(textattack: Any, /) -> Any:
                 text += new
                 words[i + shift : i + shift + 1] = added
                 if more := len(added) - 1:
-                    # By the index in the old text, as TextAttack has it, also where an earlier edit has moved it.
+                    # By the index in the old text, as in TextAttack, even if an earlier edit moved it.
                     modified = {index if index < i else index + more for index in modified if index != i}
                     if more == -1:
                         origins[origins == i] = -1
@@ -80,12 +81,12 @@ def spliced_text(textattack: Any, /) -> Any:
                 "modified_indices": modified,
                 "original_index_map": origins,
             }
-            return self._made(text, words, attrs)
+            return self._create(text, words, attrs)
 
-        def _made(self, text: str, words: list[str], attrs: dict[str, Any]) -> Any:
-            """As by the constructor, which would split the text into words."""
-            made: Any = object.__new__(type(self))
-            made.__dict__.update(
+        def _create(self, text: str, words: list[str], attrs: dict[str, Any]) -> Any:
+            """Create a text without the constructor, which would split it into words."""
+            result: Any = object.__new__(type(self))
+            result.__dict__.update(
                 _text_input=OrderedDict.fromkeys(self._text_input, text),
                 _words=words,
                 _words_per_input=None,
@@ -93,12 +94,12 @@ def spliced_text(textattack: Any, /) -> Any:
                 _ner_tags=None,
                 attack_attrs=attrs,
             )
-            return made
+            return result
 
-        def _word_starts(self) -> list[int] | None:
-            """Where each word begins in the text, found from left to right; None where edits are not local."""
+        def _find_word_starts(self) -> list[int] | None:
+            """Return the start of each word, from left to right; None if edits are not local."""
             if "_starts" not in vars(self):
-                self._starts = None if self._is_entangled() else word_starts(self.text, self.words)
+                self._starts = None if self._is_entangled() else find_word_starts(self.text, self.words)
             return self._starts
 
         def _is_entangled(self) -> bool:
@@ -107,8 +108,8 @@ def spliced_text(textattack: Any, /) -> Any:
     return SplicedText
 
 
-def word_starts(text: str, words: Sequence[str], /) -> list[int]:
-    """Where each word begins, found from left to right."""
+def find_word_starts(text: str, words: Sequence[str], /) -> list[int]:
+    """Return the start of each word, from left to right."""
     starts, end = [], 0
     for word in words:
         starts.append(text.index(word, end))

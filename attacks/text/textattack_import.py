@@ -1,4 +1,4 @@
-"""Imports TextAttack so that nothing is fetched and nothing stays changed.
+"""Import TextAttack without downloads and without changes to the process.
 
 Left to itself, ``import textattack`` (0.3.11) downloads NLTK and stanza data, makes ``~/.cache/textattack``, points ``HF_HOME`` and
 ``XDG_CACHE_HOME`` of the whole process elsewhere where ``TA_CACHE_DIR`` is set, disables every logger made before it, draws from the global
@@ -30,14 +30,14 @@ _CACHE_READERS = ("datasets", "transformers", "flair", "bert_score")  # read the
 
 
 def require_textattack() -> None:
-    """Raises where TextAttack, or what drives it, is not installed. Imports nothing."""
+    """Raise `CapabilityError` if TextAttack or one of its requirements is not installed. Imports nothing."""
     missing = [name for name in ("textattack", "nltk", "greenlet") if find_spec(name) is None]
     if missing:
         raise CapabilityError(f"this attack runs TextAttack, and {', '.join(missing)} cannot be found: {TEXT_ATTACKS}")
 
 
 def import_textattack(words: Sequence[str], /) -> Any:
-    """The package. ``words``: the stop words its augmenters take at import."""
+    """Import the package. words: stop words for its augmenters, which read them at import."""
     require_textattack()
     if "textattack" in sys.modules:
         return sys.modules["textattack"]
@@ -50,7 +50,7 @@ def import_textattack(words: Sequence[str], /) -> Any:
             Path(cache, _DOWNLOADS_DONE).touch()
             for name in _CACHE_READERS:
                 import_module(name)
-            with _environment(TA_CACHE_DIR=cache), served(words):
+            with _environment(TA_CACHE_DIR=cache), serve_stop_words(words):
                 package = import_module("textattack")
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -63,8 +63,8 @@ def import_textattack(words: Sequence[str], /) -> Any:
 
 
 @contextmanager
-def served(words: Sequence[str], /) -> Iterator[None]:
-    """``nltk.corpus.stopwords.words(language)``, where TextAttack gets its stop words, answers with these inside."""
+def serve_stop_words(words: Sequence[str], /) -> Iterator[None]:
+    """Let ``nltk.corpus.stopwords.words(language)``, which TextAttack uses, return these words."""
     corpus = import_quietly("nltk.corpus")
     outer = corpus.stopwords
     corpus.stopwords = SimpleNamespace(words=lambda language: list(words))
@@ -76,7 +76,7 @@ def served(words: Sequence[str], /) -> Iterator[None]:
 
 @contextmanager
 def _environment(**changes: str) -> Iterator[None]:
-    """The environment with these changes inside, and exactly as before afterwards."""
+    """Change environment variables, and restore all of them afterwards."""
     before = dict(os.environ)
     os.environ.update(changes)
     try:

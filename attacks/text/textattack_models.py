@@ -20,7 +20,7 @@ AskRole: TypeAlias = Callable[[str, Sequence[Request[Any]]], list[Any]]
 
 
 class Role:
-    """A role's engine within a search: what it is asked goes to the pool."""
+    """The engine of a role inside a search, which sends its requests to the pool."""
 
     def __init__(self, ask: AskRole, role: str) -> None:
         self._ask, self._role = ask, role
@@ -30,7 +30,7 @@ class Role:
 
 
 class Encoder:
-    """Called with sentences as TensorFlow's would be, it gives a tensor [N, D]."""
+    """A sentence encoder with TensorFlow's interface: called with sentences, it returns a tensor [N, D]."""
 
     def __init__(self, ask: AskRole) -> None:
         self._ask = ask
@@ -48,7 +48,8 @@ class Encoder:
 
 @cache
 def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
-    """TextAttack's transformations by a masked language model, made with ``ask`` first. Settings of theirs that name a model are unused."""
+    """Return TextAttack's masked-language-model transformations as classes that take ``ask`` first. Their
+    settings that name a model are unused."""
     swaps: Any = textattack.transformations
 
     class WordSwapMaskedLM(swaps.WordSwapMaskedLM):  # type: ignore[misc]
@@ -58,15 +59,15 @@ def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
 
         def _bae_replacement_words(self, text: Any, indices: Sequence[int]) -> list[list[str]]:
             masked = [text.replace_word_at_index(index, MASK).text for index in indices]
-            return fitting_words(textattack, self._ask, masked, self.max_candidates, self.min_confidence)
+            return find_fitting_words(textattack, self._ask, masked, self.max_candidates, self.min_confidence)
 
         def _get_transformations(self, text: Any, indices: Sequence[int]) -> list[Any]:
             if self.method != "bert-attack":
                 return list(super()._get_transformations(text, indices))
             order = list(indices)
-            asked = [FillMask(text.replace_word_at_index(i, MASK).text, self.max_candidates, shown=text.words[i]) for i in order]
-            found = zip(order, self._ask("masked_lm", asked), strict=True)
-            words = [(i, word.strip("Ġ")) for i, filled in found for word in piecewise_words(textattack, filled, self.max_candidates)]
+            requests = [FillMask(text.replace_word_at_index(i, MASK).text, self.max_candidates, shown=text.words[i]) for i in order]
+            fillings = zip(order, self._ask("masked_lm", requests), strict=True)
+            words = [(i, word.strip("Ġ")) for i, filled in fillings for word in combine_pieces(textattack, filled, self.max_candidates)]
             return [text.replace_word_at_index(i, word) for i, word in words if word != text.words[i]]
 
     class WordInsertionMaskedLM(swaps.WordInsertionMaskedLM):  # type: ignore[misc]
@@ -76,7 +77,7 @@ def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
 
         def _get_new_words(self, text: Any, indices: Sequence[int]) -> list[list[str]]:
             masked = [text.insert_text_before_word_index(i, MASK).text_window_around_index(i, float("inf")) for i in indices]
-            return fitting_words(textattack, self._ask, masked, self.max_candidates, self.min_confidence)
+            return find_fitting_words(textattack, self._ask, masked, self.max_candidates, self.min_confidence)
 
     class WordMergeMaskedLM(swaps.WordMergeMaskedLM):  # type: ignore[misc]
         def __init__(self, ask: AskRole, max_candidates: int = 50, min_confidence: float = 5e-4, **_: Any) -> None:
@@ -86,33 +87,34 @@ def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
         def _get_merged_words(self, text: Any, indices: Sequence[int]) -> list[list[str]]:
             merged = [text.replace_word_at_index(i, MASK).delete_word_at_index(i + 1) for i in indices]
             masked = [whole.text_window_around_index(i, float("inf")) for whole, i in zip(merged, indices, strict=True)]
-            return fitting_words(textattack, self._ask, masked, self.max_candidates, self.min_confidence)
+            return find_fitting_words(textattack, self._ask, masked, self.max_candidates, self.min_confidence)
 
-    made = (WordSwapMaskedLM, WordInsertionMaskedLM, WordMergeMaskedLM)
-    return {each.__name__: each for each in made}
+    classes = (WordSwapMaskedLM, WordInsertionMaskedLM, WordMergeMaskedLM)
+    return {each.__name__: each for each in classes}
 
 
-def fitting_words(textattack: Any, ask: AskRole, texts: Sequence[str], num: int, min_confidence: float, /) -> list[list[str]]:
-    """For each text the ``num`` likeliest words in place of its mask, none less likely than ``min_confidence``; punctuation is no word.
+def find_fitting_words(textattack: Any, ask: AskRole, texts: Sequence[str], num: int, min_confidence: float, /) -> list[list[str]]:
+    """Return for each text the ``num`` most likely words for its mask, each with at least ``min_confidence``;
+    punctuation does not count.
 
-    A text whose mask was cut off (TextAttack's windows end before a mask that is the last word) has none.
+    A text whose mask was cut off (TextAttack's windows end before a mask at the last word) gets none.
     """
-    asked = [i for i, text in enumerate(texts) if MASK in text]
+    pending = [i for i, text in enumerate(texts) if MASK in text]
     words: list[list[str]] = [[] for _ in texts]
-    top_k = 4 * num  # beside the words there are punctuation and the like
-    while asked:
-        answers: list[Fillings] = ask("masked_lm", [FillMask(texts[i], top_k) for i in asked])
+    top_k = 4 * num  # includes punctuation and word pieces
+    while pending:
+        answers: list[Fillings] = ask("masked_lm", [FillMask(texts[i], top_k) for i in pending])
         more = []
-        for i, filled in zip(asked, answers, strict=True):
-            words[i], is_done = _chosen(textattack, filled, num, min_confidence)
+        for i, filled in zip(pending, answers, strict=True):
+            words[i], is_done = _choose_words(textattack, filled, num, min_confidence)
             if not is_done and filled.tokens and len(filled.tokens[0]) == top_k:
                 more.append(i)
-        asked, top_k = more, 4 * top_k
+        pending, top_k = more, 4 * top_k
     return words
 
 
-def _chosen(textattack: Any, filled: Fillings, num: int, min_confidence: float) -> tuple[list[str], bool]:
-    """The words, and whether no further token could add one."""
+def _choose_words(textattack: Any, filled: Fillings, num: int, min_confidence: float) -> tuple[list[str], bool]:
+    """Return the words, and whether further tokens cannot add any."""
     import math
 
     strings = textattack.shared.utils
@@ -129,11 +131,12 @@ def _chosen(textattack: Any, filled: Fillings, num: int, min_confidence: float) 
 
 
 _MAX_COMBINATIONS = 10_000
-"""A word of ten tokens has 8**10 combinations of eight each, and where one token is never part of a word, none of them is a word."""
+"""Maximum number of combinations to try: a word of ten tokens has 8**10, and none is a word if one token never is part of a word."""
 
 
-def piecewise_words(textattack: Any, filled: Fillings, num: int, /) -> list[str]:
-    """BERT-Attack's words: for a word of one token all that fit; for several tokens the first ``num`` combinations that are one word."""
+def combine_pieces(textattack: Any, filled: Fillings, num: int, /) -> list[str]:
+    """Return BERT-Attack's words: for a one-token word all fitting tokens, for several tokens the first
+    ``num`` combinations that are one word."""
     strings = textattack.shared.utils
     if len(filled.tokens) == 1:
         marked = any(token.startswith("Ġ") for token in filled.tokens[0])
@@ -149,9 +152,10 @@ def piecewise_words(textattack: Any, filled: Fillings, num: int, /) -> list[str]
 
 @cache
 def log_prob_class() -> Any:
-    """TextAttack's constraint on a word's log-probability after what stands before it, made with ``ask`` first.
+    """Return TextAttack's constraint on a word's log-probability after the preceding text, as a class that
+    takes ``ask`` first.
 
-    The whole word counts here, where TextAttack looks at its first token's logit.
+    The whole word counts; TextAttack uses the logit of its first token.
     """
     base: Any = import_quietly("textattack.constraints.grammaticality.language_models").LanguageModelConstraint
 
@@ -164,7 +168,7 @@ def log_prob_class() -> Any:
             prefix = texts[0].text_until_word_index(index)
             if not re.search("[a-zA-Z]", prefix):
                 return [0.0] * len(texts)
-            asked = [LogLikelihood(prefix.rstrip(), " " + text.words[index]) for text in texts]
-            return [answer.value for answer in self._ask("language_model", asked)]
+            requests = [LogLikelihood(prefix.rstrip(), " " + text.words[index]) for text in texts]
+            return [answer.value for answer in self._ask("language_model", requests)]
 
     return LogProbability

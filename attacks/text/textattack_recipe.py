@@ -1,10 +1,12 @@
-"""Runs a stock TextAttack recipe over many samples at once, its searches pooled so that models see full batches.
+"""Run a stock TextAttack recipe on many samples at once, with pooled searches, so that models get full
+batches.
 
-TextAttack (Morris et al. 2020, https://arxiv.org/abs/2005.05909) attacks one sample at a time, a handful of texts a query. Here each sample
-has a recipe of its own in a greenlet; where the recipe would call a model (the classifier, a sentence encoder, a masked language model) it
-falls asleep, and the engines answer all sleepers at once. The text a search begins with makes its edits by splicing (`splicing.py`). Where
-models and data come from is ours (`textattack_supplies.py`), the search is not: text, status and number of queries are those of TextAttack
-run one by one.
+TextAttack (Morris et al. 2020, https://arxiv.org/abs/2005.05909) attacks one sample at a time, with a few
+texts per query. Here each sample has its own recipe in a greenlet. When the recipe calls a model (the
+classifier, a sentence encoder, a masked language model), it sleeps, and the engines answer all sleepers at
+once. The initial text edits itself by splicing (`splicing.py`). Windtunnel supplies models and data
+(`textattack_supplies.py`) and leaves the search unchanged: text, status and number of queries are those of
+TextAttack run on one sample at a time.
 """
 
 from __future__ import annotations
@@ -29,42 +31,49 @@ from ...harness.language.parts_of_speech import tagger_resources
 from ...harness.language.stop_words import load_stop_words
 from ...harness.modalities.inputs import texts_of
 from ...harness.threats import EditBudget
-from .importance import NUM_PASSES, TokenImportance, token_importance
+from .importance import NUM_PASSES, TokenImportance, compute_token_importance
 from .language_data import homoglyphs_resource, vectors_resource, wordnet_resource
-from .pool import Ask, Search, pooled
-from .splicing import spliced_text, word_starts
-from .textattack_gradients import GRADIENT, TokenGradient, token_gradients
-from .textattack_import import import_textattack, require_textattack, served
+from .pool import Ask, Search, run_pooled
+from .splicing import find_word_starts, spliced_text_class
+from .textattack_gradients import GRADIENT, TokenGradient, compute_token_gradients
+from .textattack_import import import_textattack, require_textattack, serve_stop_words
 from .textattack_models import AskRole, Role
 from .textattack_supplies import Supplies
-from .word_search import admitted, label_of, text_of
+from .word_search import check_threat, read_label, read_text
 
 Question: TypeAlias = tuple[str, Request[Any]]
-"""A role and what is asked of it; no role is the model under attack, and `GRADIENT` asks that for a gradient, a name of
-`NUM_PASSES` for the importance of words."""
+"""A role and a request. The role "" is the model under attack; `GRADIENT` requests its gradient, and a name in `NUM_PASSES` the
+importance of words."""
 
 Readings: TypeAlias = Callable[[Sequence[Request[Any]]], list[Hashable]]
 
 
 class TextAttackRecipe(Attack[EditBudget]):
-    """Base of the recipes. A subclass says in ``recipe`` which one of ``textattack.attack_recipes`` it is, in ``needs`` what it reads
-    (``wordnet``, ``tagger``, ``vectors``), in ``roles`` which models it asks, and in its docstring where it comes from.
+    """Base class of the recipes.
 
-    ``max_words``, ``max_share``, ``max_chars``: see `EditBudget`; no bound beside the recipe's own. ``stop_words``: the words left
-    alone, ``nltk`` (TextAttack's own choice), ``builtin`` (needs no data) or ``auto`` (the first that is there). ``num_pooled``:
-    samples searched at once; changes the speed and the memory, not the result. ``resources``: the folder of word data, else where
-    NLTK looks. ``vectors``: a file of word vectors. ``tagger``: ``nltk`` or a JSON file of words and tags. See `language_data`.
+    A subclass names its recipe in ``recipe`` (a class of ``textattack.attack_recipes``), its word data in
+    ``needs`` (``wordnet``, ``tagger``, ``vectors``) and its models in ``roles``.
 
-    The twin's metadata: ``status`` (``success``, ``failed``, ``maximized`` where the recipe does not aim at another answer, or
-    ``skipped`` where the model is wrong already), ``num_queries`` as TextAttack counts them (texts it had asked before included),
-    ``num_texts`` that reached the engine, and ``stop_words``; or, where the search broke, ``error`` beside an unchanged input.
+    max_words, max_share, max_chars: bounds of the threat model; see `EditBudget`. Default: none beside the
+        recipe's own.
+    stop_words: words that never change: ``nltk`` (TextAttack's choice), ``builtin`` (needs no data) or
+        ``auto`` (the first available).
+    num_pooled: number of samples searched at once; it affects speed and memory, not the result.
+    resources: folder of word data. Default: where NLTK looks.
+    vectors: file of word vectors.
+    tagger: ``nltk``, or a JSON file of words and tags. See `language_data`.
+
+    The metadata of the adversarial example: ``status`` (``success``, ``failed``, ``maximized`` for recipes
+    that do not change the prediction, ``skipped`` if the model is already wrong), ``num_queries`` as
+    TextAttack counts them (repeated texts included), ``num_texts`` sent to the engine, and ``stop_words``. If
+    the search failed, the input is unchanged and ``error`` has the reason.
     """
 
     requires: frozenset[str] = frozenset({"classify", "text"})
     recipe: ClassVar[str] = ""
     needs: frozenset[str] = frozenset()
     keeps: ClassVar[frozenset[str]] = frozenset()
-    """The threat's bounds that the built recipe keeps to by itself."""
+    """Bounds of the threat that the recipe itself enforces."""
 
     def __init__(
         self,
@@ -85,7 +94,7 @@ class TextAttackRecipe(Attack[EditBudget]):
         self._folder, self._vectors, self._tagger = resources, vectors, tagger
 
     def resources(self) -> list[Resource]:
-        """What the recipe reads, and whether it is there."""
+        """Return the recipe's word data and whether it is available."""
         needed: list[Resource] = []
         if "wordnet" in self.needs:
             needed.append(wordnet_resource(self._folder))
@@ -98,15 +107,15 @@ class TextAttackRecipe(Attack[EditBudget]):
         return needed
 
     def settings(self, sample_label: int, num_labels: int, /) -> dict[str, Any]:
-        """What the recipe's own ``build`` is given beside the model."""
+        """Return settings for the recipe's own ``build``."""
         return {}
 
     def build(self, recipe: Any, model: Any, threat: EditBudget, /, **settings: Any) -> Any:
-        """The recipe's ``textattack.Attack`` on a model wrapper, its own constraints set to the threat where they speak of the same."""
+        """Build the recipe's ``textattack.Attack``, with its own constraints set to the threat's bounds."""
         return recipe.build(model, **settings)
 
     def replaced(self, textattack: Any, model: SearchedModel, /) -> Mapping[str, Any]:
-        """Names of the recipe's module that stand for something else while it is built."""
+        """Return replacements for names in the recipe's module while it is built."""
         return {}
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> list[Sample]:
@@ -118,49 +127,50 @@ class TextAttackRecipe(Attack[EditBudget]):
         rest = replace(threat, **kept)
 
         def search(sample: Sample, ask: Ask[Question, Any]) -> Sample:
-            label, text = label_of(sample), text_of(sample)
-            model = SearchedModel(partial(_asked, ask), engine.readings, sample.labels)
+            label, text = read_label(sample), read_text(sample)
+            model = SearchedModel(partial(_ask_role, ask), engine.readings, sample.labels)
             ours = supplies.at_build(import_module(recipe.__module__), model.ask, self.replaced(textattack, model))
-            with served(words.words), ours, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # TextAttack reports a model class it does not know by a deprecated method
+            with serve_stop_words(words.words), ours, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # TextAttack warns about unknown model classes by a deprecated method
                 attack = self.build(recipe, model, threat, **self.settings(label, len(sample.labels)))
             attack.goal_function.batch_size = sys.maxsize
             if rest != EditBudget():
                 attack.constraints.append(_Within(rest, sample, model.ask))
-            result = attack.attack(spliced_text(textattack)(text), label)
-            found = {
-                "status": _status(result),
+            result = attack.attack(spliced_text_class(textattack)(text), label)
+            facts = {
+                "status": _name_status(result),
                 "num_queries": int(result.num_queries) + model.num_gradients,
                 "num_texts": model.num_texts,
                 **({"num_gradients": model.num_gradients} if model.num_gradients else {}),
                 "stop_words": str(words),
             }
-            return replace(sample, input=result.perturbed_result.attacked_text.text, metadata={**sample.metadata, **found})
+            return replace(sample, input=result.perturbed_result.attacked_text.text, metadata={**sample.metadata, **facts})
 
-        searches = [Search(partial(search, sample), rng.seed(sample.id), _weight(sample)) for sample in samples]
+        searches = [Search(partial(search, sample), rng.seed(sample.id), _estimate_weight(sample)) for sample in samples]
         with supplies.at_search():
-            outcomes = pooled(searches, partial(_answered, engine), num_pooled=self.num_pooled)
-        return [_twin(sample, outcome) for sample, outcome in zip(samples, outcomes, strict=True)]
+            outcomes = run_pooled(searches, partial(_answer_questions, engine), num_pooled=self.num_pooled)
+        return [_make_twin(sample, outcome) for sample, outcome in zip(samples, outcomes, strict=True)]
 
 
-def _answered(engine: ModelPort, questions: Sequence[Question]) -> list[Any]:
-    """The questions of a round, each put to its own model's engine, in as many lists as there are models."""
+def _answer_questions(engine: ModelPort, questions: Sequence[Question]) -> list[Any]:
+    """Answer the questions of a round: one list of requests per model."""
     answers: list[Any] = [None] * len(questions)
     for role in dict.fromkeys(role for role, _ in questions):
-        places = [place for place, (asked, _) in enumerate(questions) if asked == role]
+        places = [place for place, (name, _) in enumerate(questions) if name == role]
         requests: Sequence[Any] = [questions[place][1] for place in places]
         if role == GRADIENT:
-            found: Sequence[Any] = token_gradients(engine, requests)
+            results: Sequence[Any] = compute_token_gradients(engine, requests)
         elif role in NUM_PASSES:
-            found = token_importance(engine, requests, role)
+            results = compute_token_importance(engine, requests, role)
         else:
-            found = (engine.roles[role] if role else engine).try_run(requests)
-        for place, answer in zip(places, found, strict=True):
+            results = (engine.roles[role] if role else engine).try_run(requests)
+        for place, answer in zip(places, results, strict=True):
             answers[place] = answer
     return answers
 
 
-def _asked(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]]) -> list[Any]:
+def _ask_role(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]]) -> list[Any]:
+    """Ask the model of a role. Raises `SampleError` if a request fails."""
     answers = list(ask([(role, request) for request in requests]))
     failed = next((answer for answer in answers if isinstance(answer, Failure)), None)
     if failed is not None:
@@ -169,17 +179,17 @@ def _asked(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]])
 
 
 class SearchedModel:
-    """Stands where TextAttack expects its model wrapper, and asks the pool. Logits, as TextAttack's own wrapper of transformers gives.
+    """TextAttack's model wrapper, which sends requests to the pool and returns logits.
 
-    Texts that the model reads as one (``Cash`` and ``cash`` to an uncased one) have one answer within a search: in batches of their own
-    they would differ by rounding, which would then choose between them.
+    Texts that the model reads as equal (``Cash`` and ``cash`` for an uncased model) share one answer within a
+    search. Computed in different batches they would differ by rounding, which would then decide between them.
     """
 
     def __init__(self, ask: AskRole, readings: Readings, labels: tuple[str, ...]) -> None:
-        self.model = self  # TextAttack looks at the class of a wrapper's model
+        self.model = self  # TextAttack reads the class of a wrapper's model
         self.num_texts = 0
-        self.num_gradients = 0  # beside those that TextAttack itself takes, and does not count
-        self.max_length = sys.maxsize  # of words that a gradient ranks; what the model cuts off has no gradient
+        self.num_gradients = 0  # without those that TextAttack itself computes and does not count
+        self.max_length = sys.maxsize  # of words that a gradient ranks; truncated words have no gradient
         self.ask = ask
         self._readings, self._labels = readings, labels
         self._known: dict[Hashable, Logits] = {}
@@ -198,27 +208,27 @@ class SearchedModel:
         return torch.tensor([self._known[reading].values for reading in readings], dtype=torch.float32)
 
     def get_grad(self, text: str) -> dict[str, Any]:
-        """Of the loss of the class that the model says, by each token's embedding."""
+        """Return the gradient of the predicted class's loss by each token's embedding."""
         self._last: TokenGradient = self.ask(GRADIENT, [Classify(text, self._labels)])[0]
         return {"gradient": self._last.gradient}
 
     def importance(self, way: str, text: Any) -> Any:
-        """Of each word of an ``AttackedText``, for the class that the model says."""
+        """Return the importance of each word of an ``AttackedText`` for the predicted class."""
         self.num_gradients += NUM_PASSES[way]
-        found: TokenImportance = self.ask(way, [Classify(text.text, self._labels)])[0]
-        starts = word_starts(text.text, text.words)
-        return found.of_words(tuple((start, start + len(word)) for start, word in zip(starts, text.words, strict=True)))
+        tokens: TokenImportance = self.ask(way, [Classify(text.text, self._labels)])[0]
+        starts = find_word_starts(text.text, text.words)
+        return tokens.sum_words(tuple((start, start + len(word)) for start, word in zip(starts, text.words, strict=True)))
 
     def tokenize(self, texts: Sequence[str], strip_prefix: bool = False) -> list[list[str]]:
-        """Of the text that `get_grad` was last asked for, which is the only one that TextAttack wants the tokens of."""
+        """Return the tokens of the last text of `get_grad`, the only one that TextAttack tokenizes."""
         assert strip_prefix
         assert list(texts) == [self._last.text]
-        return [self._last.stripped()]
+        return [self._last.strip_marks()]
 
 
 @dataclass(frozen=True, slots=True)
 class _Within:
-    """A TextAttack constraint: what the threat admits, by the threat's own check."""
+    """A TextAttack constraint that applies the threat's own check."""
 
     threat: EditBudget
     sample: Sample
@@ -227,23 +237,24 @@ class _Within:
 
     def call_many(self, texts: Sequence[Any], original: Any) -> list[Any]:
         clean = replace(self.sample, input=original.text)
-        asked: Any = SimpleNamespace(roles={role: Role(self.ask, role) for role in self.threat.roles})
-        allowed = admitted(asked, self.threat, [(clean, replace(self.sample, input=text.text)) for text in texts])
+        engine: Any = SimpleNamespace(roles={role: Role(self.ask, role) for role in self.threat.roles})
+        allowed = check_threat(engine, self.threat, [(clean, replace(self.sample, input=text.text)) for text in texts])
         return [text for text, is_allowed in zip(texts, allowed, strict=True) if is_allowed]
 
 
-def _weight(sample: Sample) -> float:
-    """In texts of 200 words. To rank its n words TextAttack holds n texts of n words: 3.5 MiB at 200 words, 85 MiB at 1,000."""
+def _estimate_weight(sample: Sample) -> float:
+    """Return the memory of a sample in texts of 200 words. To rank n words TextAttack holds n texts of n
+    words: 3.5 MiB at 200 words, 85 MiB at 1,000."""
     num_words = sum(len(text.split()) for text in texts_of(sample.input))
     return max(1.0, (num_words / 200) ** 2)
 
 
-def _status(result: Any) -> str:
+def _name_status(result: Any) -> str:
     names = {"SuccessfulAttackResult": "success", "SkippedAttackResult": "skipped", "MaximizedAttackResult": "maximized"}
     return names.get(type(result).__name__, "failed")
 
 
-def _twin(sample: Sample, outcome: Sample | Exception) -> Sample:
+def _make_twin(sample: Sample, outcome: Sample | Exception) -> Sample:
     if isinstance(outcome, Sample):
         return outcome
     error = str(outcome) if isinstance(outcome, SampleError) else f"{type(outcome).__name__}: {outcome}"

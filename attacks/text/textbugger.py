@@ -1,4 +1,4 @@
-"""TextBugger: five kinds of bug in the words that matter."""
+"""TextBugger: five kinds of errors in important words."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .ranked_recipe import RankedRecipe
 
 
 class TextBugger(RankedRecipe):
-    """Splits, shortens, scrambles, disguises by look-alikes or replaces by a neighbour the most important words (Li et al. 2019).
+    """Split, shorten, scramble, disguise or replace the most important words (Li et al. 2019).
 
-    Black-box, greedy. Texts stay at an angular similarity of 0.8 by the role ``encoder``, which stands in for the Universal Sentence
-    Encoder. Needs word vectors. Settings: see `RankedRecipe`.
+    Black-box, greedy. Texts keep an angular similarity of 0.8 by the role ``encoder``, in place of the
+    Universal Sentence Encoder. Needs word vectors. Settings: see `RankedRecipe`.
 
     Li, Ji, Du, Li, Wang: TextBugger: Generating Adversarial Text Against Real-world Applications. NDSS 2019,
     https://arxiv.org/abs/1812.05271

@@ -22,22 +22,30 @@ from ...harness.threats import EditBudget
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A text by its words. ``changed``: places of those that are not the clean text's. ``loss``: cross-entropy of the true class, nats."""
+    """A text as its words.
+
+    changed: places of words that differ from the clean text.
+    loss: cross-entropy of the true class, in nats.
+    """
 
     words: tuple[str, ...]
     changed: frozenset[int] = frozenset()
     loss: float = -np.inf
     is_wrong: bool = False
 
-    def swapped(self, place: int, word: str, /) -> Variant:
+    def replace_word(self, place: int, word: str, /) -> Variant:
         return Variant((*self.words[:place], word, *self.words[place + 1 :]), self.changed | {place})
 
 
 @dataclass(slots=True, eq=False)
 class Search:
-    """One sample's. ``gaps``: what stands before, between and behind its words. ``places``: the words that may be changed.
+    """The search for one sample.
 
-    ``best``: the twin so far. ``queries``: forward and gradient passes. ``is_flat``: no gradient so far was other than 0.
+    gaps: text before, between and after its words.
+    places: words that may change.
+    best: the best variant so far.
+    queries: forward and gradient passes.
+    is_flat: whether every gradient so far was 0.
     """
 
     sample: Sample
@@ -55,41 +63,42 @@ class Search:
         return self.gaps[0] + "".join(word + gap for word, gap in zip(variant.words, self.gaps[1:], strict=True))
 
     def spans(self, variant: Variant, /) -> Spans:
-        """(start, end) of each word in the variant's text."""
+        """Return (start, end) of each word in the variant's text."""
         ends = accumulate(len(gap) + len(word) for gap, word in zip(self.gaps, variant.words, strict=False))
         return tuple((end - len(word), end) for end, word in zip(ends, variant.words, strict=True))
 
     def pair(self, variant: Variant, /) -> tuple[Sample, Sample]:
-        """The clean sample and the twin that the variant would be."""
+        """Return the clean sample and the variant as its adversarial example."""
         return self.sample, replace(self.sample, input=self.text(variant))
 
     def offer(self, variant: Variant, /) -> None:
-        """The best so far, if its loss is the largest. One that is misclassified ends the search."""
+        """Keep the variant if its loss is the largest so far. A misclassified one ends the search."""
         if variant.is_wrong or variant.loss > self.best.loss:
             self.best = variant
         self.is_open = self.is_open and not variant.is_wrong
 
     def twin(self) -> Sample:
-        """What is still open now has run out of steps."""
+        """Return the adversarial example. A search that is still open has used its budget of steps."""
         if self.error:
             return replace(self.sample, metadata={**self.sample.metadata, "error": self.error})
-        found = {"num_queries": self.queries, "budget_exhausted": self.is_open, "zero_gradient": self.is_flat}
-        return replace(self.sample, input=self.text(self.best), metadata={**self.sample.metadata, **found})
+        facts = {"num_queries": self.queries, "budget_exhausted": self.is_open, "zero_gradient": self.is_flat}
+        return replace(self.sample, input=self.text(self.best), metadata={**self.sample.metadata, **facts})
 
 
 def is_word(text: str, /) -> bool:
-    """One word, with a letter in it."""
+    """Return whether the text is one word with a letter in it."""
     return word_spans(text) == ((0, len(text)),) and any(map(str.isalpha, text))
 
 
-def begun(samples: Sequence[Sample], left_alone: frozenset[str], /) -> list[Search]:
-    """``left_alone``: words in small letters that are not changed. What is no text of a known class has an ``error`` and is closed."""
-    return [_begun(sample, left_alone) for sample in samples]
+def start_searches(samples: Sequence[Sample], left_alone: frozenset[str], /) -> list[Search]:
+    """Start a search per sample. left_alone: lower-case words that must not change. An unusable sample gets
+    an ``error`` and is closed."""
+    return [_start_search(sample, left_alone) for sample in samples]
 
 
-def _begun(sample: Sample, left_alone: frozenset[str]) -> Search:
+def _start_search(sample: Sample, left_alone: frozenset[str]) -> Search:
     try:
-        text, target = text_of(sample), label_of(sample)
+        text, target = read_text(sample), read_label(sample)
     except SampleError as error:
         return Search(sample, -1, (), (), Variant(()), is_open=False, error=str(error))
     spans = word_spans(text)
@@ -100,47 +109,52 @@ def _begun(sample: Sample, left_alone: frozenset[str]) -> Search:
     return Search(sample, target, tuple(gaps), places, clean, [clean], is_open=bool(places))
 
 
-def standing(searches: Sequence[Search], /) -> list[Search]:
+def list_open(searches: Sequence[Search], /) -> list[Search]:
+    """Return the searches that continue."""
     return [search for search in searches if search.is_open]
 
 
-def asked(engine: ModelPort, tried: Sequence[tuple[Search, Sequence[Variant]]], /) -> Iterator[tuple[Search, list[Variant]]]:
-    """Each search's candidates with what the model says of them: one call of the engine for all."""
+def query_variants(engine: ModelPort, tried: Sequence[tuple[Search, Sequence[Variant]]], /) -> Iterator[tuple[Search, list[Variant]]]:
+    """Query the model for each search's candidates, in one engine call, and yield the judged candidates."""
     requests = [Classify(search.text(variant), search.sample.labels) for search, variants in tried for variant in variants]
     answers = iter(engine.run(requests))
     for search, variants in tried:
         search.queries += len(variants)
-        yield search, [told(variant, next(answers).values, search.target) for variant in variants]
+        yield search, [judge_variant(variant, next(answers).values, search.target) for variant in variants]
 
 
-def admitted(engine: ModelPort, threat: EditBudget, pairs: Sequence[tuple[Sample, Sample]], /) -> list[bool]:
-    """Which twins the threat admits. Its models are asked, in one call, of those that pass without them."""
-    found = [threat.admits(*pair) for pair in pairs]
-    if threat.roles and any(found):
-        asked: Any = SimpleNamespace(roles={role: engine.roles[role] for role in threat.roles})
-        left = [place for place, passed in enumerate(found) if passed]
-        for place, numbers in zip(left, threat.measure(asked, [pairs[place] for place in left]), strict=True):
-            found[place] = threat.admits(*pairs[place], numbers)
-    return found
+def check_threat(engine: ModelPort, threat: EditBudget, pairs: Sequence[tuple[Sample, Sample]], /) -> list[bool]:
+    """Return which adversarial examples the threat admits. Its models judge, in one call, those that pass the
+    other checks."""
+    allowed = [threat.admits(*pair) for pair in pairs]
+    if threat.roles and any(allowed):
+        roles_only: Any = SimpleNamespace(roles={role: engine.roles[role] for role in threat.roles})
+        left = [place for place, passed in enumerate(allowed) if passed]
+        for place, numbers in zip(left, threat.measure(roles_only, [pairs[place] for place in left]), strict=True):
+            allowed[place] = threat.admits(*pairs[place], numbers)
+    return allowed
 
 
-def told(variant: Variant, logits: Sequence[float], target: int, /) -> Variant:
+def judge_variant(variant: Variant, logits: Sequence[float], target: int, /) -> Variant:
+    """Return the variant with its loss and whether it is misclassified."""
     values = np.asarray(logits, dtype=np.float64)
     loss = float(np.logaddexp.reduce(values) - values[target])
     return replace(variant, loss=loss, is_wrong=int(values.argmax()) != target)
 
 
-def text_of(sample: Sample, /) -> str:
+def read_text(sample: Sample, /) -> str:
+    """Return the text of the sample. Raises `SampleError` for other inputs."""
     texts = texts_of(sample.input)
     if len(texts) != 1:
         raise SampleError(
-            f"this attack changes one text, and the input is a {modality(sample.input)}; name under its 'tasks:' those of single texts"
+            f"this attack changes one text, but the input is a {modality(sample.input)}; "
+            "list tasks with single texts under the attack's 'tasks:'"
         )
     return texts[0]
 
 
-def label_of(sample: Sample, /) -> int:
-    """A plain int: TextAttack rejects NumPy's."""
+def read_label(sample: Sample, /) -> int:
+    """Return the target as a plain int, because TextAttack rejects NumPy integers. Raises `SampleError`."""
     try:
         label = operator.index(sample.target)
     except TypeError:

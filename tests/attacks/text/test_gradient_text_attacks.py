@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from windtunnel.attacks.text import hotflip
-from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap, ranked
+from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap, rank_words
 from windtunnel.attacks.text.hotflip import HotFlip, first_order_gain
-from windtunnel.attacks.text.whole_words import Vocabulary, slopes, tokens_of, vocabulary
-from windtunnel.attacks.text.word_search import begun, is_word
+from windtunnel.attacks.text.whole_words import Vocabulary, build_vocabulary, compute_slopes, find_tokens
+from windtunnel.attacks.text.word_search import is_word, start_searches
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
@@ -57,10 +57,10 @@ def changed(clean: str, twin: Any) -> list[tuple[str, str]]:
 def test_the_gain_is_gradient_times_difference_by_hand(name: str) -> None:
     engine = tiny.engine(name)
     samples = samples_of(engine)
-    searches = begun(samples, NONE)
+    searches = start_searches(samples, NONE)
     with engine.differentiable() as net:
-        known = vocabulary(net, NONE, True)
-        found = slopes(engine, net, [(search, search.best) for search in searches])
+        known = build_vocabulary(net, NONE, True)
+        found = compute_slopes(engine, net, [(search, search.best) for search in searches])
         weight, tokenizer = net.module.get_input_embeddings().weight.detach(), net.tokenizer
         num_compared = 0
         for sample, search, slope in zip(samples, searches, found, strict=True):
@@ -88,22 +88,22 @@ def test_the_gain_is_gradient_times_difference_by_hand(name: str) -> None:
             assert slope.variant.loss == pytest.approx(loss.item(), abs=1e-5)
             norms = {p: float(by_hand[0, [i for i, (a, b) in enumerate(offsets) if b > a and e >= b > s]].mean(0).abs().sum())
                      for p, (s, e) in enumerate(word_spans(str(sample.input))) if slope.num_tokens[p]}  # fmt: skip
-            assert ranked(search, slope) == sorted((p for p in search.places if p in norms), key=lambda p: -norms[p])
+            assert rank_words(search, slope) == sorted((p for p in search.places if p in norms), key=lambda p: -norms[p])
     assert num_compared >= 4
 
 
 def test_tokens_of_words() -> None:
-    assert tokens_of("a film", [(0, 0), (0, 1), (1, 6), (0, 0)], [(0, 1), (2, 6)]) == [range(1, 2), range(2, 3)], "a space before it"
-    assert tokens_of("well made", [(0, 4), (5, 7), (7, 9)], [(0, 4), (5, 9)]) == [range(0, 1), range(1, 3)]
-    assert tokens_of("a film", [(0, 4), (4, 6)], [(0, 1), (2, 6)]) == [range(0), range(0)], "a token of two words is of neither"
-    assert tokens_of("a film", [(0, 1), (2, 4)], [(0, 1), (2, 6)]) == [range(0, 1), range(0)], "cut off"
+    assert find_tokens("a film", [(0, 0), (0, 1), (1, 6), (0, 0)], [(0, 1), (2, 6)]) == [range(1, 2), range(2, 3)], "a space before it"
+    assert find_tokens("well made", [(0, 4), (5, 7), (7, 9)], [(0, 4), (5, 9)]) == [range(0, 1), range(1, 3)]
+    assert find_tokens("a film", [(0, 4), (4, 6)], [(0, 1), (2, 6)]) == [range(0), range(0)], "a token of two words is of neither"
+    assert find_tokens("a film", [(0, 1), (2, 4)], [(0, 1), (2, 6)]) == [range(0, 1), range(0)], "cut off"
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "gpt2_classifier", "albert", "longformer", "fnet"])
 def test_the_vocabulary_is_of_whole_words(name: str) -> None:
     engine = tiny.engine(name)
     with engine.differentiable() as net:
-        known = vocabulary(net, frozenset({"the"}), True)
+        known = build_vocabulary(net, frozenset({"the"}), True)
         tokenizer = net.tokenizer
     assert known.words
     assert all(is_word(word) and word.isascii() and word != "the" for word in known.words)
@@ -227,8 +227,8 @@ def test_where_no_further_word_may_change_no_swap_is_looked_at(monkeypatch: pyte
     bag = WordBag(scale=0.1)
     samples = bag_samples(bag, [" ".join(["good"] * 20)])
     looked_at: list[int] = []
-    as_meant = Vocabulary.as_meant
-    monkeypatch.setattr(Vocabulary, "as_meant", lambda self, swaps: (looked_at.append(len(swaps)), as_meant(self, swaps))[1])
+    make_variants = Vocabulary.make_variants
+    monkeypatch.setattr(Vocabulary, "make_variants", lambda self, swaps: (looked_at.append(len(swaps)), make_variants(self, swaps))[1])
     attack = HotFlip(steps=3, beam=1, candidates=1, stop_words="none")
     (twin,) = twins_of(attack, tiny.engine(bag), samples, EditBudget(max_words=1))
     assert len(changed(samples[0].input, twin.input)) == 1
@@ -418,7 +418,7 @@ def test_what_is_no_text_of_a_known_class_is_an_error_of_its_own() -> None:
     for attack in (HotFlip(), GradientWordSwap()):
         twins = twins_of(attack, engine, odd)
         assert ["error" in twin.metadata for twin in twins] == [True, True] + [False] * len(TEXTS)
-        assert "TextPair" in twins[0].metadata["error"]
+        assert "the input is a pair" in twins[0].metadata["error"]
 
 
 @pytest.mark.parametrize("attack", [HotFlip(), GradientWordSwap()])
@@ -429,9 +429,9 @@ def test_a_model_without_token_embeddings_is_told_what_is_needed(attack: Any) ->
 
 def test_settings_are_checked() -> None:
     for wrong in ({"beam": 0}, {"steps": 0}, {"candidates": 0}):
-        with pytest.raises(ConfigError, match="1 or more"):
+        with pytest.raises(ConfigError, match="must be at least 1"):
             HotFlip(**wrong)
-    with pytest.raises(ConfigError, match="1 or more"):
+    with pytest.raises(ConfigError, match="must be at least 1"):
         GradientWordSwap(candidates=0)
     with pytest.raises(ConfigError, match="stop_words"):
         HotFlip(stop_words="all")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from windtunnel.attacks.text import pool, textattack_import
 from windtunnel.attacks.text.deepwordbug import DeepWordBug
-from windtunnel.attacks.text.textattack_import import served
+from windtunnel.attacks.text.textattack_import import serve_stop_words
 from windtunnel.harness.api.errors import CapabilityError, ConfigError, SampleError
 from windtunnel.harness.api.requests import Failure, Logits
 from windtunnel.harness.api.samples import Sample, SampleRng
@@ -171,7 +171,7 @@ class TestFailures:
 
     def test_a_text_pair_is_named(self) -> None:
         (twin,) = attack([Sample("p", TextPair("a", "b"), 0, LABELS)])
-        assert twin.metadata["error"].startswith("this attack changes one text, and the input is a TextPair; ")
+        assert twin.metadata["error"].startswith("this attack changes one text, but the input is a pair; ")
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, CapabilityError])
     def test_what_the_engine_raises_ends_all(self, error: type[BaseException]) -> None:
@@ -219,17 +219,17 @@ def double(questions: Sequence[int]) -> list[int]:
 
 def test_pool_gives_each_search_what_it_gets_alone(ended: list[str]) -> None:
     searches = [counting(str(num), num, ended) for num in (3, 0, 5, 1)]
-    alone = [pool.pooled([search], double)[0] for search in searches]
+    alone = [pool.run_pooled([search], double)[0] for search in searches]
     sizes: list[int] = []
 
     def answer(questions: Sequence[int]) -> list[int]:
         sizes.append(len(questions))
         return double(questions)
 
-    assert pool.pooled(searches, answer) == alone
+    assert pool.run_pooled(searches, answer) == alone
     assert sizes == [6, 4, 4, 2, 2]
     sizes.clear()
-    assert pool.pooled(searches, answer, num_pooled=2) == alone
+    assert pool.run_pooled(searches, answer, num_pooled=2) == alone
     assert sizes == [4, 4, 4, 4, 2]
 
 
@@ -242,13 +242,13 @@ def test_pool_runs_a_heavy_search_with_few_or_alone(ended: list[str]) -> None:
         sizes.append(len(questions))
         return double(questions)
 
-    pool.pooled(searches, answer, num_pooled=4)
+    pool.run_pooled(searches, answer, num_pooled=4)
     assert sizes == [2, 2, 2, 2, 2, 2]
     assert ended == ["light", "heavy", "last"]
 
 
 def test_pool_keeps_an_exception_as_the_outcome(ended: list[str]) -> None:
-    first, second = pool.pooled([counting("a", 2, ended, SampleError("broke")), counting("b", 3, ended)], double)
+    first, second = pool.run_pooled([counting("a", 2, ended, SampleError("broke")), counting("b", 3, ended)], double)
     assert isinstance(first, SampleError)
     assert isinstance(second, list)
 
@@ -257,7 +257,7 @@ def test_pool_wakes_nobody_to_ask_nothing(ended: list[str]) -> None:
     def run(ask: Asking) -> int:
         return len(ask([]))
 
-    assert pool.pooled([pool.Search(run, 0)], double) == [0]
+    assert pool.run_pooled([pool.Search(run, 0)], double) == [0]
 
 
 @pytest.mark.parametrize("where", ["search", "answer"])
@@ -269,7 +269,7 @@ def test_pool_ends_every_search_on_an_interrupt(ended: list[str], where: str, ct
 
     before = random.getstate()
     with pytest.raises(KeyboardInterrupt):
-        pool.pooled([counting("a", 9, ended), counting("b", 1, ended, KeyboardInterrupt()), counting("c", 9, ended)], answer)
+        pool.run_pooled([counting("a", 9, ended), counting("b", 1, ended, KeyboardInterrupt()), counting("c", 9, ended)], answer)
     assert sorted(ended) == ["a", "b", "c"]
     assert random.getstate() == before
 
@@ -283,7 +283,7 @@ class NoData:
 
 
 def test_stop_words_say_where_they_come_from(textattack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with served(["the", "of"]):
+    with serve_stop_words(["the", "of"]):
         assert load_stop_words("auto").words == load_stop_words("nltk").words == ("the", "of")
         assert str(load_stop_words("auto")).startswith("nltk, 2 words, sha256 ")
         assert load_stop_words("builtin").words == ENGLISH

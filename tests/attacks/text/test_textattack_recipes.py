@@ -28,8 +28,8 @@ from windtunnel.attacks.text import (
     textfooler,
 )
 from windtunnel.attacks.text.bad_characters import BadCharacters
-from windtunnel.attacks.text.named_entities import entity
-from windtunnel.attacks.text.textattack_models import piecewise_words
+from windtunnel.attacks.text.named_entities import tag_entity
+from windtunnel.attacks.text.textattack_models import combine_pieces
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
 from windtunnel.harness.api.requests import Classify, Embed, Embedding, Fillings, Logits, LogProb
 from windtunnel.harness.api.samples import Sample, SampleRng
@@ -123,7 +123,7 @@ def supplied(textattack: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("nltk.pos_tag", tagged)
     text = textattack.shared.AttackedText
     monkeypatch.setattr(text, "pos_of_word_index", lambda self, i: tagged(self.words)[i][1])
-    monkeypatch.setattr(text, "ner_of_word_index", lambda self, i, name="ner": entity(self.words, i))
+    monkeypatch.setattr(text, "ner_of_word_index", lambda self, i, name="ner": tag_entity(self.words, i))
     place = str(tiny.checkpoint("bert_masked"))
     for name in ("bert_masked", "bert"):
         tiny.shared(name)  # the project's own, before what loads it is replaced
@@ -310,8 +310,8 @@ def test_a_ranking_by_gradient_is_textattacks(textattack: Any, folder: Path, mon
 def test_a_word_of_many_pieces_that_never_join_is_given_up(textattack: Any) -> None:
     """12 pieces of 8 tokens have 7e10 combinations; TextAttack tries them all."""
     never, sometimes = tuple("!?.,;:()"), ("a", "!", "b")
-    assert piecewise_words(textattack, Fillings((never,) * 12, ((0.0,) * 8,) * 12), 8) == []
-    assert piecewise_words(textattack, Fillings((sometimes,) * 2, ((0.0,) * 3,) * 2), 2) == ["aa", "a!"]
+    assert combine_pieces(textattack, Fillings((never,) * 12, ((0.0,) * 8,) * 12), 8) == []
+    assert combine_pieces(textattack, Fillings((sometimes,) * 2, ((0.0,) * 3,) * 2), 2) == ["aa", "a!"]
 
 
 @pytest.mark.parametrize("kind", ["invisible", "deletions", "reorderings"])
@@ -349,4 +349,4 @@ def test_what_is_missing_is_said_with_its_remedy(textattack: Any, tmp_path: Path
     assert f"python -m nltk.downloader -d {tmp_path} universal_tagset" in names["the universal tag set"].advice
     engine = Hashed(roles={"encoder": Encoder()})
     (twin,) = recipe.perturb(engine, samples(1, 5), EditBudget(), SampleRng("test", 0))
-    assert twin.metadata["error"].startswith("ConfigError: the word vectors are not there (looked for in ")
+    assert twin.metadata["error"].startswith("ConfigError: word vectors are missing (looked in ")

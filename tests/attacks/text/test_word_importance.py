@@ -11,7 +11,7 @@ import pytest
 import torch
 from windtunnel.attacks.text import deepwordbug, gradient_word_swap, input_reduction, pwws, textbugger
 from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap
-from windtunnel.attacks.text.importance import NUM_PASSES, token_importance
+from windtunnel.attacks.text.importance import NUM_PASSES, compute_token_importance
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.requests import Classify, Failure
 from windtunnel.harness.api.samples import Sample, SampleRng
@@ -51,17 +51,17 @@ def by_hand(net: Any, text: str, way: str) -> tuple[list[float], int]:
 def test_importance_is_the_gradients_by_hand(name: str, way: str) -> None:
     engine = tiny.engine(name)
     before = engine.counters.gradient_passes
-    found = token_importance(engine, [Classify(text, LABELS) for text in TEXTS], way)
+    found = compute_token_importance(engine, [Classify(text, LABELS) for text in TEXTS], way)
     assert engine.counters.gradient_passes - before == NUM_PASSES[way] * len(engine.groups([len(text) for text in TEXTS]))
     with engine.differentiable() as net:
         for text, importance in zip(TEXTS, found, strict=True):
             assert not isinstance(importance, Failure)
             expected, _ = by_hand(net, text, way)
-            assert importance.of_words(word_spans(text)).tolist() == pytest.approx(expected, rel=1e-3, abs=1e-6)
+            assert importance.sum_words(word_spans(text)).tolist() == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
 def test_what_cannot_be_read_fails_alone() -> None:
-    found = token_importance(tiny.engine("bert"), [Classify(text, LABELS) for text in ("the cat", "\ud800")], "gradient")
+    found = compute_token_importance(tiny.engine("bert"), [Classify(text, LABELS) for text in ("the cat", "\ud800")], "gradient")
     assert [isinstance(one, Failure) for one in found] == [False, True]
 
 
@@ -86,8 +86,8 @@ def test_near_words_are_tried_in_that_order(way: str, monkeypatch: pytest.Monkey
                 scores[sample.id] = (-logits.log_softmax(1)[:, sample.target]).tolist()
             else:
                 scores[sample.id] = by_hand(net, text, way)[0]
-    own = gradient_word_swap.ranked
-    monkeypatch.setattr(gradient_word_swap, "ranked", lambda search, slope, _: own(search, slope, scores[search.sample.id]))
+    own = gradient_word_swap.rank_words
+    monkeypatch.setattr(gradient_word_swap, "rank_words", lambda search, slope, _: own(search, slope, scores[search.sample.id]))
     expected = plain.perturb(engine, attacked, plain.threat, SampleRng("test", 0))
     assert [twin.input for twin in twins] == [twin.input for twin in expected]
     extra = [t.metadata["num_queries"] - e.metadata["num_queries"] for t, e in zip(twins, expected, strict=True)]
@@ -139,7 +139,7 @@ def test_recipes_that_rank_take_it_and_others_do_not(tmp_path: Path) -> None:
         recipe = pwws.PWWS(stop_words="builtin", resources=folder, importance=importance)
         twins = recipe.perturb(engine, attacked, recipe.threat, SampleRng("test", 0))
         assert not any("error" in twin.metadata for twin in twins), told(twins)
-    with pytest.raises(ConfigError, match="importance is 'recipe', 'gradient', 'integrated_gradients', not 'deletion'"):
+    with pytest.raises(ConfigError, match="importance must be 'recipe' or 'gradient' or 'integrated_gradients', not 'deletion'"):
         textbugger.TextBugger(importance="deletion")
     with pytest.raises(TypeError, match="importance"):
         input_reduction.InputReduction(importance="gradient")  # type: ignore[call-arg]
