@@ -1,4 +1,5 @@
-"""Ways to write a text that keep what it says; each can be undone, but for what the target alphabet cannot tell apart."""
+"""Encodings of a text that keep its meaning. Each can be undone, except for distinctions that the target
+alphabet lacks."""
 
 from __future__ import annotations
 
@@ -25,35 +26,35 @@ def to_base64(text: str) -> str:
     return base64.b64encode(text.encode("utf-8")).decode()
 
 
-def rot13(text: str) -> str:
+def to_rot13(text: str) -> str:
     return codecs.encode(text, "rot13")
 
 
-def leetspeak(text: str) -> str:
+def to_leetspeak(text: str) -> str:
     return text.translate(str.maketrans({**_LEET, **{letter.upper(): digit for letter, digit in _LEET.items()}}))
 
 
-def zero_width(text: str) -> str:
-    """A zero-width space between any two characters: the same to the eye, other tokens."""
+def to_zero_width(text: str) -> str:
+    """Insert a zero-width space between all characters: the text looks the same, the tokens differ."""
     return _ZERO_WIDTH.join(text)
 
 
-def homoglyphs(text: str) -> str:
-    """Latin letters as Cyrillic ones of the same shape."""
+def to_homoglyphs(text: str) -> str:
+    """Replace Latin letters by Cyrillic ones of the same shape."""
     return text.translate(str.maketrans(_HOMOGLYPHS))
 
 
 def to_morse(text: str) -> str:
-    """Letters apart by a space, words by `` / ``. What Morse has no code for stays as it is."""
+    """Encode in Morse code, with spaces between letters and `` / `` between words. Other characters stay."""
     return " / ".join(" ".join(_MORSE.get(letter, letter) for letter in word) for word in text.lower().split())
 
 
 CIPHERS: Mapping[str, tuple[Callable[[str], str], str]] = {
     "base64": (to_base64, "is written in Base64"),
-    "rot13": (rot13, "is written in ROT13, each letter moved by thirteen places"),
-    "leetspeak": (leetspeak, "is written in leetspeak"),
-    "zero_width": (zero_width, ""),
-    "homoglyphs": (homoglyphs, ""),
+    "rot13": (to_rot13, "is written in ROT13, each letter moved by thirteen places"),
+    "leetspeak": (to_leetspeak, "is written in leetspeak"),
+    "zero_width": (to_zero_width, ""),
+    "homoglyphs": (to_homoglyphs, ""),
     "morse": (to_morse, "is written in Morse code, with / between words"),
 }
-"""By name: how to write, and what the reader has to be told of it (nothing, where it looks like plain text)."""
+"""Function and description of each cipher; no description if the text looks plain."""

@@ -1,4 +1,4 @@
-"""What both suffix searches share: a target to make likely, how likely a suffix makes it, and where each search stands."""
+"""Helpers of both suffix searches: the target, the loss of a suffix, and the state of each search."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Failure, LogLikelihood
 from ...harness.api.samples import Sample
-from .prompts import as_sent, failed, goal_of, is_benign, prompt_of, with_prompt
+from .prompts import fail, format_as_task, is_benign, read_goal, read_prompt, replace_prompt
 
 
 @dataclass(slots=True)
 class Search:
-    """A sample's search. ``loss``: nats a token of the target has under the best suffix; ``losses``: of each round's suffix, from the first
-    on. ``reached``: the model's likeliest answer begins with the target. ``stopped``: why it goes no further."""
+    """The search for one sample.
+
+    loss: loss of the target under the best suffix, nats per token.
+    losses: loss of each round's suffix.
+    reached: whether the model's most likely answer starts with the target.
+    stopped: reason if the search cannot continue.
+    """
 
     sample: Sample
     target: str
@@ -35,10 +40,10 @@ class Search:
         return not self.reached and not self.stopped
 
     def request(self, engine: ModelPort, suffix: str, /) -> LogLikelihood:
-        return LogLikelihood(as_sent(engine, with_prompt(self.sample, prompt_of(self.sample) + suffix)), self.target)
+        return LogLikelihood(format_as_task(engine, replace_prompt(self.sample, read_prompt(self.sample) + suffix)), self.target)
 
     def take(self, suffix: str, loss: float, reached: bool) -> None:
-        """Go on from this suffix."""
+        """Continue from this suffix."""
         self.suffix = suffix
         self.losses.append(loss)
         if loss < self.loss or reached:
@@ -46,7 +51,7 @@ class Search:
 
     def twin(self) -> Sample:
         if self.stopped and not self.losses:
-            return failed(self.sample, self.stopped)
+            return fail(self.sample, self.stopped)
         facts = {
             "num_queries": self.queries,
             "target_loss": self.loss,
@@ -55,45 +60,50 @@ class Search:
             "budget_exhausted": self.is_open,
         }
         why = {"stopped": self.stopped} if self.stopped else {}
-        return with_prompt(self.sample, prompt_of(self.sample) + self.best, wanted=self.target, **facts, **why)
+        return replace_prompt(self.sample, read_prompt(self.sample) + self.best, wanted=self.target, **facts, **why)
 
 
-def target_of(sample: Sample, target: str, /) -> str:
-    """The beginning of an answer that complies: the sample's own, or the setting with the goal filled in."""
-    own = sample.metadata.get("target")
-    if own:
-        return str(own)
-    goal = goal_of(sample).strip().rstrip("?.!")
+def make_target(sample: Sample, target: str, /) -> str:
+    """Return the beginning of a compliant answer: the sample's own, or the setting filled with the goal."""
+    sample_target = sample.metadata.get("target")
+    if sample_target:
+        return str(sample_target)
+    goal = read_goal(sample).strip().rstrip("?.!")
     return target.replace("{goal}", goal[:1].lower() + goal[1:])
 
 
-def ask(engine: ModelPort, asked: Mapping[int, Sequence[str]], searches: Sequence[Search], /) -> dict[int, list[tuple[float, bool] | None]]:
-    """Of each search's suffixes, the target's loss in nats a token and whether it is the likeliest answer; None where asking failed. All
-    searches in one call: what their prompts have in common is computed once."""
-    requests = [searches[i].request(engine, suffix) for i, suffixes in asked.items() for suffix in suffixes]
+def query_suffixes(
+    engine: ModelPort, suffixes_of: Mapping[int, Sequence[str]], searches: Sequence[Search], /
+) -> dict[int, list[tuple[float, bool] | None]]:
+    """Return for each search's suffixes the target's loss (nats per token) and whether the target is the most
+    likely answer; None for a failed request. All searches share one engine call, which computes shared
+    prefixes once."""
+    requests = [searches[i].request(engine, suffix) for i, suffixes in suffixes_of.items() for suffix in suffixes]
     answers = iter(engine.try_run(requests))
-    found: dict[int, list[tuple[float, bool] | None]] = {}
-    for i, suffixes in asked.items():
-        said = [next(answers) for _ in suffixes]
+    losses: dict[int, list[tuple[float, bool] | None]] = {}
+    for i, suffixes in suffixes_of.items():
+        responses = [next(answers) for _ in suffixes]
         searches[i].queries += len(suffixes)
-        found[i] = [None if isinstance(a, Failure) else (-a.value / a.num_tokens, a.is_greedy) for a in said]
-        why = next((a.error for a in said if isinstance(a, Failure)), "")
-        if why and all(one is None for one in found[i]):
+        losses[i] = [None if isinstance(a, Failure) else (-a.value / a.num_tokens, a.is_greedy) for a in responses]
+        why = next((a.error for a in responses if isinstance(a, Failure)), "")
+        if why and all(loss is None for loss in losses[i]):
             searches[i].stopped = why
-    return found
+    return losses
 
 
-def begun(engine: ModelPort, samples: Sequence[Sample], target: str, init: str, draws: Sequence[np.random.Generator], /) -> list[Search]:
-    """A search a sample, its first suffix asked. Benign samples are not searched."""
+def start_searches(
+    engine: ModelPort, samples: Sequence[Sample], target: str, init: str, draws: Sequence[np.random.Generator], /
+) -> list[Search]:
+    """Start a search per sample and query its first suffix. Benign samples are not searched."""
     searches = []
     for sample, draw in zip(samples, draws, strict=True):
         try:
-            search = Search(sample, target_of(sample, target), init, draw)
+            search = Search(sample, make_target(sample, target), init, draw)
         except SampleError as error:
             search = Search(sample, "", init, draw, stopped=str(error))
         searches.append(search)
     first = {i: [init] for i, search in enumerate(searches) if not search.stopped and not is_benign(search.sample)}
-    for i, (said,) in ask(engine, first, searches).items():
-        if said is not None:
-            searches[i].take(init, *said)
+    for i, (loss,) in query_suffixes(engine, first, searches).items():
+        if loss is not None:
+            searches[i].take(init, *loss)
     return searches

@@ -1,4 +1,4 @@
-"""Jailbreak templates as data. ``{prompt}`` is where the request stands, character for character."""
+"""Jailbreak templates. ``{prompt}`` is the place of the unchanged request."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-from windtunnel.attacks.lm.gcg import GCG, written
+from windtunnel.attacks.lm.gcg import GCG, decode_after
 from windtunnel.attacks.lm.random_search import RandomSearch
 from windtunnel.harness.api.requests import Generate, LogLikelihood
 from windtunnel.harness.api.samples import Sample, SampleRng
@@ -221,8 +221,8 @@ def test_a_suffix_keeps_the_space_that_a_vocabulary_drops_at_the_beginning() -> 
     made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=made)
     assert tokenizer.decode([2, 3]) == "!?"
-    assert written(tokenizer, [0, 1], [2, 3]) == " !?"
-    assert written(tokenizer, [], [2, 3]) == "!?"
+    assert decode_after(tokenizer, [0, 1], [2, 3]) == " !?"
+    assert decode_after(tokenizer, [], [2, 3]) == "!?"
 
 
 def test_candidates_share_what_stands_before_them() -> None:

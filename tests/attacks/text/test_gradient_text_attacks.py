@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from windtunnel.attacks.text.word_search import is_word, start_searches
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
+from windtunnel.harness.api.task import Task
 from windtunnel.harness.items.attack.records import attack_records
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
@@ -393,14 +393,25 @@ def test_a_search_out_of_steps_says_so(attack: Any) -> None:
     assert not any(twin.metadata["budget_exhausted"] for twin, wrong in zip(twins, is_wrong, strict=True) if wrong)
 
 
+class Correctness(Task):
+    name, primary = "correctness", "correct"
+    requires = frozenset({"classify", "text"})
+
+    def samples(self) -> list[Sample]:
+        return []
+
+    def requests(self, sample: Sample, /) -> list[Classify]:
+        return [Classify(sample.input, sample.labels)]
+
+    def score(self, sample: Sample, responses: Sequence[Any], /) -> dict[str, float | None]:
+        return {"correct": float(int(np.argmax(responses[0].values)) == sample.target)}
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_the_harness_judges(name: str) -> None:
     engine = tiny.engine("bert")
     samples = [*samples_of(engine), Sample("wrong", "the cat", 0, LABELS), Sample("pair", TextPair("the cat", "sat"), 0, LABELS)]
-    task = SimpleNamespace(
-        primary="correct", requests=lambda s: [Classify(s.input, s.labels)],
-        score=lambda s, answers: {"correct": float(int(np.argmax(answers[0].values)) == s.target)},
-    )  # fmt: skip
+    task = Correctness()
     attack = ATTACKS[name]()
     records = attack_records(engine, "item", task, attack, attack.threat, SampleRng("test", 0), samples)
     for sample, record in zip(samples, records, strict=True):
