@@ -1,4 +1,4 @@
-"""What the probes share that read attention weights: a row of them is a value for each position of the input.
+"""Helpers of probes that read attention weights: one value per position of the input.
 
 Shape legend: N rows of a pass, M layers, L positions.
 """

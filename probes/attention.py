@@ -12,16 +12,21 @@ if TYPE_CHECKING:
 
 
 class Attention(AttentionProbe):
-    """A weak baseline: how the position that the model answers from attends to each word or patch, averaged over the heads of a layer.
+    """Attention of the answer's position to each word or patch, averaged over the heads of a layer. A weak
+    baseline.
 
-    layer: which one, counted from 0, or from the end with -1, the last. target: the class that is said to be explained, ``predicted`` or
-    ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a pixel has the value of its patch.
-    The position is [CLS], of a decoder its last token; of a language model the mean over the positions that the continuation's tokens are
-    said from. A value says where a layer looks, not what it does with what it sees there; other weights may give the same answer (Jain,
-    Wallace 2019). Beside it, methods that follow gradients or remove parts should do better.
-    Raises `ConfigError` where the model has no such layer.
+    layer: index of the layer from 0; -1 is the last.
+    target: nominally explained class, ``predicted`` or ``gold``; the values are equal for each class and
+        never negative.
 
-    on_special_tokens: the share that goes to special tokens, often the larger one; words and patches have the rest.
+    The answer's position is [CLS]; for a decoder the last token; for a language model the mean over the
+    positions that predict the continuation. Sub-tokens are gathered to words, and a pixel has the value of
+    its patch. Attention shows where a layer looks, not how it uses the content; other weights may give the
+    same answer. Gradient and perturbation methods should do better. Raises `ConfigError` for an unknown
+    layer.
+
+    on_special_tokens: share of the attention on special tokens, often the larger part.
+
     Reference: S. Jain, B. Wallace. Attention is not Explanation. NAACL 2019.
     """
 

@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 
 
 class AttentionRollout(AttentionProbe):
-    """How much of each word or patch reaches the position that the model answers from, were layers nothing but their mean attention.
+    """Combine the attention of all layers into the weight of each word or patch for the answer's position.
 
-    residual: the share of each position that passes a layer by its side; the layer's map, averaged over heads, has the rest (the paper's
-    0.5). The layers' maps are multiplied, and the row of [CLS] is read, of a decoder that of its last token, of a language model the mean
-    over the positions that the continuation's tokens are said from. target: the class that is said to be explained, ``predicted`` or
-    ``gold``; the values are the same for each, and never negative. Sub-tokens are gathered to words, a pixel has the value of its patch.
-    What layers compute beside attention is left out, so it is a baseline rather than an explanation.
+    residual: weight of the residual connection; the layer's attention, averaged over heads, has the rest. 0.5
+        in the paper.
+    target: nominally explained class, ``predicted`` or ``gold``; the values are equal for each class and
+        never negative.
 
-    on_special_tokens: the share that stays at special tokens; words and patches have the rest of 1.
+    The layers' maps are multiplied. The row of [CLS] is used; for a decoder the row of the last token; for a
+    language model the mean over the positions that predict the continuation. Sub-tokens are gathered to
+    words, and a pixel has the value of its patch. Everything in a layer besides attention is ignored, so it
+    is a baseline rather than an explanation.
+
+    on_special_tokens: share that stays at special tokens; words and patches have the rest of 1.
+
     Reference: S. Abnar, W. Zuidema. Quantifying Attention Flow in Transformers. ACL 2020, section 3.
     """
 

@@ -25,19 +25,27 @@ _FLOOR = 1e-3
 
 
 class DeepLift(Probe):
-    """Each pixel's share of the logit's difference from a black image, passed back through each activation by what it gave for its input.
+    """Propagate the logit's difference from a neutral image back to the pixels by the rescale rule.
 
-    tolerance: how far the attributions may miss the difference of the logits, as a share of it (at least 0.001). target: the explained
-    class, ``predicted`` or ``gold``. baseline: a neutral image in the place of the black one, a grey from 0 to 1, ``mean`` or ``blur``.
-    Channels are summed. The rule knows linear layers, and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh, Softplus, Softmax and
-    max-pooling, each used once in a pass; a function such as ``F.relu``, a GELU or a normalisation by the sample's own statistics it takes
-    for its gradient. So does Captum with a max-pooling that stands next to an activation, nothing between: the sum then holds where the
-    neutral image's maps are even within each window, and misses at the borders of padded maps where the module normalises its pixels. A
-    sample that it misses by more than the tolerance fails: what is left of the method there says nothing.
-    Raises `ConfigError` for models with attention, in which its attributions sum to about nothing: take ``integrated_gradients``.
+    tolerance: allowed difference between the sum of attributions and the change of the logit, as a share of
+        the change (at least 0.001). A sample that misses it fails.
+    target: explained class, ``predicted`` or ``gold``.
+    baseline: neutral image: a grey from 0 to 1, ``mean`` or ``blur``. Default: black.
 
-    completeness_error is |sum of attributions - (logit of the sample - logit of the neutral image)| (summation to delta, equation 1).
-    Reference: A. Shrikumar, P. Greenside, A. Kundaje. Learning Important Features Through Propagating Activation Differences. ICML 2017.
+    Channels are summed. The rule supports linear layers and modules of ReLU, LeakyReLU, ELU, Sigmoid, Tanh,
+    Softplus, Softmax and max-pooling, each used once per pass. A function such as ``F.relu``, a GELU or a
+    normalisation by the sample's own statistics counts with its gradient. For a max-pooling next to an
+    activation Captum uses the gradient, too: the sum then holds if the neutral image's maps are constant
+    within each window, and misses at padded borders if the module normalises its pixels.
+
+    Raises `ConfigError` for models with attention, whose attributions sum to about 0: use
+    ``integrated_gradients``.
+
+    completeness_error: |sum of attributions - (logit of the sample - logit of the neutral image)| (summation
+        to delta, equation 1).
+
+    Reference: A. Shrikumar, P. Greenside, A. Kundaje. Learning Important Features Through Propagating
+    Activation Differences. ICML 2017.
     """
 
     requires = frozenset({"classify", "image", "gradients"})

@@ -1,4 +1,5 @@
-"""Feature ablation: leave out one part, and see how far the logit falls (Li, Monroe, Jurafsky 2016, arXiv:1612.08220)."""
+"""Feature ablation: remove one part and measure the decrease of the logit (Li, Monroe, Jurafsky 2016,
+arXiv:1612.08220)."""
 
 from __future__ import annotations
 
@@ -11,12 +12,17 @@ from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
 class FeatureAblation(Perturbation):
-    """How far the explained class's logit falls without each word of a text, or each patch of an image.
+    """Decrease of the explained class's logit without each word of a text or each patch of an image.
 
-    target: the explained class, ``predicted`` or ``gold``. grid: patches a side that an image is cut into.
-    Words are cut out with all their sub-tokens, patches get the image's mean colour, as where faithfulness is measured. Any model that
-    classifies will do; it is asked once a part. num_evaluations: inputs that were asked, the full one with them.
-    Reference: J. Li, W. Monroe, D. Jurafsky. Understanding Neural Networks through Representation Erasure. 2016.
+    target: explained class, ``predicted`` or ``gold``.
+    grid: patches per side of an image.
+
+    Words are cut with all their sub-tokens, and patches get the image's mean colour, as in the faithfulness
+    scores. Works with any classifier. One query per part. num_evaluations: number of evaluated inputs,
+    including the full one.
+
+    Reference: J. Li, W. Monroe, D. Jurafsky. Understanding Neural Networks through Representation Erasure.
+    2016.
     """
 
     def __init__(self, *, target: str = "predicted", grid: Count = 8) -> None:

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 
 class GradCam(Probe):
-    """Where a convolution's maps, weighed by their mean gradients, speak for the class: a coarse picture, made as large as the image.
+    """Sum a convolution's maps weighted by their mean gradients, enlarged to the image.
 
-    layer: the name of the layer in the module, e.g. ``conv2`` or ``features.7``; the last convolution is the paper's choice. target: the
-    explained class, ``predicted`` or ``gold``. What speaks against the class is cut to 0, and the picture is enlarged bilinearly.
-    Raises `ConfigError` where the module has no such layer, or it does not give maps [B, C, H, W] exactly once in a pass.
-    Reference: R. Selvaraju et al. Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization. ICCV 2017.
+    layer: name of the layer in the module, e.g. ``conv2`` or ``features.7``; the paper uses the last
+        convolution.
+    target: explained class, ``predicted`` or ``gold``.
+
+    Negative values are set to 0, and the map is enlarged bilinearly. Raises `ConfigError` if the layer does
+    not exist or does not return maps [B, C, H, W] exactly once per pass.
+
+    Reference: R. Selvaraju et al. Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+    Localization. ICCV 2017.
     """
 
     requires = frozenset({"classify", "image", "gradients"})

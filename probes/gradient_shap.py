@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 class GradientShap(GradientProbe):
-    """The gradient at random points between a neutral input and the noisy sample, times their difference, averaged.
+    """Average the gradient at random points between a neutral input and the noisy sample, times their
+    difference.
 
-    points: how many are drawn, by the sample's id. noise: standard deviation of the noise that is added to the sample, in its own unit.
-    target: the explained class, ``predicted`` or ``gold``. seed: of the draw.
-    Text: the neutral input is padding tokens between the special tokens, and sub-tokens are gathered to words. Images: it is black, and
-    channels are summed. baseline: as of ``integrated_gradients``. Many points give integrated gradients without noise, at random points
-    of the line instead of chosen ones.
+    points: number of points, drawn by the sample's id.
+    noise: standard deviation of the noise added to the sample, in the sample's own unit.
+    target: explained class, ``predicted`` or ``gold``.
+    seed: seed of the draws.
+    baseline: neutral input; see ``integrated_gradients``.
+
+    Sub-tokens are gathered to words, and channels are summed. With many points and no noise it converges to
+    integrated gradients.
+
     Reference: S. Lundberg, S.-I. Lee. A Unified Approach to Interpreting Model Predictions. NeurIPS 2017.
     """
 

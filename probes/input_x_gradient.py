@@ -11,15 +11,21 @@ if TYPE_CHECKING:
 
 
 class InputXGradient(GradientProbe):
-    """The gradient of the explained class's logit times the input, summed over a token's embedding or a pixel's channels.
+    """Gradient of the explained class's logit times the input, summed over a token's embedding or a pixel's
+    channels.
 
-    target: the explained class, ``predicted`` or ``gold``. Sub-tokens are gathered to words. The input is the token's embedding, or the
-    pixel in [0, 1], before the model's own normalisation.
-    Of encoders that normalise the sum of token and position embeddings (BERT and most others) it is a weak method: layer normalisation
-    takes no notice of its input's size, so the gradient times the whole sum is 0, and times the token's embedding it is minus that times
-    the position's (of DeBERTa, which adds nothing there, rounding errors). `integrated_gradients` does not have this.
-    Reference: A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje. Not Just a Black Box: Learning Important Features Through
-    Propagating Activation Differences. 2016.
+    target: explained class, ``predicted`` or ``gold``.
+
+    Sub-tokens are gathered to words. The input is the token's embedding, or the pixel in [0, 1] before the
+    model's own normalisation.
+
+    Weak for encoders that normalise the sum of token and position embeddings (BERT and most others): layer
+    normalisation ignores the scale of its input, so the gradient times the whole sum is 0, and the token's
+    part equals minus the position's (for DeBERTa, which adds no position there, rounding errors remain).
+    `integrated_gradients` does not have this problem.
+
+    Reference: A. Shrikumar, P. Greenside, A. Shcherbina, A. Kundaje. Not Just a Black Box: Learning Important
+    Features Through Propagating Activation Differences. 2016.
     """
 
     def __init__(self, *, target: str = "predicted") -> None:

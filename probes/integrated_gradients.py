@@ -15,19 +15,28 @@ if TYPE_CHECKING:
 
 
 class IntegratedGradients(Halving):
-    """The class logit's gradient, integrated from a neutral input to the sample, times their difference.
+    """Integrate the class logit's gradient from a neutral input to the sample, times their difference.
 
-    steps: points of the Gauss-Legendre integral. tolerance: where the attributions miss the change of the logit by more than this share of
-    it (and more than 0.01), the way is halved, and so is each piece that misses its part, with 8 points a half, up to max_steps points in
-    all: evenly spread points are not enough on a saturated classifier, which changes on a small piece of the way. The best sum is kept, so
-    that a larger max_steps never ends worse than a smaller one. target: the explained class, ``predicted`` or ``gold``. Text: the neutral
-    input is padding tokens between the special tokens, of a language model the word "the" for each token, and sub-tokens are gathered to
-    words. Images: it is black, and channels are summed. baseline: another neutral input; of text a token, by its name in the vocabulary or
-    as text, or 0 for embeddings of zeros; of images a grey from 0 to 1, ``mean`` for the image's own mean colour, or ``blur``.
+    steps: points of the Gauss-Legendre integral.
+    tolerance: allowed difference between the sum of attributions and the change of the logit, as a share of
+        the change (at least 0.01). Where the sum misses it, the path is halved, and so is each piece that
+        misses its part, with 8 points per half.
+    max_steps: maximum number of points in all. The best sum is kept, so more points never give a worse
+        result.
+    target: explained class, ``predicted`` or ``gold``.
+    baseline: neutral input. Text: a token, by its name in the vocabulary or as text, or 0 for zero
+        embeddings; default: padding tokens between the special tokens, for language models the word "the" in
+        place of each token. Images: a grey from 0 to 1, ``mean`` for the image's mean colour, or ``blur``;
+        default: black.
 
-    completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)| (completeness, axiom 3 of the paper),
-    summed over all tokens before they are gathered: special tokens and padding stand in both inputs and are attributed exactly 0.
-    converged: whether the error came below the tolerance. num_steps: how many points that took, all together.
+    Sub-tokens are gathered to words, and channels are summed. Evenly spaced points are not enough for a
+    saturated classifier, whose output changes on a short piece of the path.
+
+    completeness_error: |sum of attributions - (logit of the sample - logit of the neutral input)|
+        (completeness, axiom 3 of the paper), over all tokens; special tokens and padding are equal in both
+        inputs, so their attribution is 0. converged: whether the error is below the tolerance. num_steps:
+        number of points in all.
+
     Reference: M. Sundararajan, A. Taly, Q. Yan. Axiomatic Attribution for Deep Networks. ICML 2017.
     """
 

@@ -16,18 +16,26 @@ _ENDS = 1e6
 
 
 class KernelShap(Perturbation):
-    """The coefficients of the linear model of the explained class's logit that fits random subsets of the parts under the Shapley kernel.
+    """Fit a linear model of the explained class's logit to random subsets of the parts under the Shapley
+    kernel.
 
-    subsets: how many are drawn, by the sample's id: their size in proportion to 1 / (size * (parts - size)), then which parts evenly. That
-    is the kernel, so all weigh the same but the full and the empty input, which the model must meet. Fewer subsets than parts leave the
-    coefficients open; those of the smallest norm are taken. target: the explained class, ``predicted`` or ``gold``. grid: patches a side
-    that an image is cut into. seed: of the draw.
-    Words are cut out with all their sub-tokens, patches get the image's mean colour, as where faithfulness is measured. Any model that
-    classifies will do.
+    subsets: number of subsets, drawn by the sample's id: first the size, in proportion to 1 / (size * (parts
+        - size)), then the parts uniformly. This is the kernel, so all subsets weigh the same, except the full
+        and the empty input, which the fit must match.
+    target: explained class, ``predicted`` or ``gold``.
+    grid: patches per side of an image.
+    seed: seed of the draws.
 
-    completeness_error is |sum of attributions - (logit of the input - logit of the empty input)|. num_evaluations: inputs that were asked.
-    The regression is in float64: in float32 the weight of the full and the empty input costs many parts' coefficients two of their digits.
-    Reference: S. Lundberg, S.-I. Lee. A Unified Approach to Interpreting Model Predictions. NeurIPS 2017, theorem 2.
+    With fewer subsets than parts, the solution with the smallest norm is used. Words are cut with all their
+    sub-tokens, and patches get the image's mean colour, as in the faithfulness scores. Works with any
+    classifier.
+
+    completeness_error: |sum of attributions - (logit of the input - logit of the empty input)|.
+        num_evaluations: number of evaluated inputs. The regression uses float64: in float32 the weight of the
+        full and the empty input costs two digits if there are many parts.
+
+    Reference: S. Lundberg, S.-I. Lee. A Unified Approach to Interpreting Model Predictions. NeurIPS 2017,
+    theorem 2.
     """
 
     sums: ClassVar[bool] = True

@@ -19,23 +19,32 @@ _ROUNDING = 1e-3
 
 
 class LayerConductance(Integral):
-    """How much of the logit's change flows through each position of a layer, while the input moves from a neutral one to the sample.
+    """Measure how much of the logit's change flows through each position of a layer, on the path from a
+    neutral input to the sample.
 
-    layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
-    taken, which has values for each token, or is a map. steps: how many pieces the way is cut into; on each, the change of what the layer
-    gives is weighed by the logit's gradient at its beginning, at Captum's points. tolerance: where the attributions miss the change of the
-    logit by more than this share of it (and more than 0.01), the steps are doubled, as often as max_steps allows, and the best sum is kept;
-    a sum of pieces converges more slowly than an integral. baseline: as of ``integrated_gradients``. target: the explained class,
-    ``predicted`` or ``gold``. Values are summed over a token's hidden units and gathered to words; those of maps are summed over channels
-    and enlarged bilinearly, those of a vision transformer's tokens are their patches'. In deep layers [CLS], which is no word, may hold
-    nearly all.
-    Raises `ConfigError` where the module has no such layer, or its output has no positions.
+    layer: name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``. Its first
+        output tensor is used, which must have values per token or be a map.
+    steps: number of pieces of the path; on each, the change of the layer's output is weighted by the logit's
+        gradient at its start, at Captum's points.
+    tolerance: allowed difference between the sum of attributions and the change of the logit, as a share of
+        the change (at least 0.01). Where the sum misses it, the steps are doubled.
+    max_steps: maximum number of steps. The best sum is kept; a sum of pieces converges more slowly than an
+        integral.
+    baseline: neutral input; see ``integrated_gradients``.
+    target: explained class, ``predicted`` or ``gold``.
 
-    completeness_error is |sum of attributions - (logit of the sample - logit of the neutral input)|, summed over all positions, where
-    everything passes through the layer. Where something passes by its side, the sum is not known, the steps stay as they are, and there is
-    neither this nor ``converged``. num_steps: of the sum that is kept. on_special_tokens: the sum of what no word or patch has.
-    Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019. A. Shrikumar, J. Su, A. Kundaje. Computationally
-    Efficient Measures of Internal Neuron Importance. 2018, whose sum of pieces this is.
+    Values are summed over a token's hidden units and gathered to words; maps are summed over channels and
+    enlarged bilinearly; the tokens of a vision transformer cover their patches. In deep layers [CLS], which
+    belongs to no word, may hold nearly all of the attribution. Raises `ConfigError` if the layer does not
+    exist or its output has no positions.
+
+    completeness_error: |sum of attributions - (logit of the sample - logit of the neutral input)|, over all
+        positions, if everything passes through the layer. If a residual connection bypasses it, the sum is
+        unknown: the steps stay, and there is neither this nor ``converged``. num_steps: steps of the kept
+        sum. on_special_tokens: sum outside words and patches.
+
+    Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019. The sum of pieces:
+    A. Shrikumar, J. Su, A. Kundaje. Computationally Efficient Measures of Internal Neuron Importance. 2018.
     """
 
     def __init__(

@@ -18,17 +18,24 @@ if TYPE_CHECKING:
 
 
 class LayerIntegratedGradients(Halving):
-    """The class logit's gradient with respect to a layer's output, integrated from what a neutral input gives there, times the difference.
+    """Integrate the class logit's gradient with respect to a layer's output, from that of a neutral input,
+    times the difference.
 
-    layer: its name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``; the first tensor that it gives is
-    taken, which has values for each token, or is a map. steps, tolerance, max_steps, baseline: as of ``integrated_gradients``. target: the
-    explained class, ``predicted`` or ``gold``. Values are summed over a token's hidden units and gathered to words; those of maps are
-    summed over channels and enlarged bilinearly, those of a vision transformer's tokens are their patches'. In deep layers [CLS], which is
-    no word, may hold nearly all. Raises `ConfigError` where the module has no such layer, or its output has no positions.
+    layer: name in the module, e.g. ``bert.embeddings``, ``bert.encoder.layer.2`` or ``features.7``. Its first
+        output tensor is used, which must have values per token or be a map.
+    steps, tolerance, max_steps, baseline: see ``integrated_gradients``.
+    target: explained class, ``predicted`` or ``gold``.
 
-    completeness_error is |sum of attributions - (logit of the sample - its logit with what the neutral input gives at the layer)|, summed
-    over all positions. Where everything passes through the layer, the second is the logit of the neutral input.
-    converged, num_steps: as of ``integrated_gradients``. on_special_tokens: the sum of what no word or patch has.
+    Values are summed over a token's hidden units and gathered to words; maps are summed over channels and
+    enlarged bilinearly; the tokens of a vision transformer cover their patches. In deep layers [CLS], which
+    belongs to no word, may hold nearly all of the attribution. Raises `ConfigError` if the layer does not
+    exist or its output has no positions.
+
+    completeness_error: |sum of attributions - (logit of the sample - its logit with the layer's output for
+        the neutral input)|, over all positions. If everything passes through the layer, the latter is the
+        logit of the neutral input. converged, num_steps: see ``integrated_gradients``. on_special_tokens: sum
+        outside words and patches.
+
     Reference: M. Sundararajan, A. Taly, Q. Yan. Axiomatic Attribution for Deep Networks. ICML 2017.
     """
 

@@ -12,15 +12,20 @@ from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
 class Lime(Perturbation):
-    """The coefficients of a sparse linear model of the explained class's logit, fitted to random subsets near the input.
+    """Fit a sparse linear model of the explained class's logit to random subsets near the input.
 
-    subsets: how many are drawn, by the sample's id; each part is in one half of the time. kernel_width: of the exponential kernel on the
-    cosine distance between a subset and the whole; subsets nearer than that count most. alpha: the lasso's penalty, which sets small
-    coefficients to exactly 0. target: the explained class, ``predicted`` or ``gold``. grid: patches a side that an image is cut into.
-    seed: of the draw.
-    Words are cut out with all their sub-tokens, patches get the image's mean colour, as where faithfulness is measured. Any model that
-    classifies will do. num_evaluations: inputs that were asked.
-    Reference: M. Ribeiro, S. Singh, C. Guestrin. "Why Should I Trust You?" Explaining the Predictions of Any Classifier. KDD 2016.
+    subsets: number of subsets, drawn by the sample's id; each part is in half of them.
+    kernel_width: width of the exponential kernel on the cosine distance between a subset and the whole input.
+    alpha: penalty of the lasso, which sets small coefficients to 0.
+    target: explained class, ``predicted`` or ``gold``.
+    grid: patches per side of an image.
+    seed: seed of the draws.
+
+    Words are cut with all their sub-tokens, and patches get the image's mean colour, as in the faithfulness
+    scores. Works with any classifier. num_evaluations: number of evaluated inputs.
+
+    Reference: M. Ribeiro, S. Singh, C. Guestrin. "Why Should I Trust You?" Explaining the Predictions of Any
+    Classifier. KDD 2016.
     """
 
     def __init__(

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 
 
 class NeuronConductance(Probe):
-    """What each word or pixel gives to the class's logit through one neuron, while the input moves from a neutral one to the sample.
+    """Measure the contribution of each word or pixel to the class's logit through one neuron.
 
-    layer: its name in the module, e.g. ``bert.encoder.layer.2`` or ``fc1``. neuron: its place in what the layer gives for one sample, one
-    number a dimension: ``[7]`` (or 7) of a fully connected layer, ``[channel, row, column]`` of maps, ``[position, unit]`` of tokens, where
-    position 0 is [CLS]. steps: points of the Gauss-Legendre integral of (gradient of the logit by the neuron) * (gradient of the neuron by
-    the input) * (input - neutral input). target: the explained class, ``predicted`` or ``gold``. Text: the neutral input is padding tokens
-    between the special tokens, and sub-tokens are gathered to words. Images: it is black, and channels are summed. baseline: as of
-    ``integrated_gradients``.
-    All values sum to the neuron's share of the logit's change, which ``layer_conductance`` estimates in another way.
-    Raises `ConfigError` where the module has no such layer or neuron; a text too short to have the position is a `SampleError`.
+    layer: name in the module, e.g. ``bert.encoder.layer.2`` or ``fc1``.
+    neuron: index in the layer's output for one sample: ``[7]`` (or 7) in a fully connected layer, ``[channel,
+        row, column]`` in maps, ``[position, unit]`` for tokens, where position 0 is [CLS].
+    steps: points of the Gauss-Legendre integral of (gradient of the logit by the neuron) * (gradient of the
+        neuron by the input) * (input - neutral input).
+    target: explained class, ``predicted`` or ``gold``.
+    baseline: neutral input; see ``integrated_gradients``.
+
+    Sub-tokens are gathered to words, and channels are summed. The values sum to the neuron's share of the
+    logit's change, which ``layer_conductance`` estimates in another way. Raises `ConfigError` for an unknown
+    layer or neuron, and `SampleError` if a text is too short for the position.
+
     Reference: K. Dhamdhere, M. Sundararajan, Q. Yan. How Important Is a Neuron? ICLR 2019.
     """
 

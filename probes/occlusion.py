@@ -1,4 +1,5 @@
-"""Occlusion: slide a window over the input, and see how far the logit falls (Zeiler, Fergus 2014, arXiv:1311.2901)."""
+"""Occlusion: slide a window over the input and measure the decrease of the logit (Zeiler, Fergus 2014,
+arXiv:1311.2901)."""
 
 from __future__ import annotations
 
@@ -15,13 +16,19 @@ from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
 class Occlusion(Perturbation):
-    """How far the explained class's logit falls without what a sliding window covers; each word or pixel gets the mean over its windows.
+    """Decrease of the explained class's logit without the content of a sliding window, averaged over the
+    windows of each part.
 
-    target: the explained class, ``predicted`` or ``gold``. words: length of the window on a text; it moves by one word. pixels: side of
-    the window on an image, by default a quarter of the image's shorter side. stride: pixels that it moves by, at most ``pixels``; by
-    default half of them. A window longer than the input covers all of it; the last one of a row ends with the image.
-    Words are cut out with all their sub-tokens, pixels get the image's mean colour, as where faithfulness is measured. Any model that
-    classifies will do; it is asked once a window. num_evaluations: inputs that were asked, the full one with them.
+    target: explained class, ``predicted`` or ``gold``.
+    words: length of the window on a text; it moves by one word.
+    pixels: side of the window on an image. Default: a quarter of the image's shorter side.
+    stride: step of the window in pixels, at most ``pixels``. Default: half of ``pixels``.
+
+    A window longer than the input covers all of it; the last one of a row ends with the image. Words are cut
+    with all their sub-tokens, and patches get the image's mean colour, as in the faithfulness scores. Works
+    with any classifier. One query per window. num_evaluations: number of evaluated inputs, including the full
+    one.
+
     Reference: M. Zeiler, R. Fergus. Visualizing and Understanding Convolutional Networks. ECCV 2014.
     """
 

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 
 class Saliency(GradientProbe):
-    """The absolute gradient of the explained class's logit, summed over a token's embedding or a pixel's channels.
+    """Absolute gradient of the explained class's logit, summed over a token's embedding or a pixel's
+    channels.
 
-    target: the explained class, ``predicted`` or ``gold``. Sub-tokens are gathered to words. It says how strongly a part acts, not which
-    way. The paper takes the largest channel of a pixel; the sum is what Captum's values add up to.
+    target: explained class, ``predicted`` or ``gold``.
+
+    Sub-tokens are gathered to words. The values show the strength of a part, not its direction. The paper
+    uses the largest channel of a pixel; the sum agrees with Captum.
+
     Reference: K. Simonyan, A. Vedaldi, A. Zisserman. Deep Inside Convolutional Networks. ICLR 2014 workshop.
     """
 

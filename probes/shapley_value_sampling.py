@@ -12,17 +12,22 @@ from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 
 class ShapleyValueSampling(Perturbation):
-    """Each part's mean rise of the explained class's logit when the parts are put back in random orders.
+    """Mean increase of the explained class's logit when a part is restored, over random orders of the parts.
 
-    permutations: orders that are drawn, by the sample's id. target: the explained class, ``predicted`` or ``gold``. grid: patches a side
-    that an image is cut into. seed: of the draw.
-    Words are cut out with all their sub-tokens, patches get the image's mean colour, as where faithfulness is measured. Any model that
-    classifies will do; it is asked at most permutations * (parts - 1) + 2 times, since orders share their beginnings.
+    permutations: number of orders, drawn by the sample's id.
+    target: explained class, ``predicted`` or ``gold``.
+    grid: patches per side of an image.
+    seed: seed of the draws.
 
-    completeness_error is |sum of attributions - (logit of the input - logit of the empty input)|: efficiency, which each order keeps up to
-    rounding. num_evaluations: inputs that were asked.
-    Reference: J. Castro, D. Gómez, J. Tejada. Polynomial Calculation of the Shapley Value Based on Sampling. Computers & Operations
-    Research 36(5), 2009.
+    Words are cut with all their sub-tokens, and patches get the image's mean colour, as in the faithfulness
+    scores. Works with any classifier. At most permutations * (parts - 1) + 2 queries, because orders share
+    prefixes.
+
+    completeness_error: |sum of attributions - (logit of the input - logit of the empty input)|, 0 up to
+        rounding. num_evaluations: number of evaluated inputs.
+
+    Reference: J. Castro, D. Gómez, J. Tejada. Polynomial Calculation of the Shapley Value Based on Sampling.
+    Computers & Operations Research 36(5), 2009.
     """
 
     sums = True

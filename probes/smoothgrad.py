@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 
 class SmoothGrad(GradientProbe):
-    """Saliency averaged over noisy copies of the input: the absolute gradient, summed over a token's embedding or a pixel's channels.
+    """Saliency averaged over noisy copies of the input.
 
-    points: noisy copies, drawn by the sample's id. noise: standard deviation of the noise, as a share of the range of the sample's values
-    (largest minus smallest; section 3 of the paper finds 10 to 20 % best). target: the explained class, ``predicted`` or ``gold``. seed:
-    of the draw.
-    Reference: D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg. SmoothGrad: removing noise by adding noise. 2017.
+    points: number of noisy copies, drawn by the sample's id.
+    noise: standard deviation of the noise, as a share of the range of the sample's values (largest minus
+        smallest; the paper recommends 0.1 to 0.2).
+    target: explained class, ``predicted`` or ``gold``.
+    seed: seed of the noise.
+
+    Reference: D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg. SmoothGrad: removing noise by adding
+    noise. 2017.
     """
 
     def __init__(self, *, points: Count = 25, noise: Share = 0.15, target: str = "predicted", seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Auto-PGD: projected gradient ascent that chooses its own step size (Croce & Hein 2020, arXiv:2003.01690)."""
+"""Auto-PGD: projected gradient ascent with an adaptive step size (Croce & Hein 2020, arXiv:2003.01690)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from .victims import Victims
 
 
 class APGD(ImageAttack):
-    """Base of the three attacks: each names its goals, which are climbed one after the other on the samples still standing."""
+    """Base class of the three attacks. A subclass yields its goals, which are optimised in turn on the
+    samples that are still correct."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class APGD(ImageAttack):
         self.steps, self.restarts = steps, restarts
 
     def goals(self, victims: Victims, /) -> Iterator[Goal]:
-        """Yield what to climb."""
+        """Yield the losses to maximise."""
         raise NotImplementedError
 
     def search(self, victims: Victims, /) -> None:
@@ -43,16 +44,21 @@ class APGD(ImageAttack):
 
 
 class APGDCE(APGD):
-    """Auto-PGD on the cross-entropy: the step size is found by the attack itself, and momentum carries it over small rises.
+    """Auto-PGD on the cross-entropy, with an adaptive step size and momentum.
 
-    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314). norm: ``linf`` or ``l2``. steps: of each restart. restarts: from another random
-    point of the ball's surface, on the samples still standing. epsilons: further radii below epsilon, tried one after the other on the
-    samples still standing, for ``robust_accuracy[RADIUS]``.
+    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314).
+    norm: ``linf`` or ``l2``.
+    steps: gradient steps per restart.
+    restarts: starts from random points of the ball's surface, on the samples that are still correct.
+    epsilons: further radii below epsilon for ``robust_accuracy[RADIUS]``, tried one after the other on the
+        samples that are still correct.
 
-    A twin is the first misclassified iterate, or the one of largest loss where there is none. num_queries: forward passes of the sample.
-    best_loss: the largest cross-entropy seen. zero_gradient: the loss was flat at every iterate.
-    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks.
-    ICML 2020.
+    The adversarial example is the first misclassified iterate, or the one with the largest loss. num_queries
+    counts the sample's forward passes. best_loss: the largest cross-entropy. zero_gradient: the gradient was
+    0 at every iterate.
+
+    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse
+    Parameter-free Attacks. ICML 2020.
     """
 
     def goals(self, victims: Victims, /) -> Iterator[Goal]:
@@ -60,15 +66,16 @@ class APGDCE(APGD):
 
 
 class APGDDLR(APGD):
-    """Auto-PGD on the difference of logits ratio, which no rescaling of the logits can flatten.
+    """Auto-PGD on the difference of logits ratio, which is invariant to a rescaling of the logits.
 
-    epsilon, norm, steps, restarts, epsilons: as for ``apgd_ce``. Of two classes the ratio would be constant: there the difference of the
-    two logits is climbed, which has the same directions.
+    epsilon, norm, steps, restarts, epsilons: see ``apgd_ce``.
 
-    A twin is the first misclassified iterate, or the one of largest loss where there is none. best_loss: the largest ratio seen.
-    num_queries, zero_gradient: as for ``apgd_ce``.
-    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks.
-    ICML 2020.
+    For two classes the ratio would be constant; the difference of the two logits is used, which has the same
+    directions. The adversarial example is the first misclassified iterate, or the one with the largest loss.
+    best_loss: the largest ratio. num_queries, zero_gradient: see ``apgd_ce``.
+
+    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse
+    Parameter-free Attacks. ICML 2020.
     """
 
     def goals(self, victims: Victims, /) -> Iterator[Goal]:
@@ -76,15 +83,20 @@ class APGDDLR(APGD):
 
 
 class APGDTargeted(APGD):
-    """Auto-PGD on the targeted difference of logits ratio, towards one other class after the other, the likeliest first.
+    """Auto-PGD on the targeted difference of logits ratio, towards one other class after the other, most
+    likely first.
 
-    epsilon, norm, steps, epsilons: as for ``apgd_ce``. targets: how many other classes are tried, at most all of them (one of two classes).
-    restarts: of each. Any misclassification ends the search of a sample, whichever class it goes to. The ratio is over the largest logit's
-    lead on the third and fourth; of three classes, on the third alone; of two, the difference itself is climbed.
+    epsilon, norm, steps, epsilons: see ``apgd_ce``.
+    targets: maximum number of other classes to try.
+    restarts: starts per class.
 
-    num_queries, zero_gradient: as for ``apgd_ce``; one more query ranks the classes. best_loss: the largest ratio seen.
-    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse Parameter-free Attacks.
-    ICML 2020.
+    Any misclassification ends the search of a sample. The ratio divides by the lead of the largest logit over
+    the third and fourth; with three classes, over the third alone; with two, the difference itself is used.
+    num_queries, zero_gradient: see ``apgd_ce``; one more query ranks the classes. best_loss: the largest
+    ratio.
+
+    Reference: F. Croce, M. Hein. Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse
+    Parameter-free Attacks. ICML 2020.
     """
 
     def __init__(
@@ -98,7 +110,7 @@ class APGDTargeted(APGD):
         epsilons: Sequence[float] = (),
     ) -> None:
         if targets < 1:
-            raise ConfigError(f"targets is at least 1, not {targets}")
+            raise ConfigError(f"targets must be at least 1, not {targets}")
         super().__init__(epsilon=epsilon, norm=norm, steps=steps, restarts=restarts, epsilons=epsilons)
         self.targets = targets
 

@@ -1,4 +1,5 @@
-"""The ascent of Auto-PGD (Croce & Hein 2020, arXiv:2003.01690, algorithm 1): gradient steps with momentum that find their own size."""
+"""The ascent of Auto-PGD (Croce & Hein 2020, arXiv:2003.01690, algorithm 1): gradient steps with momentum and
+adaptive size."""
 
 from __future__ import annotations
 
@@ -20,14 +21,15 @@ _ENOUGH_RISES = 0.75
 
 
 class Goal(NamedTuple):
-    """What is climbed. ``wanted_B``: the class that each image is to become, where the loss has one."""
+    """A loss to maximise. ``wanted_B``: target class of each image, if the loss has one."""
 
     loss: Loss
     wanted_B: torch.Tensor | None = None
 
 
 def climb(victims: Victims, rows_N: torch.Tensor, goal: Goal, num_steps: int, /) -> None:
-    """Climb from one random start. Rows that fall drop out; the point of largest loss is the twin of the others."""
+    """Maximise the goal from one random start. Misclassified rows leave; the adversarial example of the
+    others is the point with the largest loss."""
     clean, threat = victims.clean[rows_N], victims.threat
     noise = random_steps_to_surface(victims.noises_of(rows_N), clean, threat.norm, victims.radius)
     state = _begin(victims, rows_N, project(clean + noise, clean, threat), goal)
@@ -70,8 +72,11 @@ class _Points:
 
 @dataclass(slots=True)
 class _State:
-    """The N rows that still stand. ``previous`` [N, C, H, W]: the pixels before the last step. ``rises``: how often the
-    loss rose since the last checkpoint."""
+    """The N remaining rows.
+
+    previous: [N, C, H, W], the pixels before the last step.
+    rises: how often the loss rose since the last checkpoint.
+    """
 
     rows: torch.Tensor
     current: _Points
@@ -94,7 +99,7 @@ class _State:
         self.best = self.best.replace_where(points.loss > self.best.loss, points)
 
     def check(self, num_steps: int) -> None:
-        """At a checkpoint: halve the step where it did not pay, and go back to the best point."""
+        """At a checkpoint, halve the step where progress was too small, and return to the best point."""
         import torch
 
         did_not_rise_N = self.rises <= _ENOUGH_RISES * num_steps
@@ -118,7 +123,7 @@ def _begin(victims: Victims, rows_N: torch.Tensor, pixels: torch.Tensor, goal: G
         size=torch.full_like(slope.loss, 2 * victims.radius),
         rises=torch.zeros_like(rows_N),
         loss_at_check=slope.loss,
-        # No step was taken yet that could have failed to raise the best loss.
+        # No step has been taken yet, so none failed to raise the best loss.
         was_halved=torch.ones_like(rows_N, dtype=torch.bool),
     )
     _settle(victims, state, slope.wrong)
@@ -135,7 +140,7 @@ def _next_pixels(state: _State, clean: torch.Tensor, threat: LpBall, *, first: b
 
 
 def _settle(victims: Victims, state: _State, wrong_N: torch.Tensor) -> None:
-    """The rows that fell leave with this point; the twin of the others is their best one."""
+    """Remove misclassified rows with their current point; offer the best point of the others."""
     victims.offer(state.rows, state.best.pixels, state.best.loss)
     victims.keep(state.rows[wrong_N], state.current.pixels[wrong_N], wrong_N[wrong_N])
     if bool(wrong_N.any()):

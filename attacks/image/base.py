@@ -1,4 +1,4 @@
-"""What image attacks share: their threat, a ladder of radii for the curve of robust accuracy, and the worst case of several tries."""
+"""Base classes of image attacks: the threat, a sequence of radii, and the worst case of several attacks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ BLACK_BOX = frozenset({"classify", "image"})
 
 
 class ImageAttack(Attack[LpBall]):
-    """Base of the attacks of this folder. A method gives `search`, which works on a batch of images inside of one threat.
+    """Base class of image attacks. A subclass defines `search`, which works on a batch of images within one
+    threat.
 
-    ``epsilons``: further radii, below the threat's, at which robust accuracy is wanted. An attack inside of a ball tries them one after the
-    other, the smallest first, on the samples that still stand; then how far a twin is says from which radius on the sample falls.
+    epsilon: radius of the threat.
+    norm: ``linf`` or ``l2``.
+    epsilons: further radii below epsilon. A fixed-radius attack tries them in increasing order on the samples
+        that are still correct; the distance of an adversarial example then says at which radii the sample is
+        broken.
     """
 
     requires = WHITE_BOX
@@ -38,9 +42,9 @@ class ImageAttack(Attack[LpBall]):
             if isinstance(e, bool) or not isinstance(e, int | float) or not 0 <= e <= (math.inf if epsilon is None else epsilon)
         ]
         if wrong:
-            raise ConfigError(f"epsilons are radii from 0 to epsilon ({epsilon}), not {wrong[0]!r}")
+            raise ConfigError(f"epsilons must be radii from 0 to epsilon ({epsilon}), not {wrong[0]!r}")
         for radius in epsilons:
-            LpBall(radius, norm)  # raises for one that no ball can have
+            LpBall(radius, norm)  # raises for an invalid radius
         self.epsilons = tuple(sorted(set(epsilons)))
 
     def search(self, victims: Victims, /) -> None:
@@ -52,21 +56,24 @@ class ImageAttack(Attack[LpBall]):
         return worst_case(engine, samples, self.tries(threat), rng)
 
     def tries(self, threat: LpBall, /) -> list[Try]:
-        """What is tried on the samples, one after the other."""
+        """Return the attacks to try on the samples, in order."""
         smaller = [replace(threat, epsilon=e) for e in self.epsilons if threat.epsilon is None or e < threat.epsilon]
         return [Try("", self, ball) for ball in (*smaller, threat)]
 
 
 class NearestTwin(ImageAttack):
-    """Base of the attacks that look for the nearest misclassified image: one search serves all radii. Where that image is beyond the
-    threat's epsilon, the twin is on the way to it, on the ball's surface, and ``nearest`` says how far it would have been."""
+    """Base class of minimum-distance attacks: one search serves all radii.
+
+    If the nearest misclassified image is beyond the threat's epsilon, the adversarial example is its
+    projection onto the ball, and ``nearest`` is the distance before the projection.
+    """
 
     def tries(self, threat: LpBall, /) -> list[Try]:
         return [Try("", self, threat)]
 
 
 class Try(NamedTuple):
-    """``name``: what a twin's ``broken_by`` calls it, if it is called anything."""
+    """An attack to try. ``name``: its name in ``broken_by``, if any."""
 
     name: str
     attack: ImageAttack
@@ -74,9 +81,10 @@ class Try(NamedTuple):
 
 
 def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try], rng: SampleRng, /) -> list[Sample]:
-    """The twin of the first try that fools the model, or of the last one. Only survivors go on, in batches of their own.
+    """Return the adversarial example of the first attack that fools the model, or of the last attack. Later
+    attacks only run on the remaining samples.
 
-    Whether the model is fooled, it is asked (one query); nothing rests on what an attack says of itself.
+    The model decides whether it is fooled (one query), not the attack.
     """
     twins: dict[int, Sample] = {}
     spent: dict[int, dict[str, Any]] = {}
@@ -101,7 +109,7 @@ def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try
 
 
 def _added(before: dict[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
-    """Queries in all; a gradient that was flat throughout."""
+    """Return the sum of the queries, and whether the gradient was zero throughout."""
     found: dict[str, Any] = {"num_queries": now["num_queries"] + (before["num_queries"] if before else 0)}
     flat = [facts["zero_gradient"] for facts in (before, now) if facts and "zero_gradient" in facts]
     return {**found, "zero_gradient": all(flat)} if flat else found

@@ -1,4 +1,5 @@
-"""Carlini and Wagner's attack: the nearest L2 twin by minimising distance and margin together (2017, arXiv:1608.04644)."""
+"""Carlini and Wagner's attack: the nearest L2 adversarial example, by minimising distance and margin together
+(2017, arXiv:1608.04644)."""
 
 from __future__ import annotations
 
@@ -17,19 +18,28 @@ if TYPE_CHECKING:
     import torch
 
 _SHRINK = 0.999999
-"""Keeps the hyperbolic tangent's inverse finite at black and white pixels."""
+"""Keeps the inverse hyperbolic tangent finite for black and white pixels."""
 
 
 class CarliniWagner(NearestTwin):
-    """The nearest twin in L2: Adam on squared distance + c * (confidence - margin of the wrong classes), while that is above 0, with pixels
-    as hyperbolic tangents so that they stay in [0, 1], and c searched for each sample by itself.
+    """Minimise the squared L2 distance plus c times the margin with Adam, and search c for each sample.
 
-    epsilon: a bound on the twin's L2 distance in [0, 1] pixel units; none by default, so that every sample for which a twin is found counts
-    as broken, and ``mean_l2`` says how far they are. epsilons: radii at which ``robust_accuracy[RADIUS]`` is wanted; they cost nothing.
-    steps: of Adam, at most, for each c; a sample whose objective fell by less than 0.01 % over a tenth of them stops. step_size: Adam's.
-    searches: values of c that are tried. first_c: the first. confidence: by how much a wrong logit must lead.
+    The margin term is confidence - margin of the wrong classes, while it is above 0. Pixels are hyperbolic
+    tangents, so they stay in [0, 1].
 
-    nearest: distance of the twin, None where there was none. num_queries: forward passes, each with its gradient.
+    epsilon: maximum L2 distance in [0, 1] pixel units. Default: none; then every sample with an adversarial
+        example counts as broken, and ``mean_l2`` is the mean distance.
+    steps: maximum number of Adam steps per c; a sample stops if its objective fell by less than 0.01 % over a
+        tenth of them.
+    step_size: step size of Adam.
+    searches: number of values of c.
+    first_c: first value of c.
+    confidence: minimum lead of a wrong logit.
+    epsilons: radii for ``robust_accuracy[RADIUS]``; they cost nothing.
+
+    nearest: distance of the adversarial example, or None. num_queries: forward passes, each with its
+        gradient.
+
     Reference: N. Carlini, D. Wagner. Towards Evaluating the Robustness of Neural Networks. IEEE S&P 2017.
     """
 
@@ -55,12 +65,12 @@ class CarliniWagner(NearestTwin):
             c_B = torch.where(high_B.isinf(), 10 * c_B, (low_B + high_B) / 2)
 
     def _minimise(self, victims: Victims, c_B: torch.Tensor) -> torch.Tensor:
-        """[B]: whether any point on the way was misclassified with the confidence wanted."""
+        """Return [B]: whether any iterate was misclassified with the wanted confidence."""
         import torch
 
         rows_N, is_broken_B = victims.rows_B, torch.zeros_like(victims.fallen_B)
         inner = torch.atanh((2 * victims.clean - 1) * _SHRINK)
-        # Where tanh(atanh(x)) lands: with this as the centre, the start is at distance 0.
+        # tanh(atanh(x)) with rounding, so that the start has distance 0.
         centre = (inner.tanh() + 1) / 2
         mean, spread = torch.zeros_like(inner), torch.zeros_like(inner)
         before_N = torch.full_like(c_B, math.inf)

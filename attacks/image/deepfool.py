@@ -16,21 +16,27 @@ if TYPE_CHECKING:
     import torch
 
 _LEAST = 0.002
-"""Of the way so far, a step is at least this share. Black and white pixels cannot go where a step sends them, so that it falls short of the
-boundary, and the next one, of what is left, too: without this they come ever nearer to it and never to the other side."""
+"""Minimum length of a step, as a share of the path so far. Black and white pixels cannot follow every step, so steps fall short of the
+boundary; without a minimum length they approach it forever and never cross it."""
 
 
 class DeepFool(NearestTwin):
-    """Steps to the nearest boundary of the linearised model, until the image is misclassified: a near twin in few steps.
+    """Step to the nearest boundary of the linearised model until the image is misclassified: a small distance
+    in few steps.
 
-    epsilon: a bound on the twin's distance in [0, 1] pixel units; none by default, so that every sample for which a twin is found counts as
-    broken, and ``mean_l2`` or ``mean_linf`` says how far they are. norm: ``l2`` or ``linf``. epsilons: radii at which
-    ``robust_accuracy[RADIUS]`` is wanted; they cost nothing. steps: at most. overshoot: how far beyond the boundary, as a share of the way.
-    classes: how many other classes are looked at, the likeliest ones of the clean image.
+    epsilon: maximum distance in [0, 1] pixel units. Default: none; then every sample with an adversarial
+        example counts as broken, and ``mean_l2`` or ``mean_linf`` is the mean distance.
+    norm: ``l2`` or ``linf``.
+    epsilons: radii for ``robust_accuracy[RADIUS]``; they cost nothing.
+    steps: maximum number of steps.
+    overshoot: distance beyond the boundary, as a share of the path.
+    classes: number of other classes, most likely first.
 
-    nearest: distance of the twin, None where there was none. num_queries: forward passes; each goes back once a class.
-    Reference: S.-M. Moosavi-Dezfooli, A. Fawzi, P. Frossard. DeepFool: a Simple and Accurate Method to Fool Deep Neural Networks.
-    CVPR 2016.
+    nearest: distance of the adversarial example, or None. num_queries: forward passes, each with one backward
+        pass per class.
+
+    Reference: S.-M. Moosavi-Dezfooli, A. Fawzi, P. Frossard. DeepFool: a Simple and Accurate Method to Fool
+    Deep Neural Networks. CVPR 2016.
     """
 
     def __init__(
@@ -50,7 +56,7 @@ class DeepFool(NearestTwin):
         lowest, highest = -victims.clean / reach, (1 - victims.clean) / reach
         others_BM = likeliest_others(victims.ask(current, rows_N), victims.target_B, self.classes)
         if not others_BM.shape[1]:
-            return  # of one class there is no boundary
+            return  # a model with one class has no boundary
         classes_BM = torch.cat([victims.target_B[:, None], others_BM], 1)
         for _ in range(self.steps):
             logits_NK, gradients = victims.climb_classes(current, rows_N, classes_BM[rows_N])
@@ -68,13 +74,14 @@ class DeepFool(NearestTwin):
 
 
 def _step(scores_NM: torch.Tensor, gradients: torch.Tensor, norm: str, least_N: torch.Tensor) -> torch.Tensor:
-    """The shortest step to where the linearised score of another class reaches that of the first, the row's own; at least so long."""
+    """Return the shortest step, of at least the given length, to where the linearised score of another class
+    reaches that of the true class."""
     import torch
 
     gap_NM = scores_NM[:, :1] - scores_NM[:, 1:]
     slopes = gradients[:, 1:] - gradients[:, :1]
     speed_NM = dual_length(slopes.flatten(0, 1), norm).view_as(gap_NM)
-    # A class whose lead is flat is out of reach.
+    # A class with a zero gradient is out of reach.
     distance_N, nearest_N = (gap_NM / speed_NM.clamp_min(1e-30)).min(1)
     way = direction(slopes[torch.arange(len(slopes), device=slopes.device), nearest_N], norm)
     return per_row(torch.maximum(distance_N, least_N)) * way

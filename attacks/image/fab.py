@@ -20,16 +20,23 @@ _LARGEST_BIAS, _OVERSHOOT, _BACK = 0.1, 1.05, 0.9
 
 
 class FABTargeted(NearestTwin):
-    """The nearest misclassified image: projections onto the linearised boundary with one other class after the other, the likeliest first.
+    """Find the nearest misclassified image by projections onto linearised boundaries with other classes, most
+    likely first.
 
-    epsilon: a bound on the twin's distance in [0, 1] pixel units; none by default, so that every sample for which any twin is found counts
-    as broken, and ``mean_linf`` or ``mean_l2`` says how far they are. norm: ``linf`` or ``l2``. epsilons: radii at which
-    ``robust_accuracy[RADIUS]`` is wanted; they cost nothing. steps: projections a class. restarts: of each class, the first from the clean
-    image, the others from random points half as far away as the nearest twin so far. targets: how many other classes are tried, at most
-    all of them (one of two classes).
+    epsilon: maximum distance in [0, 1] pixel units. Default: none; then every sample with an adversarial
+        example counts as broken, and ``mean_l2`` or ``mean_linf`` is the mean distance.
+    norm: ``linf`` or ``l2``.
+    epsilons: radii for ``robust_accuracy[RADIUS]``; they cost nothing.
+    steps: projections per class.
+    restarts: starts per class: the first from the clean image, others from random points at half the distance
+        of the nearest example so far.
+    targets: maximum number of other classes to try.
 
-    nearest: distance of the nearest twin, None where there was none. num_queries: two a step, and one that ranks the classes.
-    Reference: F. Croce, M. Hein. Minimally distorted Adversarial Examples with a Fast Adaptive Boundary Attack. ICML 2020.
+    nearest: distance of the nearest adversarial example, or None. num_queries: two per step, plus one that
+        ranks the classes.
+
+    Reference: F. Croce, M. Hein. Minimally distorted Adversarial Examples with a Fast Adaptive Boundary
+    Attack. ICML 2020.
     """
 
     def __init__(
@@ -61,7 +68,7 @@ class FABTargeted(NearestTwin):
         norm, clean, rows_B = victims.threat.norm, victims.clean, victims.rows_B
         for _ in range(self.steps):
             slope = victims.climb(current, rows_B, lead, wanted_B)
-            # On the linearised boundary z: lead + gradient @ (z - current) = 0, seen from the current point and from the clean one.
+            # Linearised boundary z: lead + gradient @ (z - current) = 0, relative to the current point and to the clean one.
             gap_B, gap_from_clean_B = -slope.loss, -slope.loss + (slope.gradient * (current - clean)).flatten(1).sum(1)
             both, gaps = torch.cat([current, clean]), torch.cat([gap_B, gap_from_clean_B])
             step, step_from_clean = steps_to_hyperplane(both, slope.gradient.repeat(2, 1, 1, 1), gaps, norm).chunk(2)

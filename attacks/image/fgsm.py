@@ -11,13 +11,19 @@ from .victims import Victims
 
 
 class FGSM(ImageAttack):
-    """One step of length epsilon along the sign of the cross-entropy's gradient (``l2``: along the gradient), from the clean image.
+    """Take one step of length epsilon along the sign of the cross-entropy's gradient (``l2``: along the
+    gradient).
 
-    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314). norm: ``linf`` or ``l2``. epsilons: further radii below epsilon, tried one after
-    the other on the samples still standing, for ``robust_accuracy[RADIUS]``.
+    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314).
+    norm: ``linf`` or ``l2``.
+    epsilons: further radii below epsilon for ``robust_accuracy[RADIUS]``, tried one after the other on the
+        samples that are still correct.
 
-    num_queries: 1, and 2 a radius where several are tried. zero_gradient: the loss was flat, so the attack saw nothing.
-    Reference: I. J. Goodfellow, J. Shlens, C. Szegedy. Explaining and Harnessing Adversarial Examples. ICLR 2015.
+    num_queries: 1, or 2 per radius if there are several. zero_gradient: the gradient was 0, so the attack had
+        no signal.
+
+    Reference: I. J. Goodfellow, J. Shlens, C. Szegedy. Explaining and Harnessing Adversarial Examples. ICLR
+    2015.
     """
 
     def __init__(self, *, epsilon: float = 8 / 255, norm: str = "linf", epsilons: Sequence[float] = ()) -> None:
@@ -27,6 +33,6 @@ class FGSM(ImageAttack):
         rows_B = victims.standing()
         slope = victims.climb(victims.clean, rows_B, cross_entropy)
         moved = victims.clean + victims.radius * direction(slope.gradient, victims.threat.norm)
-        # An image that is misclassified as it is needs no step.
+        # A misclassified clean image needs no step.
         moved[slope.wrong] = victims.clean[slope.wrong]
         victims.keep(rows_B, project(moved, victims.clean, victims.threat), slope.wrong)

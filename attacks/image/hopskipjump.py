@@ -1,4 +1,4 @@
-"""HopSkipJump: the nearest twin from decisions alone (Chen et al. 2020, arXiv:1904.02144)."""
+"""HopSkipJump: the nearest adversarial example from decisions alone (Chen et al. 2020, arXiv:1904.02144)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,31 @@ if TYPE_CHECKING:
     import torch
 
 _AT_ONCE = 25
-"""Directions drawn at once for a sample: what is drawn must not depend on the batch, and all at once would take much memory."""
+"""Directions drawn at once per sample; draws must not depend on the batch, and all at once would need much memory."""
 _MOST_HALVINGS = 30
 
 
 class HopSkipJump(NearestTwin):
-    """Walks along the boundary towards the clean image, by decisions alone: no gradients, no scores.
+    """Walk along the decision boundary towards the clean image, by predicted classes alone, without gradients
+    or scores.
 
-    Each iteration estimates the boundary's normal from which way random small steps fall, steps along it, and bisects back to the boundary.
+    Each iteration estimates the normal of the boundary from random small steps, steps along it, and bisects
+    back to the boundary.
 
-    epsilon: a bound on the twin's distance in [0, 1] pixel units; none by default, so that every sample for which a twin is found counts as
-    broken, and ``mean_l2`` or ``mean_linf`` says how far they are. norm: ``l2`` or ``linf``. epsilons: radii at which
-    ``robust_accuracy[RADIUS]`` is wanted; they cost nothing. iterations: hops. directions: asked about in the first hop; the t-th has
-    sqrt(t) times as many. most_directions: a bound on that. starts: random images tried to find a misclassified one to begin with.
+    epsilon: maximum distance in [0, 1] pixel units. Default: none; then every sample with an adversarial
+        example counts as broken, and ``mean_l2`` or ``mean_linf`` is the mean distance.
+    norm: ``l2`` or ``linf``.
+    epsilons: radii for ``robust_accuracy[RADIUS]``; they cost nothing.
+    iterations: number of hops.
+    directions: random directions in the first hop; hop t uses sqrt(t) times as many.
+    most_directions: maximum number of directions per hop.
+    starts: random images to try for a misclassified start.
 
-    nearest: distance of the twin, None where no start was found. num_queries: images asked about.
-    Reference: J. Chen, M. I. Jordan, M. J. Wainwright. HopSkipJumpAttack: A Query-Efficient Decision-Based Attack. IEEE S&P 2020.
+    nearest: distance of the adversarial example, or None without a start. num_queries: number of classified
+        images.
+
+    Reference: J. Chen, M. I. Jordan, M. J. Wainwright. HopSkipJumpAttack: A Query-Efficient Decision-Based
+    Attack. IEEE S&P 2020.
     """
 
     requires = BLACK_BOX
@@ -53,7 +62,7 @@ class HopSkipJump(NearestTwin):
         if not len(rows_N):
             return
         norm, size = victims.threat.norm, current[0].numel()
-        # How near bisection comes to the boundary, as a share of the distance, and how far the probing steps reach.
+        # Precision of the bisection as a share of the distance, and length of the probing steps.
         precision = size**-1.5 if norm == "l2" else float(size) ** -2
         reach = math.sqrt(size) * precision if norm == "l2" else size * precision
         current = _to_boundary(victims, rows_N, current, precision)
@@ -66,7 +75,8 @@ class HopSkipJump(NearestTwin):
             current = _to_boundary(victims, rows_N, current, precision)
 
     def _start(self, victims: Victims) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows that have a misclassified image to begin with, and these images. What is misclassified as it is needs no search."""
+        """Return the rows with a misclassified start, and these images. Misclassified clean images need no
+        search."""
         rows_N = victims.rows_B
         wrong_N = victims.wrong(victims.clean, rows_N)
         victims.nearer(rows_N, victims.clean, wrong_N)
@@ -86,7 +96,7 @@ class HopSkipJump(NearestTwin):
 
 
 def _to_boundary(victims: Victims, rows_N: torch.Tensor, far: torch.Tensor, precision: float) -> torch.Tensor:
-    """Misclassified points between the clean images and these, as near to the boundary as the precision says."""
+    """Return misclassified points between the clean images and these, within the precision of the boundary."""
     import torch
 
     clean = victims.clean[rows_N]
@@ -102,13 +112,14 @@ def _to_boundary(victims: Victims, rows_N: torch.Tensor, far: torch.Tensor, prec
         wrong_N = victims.wrong(tried, rows_N)
         low_N, high_N = torch.where(wrong_N, low_N, middle_N), torch.where(wrong_N, middle_N, high_N)
         nearest = torch.where(per_row(wrong_N), tried, nearest)
-    # The end of a hop was misclassified already, so all of these are.
+    # All of these are misclassified, as the end of the hop was.
     victims.nearer(rows_N, nearest, torch.ones_like(rows_N, dtype=torch.bool))
     return nearest
 
 
 def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe_N: torch.Tensor, num: int) -> torch.Tensor:
-    """The boundary's normal towards the wrong side: the mean of random directions, weighted by which side each falls on (eq. 16)."""
+    """Return the boundary's normal towards the wrong side: the mean of random directions, weighted by their
+    side (eq. 16)."""
     import torch
 
     shape = tuple(current.shape[1:])
@@ -118,13 +129,13 @@ def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe
         drawn = victims.draw(rows_N, partial(_directions, some, shape, victims.threat.norm))
         steps = drawn / drawn.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None, None]
         tried = (current[:, None] + probe_N[:, None, None, None, None] * steps).clamp(0, 1)
-        # What the box cut off was not tried.
+        # Use the steps after clipping to the box.
         steps = (tried - current[:, None]) / probe_N.clamp_min(1e-12)[:, None, None, None, None]
         side = victims.wrong(tried.flatten(0, 1), rows_N.repeat_interleave(some)).view(len(rows_N), -1).to(current) * 2 - 1
         plain, sides_N = plain + steps.sum(1), sides_N + side.sum(1)
         weighted = weighted + (side[:, :, None, None, None] * steps).sum(1)
     mean_N = sides_N / num
-    # All on one side: their mean, turned to the wrong one.
+    # All on one side: their mean, towards the wrong side.
     is_one_sided_N = mean_N.abs() == 1
     return torch.where(per_row(is_one_sided_N), per_row(mean_N) * plain, weighted - per_row(mean_N) * plain) / num
 
@@ -134,7 +145,7 @@ def _directions(num: int, shape: tuple[int, ...], norm: str, noise: np.random.Ge
 
 
 def _hop(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, normal: torch.Tensor, size_N: torch.Tensor) -> torch.Tensor:
-    """As far along the normal as stays misclassified, halving; where nothing does, the point itself."""
+    """Step as far along the normal as stays misclassified, halving the step; stay if none does."""
     landed, going = current.clone(), rows_N.new_ones(len(rows_N)).nonzero()[:, 0]
     for _ in range(_MOST_HALVINGS):
         tried = (current[going] + per_row(size_N[going]) * normal[going]).clamp(0, 1)

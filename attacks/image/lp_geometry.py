@@ -1,4 +1,5 @@
-"""The geometry of L-infinity and L2 balls around images, row by row: lengths, steepest directions, projections, random points.
+"""Geometry of L-infinity and L2 balls around images, per row: lengths, steepest directions, projections,
+random points.
 
 Shape legend: N rows, C channels, H height, W width, D = C * H * W.
 """
@@ -17,38 +18,40 @@ if TYPE_CHECKING:
 
 _TINY = 1e-12
 _FLAT = 1e-30
-"""Divides nothing by zero, and is no gradient's size: float32 holds some that are smaller, and no model means them."""
+"""Avoids division by zero; smaller than any meaningful gradient."""
 _ROUNDING = 1e-12
 
 
 def per_row(values_N: torch.Tensor, /) -> torch.Tensor:
-    """[N, 1, 1, 1]: a number a row, ready to be multiplied with images."""
+    """Reshape one number per row to [N, 1, 1, 1], to multiply it with images."""
     return values_N[:, None, None, None]
 
 
 def length(delta: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """[N]: of each row in the norm."""
+    """Return [N]: the length of each row in the norm."""
     flat_ND = delta.flatten(1)
     return flat_ND.abs().amax(1) if norm == "linf" else flat_ND.norm(dim=1)
 
 
 def dual_length(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """[N]: how fast a function of this gradient can change along a step of unit length: L1 for L-infinity, L2 for L2."""
+    """Return [N]: how fast a function with this gradient can change along a step of unit length: the L1 norm
+    for L-infinity, L2 for L2."""
     flat_ND = gradient.flatten(1)
     return flat_ND.abs().sum(1) if norm == "linf" else flat_ND.norm(dim=1)
 
 
 def direction(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """Steepest ascent of unit length in the norm; 0 where the gradient is."""
+    """Return the steepest ascent of unit length in the norm; 0 where the gradient is 0."""
     if norm == "linf":
         return gradient.sign()
-    # Scaled to 1 first: the squares of a confident model's tiny gradient are 0 in float32.
+    # Scale to 1 first: the squares of tiny gradients are 0 in float32.
     scaled = gradient / per_row(gradient.flatten(1).abs().amax(1).clamp_min(1e-37))
     return scaled / per_row(scaled.flatten(1).norm(dim=1).clamp_min(_TINY))
 
 
 def project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall, /) -> torch.Tensor:
-    """Onto the ball, then into the [0, 1] box, which does not leave the ball: its centre is in the box."""
+    """Project onto the ball, then into the [0, 1] box; the result stays in the ball, because its centre is in
+    the box."""
     import torch
 
     delta = pixels - clean
@@ -60,7 +63,7 @@ def project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall, /) -> tor
 
 
 def random_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
-    """A step to a uniform point of the ball for each row, from the row's own generator."""
+    """Return a step to a uniform point of the ball for each row, from the row's own generator."""
     shape = tuple(clean.shape[1:])
     if norm == "linf":
         return _stacked([noise.uniform(-radius, radius, shape) for noise in noises], clean)
@@ -68,7 +71,7 @@ def random_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, nor
 
 
 def random_steps_to_surface(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
-    """A step of length ``radius`` in a random direction for each row, from the row's own generator."""
+    """Return a step of length ``radius`` in a random direction for each row, from the row's own generator."""
     shape = tuple(clean.shape[1:])
     drawn = [noise.uniform(-1, 1, shape) if norm == "linf" else noise.standard_normal(shape) for noise in noises]
     steps = _stacked(drawn, clean)
@@ -88,18 +91,19 @@ def _stacked(steps: Sequence[np.ndarray], like: torch.Tensor) -> torch.Tensor:
 
 
 def steps_to_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """The shortest step of each row inside the [0, 1] box after which ``normal @ step = gap``; exact.
+    """Return the exact shortest step of each row inside the [0, 1] box after which ``normal @ step = gap``.
 
-    Where the box does not reach the hyperplane, the step goes to the corner that is nearest to it.
+    If the box does not reach the hyperplane, the step goes to the nearest corner.
 
-    Along the normal's signs, coordinate i can move by at most its room u_i. The shortest step moves each by min(t * s_i, u_i), with s_i = 1
-    for L-infinity and |w_i| for L2 (the conditions of Karush, Kuhn and Tucker), and t is where sum_i |w_i| min(t * s_i, u_i) reaches the
-    gap. That sum is concave and piecewise linear in t, so Newton's steps from 0 never go too far, and are there after a few pieces.
+    Along the normal's signs, coordinate i can move by at most its room u_i. By the Karush-Kuhn-Tucker
+    conditions the shortest step moves each by min(t * s_i, u_i), with s_i = 1 for L-infinity and |w_i| for
+    L2, and t solves sum_i |w_i| min(t * s_i, u_i) = gap. The sum is concave and piecewise linear in t, so
+    Newton steps from 0 never overshoot and end after a few pieces.
     """
     import torch
 
     start_ND, normal_ND = pixels.flatten(1).double(), normal.flatten(1).double()
-    # Of unit height, so that no product underflows.
+    # Scale to unit height, so that no product underflows.
     height_N = normal_ND.abs().amax(1).clamp_min(_FLAT)
     normal_ND = normal_ND * (gap_N.sign().double() / height_N)[:, None]
     gap_N1 = (gap_N.double().abs() / height_N)[:, None]

@@ -17,17 +17,25 @@ if TYPE_CHECKING:
 
 
 class PGD(ImageAttack):
-    """Projected gradient ascent on the cross-entropy, from a random start in the ball, batched over samples.
+    """Projected gradient ascent on the cross-entropy from a random start in the ball, batched over samples.
 
-    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314). norm: ``linf`` or ``l2``. steps: gradient steps of each restart.
-    step_size: default 2.5 * epsilon / steps, which can reach any point of the ball. restarts: tried one after the other on the
-    samples still standing. random_start: begin at a random point of the ball, drawn by the sample's id. epsilons: further radii below
-    epsilon, tried one after the other on the samples still standing, for ``robust_accuracy[RADIUS]``.
+    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314).
+    norm: ``linf`` or ``l2``.
+    steps: gradient steps per restart.
+    step_size: length of a step, below 1 for ``linf``. Default: 2.5 * epsilon / steps, which can reach any
+        point of the ball.
+    restarts: number of restarts, on the samples that are still correct.
+    random_start: whether to start at a random point of the ball, drawn by the sample's id, instead of the
+        clean image.
+    epsilons: further radii below epsilon for ``robust_accuracy[RADIUS]``, tried one after the other on the
+        samples that are still correct.
 
-    A twin is the first misclassified iterate, or the last one where there is none; a sample whose twin is found is no longer computed.
-    num_queries counts forward passes of the sample. zero_gradient: the loss was flat at every iterate, so the attack saw nothing.
-    Reference: A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu. Towards Deep Learning Models Resistant to Adversarial
-    Attacks. ICLR 2018.
+    The adversarial example is the first misclassified iterate, or the last one. A sample leaves the batch
+    once it is misclassified. num_queries counts the sample's forward passes. zero_gradient: the gradient was
+    0 at every iterate, so the attack had no signal.
+
+    Reference: A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu. Towards Deep Learning Models Resistant
+    to Adversarial Attacks. ICLR 2018.
     """
 
     def __init__(
@@ -44,10 +52,10 @@ class PGD(ImageAttack):
         if steps < 1 or restarts < 1:
             raise ConfigError(f"pgd needs at least one step and one restart, not {steps} and {restarts}")
         if step_size is not None and not step_size > 0:
-            raise ConfigError(f"step_size is above 0, or left out for 2.5 * epsilon / steps, not {step_size}")
+            raise ConfigError(f"step_size must be above 0, or omitted for 2.5 * epsilon / steps, not {step_size}")
         if step_size is not None and norm == "linf" and step_size >= 1:
             raise ConfigError(
-                f"step_size is below 1, not {step_size!r}: pixels are in [0, 1]; did you mean {step_size:g}/255? "
+                f"step_size must be below 1, not {step_size!r}: pixels are in [0, 1]; did you mean {step_size:g}/255? "
                 f"Write {step_size / 255:.4g}"
             )
         super().__init__(epsilon, norm, epsilons)

@@ -1,4 +1,5 @@
-"""Square: random search with square-shaped changes, from class scores alone (Andriushchenko et al. 2020, arXiv:1912.00049)."""
+"""Square: random search with square-shaped changes, from class scores alone (Andriushchenko et al. 2020,
+arXiv:1912.00049)."""
 
 from __future__ import annotations
 
@@ -20,23 +21,33 @@ if TYPE_CHECKING:
     import torch
 
 _AT_ONCE = 32
-"""Changes of a sample whose numbers are drawn at once: a call of its generator for each took as long as a small model's pass."""
+"""Changes drawn at once per sample; one generator call per change takes as long as a pass of a small model."""
 _HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
-"""After which shares of the schedule the share of pixels is halved: the paper's, whose changes 10 to 8,000 are of 10,000."""
+"""Shares of the schedule after which the share of pixels is halved; in the paper at 10 to 8,000 of 10,000 queries."""
 
 
 class Square(ImageAttack):
-    """Random search: squares of the perturbation are replaced, and what raises the margin of the wrong classes stays. Needs no gradients.
+    """Random search: replace squares of the perturbation and keep changes that increase the margin of the
+    wrong classes.
 
-    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314). norm: ``linf`` or ``l2``. queries: the most a restart asks. share: of the pixels
-    that the first squares change; it is halved nine times. schedule: over how many queries; as many as are asked, unless it is given
-    (AutoAttack asks 5,000 by the schedule of 10,000). restarts: on the samples still standing. epsilons: further radii below epsilon, tried
-    one after the other on the samples still standing, for ``robust_accuracy[RADIUS]``.
+    Needs no gradients.
 
-    Every draw, the squares' places among them, is the sample's own. A twin is the first misclassified point, or the one of largest margin
-    where there is none; best_loss says how large. num_queries: images asked about. budget_exhausted: 1 where all were asked in vain.
-    Reference: M. Andriushchenko, F. Croce, N. Flammarion, M. Hein. Square Attack: a Query-efficient Black-box Adversarial Attack via Random
-    Search. ECCV 2020.
+    epsilon: radius in [0, 1] pixel units (8/255 = 0.0314).
+    norm: ``linf`` or ``l2``.
+    queries: maximum number of queries per restart.
+    share: share of the pixels that the first squares change; it is halved nine times.
+    schedule: number of queries over which it is halved. Default: queries. AutoAttack uses 5,000 queries with
+        the schedule of 10,000.
+    restarts: number of restarts, on the samples that are still correct.
+    epsilons: further radii below epsilon for ``robust_accuracy[RADIUS]``, tried one after the other on the
+        samples that are still correct.
+
+    Every random draw depends on the sample only. The adversarial example is the first misclassified point, or
+    the one with the largest margin, ``best_loss``. num_queries: number of classified images.
+    budget_exhausted: 1 if all queries failed.
+
+    Reference: M. Andriushchenko, F. Croce, N. Flammarion, M. Hein. Square Attack: a Query-efficient Black-box
+    Adversarial Attack via Random Search. ECCV 2020.
     """
 
     requires = BLACK_BOX
@@ -48,9 +59,9 @@ class Square(ImageAttack):
         if queries < 1 or restarts < 1:
             raise ConfigError(f"square needs at least one query and one restart, not {queries} and {restarts}")
         if schedule is not None and schedule < 1:
-            raise ConfigError(f"schedule is a number of queries, or left out for as many as are asked, not {schedule}")
+            raise ConfigError(f"schedule must be a number of queries, or omitted to equal queries, not {schedule}")
         if not 0 < share <= 1:
-            raise ConfigError(f"share is of the pixels, above 0 and at most 1, not {share}")
+            raise ConfigError(f"share must be a share of the pixels, above 0 and at most 1, not {share}")
         super().__init__(epsilon, norm, epsilons)
         self.queries, self.share, self.restarts = queries, share, restarts
         self.schedule = queries if schedule is None else schedule
@@ -85,7 +96,8 @@ class Square(ImageAttack):
 def _better(
     victims: Victims, rows_N: torch.Tensor, tried: torch.Tensor, best: torch.Tensor, loss_N: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rows that still stand, the best point of each, and its margin. Those that fell leave with the point tried."""
+    """Return the remaining rows, the best point of each, and its margin. Misclassified rows leave with the
+    tried point."""
     import torch
 
     logits_NK, target_N = victims.ask(tried, rows_N), victims.target_B[rows_N]
@@ -103,13 +115,14 @@ def _better(
 
 
 def _stripes(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
-    """Each column of each channel goes all the way up or down."""
+    """Change each column of each channel by plus or minus the radius."""
     _, channels, _, width = victims.clean.shape
     return victims.radius * victims.draw(rows_N, lambda noise: _signs(noise, (channels, 1, width))).expand_as(victims.clean[rows_N])
 
 
 def _sign_square(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
-    """A square goes up or down, in each channel by a sign of its own. ``numbers`` [N, C + 5] are uniform in [0, 1)."""
+    """Change a square by plus or minus the radius, with one sign per channel. ``numbers`` [N, C + 5] are
+    uniform in [0, 1)."""
     import torch
 
     channels, height, width = delta.shape[1:]
@@ -122,7 +135,7 @@ def _sign_square(radius: float, delta: torch.Tensor, share: float, numbers: torc
 
 
 def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
-    """The image is tiled with bumps, each of a random sign in each channel."""
+    """Tile the image with bumps of random sign in each channel."""
     import torch
 
     clean = victims.clean[rows_N]
@@ -139,8 +152,8 @@ def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
 
 
 def _moved_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
-    """One window is emptied; another gets its mass, what the box had cut off, and a new bump. ``numbers`` [N, C + 5] are uniform in
-    [0, 1)."""
+    """Empty one window; add its mass, the mass clipped by the box, and a new bump to another. ``numbers`` [N,
+    C + 5] are uniform in [0, 1)."""
     import torch
 
     channels, height, width = delta.shape[1:]
@@ -160,7 +173,7 @@ def _moved_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch
 
 
 def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
-    """[side, side] of unit length: a hill in the upper half, its negative in the lower one, highest in the middle of each."""
+    """Return [side, side] of unit length: a hill in the upper half, its negative in the lower half."""
     import torch
 
     made = torch.zeros(side, side, dtype=like.dtype, device=like.device)
@@ -172,7 +185,8 @@ def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=64)
 def _hill(height: int, width: int) -> torch.Tensor:
-    """[height, width] of unit length: ring k around the middle is sum over j >= k of 1 / (j + 1)^2 high."""
+    """Return [height, width] of unit length: ring k around the centre has height sum over j >= k of 1 / (j +
+    1)^2."""
     import torch
 
     if height == 0:
@@ -186,7 +200,7 @@ def _hill(height: int, width: int) -> torch.Tensor:
 
 
 def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Zeros like the images, with each row's patch [N, C, side, side] at its own corner."""
+    """Return zeros like the images, with each row's patch [N, C, side, side] at its corner."""
     import torch
 
     side = patches.shape[-1]
@@ -210,18 +224,18 @@ def _signs(noise: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _signs_of(numbers: torch.Tensor) -> torch.Tensor:
-    """1 or -1, of numbers that are uniform in [0, 1)."""
+    """Return signs 1 or -1 from numbers that are uniform in [0, 1)."""
     return (numbers < 0.5) * 2.0 - 1.0
 
 
 def _corners(numbers_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
-    """[N, 2]: where a window of this side begins, of numbers that are uniform in [0, 1)."""
+    """Return [N, 2]: the corner of a window of this side, from numbers that are uniform in [0, 1)."""
     places = numbers_N2.new_tensor([height - side + 1, width - side + 1])
     return (numbers_N2 * places).long()
 
 
 def _window(corners_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
-    """[N, H, W]: inside of the square of this side at each row's corner."""
+    """Return [N, H, W]: true inside the square of this side at each row's corner."""
     import torch
 
     inside = []

@@ -1,6 +1,7 @@
-"""A batch of images under attack: what the model says of them, and what is known of each so far.
+"""A batch of images under attack: the model's answers, and the state of each image.
 
-Shape legend: B images, N rows of images that are looked at (each a variant of one of the B), M classes of K, C channels, H height, W width.
+Shape legend: B images, N rows of images to evaluate (each a variant of one of the B), M classes of K, C
+channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _USUAL_CAUSE = "half precision is the usual cause: set dtype to float32"
 
 
 class Slope(NamedTuple):
-    """``gradient`` [N, C, H, W] of ``loss`` [N]; ``wrong`` [N]: which rows are misclassified."""
+    """``gradient`` [N, C, H, W] of ``loss`` [N]; ``wrong`` [N]: whether the row is misclassified."""
 
     gradient: torch.Tensor
     loss: torch.Tensor
@@ -42,10 +43,16 @@ class Slope(NamedTuple):
 
 @dataclass(slots=True)
 class Victims:
-    """``clean`` [B, C, H, W] in [0, 1]; ``target_B`` the true classes; ``noises`` a generator each.
+    """A batch of images under attack. A search fills in the fields from ``found`` on.
 
-    A search fills in the rest. ``found``: the twin of each so far. ``fallen_B``: whether it is misclassified. ``queries_B``: forward passes
-    of each. ``flat_B``: every gradient so far was 0. ``facts``: more numbers [B] for the twins' metadata.
+    clean: [B, C, H, W] in [0, 1].
+    target_B: true classes.
+    noises: one random generator per image.
+    found: adversarial example of each so far.
+    fallen_B: whether it is misclassified.
+    queries_B: forward passes of each.
+    flat_B: whether every gradient so far was 0.
+    facts: further numbers [B] for the record.
     """
 
     clean: torch.Tensor
@@ -63,7 +70,7 @@ class Victims:
     @property
     def radius(self) -> float:
         if self.threat.epsilon is None:
-            raise ConfigError("this attack searches inside of a ball: give its threat an epsilon")
+            raise ConfigError("this attack searches within a radius: set epsilon in its threat")
         return self.threat.epsilon
 
     @property
@@ -73,25 +80,26 @@ class Victims:
         return torch.arange(len(self.clean), device=self.clean.device)
 
     def standing(self) -> torch.Tensor:
-        """[N]: rows that have not fallen."""
+        """Return [N]: rows that are not misclassified."""
         return (~self.fallen_B).nonzero()[:, 0]
 
     def noises_of(self, rows_N: torch.Tensor, /) -> list[np.random.Generator]:
         return [self.noises[row] for row in rows_N.tolist()]
 
     def draw(self, rows_N: torch.Tensor, make: Callable[[np.random.Generator], np.ndarray], /) -> torch.Tensor:
-        """What ``make`` draws for each row from its own generator, stacked, of the pixels' type."""
+        """Draw from each row's own generator; returns the stacked draws in the dtype of the pixels."""
         import torch
 
         return torch.from_numpy(np.stack([make(noise) for noise in self.noises_of(rows_N)])).to(self.clean)
 
     def keep(self, rows_N: torch.Tensor, pixels: torch.Tensor, wrong_N: torch.Tensor, /) -> None:
-        """The rows' twins so far, and whether they are misclassified."""
+        """Store the rows' adversarial examples and whether they are misclassified."""
         self.found[rows_N] = pixels
         self.fallen_B[rows_N] = wrong_N
 
     def offer(self, rows_N: torch.Tensor, pixels: torch.Tensor, loss_N: torch.Tensor, /) -> None:
-        """Points of this loss: each is the row's twin if no larger loss was offered before. ``best_loss`` says which was the largest."""
+        """Store each point as the row's adversarial example if its loss is the largest so far; ``best_loss``
+        is the largest loss."""
         import torch
 
         best_N = self.fact("best_loss")[rows_N]
@@ -100,8 +108,8 @@ class Victims:
         self.facts["best_loss"][rows_N] = torch.fmax(best_N, loss_N.double())
 
     def nearer(self, rows_N: torch.Tensor, pixels: torch.Tensor, wrong_N: torch.Tensor, /) -> torch.Tensor:
-        """[N]: which rows are misclassified here and nearer to the clean image than ever before. Here is their twin; ``nearest`` says how
-        far it is."""
+        """Store misclassified points that are nearer to the clean image than any before; returns which rows,
+        [N]. ``nearest`` is the distance."""
         distance_N = length(pixels - self.clean[rows_N], self.threat.norm).double()
         better_N = wrong_N & ~(self.fact("nearest")[rows_N] <= distance_N)
         self.keep(rows_N[better_N], pixels[better_N], wrong_N[better_N])
@@ -109,15 +117,15 @@ class Victims:
         return better_N
 
     def fact(self, name: str, /) -> torch.Tensor:
-        """Float64 [B], to be filled in; NaN where there is nothing to say."""
+        """Return a float64 tensor [B] for the record, initially NaN."""
         import torch
 
         return self.facts.setdefault(name, torch.full_like(self.target_B, float("nan"), dtype=torch.float64))
 
-    # ── what the model says ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── answers of the model ───────────────────────────────────────────────────────────────────────────────────────────
 
     def ask(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
-        """Logits [N, K], in passes of at most as many rows as the batch has."""
+        """Return logits [N, K], in passes of at most B rows."""
         import torch
 
         self._count(rows_N)
@@ -127,25 +135,26 @@ class Victims:
         return torch.cat(parts)
 
     def wrong(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
-        """[N]: which rows are misclassified."""
+        """Return [N]: whether the row is misclassified."""
         return self.ask(pixels, rows_N).argmax(1) != self.target_B[rows_N]
 
     def climb(self, pixels: torch.Tensor, rows_N: torch.Tensor, loss: Loss, wanted_B: torch.Tensor | None = None, /) -> Slope:
-        """The gradient of ``loss(logits_NK, target_N)`` at each row, or of ``loss(logits_NK, target_N, wanted_N)`` where each image is to
-        become another class. Raises `NonFiniteError`."""
+        """Return the gradient of ``loss(logits_NK, target_N)``, or of ``loss(logits_NK, target_N, wanted_N)``
+        with a target class, at each row. Raises `NonFiniteError`."""
         import torch
 
         self._count(rows_N)
         pixels, classes = pixels.detach().requires_grad_(True), [c[rows_N] for c in (self.target_B, wanted_B) if c is not None]
         logits_NK = self._logits(pixels, rows_N)
         loss_N = loss(logits_NK, *classes)
-        # A sum over rows: each row's gradient is its own, whatever the batch.
+        # The sum over rows keeps their gradients independent.
         (gradient,) = torch.autograd.grad(loss_N.sum(), pixels)
         self._look(gradient, rows_N)
         return Slope(gradient, loss_N.detach(), logits_NK.detach().argmax(1) != classes[0])
 
     def climb_classes(self, pixels: torch.Tensor, rows_N: torch.Tensor, classes_NM: torch.Tensor, /) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [N, K], and the gradients [N, M, C, H, W] of these classes' logits: one pass, and M ways back."""
+        """Return logits [N, K] and the gradients [N, M, C, H, W] of the logits of these classes: one forward
+        pass and M backward passes."""
         import torch
 
         self._count(rows_N)
@@ -159,23 +168,23 @@ class Victims:
         return logits_NK.detach(), torch.stack(gradients, 1)
 
     def _logits(self, pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
-        """[N, K]. Of NaN the largest is NaN, whose place would pass for another class: no answer is no misclassification."""
+        """Return [N, K]. Raises `NonFiniteError`, because argmax would treat NaN as another class."""
         logits_NK = self.forward(pixels, rows_N).float()
         if not bool(logits_NK.detach().isfinite().all()):
-            raise NonFiniteError(f"the model answers NaN or infinity to an image that the attack asks about; {_USUAL_CAUSE}")
+            raise NonFiniteError(f"the model returned NaN or infinity for an image of the attack; {_USUAL_CAUSE}")
         return logits_NK
 
     def _count(self, rows_N: torch.Tensor) -> None:
         import torch
 
-        # Not +=: a row may be looked at in several variants at once.
+        # Not +=: a row may occur in several variants at once.
         self.queries_B += torch.bincount(rows_N, minlength=len(self.queries_B))
 
     def _look(self, gradient: torch.Tensor, rows_N: torch.Tensor) -> None:
-        # A row's largest says all, and NaN is the largest: to ask each number is 15 times slower.
+        # Checking the largest value is enough, because NaN is the largest; checking every number is 15 times slower.
         largest_N = gradient.abs().flatten(1).amax(1)
         if not bool(largest_N.isfinite().all()):
-            raise NonFiniteError(f"the gradient holds NaN or infinity; {_USUAL_CAUSE}")
+            raise NonFiniteError(f"the gradient contains NaN or infinity; {_USUAL_CAUSE}")
         self._has_climbed = True
         self.flat_B[rows_N] &= largest_N == 0
 
@@ -199,9 +208,10 @@ Search = Callable[[Victims], None]
 def attacked(
     engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, search: Search, /, *, needs_gradients: bool
 ) -> list[Sample]:
-    """The samples' twins, in order, as the search leaves them, projected onto the threat's ball.
+    """Run the search on all samples and return their adversarial examples in order, projected onto the
+    threat's ball.
 
-    Batches that share a shape go through the module itself where the model has one, through the engine's requests where it has not.
+    Batches of one shape go through the torch module if the model has one, otherwise through engine requests.
     """
     twins: dict[int, Sample] = {}
     with _passes(engine, needs_gradients) as net:
