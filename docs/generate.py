@@ -25,6 +25,7 @@ from windtunnel.harness.api.registry import GROUPS, parameters
 from windtunnel.harness.api.threat import Threat
 from windtunnel.harness.cli.main import EXIT_CODES, app
 from windtunnel.harness.items.kinds import ROWS
+from windtunnel.harness.scorecard.measures import MEASURES
 from windtunnel.harness.scorecard.names import kind_of
 from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from windtunnel.tasks.catalog import FAMILIES, list_settings
@@ -172,6 +173,11 @@ def _describe_rows() -> Iterator[str]:
     rows = sorted({(kind_of(name) or "counted", kind, name) for kind, names in ROWS.items() for name in names})
     by_kind = {pair: [_code(name) for *first, name in rows if tuple(first) == pair] for pair in dict.fromkeys(row[:2] for row in rows)}
     yield from _format_table(("kind of number", "item", "rows"), [(*pair, ", ".join(names)) for pair, names in by_kind.items()])
+    yield "What each row measures, and which way is better. A name that ends in `_random` or `_randomised` is a control of that row,"
+    yield "and has no better direction; `_minus_random` is the difference to the control, paired by sample.\n"
+    better = {True: "higher", False: "lower", None: "neither"}
+    table = [(_code(name), m.title, m.explanation, better[m.higher_is_better]) for name, m in MEASURES.items()]
+    yield from _format_table(("row", "title", "meaning", "better"), table)
 
 
 def _summarise(factory: Any) -> str:

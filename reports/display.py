@@ -10,6 +10,8 @@ from itertools import groupby
 from typing import Any
 
 from ..harness.api.scorecard import DIMENSIONS, Estimate, Row, Scorecard
+from ..harness.scorecard.measures import explain as explain
+from ..harness.scorecard.measures import title_of as title_of
 from ..harness.scorecard.names import CONTROLS
 
 

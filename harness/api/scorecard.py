@@ -32,6 +32,15 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What a row measures, for people: a title, one sentence, and which way is better (None: neither)."""
+
+    title: str
+    explanation: str
+    higher_is_better: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One number of one item of one model.
 
@@ -152,6 +161,7 @@ class Scorecard:
     ``num_failed``: samples recorded with an error. ``complete``: every planned sample has a record. ``timing`` is kept apart: it is the one
     part that differs between two equal runs. ``samples`` may be a selection; ``num_samples`` says of how many. ``row_names``: the rows that
     an item can have, by its kind, without what stands in brackets; a kind that is not in it can have any.
+    ``measures``: what rows measure, by `Row.metric`.
     """
 
     manifest: Mapping[str, Any]
@@ -164,3 +174,4 @@ class Scorecard:
     samples: tuple[SampleView, ...] = ()
     timing: Mapping[str, Any] = field(default_factory=dict)
     row_names: Mapping[str, Collection[str]] = field(default_factory=dict)
+    measures: Mapping[str, Measure] = field(default_factory=dict)

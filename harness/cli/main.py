@@ -157,8 +157,10 @@ def list_plugins(
 
 @app.command(epilog=EXIT_CODES)
 @guarded
-def show(name: Annotated[str, typer.Argument(help="The name of any plugin.")], plugin: PluginFiles = None) -> None:
-    """Show a plugin: what it does, its settings, its citation."""
+def show(
+    name: Annotated[str, typer.Argument(help="The name of a plugin, or of a row of a scorecard.")], plugin: PluginFiles = None
+) -> None:
+    """Show a plugin (what it does, its settings, its citation) or what a row measures."""
     from .plugin_text import describe
 
     prepare(offline=False)

@@ -7,15 +7,25 @@ import inspect
 from ..api.errors import UnknownName, did_you_mean
 from ..api.plugins import Plugin
 from ..api.registry import GROUPS, Entry, Registry, parameters
+from ..scorecard.measures import MEASURES
 
 
 def describe(registry: Registry, name: str) -> str:
-    """Docstring, settings and origin of every plugin of that name. Raises `UnknownName`."""
+    """Docstring, settings and origin of every plugin of that name, or the meaning of a row. Raises `UnknownName`."""
     found = [entry for group in GROUPS for entry in registry.entries(group) if entry.name == name]
+    if not found and name in MEASURES:
+        return describe_measure(name)
     if not found:
-        known = [entry.name for group in GROUPS for entry in registry.entries(group)]
-        raise UnknownName(f"there is no plugin {name!r}.{did_you_mean(name, known)} 'windtunnel list' shows all {len(known)}.")
+        known = [*(entry.name for group in GROUPS for entry in registry.entries(group)), *MEASURES]
+        raise UnknownName(f"there is no plugin and no row {name!r}.{did_you_mean(name, known)} 'windtunnel list' shows all plugins.")
     return "\n\n".join(_described(entry) for entry in found)
+
+
+def describe_measure(name: str) -> str:
+    """What a row of a scorecard measures, and which way is better."""
+    measure = MEASURES[name]
+    better = {True: "higher is better", False: "lower is better", None: "neither direction is better"}[measure.higher_is_better]
+    return f"{name}  (row, {better})\n\n  {measure.title}: {measure.explanation}"
 
 
 def _described(entry: Entry) -> str:

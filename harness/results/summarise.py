@@ -16,6 +16,7 @@ from ..items.kinds import kinds_of
 from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Table
 from ..scorecard.gates import Gate, check_gates, verdict_of
+from ..scorecard.measures import MEASURES, with_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
 from .views import sample_views
@@ -58,10 +59,14 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             results.rows = kind.joint_rows(results, results.rows)
         flags += _flags(items, results.notes, kinds, suite["plugin_files"])
         flags += [flag for kind in kinds.values() for flag in kind.flags(results)]
+        own = (kind.measures for kind in kinds.values())
+        measures = {**results.measures, **{name: measure for table in own for name, measure in table.items()}, **MEASURES}
+        rows = tuple(with_direction(row, measures) for row in results.rows)
         card = Scorecard(
-            manifest=_manifest(store, suite, items, flags), rows=tuple(results.rows), complete=complete, num_failed=failed,
+            manifest=_manifest(store, suite, items, flags), rows=rows, complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.key.is_task),
             samples=tuple(sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
+            measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
             row_names={name: kind.stems() for name, kind in kinds.items()},
         )  # fmt: skip
         wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]

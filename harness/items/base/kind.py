@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...api.item_key import ItemKey
 from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
-from ...api.scorecard import Heat, Row, Twin
+from ...api.scorecard import Heat, Measure, Row, Twin
 from ...engine import Engine
 from ...scorecard.names import COSTS
 from ...store import StoredItem
@@ -63,6 +63,7 @@ class ItemKind:
     ``scores``: mean rows, by the score that each is the mean of: (the row's name, whether higher is better). ``dimension``: of these rows.
     ``row_names``: further rows that an item can have, without what stands in brackets. ``artifacts``: those of records that rows need.
     ``is_joined``: whether pages join its records with the task's samples. ``slice_names``: the slices that `slices` can give.
+    ``measures``: title, sentence and direction of rows that `scorecard.measures` does not know, by name.
     ``corrected``: the rates of harmful prompts that are corrected for a judge's error, by what the judges were asked: (the row's name,
     whether higher is better). ``has_attributions``: whether its records hold attributions.
     """
@@ -80,6 +81,7 @@ class ItemKind:
     artifacts: ClassVar[Collection[str]] = ("slice",)
     is_joined: ClassVar[bool] = False
     slice_names: ClassVar[tuple[str, ...]] = ()
+    measures: ClassVar[Mapping[str, Measure]] = {}
     corrected: ClassVar[Mapping[str, tuple[str, bool]]] = {}
     has_attributions: ClassVar[bool] = False
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...api.scorecard import Estimate, Row
+from ...api.scorecard import Estimate, Measure, Row
 from ...store import Store, StoredItem
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class RunResults:
 
     ``kinds``: by name. ``metrics``: of each item (by id) its own metrics by name, or why one cannot be loaded. ``rows``: those made so far.
     ``notes``: of each item (by id) how many of its records there is something to say of (`Table.notes`). ``kept``: of each item (by id)
-    what its kind keeps of its table. ``judged``: the items whose answers were judged, with their tables.
+    what its kind keeps of its table. ``measures``: what the metrics of tasks
+    measure, by `Row.metric`. ``judged``: the items whose answers were judged, with their tables.
     """
 
     store: Store
@@ -31,6 +32,7 @@ class RunResults:
     rows: list[Row] = field(default_factory=list)
     notes: dict[int, Mapping[str, int]] = field(default_factory=dict)
     kept: dict[int, object] = field(default_factory=dict)
+    measures: dict[str, Measure] = field(default_factory=dict)
     judged: list[tuple[StoredItem, Table]] = field(default_factory=list)
 
     def of_kind(self, kind: ItemKind, /) -> list[StoredItem]:

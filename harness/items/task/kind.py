@@ -62,7 +62,7 @@ class TaskItems(ItemKind):
         from .judge_rows import judged_rows
         from .rows import metric_rows
 
-        return [*metric_rows(item, table, results.metrics[item.id]), *judged_rows(item, table, results)]
+        return [*metric_rows(item, table, results), *judged_rows(item, table, results)]
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
         """The rates that are corrected for a judge's error, of all items whose answers were judged."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,25 +12,28 @@ from ...api.scorecard import Estimate, Row
 from ...metrics.base import Metric
 from ...scorecard.columns import Mask, Table
 from ...scorecard.mean_rows import explained
+from ...scorecard.measures import measure_of
 from ...scorecard.names import split_name
 from ...store import StoredItem
 from ...system.interrupts import is_interrupt
+from ..base.results import RunResults
 
 
-def metric_rows(item: StoredItem, table: Table, metrics: Mapping[str, Metric | str]) -> list[Row]:
+def metric_rows(item: StoredItem, table: Table, results: RunResults) -> list[Row]:
     """A row per metric and, where the samples are of slices, per slice; a metric about one slice only has the row of that."""
-    rows = []
+    rows: list[Row] = []
     all_N, slices = np.ones(table.num, dtype=bool), table.slices()
-    for name, metric in metrics.items():
+    for name, metric in results.metrics[item.id].items():
         if isinstance(metric, str):
             rows.append(Row(item.model, item.key, name, "quality", Estimate(None, reason=metric), None))
             continue
-        if metric.among:
-            rows += _rows_of_metric(item, table, name, metric, slices.get(metric.among, ~all_N))
-            continue
-        rows += _rows_of_metric(item, table, name, metric, all_N)
-        for part, among_N in slices.items():
-            rows += [replace(row, slice=part) for row in _rows_of_metric(item, table, name, metric, among_N)]
+        whole = slices.get(metric.among, ~all_N) if metric.among else all_N
+        own = _rows_of_metric(item, table, name, metric, whole)
+        for part, among_N in () if metric.among else slices.items():
+            own += [replace(row, slice=part) for row in _rows_of_metric(item, table, name, metric, among_N)]
+        measures = {row.metric: measure_of(row.metric, type(metric).__doc__ or "", metric.higher_is_better) for row in own}
+        results.measures.update(measures)
+        rows += own
     return rows
 
 

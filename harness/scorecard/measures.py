@@ -1,0 +1,73 @@
+"""What each row measures: a title, a sentence, and which way is better. The page, ``windtunnel show`` and the docs read this table.
+
+`measures.yaml` holds it. Rows of a task's metrics are not in it: a metric's docstring says what it measures (`measure_of`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..api.scorecard import Measure, Row
+from ..data.yaml_lines import load_file
+
+_DIRECTIONS = {"higher": True, "lower": False, "neither": None}
+
+
+def _load_measures() -> dict[str, Measure]:
+    table, _ = load_file(Path(__file__).with_suffix(".yaml"))
+    return {name: Measure(facts["title"], facts["meaning"], _DIRECTIONS[facts["better"]]) for name, facts in table.items()}
+
+
+MEASURES: Mapping[str, Measure] = _load_measures()
+"""By `Row.metric`."""
+
+_CONTROLS: Mapping[str, tuple[str, str]] = {
+    "random": ("random control", "Control: for the same values in a random order."),
+    "randomised": ("randomised control", "Control: for the explanation of the same model with its weights drawn anew."),
+    "minus_random": ("minus random control", "Difference to the random control, paired by sample."),
+    "minus_randomised": ("minus randomised control", "Difference to the control with a randomised model, paired by sample."),
+    "between_seeds": ("between seeds", "Between repetitions with other seeds."),
+    "of_prediction": ("of the new class", "Between the sample's explanation and the twin's for its new class."),
+}
+"""By `Row.control`: words and a sentence. ``with_NAME``: the likeness to another probe's explanations."""
+
+_WITH = "with_"
+
+
+def title_of(row: Row, measures: Mapping[str, Measure], /) -> str:
+    """The row's name in words: ``Rank correlation of explanations, random control (label_flipped)``. Its plain name where none is known."""
+    measure = measures.get(row.metric)
+    if measure is None:
+        return row.name
+    control = f"with {row.control.removeprefix(_WITH)}" if row.control.startswith(_WITH) else _CONTROLS.get(row.control, ("", ""))[0]
+    title = ", ".join(filter(None, [measure.title, control]))
+    return f"{title}{f': {row.about}' if row.about else ''}{f' ({row.slice})' if row.slice else ''}"
+
+
+def explain(row: Row, measures: Mapping[str, Measure], /) -> str:
+    """The sentences that explain a row: of its measure, its control and its slice. Empty where none is known."""
+    measure = measures.get(row.metric)
+    if measure is None:
+        return ""
+    is_with = row.control.startswith(_WITH)
+    control = f"With the explanations of {row.control.removeprefix(_WITH)}." if is_with else _CONTROLS.get(row.control, ("", ""))[1]
+    over = f"Over the samples of the slice {row.slice}." if row.slice else ""
+    return " ".join(filter(None, [measure.explanation, control, over]))
+
+
+def with_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
+    """The row with the direction of its measure. A control has none on purpose: it is there to be compared with."""
+    measure = measures.get(row.metric)
+    if measure is None or row.higher_is_better is not None:
+        return row
+    if row.control == "between_seeds":
+        return replace(row, higher_is_better=True)
+    return replace(row, higher_is_better=measure.higher_is_better) if row.control.partition("_")[0] in ("", "minus") else row
+
+
+def measure_of(name: str, docstring: str, higher_is_better: bool | None, /) -> Measure:
+    """The measure of a metric: its name as a title, and the first paragraph of its docstring."""
+    paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
+    return Measure(name.replace("_", " ").capitalize(), paragraph, higher_is_better)
