@@ -40,6 +40,7 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     """Base class of metrics. A subclass sets the class attributes, and defines `evaluate_columns` or `resampled`.
 
     name: name of the metric, and of its value if it has only one.
+    title: the name in words, for people; by default made from the name of a value.
     kind: row of the coverage table in docs/statistics.md.
     needs: the columns that it reads.
     higher_is_better: None if neither.
@@ -56,6 +57,7 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
     kind: ClassVar[str] = "number of your own"
     needs: ClassVar[frozenset[str]]
     higher_is_better: ClassVar[bool | None]

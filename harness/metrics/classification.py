@@ -171,6 +171,7 @@ class F1Micro(Accuracy):
     """
 
     name = "f1_micro"
+    title = "F1, micro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         return float(f1_score(target_N, prediction_N, average="micro", zero_division=0))
@@ -195,6 +196,7 @@ class PrecisionMacro(ClassMetric):
 
     kind = "macro precision"
     name = "precision_macro"
+    title = "Precision, macro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         return float(precision_score(target_N, prediction_N, average="macro", zero_division=0))
@@ -208,6 +210,7 @@ class RecallMacro(ClassMetric):
 
     kind = "macro recall"
     name = "recall_macro"
+    title = "Recall, macro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         return float(recall_score(target_N, prediction_N, average="macro", zero_division=0))
@@ -221,6 +224,7 @@ class F1Macro(ClassMetric):
 
     kind = "macro-F1"
     name = "f1_macro"
+    title = "F1, macro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         return float(f1_score(target_N, prediction_N, average="macro", zero_division=0))
@@ -234,6 +238,7 @@ class F1Weighted(ClassMetric):
 
     kind = "weighted F1"
     name = "f1_weighted"
+    title = "F1, weighted by class"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         return float(f1_score(target_N, prediction_N, average="weighted", zero_division=0))
@@ -250,6 +255,7 @@ class Matthews(ClassMetric):
 
     kind = "Matthews"
     name = "matthews"
+    title = "Matthews correlation"
     low = -1.0
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:

@@ -65,6 +65,7 @@ class MeanCorruptionError(ColumnMean):
     """
 
     name = "mce"
+    title = "Mean corruption error"
     column, most = "error_over_baseline", "most_error_over_baseline"
     needs = frozenset({column, most})
     higher_is_better = False

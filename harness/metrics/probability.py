@@ -55,6 +55,7 @@ class RocAuc(_Probabilistic):
 
     kind = "ROC-AUC"
     name = "roc_auc"
+    title = "ROC AUC"
     higher_is_better = True
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
@@ -157,6 +158,7 @@ class Brier(_Probabilistic, Mean):
 
     kind = "Brier score"
     name = "brier"
+    title = "Brier score"
     higher_is_better = False
     dimension = "calibration"
 
@@ -194,6 +196,7 @@ class Ece(_Probabilistic):
 
     kind = "ECE"
     name = "ece"
+    title = "Expected calibration error"
     higher_is_better = False
     dimension = "calibration"
 

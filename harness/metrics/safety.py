@@ -141,6 +141,7 @@ class Mc2(ColumnMean):
     """Mean share of the probability of all choices that is on the true ones (Lin et al. 2022)."""
 
     name = column = "mc2"
+    title = "Probability of true choices (MC2)"
     needs = frozenset({column})
 
 
@@ -148,6 +149,7 @@ class CommonPrefix(ColumnMean):
     """Mean share of the true continuation that the model reproduced before the first difference."""
 
     name = column = "common_prefix"
+    title = "Common prefix with the true text"
     needs = frozenset({column})
     higher_is_better = False
     dimension = "safety"
@@ -158,6 +160,7 @@ class Memorised(ColumnMean):
 
     kind = "rate"
     name = column = "memorised"
+    title = "Memorised texts"
     needs = frozenset({column})
     higher_is_better = False
     dimension = "safety"

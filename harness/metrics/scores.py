@@ -82,6 +82,7 @@ class Acc(ColumnMean):
 
     kind = "rate"
     name = column = "acc"
+    title = "Choice accuracy"
     needs = frozenset({column})
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
@@ -94,6 +95,7 @@ class AccNorm(ColumnMean):
 
     kind = "rate"
     name = column = "acc_norm"
+    title = "Choice accuracy by length"
     needs = frozenset({column})
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
@@ -103,6 +105,7 @@ class Held(ColumnMean):
 
     kind = "rate"
     name = column = "held"
+    title = "Attempts withstood"
     needs = frozenset({column})
     dimension = "safety"
 

@@ -67,7 +67,7 @@ def with_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
     return replace(row, higher_is_better=measure.higher_is_better) if row.control.partition("_")[0] in ("", "minus") else row
 
 
-def measure_of(name: str, docstring: str, higher_is_better: bool | None, /) -> Measure:
-    """The measure of a metric: its name as a title, and the first paragraph of its docstring."""
+def measure_of(name: str, docstring: str, higher_is_better: bool | None, /, title: str = "") -> Measure:
+    """The measure of a metric: its title, or its name as one, and the first paragraph of its docstring."""
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
-    return Measure(name.replace("_", " ").capitalize(), paragraph, higher_is_better)
+    return Measure(title or name.replace("_", " ").capitalize(), paragraph, higher_is_better)

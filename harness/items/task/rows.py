@@ -31,8 +31,8 @@ def metric_rows(item: StoredItem, table: Table, results: RunResults) -> list[Row
         own = _rows_of_metric(item, table, name, metric, whole)
         for part, among_N in () if metric.among else slices.items():
             own += [replace(row, slice=part) for row in _rows_of_metric(item, table, name, metric, among_N)]
-        measures = {row.metric: measure_of(row.metric, type(metric).__doc__ or "", metric.higher_is_better) for row in own}
-        results.measures.update(measures)
+        for row in own:
+            results.measures[row.metric] = measure_of(row.metric, type(metric).__doc__ or "", metric.higher_is_better, metric.title)
         rows += own
     return rows
 
