@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import is_dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...api.errors import DataError
 from ...api.resources import digests_of
 from ...api.samples import Sample
 from ...identity.code import local_code
-from ...identity.digests import digest_file, digest_parts, is_unknown
+from ...identity.digests import digest_parts, is_unknown
 from ...identity.values import digest_state
 from ...store import codec
 from ...threats import describe_threat
-
-if TYPE_CHECKING:
-    from .planned_item import PlannedItem, PlannedModel
+from .planned_item import PlannedItem, PlannedModel
+from .portable import portable
 
 
 def ingredients(item: PlannedItem, /) -> dict[str, Any]:
@@ -74,24 +71,3 @@ def _threat(threat: Any) -> tuple[Any, ...]:
     """A dataclass by what its equality is made of; anything else by what it holds."""
     held = [] if is_dataclass(threat) else digest_state(threat)
     return describe_threat(threat) if not held else type(threat).__name__, held, code_digest(threat)
-
-
-def portable(value: Any, /) -> Any:
-    """A setting wherever its files lie: an absolute path as its name, with the content of the file that it leads to."""
-    if isinstance(value, Mapping):
-        return {key: portable(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [portable(part) for part in value]
-    if not isinstance(value, str):
-        return value
-    path = Path(value)
-    if _is_file(path):
-        return ["file", path.name, digest_file(path)]
-    return path.name if path.is_absolute() else value
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # any text: longer than a name may be, or with a NUL
-        return False

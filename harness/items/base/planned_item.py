@@ -18,7 +18,7 @@ from ...data.yaml_lines import load_file
 from ...store import codec
 from ...suite.specs import ModelSpec, TaskSpec
 from ...system.disk_sequence import Spool
-from .ingredients import portable
+from .portable import portable
 from .requests import requests_of
 
 if TYPE_CHECKING:

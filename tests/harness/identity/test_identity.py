@@ -14,7 +14,8 @@ from windtunnel.harness.api.requests import Classify, Embed, FillMask, Generate,
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.cache import key_of
 from windtunnel.harness.identity import libraries
-from windtunnel.harness.items.base.ingredients import ingredients, portable
+from windtunnel.harness.items.base.ingredients import ingredients
+from windtunnel.harness.items.base.portable import portable
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair

@@ -1,0 +1,30 @@
+"""Settings in a form that does not depend on where their files lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...identity.digests import digest_file
+
+
+def portable(value: Any, /) -> Any:
+    """A setting wherever its files lie: an absolute path as its name, with the content of the file that it leads to."""
+    if isinstance(value, Mapping):
+        return {key: portable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    path = Path(value)
+    if _is_file(path):
+        return ["file", path.name, digest_file(path)]
+    return path.name if path.is_absolute() else value
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # any text: longer than a name may be, or with a NUL
+        return False
