@@ -1,3 +1,3 @@
-"""The engine: the only thing that runs a model. Dedupe, cache, sort, pack, execute, halve on OOM, restore order."""
+"""The engine, the only code that runs a model: deduplicate, cache, sort, pack, execute, halve on OOM, restore order."""
 
 from .engine import Engine as Engine

@@ -1,4 +1,4 @@
-"""Answers by content. The key is the model's fingerprint and the request, nothing about rank, batch or time."""
+"""Caches of responses by content key: the model's fingerprint and the request, independent of batch, device and time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from ..api.errors import StoreError
 from ..api.requests import Request
 from ..store import codec
 
-_MOST_VARIABLES = 900
-"""SQLite's oldest limit on ? in one statement is 999."""
+_MAX_VARIABLES = 900
+"""Number of ? in one statement; the limit of old versions of SQLite is 999."""
 
 
 def key_of(fingerprint: str, request: Request[Any], /) -> str:
+    """Return the content key of a request to the model with this fingerprint."""
     return codec.digest((fingerprint, request.kind, request))
 
 
 class Answers(Protocol):
+    """A read-only store of responses by content key."""
+
     def get(self, keys: Iterable[str], /) -> dict[str, Any]: ...
 
 
 class AnswerCache(Answers, Protocol):
+    """A store of responses by content key."""
+
     def put(self, answers: Mapping[str, Any], /) -> None: ...
 
 
 class MemoryCache:
-    """Answers of this process, in front of an optional slower cache that it only reads."""
+    """Responses in memory, in front of an optional slower cache that is only read."""
 
     def __init__(self, behind: Answers | None = None) -> None:
         self._answers: dict[str, Any] = {}
@@ -49,30 +54,31 @@ class MemoryCache:
         self._answers.update(answers)
 
     def take(self) -> dict[str, Any]:
-        """Hand over what is held in memory, e.g. to write it; the memory is empty afterwards."""
+        """Return the responses in memory, and remove them."""
         taken, self._answers = self._answers, {}
         return taken
 
 
 def select_answers(connection: sqlite3.Connection, keys: Iterable[str], /) -> dict[str, Any]:
-    """Read from a table ``answers(key, response)``."""
-    found: dict[str, Any] = {}
+    """Read responses by key from a table ``answers(key, response)``."""
+    responses: dict[str, Any] = {}
     wanted = list(keys)
-    for start in range(0, len(wanted), _MOST_VARIABLES):
-        part = wanted[start : start + _MOST_VARIABLES]
+    for start in range(0, len(wanted), _MAX_VARIABLES):
+        part = wanted[start : start + _MAX_VARIABLES]
         marks = ",".join("?" * len(part))
         rows = connection.execute(f"SELECT key, response FROM answers WHERE key IN ({marks})", part)
-        found.update((key, codec.loads(response)) for key, response in rows)
-    return found
+        responses.update((key, codec.loads(response)) for key, response in rows)
+    return responses
 
 
 def insert_answers(connection: sqlite3.Connection, answers: Mapping[str, Any], /) -> None:
+    """Insert responses by key into a table ``answers(key, response)``."""
     rows = ((key, codec.dumps(response)) for key, response in answers.items())
     connection.executemany("INSERT OR IGNORE INTO answers (key, response) VALUES (?, ?)", rows)
 
 
 class SqliteCache:
-    """Answers in a file that outlives the run and may be shared by many (``--cache FILE``)."""
+    """Responses in a file that runs can share (``--cache FILE``)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -108,10 +114,11 @@ class SqliteCache:
         self._connection.close()
 
 
-class Behind:
-    """What was answered before, in this run or in the shared cache. Only read.
+class EarlierAnswers:
+    """Responses from earlier in the run, or from the shared cache. Only read.
 
-    ``borrowed``: what came from the shared cache and is not yet in the run, whose records must not rest on answers that it lacks.
+    borrowed: responses from the shared cache that are not yet stored in the run. They must be, together with the records
+        that depend on them.
     """
 
     def __init__(self, store: Answers, shared: Answers | None) -> None:
@@ -122,17 +129,17 @@ class Behind:
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         wanted = list(keys)
         try:
-            found = self._store.get(wanted)
+            responses = self._store.get(wanted)
             if self._shared is not None:
-                borrowed = self._shared.get([key for key in wanted if key not in found])
+                borrowed = self._shared.get([key for key in wanted if key not in responses])
                 self.borrowed |= borrowed
-                found |= borrowed
-            return found
+                responses |= borrowed
+            return responses
         except StoreError as error:
             self._broken = error
             raise
 
     def check(self) -> None:
-        """A plugin may have taken a broken store for a sample's error: it is the run's."""
+        """Raise the error of a broken store, which a plugin may have caught as the error of a sample."""
         if self._broken is not None:
             raise self._broken

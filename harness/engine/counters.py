@@ -1,4 +1,4 @@
-"""What the engine did, counted. Sums are taken per chunk of records, so that a resumed run counts as an uninterrupted one."""
+"""Counters of the engine's work, stored per chunk of records, so that a resumed run has the same totals."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(slots=True)
 class Counters:
-    """``tokens_padded`` were computed and thrown away; ``tokens_computed`` are the real ones. For images a token is a 16 x 16 patch.
+    """Counts of requests, passes and tokens. For images, a token is a 16 x 16 patch.
 
-    ``flops``: of products with the model's weights, and of attention where the model says them. ``tokens_shared`` were not computed, since
-    other requests of the pass begin with the same tokens. ``pack_failures``: passes without padding that failed, so that batches answered
-    in their stead.
+    tokens_computed: real tokens. tokens_padded: padding that was computed and discarded.
+    tokens_shared: tokens that were not computed, because other requests of the pass have the same prefix.
+    flops: operations of products with the model's weights, and of attention if the model reports them.
+    oom_splits: batches that were split because memory ran out.
+    pack_failures: failed passes without padding, which were repeated as batches.
     """
 
     requests: int = 0
@@ -32,7 +34,7 @@ class Counters:
             setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
 
     def take(self) -> dict[str, int]:
-        """The counts so far; starts again from zero."""
+        """Return the counts, and reset them to zero."""
         taken = asdict(self)
         for f in fields(self):
             setattr(self, f.name, 0)

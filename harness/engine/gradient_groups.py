@@ -1,4 +1,4 @@
-"""Passes that are no requests (gradients): plugins make them up from groups of rows, which are smaller where memory runs out."""
+"""Groups of rows for gradient passes, which plugins build themselves; groups shrink if memory runs out."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ T = TypeVar("T")
 
 
 class Groups:
-    """Of one engine, whose counters these are. A pass on the way back takes more memory a position than an answer does."""
+    """Group sizes for the gradient passes of one engine. A backward pass takes more memory per position than a request."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._parts = 1
 
     def of(self, lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
+        """Return groups of indices of rows, from their lengths in tokens."""
         return pack(lengths, budget.part(self._parts))
 
     def in_memory(self, work: Callable[[], T], budget: Budget, /) -> T:
-        """What ``work`` gives. Where memory runs out, groups are halved from then on and it is done again; where groups of one row do not
-        fit either, they are as before, and the error is the work's."""
+        """Run ``work``, and repeat it with half the group size while memory runs out.
+
+        If groups of one row do not fit either, the group size is reset and the error is raised.
+        """
         before = self._parts
         while True:
             try:
@@ -33,10 +36,10 @@ class Groups:
                 if not is_out_of_memory(error):
                     raise
                 if budget.part(self._parts).rows == 1:
-                    # One text that is too long must not leave every short one alone in its pass.
+                    # One text that is too long must not reduce the group size for all others.
                     self._parts = before
                     raise
-            # Only now, with the exception gone, does nothing hold the failed pass's tensors any more.
+            # Outside of the except clause, the exception no longer references the tensors of the failed pass.
             self._parts *= 2
             self._counters.oom_splits += 1
             release_memory()

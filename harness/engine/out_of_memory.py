@@ -1,4 +1,4 @@
-"""Running out of memory: how it is told from other errors, and what is given back before another try."""
+"""Detect out-of-memory errors, and release memory before a retry."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "fa
 
 
 def is_out_of_memory(error: BaseException, /) -> bool:
-    """Of the interpreter, or of a native library, which raise RuntimeErrors. Another error's message may quote a sample: not read."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(phrase in said for phrase in _NO_MEMORY))
+    """Whether the interpreter or a native library ran out of memory.
+
+    Native libraries raise `RuntimeError`. Messages of other exceptions are not searched, because they may quote a sample.
+    """
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(phrase in message for phrase in _NO_MEMORY))
 
 
 def release_memory() -> None:
+    """Return cached GPU memory to the device."""
     import gc
     import sys
 

@@ -16,7 +16,7 @@ from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, Win
 from ..api.registry import origin_of
 from ..api.requests import Request
 from ..engine import Engine
-from ..engine.cache import Behind, MemoryCache, SqliteCache
+from ..engine.cache import EarlierAnswers, MemoryCache, SqliteCache
 from ..engine.counters import Counters
 from ..engine.packing import Budget
 from ..engine.saved_budgets import kept
@@ -199,7 +199,7 @@ def _run_model(
     suite = plan.suite
     adapter = loaded(plan, model, shown)
     shared = SqliteCache(Path(suite.cache)) if suite.cache else None
-    behind = Behind(store, shared)
+    behind = EarlierAnswers(store, shared)
     memory = MemoryCache(behind=behind)
 
     def engine_of(planned: PlannedModel, its: Any) -> Engine:

@@ -1,4 +1,4 @@
-"""A prompt and what a model writes after it, token by token."""
+"""The state of generating text after a prompt, token by token."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Prompt:
 
 
 class Writing:
-    """A continuation as it grows. It is ``done`` at an end token, at a stop string or at its last allowed token.
+    """A growing continuation. It is ``done`` at an end token, a stop string or the maximum number of tokens.
 
-    Only the tail is decoded at each step: a token is a byte at least, so a stop string of n bytes lies within the last n tokens.
+    Each step decodes only the tail: a token is at least one byte, so a stop string of n bytes is in the last n tokens.
     """
 
     def __init__(self, prompt: Prompt, tokenizer: Any, ends: Collection[int]) -> None:
@@ -31,7 +31,7 @@ class Writing:
         self._tail = 8 + max((len(s.encode("utf-8", "replace")) for s in prompt.request.stop), default=0)
         self._stops = [stop for stop in prompt.request.stop if stop]
         self._generator = torch.Generator().manual_seed(prompt.request.seed) if prompt.request.temperature > 0 else None
-        self._said_stop = False
+        self._has_stopped = False
         self._ids: list[int] = []
 
     @property
@@ -42,27 +42,28 @@ class Writing:
         self._ids.append(token)
         if self._stops:
             recent = self._tokenizer.decode(self._ids[-self._tail :], skip_special_tokens=True)
-            self._said_stop = any(stop in recent for stop in self._stops)
-        self.done = self._said_stop or token in self._ends or len(self._ids) >= self.prompt.request.max_tokens
+            self._has_stopped = any(stop in recent for stop in self._stops)
+        self.done = self._has_stopped or token in self._ends or len(self._ids) >= self.prompt.request.max_tokens
 
     def completion(self) -> Completion:
         ended = self._ids[-1] in self._ends
         text = self._tokenizer.decode(self._ids[:-1] if ended else self._ids, skip_special_tokens=True)
-        kept = cut(text, self._stops)
-        finish = "stop" if self._said_stop or ended or kept != text else "length"
-        return Completion(kept, len(self._ids), finish, len(self.prompt.ids), self.prompt.num_truncated)
+        before_stop = cut(text, self._stops)
+        finish = "stop" if self._has_stopped or ended or before_stop != text else "length"
+        return Completion(before_stop, len(self._ids), finish, len(self.prompt.ids), self.prompt.num_truncated)
 
     def noise(self, size: int, /) -> torch.Tensor:
-        """Gumbel noise [size] from the prompt's own generator: a draw does not depend on what else is in the batch."""
+        """Draw Gumbel noise [size] from the generator of this prompt, independent of the rest of the batch."""
         assert self._generator is not None
         uniform = torch.rand(size, generator=self._generator, dtype=torch.float64)
         return -torch.log(-torch.log(uniform.clamp_min(1e-300)))
 
 
 def tempered(logits_BV: torch.Tensor, writings: Sequence[Writing]) -> torch.Tensor:
-    """Scores [B, V] whose argmax is each row's next token: the likeliest, or a draw from the softmax at the prompts' temperature.
+    """Return scores [B, V] whose argmax is the next token of each row.
 
-    logits / temperature + Gumbel noise has its largest entry at an exact draw (Gumbel 1954; Maddison et al. 2014).
+    At temperature 0 it is the most likely token, else a sample from the softmax at the prompts' common temperature: the
+    largest entry of logits / temperature + Gumbel noise is an exact sample (Gumbel 1954; Maddison et al. 2014).
     """
     temperature = writings[0].prompt.request.temperature
     if not temperature:

@@ -1,7 +1,8 @@
-"""One row of tokens that do not all see each other, through an unmodified transformers model.
+"""Run one row of tokens with restricted visibility through an unmodified transformers model.
 
-The model runs on ids [1, T] with their own positions; its attention layers call `FlatPass.attend`, which computes what an
-`Attend` list says: each token among its neighbours, then further keys (the path before the pack), whose share is merged in exactly:
+The model runs on ids [1, T] with explicit positions. Its attention layers call `FlatPass.attend`, which computes the
+attention of an `Attend` list: each token to its neighbours, then to further keys (the path before the pack), merged
+exactly:
 
     out = (exp(lse_1) out_1 + exp(lse_2) out_2) / (exp(lse_1) + exp(lse_2))        lse: log of the summed exponentials of the scores
 
@@ -42,13 +43,17 @@ class Stored:
 
 
 class Attention(Protocol):
-    """What a model's attention layers ask, one after the other: query [1, H, T, D], key and value [1, G, T, D] give [1, T, H, D]."""
+    """Computes attention for a model's layers, in order: query [1, H, T, D], key and value [1, G, T, D] to [1, T, H, D]."""
 
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor: ...
 
 
 class FlatPass:
-    """The pass of a pack. ``path`` is replaced, layer by layer, by the path of the next pack; the pack's own go to ``kept``."""
+    """The pass of one pack.
+
+    path: keys and values of the path; replaced, layer by layer, by the path of the next pack.
+    kept: receives the keys and values of the pack.
+    """
 
     def __init__(self, pack: Pack, path: Stored, device: torch.device, kept: Stored | None = None) -> None:
         self._pack, self._path, self._kept = pack, path, kept
@@ -67,7 +72,7 @@ class FlatPass:
         return self._by_parts(query, key, value, scale) if query.device.type == "cpu" else self._at_once(query, key, value, scale)
 
     def _by_parts(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
-        """No pair is computed that is not seen, but for small blocks under a mask."""
+        """Compute only visible pairs, except for small masked blocks."""
         if self._biases is None:
             self._biases = [None if a.mask_QK is None else bias(torch.from_numpy(a.mask_QK)[None, None], query) for a in self._pack.own]
         found = [
@@ -81,10 +86,10 @@ class FlatPass:
         return out.transpose(1, 2)
 
     def _at_once(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
-        """One masked call: a GPU pays for calls rather than for pairs."""
+        """Compute all pairs in one masked call, because calls cost more than pairs on a GPU."""
         if self._biases is None:
             self._biases = [to_device(torch.from_numpy(self._pack.mask()), query.device)]
-        # The kernels that take a mask want as many key heads as query heads.
+        # Kernels with a mask need as many key heads as query heads.
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         out = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=self._biases[0], scale=scale)
@@ -96,7 +101,7 @@ _current: ContextVar[Attention | None] = ContextVar("flat_attention", default=No
 
 @contextmanager
 def flat(module: Any, attention: Attention) -> Iterator[None]:
-    """Within, the module's attention layers ask ``attention``. Of this thread and context alone."""
+    """Make the module's attention layers call ``attention`` in the body, in this thread and context only."""
     before = module.config._attn_implementation
     token = _current.set(attention)
     module.config._attn_implementation = NAME
@@ -111,39 +116,42 @@ def _attention(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, scaling: float | None = None,
     dropout: float = 0.0, **options: Any,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
-    """transformers' attention function. Sliding windows are looked after by who makes the packs."""
+    """The attention function for transformers. The builder of the packs respects sliding windows."""
     attention = _current.get()
     unknown = sorted(name for name in ("softcap", "s_aux", "position_bias") if options.get(name) is not None)
     if attention is None or attention_mask is not None or unknown:
-        # Met when the model is measured at load, and then the reason why it runs in batches.
-        raise ValueError(f"packs do not give attention {', '.join(unknown) or 'a mask of its own'}")
+        # Raised when the model is measured at load; it then runs in batches.
+        raise ValueError(f"packs do not support {', '.join(unknown) or 'an attention mask of the model'}")
     return attention.attend(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
 
 
 def register() -> None:
-    """Make the attention known to transformers by name; done when a model is loaded, since importing does nothing."""
+    """Register the attention function with transformers. Called when a model is loaded, as imports have no side effects."""
     AttentionInterface.register(NAME, _attention)
 
 
 Part = tuple[torch.Tensor, torch.Tensor]
-"""(out [B, H, T, D], lse [B, H, T]) over some of the keys. Parts of one query can be merged."""
+"""(out [B, H, T, D], lse [B, H, T]) over a subset of the keys. Parts of the same queries can be merged."""
 
 
 def softmax_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None = None, *, causal: bool = False
 ) -> Part:
-    """query [B, H, T, D], key and value [B, G, K, D], H a multiple of G; ``bias`` is added to the scores, ``causal``: T = K."""
+    """Compute attention and its log-sum-exp.
+
+    query: [B, H, T, D]. key, value: [B, G, K, D], H a multiple of G. bias: added to the scores. causal: needs T = K.
+    """
     if bias is None and cpu_attention.suits(query, key):
         return _causal_by_halves(query, key, value, scale) if causal else cpu_attention.attention(query, key, value, scale)
     if query.device.type == "cpu":
-        # Its public twin keeps the log-sum-exp to itself.
-        found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)
-        return found[0], found[1]
+        # The public function does not return the log-sum-exp.
+        result = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)
+        return result[0], result[1]
     return _by_products(query, key, value, scale, bias, causal)
 
 
 def _causal_by_halves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
-    """The later half of the tokens sees all of the earlier half: a rectangle between two smaller triangles."""
+    """Split causal attention into two smaller triangles, and the full rectangle of the later half to the earlier half."""
     half = query.shape[2] // 2
     (q0, q1), (k0, k1), (v0, v1) = (t.tensor_split([half], 2) for t in (query, key, value))
     earlier, later = softmax_attention(q0, k0, v0, scale, causal=True), softmax_attention(q1, k1, v1, scale, causal=True)
@@ -166,13 +174,13 @@ def _by_products(
 
 
 def merge(part: Part, more: Part) -> None:
-    """Add what ``more`` saw to ``part``, in place."""
+    """Merge ``more`` into ``part``, in place."""
     (out, lse), (more_out, more_lse) = part, more
-    # sigmoid(a - b) = exp(a) / (exp(a) + exp(b)), however large the two are.
+    # sigmoid(a - b) = exp(a) / (exp(a) + exp(b)), without overflow.
     out.lerp_(more_out, torch.sigmoid(more_lse - lse)[..., None].to(out.dtype))
     lse.copy_(torch.logaddexp(lse, more_lse))
 
 
 def bias(seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Zero where a key is seen, minus infinity elsewhere."""
+    """Return 0 where a key is seen, minus infinity elsewhere, with the dtype and device of ``like``."""
     return torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill_(~seen, float("-inf"))

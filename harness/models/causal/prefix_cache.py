@@ -1,6 +1,6 @@
-"""The beginning that texts have in common, read once: what follows is computed from the keys and values that are kept of it.
+"""Compute the common prefix of texts once, and continue from its cached keys and values.
 
-Shape legend: P tokens of the beginning, N rows.
+Shape legend: P tokens of the prefix, N rows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..torch.signature import accepts
 
 
 class Beginnings:
-    """Of a causal language model. ``is_possible``: whether its module takes a cache by a name that is known."""
+    """Cached prefixes of a causal language model. ``is_possible``: whether its module accepts a cache."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
-        # The first is the name since transformers 5.
+        # The first name is that of transformers 5.
         self._name = next((name for name in ("cache", "past_key_values") if accepts(module, name)), "")
         self.is_possible = bool(self._name)
         self._ids: list[int] = []
@@ -26,8 +26,10 @@ class Beginnings:
         self._num_tokens = self._num_passes = 0
 
     def of(self, ids_P: torch.Tensor, num: int, /) -> dict[str, Any]:
-        """The module's arguments that let so many rows go on from these tokens, for one pass. The last beginning is remembered,
-        and so are those that it begins with."""
+        """Return the module's arguments for a pass of ``num`` rows that continue from a prefix.
+
+        The last prefix is cached, and with it all of its own prefixes.
+        """
         ids = ids_P.tolist()
         if ids != self._ids[: len(ids)]:
             with torch.no_grad():
@@ -41,7 +43,7 @@ class Beginnings:
         return {self._name: cache, "use_cache": True}
 
     def take(self) -> tuple[int, int]:
-        """How many tokens were read since the last time, and in how many passes."""
+        """Return the numbers of tokens and passes computed for prefixes, and reset them."""
         taken = self._num_tokens, self._num_passes
         self._num_tokens = self._num_passes = 0
         return taken

@@ -1,8 +1,9 @@
-"""Which tokens of many sequences are one and the same, and what each of them attends to: a trie over token ids, cut into packs.
+"""A trie over the token ids of many sequences, cut into packs, so that common prefixes are computed once.
 
-Sequences sorted by their ids are the leaves of a trie in depth-first order: each adds to the row of tokens what it does not share with the
-one before. The row is cut into packs of about equal size. In a depth-first row all that a pack's tokens attend to outside of the pack lies
-on one path, that from the root to the pack's first token: this is the only state that goes from pack to pack.
+Sequences sorted by their ids are the leaves of a trie in depth-first order: each adds the tokens that it does not share
+with the previous one to a row. The row is cut into packs of about equal size. The tokens of a pack attend to tokens
+outside of it only along one path, from the root to the first token of the pack. This path is the only state that is
+passed from pack to pack.
 
     sequences   a b c d        row     a b c d | e f | g          path of the second pack: a b
                 a b e f        depth   0 1 2 3   2 3   0
@@ -21,21 +22,21 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 
 Segment = tuple[int, int, int]
-"""(start, end, depth of the first): tokens of a row of which each follows the one before."""
+"""(start, end, depth of the first token): tokens of a row of which each follows the previous one in its sequence."""
 
 _Stack = list[tuple[int, int, int]]
-"""(lowest depth, depth after the highest, key of the lowest): the way from the root to a token, by the pieces it is stored in."""
+"""Pieces of the path from the root to a token: (lowest depth, depth after the highest, key index of the lowest)."""
 
 _NEAR = 32
-"""Tokens between two places that are read off one row: logits are kept from the first to the last."""
+"""Maximum distance in tokens of positions that are read from one row, because logits are kept from the first to the last."""
 
 _BLOCK = 64
-"""Neighbouring segments up to this many tokens attend under one mask: up to there, a call costs more than the pairs that are masked."""
+"""Neighbouring segments of up to this many tokens share one masked call, which is cheaper than a call per segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Token ids of which the last ``num_scored`` are scored, each given all before it. The very last is predicted, never read.
+    """Token ids whose last ``num_scored`` are scored, given all before them. The very last is only predicted, never input.
 
     ids      t0 t1 t2 t3 t4        num_scored 2
     read     t0 t1 t2 t3
@@ -49,9 +50,9 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Attend:
-    """Queries ``[q0, q1)`` of the pack see keys ``[k0, k1)``, which count through the path and then the pack.
+    """Queries ``[q0, q1)`` of the pack attend to keys ``[k0, k1)``; keys are numbered through the path, then the pack.
 
-    ``mask_QK``: which of them (True is seen); None: all; ``causal``: each query what stands before it, and itself.
+    mask_QK: True where a query sees a key; None for all. causal: each query sees the keys up to itself.
     """
 
     q0: int
@@ -64,11 +65,13 @@ class Attend:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One pass. T tokens, P tokens of the path before them, S scored rows, N (row, target) pairs.
+    """One pass: T tokens, P tokens of the path before them, S scored rows, N (row, target) pairs.
 
-    ``own``: each token among its neighbours, every token once. ``others``: further keys, whose share is to be merged in. ``next_path``:
-    which keys are the path of the next pack. ``pair_owner_N``: which sequence a pair belongs to; the pairs of a row stand together.
-    ``segments`` count from the pack's start.
+    own: attention of tokens to their neighbours; covers every token once.
+    others: attention to further keys, to be merged.
+    next_path: indices of the keys that form the path of the next pack.
+    pair_owner_N: sequence of each pair; the pairs of a row are adjacent.
+    segments: relative to the start of the pack.
     """
 
     ids_T: Ints
@@ -89,11 +92,11 @@ class Pack:
 
     @property
     def num_pairs(self) -> int:
-        """Of a token and a key that it sees."""
+        """Number of (token, visible key) pairs."""
         return int(self.positions_T.sum()) + len(self.positions_T)
 
     def ancestry(self, at: int, /) -> list[tuple[int, int]]:
-        """The keys ``[k0, k1)`` from the root to token ``at`` of the pack, itself among them."""
+        """Return the key ranges ``[k0, k1)`` from the root to token ``at`` of the pack, inclusive."""
         stack = _root(self.path_length)
         for a, b, depth in self.segments:
             stack = _below(stack, depth)
@@ -103,7 +106,7 @@ class Pack:
         return [(k, k + hi - lo) for lo, hi, k in stack]
 
     def mask(self) -> npt.NDArray[np.bool_]:
-        """[T, P + T]: which keys each token sees."""
+        """Return which keys each token sees, bool [T, P + T]."""
         mask_QK = np.zeros((len(self.ids_T), self.num_keys), dtype=bool)
         for a in (*self.own, *self.others):
             size = a.q1 - a.q0
@@ -113,31 +116,32 @@ class Pack:
 
 @dataclass(slots=True)
 class _Row:
-    """The depth-first row, and where in it what is scored stands."""
+    """The depth-first row of tokens, and its scored positions."""
 
     ids: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
     branches: list[int] = field(default_factory=list)
-    """Places in the row where a sequence leaves the one before it."""
+    """Indices in the row at which a sequence branches off the previous one."""
     pair_at: list[int] = field(default_factory=list)
     pair_target: list[int] = field(default_factory=list)
     pair_owner: list[int] = field(default_factory=list)
 
 
 def num_common(first: Sequence[int], second: Sequence[int], /) -> int:
-    """Length of the longest common beginning."""
+    """Return the length of the longest common prefix."""
     return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
 
 
 def shared_rows(sequences: Sequence[Scored], /) -> list[list[int]]:
-    """Indices of sequences by the row that they are read off: what one reads begins what another one reads, of nearly the same length. The
-    longest of a row is first.
+    """Group sequences whose input is a prefix of another's of nearly the same length, so that they share a row.
+
+    Returns indices by row, the longest sequence first.
 
         a b c [A]    a b c [B]    a b c d [e]        a b c d
                                                          A   B at c, e at d
     """
     rows: list[list[int]] = []
-    # A beginning comes right before what goes on from it.
+    # In sorted order, a prefix is next to its extensions.
     for i in sorted(range(len(sequences)), key=lambda i: sequences[i].ids[:-1], reverse=True):
         read = sequences[i].ids[:-1]
         longest = sequences[rows[-1][0]].ids if rows else []
@@ -149,7 +153,7 @@ def shared_rows(sequences: Sequence[Scored], /) -> list[list[int]]:
 
 
 def forest(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
-    """The sequences in packs of at most ``tokens`` tokens, each different token computed once. Packs are for one after another."""
+    """Yield packs of at most ``tokens`` tokens in which each distinct token occurs once. Run the packs in this order."""
     row = _row(sequences)
     num = len(row.ids)
     if not num:
@@ -166,7 +170,7 @@ def forest(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
         edges = [start, *inner.tolist(), end]
         segments = tuple((a - start, b - start, int(depths[a])) for a, b in pairwise(edges))
         own, others, stack = _attention(segments, path_length)
-        # What the next pack's first token hangs on is what its tokens can see of all this.
+        # The next pack sees only the path to its first token.
         wanted = int(depths[end]) if end < num else 0
         next_path = np.concatenate([np.zeros(0, np.int64), *(np.arange(k, k + hi - lo) for lo, hi, k in _below(stack, wanted))])
         low, high = np.searchsorted(pair_at, (start, end))
@@ -204,12 +208,12 @@ def _root(path_length: int) -> _Stack:
 
 
 def _below(stack: _Stack, depth: int) -> _Stack:
-    """What a token at this depth hangs on: what is deeper is on a branch that was left."""
+    """Return the path to a token at this depth; deeper pieces belong to a branch that was left."""
     return [(lo, min(hi, depth), k) for lo, hi, k in stack if lo < depth]
 
 
 def _attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Attend, ...], tuple[Attend, ...], _Stack]:
-    """Who sees what in a pack, and the way from the root to its last token."""
+    """Return the attention within and outside of the blocks of a pack, and the path from the root to its last token."""
     stack = _root(path_length)
     own: list[Attend] = []
     others: list[Attend] = []
@@ -226,7 +230,7 @@ def _attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Att
                     continue
                 keys, index = (k, k + hi - lo), latest.get((k, k + hi - lo))
                 if index is not None and others[index].q1 == a:
-                    # Neighbouring queries that see the same keys are one call.
+                    # Adjacent queries that see the same keys share a call.
                     others[index] = Attend(others[index].q0, b, *keys)
                 else:
                     latest[keys] = len(others)

@@ -1,4 +1,4 @@
-"""Windows over a text longer than a model."""
+"""Windows over a text that is longer than the model's context."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 
 def rolling_windows(start: Sequence[int], ids: Sequence[int], max_length: int, min_context: int) -> Iterator[tuple[list[int], int]]:
-    """(window, num_scored): every id is scored exactly once, given up to ``max_length`` ids before it.
+    """Yield (window, num_scored), so that every id is scored exactly once, given up to ``max_length`` ids before it.
 
-    A window holds at most ``max_length + 1`` ids, the last of which is only predicted. The first begins with ``start``; each later
-    one gives what it scores at least ``min_context`` ids of context, and the last is shifted back to use the whole window.
+    A window has at most ``max_length + 1`` ids, the last of which is only predicted. The first begins with ``start``.
+    Each later one has at least ``min_context`` ids of context, and the last is shifted back to fill the whole window.
 
         max_length 4, min_context 1, start S, ids 0..8
 
@@ -18,7 +18,7 @@ def rolling_windows(start: Sequence[int], ids: Sequence[int], max_length: int, m
         4 5 6 7 [8]    scores 8
     """
     if not 1 <= min_context <= max_length:
-        raise ValueError(f"min_context is between 1 and the model's {max_length} positions, not {min_context}")
+        raise ValueError(f"min_context must be between 1 and the model's {max_length} positions, not {min_context}")
     whole = [*start[-1:], *ids]
     scored = min(max_length, len(ids))
     yield whole[: scored + 1], scored

@@ -1,4 +1,4 @@
-"""Which files a checkpoint's folder has: those that transformers reads, those of others, and those that are missing."""
+"""Check the files of a checkpoint's folder: files of other formats, and missing files."""
 
 from __future__ import annotations
 
@@ -33,31 +33,30 @@ _OTHERS = (
     ("*.joblib", "a pickle", f"pickles are never read; {_ANYTHING}"),
     ("*.xml", "a model of OpenVINO", f"give the checkpoint that it was exported from; {_ANYTHING}"),
 )
-"""File names of other formats, what they are, and the way out."""
+"""File names of other formats, what they are, and the fix."""
 
 
 def check_files(target: str, folder: Path, /) -> None:
-    """Raises `ModelError` where a local folder is not the checkpoint of a whole model that transformers reads."""
+    """Raise `ModelError` if a local folder is not a complete checkpoint that transformers can read."""
     if (folder / ADAPTER).is_file():
-        raise ModelError(_about_adapter(target, folder))
+        raise ModelError(_describe_adapter(target, folder))
     config = read_json(folder / "config.json")
     if config is None:
-        found = _other(folder)
+        other = _describe_other(folder)
         raise ModelError(
-            f"the folder {target!r} has no config.json; " + (f"it has {found}" if found else "give the folder that save_pretrained wrote")
+            f"the folder {target!r} has no config.json; " + (f"it has {other}" if other else "give the folder that save_pretrained wrote")
         )
     if "architecture" in config and "model_type" not in config:
         raise ModelError(
-            f"{target!r} is a model of timm ({config['architecture']}): make it in Python, torch:FILE.py:function, where the function "
-            "returns "
-            "timm.create_model(...) with its normalisation before it"
+            f"{target!r} is a model of timm ({config['architecture']}); use torch:FILE.py:function with a function that returns "
+            "timm.create_model(...) preceded by its normalisation"
         )
     if (folder / WEIGHTS).is_file():
         return
     index = read_json(folder / INDEX)
     if index is None:
-        found = _other(folder)
-        raise ModelError(f"the folder {target!r} has no .safetensors file that transformers reads" + (f": it has {found}" if found else ""))
+        other = _describe_other(folder)
+        raise ModelError(f"the folder {target!r} has no .safetensors file that transformers reads" + (f": it has {other}" if other else ""))
     names = sorted(set(index.get("weight_map", {}).values()))
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ModelError(
@@ -67,40 +66,39 @@ def check_files(target: str, folder: Path, /) -> None:
 
 
 def read_json(path: Path, /) -> dict[str, Any] | None:
-    """A JSON object, or None where there is no such file or it is none."""
+    """Read a JSON object; empty if the file has none, None if there is no file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {} if path.is_file() else None
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def about_file(target: str, /) -> str:
-    """Why one file is no checkpoint."""
+def describe_file(target: str, /) -> str:
+    """Explain why a single file is not a checkpoint, with the fix."""
     if (Path(target).parent / "config.json").is_file():
-        return f"{target!r} is a file; give the folder that it is in"
+        return f"{target!r} is a file; give its folder"
     for pattern, what, way_out in _OTHERS:
         if Path(target).match(pattern):
             return f"{target!r} is {what}; {way_out}"
     return f"{target!r} is a file; give the folder that save_pretrained wrote"
 
 
-def _other(folder: Path) -> str:
+def _describe_other(folder: Path) -> str:
+    """Describe a file of another format in the folder, or a subfolder with a checkpoint, with the fix; else empty."""
     for pattern, what, way_out in _OTHERS:
-        if found := sorted(folder.glob(pattern)):
-            return f"{found[0].name}: {what}; {way_out}"
+        if matches := sorted(folder.glob(pattern)):
+            return f"{matches[0].name}: {what}; {way_out}"
     nested = sorted(path.parent.name for path in folder.glob("*/config.json"))
     return f"the folder {nested[0]!r}, which has one; give that" if nested else ""
 
 
-def _about_adapter(target: str, folder: Path) -> str:
-    said = read_json(folder / ADAPTER) or {}
-    base = target if (folder / WEIGHTS).is_file() or (folder / INDEX).is_file() else said.get("base_model_name_or_path") or "BASE"
-    kind = said.get("peft_type") or "PEFT"
+def _describe_adapter(target: str, folder: Path) -> str:
+    adapter = read_json(folder / ADAPTER) or {}
+    base = target if (folder / WEIGHTS).is_file() or (folder / INDEX).is_file() else adapter.get("base_model_name_or_path") or "BASE"
+    kind = adapter.get("peft_type") or "PEFT"
     return (
-        f"{target!r} holds a {kind} adapter ({ADAPTER}), of the model {base!r}: without it the numbers would be that model's. Merge the "
-        "two once "
-        f"with PeftModel.from_pretrained(base, {target!r}).merge_and_unload().save_pretrained(NEW), save the tokenizer there too, and "
-        "give NEW; "
-        f"to evaluate the base alone, give a folder without {ADAPTER}"
+        f"{target!r} is a {kind} adapter ({ADAPTER}) for the model {base!r}, and adapters are not applied. Merge the two once with "
+        f"PeftModel.from_pretrained(base, {target!r}).merge_and_unload().save_pretrained(NEW), save the tokenizer there too, and "
+        f"give NEW. To evaluate the base model alone, give a folder without {ADAPTER}"
     )

@@ -1,4 +1,4 @@
-"""What the outputs of a classifier are: exclusive classes, labels on their own, the one log-odds of a yes, or no classes at all."""
+"""The head of a classifier: exclusive classes, independent labels, a single log-odds output, or a regression."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classifi
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """``labels``: the class names as requests are answered. ``is_multi_label``: they do not exclude each other, and each has a sigmoid.
+    """The classes of a classifier.
 
-    ``column``: the output that alone is read, as the log-odds of the second of two classes; None where each class has its own output.
+    labels: class names in the order of the logits.
+    is_multi_label: classes do not exclude each other; each has a sigmoid.
+    column: the only output that is used, as the log-odds of the second of two classes; None if each class has an output.
+    notes: notes for the reader of a scorecard.
     """
 
     labels: tuple[str, ...]
@@ -28,7 +31,10 @@ class Head:
     notes: tuple[str, ...] = ()
 
     def logits(self, outputs_BK: torch.Tensor, /) -> torch.Tensor:
-        """Logits [B, C] in the order of ``labels``: the module's own outputs, or 0 and the log-odds, whose softmax is the sigmoid."""
+        """Convert outputs [B, K] to logits [B, C] in the order of ``labels``.
+
+        They are the outputs, or 0 and the log-odds, whose softmax is the sigmoid.
+        """
         if self.column is None:
             return outputs_BK
         from torch.nn import functional
@@ -39,20 +45,22 @@ class Head:
 def read_head(
     config: Any, target: str, *, labels: Sequence[str] | None = None, problem_type: str | None = None, positive_label: str | None = None
 ) -> Head:
-    """The head that a configuration describes (``problem_type``, ``num_labels``, ``id2label``).
+    """Read the head from a configuration (``problem_type``, ``num_labels``, ``id2label``).
 
-    target: the checkpoint's name, for messages. labels: names in the place of the configuration's. problem_type: in the place of the
-    configuration's. positive_label: of labels that do not exclude each other, the one that is asked about: the head has two classes then.
-    Raises `ModelError` for a head that gives no classes, `ConfigError` for settings that cannot be.
+    target: name of the checkpoint, for errors.
+    labels: class names that replace those of the configuration.
+    problem_type: replaces that of the configuration.
+    positive_label: for labels that do not exclude each other, the one to classify; the head then has two classes.
+
+    Raises `ModelError` for a head without classes, `ConfigError` for invalid settings.
     """
     if problem_type not in (None, SINGLE, MULTI):
-        raise ConfigError(f"problem_type is {SINGLE} or {MULTI}, not {problem_type!r}")
+        raise ConfigError(f"problem_type must be {SINGLE} or {MULTI}, not {problem_type!r}")
     kind = problem_type or _own_kind(config)
     if kind == REGRESSION:
         raise ModelError(
-            f"{target!r} is a regression head ({_why_regression(config)}): its outputs are quantities and not scores of classes. Where it "
-            "was "
-            f"trained as a classifier all the same, say so with the model setting problem_type: {SINGLE}"
+            f"{target!r} is a regression head ({_why_regression(config)}): its outputs are quantities, not scores of classes. "
+            f"If it was trained as a classifier, set the model setting problem_type: {SINGLE}"
         )
     own = _own_labels(config, target)
     if len(own) == 1:
@@ -67,7 +75,7 @@ def read_head(
     return Head(named, notes=(_BY_POSITION,) if are_numbered(named) and not labels else ())
 
 
-_BY_POSITION = "its classes have no names of their own (LABEL_0, ...): they are taken to be the task's, in order"
+_BY_POSITION = "its classes have only default names (LABEL_0, ...), so they are assumed to have the task's order"
 _IDENTITY = "torch.nn.modules.linear.Identity"
 
 
@@ -78,12 +86,12 @@ def _own_kind(config: Any) -> str:
 
 
 def _why_regression(config: Any) -> str:
-    """What in a configuration says that a head gives quantities; empty where nothing does."""
+    """Return the part of a configuration that shows a regression; empty if there is none."""
     if getattr(config, "problem_type", None) == REGRESSION:
         return f"problem_type: {REGRESSION}"
     if str(getattr(config, "finetuning_task", "")).lower().replace("-", "") in ("stsb", "glue:stsb"):
         return f"finetuning_task: {config.finetuning_task}"
-    # Rerankers of sentence-transformers, whose scores have no middle; both of its spellings.
+    # Rerankers of sentence-transformers, whose scores have no threshold; both spellings of the setting.
     own = getattr(config, "sentence_transformers", None)
     ends = own.get("activation_fn") if isinstance(own, dict) else getattr(config, "sbert_ce_default_activation_function", None)
     return f"its activation function is {_IDENTITY.rpartition('.')[2]}" if config.num_labels == 1 and ends == _IDENTITY else ""
@@ -93,13 +101,13 @@ def _own_labels(config: Any, target: str) -> tuple[str, ...]:
     names = {int(place): str(name) for place, name in config.id2label.items()}
     if sorted(names) != list(range(len(names))):
         raise ModelError(
-            f"the config of {target!r} numbers its classes {', '.join(map(str, sorted(names)))}, not from 0 on: correct id2label"
+            f"the config of {target!r} numbers its classes {', '.join(map(str, sorted(names)))}, not from 0 on; correct its id2label"
         )
     return tuple(names[place] for place in range(len(names)))
 
 
 def _of_one_logit(own: str, target: str, labels: Sequence[str] | None, positive_label: str | None) -> Head:
-    """P(yes) is the sigmoid of the one output, as transformers' own pipeline has it where the configuration does not say regression."""
+    """Build the head of a single output, whose sigmoid is P(yes), as in transformers' pipeline."""
     note = "its one output is read as the log-odds of its second class"
     if positive_label not in (None, own):
         raise ConfigError(f"positive_label: the one output of {target!r} is {own!r}, not {positive_label!r}")
@@ -109,8 +117,8 @@ def _of_one_logit(own: str, target: str, labels: Sequence[str] | None, positive_
         return Head((other_than(own), own), column=0, notes=(note,))
     if len(labels) != 2 or labels[0] == own:
         raise ModelError(
-            f"{target!r} has one output, the log-odds of {'a yes' if are_numbered((own,)) else repr(own)}: 'labels' names two classes, "
-            f"first the one where it is low, and not {', '.join(labels)}"
+            f"{target!r} has one output, the log-odds of {'a yes' if are_numbered((own,)) else repr(own)}: 'labels' must name two "
+            f"classes, first the one with low values, not {', '.join(labels)}"
         )
     return Head(tuple(labels), column=0, notes=(note,))
 
@@ -125,6 +133,6 @@ def _of_several_labels(own: tuple[str, ...], target: str, labels: Sequence[str] 
             f"positive_label: {target!r} has no label {positive_label!r}.{did_you_mean(positive_label, own)} It has {', '.join(own)}"
         )
     if labels and len(labels) != 2:
-        raise ModelError(f"with positive_label, 'labels' names two classes (without it, with it), not {', '.join(labels)}")
+        raise ModelError(f"with positive_label, 'labels' must name two classes (without it, with it), not {', '.join(labels)}")
     named = tuple(labels or (other_than(positive_label), positive_label))
-    return Head(named, column=own.index(positive_label), notes=(f"answers by the sigmoid of its label {positive_label!r} alone",))
+    return Head(named, column=own.index(positive_label), notes=(f"only the sigmoid of its label {positive_label!r} is used",))

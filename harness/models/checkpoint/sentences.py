@@ -1,4 +1,4 @@
-"""What sentence-transformers' files say of an encoder: pooling, normalisation, case, length, and the prompt before every text."""
+"""Read the settings of sentence-transformers: pooling, normalisation, case, length, and the prompt before every text."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ _MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 _POOLING = frozenset({"pooling_mode_cls_token", "pooling_mode_mean_tokens", "include_prompt"})
 _KINDS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 _OF_TRANSFORMER = tuple(f"sentence_{kind}_config.json" for kind in _KINDS)
-"""Where a version of the library keeps length and case."""
+"""Files in which versions of the library store length and case."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceSettings:
-    """``first``: the first token's vector instead of the mean over all. ``prompt``: what stands before every text. ``max_length`` in
-    tokens, None where the files name none."""
+    """Settings of a sentence encoder.
+
+    first: use the vector of the first token instead of the mean over all tokens.
+    normalises: vectors have length 1. lowers: texts are lower-cased.
+    prompt: text before every input. max_length: in tokens; None if not set.
+    """
 
     first: bool = False
     normalises: bool = False
@@ -29,14 +33,18 @@ class SentenceSettings:
 
 
 def read_sentence_settings(read: Callable[[str], Any], target: str, /) -> SentenceSettings:
-    """read: a file's name in the checkpoint to its JSON, None where there is none. Raises `ModelError` for what would make other
-    vectors."""
+    """Read the settings of a checkpoint.
+
+    read: returns the JSON of a file of the checkpoint, None if there is no such file.
+
+    Raises `ModelError` for settings that are not supported, because they would change the vectors.
+    """
     modules = read("modules.json") or []
     kinds = [str(part.get("type", "")).rpartition(".")[2] for part in modules]
     if strange := [kind for kind in kinds if kind not in _MODULES]:
         raise ModelError(
-            f"{target!r} has the sentence-transformers module {strange[0]}, which this adapter does not run: its vectors would be others. "
-            "Give a checkpoint without it, or a Python function: callable:FILE.py:function with answers: embed"
+            f"{target!r} has the sentence-transformers module {strange[0]}, which this adapter does not support and which changes the "
+            "vectors. Give a checkpoint without it, or a Python function: callable:FILE.py:function with answers: embed"
         )
     folder = next((str(part.get("path")) for part, kind in zip(modules, kinds, strict=True) if kind == "Pooling"), "1_Pooling")
     pooling = read(f"{folder}/config.json") or {}
@@ -45,12 +53,12 @@ def read_sentence_settings(read: Callable[[str], Any], target: str, /) -> Senten
     prompt = _prompt(read("config_sentence_transformers.json") or {}, target)
     if prompt and pooling.get("include_prompt") is False:
         raise ModelError(
-            f"{target!r} leaves its prompt out of the mean (include_prompt: false), which this adapter does not; give a Python function: "
-            "callable:FILE.py:function with answers: embed"
+            f"{target!r} excludes its prompt from the mean (include_prompt: false), which this adapter does not support; give a Python "
+            "function: callable:FILE.py:function with answers: embed"
         )
     notes = [f"every text has the checkpoint's own prompt before it: {prompt!r}"] if prompt else []
     if not pooling and not modules:
-        notes.append("its files name no pooling: a text's vector is the mean over its tokens")
+        notes.append("its files set no pooling, so a text's vector is the mean over its tokens")
     return SentenceSettings(
         first, "Normalize" in kinds, bool(own.get("do_lower_case")), prompt, own.get("max_seq_length"), tuple(notes)
     )  # fmt: skip
@@ -64,15 +72,15 @@ def _reads_first(pooling: Mapping[str, Any], target: str) -> bool:
         odd.append(str(mode))
     if odd or (first and pooling.get("pooling_mode_mean_tokens")):
         both = ", ".join(odd) or "the mean and the first token, one after the other"
-        raise ModelError(f"{target!r} pools by {both}; this adapter knows the mean or the first token")
+        raise ModelError(f"{target!r} pools by {both}; this adapter supports the mean or the first token")
     return first
 
 
 def _prompt(own: Mapping[str, Any], target: str) -> str:
-    """The prompt that sentence-transformers puts before a text where nobody names one."""
+    """Return the default prompt that sentence-transformers puts before a text."""
     prompts, default = own.get("prompts") or {}, own.get("default_prompt_name")
     if default is None:
         return ""
     if default not in prompts:
-        raise ModelError(f"{target!r} names the prompt {default!r} (default_prompt_name) and has none of that name: correct its files")
+        raise ModelError(f"{target!r} has no prompt {default!r}, its default_prompt_name; correct its files")
     return str(prompts[default])

@@ -1,4 +1,5 @@
-"""What ``config.json`` and ``generation_config.json`` ask for beside the architecture: obeyed, set aside, or refused."""
+"""Settings in ``config.json`` and ``generation_config.json`` besides the architecture: applied, ignored with a note, or
+refused."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ _QUANTISERS = {
     "hqq": "hqq", "compressed-tensors": "compressed_tensors", "torchao": "torchao", "vptq": "vptq", "spqr": "spqr_quant",
     "auto-round": "auto_round", "quark": "quark", "fbgemm_fp8": "fbgemm_gpu", "mxfp4": "kernels",
 }  # fmt: skip
-"""The package that a kind of quantised weights needs, as transformers names the kind."""
+"""Package that each quantisation method of transformers needs."""
 
 _OUTPUTS = {"return_dict": True, "output_hidden_states": False, "output_attentions": False, "torchscript": False}
-"""What a pass gives is the harness's to ask for."""
+"""Outputs of a pass, which the harness chooses itself."""
 
 _WRITING = {
     "repetition_penalty": 1.0, "encoder_repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0,
@@ -27,13 +28,13 @@ _WRITING = {
     "guidance_scale": None, "stop_strings": None, "diversity_penalty": 0.0, "penalty_alpha": None, "num_beams": 1, "dola_layers": None,
     "remove_invalid_values": False, "renormalize_logits": False, "watermarking_config": None,
 }  # fmt: skip
-"""What a generation config can ask for that changes the likeliest text, and its value where it asks for nothing."""
+"""Generation settings that change the greedy text, and their neutral values."""
 
 
 def check_config(raw: Mapping[str, Any], target: str, /) -> tuple[str, ...]:
-    """What is to be said of a configuration. Raises `ModelError` for what cannot be obeyed.
+    """Return notes about a configuration. Raises `ModelError` for settings that cannot be applied.
 
-    raw: config.json as it stands, before transformers makes something of it.
+    raw: the content of config.json, before transformers processes it.
     """
     quantised = raw.get("quantization_config")
     _check_quantised(quantised, target)
@@ -42,15 +43,15 @@ def check_config(raw: Mapping[str, Any], target: str, /) -> tuple[str, ...]:
     if quantised:
         notes.append(f"its weights are quantised ({quantised.get('quant_method')})")
     if raw.get("auto_map"):
-        notes.append("its config names code of its own (auto_map); it is run where trust_remote_code is set, and only there")
+        notes.append("its config refers to custom code (auto_map), which runs only if trust_remote_code is set")
     return tuple(notes)
 
 
 def settle_config(config: Any, raw: Mapping[str, Any], /) -> None:
-    """Take back what a configuration asks of a pass, and read class names that stand in ``label2id`` alone."""
+    """Reset the output settings of a configuration, and read class names that are only in ``label2id``."""
     for name, value in _OUTPUTS.items():
         if hasattr(config, name):
-            # Of some, the property of the same name is computed.
+            # Some are read-only properties.
             with suppress(AttributeError):
                 setattr(config, name, value)
     named, numbered = raw.get("id2label"), _by_place(raw.get("label2id"))
@@ -66,8 +67,8 @@ def _check_quantised(given: Any, target: str) -> None:
     package = _QUANTISERS.get(kind)
     if package is not None and not _is_installed(package):
         raise ModelError(
-            f"the weights of {target!r} are quantised by {kind}, which needs the package {package.partition('.')[0]!r} (and mostly a GPU): "
-            "install it, or give the checkpoint that was quantised"
+            f"the weights of {target!r} are quantised by {kind}, which needs the package {package.partition('.')[0]!r} (and usually a "
+            "GPU); install it, or give the original checkpoint"
         )
 
 
@@ -79,17 +80,17 @@ def _is_installed(package: str) -> bool:
 
 
 def _check_classes(raw: Mapping[str, Any], target: str) -> None:
-    """``id2label``, ``label2id``, ``num_labels`` and ``problem_type`` may say several things."""
+    """Raise `ModelError` if ``id2label``, ``label2id``, ``num_labels`` and ``problem_type`` contradict each other."""
     names, count = raw.get("id2label"), raw.get("num_labels", raw.get("_num_labels"))
     if isinstance(names, dict) and isinstance(count, int) and count != len(names):
-        raise ModelError(f"the config of {target!r} has {count} classes (num_labels) and names {len(names)} (id2label): correct it")
+        raise ModelError(f"the config of {target!r} has {count} classes (num_labels) but names {len(names)} (id2label); correct it")
     if raw.get("problem_type") == "single_label_classification" and 1 in (count, len(names or ())):
         raise ModelError(
-            f"the config of {target!r} says problem_type: single_label_classification of one output, which is no choice; leave "
-            "problem_type out of its config.json where the output is the log-odds of a yes"
+            f"the config of {target!r} has problem_type: single_label_classification with one output, which leaves no choice; remove "
+            "problem_type from its config.json if the output is the log-odds of a yes"
         )
     named, numbered = _by_place(dict(zip((names or {}).values(), names or {}, strict=True))), _by_place(raw.get("label2id"))
-    # Names that differ were left from another model: id2label is the one that is read. The same names in another order are a swap.
+    # Different names are leftovers of another model; id2label is used. The same names in another order are a contradiction.
     if named and numbered != named and sorted(numbered.values()) == sorted(named.values()):
         raise ModelError(
             f"the config of {target!r} contradicts itself: id2label is {named}, label2id {raw['label2id']}. Correct the "
@@ -98,7 +99,7 @@ def _check_classes(raw: Mapping[str, Any], target: str) -> None:
 
 
 def _by_place(places: Any) -> dict[int, str]:
-    """Class names by their numbers; empty where they have none."""
+    """Return class names by number; empty if there are none."""
     try:
         return {int(place): str(name) for name, place in (places or {}).items()}
     except (AttributeError, TypeError, ValueError):
@@ -114,9 +115,9 @@ def _are_unnamed(names: Mapping[str, Any]) -> bool:
 
 
 def generation_notes(config: Any, /) -> tuple[str, ...]:
-    """What a generation config asks for and a request decides: sampling goes without saying, what changes the likeliest text does not."""
-    asked = {name: getattr(config, name, usual) for name, usual in _WRITING.items()}
-    unusual = [f"{name} {value}" for name, value in asked.items() if value not in (None, _WRITING[name])]
+    """Return a note about ignored generation settings that change the greedy text. Requests set sampling themselves."""
+    settings = {name: getattr(config, name, usual) for name, usual in _WRITING.items()}
+    unusual = [f"{name} {value}" for name, value in settings.items() if value not in (None, _WRITING[name])]
     if not unusual:
         return ()
-    return (f"its generation config asks for {', '.join(unusual)[:200]}, which is not applied: greedy is the likeliest token",)
+    return (f"its generation config sets {', '.join(unusual)[:200]}, which is not applied: greedy takes the most likely token",)

@@ -1,6 +1,6 @@
-"""The tensors of a checkpoint: under which names they are stored, which are missing, left over, or say two things.
+"""Check the tensors of a checkpoint: their names, and missing, unused or contradictory ones.
 
-Only the heads of the files are read here, but for the few tensors that are compared.
+Only the headers of the files are read, and the few tensors that are compared.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from ...api.errors import ModelError
 from .files import INDEX, WEIGHTS, read_json
 
 _WRAPPERS = re.compile(r"^(?:_orig_mod\.|module\.)+")
-"""What torch.compile and data parallel training put before every name."""
+"""Prefixes that torch.compile and data parallel training add to every name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The tensors of a folder. ``files``: by the name under which each is stored. ``names``: the same without wrappers' prefixes, by
-    which a module knows them, to the stored ones. ``notes``: what was changed."""
+    """The tensors of a folder.
+
+    files: file by stored name. names: stored name by the name in the module, without prefixes of wrappers.
+    notes: notes for the reader of a scorecard.
+    """
 
     files: dict[str, Path]
     names: dict[str, str]
@@ -40,7 +43,7 @@ class Stored:
 
 
 def read_names(folder: Path, target: str, /) -> Stored:
-    """Raises `ModelError` where two tensors have one name without their prefixes."""
+    """Read the names of all tensors. Raises `ModelError` if two have the same name without prefixes, or a file is broken."""
     from safetensors import safe_open
 
     index = read_json(folder / INDEX) if not (folder / WEIGHTS).is_file() else None
@@ -50,24 +53,24 @@ def read_names(folder: Path, target: str, /) -> Stored:
         try:
             with safe_open(path, "pt") as file:
                 files.update((name, path) for name in file.keys())  # noqa: SIM118 - no mapping
-        except Exception as error:  # whatever its library makes of a broken file
-            raise ModelError(f"{path.name} of {target!r} cannot be read: {error}; copy the checkpoint anew") from error
+        except Exception as error:  # the library may raise anything for a broken file
+            raise ModelError(f"{path.name} of {target!r} cannot be read: {error}; copy the checkpoint again") from error
     wrapped = [name for name in files if _WRAPPERS.match(name)]
     names = {_WRAPPERS.sub("", name): name for name in files}
     if len(names) < len(files):
-        raise ModelError(f"{target!r} stores {wrapped[0]!r} with and without its prefix: which one holds? Save the model without wrappers")
-    return Stored(files, names, (f"before the names of its tensors stands {_prefix(wrapped[0])}, which is left out",) if wrapped else ())
+        raise ModelError(f"{target!r} stores {wrapped[0]!r} both with and without its prefix; save the model without wrappers")
+    return Stored(files, names, (f"the prefix {_prefix(wrapped[0])} of its tensor names is ignored",) if wrapped else ())
 
 
 def _prefix(name: str) -> str:
-    found = _WRAPPERS.match(name)
-    return found.group() if found else ""
+    match = _WRAPPERS.match(name)
+    return match.group() if match else ""
 
 
 def state_to_load(stored: Stored, blank: Any, target: str, /) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """What has to be loaded in the place of the files as they are, and what is to be said of it; None where they will do.
+    """Return the state dict to load instead of the files, or None if the files can be loaded unchanged; and notes.
 
-    blank: the module without weights. Raises `ModelError` where weights that are to be the same are stored as two that differ.
+    blank: the module without weights. Raises `ModelError` if tied weights are stored as two different tensors.
     """
     notes = list(stored.notes)
     given, made = _tied_pair(blank)
@@ -76,12 +79,11 @@ def state_to_load(stored: Stored, blank: Any, target: str, /) -> tuple[dict[str,
         kept_in, kept_out = (_find(stored.names, name, blank.base_model_prefix) for name in (given, made))
         if kept_out and not kept_in:
             copies[given] = kept_out
-            notes.append(f"its embeddings are stored as {kept_out} alone; they are the same weights")
+            notes.append(f"its embeddings are stored only as {kept_out}, with which they are tied")
         elif kept_in and kept_out and not _are_same(stored.tensor(kept_in), stored.tensor(kept_out)):
             raise ModelError(
-                f"the config of {target!r} says that {kept_in} and {kept_out} are the same weights (tie_word_embeddings), but two are "
-                "stored that "
-                "differ; write 'tie_word_embeddings': false into its config.json where both were trained, or leave the wrong one out"
+                f"the config of {target!r} ties {kept_in} and {kept_out} (tie_word_embeddings), but the stored tensors differ; set "
+                "'tie_word_embeddings': false in its config.json if both were trained, or remove the wrong one"
             )
     if not stored.needs_renaming and not copies:
         return None, tuple(notes)
@@ -90,14 +92,14 @@ def state_to_load(stored: Stored, blank: Any, target: str, /) -> tuple[dict[str,
 
 
 def load_state(kind: Any, state: dict[str, Any], folder: Path, target: str, /, **options: Any) -> Any:
-    """What ``kind.from_pretrained`` gives, from these tensors in the place of the folder's files. Raises `ModelError`."""
+    """Load a module with ``kind.from_pretrained`` from a state dict instead of the folder's files. Raises `ModelError`."""
     from transformers import GenerationConfig
 
     try:
         module, loading = kind.from_pretrained(None, state_dict=state, **options)
         if (folder / "generation_config.json").is_file():
             module.generation_config = GenerationConfig.from_pretrained(folder)
-    except Exception as error:  # whatever a broken checkpoint makes its libraries raise
+    except Exception as error:  # the libraries may raise anything for a broken checkpoint
         raise ModelError(f"model {target!r} cannot be loaded: {error}") from error
     return module, loading
 
@@ -105,10 +107,9 @@ def load_state(kind: Any, state: dict[str, Any], folder: Path, target: str, /, *
 def check_loaded(
     module: Any, missing: Iterable[str], unexpected: Iterable[str], target: str, /, optional: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """What is to be said of tensors that were left over. Raises `ModelError` for those that the module lacks, and for left-over ones that
-    it should have had.
+    """Return notes about unused tensors. Raises `ModelError` for missing tensors, and for unused ones that matter.
 
-    optional: beginnings of names that need not be there, since nothing reads them.
+    optional: prefixes of names that may be missing, because nothing reads them.
     """
     meta = [name for name, weight in module.named_parameters() if weight.is_meta]
     lacking = sorted({name for name in (*missing, *meta) if not name.startswith(tuple(optional))})
@@ -116,22 +117,20 @@ def check_loaded(
     if lacking:
         raise ModelError(
             f"the checkpoint {target!r} lacks trained weights for {_few(lacking)}: it was not trained for {type(module).__name__}. Give a "
-            "checkpoint with that head, or fine-tune this one first."
-            + (f" It stores {_few(left)}, which that has no place for." if left else "")
+            "checkpoint with that head, or fine-tune this one first." + (f" It has {_few(left)}, which are not used." if left else "")
         )
     if any("lora_" in name or ".base_layer." in name for name in left):
-        raise ModelError(f"{target!r} stores an adapter beside the weights ({_few(left)}): merge it with merge_and_unload() and save that")
+        raise ModelError(f"{target!r} stores an adapter besides the weights ({_few(left)}); merge it with merge_and_unload() and save that")
     own = {_digits(name) for name, _ in module.named_parameters()}
     if more := [name for name in left if _digits(name) in own]:
         raise ModelError(
-            f"{target!r} stores layers beyond those that its config has ({_few(more)}): the model would be another. Correct the number of "
-            "layers in its config.json"
+            f"{target!r} stores more layers than its config has ({_few(more)}); correct the number of layers in its config.json"
         )
-    return (f"it stores tensors that {type(module).__name__} has no use for: {_few(left)}",) if left else ()
+    return (f"it stores tensors that {type(module).__name__} does not use: {_few(left)}",) if left else ()
 
 
 def _tied_pair(blank: Any) -> tuple[str, str]:
-    """The names of the input and the output embeddings that are one and the same weights; empty where they are not."""
+    """Return the names of the tied input and output embeddings; empty if they are not tied."""
     try:
         given, made = blank.get_input_embeddings(), blank.get_output_embeddings()
     except NotImplementedError:  # a network of convolutions has none
@@ -143,7 +142,7 @@ def _tied_pair(blank: Any) -> tuple[str, str]:
 
 
 def _find(names: Iterable[str], wanted: str, prefix: str) -> str:
-    """The stored name of a module's weights: a base model's has the prefix or not."""
+    """Return the stored name of a weight, with or without the prefix of the base model; empty if it is not stored."""
     bare = wanted.removeprefix(f"{prefix}.")
     return next((name for name in (wanted, bare, f"{prefix}.{wanted}") if name in names), "")
 

@@ -1,1 +1,1 @@
-"""What adapters of all frameworks share: class names, outputs, fingerprints, token windows."""
+"""Code shared by adapters of all frameworks: class names, outputs, fingerprints, token windows."""

@@ -1,4 +1,4 @@
-"""What a checkpoint is: all files of its folder that can change an answer, by name and content."""
+"""Fingerprints of checkpoints: all files of the folder that can change a response, by name and content."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _TEMPLATES = "additional_chat_templates"
 
 
 def checkpoint_parts(folder: Path, /) -> Iterator[str]:
-    """A line a file. Folders inside count where transformers or sentence-transformers read them: templates, modules, code. The base of an
-    adapter counts with it."""
+    """Yield one line per file, with its name and digest.
+
+    Subfolders count if transformers or sentence-transformers read them: templates, modules, code. For an adapter, the
+    files of its base model are included.
+    """
     inner = [_TEMPLATES, *(str(part.get("path", "")) for part in _read(folder / "modules.json") or [] if isinstance(part, dict))]
     places = dict.fromkeys([folder, *(folder / name for name in inner if name)])
     files = {path for place in places if place.is_dir() for path in place.iterdir() if path.is_file() and _RELEVANT.fullmatch(path.name)}

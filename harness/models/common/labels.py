@@ -1,4 +1,4 @@
-"""Class names: the model's against the asker's. Numbers are never matched by position alone when names say otherwise."""
+"""Match the class names of a model with those of a task. Classes with names are never matched by position."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from functools import lru_cache
 from ...api.errors import ModelError
 
 
-def normalised(name: str, /) -> str:
+def normalise(name: str, /) -> str:
+    """Return the words of a name in lower case."""
     return re.sub(r"[\W_]+", " ", str(name)).strip().casefold()
 
 
 def are_numbered(names: Sequence[str], /) -> bool:
-    """Whether these are the names of classes that were never given any: ``LABEL_0``, ``LABEL_1``, ... in order, or 0, 1, ..."""
+    """Whether names are default names: ``LABEL_0``, ``LABEL_1``, ... in order, or 0, 1, ..."""
     return all(re.fullmatch(rf"(?i)(label[ _]?)?{i}", str(name)) for i, name in enumerate(names))
 
 
 def other_than(name: str, /) -> str:
-    """The other one of two classes, of which only one has a name."""
+    """Return the name of the other class of two, if only one has a name."""
     return f"not {name}"
 
 
 def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[int]:
-    """For each of ``labels``, the model's output column of that name: exactly, else by its words in lower case.
+    """Return the model's output column for each of ``labels``, by exact name, else by its words in lower case.
 
-    A model that was never told its names (`are_numbered`) is taken to count as the asker does. Of two classes, "not toxic" beside "toxic"
-    is whatever the asker has beside "toxic".
+    A model with default names (`are_numbered`) is assumed to have the order of ``labels``. Of two classes, the model's
+    "not toxic" beside "toxic" matches any other label.
+
+    Raises `ModelError` if the names do not match.
     """
-    # Kept, for they are the same in each pass of a task: a thousand names take longer than their pixels.
+    # Cached, because all passes of a task repeat the labels, and matching a thousand takes longer than an image.
     return list(_columns(tuple(map(str, model_labels)), tuple(map(str, labels))))
 
 
@@ -37,10 +40,10 @@ def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[in
 def _columns(model_labels: Sequence[str], labels: Sequence[str]) -> list[int]:
     if not labels:
         return list(range(len(model_labels)))
-    for form in (str, normalised):
+    for form in (str, normalise):
         known = {form(name): column for column, name in enumerate(model_labels)}
         wanted = [form(name) for name in labels]
-        # All different on both sides: "+" and "-" have no words to tell them apart by.
+        # Unique on both sides: "+" and "-", for example, have no words.
         if len(known) == len(model_labels) == len(labels) and set(wanted) == set(known):
             return [known[name] for name in wanted]
         if len(labels) == 2 and len(model_labels) == 2 and model_labels[0] == other_than(model_labels[1]):
@@ -50,10 +53,10 @@ def _columns(model_labels: Sequence[str], labels: Sequence[str]) -> list[int]:
     if are_numbered(model_labels):
         if len(model_labels) != len(labels):
             raise ModelError(
-                f"the model has {len(model_labels)} classes, the task {len(labels)} ({', '.join(labels)}); they must be the same"
+                f"the model has {len(model_labels)} classes, the task {len(labels)} ({', '.join(labels)}); the numbers must be equal"
             )
         return list(range(len(labels)))
     raise ModelError(
-        f"the task's labels ({', '.join(labels)}) are not the model's ({', '.join(model_labels)}). Name the model's classes in the "
-        f"order of its outputs by the task's names in the model setting 'labels: [...]', or the task's in the task setting 'labels: [...]'"
+        f"the task's labels ({', '.join(labels)}) are not the model's ({', '.join(model_labels)}). Set the names of the model's outputs, "
+        f"in order, in the model setting 'labels: [...]', or those of the task in the task setting 'labels: [...]'"
     )

@@ -1,6 +1,6 @@
-"""What the scores of a Python function or a torch module are: logits or probabilities, of classes or of labels on their own.
+"""Convert the scores of a Python function or torch module to logits. Scores are logits or probabilities.
 
-A softmax over probabilities would flatten them. So their logarithms are taken as logits: their softmax gives the probabilities again.
+A softmax over probabilities would flatten them, so their logarithms are used as logits, whose softmax restores them.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 KINDS = ("auto", "logits", "probabilities")
 _TINY = 1e-300
-"""In the place of a probability of 0, which has no logarithm; a tensor has the smallest number of its own format."""
+"""Replaces a probability of 0, which has no logarithm; for tensors, the smallest normal number of their dtype is used."""
 _ROUNDING = 1e-3
-"""How far from 1 a sum of probabilities is, where nobody said that they are some."""
+"""Tolerance for the sum of a row when guessing whether scores are probabilities."""
 
 
 class Outputs:
-    """Scores to logits, by what the scores are.
+    """Converts scores to logits.
 
-    name: the model, for messages. kind: ``logits``, ``probabilities``, or ``auto``: what the first rows show, of which all lie between 0
-    and 1 and sum to 1 where they are probabilities. is_multi_label: classes do not exclude each other, so probabilities need not sum to 1.
+    name: name of the model, for errors.
+    kind: ``logits``, ``probabilities``, or ``auto`` to guess from the first rows: probabilities are between 0 and 1 and
+        sum to 1.
+    is_multi_label: classes do not exclude each other, so probabilities need not sum to 1.
 
-    Where there are two classes, a row may have one score, which is the second's: then its kind has to be set.
+    With two classes, a row may have only the score of the second class; then ``kind`` must be set.
     """
 
     def __init__(self, name: str, kind: str, is_multi_label: bool) -> None:
@@ -37,13 +39,13 @@ class Outputs:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the scorecard should know, once scores have been seen."""
+        """Notes for the reader of a scorecard, known after the first scores."""
         if self._is_set or self._kind != "probabilities":
             return ()
-        return ("its scores lie between 0 and 1 and sum to 1: they are taken as probabilities",)
+        return ("its scores are between 0 and 1 and sum to 1, so they are taken as probabilities",)
 
     def of_rows(self, scores_BK: np.ndarray, num_classes: int, /) -> np.ndarray:
-        """Logits [B, C]."""
+        """Convert scores [B, K] to logits [B, C]. Raises `ModelError` for scores that contradict their kind."""
         is_lone = self._is_lone(scores_BK.shape[1], num_classes)
         self._settle(scores_BK, is_lone)
         if self._kind == "probabilities":
@@ -51,7 +53,7 @@ class Outputs:
         return np.pad(scores_BK, ((0, 0), (1, 0))) if is_lone else scores_BK
 
     def of_tensor(self, scores_BK: torch.Tensor, num_classes: int, /) -> torch.Tensor:
-        """Logits [B, C], differentiable."""
+        """Convert scores [B, K] to logits [B, C], differentiably. Raises `ModelError` as `of_rows`."""
         import torch
 
         is_lone = self._is_lone(scores_BK.shape[1], num_classes)
@@ -64,13 +66,13 @@ class Outputs:
         return torch.nn.functional.pad(scores_BK, (1, 0)) if is_lone else scores_BK
 
     def _is_lone(self, num_scores: int, num_classes: int) -> bool:
-        """Whether a row is the one score of two classes."""
+        """Whether a row has only the score of the second of two classes."""
         if self.is_multi_label or num_scores != 1 or num_classes != 2:
             return False
         if self._kind == "auto":
             raise ModelError(
-                f"{self._name} gives one score for two classes. Say what it is of the second one: outputs: logits (its log-odds) or "
-                "outputs: probabilities"
+                f"{self._name} returns one score for two classes. Set what it is for the second class: outputs: logits (its log-odds) "
+                "or outputs: probabilities"
             )
         return True
 
@@ -78,14 +80,15 @@ class Outputs:
         return is_lone or self.is_multi_label
 
     def _settle(self, scores_BK: np.ndarray, is_lone: bool, rounding: float = _ROUNDING) -> None:
-        """Decide what the scores are, or check that they are what was decided."""
+        """Guess the kind of scores, or check that the scores are of the known kind."""
         known_NK = scores_BK[~np.isnan(scores_BK).any(1)]
         if self._kind == "probabilities":
             wrong = known_NK[~self._could_be(known_NK, is_lone, 0.02)]
             if len(wrong):
-                sums = "lie between 0 and 1" if self._per_label(is_lone) else "sum to 1"
-                found = "is set to outputs: probabilities" if self._is_set else "gave probabilities at first"
-                raise ModelError(f"{self._name} {found}, but returned {wrong[0, :4].tolist()}, which do not {sums}; use logits?")
+                broken = "are not between 0 and 1" if self._per_label(is_lone) else "do not sum to 1"
+                why = "is set to outputs: probabilities" if self._is_set else "returned probabilities at first"
+                shown = wrong[0, :4].tolist()
+                raise ModelError(f"{self._name} {why}, but now returned {shown}, which {broken}; set outputs: logits?")
         elif self._kind == "auto" and known_NK.size and scores_BK.shape[1] > 1:
             self._guess(known_NK, rounding)
 
@@ -95,28 +98,28 @@ class Outputs:
             self._kind = "logits"
         elif is_soft_N.any():
             if self._was_hard:
-                found = known_NK[is_soft_N][0, :4].tolist()
+                shown = known_NK[is_soft_N][0, :4].tolist()
                 raise ModelError(
-                    f"{self._name} returned 0 and 1 at first, taken for logits, and now {found}, which sum to 1: "
-                    "say what its scores are with outputs: probabilities or outputs: logits"
+                    f"{self._name} returned 0 and 1 at first, taken as logits, and now {shown}, which sum to 1; "
+                    "set outputs: probabilities or outputs: logits"
                 )
             self._kind = "probabilities"
         else:
-            # A vote may be either, and the class is the same.
+            # One-hot rows may be either; the predicted class is the same.
             self._was_hard = True
 
     def _could_be(self, known_NK: np.ndarray, is_lone: bool, rounding: float) -> np.ndarray:
-        """[N]: which rows can be probabilities."""
+        """Return which rows can be probabilities, bool [N]."""
         is_between = np.all((known_NK >= -1e-3) & (known_NK <= 1 + 1e-3), axis=1)
         is_whole = self._per_label(is_lone) or np.abs(known_NK.sum(1) - 1) <= rounding
         return np.asarray(is_between & is_whole)
 
 
 def check_outputs(kind: str, is_multi_label: bool, /) -> None:
-    """Raises `ConfigError` for settings that cannot be."""
+    """Raise `ConfigError` for invalid settings."""
     if kind not in KINDS:
-        raise ConfigError(f"outputs is {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind!r}")
+        raise ConfigError(f"outputs must be {', '.join(KINDS[:-1])} or {KINDS[-1]}, not {kind!r}")
     if is_multi_label and kind == "auto":
         raise ConfigError(
-            "multi_label needs to know what the scores are, since they do not sum to 1: outputs: logits or outputs: probabilities"
+            "multi_label scores do not sum to 1, so their kind cannot be guessed; set outputs: logits or outputs: probabilities"
         )

@@ -1,4 +1,4 @@
-"""Stop strings: where a generated text ends."""
+"""Stop strings of generated text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def cut(text: str, stops: Iterable[str], /) -> str:
-    """The text before the first stop string in it. An empty one stops nothing.
+    """Return the text before the first stop string. Empty stop strings are ignored.
 
     >>> cut("Paris.\\nQ: and", ["Q:", "\\n"])
     'Paris.'
     """
-    places = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
-    return text[: min(places)] if places else text
+    starts = [start for start in (text.find(stop) for stop in stops if stop) if start >= 0]
+    return text[: min(starts)] if starts else text

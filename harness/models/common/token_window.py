@@ -1,4 +1,4 @@
-"""Texts to tokens: a window of texts in one go, and the next window's in a thread while the model runs this one's."""
+"""Tokenise a window of texts at once, and the next window in a thread while the model runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ V = TypeVar("V")
 
 
 class Tokenised(Generic[K, V]):
-    """``make(tokenizer, texts)`` gives what is known of each text, in order. One of them that is no text fails all: then none is known."""
+    """A cache of tokenised texts, for one window of texts at a time.
+
+    make: ``make(tokenizer, texts)`` returns the tokens of each text, in order. If one text is invalid, the whole window
+        stays empty, and the caller tokenises text by text.
+    """
 
     def __init__(self, tokenizer: Any, make: Callable[[Any, list[K]], list[V]]) -> None:
         self._tokenizer, self._make = tokenizer, make
@@ -21,25 +25,26 @@ class Tokenised(Generic[K, V]):
         self._thread: tuple[ThreadPoolExecutor, Any] | None = None
 
     def window(self, texts: Iterable[K], /) -> None:
-        """Know these. What was known before is forgotten, but for what `ahead` was told of."""
+        """Tokenise these texts, and drop all others. Uses the texts that `ahead` has tokenised."""
         ready = self._next.result() if self._next is not None else {}
         self._next = None
-        self._known = ready | self._made(self._tokenizer, [text for text in dict.fromkeys(texts) if text not in ready])
+        self._known = ready | self._tokenise(self._tokenizer, [text for text in dict.fromkeys(texts) if text not in ready])
 
     def ahead(self, texts: Iterable[K], /) -> None:
-        """Begin with those of the next window, in a thread."""
+        """Start tokenising the texts of the next window in a thread."""
         if self._thread is None:
-            # A tokenizer keeps how it last cut a text, and refuses two callers at a time that cut otherwise: the thread has its own.
+            # A tokenizer stores its last truncation settings and fails with two concurrent callers, so the thread has a copy.
             self._thread = ThreadPoolExecutor(1, "tokens"), copy.deepcopy(self._tokenizer)
         thread, tokenizer = self._thread
-        self._next = thread.submit(self._made, tokenizer, list(dict.fromkeys(texts)))
+        self._next = thread.submit(self._tokenise, tokenizer, list(dict.fromkeys(texts)))
 
     def get(self, text: K, /) -> V | None:
+        """Return the tokens of a text in the window, else None."""
         return self._known.get(text)
 
-    def _made(self, tokenizer: Any, texts: list[K]) -> dict[K, V]:
+    def _tokenise(self, tokenizer: Any, texts: list[K]) -> dict[K, V]:
         try:
             return dict(zip(texts, self._make(tokenizer, texts), strict=True)) if texts else {}
         except (TypeError, UnicodeEncodeError):
-            # Each on its own says which of them it is.
+            # Tokenising text by text shows which text is invalid.
             return {}

@@ -1,4 +1,4 @@
-"""Text that a tokenizer can take."""
+"""Explain errors of tokenizers about invalid text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ...api.errors import SampleError
 
 @contextmanager
 def tokenising(text: str, /) -> Iterator[None]:
-    """Around a call of a tokenizer. Raises `SampleError` for its own error where the text holds a lone surrogate."""
+    """Convert a tokenizer's error in the body to `SampleError` if the text has a lone surrogate."""
     try:
         yield
     except (TypeError, UnicodeEncodeError) as error:
         if any("\ud800" <= char <= "\udfff" for char in text):
-            raise SampleError("the text holds a lone surrogate, which is not valid Unicode and has no tokens") from error
+            raise SampleError("the text has a lone surrogate, which is not valid Unicode and has no tokens") from error
         raise

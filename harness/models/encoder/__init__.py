@@ -1,1 +1,1 @@
-"""Encoders that classify: passes that compute only what is read."""
+"""Fast passes of encoder classifiers, which compute only the positions that are used."""

@@ -1,11 +1,12 @@
-"""The last layer of an encoder, computed for the first position of each text where nothing else of it is read.
+"""Compute the last layer of an encoder only for the first position of each text, if the model reads no other.
 
-A classifier of BERT's kind reads what its last layer says of the first token. That token attends to all others, so their keys and values
-are needed; what comes after attention works on each position by itself, and there the first is enough: an eighth of what six layers cost.
+A BERT-like classifier reads the last layer's output at the first token only. That token attends to all others, so their
+keys and values are needed. But the parts after attention work on each position separately, and need only the first: this
+saves an eighth of the cost of six layers.
 
-No architecture is known here. When a model is loaded, what its last layer says of the other positions is replaced by NaN: if the logits
-stay, nothing reads it. Then the layer's parts are given first positions alone, from one part on, which is the earliest that leaves
-what the layer says of them as it was. A model of another kind runs whole.
+The module does not know architectures. When a model is loaded, the last layer's output at other positions is replaced by
+NaN: if the logits do not change, nothing reads it. Then the parts of the layer get only first positions, starting at the
+earliest part for which the layer's output there stays the same. Other models run as they are.
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from torch import nn
 from ...api.errors import ends_run
 
 Probe: TypeAlias = Callable[[], torch.Tensor]
-"""A pass of the whole model over a padded batch of its own; gives logits."""
+"""Runs the whole model on a fixed padded batch and returns logits."""
 Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
 _ROUNDING = 1e-5
-"""Of the spread of what is compared, in float32; half precision rounds a thousand times as much."""
+"""Tolerance in float32, relative to the standard deviation; a thousand times as much in half precision."""
 
 
 class FirstPosition:
-    """``found``: whether nothing but first positions is read. ``parts`` of the last layer, in the order they begin, are given those alone.
+    """Restricts parts of the last layer to first positions. It holds names of parts, so it works for copies of the module.
 
-    ``flops``: operations of a position's products with the weights in the parts. Holds names, so that it serves copies of the module too.
+    found: whether the model reads only first positions.
+    parts: parts of the last layer that get only first positions, in order of execution.
+    flops: operations per position in these parts.
     """
 
     def __init__(self, module: nn.Module, probes: Sequence[Probe]) -> None:
-        """``probes``: batches of several texts of different lengths, no two batches of one width."""
+        """Measure a module. ``probes``: batches of several texts of different lengths, each batch with another width."""
         self.found, self.flops = False, 0
         self.parts: list[str] = []
         self._layer = _last_layer(module)
@@ -46,19 +49,22 @@ class FirstPosition:
         except BaseException as error:
             if ends_run(error):
                 raise
-            # Whatever a module raises that cannot run so; whole, it can.
+            # Any exception means that the module cannot run this way.
             self.found, self.parts = False, []
         self.flops = sum(2 * layer.weight.numel() for layer in {m for m in self._modules(module) if isinstance(m, nn.Linear)})
 
     @contextmanager
     def only(self, module: nn.Module, firsts: torch.Tensor) -> Iterator[None]:
-        """Within, the last layer says of [B, L, D] only the rows ``firsts`` [N] of B x L, as [N, 1, D], where that is all that is read."""
+        """Make the last layer return, in the body, only the rows ``firsts`` [N] of its B x L positions, as [N, 1, D].
+
+        Has no effect if the model reads other positions.
+        """
 
         def before(part: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Call:
-            return tuple(_picked(a, firsts) for a in args), {name: _picked(value, firsts) for name, value in options.items()}
+            return tuple(_pick(a, firsts) for a in args), {name: _pick(value, firsts) for name, value in options.items()}
 
         def after(layer: nn.Module, args: Any, output: Any) -> Any:
-            states = _picked(_states(output), firsts)
+            states = _pick(_states(output), firsts)
             return (states, *output[1:]) if isinstance(output, tuple) else states
 
         with ExitStack() as hooks:
@@ -69,7 +75,7 @@ class FirstPosition:
             yield
 
     def shorten(self, stays: Callable[[], bool]) -> bool:
-        """Leave as many parts as what ``stays`` says of them allows. False, and all are left, where it does not even of none."""
+        """Drop the earliest parts until ``stays()`` holds. Returns False, and drops nothing, if it does not hold without parts."""
         parts, self.parts = self.parts, []
         possible = _holds(stays)
         self.parts = parts
@@ -84,8 +90,8 @@ class FirstPosition:
         layer = module.get_submodule(self._layer)
         whole, calls = [], []
         for probe in probes:
-            logits, called = _watched(layer, probe)
-            if len(called) != 1 or not torch.equal(_poisoned(layer, probe), logits):
+            logits, called = _run_and_record(layer, probe)
+            if len(called) != 1 or not torch.equal(_run_poisoned(layer, probe), logits):
                 return
             whole.append(logits)
             calls += called
@@ -99,7 +105,7 @@ class FirstPosition:
                         return False
             return True
 
-        self.found, self.parts = True, [f"{self._layer}.{name}" for name in _running(layer, calls[0])]
+        self.found, self.parts = True, [f"{self._layer}.{name}" for name in _list_parts(layer, calls[0])]
         self.shorten(stays)
         for probe, logits, rows in zip(probes, whole, starts, strict=True):
             with self.only(module, rows):
@@ -108,14 +114,14 @@ class FirstPosition:
 
 
 def firsts(rows: int, width: int, /) -> torch.Tensor:
-    """Where the texts of a padded batch begin, counted through it."""
+    """Return the flat indices of the first positions in a padded batch, [rows]."""
     return torch.arange(0, rows * width, width)
 
 
-def close(found: torch.Tensor, wanted: torch.Tensor, /) -> bool:
-    """Whether all is the same but for rounding."""
-    tolerance = _ROUNDING * (1 if wanted.dtype == torch.float32 else 1000)
-    return found.shape == wanted.shape and bool((found.float() - wanted.float()).abs().max() <= tolerance * wanted.float().std())
+def close(actual: torch.Tensor, expected: torch.Tensor, /) -> bool:
+    """Whether two tensors are equal up to rounding."""
+    tolerance = _ROUNDING * (1 if expected.dtype == torch.float32 else 1000)
+    return actual.shape == expected.shape and bool((actual.float() - expected.float()).abs().max() <= tolerance * expected.float().std())
 
 
 def _holds(stays: Callable[[], bool]) -> bool:
@@ -124,34 +130,34 @@ def _holds(stays: Callable[[], bool]) -> bool:
     except BaseException as error:
         if ends_run(error):
             raise
-        # A part that reshapes by the length it was told, say.
+        # For example, a part that reshapes to the full length.
         return False
 
 
 def _last_layer(module: nn.Module) -> str:
-    """The name of the last of the list of layers that holds most of the weights; nothing where there is no list."""
+    """Return the name of the last layer in the module list with most weights; empty if there is no module list."""
     lists = {name: m for name, m in module.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
     name = max(lists, key=lambda name: sum(p.numel() for p in lists[name].parameters()), default="")
     return name and f"{name}.{len(lists[name]) - 1}"
 
 
-def _picked(value: Any, firsts: torch.Tensor) -> Any:
-    """Of states [B, L, D] the rows asked for, as [N, 1, D]; of those, and of anything else, all."""
+def _pick(value: Any, firsts: torch.Tensor) -> Any:
+    """Return the rows ``firsts`` of states [B, L, D] as [N, 1, D]; any other value unchanged."""
     if not isinstance(value, torch.Tensor) or value.ndim != 3 or not value.is_floating_point() or value.shape[1] == 1:
         return value
     return value.flatten(0, 1)[firsts][:, None]
 
 
 def _states(output: Any) -> torch.Tensor:
-    found: torch.Tensor = output[0] if isinstance(output, tuple) else output
-    return found
+    states: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    return states
 
 
-# ── passes that are watched ───────────────────────────────────────────────────────────────────────────────────────────
+# ── observed passes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _watched(layer: nn.Module, probe: Probe) -> tuple[torch.Tensor, list[Call]]:
-    """Logits, and what the layer was called with."""
+def _run_and_record(layer: nn.Module, probe: Probe) -> tuple[torch.Tensor, list[Call]]:
+    """Return the logits, and the arguments of each call of the layer."""
     calls: list[Call] = []
     handle = layer.register_forward_pre_hook(lambda module, args, options: calls.append((args, options)), with_kwargs=True)
     try:
@@ -160,8 +166,8 @@ def _watched(layer: nn.Module, probe: Probe) -> tuple[torch.Tensor, list[Call]]:
         handle.remove()
 
 
-def _poisoned(layer: nn.Module, probe: Probe) -> torch.Tensor:
-    """Logits where the layer says NaN of all positions but the first."""
+def _run_poisoned(layer: nn.Module, probe: Probe) -> torch.Tensor:
+    """Return the logits if the layer's output is NaN at all positions but the first."""
 
     def poison(module: nn.Module, args: Any, output: Any) -> Any:
         states = _states(output).clone()
@@ -175,8 +181,8 @@ def _poisoned(layer: nn.Module, probe: Probe) -> torch.Tensor:
         handle.remove()
 
 
-def _running(layer: nn.Module, call: Call) -> list[str]:
-    """The parts of a layer that hold weights, by name, in the order in which a call runs them."""
+def _list_parts(layer: nn.Module, call: Call) -> list[str]:
+    """Return the names of the parts of a layer that have weights, in order of execution."""
     ran: dict[str, None] = {}
     with ExitStack() as hooks:
         for name, part in layer.named_modules():

@@ -1,11 +1,12 @@
-"""Texts of different lengths in one row of tokens without padding, through an unmodified encoder that reads first positions.
+"""Run texts of different lengths in one row of tokens without padding, through an unmodified encoder.
 
     batch   a a a a        row        a a a a b b c c        attention is computed within each text,
-            b b . .        positions  0 1 2 3 0 1 0 1        for texts of one length in one call
+            b b . .        positions  0 1 2 3 0 1 0 1        for texts of the same length in one call
             c c . .
 
-The model's attention layers call torch's scaled dot-product attention, which is answered here. Whether a model can be run so is measured
-when it is loaded: its logits are held against those of padded batches. A GPU pays for calls rather than for padding: there, it is not.
+The model must read only first positions. Its calls of torch's scaled dot-product attention are intercepted. Whether a
+model can run this way is measured when it is loaded, by comparing logits with those of padded batches. On a GPU, calls
+cost more than padding, so packing is not used there.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from .first_position import FirstPosition, close
 
 
 class FlatEncoder:
-    """``works``: whether the model can be run so."""
+    """Runs an encoder on packed texts. ``works``: whether the model can run this way."""
 
     def __init__(self, module: Any, first: FirstPosition, padded: Callable[[Sequence[list[int]]], torch.Tensor], ids: list[int]) -> None:
-        """``padded``: logits of a padded batch, whole. ``ids``: 24 ordinary tokens."""
+        """Measure a module. ``padded``: returns the logits of a padded batch. ``ids``: 24 ordinary tokens."""
         self._first = first
         self._offset = 0
         self._takes_types = accepts(module, "token_type_ids")
-        # A sliding window is a mask over the whole row.
+        # A sliding window would be a mask over the whole row.
         could = first.found and module.device.type == "cpu" and accepts(module, "position_ids") and window(module.config) == UNLIMITED
         self.works = could and self._measure(module, padded, ids)
 
     def logits(self, module: Any, texts: Sequence[list[int]], types: Sequence[list[int] | None]) -> torch.Tensor:
-        """[N, C] of token ids, longest text first, by the module or a copy of it."""
+        """Return logits [N, C] of texts, given as token ids, longest first. ``module``: the measured one, or a copy."""
         positions = [p for ids in texts for p in range(self._offset, self._offset + len(ids))]
         lengths = torch.tensor([len(ids) for ids in texts])
         given = {"input_ids": [i for ids in texts for i in ids], "position_ids": positions, "attention_mask": [1] * len(positions)}
@@ -54,7 +55,7 @@ class FlatEncoder:
             def stays() -> bool:
                 return close(self.logits(module, texts, [None] * len(texts)), wanted)
 
-            # RoBERTa counts positions from behind the number of its padding token.
+            # RoBERTa's positions start after the id of its padding token.
             for offset in (0, (module.config.pad_token_id or 0) + 1):
                 self._offset = offset
                 if self._first.shorten(stays):
@@ -63,7 +64,7 @@ class FlatEncoder:
 
 
 class _WithinTexts(TorchFunctionMode):
-    """Answers scaled dot-product attention over a row of texts: no token sees another text's."""
+    """Restricts scaled dot-product attention over a row of texts to tokens of the same text."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         super().__init__()
@@ -77,9 +78,9 @@ class _WithinTexts(TorchFunctionMode):
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor | None = None, dropout_p: float = 0.0,
         is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
     ) -> torch.Tensor:  # fmt: skip
-        """Of [1, H, T, D]."""
+        """Compute attention of [1, H, T, D] tensors within each text."""
         if attn_mask is not None or is_causal or enable_gqa:
-            raise ValueError("a row of texts gives attention no mask of its own")
+            raise ValueError("packed texts do not support an attention mask of the model")
         _, heads, num, size = query.shape
         out = query.new_empty(1, num, heads, size)
         for (start, end), (length, texts) in self._spans():

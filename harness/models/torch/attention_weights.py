@@ -1,4 +1,4 @@
-"""Attention weights of an unmodified transformers module, from an eager pass: fused kernels never write them down."""
+"""Get attention weights of an unmodified transformers module by an eager pass, because fused kernels do not store them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import torch
 from ...api.errors import CapabilityError
 
 _MARK = "_output_capturing_hooks_installed"
-"""transformers 5 hooks a module when it is first asked for such outputs, and marks it as hooked. The two must go together."""
+"""Set by transformers 5 when it hooks a module to capture such outputs. Mark and hooks must be removed together."""
 
 
 def head_means(module: Any, run: Callable[[], Any], name: str, /) -> torch.Tensor:
-    """[N, M, L, L]: how each of the M layers attends in a pass of N rows, averaged over its heads. ``run``: the pass, and its output.
+    """Return the attention weights of each layer, averaged over its heads, [N, M, L, L] for N rows and M layers.
 
-    Raises `CapabilityError` where the model does not say, or does not attend from every position to every position.
+    run: runs the pass and returns its output. name: name of the model, for errors.
+
+    Raises `CapabilityError` if the model does not return weights between all positions.
     """
     with torch.no_grad(), _eager(module):
         maps = getattr(run(), "attentions", None) or ()
@@ -32,13 +34,13 @@ def head_means(module: Any, run: Callable[[], Any], name: str, /) -> torch.Tenso
 
 @contextmanager
 def _eager(module: Any) -> Iterator[None]:
-    """transformers' own attention in plain products; as it was afterwards. It reads the setting at each pass."""
+    """Use transformers' eager attention in the body. transformers reads the setting at each pass."""
     from transformers.utils import logging
 
     before, verbosity = module.config._attn_implementation, logging.get_verbosity()
     hooks = [(part, dict(part._forward_hooks), getattr(part, _MARK, None)) for part in module.modules()]
     module.config._attn_implementation = "eager"
-    # Layers of transformers 4 that chose their kernel when they were made do as well when asked for weights, and warn.
+    # Layers of transformers 4 that chose their kernel at construction switch to eager for this output, and warn.
     logging.set_verbosity_error()
     try:
         yield

@@ -1,4 +1,4 @@
-"""How far back a model's attention looks."""
+"""The attention window of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNLIMITED = 2**62
 
 
 def window(config: Any, /) -> int:
-    """Up to how many tokens a model with sliding or chunked attention sees all of them."""
+    """Return the number of tokens up to which sliding or chunked attention sees all of them; else `UNLIMITED`."""
     text = config.get_text_config()
     names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size", "local_attention")
     sizes = [getattr(text, name, None) for name in names]

@@ -1,7 +1,7 @@
-"""Attention on a CPU by products of oneDNN's, where every query sees every key.
+"""CPU attention by oneDNN matrix products, for queries that see all keys.
 
-torch's flash attention multiplies by the BLAS that torch was built with. Where that does not use all of the CPU (see `packed_linear.py`),
-two products of oneDNN's with a softmax between them take two thirds of its time.
+torch's flash attention uses the BLAS of the torch build. If that does not use all features of the CPU (see
+`packed_linear.py`), two products of oneDNN with a softmax in between take two thirds of the time.
 Shape legend: T queries, K keys, H heads, G key heads, D head size.
 """
 
@@ -12,21 +12,21 @@ import torch
 from .packed_linear import linear, outruns_blas
 
 _FEWEST_KEYS, _FEWEST_ROWS = 256, 128
-"""Below, the calls cost more than the products save."""
+"""Below these sizes, the calls cost more than the products save."""
 
 _SCORES = 2**18
-"""Scores that a thread holds at a time: 1 MiB, which stays in a core's own cache."""
+"""Number of scores per thread and block: 1 MiB, which fits into the cache of a core."""
 
 
 def suits(query: torch.Tensor, key: torch.Tensor, /) -> bool:
-    """Whether [1, H, T, D] queries over [1, G, K, D] keys are many enough, on a CPU where this pays."""
+    """Whether `attention` is faster for [1, H, T, D] queries and [1, G, K, D] keys on this CPU."""
     rows = query.shape[1] // key.shape[1] * query.shape[2]
     large = query.shape[0] == 1 and key.shape[2] >= _FEWEST_KEYS and rows >= _FEWEST_ROWS
     return large and query.device.type == "cpu" and query.dtype == torch.float32 and outruns_blas()
 
 
 def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, /) -> tuple[torch.Tensor, torch.Tensor]:
-    """Out [1, H, T, D] and the log of the summed exponentials of the scores [1, H, T]."""
+    """Return the attention output [1, H, T, D] and the log-sum-exp of the scores [1, H, T]."""
     (_, heads, length, size), (groups, num_keys) = query.shape, key.shape[1:3]
     # Query heads that share keys are rows of one product.
     rows = (query * scale).reshape(groups, -1, size)
@@ -38,7 +38,7 @@ def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale
             block = group, slice(start, start + most)
             scores = linear(rows[block], keys)
             weights = scores.softmax(1)
-            # Softmax keeps its sum to itself. The largest weight is 1 / K or more, so its logarithm is exact enough to give it back.
+            # Softmax does not return its sum. The largest weight is at least 1 / K, so its logarithm is precise enough.
             lse[block] = scores.amax(1) - weights.amax(1).log_()
             out[block] = linear(weights, values)
     return out.view(1, heads, length, size), lse.view(1, heads, length)

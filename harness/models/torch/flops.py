@@ -1,4 +1,4 @@
-"""Floating-point operations of a model's products with its weights, and how many a second the device gives a plain product."""
+"""Count the floating-point operations of a model's linear layers, and measure the matrix-product speed of a device."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _TRIES = 6
 
 
 def per_token(module: Any) -> int:
-    """Two operations a weight of each linear layer (transformers' Conv1D is one): about what a token costs in them."""
+    """Return the operations per token: two per weight of each linear layer (including transformers' Conv1D)."""
     layers = [] if module is None else [m for m in module.modules() if isinstance(m, torch.nn.Linear) or type(m).__name__ == "Conv1D"]
     return sum(2 * int(layer.weight.numel()) for layer in layers)
 
 
 @cache
 def matmul_flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
-    """The best of some square products, with the layouts that models here get."""
+    """Measure the FLOP/s of square matrix products, the best of several, with the weight layouts that models use."""
     layer = torch.nn.Linear(_SIZE, _SIZE, bias=False, device=device, dtype=dtype)
     rows = torch.ones(_SIZE, _SIZE, device=device, dtype=dtype)
     plain = _best_s(layer, rows)

@@ -1,6 +1,6 @@
-"""Recurrent states that a module keeps from one pass to the next: a pass without a cache begins from none.
+"""Reset recurrent states that a module keeps between passes.
 
-RecurrentGemma's layers hold theirs as attributes, of whatever batch was read last: a batch of another size fails then.
+RecurrentGemma's layers store the states of the last batch as attributes, so a batch of another size would fail.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 _STATE = "recurrent_states"
 
 
-def begin_each_pass_anew(module: Any, /) -> None:
-    """Have the states of ``module`` (a language model of transformers) forgotten before each pass that keeps no cache."""
+def reset_states_before_passes(module: Any, /) -> None:
+    """Reset the states of a transformers language model before each pass without a cache."""
     if any(hasattr(part, _STATE) for part in module.modules()):
         module.base_model.register_forward_pre_hook(_forget, with_kwargs=True)
 

@@ -1,9 +1,10 @@
-"""Linear layers whose weights are laid out for the CPU once, at load, rather than at every product.
+"""Linear layers whose weights are packed for the CPU once, at load, instead of at every product.
 
-A plain float32 product reorders its weights in each call. With weights that oneDNN has reordered before, 16 rows through a vocabulary of
-49,152 take half of the time, and 1,024 rows through a layer of 576 x 1,536 take 0.85 of it. The price is a second copy of the weights.
-Where torch's BLAS does not use all of a CPU (MKL takes AVX2 on AMD's with AVX-512), any product of oneDNN's takes less than half of its
-time. Elsewhere gradients are torch's own: the way back reads turned weights that are not laid out, in 1.2 times its time.
+A plain float32 product reorders its weights in each call. With weights that oneDNN has packed before, 16 rows through a
+vocabulary of 49,152 take half of the time, and 1,024 rows through a layer of 576 x 1,536 take 0.85 of it. The price is a
+second copy of the weights. If torch's BLAS does not use all features of a CPU (MKL uses AVX2 on AMD CPUs with AVX-512),
+any product of oneDNN takes less than half of its time. On other CPUs, gradients use torch's own product, because the
+backward pass reads transposed weights that are not packed, which takes 1.2 times as long with oneDNN.
 """
 
 from __future__ import annotations
@@ -18,27 +19,29 @@ import torch
 from torch import nn
 
 MOST_BYTES = 2 * 2**30
-"""A model whose linear layers are larger than this keeps its memory to itself."""
+"""Linear layers larger than this in total are not packed, to save memory."""
 
 _USUAL_ROWS = 256
 
 
 @dataclass(eq=False, slots=True)
 class _Packed:
-    """``version`` of the weight that was packed: it counts up when somebody writes to it."""
+    """A packed weight. ``version``: version counter of the weight when packed, which increases with every write."""
 
     weight: nn.Parameter
     version: int
     tensor: torch.Tensor
 
     def __deepcopy__(self, memo: Any) -> None:
-        """A copied module has weights of its own, so it starts without (`repack`)."""
+        """A copied module has its own weights, so it starts unpacked (see `repack`)."""
         return
 
 
 class PackedLinear(nn.Linear):
-    """An `nn.Linear` that uses its packed weights where nothing is differentiated, and nothing was written to them. For gradients with
-    respect to its input (its weights are frozen) where that is faster, too."""
+    """An `nn.Linear` that uses packed weights, if they are unchanged and frozen.
+
+    With gradients by the input, it does so only if that is faster (`outruns_blas`).
+    """
 
     _packed: _Packed | None
 
@@ -56,15 +59,14 @@ class PackedLinear(nn.Linear):
         if torch.is_grad_enabled() and input.requires_grad:
             if not outruns_blas():
                 return super().forward(input)
-            # Flat within: what the function gives must be no view, or whoever writes to it in place (Longformer) is refused.
+            # Flattened inside: the function must not return a view, because Longformer writes to the output in place.
             product: torch.Tensor = _Differentiable.apply(input.reshape(-1, input.shape[-1]), packed.tensor, weight.detach(), bias)
             return product.reshape(*input.shape[:-1], -1)
         return linear(input, packed.tensor, bias)
 
 
 class _Differentiable(torch.autograd.Function):
-    """The product [N, I] to [N, O], differentiable with respect to its input: the gradient is one with the turned weights, of this kind
-    again."""
+    """The product [N, I] to [N, O], differentiable by its input. The gradient is such a product with transposed weights."""
 
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, packed: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -73,22 +75,24 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        # oneDNN reads the turned weights as they lie, nearly as fast as if they had been laid out for it.
-        turned = ctx.weight.t()
-        return _Differentiable.apply(gradient.contiguous(), turned, turned, None), None, None, None
+        # oneDNN reads the transposed weights directly, nearly as fast as packed ones.
+        transposed = ctx.weight.t()
+        return _Differentiable.apply(gradient.contiguous(), transposed, transposed, None), None, None, None
 
 
 def linear(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """rows [..., I] by weight [O, I], packed or not, give [..., O]: float32, by oneDNN; not recorded for gradients."""
+    """Multiply rows [..., I] by a weight [O, I], packed or not, with oneDNN: float32 [..., O], not recorded for gradients."""
     product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
     return product
 
 
 @cache
 def outruns_blas() -> bool:
-    """Whether oneDNN's products take less than two thirds of the time of torch's own: on a CPU with AVX-512 that is not Intel's, where
-    torch was built with Intel's BLAS. Told by what the processor is: a clock would say something else on a busy machine, and then answers
-    would differ in their last bits."""
+    """Whether oneDNN's products take less than two thirds of the time of torch's own.
+
+    This is so on a CPU with AVX-512 that is not Intel's, with a torch that is built with Intel's BLAS. It is decided by
+    the processor, not by timing: timing depends on the load, and a different choice changes the last bits of responses.
+    """
     if not (torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()):
         return False
     return torch.backends.cpu.get_cpu_capability() == "AVX512" and "Intel" not in _processor()
@@ -102,7 +106,7 @@ def _processor() -> str:
 
 
 def pack_linears(module: nn.Module) -> None:
-    """Give the module's float32 linear layers packed weights, where the build of torch can and they are not too large."""
+    """Pack the weights of a module's float32 linear layers, if torch supports it and they are not too large."""
     layers = [m for m in module.modules() if type(m) is nn.Linear and m.weight.dtype == torch.float32 and m.weight.device.type == "cpu"]
     if not torch.backends.mkldnn.is_available() or sum(m.weight.nbytes for m in layers) > MOST_BYTES:
         return
@@ -112,7 +116,7 @@ def pack_linears(module: nn.Module) -> None:
 
 
 def repack(module: nn.Module) -> None:
-    """Pack the present weights of those layers that have had packed ones, e.g. of a copy that was written to."""
+    """Pack the current weights of layers that were packed before, e.g. of a copy that was changed."""
     for layer in module.modules():
         if isinstance(layer, PackedLinear):
             _pack(layer)

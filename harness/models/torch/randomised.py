@@ -1,4 +1,4 @@
-"""A model whose weights say nothing any more: what an attribution of it is worth is what the method makes of the architecture alone."""
+"""Randomise the weights of a model, as a control: its attributions show only the method and the architecture."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ M = TypeVar("M")
 
 
 def randomised(adapter: M, seed: int, share: float = 1.0, /) -> M:
-    """The adapter on a copy of its module in which every weight is drawn anew (Adebayo et al. 2018, section 3: all layers at once), or
-    those of the top layers (cascading randomisation).
+    """Return the adapter with a copy of its module whose weights are drawn at random.
 
-    ``share``: of the layers, by their number and rounded up, from the last. A layer is a module that has weights of its own, and their
-    order is that in which the module lists them, which is from the input to the output in the usual models. Tied weights are where they
-    are first.
+    seed: seed of the draws, together with the name of each tensor.
+    share: fraction of the layers to randomise, rounded up, from the last: 1 for all layers at once, less for cascading
+        randomisation. A layer is a module with weights of its own, in the order in which the module lists them, usually
+        from input to output. Tied weights belong to their first layer.
 
-    Each tensor is drawn from a normal distribution of its own mean and standard deviation, by the seed and its name: activations keep
-    their scale, whatever the architecture. Buffers stay as they are.
+    Each tensor is drawn from a normal distribution with its own mean and standard deviation, so that activations keep
+    their scale. Buffers stay unchanged. Source: Adebayo et al. 2018, section 3.
     """
-    made: Any = copy.copy(adapter)
-    made.module = copy.deepcopy(made.module)
+    twin: Any = copy.copy(adapter)
+    twin.module = copy.deepcopy(twin.module)
     with torch.no_grad():
-        for name, weight in _top(made.module, share):
+        for name, weight in _top_weights(twin.module, share):
             draws = torch.Generator().manual_seed(seed_of("randomised", seed, name))
             spread, mean = torch.std_mean(weight.float(), correction=0)
             drawn = torch.randn(weight.shape, generator=draws).to(weight.device) * spread + mean
             weight.copy_(drawn)
-    repack(made.module)
-    made.fingerprint = digest_parts(("randomised", seed, share), (made.fingerprint,))
-    twin: M = made
-    return twin
+    repack(twin.module)
+    twin.fingerprint = digest_parts(("randomised", seed, share), (twin.fingerprint,))
+    randomised_adapter: M = twin
+    return randomised_adapter
 
 
-def _top(module: torch.nn.Module, share: float) -> list[tuple[str, torch.nn.Parameter]]:
+def _top_weights(module: torch.nn.Module, share: float) -> list[tuple[str, torch.nn.Parameter]]:
     weights = dict(module.named_parameters())
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in weights))
     chosen = set(layers[len(layers) - math.ceil(share * len(layers)) :])

@@ -1,7 +1,8 @@
-"""Rotary position embeddings that change with the length of a pass: what may share a pass then, and a module that remembers no length.
+"""Rotary position embeddings that depend on the length of a pass: which texts may share one, and a reset between passes.
 
-``dynamic`` ones (NTK) are made anew for each length beyond the trained one, ``longrope`` has two sets, for passes up to the trained length
-and for longer ones. A batch, or a pack, is one pass: a long text in it would change what its short neighbours are answered.
+``dynamic`` (NTK) embeddings are recomputed for each length beyond the trained one. ``longrope`` has two sets, for passes
+up to the trained length and for longer ones. A batch or pack is one pass, so a long text would change the responses of
+short texts in it.
 """
 
 from __future__ import annotations
@@ -10,29 +11,32 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 FIXED = frozenset({"", "default", "linear", "yarn", "llama3", "proportional", "mrope", "axial"})
-"""Kinds by which a position is what it is in a pass of any length. One that is not named here is taken to change, as ``dynamic`` does."""
+"""Kinds of embeddings that do not depend on the length of the pass. All others are treated like ``dynamic``."""
 
 
 class TurningPositions:
-    """``limit``: tokens of a pass up to which all positions are as they are alone; None where that is so at any length."""
+    """Length-dependent rotary embeddings of a module.
+
+    limit: number of tokens up to which embeddings do not depend on the length of the pass; None for any length.
+    """
 
     def __init__(self, module: Any) -> None:
         text = module.config.get_text_config()
         settings = list(rope_settings(text))
         turning = [given for given in settings if kind_of(given) not in FIXED]
         self._is_dynamic = any(kind_of(given) != "longrope" for given in turning)
-        # Implementations differ in which of these they go by; between two of them a pass may have turned or not.
+        # Implementations differ in which of these lengths they use, so all are treated as limits.
         sources = [*turning, {name: getattr(text, name, None) for name in _LENGTHS}]
         self._limits = sorted({given[name] for given in sources for name in _LENGTHS if given.get(name)}) if turning else []
         self.limit: int | None = self._limits[0] if self._limits else None
         if self._is_dynamic:
-            # Of a pass beyond the limit, transformers keeps the embeddings for the shorter ones that follow.
+            # After a pass beyond the limit, transformers would reuse its embeddings for shorter passes.
             for part in module.modules():
                 if hasattr(part, "max_seq_len_cached") and any(name.endswith(_ORIGINAL) for name in vars(part) | part._buffers):
                     part.register_forward_pre_hook(_forget)
 
     def alike(self, length: int, /) -> Hashable:
-        """What passes of so many tokens must share to be one."""
+        """Return a key that texts of this length in tokens must share to be in one pass."""
         if self.limit is None or length <= self.limit:
             return None
         return length if self._is_dynamic else sum(length > limit for limit in self._limits)
@@ -43,17 +47,19 @@ _ORIGINAL = "original_inv_freq"
 
 
 def rope_settings(config: Any, /) -> Iterator[Mapping[str, Any]]:
-    """Each set of rotary settings of a configuration, as transformers 4 (``rope_scaling``) and 5 (``rope_parameters``) keep them; a model
-    whose layers differ has a set for each type of layer."""
+    """Yield each set of rotary settings of a configuration of transformers 4 (``rope_scaling``) or 5 (``rope_parameters``).
+
+    A model with different types of layers has one set per type.
+    """
     for name in ("rope_parameters", "rope_scaling"):
-        given = getattr(config, name, None)
-        if isinstance(given, Mapping):
-            nested = [value for value in given.values() if isinstance(value, Mapping)]
-            yield from nested or [given]
+        settings = getattr(config, name, None)
+        if isinstance(settings, Mapping):
+            nested = [value for value in settings.values() if isinstance(value, Mapping)]
+            yield from nested or [settings]
 
 
 def kind_of(settings: Mapping[str, Any], /) -> str:
-    """``rope_type``, which older checkpoints call ``type``; the first name of longrope was ``su``."""
+    """Return the ``rope_type``, called ``type`` in older checkpoints; ``su`` is the former name of longrope."""
     kind = str(settings.get("rope_type") or settings.get("type") or "")
     return "longrope" if kind == "su" else kind
 

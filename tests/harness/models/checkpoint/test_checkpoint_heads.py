@@ -132,7 +132,7 @@ def test_a_setting_wins_over_the_config() -> None:
 @pytest.mark.parametrize(
     ("names", "settings", "kind", "match"),
     [
-        (["a", "b"], {"problem_type": "multi"}, ConfigError, "problem_type is"),
+        (["a", "b"], {"problem_type": "multi"}, ConfigError, "problem_type must be"),
         (["a", "b"], {"positive_label": "a"}, ConfigError, "do not exclude"),
         (["a", "b", "c"], {"problem_type": MULTI, "positive_label": "d"}, ConfigError, "no label 'd'"),
         (["a", "b", "c"], {"problem_type": MULTI, "positive_label": "a", "labels": ["x"]}, ModelError, "two classes"),

@@ -88,11 +88,11 @@ SAME: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("gpt2", "names of both", prefixed("module._orig_mod."), "module._orig_mod."),
     ("llama", "names of a compiled llama", prefixed("_orig_mod."), "_orig_mod."),
     ("bert", "names of a compiled classifier", prefixed("_orig_mod."), "_orig_mod."),
-    ("gpt2", "tied weights under the head's name", weights(lambda s: {HEAD if n == WTE else n: v for n, v in s.items()}), "are the same"),
+    ("gpt2", "tied weights under the head's name", weights(lambda s: {HEAD if n == WTE else n: v for n, v in s.items()}), "are tied"),
     ("gpt2", "tied weights under both names", weights(lambda s: {**s, HEAD: s[WTE]}), ""),
     ("gpt2", "names without the base model's prefix", weights(lambda s: {n.removeprefix("transformer."): v for n, v in s.items()}), ""),
-    ("gpt2", "tensors that nothing reads", weights(lambda s: {**s, "v_head.summary.weight": torch.ones(3)}), "has no use for"),
-    ("bert", "tensors that no classifier reads", weights(lambda s: {**s, "cls.seq_relationship.bias": torch.ones(2)}), "has no use for"),
+    ("gpt2", "tensors that nothing reads", weights(lambda s: {**s, "v_head.summary.weight": torch.ones(3)}), "does not use"),
+    ("bert", "tensors that no classifier reads", weights(lambda s: {**s, "cls.seq_relationship.bias": torch.ones(2)}), "does not use"),
     ("gpt2", "return_dict", config(return_dict=False), ""),
     ("bert", "return_dict of a classifier", config(return_dict=False), ""),
     ("gpt2", "output_attentions", config(output_attentions=True, output_hidden_states=True), ""),
@@ -172,11 +172,11 @@ def test_a_file_or_an_outer_folder_is_no_checkpoint(tmp_path: Path) -> None:
 
 LAYER = "transformer.h.1.mlp.c_fc.bias"
 AT_LOAD: list[tuple[str, str, Callable[[Path], None], str]] = [
-    ("gpt2", "tied weights that differ", weights(lambda s: {**s, HEAD: s[WTE] + 1}), "tie_word_embeddings.*two are stored"),
+    ("gpt2", "tied weights that differ", weights(lambda s: {**s, HEAD: s[WTE] + 1}), "tie_word_embeddings.*stored tensors differ"),
     ("gpt2", "no embeddings at all", weights(lambda s: {n: v for n, v in s.items() if n != WTE}), "lacks trained weights"),
     ("gpt2", "a head that is its own and missing", config(tie_word_embeddings=False), "lacks trained weights for lm_head.weight"),
-    ("gpt2", "one layer less in the config", config(n_layer=1), "layers beyond"),
-    ("bert", "one layer less of a classifier", config(num_hidden_layers=1), "layers beyond"),
+    ("gpt2", "one layer less in the config", config(n_layer=1), "more layers than"),
+    ("bert", "one layer less of a classifier", config(num_hidden_layers=1), "more layers than"),
     ("gpt2", "one layer more in the config", config(n_layer=3), "lacks trained weights for transformer.h.2"),
     ("gpt2", "an adapter within", weights(lambda s: {**s, "transformer.h.0.lora_A.weight": torch.ones(2)}), "an adapter beside"),
     ("gpt2", "a name twice", weights(lambda s: {**s, f"module.{LAYER}": s[LAYER]}), "with and without its prefix"),
@@ -317,7 +317,7 @@ def test_the_prompt_of_a_sentence_encoder_stands_before_every_text(encoder: Path
     np.testing.assert_allclose(tiny.engine(model).run([Embed("the cat")])[0].values, wanted, atol=1e-6)
     assert any("bad films" in note for note in model.notes)
     rewrite(encoder / "config_sentence_transformers.json", default_prompt_name="document")
-    with pytest.raises(ModelError, match="has none of that name"):
+    with pytest.raises(ModelError, match="has no prompt"):
         HuggingFace(str(encoder)).load("cpu", "float32")
 
 
@@ -379,4 +379,4 @@ def test_length_and_case_under_another_name(name: str, encoder: Path) -> None:
     rewrite(encoder / name, max_seq_length=4, do_lower_case=True)
     model = HuggingFace(str(encoder)).load("cpu", "float32")
     assert model.max_length == 4
-    assert any("name no pooling" in note for note in model.notes)
+    assert any("set no pooling" in note for note in model.notes)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ModelError
-from windtunnel.harness.models.common.labels import columns_of, normalised
+from windtunnel.harness.models.common.labels import columns_of, normalise
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_labels_that_do_not_match_are_an_error(model: tuple[str, ...], asked: tu
 
 @given(st.permutations(["world", "sports", "business", "sci/tech"]), st.permutations(["World", "Sports", "Business", "Sci Tech"]))
 def test_any_order_is_found(model: list[str], asked: list[str]) -> None:
-    assert [normalised(model[c]) for c in columns_of(model, asked)] == [normalised(name) for name in asked]
+    assert [normalise(model[c]) for c in columns_of(model, asked)] == [normalise(name) for name in asked]

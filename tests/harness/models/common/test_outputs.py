@@ -47,7 +47,7 @@ def test_what_was_found_is_said_and_held_to() -> None:
     scores = Outputs("m", "auto", False)
     scores.of_rows(PROBABILITIES, 3)
     assert "probabilities" in scores.notes[0]
-    with pytest.raises(ModelError, match="gave probabilities at first"):
+    with pytest.raises(ModelError, match="returned probabilities at first"):
         scores.of_rows(LOGITS, 3)
     assert not Outputs("m", "probabilities", False).notes
 
@@ -76,7 +76,7 @@ def test_one_score_of_two_classes_is_the_seconds(as_tensor: bool) -> None:
     assert np.allclose(softmax(read("probabilities", wanted[:, None]))[:, 1], wanted)
     with pytest.raises(ModelError, match="one score for two classes"):
         read("auto", log_odds)
-    with pytest.raises(ModelError, match="lie between 0 and 1"):
+    with pytest.raises(ModelError, match="are not between 0 and 1"):
         read("probabilities", log_odds)
 
 
@@ -113,5 +113,5 @@ def test_nan_is_left_to_be_seen() -> None:
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match="outputs is auto, logits or probabilities"):
         Outputs("m", "scores", False)
-    with pytest.raises(ConfigError, match="multi_label needs"):
+    with pytest.raises(ConfigError, match="multi_label scores"):
         Outputs("m", "auto", True)

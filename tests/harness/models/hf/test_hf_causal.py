@@ -163,7 +163,7 @@ def test_every_token_is_scored_once_with_its_context(length: int, longest: int, 
 
 @pytest.mark.parametrize("min_context", [0, 5])
 def test_windows_need_a_context_that_fits(min_context: int) -> None:
-    with pytest.raises(ValueError, match="min_context is between 1 and"):
+    with pytest.raises(ValueError, match="min_context must be between 1 and"):
         list(rolling_windows([0], [1, 2], 4, min_context))
 
 
@@ -191,7 +191,7 @@ def test_a_short_text_is_its_loglikelihood_from_the_start() -> None:
 def test_rolling_over_nothing_or_too_much_context_is_an_error() -> None:
     answers = tiny.engine("gpt2").try_run([RollingLogLikelihood(""), RollingLogLikelihood("the", 49), RollingLogLikelihood("\ud800")])
     assert "no tokens to score" in answers[0].error
-    assert "min_context is between 1 and the model's 48 positions" in answers[1].error
+    assert "min_context must be between 1 and the model's 48 positions" in answers[1].error
     assert "lone surrogate" in answers[2].error
 
 

@@ -143,7 +143,7 @@ def test_probabilities_come_back_from_their_logits(file: Path) -> None:
 
 
 def test_logits_that_are_called_probabilities_are_an_error(file: Path) -> None:
-    with pytest.raises(ModelError, match="do not sum to 1; use logits"):
+    with pytest.raises(ModelError, match="do not sum to 1; set outputs: logits"):
         engine(file, "no_distribution", outputs="probabilities").run([Classify("a")])
 
 
