@@ -1,4 +1,4 @@
-"""Functions whose answers depend on more than their input: they change what they answer from, or draw at random."""
+"""Find functions whose results depend on more than their input: they change their own state, or draw random numbers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _MUTATORS = frozenset({
     "add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
     "reverse", "setdefault", "sort", "update",
 })  # fmt: skip
-"""Methods by which Python's containers change in place."""
+"""Methods that change Python's containers in place."""
 
 _SEEDING = frozenset({"seed", "getstate", "setstate", "get_state", "set_state"})
 _TORCH_DRAWS = frozenset({
     "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
     "randn_like", "randperm",
 })  # fmt: skip
-"""Functions of torch that draw from its own generator."""
+"""Functions of torch that use its global generator."""
 
 
 def find_hidden_state(function: types.FunctionType, /) -> list[str]:
-    """Describe the state that a function changes or draws from when it is called, as phrases to follow its name.
+    """Describe the state that a function changes or draws from when called, as phrases that follow its name.
 
-    Detects what its own source says: neither changes through another name, nor random draws inside a library.
+    Inspects only the source of the function: changes through another name, or random draws in a library, are not found.
     """
     code = function.__code__
     nodes = _read_body(code)
@@ -42,18 +42,18 @@ def find_hidden_state(function: types.FunctionType, /) -> list[str]:
     changed = {name for name in _find_changed(nodes) if name not in local}
     changed -= {name for name, value in outside.items() if isinstance(value, types.ModuleType)}
     around = changed & set(code.co_freevars)
-    found = []
+    phrases = []
     if names := sorted(stored | changed - around):
-        found.append(f"changes {', '.join(names)} of its module when it is called")
+        phrases.append(f"changes {', '.join(names)} of its module when it is called")
     if around:
-        found.append(f"changes {', '.join(sorted(around))} in its closure when it is called")
+        phrases.append(f"changes {', '.join(sorted(around))} in its closure when it is called")
     if draws := sorted(set(_find_draws(nodes, outside))):
-        found.append(f"draws at random ({', '.join(draws)}), so its responses depend on earlier requests")
-    return found
+        phrases.append(f"draws at random ({', '.join(draws)}), so its responses depend on earlier requests")
+    return phrases
 
 
 def nested_code(code: types.CodeType, /) -> Iterator[types.CodeType]:
-    """Yield a function's code, and that of all functions inside of it."""
+    """Yield the code of a function, and of all functions defined in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -61,22 +61,22 @@ def nested_code(code: types.CodeType, /) -> Iterator[types.CodeType]:
 
 
 def _read_body(code: types.CodeType) -> list[ast.AST]:
-    """All nodes of the function's body; none where its source is not there or cannot be read alone."""
+    """Return all nodes of the function's body; none if its source is missing or cannot be parsed alone."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, SyntaxError, TypeError, ValueError):
         return []
-    found: list[ast.AST] = []
+    body: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
-            found += ast.walk(node.body)
+            body += ast.walk(node.body)
         elif isinstance(node, ast.FunctionDef) and node.name == code.co_name:
-            found += (inner for statement in node.body for inner in ast.walk(statement))
-    return found
+            body += (inner for statement in node.body for inner in ast.walk(statement))
+    return body
 
 
 def _imported_modules(nodes: list[ast.AST]) -> dict[str, types.ModuleType]:
-    """Modules that the function imports itself, by the names that it gives them."""
+    """Return the modules that the function itself imports, by their local names."""
     names = {
         alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else alias.name.partition(".")[0]
         for node in nodes
@@ -87,7 +87,7 @@ def _imported_modules(nodes: list[ast.AST]) -> dict[str, types.ModuleType]:
 
 
 def _find_changed(nodes: list[ast.AST]) -> Iterator[str]:
-    """Yield the names whose values get an item or attribute set or deleted, or a method called that changes them."""
+    """Yield the names of values that the code changes: items, attributes, or calls of mutating methods."""
     for node in nodes:
         if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
             yield from _first_name(node)
@@ -96,7 +96,7 @@ def _find_changed(nodes: list[ast.AST]) -> Iterator[str]:
 
 
 def _first_name(node: ast.expr) -> Iterator[str]:
-    """Yield the name that a chain such as ``STATE.counts["a"]`` starts from, where it starts from a name."""
+    """Yield the name at the start of a chain such as ``STATE.counts["a"]``, if there is one."""
     while isinstance(node, ast.Subscript | ast.Attribute):
         node = node.value
     if isinstance(node, ast.Name):
@@ -104,7 +104,7 @@ def _first_name(node: ast.expr) -> Iterator[str]:
 
 
 def _find_draws(nodes: list[ast.AST], outside: dict[str, object]) -> Iterator[str]:
-    """Yield the functions of the process's own random generators that are used."""
+    """Yield the used functions of the global random generators."""
     for node in nodes:
         if isinstance(node, ast.Attribute):
             owner = _resolve_module(node.value, outside)
@@ -117,11 +117,11 @@ def _find_draws(nodes: list[ast.AST], outside: dict[str, object]) -> Iterator[st
 
 
 def _resolve_module(node: ast.expr, outside: dict[str, object]) -> types.ModuleType | None:
-    """The module that a chain of names such as ``np.random`` is."""
+    """Return the module of a chain of names such as ``np.random``; None for anything else."""
     if isinstance(node, ast.Name):
-        found = outside.get(node.id)
+        value = outside.get(node.id)
     elif isinstance(node, ast.Attribute) and (parent := _resolve_module(node.value, outside)) is not None:
-        found = vars(parent).get(node.attr)
+        value = vars(parent).get(node.attr)
     else:
         return None
-    return found if isinstance(found, types.ModuleType) else None
+    return value if isinstance(value, types.ModuleType) else None

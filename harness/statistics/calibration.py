@@ -40,11 +40,11 @@ def calibration_interval(confidence_N: Floats, right_N: Floats, bin_N: Ints, num
     bins = bins[:, bins[0] > 0]
     # Noise both raises and spreads the observed error; correlation within groups only spreads it.
     sizes_B, sums_B, gaps_B = bins
-    found = [_inverted(sizes_B, sums_B, gaps_B, num, np.random.default_rng(seed)) for num in dict.fromkeys((n, int(size)))]
+    found = [_invert(sizes_B, sums_B, gaps_B, num, np.random.default_rng(seed)) for num in dict.fromkeys((n, int(size)))]
     return Interval(min(low for low, _ in found), max(high for _, high in found))
 
 
-def _inverted(sizes_B: Floats, sums_B: Floats, gaps_B: Floats, num: int, rng: np.random.Generator) -> tuple[float, float]:
+def _invert(sizes_B: Floats, sums_B: Floats, gaps_B: Floats, num: int, rng: np.random.Generator) -> tuple[float, float]:
     """Return the range of true errors for which the observed error is not extreme among draws of ``num`` samples."""
     n = float(sizes_B.sum())
     observed = float(np.abs(gaps_B).sum()) / n

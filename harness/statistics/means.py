@@ -144,7 +144,7 @@ class Side:
         mean_T = total_T / n
         # The contribution of a group to the variance between groups is at most proportional to its kept losses.
         slope_TG = lost_G - 2 * mean_T[:, None] * sizes_G
-        kept_TG = _filled(total_T, lost_G, np.argsort(-slope_TG, axis=1))
+        kept_TG = _fill_groups(total_T, lost_G, np.argsort(-slope_TG, axis=1))
         spread_T = (kept_TG * slope_TG) @ lost_G + mean_T**2 * float(sizes_G @ sizes_G)
         size_T = effective_sizes(np.maximum(spread_T, 0.0), np.maximum(kept_TG @ squares_G - n * mean_T**2, 0.0), groups.sizes_G, 1.0)
         # Sums of positive terms, to avoid cancellation.
@@ -188,7 +188,7 @@ def _totals(total: float, n: float, most: int) -> Floats:
     return np.append(np.arange(math.ceil(total / step - 1e-9)) * step, total)
 
 
-def _filled(total_T: Floats, lost_G: Floats, order_TG: Ints) -> Floats:
+def _fill_groups(total_T: Floats, lost_G: Floats, order_TG: Ints) -> Floats:
     """Return the share of its losses that each group keeps if groups are filled in order up to a total; float [T, G]."""
     ordered_TG = lost_G[order_TG]
     before_TG = np.cumsum(ordered_TG, axis=1) - ordered_TG

@@ -34,7 +34,7 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
     rarest = int(min(num_positive_K.min(), num_negative_K.min()))
     if rarest < LEAST_OF_A_CLASS:
         return Interval.none(f"a class has {rarest} samples or all but so many; at least {LEAST_OF_A_CLASS} of either kind are needed")
-    areas, errors_N = zip(*(_placed(positive_N, score_N) for positive_N, score_N in classes), strict=True)
+    areas, errors_N = zip(*(_place_samples(positive_N, score_N) for positive_N, score_N in classes), strict=True)
     area, error_N = float(np.mean(areas)), np.mean(errors_N, axis=0)
     n = len(error_N)
     size = groups.effective_size(error_N, float(np.mean(1 / num_positive_K + 1 / num_negative_K)) / n)
@@ -50,13 +50,13 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
         deviation_K = np.sqrt(value * (1 - value) / (num_positive_K * num_negative_K) * each_K)
         return float(np.mean(deviation_K)) ** 2 / worth
 
-    low, high = _inverted(area, expected, quantile)
+    low, high = _invert(area, expected, quantile)
     trials = _trials(area, float(np.square(error_N).sum()) / worth, rarest, expected) * (Z / quantile) ** 2
     bounds = rate(area * trials, trials)
     return Interval(min(low, bounds[0]), max(high, bounds[1]))
 
 
-def _placed(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
+def _place_samples(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
     """Return the area, and the error of each sample by DeLong's placements, [N].
 
     The placement is the share of samples of the other kind with a worse score; the error is its difference to the area.
@@ -84,7 +84,7 @@ def _trials(area: float, variance: float, rarest: int, expected: Callable[[float
     return (wrong + 1) / (wrong * by_seen + expected(smooth) / (smooth * (1 - smooth)))
 
 
-def _inverted(area: float, expected: Callable[[float], float], quantile: float) -> tuple[float, float]:
+def _invert(area: float, expected: Callable[[float], float], quantile: float) -> tuple[float, float]:
     """Return the smallest and largest true area within ``quantile`` standard deviations of ``area``, by bisection."""
     ends = []
     for end in (0.0, 1.0):

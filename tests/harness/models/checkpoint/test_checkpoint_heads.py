@@ -150,8 +150,8 @@ def test_settings_that_do_not_fit(names: list[str], settings: dict[str, Any], ki
 
 def test_classes_without_names_are_said_to_be_taken_by_position() -> None:
     unnamed = config(["LABEL_0", "LABEL_1"])
-    assert "in order" in read_head(unnamed, "m").notes[0]
-    assert "in order" in read_head(config(["LABEL_0"]), "m").notes[1]
+    assert "default names" in read_head(unnamed, "m").notes[0]
+    assert "default names" in read_head(config(["LABEL_0"]), "m").notes[1]
     assert not read_head(unnamed, "m", labels=["a", "b"]).notes
     assert not read_head(config(["a", "b"]), "m").notes
 

@@ -130,7 +130,7 @@ INDEX = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-000
 LORA = json.dumps({"peft_type": "LORA", "base_model_name_or_path": "somebody/base"})
 REFUSED: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("gpt2", "an adapter beside its base", file("adapter_config.json", LORA), r"LORA adapter.*merge_and_unload"),
-    ("gpt2", "an adapter alone", file("adapter_config.json", LORA, alone=True), "of the model 'somebody/base'"),
+    ("gpt2", "an adapter alone", file("adapter_config.json", LORA, alone=True), "for the model 'somebody/base'"),
     ("gpt2", "a file is missing", file("model.safetensors.index.json", json.dumps(INDEX), alone=True), "lacks 2 of the 2 files"),
     ("gpt2", "gguf", file("m.gguf", alone=True), "m.gguf: GGUF"),
     ("gpt2", "onnx", file("m.onnx", alone=True), "m.onnx: ONNX"),
@@ -356,7 +356,7 @@ def test_a_network_of_convolutions_has_no_embeddings(tmp_path: Path) -> None:
     source = HuggingFace(str(tmp_path))
     (answer,) = tiny.engine(source.load("cpu", "float32")).run([Classify(Image(np.full((32, 32, 3), 90, np.uint8)))])
     assert len(answer.values) == 2
-    assert "in order" in source.inspect().notes[0]
+    assert "default names" in source.inspect().notes[0]
 
 
 @pytest.mark.parametrize("mode", ["max", "lasttoken", "weightedmean"])

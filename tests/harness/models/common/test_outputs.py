@@ -111,7 +111,7 @@ def test_nan_is_left_to_be_seen() -> None:
 
 
 def test_settings_that_cannot_be() -> None:
-    with pytest.raises(ConfigError, match="outputs is auto, logits or probabilities"):
+    with pytest.raises(ConfigError, match="outputs must be auto, logits or probabilities"):
         Outputs("m", "scores", False)
     with pytest.raises(ConfigError, match="multi_label scores"):
         Outputs("m", "auto", True)

@@ -194,7 +194,7 @@ def test_a_conversation_is_given_as_an_endpoint_takes_it(file: Path) -> None:
 
 @pytest.mark.parametrize("settings", [{"answers": "chat"}, {"input": "audio"}, {"outputs": "percent"}])
 def test_settings_it_does_not_have(file: Path, settings: Any) -> None:
-    with pytest.raises(ConfigError, match=r"callable takes answers|outputs is auto"):
+    with pytest.raises(ConfigError, match=r"callable takes answers|outputs must be auto"):
         Callable(f"{file}:lists", **settings)
 
 
