@@ -33,7 +33,7 @@ from ..common.token_window import Tokenised
 from ..common.valid_text import tokenising
 from ..torch.devices import pick_device, pick_dtype
 from ..torch.flops import per_token
-from ..torch.kept_states import reset_states_before_passes
+from ..torch.kept_states import begin_each_pass_anew
 from ..torch.randomised import randomised
 from ..torch.rotary_positions import TurningPositions
 from ..torch.signature import ordinary_ids
@@ -71,7 +71,7 @@ class HFCausalLM:
         self.neutral = _neutral(self.tokenizer, self._pad)
         self._rounded = source.rounded
         self._turning = TurningPositions(self.module)
-        reset_states_before_passes(self.module)
+        begin_each_pass_anew(self.module)
         self._check_causal()
         self._make_ways()
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
