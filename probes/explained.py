@@ -22,9 +22,9 @@ def checked_target(target: str, /) -> str:
     return target
 
 
-def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str, /) -> list[int]:
+def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str | None, /) -> list[int]:
     """``predicted``: the class of the largest logit. ``gold``: the sample's own; a sample that has none is a `SampleError`."""
-    if target == "predicted":
+    if target != "gold":
         return [int(np.argmax(logits.values)) for logits in engine.run([Classify(s.input, s.labels) for s in samples])]
     without = next((s for s in samples if not isinstance(s.target, int | np.integer)), None)
     if without is not None:

@@ -147,6 +147,10 @@ class _Texts(RowTask):
     def build(self, row: Row) -> Item:
         return Item(self._text.text(row), None, self._labels)
 
+    def score(self, sample: Sample, responses: Sequence[Any], /) -> dict[str, float | None]:
+        """None: a text without a true class has no score."""
+        return {}
+
 
 def _find_texts(name: str, data: DataSpec | None, task: str, text: str, labels: Sequence[str], common: Common) -> RowTask:
     """Return the source of the texts: a text classification task, or rows."""

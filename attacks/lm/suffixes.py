@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Failure, LogLikelihood
 from ...harness.api.samples import Sample
+from ...harness.modalities.chat import Chat
 from .prompts import fail, format_as_task, is_benign, read_goal, read_prompt, replace_prompt
 
 
@@ -40,7 +42,8 @@ class Search:
         return not self.reached and not self.stopped
 
     def request(self, engine: ModelPort, suffix: str, /) -> LogLikelihood:
-        return LogLikelihood(format_as_task(engine, replace_prompt(self.sample, read_prompt(self.sample) + suffix)), self.target)
+        prompt = format_as_task(engine, replace_prompt(self.sample, read_prompt(self.sample) + suffix))
+        return LogLikelihood(cast(str | Chat, prompt), self.target)
 
     def take(self, suffix: str, loss: float, reached: bool) -> None:
         """Continue from this suffix."""

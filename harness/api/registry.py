@@ -142,7 +142,8 @@ class Registry:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
         before = _named_classes()
-        _open_files.append(defined := [])
+        defined: list[tuple[str, str, Any]] = []
+        _open_files.append(defined)
         try:
             run_file(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
         except ConfigError:

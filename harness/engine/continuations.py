@@ -105,7 +105,7 @@ def _text_and_written(value: Input) -> tuple[str, str]:
     return text, "".join(written)
 
 
-def framed(port: ModelPort, task: Task, samples: Sequence[Sample], target: str, /) -> list[tuple[Frame, Sample]]:
+def framed(port: ModelPort, task: Task, samples: Sequence[Sample], target: str | None, /) -> list[tuple[Frame, Sample]]:
     """Each sample with its continuations as labels, and its frame. One that cannot be explained says why in ``metadata["error"]``.
 
     Of a task that asks for log-likelihoods, the continuations are those that it asks about, and the sample's target stays where it is an
@@ -148,8 +148,9 @@ def _asked(task: Task, sample: Sample) -> list[LogLikelihood] | Generate | str:
         return sentence(error)
     if len(requests) == 1 and isinstance(requests[0], Generate):
         return requests[0]
-    if requests and all(isinstance(r, LogLikelihood) and r.context == requests[0].context for r in requests):
-        return requests
+    likelihoods = [request for request in requests if isinstance(request, LogLikelihood)]
+    if likelihoods and len(likelihoods) == len(requests) and len({r.context for r in likelihoods}) == 1:
+        return likelihoods
     return "a probe explains continuations of one prompt, and this sample's requests are of another kind"
 
 

@@ -45,8 +45,9 @@ class Image(ContentArray):
     @cached_property
     def mean_colour(self) -> NDArray[np.generic]:
         """[1, 1, C], rounded where pixels are whole numbers. Kept: it takes longer than the rest of an image without some pixels."""
-        mean = self._values.mean(axis=(0, 1), keepdims=True, dtype=np.float64)
-        return (np.round(mean) if self._values.dtype == np.uint8 else mean).astype(self._values.dtype)
+        mean: NDArray[np.float64] = self._values.mean(axis=(0, 1), keepdims=True, dtype=np.float64)
+        colour: NDArray[np.generic] = (np.round(mean) if self._values.dtype == np.uint8 else mean).astype(self._values.dtype)
+        return colour
 
 
 def _scaled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:

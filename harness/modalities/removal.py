@@ -48,7 +48,7 @@ def chosen(parts: Parts, mask_P: Mask, /) -> Parts:
     """Return the parts where the mask is true, in order."""
     if isinstance(parts, np.ndarray):
         return parts.reshape(-1)[mask_P]
-    some: Sequence[Any] = [parts[place] for place in np.flatnonzero(mask_P)]
+    some: Sequence[Any] = [parts[int(place)] for place in np.flatnonzero(mask_P)]
     return some
 
 

@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,9 @@ def split_spans(texts: Sequence[str], spans: Sequence[tuple[int, int]], /) -> li
     return found
 
 
-def change_each(texts: Sequence[str], spans: Sequence[tuple[int, int]], change: Callable[[str, Spans], str], /) -> list[str]:
+def change_each(texts: Sequence[str], spans: Iterable[tuple[int, int]], change: Callable[[str, Spans], str], /) -> list[str]:
     """Return each text changed, given those of the spans that lie in it."""
-    return [change(text, own) for text, own in zip(texts, split_spans(texts, spans), strict=True)]
+    return [change(text, own) for text, own in zip(texts, split_spans(texts, tuple(spans)), strict=True)]
 
 
 # ── a text without some of its words ──────────────────────────────────────────────────────────────────────────────────

@@ -34,7 +34,7 @@ def build_threat(setting: Mapping[str, Any] | None, attack: AnyAttack, name: str
     if setting is None:
         if attack.threat is None:
             raise ConfigError(f"the attack {name!r} has no default threat; set one: threat: {{type: {' | '.join(Threats)}, ...}}")
-        threat = with_defaults(attack.threat, Threat)
+        threat = with_defaults(attack.threat, Threat)  # type: ignore[type-abstract]
         require_methods(f"threat of the attack {name!r}", threat, Threat)
         return threat
     settings = dict(setting)
@@ -51,6 +51,7 @@ def build_threat(setting: Mapping[str, Any] | None, attack: AnyAttack, name: str
         names = " or ".join(kind for kind, of_kind in Threats.items() if of_kind in allowed)
         raise ConfigError(f"the attack {name!r} needs a threat of type {names}, not {kind!r}")
     try:
-        return threat_class(**{**({"folder": folder} if folder and "folder" in known else {}), **settings})
+        built: Threat = threat_class(**{**({"folder": folder} if folder and "folder" in known else {}), **settings})
+        return built
     except (TypeError, ValueError) as error:
         raise ConfigError(f"threat {kind!r} cannot be built from {settings}: {error}") from error

@@ -23,7 +23,7 @@ def describe_threat(threat: Threat, /) -> dict[str, Any]:
     if not is_dataclass(threat):
         attributes = sorted(_public_attributes(threat).items())
         return name | {key: value if isinstance(value, str | int | float) else str(value) for key, value in attributes}
-    values = asdict(threat)  # type: ignore[arg-type]
+    values = asdict(threat)
     return {**name, **{f.name: values[f.name] for f in fields(threat) if f.compare}}
 
 

@@ -119,8 +119,8 @@ def _read_metadata(
     if unnamed := [path for path in classes if path not in used]:
         notes.append(f"images that {metadata[0].name} does not name: {_summarise(unnamed)}")
     class_names = {"label": names} if names and not has_label else {}
-    columns = ("image", *class_names, *(name for name in table.columns if name != "file_name"))
-    return Contents(kept, columns, class_names, (*notes, *table.notes))
+    named = ("image", *class_names, *(name for name in table.columns if name != "file_name"))
+    return Contents(kept, named, class_names, (*notes, *table.notes))
 
 
 def _notes(root: Path, others: Sequence[Path], empty: Sequence[str], without: Sequence[Path]) -> Iterator[str]:

@@ -87,7 +87,7 @@ Measured = Mapping[str, float] | str
 def _measured(engine: Engine, threat: Threat, clean: Sequence[Sample], proposed: Mapping[int, Sample | str]) -> dict[int, Measured]:
     """The threat's `measure` of all twins at once. A twin of another kind than its sample is not measured."""
     pairs = {i: (clean[i], twin) for i, twin in proposed.items() if not isinstance(twin, str) and type(twin.input) is type(clean[i].input)}
-    return dict(zip(pairs, isolated(lambda some: threat.measure(engine, some), list(pairs.values())), strict=True))
+    return dict(zip(pairs, isolated(lambda some: list(threat.measure(engine, some)), list(pairs.values())), strict=True))
 
 
 def _admitted(threat: Threat, clean: Sample, twin: Sample | str, measured: Measured | None) -> Twin | str:
