@@ -6,8 +6,9 @@ Shape legend: N rows of a pass, M layers, L positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..harness.api.model import Differentiable
 from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
@@ -46,10 +47,11 @@ class AttentionProbe(Probe):
                     found[index] = work.attribution(index, values)
         return [found[i] for i in range(len(samples))]
 
-    def _values(self, net: Any, rows: Rows) -> list[Values]:
+    def _values(self, net: Differentiable, rows: Rows) -> list[Values]:
         maps_NMLL = net.attentions(rows.features, rows.encoded, rows.places)
-        readers = getattr(net, "readers", None)
-        readers_NL = _reader(maps_NMLL, rows.lengths) if readers is None else readers(rows.encoded, rows.places)
+        readers_NL = net.readers(rows.encoded, rows.places)
+        if readers_NL is None:
+            readers_NL = _reader(maps_NMLL, rows.lengths)
         read_NL = self.read(maps_NMLL, readers_NL.to(maps_NMLL)).double().cpu().numpy()
         return [row if rows.lengths is None else row[: rows.lengths[n]] for n, row in enumerate(read_NL)]
 

@@ -85,7 +85,7 @@ class Rows:
 
     def _unmoved(self, features: torch.Tensor, times: torch.Tensor | None = None) -> int:
         """How many positions at the beginning are as encoded, alike in all rows, and worth nothing."""
-        if not getattr(self.net, "resumes", False):
+        if not self.net.resumes:
             return 0
         past = _common_beginning(self.encoded)
         moves = (features[:, :past] != self.features[:, :past]).any() or (times is not None and times[:, :past].any())

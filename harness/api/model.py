@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..modalities.base import modality_named
-from .requests import Classify, LogLikelihood, request_kinds
+from ..modalities.inputs import Input
+from .errors import CapabilityError
+from .requests import Failure, Request, Response, request_kinds
 
 if TYPE_CHECKING:
     import torch
@@ -72,45 +75,151 @@ def _joined(names: Iterable[str], word: str = "and") -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
-class ModelSource(Protocol):
-    """What a ``models`` plugin makes: first `inspect`, cheap and without weights, then `load`."""
+class ModelSource:
+    """What a plugin of the group ``models`` makes: tells what the model can do, and loads it."""
 
-    def inspect(self) -> ModelInfo: ...
+    @abstractmethod
+    def inspect(self) -> ModelInfo:
+        """Tell what the model answers, quickly and without its weights."""
+        raise NotImplementedError
 
-    def load(self, device: str, dtype: str, /) -> Model: ...
+    @abstractmethod
+    def load(self, device: str, dtype: str, /) -> Model:
+        """Load the weights.
+
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        """
+        raise NotImplementedError
 
 
-class Model(Protocol):
-    """Something that answers requests. A capability is a method named for a request's kind: it takes a batch, returns a list in order.
-    A `Failure` may stand in an answer's place: that request alone has failed, and nothing of the batch is asked again. Where the method
-    raises instead, the batch is halved until the request that fails is alone, so that others are asked several times.
+Unit: TypeAlias = Any
+"""A part of a request that is batched on its own. What it holds is known to the model alone, which makes and reads it."""
+Answer: TypeAlias = Any
+"""What a model answers to a unit: a `Response`, a `Failure`, or what its own `Model.join` reads."""
 
-    Optional refinements, used when they exist: ``prepare(requests)`` is told of requests before they are split, ``prepare_ahead(requests)``
-    of those of the next call, to work on in the background,
-    ``split(request) -> units`` breaks a request into pieces that are batched on their own, ``join(request, answers) -> response``
-    puts their answers together, ``length(unit) -> int`` is a unit's size in tokens, ``batch_key(unit)`` what must be equal within its
-    batch. ``streams(unit)`` says whether the model packs the unit by itself, and ``stream(units, budget)`` then yields an
-    `engine.packing.Pass` after each pass. ``canonical(input) -> input`` is the input after the model's own deterministic resizing,
-    ``readings(requests)`` what it reads of each, equal where it cannot tell two apart,
-    ``differentiable() -> Differentiable``, ``randomised(seed, share=1.0) -> Model`` the model with its weights drawn anew, or those
-    of this share of its layers from the last (controls of probes),
-    ``mask_token`` the text that stands for a word that is not shown, ``flops_per_token`` (of products with its weights), ``flops(unit)``
-    where a pass without gradients takes others than ``flops_per_token`` for each of its positions, ``notes`` what a reader of the scorecard
-    should know, ``close()``.
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass of a model that packs units by itself (`Model.stream`).
+
+    tokens: positions that it computed. answers: (index of unit, answer) of the units that it finished. flops: floating-point operations,
+    where the model counts them.
+    """
+
+    tokens: int
+    answers: Sequence[tuple[int, Answer]]
+    flops: int = 0
+
+
+class Model:
+    """Base of models, which answer requests. A subclass gives ``name``, ``fingerprint``, and one method for each kind of request that it
+    answers, named for the kind: it takes a batch of units and returns one answer each, in order. By default a unit is the request itself.
+
+    A `Failure` in an answer's place fails that request alone, and nothing of the batch is asked again. Where the method raises, the batch
+    is halved until the request that fails is alone, so that the others are asked several times.
+
+    name: what messages call it.
+    fingerprint: of all that its answers depend on; answers are cached by it.
+    device, dtype: where a torch model runs and its number format; None: it is no torch model.
+    notes: what a reader of the scorecard should know.
+    mask_token: the text that stands for a word that is not shown; None: there is none.
+    has_templated_prompts: whether it puts prompts of plain text into its chat template.
+    flops_per_token: floating-point operations of its products with weights for one position; 0: not counted.
     """
 
     name: str
     fingerprint: str
+    device: torch.device | None = None
+    dtype: torch.dtype | None = None
+    notes: tuple[str, ...] = ()
+    mask_token: str | None = None
+    has_templated_prompts: bool = False
+    flops_per_token: int = 0
+
+    def method_for(self, kind: str, /) -> Callable[[Sequence[Unit]], Sequence[Answer]] | None:
+        """Find the method that answers requests of this kind; None: the model has none."""
+        return None if hasattr(Model, kind) else getattr(self, kind, None)
+
+    def close(self) -> None:
+        """Free what the model holds. It is asked nothing afterwards."""
+
+    # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prepare(self, requests: Sequence[Request[Any]], /) -> None:
+        """Prepare for the requests that are split next, all at once."""
+
+    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+        """Begin in the background to prepare for the requests of the next call. requests: makes them; call it only to use them."""
+
+    def split(self, request: Request[Any], /) -> Sequence[Unit]:
+        """Split a request into units. Raises `SampleError` where it cannot be answered."""
+        return (request,)
+
+    def length(self, unit: Unit, /) -> int:
+        """Count a unit's positions (tokens, patches), including those that it generates."""
+        return 1
+
+    def batch_key(self, unit: Unit, /) -> Hashable:
+        """Return what units must have in common, beside the key of their requests, to share a batch: a shape that cannot be padded."""
+        return None
+
+    def shared_rows(self, units: Sequence[Unit], /) -> Sequence[Sequence[int]]:
+        """Group the indices of units by the row of a batch that answers them, the longest unit of each row first."""
+        return [[index] for index in range(len(units))]
+
+    def join(self, request: Request[Any], answers: Sequence[Answer], /) -> Response | Failure:
+        """Make the response of a request from the answers to its units, in order."""
+        joined: Response | Failure = answers[0]
+        return joined
+
+    def flops(self, unit: Unit, positions: int, /) -> int:
+        """Count the floating-point operations of a unit's pass without gradients. positions: that were computed for it."""
+        return positions * self.flops_per_token
+
+    # ── units that the model packs by itself ──────────────────────────────────────────────────────────────────────────
+
+    def streams(self, unit: Unit, /) -> bool:
+        """Tell whether the model packs this unit by itself, with `stream`."""
+        return False
+
+    def stream(self, units: Sequence[Unit], tokens: int, rows: int, /) -> Iterator[Pass]:
+        """Answer units of one kind and batch key that it `streams`; yield after each pass.
+
+        tokens: positions that a pass may hold. rows: sequences that may be written at the same time.
+        """
+        raise NotImplementedError
+
+    # ── inputs, controls, gradients ───────────────────────────────────────────────────────────────────────────────────
+
+    def canonical(self, value: Input, /) -> Input:
+        """Prepare an input as the model does by itself (resize an image), so that preparing it again changes nothing."""
+        return value
+
+    def readings(self, requests: Sequence[Request[Any]], /) -> Sequence[Hashable]:
+        """Return what the model reads of each request: equal where it cannot tell two of them apart."""
+        return requests
+
+    def randomised(self, seed: int, share: float = 1.0, /) -> Model | None:
+        """Make the model with weights drawn anew, a control of probes; None: it has no weights to draw.
+
+        share: of its layers, counted from the last, that are drawn.
+        """
+        return None
+
+    def differentiable(self) -> Differentiable:
+        """Return the model as a function with gradients. Raises `CapabilityError` where it has none."""
+        raise CapabilityError(f"model {self.name!r} gives no gradients; attacks and probes that need them want a torch model")
 
 
 @dataclass(slots=True)
 class Encoded:
     """A batch made ready for gradients.
 
-    ``features``: embeddings_BLD of text, or pixels_BCHW in [0, 1] (normalisation is the model's affair). ``mask_BL``: 1 where a token is
-    real. ``spans``: per sample, each position's (start, end) in the text (of a pair: `words.in_text`), (0, 0) for special tokens.
-    ``baseline``: a neutral input of the same shape (neutral tokens' embeddings with the special tokens kept; black pixels). ``extra``:
-    passed through to `logits`, rows aligned with the batch; ``input_ids`` in it are the tokens, where a text model has numbers for them.
+    features: embeddings_BLD of text, or pixels_BCHW in [0, 1] (normalisation is inside the model).
+    baseline: a neutral input of the same shape: neutral tokens' embeddings with the special tokens kept; black pixels.
+    mask_BL: 1 where a token is real; None for pixels.
+    spans: of each sample, each position's (start, end) in the text (of a pair: `words.in_text`), (0, 0) for special tokens.
+    extra: passed through to `Differentiable.logits`, rows aligned with the batch; ``input_ids`` are the tokens of a text model.
     """
 
     features: torch.Tensor
@@ -120,28 +229,51 @@ class Encoded:
     extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
-class Differentiable(Protocol):
-    """What gradient attacks and attribution need of a torch model.
+class Differentiable:
+    """Base of what gradient attacks and attribution need of a torch model. A subclass gives ``module``, `encode` and `logits`.
 
     A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
-    tokens, 0 where a continuation is shorter; the ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
-    other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens. ``tokenizer``: of a text model, where
-    it has one.
+    tokens, 0 where a continuation is shorter. The ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
+    other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens.
 
-    Optional, ``resumes``: true where `logits` also takes features without their beginning, of positions that are as encoded and alike in
-    all rows of the batch; what follows them is computed from what was kept of them.
-
-    Optional, the capability ``attention``: ``attentions(features, encoded, rows) -> [N, M, L, L]``, how each of the M layers attends from
-    position to position in such a pass, averaged over its heads. Where the answer is read from other positions than the first (of a
-    decoder, the last), ``readers(encoded, rows) -> [N, L]`` says from which, in shares.
+    module: the network itself.
+    tokenizer: that of transformers, whose types are its own; None: the model has none.
+    resumes: whether `logits` also takes features without their beginning, of positions that are as encoded and alike in all rows of the
+    batch; what follows them is computed from what was kept of them.
     """
 
     module: torch.nn.Module
-    tokenizer: Any
+    tokenizer: Any = None
+    resumes: bool = False
 
-    def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded: ...
+    @abstractmethod
+    def encode(self, requests: Sequence[Any], /) -> Encoded:
+        """Make requests ready: `Classify`, or `LogLikelihood` of a causal language model.
 
+        Raises `SampleError` where one of them cannot be answered.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """Logits [N, C] in the order of the requests' labels. ``rows`` [N]: the encoded row each row of ``features`` is a variant
-        of (None: N = B, each its own), so that many variants of one sample share a pass."""
-        ...
+        """Compute logits [N, C] in the order of the requests' labels, differentiable by the features.
+
+        features: [N, L, D] or [N, C, H, W]. rows: [N], the encoded row that each row of ``features`` is a variant of, so that many variants
+        of one sample share a pass; None: N = B, each its own.
+        """
+        raise NotImplementedError
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        """Compute [N, M, L, L]: how each of the M layers attends from position to position in such a pass, averaged over its heads.
+
+        Raises `CapabilityError` where the model has no attention weights (the feature ``attention``).
+        """
+        raise CapabilityError("the model gives no attention weights; a transformers checkpoint (hf) with attention layers does")
+
+    def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor | None:
+        """Return [N, L]: from which positions the answer is read, in shares; None: from the first, or from the last of a decoder."""
+        return None
+
+    def take_beginnings(self) -> tuple[int, int]:
+        """Return how many tokens `logits` read of the beginnings that it keeps, and in how many passes, since the last call."""
+        return 0, 0

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..modalities.inputs import Input
 from .model import Differentiable, ModelInfo
 from .requests import Request
 from .samples import Sample
 
-if TYPE_CHECKING:
-    pass
+T = TypeVar("T")
 
 
 class ModelPort(Protocol):
@@ -53,4 +52,8 @@ class ModelPort(Protocol):
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         """Indices packed into batches under the token budget, longest first: for work that is not a request (gradients)."""
+        ...
+
+    def in_memory(self, work: Callable[[], T], /) -> T:
+        """Do work whose passes are made of `groups`, and do it again in smaller ones where memory runs out."""
         ...

@@ -53,12 +53,6 @@ def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
     ]
 
 
-def fitting(engine: ModelPort, work: Callable[[], T], /) -> T:
-    """The work's result, whose passes become smaller where memory runs out, on a port that can do that."""
-    in_memory: Callable[[Callable[[], T]], T] | None = getattr(engine, "in_memory", None)
-    return work() if in_memory is None else in_memory(work)
-
-
 def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) -> list[T | str]:
     """The work's results, or the error of each sample (or pair) that it fails on: where it raises, each half is tried on its own."""
     if not samples:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.errors import SampleError, ends_run, sentence
 from ..api.model import Differentiable, Encoded
-from ..api.model_port import ModelPort
 from ..api.plugins import gives
 from ..api.requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..api.samples import Sample
@@ -26,6 +25,8 @@ from .wrapped_port import WrappedGradients, WrappedPort
 
 if TYPE_CHECKING:
     import torch
+
+    from .engine import Engine
 
 
 def has_continuations(task: Task, /) -> bool:
@@ -105,7 +106,7 @@ def _text_and_written(value: Input) -> tuple[str, str]:
     return text, "".join(written)
 
 
-def framed(port: ModelPort, task: Task, samples: Sequence[Sample], target: str | None, /) -> list[tuple[Frame, Sample]]:
+def framed(port: Engine, task: Task, samples: Sequence[Sample], target: str | None, /) -> list[tuple[Frame, Sample]]:
     """Each sample with its continuations as labels, and its frame. One that cannot be explained says why in ``metadata["error"]``.
 
     Of a task that asks for log-likelihoods, the continuations are those that it asks about, and the sample's target stays where it is an
@@ -120,7 +121,7 @@ def framed(port: ModelPort, task: Task, samples: Sequence[Sample], target: str |
     ]
 
 
-def posed(port: ModelPort, task: Task, sample: Sample, continuation: str | int, /) -> tuple[Frame, Sample]:
+def posed(port: Engine, task: Task, sample: Sample, continuation: str | int, /) -> tuple[Frame, Sample]:
     """The sample with this continuation of its prompt as the only label, and its frame. An index is of those that the task asks about.
 
     Raises `SampleError` where it cannot be explained."""
@@ -129,12 +130,8 @@ def posed(port: ModelPort, task: Task, sample: Sample, continuation: str | int, 
     if isinstance(continuation, int):
         if not isinstance(asked, list) or not 0 <= continuation < len(asked):
             raise SampleError("what the task predicts is none of the continuations that it asks about")
-        continuation = asked[continuation].written(is_answer=_is_templated(port))
+        continuation = asked[continuation].written(is_answer=port.model.has_templated_prompts)
     return frame, replace(sample, input=text, target=0, labels=(continuation,))
-
-
-def _is_templated(port: ModelPort) -> bool:
-    return bool(getattr(getattr(port, "model", None), "chat_template", False))
 
 
 def _asked(task: Task, sample: Sample) -> list[LogLikelihood] | Generate | str:
@@ -155,20 +152,20 @@ def _asked(task: Task, sample: Sample) -> list[LogLikelihood] | Generate | str:
 
 
 def _framed(
-    port: ModelPort, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
+    port: Engine, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
 ) -> tuple[Frame, Sample]:  # fmt: skip
     try:
         frame, text = _frame(port, task, sample, asked)
         shown = replace(sample, input=text)
         if not isinstance(asked, list):
             return frame, replace(shown, target=0, labels=(_answer(shown, frame, written),))
-        labels = tuple(request.written(is_answer=_is_templated(port)) for request in asked)
+        labels = tuple(request.written(is_answer=port.model.has_templated_prompts) for request in asked)
         return frame, replace(shown, target=0 if len(labels) == 1 else sample.target, labels=labels)
     except SampleError as error:
         return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})
 
 
-def _frame(port: ModelPort, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
+def _frame(port: Engine, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
     """What the task puts around the sample's text, and that text."""
     if isinstance(asked, str):
         raise SampleError(asked)
@@ -177,7 +174,7 @@ def _frame(port: ModelPort, task: Task, sample: Sample, asked: list[LogLikelihoo
     if (last_text(prompt) or "").count(text) > 1:
         other = _asked(task, replace(sample, input=with_last_text(sample.input, MARK + (last_text(sample.input) or "")[len(text) :])))
         marked = "" if isinstance(other, str) else _prompt_of(other)
-    return Frame.of(text, prompt, is_templated=_is_templated(port), marked=marked), text
+    return Frame.of(text, prompt, is_templated=port.model.has_templated_prompts, marked=marked), text
 
 
 def _prompt_of(asked: list[LogLikelihood] | Generate) -> Input:
@@ -209,7 +206,7 @@ def _answer(sample: Sample, frame: Frame, written: Completion | Failure | None) 
 class ContinuationPort(WrappedPort):
     """A language model's engine, which answers `Classify` about continuations of prompts that have one frame."""
 
-    def __init__(self, inner: Any, frame: Frame) -> None:
+    def __init__(self, inner: Engine, frame: Frame) -> None:
         super().__init__(inner)
         self._engine, self._frame = inner, frame
         self.model = inner.model

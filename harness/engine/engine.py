@@ -7,17 +7,19 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ..api.errors import CapabilityError, ModelError, SampleError, ends_run
-from ..api.model import Differentiable, Model, ModelInfo
+from ..api.bases import with_defaults
+from ..api.errors import ModelError, SampleError, ends_run
+from ..api.model import Differentiable, Model, ModelInfo, Pass
 from ..api.requests import Completion, Failure, Request
 from ..api.samples import Sample
+from ..api.task import Task
 from ..identity.digests import digest_parts, is_unknown
 from ..modalities.inputs import Input
 from .cache import AnswerCache, MemoryCache, key_of
 from .counters import Counters
 from .gradient_groups import Groups
 from .out_of_memory import is_out_of_memory, release_memory
-from .packing import Budget, Pass, first_batch, pack
+from .packing import Budget, first_batch, pack
 from .units import Row, Unit, failure_of, join_answers, positions, rows_of, split_requests
 
 T = TypeVar("T")
@@ -41,13 +43,13 @@ class Engine:
         on_batch: Callable[[str, int, int], None] | None = None,
         fingerprint: str | None = None,
     ) -> None:
-        self.model = model
+        self.model = with_defaults(model, Model)
         self.fingerprint = model.fingerprint if fingerprint is None else fingerprint
         self._key = f"{self.fingerprint} {uuid.uuid4().hex}" if is_unknown(self.fingerprint) else self.fingerprint
         self.info = info
         self.counters = Counters()
         self.roles: Mapping[str, Engine] = {}
-        self.task: Any = None
+        self.task: Task | None = None
         self._budget = budget or Budget()
         self._groups = Groups(self.counters)
         self._cache: AnswerCache = cache if cache is not None else MemoryCache()
@@ -66,8 +68,7 @@ class Engine:
 
     def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
         """What the attacked task asks about a sample; empty where there is none."""
-        requests: Callable[[Sample], Sequence[Request[Any]]] | None = getattr(self.task, "requests", None)
-        return requests(sample) if requests else ()
+        return self.task.requests(sample) if self.task is not None else ()
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """One response a request, in order, with a `Failure` in the place of each that failed."""
@@ -97,9 +98,7 @@ class Engine:
 
         ``requests`` is called only where the model can.
         """
-        ahead = getattr(self.model, "prepare_ahead", None)
-        if ahead is not None:
-            ahead(requests())
+        self.model.prepare_ahead(requests)
 
     def known(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """The answers that were given before, None where there was none; nothing is asked."""
@@ -109,10 +108,8 @@ class Engine:
 
     def tokens_of(self, request: Request[Any], /) -> int:
         """How many the model computes when it is asked this alone; 1 where it does not count any. 0: it cannot be asked."""
-        split, length = getattr(self.model, "split", None), getattr(self.model, "length", None)
         try:
-            pieces = split(request) if split else (request,)
-            return sum(length(piece) if length else 1 for piece in pieces)
+            return sum(map(self.model.length, self.model.split(request)))
         except BaseException as error:
             if ends_run(error):
                 raise
@@ -129,27 +126,21 @@ class Engine:
 
     def canonical(self, value: Input, /) -> Input:
         """The input after the model's own deterministic preparation (an image at the model's size), else as it is."""
-        prepare = getattr(self.model, "canonical", None)
-        return prepare(value) if prepare else value
+        return self.model.canonical(value)
 
     def alike(self, request: Request[Any], /) -> Hashable:
-        """What inputs must share to be put through the model together for gradients: the model's own ``batch_key``, where it has one."""
-        key, split = getattr(self.model, "batch_key", None), getattr(self.model, "split", None)
-        if key is None or split is None:
-            return None
+        """What inputs must share to be put through the model together for gradients."""
         try:
-            found: Hashable = key(split(request)[0])
+            return self.model.batch_key(self.model.split(request)[0])
         except BaseException as error:
             if ends_run(error):
                 raise
             # It cannot be asked at all; asking it says why.
             return None
-        return found
 
     def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
         """What the model reads of each request: two of one reading have one answer. The request itself, where the model does not say."""
-        read = getattr(self.model, "readings", None)
-        return list(read(requests) if read else requests)
+        return list(self.model.readings(requests))
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return self._groups.of(lengths, self._budget)
@@ -176,14 +167,13 @@ class Engine:
 
         Where a pass fails, what it had not answered is batched: batches find out whose fault it was.
         """
-        streams = getattr(self.model, "streams", None)
-        if streams is None or not self._budget.pack:
+        if not self._budget.pack:
             return [], list(units)
         alike: dict[object, list[Unit]] = {}
         rest: list[Unit] = []
         for unit in units:
             request = requests[unit.index]
-            if streams(unit.data):
+            if self.model.streams(unit.data):
                 alike.setdefault((request.kind, request.batch_key()), []).append(unit)
             else:
                 rest.append(unit)
@@ -204,7 +194,7 @@ class Engine:
         found: dict[int, Any] = {}
         computed, no_memory = 0, False
         try:
-            for done in self.model.stream([unit.data for unit in units], self._budget):  # type: ignore[attr-defined]
+            for done in self.model.stream([unit.data for unit in units], self._budget.pack, self._budget.rows):
                 found.update(done.answers)
                 computed += done.tokens
                 self._count_pass(kind, done)
@@ -258,7 +248,9 @@ class Engine:
         """Answers of a batch. Out of memory: each half on its own, and smaller batches from now on. Another error: find whose."""
         units = [unit for row in batch for unit in row]
         try:
-            answers = list(getattr(self.model, kind)([unit.data for unit in units]))
+            answer = self.model.method_for(kind)
+            assert answer is not None
+            answers = list(answer([unit.data for unit in units]))
         except BaseException as error:
             if ends_run(error):
                 raise
@@ -297,14 +289,14 @@ class Engine:
         """
         done = [a for _, a in rows if isinstance(a, Completion) and a.num_prompt_tokens]
         width, passes = rows[0][0].length, 1
-        real = sum(positions(unit, answer) for unit, answer in rows)
+        computed = [positions(unit, answer) for unit, answer in rows]
+        real = sum(computed)
         if len(done) == len(rows):
             passes = max(1, *(a.num_tokens for a in done))
             width = max(a.num_prompt_tokens for a in done) + passes - 1
         self.counters.forward_passes += passes
         self.counters.tokens_computed += real
-        flops = getattr(self.model, "flops", None)
-        self.counters.flops += sum(flops(u.data) for u, _ in rows) if flops else real * getattr(self.model, "flops_per_token", 0)
+        self.counters.flops += sum(self.model.flops(unit.data, num) for (unit, _), num in zip(rows, computed, strict=True))
         self.counters.tokens_padded += width * len(rows) - real
 
     def randomised(self, seed: int, share: float = 1.0, /) -> Engine | None:
@@ -312,11 +304,10 @@ class Engine:
 
         ``share``: of its layers, from the last.
         """
-        make = getattr(self.model, "randomised", None)
-        if make is None:
-            return None
         if (seed, share) not in self._randomised:
-            drawn = make(seed) if share == 1 else make(seed, share)
+            drawn = self.model.randomised(seed, share)
+            if drawn is None:
+                return None
             known = digest_parts((self._key, drawn.fingerprint))
             twin = Engine(drawn, self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch, fingerprint=known)
             twin.counters, twin.roles = self.counters, self.roles
@@ -329,11 +320,8 @@ class Engine:
     @contextmanager
     def differentiable(self) -> Iterator[Differentiable]:
         """The model for gradients. Whatever happens inside, its hooks, gradients, flags and mode are as before afterwards."""
-        make = getattr(self.model, "differentiable", None)
-        if make is None:
-            raise CapabilityError(f"model {self.model.name!r} gives no gradients; attacks and probes that need them want a torch model")
+        inner = with_defaults(self.model.differentiable(), Differentiable)
         from .gradients import CountedGradients, untouched
 
-        inner: Differentiable = make()
         with untouched(inner.module, self.model.name):
-            yield CountedGradients(inner, self.counters, getattr(self.model, "flops_per_token", 0))
+            yield CountedGradients(inner, self.counters, self.model.flops_per_token)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from ..api.errors import CapabilityError, ModelError, SampleError
+from ..api.errors import ModelError, SampleError
 from ..api.model import Differentiable, Encoded
-from ..api.requests import Classify, LogLikelihood
 from ..modalities.image import positions_of
 from .counters import Counters
+from .wrapped_port import WrappedGradients
 
 _HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
@@ -96,46 +96,31 @@ def _remembered_buffer(buffer: torch.Tensor) -> Callable[[], None]:
     return restore
 
 
-class CountedGradients:
-    """A `Differentiable` that counts what passes through it."""
+class CountedGradients(WrappedGradients):
+    """Gradients whose passes are counted."""
 
     def __init__(self, inner: Differentiable, counters: Counters, flops_per_token: int = 0) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._counters = counters
         self._flops_per_token = flops_per_token
-        self.module = inner.module
-        self.tokenizer = getattr(inner, "tokenizer", None)
-        self.readers, self.resumes = getattr(inner, "readers", None), getattr(inner, "resumes", False)
-
-    def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
-        return self._inner.encode(requests)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        logits = self._inner.logits(features, encoded, rows)
+        logits = super().logits(features, encoded, rows)
         if features.requires_grad and not logits.requires_grad and torch.is_grad_enabled():
             raise SampleError(
                 "the model's scores have no gradient by its input: something on the way cuts it (argmax, rounding, numpy, detach). "
                 "Use a method without gradients: square or hopskipjump to attack, occlusion or kernel_shap to explain"
             )
-        self._count_beginnings()
+        tokens, num_passes = self.take_beginnings()
+        self._counters.gradient_passes += num_passes
+        self._counters.tokens_computed += tokens
+        self._counters.flops += tokens * self._flops_per_token
         # The way back to the features costs as much again: weights are frozen, so nothing is computed for them.
         self._count(features, encoded, rows, 2 if logits.requires_grad else 1)
         return logits
 
-    def _count_beginnings(self) -> None:
-        read = getattr(self._inner, "beginnings", None)
-        if read is not None:
-            tokens, passes = read.take()
-            self._counters.gradient_passes += passes
-            self._counters.tokens_computed += tokens
-            self._counters.flops += tokens * self._flops_per_token
-
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """Of a model that has the capability ``attention``."""
-        attentions = getattr(self._inner, "attentions", None)
-        if attentions is None:
-            raise CapabilityError("the model gives no attention weights; a transformers checkpoint (hf) with attention layers does")
-        found: torch.Tensor = attentions(features, encoded, rows)
+        found = super().attentions(features, encoded, rows)
         self._count(features, encoded, rows, 1)
         return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 _SMALLEST_PACK = 64
 
@@ -25,8 +24,8 @@ class Budget:
 
     @classmethod
     def of(cls, device: str, /) -> Budget:
-        """Small batches fill a ``cpu``; a ``cuda`` device wants many rows."""
-        return cls(65_536, 512, 8_192, 4_096) if device == "cuda" else cls()
+        """Small batches fill a CPU; a ``cuda`` device (``cuda:1``) wants many rows."""
+        return cls(65_536, 512, 8_192, 4_096) if device.startswith("cuda") else cls()
 
     def below(self, tokens: int, rows: int, /) -> Budget:
         """The budget after a batch of this padded size did not fit: half of its positions, or one fewer where it was a single unit.
@@ -42,18 +41,6 @@ class Budget:
     def narrower(self) -> Budget:
         """The budget after a pass without padding did not fit. The same one where nothing is left to give up."""
         return replace(self, pack=max(min(_SMALLEST_PACK, self.pack), self.pack // 2))
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """A pass of a model that packs its units by itself: ``tokens`` it computed, and (index of unit, answer) of what it finished.
-
-    ``flops``: floating-point operations, where the model knows.
-    """
-
-    tokens: int
-    answers: Sequence[tuple[int, Any]]
-    flops: int = 0
 
 
 def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:

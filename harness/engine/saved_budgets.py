@@ -8,10 +8,14 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..api.errors import StoreError
+from ..api.model import Model
 from .packing import Budget
+
+if TYPE_CHECKING:
+    import torch
 
 FILE_NAME = "budgets.json"
 
@@ -24,13 +28,13 @@ def kept_file() -> Path:
     return (Path(folder) if folder else platformdirs.user_cache_path("windtunnel", appauthor=False)) / FILE_NAME
 
 
-def kept(model: Any, /) -> Budget | None:
+def kept(model: Model, /) -> Budget | None:
     """The budget that was measured for these weights on this device with as many threads, if any was."""
     found = _read().get(_key(model))
     return Budget(**found) if found is not None else None
 
 
-def keep(model: Any, budget: Budget, /) -> Path:
+def keep(model: Model, budget: Budget, /) -> Path:
     path = kept_file()
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -56,18 +60,15 @@ def _read() -> Mapping[str, Any]:
     return dict(found)
 
 
-def _key(model: Any) -> str:
-    device = getattr(model, "device", None)
-    return " | ".join((model.fingerprint, str(getattr(model, "dtype", "")), *_machine(device)))
+def _key(model: Model) -> str:
+    return " | ".join((model.fingerprint, str(model.dtype or ""), *_machine(model.device)))
 
 
-def _machine(device: Any) -> tuple[str, ...]:
-    if getattr(device, "type", "cpu") == "cuda":
-        import torch
-
-        return (torch.cuda.get_device_name(device),)
+def _machine(device: torch.device | None) -> tuple[str, ...]:
     if device is None:
         return (platform.machine(), str(os.cpu_count()))
     import torch
 
+    if str(device).startswith("cuda"):
+        return (torch.cuda.get_device_name(device),)
     return (platform.machine(), torch.backends.cpu.get_cpu_capability(), f"{torch.get_num_threads()} threads")

@@ -36,24 +36,17 @@ def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Any
 
     Raises `CapabilityError` where the model cannot answer a kind at all.
     """
-    split = getattr(model, "split", None)
-    length = getattr(model, "length", None)
-    key = getattr(model, "batch_key", None)
     units: list[Unit] = []
     failures: dict[int, Failure] = {}
-    prepare = getattr(model, "prepare", None)
-    if prepare is not None:
-        prepare(requests)
+    model.prepare(requests)
     for index, request in enumerate(requests):
-        if not hasattr(model, request.kind):
+        if model.method_for(request.kind) is None:
             raise CapabilityError(f"model {model.name!r} cannot answer {request.kind!r}; it answers {info}")
         try:
-            pieces = split(request) if split else (request,)
+            pieces = model.split(request)
             if not pieces:
                 raise SampleError(f"model {model.name!r} found nothing in the {request.kind!r} request to run")
-            units += [
-                Unit(index, part, piece, length(piece) if length else 1, key(piece) if key else None) for part, piece in enumerate(pieces)
-            ]
+            units += [Unit(index, part, piece, model.length(piece), model.batch_key(piece)) for part, piece in enumerate(pieces)]
         except BaseException as error:
             if ends_run(error):
                 raise
@@ -64,10 +57,7 @@ def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Any
 
 def rows_of(model: Model, units: Sequence[Unit], /) -> list[Row]:
     """Units by the row of a batch that answers them: one each, unless the model reads several off one row."""
-    shared = getattr(model, "shared_rows", None)
-    if shared is None:
-        return [[unit] for unit in units]
-    return [[units[i] for i in row] for row in shared([unit.data for unit in units])]
+    return [[units[i] for i in row] for row in model.shared_rows([unit.data for unit in units])]
 
 
 def join_answers(model: Model, request: Request[Any], parts: dict[int, Any], /) -> Any:
@@ -76,9 +66,7 @@ def join_answers(model: Model, request: Request[Any], parts: dict[int, Any], /) 
     failed = next((p for p in ordered if isinstance(p, Failure)), None)
     if failed is not None:
         return failed
-    join = getattr(model, "join", None)
-    response = join(request, ordered) if join else ordered[0]
-    return _check(model.name, request, response)
+    return _check(model.name, request, model.join(request, ordered))
 
 
 def positions(unit: Unit, answer: Any) -> int:

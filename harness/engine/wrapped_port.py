@@ -12,7 +12,6 @@ from ..api.model_port import ModelPort
 from ..api.requests import Failure, Request
 from ..api.samples import Sample
 from ..modalities.inputs import Input
-from .batching import fitting
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +56,7 @@ class WrappedPort:
         return self._inner.groups(lengths)
 
     def in_memory(self, work: Callable[[], T], /) -> T:
-        return fitting(self._inner, work)
+        return self._inner.in_memory(work)
 
     @contextmanager
     def differentiable(self) -> Iterator[Differentiable]:
@@ -69,17 +68,24 @@ class WrappedPort:
         return net
 
 
-class WrappedGradients:
-    """A `Differentiable`, with what is optional in it."""
+class WrappedGradients(Differentiable):
+    """The same gradients, of which a subclass changes something."""
 
     def __init__(self, inner: Differentiable) -> None:
         self._inner = inner
-        self.module, self.tokenizer = inner.module, inner.tokenizer
-        self.attentions, self.readers = getattr(inner, "attentions", None), getattr(inner, "readers", None)
-        self.resumes: bool = getattr(inner, "resumes", False)
+        self.module, self.tokenizer, self.resumes = inner.module, inner.tokenizer, inner.resumes
 
     def encode(self, requests: Sequence[Any], /) -> Encoded:
         return self._inner.encode(requests)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         return self._inner.logits(features, encoded, rows)
+
+    def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
+        return self._inner.attentions(features, encoded, rows)
+
+    def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor | None:
+        return self._inner.readers(encoded, rows)
+
+    def take_beginnings(self) -> tuple[int, int]:
+        return self._inner.take_beginnings()

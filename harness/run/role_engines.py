@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..api.model import Model
 from ..engine import Engine
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 class Players:
     """The loaded models of all roles. Each is loaded when the first item wants it, and kept until `close`."""
 
-    def __init__(self, load: Callable[[PlannedModel], Any]) -> None:
+    def __init__(self, load: Callable[[PlannedModel], Model]) -> None:
         self._load = load
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[str, Model] = {}
         self._open = ExitStack()
 
     def engines(
-        self, roles: Mapping[str, PlannedModel], evaluated: Mapping[str, Engine], make: Callable[[PlannedModel, Any], Engine], /
+        self, roles: Mapping[str, PlannedModel], evaluated: Mapping[str, Engine], make: Callable[[PlannedModel, Model], Engine], /
     ) -> dict[str, Engine]:
         """An engine a role. A model in two roles has one engine, and so has the model under evaluation that plays a role itself."""
         engines = dict(evaluated)
@@ -36,12 +37,9 @@ class Players:
                 engines[planned.name] = make(planned, self._model(planned))
         return {role: engines[planned.name] for role, planned in roles.items()}
 
-    def _model(self, planned: PlannedModel) -> Any:
+    def _model(self, planned: PlannedModel) -> Model:
         if planned.name not in self._loaded:
-            model = self._load(planned)
-            if hasattr(model, "close"):
-                self._open.enter_context(closing(model))
-            self._loaded[planned.name] = model
+            self._loaded[planned.name] = self._open.enter_context(closing(self._load(planned)))
         return self._loaded[planned.name]
 
     def close(self) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
+from ..api.bases import with_defaults
 from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, WindtunnelError
+from ..api.model import Model
 from ..api.registry import origin_of
 from ..api.requests import Request
 from ..engine import Engine
@@ -102,19 +104,13 @@ def _try_later_models(plan: Plan, rounds: Sequence[tuple[PlannedModel, list[Plan
                 for item in waiting:
                     item.kind.try_settings(engine, item)
             finally:
-                _close(adapter)
+                adapter.close()
             tried.add(model.name)
 
 
 def _unfinished(items: Sequence[PlannedItem], store: Store) -> list[PlannedItem]:
     num_done = {(stored.model, stored.item): store.count(stored) for stored in store.items()}
     return [item for item in items if num_done.get((item.model.name, item.item), 0) < len(item.samples)]
-
-
-def _close(adapter: Any) -> None:
-    close = getattr(adapter, "close", None)
-    if close is not None:
-        close()
 
 
 def _open(plan: Plan, folder: Path) -> Store:
@@ -180,10 +176,10 @@ def _set_aside(store: Store, say: Callable[[str], None], now: Sequence[StoredIte
         say(f"run anew: {', '.join(names)}: {why}. The records that were there are kept in {store.path}, set aside")
 
 
-def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Any:
+def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Model:
     shown.loading(model.name)
     try:
-        return model.source.load(plan.suite.device, plan.suite.dtype)
+        return with_defaults(model.source.load(plan.suite.device, plan.suite.dtype), Model)
     except WindtunnelError:
         raise
     except BaseException as error:
@@ -202,7 +198,7 @@ def _run_model(
     behind = EarlierAnswers(store, shared)
     memory = MemoryCache(behind=behind)
 
-    def engine_of(planned: PlannedModel, its: Any) -> Engine:
+    def engine_of(planned: PlannedModel, its: Model) -> Engine:
         budget = budgets.get(planned.name) or budget_of(suite, its)
         known = model_fingerprint(planned, its)
         return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch, fingerprint=known)
@@ -251,7 +247,7 @@ def _run_model(
     finally:
         if shared is not None:
             shared.close()
-        _close(adapter)
+        adapter.close()
 
 
 def _counts(engine: Engine) -> dict[str, int]:
@@ -281,15 +277,15 @@ def _requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Any]]:
     return item.kind.requests_ahead(item, list(item.samples[chunk.start : chunk.end]))
 
 
-def budget_of(suite: Suite, model: Any) -> Budget:
+def budget_of(suite: Suite, model: Model) -> Budget:
     """What was measured for the model on this machine, else the device's, but for what the suite says under ``batch:``."""
     given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
-    return replace(kept(model) or Budget.of(getattr(getattr(model, "device", None), "type", "cpu")), **given)
+    return replace(kept(model) or Budget.of(str(model.device)), **given)
 
 
-def _matmul_peak(model: Any) -> float:
+def _matmul_peak(model: Model) -> float:
     """Of the model's device, where the model says what it computes."""
-    if not getattr(model, "flops_per_token", 0):
+    if not model.flops_per_token or model.device is None or model.dtype is None:
         return 0.0
     from ..models.torch.flops import matmul_flops_per_s
 
@@ -298,15 +294,16 @@ def _matmul_peak(model: Any) -> float:
 
 def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store) -> StoredItem:
     """What the scorecard needs to know of an item beside its records. ``engine``: None before the model is loaded."""
-    task, model = item.task.task, engine and engine.model
+    task = item.task.task
+    notes, dtype, device = (engine.model.notes, engine.model.dtype, engine.model.device) if engine is not None else ((), None, None)
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
         "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
         "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
         "dimension": task.dimension, "settings": dict(item.settings),
         "scores": item.scores,
-        "model_notes": (*item.model.info.notes, *getattr(model, "notes", ())), "model": item.model.spec.model,
-        "dtype": str(getattr(model, "dtype", "")), "device": str(getattr(model, "device", "")),
+        "model_notes": (*item.model.info.notes, *notes), "model": item.model.spec.model,
+        "dtype": str(dtype or ""), "device": str(device or ""),
         "budget": asdict(engine.budget) if engine is not None else {},
         "roles": {role: {"model": item.roles[role].name, "fingerprint": player.fingerprint} for role, player in roles.items()},
     }  # fmt: skip

@@ -9,9 +9,11 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..api.model import Model, ModelInfo
 from ..api.requests import Request
 from ..engine import Engine
 from ..engine.packing import Budget
@@ -47,21 +49,16 @@ class Tuned:
     trials: tuple[Trial, ...]
 
 
-def tune(plan: Plan, start_of: Callable[[Any], Budget], loaded: Callable[[PlannedModel], Any]) -> Iterator[tuple[Any, Tuned]]:
+def tune(plan: Plan, start_of: Callable[[Model], Budget], loaded: Callable[[PlannedModel], Model]) -> Iterator[tuple[Model, Tuned]]:
     """Each model of a plan, loaded, with the budget that its tasks run fastest under. ``start_of``: what a loaded model would run with."""
     for planned in plan.models:
-        model = loaded(planned)
-        try:
+        with closing(loaded(planned)) as model:
             start = start_of(model)
             requests = work_of(plan, planned, start)
             trials = tuple(climb(model, planned.info, requests, start)) if requests else ()
             taken = [trial for trial in trials if trial.faster is not None and trial.faster >= WORTH]
             faster = math.prod(trial.faster or 1.0 for trial in taken)
             yield model, Tuned(planned.name, start, taken[-1].budget if taken else start, faster, len(requests), trials)
-        finally:
-            close = getattr(model, "close", None)
-            if close is not None:
-                close()
 
 
 def work_of(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]]:
@@ -78,7 +75,7 @@ def work_of(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]
     return found
 
 
-def climb(model: Any, info: Any, requests: Sequence[Request[Any]], start: Budget) -> Iterator[Trial]:
+def climb(model: Model, info: ModelInfo, requests: Sequence[Request[Any]], start: Budget) -> Iterator[Trial]:
     """Every budget that was tried. The best is the last one of them that is `WORTH` it."""
 
     def spent(budget: Budget) -> tuple[float, bool]:

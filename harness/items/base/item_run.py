@@ -65,8 +65,8 @@ class ItemRun:
 
     def float32_engine(self) -> Callable[[], Engine] | None:
         """Loads the model in float32; None where it runs in float32 already."""
-        model: Any = self.engine.model
-        if str(getattr(model, "dtype", "")) not in HALF_PRECISION:
+        model = self.engine.model
+        if str(model.dtype) not in HALF_PRECISION:
             return None
         return lambda: Engine(self.item.model.source.load(str(model.device), "float32"), self.item.model.info)
 

@@ -16,7 +16,7 @@ from ...api.requests import Classify
 from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...api.task import Task
 from ...engine import Engine
-from ...engine.batching import fitting, isolated
+from ...engine.batching import isolated
 from ...engine.continuations import ContinuationPort, Frame, framed
 from ...modalities.text import TextPair
 from ...modalities.words import word_spans
@@ -99,7 +99,7 @@ def by_word(port: ContinuationPort, probe: Probe, explained: Sequence[tuple[Samp
     """
     asked = [list(_steps(sample, continuation)) for sample, continuation in explained]
     steps = [step for own in asked for step in own]
-    answers = iter(isolated(lambda some: fitting(port, lambda: list(probe.attribute(port, some))), steps))
+    answers = iter(isolated(lambda some: port.in_memory(lambda: list(probe.attribute(port, some))), steps))
     found = [[next(answers) for _ in own] for own in asked]
     return [_matrix(sample, continuation, rows) for (sample, continuation), rows in zip(explained, found, strict=True)]
 

@@ -22,7 +22,7 @@ from ...api.probe import Probe
 from ...api.requests import Classify, Failure, Logits
 from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...engine import Engine
-from ...engine.batching import canonical, fitting, isolated
+from ...engine.batching import canonical, isolated
 from ...engine.continuations import ContinuationPort
 from ...modalities.base import known_modality, modality_of
 from ...modalities.inputs import parts_of, shape_of, texts_of
@@ -67,7 +67,7 @@ def probe_records(
     others: dict[str, Attribution] = {}
     if other is not None:
         others = explained_alike(attributed, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
-    token = getattr(engine.model, "mask_token", None)
+    token = engine.model.mask_token
     subjects = [subject_of(s, a, _comparable(a, others.get(key)), rng, token) for key, (s, a) in good.items()]
     scored: dict[str, Scores] = {}
     notes: dict[str, str] = {}
@@ -162,7 +162,7 @@ def attributed(engine: ModelPort, probe: Probe, samples: Sequence[Sample]) -> li
     """The probe's attributions, or the error of each sample that it could not explain."""
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
-        found = fitting(engine, lambda: list(probe.attribute(engine, some)))
+        found = engine.in_memory(lambda: list(probe.attribute(engine, some)))
         if [a.sample_id for a in found] != [s.id for s in some]:
             raise SampleError("the probe did not return one attribution a sample, in order")
         return [_checked(s, a) for s, a in zip(some, found, strict=True)]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...engine.packing import Budget, Pass
+from ...api.model import Pass
+from ..torch.logits import nan_logits
 from .generation_state import Prompt, Writing, tempered
 from .packed_attention import Part, Stored, merge, softmax_attention
-from .padded import nan_logits
 from .prefix_trie import Pack, Scored, forest
 
 if TYPE_CHECKING:
@@ -66,11 +66,16 @@ class Row:
         return len(self.writing.prompt.ids) + self.writing.num_tokens - 1
 
 
-def generate(flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collection[int], name: str, budget: Budget) -> Iterator[Pass]:
-    """A pass each time; completions as they are done. One temperature for all. Raises `NonFiniteError` on NaN logits."""
-    reading = _Reading(flat, prompts, tokenizer, ends, budget.pack)
+def generate(
+    flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collection[int], name: str, tokens: int, rows: int
+) -> Iterator[Pass]:
+    """Yield a pass each time, with the completions that are done. All prompts have one temperature.
+
+    ends: tokens that end a text. tokens: of a pass. rows: that are written at a time. Raises `NonFiniteError` on NaN logits.
+    """
+    reading = _Reading(flat, prompts, tokenizer, ends, tokens)
     longest = max(len(p.ids) + p.request.max_tokens for p in prompts)
-    num_slots = max(1, min(budget.rows, len(prompts), budget.pack // _SLOT_TOKENS, _PACK_TOKENS * budget.pack // longest))
+    num_slots = max(1, min(rows, len(prompts), tokens // _SLOT_TOKENS, _PACK_TOKENS * tokens // longest))
     slots = _Slots(num_slots)
     active: list[Row] = []
     ready: deque[Row] = deque()

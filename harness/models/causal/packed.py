@@ -12,16 +12,16 @@ from typing import Any
 import torch
 
 from ...api.errors import ends_run, sentence
+from ...api.model import Pass
 from ...api.requests import LogProb
-from ...engine.packing import Budget, Pass
 from ..torch.attention_window import UNLIMITED, window
 from ..torch.devices import to_device
 from ..torch.flops import per_token
+from ..torch.logits import log_probs
 from ..torch.signature import accepts
 from .continuous_batching import generate
 from .generation_state import Prompt
 from .packed_attention import Attention, FlatPass, Stored, flat, register
-from .padded import log_probs
 from .prefix_trie import Pack, Scored, forest
 
 _LOGITS_BYTES = 24 * 2**20
@@ -51,10 +51,11 @@ class Flat:
         width = (getattr(text, "head_dim", None) or 0) * (getattr(text, "num_attention_heads", None) or 0) or text.hidden_size
         self._pair_flops = 4 * width * text.num_hidden_layers
 
-    def score(self, units: Sequence[Scored], budget: Budget, /) -> Iterator[Pass]:
+    def score(self, units: Sequence[Scored], tokens: int, /) -> Iterator[Pass]:
+        """Score sequences in passes of so many tokens."""
         totals, counts, greedy = [0.0] * len(units), [0] * len(units), [True] * len(units)
         path = Stored()
-        for pack in forest(units, budget.pack):
+        for pack in forest(units, tokens):
             with torch.inference_mode():
                 values, likeliest = self._log_probs(self.run(pack, path), pack)
             done: list[tuple[int, LogProb]] = []
@@ -70,8 +71,9 @@ class Flat:
         """Of a pass: ``tokens`` through the layers, ``rows`` of them through the head, ``pairs`` of a token and a key that it sees."""
         return tokens * self._body_flops + rows * self._head_flops + pairs * self._pair_flops
 
-    def generate(self, prompts: Sequence[Prompt], budget: Budget, /) -> Iterator[Pass]:
-        return generate(self, prompts, self._tokenizer, self._ends, self._name, budget)
+    def generate(self, prompts: Sequence[Prompt], tokens: int, rows: int, /) -> Iterator[Pass]:
+        """Continue prompts, so many at a time, in passes of at most so many tokens."""
+        return generate(self, prompts, self._tokenizer, self._ends, self._name, tokens, rows)
 
     def run(self, pack: Pack, path: Stored, kept: Stored | None = None) -> torch.Tensor:
         """What `head` makes logits of, for the scored rows [S, ...]. ``path`` goes on to the next pack's; ``kept`` gets this one's keys."""

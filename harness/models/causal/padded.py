@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from ...api.errors import NonFiniteError
 from ...api.requests import Completion, LogProb
 from ..torch.devices import to_device
+from ..torch.logits import log_probs, moved, nan_logits
+from ..torch.padding import mask_right, pad_right
 from ..torch.signature import accepts
 from .generation_state import Prompt, Writing, tempered
 from .prefix_trie import Scored, shared_rows
@@ -40,17 +41,15 @@ class Padded:
         device = self._module.device
         rows = shared_rows(batch)
         read = [batch[row[0]].ids[:-1] for row in rows]
-        width = max(map(len, read))
         first = min(len(unit.ids) - 1 - unit.num_scored for unit in batch)
-        options: dict[str, Any] = {"use_cache": False}
+        ids_BL = pad_right(read, self.pad, device)
+        options: dict[str, Any] = {"input_ids": ids_BL, "use_cache": False}
         if self._takes_mask:
-            mask_BL = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids in read])
-            options["attention_mask"] = to_device(mask_BL, device)
+            options["attention_mask"] = mask_right(read, device)
         if self._keeps_positions:
-            options["logits_to_keep"] = torch.arange(first, width, device=device)
-        ids_BL = torch.tensor([ids + [self.pad] * (width - len(ids)) for ids in read])
+            options["logits_to_keep"] = torch.arange(first, ids_BL.shape[1], device=device)
         with torch.inference_mode():
-            logits_BKV = self._module(input_ids=to_device(ids_BL, device), **options).logits
+            logits_BKV = self._module(**options).logits
             if not self._keeps_positions:
                 logits_BKV = logits_BKV[:, first:]
             scores = [self._read(logits_KV, [batch[i] for i in row], first) for logits_KV, row in zip(logits_BKV, rows, strict=True)]
@@ -162,32 +161,3 @@ class _Scores(LogitsProcessor):
     def check(self, name: str) -> None:
         if self._nan is not None and bool(self._nan):
             raise nan_logits(name)
-
-
-def nan_logits(name: str) -> NonFiniteError:
-    return NonFiniteError(
-        f"model {name!r} gave NaN logits while generating; half precision overflowing is the usual cause: set dtype to float32 or bfloat16"
-    )
-
-
-def log_probs(
-    logits_SV: torch.Tensor, row_N: torch.Tensor, target_N: torch.Tensor, *, rounded: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of each row's target in nats [N], float64, and whether it is the likeliest token [N]. Overwrites the logits.
-
-    Log-sum-exp keeps 1e-6 a token where float32 log_softmax over a large vocabulary loses 8e-6. ``rounded``: take the latter all the
-    same, to compare with what was computed so.
-    """
-    top_S, likeliest_S = logits_SV.max(1)
-    greedy_N = likeliest_S[row_N] == target_N
-    if rounded:
-        return logits_SV.log_softmax(1)[row_N, target_N].double(), greedy_N
-    chosen_N = logits_SV[row_N, target_N].double()
-    sum_S = logits_SV.sub_(top_S[:, None]).exp_().sum(1)
-    return chosen_N - (top_S.double() + sum_S.double().log())[row_N], greedy_N
-
-
-def moved(before: torch.Tensor, after: torch.Tensor) -> float:
-    """How far logits moved, as a share of their spread (which an offset common to all of them does not enter)."""
-    before, after = before.float(), after.float()
-    return float((before - after).abs().mean() / before.std())

@@ -60,12 +60,3 @@ class PlainTokenizer:
     def tokens(self, texts: Sequence[str], /) -> list[Tokens]:
         """Raises `TypeError` or `UnicodeEncodeError` for what is no text."""
         return [Tokens(e.ids, e) for e in self._backend.encode_batch(list(texts), add_special_tokens=False)]
-
-
-def special_prefix(tokenizer: Any, /) -> list[int]:
-    """The special tokens that a tokenizer itself puts before a text (Llama: one; GPT-2: none)."""
-    bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
-    # A vocabulary that has no "a" and drops what it has not: nothing to tell the prefix from a suffix by.
-    at = next((i for i in range(len(dressed)) if bare and dressed[i : i + len(bare)] == bare), 0)
-    prefix: list[int] = dressed[:at]
-    return prefix

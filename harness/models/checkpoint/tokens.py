@@ -27,6 +27,16 @@ def settle_tokenizer(tokenizer: Any, target: str, /) -> tuple[str, ...]:
     return (f"of its chat templates ({', '.join(templates)}) the default is used",)
 
 
+def special_ends(tokenizer: Any, /) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer itself puts before a text and behind it (Llama: one, none; BERT: one, one; GPT-2: none)."""
+    bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
+    if not bare:
+        # A vocabulary that has no "a" and drops what it has not: nothing tells the two ends apart.
+        return [], dressed
+    at = next((i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare), None)
+    return (dressed[:at], dressed[at + len(bare) :]) if at is not None else ([], [])
+
+
 def padding_id(tokenizer: Any, module: Any, /) -> int:
     """A token to fill rows up with that the embeddings have: any will do where padding is masked."""
     rows = num_rows(module)

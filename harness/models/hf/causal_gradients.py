@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...api.errors import SampleError
-from ...api.model import Encoded
+from ...api.model import Differentiable, Encoded
 from ...api.requests import LogLikelihood
 from ...modalities.chat import Chat, Message, messages_of
 from ...modalities.words import MARK, in_text, within
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .causal_lm import HFCausalLM
 
 
-class CausalGradients:
+class CausalGradients(Differentiable):
     """A `Differentiable` over `LogLikelihood` requests; see there for what `logits` are."""
 
     def __init__(self, model: HFCausalLM) -> None:
@@ -33,7 +33,10 @@ class CausalGradients:
         self.module = model.module
         self.tokenizer = model.tokenizer
         self._keeps_positions = accepts(model.module, "logits_to_keep")
-        self.beginnings = Beginnings(model.module)
+        self._beginnings = Beginnings(model.module)
+        # Where packs are known to give the plain pass's logits, all positions are attended to, and none depends on a pass's length.
+        sees_all = model.flat is not None and model.flat.max_length >= model.max_length and model.turns_at is None
+        self.resumes = sees_all and self._beginnings.is_possible
 
     def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
         """Padding is to the right, where a causal model does not look. In the baseline the prompt's tokens are neutral ones.
@@ -62,19 +65,12 @@ class CausalGradients:
         baseline = torch.where(in_prompt[:, :, None], neutral, features)
         return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
 
-    @property
-    def resumes(self) -> bool:
-        """Where packs are known to give the plain pass's logits, all positions are attended to, and none depends on a pass's length."""
-        flat = self._model.flat
-        sees_all = flat is not None and flat.max_length >= self._model.max_length and self._model.turns_at is None
-        return sees_all and self.beginnings.is_possible
-
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         extra = _of(rows, encoded.extra)
         options = self._options(features, encoded, rows)
         past = encoded.features.shape[1] - features.shape[1]
         if past:
-            options |= self.beginnings.of(encoded.extra["input_ids"][0, :past], len(features))
+            options |= self._beginnings.of(encoded.extra["input_ids"][0, :past], len(features))
         # The output head is a good part of a small model: it is asked from the first place on that is scored.
         first = int(extra["places"].masked_fill(extra["scored"] == 0, encoded.features.shape[1]).min()) - past
         if self._keeps_positions:
@@ -97,6 +93,9 @@ class CausalGradients:
         scored_NS = extra["scored"].float()
         found = torch.zeros(len(scored_NS), encoded.features.shape[1], device=scored_NS.device)
         return found.scatter_add(1, extra["places"], scored_NS / scored_NS.sum(1, keepdim=True))
+
+    def take_beginnings(self) -> tuple[int, int]:
+        return self._beginnings.take()
 
     def _options(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None) -> dict[str, Any]:
         assert encoded.mask_BL is not None

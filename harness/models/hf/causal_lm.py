@@ -6,7 +6,7 @@ Tokens are run in packs that share what they have in common (`flat`) where the a
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -16,83 +16,73 @@ from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from ...api.errors import ModelError, SampleError
+from ...api.model import Pass
 from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
-from ...engine.packing import Budget, Pass
 from ...modalities.chat import Message, chat_of, messages_of
 from ...modalities.inputs import Input
 from ..causal.generation_state import Prompt
 from ..causal.packed import Flat
-from ..causal.padded import Padded, moved
+from ..causal.padded import Padded
 from ..causal.prefix_trie import Scored, shared_rows
 from ..causal.rolling_windows import rolling_windows
-from ..causal.seams import PlainTokenizer, Tokens, special_prefix
+from ..causal.seams import PlainTokenizer, Tokens
 from ..checkpoint.settings import generation_notes
-from ..checkpoint.tokens import check_tokens, padding_id
+from ..checkpoint.tokens import check_tokens, special_ends
 from ..common.text_prompts import text_messages, text_of
 from ..common.token_window import Tokenised
 from ..common.valid_text import tokenising
-from ..torch.devices import pick_device, pick_dtype
-from ..torch.flops import per_token
 from ..torch.kept_states import begin_each_pass_anew
+from ..torch.logits import add_up, moved
 from ..torch.randomised import randomised
-from ..torch.rotary_positions import TurningPositions
 from ..torch.signature import ordinary_ids
 from .causal_gradients import CausalGradients
+from .checkpoint_model import HFTextModel
 from .source import HuggingFace
 
 _CHATS = 1024
 """Chats that are kept as the template wrote them: the choices of one prompt, and it in a window and in its requests."""
 
 
-class HFCausalLM:
+class HFCausalLM(HFTextModel):
     """Answers `LogLikelihood`, `RollingLogLikelihood` and `Generate`."""
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
-        self.name = source.target
-        self.device = pick_device(device)
-        config = source.config()
-        self.module = source.weights(AutoModelForCausalLM, self.device, pick_dtype(dtype, self.device, config.dtype))
-        self.ends = _listed(self.module.generation_config.eos_token_id)
-        asked = generation_notes(self.module.generation_config)
+        super().__init__(source, device, dtype, AutoModelForCausalLM)
+        asked = self.module.generation_config
+        self.ends = list(dict.fromkeys([*_listed(asked.eos_token_id), *_listed(self.tokenizer.eos_token_id)]))
+        self.notes += (*generation_notes(asked), *check_tokens(self.tokenizer, self.module, self.name))
         # A checkpoint's own sampling settings (temperature, repetition penalty, ...) must not mix into what a request asks for.
         self.module.generation_config = GenerationConfig()
-        self.tokenizer = source.tokenizer()
-        self.ends = list(dict.fromkeys([*self.ends, *_listed(self.tokenizer.eos_token_id)]))
-        self.chat_template = source.chat_template
+        self.has_templated_prompts = source.chat_template
         self._rendered = lru_cache(_CHATS)(self._render)
-        self.max_length = source.longest(self.module, config)
+        # A tokenizer's own limit is that of the encoders that it was made for.
+        self.max_length = source.longest(self.module, self.config)
         self._plain = PlainTokenizer(self.tokenizer)
         self._tokenised: Tokenised[str, Tokens] = Tokenised(self._plain, PlainTokenizer.tokens)
-        self._prefix = special_prefix(self.tokenizer)
+        self._prefix = special_ends(self.tokenizer)[0]
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
-        # Padding is masked or to the right of everything scored, so any id will do where the tokenizer has none of its own.
-        self._pad = padding_id(self.tokenizer, self.module)
-        self.neutral = _neutral(self.tokenizer, self._pad)
+        self.neutral = _neutral(self.tokenizer, self.pad)
         self._rounded = source.rounded
-        self._turning = TurningPositions(self.module)
         begin_each_pass_anew(self.module)
         self._check_causal()
         self._make_ways()
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
-        self.notes = (*source.notes, *asked, *check_tokens(self.tokenizer, self.module, self.name))
         if self.no_packs:
             self.notes += (f"runs in padded batches, each text whole: {self.no_packs}",)
         if self.flat is not None and self.flat.max_length < self.max_length:
             why = "where its position embeddings change" if self.flat.max_length == self.turns_at else "its attention window"
             self.notes += (f"texts of more than {self.flat.max_length} tokens, {why}, run in padded batches",)
-        self.flops_per_token = per_token(self.module)
-        self.dtype = self.module.dtype
-        self.fingerprint = source.fingerprint(self.dtype)
+        self.fingerprint = source.fingerprint(self.module, self.dtype)
 
     @property
     def turns_at(self) -> int | None:
         """The length of a pass from which on positions depend on it; None where they never do."""
-        return self._turning.limit
+        return self.turning.limit
 
     def _make_ways(self) -> None:
         """How the module is run: in padded batches, and in packs where its logits stay as they are."""
-        self.padded = Padded(self.module, self.tokenizer, self.name, pad=self._pad, ends=self.ends, rounded=self._rounded)
+        self.padded = Padded(self.module, self.tokenizer, self.name, pad=self.pad, ends=self.ends, rounded=self._rounded)
         flat = Flat(
             self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, turns_at=self.turns_at,
             rounded=self._rounded,
@@ -111,13 +101,13 @@ class HFCausalLM:
     def differentiable(self) -> CausalGradients:
         return CausalGradients(self)
 
-    def prepare(self, requests: Sequence[Request[Any]]) -> None:
+    def prepare(self, requests: Sequence[Request[Any]], /) -> None:
         """Tokenise what the requests hold in one go, on all cores."""
         self._rendered.cache_clear()
         self._tokenised.window(self._texts(requests))
 
-    def prepare_ahead(self, requests: Sequence[Request[Any]]) -> None:
-        self._tokenised.ahead(self._texts(requests))
+    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+        self._tokenised.ahead(self._texts(requests()))
 
     def _texts(self, requests: Sequence[Request[Any]]) -> Iterator[str]:
         for request in requests:
@@ -129,7 +119,7 @@ class HFCausalLM:
                 elif isinstance(request, Generate):
                     yield "".join(self.opened(request.prompt))
 
-    def split(self, request: Request[Any]) -> Sequence[Scored | Prompt]:
+    def split(self, request: Request[Any], /) -> Sequence[Scored | Prompt]:
         if isinstance(request, LogLikelihood):
             return (self.scored(request),)
         if isinstance(request, RollingLogLikelihood):
@@ -152,34 +142,34 @@ class HFCausalLM:
             raise SampleError(f"max_tokens {request.max_tokens} leaves no room for a prompt in the model's {self.max_length} positions")
         return (Prompt(ids[-room:], request, max(0, len(ids) - room)),)
 
-    def batch_key(self, unit: Scored | Prompt) -> Hashable:
+    def batch_key(self, unit: Scored | Prompt, /) -> Hashable:
         """Prompts of one length only, or each on its own, where a model would see the padding at their left or each other."""
-        turned = self._turning.alike(self.length(unit))
+        turned = self.turning.alike(self.length(unit))
         if isinstance(unit, Scored) or (self._shares == "any" and turned is None):
             return turned
         return id(unit) if self._shares == "none" else len(unit.ids)
 
-    def length(self, unit: Scored | Prompt) -> int:
+    def length(self, unit: Scored | Prompt, /) -> int:
         return len(unit.ids) - 1 if isinstance(unit, Scored) else len(unit.ids) + unit.request.max_tokens
 
-    def shared_rows(self, units: Sequence[Scored | Prompt]) -> list[list[int]]:
+    def shared_rows(self, units: Sequence[Scored | Prompt], /) -> list[list[int]]:
         """Which of them one row of a batch answers: the choices of one context, where they are single tokens."""
         scored = [unit for unit in units if isinstance(unit, Scored)]
         return shared_rows(scored) if len(scored) == len(units) else [[i] for i in range(len(units))]
 
-    def join(self, request: Request[Any], parts: Sequence[Any]) -> Any:
+    def join(self, request: Request[Any], answers: Sequence[Any], /) -> LogProb | Completion:
         if not isinstance(request, RollingLogLikelihood):
-            return parts[0]
-        return LogProb(sum(p.value for p in parts), sum(p.num_tokens for p in parts), all(p.is_greedy for p in parts))
+            return answers[0]
+        return add_up(answers)
 
     # ── units to answers ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def streams(self, unit: Scored | Prompt) -> bool:
+    def streams(self, unit: Scored | Prompt, /) -> bool:
         return self.flat is not None and self.length(unit) <= self.flat.max_length
 
-    def stream(self, units: Sequence[Any], budget: Budget) -> Iterator[Pass]:
+    def stream(self, units: Sequence[Any], tokens: int, rows: int, /) -> Iterator[Pass]:
         assert self.flat is not None
-        return self.flat.score(units, budget) if isinstance(units[0], Scored) else self.flat.generate(units, budget)
+        return self.flat.score(units, tokens) if isinstance(units[0], Scored) else self.flat.generate(units, tokens, rows)
 
     def loglikelihood(self, batch: Sequence[Scored]) -> list[LogProb]:
         return self.padded.score(batch)
@@ -189,7 +179,7 @@ class HFCausalLM:
     def generate(self, batch: Sequence[Prompt]) -> list[Completion]:
         lengths = [len(prompt.ids) for prompt in batch]
         end = max(lengths) + max(prompt.request.max_tokens for prompt in batch)
-        if min(lengths) < max(lengths) and end > min(self.max_length, self._turning.limit or self.max_length):
+        if min(lengths) < max(lengths) and end > min(self.max_length, self.turning.limit or self.max_length):
             # Rows that are done are read on to the end of the last answer: beyond a table of positions, which a GPU does not survive.
             raise SampleError(f"the longest prompt and the longest answer of this batch take {end} positions; the engine halves it")
         return self.padded.generate(batch)
@@ -232,7 +222,7 @@ class HFCausalLM:
     def opened(self, prompt: Input) -> tuple[str, str]:
         """What the chat template writes up to where the assistant begins, and the text that the model goes on from: all of a plain text,
         after nothing; of a chat, what the assistant has said so far, where the last message is its own. The two are one text."""
-        if chat_of(prompt) is None and not self.chat_template:
+        if chat_of(prompt) is None and not self.has_templated_prompts:
             return "", text_of(prompt)
         messages = messages_of(prompt)
         is_begun = bool(messages) and messages[-1].role == "assistant"
@@ -242,7 +232,7 @@ class HFCausalLM:
     def written(self, request: LogLikelihood) -> tuple[str, str, str]:
         """`opened` of the context, and what follows it and is scored. The three are one text."""
         template, begun = self.opened(request.context)
-        return template, begun, request.written(is_answer=self.chat_template)
+        return template, begun, request.written(is_answer=self.has_templated_prompts)
 
     def _before(self, template: str, ids: Sequence[int]) -> list[int]:
         """The special tokens to put before a text: none where the template writes them itself, or the text begins with them."""

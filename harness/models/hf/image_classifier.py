@@ -12,12 +12,12 @@ from ...api.errors import ModelError
 from ...api.model import Encoded
 from ...modalities.image import Image
 from ..torch.attention_weights import head_means
-from ..torch.devices import pick_device, pick_dtype
 from ..torch.pixel_classifier import PixelClassifier, with_channels
+from .checkpoint_model import HFModel
 from .source import HuggingFace
 
 
-class HFImageClassifier(PixelClassifier):
+class HFImageClassifier(HFModel, PixelClassifier):
     """The processor resizes and rescales to [0, 1] (`to_pixels`); its normalisation is done here, inside the gradient (`forward`).
 
     Floats of a size that the processor gives are taken as its output, since an attack's are: it neither resizes nor crops them again.
@@ -25,17 +25,11 @@ class HFImageClassifier(PixelClassifier):
     """
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
-        self.name = source.target
-        self.device = pick_device(device)
-        config = source.config()
-        self.module: torch.nn.Module = source.weights(
-            AutoModelForImageClassification, self.device, pick_dtype(dtype, self.device, config.dtype)
-        )
-        self._head = source.head(config)
+        super().__init__(source, device, dtype, AutoModelForImageClassification)
+        self._head = source.head(self.config)
         self.labels, self.is_multi_label = self._head.labels, self._head.is_multi_label
         self._processor = source.pretrained(AutoImageProcessor)
-        self.notes = source.notes
-        self._channels = int(getattr(config, "num_channels", 3))
+        self._channels = int(getattr(self.config, "num_channels", 3))
         normalises = getattr(self._processor, "do_normalize", False)
         mean, std = (self._processor.image_mean, self._processor.image_std) if normalises else (0.0, 1.0)
         shape = (1, -1, 1, 1)
@@ -48,9 +42,8 @@ class HFImageClassifier(PixelClassifier):
                 "not into 0..1; wrap the model with torch:FILE.py:function"
             )
         self._kept_sizes: dict[tuple[int, int], bool] = {}
-        self._dtype: torch.dtype = self.module.dtype
         # Processors of one checkpoint differ in their last bits by the library they resize with.
-        self.fingerprint = source.fingerprint(self._dtype, type(self._processor).__name__)
+        self.fingerprint = source.fingerprint(self.module, self.dtype, type(self._processor).__name__)
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
@@ -77,7 +70,7 @@ class HFImageClassifier(PixelClassifier):
 
     def _output(self, pixels_BCHW: torch.Tensor, **options: Any) -> Any:
         normalised = (pixels_BCHW - self._mean) / self._std
-        return self.module(pixel_values=normalised.to(self._dtype), **options)
+        return self.module(pixel_values=normalised.to(self.dtype), **options)
 
     def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
         made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")

@@ -5,7 +5,7 @@ Shape legend: B batch, L tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -14,13 +14,11 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from ...api.errors import ModelError, SampleError
-from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood
-from ..causal.padded import log_probs
-from ..checkpoint.tokens import check_tokens, padding_id
+from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood, Request
+from ..checkpoint.tokens import check_tokens
 from ..common.valid_text import tokenising
-from ..torch.devices import pick_device, pick_dtype, to_device
-from ..torch.flops import per_token
-from ..torch.signature import accepts
+from ..torch.logits import add_up, log_probs
+from .checkpoint_model import HFTextModel
 from .source import HuggingFace
 
 
@@ -42,28 +40,21 @@ class Gap:
     top_k: int
 
 
-class HFMaskedLM:
+class HFMaskedLM(HFTextModel):
     """Answers `PseudoLogLikelihood` and `FillMask`: the first is as many passes as a text has scored tokens, the second is one."""
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
-        self.name = source.target
-        self.device = pick_device(device)
-        config = source.config()
-        self.module = source.weights(AutoModelForMaskedLM, self.device, pick_dtype(dtype, self.device, config.dtype))
-        self.dtype = self.module.dtype
-        self.tokenizer = source.tokenizer()
+        super().__init__(source, device, dtype, AutoModelForMaskedLM)
         if self.tokenizer.mask_token_id is None:
             raise ModelError(f"the tokenizer of {self.name!r} has no mask token, so nothing can be hidden from the model")
-        self._pad = padding_id(self.tokenizer, self.module) if accepts(self.module, "attention_mask") else None
-        self.notes = (*source.notes, *check_tokens(self.tokenizer, self.module, self.name, self.tokenizer.mask_token_id))
-        self.max_length = source.longest(self.module, config, self.tokenizer.model_max_length)
+        self.notes += check_tokens(self.tokenizer, self.module, self.name, self.tokenizer.mask_token_id)
         self._rounded = source.rounded
-        self.flops_per_token = per_token(self.module)
-        self.fingerprint = source.fingerprint(self.dtype)
+        self.fingerprint = source.fingerprint(self.module, self.dtype)
 
-    def split(self, request: PseudoLogLikelihood | FillMask) -> Sequence[Masked | Gap]:
+    def split(self, request: Request[Any], /) -> Sequence[Masked | Gap]:
         if isinstance(request, FillMask):
             return (self._gap(request),)
+        assert isinstance(request, PseudoLogLikelihood)
         ids, special = self._tokens(request.text)
         if len(ids) > self.max_length:
             raise SampleError(f"the text has {len(ids)} tokens and the model takes {self.max_length}: a part would go unscored")
@@ -77,13 +68,6 @@ class HFMaskedLM:
             raise SampleError("the texts have no token in common" if request.other else "the text has no tokens to score")
         mask = self.tokenizer.mask_token_id
         return tuple(Masked([*ids[:place], mask, *ids[place + 1 :]], place, ids[place]) for place in scored)
-
-    def length(self, unit: Masked | Gap) -> int:
-        return len(unit.ids)
-
-    def batch_key(self, unit: Masked | Gap) -> Hashable:
-        """Texts of one length only, where the model would see the padding."""
-        return None if self._pad is not None else len(unit.ids)
 
     def pseudo_loglikelihood(self, batch: Sequence[Masked]) -> list[LogProb]:
         rows_B = torch.arange(len(batch), device=self.device)
@@ -104,11 +88,11 @@ class HFMaskedLM:
                 found.append(Fillings(tokens, tuple(map(tuple, top.values.tolist()))))
         return found
 
-    def join(self, request: PseudoLogLikelihood | FillMask, parts: Sequence[Any]) -> LogProb | Fillings:
+    def join(self, request: Request[Any], answers: Sequence[Any], /) -> LogProb | Fillings:
         if isinstance(request, FillMask):
-            (filled,) = parts
+            (filled,) = answers
             return filled
-        return LogProb(sum(part.value for part in parts), len(parts), all(part.is_greedy for part in parts))
+        return add_up(answers)
 
     def _gap(self, request: FillMask) -> Gap:
         """What is shown is found by where its characters stand: a byte-level tokenizer puts a word and the space before it into one token.
@@ -131,18 +115,8 @@ class HFMaskedLM:
         return Gap(one.ids, range(places[0], places[-1] + 1) if places else range(0), request.top_k)
 
     def _logits(self, batch: Sequence[Masked] | Sequence[Gap]) -> torch.Tensor:
-        """[B, L, V]. Right padding, which is masked:
-
-        ids    s w M w s P      mask   1 1 1 1 1 0
-               s w w M w s             1 1 1 1 1 1
-        """
-        width = max(len(unit.ids) for unit in batch)
-        ids_BL = torch.tensor([unit.ids + [self._pad or 0] * (width - len(unit.ids)) for unit in batch])
-        options = {}
-        if self._pad is not None:
-            mask_BL = torch.tensor([[1] * len(unit.ids) + [0] * (width - len(unit.ids)) for unit in batch])
-            options["attention_mask"] = to_device(mask_BL, self.device)
-        logits_BLV: torch.Tensor = self.module(input_ids=to_device(ids_BL, self.device), **options).logits
+        """[B, L, V]."""
+        logits_BLV: torch.Tensor = self.module(**self.arguments([unit.ids for unit in batch])).logits
         return logits_BLV
 
     def _tokens(self, text: str) -> tuple[list[int], list[int]]:

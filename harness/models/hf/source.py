@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...api.errors import ModelError
-from ...api.model import Model, ModelInfo
+from ...api.model import Model, ModelInfo, ModelSource
 from ...identity.code import local_code
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code, installed_versions
@@ -20,29 +21,40 @@ from ..checkpoint.tokens import settle_tokenizer
 from ..checkpoint.weights import check_loaded, load_state, read_names, state_to_load
 from ..common.fingerprint import PATTERNS, checkpoint_parts
 
+if TYPE_CHECKING:
+    import torch
+
 _LIBRARIES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "peft", "jinja2")
-_HEADS = {
-    "SequenceClassification": ("text_classifier", "HFTextClassifier"),
-    "CausalLM": ("causal_lm", "HFCausalLM"),
-    "MaskedLM": ("masked_lm", "HFMaskedLM"),
-    "LMHeadModel": ("causal_lm", "HFCausalLM"),
-    "ImageClassification": ("image_classifier", "HFImageClassifier"),
-    "Model": ("text_encoder", "HFEncoder"),
-}
-_ANSWERS: dict[str, dict[str, set[str]]] = {
-    "HFTextClassifier": {"classify": {"text", "pair"}},
-    "HFCausalLM": {"loglikelihood": {"text", "chat"}, "rolling_loglikelihood": {"text"}, "generate": {"text", "chat"}},
-    "HFMaskedLM": {"pseudo_loglikelihood": {"text"}, "fill_mask": {"text"}},
-    "HFImageClassifier": {"classify": {"image"}},
-    "HFEncoder": {"embed": {"text"}},
-}
-_DIFFERENTIABLE = ("HFTextClassifier", "HFImageClassifier", "HFCausalLM")
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapter:
+    """An adapter, by names, so that a plan imports no torch. file: of this folder. answers: as in `ModelInfo`."""
+
+    file: str
+    name: str
+    answers: Mapping[str, Set[str]]
+    is_differentiable: bool = False
+
+
+_CLASSIFIER = _Adapter("text_classifier", "HFTextClassifier", {"classify": {"text", "pair"}}, True)
+_CAUSAL = _Adapter(
+    "causal_lm", "HFCausalLM", {"loglikelihood": {"text", "chat"}, "rolling_loglikelihood": {"text"}, "generate": {"text", "chat"}}, True
+)
+_MASKED = _Adapter("masked_lm", "HFMaskedLM", {"pseudo_loglikelihood": {"text"}, "fill_mask": {"text"}})
+_IMAGES = _Adapter("image_classifier", "HFImageClassifier", {"classify": {"image"}}, True)
+_ENCODER = _Adapter("text_encoder", "HFEncoder", {"embed": {"text"}})
+_ENDINGS = {
+    "SequenceClassification": _CLASSIFIER, "CausalLM": _CAUSAL, "MaskedLM": _MASKED, "LMHeadModel": _CAUSAL, "ImageClassification": _IMAGES,
+    "Model": _ENCODER,
+}  # fmt: skip
+"""The adapter of an architecture, by the end of its name; the first one that fits."""
 _NO_GRADIENTS = frozenset({"canine", "xlnet"})
 """Their token embeddings are not read once in a pass (XLNet: transposed): there is nothing to swap features into. Encoder-decoders read
 theirs twice."""
 
 
-class HuggingFace:
+class HuggingFace(ModelSource):
     """A transformers checkpoint: sequence or image classification, causal or masked language model, or a text encoder without a head.
 
     target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say (of one
@@ -76,23 +88,20 @@ class HuggingFace:
         if log_softmax not in ("exact", "float32"):
             raise ModelError(f"log_softmax is 'exact' or 'float32', not {log_softmax!r}")
         self.rounded = log_softmax == "float32"
-        self.notes: tuple[str, ...] = ()
-        """What there is to say of the weights and the tokenizer, once they are loaded."""
 
     def inspect(self) -> ModelInfo:
         config = self.config()
-        adapter = self._adapter(config)[1]
-        answers = _ANSWERS[adapter]
-        head = self.head(config) if "classify" in answers else Head(())
+        adapter = self._adapter(config)
+        head = self.head(config) if "classify" in adapter.answers else Head(())
         ran = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
         notes = (*ran, *check_config(self._raw(), self.target), *head.notes)
-        return ModelInfo(answers, _features(config, adapter), head.labels, notes, head.is_multi_label)
+        return ModelInfo(adapter.answers, _features(config, adapter), head.labels, notes, head.is_multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
         from importlib import import_module
 
-        module, adapter = self._adapter(self.config())
-        made: Model = getattr(import_module(f".{module}", __package__), adapter)(self, device, dtype)
+        adapter = self._adapter(self.config())
+        made: Model = getattr(import_module(f".{adapter.file}", __package__), adapter.name)(self, device, dtype)
         return made
 
     def config(self) -> Any:
@@ -129,13 +138,15 @@ class HuggingFace:
         except Exception as error:  # whatever a broken checkpoint makes its libraries raise
             raise ModelError(self._cannot(error)) from error
 
-    def tokenizer(self) -> Any:
-        """The checkpoint's fast tokenizer. One that knows no words is an error: transformers 5 makes it up where the files are missing."""
+    def load_tokenizer(self) -> tuple[Any, tuple[str, ...]]:
+        """Load the checkpoint's fast tokenizer, and notes on it for the scorecard.
+
+        Raises `ModelError` for one that knows no words: transformers 5 makes it up where the files are missing.
+        """
         from transformers import AutoTokenizer
 
         made = self.pretrained(AutoTokenizer, use_fast=True)
-        self.notes += settle_tokenizer(made, self.target)
-        return made
+        return made, settle_tokenizer(made, self.target)
 
     def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
         """How many tokens the model takes: the setting, else the least of what tokenizer, config and position table allow."""
@@ -150,64 +161,67 @@ class HuggingFace:
         limits = (table, tokenizer_limit if tokenizer_limit and tokenizer_limit < 10**9 else None, positions if positions > 0 else None)
         return min((limit for limit in limits if limit is not None), default=2048)
 
-    def weights(self, auto: Any, device: Any, dtype: Any, optional: Sequence[str] = ()) -> Any:
-        """The module with its weights, in evaluation mode, on the device. Weights that the checkpoint lacks are an error.
+    def load_weights(
+        self, auto: Any, device: torch.device, dtype: torch.dtype, optional: Sequence[str] = ()
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Load the module with its weights, in evaluation mode on the device, and notes on them for the scorecard.
 
-        optional: beginnings of the names of those that nothing reads.
+        auto: the class of transformers that makes it. optional: beginnings of the names of weights that nothing reads.
+        Raises `ModelError` where the checkpoint lacks other ones.
         """
         config = self.config()
         options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
         folder = self.folder()
         blank = _blank(auto, config, self.trust_remote_code)
-        state, self.notes = None, ()
+        state, notes = None, tuple[str, ...]()
         if folder is not None and blank is not None:
-            state, self.notes = state_to_load(read_names(folder, self.target), blank, self.target)
+            state, notes = state_to_load(read_names(folder, self.target), blank, self.target)
         options |= {"config": config, "use_safetensors": True, "dtype": dtype, "output_loading_info": True}
         with _no_bars():
             if state is None or folder is None:
                 module, loading = self.pretrained(auto, **options)
             else:
                 module, loading = load_state(type(blank), state, folder, self.target, **options)
-        self.notes += check_loaded(module, loading["missing_keys"], loading["unexpected_keys"], self.target, optional)
+        notes += check_loaded(module, loading["missing_keys"], loading["unexpected_keys"], self.target, optional)
         from ..torch.packed_linear import pack_linears
 
-        # What transformers chose: attention where no setting did, and code that came with the checkpoint or from another.
-        self.attention_taken = str(getattr(module.config, "_attn_implementation", ""))
-        self.code_taken = code.digest if (code := local_code(type(module))) is not None else ""
         module.eval().to(device)
         pack_linears(module)
-        return module
+        return module, notes
 
-    def fingerprint(self, *facts: object) -> str:
-        """Content of the checkpoint's files, every setting, the facts given (number format), and the versions of what computes.
+    def fingerprint(self, module: Any, *facts: object) -> str:
+        """Identify all that the answers depend on: the content of the checkpoint's files, every setting, what transformers chose where no
+        setting did (attention, code that came with the checkpoint), and the versions of what computes.
 
-        Where the checkpoint lies, and under which name or revision, says nothing.
+        Not where the checkpoint lies, nor its name or revision. module: as it was loaded. facts: further ones (number format).
         """
-        settings = sorted((name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision", "notes"))
+        settings = sorted((name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision"))
+        code = local_code(type(module))
+        chosen = (str(getattr(module.config, "_attn_implementation", "")), code.digest if code is not None else "")
         folder = Path(self.target)
         if not folder.is_dir():
             from huggingface_hub import snapshot_download
 
             folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=list(PATTERNS), local_files_only=True))
-        return digest_parts(checkpoint_parts(folder), (*facts, settings, sorted(installed_versions(_LIBRARIES).items()), answer_code()))
+        libraries = sorted(installed_versions(_LIBRARIES).items())
+        return digest_parts(checkpoint_parts(folder), (*facts, *chosen, settings, libraries, answer_code()))
 
-    def _adapter(self, config: Any) -> tuple[str, str]:
+    def _adapter(self, config: Any) -> _Adapter:
         architectures = config.architectures or []
         for architecture in architectures:
-            for head, adapter in _HEADS.items():
-                if architecture.endswith(head):
-                    self._check_text(config, architecture, adapter[1])
+            for ending, adapter in _ENDINGS.items():
+                if architecture.endswith(ending):
+                    if adapter is _ENCODER:
+                        self._check_encoder(config, architecture)
                     return adapter
         named = ", ".join(architectures) or "checkpoint without an architecture"
         raise ModelError(
-            f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_HEADS)}. "
+            f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_ENDINGS)}. "
             "Anything else can be a Python function: callable:module:function"
         )
 
-    def _check_text(self, config: Any, architecture: str, adapter: str) -> None:
-        """A model without a head that is no text encoder: of images or sound, or with a decoder that wants a text of its own."""
-        if adapter != "HFEncoder":
-            return
+    def _check_encoder(self, config: Any, architecture: str) -> None:
+        """Refuse a model without a head that is no text encoder: of images or sound, or with a decoder that wants a text of its own."""
         reads_text = getattr(config, "vocab_size", None) and not getattr(config, "vision_config", None)
         if not reads_text or (getattr(config, "is_encoder_decoder", False) and not architecture.endswith("EncoderModel")):
             why = "has a decoder beside its encoder" if reads_text else "reads no text alone"
@@ -247,10 +261,10 @@ class HuggingFace:
         return f"model {self.target!r} cannot be loaded: {first}"
 
 
-def _features(config: Any, adapter: str) -> frozenset[str]:
-    if adapter not in _DIFFERENTIABLE:
+def _features(config: Any, adapter: _Adapter) -> frozenset[str]:
+    if not adapter.is_differentiable:
         return frozenset()
-    if adapter == "HFTextClassifier" and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
+    if adapter is _CLASSIFIER and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
         return frozenset()
     # Windows of attention, whose heads are listed stage by stage, do not see all positions.
     attends = isinstance(getattr(config, "num_attention_heads", None), int)

@@ -5,7 +5,7 @@ Shape legend: B batch, L tokens, D embedding, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,23 +13,23 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from ...api.errors import CapabilityError, ModelError, SampleError
-from ...api.model import Encoded
-from ...api.requests import Classify, Logits
-from ...engine.packing import Budget, Pass, full
+from ...api.model import Differentiable, Encoded, Pass
+from ...api.requests import Classify, Logits, Request
+from ...engine.packing import full
 from ...modalities.inputs import Input, modality, texts_of
 from ...modalities.words import in_text
-from ..checkpoint.tokens import check_tokens
+from ..checkpoint.tokens import check_tokens, special_ends
 from ..common.labels import columns_of
 from ..common.token_window import Tokenised
 from ..common.valid_text import tokenising
 from ..encoder.first_position import FirstPosition, firsts
 from ..encoder.packed import FlatEncoder
 from ..torch.attention_weights import head_means
-from ..torch.devices import pick_device, pick_dtype, to_device
-from ..torch.flops import per_token
+from ..torch.devices import to_device
+from ..torch.padding import mask_right, pad_right
 from ..torch.randomised import randomised
-from ..torch.rotary_positions import TurningPositions
 from ..torch.signature import accepts, ordinary_ids
+from .checkpoint_model import HFTextModel
 from .source import HuggingFace
 
 
@@ -45,102 +45,74 @@ class Tokens:
     num_truncated: int
 
 
-class HFTextClassifier:
+class HFTextClassifier(HFTextModel, Differentiable):
     """Answers `Classify` for text and text pairs; differentiable with respect to the token embeddings."""
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
-        self.name = source.target
-        self.device = pick_device(device)
-        config = source.config()
-        self.module = source.weights(AutoModelForSequenceClassification, self.device, pick_dtype(dtype, self.device, config.dtype))
-        self.dtype = self.module.dtype
-        self._head = source.head(config)
+        super().__init__(source, device, dtype, AutoModelForSequenceClassification)
+        self._head = source.head(self.config)
         self.labels = self._head.labels
-        self.tokenizer = source.tokenizer()
-        if source.pad_token:
-            if source.pad_token not in self.tokenizer.get_vocab():
-                raise ModelError(f"pad_token {source.pad_token!r} is not in the vocabulary of {self.name!r}; name a token that is")
-            self.tokenizer.pad_token = source.pad_token
-        suffix = _own_suffix(self.tokenizer)
-        if self.tokenizer.pad_token_id is None or self.tokenizer.pad_token_id == suffix:
-            names = (self.tokenizer.eos_token, self.tokenizer.bos_token, self.tokenizer.unk_token)
-            other = next((name for name in names if name and self.tokenizer.convert_tokens_to_ids(name) != suffix), None)
-            # Decoders read their answer off the last token that is not padding.
-            wrong = "has no padding token, so its inputs cannot share a batch" if self.tokenizer.pad_token_id is None else (
-                f"ends every text with {self.tokenizer.pad_token!r}, so that cannot be the padding token too"
-            )  # fmt: skip
-            raise ModelError(
-                f"the tokenizer of {self.name!r} {wrong}; name one that it knows with the model setting pad_token"
-                + (f", e.g. pad_token: {other!r}" if other else "")
-            )
-        self.module.config.pad_token_id = self.tokenizer.pad_token_id
-        self.max_length = source.longest(self.module, config, self.tokenizer.model_max_length)
+        self.pad = _choose_padding(self.tokenizer, source.pad_token, self.name)
+        self.module.config.pad_token_id = self.pad
         self._takes_types = accepts(self.module, "token_type_ids")
-        self._takes_mask = accepts(self.module, "attention_mask")
-        self.notes = (*source.notes, *check_tokens(self.tokenizer, self.module, self.name, self.tokenizer.pad_token_id))
-        self._turning = TurningPositions(self.module)
-        self.mask_token: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
+        self.notes += check_tokens(self.tokenizer, self.module, self.name, self.pad)
+        self.mask_token = self.tokenizer.mask_token or self.tokenizer.unk_token
         self._tokenised: Tokenised[Input, Tokens] = Tokenised(self.tokenizer, self._tokens)
-        self.flops_per_token = per_token(self.module)
         ids = ordinary_ids(self.module, self.tokenizer, 24)
-        self._takes_padding = self._takes_mask and self._overlooks_padding(ids)
-        batches = [(ids[:2], ids[2:11], ids[11:16]), (ids[8:22], ids[22:])] if self._takes_padding else []
+        self.takes_padding = self.takes_mask and self._overlooks_padding(ids)
+        batches = [(ids[:2], ids[2:11], ids[11:16]), (ids[8:22], ids[22:])] if self.takes_padding else []
         self._first = FirstPosition(self.module, [lambda texts=texts: self._plain(texts) for texts in batches])  # type: ignore[misc]
         self._flat = FlatEncoder(self.module, self._first, self._plain, ids)
-        self.fingerprint = source.fingerprint(self.dtype)
+        self.fingerprint = source.fingerprint(self.module, self.dtype)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def prepare(self, requests: Sequence[Classify]) -> None:
+    def prepare(self, requests: Sequence[Request[Any]], /) -> None:
         self._tokenised.window(_known(requests))
 
-    def prepare_ahead(self, requests: Sequence[Classify]) -> None:
-        self._tokenised.ahead(_known(requests))
+    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+        self._tokenised.ahead(_known(requests()))
 
-    def split(self, request: Classify) -> Sequence[Tokens]:
+    def split(self, request: Request[Any], /) -> Sequence[Tokens]:
+        assert isinstance(request, Classify)
         tokens = self._tokenised.get(request.input) or self._alone(request.input)
         if not tokens.ids:
             raise SampleError("the text has no tokens and this model adds none of its own, so there is nothing to classify")
         return (replace(tokens, labels=request.labels),)
 
-    def readings(self, requests: Sequence[Classify]) -> list[Hashable]:
+    def readings(self, requests: Sequence[Request[Any]], /) -> Sequence[Hashable]:
         """Texts that differ in what the tokenizer drops (letter case, accents, spaces) are read as one."""
+        asked = [request for request in requests if isinstance(request, Classify)]
         try:
-            read = self._tokens(self.tokenizer, [request.input for request in requests])
+            read = self._tokens(self.tokenizer, [request.input for request in asked])
         except (TypeError, UnicodeEncodeError, SampleError):
             # One of them is no text that has tokens: asking it says why.
-            return list(requests)
-        return [(tuple(t.ids), tuple(t.types or ()), request.labels) for t, request in zip(read, requests, strict=True)]
+            return requests
+        return [(tuple(t.ids), tuple(t.types or ()), request.labels) for t, request in zip(read, asked, strict=True)]
 
-    def length(self, unit: Tokens) -> int:
-        return max(1, len(unit.ids))
-
-    def batch_key(self, unit: Tokens) -> Hashable:
-        """Texts of one length only, where a model would see the padding."""
-        return self._turning.alike(len(unit.ids)) if self._takes_padding else len(unit.ids)
-
-    def flops(self, unit: Tokens) -> int:
-        """Of a pass without gradients: some products are of a text's first token only."""
-        length = self.length(unit)
-        return length * self.flops_per_token - (length - 1) * self._first.flops
+    def flops(self, unit: Tokens, positions: int, /) -> int:
+        """Some products are of a text's first token only."""
+        return positions * self.flops_per_token - (positions - 1) * self._first.flops
 
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
-        ids_BL, mask_BL, extra = self._padded(batch)
+        given = self._padded(batch)
+        first_B = to_device(firsts(*given["input_ids"].shape), self.device)
         # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
-        with torch.no_grad(), self._first.only(self.module, to_device(firsts(*ids_BL.shape), self.device)):
-            return self._answers(batch, self._forward(ids_BL, mask_BL, extra))
+        with torch.no_grad(), self._first.only(self.module, first_B):
+            return self._answers(batch, self.module(**given).logits)
 
-    def streams(self, unit: Tokens) -> bool:
+    def streams(self, unit: Tokens, /) -> bool:
         # RoBERTa's positions leave out what is written like its padding.
-        return self._flat.works and self.tokenizer.pad_token_id not in unit.ids
+        return self._flat.works and self.pad not in unit.ids
 
-    def stream(self, units: Sequence[Tokens], budget: Budget) -> Iterator[Pass]:
+    def stream(self, units: Sequence[Tokens], tokens: int, rows: int, /) -> Iterator[Pass]:
         lengths = [self.length(unit) for unit in units]
-        for places in full(lengths, budget.pack):
+        for places in full(lengths, tokens):
             batch = [units[place] for place in places]
             with torch.no_grad():
                 answers = self._answers(batch, self._flat.logits(self.module, [unit.ids for unit in batch], [unit.types for unit in batch]))
-            yield Pass(sum(lengths[place] for place in places), list(zip(places, answers, strict=True)), sum(map(self.flops, batch)))
+            flops = sum(self.flops(units[place], lengths[place]) for place in places)
+            yield Pass(sum(lengths[place] for place in places), list(zip(places, answers, strict=True)), flops)
 
     def _answers(self, batch: Sequence[Tokens], logits_BC: torch.Tensor) -> list[Logits]:
         logits_BC = self._head.logits(logits_BC.float().cpu())
@@ -159,16 +131,18 @@ class HFTextClassifier:
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]
-        ids_BL, mask_BL, extra = self._padded(batch)
+        given = self._padded(batch)
+        ids_BL = given["input_ids"]
         width = ids_BL.shape[1]
         special_BL = torch.tensor([unit.special + [1] * (width - len(unit.ids)) for unit in batch], device=self.device, dtype=torch.bool)
-        neutral_BL = torch.where(special_BL, ids_BL, torch.full_like(ids_BL, self._neutral_id()))
+        neutral_BL = torch.where(special_BL, ids_BL, torch.full_like(ids_BL, self.pad))
         embed = self.module.get_input_embeddings()
         spans = [unit.spans + [(0, 0)] * (width - len(unit.ids)) for unit in batch]
         columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
         with torch.no_grad():
             features, baseline = embed(ids_BL), embed(neutral_BL)
-        return Encoded(features, baseline, mask_BL, spans, {**extra, "input_ids": ids_BL, "columns": columns})
+        mask_BL = mask_right([unit.ids for unit in batch], self.device)
+        return Encoded(features, baseline, mask_BL, spans, {**given, "columns": columns})
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """The pass of `classify`, with ``features`` in the place of what the embedding layer gives.
@@ -178,7 +152,7 @@ class HFTextClassifier:
         assert encoded.mask_BL is not None
         rows = torch.arange(len(features), device=self.device) if rows is None else rows
         lengths_N = encoded.mask_BL.sum(1)[rows]
-        if self._takes_padding or int(lengths_N.min()) == features.shape[1]:
+        if self.takes_padding or int(lengths_N.min()) == features.shape[1]:
             logits: torch.Tensor = self._swapped(features, encoded, rows).logits
         else:
             # Where a model would see the padding, texts of one length share a pass.
@@ -201,10 +175,7 @@ class HFTextClassifier:
         return head_means(self.module, lambda: self._swapped(features, encoded, rows, output_attentions=True), self.name)
 
     def _swapped(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, **options: Any) -> Any:
-        assert encoded.mask_BL is not None
-        extra = {name: value if rows is None else value[rows] for name, value in encoded.extra.items()}
-        ids, _ = extra.pop("input_ids"), extra.pop("columns")
-        mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
+        given = {name: value if rows is None else value[rows] for name, value in encoded.extra.items() if name != "columns"}
         num_swaps = 0
 
         def swap(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
@@ -216,7 +187,7 @@ class HFTextClassifier:
 
         handle = self.module.get_input_embeddings().register_forward_hook(swap)
         try:
-            output = self._output(ids, mask, extra, **options)
+            output = self.module(**given, **options)
         finally:
             handle.remove()
         if num_swaps != 1:
@@ -224,14 +195,6 @@ class HFTextClassifier:
                 f"{self.name!r} gives no gradients: {type(self.module).__name__} reads its token embeddings {num_swaps} times in a pass"
             )
         return output
-
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, extra: dict[str, torch.Tensor]) -> torch.Tensor:
-        logits: torch.Tensor = self._output(ids, mask, extra).logits
-        return logits
-
-    def _output(self, ids: torch.Tensor, mask: torch.Tensor, extra: dict[str, torch.Tensor], **options: Any) -> Any:
-        masked = {"attention_mask": mask} if self._takes_mask else {}
-        return self.module(input_ids=ids, **masked, **extra, **options)
 
     def _overlooks_padding(self, ids: list[int]) -> bool:
         """Whether a text's logits stay as they are beside a longer one. A convolution reads on behind it (ConvBERT), and so does who takes
@@ -243,7 +206,9 @@ class HFTextClassifier:
 
     def _plain(self, texts: Sequence[list[int]]) -> torch.Tensor:
         """Logits of a padded batch, with nothing left out."""
-        return self._forward(*self._padded([Tokens(ids, [0] * len(ids) if self._takes_types else None, [], [], (), 0) for ids in texts]))
+        units = [Tokens(ids, [0] * len(ids) if self._takes_types else None, [], [], (), 0) for ids in texts]
+        logits: torch.Tensor = self.module(**self._padded(units)).logits
+        return logits
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -271,27 +236,11 @@ class HFTextClassifier:
                 found[at] = Tokens(one.ids, types, _spans(some[i], one), one.special_tokens_mask, (), dropped.get(i, 0))
         return [found[at] for at in range(len(values))]
 
-    def _padded(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
-        """Right padding: positions count from the left in every architecture, and a causal one never sees the padding.
-
-        ids    w w w P P      mask   1 1 1 0 0
-               w w w w w             1 1 1 1 1
-        """
-        width = max(1, *(len(unit.ids) for unit in batch)) if batch else 1
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([unit.ids + [pad] * (width - len(unit.ids)) for unit in batch])
-        mask = torch.tensor([[1] * len(unit.ids) + [0] * (width - len(unit.ids)) for unit in batch])
-        extra = {}
-        if all(unit.types is not None for unit in batch):
-            extra["token_type_ids"] = to_device(
-                torch.tensor([(unit.types or []) + [0] * (width - len(unit.ids)) for unit in batch]), self.device
-            )
-        return to_device(ids, self.device), to_device(mask, self.device), extra
-
-    def _neutral_id(self) -> int:
-        """The token that stands for "nothing here" in a baseline: padding, which every tokenizer here has."""
-        pad: int = self.tokenizer.pad_token_id
-        return pad
+    def _padded(self, batch: Sequence[Tokens]) -> dict[str, torch.Tensor]:
+        """The module's arguments, and token types among them where all have some."""
+        given = self.arguments([unit.ids for unit in batch])
+        types = [unit.types for unit in batch if unit.types is not None]
+        return given | {"token_type_ids": pad_right(types, 0, self.device)} if len(types) == len(batch) else given
 
 
 def _encoded(tokenizer: Any, values: Sequence[Input], **options: Any) -> Any:
@@ -310,10 +259,28 @@ def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
     return spans
 
 
-def _own_suffix(tokenizer: Any) -> int | None:
-    """The special token that the tokenizer itself puts after a text, if any."""
-    bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
-    return dressed[-1] if dressed and dressed[-1:] != bare[-1:] else None
+def _choose_padding(tokenizer: Any, wanted: str | None, name: str) -> int:
+    """Set the tokenizer's padding token, which is also what stands for "nothing here" in a baseline, and return it.
+
+    Raises `ModelError` where a text could not be told from it: decoders read their answer off the last token that is not padding.
+    """
+    if wanted:
+        if wanted not in tokenizer.get_vocab():
+            raise ModelError(f"pad_token {wanted!r} is not in the vocabulary of {name!r}; name a token that is")
+        tokenizer.pad_token = wanted
+    pad: int | None = tokenizer.pad_token_id
+    last = special_ends(tokenizer)[1][-1:]
+    if pad is not None and pad not in last:
+        return pad
+    names = (tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token)
+    other = next((name for name in names if name and tokenizer.convert_tokens_to_ids(name) not in last), None)
+    wrong = "has no padding token, so its inputs cannot share a batch" if pad is None else (
+        f"ends every text with {tokenizer.pad_token!r}, so that cannot be the padding token too"
+    )  # fmt: skip
+    raise ModelError(
+        f"the tokenizer of {name!r} {wrong}; name one that it knows with the model setting pad_token"
+        + (f", e.g. pad_token: {other!r}" if other else "")
+    )
 
 
 def _texts(value: Input) -> tuple[str, str | None]:
@@ -323,6 +290,6 @@ def _texts(value: Input) -> tuple[str, str | None]:
     return texts[0], texts[1] if len(texts) == 2 else None
 
 
-def _known(requests: Sequence[Classify]) -> list[Input]:
+def _known(requests: Sequence[Request[Any]]) -> list[Input]:
     """The inputs that are texts. What is none is refused where it is asked for."""
     return [r.input for r in requests if isinstance(r, Classify) and 1 <= len(texts_of(r.input)) <= 2]

@@ -6,7 +6,7 @@ Shape legend: B batch, L tokens, D embedding.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,13 @@ import torch
 from transformers import AutoModel, AutoModelForTextEncoding
 
 from ...api.errors import SampleError
-from ...api.requests import Embed, Embedding
+from ...api.requests import Embed, Embedding, Request
 from ...system.offline import is_offline
 from ..checkpoint.sentences import read_sentence_settings
-from ..checkpoint.tokens import check_tokens, padding_id
+from ..checkpoint.tokens import check_tokens
 from ..common.text_prompts import text_of
 from ..common.valid_text import tokenising
-from ..torch.devices import pick_device, pick_dtype, to_device
-from ..torch.flops import per_token
-from ..torch.rotary_positions import TurningPositions
-from ..torch.signature import accepts
+from .checkpoint_model import HFTextModel
 from .source import HuggingFace
 
 
@@ -38,36 +35,30 @@ class Text:
     layer: int
 
 
-class HFEncoder:
+class HFEncoder(HFTextModel):
     """Answers `Embed` for text. ``Embed.layer``: which layer's hidden states, -1 the last.
 
     Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length, case, prompt and normalisation
     hold; without them a text's vector is the mean over its tokens.
     """
 
-    def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
-        self.name = source.target
-        self.device = pick_device(device)
-        config = source.config()
-        # T5EncoderModel: its config alone would make an encoder and a decoder.
-        auto = AutoModelForTextEncoding if any(str(name).endswith("EncoderModel") for name in config.architectures) else AutoModel
-        self.module = source.weights(auto, self.device, pick_dtype(dtype, self.device, config.dtype), optional=("pooler.",))
-        self.dtype = self.module.dtype
-        self._turning = TurningPositions(self.module)
-        self.tokenizer = source.tokenizer()
-        self._pad = padding_id(self.tokenizer, self.module) if accepts(self.module, "attention_mask") else None
-        own = read_sentence_settings(partial(_read, source), self.name)
-        self._first, self._normalises, self._lowers, self._prompt = own.first, own.normalises, own.lowers, own.prompt
-        longest = source.longest(self.module, config, self.tokenizer.model_max_length)
-        self.max_length = min(longest, own.max_length) if own.max_length and source.max_length is None else longest
-        self.notes = (*source.notes, *own.notes, *check_tokens(self.tokenizer, self.module, self.name))
-        self.flops_per_token = per_token(self.module)
-        self.fingerprint = source.fingerprint(self.dtype, self._first, self._normalises, self._lowers, self._prompt, self.max_length)
+    optional_weights = ("pooler.",)
 
-    def split(self, request: Embed) -> Sequence[Text]:
+    def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
+        # T5EncoderModel: its config alone would make an encoder and a decoder.
+        is_part = any(str(name).endswith("EncoderModel") for name in source.config().architectures)
+        super().__init__(source, device, dtype, AutoModelForTextEncoding if is_part else AutoModel)
+        self._own = read_sentence_settings(partial(_read, source), self.name)
+        if self._own.max_length and source.max_length is None:
+            self.max_length = min(self.max_length, self._own.max_length)
+        self.notes += (*self._own.notes, *check_tokens(self.tokenizer, self.module, self.name))
+        self.fingerprint = source.fingerprint(self.module, self.dtype, self._own, self.max_length)
+
+    def split(self, request: Request[Any], /) -> Sequence[Text]:
+        assert isinstance(request, Embed)
         given = text_of(request.input)
-        text = self._prompt + given
-        text = text.lower() if self._lowers else text
+        text = self._own.prompt + given
+        text = text.lower() if self._own.lowers else text
         with tokenising(given):
             whole = self.tokenizer(text, verbose=False)["input_ids"]
         if not whole:
@@ -77,25 +68,15 @@ class HFEncoder:
             ids = self.tokenizer(text, truncation=True, max_length=self.max_length)["input_ids"]
         return (Text(ids, len(whole) - len(ids), request.layer),)
 
-    def length(self, unit: Text) -> int:
-        return len(unit.ids)
-
-    def batch_key(self, unit: Text) -> Hashable:
-        """Texts of one length only, where the model would see the padding."""
-        return self._turning.alike(len(unit.ids)) if self._pad is not None else len(unit.ids)
-
     def embed(self, batch: Sequence[Text]) -> list[Embedding]:
-        width = max(len(unit.ids) for unit in batch)
-        ids_BL = to_device(torch.tensor([unit.ids + [self._pad or 0] * (width - len(unit.ids)) for unit in batch]), self.device)
-        mask_BL = to_device(torch.tensor([[1] * len(unit.ids) + [0] * (width - len(unit.ids)) for unit in batch]), self.device)
-        options: dict[str, Any] = {"attention_mask": mask_BL} if self._pad is not None else {}
-        layer = batch[0].layer
+        given, layer = self.arguments([unit.ids for unit in batch]), batch[0].layer
+        mask_BL = given.get("attention_mask", torch.ones_like(given["input_ids"]))
         with torch.inference_mode():
-            output = self.module(input_ids=ids_BL, output_hidden_states=layer != -1, **options)
+            output = self.module(**given, output_hidden_states=layer != -1)
             hidden_BLD = (output.last_hidden_state if layer == -1 else output.hidden_states[layer]).float()
             weights_BL1 = mask_BL.unsqueeze(-1).float()
-            vectors_BD = hidden_BLD[:, 0] if self._first else (hidden_BLD * weights_BL1).sum(1) / weights_BL1.sum(1)
-            if self._normalises:
+            vectors_BD = hidden_BLD[:, 0] if self._own.first else (hidden_BLD * weights_BL1).sum(1) / weights_BL1.sum(1)
+            if self._own.normalises:
                 vectors_BD = torch.nn.functional.normalize(vectors_BD, dim=1)
         return [Embedding(tuple(row), unit.num_truncated) for row, unit in zip(vectors_BD.cpu().tolist(), batch, strict=True)]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...api.errors import ConfigError, ModelError, SampleError, did_you_mean
 from ...api.import_target import resolve
-from ...api.model import Model, ModelInfo
+from ...api.model import Model, ModelInfo, ModelSource
 from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from ...identity.programs import fingerprint_program
 from ...modalities.base import known_modality, modalities
@@ -24,7 +24,7 @@ Function = collections.abc.Callable[[list[Any]], Any]
 _ANSWERS = ("classify", "generate", "loglikelihood", "embed")
 
 
-class Callable:
+class Callable(ModelSource):
     """A Python function from a list of inputs to a list (or array) of answers, one each, in order.
 
     target: ``module:function`` or ``file.py:function``, or the function itself. answers: what it gives: ``classify`` (class scores
@@ -79,16 +79,13 @@ class Callable:
         return _MODELS[self.answers](self)
 
 
-class _CallableModel:
+class _CallableModel(Model):
     def __init__(self, source: Callable) -> None:
         self.name = source.target
         self._source = source
         settings = (source.answers, source.input, source.outputs, source.multi_label, source.labels)
         self.fingerprint, self._unknown = fingerprint_program(source.target, [source.function], settings, source.version)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self._unknown
+        self.notes = self._unknown
 
     def _ask(self, inputs: list[Any]) -> list[Any]:
         given = self._source.function(inputs)
@@ -120,10 +117,6 @@ class _Classifier(_CallableModel):
         super().__init__(source)
         self._outputs = Outputs(self.name, source.outputs, source.multi_label)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return (*self._unknown, *self._outputs.notes)
-
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         rows = self._rows([request.input for request in batch], "a list of class scores")
         names, asked = self._source.labels, batch[0].labels
@@ -134,6 +127,7 @@ class _Classifier(_CallableModel):
                 f"{self.name} returned {len(wrong or rows[0])} class scores; its labels are {len(names or rows[0])} ({', '.join(names)})"
             )
         logits_BC = self._outputs.of_rows(np.array(rows), num_classes)
+        self.notes = (*self._unknown, *self._outputs.notes)
         columns = columns_of(names or tuple(map(str, range(logits_BC.shape[1]))), asked)
         return [Logits(tuple(row), is_multi_label=self._source.multi_label) for row in logits_BC[:, columns].tolist()]
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from ...api.errors import ModelError, SampleError, did_you_mean
-from ...api.model import Model, ModelInfo
+from ...api.model import Model, ModelInfo, ModelSource
 from ...api.requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code
@@ -26,7 +27,7 @@ GOOD = frozenset(["good", "great", "excellent", "love", "lovely", "perfect", "wo
 BAD = frozenset(["bad", "awful", "terrible", "hate", "broken", "worst", "poor", "sad", "boring"])
 
 
-class Toy:
+class Toy(ModelSource):
     """A closed-form model by name: words, bright or bytes."""
 
     def __init__(self, target: str) -> None:
@@ -43,7 +44,13 @@ class Toy:
         return made
 
 
-class Words:
+class ToyModel(Model):
+    """Base of the toys. ``info``: what their source says of them."""
+
+    info: ClassVar[ModelInfo]
+
+
+class Words(ToyModel):
     name = "toy:words"
     fingerprint = "toy:words:1"
     info = ModelInfo({"classify": {"text"}}, labels=("negative", "positive"))
@@ -57,7 +64,7 @@ class Words:
         return float(sum(w in GOOD for w in words) - sum(w in BAD for w in words))
 
 
-class Bright:
+class Bright(ToyModel):
     name = "toy:bright"
     fingerprint = "toy:bright:1"
     info = ModelInfo({"classify": {"image"}}, labels=("dark", "bright"))
@@ -73,7 +80,7 @@ class Bright:
         return answers
 
 
-class Bytes:
+class Bytes(ToyModel):
     name = "toy:bytes"
     fingerprint = "toy:bytes:1"
     info = ModelInfo({"loglikelihood": {"text"}, "rolling_loglikelihood": {"text"}, "generate": {"text"}})
@@ -94,4 +101,4 @@ def _uniform(text: str) -> LogProb:
     return LogProb(-n * math.log(256), n)
 
 
-_TOYS: dict[str, type[Words] | type[Bright] | type[Bytes]] = {"words": Words, "bright": Bright, "bytes": Bytes}
+_TOYS: dict[str, type[ToyModel]] = {"words": Words, "bright": Bright, "bytes": Bytes}

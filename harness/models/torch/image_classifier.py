@@ -19,7 +19,7 @@ class TorchClassifier(PixelClassifier):
     def __init__(self, source: TorchModule, device: str, dtype: str) -> None:
         self.name, self.labels = source.target, source.labels
         self.device = pick_device(device)
-        self._dtype = pick_dtype(dtype, self.device, None)
+        self.dtype = pick_dtype(dtype, self.device, None)
         try:
             made = source.make if isinstance(source.make, torch.nn.Module) else source.make()
         except BaseException as error:
@@ -28,16 +28,13 @@ class TorchClassifier(PixelClassifier):
             raise ModelError(f"{source.target} raised {type(error).__name__}: {error}") from error
         if not isinstance(made, torch.nn.Module):
             raise ModelError(f"{source.target} returned a {type(made).__name__}, not a torch.nn.Module")
-        self.module = made.eval().to(self.device, self._dtype)
+        self.module = made.eval().to(self.device, self.dtype)
         self._channels, self._size = source.channels, source.size
         self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
-        settings = (self._dtype, source.labels, source.outputs, source.multi_label, source.channels, source.size)
+        settings = (self.dtype, source.labels, source.outputs, source.multi_label, source.channels, source.size)
         parts = [source.make, self.module]
         self.fingerprint, self._unknown = fingerprint_program(source.target, parts, settings, source.version, ("torch",))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return (*self._unknown, *self._outputs.notes)
+        self.notes = self._unknown
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         pixels = with_channels(np.asarray(image.pixels), self._channels)
@@ -49,7 +46,9 @@ class TorchClassifier(PixelClassifier):
         return resized[0].clamp(0, 1)
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
-        scores = self.module(pixels_BCHW.to(self._dtype))
+        scores = self.module(pixels_BCHW.to(self.dtype))
         if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
             return scores  # refused there where all outputs are checked
-        return self._outputs.of_tensor(scores, len(self.labels))
+        logits_BK = self._outputs.of_tensor(scores, len(self.labels))
+        self.notes = (*self._unknown, *self._outputs.notes)
+        return logits_BK

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from ...api.errors import ModelError, SampleError
-from ...api.model import Encoded
-from ...api.requests import Classify, Logits
+from ...api.model import Differentiable, Encoded, Model
+from ...api.requests import Classify, Logits, Request
 from ...modalities.image import Image, image_of, positions_of
 from ...modalities.inputs import Input, modality
 from ..common.labels import columns_of
@@ -32,13 +33,12 @@ class Pixels:
     labels: tuple[str, ...]
 
 
-class PixelClassifier:
+class PixelClassifier(Model, Differentiable):
     """Answers `Classify` for images. A subclass gives `to_pixels` (its resizing) and `forward` (its normalisation and network)."""
 
-    name: str
-    fingerprint: str
     module: torch.nn.Module
     device: torch.device
+    dtype: torch.dtype
     labels: tuple[str, ...]
     is_multi_label: bool = False
     _is_channels_last: bool = True
@@ -53,17 +53,18 @@ class PixelClassifier:
         """Logits [B, K] of pixels in [0, 1]."""
         raise NotImplementedError
 
-    def canonical(self, value: Input, /) -> Input:
+    def canonical(self, value: Input, /) -> Image:
         """The image at the model's size, float32 [H, W, C] in [0, 1]: what attacks perturb."""
         return Image(self.to_pixels(_image(value)).permute(1, 2, 0).numpy())
 
-    def split(self, request: Classify) -> Sequence[Pixels]:
+    def split(self, request: Request[Any], /) -> Sequence[Pixels]:
+        assert isinstance(request, Classify)
         return (Pixels(self.to_pixels(_image(request.input)), request.labels),)
 
-    def length(self, unit: Pixels) -> int:
+    def length(self, unit: Pixels, /) -> int:
         return positions_of(*unit.pixels_CHW.shape[1:])
 
-    def batch_key(self, unit: Pixels) -> Hashable:
+    def batch_key(self, unit: Pixels, /) -> Hashable:
         """Images of one shape only: there is no padding for pixels."""
         return tuple(unit.pixels_CHW.shape)
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from ...api.errors import ModelError
 from ...api.import_target import resolve
-from ...api.model import Model, ModelInfo
+from ...api.model import Model, ModelInfo, ModelSource
 from ..common.outputs import check_outputs
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class TorchModule:
+class TorchModule(ModelSource):
     """A torch image classifier: a function without arguments that returns an ``nn.Module`` from pixels [B, C, H, W] in [0, 1] to class
     scores [B, K].
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from windtunnel.harness.api.errors import IncompleteRun, StoreError
-from windtunnel.harness.api.model import ModelInfo
+from windtunnel.harness.api.model import Model, ModelInfo
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.engine.saved_budgets import keep, kept, kept_file
@@ -22,7 +22,7 @@ from windtunnel.tests.toys import opened, planned, windtunnel, write_suite
 INFO = ModelInfo({"classify": {"text"}})
 
 
-class Priced:
+class Priced(Model):
     """A pass costs ``of_pass`` and ``of_position`` seconds for each of its positions; ``fits`` positions, else out of memory."""
 
     def __init__(self, *, of_pass: float, of_position: float, fits: int = 1 << 30) -> None:

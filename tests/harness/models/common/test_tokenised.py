@@ -123,7 +123,7 @@ def test_a_run_tells_of_the_next_chunk_before_it_works_on_this_one(tmp_path: Pat
     def told_of(*arguments: Any) -> Any:
         model = loaded(*arguments)
         classify = model.classify
-        model.prepare_ahead = lambda requests: told.append(("expected", [str(r.input) for r in requests]))
+        model.prepare_ahead = lambda requests: told.append(("expected", [str(r.input) for r in requests()]))
         model.classify = lambda batch: told.append(("asked", [str(r.input) for r in batch])) or classify(batch)
         return model
 

@@ -202,7 +202,7 @@ def test_a_hundred_thousand_words_are_cut(name: str) -> None:
 
 def test_an_image_is_no_text() -> None:
     answers = tiny.engine("bert").try_run([Classify(Image(np.zeros((4, 4, 3), np.uint8))), Classify("the cat")])
-    assert "takes text or a text pair, not Image" in answers[0].error
+    assert "takes text or a text pair, not image" in answers[0].error
     assert not isinstance(answers[1], Failure)
 
 
@@ -397,7 +397,7 @@ def test_gradients_are_claimed_where_there_are_any(config: Any, gradients: bool,
 def test_texts_of_several_lengths_are_answered_as_alone(name: str, overlooks: bool) -> None:
     """Also by those that see what stands behind a text, whose texts share a pass with others of their length."""
     model = tiny.load(name)
-    assert model._takes_padding == overlooks
+    assert model.takes_padding == overlooks
     texts = ["the cat", "the cat sat on a mat", "a dog", "the dog and the cat sat on the mat", "a cat sat on the mat"]
     requests = [Classify(text) for text in texts]
     alone = np.array([tiny.engine(model).run([request])[0].values for request in requests])

@@ -1,0 +1,77 @@
+"""What the adapters of transformers' heads share: a checkpoint becomes a module on a device, and texts become rows of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...api.model import Model, Unit
+from ..checkpoint.tokens import padding_id
+from ..torch.devices import pick_device, pick_dtype
+from ..torch.flops import per_token
+from ..torch.padding import mask_right, pad_right
+from ..torch.rotary_positions import TurningPositions
+from ..torch.signature import accepts
+from .source import HuggingFace
+
+if TYPE_CHECKING:
+    import torch
+
+
+class HFModel(Model):
+    """Base of the adapters. A subclass sets ``fingerprint`` at the end of its constructor.
+
+    module, config: transformers' own, whose types differ between its releases.
+    """
+
+    optional_weights: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of weights that nothing reads, so that the checkpoint may lack them."""
+    device: torch.device
+    dtype: torch.dtype
+    module: Any
+    config: Any
+
+    def __init__(self, source: HuggingFace, device: str, dtype: str, auto: Any) -> None:
+        """auto: the class of transformers that makes the module."""
+        self.name = source.target
+        self.device = pick_device(device)
+        self.config = source.config()
+        chosen = pick_dtype(dtype, self.device, self.config.dtype)
+        self.module, self.notes = source.load_weights(auto, self.device, chosen, self.optional_weights)
+        self.dtype = self.module.dtype
+
+
+class HFTextModel(HFModel):
+    """Base of the adapters that read text. A subclass makes units that have ``ids``.
+
+    tokenizer: transformers' own.
+    max_length: tokens of the longest text.
+    pad: a token to fill rows up with; any will do where padding is masked.
+    takes_mask: whether the module takes a mask of its padding.
+    takes_padding: whether texts of different lengths may share a batch.
+    turning: positions that depend on the length of a pass.
+    """
+
+    tokenizer: Any
+
+    def __init__(self, source: HuggingFace, device: str, dtype: str, auto: Any) -> None:
+        super().__init__(source, device, dtype, auto)
+        self.tokenizer, notes = source.load_tokenizer()
+        self.notes += notes
+        self.max_length = source.longest(self.module, self.config, self.tokenizer.model_max_length)
+        self.pad = padding_id(self.tokenizer, self.module)
+        self.takes_mask = self.takes_padding = accepts(self.module, "attention_mask")
+        self.turning = TurningPositions(self.module)
+        self.flops_per_token = per_token(self.module)
+
+    def length(self, unit: Unit, /) -> int:
+        return len(unit.ids)
+
+    def batch_key(self, unit: Unit, /) -> Hashable:
+        """Texts of one length only, where the model would see the padding."""
+        return self.turning.alike(len(unit.ids)) if self.takes_padding else len(unit.ids)
+
+    def arguments(self, rows: Sequence[Sequence[int]], /) -> dict[str, torch.Tensor]:
+        """The module's arguments for a batch: ids [B, L], padded on the right, and their mask where it takes one."""
+        ids_BL = pad_right(rows, self.pad, self.device)
+        return {"input_ids": ids_BL, "attention_mask": mask_right(rows, self.device)} if self.takes_mask else {"input_ids": ids_BL}
