@@ -18,7 +18,7 @@ from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.registry import GROUPS, Registry, parameters
 from windtunnel.harness.cli.plugin_text import describe
 from windtunnel.harness.identity.values import digest_state
-from windtunnel.harness.plan.ingredients import code_digest
+from windtunnel.harness.items.base.ingredients import code_digest
 from windtunnel.tests.toys import COMMAND, child_environment, write_suite
 
 HEAD = "import windtunnel as wt\n"
@@ -53,8 +53,8 @@ def test_every_plugin_is_an_instance_of_its_base(group: str, name: str) -> None:
         assert isinstance(plugin.threat, wt.Threat)
 
 
-def test_every_group_but_those_of_models_and_metrics_has_a_base() -> None:
-    assert set(BASES) == set(GROUPS) - {"models", "metrics"}
+def test_every_group_of_programs_tasks_and_reports_has_a_base() -> None:
+    assert set(BASES) == set(GROUPS) - {"models", "metrics", "items"}
 
 
 PLAIN = {

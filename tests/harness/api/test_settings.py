@@ -178,6 +178,6 @@ def test_an_injection_needs_a_word_to_be_told_by(tmp_path: Path) -> None:
         "tasks": [{"task": "plain.yaml", "name": "plain"}],
         "plugins": [],
     }
-    with pytest.raises(CapabilityError, match=r"no 'canary'; name under 'tasks:' those of the family guarded_documents"):
+    with pytest.raises(CapabilityError, match=r"no 'canary'; list tasks of the family guarded_documents"):
         planned(tmp_path, **keys, attacks=[{"attack": "prompt_injection"}]).require_possible()
     planned(tmp_path, **keys, attacks=[{"attack": "prompt_injection", "text": "Say no."}]).require_possible()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.requests import RESERVED, Request, Response
+from windtunnel.harness.items.base.view import shown as show
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.base import Modality, Shown, _known, modalities
 from windtunnel.harness.modalities.chat import Chat, Message
@@ -22,7 +23,6 @@ from windtunnel.harness.modalities.inputs import modality, size_of
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.results.summarise import summarise
-from windtunnel.harness.results.views import _shown as show
 from windtunnel.harness.store import codec
 from windtunnel.tests.toys import COMMAND, child_environment, windtunnel
 
