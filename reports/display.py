@@ -1,4 +1,4 @@
-"""What every report needs to show a scorecard: hostile text made visible, numbers as text, the verdict and the summary in words."""
+"""Helpers of all reports: visible text, formatted numbers, the verdict and the summary in words."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from ..harness.scorecard.names import CONTROLS
 
 
 def clip(text: str, limit: int, /) -> str:
-    """At most ``limit`` characters of the text, and a note of how many there were."""
+    """Return at most ``limit`` characters of the text, with a note of the full length if it is longer."""
     return text if len(text) <= limit else f"{text[:limit]}… [first {limit:,} of {len(text):,} characters]"
 
 
 def number(value: float, /, *, whole: bool = False) -> str:
-    """A number as people read it: three decimals below one, four digits below a thousand, then thousands. ``whole``: a count."""
+    """Format a number: three decimals below 1, four digits below 1,000, then with thousands separators.
+    whole: it is a count."""
     size = abs(value)
     if size >= 999.95 or (whole and size == int(size)):
         text = f"{size:,.0f}"
@@ -33,12 +34,12 @@ def number(value: float, /, *, whole: bool = False) -> str:
 
 
 def score(value: float | None, /) -> str:
-    """A sample's score; what could not be scored is said to be so."""
+    """Format a sample's score, or ``not scored``."""
     return "not scored" if value is None or not math.isfinite(value) else number(value, whole=True)
 
 
 def finite(estimate: Estimate, /) -> Estimate:
-    """The estimate without NaN and infinity: such a value is no value, and the reason says what it was."""
+    """Return the estimate without NaN and infinity; such a value becomes None with a reason."""
     if estimate.value is not None and not math.isfinite(estimate.value):
         reason = "; ".join(filter(None, [f"the value is {estimate.value}, which is not a finite number", estimate.reason]))
         return replace(estimate, value=None, low=None, high=None, reason=reason)
@@ -47,7 +48,7 @@ def finite(estimate: Estimate, /) -> Estimate:
 
 
 def value(row: Row, /) -> str:
-    """The row's value in words, with its unit: ``0.912``, ``24.31 queries``, ``not scored``."""
+    """Format the row's value with its unit: ``0.912``, ``24.31 queries``, ``not scored``."""
     estimate = finite(row.estimate)
     if estimate.value is None:
         return "not scored"
@@ -56,13 +57,13 @@ def value(row: Row, /) -> str:
 
 
 def reason(row: Row, /) -> str:
-    """Why there is no value, or what is to be said about the one there is."""
+    """Return why there is no value, or a remark about the value."""
     estimate = finite(row.estimate)
     return estimate.reason or ("no reason was recorded" if estimate.value is None else "")
 
 
 def interval(row: Row, /) -> str:
-    """The 95 % interval, ``[0.899, 0.923]``, or nothing where there is none."""
+    """Format the 95 % interval, ``[0.899, 0.923]``; empty if there is none."""
     estimate = finite(row.estimate)
     if estimate.low is None or estimate.high is None:
         return ""
@@ -70,7 +71,7 @@ def interval(row: Row, /) -> str:
 
 
 def arrow(row: Row, /) -> str:
-    """Which way is better."""
+    """Return an arrow for the direction in which the value is better."""
     return {True: "↑", False: "↓", None: ""}[row.higher_is_better]
 
 
@@ -80,7 +81,8 @@ def scale(row: Row, /) -> str:
 
 
 def by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:
-    """Dimension to its rows, dimensions in their usual order and any other after them, rows of one model and item together."""
+    """Return the rows of each dimension, in the usual order of dimensions; rows of one model and item stay
+    together."""
     dimensions = unique([*DIMENSIONS, *(row.dimension for row in scorecard.rows)])
     groups = list(dict.fromkeys((row.model, row.item) for row in scorecard.rows))
     rows = sorted(scorecard.rows, key=lambda row: (dimensions.index(row.dimension), groups.index((row.model, row.item))))
@@ -89,17 +91,18 @@ def by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:
 
 _VERDICTS = {
     "pass": ("Pass", "Every gate holds."),
-    "warn": ("Warn", "No gate fails, and at least one asks for attention."),
+    "warn": ("Warn", "No gate fails, but at least one needs attention."),
     "fail": ("Fail", "At least one gate fails."),
-    "inconclusive": ("Inconclusive", "The samples do not decide every gate."),
-    "no_data": ("No data", "A gate has no number to judge, or more than half of an item's samples failed."),
-    "none": ("No gates", "Nothing was asked of these numbers."),
+    "inconclusive": ("Inconclusive", "There are too few samples to decide every gate."),
+    "no_data": ("No data", "A gate has no value to compare, or more than half of an item's samples failed."),
+    "none": ("No gates", "The suite has no gates."),
 }
-_INCOMPLETE = "Not every planned sample has a record, so these numbers speak only of what was run."
+_INCOMPLETE = "Some planned samples have no record, so these numbers describe only the samples that ran."
 
 
 def verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
-    """The verdict as a key, a label and a sentence. An incomplete run never shows a pass; a gate that fails still fails it."""
+    """Return the verdict as a key, a label and a sentence. An incomplete run never passes; a failed gate
+    still fails it."""
     label, sentence = _VERDICTS.get(scorecard.verdict, (scorecard.verdict, ""))
     if scorecard.complete:
         return scorecard.verdict, label, sentence
@@ -109,22 +112,24 @@ def verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
 
 
 def unique(names: Iterable[str], /) -> list[str]:
-    """The names once each, in the order they first came."""
+    """Return each name once, in the order of its first occurrence."""
     return list(dict.fromkeys(names))
 
 
 def models(scorecard: Scorecard, /) -> list[str]:
+    """Return the names of the models."""
     return unique([*(row.model for row in scorecard.rows), *(sample.model for sample in scorecard.samples)])
 
 
 def items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
-    """(model, item) of everything that was run."""
+    """Return (model, item) of everything that ran."""
     rows = [(row.model, row.item) for row in scorecard.rows]
     return list(dict.fromkeys([*rows, *((sample.model, sample.task) for sample in scorecard.samples)]))
 
 
 def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
-    """Tasks, and the attacks and probes that ran over them: ``deepwordbug(sst2)`` is the program deepwordbug on the task sst2."""
+    """Return the tasks, and the attacks and probes that ran on them: ``deepwordbug(sst2)`` is the program
+    deepwordbug on the task sst2."""
     run = [entry for entry in scorecard.manifest.get("items", ()) if isinstance(entry, Mapping) and "kind" in entry]
     if run:
         programs = [str(e["item"]).removesuffix(f"({e.get('task')})") for e in run if e["kind"] in ("attack", "probe")]
@@ -134,7 +139,8 @@ def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
 
 
 def named_rows(entries: Any, name: str, /) -> list[dict[str, Any]]:
-    """A list of mappings, or a mapping of names to mappings with the name as first column, as rows of a table; else nothing."""
+    """Return a list of mappings, or a mapping of names to mappings, as rows of a table with the name as first
+    column; else nothing."""
     if isinstance(entries, Mapping) and entries and all(isinstance(entry, Mapping) for entry in entries.values()):
         return [{name: key, **entry} for key, entry in entries.items()]
     if isinstance(entries, list | tuple) and entries and all(isinstance(entry, Mapping) for entry in entries):
@@ -143,12 +149,13 @@ def named_rows(entries: Any, name: str, /) -> list[dict[str, Any]]:
 
 
 def columns(rows: list[dict[str, Any]], /) -> list[str]:
-    """The keys that any row has something under, in the order they first came."""
+    """Return the keys with a non-empty value in any row, in the order of their first occurrence."""
     return unique(str(key) for row in rows for key in row if row[key] not in (None, "", [], (), {}))
 
 
 def compact(value: Any, /) -> str:
-    """A fact in one line: ``epsilon 0.03; norm linf``. Fingerprints are shown by their first twelve digits; the records have the rest."""
+    """Format a fact in one line: ``epsilon 0.03; norm linf``. Fingerprints are cut to their first twelve
+    digits."""
     if isinstance(value, Mapping):
         return "; ".join(f"{key} {compact(part)}" for key, part in value.items() if part is not None)
     if isinstance(value, list | tuple):
@@ -159,13 +166,13 @@ def compact(value: Any, /) -> str:
 
 
 def listing(names: list[str], /, most: int = 5) -> str:
-    """``a``, ``a and b``, ``a, b and c``, ``a, b, c, d, e and 4 more``."""
+    """Join names: ``a``, ``a and b``, ``a, b and c``, ``a, b, c, d, e and 4 more``."""
     shown = [clip(name, 80) for name in names[:most]] + ([f"{len(names) - most} more"] if len(names) > most else [])
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
 
 
 def summary(scorecard: Scorecard, /) -> str:
-    """What was run, in one sentence."""
+    """Return what ran, in one sentence."""
     tasks, programs = tasks_and_programs(scorecard)
     if not tasks:
         return f"Nothing was scored: {counted(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
@@ -179,10 +186,10 @@ def counted(n: int, noun: str, /) -> str:
 
 
 def statements(entries: Any, /) -> list[tuple[str, str]]:
-    """The manifest's ``flags`` and ``skipped`` as (what it is about, the sentence).
+    """Return the manifest's ``flags`` or ``skipped`` as (subject, sentence).
 
-    An entry is a sentence, or a mapping whose ``sentence``, ``reason`` or ``note`` is the sentence and whose rest says what it is about.
-    A mapping of names to sentences is read as such.
+    An entry is a sentence, or a mapping with the sentence in ``sentence``, ``reason`` or ``note`` and the
+    subject in its other keys. A mapping of names to sentences works, too.
     """
     if isinstance(entries, Mapping):
         return [(str(name), _sentence(entry)) for name, entry in entries.items()]
@@ -194,9 +201,9 @@ def statements(entries: Any, /) -> list[tuple[str, str]]:
 def _statement(entry: Any) -> tuple[str, str]:
     if not isinstance(entry, Mapping):
         return "", _sentence(entry)
-    said = next((key for key in ("sentence", "reason", "note") if key in entry), None)
-    about = " · ".join(str(part) for key, part in entry.items() if key != said)
-    return about, _sentence(entry[said]) if said else ""
+    sentence_key = next((key for key in ("sentence", "reason", "note") if key in entry), None)
+    about = " · ".join(str(part) for key, part in entry.items() if key != sentence_key)
+    return about, _sentence(entry[sentence_key]) if sentence_key else ""
 
 
 def _sentence(entry: Any) -> str:

@@ -1,7 +1,8 @@
-"""The samples as the page's explorer reads them: texts cut into segments, words diffed, attributions laid over both.
+"""Prepare samples for the page's explorer: split texts into segments, diff words, overlay attributions.
 
-All cutting happens here, where text is code points; JavaScript counts UTF-16 units and would cut an emoji in two. A segment is
-``[mark, text]``: ``=`` kept, ``-`` taken away, ``+`` put in, or an attribution's level from -9 to 9 followed by its value.
+Texts are split here by code points, because JavaScript counts UTF-16 units and could split an emoji. A
+segment is ``[mark, text]``. The mark is ``=`` for unchanged, ``-`` for removed, ``+`` for added text, or an
+attribution's level from -9 to 9, followed by its value.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .display import clip, number, score
 
 LEVELS = 9
 TEXT_LIMIT = 10_000
-"""Characters of one text that the page shows; it says so when there are more."""
+"""Maximum number of characters of a text on the page; longer texts have a note."""
 NOTE_LIMIT = 2_000
 MOST_PROBABILITIES = 10
 
@@ -31,7 +32,8 @@ Segment = list[Any]
 
 
 def samples_json(samples: Sequence[SampleView], /) -> str:
-    """The samples as JSON that is safe inside a ``<script>``: nothing in it can end the element or start a comment."""
+    """Return the samples as JSON that is safe inside a ``<script>``: it cannot end the element or start a
+    comment."""
     text = json.dumps([_sample(sample) for sample in samples], ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -62,7 +64,7 @@ def _scores(scores: Mapping[str, float | None]) -> list[list[str]]:
 
 
 def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
-    """The likeliest labels, likeliest first, and how many were left out."""
+    """Return the most likely labels in order, and the number of omitted ones."""
     ranked = sorted(((label, p) for label, p in probabilities.items() if math.isfinite(p)), key=lambda pair: -pair[1])
     likeliest = ranked[:MOST_PROBABILITIES]
     shown = [[_note(label), "<0.001" if 0 <= p < 0.0005 else number(p), round(min(max(p, 0.0), 1.0), 4)] for label, p in likeliest]
@@ -87,18 +89,18 @@ def _parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
 
 
 def _texts(shown: Shown) -> Sequence[tuple[str, str]]:
-    """(name, text) of everything that is to be read."""
+    """Return (name, text) of all readable parts."""
     return [(name, text) for name, text, image in _parts(shown) if not image]
 
 
 def _cut(*inputs: Shown) -> str:
-    """What the reader should know of texts too long for the page."""
+    """Return a note about texts that are too long for the page."""
     longest = max((len(text) for shown in inputs for _, text in _texts(shown)), default=0)
     return f"Cut for display: the first {TEXT_LIMIT:,} of {longest:,} characters." if longest > TEXT_LIMIT else ""
 
 
 def _picture(uri: str) -> str:
-    """The image, if it is one the page can trust to be only that."""
+    """Return the image if its URI can only be an image."""
     return uri if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", uri) else ""
 
 
@@ -111,7 +113,8 @@ def _twin(clean: Shown, twin: Twin) -> dict[str, Any]:
 
 
 def _diffs(clean: Shown, perturbed: Shown) -> list[list[Any]]:
-    """Word diffs of the twin's texts against the clean ones of the same place; a text with no counterpart is all new."""
+    """Return word diffs of the adversarial example's texts against the clean texts at the same index; a text
+    without counterpart is all new."""
     before = [text for _, text, _ in _parts(clean)]
     parts = enumerate(_parts(perturbed))
     return [[visible(name), list(diff(before[i] if i < len(before) else "", text)), _picture(image)] for i, (name, text, image) in parts]
@@ -137,7 +140,7 @@ def diff(before: str, after: str, /) -> Iterator[Segment]:
 
 
 def _common(a: list[str], b: list[str]) -> int:
-    """How many words two lists have in common at their beginning."""
+    """Return the number of words that two lists share at their start."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 
@@ -149,7 +152,7 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
         drawn["segments"] = list(_named(heat.names, heat.values))
     elif heat.error is None and heat.parts == "words" and heat.spans:
         texts = [text for _, text in _texts(shown)]
-        # A chat is explained by its last message.
+        # The attribution of a chat covers its last message.
         text = "\n".join(texts[-1:] if shown.kind == "chat" else texts)[:TEXT_LIMIT]
         drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))
         if heat.each_word is not None:
@@ -162,7 +165,8 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
 
 
 def _each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
-    """The sample's text and the answer in pieces ``[place of its value, text]``, -1 for what has none, and a row of values a word."""
+    """Return the sample's text and the answer as pieces ``[index of its value, text]``, -1 without a value,
+    and a row of values per word."""
     shift = len(heat.spans)
     prompt = [[place, visible(piece)] for place, piece in _pieces(text, heat.spans)]
     answer = [[place if place < 0 else place + shift, visible(piece)] for place, piece in _pieces(words.answer, words.spans)]
@@ -190,7 +194,7 @@ def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[
 
 
 def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
-    """The text in order, each piece with its span's place among them; -1 for what lies in none."""
+    """Yield the text in order as pieces with the index of their span; -1 outside all spans."""
     end = 0
     for (start, stop), place in sorted((span, place) for place, span in enumerate(spans)):
         start, stop = max(start, end), min(stop, len(text))
@@ -205,12 +209,13 @@ def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, 
 
 
 def _cells(values: Sequence[float]) -> str:
-    """Values as signed bytes, 127 for 1, in base64: a map of 32 x 32 cells as numbers would be 6 kB, and a page holds thousands."""
+    """Encode values as signed bytes, 127 for 1, in base64. A map of 32 x 32 numbers would take 6 kB, and a
+    page has thousands."""
     return base64.b64encode(array("b", [round(_unit(value) * 127) for value in values]).tobytes()).decode()
 
 
 def _unit(value: float) -> float:
-    """An attribution in [-1, 1], short enough for the page; what is not a number draws nothing."""
+    """Clip an attribution to [-1, 1] and shorten it; non-finite values become 0."""
     return round(min(max(value, -1.0), 1.0), 3) if math.isfinite(value) else 0.0
 
 
@@ -220,7 +225,7 @@ def _measured(score: str) -> str:
 
 
 def _with_controls(scores: Mapping[str, float | None]) -> list[list[str]]:
-    """(score, value, the value of each of its controls), with a dash for a control that it has not."""
+    """Return (score, value, value of each control), with a dash for a missing control."""
     own = [name for name in scores if _measured(name) == name or _measured(name) not in scores]
     values = {name: score(value) for name, value in scores.items()}
     return [[visible(name), values[name], *(values.get(f"{name}{control}", "–") for control in CONTROLS)] for name in own]

@@ -1,4 +1,4 @@
-"""``scorecard.html``: one page that holds everything it needs and can reach nothing else."""
+"""``scorecard.html``: one self-contained page that loads nothing else."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ from .explorer import LEVELS, samples_json
 _NAME_LIMIT = 2_000
 
 _DIMENSIONS = {
-    "quality": "How well the model does the task.",
-    "calibration": "Whether its confidence can be believed.",
-    "robustness": "What is left of it under attack, judged by the task's own scoring.",
-    "safety": "What it can be made to do that it should not.",
-    "interpretability": "Whether an explanation says what the model really uses. Below a score stand its two controls: the same "
-    "score of a random explanation (_random), and of the same method on the model with its weights drawn anew (_randomised).",
-    "efficiency": "What the answers cost.",
+    "quality": "How well the model performs its tasks.",
+    "calibration": "Whether the model's confidence matches its accuracy.",
+    "robustness": "How well the model performs under attack, by the task's own scoring.",
+    "safety": "Whether the model does what it should not do.",
+    "interpretability": "Whether explanations show what the model uses. Each score has two controls: the score of a random "
+    "explanation (_random), and of the same method on the model with randomised weights (_randomised).",
+    "efficiency": "The computational cost of the answers.",
 }
 
 
 class Html(Report):
-    """The scorecard as one self-contained page, with an explorer of its samples.
+    """Write the scorecard as one self-contained page, with an explorer of its samples.
 
-    Everything in a scorecard is hostile text. Three walls stand around it: the template escapes every value, the samples travel as JSON
-    that the script only ever puts into text nodes, and the page's own policy lets nothing run or load but its one script and one style,
-    known by their hashes.
+    All text in a scorecard is hostile. The template escapes every value; samples are JSON that the script
+    only puts into text nodes; the page's policy allows only its own script and style sheet, by their hashes.
     """
 
     suffix = "scorecard.html"
@@ -64,25 +63,25 @@ def _asset(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """The page's Content Security Policy: this style, this script, pictures that are data, and nothing else at all."""
+    """Return the page's Content Security Policy: this style, this script, data images, and nothing else."""
     allowed = (f"style-src {_hash(style)}", f"script-src {_hash(script)}", "img-src data:")
     return "; ".join(("default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"))
 
 
 def _hash(text: str) -> str:
-    """The source expression that allows exactly this inline text."""
+    """Return the source expression that allows exactly this inline text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _finalize(value: Any) -> Any:
-    """What every value of the template goes through: text becomes visible and of bounded length; what the template marks safe passes."""
+    """Make text visible and bound its length; markup that the template marks safe passes."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return display.clip(visible(value), _NAME_LIMIT)
     return value
 
 
 def _figures(scorecard: Scorecard) -> list[tuple[str, str]]:
-    """The numbers under the headline."""
+    """Return the numbers below the headline."""
     tasks, programs = display.tasks_and_programs(scorecard)
     gates = Counter(gate.verdict for gate in scorecard.gates)
     return [
@@ -97,7 +96,8 @@ def _figures(scorecard: Scorecard) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An estimate on its metric's scale, as percentages of it. ``zero`` is where 0 lies, if inside the scale."""
+    """An estimate on its metric's scale, in percent of the scale. ``zero``: position of 0, if inside the
+    scale."""
 
     value: float
     low: float
@@ -108,7 +108,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a table, ready to be printed."""
+    """One row of a table."""
 
     row: Row
     bar: Bar | None
@@ -116,7 +116,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One dimension: its lines in groups of one model and item."""
+    """One dimension, with its rows grouped by model and item."""
 
     anchor: str
     title: str
@@ -142,7 +142,8 @@ def _sections(scorecard: Scorecard) -> list[Section]:
 
 
 def _bar(row: Row, peers: Sequence[Row]) -> Bar | None:
-    """The row's interval on a scale shared with every row of the same metric and of its controls; None where there is no interval."""
+    """Return the row's interval on a scale shared with all rows of the same metric and its controls; None
+    without an interval."""
     estimate = display.finite(row.estimate)
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return None
@@ -152,7 +153,7 @@ def _bar(row: Row, peers: Sequence[Row]) -> Bar | None:
 
 
 def _scale(rows: Sequence[Row]) -> tuple[float, float]:
-    """0 to 1 for rates, -1 to 1 for what correlates, else from 0 to the largest bound."""
+    """Return 0 to 1 for rates, -1 to 1 for correlations, otherwise 0 to the largest bound."""
     estimates = [display.finite(row.estimate) for row in rows]
     points = [point for estimate in estimates for point in (estimate.value, estimate.low, estimate.high) if point is not None]
     start, stop = min(0.0, *points), max(0.0, *points)

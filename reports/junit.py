@@ -1,4 +1,4 @@
-"""``junit.xml``: gates and sample errors as test cases, for CI systems that show test results."""
+"""``junit.xml``: gates and sample errors as test cases, for CI systems."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _ID_LIMIT = 80
 
 
 class JUnit(Report):
-    """One test case a gate and one an item.
+    """Write one test case per gate and per item.
 
-    A gate whose verdict is fail is a failure, one without data an error, one that only warns is skipped; an item is an error when a
-    sample of it could not be run. Every text passes through `visible`, so that no character illegal in XML is left.
+    A gate with verdict fail is a failure, one without data an error, one that warns is skipped. An item is an
+    error if one of its samples could not run. All text passes through `visible`, so no character is illegal
+    in XML.
     """
 
     suffix = "junit.xml"
@@ -62,7 +63,7 @@ def _sample_cases(scorecard: Scorecard) -> list[ET.Element]:
     errors: dict[tuple[str, str], list[str]] = defaultdict(list)
     for sample in scorecard.samples:
         if sample.error is not None:
-            # A very long id must not leave the error no room.
+            # A very long id must leave room for the error.
             errors[sample.model, sample.task].append(f"{clip(sample.id, _ID_LIMIT)}: {sample.error}")
     cases = [_item_case(model, item, errors[model, item]) for model, item in items(scorecard)]
     named = sum(map(len, errors.values()))

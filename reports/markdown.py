@@ -1,4 +1,4 @@
-"""``summary.md``: the scorecard on one screen, for a terminal, a pull request or a CI job summary."""
+"""``summary.md``: the scorecard as short Markdown, for a terminal, a pull request or a CI job summary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 class Markdown(Report):
-    """Verdict, gates, rows by dimension, flags and what was skipped, as GitHub-flavoured Markdown."""
+    """Write verdict, gates, rows by dimension, flags and skipped items as GitHub-flavoured Markdown."""
 
     suffix = "summary.md"
 
@@ -24,14 +24,15 @@ class Markdown(Report):
 
 
 def escape(text: str, /) -> str:
-    """Text as one line that Markdown shows as it is: no table cell, link, mention, emphasis or HTML comes of it."""
+    """Escape text to one line that Markdown shows literally, without table cells, links, mentions, emphasis
+    or HTML."""
     line = " ".join(clip(visible(text), _LIMIT).split())
     line = re.sub(r"[\\`*_{}\[\]#~!|@$]|:(?=//)|(?<=www)\.", r"\\\g<0>", line)
     return re.sub(r"[&<>]", lambda match: _ENTITIES[match[0]], line)
 
 
 def code(text: str, /) -> str:
-    """A name as a code span, or escaped where it could end the span or the table cell around it."""
+    """Format a name as a code span, or escape it if it could end the span or the table cell."""
     plain = visible(text)
     return f"`{plain}`" if 0 < len(plain) <= _LIMIT and plain == plain.strip() and not re.search(r"[`|\n]", plain) else escape(text)
 
@@ -48,9 +49,9 @@ def _lines(scorecard: Scorecard) -> Iterator[str]:
         yield f"\n## {escape(dimension.capitalize())}\n"
         yield from _table(["model", "item", "metric", "value", "95 % interval", "n", "unscored"], "lllrcrr", map(_cells, rows))
     for title, key in (("Flags", "flags"), ("Skipped", "skipped")):
-        if found := statements(scorecard.manifest.get(key)):
+        if entries := statements(scorecard.manifest.get(key)):
             yield f"\n## {title}\n"
-            yield from (f"- **{escape(about) or title[:-1]}**: {escape(said)}" for about, said in found)
+            yield from (f"- **{escape(about) or title[:-1]}**: {escape(sentence)}" for about, sentence in entries)
 
 
 def _cells(row: Row) -> list[str]:

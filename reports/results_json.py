@@ -1,4 +1,4 @@
-"""``results.json``: the scorecard for machines. No samples: they live in the run store."""
+"""``results.json``: the scorecard for programs, without samples, which are in the run store."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..harness.api.scorecard import Row, Scorecard
 from .display import finite
 
 FORMAT = 1
-"""Raised when a key changes its meaning or goes away."""
+"""Version of the format; it increases when a key changes its meaning or is removed."""
 
 
 class ResultsJson(Report):
-    """The scorecard as JSON that two equal runs write equal, but for the top-level key ``timing``.
+    """Write the scorecard as JSON. Two equal runs write equal files, except for the top-level key ``timing``.
 
-    Floats are Python's shortest repr, free mappings are sorted by key, and what is not a finite number is null.
+    Floats use Python's shortest repr, mappings are sorted by key, and non-finite numbers are null.
     """
 
     suffix = "results.json"
@@ -50,7 +50,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _sorted(value: Any) -> Any:
-    """The value with its mappings sorted by key and without NaN and infinity, which JSON does not have."""
+    """Return the value with sorted mappings and without NaN and infinity, which JSON lacks."""
     if isinstance(value, Mapping):
         return {str(key): _sorted(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list | tuple):

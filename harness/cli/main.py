@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="windtunnel",
-    help="Put a model through benchmarks, attacks and attribution probes; get one scorecard, and gates for CI.",
+    help="Test a model with benchmarks, attacks and attribution probes; get one scorecard, and gates for CI.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,11 +42,11 @@ EXIT_CODES = "Exit codes: 0 pass, 1 a gate failed, 2 your input needs a change, 
 
 RunPluginOption = Annotated[
     list[str] | None,
-    typer.Option("--plugin", help="A plugin file of the run, for its metrics, reports and modalities. May be given again."),
+    typer.Option("--plugin", help="A plugin file of the run, for its metrics, reports and modalities. Repeatable."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder (default: runs/NAME-HASH, the same for the same suite).")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars (the default where CI is set or there is no terminal).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder. Default: runs/NAME-HASH; the hash depends on the suite.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars. Default if CI is set or there is no terminal.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -61,14 +61,14 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @guarded
 @takes_suite()
 def run(suite: Suite, out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
-    """Run a suite. The same command again goes on where it stopped."""
+    """Run a suite, or resume it where it stopped."""
     return _run(suite, out, as_json, quiet)
 
 
 @app.command(epilog=EXIT_CODES)
 @guarded
 def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
-    """Run the demo: three tiny models that come with the package, no network."""
+    """Run the demo: three tiny models from the package, without a network."""
     from importlib.resources import as_file, files
     from importlib.util import find_spec
 
@@ -89,7 +89,7 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
 @guarded
 @takes_suite()
 def plan(suite: Suite, as_json: JsonOption = False) -> int:
-    """Show what would run, how much of it, and what cannot and why. Loads no weights."""
+    """Show what would run, its cost, and what cannot run with the reason. Loads no weights."""
     planned = _planned(suite)
     from .plan_text import plan_exit_code, plan_json, plan_text
 
@@ -101,7 +101,8 @@ def plan(suite: Suite, as_json: JsonOption = False) -> int:
 @guarded
 @takes_suite("suite_file", "model", "tasks", "attacks", "probes", "plugin", "offline")
 def prefetch(suite: Suite) -> None:
-    """Fetch all that a suite needs (models, data sets, word lists) and list what is missing. Offline it only lists."""
+    """Download models, data sets and word lists of a suite, and list what is missing. With --offline only
+    list."""
     from ..plan.prefetch import prefetch as fetched
 
     num_missing = 0
@@ -117,7 +118,7 @@ def prefetch(suite: Suite) -> None:
 @guarded
 @takes_suite("suite_file", "model", "tasks", "limit", "device", "dtype", "plugin", "offline")
 def tune(suite: Suite) -> None:
-    """Measure which batches a suite's models are fastest with on this machine, and keep that for later runs."""
+    """Measure the fastest batch sizes of a suite's models on this machine, and store them for later runs."""
     planned = _planned(suite)
     planned.require_possible()
     from ..engine.saved_budgets import keep
@@ -135,11 +136,11 @@ def tune(suite: Suite) -> None:
 @app.command("list", epilog=EXIT_CODES)
 @guarded
 def list_plugins(
-    group: Annotated[str | None, typer.Argument(metavar=f"[{'|'.join(GROUPS)}]", help="Which plugins; all without it.")] = None,
+    group: Annotated[str | None, typer.Argument(metavar=f"[{'|'.join(GROUPS)}]", help="Group of plugins. Default: all.")] = None,
     plugin: PluginFiles = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the plugins that are installed."""
+    """List the installed plugins."""
     if group is not None and group not in GROUPS:
         from ..api.errors import did_you_mean
 
@@ -160,7 +161,7 @@ def list_plugins(
 def show(
     name: Annotated[str, typer.Argument(help="The name of a plugin, or of a row of a scorecard.")], plugin: PluginFiles = None
 ) -> None:
-    """Show a plugin (what it does, its settings, its citation) or what a row measures."""
+    """Show a plugin (description, settings, citation), or the meaning of a row."""
     from .plugin_text import describe
 
     prepare(offline=False)
@@ -170,7 +171,7 @@ def show(
 @app.command(epilog=EXIT_CODES)
 @guarded
 def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> int:
-    """Render a run's reports again from its records. Needs no model, and loads no code that the run names."""
+    """Write a run's reports again from its records. Needs no model and runs no code that the run names."""
     prepare(offline=True)
     from ..results.summarise import registry_of
 
@@ -185,7 +186,7 @@ def gate(
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Check a run against gates. Needs no model, and loads no code that the run names."""
+    """Check a run against gates. Needs no model and runs no code that the run names."""
     prepare(offline=True)
     from ..results.summarise import registry_of, summarise
     from ..scorecard.gates import exit_code, load_gates
@@ -199,10 +200,10 @@ def gate(
 @guarded
 def verify(
     run_folder: RunFolder,
-    digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed: tells a folder written anew.")] = None,
+    digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed; detects a rewritten folder.")] = None,
     plugin: RunPluginOption = None,
 ) -> None:
-    """Check that a run's records are whole and unchanged, and can be read back."""
+    """Check that a run's records are complete, unchanged and readable."""
     from .checks import verified_text
 
     if plugin:

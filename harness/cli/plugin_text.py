@@ -1,4 +1,4 @@
-"""What a plugin says of itself."""
+"""The description of a plugin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ..scorecard.measures import MEASURES
 
 
 def describe(registry: Registry, name: str) -> str:
-    """Docstring, settings and origin of every plugin of that name, or the meaning of a row. Raises `UnknownName`."""
+    """Return docstring, settings and origin of every plugin with the name, or the meaning of a row. Raises
+    `UnknownName`."""
     found = [entry for group in GROUPS for entry in registry.entries(group) if entry.name == name]
     if not found and name in MEASURES:
         return describe_measure(name)
@@ -38,8 +39,8 @@ def _described(entry: Entry) -> str:
         lines += [f"    {parameter}" for parameter in settings.values()]
     requires = getattr(factory, "requires", None)
     if isinstance(requires, frozenset):
-        lines += ["", f"  needs a model that can: {', '.join(sorted(requires))}"]
+        lines += ["", f"  required capabilities: {', '.join(sorted(requires))}"]
     if inspect.isclass(factory) and issubclass(factory, Plugin):
         for roles, how in ((factory.roles, "role"), (factory.optional_roles, "optional role")):
-            lines += [f"  {how} {role!r}: a model that can {', '.join(sorted(abilities))}" for role, abilities in roles.items()]
+            lines += [f"  {how} {role!r}: requires {', '.join(sorted(abilities))}" for role, abilities in roles.items()]
     return "\n".join(lines)

@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 PluginFiles = Annotated[
     list[str] | None,
-    typer.Option("--plugin", help="A Python file with plugins, beside the suite's. May be given again."),
+    typer.Option("--plugin", help="A Python file with plugins, in addition to the suite's. Repeatable."),
 ]
 
 
 def read_suite(
     suite_file: Annotated[
         Path | None,
-        typer.Argument(metavar="SUITE.yaml", help="A suite file. Without one, give --model and --tasks."),
+        typer.Argument(metavar="SUITE.yaml", help="A suite file. Without one, set --model and --tasks."),
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="KIND:TARGET, e.g. hf:path/or/hub-name. May be given again."),
+        typer.Option("--model", help="KIND:TARGET, e.g. hf:path/or/hub-name. Repeatable."),
     ] = None,
     tasks: Annotated[str | None, typer.Option("--tasks", help="Task names or YAML files, separated by commas.")] = None,
     attacks: Annotated[str | None, typer.Option("--attacks", help="Attack names, separated by commas.")] = None,
     probes: Annotated[str | None, typer.Option("--probes", help="Probe names, separated by commas.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first N samples of each task.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Use only the first N samples of each task.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random draws.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = None,
     plugin: PluginFiles = None,
@@ -43,11 +43,13 @@ def read_suite(
         list[str] | None,
         typer.Option(
             "--gate",
-            help="A gate, e.g. 'sst2.accuracy >= 0.85', in place of the suite's. May be given again.",
+            help="A gate, e.g. 'sst2.accuracy >= 0.85', instead of the suite's. Repeatable.",
         ),
     ] = None,
-    cache: Annotated[str | None, typer.Option("--cache", help="A file of answers shared between runs.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Keep Hugging Face off the network; what is missing is an error.")] = False,
+    cache: Annotated[str | None, typer.Option("--cache", help="A file of answers that several runs share.")] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Keep Hugging Face libraries off the network; missing files are errors.")
+    ] = False,
 ) -> Suite:
     """Prepare the process and read a suite: the file's, its keys replaced by the options given, or that of the options.
 

@@ -16,7 +16,7 @@ const STATUSES = {
   "flipped by attack": flipped,
   "survived attack": (sample) => attacked(sample) && !flipped(sample),
 };
-/** What joins an explanation with the answer and the twin of the same sample: by the probe whose tab was last chosen. */
+/** Filters that join an explanation with the answer and the adversarial example of its sample, for the probe whose tab was chosen last. */
 const SLICES = {
   "wrong, and unfaithful": "wrong_and_unfaithful",
   "flipped by attack, explanation unmoved": "flipped_explanation_unmoved",
@@ -25,11 +25,11 @@ const SLICES = {
 for (const [words, name] of Object.entries(SLICES)) {
   STATUSES[words] = (sample) => sample.heats.some((heat) => heat.probe === chosen && heat.slices[name] === true);
 }
-/** Those that a sample of the page could be in, by any probe. */
+/** Filters that any sample of the page has, for any probe. */
 const sliced = Object.keys(SLICES).filter((words) => samples.some((sample) => sample.heats.some((heat) => SLICES[words] in heat.slices)));
 chosen = samples.find((sample) => sample.heats.length)?.heats[0].probe ?? null;
 
-/** [class, glyph, words] for how the model did. */
+/** [class, glyph, words] of the sample's outcome. */
 const outcome = (sample) => {
   if (sample.error !== null) return ["failed", "!", "failed"];
   if (sample.correct === null) return ["unjudged", "·", "not judged"];
@@ -49,7 +49,7 @@ const haystack = (sample) => {
 
 // ── the selected sample ──────────────────────────────────────────────────────────────────────────────────────────
 
-// Classes are shown side by side; of two texts the first stands above already.
+// Show short predictions side by side; a long first text is already shown above.
 const answerPair = (before, after) => {
   if (after === null) return [];
   return before.length + after.length <= 80 ? [["prediction", `${before} → ${after}`]] : [["answer", after]];
@@ -164,15 +164,15 @@ const start = () => {
   const filter = () => {
     narrowed();
     drawChips();
-    if (!found.length) detail.replaceChildren(make("p", { class: "muted" }, "No sample is left by these filters."));
+    if (!found.length) detail.replaceChildren(make("p", { class: "muted" }, "No sample matches these filters."));
     else select(found.includes(selected) ? selected : found[0], { remember: false });
   };
 
-  /** Rows of chips, each ready to be drawn anew. */
+  /** Functions that redraw the rows of chips. */
   const rows = [];
   const drawChips = () => rows.forEach((draw) => draw());
 
-  /** A row of chips, of a field's the one of its value pressed. `title`: what it says now. `options`: [label, value, the samples it has]. */
+  /** A row of chips for a field. `title`: returns the current title. `options`: [label, value, filter]. */
   const chips = (title, field, options) => {
     const said = make("span", { class: "title", "aria-hidden": "true" });
     const drawn = options.map(([label, value, has]) => {
@@ -235,7 +235,7 @@ const start = () => {
     event.preventDefault();
   };
 
-  // The opened sample stays, though the slice of another probe may leave it out: whoever turns its tabs is looking at it.
+  // Keep the open sample, even if the new probe's filter excludes it.
   const follow = () => {
     if (state.status in SLICES) narrowed();
     drawChips();

@@ -107,7 +107,7 @@ def test_list_and_show(tmp_path: Path) -> None:
     shown = windtunnel("show", "swap", "--plugin", tmp_path / "toy_plugins.py")
     assert "Turns good into bad" in shown.out
     assert "max_words: int = 1" in shown.out
-    assert "needs a model that can: classify, text" in shown.out
+    assert "required capabilities: classify, text" in shown.out
     assert "Did you mean 'toy'" in windtunnel("show", "toyy").err
 
 

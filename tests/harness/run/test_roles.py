@@ -166,6 +166,6 @@ def test_another_judge_is_another_item(tmp_path: Path, monkeypatch: pytest.Monke
 def test_roles_are_shown(tmp_path: Path) -> None:
     suite_of(tmp_path)
     said = windtunnel("show", "second_opinion", "--plugin", tmp_path / "role_plugins.py").out
-    assert "role 'judge': a model that can classify" in said
+    assert "role 'judge': requires classify" in said
     said = windtunnel("show", "advised", "--plugin", tmp_path / "role_plugins.py").out
-    assert "optional role 'adviser': a model that can classify" in said
+    assert "optional role 'adviser': requires classify" in said
