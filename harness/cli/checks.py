@@ -17,7 +17,7 @@ def verified_text(folder: Path, digest: str | None) -> str:
         if not wrong and digest not in (None, store.digest):
             wrong = [f"its digest is {store.digest}, not {digest}: it holds another run, or less or more of it"]
         if wrong:
-            raise StoreError(f"{folder} is not sound:\n  " + list_faults(wrong))
+            raise StoreError(f"{folder} cannot be verified:\n  " + list_faults(wrong))
         items = store.items()
         count = sum(map(store.count, items))
         missing = sum(num_samples for _, _, num_samples in codec.loads(store.suite)["planned"]) - count

@@ -256,6 +256,22 @@ def loads(text: str, /) -> Any:
     return _unpack(json.loads(text))
 
 
+_NAMED = re.compile(r'"\$(modality)":\["([^"]+)"|"\$(type)":"([^"]+)"')
+"""Where a text names a modality or a class: in data, quotes are escaped."""
+
+
+def unknown_names(text: str, /) -> set[str]:
+    """The modalities, and classes of requests and responses, that a text names and no loaded plugin brings."""
+    found = {(kind or other, name or cls) for kind, name, other, cls in _NAMED.findall(text)}
+    return {name for kind, name in found if not _is_known(kind, name)}
+
+
+def _is_known(kind: str, name: str) -> bool:
+    if kind == "modality":
+        return modality_named(json.loads(f'"{name}"')) is not None
+    return name in _DATACLASSES or requests.class_named(name) is not None
+
+
 def loads_some(text: str, names: Collection[str], /) -> dict[Any, Any]:
     """Decode only the given keys of an encoded mapping; other values (an image, for example) are not built."""
     whole = json.loads(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from . import codec
@@ -23,13 +24,17 @@ _TEXTS = {
 
 
 def find_unreadable(connection: sqlite3.Connection, /) -> Iterator[str]:
-    """Yield a sentence for each text that the codec, or a plugin's modality, cannot read back."""
+    """Yield a sentence for each text that the codec, or a plugin's modality, cannot read back, and for each plugin that is missing."""
+    unknown: Counter[str] = Counter()
     for what, query in _TEXTS.items():
         for *names, text in connection.execute(query):
+            unknown.update(codec.unknown_names(text))
             try:
                 codec.loads(text)
             except Exception as error:  # noqa: BLE001 - the codec of a plugin's modality may raise anything
                 yield f"{what.format(*names)} cannot be read back: {type(error).__name__}: {error}"
+    for name, num in unknown.items():
+        yield f"values of {name!r} in {num} of its texts cannot be read back: give the run's plugin file"
 
 
 def list_faults(faults: Sequence[str], /, most: int = 20) -> str:

@@ -17,6 +17,7 @@ import pytest
 from windtunnel.harness.api.errors import ConfigError, DataError, SchemaError, StoreError
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record, Sample
+from windtunnel.harness.modalities.base import Unread
 from windtunnel.harness.run import runner
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.store import FILE_NAME, Store, StoredItem, codec, lock_folder, run_store
@@ -112,6 +113,13 @@ def test_verify_names_what_cannot_be_read_back(store: Store, monkeypatch: pytest
     assert fault.startswith("the record of sample 's0' in 't' on 'm' cannot be read back: ValueError: cannot reshape array")
     answer = windtunnel("verify", store.path.parent)
     assert (answer.code, fault in answer.err) == (3, True)
+
+
+def test_verify_names_plugins_that_were_not_given(store: Store) -> None:
+    item = store.add_item(_item(), SAMPLES)
+    hostile = '"$modality":["text in quotes", 1], "$type":"x"'
+    _add(store, item, 0, [Record("s0", "t", {}, None, {"a": Unread("pt", {"x": 1}), "b": hostile}), Record("s1", "t", {})])
+    assert store.verify() == ["values of 'pt' in 1 of its texts cannot be read back: give the run's plugin file"]
 
 
 def _item(**changes: Any) -> StoredItem:
