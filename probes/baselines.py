@@ -1,7 +1,7 @@
-"""The neutral input that gradients are followed from, where a probe's setting ``baseline`` asks for another than the model's own.
+"""The neutral input of gradient probes, if the setting ``baseline`` replaces the model's own.
 
-What "nothing" is decides what an attribution is measured against (P. Sturmfels, S. Lundberg, S.-I. Lee, Visualizing the Impact of Feature
-Attribution Baselines, Distill 2020).
+The neutral input determines what an attribution is relative to (P. Sturmfels, S. Lundberg, S.-I. Lee,
+Visualizing the Impact of Feature Attribution Baselines, Distill 2020).
 
 Shape legend: B batch, L tokens, D embedding, C channels, H height, W width.
 """
@@ -40,10 +40,8 @@ def baseline_in_words(baseline: Baseline, /) -> str:
 
 
 def with_baseline(net: Differentiable, encoded: Encoded, baseline: Baseline, /) -> Encoded:
-    """The same batch with the neutral input that is asked for; of text, special tokens and whatever else is no part stay as they are.
-
-    Raises `ConfigError` where the model's inputs have no such neutral input.
-    """
+    """Return the batch with the given neutral input; special tokens and other tokens outside the parts of a
+    text stay. Raises `ConfigError` if the inputs have no such neutral input."""
     if baseline is None:
         return encoded
     made = _of_images(encoded.features, baseline) if encoded.mask_BL is None else _of_texts(net, encoded, baseline)
@@ -68,7 +66,7 @@ def _of_texts(net: Differentiable, encoded: Encoded, baseline: str | float) -> t
 
 
 def _token_id(tokenizer: Any, text: str) -> int:
-    """By its name in the vocabulary, else as what the tokenizer makes of the text."""
+    """Return a token's id, by its name in the vocabulary or by tokenizing the text."""
     known: int | None = tokenizer.convert_tokens_to_ids(text)
     if known is not None and tokenizer.convert_ids_to_tokens(known) == text:
         return known

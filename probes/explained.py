@@ -1,4 +1,4 @@
-"""Which class a probe explains; and a probe as it is tried on a model before anything runs."""
+"""The explained class of a probe, and a trial of a probe on a model before anything runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def checked_target(target: str, /) -> str:
 
 
 def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str | None, /) -> list[int]:
-    """``predicted``: the class of the largest logit. ``gold``: the sample's own; a sample that has none is a `SampleError`."""
+    """Return the explained classes. ``predicted``: the class of the largest logit. ``gold``: the sample's
+    own. Raises `SampleError` if a sample has none."""
     if target != "gold":
         return [int(np.argmax(logits.values)) for logits in engine.run([Classify(s.input, s.labels) for s in samples])]
     without = next((s for s in samples if not isinstance(s.target, int | np.integer)), None)
@@ -33,7 +34,8 @@ def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str 
 
 
 def tried_with(probe: P, /, **settings: object) -> P:
-    """A copy of the probe with other settings: a single point, where the settings that depend on a model's weights are tried on it."""
+    """Return a copy of the probe with other settings, to check settings that depend on the model's weights at
+    a single point."""
     trial = copy.copy(probe)
     for name, value in settings.items():
         setattr(trial, name, value)

@@ -1,9 +1,9 @@
-"""An integral of gradients on a sample's way from its neutral input, cut in halves where a piece of it is wrong.
+"""Integrate gradients on the path from a neutral input to the sample, halving pieces whose sum is wrong.
 
-What is attributed on a piece of the way sums to the logit's change on that piece, as the whole does to the whole change. A saturated model
-changes all at once: points that are evenly spread hardly meet the place, and twice as many hardly do either. Halved again and again, the
-piece that holds it is narrow enough after ten rounds, in which the rest of the way costs nothing more. The halves of a piece have fewer
-points than the whole began with, so that a sum can become worse before it is right: the best of all sums on the way is kept.
+The attributions on a piece of the path must sum to the logit's change on that piece. A saturated model
+changes abruptly: evenly spaced points rarely hit the place, and twice as many rarely do either. Ten halvings
+make the piece that contains it narrow enough, without cost for the rest of the path. A half has fewer points
+than the whole started with, so a sum can become worse before it is right; the best sum is kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NARROW = 1 / 8
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """From ``start`` to ``end`` of the way: its values by position, and how far their sum misses the logit's change there."""
+    """A piece of the path from ``start`` to ``end``, with its values by position and the error of their sum."""
 
     start: float
     end: float
@@ -43,8 +43,14 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Way:
-    """One sample's. ``change``: the logit's, all the way. ``total``: the values of all pieces. ``wrong``: pieces that miss their part by
-    too much. ``steps``: points so far. ``best``: the total that came nearest to the change, and ``missed``, by how much."""
+    """The path of one sample.
+
+    change: the logit's change on the whole path.
+    total: the values of all pieces.
+    wrong: pieces whose error is too large.
+    steps: points so far.
+    best, missed: the total with the smallest error, and that error.
+    """
 
     change: float
     allowed: float
@@ -59,17 +65,18 @@ class _Way:
         return cls(change, allowed, whole.values, [whole], steps, whole.values, whole.error)
 
     def take_worst(self, most: int) -> list[_Piece]:
-        """The worst pieces, as many as ``most`` points allow to halve. They are no longer among the wrong ones."""
+        """Remove and return the worst pieces, as many as ``most`` points allow to halve."""
         self.wrong.sort(key=lambda piece: -piece.error)
         num = max(0, most - self.steps) // (2 * _POINTS)
         chosen, self.wrong = self.wrong[:num], self.wrong[num:]
         return chosen
 
     def replace(self, piece: _Piece, halves: Sequence[_Piece]) -> None:
-        """Put the halves of a piece in its place.
+        """Replace a piece by its halves.
 
-        Pieces are replaced one after the other, the worst first, so that a run with fewer points stopped at one of the totals that this
-        one passes: the best of them is never worse than what fewer points give."""
+        Pieces are replaced one at a time, worst first, so that a run with fewer points stopped at one of
+        these totals: the best of them is never worse than the result with fewer points.
+        """
         self.steps += _POINTS * len(halves)
         self.total = self.total - piece.values + sum(half.values for half in halves)
         self.wrong += [half for half in halves if half.error > self.allowed * max(half.end - half.start, _NARROW)]
@@ -79,14 +86,16 @@ class _Way:
 
 
 class Halving(Integral):
-    """Base of these probes. A subclass gives `logits` and `shares`. Points [N] of the way are one for each row, in [0, 1]."""
+    """Base class of these probes. A subclass defines `logits` and `shares`. Points [N] of the path are in [0,
+    1], one per row."""
 
     def logits(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        """[N]: the explained class's logit at these points."""
+        """Return [N]: the explained class's logit at these points."""
         raise NotImplementedError
 
     def shares(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        """The gradient at these points times the whole way, for each row shaped as what is attributed to."""
+        """Return the gradient at these points times the whole path, for each row in the shape of the
+        attributed values."""
         raise NotImplementedError
 
     def summed(self, work: GradientWork, changes: Sequence[float | None], /) -> Mapping[int, tuple[Values, int]]:
@@ -107,7 +116,7 @@ class Halving(Integral):
         return {**found, **{index: (way.best, way.steps) for index, way in ways.items()}}
 
     def _pieces(self, work: GradientWork, asked: Mapping[int, Sequence[tuple[float, float]]]) -> dict[int, list[_Piece]]:
-        """Samples that are asked about as many pieces go together."""
+        """Group samples with equally many pieces."""
         weights, points = gauss_legendre(_POINTS)
         found: dict[int, list[_Piece]] = {}
         for num in sorted({len(halves) for halves in asked.values()}):
@@ -125,7 +134,8 @@ class Halving(Integral):
         return found
 
     def _integrals(self, work: GradientWork, points: Mapping[int, Values], weights_KP: Values) -> dict[int, Values]:
-        """By sample, the shares at its points [K], summed by each column of the weights: [P, L] or [P, H, W]."""
+        """Return for each sample the shares at its points [K], weighted by each column of the weights: [P, L]
+        or [P, H, W]."""
         found: dict[int, Values] = {}
         for rows in work.passes(list(points), len(weights_KP)):
             add_weighted(found, rows, weights_KP, self.shares(rows, _at(rows, points)))

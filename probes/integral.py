@@ -1,4 +1,5 @@
-"""What the probes share that sum gradients on the straight line from a neutral input, by more steps where the sum is not right."""
+"""Base class of probes that sum gradients on the straight path from a neutral input, with more steps until
+the sum is right."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from .positions import Values
 
 
 def gauss_legendre(num: int, /) -> tuple[Values, Values]:
-    """Captum's weights and points in [0, 1] of the Gauss-Legendre integral."""
+    """Return Captum's weights and points in [0, 1] of the Gauss-Legendre integral."""
     from captum.attr._utils.approximation_methods import approximation_parameters
 
     weights, alphas = (np.array(part(num)) for part in approximation_parameters("gausslegendre"))
@@ -25,8 +26,8 @@ def gauss_legendre(num: int, /) -> tuple[Values, Values]:
 
 
 class Integral(Probe):
-    """Base of these probes. A subclass gives `sums` or `summed`, and `changes` where it does not sum to the logit's move from the neutral
-    input."""
+    """Base class of these probes. A subclass defines `sums` or `summed`, and `changes` if the sum is not the
+    logit's change from the neutral input."""
 
     requires = frozenset({"classify", "gradients"})
     inputs = frozenset({"text", "pair", "image"})
@@ -43,17 +44,17 @@ class Integral(Probe):
         return None if self.baseline is None else tried_with(self, steps=1, max_steps=1)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
-        """What each of the ``num`` samples' attribution is to sum to; None where that is not known, and steps stay as they are."""
+        """Return what each of the ``num`` samples' attribution must sum to; None if unknown, which keeps the
+        number of steps."""
         return work.changes()
 
     def sums(self, work: GradientWork, chosen: Sequence[int], steps: int, /) -> Mapping[int, Values]:
-        """The chosen samples' values by position."""
+        """Return the chosen samples' values by position."""
         raise NotImplementedError
 
     def summed(self, work: GradientWork, changes: Sequence[float | None], /) -> Mapping[int, tuple[Values, int]]:
-        """Every sample's values by position, and how many steps they took: steps are doubled until the sum is right, or twice as many are
-        more than ``max_steps``. The sum that comes nearest is kept, so that a larger ``max_steps``, which passes all that a smaller one
-        does, is never worse."""
+        """Return every sample's values by position and its number of steps. Steps are doubled until the sum
+        is right or ``max_steps`` is reached. The best sum is kept, so a larger ``max_steps`` is never worse."""
         found: dict[int, tuple[Values, int]] = {}
         todo, steps = list(range(len(changes))), self.steps
         while todo and steps <= self.max_steps:
@@ -65,7 +66,7 @@ class Integral(Probe):
         return found
 
     def allowed(self, change: float, /) -> float:
-        """How far a sum may miss."""
+        """Return the allowed error of a sum."""
         return max(0.01, self.tolerance * abs(change))
 
     def misses(self, total: float, change: float | None, /) -> bool:

@@ -1,4 +1,4 @@
-"""A layer of the model by its name, and what it gives in a pass: seen, cut off from what made it, or replaced.
+"""A layer of the model by its name, and its output in a pass: read, detached, or replaced.
 
 Shape legend: N rows of a pass.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Layer:
-    """The layer ``name`` of a module. Raises `ConfigError`, with names that are near, where there is none."""
+    """The layer ``name`` of a module. Raises `ConfigError` with similar names if it does not exist."""
 
     def __init__(self, module: torch.nn.Module, name: str, method: str, hint: str = "") -> None:
         layers = {key: layer for key, layer in module.named_modules() if key}
@@ -28,7 +28,8 @@ class Layer:
 
     @contextmanager
     def giving(self, change: Callable[[torch.Tensor], torch.Tensor], /) -> Iterator[list[torch.Tensor]]:
-        """In the pass inside, what the layer gives (its first tensor) becomes what ``change`` makes of it; that is then in the list."""
+        """Replace the layer's first output tensor by ``change`` of it during a pass; the list receives the
+        new tensor."""
         import torch
 
         seen: list[torch.Tensor] = []
@@ -80,7 +81,7 @@ class Layer:
 
 
 def cut_off(given: torch.Tensor, /) -> torch.Tensor:
-    """A leaf: gradients end here."""
+    """Return the tensor as a leaf: gradients end here."""
     return given.detach().requires_grad_()
 
 

@@ -1,4 +1,4 @@
-"""Values of a layer by position, and as an attribution holds them: tokens as the words of a text, patches and maps as pixels.
+"""Convert a layer's values per position to attributions: tokens to words, patches and maps to pixels.
 
 Shape legend: N rows of a pass, L tokens, C channels, H height, W width.
 """
@@ -25,9 +25,10 @@ _MOST_SPECIAL = 16
 
 
 def by_position(values: torch.Tensor, lengths: Sequence[int] | None, /) -> list[Values]:
-    """Rows of a layer's values, summed to one number a position: [L] of texts (without padding) and of vision transformers, [H, W] of maps.
+    """Sum a layer's values to one number per position: [L] for texts (without padding) and vision
+    transformers, [H, W] for maps.
 
-    ``lengths``: real tokens of each text; None for images.
+    lengths: real tokens of each text; None for images.
     """
     import torch
 
@@ -41,10 +42,12 @@ def by_position(values: torch.Tensor, lengths: Sequence[int] | None, /) -> list[
 def placed(
     value: Input, values: Values, token_spans: Sequence[tuple[int, int]], patch: int | None, /
 ) -> tuple[NDArray[np.float32], Spans, float]:
-    """What `by_position` gave as an attribution's values and spans, and the sum of what stands at special tokens, which are nobody's.
+    """Return the values and spans of an attribution from `by_position`, and the sum at special tokens.
 
-    Tokens are gathered to words. A pixel has the value of its patch; of maps of another size than the image, the bilinear one. ``patch``:
-    the side of a vision transformer's patches, in pixels. Raises `ConfigError` where the positions are neither.
+    Tokens are gathered to words. A pixel has the value of its patch, or the bilinear interpolation of a map
+    of another size. Raises `ConfigError` if the positions are neither.
+
+    patch: side of a vision transformer's patches, in pixels.
     """
     if texts := texts_of(value):
         words = spans_in(texts)
@@ -66,9 +69,9 @@ def enlarged(map_HW: Values, height: int, width: int, /) -> Values:
 
 
 def _in_patches(values_L: Values, height: int, width: int, patch: int | None) -> tuple[Values, float]:
-    """Tokens row by row of the image, behind the special ones, whose sum is the second.
+    """Return the tokens row by row of the image without special tokens, and the sum of the special tokens.
 
-    Pixels beyond the last whole patch, which the model passes over, get 0.
+    Pixels beyond the last whole patch, which the model ignores, get 0.
     """
     rows, columns = (height // patch, width // patch) if patch else (0, 0)
     if not 0 < rows * columns <= len(values_L) <= rows * columns + _MOST_SPECIAL:
