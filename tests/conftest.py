@@ -22,12 +22,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+# Beside Pythons that have no small build of torch, a file or test that fails for want of it, or of TextAttack, is skipped.
+_HAS_TORCH = find_spec("torch") is not None
+_IS_ABSENT = re.compile(r"No module named '(torch|captum)|textattack[\w, ]* cannot be found")
+
+
+def _skip_without_torch(report: pytest.CollectReport | pytest.TestReport) -> None:
+    if report.failed and not _HAS_TORCH and _IS_ABSENT.search(f"{report.longrepr} {report.capstdout} {report.capstderr}"):
+        report.outcome, report.longrepr = "skipped", (report.nodeid, 0, "needs torch or TextAttack, which are not installed")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Without torch, files that import it or captum are skipped: other Pythons than the main one run the rest."""
     report = yield
-    if report.failed and find_spec("torch") is None and re.search(r"No module named '(torch|captum)", str(report.longrepr)):
-        report.outcome, report.longrepr = "skipped", (report.nodeid, 0, "needs torch, which is not installed")
+    _skip_without_torch(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _skip_without_torch(report)
     return report
 
 
