@@ -123,11 +123,11 @@ def tune(suite: Suite) -> None:
     planned.require_possible()
     from ..engine.saved_budgets import keep
     from ..run.progress import Progress
-    from ..run.runner import budget_of, loaded
+    from ..run.runner import choose_budget, loaded
     from ..run.tuning import tune as measured
     from .tuning_text import tuned_text
 
-    for adapter, tuned in measured(planned, partial(budget_of, suite), lambda named: loaded(planned, named, Progress())):
+    for adapter, tuned in measured(planned, partial(choose_budget, suite), lambda named: loaded(planned, named, Progress())):
         say(tuned_text(tuned))
         if tuned.num_requests:
             say(f"  kept in {keep(adapter, tuned.found)}")
@@ -173,9 +173,9 @@ def show(
 def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> int:
     """Write a run's reports again from its records. Needs no model and runs no code that the run names."""
     prepare(offline=True)
-    from ..results.summarise import registry_of
+    from ..results.summarise import load_registry
 
-    return _finish(run_folder, as_json, registry_of(run_folder, plugin or ()))
+    return _finish(run_folder, as_json, load_registry(run_folder, plugin or ()))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -188,10 +188,10 @@ def gate(
 ) -> int:
     """Check a run against gates. Needs no model and runs no code that the run names."""
     prepare(offline=True)
-    from ..results.summarise import registry_of, summarise
+    from ..results.summarise import load_registry, summarise
     from ..scorecard.gates import exit_code, load_gates
 
-    card = summarise(run_folder, gates=load_gates(gates_file), registry=registry_of(run_folder, plugin or ()))
+    card = summarise(run_folder, gates=load_gates(gates_file), registry=load_registry(run_folder, plugin or ()))
     _print_card(card, as_json)
     return exit_code(card.verdict, card.complete)
 
@@ -208,9 +208,9 @@ def verify(
 
     if plugin:
         prepare(offline=True)
-        from ..results.summarise import registry_of
+        from ..results.summarise import load_registry
 
-        registry_of(run_folder, plugin)  # defines the modalities of the files
+        load_registry(run_folder, plugin)  # defines the modalities of the files
     say(verified_text(run_folder, digest))
 
 

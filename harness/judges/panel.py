@@ -1,7 +1,7 @@
 """A panel of judges for the same answers.
 
 A judge answers a question about a prompt and its answer (was it ``refused``, is it ``harmful``) with yes (1), no (0) or
-no verdict (None, with the reason). No judge is trusted alone: a record keeps the verdict of each, and `judge_rows`
+no verdict (None, with the reason). No judge is trusted alone: a record keeps the verdict of each, and `make_judge_rows`
 compares them with each other and with human labels.
 
 ``phrases``      rule-based: phrases of refusal (`phrases`). It cannot detect harm: any answered request counts as harmful

@@ -11,7 +11,7 @@ _OF_TASKS_ENTRY = ("models", "limit", "name")
 """Keys of a task's entry that say which items there are, not what one of them is."""
 
 
-def asked_of(item: PlannedItem, suite: Suite, /) -> str:
+def digest_declaration(item: PlannedItem, suite: Suite, /) -> str:
     """A digest of all that the suite decides about the item: its model, task, settings, threat, scores, roles, number of samples and seed,
     where and how it computes, and the same of the items that it rests on. Not of what lies in files: that is compared by fingerprints."""
     task = portable_task(item.task.spec.model_dump(mode="json"))
@@ -23,7 +23,7 @@ def asked_of(item: PlannedItem, suite: Suite, /) -> str:
             "scores": (item.scores, item.each_word), "num_samples": len(item.samples), "seed": item.seed, "suite_seed": suite.seed,
             "roles": {role: _model(player) for role, player in item.roles.items()},
             "computes": (suite.device, suite.dtype, suite.batch.model_dump(mode="json")),
-            "bases": [asked_of(base, suite) for base in item.rests_on],
+            "bases": [digest_declaration(base, suite) for base in item.rests_on],
         }
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ def choose(
     """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can. ``threat``:
     what an attack's threat asks of the model counts, too."""
     check_named(named, [m.name for m in models], f"{what} wants the model")
-    able, unable = able_models([m for m in models if named is None or m.name in named], requires, threat)
+    able, unable = split_by_ability([m for m in models if named is None or m.name in named], requires, threat)
     if unable and (named is not None or not able):
         model, reason = unable[0]
         raise CapabilityError(f"{what} cannot run on model {model.name!r}: it {reason}")
@@ -36,18 +36,20 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def able_models(pool: Sequence[PlannedModel], requires: frozenset[str], threat: Threat | None = None) -> tuple[list[PlannedModel], Passed]:
+def split_by_ability(
+    pool: Sequence[PlannedModel], requires: frozenset[str], threat: Threat | None = None
+) -> tuple[list[PlannedModel], Passed]:
     """The models that can, and those that cannot with the reason."""
     able, unable = [], []
     for model in pool:
-        if reason := _lacking(model, requires, threat):
+        if reason := _describe_lack(model, requires, threat):
             unable.append((model, reason))
         else:
             able.append(model)
     return able, unable
 
 
-def _lacking(model: PlannedModel, requires: frozenset[str], threat: Threat | None) -> str:
+def _describe_lack(model: PlannedModel, requires: frozenset[str], threat: Threat | None) -> str:
     """What the model lacks of the required capabilities; empty where it lacks nothing."""
     if lack := model.info.describe_lack(requires):
         return lack
@@ -56,7 +58,7 @@ def _lacking(model: PlannedModel, requires: frozenset[str], threat: Threat | Non
     return ""
 
 
-def asks_model(plugin: Program, task: PlannedTask) -> frozenset[str]:
+def list_required(plugin: Program, task: PlannedTask) -> frozenset[str]:
     """What the plugin needs of a model on this task. A probe of classes explains continuations by their log-likelihoods."""
     requires = frozenset(plugin.requires)
     if "classify" in requires and isinstance(plugin, Probe) and has_continuations(task.task):

@@ -20,10 +20,10 @@ from ..items.base.program_kind import ProgramKind
 from ..items.kinds import kinds_of
 from ..scorecard.gates import Gate
 from ..suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite
-from .capabilities import able_models, asks_model, choose, unfit
+from .capabilities import choose, list_required, split_by_ability, unfit
 from .casting import cast
 from .gate_checks import check_gate
-from .plugins import ask_plugin, make_plugin
+from .plugins import call_plugin, make_plugin
 from .tasks import plan_task
 from .types import Plan, Skipped
 
@@ -33,7 +33,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     for index, name in enumerate(suite.reports):
         with _placed(suite, "reports", index):
             registry.make("reports", name)
-    models, auxiliary = (_planned_models(suite, key, registry) for key in ("models", "auxiliary_models"))
+    models, auxiliary = (_plan_models(suite, key, registry) for key in ("models", "auxiliary_models"))
     tasks = []
     for index, task_spec in enumerate(suite.tasks):
         with _placed(suite, "tasks", index):
@@ -61,7 +61,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     for programs in (kind for kind in kinds if isinstance(kind, ProgramKind)):
         for index, spec in enumerate(suite.entries(programs.section)):
             with _gathered(impossible), _placed(suite, programs.section, index):
-                more, passed_over = _program_items(programs, spec, models, auxiliary, tasks, ran, suite, registry)
+                more, passed_over = _plan_program(programs, spec, models, auxiliary, tasks, ran, suite, registry)
                 items += more
                 skipped += passed_over
     for kind in kinds:
@@ -100,19 +100,19 @@ def _placed(suite: Suite, *path: str | int) -> Iterator[None]:
         raise type(error)(f"{suite.place(*path, about=str(error))}{error}") from error
 
 
-def _planned_models(suite: Suite, key: str, registry: Registry) -> list[PlannedModel]:
+def _plan_models(suite: Suite, key: str, registry: Registry) -> list[PlannedModel]:
     models = []
     for index, spec in enumerate(getattr(suite, key)):
         with _placed(suite, key, index):
-            models.append(_planned_model(spec, registry))
+            models.append(_plan_model(spec, registry))
     return models
 
 
-def _planned_model(spec: ModelSpec, registry: Registry) -> PlannedModel:
+def _plan_model(spec: ModelSpec, registry: Registry) -> PlannedModel:
     if "target" in spec.settings:
         raise ConfigError(f"model {spec.model!r}: 'target' is no setting; it stands after the kind: 'model: {spec.kind}:TARGET'")
     source: ModelSource = make_plugin("models", spec.kind, registry, target=spec.target, **spec.settings)
-    info = ask_plugin(f"model {spec.model!r} cannot be inspected", source.inspect, ModelError)
+    info = call_plugin(f"model {spec.model!r} cannot be inspected", source.inspect, ModelError)
     return PlannedModel(spec.name or spec.model, spec, source, info)
 
 
@@ -136,7 +136,7 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
             raise type(error)(f"task {task.name!r} on model {model.name!r}: {error}") from error
 
 
-def _joint_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> dict[str, str]:
+def _join_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> dict[str, str]:
     """Who plays what for an attack or a probe on a task that has roles of its own. One name is one model."""
     for role, player in spec.roles.items():
         if task.spec.roles.get(role, player) != player:
@@ -147,7 +147,7 @@ def _joint_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> 
     return {**task.spec.roles, **spec.roles}
 
 
-def _program_items(
+def _plan_program(
     kind: ProgramKind[Any],
     spec: AttackSpec | ProbeSpec,
     models: Sequence[PlannedModel],
@@ -182,11 +182,11 @@ def _program_items(
         pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
         reason = unfit(plugin, task)
         if reason is None:
-            requires = asks_model(plugin, task)
+            requires = list_required(plugin, task)
             able, unable = (
                 choose(pool, requires, spec.models and [m.name for m in pool], what, threat)
                 if spec.tasks or spec.models
-                else able_models(pool, requires, threat)
+                else split_by_ability(pool, requires, threat)
             )
         elif spec.tasks is not None:
             raise CapabilityError(f"{what} cannot run on task {task.name!r}: {reason}")
@@ -198,7 +198,7 @@ def _program_items(
             threat.check_input(samples[0])
         # The task judges the answers, so that its roles are played here as well, by whom the task names.
         parts = [plugin, task.task] if threat is None else [plugin, threat, task.task]
-        roles = cast(_joint_roles(spec, task, name), parts, [*models, *auxiliary], what)
+        roles = cast(_join_roles(spec, task, name), parts, [*models, *auxiliary], what)
         for model in able:
             seed = seed_of(suite.seed, str(key))
             first = PlannedItem(

@@ -14,7 +14,7 @@ _OF_MODELS = ("inspect", "load")
 T = TypeVar("T")
 
 
-def ask_plugin(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
+def call_plugin(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
     """What a plugin says before the run. Its own exceptions become the user's to read, not a traceback."""
     try:
         return work()

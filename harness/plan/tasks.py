@@ -28,7 +28,7 @@ from ..modalities.text import CHARACTERS
 from ..suite.specs import Suite, TaskSpec, task_name
 from ..system.disk_sequence import Spool
 from ..system.interrupts import is_interrupt
-from .plugins import ask_plugin, make_plugin
+from .plugins import call_plugin, make_plugin
 from .types import Load
 
 _IDS_SHOWN = 8
@@ -45,7 +45,7 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
     name = spec.name or str(task.named_by_settings) or task_name(spec)
     metrics = dict(find_metric(metric, registry) for metric in task.metrics)
     limit = spec.limit or suite.limit
-    given = ask_plugin(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
+    given = call_plugin(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
     if not given:
         raise DataError(f"task {name!r} has no samples: its data set is empty; point 'data:' at one that is not")
     return replace(_measured(name, spec, task, entry.origin, given), metric_code=metrics)
@@ -80,8 +80,8 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
         hashes = array("q", (hash(sample.id) for sample in samples))
     if len(np.unique(hashes)) < len(hashes):
         _check_ids(name, samples)
-    notes = tuple(ask_plugin(f"task {name!r} cannot give its notes", lambda: task.notes(len(samples)), DataError))
-    cautions = tuple(ask_plugin(f"task {name!r} cannot give its cautions", lambda: task.cautions(len(samples), parts), DataError))
+    notes = tuple(call_plugin(f"task {name!r} cannot give its notes", lambda: task.notes(len(samples)), DataError))
+    cautions = tuple(call_plugin(f"task {name!r} cannot give its cautions", lambda: task.cautions(len(samples), parts), DataError))
     if num_unusable:
         notes = (f"{num_unusable:,} of {len(samples):,} samples cannot be used; the first: {first_reason}", *notes)
     numbers = (positions, num_requests, num_unusable)

@@ -62,9 +62,9 @@ class Run:
 
     def _registry(self) -> Registry:
         """That of the process which made the run, where this is it: it knows the plugin files that were given."""
-        from .summarise import registry_of
+        from .summarise import load_registry
 
-        return self._given or registry_of(self.path, self.plugins)
+        return self._given or load_registry(self.path, self.plugins)
 
     def open(self) -> None:
         """Show the scorecard in the browser."""

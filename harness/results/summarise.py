@@ -15,11 +15,11 @@ from ..items.base.results import RunResults
 from ..items.kinds import kinds_of
 from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Table
-from ..scorecard.gates import Gate, check_gates, verdict_of
-from ..scorecard.measures import MEASURES, with_direction
+from ..scorecard.gates import Gate, check_gates, decide_verdict
+from ..scorecard.measures import MEASURES, add_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
-from .views import sample_views
+from .views import make_sample_views
 
 MAX_VIEWS = 1000
 """Samples shown in a report's explorer; the numbers rest on all of them."""
@@ -27,7 +27,7 @@ MAX_VIEWS = 1000
 
 def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Registry | None = None) -> Scorecard:
     """The scorecard of a run folder. ``gates``: in place of the suite's own. ``registry``: who knows the metrics and the kinds of items;
-    without it those that are installed, for records load no code (`registry_of`). Raises `StoreError` and `ConfigError`."""
+    without it those that are installed, for records load no code (`load_registry`). Raises `StoreError` and `ConfigError`."""
     store = Store.open(folder / FILE_NAME, readonly=True)
     try:
         suite = codec.loads(store.suite)
@@ -53,7 +53,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             results.rows += kind.rows(item, table, results)
             results.kept[item.id] = kind.keep(item, table)
             counters = store.counters(item)
-            results.rows += _cost_rows(item, counters) if kind.has_costs else []
+            results.rows += _make_cost_rows(item, counters) if kind.has_costs else []
             timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, *store.timing(item))
         for kind in kinds.values():
             results.rows = kind.joint_rows(results, results.rows)
@@ -61,17 +61,17 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         flags += [flag for kind in kinds.values() for flag in kind.flags(results)]
         own = (kind.measures for kind in kinds.values())
         measures = {**results.measures, **{name: measure for table in own for name, measure in table.items()}, **MEASURES}
-        rows = tuple(with_direction(row, measures) for row in results.rows)
+        rows = tuple(add_direction(row, measures) for row in results.rows)
         card = Scorecard(
             manifest=_manifest(store, suite, items, flags), rows=rows, complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.key.is_task),
-            samples=tuple(sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
+            samples=tuple(make_sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
             row_names={name: kind.stems() for name, kind in kinds.items()},
         )  # fmt: skip
         wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
         gate_results = check_gates(wanted, card)
-        verdict = verdict_of(gate_results)
+        verdict = decide_verdict(gate_results)
         # An item of which most samples failed must not look like a run that went well, whatever the gates were about.
         return replace(card, gates=gate_results, verdict="no_data" if verdict != "fail" and too_little else verdict)
     finally:
@@ -100,7 +100,7 @@ def _too_little(item: StoredItem, table: Table, kind: ItemKind) -> str:
     )
 
 
-def registry_of(folder: Path, plugins: Sequence[str], /) -> Registry:
+def load_registry(folder: Path, plugins: Sequence[str], /) -> Registry:
     """The plugins for views of a run folder: those that are installed, and of the files that the run was made with those given."""
     if not plugins:
         return Registry()
@@ -127,7 +127,7 @@ def _metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) 
 # ── cost ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _cost_rows(item: StoredItem, counters: Mapping[str, int]) -> list[Row]:
+def _make_cost_rows(item: StoredItem, counters: Mapping[str, int]) -> list[Row]:
     """What the item cost the model, in counts that do not depend on the machine's speed; zeros are left out but for the passes."""
     shown = {name: unit for name, unit in COSTS.items() if counters.get(name) or name == "forward_passes"}
     return [

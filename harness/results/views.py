@@ -15,7 +15,7 @@ from ..items.base.view import SeenSample, answer, is_right, label, shown
 from ..store import Store, StoredItem
 
 
-def sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[str, ItemKind], most: int) -> Iterator[SampleView]:
+def make_sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[str, ItemKind], most: int) -> Iterator[SampleView]:
     """At most ``most`` views, shared evenly between the tasks of all models. Within a task the joined samples come first:
     those that an attack or a probe has seen, then the others, each in the order of the data. With more tasks than ``most``, the
     first tasks show one each."""

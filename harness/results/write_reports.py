@@ -29,7 +29,7 @@ _NOT_REPORTS = (FILE_NAME, LOCK_NAME, "suite.yaml", _OWNERS)
 def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None = None, registry: Registry | None = None) -> list[Path]:
     """Write the views named (default: those of the suite) and return their paths. They are views: written anew each time.
 
-    ``registry``: who knows the reports; without it those that are installed, for records load no code (`summary.registry_of`).
+    ``registry``: who knows the reports; without it those that are installed, for records load no code (`summary.load_registry`).
 
     One that cannot be written does not keep the others from being written; the error comes after them.
     """

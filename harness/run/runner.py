@@ -26,7 +26,7 @@ from ..identity.libraries import run_versions
 from ..items.base.ingredients import ingredients, model_fingerprint
 from ..items.base.item_run import ItemRun, make_recordable
 from ..items.base.planned_item import PlannedItem, PlannedModel
-from ..plan.asked import asked_of
+from ..plan.asked import digest_declaration
 from ..plan.types import Plan
 from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, lock_folder
 from ..suite.specs import Suite
@@ -68,8 +68,8 @@ def run_plan(
         store = _open(plan, folder)
         try:
             aside = partial(_set_aside, store, say)
-            aside(_as_stored(plan.items, suite=plan.suite, store=store))
-            rounds = list(_rounds(plan))
+            aside(_describe_known_items(plan.items, suite=plan.suite, store=store))
+            rounds = list(_group_by_model(plan))
             _try_later_models(plan, rounds, store, shown)
             with closing(Players(lambda player: loaded(plan, player, shown))) as players:
                 for model, items in rounds:
@@ -78,7 +78,7 @@ def run_plan(
             store.close()
 
 
-def _rounds(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem]]]:
+def _group_by_model(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem]]]:
     """Each model with its items. What needs the twins of a later model has to wait: then a model is loaded a second time."""
     place = {model.name: index for index, model in enumerate(plan.models)}
 
@@ -96,11 +96,11 @@ def _try_later_models(plan: Plan, rounds: Sequence[tuple[PlannedModel, list[Plan
     """The first model's probes are tried when its weights are loaded; those of the others before it runs, not hours later."""
     tried = {model.name for model, _ in rounds[:1]}
     for model, items in rounds[1:]:
-        waiting = [item for item in _unfinished(items, store) if item.kind.has_trial(item)]
+        waiting = [item for item in _find_unfinished(items, store) if item.kind.has_trial(item)]
         if model.name not in tried and waiting:
             adapter = loaded(plan, model, shown)
             try:
-                engine = Engine(adapter, model.info, budget=budget_of(plan.suite, adapter))
+                engine = Engine(adapter, model.info, budget=choose_budget(plan.suite, adapter))
                 for item in waiting:
                     item.kind.try_settings(engine, item)
             finally:
@@ -108,7 +108,7 @@ def _try_later_models(plan: Plan, rounds: Sequence[tuple[PlannedModel, list[Plan
             tried.add(model.name)
 
 
-def _unfinished(items: Sequence[PlannedItem], store: Store) -> list[PlannedItem]:
+def _find_unfinished(items: Sequence[PlannedItem], store: Store) -> list[PlannedItem]:
     num_done = {(stored.model, stored.item): store.count(stored) for stored in store.items()}
     return [item for item in items if num_done.get((item.model.name, item.item), 0) < len(item.samples)]
 
@@ -153,7 +153,7 @@ def _write_copy(path: Path, text: str) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def _as_stored(items: Sequence[PlannedItem], *, suite: Suite, store: Store, fingerprint: str | None = None) -> list[StoredItem]:
+def _describe_known_items(items: Sequence[PlannedItem], *, suite: Suite, store: Store, fingerprint: str | None = None) -> list[StoredItem]:
     """Those of the plan's items that have records, as far as they are known before a role's model loads, and before their
     own where no ``fingerprint`` of it is given."""
     there = {(known.model, known.item): known for known in store.items()}
@@ -199,16 +199,16 @@ def _run_model(
     memory = MemoryCache(behind=behind)
 
     def engine_of(planned: PlannedModel, its: Model) -> Engine:
-        budget = budgets.get(planned.name) or budget_of(suite, its)
+        budget = budgets.get(planned.name) or choose_budget(suite, its)
         known = model_fingerprint(planned, its)
         return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch, fingerprint=known)
 
     try:
-        aside(_as_stored(items, suite=suite, store=store, fingerprint=model_fingerprint(model, adapter)))
+        aside(_describe_known_items(items, suite=suite, store=store, fingerprint=model_fingerprint(model, adapter)))
         # A run that goes on packs as it began: batches of another size would round otherwise.
         budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
         engine = engine_of(model, adapter)
-        for item in _unfinished(items, store):
+        for item in _find_unfinished(items, store):
             item.kind.try_settings(engine, item)
         for item in items:
             engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
@@ -235,7 +235,7 @@ def _run_model(
                     stored, chunk.number, chunk.start, records,
                     counters=_counts(engine), seconds=time.perf_counter() - started,
                     answers=behind.borrowed | answers,
-                    matmul_flops_per_s=_matmul_peak(adapter),
+                    matmul_flops_per_s=_measure_matmul(adapter),
                 )  # fmt: skip
                 behind.borrowed.clear()
                 if shared is not None:
@@ -277,13 +277,13 @@ def _requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Any]]:
     return item.kind.requests_ahead(item, list(item.samples[chunk.start : chunk.end]))
 
 
-def budget_of(suite: Suite, model: Model) -> Budget:
+def choose_budget(suite: Suite, model: Model) -> Budget:
     """What was measured for the model on this machine, else the device's, but for what the suite says under ``batch:``."""
     given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
     return replace(kept(model) or Budget.of(str(model.device)), **given)
 
 
-def _matmul_peak(model: Model) -> float:
+def _measure_matmul(model: Model) -> float:
     """Of the model's device, where the model says what it computes."""
     if not model.flops_per_token or model.device is None or model.dtype is None:
         return 0.0
@@ -298,7 +298,7 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
     notes, dtype, device = (engine.model.notes, engine.model.dtype, engine.model.device) if engine is not None else ((), None, None)
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
-        "chunk": suite.chunk, "asked": asked_of(item, suite), "rests_on": _bases(item, store),
+        "chunk": suite.chunk, "asked": digest_declaration(item, suite), "rests_on": _find_base_ids(item, store),
         "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
         "dimension": task.dimension, "settings": dict(item.settings),
         "scores": item.scores,
@@ -318,7 +318,7 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
     )  # fmt: skip
 
 
-def _bases(item: PlannedItem, store: Store) -> tuple[int, ...]:
+def _find_base_ids(item: PlannedItem, store: Store) -> tuple[int, ...]:
     """The stored items whose records this one is made from."""
     known = (store.current(base.model.name, base.item) for base in item.rests_on)
     return tuple(base.id for base in known if base is not None)

@@ -28,7 +28,7 @@ BLIND = 0.8
 """A rank correlation between the maps of two classes. Maps that stay when the label flips (`slices.UNMOVED`) are told by the same."""
 
 
-def difference_row(
+def make_difference_row(
     item: StoredItem, table: Table, score: str, beside: str, metric: str, higher_is_better: bool | None, among_N: Mask | None = None, /, *,
     control: str, slice: str = "",
 ) -> Row:  # fmt: skip
@@ -50,12 +50,12 @@ def difference_row(
     )  # fmt: skip
 
 
-def control_rows(item: StoredItem, table: Table, scores: Mapping[str, bool | None], /) -> Iterable[Row]:
+def make_control_rows(item: StoredItem, table: Table, scores: Mapping[str, bool | None], /) -> Iterable[Row]:
     """For each of the scores, and whether more of it is better, what is gained over each control that it has."""
     for score, higher in scores.items():
         for control in CONTROLS:
             if score in table.columns and f"{score}{control}" in table.columns:
-                yield difference_row(item, table, score, f"{score}{control}", score, higher, control=control[1:])
+                yield make_difference_row(item, table, score, f"{score}{control}", score, higher, control=control[1:])
 
 
 def _span(score: str) -> float | None:
@@ -65,21 +65,21 @@ def _span(score: str) -> float | None:
     return 2.0 if score.startswith(_CORRELATIONS) else 1.0
 
 
-def control_flags(item: StoredItem, rows: Iterable[Row], /) -> Iterable[str]:
+def make_control_flags(item: StoredItem, rows: Iterable[Row], /) -> Iterable[str]:
     """A sentence where a probe is not shown to be better than chance, where it explains the model without its training alike, and where it
     explains all classes alike. ``rows``: of the run."""
     own = {row.name: row.estimate for row in rows if (row.model, row.key) == (item.model, item.key)}
     yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
 
 
-def with_cautions(rows: Iterable[Row], /) -> list[Row]:
+def add_cautions(rows: Iterable[Row], /) -> list[Row]:
     """The rows. Those that say that a map stayed where the label flipped tell where that is the method's own doing."""
     rows = list(rows)
     blind = {(row.model, row.key) for row in rows if row.metric == BETWEEN_CLASSES and _is_blind(row.estimate)}
-    return [_cautioned(row) if row.name in _STAYED and (row.model, row.key) in blind else row for row in rows]
+    return [_add_caution(row) if row.name in _STAYED and (row.model, row.key) in blind else row for row in rows]
 
 
-def _cautioned(row: Row) -> Row:
+def _add_caution(row: Row) -> Row:
     why = "; ".join(filter(None, [row.estimate.reason, "the method is blind to the class, so that this is no finding about the model"]))
     return replace(row, estimate=replace(row.estimate, reason=why))
 

@@ -191,7 +191,7 @@ def check_gates(gates: Iterable[Gate], scorecard: Scorecard) -> tuple[GateResult
     return tuple(gate.check(scorecard) for gate in gates)
 
 
-def verdict_of(results: Iterable[GateResult]) -> str:
+def decide_verdict(results: Iterable[GateResult]) -> str:
     """``none`` without gates; else the worst of fail, no_data, warn, pass."""
     verdicts = {r.verdict for r in results}
     return next((v for v in reversed(_VERDICTS) if v in verdicts), "none")

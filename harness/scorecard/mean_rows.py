@@ -19,7 +19,7 @@ from .names import Bounds, bounds_of
 _ROUNDING = 1e-6
 
 
-def mean_row(
+def make_mean_row(
     item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *,
     optional: bool = False, among_N: Mask | None = None, slice: str = "", control: str = "", about: str = "",
 ) -> Row:  # fmt: skip

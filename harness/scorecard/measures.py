@@ -57,7 +57,7 @@ def explain(row: Row, measures: Mapping[str, Measure], /) -> str:
     return " ".join(filter(None, [measure.explanation, control, over]))
 
 
-def with_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
+def add_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
     """The row with the direction of its measure. A control has none on purpose: it is there to be compared with."""
     measure = measures.get(row.metric)
     if measure is None or row.higher_is_better is not None:

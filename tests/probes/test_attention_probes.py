@@ -17,7 +17,7 @@ from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.models.hf.source import HuggingFace
@@ -143,7 +143,7 @@ class TestBoth:
         assert not any(m._forward_hooks for m in module.modules())
 
     def test_records_have_scores_and_controls(self, make: Any) -> None:
-        records = probe_records(
+        records = make_probe_records(
             Engine(tiny.load("bert"), ModelInfo({}, {"gradients"})),
             "p(t)",
             make(),

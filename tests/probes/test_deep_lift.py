@@ -15,7 +15,7 @@ from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.torch.source import TorchModule
 from windtunnel.probes.deep_lift import DeepLift
@@ -135,7 +135,7 @@ def test_what_the_rule_does_not_know_is_a_failed_sample(tmp_path: Path, name: st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _, missed = captum.attr.DeepLift(module).attribute(x, 0 * x, target=module(x).argmax(1), return_convergence_delta=True)
-    records = probe_records(engine_of(tmp_path, name), "p(t)", DeepLift(), SampleRng(0), images(), ["erasure"])
+    records = make_probe_records(engine_of(tmp_path, name), "p(t)", DeepLift(), SampleRng(0), images(), ["erasure"])
     assert [r.error is not None for r in records] == [True] * 5
     assert all("but the logit moves by" in str(r.error) and "integrated_gradients" in str(r.error) for r in records)
     assert float(missed.abs().min()) > 1e-3
@@ -143,7 +143,7 @@ def test_what_the_rule_does_not_know_is_a_failed_sample(tmp_path: Path, name: st
 
 def test_a_refusal_touches_no_other_sample(tmp_path: Path) -> None:
     given = [*images(2), Sample("bad", Image(np.zeros((6, 6, 3), dtype=np.float32)), 0, LABELS)]
-    records = probe_records(engine_of(tmp_path, "act_first"), "p(t)", DeepLift(), SampleRng(0), given, ["erasure"])
+    records = make_probe_records(engine_of(tmp_path, "act_first"), "p(t)", DeepLift(), SampleRng(0), given, ["erasure"])
     assert [r.error is None for r in records] == [True, True, False]
 
 

@@ -15,7 +15,7 @@ from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.probe.records import attributed, probe_records
+from windtunnel.harness.items.probe.records import attributed, make_probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.words import gather, word_spans
 from windtunnel.probes.feature_ablation import FeatureAblation
@@ -217,7 +217,7 @@ class TestFailures:
     def test_bad_texts_end_as_their_own_errors(self, make: Callable[[], GradientProbe]) -> None:
         bad: Sequence[str] = ("the cat sat", "", "lone \ud800 surrogate", "bad films")
         given = [Sample(f"s{i}", text, 0, LABELS) for i, text in enumerate(bad)]
-        records = probe_records(engine_of("bert"), "p(t)", make(), SampleRng(0), given)
+        records = make_probe_records(engine_of("bert"), "p(t)", make(), SampleRng(0), given)
         assert [r.error is None for r in records] == [True, False, False, True]
         assert "no part" in str(records[1].error)
         assert records[0].scores["comprehensiveness"] is not None

@@ -19,7 +19,7 @@ from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.words import gather, word_spans
 from windtunnel.harness.models.hf.source import HuggingFace
@@ -252,7 +252,7 @@ class TestOnTransformers:
 
     def test_bad_texts_end_as_their_own_errors(self, reviews: Engine) -> None:
         given = samples(["a good film", "", "lone \ud800 surrogate", "  ", "a bad film"])
-        records = probe_records(reviews, "ig(t)", IntegratedGradients(), SampleRng(0), given)
+        records = make_probe_records(reviews, "ig(t)", IntegratedGradients(), SampleRng(0), given)
         assert [r.error is None for r in records] == [True, False, False, False, True]
         assert "no part" in str(records[1].error)
         assert "surrogate" in str(records[2].error)
@@ -271,7 +271,7 @@ class TestOnTransformers:
         given = [
             Sample(str(i), Image(r["image"]), r["label"], tuple(digits.NAMES)) for i, r in zip(range(12), digits.held_out(), strict=False)
         ]
-        records = probe_records(engine, "ig(t)", IntegratedGradients(), SampleRng(0), given)
+        records = make_probe_records(engine, "ig(t)", IntegratedGradients(), SampleRng(0), given)
         assert all(r.error is None for r in records)
         mean = {n: float(np.mean([r.scores[n] for r in records])) for n in records[0].scores}  # type: ignore[arg-type]
         assert mean["comprehensiveness"] > mean["comprehensiveness_random"] + 0.2

@@ -16,7 +16,7 @@ from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.torch.source import TorchModule
 from windtunnel.probes.layer_conductance import LayerConductance
@@ -279,14 +279,14 @@ class TestFailures:
     def test_bad_texts_end_as_their_own_errors(self) -> None:
         given = [Sample(f"s{i}", text, 0, LABELS) for i, text in enumerate(("the cat sat", "", "lone \ud800 surrogate", "bad films"))]
         for probe in probes("bert"):
-            records = probe_records(engine_of("bert"), "p(t)", probe, SampleRng(0), given, ["erasure"])
+            records = make_probe_records(engine_of("bert"), "p(t)", probe, SampleRng(0), given, ["erasure"])
             assert [r.error is None for r in records] == [True, False, False, True]
 
     def test_a_text_without_the_position(self) -> None:
         probe = NeuronConductance(layer=encoder_layer("bert"), neuron=[5, 3], steps=1)
-        records = probe_records(engine_of("bert"), "p(t)", probe, SampleRng(0), texts()[:3:2], ["erasure"])
+        records = make_probe_records(engine_of("bert"), "p(t)", probe, SampleRng(0), texts()[:3:2], ["erasure"])
         assert records[0].error is None
-        assert "no position 5" in str(probe_records(engine_of("bert"), "p(t)", probe, SampleRng(0), [short()], ["erasure"])[0].error)
+        assert "no position 5" in str(make_probe_records(engine_of("bert"), "p(t)", probe, SampleRng(0), [short()], ["erasure"])[0].error)
 
     @pytest.mark.parametrize(
         ("layer", "said"),

@@ -19,7 +19,7 @@ from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.base import known_modality
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.regions import grid_map
@@ -355,7 +355,7 @@ class TestFailures:
     @pytest.mark.parametrize("make", METHODS)
     def test_bad_texts_end_as_their_own_errors(self, make: Callable[[], Perturbation]) -> None:
         given = samples(["the cat sat", "", "lone \ud800 surrogate", "  ", "bad films"])
-        records = probe_records(tiny.engine("bert"), "p(t)", make(), SampleRng(0), given)
+        records = make_probe_records(tiny.engine("bert"), "p(t)", make(), SampleRng(0), given)
         assert [r.error is None for r in records] == [True, False, False, False, True]
         assert "no part" in str(records[1].error)
         assert "surrogate" in str(records[2].error)
@@ -364,7 +364,7 @@ class TestFailures:
     def test_a_model_that_cannot_read_an_empty_text(self) -> None:
         """GPT-2 adds no token of its own: removing the only word leaves nothing to ask. Another sample is not touched."""
         engine = Engine(tiny.shared("gpt2_classifier"), ModelInfo({}))
-        records = probe_records(engine, "p(t)", FeatureAblation(), SampleRng(0), samples(["cat", "the cat sat"]))
+        records = make_probe_records(engine, "p(t)", FeatureAblation(), SampleRng(0), samples(["cat", "the cat sat"]))
         assert "no tokens" in str(records[0].error)
         assert records[1].error is None
 

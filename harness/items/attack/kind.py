@@ -21,7 +21,7 @@ from ..base.planned_item import PlannedItem
 from ..base.program_kind import ProgramKind
 from ..base.results import RunResults
 from ..base.view import SeenSample, answer, shown
-from .records import attack_records
+from .records import make_attack_records
 
 if TYPE_CHECKING:
     from ...scorecard.columns import Table
@@ -66,13 +66,13 @@ class AttackItems(ProgramKind[AttackSpec]):
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         assert run.item.threat is not None
-        return attack_records(run.engine, run.name, run.task, _attack_of(run.item), run.item.threat, run.rng, samples)
+        return make_attack_records(run.engine, run.name, run.task, _attack_of(run.item), run.item.threat, run.rng, samples)
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        from ..task.judge_rows import judged_rows
-        from .rows import attack_rows
+        from ..task.judge_rows import make_judged_rows
+        from .rows import make_attack_rows
 
-        return [*attack_rows(item, table), *judged_rows(item, table, results)]
+        return [*make_attack_rows(item, table), *make_judged_rows(item, table, results)]
 
     def keep(self, item: StoredItem, table: Table, /) -> Outcomes:
         from .outcomes import Outcomes
@@ -80,19 +80,19 @@ class AttackItems(ProgramKind[AttackSpec]):
         return Outcomes.of(item, table)
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
-        from .outcomes import outcomes_of
-        from .reliability import spread_rows
+        from .outcomes import collect_outcomes
+        from .reliability import make_spread_rows
 
-        return [*rows, *spread_rows(outcomes_of(results))]
+        return [*rows, *make_spread_rows(collect_outcomes(results))]
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
-        from ..task.judge_rows import calibrations, lonely_judges
-        from .outcomes import outcomes_of
+        from ..task.judge_rows import calibrations, flag_lonely_judges
+        from .outcomes import collect_outcomes
         from .reliability import warnings
 
-        yield from warnings(outcomes_of(results), results.rows, results.notes)
+        yield from warnings(collect_outcomes(results), results.rows, results.notes)
         attacked = [(item, table) for item, table in results.judged if item.kind == self.name]
-        yield from lonely_judges(attacked, calibrations(results.judged))
+        yield from flag_lonely_judges(attacked, calibrations(results.judged))
 
     def view(self, seen: SeenSample, /) -> Twin:
         return view_twin(seen)

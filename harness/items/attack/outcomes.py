@@ -45,7 +45,7 @@ def _codes(table: Table, score: str) -> Codes:
     return codes_N
 
 
-def outcomes_of(results: RunResults, /) -> list[Outcomes]:
+def collect_outcomes(results: RunResults, /) -> list[Outcomes]:
     """The outcomes of all attacks of the run, in its order."""
     kept = [results.kept.get(item.id) for item in results.items]
     return [outcomes for outcomes in kept if isinstance(outcomes, Outcomes)]

@@ -29,7 +29,7 @@ _OURS = _VERDICTS | {
 """What a record says of a twin on the harness's word alone, whatever the attack's metadata claim."""
 
 
-def attack_records(
+def make_attack_records(
     engine: Engine, item: str, task: Task, attack: AnyAttack, threat: Threat, rng: SampleRng, samples: Sequence[Sample]
 ) -> list[Record]:
     """A record a sample.

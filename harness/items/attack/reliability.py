@@ -20,7 +20,7 @@ _EVERYTHING = 0.5
 """An L-infinity ball of this radius holds the plain grey image, whatever the clean one is: no class can be told there."""
 
 
-def spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
+def make_spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
     """Of each attack that was repeated: largest minus smallest robust accuracy over its seeds. n: seeds."""
     for members in _alike(outcomes, lambda o: (o.item.model, o.item.key.first)):
         rates = [float(o.robust_N[o.robust_N != UNKNOWN].mean()) for o in members if (o.robust_N != UNKNOWN).any()]

@@ -13,7 +13,7 @@ from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
 from ...metrics.scores import column_mean
 from ...scorecard.columns import Mask, Table
-from ...scorecard.mean_rows import explained, mean_row
+from ...scorecard.mean_rows import explained, make_mean_row
 from ...scorecard.names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, accuracy_within
 from ...statistics.groups import Groups
 from ...statistics.medians import median_interval
@@ -21,7 +21,7 @@ from ...store import StoredItem
 from ...threats import is_within
 
 
-def attack_rows(item: StoredItem, table: Table) -> list[Row]:
+def make_attack_rows(item: StoredItem, table: Table) -> list[Row]:
     """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
     rows = [_rate_row(item, table, score, "", None) for score in ("robust_correct", "success", "clean_correct")]
     for part, part_N in table.slices().items():
@@ -34,7 +34,7 @@ def attack_rows(item: StoredItem, table: Table) -> list[Row]:
     for name in ("num_queries", *DISTANCES):
         if name in table.columns:
             over_N = None if name == "num_queries" else meant_N
-            rows.append(mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
+            rows.append(make_mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
     if "num_queries" in table.columns:
         rows.append(_median_row(item, table, "num_queries", table.given("num_queries")))
         rows += _budget_rows(item, table)
@@ -59,7 +59,7 @@ def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mas
     """Of all samples, or of those of a part of the set. It tells how many of them the attack could not work on."""
     metric, better = PER_SLICE[score]
     # What was wrong before has no success; what has none of the others has failed.
-    row = mean_row(item, table, score, metric, "robustness", better, optional=score == "success", among_N=part_N, slice=part)
+    row = make_mean_row(item, table, score, metric, "robustness", better, optional=score == "success", among_N=part_N, slice=part)
     missed_N = table.given("not_attacked") & (np.ones(table.num, dtype=bool) if part_N is None else part_N)
     if score == "clean_correct" or not missed_N.any():
         return row

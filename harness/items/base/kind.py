@@ -150,9 +150,11 @@ class ItemKind:
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
         """The item's rows. By default the means of ``scores``, over the samples that have one."""
-        from ...scorecard.mean_rows import mean_row
+        from ...scorecard.mean_rows import make_mean_row
 
-        return [mean_row(item, table, score, name, self.dimension, higher, optional=True) for score, (name, higher) in self.scores.items()]
+        return [
+            make_mean_row(item, table, score, name, self.dimension, higher, optional=True) for score, (name, higher) in self.scores.items()
+        ]
 
     def keep(self, item: StoredItem, table: Table, /) -> object:
         """What `joint_rows` and `flags` need of the item's table, for tables are not kept; `RunResults.kept` gives it back."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...api.samples import Record
 from ...api.scorecard import Row
 from ...scorecard.columns import Table
-from ...scorecard.mean_rows import mean_row
+from ...scorecard.mean_rows import make_mean_row
 from ...scorecard.names import JOINED_SLICES
 from ...store import Store, StoredItem
 from .results import RunResults
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from .kind import ItemKind
 
 
-def slice_rows(kind: ItemKind, item: StoredItem, results: RunResults, /) -> list[Row]:
+def make_slice_rows(kind: ItemKind, item: StoredItem, results: RunResults, /) -> list[Row]:
     """A row per slice that a sample of the item could be in."""
     task = results.task_of(item)
     if task is None:
         return []
     table = Table.of(_sliced(kind, results.store, task, item), None)
     return [
-        mean_row(item, table, name, name, "interpretability", JOINED_SLICES[name], optional=True)
+        make_mean_row(item, table, name, name, "interpretability", JOINED_SLICES[name], optional=True)
         for name in kind.slice_names
         if name in table.columns
     ]

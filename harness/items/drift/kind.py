@@ -14,7 +14,7 @@ from ..base.item_run import HALF_PRECISION, ItemRun
 from ..base.kind import ItemKind, Planned
 from ..base.planned_item import PlannedItem
 from ..base.results import RunResults
-from .records import drift_records
+from .records import make_drift_records
 
 if TYPE_CHECKING:
     from ...scorecard.columns import Table
@@ -44,13 +44,13 @@ class DriftItems(ItemKind):
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         (task,) = run.item.rests_on
         most = DRIFT_SHARE * run.tokens_of(task) - run.tokens_of(run.item)
-        return drift_records(run.engine, run.name, run.task, samples, most, run.float32_engine())
+        return make_drift_records(run.engine, run.name, run.task, samples, most, run.float32_engine())
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        from .rows import drift_row
+        from .rows import make_drift_row
 
         measured = [score for score in DRIFTS if score != "precision_drift" or item.facts["dtype"] in HALF_PRECISION]
-        return [drift_row(item, table, score) for score in measured]
+        return [make_drift_row(item, table, score) for score in measured]
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
         for item in results.of_kind(self):

@@ -17,7 +17,7 @@ from ..base.requests import requests_of_sample
 _ALONE = Budget(1, 1, pack=0)
 
 
-def drift_records(
+def make_drift_records(
     engine: Engine, item: str, task: Task, samples: Sequence[Sample], most_tokens: float, exact: Callable[[], Engine] | None = None
 ) -> list[Record]:  # fmt: skip
     """How far answers are from those that the run got, when the same is asked alone: ``batch_drift`` (law 2), as a share of the answers'

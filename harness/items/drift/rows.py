@@ -9,7 +9,7 @@ from ...scorecard.names import DRIFTS
 from ...store import StoredItem
 
 
-def drift_row(item: StoredItem, table: Table, score: str) -> Row:
+def make_drift_row(item: StoredItem, table: Table, score: str) -> Row:
     """The largest drift of a score over the samples."""
     drifts = table.values(score, table.given(score))
     if not len(drifts):

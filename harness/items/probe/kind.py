@@ -24,8 +24,8 @@ from ..base.program_kind import ProgramKind
 from ..base.results import RunResults
 from ..base.view import SeenSample, cut, heat_map, shown
 from .explained import probe_of
-from .language_records import language_records
-from .records import probe_records
+from .language_records import make_language_records
+from .records import make_probe_records
 from .trial import try_settings
 
 if TYPE_CHECKING:
@@ -91,24 +91,24 @@ class ProbeItems(ProgramKind[ProbeSpec]):
         # By the task, not the probe: what a control asks of a sample is asked once for all probes.
         draws = SampleRng(seed_of(run.suite_seed, item.task.name))
         if has_continuations(run.task):
-            return language_records(
+            return make_language_records(
                 run.engine, run.name, run.task, probe_of(item), draws, samples, item.scores, run.suite_seed, item.each_word
             )  # fmt: skip
-        return probe_records(run.engine, run.name, probe_of(item), draws, samples, item.scores, run.suite_seed)
+        return make_probe_records(run.engine, run.name, probe_of(item), draws, samples, item.scores, run.suite_seed)
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        from ..base.slice_rows import slice_rows
-        from .rows import probe_rows
+        from ..base.slice_rows import make_slice_rows
+        from .rows import make_probe_rows
 
-        return [*probe_rows(item, table), *slice_rows(self, item, results)]
+        return [*make_probe_rows(item, table), *make_slice_rows(self, item, results)]
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
-        from .rows import agreement_rows
+        from .rows import make_agreement_rows
 
-        return [*rows, *agreement_rows(results.store, results.of_kind(self))]
+        return [*rows, *make_agreement_rows(results.store, results.of_kind(self))]
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
-        from ...scorecard.controls import control_flags
+        from ...scorecard.controls import make_control_flags
 
         for item in results.of_kind(self):
             loose, num = results.notes[item.id]["loose"], results.notes[item.id]["records"]
@@ -117,7 +117,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
                     f"{item.model}/{item.item}: {loose} of {num} attributions do not sum to the change they explain, even at the most "
                     "steps allowed."
                 )
-            yield from control_flags(item, results.rows)
+            yield from make_control_flags(item, results.rows)
 
     def slices(self, is_right: bool | None, scores: Mapping[str, float | None], /) -> dict[str, bool]:
         """``right_for_wrong_reason``: right, but none of the top words is marked, of as many words as people marked.

@@ -22,10 +22,10 @@ from ...modalities.text import TextPair
 from ...modalities.words import word_spans
 from ...scorecard.names import DEFAULT_SCORES
 from ...store.attribution_codec import Steps, round_to_half
-from .records import probe_records
+from .records import make_probe_records
 
 
-def language_records(
+def make_language_records(
     engine: Engine,
     item: str,
     task: Task,
@@ -36,7 +36,7 @@ def language_records(
     seed: int = 0,
     each_word: bool = False,
 ) -> list[Record]:
-    """As `probing.probe_records`, which does the work; samples that the task puts into prompts in the same way go together.
+    """As `probing.make_probe_records`, which does the work; samples that the task puts into prompts in the same way go together.
 
     A record keeps the explained ``continuation``, and with ``each_word`` what `by_word` gives.
     """
@@ -47,7 +47,7 @@ def language_records(
     found: dict[str, Record] = {}
     for frame, members in frames.items():
         port = ContinuationPort(engine, frame)
-        records = probe_records(port, item, explained, rng, members, scores, seed)
+        records = make_probe_records(port, item, explained, rng, members, scores, seed)
         if each_word:
             told = [(s, r) for s, r in zip(members, records, strict=True) if "attribution" in r.artifacts]
             words = by_word(port, probe, [(s, str(r.artifacts["continuation"])) for s, r in told])

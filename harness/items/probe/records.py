@@ -44,7 +44,7 @@ _NOT_MEASURED = "faithfulness is measured where the input's modality says what i
 Scores = dict[str, float | None]
 
 
-def probe_records(
+def make_probe_records(
     engine: Engine | ContinuationPort,
     item: str,
     probe: Probe,

@@ -6,30 +6,30 @@ from collections.abc import Iterable, Sequence
 
 from ...api.scorecard import Row
 from ...scorecard.columns import Table
-from ...scorecard.controls import control_rows
-from ...scorecard.mean_rows import mean_row
+from ...scorecard.controls import make_control_rows
+from ...scorecard.mean_rows import make_mean_row
 from ...scorecard.names import BETWEEN_SEEDS, CONTROLS, FAITHFULNESS, LIKENESS
 from ...store import Store, StoredItem
 from .agreement import agreements, between_seeds, probe_pairs, seed_groups
 
 
-def probe_rows(item: StoredItem, table: Table) -> list[Row]:
+def make_probe_rows(item: StoredItem, table: Table) -> list[Row]:
     """A score that was called for and no sample has is shown where its control or its failure says that it should be there."""
     wanted = [family for name, family in FAITHFULNESS.items() if name in item.facts["scores"]]
     everything_failed = table.num == table.notes["failed"]
     rows = []
     for name, higher in [pair for family in wanted for pair in family.items()] + [("completeness_error", False)]:
         if name in table.columns or (everything_failed and name == next((n for family in wanted for n in family), "")):
-            rows.append(mean_row(item, table, name, name, "interpretability", higher, optional=True))
+            rows.append(make_mean_row(item, table, name, name, "interpretability", higher, optional=True))
         rows += [
-            mean_row(item, table, f"{name}{c}", name, "interpretability", None, optional=True, control=c[1:])
+            make_mean_row(item, table, f"{name}{c}", name, "interpretability", None, optional=True, control=c[1:])
             for c in CONTROLS
             if f"{name}{c}" in table.columns
         ]
-    return [*rows, *control_rows(item, table, {name: higher for family in wanted for name, higher in family.items()})]
+    return [*rows, *make_control_rows(item, table, {name: higher for family in wanted for name, higher in family.items()})]
 
 
-def agreement_rows(store: Store, probes: Sequence[StoredItem]) -> Iterable[Row]:
+def make_agreement_rows(store: Store, probes: Sequence[StoredItem]) -> Iterable[Row]:
     """How alike two probes explain the same samples, and one probe with several seeds."""
     for first, second in probe_pairs(probes):
         table = Table.of(agreements(store, first, second), None)
@@ -42,4 +42,4 @@ def _likeness_rows(item: StoredItem, table: Table, control: str) -> Iterable[Row
     for name in LIKENESS:
         column = f"{name}_{control}"
         if column in table.columns or control == BETWEEN_SEEDS:
-            yield mean_row(item, table, column, name, "interpretability", None, optional=True, control=control)
+            yield make_mean_row(item, table, column, name, "interpretability", None, optional=True, control=control)

@@ -74,7 +74,7 @@ class OneClass:
         return None
 
 
-def classes_of(task: Task, probe: Probe, samples: Iterable[Sample], answers: Iterable[Record], /) -> AnswerClasses:
+def choose_answer_classes(task: Task, probe: Probe, samples: Iterable[Sample], answers: Iterable[Record], /) -> AnswerClasses:
     """``answers``: the task's records, until one has scores."""
     if "classify" in task.requires or ("loglikelihood" in task.requires and _share_labels(samples)):
         return Labels()

@@ -14,8 +14,8 @@ from ..base.kind import ItemKind, Planned
 from ..base.planned_item import PlannedItem
 from ..base.results import RunResults
 from ..probe.explained import is_explained, probe_of
-from .answer_classes import classes_of
-from .records import carriers, reliance_records
+from .answer_classes import choose_answer_classes
+from .records import carriers, make_reliance_records
 
 if TYPE_CHECKING:
     from ...scorecard.columns import Table
@@ -43,19 +43,19 @@ class RelianceItems(ItemKind):
     def start(self, run: ItemRun, /) -> Callable[[Sequence[Sample]], list[Record]]:
         item = run.item
         probe, task = item.rests_on
-        classes = classes_of(run.task, probe_of(item), item.samples, run.all_records_of(task))
+        classes = choose_answer_classes(run.task, probe_of(item), item.samples, run.all_records_of(task))
         found = carriers(classes, zip(item.samples, run.all_records_of(probe), run.all_records_of(task), strict=False))
 
         def make_records(samples: Sequence[Sample]) -> list[Record]:
             explained, answers = (run.records_of(base, samples) for base in (probe, task))
-            return reliance_records(run.engine, run.name, run.task, run.rng, samples, explained, answers, classes, found)
+            return make_reliance_records(run.engine, run.name, run.task, run.rng, samples, explained, answers, classes, found)
 
         return make_records
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        from .rows import reliance_rows
+        from .rows import make_reliance_rows
 
-        return reliance_rows(item, table)
+        return make_reliance_rows(item, table)
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
         from .rows import WordUse

@@ -91,7 +91,7 @@ class _Asked:
     without: tuple[Sample, Sample]
 
 
-def reliance_records(
+def make_reliance_records(
     engine: Engine, item: str, task: Task, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
     answers: Mapping[str, Record], classes: AnswerClasses, found: Carriers, /,
 ) -> list[Record]:  # fmt: skip

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from ...api.samples import Record
 from ...api.scorecard import Estimate, Row
 from ...scorecard.columns import Mask, Table
-from ...scorecard.controls import difference_row
-from ...scorecard.mean_rows import mean_row
+from ...scorecard.controls import make_difference_row
+from ...scorecard.mean_rows import make_mean_row
 from ...scorecard.names import RELIANCE
 from ...statistics.groups import Groups
 from ...statistics.intervals import TAIL
@@ -40,11 +40,11 @@ PLANTED = 0.1
 Floats = NDArray[np.float64]
 
 
-def reliance_rows(item: StoredItem, table: Table) -> list[Row]:
-    rows = [mean_row(item, table, score, metric, "interpretability", None, optional=True) for score, metric in RELIANCE.items()]
+def make_reliance_rows(item: StoredItem, table: Table) -> list[Row]:
+    rows = [make_mean_row(item, table, score, metric, "interpretability", None, optional=True) for score, metric in RELIANCE.items()]
     for score in ("correct_without", "changed_without"):
         metric = RELIANCE[f"{score}_carriers"]
-        rows.append(difference_row(item, table, f"{score}_carriers", f"{score}_random", metric, None, control="random"))
+        rows.append(make_difference_row(item, table, f"{score}_carriers", f"{score}_random", metric, None, control="random"))
     return rows
 
 
@@ -118,7 +118,9 @@ class WordUse:
     @classmethod
     def of(cls, store: Store, item: StoredItem) -> WordUse:
         shares = Table.of(of_words(store, item, "carried"), None)
-        carried = [mean_row(item, shares, name, "carried", "interpretability", None, optional=True, about=name) for name in shares.columns]
+        carried = [
+            make_mean_row(item, shares, name, "carried", "interpretability", None, optional=True, about=name) for name in shares.columns
+        ]
         return cls(item, carried, overpredictions(store.join(item, {"overpredicted", "called"})))
 
     def rows(self) -> Iterable[Row]:

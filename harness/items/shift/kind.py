@@ -14,7 +14,7 @@ from ..base.kind import ItemKind, Planned
 from ..base.planned_item import PlannedItem
 from ..base.results import RunResults
 from ..probe.explained import is_explained, probe_of
-from .records import shift_records
+from .records import make_shift_records
 
 if TYPE_CHECKING:
     from ...scorecard.columns import Table
@@ -53,26 +53,26 @@ class ShiftItems(ItemKind):
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         item, probe = run.item, probe_of(run.item)
         explained, attacked = (run.records_of(base, samples) for base in item.rests_on)
-        return shift_records(
+        return make_shift_records(
             run.engine, run.name, run.task, probe, run.rng, samples, explained, attacked, item.scores, run.suite_seed
         )  # fmt: skip
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        from ..base.slice_rows import slice_rows
-        from .rows import shift_rows
+        from ..base.slice_rows import make_slice_rows
+        from .rows import make_shift_rows
 
-        return [*shift_rows(item, table), *slice_rows(self, item, results)]
+        return [*make_shift_rows(item, table), *make_slice_rows(self, item, results)]
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
-        from ...scorecard.controls import with_cautions
+        from ...scorecard.controls import add_cautions
 
-        return with_cautions(rows)
+        return add_cautions(rows)
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
-        from ...scorecard.controls import control_flags
+        from ...scorecard.controls import make_control_flags
 
         for item in results.of_kind(self):
-            yield from control_flags(item, results.rows)
+            yield from make_control_flags(item, results.rows)
 
     def slices(self, is_right: bool | None, scores: Mapping[str, float | None], /) -> dict[str, bool]:
         """``flipped_explanation_unmoved``: the attack flipped the label, and the map of the explained class stayed."""

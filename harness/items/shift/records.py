@@ -51,7 +51,7 @@ class _Pair:
     facts: Mapping[str, Any]
 
 
-def shift_records(
+def make_shift_records(
     engine: Engine, item: str, task: Task, probe: Probe, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
     attacked: Mapping[str, Record], scores: Collection[str] = (), seed: int = 0,
 ) -> list[Record]:  # fmt: skip

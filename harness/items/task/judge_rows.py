@@ -70,15 +70,15 @@ def _kappa(agreed_RC: Floats, b_RC: Floats, a_RC: Floats) -> Floats:
     return kappa_R
 
 
-def judged_rows(item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
+def make_judged_rows(item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
     """The rows about judges of an item whose answers were judged; none of others. Keeps the table for rows about several items."""
     if not any(table.given(column).any() for column in VERDICTS):
         return []
     results.judged.append((item, table))
-    return judge_rows(item, table)
+    return make_judge_rows(item, table)
 
 
-def judge_rows(item: StoredItem, table: Table) -> list[Row]:
+def make_judge_rows(item: StoredItem, table: Table) -> list[Row]:
     """Agreement and kappa of each two judges; where people's labels are there, each judge's precision, recall and specificity by them.
 
     Where harmful prompts are judged for harm and benign ones for refusal, the rows about refusal say so in their names.
@@ -124,7 +124,7 @@ def calibrations(items: Iterable[tuple[StoredItem, Table]]) -> dict[Judge, Count
     return {judge: np.concatenate(list(by_item.values())) for judge, by_item in found.items()}
 
 
-def corrected_rows(
+def make_corrected_rows(
     item: StoredItem, table: Table, known: Mapping[Judge, Counts], rates: Mapping[str, tuple[str, bool]], /
 ) -> list[Row]:  # fmt: skip
     """The rates of a set of prompts, plain or under an attack, as each calibrated judge sees them, corrected for its error: of harmful
@@ -158,7 +158,7 @@ def _corrected(
     return rows
 
 
-def lonely_judges(attacked: Iterable[tuple[StoredItem, Table]], known: Mapping[Judge, Counts], /) -> Iterable[str]:
+def flag_lonely_judges(attacked: Iterable[tuple[StoredItem, Table]], known: Mapping[Judge, Counts], /) -> Iterable[str]:
     """A sentence for each attack whose success rests on one judge that nobody's labels stand beside."""
     for item, table in attacked:
         question = _question(table)

@@ -16,7 +16,7 @@ from ..base.kind import ItemKind
 from ..base.planned_item import PlannedItem
 from ..base.requests import requests_of
 from ..base.results import RunResults
-from .records import task_records
+from .records import make_task_records
 
 if TYPE_CHECKING:
     from ...metrics.base import Metric
@@ -52,24 +52,24 @@ class TaskItems(ItemKind):
         return requests_of(item.task.task, samples)
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
-        return task_records(run.engine, run.name, run.task, samples)
+        return make_task_records(run.engine, run.name, run.task, samples)
 
     def columns(self, metrics: Mapping[str, Metric | str], /) -> Collection[str]:
         needs = {need for metric in metrics.values() if not isinstance(metric, str) for need in metric.needs}
         return {*needs, *self.artifacts}
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        from .judge_rows import judged_rows
-        from .rows import metric_rows
+        from .judge_rows import make_judged_rows
+        from .rows import make_metric_rows
 
-        return [*metric_rows(item, table, results), *judged_rows(item, table, results)]
+        return [*make_metric_rows(item, table, results), *make_judged_rows(item, table, results)]
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
         """The rates that are corrected for a judge's error, of all items whose answers were judged."""
-        from .judge_rows import calibrations, corrected_rows
+        from .judge_rows import calibrations, make_corrected_rows
 
         known = calibrations(results.judged)
         corrected = [
-            row for item, table in results.judged for row in corrected_rows(item, table, known, results.kinds[item.kind].corrected)
+            row for item, table in results.judged for row in make_corrected_rows(item, table, known, results.kinds[item.kind].corrected)
         ]
         return [*rows, *corrected]

@@ -46,7 +46,7 @@ def _run(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[list[Any
     return answered
 
 
-def task_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample]) -> list[Record]:
+def make_task_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample]) -> list[Record]:
     return [
         Record(sample.id, item, j.scores or {}, j.error, {**_likelihoods(j.responses), **(j.artifacts or {}), **slice_of(sample)})
         for sample, j in zip(samples, judge(engine, task, samples), strict=True)

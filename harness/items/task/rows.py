@@ -19,7 +19,7 @@ from ...system.interrupts import is_interrupt
 from ..base.results import RunResults
 
 
-def metric_rows(item: StoredItem, table: Table, results: RunResults) -> list[Row]:
+def make_metric_rows(item: StoredItem, table: Table, results: RunResults) -> list[Row]:
     """A row per metric and, where the samples are of slices, per slice; a metric about one slice only has the row of that."""
     rows: list[Row] = []
     all_N, slices = np.ones(table.num, dtype=bool), table.slices()
@@ -28,16 +28,16 @@ def metric_rows(item: StoredItem, table: Table, results: RunResults) -> list[Row
             rows.append(Row(item.model, item.key, name, "quality", Estimate(None, reason=metric), None))
             continue
         whole = slices.get(metric.among, ~all_N) if metric.among else all_N
-        own = _rows_of_metric(item, table, name, metric, whole)
+        own = _make_rows(item, table, name, metric, whole)
         for part, among_N in () if metric.among else slices.items():
-            own += [replace(row, slice=part) for row in _rows_of_metric(item, table, name, metric, among_N)]
+            own += [replace(row, slice=part) for row in _make_rows(item, table, name, metric, among_N)]
         for row in own:
             results.measures[row.metric] = measure_of(row.metric, type(metric).__doc__ or "", metric.higher_is_better, metric.title)
         rows += own
     return rows
 
 
-def _rows_of_metric(item: StoredItem, table: Table, name: str, metric: Metric, among_N: Mask) -> list[Row]:
+def _make_rows(item: StoredItem, table: Table, name: str, metric: Metric, among_N: Mask) -> list[Row]:
     """A metric's rows over the records ``among_N``."""
     labels = tuple(str(label) for label in item.facts["labels"])
     scored_N = among_N & ~table.failed_N

@@ -16,7 +16,7 @@ from ..base.kind import ItemKind, Planned
 from ..base.planned_item import PlannedItem
 from ..base.results import RunResults
 from ..base.view import SeenSample
-from .records import transfer_records
+from .records import make_transfer_records
 
 if TYPE_CHECKING:
     from ...scorecard.columns import Table
@@ -48,12 +48,12 @@ class TransferItems(ItemKind):
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         (attack,) = run.item.rests_on
-        return transfer_records(run.engine, run.name, run.task, samples, run.records_of(attack, samples))
+        return make_transfer_records(run.engine, run.name, run.task, samples, run.records_of(attack, samples))
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        from ..task.judge_rows import judged_rows
+        from ..task.judge_rows import make_judged_rows
 
-        return [*super().rows(item, table, results), *judged_rows(item, table, results)]
+        return [*super().rows(item, table, results), *make_judged_rows(item, table, results)]
 
     def view(self, seen: SeenSample, /) -> Twin | None:
         return view_twin(seen) if seen.record.scores else None

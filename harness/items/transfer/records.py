@@ -13,7 +13,7 @@ from ...engine.batching import canonical
 from ..task.records import Judged, judge
 
 
-def transfer_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample], proposed: Mapping[str, Record]) -> list[Record]:
+def make_transfer_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample], proposed: Mapping[str, Record]) -> list[Record]:
     """What twins that fooled another model do to this one. ``proposed``: the attack's records on that model, by sample id.
 
     Scores, of samples whose twin fooled the other model only: ``clean_correct`` and ``correct_on_twin`` of this one, and ``success`` (None

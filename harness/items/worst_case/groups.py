@@ -12,7 +12,7 @@ A = TypeVar("A")
 KIND = "worst_case"
 
 
-def worst_case_groups(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tuple[str, ItemKey], list[A]]:
+def group_attacks(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tuple[str, ItemKey], list[A]]:
     """Attacks that have a worst case together: for each threat on a task of a model, those that keep to it, where these are more than one.
 
     ``attacks``: each with its model, its task and its threat from `threats.describe_threat`. An attack that may change less counts for a

@@ -11,7 +11,7 @@ from ...threats import describe_threat
 from ..base.kind import ItemKind, Planned
 from ..base.planned_item import PlannedItem
 from ..base.results import RunResults
-from .groups import KIND, worst_case_groups
+from .groups import KIND, group_attacks
 
 
 class WorstCaseItems(ItemKind):
@@ -26,17 +26,17 @@ class WorstCaseItems(ItemKind):
         attacks = (
             (i, i.model.name, i.task.name, describe_threat(i.threat)) for i in planned.items if i.threat is not None and not i.key.about
         )
-        for (_, key), members in worst_case_groups(attacks).items():
+        for (_, key), members in group_attacks(attacks).items():
             yield replace(members[0], kind=self, key=key, plugin=None, threat=None, settings={})
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
-        from ..attack.outcomes import outcomes_of
-        from .rows import with_worst_cases
+        from ..attack.outcomes import collect_outcomes
+        from .rows import insert_worst_cases
 
-        return list(with_worst_cases(rows, outcomes_of(results)))
+        return list(insert_worst_cases(rows, collect_outcomes(results)))
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
-        from ..attack.outcomes import outcomes_of
-        from .rows import cut_short
+        from ..attack.outcomes import collect_outcomes
+        from .rows import flag_unequal_limits
 
-        return cut_short(outcomes_of(results))
+        return flag_unequal_limits(collect_outcomes(results))

@@ -33,7 +33,7 @@ from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.attack.records import attack_records
+from windtunnel.harness.items.attack.records import make_attack_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.inputs import size_of
 from windtunnel.harness.models.python.callable import Callable
@@ -593,7 +593,7 @@ def test_every_sample_counts_once_whatever_the_model_answers(load: Any, name: st
     plain = [Sample(f"s{i}", Image(x.astype(np.uint8)), 0, engine.info.labels) for i, x in enumerate(drawn)]
     samples = [Sample(s.id, s.input, own, s.labels) for s, own in zip(plain, predicted(engine, plain), strict=True)]
     attack = ALL[name](epsilon=RADIUS[norm], norm=norm)
-    records = attack_records(engine, "a(t)", Right(), attack, attack.threat, SampleRng(0), samples)
+    records = make_attack_records(engine, "a(t)", Right(), attack, attack.threat, SampleRng(0), samples)
     assert [record.sample_id for record in records] == [sample.id for sample in samples]
     assert model != "lonely1" or not any(record.error for record in records), "one class, and nowhere else to go"
     if model == "votes3" and "gradients" in attack.requires:
@@ -607,7 +607,7 @@ def test_every_sample_counts_once_whatever_the_model_answers(load: Any, name: st
         if record.scores["success"] == 1:
             answer = engine.run([Classify(record.artifacts["twin"], engine.info.labels)])[0]
             assert np.argmax(answer.values) != next(s.target for s in samples if s.id == record.sample_id)
-    alone = attack_records(engine, "a(t)", Right(), attack, attack.threat, SampleRng(0), samples[-1:])
+    alone = make_attack_records(engine, "a(t)", Right(), attack, attack.threat, SampleRng(0), samples[-1:])
     assert alone[0].scores["robust_correct"] == records[-1].scores["robust_correct"], "what broke beside it changed nothing"
 
 

@@ -20,7 +20,7 @@ from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.attack.records import attack_records
+from windtunnel.harness.items.attack.records import make_attack_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.harness.models.torch.source import TorchModule
@@ -417,7 +417,7 @@ def test_the_harness_agrees_with_what_the_attack_saw(load: Any) -> None:
 
     engine, attack = load("smooth"), PGD(epsilon=0.03, steps=10)
     samples = right(engine, 40)
-    records = attack_records(engine, "pgd(t)", Labels(), attack, attack.threat, SampleRng(0), samples)
+    records = make_attack_records(engine, "pgd(t)", Labels(), attack, attack.threat, SampleRng(0), samples)
     assert all(r.error is None and r.scores["outside_threat"] == 0 for r in records)
     for record in records:
         queries, success = record.scores["num_queries"], record.scores["success"]

@@ -27,7 +27,7 @@ from windtunnel.harness.api.requests import Completion, Generate
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.attack.records import attack_records
+from windtunnel.harness.items.attack.records import make_attack_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.plan.types import Plan
 from windtunnel.harness.threats import AnyPrompt, SuffixBudget
@@ -419,7 +419,7 @@ def test_the_harness_and_not_the_attacks_judge_decides() -> None:
     flattering = port(lambda prompt: "10")
     for judge, expected in ((flattering, 0.0), (port(strict_judge), 1.0)):
         engine = port(target, chat=False, roles={"attacker": port(climbing_attacker), "judge": judge})
-        records = attack_records(engine, "pair(held)", Held(), attack, attack.threat, SampleRng(0), SAMPLES)
+        records = make_attack_records(engine, "pair(held)", Held(), attack, attack.threat, SampleRng(0), SAMPLES)
         assert [record.scores["success"] for record in records] == [expected] * 4
 
 
@@ -550,7 +550,7 @@ def test_searches_ask_what_the_task_asks(make: Callable[[], Any], system: str) -
 
     engine = port(listening, loss=loss, roles={"attacker": port(climbing_attacker), "judge": port(strict_judge)})
     attack = make()
-    records = attack_records(engine, "x", Framed(), attack, attack.threat, SampleRng(0), SAMPLES)
+    records = make_attack_records(engine, "x", Framed(), attack, attack.threat, SampleRng(0), SAMPLES)
     assert all(record.error is None and record.scores["clean_correct"] == 1 for record in records)
     assert len(seen) > 2 * len(SAMPLES)
     assert all(prompt.startswith(system or "Header. ") for prompt in seen)

@@ -18,7 +18,7 @@ from windtunnel.harness.api.errors import CapabilityError, ConfigError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.api.task import Task
-from windtunnel.harness.items.attack.records import attack_records
+from windtunnel.harness.items.attack.records import make_attack_records
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.threats import EditBudget
@@ -413,7 +413,7 @@ def test_the_harness_judges(name: str) -> None:
     samples = [*samples_of(engine), Sample("wrong", "the cat", 0, LABELS), Sample("pair", TextPair("the cat", "sat"), 0, LABELS)]
     task = Correctness()
     attack = ATTACKS[name]()
-    records = attack_records(engine, "item", task, attack, attack.threat, SampleRng("test", 0), samples)
+    records = make_attack_records(engine, "item", task, attack, attack.threat, SampleRng("test", 0), samples)
     for sample, record in zip(samples, records, strict=True):
         if record.scores.get("success") is None or record.scores.get("not_attacked"):
             continue

@@ -26,7 +26,7 @@ from windtunnel.attacks.text.textbugger import TextBugger
 from windtunnel.attacks.text.textfooler import TextFooler
 from windtunnel.harness.api.model_port import ModelPort
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
-from windtunnel.harness.items.attack.records import attack_records
+from windtunnel.harness.items.attack.records import make_attack_records
 from windtunnel.tests import tiny, tiny_words
 from windtunnel.tests.attacks.text.test_textattack_recipes import Encoder
 from windtunnel.tests.harness.items.attack.test_attacking import Sentiment
@@ -76,7 +76,7 @@ def test_every_odd_text_counts_once(recipe: Any, words: Path) -> None:
     ]
 
     def attacked(some: Sequence[Sample]) -> list[Record]:
-        return attack_records(engine, "a(t)", task, attack, attack.threat, SampleRng("odd", 0), some)
+        return make_attack_records(engine, "a(t)", task, attack, attack.threat, SampleRng("odd", 0), some)
 
     records = attacked(samples)
     assert [record.sample_id for record in records] == [sample.id for sample in samples]

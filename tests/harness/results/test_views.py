@@ -23,7 +23,7 @@ from windtunnel.harness.modalities.image import Image, png_uri
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
-from windtunnel.harness.results.views import sample_views
+from windtunnel.harness.results.views import make_sample_views
 from windtunnel.harness.store import Store, StoredItem
 
 IG = ItemKey("probe", "t", "ig")
@@ -47,7 +47,7 @@ class Made:
         self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, answers={})
 
     def views(self, most: int = 100) -> list[SampleView]:
-        return list(sample_views(self.store, self.store.items(), {kind.name: kind for kind in KINDS}, most))
+        return list(make_sample_views(self.store, self.store.items(), {kind.name: kind for kind in KINDS}, most))
 
 
 @pytest.fixture

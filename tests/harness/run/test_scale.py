@@ -17,7 +17,7 @@ from windtunnel.harness.models.python.toy import Words
 from windtunnel.harness.plan.planner import plan
 from windtunnel.harness.plan.types import Plan
 from windtunnel.harness.results.summarise import summarise
-from windtunnel.harness.results.views import sample_views
+from windtunnel.harness.results.views import make_sample_views
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.scorecard.columns import Table
 from windtunnel.harness.store import codec
@@ -84,7 +84,7 @@ def test_a_view_reads_no_more_than_it_shows(tmp_path: Path, monkeypatch: pytest.
     with opened(tmp_path / "run") as store:
         items = store.items()
         monkeypatch.setattr(codec, "loads", counted)
-        assert [view.id for view in sample_views(store, items, kinds_of(Registry()), 4)] == ["n0", "n1", "n2", "n3"]
+        assert [view.id for view in make_sample_views(store, items, kinds_of(Registry()), 4)] == ["n0", "n1", "n2", "n3"]
     # A sample, and scores and artifacts of two records, for each of four views.
     assert len(read) == 4 * 5
 

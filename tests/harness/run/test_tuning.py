@@ -15,7 +15,7 @@ from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.engine.saved_budgets import keep, kept, kept_file
 from windtunnel.harness.run import runner, tuning
-from windtunnel.harness.run.runner import budget_of, run_plan
+from windtunnel.harness.run.runner import choose_budget, run_plan
 from windtunnel.harness.run.tuning import WORTH, climb, tune
 from windtunnel.tests.toys import opened, planned, windtunnel, write_suite
 
@@ -120,9 +120,9 @@ def test_a_run_takes_what_was_kept_and_goes_on_with_it(monkeypatch: pytest.Monke
     plan = planned(tmp_path)
     adapter: Any = plan.models[0].source.load("cpu", "float32")
     keep(adapter, START)
-    assert budget_of(plan.suite, adapter) == START
+    assert choose_budget(plan.suite, adapter) == START
     narrow = plan.suite.model_copy(update={"batch": plan.suite.batch.model_copy(update={"rows": 3})})
-    assert budget_of(narrow, adapter) == replace(START, rows=3)
+    assert choose_budget(narrow, adapter) == replace(START, rows=3)
     budgets = []
 
     class Noted(runner.Engine):

@@ -16,12 +16,12 @@ from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRn
 from windtunnel.harness.api.scorecard import Estimate, Row
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.kinds import ROWS
-from windtunnel.harness.items.probe.records import probe_records
-from windtunnel.harness.items.probe.rows import probe_rows
+from windtunnel.harness.items.probe.records import make_probe_records
+from windtunnel.harness.items.probe.rows import make_probe_rows
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.harness.scorecard.columns import Table
-from windtunnel.harness.scorecard.controls import control_flags, control_rows, difference_row, with_cautions
+from windtunnel.harness.scorecard.controls import add_cautions, make_control_flags, make_control_rows, make_difference_row
 from windtunnel.harness.scorecard.names import BETWEEN_CLASSES, FAITHFULNESS
 from windtunnel.harness.statistics import paired_mean_difference
 from windtunnel.harness.store import StoredItem
@@ -38,8 +38,8 @@ def table_of(groups: list[str] | None = None, **columns: Floats) -> Table:
 
 
 def flags_of(real: Floats, random: Floats) -> list[str]:
-    rows = list(control_rows(ITEM, table_of(comprehensiveness=real, comprehensiveness_random=random), SCORES))
-    return list(control_flags(ITEM, rows))
+    rows = list(make_control_rows(ITEM, table_of(comprehensiveness=real, comprehensiveness_random=random), SCORES))
+    return list(make_control_flags(ITEM, rows))
 
 
 def falls(draws: np.random.Generator, num: int, gain: float) -> tuple[Floats, Floats]:
@@ -54,27 +54,27 @@ class TestRows:
         real, random = falls(draws, 40, 0.2)
         real[3], random[5] = np.nan, np.nan
         both = ~np.isnan(real) & ~np.isnan(random)
-        row = difference_row(ITEM, table_of(a=real, a_random=random), "a", "a_random", "a", True, control="random")
+        row = make_difference_row(ITEM, table_of(a=real, a_random=random), "a", "a_random", "a", True, control="random")
         found = paired_mean_difference(real[both], random[both], 0, 1)
         assert row.estimate.value == pytest.approx(float(np.mean(real[both] - random[both])))
         assert (row.estimate.low, row.estimate.high, row.estimate.n) == (found.low, found.high, 38)
 
     def test_every_score_has_a_row_for_every_control(self) -> None:
         columns = {f"{name}{c}": np.linspace(0, 1, 9) for name in SCORES for c in ("", "_random", "_randomised")}
-        rows = {row.name: row for row in control_rows(ITEM, table_of(**columns), SCORES)}
+        rows = {row.name: row for row in make_control_rows(ITEM, table_of(**columns), SCORES)}
         assert set(rows) == {f"{name}_minus{c}" for name in SCORES for c in ("_random", "_randomised")}
         assert set(rows) <= set(ROWS["probe"]), "so that they can be gated before a run"
         assert rows["sufficiency_minus_random"].higher_is_better is False
 
     def test_a_score_beyond_its_bounds_has_an_interval_all_the_same(self) -> None:
         draws = np.random.default_rng(1)
-        row = difference_row(ITEM, table_of(a=draws.normal(9, 1, 90), b=draws.normal(0, 1, 90)), "a", "b", "a", None, control="random")
+        row = make_difference_row(ITEM, table_of(a=draws.normal(9, 1, 90), b=draws.normal(0, 1, 90)), "a", "b", "a", None, control="random")
         assert row.estimate.low is not None
         assert row.estimate.low > 7
 
     def test_few_groups_bound_nothing(self) -> None:
         real, random = falls(np.random.default_rng(2), 40, 0.5)
-        row = difference_row(ITEM, table_of([f"g{i % 3}" for i in range(40)], a=real, b=random), "a", "b", "x", True, control="random")
+        row = make_difference_row(ITEM, table_of([f"g{i % 3}" for i in range(40)], a=real, b=random), "a", "b", "x", True, control="random")
         assert row.estimate.low is None
         assert "too few" in row.estimate.reason
 
@@ -109,8 +109,8 @@ class TestFlag:
 
 def test_the_flag_speaks_of_the_curves_where_there_is_no_erasure() -> None:
     columns: dict[str, Any] = {"aopc": np.full(30, 0.1), "aopc_random": np.linspace(0.05, 0.2, 30)}
-    rows = list(control_rows(ITEM, table_of(**columns), FAITHFULNESS["curves"]))
-    assert "aopc" in "".join(control_flags(ITEM, rows))
+    rows = list(make_control_rows(ITEM, table_of(**columns), FAITHFULNESS["curves"]))
+    assert "aopc" in "".join(make_control_flags(ITEM, rows))
 
 
 class Either(Probe):
@@ -140,14 +140,14 @@ def test_a_method_that_is_blind_to_the_class_is_told(blind: bool) -> None:
         for i, (w, v) in enumerate([("bad", "sad"), ("great", "awful")] * 5)
     ]
     engine = Engine(Words(), Words.info)
-    records = probe_records(engine, "p(t)", Either(blind=blind), SampleRng(0), samples, ("classes",))
+    records = make_probe_records(engine, "p(t)", Either(blind=blind), SampleRng(0), samples, ("classes",))
     assert all((r.scores[BETWEEN_CLASSES] == pytest.approx(1)) is blind for r in records)
     item = replace(ITEM, facts={"scores": ("classes",)})
     table = Table.of(((record, None, None) for record in records), None)
-    rows = probe_rows(item, table)
-    flags = list(control_flags(item, rows))
+    rows = make_probe_rows(item, table)
+    flags = list(make_control_flags(item, rows))
     stayed = Row(item.model, item.key, "flipped_explanation_unmoved", "interpretability", Estimate(0.8, n=5, reason="so far"), None)
-    *others, told = with_cautions([*rows, stayed])
+    *others, told = add_cautions([*rows, stayed])
     assert others == rows
     assert told == (replace(stayed, estimate=replace(stayed.estimate, reason=told.estimate.reason)) if blind else stayed)
     assert ("so far; the method is blind to the class" in told.estimate.reason) is blind
@@ -163,5 +163,5 @@ def test_the_next_class_is_asked_about() -> None:
             return super().attribute(engine, samples)
 
     samples = [Sample("s", "a good film", 0, ("negative", "positive"))]
-    probe_records(Engine(Words(), Words.info), "p(t)", Asks(blind=True), SampleRng(0), samples, ("classes",))
+    make_probe_records(Engine(Words(), Words.info), "p(t)", Asks(blind=True), SampleRng(0), samples, ("classes",))
     assert asked == [0], "the class that was not predicted"

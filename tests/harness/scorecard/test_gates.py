@@ -14,7 +14,7 @@ from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
 from windtunnel.harness.items.kinds import ROWS
-from windtunnel.harness.scorecard.gates import Gate, check_gates, exit_code, load_gates, verdict_of
+from windtunnel.harness.scorecard.gates import Gate, check_gates, decide_verdict, exit_code, load_gates
 
 names = st.text(st.characters(categories=("L", "N"), include_characters="_-:"), min_size=1, max_size=12)
 dotted = st.lists(names, min_size=1, max_size=3).map(".".join)
@@ -132,7 +132,7 @@ def test_no_value_is_no_data_with_the_reason() -> None:
 def test_inconclusive_means_what_the_gate_says(policy: str, code: int) -> None:
     result = Gate.parse("t.acc >= 0.75", inconclusive=policy).check(_card(WIDE))
     assert (result.outcome, result.verdict) == ("inconclusive", policy)
-    assert exit_code(verdict_of([result]), complete=True) == code
+    assert exit_code(decide_verdict([result]), complete=True) == code
     found = re.search(r"0\.75 lies inside the interval; about (\d+) samples would decide it", result.detail)
     assert found is not None
     assert int(found[1]) > 20
@@ -207,7 +207,7 @@ def test_the_worst_gate_is_the_verdict(verdicts: tuple[str, ...], whole: str, co
     from windtunnel.harness.api.scorecard import GateResult
 
     results = [GateResult("g", "pass", verdict, "") for verdict in verdicts]
-    assert verdict_of(results) == whole
+    assert decide_verdict(results) == whole
     assert exit_code(whole, complete=True) == code
     assert exit_code(whole, complete=False) == (1 if whole == "fail" else 3)
 

@@ -7,7 +7,7 @@ from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.scorecard import Estimate, Measure, Row
 from windtunnel.harness.items.kinds import ROWS
-from windtunnel.harness.scorecard.measures import MEASURES, explain, measure_of, title_of, with_direction
+from windtunnel.harness.scorecard.measures import MEASURES, add_direction, explain, measure_of, title_of
 from windtunnel.harness.scorecard.names import CONTROLS
 from windtunnel.tests.toys import windtunnel
 
@@ -47,11 +47,11 @@ def test_a_row_in_words() -> None:
 
 def test_a_row_has_the_direction_of_its_measure_and_a_control_has_none() -> None:
     measures = {"m": Measure("M", "A sentence.", False)}
-    assert with_direction(_row("m"), measures).higher_is_better is False
-    assert with_direction(_row("m", control="minus_random"), measures).higher_is_better is False
-    assert with_direction(_row("m", control="random"), measures).higher_is_better is None
-    assert with_direction(_row("m", better=True), measures).higher_is_better is True, "what the row says itself stands"
-    assert with_direction(_row("other"), measures).higher_is_better is None
+    assert add_direction(_row("m"), measures).higher_is_better is False
+    assert add_direction(_row("m", control="minus_random"), measures).higher_is_better is False
+    assert add_direction(_row("m", control="random"), measures).higher_is_better is None
+    assert add_direction(_row("m", better=True), measures).higher_is_better is True, "what the row says itself stands"
+    assert add_direction(_row("other"), measures).higher_is_better is None
 
 
 @pytest.mark.parametrize("name", Registry().names("metrics"))

@@ -15,7 +15,7 @@ from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.api.threat import Threat
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.attack.records import attack_records
+from windtunnel.harness.items.attack.records import make_attack_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.python.toy import Bright, Words
 from windtunnel.harness.store import codec
@@ -66,7 +66,7 @@ class Each(Attack[Any]):
 
 def attacked(perturb: Perturb, samples: Sequence[Sample] = SAMPLES, threat: Any = None, model: Any = None) -> dict[str, Record]:
     made = model or Words()
-    records = attack_records(Engine(made, made.info), "a(t)", Sentiment(), Each(perturb), threat or Each.threat, SampleRng(0), samples)
+    records = make_attack_records(Engine(made, made.info), "a(t)", Sentiment(), Each(perturb), threat or Each.threat, SampleRng(0), samples)
     assert [r.sample_id for r in records] == [s.id for s in samples]
     for record in records:
         codec.dumps(record)
@@ -120,7 +120,7 @@ class TestBookkeeping:
                 raise ValueError("no text")
 
         model = Words()
-        (record,) = attack_records(Engine(model, model.info), "i", Raises(), Each(swap), EditBudget(), SampleRng(0), SAMPLES[:1])
+        (record,) = make_attack_records(Engine(model, model.info), "i", Raises(), Each(swap), EditBudget(), SampleRng(0), SAMPLES[:1])
         assert record.error == "ValueError: no text"
 
 
@@ -152,7 +152,7 @@ class TestCheating:
                 return super().perturb(*args)[::-1]
 
         model, attack = Words(), Reversed(swap)
-        records = attack_records(Engine(model, model.info), "i", Sentiment(), attack, EditBudget(), SampleRng(0), SAMPLES)
+        records = make_attack_records(Engine(model, model.info), "i", Sentiment(), attack, EditBudget(), SampleRng(0), SAMPLES)
         assert attack.calls == [2, 1, 1]
         assert [r.scores["success"] for r in records] == [1, None, 1]
 
@@ -193,7 +193,7 @@ class TestIsolation:
 
         model, attack = Words(), Each(perturb)
         samples = [Sample(f"s{i}", "a good film", 1, LABELS) for i in range(16)]
-        records = attack_records(Engine(model, model.info), "i", Sentiment(), attack, EditBudget(), SampleRng(0), samples)
+        records = make_attack_records(Engine(model, model.info), "i", Sentiment(), attack, EditBudget(), SampleRng(0), samples)
         assert [r.sample_id for r in records if r.error] == ["s5"]
         assert records[5].error == "ZeroDivisionError: oh"
         assert records[5].scores == SURVIVED

@@ -14,8 +14,8 @@ from windtunnel.harness.api.requests import Classify, Embedding, Fillings, Logit
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.drift.records import drift_records
-from windtunnel.harness.items.task.records import task_records
+from windtunnel.harness.items.drift.records import make_drift_records
+from windtunnel.harness.items.task.records import make_task_records
 from windtunnel.harness.scorecard.names import DRIFT_TOLERANCE
 from windtunnel.harness.store import FILE_NAME, Store
 from windtunnel.tests.toys import row, run
@@ -56,9 +56,9 @@ class Lengths(Task):
 def measured(model: Any, num: int = 8, most_tokens: float = 1e9) -> tuple[list[Record], Engine]:
     engine = Engine(model, ModelInfo({"classify": {"text"}}))
     samples = [Sample(str(i), "x" * (i + 1)) for i in range(num)]
-    task_records(engine, "lengths", Lengths(), samples)
+    make_task_records(engine, "lengths", Lengths(), samples)
     engine.counters.take()
-    return drift_records(engine, "drift", Lengths(), samples, most_tokens), engine
+    return make_drift_records(engine, "drift", Lengths(), samples, most_tokens), engine
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e3, 1e6])
@@ -92,7 +92,7 @@ def test_as_many_are_asked_as_the_tokens_allow_cheapest_first() -> None:
 
 def test_what_was_not_answered_is_not_asked_again() -> None:
     engine = Engine(Scaled(1.0), ModelInfo({"classify": {"text"}}))
-    (record,) = drift_records(engine, "drift", Lengths(), [Sample("0", "x")], 100)
+    (record,) = make_drift_records(engine, "drift", Lengths(), [Sample("0", "x")], 100)
     assert record.artifacts["unscored"] == "there is no answer to compare with"
     assert engine.counters.tokens_computed == 0
 

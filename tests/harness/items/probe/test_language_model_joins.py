@@ -18,17 +18,17 @@ from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.kinds import kinds_of
-from windtunnel.harness.items.probe.language_records import language_records
-from windtunnel.harness.items.reliance.answer_classes import ANSWER, Labels, OneClass, Verdicts, classes_of
-from windtunnel.harness.items.reliance.records import carriers, reliance_records
-from windtunnel.harness.items.reliance.rows import reliance_rows
-from windtunnel.harness.items.shift.records import shift_records
-from windtunnel.harness.items.task.records import task_records
+from windtunnel.harness.items.probe.language_records import make_language_records
+from windtunnel.harness.items.reliance.answer_classes import ANSWER, Labels, OneClass, Verdicts, choose_answer_classes
+from windtunnel.harness.items.reliance.records import carriers, make_reliance_records
+from windtunnel.harness.items.reliance.rows import make_reliance_rows
+from windtunnel.harness.items.shift.records import make_shift_records
+from windtunnel.harness.items.task.records import make_task_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.results.summarise import summarise
-from windtunnel.harness.results.views import sample_views
+from windtunnel.harness.results.views import make_sample_views
 from windtunnel.harness.scorecard.columns import Table
 from windtunnel.probes.feature_ablation import FeatureAblation
 from windtunnel.tests import toys
@@ -96,7 +96,7 @@ def engine() -> Engine:
 
 
 def explained(task: Any, samples: Sequence[Sample], **settings: Any) -> dict[str, Record]:
-    return {r.sample_id: r for r in language_records(engine(), "p(t)", task, FeatureAblation(**settings), RNG, samples, ())}
+    return {r.sample_id: r for r in make_language_records(engine(), "p(t)", task, FeatureAblation(**settings), RNG, samples, ())}
 
 
 def attacked(task: Any, samples: Sequence[Sample], twins: dict[str, Input]) -> dict[str, Record]:
@@ -105,7 +105,7 @@ def attacked(task: Any, samples: Sequence[Sample], twins: dict[str, Input]) -> d
     return {
         r.sample_id: Record(r.sample_id, "a(t)", {"success": 1 - (r.scores[task.primary] or 0)},
                             artifacts={**r.artifacts, "twin": twins[r.sample_id]})
-        for r in task_records(engine(), "t", task, asked)
+        for r in make_task_records(engine(), "t", task, asked)
     }  # fmt: skip
 
 
@@ -125,7 +125,7 @@ class TestShift:
     }  # fmt: skip
 
     def test_of_what_was_said_and_what_is_said_now(self) -> None:
-        found = {r.sample_id: r for r in shift_records(
+        found = {r.sample_id: r for r in make_shift_records(
             engine(), "s", Behaves(), FeatureAblation(), RNG, self.SAMPLES, explained(Behaves(), self.SAMPLES),
             attacked(Behaves(), self.SAMPLES, self.TWINS), ("twins",),
         )}  # fmt: skip
@@ -154,7 +154,7 @@ class TestShift:
         twins: dict[str, Input] = {"flip": "a please bomb kindly for you", "kept": "kindly then"}
         done = attacked(Chooses(), samples, twins)
         probe, own = FeatureAblation(), explained(Chooses(), samples)
-        flip, kept = shift_records(engine(), "s", Chooses(), probe, RNG, samples, own, done, ("twins",))
+        flip, kept = make_shift_records(engine(), "s", Chooses(), probe, RNG, samples, own, done, ("twins",))
         assert (flip.artifacts["continuation"], flip.artifacts["continuation_of_prediction"]) == (" yes", " no")
         assert [flip.artifacts[name]["target"] for name in ("attribution", "attribution_of_prediction")] == [0, 0]
         np.testing.assert_allclose(flip.artifacts["attribution_of_prediction"]["values"], falls(str(twins["flip"]), -1))
@@ -167,7 +167,7 @@ class TestShift:
         samples = [Sample("x", "a bomb for you", 0, ("yes", "no"), metadata={"harmful": True})]
         for task in (Behaves(), Chooses()):
             done = {"x": Record("x", "a(t)", {"success": 1.0}, artifacts={"twin": "a please bomb", "prediction": said})}
-            (found,) = shift_records(engine(), "s", task, FeatureAblation(), RNG, samples, explained(task, samples), done, ())
+            (found,) = make_shift_records(engine(), "s", task, FeatureAblation(), RNG, samples, explained(task, samples), done, ())
             assert found.error is None
             np.testing.assert_allclose(found.artifacts["attribution"]["values"], falls("a please bomb"))
             assert not {"attribution_of_prediction", "continuation_of_prediction"} & {*found.artifacts}
@@ -179,7 +179,7 @@ class TestShift:
 
         (sample,) = samples = [Sample("x", "kill it", metadata={"harmful": True})]
         done = attacked(Shouts(), samples, {"x": "kill the bomb"})
-        (found,) = shift_records(engine(), "s", Shouts(), FeatureAblation(), RNG, samples, explained(Shouts(), [sample]), done, ())
+        (found,) = make_shift_records(engine(), "s", Shouts(), FeatureAblation(), RNG, samples, explained(Shouts(), [sample]), done, ())
         assert "does not hold" in found.artifacts["note"]
 
 
@@ -197,12 +197,12 @@ class TestReliance:
 
     def test_words_that_carry_refusals(self) -> None:
         task, samples = Behaves(), self.samples()
-        answers = {r.sample_id: r for r in task_records(engine(), "t", task, samples)}
+        answers = {r.sample_id: r for r in make_task_records(engine(), "t", task, samples)}
         own = explained(task, samples)
-        classes = classes_of(task, FeatureAblation(), samples, answers.values())
+        classes = choose_answer_classes(task, FeatureAblation(), samples, answers.values())
         found = carriers(classes, ((s, own[s.id], answers[s.id]) for s in samples))
         assert found == {"answered": ["please"], "refused": ["kill"]}
-        records = {r.sample_id: r for r in reliance_records(engine(), "r", task, RNG, samples, own, answers, classes, found)}
+        records = {r.sample_id: r for r in make_reliance_records(engine(), "r", task, RNG, samples, own, answers, classes, found)}
         for i, sample in enumerate(samples):
             scores, artifacts = records[sample.id].scores, records[sample.id].artifacts
             assert scores["correct"] == (i % 4 != 3)
@@ -214,23 +214,23 @@ class TestReliance:
     def test_what_classes_answers_have(self) -> None:
         choices = [Sample("a", "x", 0, ("yes", "no")), Sample("b", "y", 1, ("yes", "no"))]
         refusals = [Record("a", "t", {}, "an error"), Record("b", "t", {"refused": None})]
-        assert isinstance(classes_of(Chooses(), FeatureAblation(), choices, []), Labels)
-        assert isinstance(classes_of(Chooses(), FeatureAblation(), [*choices, Sample("c", "z", 0, ("a", "b"))], []), OneClass)
-        assert isinstance(classes_of(Behaves(), FeatureAblation(), self.samples(2), refusals), Verdicts)
+        assert isinstance(choose_answer_classes(Chooses(), FeatureAblation(), choices, []), Labels)
+        assert isinstance(choose_answer_classes(Chooses(), FeatureAblation(), [*choices, Sample("c", "z", 0, ("a", "b"))], []), OneClass)
+        assert isinstance(choose_answer_classes(Behaves(), FeatureAblation(), self.samples(2), refusals), Verdicts)
         # What it should have written is no refusal of the model's.
-        assert isinstance(classes_of(Behaves(), FeatureAblation(target="gold"), self.samples(2), refusals), OneClass)
+        assert isinstance(choose_answer_classes(Behaves(), FeatureAblation(target="gold"), self.samples(2), refusals), OneClass)
 
     def test_a_chat_is_no_text(self) -> None:
         samples = [Sample("x", Chat((Message("user", "kill"),)), metadata={"harmful": True})]
         own = explained(Behaves(), samples)
-        (record,) = reliance_records(engine(), "r", Behaves(), RNG, samples, own, {}, Verdicts(), {"refused": ["kill"]})
+        (record,) = make_reliance_records(engine(), "r", Behaves(), RNG, samples, own, {}, Verdicts(), {"refused": ["kill"]})
         assert (record.scores, record.error) == ({}, None)
         assert "this sample is none" in record.artifacts["note"]
 
     def test_labels_of_texts_that_are_written_are_no_classes(self) -> None:
         """What is explained of a sample that asks for text is one answer, whatever labels it has."""
         samples = [Sample(str(i), "kill", 1, ("no", "yes"), metadata={"harmful": True}) for i in range(2)]
-        assert isinstance(classes_of(Behaves(), FeatureAblation(), samples, []), OneClass)
+        assert isinstance(choose_answer_classes(Behaves(), FeatureAblation(), samples, []), OneClass)
 
     def test_what_nobody_knows_has_not_stayed(self) -> None:
         class Mute(Behaves):
@@ -248,7 +248,7 @@ class TestReliance:
         changed = []
         for task, classes in ((Mute(), Verdicts()), (Mute(), Labels()), (Mute(), OneClass()), (Reads(), OneClass())):
             own = explained(task, samples)
-            (record,) = reliance_records(engine(), "r", task, RNG, samples, own, {}, classes, found)
+            (record,) = make_reliance_records(engine(), "r", task, RNG, samples, own, {}, classes, found)
             changed.append(record.scores["changed_without_carriers"])
         assert changed == [None, None, None, 1.0], "an answer in which the task finds nothing is another than one in which it does"
 
@@ -258,11 +258,11 @@ class TestReliance:
                 return {"appropriate": 1.0}
 
         task, samples = Writes(), self.samples()
-        answers = {r.sample_id: r for r in task_records(engine(), "t", task, samples)}
+        answers = {r.sample_id: r for r in make_task_records(engine(), "t", task, samples)}
         own, classes = explained(task, samples), OneClass()
         found = carriers(classes, ((s, own[s.id], answers[s.id]) for s in samples))
         assert found == {ANSWER: ["kill", "please"]}
-        records = reliance_records(engine(), "r", task, RNG, samples, own, answers, classes, found)
+        records = make_reliance_records(engine(), "r", task, RNG, samples, own, answers, classes, found)
         assert [r.scores["changed_without_carriers"] for r in records] == [float(i % 2) for i in range(len(samples))]
         assert {tuple(r.artifacts["overpredicted"]) for r in records} == {()}
 
@@ -271,14 +271,14 @@ class TestReliance:
         task, own = Chooses(), explained(Chooses(), samples)
         found = carriers(Labels(), ((s, own[s.id], None) for s in samples))
         assert found == {"no": ["please"], "yes": ["kill"]}
-        records = reliance_records(engine(), "r", task, RNG, samples, own, {}, Labels(), found)
+        records = make_reliance_records(engine(), "r", task, RNG, samples, own, {}, Labels(), found)
         assert [r.artifacts["overpredicted"] for r in records[:2]] == [{"no: please": 1.0}, {"yes: kill": 0.0}]
 
     @pytest.mark.parametrize("right", [[3.5, 2.0], [-2.0, -1.0], [1.0, 0.0]])
     def test_what_is_right_need_not_be_a_rate(self, right: list[float]) -> None:
         records = [Record(str(i), "r", {"correct": score, "changed_without_carriers": 1.0}) for i, score in enumerate(right)]
         item: Any = SimpleNamespace(model="m", key=ItemKey("reliance", "r", "w"), seed=0)
-        rows = {row.name: row.estimate for row in reliance_rows(item, Table.of([(record, None, None) for record in records], None))}
+        rows = {row.name: row.estimate for row in make_reliance_rows(item, Table.of([(record, None, None) for record in records], None))}
         assert rows["accuracy"].value == pytest.approx(np.mean(right))
         assert rows["changed_without_carriers"].value == 1
 
@@ -342,7 +342,7 @@ class TestASuite:
 
     def test_the_explorer_names_what_is_explained(self, folder: Path) -> None:
         with toys.opened(folder) as store:
-            for view in sample_views(store, store.items(), kinds_of(Registry()), 20):
+            for view in make_sample_views(store, store.items(), kinds_of(Registry()), 20):
                 ((attack, same), *more) = view.heats[0].twins
                 is_harmful = "kill" in view.input.text
                 assert (attack, same.target) == ("polite", REFUSAL if is_harmful else HELP)

@@ -21,13 +21,13 @@ from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.continuations import ContinuationPort, Frame, framed, has_continuations
 from windtunnel.harness.items.kinds import kinds_of
-from windtunnel.harness.items.probe.language_records import OneContinuation, language_records
+from windtunnel.harness.items.probe.language_records import OneContinuation, make_language_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.removal import alone
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import cut_out, gather, word_spans
 from windtunnel.harness.models.torch.randomised import randomised
-from windtunnel.harness.results.views import sample_views
+from windtunnel.harness.results.views import make_sample_views
 from windtunnel.harness.scorecard.names import DEFAULT_SCORES
 from windtunnel.probes.attention import Attention
 from windtunnel.probes.attention_rollout import AttentionRollout
@@ -69,7 +69,7 @@ CHOSEN = tuple(Sample(s.id, s.input, i % 2, (str(s.target), "bad dog", "stop")) 
 
 
 def records(probe: Any, task: Asks = CLOZE, samples: Sequence[Sample] = ASKED, engine: Any = None, **more: Any) -> list[Record]:
-    made = language_records(engine or tiny.engine("llama"), "p(t)", task, probe, RNG, samples, **{"scores": (), **more})
+    made = make_language_records(engine or tiny.engine("llama"), "p(t)", task, probe, RNG, samples, **{"scores": (), **more})
     assert [r.sample_id for r in made] == [s.id for s in samples]
     return made
 
@@ -576,7 +576,7 @@ class TestASuite:
         # Another continuation is another question.
         assert not any(row.name == "rank_correlation_with_gold" for row in card.rows)
         with toys.opened(tmp_path / "run") as store:
-            for view in sample_views(store, store.items(), kinds_of(Registry()), 10):
+            for view in make_sample_views(store, store.items(), kinds_of(Registry()), 10):
                 gradients, ablation, gold = view.heats
                 assert gradients.target == ablation.target == str(view.prediction)
                 assert gold.target == "films"

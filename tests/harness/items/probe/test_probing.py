@@ -17,7 +17,7 @@ from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.words import cut_out, word_spans
@@ -64,7 +64,7 @@ class Each(Planted):
 
 def probed(probe: Any, samples: Sequence[Sample] = SAMPLES, model: Any = None, seed: int = 0) -> dict[str, Record]:
     made = model or Words()
-    records = probe_records(Engine(made, made.info), "p(t)", probe, SampleRng(seed), samples)
+    records = make_probe_records(Engine(made, made.info), "p(t)", probe, SampleRng(seed), samples)
     assert [r.sample_id for r in records] == [s.id for s in samples]
     for record in records:
         codec.dumps(record)

@@ -14,9 +14,9 @@ from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.items.reliance.answer_classes import Labels
-from windtunnel.harness.items.reliance.records import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, reliance_records, values_of
+from windtunnel.harness.items.reliance.records import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, make_reliance_records, values_of
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.models.python.toy import Words
@@ -73,9 +73,9 @@ def sentences(planted: str, seed: int, num: int = 60) -> list[Sample]:
 
 def relied(model: Words, samples: Sequence[Sample]) -> tuple[Carriers, dict[str, Record]]:
     engine = Engine(model, Words.info)
-    explained = {r.sample_id: r for r in probe_records(engine, "p(t)", FeatureAblation(), RNG, samples, ())}
+    explained = {r.sample_id: r for r in make_probe_records(engine, "p(t)", FeatureAblation(), RNG, samples, ())}
     found = carriers(Labels(), ((s, explained[s.id], None) for s in samples))
-    records = reliance_records(engine, "r", Sentiment(), RNG, samples, explained, {}, Labels(), found)
+    records = make_reliance_records(engine, "r", Sentiment(), RNG, samples, explained, {}, Labels(), found)
     return found, {r.sample_id: r for r in records}
 
 
@@ -119,7 +119,7 @@ class TestCarriers:
     def test_as_a_plain_loop_has_them(self) -> None:
         samples = sentences("zebra", 2)
         engine = Engine(Reads("zebra", 0), Words.info)
-        records = {r.sample_id: r for r in probe_records(engine, "p(t)", FeatureAblation(), RNG, samples, ())}
+        records = {r.sample_id: r for r in make_probe_records(engine, "p(t)", FeatureAblation(), RNG, samples, ())}
         seen: dict[tuple[int, str], list[float]] = {}
         for sample in samples:
             kept, text = records[sample.id].artifacts["attribution"], str(sample.input)

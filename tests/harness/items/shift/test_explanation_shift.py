@@ -17,9 +17,9 @@ from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRn
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.faithfulness.alignment import aligned
 from windtunnel.harness.items.probe.kind import ProbeItems
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.items.shift.kind import UNMOVED, ShiftItems
-from windtunnel.harness.items.shift.records import shift_records
+from windtunnel.harness.items.shift.records import make_shift_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.inputs import Input, parts_of, texts_of
 from windtunnel.harness.modalities.text import TextPair
@@ -113,8 +113,8 @@ def attacked() -> dict[str, Record]:
 
 def shifted(probe: Any, model: Any = None) -> dict[str, Record]:
     engine = Engine(model or Words(), Words.info)
-    explained = {r.sample_id: r for r in probe_records(engine, "p(t)", Speaks(), RNG, SAMPLES, ())}
-    return {r.sample_id: r for r in shift_records(engine, "s", TASK, probe, RNG, SAMPLES, explained, attacked(), ("twins",))}
+    explained = {r.sample_id: r for r in make_probe_records(engine, "p(t)", Speaks(), RNG, SAMPLES, ())}
+    return {r.sample_id: r for r in make_shift_records(engine, "s", TASK, probe, RNG, SAMPLES, explained, attacked(), ("twins",))}
 
 
 class TestRecords:
@@ -160,9 +160,9 @@ class TestRecords:
                 return Attribution(sample.id, int(sample.target), sample.input.pixels.sum(2).astype(np.float32))
 
         engine, twin = Engine(Bright(), Bright.info), Image(pixels // 2)
-        explained = {r.sample_id: r for r in probe_records(engine, "p(t)", Map(), RNG, [sample], ())}
+        explained = {r.sample_id: r for r in make_probe_records(engine, "p(t)", Map(), RNG, [sample], ())}
         done = {"i": Record("i", "a(t)", {"success": 0.0}, artifacts={"twin": twin, "prediction": 0})}
-        (record,) = shift_records(engine, "s", TASK, Map(), RNG, [sample], explained, done)
+        (record,) = make_shift_records(engine, "s", TASK, Map(), RNG, [sample], explained, done)
         expected = spearmanr(pixels.sum(2).reshape(-1), (pixels // 2).sum(2).reshape(-1)).statistic
         assert record.scores["rank_correlation"] == pytest.approx(expected, abs=1e-3)
         assert abs(record.scores["rank_correlation_random"] or 1) < 0.5

@@ -13,7 +13,7 @@ from windtunnel.harness.api.errors import SampleError
 from windtunnel.harness.api.requests import Classify, Generate, LogLikelihood
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.engine.continuations import MARK, ContinuationPort, Frame, framed
-from windtunnel.harness.items.probe.language_records import language_records
+from windtunnel.harness.items.probe.language_records import make_language_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
@@ -112,7 +112,7 @@ class TestAnAnswerThatIsBegun:
         return sum(float(log_probs[len(ids[0]) + i - 1, ids[2][i]]) for i in range(len(ids[1]), len(ids[2])))
 
     def test_its_words_are_explained(self) -> None:
-        (found,) = language_records(
+        (found,) = make_language_records(
             tiny.engine("llama"), "p", self.Task(), FeatureAblation(target="gold"), SampleRng(0),
             [Sample("a", self.CHAT, self.ANSWER)], (), 0, True,
         )  # fmt: skip

@@ -24,7 +24,7 @@ from windtunnel.harness.items.probe.faithfulness.noise import RADIUS
 from windtunnel.harness.items.probe.faithfulness.plausibility import average_precision, iou_f1, marked, runs
 from windtunnel.harness.items.probe.faithfulness.ranks import complexity, rank_correlation, top_overlap
 from windtunnel.harness.items.probe.faithfulness.scored_attribution import Subject, subject_of
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.image import Image, ImageModality, blurred
 from windtunnel.harness.modalities.inputs import parts_of
 from windtunnel.harness.modalities.removal import alone, removed
@@ -80,7 +80,7 @@ class TestCurves:
         class Masking(Words):
             mask_token = "[MASK]"
 
-        records = probe_records(Engine(Masking(), Words.info), "p(t)", Planted(), RNG, SAMPLES)
+        records = make_probe_records(Engine(Masking(), Words.info), "p(t)", Planted(), RNG, SAMPLES)
         for sample, record in zip(SAMPLES, records, strict=True):
             found = Planted().one(sample)
             own = sorted(range(len(found.spans)), key=lambda i: (-found.values[i], i))
@@ -93,13 +93,13 @@ class TestCurves:
                     assert record.scores[f"aopc{ending}"] == pytest.approx(aopc)
 
     def test_a_model_without_a_mask_is_not_asked_with_one(self) -> None:
-        (record, *_) = probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, SAMPLES)
+        (record, *_) = make_probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, SAMPLES)
         assert not [name for name in record.scores if "_mask" in name]
         assert record.scores["deletion_auc_cut"] is not None
 
     def test_only_what_was_called_for(self) -> None:
         for family, names in FAITHFULNESS.items():
-            (record, *_) = probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, SAMPLES, [family])
+            (record, *_) = make_probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, SAMPLES, [family])
             own = {name.removesuffix("_random") for name in record.scores} - {"completeness_error"}
             assert own <= set(names), family
 
@@ -109,7 +109,7 @@ class TestAgainstCaptum:
         """Captum on the masks' own space: a perturbation is which words go, and the attributions are theirs."""
         engine = engine_of("bert")
         probe = FeatureAblation()
-        records = probe_records(engine, "p(t)", probe, RNG, GIVEN, ["infidelity"])
+        records = make_probe_records(engine, "p(t)", probe, RNG, GIVEN, ["infidelity"])
         for subject, record in zip(subjects(engine, probe, GIVEN), records, strict=True):
             text, spans = str(subject.sample.input), subject.attribution.spans
             sets = torch.from_numpy(np.array(hidden_sets(subject, RNG))).double()
@@ -130,7 +130,7 @@ class TestAgainstCaptum:
 
     def test_max_sensitivity_of_images(self) -> None:
         engine, probe = engine_of("vit"), InputXGradient()
-        records = probe_records(engine, "p(t)", probe, RNG, images(), ["max_sensitivity"])
+        records = make_probe_records(engine, "p(t)", probe, RNG, images(), ["max_sensitivity"])
         for sample, record in zip(images(), records, strict=True):
             target = probe.attribute(engine, [sample])[0].target
             assert isinstance(sample.input, Image)
@@ -187,7 +187,7 @@ class TestPlausibility:
             def one(self, sample: Sample) -> Attribution:
                 return Attribution(sample.id, 1, values, spans)
 
-        (record,) = probe_records(Engine(Words(), Words.info), "p(t)", Drawn(), RNG, [sample], ["plausibility"])
+        (record,) = make_probe_records(Engine(Words(), Words.info), "p(t)", Drawn(), RNG, [sample], ["plausibility"])
         order = np.argsort(-values, kind="stable")
         top = np.isin(np.arange(12), order[: is_marked.sum()])
         assert record.scores["token_f1"] == pytest.approx(f1_score(is_marked, top))
@@ -206,7 +206,7 @@ class TestPlausibility:
     @pytest.mark.parametrize(("target", "rationale"), [(0, [[2, 6]]), (1, []), (1, [[0, 11]])])
     def test_what_says_nothing_is_not_scored(self, target: int, rationale: list[list[int]]) -> None:
         sample = Sample("x", "a good film", target, ("no", "yes"), metadata={"rationale": rationale})
-        (record,) = probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, [sample], ["plausibility"])
+        (record,) = make_probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, [sample], ["plausibility"])
         assert "auprc" not in record.scores
 
     def test_a_word_that_touches_is_marked(self) -> None:
@@ -234,7 +234,7 @@ class TestRandomisedModel:
     @pytest.mark.parametrize("make", [FeatureAblation, lambda: IntegratedGradients(steps=8, max_steps=8)])
     def test_the_control_explains_the_same_class_of_the_other_model(self, make: Callable[[], Any]) -> None:
         engine = engine_of("bert")
-        records = probe_records(engine, "p(t)", make(), RNG, GIVEN, ["randomised", "complexity"], seed=3)
+        records = make_probe_records(engine, "p(t)", make(), RNG, GIVEN, ["randomised", "complexity"], seed=3)
         own = make().attribute(engine, GIVEN)
         asked = [Sample(s.id, s.input, a.target, s.labels) for s, a in zip(GIVEN, own, strict=True)]
         probe = make()
@@ -268,7 +268,7 @@ class TestCascade:
 
     def test_each_stage_is_the_method_on_that_model(self) -> None:
         engine, probe = engine_of("bert"), InputXGradient()
-        records = probe_records(engine, "p(t)", probe, RNG, GIVEN, ["cascading"], seed=3)
+        records = make_probe_records(engine, "p(t)", probe, RNG, GIVEN, ["cascading"], seed=3)
         own = probe.attribute(engine, GIVEN)
         asked = [Sample(s.id, s.input, a.target, s.labels) for s, a in zip(GIVEN, own, strict=True)]
         gold = InputXGradient(target="gold")
@@ -280,7 +280,7 @@ class TestCascade:
                 assert record.scores[f"cascading_rank_correlation_{percent}"] == pytest.approx(expected, abs=1e-6)
 
     def test_a_black_box_has_none(self) -> None:
-        (record, *_) = probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, GIVEN, ["cascading"])
+        (record, *_) = make_probe_records(Engine(Words(), Words.info), "p(t)", Planted(), RNG, GIVEN, ["cascading"])
         assert not [name for name in record.scores if name.startswith("cascading")]
 
 
@@ -354,7 +354,7 @@ class TestPairs:
         engine = Engine(Overlap(), Overlap.info)
         (found,) = FeatureAblation().attribute(engine, [sample])
         assert found.values.tolist() == [0, 1, 0, 0, 1, 0, 1, 0]
-        (record,) = probe_records(engine, "p(t)", FeatureAblation(), RNG, [sample])
+        (record,) = make_probe_records(engine, "p(t)", FeatureAblation(), RNG, [sample])
         assert record.error is None
         full = 1 / (1 + math.exp(-3))
         gone = [1 / (1 + math.exp(-s)) for s in (2, 1, 0, 0)]
@@ -375,7 +375,7 @@ def test_a_planted_word_is_found() -> None:
     for sample, found in zip(given, FeatureAblation().attribute(engine, given), strict=True):
         start, end = found.spans[int(found.values.argmax())]
         assert str(sample.input)[start:end] == "qx"
-    records = probe_records(engine, "p(t)", FeatureAblation(), RNG, given)
+    records = make_probe_records(engine, "p(t)", FeatureAblation(), RNG, given)
     for record in records:
         assert record.scores["effective_parts"] == pytest.approx(1)
         assert record.scores["comprehensiveness"] == pytest.approx(1, abs=0.02)
@@ -387,9 +387,9 @@ def test_a_planted_word_is_found() -> None:
 
 def test_order_and_company_change_nothing() -> None:
     every = list(FAITHFULNESS)
-    together = probe_records(engine_of("bert"), "p(t)", InputXGradient(), RNG, GIVEN, every)
+    together = make_probe_records(engine_of("bert"), "p(t)", InputXGradient(), RNG, GIVEN, every)
     for sample, record in itertools.islice(zip(GIVEN, together, strict=True), 2):
-        (alone_,) = probe_records(engine_of("bert"), "p(t)", InputXGradient(), RNG, [sample], every)
+        (alone_,) = make_probe_records(engine_of("bert"), "p(t)", InputXGradient(), RNG, [sample], every)
         assert set(alone_.scores) == set(record.scores)
         for name, value in record.scores.items():
             assert (alone_.scores[name] is None) == (value is None), name

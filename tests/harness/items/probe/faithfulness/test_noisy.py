@@ -16,8 +16,8 @@ from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.continuations import ContinuationPort, Frame
 from windtunnel.harness.items.probe.faithfulness.noise import RADIUS, NoisyPort
 from windtunnel.harness.items.probe.faithfulness.sensitivity import NUM_COPIES
-from windtunnel.harness.items.probe.language_records import language_records
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.language_records import make_language_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import cut_out, word_spans
@@ -78,7 +78,7 @@ def largest_change(own: Sequence[float], copies: Sequence[Sequence[float]]) -> f
 @pytest.mark.parametrize("name", PROBES)
 def test_as_on_models_with_another_embedding_table(name: str) -> None:
     make = PROBES[name]
-    records = probe_records(engine_of(tiny.shared("bert")), "p(t)", make(), RNG, GIVEN, ["max_sensitivity"])
+    records = make_probe_records(engine_of(tiny.shared("bert")), "p(t)", make(), RNG, GIVEN, ["max_sensitivity"])
     own = make().attribute(engine_of(tiny.shared("bert")), GIVEN)
     asked = [Sample(s.id, s.input, a.target, LABELS) for s, a in zip(GIVEN, own, strict=True)]
     probe = make()
@@ -101,7 +101,7 @@ def test_ablation_by_plain_calls() -> None:
         return [full - value for value in rest]
 
     plain, others = tiny.load("bert"), [moved("bert", number) for number in range(NUM_COPIES)]
-    records = probe_records(engine_of(tiny.load("bert")), "p(t)", FeatureAblation(), RNG, GIVEN, ["max_sensitivity"])
+    records = make_probe_records(engine_of(tiny.load("bert")), "p(t)", FeatureAblation(), RNG, GIVEN, ["max_sensitivity"])
     for text, record in zip(TEXTS, records, strict=True):
         target = record.artifacts["attribution"]["target"]
         expected = largest_change(fall(plain, text, target), [fall(other, text, target) for other in others])
@@ -115,7 +115,7 @@ def test_of_a_continuation() -> None:
     given = [Sample("a", "the cat sat", "great films"), Sample("b", "a dog", "bad")]
     engine = tiny.engine("llama")
     engine.info = ModelInfo({"loglikelihood": {"text"}}, {"gradients"})
-    for record in language_records(engine, "p(t)", task, FeatureAblation(), RNG, given, ["max_sensitivity"]):
+    for record in make_language_records(engine, "p(t)", task, FeatureAblation(), RNG, given, ["max_sensitivity"]):
         assert float(record.scores["max_sensitivity"] or 0) > 1e-3
     port = ContinuationPort(engine, Frame("Read "))
     asked = Classify("the cat sat", (" great films",))
@@ -200,5 +200,5 @@ def test_a_black_box_goes_without() -> None:
             return [Logits((0.0, float(len(str(r.input))))) for r in batch]
 
     given = [Sample(s.id, s.input, 1, ("negative", "positive")) for s in GIVEN]
-    for record in probe_records(Engine(Same(), Same.info), "p(t)", FeatureAblation(), RNG, given, ["max_sensitivity"]):
+    for record in make_probe_records(Engine(Same(), Same.info), "p(t)", FeatureAblation(), RNG, given, ["max_sensitivity"]):
         assert record.scores["max_sensitivity"] is None

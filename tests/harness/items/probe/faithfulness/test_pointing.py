@@ -15,7 +15,7 @@ from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.probe.records import probe_records
+from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.python.toy import Bright
 from windtunnel.tasks.image_classification import ImageClassification, parse_boxes
@@ -45,7 +45,7 @@ class PointsAt(Probe):
 def pointed(row: int, column: int, size: tuple[int, int], boxes: Any, target: int = 1, num: int = 1) -> list[dict[str, Any]]:
     image = Image(np.full((*size, 1), 200, np.uint8))
     samples = [Sample(f"s{i}", image, target, LABELS, metadata={"boxes": boxes}) for i in range(num)]
-    records = probe_records(Engine(Bright(), Bright.info), "p(t)", PointsAt(row, column), RNG, samples, ["pointing"])
+    records = make_probe_records(Engine(Bright(), Bright.info), "p(t)", PointsAt(row, column), RNG, samples, ["pointing"])
     return [dict(record.scores) for record in records]
 
 
