@@ -295,11 +295,11 @@ def of_positive(positive: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) ->
 
 
 def test_the_variance_of_an_area_is_delongs_by_a_plain_loop() -> None:
-    from windtunnel.harness.statistics.ranking import _placed
+    from windtunnel.harness.statistics.ranking import _place_samples
 
     rng = np.random.default_rng(0)
     positive_N, score_N = rng.random(60) < 0.4, np.round(rng.normal(size=60), 1)
-    area, error_N = _placed(positive_N, score_N)
+    area, error_N = _place_samples(positive_N, score_N)
     wins = [[(p > q) + (p == q) / 2 for q in score_N[~positive_N]] for p in score_N[positive_N]]
     rows, columns = np.mean(wins, axis=1), np.mean(wins, axis=0)
     assert area == pytest.approx(np.mean(wins))
