@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from .harness.api.errors import ModelError as ModelError
     from .harness.api.errors import SampleError as SampleError
     from .harness.api.item_key import ItemKey as ItemKey
+    from .harness.api.model import Differentiable as Differentiable
     from .harness.api.model import Encoded as Encoded
+    from .harness.api.model import Model as Model
     from .harness.api.model import ModelInfo as ModelInfo
+    from .harness.api.model import ModelSource as ModelSource
     from .harness.api.model_port import ModelPort as ModelPort
     from .harness.api.probe import Probe as Probe
     from .harness.api.registry import plugin as plugin
@@ -80,7 +83,7 @@ _NAMES = {
     "api.attack": "Attack",
     "api.errors": "CapabilityError ConfigError DataError ModelError SampleError",
     "api.item_key": "ItemKey",
-    "api.model": "Encoded ModelInfo",
+    "api.model": "Differentiable Encoded Model ModelInfo ModelSource",
     "api.model_port": "ModelPort",
     "api.probe": "Probe",
     "api.registry": "plugin",
