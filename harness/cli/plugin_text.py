@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 from ..api.errors import UnknownName, did_you_mean
 from ..api.plugins import Plugin
@@ -42,5 +43,7 @@ def _described(entry: Entry) -> str:
         lines += ["", f"  required capabilities: {', '.join(sorted(requires))}"]
     if inspect.isclass(factory) and issubclass(factory, Plugin):
         for roles, how in ((factory.roles, "role"), (factory.optional_roles, "optional role")):
-            lines += [f"  {how} {role!r}: requires {', '.join(sorted(abilities))}" for role, abilities in roles.items()]
+            # A property has no roles before there are settings.
+            named = roles.items() if isinstance(roles, Mapping) else ()
+            lines += [f"  {how} {role!r}: requires {', '.join(sorted(abilities))}" for role, abilities in named]
     return "\n".join(lines)
