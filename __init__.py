@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .harness.api.registry import plugin as plugin
     from .harness.api.report import Report as Report
     from .harness.api.report import RunFrames as RunFrames
-    from .harness.api.report import file_name as file_name
+    from .harness.api.report import make_file_name as make_file_name
     from .harness.api.requests import Classify as Classify
     from .harness.api.requests import Completion as Completion
     from .harness.api.requests import Embed as Embed
@@ -87,7 +87,7 @@ _NAMES = {
     "api.model_port": "ModelPort",
     "api.probe": "Probe",
     "api.registry": "plugin",
-    "api.report": "Report RunFrames file_name",
+    "api.report": "Report RunFrames make_file_name",
     "api.requests": "Classify Completion Embed Embedding Failure FillMask Fillings Generate LogLikelihood LogProb Logits "
     "PseudoLogLikelihood Request Response RollingLogLikelihood",
     "api.samples": "Attribution Record Sample SampleRng",

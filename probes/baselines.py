@@ -35,7 +35,8 @@ def checked_baseline(baseline: Baseline, /) -> Baseline:
     return float(baseline)
 
 
-def baseline_in_words(baseline: Baseline, /) -> str:
+def describe_baseline(baseline: Baseline, /) -> str:
+    """Say what a probe with this setting starts from."""
     return "the model's own neutral input" if baseline is None else str(baseline)
 
 

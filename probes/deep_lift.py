@@ -12,7 +12,7 @@ from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
 from ..harness.api.settings import Size
-from .baselines import Baseline, baseline_in_words, checked_baseline
+from .baselines import Baseline, checked_baseline, describe_baseline
 from .explained import checked_target, explained_classes
 from .gradients import GradientWork, Rows
 from .positions import Values, by_position
@@ -54,7 +54,7 @@ class DeepLift(Probe):
         if not tolerance > 0:
             raise ConfigError(f"deep_lift's tolerance is a share above 0, not {tolerance}")
         self.tolerance, self.target, self.baseline = tolerance, checked_target(target), checked_baseline(baseline)
-        self.starts_from = baseline_in_words(baseline)
+        self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> DeepLift:
         return self

@@ -25,7 +25,7 @@ from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample, SampleRng
 from ..harness.engine.batching import alike, batches
 from ..harness.modalities.inputs import size_of
-from .baselines import Baseline, baseline_in_words, checked_baseline, with_baseline
+from .baselines import Baseline, checked_baseline, describe_baseline, with_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .positions import Values, by_position, placed
 
@@ -259,7 +259,7 @@ class GradientProbe(Probe):
         if num_points < 1:
             raise ConfigError(f"at least one point is needed, not {num_points}")
         self.target, self.num_points, self.seed, self.baseline = checked_target(target), num_points, seed, checked_baseline(baseline)
-        self.starts_from = baseline_in_words(baseline)
+        self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> GradientProbe | None:
         """Another neutral input than the model's own may not fit it."""

@@ -11,7 +11,7 @@ from ..harness.api.errors import ConfigError
 from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
-from .baselines import Baseline, baseline_in_words, checked_baseline
+from .baselines import Baseline, checked_baseline, describe_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork
 from .positions import Values
@@ -37,7 +37,7 @@ class Integral(Probe):
             raise ConfigError(f"an integral needs 1 <= steps <= max_steps, not steps {steps} and max_steps {max_steps}")
         self.steps, self.tolerance, self.max_steps = steps, tolerance, max_steps
         self.target, self.baseline = checked_target(target), checked_baseline(baseline)
-        self.starts_from = baseline_in_words(baseline)
+        self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> Integral | None:
         """Another neutral input than the model's own may not fit it."""

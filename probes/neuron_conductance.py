@@ -10,7 +10,7 @@ from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
 from ..harness.api.settings import Count
-from .baselines import Baseline, baseline_in_words, checked_baseline
+from .baselines import Baseline, checked_baseline, describe_baseline
 from .explained import checked_target, explained_classes, tried_with
 from .gradients import GradientWork, Rows, add_weighted
 from .integral import gauss_legendre
@@ -50,7 +50,7 @@ class NeuronConductance(Probe):
             raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(places)}")
         self.layer, self.neuron, self.steps = layer, places, steps
         self.target, self.baseline = checked_target(target), checked_baseline(baseline)
-        self.starts_from = baseline_in_words(baseline)
+        self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> NeuronConductance:
         return tried_with(self, steps=1)

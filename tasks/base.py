@@ -19,7 +19,7 @@ from ..harness.api.requests import Request
 from ..harness.api.resources import Resource
 from ..harness.api.samples import Sample
 from ..harness.api.task import Task
-from ..harness.data import DataSpec, Row, Rows, hub_resource, load
+from ..harness.data import DataSpec, Row, Rows, load, make_hub_resource
 from ..harness.modalities.inputs import Input
 from .fields import Field, spell
 
@@ -110,7 +110,7 @@ class RowTask(Task):
         return ()
 
     def resources(self) -> Sequence[Resource]:
-        return [hub_resource(self.data)] if self.data is not None and self.data.hub else []
+        return [make_hub_resource(self.data)] if self.data is not None and self.data.hub else []
 
     def units(self) -> Sequence[Row]:
         """Return the rows of the samples: one row per sample, unless a family joins rows."""

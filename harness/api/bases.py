@@ -28,8 +28,8 @@ def with_defaults(made: object, base: type[B], /) -> B:
     """
     if isinstance(made, base):
         return made
-    delegated = {name: value for name in _public(base) if (value := _delegated(made, name)) is not None}
-    kind = _derived(type(made), base, delegated) if delegated else derive(type(made), base)
+    delegated = {name: value for name in _list_public(base) if (value := _find_delegated(made, name)) is not None}
+    kind = _make_class(type(made), base, delegated) if delegated else derive(type(made), base)
     try:
         adopted = cast(B, object.__new__(kind))
     except TypeError as error:
@@ -37,7 +37,7 @@ def with_defaults(made: object, base: type[B], /) -> B:
     if hasattr(made, "__dict__"):
         # Shared and not copied: what the object learns while it runs, its owner sees.
         object.__setattr__(adopted, "__dict__", made.__dict__)
-    for name in _slots(type(made)):
+    for name in _list_slots(type(made)):
         if hasattr(made, name):
             object.__setattr__(adopted, name, getattr(made, name))
     return adopted
@@ -49,14 +49,14 @@ def derive(kind: type, base: type, /) -> type:
     if issubclass(kind, base):
         return kind
     if (kind, base) not in _known:
-        _known[kind, base] = _derived(kind, base, {})
+        _known[kind, base] = _make_class(kind, base, {})
     return _known[kind, base]
 
 
 _known: dict[tuple[type, type], type] = {}
 
 
-def _derived(kind: type, base: type, own: Mapping[str, object]) -> type:
+def _make_class(kind: type, base: type, own: Mapping[str, object]) -> type:
     about = {
         "__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": inspect.getdoc(kind) or "", "__wrapped__": kind,
         "__slots__": (),
@@ -72,11 +72,11 @@ def _misfit(kind: type, base: type, error: TypeError) -> ConfigError:
     return ConfigError(f"{what}; derive its class from windtunnel.{base.__name__}")
 
 
-def _public(base: type) -> list[str]:
+def _list_public(base: type) -> list[str]:
     return [name for name in dir(base) if not name.startswith("_")]
 
 
-def _delegated(made: object, name: str) -> Any:
+def _find_delegated(made: object, name: str) -> Any:
     """What an object finds by its class's ``__getattr__`` alone (it wraps another one); None where there is nothing."""
     if not hasattr(type(made), "__getattr__") or hasattr(type(made), name) or name in getattr(made, "__dict__", {}):
         return None
@@ -84,7 +84,7 @@ def _delegated(made: object, name: str) -> Any:
     return staticmethod(value) if isinstance(value, FunctionType) else value
 
 
-def _slots(kind: type) -> list[str]:
+def _list_slots(kind: type) -> list[str]:
     named = [vars(part).get("__slots__", ()) for part in kind.__mro__]
     every = [name for names in named for name in ((names,) if isinstance(names, str) else names)]
     return [name for name in every if name not in ("__dict__", "__weakref__")]
@@ -95,13 +95,13 @@ def require_methods(what: str, made: object, base: type, /) -> None:
 
     ``what``: how the error calls the plugin, e.g. ``attack 'pgd'``. ``made``: the plugin, with the defaults of ``base``.
     """
-    if lacks := list(_lacks(made, base)):
+    if lacks := list(_find_lacks(made, base)):
         raise ConfigError(f"the {what} has no {', '.join(lacks)}; {base.__module__} says what a plugin needs")
 
 
-def _lacks(made: object, base: type) -> Iterator[str]:
-    yield from (repr(name) for name in _declared(base) if not hasattr(made, name))
-    for method in (getattr(base, name) for name in _public(base)):
+def _find_lacks(made: object, base: type) -> Iterator[str]:
+    yield from (repr(name) for name in _list_declared(base) if not hasattr(made, name))
+    for method in (getattr(base, name) for name in _list_public(base)):
         if not isinstance(method, FunctionType) or gives(made, method):
             continue
         other = instead_of(method)
@@ -111,6 +111,6 @@ def _lacks(made: object, base: type) -> Iterator[str]:
             yield repr(method.__name__)
 
 
-def _declared(base: type) -> list[str]:
+def _list_declared(base: type) -> list[str]:
     """The attributes that a base class declares without a default."""
     return [name for part in base.__mro__ for name in inspect.get_annotations(part) if not hasattr(base, name)]

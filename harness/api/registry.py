@@ -141,7 +141,7 @@ class Registry:
     def _add_file(self, path: Path) -> None:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
-        before = _named_classes()
+        before = _list_classes()
         defined: list[tuple[str, str, Any]] = []
         _open_files.append(defined)
         try:
@@ -167,7 +167,7 @@ class Registry:
 
     def _check_names(self, before: Mapping[str, type]) -> None:
         """Raises `ConfigError` where a file has replaced a class of one of the other files."""
-        now = _named_classes()
+        now = _list_classes()
         for what, cls in before.items():
             first, second = file_of(cls), file_of(now.get(what, cls))
             if first is not None and second is not None and first != second and first in self._files:
@@ -260,13 +260,13 @@ def _taken(there: Entry, origin: str) -> ConfigError:
     return ConfigError(f"{what}; give yours (from {origin}) another name")
 
 
-def _named_classes() -> dict[str, type]:
+def _list_classes() -> dict[str, type]:
     """The classes that are known by their names as soon as they are defined: modalities, requests and responses."""
     # Not on top: a list of plugins needs no arrays.
     from ..modalities.base import modalities
-    from .requests import named_classes
+    from .requests import list_classes
 
-    found: dict[str, type] = {f"class {name!r} of a request or response": cls for name, cls in named_classes().items()}
+    found: dict[str, type] = {f"class {name!r} of a request or response": cls for name, cls in list_classes().items()}
     return found | {f"modality {modality.name!r}": type(modality) for modality in modalities()}
 
 

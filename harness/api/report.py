@@ -48,18 +48,18 @@ class Report:
         raise NotImplementedError
 
     def write(self, scorecard: Scorecard, run: RunFrames, folder: Path, /) -> None:
-        """Write the report's files. Make names from data by `file_name`.
+        """Write the report's files. Make names from data by `make_file_name`.
 
         ``run``: frames of metrics and samples, for what the scorecard does not hold.
         ``folder``: an empty folder; when all files are there, the harness moves them into the run folder.
         Raises `ConfigError` where ``suffix`` is no name of a file.
         """
-        if not self.suffix or self.suffix != file_name(self.suffix):
+        if not self.suffix or self.suffix != make_file_name(self.suffix):
             raise ConfigError(f"the suffix of a report is a file's name such as summary.md, not {self.suffix!r}")
         (folder / self.suffix).write_bytes(self.render(scorecard).encode("utf-8", "backslashreplace"))
 
 
-def file_name(text: str, /) -> str:
+def make_file_name(text: str, /) -> str:
     """Make the name of a file from any text, such as a sample's id: at most 80 letters, digits, ``.``, ``_`` and ``-``, no ``.`` first.
 
     A text that is such a name stays as it is. Any other gets a digest at its end, so that two texts have two names.

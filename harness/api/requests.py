@@ -311,7 +311,7 @@ def request_kinds() -> frozenset[str]:
     return frozenset(cls.kind for cls in _classes.values() if issubclass(cls, Request))
 
 
-def named_classes() -> dict[str, type[Any]]:
+def list_classes() -> dict[str, type[Any]]:
     """Return the requests and responses that are defined, by name."""
     return dict(_classes)
 

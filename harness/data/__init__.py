@@ -6,7 +6,7 @@
 from .formats.encoded_image import EncodedImage
 from .formats.rows import Row, Rows
 from .hub import is_cached
-from .load import hub_resource, load
+from .load import load, make_hub_resource
 from .spec import DataSpec
 
-__all__ = ["DataSpec", "EncodedImage", "Row", "Rows", "hub_resource", "is_cached", "load"]
+__all__ = ["DataSpec", "EncodedImage", "Row", "Rows", "is_cached", "load", "make_hub_resource"]

@@ -34,7 +34,7 @@ def load(spec: DataSpec, /) -> Rows:
     return rows
 
 
-def hub_resource(spec: DataSpec, /) -> Resource:
+def make_hub_resource(spec: DataSpec, /) -> Resource:
     """A data set of the hub as something that is fetched beforehand."""
     return Resource(str(spec), is_cached(spec), "the local cache of data sets", "it is fetched from the hub", lambda: load(spec))
 

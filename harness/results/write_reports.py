@@ -72,13 +72,13 @@ def _write(folder: Path, report: Report, name: str, card: Scorecard, run: Run) -
 
 def _move(folder: Path, report: str, place: Path) -> list[Path]:
     """Move a report's files into the run folder, and note that they are its own. All are checked before the first is moved."""
-    owners = _owners(folder)
-    found = sorted(path.relative_to(place) for path in _files(place))
+    owners = _read_owners(folder)
+    found = sorted(path.relative_to(place) for path in _list_files(place))
     if not found:
         raise ConfigError("it has written no file")
     for file in found:
         _check_free(folder, file, report, owners.get(file.as_posix()))
-    _note(folder, owners | {file.as_posix(): report for file in found})
+    _write_owners(folder, owners | {file.as_posix(): report for file in found})
     for file in found:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         # Moved over, and not written over: a full disk leaves the former view as it was.
@@ -86,7 +86,7 @@ def _move(folder: Path, report: str, place: Path) -> list[Path]:
     return [folder / file for file in found]
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _list_files(place: Path) -> Iterator[Path]:
     for path in place.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ConfigError(f"{path.relative_to(place)} is no plain file")
@@ -107,7 +107,7 @@ def _check_free(folder: Path, file: Path, report: str, owner: str | None) -> Non
         raise ConfigError(f"{there.parent} leads out of the run folder; move it away")
 
 
-def _owners(folder: Path) -> dict[str, str]:
+def _read_owners(folder: Path) -> dict[str, str]:
     try:
         known = json.loads((folder / _OWNERS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -115,7 +115,7 @@ def _owners(folder: Path) -> dict[str, str]:
     return {str(file): str(report) for file, report in known.items()} if isinstance(known, dict) else {}
 
 
-def _note(folder: Path, owners: dict[str, str]) -> None:
+def _write_owners(folder: Path, owners: dict[str, str]) -> None:
     fresh = folder / f"{_OWNERS}.new"
     fresh.write_text(json.dumps(dict(sorted(owners.items())), indent=1), encoding="utf-8")
     fresh.replace(folder / _OWNERS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windtunnel import ConfigError, Report, RunFrames, Scorecard, file_name
+from windtunnel import ConfigError, Report, RunFrames, Scorecard, make_file_name
 from windtunnel.harness.api.errors import StoreError
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.results.write_reports import write_reports
@@ -164,14 +164,14 @@ def test_a_report_that_fails_leaves_what_was_there(folder: Path, error: BaseExce
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_makes_a_name(folder: Path, text: str) -> None:
-    name = file_name(text)
+    name = make_file_name(text)
     assert Path(name).name == name
     assert 0 < len(name) <= 80
     assert not name.startswith(".")
-    assert file_name(name) == name
+    assert make_file_name(name) == name
     assert written(folder, Files(lambda place: several(place, name))) == [name]
 
 
 def test_different_texts_make_different_names() -> None:
-    assert len({file_name(text) for text in (*HOSTILE, "a_b", "_", "evil", "etc_passwd")}) == len(HOSTILE) + 4
-    assert file_name("sst2-17.html") == "sst2-17.html"
+    assert len({make_file_name(text) for text in (*HOSTILE, "a_b", "_", "evil", "etc_passwd")}) == len(HOSTILE) + 4
+    assert make_file_name("sst2-17.html") == "sst2-17.html"
