@@ -264,6 +264,7 @@ TRUTHS: Sequence[Truth] = (
     Truth("ROC-AUC", "good", RocAuc, binary(0.5, 3.5), labels=TWO),
     Truth("ROC-AUC", "hard", RocAuc, binary(0.5, 1), labels=TWO, alike=HARD),
     Truth("ROC-AUC", "3 classes", RocAuc, softmax(3, 1.5), labels=_names(3)),
+    Truth("ROC-AUC", "3 classes at random", RocAuc, softmax(3, 0), labels=_names(3), value=0.5),
     Truth("kappa", "often yes", Kappa, judges(0.5, 0.8)),
     Truth("kappa", "seldom yes", Kappa, judges(0.1, 0.95)),
     Truth("difference of rates", "0.8 and 0.6", StereotypeGap, pair(0.8, 0.6), value=0.2),

@@ -26,8 +26,9 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
 
     The result is the hull of two intervals. The first is Newcombe's method 5 (Statistics in Medicine 2006), with Hanley
     & McNeil's variance at each tested area. The second is that of a rate with as many trials as give DeLong's variance
-    (Biometrics 1988), shrunk towards Newcombe's, with the degrees of freedom of the rarer class. There is no interval
-    with fewer than `LEAST_OF_A_CLASS` positives or negatives.
+    (Biometrics 1988), shrunk towards Newcombe's, with the degrees of freedom of the rarer class. The errors of several
+    classes are as correlated as DeLong's placements, shrunk towards equal errors. There is no interval with fewer than
+    `LEAST_OF_A_CLASS` positives or negatives.
     """
     num_positive_K = np.array([positive_N.sum() for positive_N, _ in classes], dtype=np.float64)
     num_negative_K = len(classes[0][0]) - num_positive_K
@@ -41,17 +42,21 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
     if size is None:
         return Interval.none(FEW_GROUPS)
     worth = size / n
+    variance, together = float(np.square(error_N).sum()), float(np.sqrt(np.square(errors_N).sum(axis=1)).mean()) ** 2
+    wrong = min(area, 1 - area) * rarest
+    # The variance of the mean area, relative to that with equal errors: 1 for one class, and shrunk towards 1.
+    share = (wrong * variance / together + 1) / (wrong + 1) if together > 0 else 1.0
     quantile = float(stdtrit(rarest * worth - 1, 1 - TAIL)) if rarest * worth > 2 else float(stdtrit(1, 1 - TAIL))
 
     def expected(value: float) -> float:
-        """Return Hanley & McNeil's variance as in Newcombe; for several classes, as if their errors were equal."""
+        """Return Hanley & McNeil's variance as in Newcombe; for several classes, ``share`` of that of equal errors."""
         spread = (num_positive_K + num_negative_K) / 2 - 1
         each_K = 1 + spread * (1 - value) / (2 - value) + spread * value / (1 + value)
         deviation_K = np.sqrt(value * (1 - value) / (num_positive_K * num_negative_K) * each_K)
-        return float(np.mean(deviation_K)) ** 2 / worth
+        return share * float(np.mean(deviation_K)) ** 2 / worth
 
     low, high = _invert(area, expected, quantile)
-    trials = _trials(area, float(np.square(error_N).sum()) / worth, rarest, expected) * (Z / quantile) ** 2
+    trials = _trials(area, variance / worth, wrong, rarest, expected) * (Z / quantile) ** 2
     bounds = rate(area * trials, trials)
     return Interval(min(low, bounds[0]), max(high, bounds[1]))
 
@@ -72,14 +77,13 @@ def _place_samples(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
     return area, (beaten_N - area) / np.sqrt(sizes_N * (sizes_N - 1.0))
 
 
-def _trials(area: float, variance: float, rarest: int, expected: Callable[[float], float]) -> float:
+def _trials(area: float, variance: float, wrong: float, rarest: int, expected: Callable[[float], float]) -> float:
     """Return the number of trials of a rate with the variance of the area.
 
-    It is a weighted mean of the number by the observed variance, with the number of misplaced samples of the rarer
-    class as weight, and the number by the expected variance, with weight 1.
+    It is a weighted mean of the number by the observed variance, with ``wrong``, the number of misplaced samples of the
+    rarer class, as weight, and the number by the expected variance, with weight 1.
     """
     smooth = (area * rarest + 1) / (rarest + 2)
-    wrong = min(area, 1 - area) * rarest
     by_seen = variance / (area * (1 - area)) if 0 < area < 1 else 0.0
     return (wrong + 1) / (wrong * by_seen + expected(smooth) / (smooth * (1 - smooth)))
 

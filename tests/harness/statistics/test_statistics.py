@@ -38,6 +38,7 @@ from windtunnel.harness.statistics import Groups, bounded_mean, comparisons, rat
 from windtunnel.harness.statistics import bootstrap as resampling
 from windtunnel.harness.statistics.differences import difference_interval
 from windtunnel.harness.statistics.medians import median_interval
+from windtunnel.harness.statistics.ranking import area_interval
 from windtunnel.harness.statistics.skewed import mean_interval
 
 LABELS = ("negative", "positive")
@@ -304,6 +305,26 @@ def test_the_variance_of_an_area_is_delongs_by_a_plain_loop() -> None:
     rows, columns = np.mean(wins, axis=1), np.mean(wins, axis=0)
     assert area == pytest.approx(np.mean(wins))
     assert float(np.square(error_N).sum()) == pytest.approx(rows.var(ddof=1) / len(rows) + columns.var(ddof=1) / len(columns))
+
+
+def test_the_mean_area_of_several_classes_is_as_sure_as_the_jackknife_says() -> None:
+    """Their errors are correlated, but not equal."""
+    rng = np.random.default_rng(2)
+    target_N, score_NK = rng.integers(0, 3, 240), rng.random((240, 3))
+    is_positive_NK = target_N[:, None] == np.arange(3)
+
+    def mean_area(kept_N: Any) -> float:
+        areas = [
+            scipy_stats.mannwhitneyu(score_N[kept_N & positive_N], score_N[kept_N & ~positive_N]).statistic
+            / ((kept_N & positive_N).sum() * (kept_N & ~positive_N).sum())
+            for positive_N, score_N in zip(is_positive_NK.T, score_NK.T, strict=True)
+        ]
+        return float(np.mean(areas))
+
+    without = [mean_area(np.arange(240) != left_out) for left_out in range(240)]
+    deviation = math.sqrt(239 * np.var(without))
+    found = area_interval(list(zip(is_positive_NK.T, score_NK.T, strict=True)), Groups.of(240))
+    assert 1 < width(found) / (2 * 1.96 * deviation) < 1.15
 
 
 def test_an_area_needs_ten_of_either_kind() -> None:
