@@ -121,7 +121,7 @@ def tune(suite: Suite) -> None:
     """Measure the fastest batch sizes of a suite's models on this machine, and store them for later runs."""
     planned = _planned(suite)
     planned.require_possible()
-    from ..engine.saved_budgets import keep
+    from ..engine.saved_budgets import save_budget
     from ..run.progress import Progress
     from ..run.runner import choose_budget, loaded
     from ..run.tuning import tune as measured
@@ -130,7 +130,7 @@ def tune(suite: Suite) -> None:
     for adapter, tuned in measured(planned, partial(choose_budget, suite), lambda named: loaded(planned, named, Progress())):
         say(tuned_text(tuned))
         if tuned.num_requests:
-            say(f"  kept in {keep(adapter, tuned.found)}")
+            say(f"  saved in {save_budget(adapter, tuned.found)}")
 
 
 @app.command("list", epilog=EXIT_CODES)

@@ -1,4 +1,4 @@
-"""Samples made ready for work that is not a request: in the model's own form, in batches that can be stacked, one's failure its own."""
+"""Prepare samples for work other than requests: canonical inputs, batches that can be stacked, isolated failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ T = TypeVar("T")
 
 
 def canonical(engine: ModelPort, samples: Sequence[Sample], /) -> list[Sample]:
-    """The samples as the model sees them (images at its size). One that cannot be prepared stays as it is: asking it says why."""
+    """Return the samples with inputs as the model sees them (images at its size).
+
+    A sample that cannot be prepared stays unchanged; a request about it fails with the reason.
+    """
     return [_canonical(engine, sample) for sample in samples]
 
 
@@ -30,22 +33,22 @@ def _canonical(engine: ModelPort, sample: Sample) -> Sample:
     except BaseException as error:
         if ends_run(error):
             raise
-        # The same preparation fails when the model is asked, and becomes this sample's record there.
+        # The same preparation fails in a request, whose error goes into the record of this sample.
         return sample
 
 
 def alike(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
-    """Indices of samples that can be stacked: of one shape, and alike to the model."""
-    found: dict[Hashable, list[int]] = {}
+    """Group indices of samples that can be stacked: of the same shape and batch key of the model."""
+    groups: dict[Hashable, list[int]] = {}
     for index, sample in enumerate(samples):
-        found.setdefault(
+        groups.setdefault(
             (known_modality(sample.input).stack_key(sample.input), engine.alike(Classify(sample.input, sample.labels))), []
         ).append(index)
-    return list(found.values())
+    return list(groups.values())
 
 
 def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
-    """Indices of samples that share a batch: those that are `alike`, by length, within the engine's budget. Longest first."""
+    """Group indices of samples into batches: `alike` samples by length, longest first, within the engine's budget."""
     return [
         [members[i] for i in batch]
         for members in alike(engine, samples)
@@ -54,7 +57,10 @@ def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
 
 
 def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) -> list[T | str]:
-    """The work's results, or the error of each sample (or pair) that it fails on: where it raises, each half is tried on its own."""
+    """Return one result per sample (or pair), or the error for each on which ``work`` fails.
+
+    If ``work`` raises, it is run again for each half of the samples.
+    """
     if not samples:
         return []
     try:
@@ -63,9 +69,9 @@ def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) ->
         if ends_run(error):
             raise
         # A plugin that fails on one sample must not lose the others.
-        failed = sentence(error)
-    # Outside of the except clause, so that the error's traceback no longer holds the failed batch's memory.
+        message = sentence(error)
+    # Outside of the except clause, the traceback no longer holds the memory of the failed batch.
     if len(samples) == 1:
-        return [failed]
+        return [message]
     middle = len(samples) // 2
     return [result for half in (samples[:middle], samples[middle:]) for result in isolated(work, half)]

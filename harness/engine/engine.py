@@ -1,4 +1,4 @@
-"""Requests in, responses out, in order. Between the two, a model sees each different question once, in well-packed batches."""
+"""The engine: answers requests in order, and runs the model once for each distinct request, in well-packed batches."""
 
 from __future__ import annotations
 
@@ -26,11 +26,16 @@ T = TypeVar("T")
 
 
 class Engine:
-    """Runs one model. No globals: two engines know nothing of each other.
+    """Runs one model. Engines share no state.
 
-    ``on_batch(kind, rows, tokens)`` is called after every batch (progress bars). ``counters`` says what was done. ``roles``: engines of the
-    further models that a plugin asks; they are the runner's to set. ``task``: the task that is attacked, while it is.
-    ``fingerprint``: what answers are known by, where that is more than the model's own; where it is unknown, they are this engine's alone.
+    model: the model to run. info: its capabilities.
+    budget: limits of a batch. cache: responses by content key.
+    on_batch: ``on_batch(kind, rows, tokens)`` is called after every batch (progress bars).
+    fingerprint: identifies the model in content keys, default: that of the model. If it is unknown, responses are valid
+        for this engine only.
+
+    counters: what the engine did. roles: engines of the models in other roles, set by the runner.
+    task: the attacked task, during an attack.
     """
 
     def __init__(
@@ -59,7 +64,7 @@ class Engine:
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
-        """One response a request, in order. Raises `SampleError` with the first failure's message if any failed."""
+        """Return one response per request, in order. Raises `SampleError` with the message of the first failure."""
         responses = self.try_run(requests)
         for response in responses:
             if isinstance(response, Failure):
@@ -67,57 +72,57 @@ class Engine:
         return responses
 
     def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
-        """What the attacked task asks about a sample; empty where there is none."""
+        """Return the attacked task's requests about a sample; empty if no task is attacked."""
         return self.task.requests(sample) if self.task is not None else ()
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
-        """One response a request, in order, with a `Failure` in the place of each that failed."""
-        # Hashing a request is a good part of what a toy's answer costs: each is looked up once, and goes by its place from there.
-        place_of: dict[Request[Any], int] = {}
-        places = [place_of.setdefault(request, len(place_of)) for request in requests]
-        unique = list(place_of)
+        """Return one response per request, in order; a `Failure` for each request that failed."""
+        # Hashing a request is slow compared to a toy model, so each is hashed once and then referred to by its index.
+        index_of: dict[Request[Any], int] = {}
+        indices = [index_of.setdefault(request, len(index_of)) for request in requests]
+        unique = list(index_of)
         keys = [key_of(self._key, request) for request in unique]
         known = self._cache.get(keys)
         answers = [known.get(key) for key in keys]
-        fresh = [place for place, key in enumerate(keys) if key not in known]
-        for place, answer in zip(fresh, self._compute([unique[place] for place in fresh]), strict=True):
-            answers[place] = answer
-        self._cache.put({keys[place]: answers[place] for place in fresh if not isinstance(answers[place], Failure)})
+        fresh = [index for index, key in enumerate(keys) if key not in known]
+        for index, answer in zip(fresh, self._compute([unique[index] for index in fresh]), strict=True):
+            answers[index] = answer
+        self._cache.put({keys[index]: answers[index] for index in fresh if not isinstance(answers[index], Failure)})
         self.counters.requests += len(requests)
         self.counters.duplicates += len(requests) - len(unique)
         self.counters.cache_hits += len(known)
-        return [answers[place] for place in places]
+        return [answers[index] for index in indices]
 
     @property
     def budget(self) -> Budget:
-        """What the next batch may hold. It shrinks where memory runs out."""
+        """The limits of the next batch. They shrink when memory runs out."""
         return self._budget
 
     def expect(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
-        """What will be asked next, for a model that can make a part of it ready (tokens) while it works on what is asked before that.
+        """Announce the next requests, for a model that can prepare them (tokenise) while it computes earlier ones.
 
-        ``requests`` is called only where the model can.
+        ``requests`` is called only if the model can.
         """
         self.model.prepare_ahead(requests)
 
     def known(self, requests: Sequence[Request[Any]], /) -> list[Any]:
-        """The answers that were given before, None where there was none; nothing is asked."""
+        """Return cached responses, None for requests without one. Does not run the model."""
         keys = [key_of(self._key, request) for request in requests]
-        found = self._cache.get(keys)
-        return [found.get(key) for key in keys]
+        cached = self._cache.get(keys)
+        return [cached.get(key) for key in keys]
 
     def tokens_of(self, request: Request[Any], /) -> int:
-        """How many the model computes when it is asked this alone; 1 where it does not count any. 0: it cannot be asked."""
+        """Return the number of tokens computed for a request alone; 1 for a model without tokens, 0 for an invalid request."""
         try:
             return sum(map(self.model.length, self.model.split(request)))
         except BaseException as error:
             if ends_run(error):
                 raise
-            # Whoever asks it is told why.
+            # Running the request gives the reason.
             return 0
 
     def uncached(self, requests: Sequence[Request[Any]], budget: Budget, /) -> list[Any]:
-        """Responses computed anew under another budget, for measuring how much a batch's neighbours move an answer."""
+        """Compute responses again under another budget, to measure how much they depend on the rest of the batch."""
         twin = Engine(self.model, self.info, budget=budget, on_batch=self._on_batch)
         try:
             return twin.try_run(requests)
@@ -125,7 +130,7 @@ class Engine:
             self.counters.add(twin.counters)
 
     def canonical(self, value: Input, /) -> Input:
-        """The input after the model's own deterministic preparation (an image at the model's size), else as it is."""
+        """Return the input after the model's own deterministic preparation (an image at the model's size)."""
         return self.model.canonical(value)
 
     def alike(self, request: Request[Any], /) -> Hashable:
@@ -135,37 +140,37 @@ class Engine:
         except BaseException as error:
             if ends_run(error):
                 raise
-            # It cannot be asked at all; asking it says why.
+            # The request is invalid; running it gives the reason.
             return None
 
     def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
-        """What the model reads of each request: two of one reading have one answer. The request itself, where the model does not say."""
+        """Return what the model reads of each request: requests with equal readings have equal responses."""
         return list(self.model.readings(requests))
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
         return self._groups.of(lengths, self._budget)
 
     def in_memory(self, work: Callable[[], T], /) -> T:
-        """What ``work`` gives, whose passes are made of `groups`: where memory runs out, of smaller ones (`groups.Groups`)."""
+        """Run work whose passes use `groups`; repeat it with smaller groups if memory runs out (`gradient_groups.Groups`)."""
         return self._groups.in_memory(work, self._budget)
 
     def _compute(self, requests: Sequence[Request[Any]]) -> list[Any]:
         units, failures = split_requests(self.model, self.info, requests)
         parts: list[dict[int, Any]] = [{} for _ in requests]
-        streamed, rest = self._streamed(requests, units)
-        for unit, answer in streamed:
+        packed, rest = self._run_packed(requests, units)
+        for unit, answer in packed:
             parts[unit.index][unit.part] = answer
         for kind, batch in self._batches(requests, rest):
-            for unit, answer in self._fitted(kind, batch):
+            for unit, answer in self._run_batch(kind, batch):
                 parts[unit.index][unit.part] = answer
         answers = [failures.get(index) or join_answers(self.model, request, parts[index]) for index, request in enumerate(requests)]
         self.counters.failures += sum(isinstance(a, Failure) for a in answers)
         return answers
 
-    def _streamed(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> tuple[list[tuple[Unit, Any]], list[Unit]]:
-        """Answers of the units that the model packs by itself, and the units that are to be batched.
+    def _run_packed(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> tuple[list[tuple[Unit, Any]], list[Unit]]:
+        """Run the units that the model packs itself. Returns their answers, and the remaining units, to be batched.
 
-        Where a pass fails, what it had not answered is batched: batches find out whose fault it was.
+        If a pass fails, its unanswered units are batched, which finds the unit at fault.
         """
         if not self._budget.pack:
             return [], list(units)
@@ -181,37 +186,37 @@ class Engine:
         for members in alike.values():
             kind = requests[members[0].index].kind
             while members:
-                found, smaller = self._stream(kind, members)
-                answers += [(members[i], answer) for i, answer in found.items()]
-                members = [unit for i, unit in enumerate(members) if i not in found]
-                if not smaller:
+                answered, retry = self._stream(kind, members)
+                answers += [(members[i], answer) for i, answer in answered.items()]
+                members = [unit for i, unit in enumerate(members) if i not in answered]
+                if not retry:
                     rest += members
                     break
         return answers, rest
 
     def _stream(self, kind: str, units: Sequence[Unit]) -> tuple[dict[int, Any], bool]:
-        """Answers by place in ``units``, and whether those that are missing deserve another try in smaller passes."""
-        found: dict[int, Any] = {}
+        """Return answers by index in ``units``, and whether to retry the missing ones in smaller passes."""
+        answered: dict[int, Any] = {}
         computed, no_memory = 0, False
         try:
             for done in self.model.stream([unit.data for unit in units], self._budget.pack, self._budget.rows):
-                found.update(done.answers)
+                answered.update(done.answers)
                 computed += done.tokens
                 self._count_pass(kind, done)
         except BaseException as error:
             if ends_run(error):
                 raise
-            # Batches meet the same error again, and say it of the request whose it is.
+            # The same error occurs again in a batch, which finds the request at fault.
             no_memory = is_out_of_memory(error)
             self.counters.pack_failures += not no_memory
-        alone = sum(positions(units[i], answer) for i, answer in found.items())
+        alone = sum(positions(units[i], answer) for i, answer in answered.items())
         self.counters.tokens_shared += max(0, alone - computed)
         if no_memory:
             self.counters.oom_splits += 1
             release_memory()
             smaller = self._budget.narrower()
             no_memory, self._budget = smaller != self._budget, smaller
-        return found, no_memory
+        return answered, no_memory
 
     def _count_pass(self, kind: str, done: Pass) -> None:
         self.counters.forward_passes += done.tokens > 0
@@ -220,7 +225,7 @@ class Engine:
         self._on_batch(kind, len(done.answers), done.tokens)
 
     def _batches(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> Iterator[tuple[str, list[Row]]]:
-        """Batches of one kind and batch key each, the largest of all first."""
+        """Yield batches, each of one kind and batch key, the largest first."""
         alike: dict[object, list[Unit]] = {}
         for unit in units:
             request = requests[unit.index]
@@ -233,8 +238,8 @@ class Engine:
         batches.sort(key=lambda kb: -len(kb[1]) * kb[1][0][0].length)
         yield from batches
 
-    def _fitted(self, kind: str, batch: list[Row]) -> list[tuple[Unit, Any]]:
-        """Units and answers of a batch in as many pieces as the budget asks for, which may have shrunk since the batch was packed."""
+    def _run_batch(self, kind: str, batch: list[Row]) -> list[tuple[Unit, Any]]:
+        """Run a batch, in several pieces if the budget has shrunk since it was packed."""
         answers: list[tuple[Unit, Any]] = []
         lengths = [row[0].length for row in batch]
         start = 0
@@ -245,7 +250,7 @@ class Engine:
         return answers
 
     def _execute(self, kind: str, batch: list[Row]) -> list[tuple[Unit, Any]]:
-        """Answers of a batch. Out of memory: each half on its own, and smaller batches from now on. Another error: find whose."""
+        """Run a batch. On an error, run each half to find the row at fault; if out of memory, also shrink the budget."""
         units = [unit for row in batch for unit in row]
         try:
             answer = self.model.method_for(kind)
@@ -254,11 +259,11 @@ class Engine:
         except BaseException as error:
             if ends_run(error):
                 raise
-            # One bad sample must not take its batch with it.
+            # One bad sample must not fail the whole batch.
             failure, no_memory = failure_of(error), is_out_of_memory(error)
         else:
-            return self._accepted(kind, batch, units, answers)
-        # Only now, with the exception gone, does nothing hold the failed batch's tensors any more.
+            return self._accept(kind, batch, units, answers)
+        # Outside of the except clause, the exception no longer references the tensors of the failed batch.
         if no_memory:
             self.counters.oom_splits += len(batch) > 1
             self._budget = self._budget.below(len(batch) * batch[0][0].length, len(batch))
@@ -267,25 +272,26 @@ class Engine:
             return [(units[0], failure)]
         parts = batch if len(batch) > 1 else [[unit] for unit in units]
         middle = len(parts) // 2
-        return self._fitted(kind, parts[:middle]) + self._fitted(kind, parts[middle:])
+        return self._run_batch(kind, parts[:middle]) + self._run_batch(kind, parts[middle:])
 
-    def _accepted(self, kind: str, batch: list[Row], units: list[Unit], answers: list[Any]) -> list[tuple[Unit, Any]]:
+    def _accept(self, kind: str, batch: list[Row], units: list[Unit], answers: list[Any]) -> list[tuple[Unit, Any]]:
         if len(answers) != len(units):
             raise ModelError(
-                f"model {self.model.name!r} gave {len(answers)} answers to a batch of {len(units)} in {kind!r}; "
-                "which belongs to which cannot be known. Its method must return one answer each, in order."
+                f"model {self.model.name!r} returned {len(answers)} answers for a batch of {len(units)} in {kind!r}; "
+                "its method must return one answer per unit, in order"
             )
-        found = list(zip(units, answers, strict=True))
+        answered = list(zip(units, answers, strict=True))
         longest = {id(row[0]) for row in batch}
-        self._count([(unit, answer) for unit, answer in found if id(unit) in longest])
-        self.counters.tokens_shared += sum(positions(unit, answer) for unit, answer in found if id(unit) not in longest)
+        self._count([(unit, answer) for unit, answer in answered if id(unit) in longest])
+        self.counters.tokens_shared += sum(positions(unit, answer) for unit, answer in answered if id(unit) not in longest)
         self._on_batch(kind, len(batch), sum(row[0].length for row in batch))
-        return found
+        return answered
 
     def _count(self, rows: list[tuple[Unit, Any]]) -> None:
-        """A generation makes one pass a new token; the last token is never read, so it is no position that was computed.
+        """Count the passes and positions of a batch.
 
-        A model that does not say how long its prompts are (a black box) is one pass.
+        Generation takes one pass per new token; the last token is never an input, so it is not counted as computed. A
+        model that does not report the length of its prompts (a black box) counts as one pass.
         """
         done = [a for _, a in rows if isinstance(a, Completion) and a.num_prompt_tokens]
         width, passes = rows[0][0].length, 1
@@ -300,9 +306,9 @@ class Engine:
         self.counters.tokens_padded += width * len(rows) - real
 
     def randomised(self, seed: int, share: float = 1.0, /) -> Engine | None:
-        """An engine of the model with its weights drawn anew, made once; None where the model cannot. What it does is counted here.
+        """Return an engine of the model with random weights, which uses the same counters; None if not supported.
 
-        ``share``: of its layers, from the last.
+        The last one is cached. seed: of the weights. share: fraction of the layers to randomise, from the last.
         """
         if (seed, share) not in self._randomised:
             drawn = self.model.randomised(seed, share)
@@ -311,7 +317,7 @@ class Engine:
             known = digest_parts((self._key, drawn.fingerprint))
             twin = Engine(drawn, self.info, budget=self._budget, cache=self._cache, on_batch=self._on_batch, fingerprint=known)
             twin.counters, twin.roles = self.counters, self.roles
-            # One at a time: each is a copy of all weights.
+            # Only one is kept, because each is a copy of all weights.
             self._randomised = {(seed, share): twin}
         return self._randomised[seed, share]
 
@@ -319,9 +325,9 @@ class Engine:
 
     @contextmanager
     def differentiable(self) -> Iterator[Differentiable]:
-        """The model for gradients. Whatever happens inside, its hooks, gradients, flags and mode are as before afterwards."""
+        """Yield the model for gradients, and restore its hooks, gradients, flags and mode afterwards."""
         inner = with_defaults(self.model.differentiable(), Differentiable)
-        from .gradients import CountedGradients, untouched
+        from .gradients import CountedGradients, restore_afterwards
 
-        with untouched(inner.module, self.model.name):
+        with restore_afterwards(inner.module, self.model.name):
             yield CountedGradients(inner, self.counters, self.model.flops_per_token)

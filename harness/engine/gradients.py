@@ -1,4 +1,4 @@
-"""Gradient passes, counted, through a module that is left as it was found (law 6: hooks and grad flags are gone after a crash)."""
+"""Counted gradient passes through a module that is restored afterwards (law 6: hooks and grad flags are gone after a crash)."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ _HOOKS = (
 
 
 @contextmanager
-def untouched(module: torch.nn.Module, name: str = "the model") -> Iterator[None]:
-    """Evaluation mode, frozen weights, gradients on; then modes, flags, gradients, hooks, buffers and submodules as before.
+def restore_afterwards(module: torch.nn.Module, name: str = "the model") -> Iterator[None]:
+    """Prepare a module for gradients by the input, and restore it afterwards.
 
-    Weights that were written to cannot be brought back, so that is a `ModelError`: every later number would be another model's.
+    In the body: evaluation mode, frozen weights, gradients enabled. Afterwards modes, flags, gradients, hooks, buffers
+    and submodules are restored.
+
+    Raises `ModelError` if weights were changed, because they cannot be restored.
     """
     restore = [
-        *(_remembered(m) for m in module.modules()),
-        *(_remembered_parameter(p) for p in module.parameters()),
-        *(_remembered_buffer(b) for b in module.buffers() if not b.is_inference()),
+        *(_save_module(m) for m in module.modules()),
+        *(_save_parameter(p) for p in module.parameters()),
+        *(_save_buffer(b) for b in module.buffers() if not b.is_inference()),
     ]
     versions = [(key, p, p._version) for key, p in module.named_parameters()]
     try:
         module.eval()
         for parameter in module.parameters():
             parameter.requires_grad_(False)
-            # Out of the way, so that nothing is added to it in place.
+            # Removed, so that nothing accumulates in it.
             parameter.grad = None
         with torch.inference_mode(False), torch.enable_grad():
             yield
@@ -47,25 +50,25 @@ def untouched(module: torch.nn.Module, name: str = "the model") -> Iterator[None
         if written:
             raise ModelError(
                 f"the weights of {name!r} were changed inside engine.differentiable() ({', '.join(written[:3])}); "
-                "an attack or a probe changes inputs only. Work on a copy.deepcopy of the module instead."
+                "attacks and probes may only change inputs. Work on a copy.deepcopy of the module instead"
             )
 
 
-def _remembered(module: torch.nn.Module) -> Callable[[], None]:
+def _save_module(module: torch.nn.Module) -> Callable[[], None]:
     training, full = module.training, module._is_full_backward_hook
     tables = [(table, dict(table)) for table in (getattr(module, name) for name in (*_HOOKS, "_modules"))]
 
     def restore() -> None:
         module.training, module._is_full_backward_hook = training, full
         for table, before in tables:
-            # The same dict, for handles given out before point to it.
+            # The same dict object, because handles of hooks refer to it.
             table.clear()
             table.update(before)
 
     return restore
 
 
-def _remembered_parameter(parameter: torch.nn.Parameter) -> Callable[[], None]:
+def _save_parameter(parameter: torch.nn.Parameter) -> Callable[[], None]:
     required, grad = parameter.requires_grad, parameter.grad
     hooks = {name: getattr(parameter, name, None) for name in ("_backward_hooks", "_post_accumulate_grad_hooks")}
     before: dict[str, Any] = {name: dict(table) if table else None for name, table in hooks.items()}
@@ -84,12 +87,12 @@ def _remembered_parameter(parameter: torch.nn.Parameter) -> Callable[[], None]:
     return restore
 
 
-def _remembered_buffer(buffer: torch.Tensor) -> Callable[[], None]:
-    """E.g. the running statistics of a batch norm that somebody put into training mode."""
+def _save_buffer(buffer: torch.Tensor) -> Callable[[], None]:
+    """Return a function that restores a buffer, such as the running statistics of a batch norm in training mode."""
     before = buffer.detach().clone()
 
     def restore() -> None:
-        # Always: native kernels write to a buffer without counting up its version.
+        # Always, because native kernels write to buffers without changing the version counter.
         with torch.no_grad():
             buffer.copy_(before)
 
@@ -108,14 +111,14 @@ class CountedGradients(WrappedGradients):
         logits = super().logits(features, encoded, rows)
         if features.requires_grad and not logits.requires_grad and torch.is_grad_enabled():
             raise SampleError(
-                "the model's scores have no gradient by its input: something on the way cuts it (argmax, rounding, numpy, detach). "
+                "the model's scores have no gradient by its input; an operation cuts it (argmax, rounding, numpy, detach). "
                 "Use a method without gradients: square or hopskipjump to attack, occlusion or kernel_shap to explain"
             )
         tokens, num_passes = self.take_beginnings()
         self._counters.gradient_passes += num_passes
         self._counters.tokens_computed += tokens
         self._counters.flops += tokens * self._flops_per_token
-        # The way back to the features costs as much again: weights are frozen, so nothing is computed for them.
+        # The backward pass costs as much as the forward pass, because weights are frozen.
         self._count(features, encoded, rows, 2 if logits.requires_grad else 1)
         return logits
 

@@ -1,4 +1,4 @@
-"""Which units share a batch: sorted by length, cut by the padded size."""
+"""Pack units into batches: sorted by length, limited by padded size."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ _SMALLEST_PACK = 64
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A batch holds at most ``rows`` units and at most ``tokens`` positions after padding; a longer unit goes alone.
+    """Limits of a batch.
 
-    ``padding``: positions of padding that cost as much as a pass of its own. A batch that would have to carry more is closed: a CPU
-    pays for every position, a GPU for every pass. ``pack``: positions of a pass of a
-    model that packs by itself, without padding and with what requests have in common computed once; 0: all is batched.
+    tokens: maximum number of positions after padding; a longer unit has its own batch.
+    rows: maximum number of units.
+    padding: maximum number of padding positions, which cost as much as a further pass. A CPU pays for each position, a
+        GPU for each pass.
+    pack: number of positions in a pass without padding, in which common prefixes are computed once, for models that
+        support it; 0 for batches only.
     """
 
     tokens: int = 4096
@@ -28,23 +31,26 @@ class Budget:
         return cls(65_536, 512, 8_192, 4_096) if device.startswith("cuda") else cls()
 
     def below(self, tokens: int, rows: int, /) -> Budget:
-        """The budget after a batch of this padded size did not fit: half of its positions, or one fewer where it was a single unit.
+        """Return the budget after a batch ran out of memory: half of its positions, or one fewer for a single unit.
 
-        Memory goes with positions, so ``rows`` stays: one text that is too long must not leave every short one alone in its batch.
+        tokens, rows: padded size of that batch.
+
+        Memory depends on positions, so ``rows`` stays: one text that is too long must not put every short one into its
+        own batch.
         """
         return replace(self, tokens=min(self.tokens, max(1, tokens // 2 if rows > 1 else tokens - 1)))
 
     def part(self, share: int, /) -> Budget:
-        """One of so many parts of the budget, for passes that take more memory a position than an answer does."""
+        """Return the budget divided by ``share``, for passes that take more memory per position than a request."""
         return replace(self, tokens=max(1, self.tokens // share), rows=max(1, self.rows // share))
 
     def narrower(self) -> Budget:
-        """The budget after a pass without padding did not fit. The same one where nothing is left to give up."""
+        """Return the budget after a pass without padding ran out of memory; the same budget if it is already minimal."""
         return replace(self, pack=max(min(_SMALLEST_PACK, self.pack), self.pack // 2))
 
 
 def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
-    """Indices of ``lengths`` in batches, longest first, so that neighbours are alike and running out of memory comes at once."""
+    """Group indices of ``lengths`` into batches, longest first: lengths in a batch are similar, and OOM occurs at once."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     ordered = [lengths[i] for i in order]
     batches: list[list[int]] = []
@@ -57,7 +63,10 @@ def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
 
 
 def full(lengths: Sequence[int], tokens: int, /) -> list[list[int]]:
-    """Indices of ``lengths`` in packs of at most so many positions without padding, longest first; a longer unit goes alone."""
+    """Group indices of ``lengths`` into packs of at most ``tokens`` positions without padding, longest first.
+
+    A longer unit has its own pack.
+    """
     packs: list[list[int]] = []
     room = 0
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
@@ -70,8 +79,11 @@ def full(lengths: Sequence[int], tokens: int, /) -> list[list[int]]:
 
 
 def first_batch(lengths: Sequence[int], start: int, budget: Budget, /) -> int:
-    """How many of ``lengths``, sorted longest first, share the batch that begins at ``start``. Looks at no more than one beyond it."""
-    # The first unit of a batch is its longest: it sets the padded width of the others.
+    """Return the size of the batch that begins at ``start``. Reads at most one length beyond it.
+
+    lengths: sorted, longest first.
+    """
+    # The first unit of a batch is the longest, and sets the padded width.
     width, padding, size = lengths[start], 0, 1
     while start + size < len(lengths) and size < budget.rows and (size + 1) * width <= budget.tokens:
         padding += width - lengths[start + size]

@@ -1,4 +1,4 @@
-"""Budgets that were measured on this machine (`tuning`), kept in the user's cache folder, by model and device."""
+"""Batch budgets measured on this machine (`tuning`), saved in the user's cache folder by model and device."""
 
 from __future__ import annotations
 
@@ -20,26 +20,30 @@ if TYPE_CHECKING:
 FILE_NAME = "budgets.json"
 
 
-def kept_file() -> Path:
-    """In ``WINDTUNNEL_CACHE``, else where the system keeps what a program can make again."""
+def budgets_file() -> Path:
+    """Return the path of the file: in ``WINDTUNNEL_CACHE``, else in the user's cache folder."""
     import platformdirs
 
     folder = os.environ.get("WINDTUNNEL_CACHE")
     return (Path(folder) if folder else platformdirs.user_cache_path("windtunnel", appauthor=False)) / FILE_NAME
 
 
-def kept(model: Model, /) -> Budget | None:
-    """The budget that was measured for these weights on this device with as many threads, if any was."""
-    found = _read().get(_key(model))
-    return Budget(**found) if found is not None else None
+def load_saved_budget(model: Model, /) -> Budget | None:
+    """Load the budget measured for these weights on this device with this number of threads; None if there is none.
+
+    Raises `StoreError` if the file cannot be read.
+    """
+    fields = _read_budgets().get(_key(model))
+    return Budget(**fields) if fields is not None else None
 
 
-def keep(model: Model, budget: Budget, /) -> Path:
-    path = kept_file()
+def save_budget(model: Model, budget: Budget, /) -> Path:
+    """Save a measured budget and return the path of the file. Raises `StoreError` if it cannot be written."""
+    path = budgets_file()
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({**_read(), _key(model): asdict(budget)}, indent=1), encoding="utf-8")
+        fresh.write_text(json.dumps({**_read_budgets(), _key(model): asdict(budget)}, indent=1), encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
@@ -47,17 +51,17 @@ def keep(model: Model, budget: Budget, /) -> Path:
     return path
 
 
-def _read() -> Mapping[str, Any]:
-    path = kept_file()
+def _read_budgets() -> Mapping[str, Any]:
+    path = budgets_file()
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        for fields in found.values():
+        budgets = json.loads(path.read_text(encoding="utf-8"))
+        for fields in budgets.values():
             Budget(**fields)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} cannot be read ({error}); remove it, and measure again with 'windtunnel tune'") from error
-    return dict(found)
+    return dict(budgets)
 
 
 def _key(model: Model) -> str:

@@ -1,4 +1,4 @@
-"""Requests to the units that are batched, rows of units, and the answers of units to responses."""
+"""Split requests into units for batching, and join the answers of units into responses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from ..api.requests import Completion, Failure, Request, Response
 
 @dataclass(slots=True)
 class Unit:
-    """A piece of a request that is batched on its own. ``part``: its place among the pieces of request ``index``.
+    """A piece of a request that is batched separately.
 
-    ``batch_key``: what must be equal within its batch beside the request's own key, from the model's ``batch_key(unit)`` where it has
-    one: a shape that cannot be padded, say.
+    index: index of the request. part: index among the pieces of the request.
+    data: the piece, as the model splits it. length: in tokens.
+    batch_key: from the model; must be equal within a batch, like the request's own key (a shape that cannot be padded,
+        for example).
     """
 
     index: int
@@ -28,13 +30,13 @@ class Unit:
 
 
 Row = list[Unit]
-"""What one row of a batch answers: a unit, and others that are read off the same row. The longest is first."""
+"""The units that one row of a batch answers. The longest is first, the others are read from the same row."""
 
 
 def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Any]], /) -> tuple[list[Unit], dict[int, Failure]]:
-    """The units of all requests, and the failures of those that cannot be split, by the request's place.
+    """Split requests into units. Returns the units, and the failures of requests that cannot be split, by index.
 
-    Raises `CapabilityError` where the model cannot answer a kind at all.
+    Raises `CapabilityError` if the model does not support a request's kind.
     """
     units: list[Unit] = []
     failures: dict[int, Failure] = {}
@@ -45,32 +47,32 @@ def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Any
         try:
             pieces = model.split(request)
             if not pieces:
-                raise SampleError(f"model {model.name!r} found nothing in the {request.kind!r} request to run")
+                raise SampleError(f"model {model.name!r} split the {request.kind!r} request into no pieces")
             units += [Unit(index, part, piece, model.length(piece), model.batch_key(piece)) for part, piece in enumerate(pieces)]
         except BaseException as error:
             if ends_run(error):
                 raise
-            # Hostile input must end as this request's failure, whatever it raises.
+            # Any exception, such as one from hostile input, is a failure of this request only.
             failures[index] = failure_of(error)
     return units, failures
 
 
 def rows_of(model: Model, units: Sequence[Unit], /) -> list[Row]:
-    """Units by the row of a batch that answers them: one each, unless the model reads several off one row."""
+    """Group units by the row that answers them: one unit per row, unless the model reads several from one row."""
     return [[units[i] for i in row] for row in model.shared_rows([unit.data for unit in units])]
 
 
 def join_answers(model: Model, request: Request[Any], parts: dict[int, Any], /) -> Any:
-    """The response of a request, from the answers to its units by their ``part``; a failure where one of them failed."""
+    """Join the answers to the units of a request, by ``part``, into its response; a `Failure` if one of them failed."""
     ordered = [parts[i] for i in sorted(parts)] if len(parts) > 1 else list(parts.values())
-    failed = next((p for p in ordered if isinstance(p, Failure)), None)
-    if failed is not None:
-        return failed
-    return _check(model.name, request, model.join(request, ordered))
+    failure = next((p for p in ordered if isinstance(p, Failure)), None)
+    if failure is not None:
+        return failure
+    return _check_response(model.name, request, model.join(request, ordered))
 
 
 def positions(unit: Unit, answer: Any) -> int:
-    """Positions that the answer takes on its own. The last token that is written is never read."""
+    """Return the number of positions for computing the answer alone. The last generated token is never an input."""
     if isinstance(answer, Completion) and answer.num_prompt_tokens:
         return answer.num_prompt_tokens + max(0, answer.num_tokens - 1)
     return unit.length
@@ -80,13 +82,13 @@ _LONGEST_ERROR = 2000
 
 
 def failure_of(error: BaseException) -> Failure:
-    """A message may quote the sample: it is cut, and made text that any file can hold."""
+    """Convert an error to a `Failure`, with a truncated message that is valid Unicode (it may quote the sample)."""
     message = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
     return Failure(message if len(message) <= _LONGEST_ERROR else message[:_LONGEST_ERROR] + " ...")
 
 
-def _check(name: str, request: Request[Any], response: Any) -> Any:
-    """The response, or the failure of one that holds NaN or infinity, or of what is none."""
+def _check_response(name: str, request: Request[Any], response: Any) -> Any:
+    """Return the response, or a `Failure` if it is not a `Response` or has NaN or infinity."""
     if not (isinstance(response, Response) and is_dataclass(response)):
         what = f"answered a {request.kind!r} request by a {type(response).__name__}; an answer is a dataclass derived from Response"
         return failure_of(ModelError(f"model {name!r} {what}"))

@@ -1,4 +1,4 @@
-"""A model's port, and its gradients, with something changed: a subclass gives what differs, all else is the inner one's."""
+"""Base classes of wrappers around a model's port and its gradients. A subclass overrides what it changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class WrappedPort:
-    """A `ModelPort`. What `run` gives is made of what `try_run` gives."""
+    """A `ModelPort` that delegates to another one. `run` uses `try_run`, so a subclass overrides only the latter."""
 
     def __init__(self, inner: ModelPort) -> None:
         self._inner = inner
@@ -32,9 +32,9 @@ class WrappedPort:
 
     def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         responses = self.try_run(requests)
-        failed = next((response for response in responses if isinstance(response, Failure)), None)
-        if failed is not None:
-            raise SampleError(failed.error)
+        failure = next((response for response in responses if isinstance(response, Failure)), None)
+        if failure is not None:
+            raise SampleError(failure.error)
         return responses
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
@@ -61,10 +61,10 @@ class WrappedPort:
     @contextmanager
     def differentiable(self) -> Iterator[Differentiable]:
         with self._inner.differentiable() as net:
-            yield self.seen(net)
+            yield self.wrap_gradients(net)
 
-    def seen(self, net: Differentiable, /) -> Differentiable:
-        """The model's gradients as this port gives them."""
+    def wrap_gradients(self, net: Differentiable, /) -> Differentiable:
+        """Wrap the model's gradients; unchanged by default."""
         return net
 
 

@@ -21,7 +21,7 @@ from ..engine import Engine
 from ..engine.cache import EarlierAnswers, MemoryCache, SqliteCache
 from ..engine.counters import Counters
 from ..engine.packing import Budget
-from ..engine.saved_budgets import kept
+from ..engine.saved_budgets import load_saved_budget
 from ..identity.libraries import run_versions
 from ..items.base.ingredients import ingredients, model_fingerprint
 from ..items.base.item_run import ItemRun, make_recordable
@@ -280,7 +280,7 @@ def _requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Any]]:
 def choose_budget(suite: Suite, model: Model) -> Budget:
     """What was measured for the model on this machine, else the device's, but for what the suite says under ``batch:``."""
     given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
-    return replace(kept(model) or Budget.of(str(model.device)), **given)
+    return replace(load_saved_budget(model) or Budget.of(str(model.device)), **given)
 
 
 def _measure_matmul(model: Model) -> float:

@@ -1,7 +1,7 @@
-"""Continuous batching: prompts are read in packs, and every row that writes takes one step a pass until it is done.
+"""Continuous batching: prompts are read in packs, and each generating row takes one step per pass until it is done.
 
-What several rows have read alike stays where it was computed, once; what a row read alone, and what it writes, stands in its slot. A row
-that is done leaves the next pass, and its slot goes to the next prompt.
+Keys and values of prefixes shared by several rows stay where they were computed. A slot holds those of one row: the rest
+of its prompt, and its generated tokens. When a row is done, its slot goes to the next prompt.
 Shape legend: R slots, n writing rows, H heads, G key heads, C keys of a slot, D head size, V vocabulary.
 """
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from .packed import Flat
 
 _SHARED = 16
-"""Fewer tokens than this that rows have in common are copied to each: a call for them would cost more."""
+"""Shared prefixes with fewer tokens are copied to each row, which is cheaper than a separate call."""
 
 _SLOT_TOKENS, _PACK_TOKENS = 16, 16
-"""There is a slot for each so many tokens of a pack, and slots hold so many times the tokens of a pack: less memory means fewer of both."""
+"""Tokens of a pack per slot, and total size of the slots in packs: smaller packs mean fewer slots and less memory."""
 
 _STEP = 32
-"""Slots grow by so many keys."""
+"""Number of keys by which slots grow."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Piece:
-    """Tokens ``[start, end)`` of a pack, by their keys and values."""
+    """Keys and values of the tokens ``[start, end)`` of a pack."""
 
     stored: Stored
     start: int
@@ -51,7 +51,10 @@ class Piece:
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """A prompt that was read. ``read``: where its keys are; ``logits``: of its first token to write; ``slot``: once it has one."""
+    """A prompt that was read.
+
+    read: pieces with its keys and values. logits: for its first new token. slot: its slot, -1 without one.
+    """
 
     index: int
     writing: Writing
@@ -62,16 +65,18 @@ class Row:
 
     @property
     def position(self) -> int:
-        """Of the newest token, which the next pass reads."""
+        """Position of the newest token, the input of the next pass."""
         return len(self.writing.prompt.ids) + self.writing.num_tokens - 1
 
 
 def generate(
     flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collection[int], name: str, tokens: int, rows: int
 ) -> Iterator[Pass]:
-    """Yield a pass each time, with the completions that are done. All prompts have one temperature.
+    """Yield passes with the completions that they finish. All prompts must have the same temperature.
 
-    ends: tokens that end a text. tokens: of a pass. rows: that are written at a time. Raises `NonFiniteError` on NaN logits.
+    ends: tokens that end a text. tokens: maximum per pass. rows: maximum number of generating rows.
+
+    Raises `NonFiniteError` for NaN logits.
     """
     reading = _Reading(flat, prompts, tokenizer, ends, tokens)
     longest = max(len(p.ids) + p.request.max_tokens for p in prompts)
@@ -130,16 +135,16 @@ class _Read:
 
 
 class _Reading:
-    """All prompts as one forest, of which a pack is computed when there is room for what it gives."""
+    """Reads the packs of all prompts, one pack whenever there are free slots."""
 
     def __init__(self, flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collection[int], tokens: int) -> None:
         self._flat, self._prompts, self._tokenizer, self._ends = flat, prompts, tokenizer, ends
-        # Scored once, at its last token: what is scored there is the vocabulary.
+        # One scored position, the last token, whose logits give the first new token.
         self._packs = forest([Scored([*p.ids, 0], 1) for p in prompts], tokens)
         self._path, self._pieces = Stored(), list[Piece]()
 
     def ahead(self) -> list[Piece]:
-        """What prompts that are still to be read have in common with those that were."""
+        """Return the pieces that unread prompts share with those that were read."""
         return self._pieces
 
     @torch.inference_mode()
@@ -151,25 +156,26 @@ class _Reading:
         logits_SV = self._flat.head(self._flat.run(pack, self._path, stored))
         rows = []
         for owner, scored in zip(pack.pair_owner_N.tolist(), pack.pair_row_N.tolist(), strict=True):
-            read = self._found(pack, pack.ancestry(int(pack.rows_S[scored])), stored)
+            read = self._collect(pack, pack.ancestry(int(pack.rows_S[scored])), stored)
             rows.append(Row(owner, Writing(self._prompts[owner], self._tokenizer, self._ends), read, logits_SV[scored]))
         ancestry = pack.ancestry(len(pack.ids_T) - 1)
-        self._pieces = _first(self._found(pack, ancestry, stored), len(pack.next_path))
+        self._pieces = _first(self._collect(pack, ancestry, stored), len(pack.next_path))
         flops = self._flat.flops(len(pack.ids_T), len(pack.rows_S), pack.num_pairs)
         return _Read(len(pack.ids_T), flops, rows)
 
-    def _found(self, pack: Pack, ancestry: Iterable[tuple[int, int]], stored: Stored) -> list[Piece]:
-        found: list[Piece] = []
+    def _collect(self, pack: Pack, ancestry: Iterable[tuple[int, int]], stored: Stored) -> list[Piece]:
+        """Return the pieces of key ranges in the path or the pack."""
+        pieces: list[Piece] = []
         for k0, k1 in ancestry:
             if k0 < pack.path_length:
-                found += _first(self._pieces, k1)
+                pieces += _first(self._pieces, k1)
             else:
-                found.append(Piece(stored, k0 - pack.path_length, k1 - pack.path_length))
-        return found
+                pieces.append(Piece(stored, k0 - pack.path_length, k1 - pack.path_length))
+        return pieces
 
 
 def _first(pieces: Iterable[Piece], num: int) -> list[Piece]:
-    """The first ``num`` tokens of some pieces."""
+    """Return the pieces of the first ``num`` tokens."""
     kept = []
     for piece in pieces:
         take = min(num, piece.end - piece.start)
@@ -183,7 +189,7 @@ def _first(pieces: Iterable[Piece], num: int) -> list[Piece]:
 
 
 class _Slots:
-    """Keys and values [R, G, C, D] that belong to one row each, by layer, and the pieces that rows share."""
+    """Keys and values [R, G, C, D] of single rows, by layer, and the pieces that rows share."""
 
     def __init__(self, num: int) -> None:
         self._free = list(range(num))[::-1]
@@ -252,14 +258,14 @@ class _Slots:
             tensors[:] = [torch.cat([t, t.new_zeros(self._num, heads, more, size)], 2) for t in old]
         seen = like.keys[0].new_full((self._num, 1, 1, more), float("-inf"))
         if not self._capacity:
-            # A slot that was never used must not be a softmax over nothing.
+            # The softmax of an unused slot must have at least one key.
             seen[..., 0] = 0
         self._seen = torch.cat([self._seen.reshape(self._num, 1, 1, -1).to(seen), seen], 3)
         self._capacity += more
 
 
 class _Step:
-    """The attention of one pass in which every row reads its newest token."""
+    """The attention of a pass in which each row reads its newest token."""
 
     def __init__(
         self, keys: list[torch.Tensor], values: list[torch.Tensor], width: int, slots: torch.Tensor, places: list[int],
@@ -286,7 +292,7 @@ class _Step:
 
 
 def _split_at_branches(reads: Sequence[Sequence[Piece]]) -> list[list[Piece]]:
-    """The same tokens in pieces that are either the same for two rows or apart: cut wherever a row leaves another."""
+    """Split pieces wherever rows branch, so that any two pieces are equal or disjoint."""
     cuts: dict[int, set[int]] = {}
     for pieces in reads:
         for piece in pieces:

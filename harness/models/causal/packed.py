@@ -1,6 +1,7 @@
-"""A causal language model run on packs of `engine.forest`: each different token once, no padding, and the output head on scored rows only.
+"""Run a causal language model on packs of `prefix_trie.forest`: common prefixes once, no padding, and the output head for
+scored rows only.
 
-Whether a model can is measured when it is loaded: its logits in packs are held against those of its own plain pass.
+Whether a model can run packs is measured when it is loaded, by comparing logits with those of plain passes.
 Shape legend: T tokens of a pack, S scored rows, V vocabulary, N (row, target) pairs, D hidden size.
 """
 
@@ -25,12 +26,15 @@ from .packed_attention import Attention, FlatPass, Stored, flat, register
 from .prefix_trie import Pack, Scored, forest
 
 _LOGITS_BYTES = 24 * 2**20
-"""Logits that are held at a time: below what glibc's malloc hands back to the system (32 MiB), or every chunk faults its pages in anew."""
+"""Size of a chunk of logits: below the size that glibc returns to the system (32 MiB), to avoid page faults per chunk."""
 
 
 class Flat:
-    """``max_length``: tokens of the longest sequence that it is right for, which ends with the attention window, and where positions turn
-    (``turns_at``)."""
+    """Runs packs of a causal language model.
+
+    max_length: maximum length of a sequence in tokens, limited by the attention window and ``turns_at``, the length from
+        which on position embeddings depend on the length of the pass.
+    """
 
     def __init__(
         self, module: Any, tokenizer: Any, name: str, *, ends: Sequence[int], max_length: int, turns_at: int | None = None,
@@ -47,12 +51,12 @@ class Flat:
         self._head_flops = per_token(head)
         self._body_flops = per_token(module) - self._head_flops
         text = module.config.get_text_config()
-        # Scores and values: two products of two operations each, a layer. A head's size is its share where nothing else is said.
+        # Two products (scores and values) of two operations each per layer. Without `head_dim`, heads share the hidden size.
         width = (getattr(text, "head_dim", None) or 0) * (getattr(text, "num_attention_heads", None) or 0) or text.hidden_size
         self._pair_flops = 4 * width * text.num_hidden_layers
 
     def score(self, units: Sequence[Scored], tokens: int, /) -> Iterator[Pass]:
-        """Score sequences in passes of so many tokens."""
+        """Score sequences in passes of at most ``tokens`` tokens."""
         totals, counts, greedy = [0.0] * len(units), [0] * len(units), [True] * len(units)
         path = Stored()
         for pack in forest(units, tokens):
@@ -68,35 +72,39 @@ class Flat:
             yield Pass(len(pack.ids_T), done, self.flops(len(pack.ids_T), len(pack.rows_S), pack.num_pairs))
 
     def flops(self, tokens: int, rows: int, pairs: int, /) -> int:
-        """Of a pass: ``tokens`` through the layers, ``rows`` of them through the head, ``pairs`` of a token and a key that it sees."""
+        """Count the operations of a pass: ``tokens`` in the layers, ``rows`` in the head, ``pairs`` of token and visible key."""
         return tokens * self._body_flops + rows * self._head_flops + pairs * self._pair_flops
 
     def generate(self, prompts: Sequence[Prompt], tokens: int, rows: int, /) -> Iterator[Pass]:
-        """Continue prompts, so many at a time, in passes of at most so many tokens."""
+        """Continue prompts, at most ``rows`` at a time, in passes of at most ``tokens`` tokens."""
         return generate(self, prompts, self._tokenizer, self._ends, self._name, tokens, rows)
 
     def run(self, pack: Pack, path: Stored, kept: Stored | None = None) -> torch.Tensor:
-        """What `head` makes logits of, for the scored rows [S, ...]. ``path`` goes on to the next pack's; ``kept`` gets this one's keys."""
+        """Run a pack and return the input of `head` for the scored rows, [S, ...].
+
+        path: updated to the path of the next pack. kept: receives the keys and values of the pack.
+        """
         device = self._module.device
         ids, positions, rows = (to_device(torch.from_numpy(a), device) for a in (pack.ids_T, pack.positions_T, pack.rows_S))
         return self.rows(ids, positions, rows, FlatPass(pack, path, device, kept))
 
     def rows(self, ids_T: torch.Tensor, positions_T: torch.Tensor, rows: torch.Tensor | slice, attention: Attention) -> torch.Tensor:
+        """Run tokens with an attention function, and return the input of `head` for the selected rows."""
         options: dict[str, Any] = {"input_ids": ids_T[None], "position_ids": positions_T[None], "use_cache": False}
         with flat(self._module, attention):
             if self._split is not None:
-                found: torch.Tensor = self._split[0](**options)[0][0]
-                return found[rows]
+                hidden: torch.Tensor = self._split[0](**options)[0][0]
+                return hidden[rows]
             if self._keeps and isinstance(rows, torch.Tensor):
-                kept: torch.Tensor = self._module(**options, logits_to_keep=rows).logits[0]
-                return kept
+                logits: torch.Tensor = self._module(**options, logits_to_keep=rows).logits[0]
+                return logits
             whole: torch.Tensor = self._module(**options).logits[0]
             return whole[rows]
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits [S, V] of rows: the output head's, where the pass did not give logits already."""
-        found: torch.Tensor = self._split[1](hidden) if self._split is not None else hidden
-        return found
+        """Return logits [S, V] from the result of `run`, which has logits already if the head cannot be called separately."""
+        logits: torch.Tensor = self._split[1](hidden) if self._split is not None else hidden
+        return logits
 
     def _chunks(self, num_rows: int) -> Iterator[tuple[int, int]]:
         most = max(1, _LOGITS_BYTES // (4 * self._module.config.get_text_config().vocab_size))
@@ -104,7 +112,7 @@ class Flat:
         return ((start, min(num_rows, start + size)) for start in range(0, num_rows, max(1, size)))
 
     def _log_probs(self, hidden_SD: torch.Tensor, pack: Pack) -> tuple[list[float], list[bool]]:
-        """Of each pair: the log-probability of its target in nats, and whether it is the most likely token."""
+        """Return for each pair the log-probability of its target, in nats, and whether it is the most likely token."""
         device = self._module.device
         rows, targets = to_device(torch.from_numpy(pack.pair_row_N), device), to_device(torch.from_numpy(pack.pair_target_N), device)
         found = []
@@ -115,14 +123,14 @@ class Flat:
             )
         if not found:
             return [], []
-        # The only wait for the device.
+        # The only synchronisation with the device.
         values, greedy = torch.stack([torch.cat([v for v, _ in found]), torch.cat([g for _, g in found]).double()]).tolist()
         return values, [bool(g) for g in greedy]
 
     # ── whether the model can ─────────────────────────────────────────────────────────────────────────────────────────
 
     def measure(self, ids: list[int]) -> str:
-        """Why the model cannot be run on packs, or nothing. ``ids``: 32 ordinary tokens."""
+        """Return the reason why the model cannot run packs; empty if it can. ids: 32 ordinary tokens."""
         if self._turns_at <= len(ids):
             return f"its position embeddings change with the length of a pass, from {self._turns_at} tokens on"
         lines = [ids[:20], ids[:9] + ids[20:], ids[20:23], ids[:9] + ids[20:24] + ids[:3]]
@@ -130,18 +138,18 @@ class Flat:
         try:
             gap = self._gap(lines)
             if gap > tolerance and self._split is not None:
-                # The head may do more than the matrix that it is named for (scale, cap): the model's own forward pass knows.
+                # The model may do more than apply the head (scale, cap), so its own forward pass computes the logits.
                 self._split = None
                 gap = self._gap(lines)
         except BaseException as error:
             if ends_run(error):
                 raise
-            # Whatever a module raises that cannot run so; padded batches are there for it.
+            # Any exception means that the module cannot run packs; it then uses padded batches.
             return sentence(error)
-        return "" if gap <= tolerance else f"its logits move by {gap:.2g} of their spread when sequences share a row of tokens"
+        return "" if gap <= tolerance else f"its logits change by {gap:.2g} standard deviations when sequences share a row of tokens"
 
     def _gap(self, lines: Sequence[list[int]]) -> float:
-        """How far logits are from those of plain passes, one line each, as a share of their spread."""
+        """Return the largest mean difference to the logits of plain passes, in standard deviations."""
         gap, path = 0.0, Stored()
         with torch.inference_mode():
             plain = [self._module(input_ids=torch.tensor([line], device=self._module.device), use_cache=False).logits[0] for line in lines]

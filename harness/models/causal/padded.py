@@ -1,7 +1,7 @@
-"""A causal language model run on padded batches: the way that every architecture allows.
+"""Run a causal language model on padded batches, which every architecture supports.
 
-Scoring pads on the right, where no causal architecture (attention, recurrent, convolutional) can see it; generation pads on the left
-where the architecture hides that, and else batches prompts of one length.
+Scoring pads on the right, which no causal architecture (attention, recurrent, convolutional) can see. Generation pads on
+the left if the architecture masks it, and otherwise batches prompts of the same length.
 Shape legend: B batch, L tokens, K kept positions, V vocabulary.
 """
 
@@ -23,7 +23,11 @@ from .prefix_trie import Scored, shared_rows
 
 
 class Padded:
-    """``pad``: any token id, since padding is masked or stands to the right of everything scored. ``ends``: tokens that end a text."""
+    """Runs padded batches.
+
+    pad: any token id, as padding is masked, or to the right of all scored tokens. ends: tokens that end a text.
+    rounded: as in `log_probs`.
+    """
 
     def __init__(self, module: Any, tokenizer: Any, name: str, *, pad: int, ends: Sequence[int], rounded: bool = False) -> None:
         self._module, self._tokenizer, self._name = module, tokenizer, name
@@ -32,7 +36,7 @@ class Padded:
         self._takes_mask = accepts(module, "attention_mask")
 
     def score(self, batch: Sequence[Scored], /) -> list[LogProb]:
-        """Inputs are all ids but the last, shifted by one against the targets; a row is read for all whose inputs it begins with:
+        """Score sequences. Inputs are all ids but the last; targets are shifted by one. A row serves all its prefixes:
 
         input    b  c0 c1 t0 t1  P      targets are the last num_scored ids;
         target   c0 c1 t0 t1 t2         t0 is read off the logits of c1
@@ -54,12 +58,11 @@ class Padded:
                 logits_BKV = logits_BKV[:, first:]
             scores = [self._read(logits_KV, [batch[i] for i in row], first) for logits_KV, row in zip(logits_BKV, rows, strict=True)]
             values = torch.cat(scores).cpu().tolist()
-        found = dict(zip((i for row in rows for i in row), values, strict=True))
-        return [LogProb(found[i][0], unit.num_scored, bool(found[i][1]), unit.num_truncated) for i, unit in enumerate(batch)]
+        by_unit = dict(zip((i for row in rows for i in row), values, strict=True))
+        return [LogProb(by_unit[i][0], unit.num_scored, bool(by_unit[i][1]), unit.num_truncated) for i, unit in enumerate(batch)]
 
     def _read(self, logits_KV: torch.Tensor, units: Sequence[Scored], first: int) -> torch.Tensor:
-        """Log-likelihood and whether it is the likeliest, of each unit that is read off one row [units, 2]. Logits are those from place
-        ``first`` on."""
+        """Return log-likelihood and greediness of each unit of a row, [units, 2]. The logits start at position ``first``."""
         starts = [len(unit.ids) - 1 - unit.num_scored - first for unit in units]
         low, high = min(starts), max(start + unit.num_scored for start, unit in zip(starts, units, strict=True))
         places = [start + k - low for start, unit in zip(starts, units, strict=True) for k in range(unit.num_scored)]
@@ -68,11 +71,11 @@ class Padded:
             logits_KV[low:high].float(), *torch.tensor([places, targets], device=logits_KV.device), rounded=self._rounded
         )
         sizes = [unit.num_scored for unit in units]
-        found = [[v.sum(), g.all().double()] for v, g in zip(values_N.split(sizes), greedy_N.split(sizes), strict=True)]
-        return torch.stack([torch.stack(pair) for pair in found])
+        pairs = [[v.sum(), g.all().double()] for v, g in zip(values_N.split(sizes), greedy_N.split(sizes), strict=True)]
+        return torch.stack([torch.stack(pair) for pair in pairs])
 
     def generate(self, batch: Sequence[Prompt], /) -> list[Completion]:
-        """Left padding, so that every row's next token stands in the last column:
+        """Generate with left padding, so that the next token of every row is in the last column:
 
         ids    P P w w      mask   0 0 1 1
                w w w w             1 1 1 1
@@ -97,44 +100,44 @@ class Padded:
         return [writing.completion() for writing in writings]
 
     def measure_sharing(self, ids: list[int], /) -> str:
-        """Which prompts may share a batch and each go on as it does alone: "any", those of one "length", or "none".
+        """Measure which prompts may share a batch without changing their answers: "any", those of one "length", or "none".
 
-        Some architectures ignore the mask, some count positions from the padding; transformers' RWKV mixes rows once it has a state.
-        ``ids``: eight ordinary tokens.
+        Some architectures ignore the mask, some count positions from the padding, and transformers' RWKV mixes the states
+        of rows. ids: eight ordinary tokens.
         """
         settings = GenerationConfig(
             max_new_tokens=3, do_sample=False, num_beams=1, pad_token_id=self.pad, output_logits=True, return_dict_in_generate=True
         )
 
-        def said(*rows: list[int], mask: list[list[int]] | None = None) -> torch.Tensor:
-            """Logits of the first row, at its first step and at two that read the cache."""
+        def first_logits(*rows: list[int], mask: list[list[int]] | None = None) -> torch.Tensor:
+            """Return the logits of the first row at its first step, and at two steps that use the cache."""
             ids_BL = torch.tensor(rows, device=self._module.device)
             mask_BL = torch.ones_like(ids_BL) if mask is None else torch.tensor(mask, device=self._module.device)
             masked = {"attention_mask": mask_BL} if self._takes_mask else {}
             with torch.inference_mode():
                 return torch.stack(self._module.generate(ids_BL, generation_config=settings, **masked).logits)[:, 0]
 
-        # What a row sees of others moves logits by about their spread; half precision rounds by some hundredths of it.
+        # Seeing other rows changes logits by about their standard deviation; half precision rounds by some hundredths of it.
         tolerance = 1e-3 if self._module.dtype == torch.float32 else 0.1
-        # From one token on: a convolution's state is filled with what stands before a prompt that is shorter than its kernel.
+        # From one token on, because the state of a convolution includes padding before a prompt shorter than its kernel.
         shorts = [ids[:n] for n in (1, 2, 4)]
         try:
-            alone = [said(short) for short in shorts]
-        except Exception:  # noqa: BLE001 - a model may score that cannot generate; a request to generate is told why
+            alone = [first_logits(short) for short in shorts]
+        except Exception:  # noqa: BLE001 - a model that can only score; requests to generate fail with the reason
             return "none"
 
         def beside(short: list[int]) -> torch.Tensor:
             padding = len(ids) - len(short)
-            return said([self.pad] * padding + short, ids, mask=[[0] * padding + [1] * len(short), [1] * len(ids)])
+            return first_logits([self.pad] * padding + short, ids, mask=[[0] * padding + [1] * len(short), [1] * len(ids)])
 
         if self._takes_mask and all(moved(a, beside(short)) <= tolerance for a, short in zip(alone, shorts, strict=True)):
             return "any"
-        same = all(moved(a, said(short, ids[-len(short) :])) <= tolerance for a, short in zip(alone, shorts, strict=True))
+        same = all(moved(a, first_logits(short, ids[-len(short) :])) <= tolerance for a, short in zip(alone, shorts, strict=True))
         return "length" if same else "none"
 
 
 class _Read(StoppingCriteria):
-    """Gives each row's newest token to its writing, and says which rows are done (what follows there is padding)."""
+    """Passes each row's newest token to its `Writing`, and returns which rows are done (they continue with padding)."""
 
     def __init__(self, writings: Sequence[Writing]) -> None:
         self._writings = writings
@@ -147,7 +150,7 @@ class _Read(StoppingCriteria):
 
 
 class _Scores(LogitsProcessor):
-    """What the next token is chosen by. NaN, of which an argmax would make a token, is noted and looked at once, at the end."""
+    """Computes the scores whose argmax is the next token. NaN, for which argmax would return a token, is checked at the end."""
 
     def __init__(self, writings: Sequence[Writing]) -> None:
         self._writings = writings

@@ -1,7 +1,7 @@
-"""Where a continuation begins among the tokens of a text.
+"""Split the tokens of a text into context and continuation.
 
-A context and its continuation are one text, and its tokens are those that the tokenizer makes of the whole. Each token belongs to the side
-on which it ends; one that stands on both sides of the seam is scored, whole.
+A context and its continuation are tokenised as one text. Each token belongs to the side on which it ends; a token that
+spans the boundary is scored as a whole.
 
     context "an ab", continuation "le"         " an" | " able"
     context "Answer:", continuation " B"       "Answer" ":" | " B"
@@ -19,7 +19,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A text's tokens, without special ones around them. ``encoding``: where in the text each token stands, as the tokenizer gives it."""
+    """The tokens of a text, without added special tokens. ``encoding``: the tokenizer's encoding, with character offsets."""
 
     ids: list[int]
     encoding: Any
@@ -30,8 +30,10 @@ class Tokens:
         return spans
 
     def num_before(self, seam: int, /) -> int:
-        """How many tokens end at or before the character ``seam``. One of no width there belongs to what follows, with which it would be
-        one token if the vocabulary had it."""
+        """Return the number of tokens that end at or before the character ``seam``.
+
+        A token of width 0 there belongs to the text after it, with which it would be one token in a larger vocabulary.
+        """
         num = len(self.ids)
         while num:
             start, end = self.encoding.token_to_chars(num - 1) or (seam, seam)
@@ -42,9 +44,10 @@ class Tokens:
 
 
 class PlainTokenizer:
-    """A fast tokenizer without what it puts around a text. It is never written to, so that threads share it.
+    """A fast tokenizer that adds no special tokens. It is immutable, so threads can share it.
 
-    ``tokenizer``: transformers' own. Its post-processor is left out because it also takes the space before a word out of the word's place.
+    tokenizer: transformers' tokenizer. Its post-processor is removed, because it also excludes the space before a word
+        from the word's offsets.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -58,5 +61,5 @@ class PlainTokenizer:
         return self
 
     def tokens(self, texts: Sequence[str], /) -> list[Tokens]:
-        """Raises `TypeError` or `UnicodeEncodeError` for what is no text."""
+        """Tokenise texts. Raises `TypeError` or `UnicodeEncodeError` for invalid text."""
         return [Tokens(e.ids, e) for e in self._backend.encode_batch(list(texts), add_special_tokens=False)]

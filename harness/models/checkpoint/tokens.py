@@ -1,4 +1,4 @@
-"""What a tokenizer's files say, against the weights that its tokens need."""
+"""Configure a tokenizer, and check that its tokens have embeddings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ...api.errors import ModelError
 
 
 def settle_tokenizer(tokenizer: Any, target: str, /) -> tuple[str, ...]:
-    """Make a tokenizer write texts as their tokens are and pick the chat template; what is to be said of it.
+    """Disable clean-up of decoded text, choose the chat template, and return notes.
 
-    Decoding by transformers may tidy up spaces before punctuation and in contractions ("do n't"): a model's text would not be what it
-    wrote. Raises `ModelError` where the tokenizer knows no words.
+    transformers may remove spaces before punctuation and in contractions ("do n't") when decoding, which would change
+    the generated text. Raises `ModelError` if the tokenizer is not fast or has no words.
     """
     if not tokenizer.is_fast:
         raise ModelError(f"{target!r} has no fast tokenizer (tokenizer.json); save one with AutoTokenizer(...).save_pretrained")
@@ -23,30 +23,32 @@ def settle_tokenizer(tokenizer: Any, target: str, /) -> tuple[str, ...]:
         return ()
     tokenizer.chat_template = templates.get("default", next(iter(templates.values())) if len(templates) == 1 else None)
     if tokenizer.chat_template is None:
-        return (f"it has several chat templates ({', '.join(templates)}), none of them called default: none is used",)
-    return (f"of its chat templates ({', '.join(templates)}) the default is used",)
+        return (f"it has several chat templates ({', '.join(templates)}), none of them named default, so none is used",)
+    return (f"of its chat templates ({', '.join(templates)}), the default is used",)
 
 
 def special_ends(tokenizer: Any, /) -> tuple[list[int], list[int]]:
-    """The special tokens that a tokenizer itself puts before a text and behind it (Llama: one, none; BERT: one, one; GPT-2: none)."""
+    """Return the special tokens that a tokenizer adds before and after a text (Llama: one, none; BERT: one, one)."""
     bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
     if not bare:
-        # A vocabulary that has no "a" and drops what it has not: nothing tells the two ends apart.
+        # The vocabulary has no "a" and drops unknown tokens, so the two ends cannot be separated.
         return [], dressed
     at = next((i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare), None)
     return (dressed[:at], dressed[at + len(bare) :]) if at is not None else ([], [])
 
 
 def padding_id(tokenizer: Any, module: Any, /) -> int:
-    """A token to fill rows up with that the embeddings have: any will do where padding is masked."""
+    """Return a padding token that has an embedding; any token will do if padding is masked."""
     rows = num_rows(module)
     known = (tokenizer.pad_token_id, tokenizer.eos_token_id)
     return next((token for token in known if token is not None and 0 <= token < rows), 0)
 
 
 def check_tokens(tokenizer: Any, module: Any, target: str, /, *more: int | None) -> tuple[str, ...]:
-    """What is to be said of tokens that the embeddings have no row for. Raises `ModelError` where the tokenizer itself puts such a token
-    around a text, or ``more`` (padding) is one."""
+    """Return a note about tokens without embeddings.
+
+    more: further tokens in use, such as padding. Raises `ModelError` if such a token is in use or added to every text.
+    """
     rows, names = num_rows(module), tokenizer.get_vocab()
     beyond = sorted((place, name) for name, place in names.items() if place >= rows)
     if not beyond:
@@ -55,11 +57,12 @@ def check_tokens(tokenizer: Any, module: Any, target: str, /, *more: int | None)
     advice = "give the tokenizer that it was trained with, or resize_token_embeddings and train them"
     if needed:
         raise ModelError(
-            f"the tokenizer of {target!r} uses the token {tokenizer.convert_ids_to_tokens(needed[0])!r} ({needed[0]}), and the model has "
-            f"{rows} embeddings; {advice}"
+            f"the tokenizer of {target!r} uses the token {tokenizer.convert_ids_to_tokens(needed[0])!r} ({needed[0]}), but the model has "
+            f"only {rows} embeddings; {advice}"
         )
     return (f"{len(beyond)} tokens of its tokenizer have no embeddings, the first {beyond[0][1]!r}: a text with one fails",)
 
 
 def num_rows(module: Any, /) -> int:
+    """Return the number of token embeddings."""
     return int(module.get_input_embeddings().weight.shape[0])

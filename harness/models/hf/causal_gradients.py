@@ -1,4 +1,4 @@
-"""Log-likelihoods of a causal language model as a function of its token embeddings.
+"""Log-likelihoods of a causal language model, differentiable by its token embeddings.
 
 Shape legend: B batch, L tokens, D embedding, N rows, S tokens of the longest continuation, V vocabulary.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class CausalGradients(Differentiable):
-    """A `Differentiable` over `LogLikelihood` requests; see there for what `logits` are."""
+    """A `Differentiable` for `LogLikelihood` requests; see there for the meaning of `logits`."""
 
     def __init__(self, model: HFCausalLM) -> None:
         self._model = model
@@ -34,12 +34,12 @@ class CausalGradients(Differentiable):
         self.tokenizer = model.tokenizer
         self._keeps_positions = accepts(model.module, "logits_to_keep")
         self._beginnings = Beginnings(model.module)
-        # Where packs are known to give the plain pass's logits, all positions are attended to, and none depends on a pass's length.
+        # If packs give the logits of a plain pass at any length, attention covers all positions, and none depends on length.
         sees_all = model.flat is not None and model.flat.max_length >= model.max_length and model.turns_at is None
         self.resumes = sees_all and self._beginnings.is_possible
 
     def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
-        """Padding is to the right, where a causal model does not look. In the baseline the prompt's tokens are neutral ones.
+        """Encode requests with right padding, which a causal model does not see. In the baseline, prompt tokens are neutral.
 
         ids      t0 t1 t2 t3 t4        the last two are the continuation
         read     t0 t1 t2 t3
@@ -71,14 +71,14 @@ class CausalGradients(Differentiable):
         past = encoded.features.shape[1] - features.shape[1]
         if past:
             options |= self._beginnings.of(encoded.extra["input_ids"][0, :past], len(features))
-        # The output head is a good part of a small model: it is asked from the first place on that is scored.
+        # The output head is a large part of a small model, so it runs from the first scored position on.
         first = int(extra["places"].masked_fill(extra["scored"] == 0, encoded.features.shape[1]).min()) - past
         if self._keeps_positions:
             options["logits_to_keep"] = torch.arange(first, features.shape[1], device=features.device)
         logits_NLV = self.module(**options).logits
         logits_NLV = logits_NLV if self._keeps_positions else logits_NLV[:, first:]
         places_NS = (extra["places"] - past - first).clamp(min=0)
-        # Log-sum-exp keeps nothing of the vocabulary's size for the way back but the logits.
+        # For the backward pass, log-sum-exp stores nothing of the vocabulary's size except the logits.
         chosen_NS = logits_NLV[torch.arange(len(places_NS), device=places_NS.device)[:, None], places_NS, extra["targets"]].float()
         scored: torch.Tensor = (chosen_NS - logits_NLV.float().logsumexp(-1).gather(1, places_NS)) * extra["scored"]
         return scored
@@ -88,11 +88,11 @@ class CausalGradients(Differentiable):
         return head_means(self.module, lambda: self.module(**options, output_attentions=True), self._model.name)
 
     def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """[N, L]: the positions before the continuation's tokens, all alike."""
+        """Return weights [N, L]: equal at the positions that predict the continuation's tokens, 0 elsewhere."""
         extra = _of(rows, encoded.extra)
         scored_NS = extra["scored"].float()
-        found = torch.zeros(len(scored_NS), encoded.features.shape[1], device=scored_NS.device)
-        return found.scatter_add(1, extra["places"], scored_NS / scored_NS.sum(1, keepdim=True))
+        weights = torch.zeros(len(scored_NS), encoded.features.shape[1], device=scored_NS.device)
+        return weights.scatter_add(1, extra["places"], scored_NS / scored_NS.sum(1, keepdim=True))
 
     def take_beginnings(self) -> tuple[int, int]:
         return self._beginnings.take()
@@ -103,7 +103,7 @@ class CausalGradients(Differentiable):
         return {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
 
     def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
-        """Where in the prompt each token that is read stands. Raises `SampleError` where that cannot be told."""
+        """Return the span in the prompt of each input token. Raises `SampleError` if it cannot be determined."""
         template, begun, continuation = self._model.written(request)
         offsets = self._model.tokens(template + begun + continuation).spans
         spans = [within(span, len(template), len(begun)) for span in offsets]
@@ -119,11 +119,11 @@ class CausalGradients(Differentiable):
     def _in_template(
         self, context: str | Chat, template: str, said: str, offsets: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]:  # fmt: skip
-        """Each token's place in the last message, which the template may write without the space around it, and more than once."""
+        """Return the span of each token in the last message, which the template may strip, or write more than once."""
         around = self._model.opened(_with_last_said(context, MARK))[0].split(MARK)
         written = next((text for text in (said, said.strip(), said.rstrip(), said.lstrip()) if text.join(around) == template), None)
         if written is None or len(around) == 1:
-            raise SampleError("the chat template changes the text of the message, so that its tokens cannot be found")
+            raise SampleError("the chat template changes the text of the message, so its tokens cannot be found")
         skipped, at = said.find(written), 0
         found = [(0, 0)] * len(offsets)
         for piece in around[:-1]:
@@ -139,7 +139,7 @@ def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping
 
 
 def _last_said(context: str | Chat) -> str:
-    """The last message that is not the beginning of the answer."""
+    """Return the text of the last message before the start of the answer."""
     messages = messages_of(context)
     return messages[_place_of_last_said(messages)].text
 

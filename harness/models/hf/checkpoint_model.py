@@ -1,4 +1,4 @@
-"""What the adapters of transformers' heads share: a checkpoint becomes a module on a device, and texts become rows of tokens."""
+"""Base classes of the adapters for transformers: load a module onto a device, and turn texts into rows of tokens."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class HFModel(Model):
     """
 
     optional_weights: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of the names of weights that nothing reads, so that the checkpoint may lack them."""
+    """Prefixes of weights that nothing reads, and that the checkpoint may lack."""
     device: torch.device
     dtype: torch.dtype
     module: Any
     config: Any
 
     def __init__(self, source: HuggingFace, device: str, dtype: str, auto: Any) -> None:
-        """auto: the class of transformers that makes the module."""
+        """Load the checkpoint. auto: class of transformers that builds the module."""
         self.name = source.target
         self.device = pick_device(device)
         self.config = source.config()
@@ -44,12 +44,12 @@ class HFModel(Model):
 class HFTextModel(HFModel):
     """Base of the adapters that read text. A subclass makes units that have ``ids``.
 
-    tokenizer: transformers' own.
-    max_length: tokens of the longest text.
-    pad: a token to fill rows up with; any will do where padding is masked.
-    takes_mask: whether the module takes a mask of its padding.
+    tokenizer: transformers' tokenizer.
+    max_length: maximum length of a text, in tokens.
+    pad: token for padding; any token will do if padding is masked.
+    takes_mask: whether the module takes an attention mask.
     takes_padding: whether texts of different lengths may share a batch.
-    turning: positions that depend on the length of a pass.
+    turning: rotary embeddings that depend on the length of a pass.
     """
 
     tokenizer: Any
@@ -68,10 +68,10 @@ class HFTextModel(HFModel):
         return len(unit.ids)
 
     def batch_key(self, unit: Unit, /) -> Hashable:
-        """Texts of one length only, where the model would see the padding."""
+        """Group texts by length if the model is affected by padding."""
         return self.turning.alike(len(unit.ids)) if self.takes_padding else len(unit.ids)
 
     def arguments(self, rows: Sequence[Sequence[int]], /) -> dict[str, torch.Tensor]:
-        """The module's arguments for a batch: ids [B, L], padded on the right, and their mask where it takes one."""
+        """Return the module's arguments for a batch: ids [B, L], padded on the right, and the mask if it takes one."""
         ids_BL = pad_right(rows, self.pad, self.device)
         return {"input_ids": ids_BL, "attention_mask": mask_right(rows, self.device)} if self.takes_mask else {"input_ids": ids_BL}

@@ -1,4 +1,4 @@
-"""Image classification by a transformers checkpoint with its own image processor."""
+"""Image classification with a transformers checkpoint and its image processor."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from .source import HuggingFace
 
 
 class HFImageClassifier(HFModel, PixelClassifier):
-    """The processor resizes and rescales to [0, 1] (`to_pixels`); its normalisation is done here, inside the gradient (`forward`).
+    """An image classifier of transformers. The processor resizes and rescales to [0, 1] (`to_pixels`); `forward` normalises,
+    so that gradients include it.
 
-    Floats of a size that the processor gives are taken as its output, since an attack's are: it neither resizes nor crops them again.
-    Pictures of that very size that are to go through the processor must be uint8.
+    Float images of the processor's output size are taken as its output, and not resized or cropped again, because an
+    attack's images are. Pictures of that size that need processing must be uint8.
     """
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
@@ -38,11 +39,11 @@ class HFImageClassifier(HFModel, PixelClassifier):
         black, white = (self._process(np.full((64, 64, self._channels), value, np.uint8)) for value in (0, 255))
         if black.abs().max() > 1e-3 or (white - 1).abs().max() > 1e-3:
             raise ModelError(
-                f"the image processor of {self.name!r} turns 0..255 into {float(black.min()):.3g}..{float(white.max()):.3g}, "
-                "not into 0..1; wrap the model with torch:FILE.py:function"
+                f"the image processor of {self.name!r} maps 0..255 to {float(black.min()):.3g}..{float(white.max()):.3g}, "
+                "not to 0..1; wrap the model with torch:FILE.py:function"
             )
         self._kept_sizes: dict[tuple[int, int], bool] = {}
-        # Processors of one checkpoint differ in their last bits by the library they resize with.
+        # The processor classes of a checkpoint use different libraries for resizing, which differ in the last bits.
         self.fingerprint = source.fingerprint(self.module, self.dtype, type(self._processor).__name__)
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
@@ -50,22 +51,22 @@ class HFImageClassifier(HFModel, PixelClassifier):
         if pixels.dtype == np.uint8:
             # Bicubic resizing overshoots.
             return self._process(pixels).clamp(0, 1)
-        # Floats that the processor would leave at their size have been through it, and may be an attack's: not a bit is lost.
+        # Floats of the output size have been processed, or are an attack's, and must stay exact.
         if self._keeps_size(*pixels.shape[:2]):
             return torch.tensor(pixels.transpose(2, 0, 1))
         return self._process((pixels * 255).round().clip(0, 255).astype(np.uint8)).clamp(0, 1)
 
     def _keeps_size(self, height: int, width: int) -> bool:
         if (height, width) not in self._kept_sizes:
-            made = self._process(np.zeros((height, width, self._channels), np.uint8))
-            self._kept_sizes[height, width] = tuple(made.shape[1:]) == (height, width)
+            processed = self._process(np.zeros((height, width, self._channels), np.uint8))
+            self._kept_sizes[height, width] = tuple(processed.shape[1:]) == (height, width)
         return self._kept_sizes[height, width]
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
         return self._head.logits(self._output(pixels_BCHW).logits)
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """[N, M, L, L]: how each of M layers attends, averaged over its heads."""
+        """Return the attention weights of the M layers, averaged over heads, [N, M, L, L]."""
         return head_means(self.module, lambda: self._output(features, output_attentions=True), self.name)
 
     def _output(self, pixels_BCHW: torch.Tensor, **options: Any) -> Any:
@@ -73,5 +74,5 @@ class HFImageClassifier(HFModel, PixelClassifier):
         return self.module(pixel_values=normalised.to(self.dtype), **options)
 
     def _process(self, pixels_HWC: np.ndarray) -> torch.Tensor:
-        made = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")
-        return torch.as_tensor(made["pixel_values"][0]).float()
+        batch = self._processor(images=[pixels_HWC], do_normalize=False, input_data_format="channels_last", return_tensors="pt")
+        return torch.as_tensor(batch["pixel_values"][0]).float()

@@ -1,4 +1,4 @@
-"""Masked language models: pseudo-log-likelihoods, and what fits in a gap.
+"""Masked language models: pseudo-log-likelihoods and mask filling.
 
 Shape legend: B batch, L tokens, V vocabulary.
 """
@@ -24,7 +24,7 @@ from .source import HuggingFace
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A text with one token hidden. ``ids`` hold the mask at ``place``, where ``token`` stood."""
+    """A text with one masked token. ``ids`` have the mask at index ``place``, instead of ``token``."""
 
     ids: list[int]
     place: int
@@ -33,7 +33,7 @@ class Masked:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A text of which the tokens at ``places`` are predicted, ``top_k`` for each. No place: the model cannot see so far."""
+    """A text whose tokens at ``places`` are predicted, ``top_k`` for each; no places if they were truncated."""
 
     ids: list[int]
     places: range
@@ -41,12 +41,12 @@ class Gap:
 
 
 class HFMaskedLM(HFTextModel):
-    """Answers `PseudoLogLikelihood` and `FillMask`: the first is as many passes as a text has scored tokens, the second is one."""
+    """Answers `PseudoLogLikelihood`, with one row per scored token, and `FillMask`, with one row."""
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
         super().__init__(source, device, dtype, AutoModelForMaskedLM)
         if self.tokenizer.mask_token_id is None:
-            raise ModelError(f"the tokenizer of {self.name!r} has no mask token, so nothing can be hidden from the model")
+            raise ModelError(f"the tokenizer of {self.name!r} has no mask token, so nothing can be masked")
         self.notes += check_tokens(self.tokenizer, self.module, self.name, self.tokenizer.mask_token_id)
         self._rounded = source.rounded
         self.fingerprint = source.fingerprint(self.module, self.dtype)
@@ -57,10 +57,10 @@ class HFMaskedLM(HFTextModel):
         assert isinstance(request, PseudoLogLikelihood)
         ids, special = self._tokens(request.text)
         if len(ids) > self.max_length:
-            raise SampleError(f"the text has {len(ids)} tokens and the model takes {self.max_length}: a part would go unscored")
+            raise SampleError(f"the text has {len(ids)} tokens, but the model takes only {self.max_length}, so some would not be scored")
         places = list(range(len(ids)))
         if request.other:
-            # Not junk: a long text's frequent tokens (from 200 tokens on) are tokens as others are.
+            # Without autojunk, which would ignore frequent tokens of texts from 200 tokens on.
             matcher = SequenceMatcher(None, ids, self._tokens(request.other)[0], autojunk=False)
             places = [i for block in matcher.get_matching_blocks() for i in range(block.a, block.a + block.size)]
         scored = [place for place in places if not special[place]]
@@ -79,14 +79,14 @@ class HFMaskedLM(HFTextModel):
         return [LogProb(value, 1, greedy) for value, greedy in zip(values_B.tolist(), greedy_B.tolist(), strict=True)]
 
     def fill_mask(self, batch: Sequence[Gap]) -> list[Fillings]:
-        found = []
+        fillings = []
         with torch.inference_mode():
             for logits_LV, unit in zip(self._logits(batch), batch, strict=True):
-                # In float64: of two tokens that are nearly as likely the likelier comes first.
+                # In float64, to rank tokens with nearly equal probabilities.
                 top = logits_LV[unit.places.start : unit.places.stop].double().log_softmax(-1).topk(min(unit.top_k, logits_LV.shape[-1]))
                 tokens = tuple(tuple(self.tokenizer.convert_ids_to_tokens(ids)) for ids in top.indices.tolist())
-                found.append(Fillings(tokens, tuple(map(tuple, top.values.tolist()))))
-        return found
+                fillings.append(Fillings(tokens, tuple(map(tuple, top.values.tolist()))))
+        return fillings
 
     def join(self, request: Request[Any], answers: Sequence[Any], /) -> LogProb | Fillings:
         if isinstance(request, FillMask):
@@ -95,7 +95,7 @@ class HFMaskedLM(HFTextModel):
         return add_up(answers)
 
     def _gap(self, request: FillMask) -> Gap:
-        """What is shown is found by where its characters stand: a byte-level tokenizer puts a word and the space before it into one token.
+        """Find the tokens of the gap by characters, because a byte-level tokenizer joins a word with the space before it.
 
         text   the [MASK] sat      shown "good"      seen "the good sat"      tokens "the" " good" " sat"      place 1
         """
@@ -105,7 +105,7 @@ class HFMaskedLM(HFTextModel):
         before, after = request.text[:start], request.text[start + len(MASK) :].replace(MASK, self.tokenizer.mask_token)
         seen = f"{before}{request.shown or self.tokenizer.mask_token}{after}"
         ids, _ = self._tokens(seen)
-        # Cut as the tokenizer itself would, its last special token kept.
+        # Truncated by the tokenizer, which keeps its last special token.
         cut: dict[str, Any] = {"truncation": True, "max_length": self.max_length} if len(ids) > self.max_length else {}
         (one,) = self.tokenizer([seen], verbose=False, **cut).encodings
         end = start + len(seen) - len(before) - len(after)
@@ -120,7 +120,7 @@ class HFMaskedLM(HFTextModel):
         return logits_BLV
 
     def _tokens(self, text: str) -> tuple[list[int], list[int]]:
-        """Ids with the tokenizer's own special tokens, and which of them are such."""
+        """Return the ids including special tokens, and a mask of the special ones."""
         with tokenising(text):
             encoded = self.tokenizer(text, return_special_tokens_mask=True, verbose=False)
         return encoded["input_ids"], encoded["special_tokens_mask"]

@@ -1,4 +1,4 @@
-"""``hf``: a transformers checkpoint, from a folder or the hub. Its own configuration says which adapter it gets."""
+"""``hf``: transformers checkpoints, from a folder or the hub. The architecture in the configuration selects the adapter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIBRARIES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors
 
 @dataclass(frozen=True, slots=True)
 class _Adapter:
-    """An adapter, by names, so that a plan imports no torch. file: of this folder. answers: as in `ModelInfo`."""
+    """An adapter, by name, so that planning does not import torch. file: module in this folder. answers: as in `ModelInfo`."""
 
     file: str
     name: str
@@ -48,22 +48,29 @@ _ENDINGS = {
     "SequenceClassification": _CLASSIFIER, "CausalLM": _CAUSAL, "MaskedLM": _MASKED, "LMHeadModel": _CAUSAL, "ImageClassification": _IMAGES,
     "Model": _ENCODER,
 }  # fmt: skip
-"""The adapter of an architecture, by the end of its name; the first one that fits."""
+"""Adapter by suffix of the architecture's name; the first match counts."""
 _NO_GRADIENTS = frozenset({"canine", "xlnet"})
-"""Their token embeddings are not read once in a pass (XLNet: transposed): there is nothing to swap features into. Encoder-decoders read
-theirs twice."""
+"""Models without exactly one lookup of token embeddings per pass (XLNet: transposed), so that features cannot replace its
+result. The same holds for encoder-decoders, which have two."""
 
 
 class HuggingFace(ModelSource):
-    """A transformers checkpoint: sequence or image classification, causal or masked language model, or a text encoder without a head.
+    """A transformers checkpoint: text or image classifier, causal or masked language model, or a text encoder without a head.
 
-    target: a folder or a hub name. labels: the model's class names in the order of its outputs, where its config does not say (of one
-    output, which is the log-odds of a yes: no and yes). problem_type: ``single_label_classification`` or ``multi_label_classification``,
-    where its config does not say or says it wrongly. positive_label: of labels that do not exclude each other, the one that is asked about.
-    revision: of a hub name. max_length: tokens, where the tokenizer's own limit is not to be used. pad_token: for tokenizers without one.
-    attention: transformers' ``attn_implementation``. chat_template: put every prompt into the model's chat template.
-    trust_remote_code: run code from the checkpoint; the scorecard says so. safetensors only: a pickle is never read.
-    log_softmax: "float32" rounds each token's log-probability as lm-evaluation-harness does (about 8e-6 on a CPU), to compare with it.
+    Only safetensors are read, never pickles.
+
+    target: a folder or a hub name.
+    labels: class names in the order of the outputs, if the config has none; for a single output (log-odds): no, yes.
+    problem_type: ``single_label_classification`` or ``multi_label_classification``, if missing or wrong in the config.
+    positive_label: for labels that do not exclude each other, the one to classify.
+    revision: revision of a hub name.
+    max_length: maximum number of tokens, instead of the tokenizer's limit.
+    pad_token: padding token, for tokenizers without one.
+    attention: transformers' ``attn_implementation``.
+    chat_template: format every prompt with the model's chat template.
+    trust_remote_code: run code from the checkpoint; noted on the scorecard.
+    log_softmax: "float32" rounds each token's log-probability as lm-evaluation-harness does (about 8e-6 on a CPU), for
+        comparisons with it.
     """
 
     def __init__(
@@ -86,7 +93,7 @@ class HuggingFace(ModelSource):
         self.max_length, self.pad_token = max_length, pad_token
         self.attention, self.chat_template, self.trust_remote_code = attention, chat_template, trust_remote_code
         if log_softmax not in ("exact", "float32"):
-            raise ModelError(f"log_softmax is 'exact' or 'float32', not {log_softmax!r}")
+            raise ModelError(f"log_softmax must be 'exact' or 'float32', not {log_softmax!r}")
         self.rounded = log_softmax == "float32"
 
     def inspect(self) -> ModelInfo:
@@ -101,73 +108,74 @@ class HuggingFace(ModelSource):
         from importlib import import_module
 
         adapter = self._adapter(self.config())
-        made: Model = getattr(import_module(f".{adapter.file}", __package__), adapter.name)(self, device, dtype)
-        return made
+        model: Model = getattr(import_module(f".{adapter.file}", __package__), adapter.name)(self, device, dtype)
+        return model
 
     def config(self) -> Any:
-        """The checkpoint's configuration, without weights. Raises `ModelError`."""
+        """Load the configuration, without weights. Raises `ModelError`."""
         from transformers import AutoConfig
 
-        self._check_place()
+        self._check_target()
         raw = self._raw()
         check_config(raw, self.target)
         try:
             config = AutoConfig.from_pretrained(
                 self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline()
             )
-        except Exception as error:  # whatever a broken checkpoint makes its libraries raise
-            raise ModelError(self._cannot(error)) from error
+        except Exception as error:  # the libraries may raise anything for a broken checkpoint
+            raise ModelError(self._explain(error)) from error
         settle_config(config, raw)
         if _loses_positions(config):
             raise ModelError(
-                f"{self.target!r} was saved by transformers 5, whose 'rope_parameters' the installed version does not read: its positions "
-                "would be wrong. Install transformers 5, or write 'rope_theta' (and 'rope_scaling') into its config.json"
+                f"{self.target!r} was saved by transformers 5, whose 'rope_parameters' the installed version ignores, so positions "
+                "would be wrong. Install transformers 5, or set 'rope_theta' (and 'rope_scaling') in its config.json"
             )
         return config
 
     def head(self, config: Any) -> Head:
-        """What a classifier's outputs are. Raises `UserError`: no classes, or settings that do not fit them."""
+        """Read the head of a classifier. Raises `UserError` for a head without classes, or settings that do not fit."""
         return read_head(config, self.target, labels=self.labels, problem_type=self.problem_type, positive_label=self.positive_label)
 
     def pretrained(self, auto: Any, **options: Any) -> Any:
-        """``auto.from_pretrained`` with this checkpoint's place and trust settings. Raises `ModelError`."""
+        """Call ``auto.from_pretrained`` for this checkpoint. Raises `ModelError`."""
         try:
             return auto.from_pretrained(
                 self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline(), **options
             )
-        except Exception as error:  # whatever a broken checkpoint makes its libraries raise
-            raise ModelError(self._cannot(error)) from error
+        except Exception as error:  # the libraries may raise anything for a broken checkpoint
+            raise ModelError(self._explain(error)) from error
 
     def load_tokenizer(self) -> tuple[Any, tuple[str, ...]]:
-        """Load the checkpoint's fast tokenizer, and notes on it for the scorecard.
+        """Load the checkpoint's fast tokenizer, and notes for the scorecard.
 
-        Raises `ModelError` for one that knows no words: transformers 5 makes it up where the files are missing.
+        Raises `ModelError` for one without words, which transformers 5 creates if the files are missing.
         """
         from transformers import AutoTokenizer
 
-        made = self.pretrained(AutoTokenizer, use_fast=True)
-        return made, settle_tokenizer(made, self.target)
+        tokenizer = self.pretrained(AutoTokenizer, use_fast=True)
+        return tokenizer, settle_tokenizer(tokenizer, self.target)
 
     def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
-        """How many tokens the model takes: the setting, else the least of what tokenizer, config and position table allow."""
+        """Return the maximum number of tokens: the setting, else the smallest limit of tokenizer, config and positions."""
         table = _position_table(module)
         if self.max_length is not None:
             if self.max_length < 1 or (table is not None and self.max_length > table):
                 raise ModelError(f"max_length {self.max_length} is not possible: {self.target!r} has positions for {table} tokens")
             return self.max_length
-        # MPT's attention bias ends at its own name for it.
+        # MPT limits its attention bias by `max_seq_len`.
         positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None) or 0
-        # Tokenizers without a limit say 10^30, relative positions say -1.
+        # Tokenizers without a limit have 10^30, relative positions have -1.
         limits = (table, tokenizer_limit if tokenizer_limit and tokenizer_limit < 10**9 else None, positions if positions > 0 else None)
         return min((limit for limit in limits if limit is not None), default=2048)
 
     def load_weights(
         self, auto: Any, device: torch.device, dtype: torch.dtype, optional: Sequence[str] = ()
     ) -> tuple[Any, tuple[str, ...]]:
-        """Load the module with its weights, in evaluation mode on the device, and notes on them for the scorecard.
+        """Load the module with its weights, in evaluation mode on the device, and notes for the scorecard.
 
-        auto: the class of transformers that makes it. optional: beginnings of the names of weights that nothing reads.
-        Raises `ModelError` where the checkpoint lacks other ones.
+        auto: class of transformers that builds the module. optional: prefixes of weights that may be missing.
+
+        Raises `ModelError` if the checkpoint lacks other weights.
         """
         config = self.config()
         options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
@@ -190,10 +198,12 @@ class HuggingFace(ModelSource):
         return module, notes
 
     def fingerprint(self, module: Any, *facts: object) -> str:
-        """Identify all that the answers depend on: the content of the checkpoint's files, every setting, what transformers chose where no
-        setting did (attention, code that came with the checkpoint), and the versions of what computes.
+        """Return a fingerprint of all that affects responses.
 
-        Not where the checkpoint lies, nor its name or revision. module: as it was loaded. facts: further ones (number format).
+        These are the content of the checkpoint's files, all settings, defaults chosen by transformers (attention), code
+        of the checkpoint, and versions of libraries; not the checkpoint's location, name or revision.
+
+        module: the loaded module. facts: further ingredients, such as the dtype.
         """
         settings = sorted((name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision"))
         code = local_code(type(module))
@@ -216,21 +226,21 @@ class HuggingFace(ModelSource):
                     return adapter
         named = ", ".join(architectures) or "checkpoint without an architecture"
         raise ModelError(
-            f"{self.target!r} is a {named}; this adapter runs models that end in {', '.join(_ENDINGS)}. "
-            "Anything else can be a Python function: callable:module:function"
+            f"{self.target!r} is a {named}; this adapter supports architectures that end in {', '.join(_ENDINGS)}. "
+            "Wrap others in a Python function: callable:module:function"
         )
 
     def _check_encoder(self, config: Any, architecture: str) -> None:
-        """Refuse a model without a head that is no text encoder: of images or sound, or with a decoder that wants a text of its own."""
+        """Raise `ModelError` for a headless model that is not a text encoder: for images or audio, or with a decoder."""
         reads_text = getattr(config, "vocab_size", None) and not getattr(config, "vision_config", None)
         if not reads_text or (getattr(config, "is_encoder_decoder", False) and not architecture.endswith("EncoderModel")):
-            why = "has a decoder beside its encoder" if reads_text else "reads no text alone"
+            why = "has a decoder besides its encoder" if reads_text else "does not read plain text"
             raise ModelError(
-                f"{self.target!r} is a {architecture}, which {why}, and no text encoder. Anything else can be a Python function: "
+                f"{self.target!r} is a {architecture}, which {why}, so it is not a text encoder. Wrap it in a Python function: "
                 "callable:module:function"
             )
 
-    def _check_place(self) -> None:
+    def _check_target(self) -> None:
         path = Path(self.target)
         looks_local = self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
         if path.is_file():
@@ -241,7 +251,7 @@ class HuggingFace(ModelSource):
             check_files(self.target, path)
 
     def folder(self) -> Path | None:
-        """Where the files of the checkpoint are; None where the hub's cache has no weights of it yet."""
+        """Return the folder of the checkpoint; None if the hub's cache does not have its weights yet."""
         if Path(self.target).is_dir():
             return Path(self.target)
         from huggingface_hub import try_to_load_from_cache
@@ -250,14 +260,14 @@ class HuggingFace(ModelSource):
         return next((Path(place).parent for place in places if isinstance(place, str)), None)
 
     def _raw(self) -> dict[str, Any]:
-        """config.json as it stands."""
+        """Read config.json without processing by transformers."""
         folder = self.folder()
         return (read_json(folder / "config.json") if folder else None) or {}
 
-    def _cannot(self, error: Exception) -> str:
+    def _explain(self, error: Exception) -> str:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if not Path(self.target).is_dir() and is_offline() and isinstance(error, OSError):
-            return f"model {self.target!r} is not in the local cache and this is offline; fetch it before with: hf download {self.target}"
+            return f"model {self.target!r} is not in the local cache, and the network is off; download it first: hf download {self.target}"
         return f"model {self.target!r} cannot be loaded: {first}"
 
 
@@ -266,13 +276,13 @@ def _features(config: Any, adapter: _Adapter) -> frozenset[str]:
         return frozenset()
     if adapter is _CLASSIFIER and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
         return frozenset()
-    # Windows of attention, whose heads are listed stage by stage, do not see all positions.
+    # Models with windowed attention, which list heads by stage, do not attend to all positions.
     attends = isinstance(getattr(config, "num_attention_heads", None), int)
     return frozenset({"gradients", "attention"} if attends else {"gradients"})
 
 
 def _blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:
-    """The module without weights, to know its tensors by; None where it cannot be made so, or stores its tensors in another form."""
+    """Build the module without weights, for the names of its tensors; None if impossible, or for quantised weights."""
     import torch
 
     if getattr(config, "quantization_config", None):
@@ -280,12 +290,12 @@ def _blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:
     try:
         with torch.device("meta"):
             return auto.from_config(config, trust_remote_code=trust_remote_code)
-    except Exception:  # noqa: BLE001 - code of its own may not know such tensors; loading says what is wrong
+    except Exception:  # noqa: BLE001 - custom code may not support meta tensors; loading raises real errors
         return None
 
 
 def _loses_positions(config: Any) -> bool:
-    """Whether rotary settings stand only where transformers 4 does not look. It says nothing, and takes its defaults."""
+    """Whether transformers 4 would silently ignore the rotary settings, because they are stored in the format of version 5."""
     import transformers
 
     given = getattr(config, "rope_parameters", None)
@@ -296,7 +306,8 @@ def _loses_positions(config: Any) -> bool:
 
 
 def _position_table(module: Any) -> int | None:
-    """Rows of a learned position table that a token can have: RoBERTa's begins after its padding index, OPT's after an offset."""
+    """Return the number of usable rows of a learned position table: RoBERTa's starts after the padding index, OPT's after
+    an offset."""
     sizes = [
         part.num_embeddings - (part.padding_idx + 1 if part.padding_idx is not None else int(getattr(part, "offset", 0)))
         for name, part in module.named_modules()
@@ -307,7 +318,7 @@ def _position_table(module: Any) -> int | None:
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """transformers draws its own progress bars while weights load; the run shows its own. As it was afterwards."""
+    """Disable transformers' progress bars while weights load, because the run shows its own."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

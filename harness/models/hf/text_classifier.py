@@ -1,4 +1,4 @@
-"""Sequence classification by a transformers encoder or decoder.
+"""Sequence classification with a transformers encoder or decoder.
 
 Shape legend: B batch, L tokens, D embedding, C classes.
 """
@@ -35,7 +35,10 @@ from .source import HuggingFace
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One tokenised request. ``types`` are token type ids where the model has them; ``spans`` per token, (0, 0) for special ones."""
+    """A tokenised request.
+
+    types: token type ids if the model has them. spans: span of each token in the text, (0, 0) for special tokens.
+    """
 
     ids: list[int]
     types: list[int] | None
@@ -46,7 +49,7 @@ class Tokens:
 
 
 class HFTextClassifier(HFTextModel, Differentiable):
-    """Answers `Classify` for text and text pairs; differentiable with respect to the token embeddings."""
+    """Answers `Classify` for text and text pairs; differentiable by the token embeddings."""
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
         super().__init__(source, device, dtype, AutoModelForSequenceClassification)
@@ -77,32 +80,32 @@ class HFTextClassifier(HFTextModel, Differentiable):
         assert isinstance(request, Classify)
         tokens = self._tokenised.get(request.input) or self._alone(request.input)
         if not tokens.ids:
-            raise SampleError("the text has no tokens and this model adds none of its own, so there is nothing to classify")
+            raise SampleError("the text has no tokens and this model adds no special ones, so there is nothing to classify")
         return (replace(tokens, labels=request.labels),)
 
     def readings(self, requests: Sequence[Request[Any]], /) -> Sequence[Hashable]:
-        """Texts that differ in what the tokenizer drops (letter case, accents, spaces) are read as one."""
+        """Return what the model reads: equal for texts that differ only in what the tokenizer drops (case, accents, spaces)."""
         asked = [request for request in requests if isinstance(request, Classify)]
         try:
             read = self._tokens(self.tokenizer, [request.input for request in asked])
         except (TypeError, UnicodeEncodeError, SampleError):
-            # One of them is no text that has tokens: asking it says why.
+            # One of them is invalid; running that request gives the reason.
             return requests
         return [(tuple(t.ids), tuple(t.types or ()), request.labels) for t, request in zip(read, asked, strict=True)]
 
     def flops(self, unit: Tokens, positions: int, /) -> int:
-        """Some products are of a text's first token only."""
+        """Count operations: some products are computed for the first token only."""
         return positions * self.flops_per_token - (positions - 1) * self._first.flops
 
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
         given = self._padded(batch)
         first_B = to_device(firsts(*given["input_ids"].shape), self.device)
-        # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
+        # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
         with torch.no_grad(), self._first.only(self.module, first_B):
             return self._answers(batch, self.module(**given).logits)
 
     def streams(self, unit: Tokens, /) -> bool:
-        # RoBERTa's positions leave out what is written like its padding.
+        # RoBERTa's positions skip tokens that equal its padding.
         return self._flat.works and self.pad not in unit.ids
 
     def stream(self, units: Sequence[Tokens], tokens: int, rows: int, /) -> Iterator[Pass]:
@@ -121,7 +124,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
         return [Logits(tuple(row), unit.num_truncated, is_multi_label) for row, unit in zip(rows, batch, strict=True)]
 
     def randomised(self, seed: int, share: float = 1.0, /) -> HFTextClassifier:
-        """The model with its weights drawn anew, or those of this share of its layers, from the last."""
+        """Return the model with random weights in a share of its layers, from the last."""
         return randomised(self, seed, share)
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -145,9 +148,10 @@ class HFTextClassifier(HFTextModel, Differentiable):
         return Encoded(features, baseline, mask_BL, spans, {**given, "columns": columns})
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """The pass of `classify`, with ``features`` in the place of what the embedding layer gives.
+        """Run the pass of `classify` with ``features`` instead of the output of the embedding layer.
 
-        Not ``inputs_embeds``: given those, a decoder pools the last column, padding or not, and RoBERTa counts positions otherwise.
+        ``inputs_embeds`` is not used: with it, a decoder pools the last column even if it is padding, and RoBERTa counts
+        positions differently.
         """
         assert encoded.mask_BL is not None
         rows = torch.arange(len(features), device=self.device) if rows is None else rows
@@ -155,14 +159,14 @@ class HFTextClassifier(HFTextModel, Differentiable):
         if self.takes_padding or int(lengths_N.min()) == features.shape[1]:
             logits: torch.Tensor = self._swapped(features, encoded, rows).logits
         else:
-            # Where a model would see the padding, texts of one length share a pass.
+            # If the model is affected by padding, only texts of the same length share a pass.
             alike = [(lengths_N == length).nonzero()[:, 0] for length in lengths_N.unique()]
             parts = [self._cut(features[some], encoded, rows[some], int(lengths_N[some[0]])) for some in alike]
             logits = torch.cat(parts)[torch.cat(alike).argsort()]
         return self._head.logits(logits).gather(1, encoded.extra["columns"][rows])
 
     def _cut(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor, length: int) -> torch.Tensor:
-        """Logits of rows that are all of this length, without the padding behind them."""
+        """Return logits of rows of the same length, without padding."""
         assert encoded.mask_BL is not None
         extra = {name: value if name == "columns" else value[:, :length] for name, value in encoded.extra.items()}
         logits: torch.Tensor = self._swapped(
@@ -171,7 +175,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
         return logits
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """[N, M, L, L]: how each of M layers attends, averaged over its heads. No position attends to padding."""
+        """Return the attention weights of the M layers, averaged over heads, [N, M, L, L]; 0 for padding."""
         return head_means(self.module, lambda: self._swapped(features, encoded, rows, output_attentions=True), self.name)
 
     def _swapped(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, **options: Any) -> Any:
@@ -181,7 +185,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
         def swap(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
             nonlocal num_swaps
             num_swaps += 1
-            # Longformer pads to its window itself: what it puts behind the text stays.
+            # Longformer pads to its window itself; that padding stays.
             behind = output[:, features.shape[1] :]
             return torch.cat([features, behind], 1) if behind.shape[1] else features
 
@@ -192,20 +196,23 @@ class HFTextClassifier(HFTextModel, Differentiable):
             handle.remove()
         if num_swaps != 1:
             raise CapabilityError(
-                f"{self.name!r} gives no gradients: {type(self.module).__name__} reads its token embeddings {num_swaps} times in a pass"
+                f"{self.name!r} has no gradients: {type(self.module).__name__} reads its token embeddings {num_swaps} times per pass, "
+                "not once"
             )
         return output
 
     def _overlooks_padding(self, ids: list[int]) -> bool:
-        """Whether a text's logits stay as they are beside a longer one. A convolution reads on behind it (ConvBERT), and so does who takes
-        the answer from the last position (XLNet)."""
+        """Whether a text's logits do not change in a batch with a longer text.
+
+        They do if a convolution reads the padding (ConvBERT), or if the model reads the last position (XLNet).
+        """
         tolerance = 1e-4 if self.dtype == torch.float32 else 5e-2
         with torch.no_grad():
             alone, beside = self._plain([ids[:5]]), self._plain([ids[:5], ids[5:]])[:1]
         return bool(torch.allclose(alone, beside, rtol=tolerance, atol=tolerance * float(alone.abs().max())))
 
     def _plain(self, texts: Sequence[list[int]]) -> torch.Tensor:
-        """Logits of a padded batch, with nothing left out."""
+        """Return logits of a padded batch, computed at all positions."""
         units = [Tokens(ids, [0] * len(ids) if self._takes_types else None, [], [], (), 0) for ids in texts]
         logits: torch.Tensor = self.module(**self._padded(units)).logits
         return logits
@@ -219,8 +226,8 @@ class HFTextClassifier(HFTextModel, Differentiable):
         return tokens
 
     def _tokens(self, tokenizer: Any, values: Sequence[Input]) -> list[Tokens]:
-        """Of texts or pairs, without the labels that a request names."""
-        found: dict[int, Tokens] = {}
+        """Tokenise texts or pairs; labels stay empty."""
+        tokenised: dict[int, Tokens] = {}
         for num in (2, 1):
             places = [at for at, value in enumerate(values) if len(texts_of(value)) == num]
             some = [values[at] for at in places]
@@ -233,11 +240,11 @@ class HFTextClassifier(HFTextModel, Differentiable):
             dropped = {i: len(one.ids) - len(encoded.encodings[i].ids) for i, one in zip(cut, whole, strict=True)}
             for i, (at, one) in enumerate(zip(places, encoded.encodings, strict=True)):
                 types = one.type_ids if typed else None
-                found[at] = Tokens(one.ids, types, _spans(some[i], one), one.special_tokens_mask, (), dropped.get(i, 0))
-        return [found[at] for at in range(len(values))]
+                tokenised[at] = Tokens(one.ids, types, _spans(some[i], one), one.special_tokens_mask, (), dropped.get(i, 0))
+        return [tokenised[at] for at in range(len(values))]
 
     def _padded(self, batch: Sequence[Tokens]) -> dict[str, torch.Tensor]:
-        """The module's arguments, and token types among them where all have some."""
+        """Return the module's arguments, with token types if all units have them."""
         given = self.arguments([unit.ids for unit in batch])
         types = [unit.types for unit in batch if unit.types is not None]
         return given | {"token_type_ids": pad_right(types, 0, self.device)} if len(types) == len(batch) else given
@@ -260,9 +267,9 @@ def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
 
 
 def _choose_padding(tokenizer: Any, wanted: str | None, name: str) -> int:
-    """Set the tokenizer's padding token, which is also what stands for "nothing here" in a baseline, and return it.
+    """Set and return the tokenizer's padding token, which is also the neutral token of a baseline.
 
-    Raises `ModelError` where a text could not be told from it: decoders read their answer off the last token that is not padding.
+    Raises `ModelError` if texts end with that token, because decoders read the last token that is not padding.
     """
     if wanted:
         if wanted not in tokenizer.get_vocab():
@@ -291,5 +298,5 @@ def _texts(value: Input) -> tuple[str, str | None]:
 
 
 def _known(requests: Sequence[Request[Any]]) -> list[Input]:
-    """The inputs that are texts. What is none is refused where it is asked for."""
+    """Return the inputs that are texts or pairs. Others are refused when their request runs."""
     return [r.input for r in requests if isinstance(r, Classify) and 1 <= len(texts_of(r.input)) <= 2]

@@ -1,4 +1,4 @@
-"""Text encoders: one vector a text, pooled as sentence-transformers pools.
+"""Text encoders: one vector per text, pooled as in sentence-transformers.
 
 Shape legend: B batch, L tokens, D embedding.
 """
@@ -28,7 +28,7 @@ from .source import HuggingFace
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One tokenised text of a layer's embedding."""
+    """A tokenised text, and the layer whose embedding is requested."""
 
     ids: list[int]
     num_truncated: int
@@ -36,16 +36,16 @@ class Text:
 
 
 class HFEncoder(HFTextModel):
-    """Answers `Embed` for text. ``Embed.layer``: which layer's hidden states, -1 the last.
+    """Answers `Embed` for text, from the hidden states of ``Embed.layer`` (-1: the last).
 
-    Where the checkpoint carries sentence-transformers' files, its pooling (mean or first token), length, case, prompt and normalisation
-    hold; without them a text's vector is the mean over its tokens.
+    Pooling (mean or first token), length, case, prompt and normalisation follow the files of sentence-transformers;
+    without these, the vector is the mean over the tokens.
     """
 
     optional_weights = ("pooler.",)
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
-        # T5EncoderModel: its config alone would make an encoder and a decoder.
+        # For T5EncoderModel, the config alone would build an encoder and a decoder.
         is_part = any(str(name).endswith("EncoderModel") for name in source.config().architectures)
         super().__init__(source, device, dtype, AutoModelForTextEncoding if is_part else AutoModel)
         self._own = read_sentence_settings(partial(_read, source), self.name)
@@ -82,7 +82,7 @@ class HFEncoder(HFTextModel):
 
 
 def _read(source: HuggingFace, name: str) -> Any:
-    """A JSON file of the checkpoint, or None where it has no such file."""
+    """Read a JSON file of the checkpoint; None if there is no such file."""
     path = Path(source.target, name)
     if not Path(source.target).is_dir():
         from huggingface_hub import hf_hub_download

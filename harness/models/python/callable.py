@@ -1,4 +1,4 @@
-"""``callable``: anything at all, as a Python function over a list of inputs."""
+"""``callable``: any model, as a Python function over a list of inputs."""
 
 from __future__ import annotations
 
@@ -25,17 +25,21 @@ _ANSWERS = ("classify", "generate", "loglikelihood", "embed")
 
 
 class Callable(ModelSource):
-    """A Python function from a list of inputs to a list (or array) of answers, one each, in order.
+    """A Python function that maps a list of inputs to a list (or array) of answers, one per input, in order.
 
-    target: ``module:function`` or ``file.py:function``, or the function itself. answers: what it gives: ``classify`` (class scores
-    [B, C]), ``generate`` (texts), ``loglikelihood`` (nats; it is given (context, continuation) pairs) or ``embed`` (vectors [B, D]).
-    input: what it takes: ``text``, ``chat`` (of ``generate``: lists of {"role", "content"}; a text is one message of a user), ``pair``
-    ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]). parts: of ``input: chat``, the modalities that
-    messages may hold beside text, e.g. ``[image]``; the content of such a message is a list of its parts. outputs: of a classifier,
-    ``logits`` or ``probabilities``; ``auto`` takes rows that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes
-    do not exclude each other. labels: class names in the order of its outputs; of two classes it may give the second one's score alone.
-    version: your word for what cannot be seen in the function and its files (a server, a state that it keeps): change it when that
-    changes. Without it such answers are not shared.
+    target: ``module:function`` or ``file.py:function``, or the function itself.
+    answers: what it returns: ``classify`` (class scores [B, C]), ``generate`` (texts), ``loglikelihood`` (nats, for
+        (context, continuation) pairs) or ``embed`` (vectors [B, D]).
+    input: what it takes: ``text``, ``chat`` (for ``generate``: lists of {"role", "content"}; a text is one user
+        message), ``pair`` ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]).
+    parts: for ``input: chat``, the modalities besides text that messages may contain, e.g. ``[image]``; the content of such
+        a message is a list of its parts.
+    outputs: scores of a classifier: ``logits``, ``probabilities``, or ``auto``: probabilities if rows are between 0 and
+        1 and sum to 1.
+    multi_label: classes do not exclude each other.
+    labels: class names in the order of the outputs; with two classes, it may return only the second one's score.
+    version: version of all that the fingerprint cannot include (a server, internal state); change it when that changes.
+        Without it, responses of such a function are not cached.
     """
 
     def __init__(
@@ -56,12 +60,12 @@ class Callable(ModelSource):
             )
         check_outputs(outputs, multi_label)
         if input == "chat" and answers != "generate":
-            raise ConfigError(f"callable takes input: chat with answers: generate alone, not with answers: {answers}")
+            raise ConfigError(f"callable takes input: chat only with answers: generate, not with answers: {answers}")
         if parts and input != "chat":
-            raise ConfigError(f"callable takes parts with input: chat alone, not with input: {input}")
+            raise ConfigError(f"callable takes parts only with input: chat, not with input: {input}")
         known = [one.name for one in modalities()]
         if unknown := next((name for name in parts or () if name not in known), None):
-            raise ConfigError(f"callable: there is no modality {unknown!r}.{did_you_mean(unknown, known)} They are {', '.join(known)}")
+            raise ConfigError(f"callable: there is no modality {unknown!r}.{did_you_mean(unknown, known)} The modalities: {', '.join(known)}")
         self.answers, self.input, self.parts, self.version = answers, input, tuple(parts or ()), version
         self.outputs, self.multi_label = outputs, multi_label
         self.labels = tuple(str(label) for label in labels or ())
@@ -71,7 +75,7 @@ class Callable(ModelSource):
             raise ConfigError(f"{target} is a {type(self.function).__name__}, not a function")
 
     def inspect(self) -> ModelInfo:
-        # Who takes a conversation takes a text, too, as one message.
+        # A function that takes a chat also takes a text, as one message.
         takes = {self.input, *(["text", *self.parts] if self.input == "chat" else [])}
         return ModelInfo({self.answers: takes}, labels=self.labels, is_multi_label=self.multi_label)
 
@@ -87,25 +91,26 @@ class _CallableModel(Model):
         self.fingerprint, self._unknown = fingerprint_program(source.target, [source.function], settings, source.version)
         self.notes = self._unknown
 
-    def _ask(self, inputs: list[Any]) -> list[Any]:
-        given = self._source.function(inputs)
-        given = given.tolist() if hasattr(given, "tolist") else given
-        if isinstance(given, str | bytes | dict) or not isinstance(given, Iterable):
-            raise ModelError(f"{self.name} returned a {type(given).__name__}; it must return a list or array, one answer for each input")
-        answers = list(given)
+    def _call(self, inputs: list[Any]) -> list[Any]:
+        """Call the function, and check the number of answers."""
+        result = self._source.function(inputs)
+        result = result.tolist() if hasattr(result, "tolist") else result
+        if isinstance(result, str | bytes | dict) or not isinstance(result, Iterable):
+            raise ModelError(f"{self.name} returned a {type(result).__name__}; it must return a list or array, one answer per input")
+        answers = list(result)
         if len(answers) != len(inputs):
-            raise ModelError(f"{self.name} was given {len(inputs)} inputs and returned {len(answers)} answers; it must return one each")
+            raise ModelError(f"{self.name} got {len(inputs)} inputs and returned {len(answers)} answers; it must return one per input")
         return answers
 
-    def _bare(self, value: Input) -> Any:
-        """The input as plain Python or numpy."""
+    def _to_plain(self, value: Input) -> Any:
+        """Convert an input to plain Python or numpy."""
         known = known_modality(value)
         if known.name != self._source.input:
             raise SampleError(f"{self.name} takes input: {self._source.input}, not {known.name}")
         return known.bare(value)
 
     def _rows(self, inputs: Sequence[Input], what: str) -> list[list[float]]:
-        answers = self._ask([self._bare(value) for value in inputs])
+        answers = self._call([self._to_plain(value) for value in inputs])
         try:
             return [[float(v) for v in row] for row in answers]
         except TypeError as error:
@@ -135,11 +140,11 @@ class _Classifier(_CallableModel):
 class _Generator(_CallableModel):
     def generate(self, batch: Sequence[Generate]) -> list[Completion]:
         completions = []
-        for request, text in zip(batch, self._ask([self._shown(request.prompt) for request in batch]), strict=True):
+        for request, text in zip(batch, self._call([self._shown(request.prompt) for request in batch]), strict=True):
             if not isinstance(text, str):
                 raise SampleError(f"{self.name} returned a {type(text).__name__} for this prompt, not a text")
-            kept = cut(text, request.stop)
-            completions.append(Completion(kept, len(kept.split()), "stop"))
+            before_stop = cut(text, request.stop)
+            completions.append(Completion(before_stop, len(before_stop.split()), "stop"))
         return completions
 
     def _shown(self, prompt: Input) -> Any:
@@ -160,8 +165,8 @@ class _Generator(_CallableModel):
 
 class _Scorer(_CallableModel):
     def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
-        asked = [(request.context, request.written()) for request in batch]
-        return [LogProb(float(v), len(continuation.split())) for v, (_, continuation) in zip(self._ask(asked), asked, strict=True)]
+        pairs = [(request.context, request.written()) for request in batch]
+        return [LogProb(float(v), len(continuation.split())) for v, (_, continuation) in zip(self._call(pairs), pairs, strict=True)]
 
 
 class _Embedder(_CallableModel):

@@ -1,4 +1,4 @@
-"""``toy``: models whose answers are known in closed form, for tests and for trying the harness out. They need no torch.
+"""``toy``: models with closed-form answers, for tests and for trying out the harness. They do not need torch.
 
 ``toy:words``     text classifier: s = number of good words - number of bad words; logits (-s, s) for negative, positive
 ``toy:bright``    image classifier: m = mean pixel in [0, 1]; logits (0, 8 (m - 0.5)) for dark, bright
@@ -39,13 +39,13 @@ class Toy(ModelSource):
         return _TOYS[self.target].info
 
     def load(self, device: str, dtype: str, /) -> Model:
-        made = _TOYS[self.target]()
-        made.fingerprint = digest_parts((made.fingerprint, answer_code()))
-        return made
+        model = _TOYS[self.target]()
+        model.fingerprint = digest_parts((model.fingerprint, answer_code()))
+        return model
 
 
 class ToyModel(Model):
-    """Base of the toys. ``info``: what their source says of them."""
+    """Base class of the toys. ``info``: the result of `Toy.inspect`."""
 
     info: ClassVar[ModelInfo]
 

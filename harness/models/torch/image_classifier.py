@@ -1,4 +1,4 @@
-"""The loaded side of ``torch``."""
+"""The model of the ``torch`` adapter."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class TorchClassifier(PixelClassifier):
         self.device = pick_device(device)
         self.dtype = pick_dtype(dtype, self.device, None)
         try:
-            made = source.make if isinstance(source.make, torch.nn.Module) else source.make()
+            module = source.make if isinstance(source.make, torch.nn.Module) else source.make()
         except BaseException as error:
             if is_interrupt(error):
                 raise
             raise ModelError(f"{source.target} raised {type(error).__name__}: {error}") from error
-        if not isinstance(made, torch.nn.Module):
-            raise ModelError(f"{source.target} returned a {type(made).__name__}, not a torch.nn.Module")
-        self.module = made.eval().to(self.device, self.dtype)
+        if not isinstance(module, torch.nn.Module):
+            raise ModelError(f"{source.target} returned a {type(module).__name__}, not a torch.nn.Module")
+        self.module = module.eval().to(self.device, self.dtype)
         self._channels, self._size = source.channels, source.size
         self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
         settings = (self.dtype, source.labels, source.outputs, source.multi_label, source.channels, source.size)
@@ -48,7 +48,7 @@ class TorchClassifier(PixelClassifier):
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
         scores = self.module(pixels_BCHW.to(self.dtype))
         if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
-            return scores  # refused there where all outputs are checked
+            return scores  # the caller checks the shape
         logits_BK = self._outputs.of_tensor(scores, len(self.labels))
         self.notes = (*self._unknown, *self._outputs.notes)
         return logits_BK

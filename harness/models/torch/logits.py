@@ -1,4 +1,4 @@
-"""A language model's logits: log-probabilities of tokens, their sum over a text, and how far logits moved.
+"""Logits of language models: log-probabilities of tokens, their sum over a text, and differences of logits.
 
 Shape legend: S rows of logits, V vocabulary, N (row, target) pairs.
 """
@@ -14,18 +14,23 @@ from ...api.requests import LogProb
 
 
 def nan_logits(name: str) -> NonFiniteError:
+    """Build the error for NaN logits."""
     return NonFiniteError(
-        f"model {name!r} gave NaN logits while generating; half precision overflowing is the usual cause: set dtype to float32 or bfloat16"
+        f"model {name!r} returned NaN logits while generating; the usual cause is overflow in half precision: set dtype to float32 or "
+        "bfloat16"
     )
 
 
 def log_probs(
     logits_SV: torch.Tensor, row_N: torch.Tensor, target_N: torch.Tensor, *, rounded: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of each row's target in nats [N], float64, and whether it is the likeliest token [N]. Overwrites the logits.
+    """Return the log-probability of each target in nats, float64 [N], and whether it is the most likely token, [N].
 
-    Log-sum-exp keeps 1e-6 a token where float32 log_softmax over a large vocabulary loses 8e-6. ``rounded``: take the latter all the
-    same, to compare with what was computed so.
+    Overwrites the logits. Log-sum-exp is exact to 1e-6 per token, while float32 log_softmax over a large vocabulary loses
+    8e-6.
+
+    logits_SV: rows of logits. row_N: row of each pair. target_N: target token of each pair.
+    rounded: use float32 log_softmax, to compare with other implementations.
     """
     top_S, likeliest_S = logits_SV.max(1)
     greedy_N = likeliest_S[row_N] == target_N
@@ -37,11 +42,11 @@ def log_probs(
 
 
 def moved(before: torch.Tensor, after: torch.Tensor) -> float:
-    """How far logits moved, as a share of their spread (which an offset common to all of them does not enter)."""
+    """Return the mean absolute difference of logits, in standard deviations."""
     before, after = before.float(), after.float()
     return float((before - after).abs().mean() / before.std())
 
 
 def add_up(parts: Sequence[LogProb], /) -> LogProb:
-    """The log-probability of a text from those of its parts."""
+    """Sum the log-probabilities of the parts of a text."""
     return LogProb(sum(part.value for part in parts), sum(part.num_tokens for part in parts), all(part.is_greedy for part in parts))

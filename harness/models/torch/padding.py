@@ -1,4 +1,4 @@
-"""Rows of token ids as one rectangle, padded on the right: positions count from the left in every architecture.
+"""Pad rows of token ids on the right, because positions count from the left in every architecture.
 
 ids    w w w P P      mask   1 1 1 0 0
        w w w w w             1 1 1 1 1
@@ -16,11 +16,11 @@ from .devices import to_device
 
 
 def pad_right(rows: Sequence[Sequence[int]], value: int, device: torch.device, /) -> torch.Tensor:
-    """[B, L] on the device, at least one column wide. value: stands behind the end of each row."""
+    """Return rows padded with ``value``, [B, L] on the device, at least one column wide."""
     width = max([1, *map(len, rows)])
     return to_device(torch.tensor([[*row, *[value] * (width - len(row))] for row in rows]), device)
 
 
 def mask_right(rows: Sequence[Sequence[int]], device: torch.device, /) -> torch.Tensor:
-    """[B, L] on the device: 1 where `pad_right` has a row's own values."""
+    """Return the mask of `pad_right`, [B, L] on the device: 1 for values of the row, 0 for padding."""
     return pad_right([[1] * len(row) for row in rows], 0, device)

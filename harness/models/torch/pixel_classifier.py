@@ -1,4 +1,4 @@
-"""What all image classifiers on torch share: canonical pixels, batching by shape, and gradients in [0, 1] pixel space.
+"""Base class of image classifiers on torch: canonical pixels, batching by shape, and gradients in [0, 1] pixel space.
 
 Shape legend: B batch, C channels, H height, W width, K classes.
 """
@@ -34,7 +34,7 @@ class Pixels:
 
 
 class PixelClassifier(Model, Differentiable):
-    """Answers `Classify` for images. A subclass gives `to_pixels` (its resizing) and `forward` (its normalisation and network)."""
+    """Answers `Classify` for images. A subclass defines `to_pixels` (resizing) and `forward` (normalisation and network)."""
 
     module: torch.nn.Module
     device: torch.device
@@ -46,15 +46,15 @@ class PixelClassifier(Model, Differentiable):
     _is_way_back_to_try: bool = False
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
-        """float32 [C, H, W] in [0, 1], at the size the model wants; its own output comes back unchanged."""
+        """Convert an image to float32 [C, H, W] in [0, 1] at the model's size. Leaves its own output unchanged."""
         raise NotImplementedError
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
-        """Logits [B, K] of pixels in [0, 1]."""
+        """Return logits [B, K] of pixels [B, C, H, W] in [0, 1]."""
         raise NotImplementedError
 
     def canonical(self, value: Input, /) -> Image:
-        """The image at the model's size, float32 [H, W, C] in [0, 1]: what attacks perturb."""
+        """Return the image at the model's size, float32 [H, W, C] in [0, 1], as attacks perturb it."""
         return Image(self.to_pixels(_image(value)).permute(1, 2, 0).numpy())
 
     def split(self, request: Request[Any], /) -> Sequence[Pixels]:
@@ -65,18 +65,18 @@ class PixelClassifier(Model, Differentiable):
         return positions_of(*unit.pixels_CHW.shape[1:])
 
     def batch_key(self, unit: Pixels, /) -> Hashable:
-        """Images of one shape only: there is no padding for pixels."""
+        """Group images by shape, because pixels cannot be padded."""
         return tuple(unit.pixels_CHW.shape)
 
     def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
         columns = columns_of(self.labels, batch[0].labels)
-        # Not inference_mode: a tensor that a module keeps from one pass to the next could not be differentiated later.
+        # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
         with torch.no_grad():
             logits_BK = self._checked(self._forward(self._stacked(batch))).float().cpu()
         return [Logits(tuple(row), is_multi_label=self.is_multi_label) for row in logits_BK[:, columns].tolist()]
 
     def randomised(self, seed: int, share: float = 1.0, /) -> PixelClassifier:
-        """The model with its weights drawn anew, or those of this share of its layers, from the last."""
+        """Return the model with random weights in a share of its layers, from the last."""
         return randomised(self, seed, share)
 
     def differentiable(self) -> PixelClassifier:
@@ -129,10 +129,10 @@ class PixelClassifier(Model, Differentiable):
     def _checked(self, logits_BK: torch.Tensor) -> torch.Tensor:
         if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
             found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
-            raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return that tensor alone")
+            raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return only that tensor")
         if logits_BK.shape[1] != len(self.labels):
             raise ModelError(
-                f"{self.name!r} gives {logits_BK.shape[1]} logits; its labels are {len(self.labels)} ({', '.join(self.labels)})"
+                f"{self.name!r} returns {logits_BK.shape[1]} logits, but has {len(self.labels)} labels ({', '.join(self.labels)})"
             )
         return logits_BK
 
@@ -175,7 +175,10 @@ def _image(value: Input) -> Image:
 
 
 def with_channels(pixels_HWC: np.ndarray, wanted: int, /) -> np.ndarray:
-    """Grey to colour by repeating, colour to grey by the luma weights of ITU-R BT.601, alpha dropped; dtype kept."""
+    """Convert the number of channels: grey to colour by repeating, colour to grey by the luma weights of ITU-R BT.601.
+
+    Alpha is dropped; the dtype is kept.
+    """
     have = pixels_HWC.shape[2]
     if have == 4:
         pixels_HWC, have = pixels_HWC[:, :, :3], 3

@@ -1,4 +1,4 @@
-"""``torch``: any torch image classifier, made by a Python function."""
+"""``torch``: any torch image classifier, built by a Python function."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 
 
 class TorchModule(ModelSource):
-    """A torch image classifier: a function without arguments that returns an ``nn.Module`` from pixels [B, C, H, W] in [0, 1] to class
-    scores [B, K].
+    """A torch image classifier: an ``nn.Module`` that maps pixels [B, C, H, W] in [0, 1] to class scores [B, K].
 
-    target: ``module:function`` or ``file.py:function``, or the module itself. labels: class names in the order of the scores; of two
-    classes it may give the second one's score alone. outputs: what the scores are, ``logits`` or ``probabilities``; ``auto`` takes rows
-    that lie between 0 and 1 and sum to 1 as probabilities. multi_label: its classes do not exclude each other. channels: 1 or 3. size:
-    [height, width] that images are resized to (bilinear, antialiased); None takes them as they are. The module normalises inside.
-    version: your word for what cannot be seen in the file and the module: change it when that changes.
+    The module includes the normalisation.
+
+    target: ``module:function`` or ``file.py:function`` of a function without arguments that returns the module, or the
+        module itself.
+    labels: class names in the order of the scores; with two classes, it may return only the second one's score.
+    outputs: kind of the scores: ``logits``, ``probabilities``, or ``auto``: probabilities if rows are between 0 and 1
+        and sum to 1.
+    multi_label: classes do not exclude each other.
+    channels: 1 or 3.
+    size: [height, width] to which images are resized (bilinear, antialiased); None for no resizing.
+    version: version of all that the fingerprint cannot include; change it when that changes.
     """
 
     def __init__(
@@ -37,7 +42,7 @@ class TorchModule(ModelSource):
     ) -> None:
         check_outputs(outputs, multi_label)
         if size is not None and len(size) != 2:
-            raise ModelError(f"size is [height, width], not {size}")
+            raise ModelError(f"size must be [height, width], not {size}")
         self.target = target if isinstance(target, str) else type(target).__qualname__
         self.labels, self.channels, self.size = tuple(map(str, labels)), channels, size
         self.outputs, self.multi_label, self.version = outputs, multi_label, version

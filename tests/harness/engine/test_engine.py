@@ -612,7 +612,7 @@ def test_a_wrong_number_of_answers_ends_the_run(answers: list[Logits]) -> None:
         def classify(self, batch: Sequence[Classify]) -> list[Logits]:
             return answers
 
-    with pytest.raises(ModelError, match=f"gave {len(answers)} answers to a batch of 2"):
+    with pytest.raises(ModelError, match=f"returned {len(answers)} answers for a batch of 2"):
         make(Wrong()).try_run([Classify("a"), Classify("b")])
 
 

@@ -13,7 +13,7 @@ from windtunnel.harness.api.errors import IncompleteRun, StoreError
 from windtunnel.harness.api.model import Model, ModelInfo
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.engine.saved_budgets import keep, kept, kept_file
+from windtunnel.harness.engine.saved_budgets import budgets_file, load_saved_budget, save_budget
 from windtunnel.harness.run import runner, tuning
 from windtunnel.harness.run.runner import choose_budget, run_plan
 from windtunnel.harness.run.tuning import WORTH, climb, tune
@@ -99,19 +99,19 @@ def test_a_budget_is_kept_by_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path / "new"))
     one, other = Priced(of_pass=0, of_position=0), Priced(of_pass=0, of_position=0)
     other.fingerprint = "other"
-    assert kept(one) is None
-    assert keep(one, START) == tmp_path / "new" / "budgets.json" == kept_file()
-    keep(other, Budget(1, 2, 3, 4))
-    assert (kept(one), kept(other)) == (START, Budget(1, 2, 3, 4))
+    assert load_saved_budget(one) is None
+    assert save_budget(one, START) == tmp_path / "new" / "budgets.json" == budgets_file()
+    save_budget(other, Budget(1, 2, 3, 4))
+    assert (load_saved_budget(one), load_saved_budget(other)) == (START, Budget(1, 2, 3, 4))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["budgets.json"]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": {"tokens": 1, "more": 2}}', '{"a": 3}'])
 def test_a_broken_file_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path))
-    kept_file().write_text(text)
+    budgets_file().write_text(text)
     with pytest.raises(StoreError, match="remove it, and measure again with 'windtunnel tune'"):
-        kept(Priced(of_pass=0, of_position=0))
+        load_saved_budget(Priced(of_pass=0, of_position=0))
 
 
 def test_a_run_takes_what_was_kept_and_goes_on_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_run_takes_what_was_kept_and_goes_on_with_it(monkeypatch: pytest.Monke
     monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path / "kept"))
     plan = planned(tmp_path)
     adapter: Any = plan.models[0].source.load("cpu", "float32")
-    keep(adapter, START)
+    save_budget(adapter, START)
     assert choose_budget(plan.suite, adapter) == START
     narrow = plan.suite.model_copy(update={"batch": plan.suite.batch.model_copy(update={"rows": 3})})
     assert choose_budget(narrow, adapter) == replace(START, rows=3)
@@ -133,7 +133,7 @@ def test_a_run_takes_what_was_kept_and_goes_on_with_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(runner, "Engine", Noted)
     with pytest.raises(IncompleteRun):
         run_plan(plan, tmp_path / "run", should_stop=lambda: True)
-    keep(adapter, Budget(7, 7, 7, 7))
+    save_budget(adapter, Budget(7, 7, 7, 7))
     run_plan(plan, tmp_path / "run")
     run_plan(plan, tmp_path / "another")
     assert budgets == [START, START, Budget(7, 7, 7, 7)]
@@ -146,6 +146,6 @@ def test_the_verb_says_what_it_found_and_keeps_it(monkeypatch: pytest.MonkeyPatc
     answer = windtunnel("tune", write_suite(tmp_path))
     assert answer.code == 0, answer.err
     assert "words: 12 requests" in answer.out
-    assert f"kept in {tmp_path / 'kept' / 'budgets.json'}" in answer.out
+    assert f"saved in {tmp_path / 'kept' / 'budgets.json'}" in answer.out
     (budget,) = json.loads((tmp_path / "kept" / "budgets.json").read_text()).values()
     assert set(budget) == set(asdict(START))

@@ -53,7 +53,7 @@ class NoisyPort(WrappedPort):
                 found.update({p: Failure(a) if isinstance(a, str) else a for p, a in zip(places, answers, strict=True)})
         return [found[place] for place in range(len(requests))]
 
-    def seen(self, net: Differentiable, /) -> _Noisy:
+    def wrap_gradients(self, net: Differentiable, /) -> _Noisy:
         return _Noisy(net, self._noise)
 
 

@@ -180,7 +180,7 @@ class TestShift:
         (sample,) = samples = [Sample("x", "kill it", metadata={"harmful": True})]
         done = attacked(Shouts(), samples, {"x": "kill the bomb"})
         (found,) = make_shift_records(engine(), "s", Shouts(), FeatureAblation(), RNG, samples, explained(Shouts(), [sample]), done, ())
-        assert "does not hold" in found.artifacts["note"]
+        assert "does not contain" in found.artifacts["note"]
 
 
 class TestReliance:
@@ -225,7 +225,7 @@ class TestReliance:
         own = explained(Behaves(), samples)
         (record,) = make_reliance_records(engine(), "r", Behaves(), RNG, samples, own, {}, Verdicts(), {"refused": ["kill"]})
         assert (record.scores, record.error) == ({}, None)
-        assert "this sample is none" in record.artifacts["note"]
+        assert "this sample is not text" in record.artifacts["note"]
 
     def test_labels_of_texts_that_are_written_are_no_classes(self) -> None:
         """What is explained of a sample that asks for text is one answer, whatever labels it has."""

@@ -342,10 +342,10 @@ def test_an_encoder_of_its_own_is_run_and_a_pair_of_both_is_refused(tmp_path: Pa
     with torch.no_grad():
         wanted = module(**tokenizer("the cat", return_tensors="pt")).last_hidden_state.mean(1)[0]
     np.testing.assert_allclose(embedded(tmp_path / "T5EncoderModel", "the cat"), wanted, atol=1e-5)
-    with pytest.raises(ModelError, match="a decoder beside its encoder"):
+    with pytest.raises(ModelError, match="a decoder besides its encoder"):
         HuggingFace(str(tmp_path / "T5Model")).inspect()
     transformers.ViTModel(transformers.ViTConfig(image_size=8, patch_size=4, **_VIT)).save_pretrained(tmp_path / "vit")
-    with pytest.raises(ModelError, match="reads no text alone"):
+    with pytest.raises(ModelError, match="does not read plain text"):
         HuggingFace(str(tmp_path / "vit")).inspect()
 
 

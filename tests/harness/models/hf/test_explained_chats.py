@@ -137,7 +137,7 @@ class TestAnAnswerThatIsBegun:
     def test_a_chat_of_nothing_else_says_so(self) -> None:
         for chat in (Chat((Message("assistant", "good"),)), Chat(())):
             (failure,) = tiny.engine("llama").try_run([LogLikelihood(chat, " dog")])
-            assert "no message that the assistant could answer" in failure.error
+            assert "no message to answer" in failure.error
 
 
 class TestATextThatThePromptHoldsTwice:

@@ -325,7 +325,7 @@ def test_requests_that_cannot_be_answered_fail_alone() -> None:
         ]
     )  # fmt: skip
     assert [isinstance(a, Failure) for a in answers] == [True] * 7 + [False]
-    assert "max_tokens is at least 1" in answers[0].error
+    assert "max_tokens must be at least 1" in answers[0].error
     assert "leaves no room" in answers[4].error
     assert "has no chat template" in answers[6].error
 
@@ -381,7 +381,7 @@ def test_a_chat_template_that_refuses_is_told_with_what_to_do() -> None:
     answer, failure = tiny.engine(model).try_run([Generate(plain, 2), Generate(guided, 2)])
     assert answer.num_tokens > 0
     assert "(system, user): System role not supported" in failure.error
-    assert "put what it says into the prompt" in failure.error
+    assert "move its text into the prompt" in failure.error
 
 
 def test_a_chat_is_what_the_template_makes_of_it() -> None:

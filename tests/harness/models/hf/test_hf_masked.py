@@ -100,7 +100,7 @@ def test_only_what_is_common_counts() -> None:
     [
         (PseudoLogLikelihood(""), "no tokens to score"),
         (PseudoLogLikelihood("cat", "dog"), "no token in common"),
-        (PseudoLogLikelihood("cat " * 60), "a part would go unscored"),
+        (PseudoLogLikelihood("cat " * 60), "some would not be scored"),
         (PseudoLogLikelihood("cat \ud800"), "lone surrogate"),
     ],
 )

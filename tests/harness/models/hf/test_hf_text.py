@@ -297,7 +297,7 @@ def test_an_architecture_of_another_kind(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     for architectures in (["BertForTokenClassification"], [], None):
         (folder / "config.json").write_text(json.dumps({**config, "architectures": architectures}))
-        with pytest.raises(ModelError, match="this adapter runs models that end in"):
+        with pytest.raises(ModelError, match="this adapter supports architectures that end in"):
             load(folder)
 
 
@@ -335,7 +335,7 @@ def test_wrong_settings() -> None:
 
 def test_a_hub_name_while_offline_is_an_error_without_the_network(monkeypatch: pytest.MonkeyPatch, no_network: None) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelError, match="not in the local cache and this is offline; fetch it before with: hf download"):
+    with pytest.raises(ModelError, match="not in the local cache and the network is off; download it first: hf download"):
         load("windtunnel-nobody/no-such-model")
 
 

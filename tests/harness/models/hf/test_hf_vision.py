@@ -110,7 +110,7 @@ def test_a_processor_of_another_scale_is_an_error(tmp_path: Path) -> None:
     shutil.copytree(tiny.checkpoint("vit"), tmp_path / "m")
     path = tmp_path / "m" / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "rescale_factor": 1 / 127.5}))
-    with pytest.raises(ModelError, match=r"not into 0\.\.1"):
+    with pytest.raises(ModelError, match=r"not to 0\.\.1"):
         HuggingFace(str(tmp_path / "m")).load("cpu", "float32")
 
 
@@ -254,7 +254,7 @@ def test_what_is_no_classifier(file: Path, name: str, message: str) -> None:
 
 
 def test_wrong_labels_sizes_and_names(file: Path) -> None:
-    with pytest.raises(ModelError, match="gives 2 logits; its labels are 3"):
+    with pytest.raises(ModelError, match="returns 2 logits, but has 3 labels"):
         tiny.engine(TorchModule(f"{file}:Net", labels=["a", "b", "c"]).load("cpu", "float32")).run([Classify(Image(PICTURES[0]))])
     with pytest.raises(ModelError, match="height, width"):
         module(file, "Net", size=[3])

@@ -106,8 +106,8 @@ def test_what_a_function_may_return(file: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("too_few", "was given 2 inputs and returned 1 answers"),
-        ("too_many", "was given 2 inputs and returned 3 answers"),
+        ("too_few", "got 2 inputs and returned 1 answers"),
+        ("too_many", "got 2 inputs and returned 3 answers"),
         ("nothing", "returned a NoneType; it must return a list"),
         ("text", "returned a str; it must return a list"),
         ("dictionary", "returned a dict; it must return a list"),
@@ -188,7 +188,7 @@ def test_a_conversation_is_given_as_an_endpoint_takes_it(file: Path) -> None:
     assert [said.text for said in its.run([Generate(chat, 9), Generate("hi", 9)])] == [
         "system=be kind,user=hi,assistant=ho,user=hey", "user=hi",
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match="generate alone"):
+    with pytest.raises(ConfigError, match="only with answers: generate"):
         Callable(f"{file}:talk", answers="classify", input="chat")
 
 
