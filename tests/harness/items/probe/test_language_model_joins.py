@@ -225,7 +225,7 @@ class TestReliance:
         own = explained(Behaves(), samples)
         (record,) = make_reliance_records(engine(), "r", Behaves(), RNG, samples, own, {}, Verdicts(), {"refused": ["kill"]})
         assert (record.scores, record.error) == ({}, None)
-        assert "this sample is not text" in record.artifacts["note"]
+        assert "this sample is none" in record.artifacts["note"]
 
     def test_labels_of_texts_that_are_written_are_no_classes(self) -> None:
         """What is explained of a sample that asks for text is one answer, whatever labels it has."""

@@ -614,5 +614,5 @@ def test_rotary_settings_are_read_or_refused(tmp_path: Path, settings: dict[str,
     if is_read or int(transformers.__version__.partition(".")[0]) >= 5:
         source.inspect()
     else:
-        with pytest.raises(ModelError, match="write 'rope_theta'"):
+        with pytest.raises(ModelError, match="set 'rope_theta'"):
             source.inspect()

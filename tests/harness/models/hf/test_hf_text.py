@@ -245,7 +245,7 @@ def test_a_missing_folder(place: str) -> None:
 
 
 def test_a_file_in_the_place_of_a_folder(folder: Path) -> None:
-    with pytest.raises(ModelError, match="is a file; give the folder"):
+    with pytest.raises(ModelError, match="is a file; give its folder"):
         load(folder / "model.safetensors")
 
 
@@ -335,7 +335,7 @@ def test_wrong_settings() -> None:
 
 def test_a_hub_name_while_offline_is_an_error_without_the_network(monkeypatch: pytest.MonkeyPatch, no_network: None) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelError, match="not in the local cache and the network is off; download it first: hf download"):
+    with pytest.raises(ModelError, match="not in the local cache, and the network is off; download it first: hf download"):
         load("windtunnel-nobody/no-such-model")
 
 
