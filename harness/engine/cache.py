@@ -40,15 +40,15 @@ class MemoryCache:
         self._behind = behind
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
-        found, missing = {}, []
+        responses, missing = {}, []
         for key in keys:
             if key in self._answers:
-                found[key] = self._answers[key]
+                responses[key] = self._answers[key]
             else:
                 missing.append(key)
         if self._behind is not None and missing:
-            found.update(self._behind.get(missing))
-        return found
+            responses.update(self._behind.get(missing))
+        return responses
 
     def put(self, answers: Mapping[str, Any], /) -> None:
         self._answers.update(answers)

@@ -96,8 +96,8 @@ class Frame:
     @property
     def start(self) -> int:
         """Start of the text in the prompt: in the last message, plus the answer that the assistant has begun."""
-        asked = self.chat.messages[-2:-1] if self.chat is not None and self.goes_on else ()
-        return sum(len(message.text) + 1 for message in asked) + len(self.head)
+        before = self.chat.messages[-2:-1] if self.chat is not None and self.goes_on else ()
+        return sum(len(message.text) + 1 for message in before) + len(self.head)
 
     def prompt(self, value: Input, /) -> str | Chat:
         """Build the prompt. ``value``: the sample's text, or a pair of it and the text generated after the prompt."""
@@ -112,7 +112,7 @@ class Frame:
 
 
 def _text_and_written(value: Input) -> tuple[str, str]:
-    """The sample's text, and of a pair what the model has written after the prompt."""
+    """Return the sample's text, and the generated text of a pair."""
     text, *written = texts_of(value)
     return text, "".join(written)
 
@@ -142,12 +142,12 @@ def posed(port: Engine, task: Task, sample: Sample, continuation: str | int, /) 
 
     Raises `SampleError` if the sample cannot be explained.
     """
-    asked = _requests_of_sample(task, sample)
-    frame, text = _frame(port, task, sample, asked)
+    requests = _requests_of_sample(task, sample)
+    frame, text = _frame(port, task, sample, requests)
     if isinstance(continuation, int):
-        if not isinstance(asked, list) or not 0 <= continuation < len(asked):
+        if not isinstance(requests, list) or not 0 <= continuation < len(requests):
             raise SampleError("the task's prediction is not among the continuations of its requests")
-        continuation = asked[continuation].written(is_answer=port.model.has_templated_prompts)
+        continuation = requests[continuation].written(is_answer=port.model.has_templated_prompts)
     return frame, replace(sample, input=text, target=0, labels=(continuation,))
 
 
@@ -169,24 +169,24 @@ def _requests_of_sample(task: Task, sample: Sample) -> list[LogLikelihood] | Gen
 
 
 def _frame_sample(
-    port: Engine, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
+    port: Engine, task: Task, sample: Sample, requests: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
 ) -> tuple[Frame, Sample]:  # fmt: skip
     try:
-        frame, text = _frame(port, task, sample, asked)
+        frame, text = _frame(port, task, sample, requests)
         shown = replace(sample, input=text)
-        if not isinstance(asked, list):
+        if not isinstance(requests, list):
             return frame, replace(shown, target=0, labels=(_continuation_text(shown, frame, written),))
-        labels = tuple(request.written(is_answer=port.model.has_templated_prompts) for request in asked)
+        labels = tuple(request.written(is_answer=port.model.has_templated_prompts) for request in requests)
         return frame, replace(shown, target=0 if len(labels) == 1 else sample.target, labels=labels)
     except SampleError as error:
         return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})
 
 
-def _frame(port: Engine, task: Task, sample: Sample, asked: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
+def _frame(port: Engine, task: Task, sample: Sample, requests: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
     """Return the frame of the sample's text, and the text."""
-    if isinstance(asked, str):
-        raise SampleError(asked)
-    text, prompt = _text_of(sample), _prompt_of(asked)
+    if isinstance(requests, str):
+        raise SampleError(requests)
+    text, prompt = _text_of(sample), _prompt_of(requests)
     marked: Input = ""
     if (last_text(prompt) or "").count(text) > 1:
         other = _requests_of_sample(
@@ -196,8 +196,8 @@ def _frame(port: Engine, task: Task, sample: Sample, asked: list[LogLikelihood] 
     return Frame.of(text, prompt, is_templated=port.model.has_templated_prompts, marked=marked), text
 
 
-def _prompt_of(asked: list[LogLikelihood] | Generate) -> Input:
-    return asked.prompt if isinstance(asked, Generate) else asked[0].context
+def _prompt_of(requests: list[LogLikelihood] | Generate) -> Input:
+    return requests.prompt if isinstance(requests, Generate) else requests[0].context
 
 
 def _text_of(sample: Sample) -> str:

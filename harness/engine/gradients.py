@@ -123,9 +123,9 @@ class CountedGradients(WrappedGradients):
         return logits
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        found = super().attentions(features, encoded, rows)
+        attentions = super().attentions(features, encoded, rows)
         self._count(features, encoded, rows, 1)
-        return found
+        return attentions
 
     def _count(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, passes: int) -> None:
         if encoded.mask_BL is None:

@@ -1,4 +1,4 @@
-"""What a model that reads text alone is given."""
+"""Inputs of models that read only text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...modalities.inputs import Input, modality, texts_of
 
 
 def text_of(value: Input, /) -> str:
-    """Return the one text that the value is. Raises `SampleError` where it is anything else."""
+    """Return the text of a value. Raises `SampleError` for any other modality."""
     texts = texts_of(value)
     if len(texts) != 1:
         raise SampleError(f"this model reads text, not {modality(value)}")

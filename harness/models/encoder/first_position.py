@@ -31,14 +31,14 @@ _ROUNDING = 1e-5
 class FirstPosition:
     """Restricts parts of the last layer to first positions. It holds names of parts, so it works for copies of the module.
 
-    found: whether the model reads only first positions.
+    is_possible: whether the model reads only first positions.
     parts: parts of the last layer that get only first positions, in order of execution.
     flops: operations per position in these parts.
     """
 
     def __init__(self, module: nn.Module, probes: Sequence[Probe]) -> None:
         """Measure a module. ``probes``: batches of several texts of different lengths, each batch with another width."""
-        self.found, self.flops = False, 0
+        self.is_possible, self.flops = False, 0
         self.parts: list[str] = []
         self._layer = _last_layer(module)
         if not self._layer or not probes:
@@ -50,7 +50,7 @@ class FirstPosition:
             if ends_run(error):
                 raise
             # Any exception means that the module cannot run this way.
-            self.found, self.parts = False, []
+            self.is_possible, self.parts = False, []
         self.flops = sum(2 * layer.weight.numel() for layer in {m for m in self._modules(module) if isinstance(m, nn.Linear)})
 
     @contextmanager
@@ -70,7 +70,7 @@ class FirstPosition:
         with ExitStack() as hooks:
             for part in self.parts:
                 hooks.callback(module.get_submodule(part).register_forward_pre_hook(before, with_kwargs=True).remove)
-            if self.found:
+            if self.is_possible:
                 hooks.callback(module.get_submodule(self._layer).register_forward_hook(after).remove)
             yield
 
@@ -105,12 +105,12 @@ class FirstPosition:
                         return False
             return True
 
-        self.found, self.parts = True, [f"{self._layer}.{name}" for name in _list_parts(layer, calls[0])]
+        self.is_possible, self.parts = True, [f"{self._layer}.{name}" for name in _list_parts(layer, calls[0])]
         self.shorten(stays)
         for probe, logits, rows in zip(probes, whole, starts, strict=True):
             with self.only(module, rows):
-                self.found = self.found and close(probe(), logits)
-        self.parts = self.parts if self.found else []
+                self.is_possible = self.is_possible and close(probe(), logits)
+        self.parts = self.parts if self.is_possible else []
 
 
 def firsts(rows: int, width: int, /) -> torch.Tensor:

@@ -33,19 +33,21 @@ class FlatEncoder:
         self._offset = 0
         self._takes_types = accepts(module, "token_type_ids")
         # A sliding window would be a mask over the whole row.
-        could = first.found and module.device.type == "cpu" and accepts(module, "position_ids") and window(module.config) == UNLIMITED
-        self.works = could and self._measure(module, padded, ids)
+        is_candidate = (
+            first.is_possible and module.device.type == "cpu" and accepts(module, "position_ids") and window(module.config) == UNLIMITED
+        )
+        self.works = is_candidate and self._measure(module, padded, ids)
 
     def logits(self, module: Any, texts: Sequence[list[int]], types: Sequence[list[int] | None]) -> torch.Tensor:
         """Return logits [N, C] of texts, given as token ids, longest first. ``module``: the measured one, or a copy."""
         positions = [p for ids in texts for p in range(self._offset, self._offset + len(ids))]
         lengths = torch.tensor([len(ids) for ids in texts])
-        given = {"input_ids": [i for ids in texts for i in ids], "position_ids": positions, "attention_mask": [1] * len(positions)}
+        arguments = {"input_ids": [i for ids in texts for i in ids], "position_ids": positions, "attention_mask": [1] * len(positions)}
         if self._takes_types:
-            given["token_type_ids"] = [t for ids, own in zip(texts, types, strict=True) for t in own or [0] * len(ids)]
+            arguments["token_type_ids"] = [t for ids, own in zip(texts, types, strict=True) for t in own or [0] * len(ids)]
         with self._first.only(module, lengths.cumsum(0) - lengths), _WithinTexts(lengths.tolist()):
-            found: torch.Tensor = module(**{name: torch.tensor([row]) for name, row in given.items()}).logits
-        return found
+            logits: torch.Tensor = module(**{name: torch.tensor([row]) for name, row in arguments.items()}).logits
+        return logits
 
     def _measure(self, module: Any, padded: Callable[[Sequence[list[int]]], torch.Tensor], ids: list[int]) -> bool:
         texts = [ids[:11], ids[11:17], ids[5:11], ids[17:20], ids[20:21]]
@@ -85,8 +87,8 @@ class _WithinTexts(TorchFunctionMode):
         out = query.new_empty(1, num, heads, size)
         for (start, end), (length, texts) in self._spans():
             q, k, v = (t[0, :, start:end].unflatten(1, (texts, length)).transpose(0, 1) for t in (query, key, value))
-            found = functional.scaled_dot_product_attention(q, k, v, scale=scale)
-            out[0, start:end].view(texts, length, heads, size).copy_(found.transpose(1, 2))
+            attended = functional.scaled_dot_product_attention(q, k, v, scale=scale)
+            out[0, start:end].view(texts, length, heads, size).copy_(attended.transpose(1, 2))
         return out.transpose(1, 2)
 
     def _spans(self) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -108,43 +108,45 @@ class CausalGradients(Differentiable):
         offsets = self._model.tokens(template + begun + continuation).spans
         spans = [within(span, len(template), len(begun)) for span in offsets]
         if template:
-            said = _last_said(request.context)
-            spans = [span if span == (0, 0) else in_text((said, begun), 1, [span])[0] for span in spans]
-            asked = self._in_template(request.context, template, said, offsets)
-            spans = [span if span != (0, 0) else known for span, known in zip(spans, asked, strict=True)]
+            message = _last_message(request.context)
+            spans = [span if span == (0, 0) else in_text((message, begun), 1, [span])[0] for span in spans]
+            in_message = self._in_template(request.context, template, message, offsets)
+            spans = [span if span != (0, 0) else known for span, known in zip(spans, in_message, strict=True)]
         before = len(unit.ids) + unit.num_truncated - len(spans)
         whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
         return (whole[:-1] + [(0, 0)] * width)[:width]
 
     def _in_template(
-        self, context: str | Chat, template: str, said: str, offsets: Sequence[tuple[int, int]]
+        self, context: str | Chat, template: str, message: str, offsets: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]:  # fmt: skip
         """Return the span of each token in the last message, which the template may strip, or write more than once."""
-        around = self._model.opened(_with_last_said(context, MARK))[0].split(MARK)
-        written = next((text for text in (said, said.strip(), said.rstrip(), said.lstrip()) if text.join(around) == template), None)
+        around = self._model.opened(_with_last_message(context, MARK))[0].split(MARK)
+        written = next(
+            (text for text in (message, message.strip(), message.rstrip(), message.lstrip()) if text.join(around) == template), None
+        )
         if written is None or len(around) == 1:
             raise SampleError("the chat template changes the text of the message, so its tokens cannot be found")
-        skipped, at = said.find(written), 0
-        found = [(0, 0)] * len(offsets)
+        skipped, at = message.find(written), 0
+        spans = [(0, 0)] * len(offsets)
         for piece in around[:-1]:
             at += len(piece)
             places = [within(span, at, len(written)) for span in offsets]
-            found = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(found, places, strict=True)]
+            spans = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(spans, places, strict=True)]
             at += len(written)
-        return found
+        return spans
 
 
 def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     return extra if rows is None else {name: value[rows] for name, value in extra.items()}
 
 
-def _last_said(context: str | Chat) -> str:
+def _last_message(context: str | Chat) -> str:
     """Return the text of the last message before the start of the answer."""
     messages = messages_of(context)
     return messages[_place_of_last_said(messages)].text
 
 
-def _with_last_said(context: str | Chat, content: str) -> Chat:
+def _with_last_message(context: str | Chat, content: str) -> Chat:
     messages = list(messages_of(context))
     place = _place_of_last_said(messages)
     messages[place] = messages[place].with_text(content)

@@ -48,9 +48,9 @@ class HFCausalLM(HFTextModel):
 
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
         super().__init__(source, device, dtype, AutoModelForCausalLM)
-        asked = self.module.generation_config
-        self.ends = list(dict.fromkeys([*_to_list(asked.eos_token_id), *_to_list(self.tokenizer.eos_token_id)]))
-        self.notes += (*generation_notes(asked), *check_tokens(self.tokenizer, self.module, self.name))
+        generation = self.module.generation_config
+        self.ends = list(dict.fromkeys([*_to_list(generation.eos_token_id), *_to_list(self.tokenizer.eos_token_id)]))
+        self.notes += (*generation_notes(generation), *check_tokens(self.tokenizer, self.module, self.name))
         # The checkpoint's sampling settings (temperature, repetition penalty, ...) must not affect requests.
         self.module.generation_config = GenerationConfig()
         self.has_templated_prompts = source.chat_template

@@ -298,11 +298,11 @@ def _loses_positions(config: Any) -> bool:
     """Whether transformers 4 would silently ignore the rotary settings, because they are stored in the format of version 5."""
     import transformers
 
-    given = getattr(config, "rope_parameters", None)
-    if not given or int(transformers.__version__.partition(".")[0]) >= 5:
+    settings = getattr(config, "rope_parameters", None)
+    if not settings or int(transformers.__version__.partition(".")[0]) >= 5:
         return False
-    scaled = given.get("rope_type", "default") != "default"
-    return given.get("rope_theta") != getattr(config, "rope_theta", None) or (scaled and not getattr(config, "rope_scaling", None))
+    scaled = settings.get("rope_type", "default") != "default"
+    return settings.get("rope_theta") != getattr(config, "rope_theta", None) or (scaled and not getattr(config, "rope_scaling", None))
 
 
 def _position_table(module: Any) -> int | None:

@@ -85,24 +85,24 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     def readings(self, requests: Sequence[Request[Any]], /) -> Sequence[Hashable]:
         """Return what the model reads: equal for texts that differ only in what the tokenizer drops (case, accents, spaces)."""
-        asked = [request for request in requests if isinstance(request, Classify)]
+        classifications = [request for request in requests if isinstance(request, Classify)]
         try:
-            read = self._tokens(self.tokenizer, [request.input for request in asked])
+            tokenised = self._tokens(self.tokenizer, [request.input for request in classifications])
         except (TypeError, UnicodeEncodeError, SampleError):
             # One of them is invalid; running that request gives the reason.
             return requests
-        return [(tuple(t.ids), tuple(t.types or ()), request.labels) for t, request in zip(read, asked, strict=True)]
+        return [(tuple(t.ids), tuple(t.types or ()), request.labels) for t, request in zip(tokenised, classifications, strict=True)]
 
     def flops(self, unit: Tokens, positions: int, /) -> int:
         """Count operations: some products are computed for the first token only."""
         return positions * self.flops_per_token - (positions - 1) * self._first.flops
 
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
-        given = self._padded(batch)
-        first_B = to_device(firsts(*given["input_ids"].shape), self.device)
+        arguments = self._pad(batch)
+        first_B = to_device(firsts(*arguments["input_ids"].shape), self.device)
         # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
         with torch.no_grad(), self._first.only(self.module, first_B):
-            return self._answers(batch, self.module(**given).logits)
+            return self._answers(batch, self.module(**arguments).logits)
 
     def streams(self, unit: Tokens, /) -> bool:
         # RoBERTa's positions skip tokens that equal its padding.
@@ -134,8 +134,8 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]
-        given = self._padded(batch)
-        ids_BL = given["input_ids"]
+        arguments = self._pad(batch)
+        ids_BL = arguments["input_ids"]
         width = ids_BL.shape[1]
         special_BL = torch.tensor([unit.special + [1] * (width - len(unit.ids)) for unit in batch], device=self.device, dtype=torch.bool)
         neutral_BL = torch.where(special_BL, ids_BL, torch.full_like(ids_BL, self.pad))
@@ -145,7 +145,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
         with torch.no_grad():
             features, baseline = embed(ids_BL), embed(neutral_BL)
         mask_BL = mask_right([unit.ids for unit in batch], self.device)
-        return Encoded(features, baseline, mask_BL, spans, {**given, "columns": columns})
+        return Encoded(features, baseline, mask_BL, spans, {**arguments, "columns": columns})
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """Run the pass of `classify` with ``features`` instead of the output of the embedding layer.
@@ -157,7 +157,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
         rows = torch.arange(len(features), device=self.device) if rows is None else rows
         lengths_N = encoded.mask_BL.sum(1)[rows]
         if self.takes_padding or int(lengths_N.min()) == features.shape[1]:
-            logits: torch.Tensor = self._swapped(features, encoded, rows).logits
+            logits: torch.Tensor = self._run_with_features(features, encoded, rows).logits
         else:
             # If the model is affected by padding, only texts of the same length share a pass.
             alike = [(lengths_N == length).nonzero()[:, 0] for length in lengths_N.unique()]
@@ -169,17 +169,17 @@ class HFTextClassifier(HFTextModel, Differentiable):
         """Return logits of rows of the same length, without padding."""
         assert encoded.mask_BL is not None
         extra = {name: value if name == "columns" else value[:, :length] for name, value in encoded.extra.items()}
-        logits: torch.Tensor = self._swapped(
+        logits: torch.Tensor = self._run_with_features(
             features[:, :length], replace(encoded, mask_BL=encoded.mask_BL[:, :length], extra=extra), rows
         ).logits
         return logits
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """Return the attention weights of the M layers, averaged over heads, [N, M, L, L]; 0 for padding."""
-        return head_means(self.module, lambda: self._swapped(features, encoded, rows, output_attentions=True), self.name)
+        return head_means(self.module, lambda: self._run_with_features(features, encoded, rows, output_attentions=True), self.name)
 
-    def _swapped(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, **options: Any) -> Any:
-        given = {name: value if rows is None else value[rows] for name, value in encoded.extra.items() if name != "columns"}
+    def _run_with_features(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, **options: Any) -> Any:
+        arguments = {name: value if rows is None else value[rows] for name, value in encoded.extra.items() if name != "columns"}
         num_swaps = 0
 
         def swap(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
@@ -191,7 +191,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
         handle = self.module.get_input_embeddings().register_forward_hook(swap)
         try:
-            output = self.module(**given, **options)
+            output = self.module(**arguments, **options)
         finally:
             handle.remove()
         if num_swaps != 1:
@@ -214,7 +214,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
     def _plain(self, texts: Sequence[list[int]]) -> torch.Tensor:
         """Return logits of a padded batch, computed at all positions."""
         units = [Tokens(ids, [0] * len(ids) if self._takes_types else None, [], [], (), 0) for ids in texts]
-        logits: torch.Tensor = self.module(**self._padded(units)).logits
+        logits: torch.Tensor = self.module(**self._pad(units)).logits
         return logits
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -233,31 +233,31 @@ class HFTextClassifier(HFTextModel, Differentiable):
             some = [values[at] for at in places]
             if not some:
                 continue
-            encoded = _encoded(tokenizer, some, truncation=True, max_length=self.max_length, return_offsets_mapping=True)
+            encoded = _encode_texts(tokenizer, some, truncation=True, max_length=self.max_length, return_offsets_mapping=True)
             typed = "token_type_ids" in encoded and self._takes_types
             cut = [i for i, one in enumerate(encoded.encodings) if len(one.ids) >= self.max_length]
-            whole = _encoded(tokenizer, [some[i] for i in cut]).encodings if cut else []
+            whole = _encode_texts(tokenizer, [some[i] for i in cut]).encodings if cut else []
             dropped = {i: len(one.ids) - len(encoded.encodings[i].ids) for i, one in zip(cut, whole, strict=True)}
             for i, (at, one) in enumerate(zip(places, encoded.encodings, strict=True)):
                 types = one.type_ids if typed else None
                 tokenised[at] = Tokens(one.ids, types, _spans(some[i], one), one.special_tokens_mask, (), dropped.get(i, 0))
         return [tokenised[at] for at in range(len(values))]
 
-    def _padded(self, batch: Sequence[Tokens]) -> dict[str, torch.Tensor]:
+    def _pad(self, batch: Sequence[Tokens]) -> dict[str, torch.Tensor]:
         """Return the module's arguments, with token types if all units have them."""
-        given = self.arguments([unit.ids for unit in batch])
+        arguments = self.arguments([unit.ids for unit in batch])
         types = [unit.types for unit in batch if unit.types is not None]
-        return given | {"token_type_ids": pad_right(types, 0, self.device)} if len(types) == len(batch) else given
+        return arguments | {"token_type_ids": pad_right(types, 0, self.device)} if len(types) == len(batch) else arguments
 
 
-def _encoded(tokenizer: Any, values: Sequence[Input], **options: Any) -> Any:
+def _encode_texts(tokenizer: Any, values: Sequence[Input], **options: Any) -> Any:
     texts, seconds = zip(*map(_texts, values), strict=True)
     pair = (list(seconds),) if seconds[0] is not None else ()
     return tokenizer(list(texts), *pair, verbose=False, return_special_tokens_mask=True, **options)
 
 
 def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
-    """Each token's place in the text, or in the pair (`words.in_text`); (0, 0) for special tokens."""
+    """Return the span of each token in the text or pair (`words.in_text`); (0, 0) for special tokens."""
     spans: list[tuple[int, int]] = []
     texts = texts_of(value)
     for span, special, text in zip(encoded.offsets, encoded.special_tokens_mask, encoded.sequence_ids, strict=True):

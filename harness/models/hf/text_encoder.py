@@ -56,10 +56,10 @@ class HFEncoder(HFTextModel):
 
     def split(self, request: Request[Any], /) -> Sequence[Text]:
         assert isinstance(request, Embed)
-        given = text_of(request.input)
-        text = self._own.prompt + given
+        value = text_of(request.input)
+        text = self._own.prompt + value
         text = text.lower() if self._own.lowers else text
-        with tokenising(given):
+        with tokenising(value):
             whole = self.tokenizer(text, verbose=False)["input_ids"]
         if not whole:
             raise SampleError("the text has no tokens, so there is nothing to embed")
@@ -69,10 +69,10 @@ class HFEncoder(HFTextModel):
         return (Text(ids, len(whole) - len(ids), request.layer),)
 
     def embed(self, batch: Sequence[Text]) -> list[Embedding]:
-        given, layer = self.arguments([unit.ids for unit in batch]), batch[0].layer
-        mask_BL = given.get("attention_mask", torch.ones_like(given["input_ids"]))
+        arguments, layer = self.arguments([unit.ids for unit in batch]), batch[0].layer
+        mask_BL = arguments.get("attention_mask", torch.ones_like(arguments["input_ids"]))
         with torch.inference_mode():
-            output = self.module(**given, output_hidden_states=layer != -1)
+            output = self.module(**arguments, output_hidden_states=layer != -1)
             hidden_BLD = (output.last_hidden_state if layer == -1 else output.hidden_states[layer]).float()
             weights_BL1 = mask_BL.unsqueeze(-1).float()
             vectors_BD = hidden_BLD[:, 0] if self._own.first else (hidden_BLD * weights_BL1).sum(1) / weights_BL1.sum(1)

@@ -124,8 +124,8 @@ class _Classifier(_CallableModel):
 
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         rows = self._rows([request.input for request in batch], "a list of class scores")
-        names, asked = self._source.labels, batch[0].labels
-        num_classes = len(names or asked or rows[0])
+        names, requested = self._source.labels, batch[0].labels
+        num_classes = len(names or requested or rows[0])
         wrong = next((row for row in rows if len(row) != len(rows[0]) or (names and len(row) not in (len(names), 1))), None)
         if wrong is not None or (names and len(rows[0]) < len(names) != 2):
             raise ModelError(
@@ -133,7 +133,7 @@ class _Classifier(_CallableModel):
             )
         logits_BC = self._outputs.of_rows(np.array(rows), num_classes)
         self.notes = (*self._unknown, *self._outputs.notes)
-        columns = columns_of(names or tuple(map(str, range(logits_BC.shape[1]))), asked)
+        columns = columns_of(names or tuple(map(str, range(logits_BC.shape[1]))), requested)
         return [Logits(tuple(row), is_multi_label=self._source.multi_label) for row in logits_BC[:, columns].tolist()]
 
 

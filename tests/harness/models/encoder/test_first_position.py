@@ -105,7 +105,7 @@ def test_texts_in_a_row_are_as_they_are_alone(name: str, settings: dict[str, Any
 def test_of_a_model_that_cannot_be_asked_nothing_is_known() -> None:
     """One that sees its padding has no batches to be measured on, and counts its operations whole."""
     first = FirstPosition(made("Bert", SIZES), [])
-    assert (first.found, first.parts, first.flops) == (False, [], 0)
+    assert (first.is_possible, first.parts, first.flops) == (False, [], 0)
     engine = tiny.engine("fnet")
     engine.run([Classify("the cat sat"), Classify("a dog")])
     assert engine.counters.flops > 0
