@@ -74,7 +74,7 @@ def read_json(path: Path, /) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else {}
 
 
-def about_file(target: str, /) -> str:
+def describe_file(target: str, /) -> str:
     """Explain why a single file is not a checkpoint, with the fix."""
     if (Path(target).parent / "config.json").is_file():
         return f"{target!r} is a file; give its folder"

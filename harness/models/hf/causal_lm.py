@@ -31,7 +31,7 @@ from ..checkpoint.tokens import check_tokens, special_ends
 from ..common.text_prompts import text_messages, text_of
 from ..common.token_window import Tokenised
 from ..common.valid_text import tokenising
-from ..torch.kept_states import begin_each_pass_anew
+from ..torch.kept_states import reset_states_before_passes
 from ..torch.logits import add_up, moved
 from ..torch.randomised import randomised
 from ..torch.signature import ordinary_ids
@@ -64,7 +64,7 @@ class HFCausalLM(HFTextModel):
         self._start = self._prefix or ([first] if first is not None else [])
         self.neutral = _neutral_token(self.tokenizer, self.pad)
         self._rounded = source.rounded
-        begin_each_pass_anew(self.module)
+        reset_states_before_passes(self.module)
         self._check_causal()
         self._choose_ways()
         self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))

@@ -14,7 +14,7 @@ from ...identity.code import local_code
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code, installed_versions
 from ...system.offline import is_offline
-from ..checkpoint.files import INDEX, WEIGHTS, about_file, check_files, read_json
+from ..checkpoint.files import INDEX, WEIGHTS, check_files, describe_file, read_json
 from ..checkpoint.head import Head, read_head
 from ..checkpoint.settings import check_config, settle_config
 from ..checkpoint.tokens import settle_tokenizer
@@ -244,7 +244,7 @@ class HuggingFace(ModelSource):
         path = Path(self.target)
         looks_local = self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
         if path.is_file():
-            raise ModelError(about_file(self.target))
+            raise ModelError(describe_file(self.target))
         if looks_local and not path.is_dir():
             raise ModelError(f"there is no model folder {self.target!r}")
         if path.is_dir():

@@ -63,9 +63,11 @@ class Callable(ModelSource):
             raise ConfigError(f"callable takes input: chat only with answers: generate, not with answers: {answers}")
         if parts and input != "chat":
             raise ConfigError(f"callable takes parts only with input: chat, not with input: {input}")
-        known = [one.name for one in modalities()]
+        known = [known_modality.name for known_modality in modalities()]
         if unknown := next((name for name in parts or () if name not in known), None):
-            raise ConfigError(f"callable: there is no modality {unknown!r}.{did_you_mean(unknown, known)} The modalities: {', '.join(known)}")
+            raise ConfigError(
+                f"callable: there is no modality {unknown!r}.{did_you_mean(unknown, known)} The modalities: {', '.join(known)}"
+            )
         self.answers, self.input, self.parts, self.version = answers, input, tuple(parts or ()), version
         self.outputs, self.multi_label = outputs, multi_label
         self.labels = tuple(str(label) for label in labels or ())

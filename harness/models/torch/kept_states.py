@@ -11,7 +11,7 @@ from typing import Any
 _STATE = "recurrent_states"
 
 
-def begin_each_pass_anew(module: Any, /) -> None:
+def reset_states_before_passes(module: Any, /) -> None:
     """Reset the states of a transformers language model before each pass without a cache."""
     if any(hasattr(part, _STATE) for part in module.modules()):
         module.base_model.register_forward_pre_hook(_forget, with_kwargs=True)
