@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..harness.api.errors import ConfigError
-from ..harness.api.model import Differentiable, Encoded
+from ..harness.api.model import EMBEDDINGS, PIXELS, Differentiable, Encoded
 from ..harness.modalities.image import Image, ImageModality
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def with_baseline(net: Differentiable, encoded: Encoded, baseline: Baseline, /) 
     text stay. Raises `ConfigError` if the inputs have no such neutral input."""
     if baseline is None:
         return encoded
-    made = _of_images(encoded.features, baseline) if encoded.mask_BL is None else _of_texts(net, encoded, baseline)
+    if encoded.domain not in (EMBEDDINGS, PIXELS):
+        raise ConfigError(f"baseline: {baseline!r} is for text or images, and the model's features are {encoded.domain!r}; leave it out")
+    made = _of_images(encoded.features, baseline) if encoded.domain == PIXELS else _of_texts(net, encoded, baseline)
     return replace(encoded, baseline=made)
 
 

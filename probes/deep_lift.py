@@ -73,7 +73,7 @@ class DeepLift(Probe):
             changes = work.changes()
             # The neutral image is a row of its own.
             for rows in work.passes(range(len(samples)), cost=lambda length: 2 * length):
-                found.update(zip(rows.indices, by_position(_rescaled(rows), None), strict=True))
+                found.update(zip(rows.indices, by_position(_rescaled(rows), None, rows.encoded.domain), strict=True))
         return [work.attribution(i, found[i], self._checked(float(found[i].sum()), changes[i])) for i in range(len(samples))]
 
     def _checked(self, total: float, change: float) -> float:

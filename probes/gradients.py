@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..harness.api.errors import ConfigError
-from ..harness.api.model import Differentiable, Encoded
+from ..harness.api.model import EMBEDDINGS, Differentiable, Encoded
 from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
@@ -137,12 +137,13 @@ class GradientWork:
         self._engine, self._net, self._samples, self._targets, self._baseline = engine, net, samples, targets, baseline
         self.module, self.patch = net.module, _patch(net.module)
         self._last: tuple[list[int], Encoded] | None = None
-        self._lengths = [0] * len(samples)
+        self._lengths, self._domains = [0] * len(samples), [EMBEDDINGS] * len(samples)
         self._spans: list[Sequence[tuple[int, int]]] = [()] * len(samples)
         for indices in batches(engine, samples):
             encoded = self._encoded(indices)
             real = None if encoded.mask_BL is None else encoded.mask_BL.sum(1).tolist()
             for row, index in enumerate(indices):
+                self._domains[index] = encoded.domain
                 self._lengths[index] = size_of(samples[index].input) if real is None else real[row]
                 self._spans[index] = encoded.spans[row][: self._lengths[index]] if real is not None else ()
 
@@ -218,7 +219,7 @@ class GradientWork:
         ``on_special_tokens`` in its metadata: the sum of what no word or pixel has, where that is not 0.
         """
         sample = self._samples[index]
-        shown, spans, special = placed(sample.input, values, self._spans[index], self.patch)
+        shown, spans, special = placed(sample.input, values, self._spans[index], self.patch, self._domains[index])
         facts = {**(metadata or {}), **({"on_special_tokens": special} if special else {})}
         return Attribution(sample.id, self._targets[index], shown, spans, error, facts)
 
@@ -233,7 +234,7 @@ def _common_beginning(encoded: Encoded) -> int:
 def add_weighted(found: dict[int, Values], rows: Rows, weights: Values, each: torch.Tensor, /) -> None:
     """Adds to each sample's values by position those of its rows ``each`` (shaped as `Rows.features`), by its steps' weights [K], or by
     each column of weights [K, P], which makes P sums."""
-    by_row = by_position(each, rows.lengths)
+    by_row = by_position(each, rows.lengths, rows.encoded.domain)
     start = 0
     for index, own in groupby(rows.indices):
         end = start + len(list(own))
@@ -253,7 +254,7 @@ class GradientProbe(Probe):
     """Base of the probes that average over points. A subclass gives `points`; ``num_points``: K."""
 
     requires = frozenset({"classify", "gradients"})
-    inputs = frozenset({"text", "pair", "image"})
+    needs_parts = True
 
     def __init__(self, *, target: str, num_points: int = 1, seed: int = 0, baseline: Baseline = None) -> None:
         if num_points < 1:

@@ -30,7 +30,7 @@ class Integral(Probe):
     logit's change from the neutral input."""
 
     requires = frozenset({"classify", "gradients"})
-    inputs = frozenset({"text", "pair", "image"})
+    needs_parts = True
 
     def __init__(self, *, steps: int, tolerance: float, max_steps: int, target: str, baseline: Baseline) -> None:
         if steps < 1 or max_steps < steps:

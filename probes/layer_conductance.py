@@ -47,6 +47,8 @@ class LayerConductance(Integral):
     A. Shrikumar, J. Su, A. Kundaje. Computationally Efficient Measures of Internal Neuron Importance. 2018.
     """
 
+    inputs = frozenset({"text", "pair", "image"})
+
     def __init__(
         self, *, layer: str, steps: Count = 64, tolerance: Size = 0.02, max_steps: Count = 512, target: str = "predicted",
         baseline: Baseline = None,
@@ -91,7 +93,7 @@ class LayerConductance(Integral):
                 owners = np.array([last[0], *owners])
                 given, slopes = torch.cat([last[1], given]), torch.cat([last[2], slopes])
                 lengths = None if lengths is None else [lengths[0], *lengths]
-            pieces = by_position((given[1:] - given[:-1]) * slopes[:-1], None if lengths is None else lengths[1:])
+            pieces = by_position((given[1:] - given[:-1]) * slopes[:-1], None if lengths is None else lengths[1:], rows.encoded.domain)
             for index, before, values in zip(owners[1:].tolist(), owners[:-1].tolist(), pieces, strict=True):
                 if index == before:
                     found[index] = found.get(index, 0) + values

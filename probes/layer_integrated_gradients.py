@@ -39,6 +39,8 @@ class LayerIntegratedGradients(Halving):
     Reference: M. Sundararajan, A. Taly, Q. Yan. Axiomatic Attribution for Deep Networks. ICML 2017.
     """
 
+    inputs = frozenset({"text", "pair", "image"})
+
     def __init__(
         self, *, layer: str, steps: Count = 32, tolerance: Size = 0.02, max_steps: Count = 512, target: str = "predicted",
         baseline: Baseline = None,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..harness.api.errors import ConfigError, did_you_mean
+from ..harness.api.model import EMBEDDINGS
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,7 @@ class Layer:
 
     def placed(self, given: torch.Tensor, rows: Rows, /) -> torch.Tensor:
         """The same tensor, checked to have values for each position: maps or tokens of images, tokens of texts."""
-        is_text = rows.lengths is not None
+        is_text = rows.encoded.domain == EMBEDDINGS
         if given.ndim not in ((3,) if is_text else (3, 4)) or (is_text and given.shape[1] != rows.features.shape[1]):
             what = "token: [N, L, D]" if is_text else "place: maps [N, C, H, W] or tokens [N, L, D]"
             raise self.refusal(f"gives {list(given.shape)}, which is not values for each {what}")

@@ -91,7 +91,7 @@ class Perturbation(Probe):
     """
 
     requires = frozenset({"classify"})
-    removes_parts = True
+    needs_parts = True
     sums: ClassVar[bool] = False
 
     def __init__(self, *, target: str, grid: Count = 8, seed: int = 0) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...harness.api.errors import ConfigError, NonFiniteError, SampleError
-from ...harness.api.model import Differentiable
+from ...harness.api.model import PIXELS, Differentiable
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
 from ...harness.api.samples import Sample, SampleRng
@@ -237,6 +237,8 @@ def _victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sa
 
     if net is not None:
         encoded = net.encode([Classify(s.input, s.labels) for s in samples])
+        if encoded.domain != PIXELS:
+            raise SampleError(f"an image attack moves pixels, and the model's features are {encoded.domain!r}")
         clean = encoded.features
 
         def forward(pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:

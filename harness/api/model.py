@@ -211,15 +211,22 @@ class Model:
         raise CapabilityError(f"model {self.name!r} gives no gradients; attacks and probes that need them want a torch model")
 
 
+EMBEDDINGS, PIXELS = "embeddings", "pixels"
+"""Domains of gradients: what the features of a `Differentiable` model are."""
+
+
 @dataclass(slots=True)
 class Encoded:
     """A batch made ready for gradients.
 
-    features: embeddings_BLD of text, or pixels_BCHW in [0, 1] (normalisation is inside the model).
+    features: what gradients are taken with respect to.
     baseline: a neutral input of the same shape: neutral tokens' embeddings with the special tokens kept; black pixels.
-    mask_BL: 1 where a token is real; None for pixels.
+    mask_BL: of embeddings, 1 where a token is real.
     spans: of each sample, each position's (start, end) in the text (of a pair: `words.in_text`), (0, 0) for special tokens.
     extra: passed through to `Differentiable.logits`, rows aligned with the batch; ``input_ids`` are the tokens of a text model.
+    domain: what the features are. ``embeddings``: [B, L, D]. ``pixels``: [B, C, H, W] in [0, 1] (normalisation is inside the model).
+        Any other name: one number for each part of the input, [B, ...] in the shape of an attribution's values (`Modality.parts`).
+    Raises `TypeError` where embeddings have no mask, or anything else has one.
     """
 
     features: torch.Tensor
@@ -227,6 +234,14 @@ class Encoded:
     mask_BL: torch.Tensor | None = None
     spans: Sequence[Sequence[tuple[int, int]]] = ()
     extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    domain: str = EMBEDDINGS
+
+    def __post_init__(self) -> None:
+        if (self.domain == EMBEDDINGS) != (self.mask_BL is not None):
+            raise TypeError(
+                f"Encoded: features of the domain {self.domain!r} come {'without' if self.mask_BL is None else 'with'} mask_BL; embeddings "
+                "have one, and pixels (domain='pixels') and others (a name of your own) have none"
+            )
 
 
 class Differentiable:

@@ -21,12 +21,12 @@ class Probe(Program):
 
     ``target``: the class that it explains, ``predicted`` or ``gold`` (the sample's own); None: the probe has no choice. A control must
     explain the same class: it asks a copy with ``gold`` about samples whose target is that class.
-    ``removes_parts``: whether it removes parts of inputs: then the modality of a task's inputs must say what is left without them.
+    ``needs_parts``: whether its attributions are about the parts of inputs, so that the modality of a task's inputs must give them.
     ``starts_from``: the neutral input that its attributions are relative to, in words; empty: there is none.
     """
 
     target: str | None = None
-    removes_parts: bool = False
+    needs_parts: bool = False
     starts_from: str = ""
 
     @abstractmethod

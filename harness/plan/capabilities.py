@@ -72,7 +72,7 @@ def unfit(plugin: Program, task: PlannedTask) -> str | None:
         return "the task has no right and wrong to attack or explain"
     if plugin.inputs is not None and not plugin.inputs & task.task.requires:
         return f"it works on {listed(plugin.inputs)}; the task is about {listed(task.task.requires)}"
-    if isinstance(plugin, Probe) and plugin.removes_parts and (lack := _lacks_parts(task)):
+    if isinstance(plugin, Probe) and plugin.needs_parts and (lack := _lacks_parts(task)):
         return lack
     if lacking := [key for key in plugin.reads if not any(key in sample.metadata for sample in task.samples[:1])]:
         return f"its samples have no {lacking[0]!r}; {plugin.reads[lacking[0]]}"
@@ -84,8 +84,8 @@ def unfit(plugin: Program, task: PlannedTask) -> str | None:
 
 
 def _lacks_parts(task: PlannedTask) -> str:
-    """Why parts of the task's inputs cannot be removed; empty where they can. Of a language model's prompt, they are words of its text."""
+    """Why the task's inputs have no parts; empty where they have. Of a language model's prompt, they are words of its text."""
     known = None if has_continuations(task.task) else next((modality_of(sample.input) for sample in task.samples[:1]), None)
     if known is None or known.part_kind:
         return ""
-    return f"it removes parts of inputs, and the modality {known.name!r} has no parts; give the modality 'parts' and 'without'"
+    return f"it attributes to parts of inputs, and the modality {known.name!r} has no parts; give the modality 'parts' and 'without'"

@@ -94,8 +94,8 @@ def captums(engine: Engine, sample: Sample, ask: Callable[[Any, torch.Tensor, to
 
         found = ask(Forward(), encoded.features, encoded.baseline)
         found = found[0] if isinstance(found, tuple) else found
-        (row,) = by_position(found.detach(), None if isinstance(sample.input, Image) else [found.shape[1]])
-        return placed(sample.input, row, encoded.spans[0] if encoded.spans else (), 8)[0]
+        (row,) = by_position(found.detach(), None if isinstance(sample.input, Image) else [found.shape[1]], encoded.domain)
+        return placed(sample.input, row, encoded.spans[0] if encoded.spans else (), 8, encoded.domain)[0]
 
 
 CASES = [
@@ -339,11 +339,11 @@ class TestPositions:
 
     def test_patches(self) -> None:
         image = Image(np.zeros((5, 7, 3), dtype=np.float32))
-        values, spans, special = placed(image, np.arange(8.0), (), 2)
+        values, spans, special = placed(image, np.arange(8.0), (), 2, "pixels")
         assert values.tolist() == [[2, 2, 3, 3, 4, 4, 0]] * 2 + [[5, 5, 6, 6, 7, 7, 0]] * 2 + [[0] * 7]
         assert (spans, special) == ((), 1.0)
 
     @pytest.mark.parametrize(("num", "patch"), [(5, 2), (40, 2), (7, None), (7, 8)])
     def test_positions_that_are_no_patches(self, num: int, patch: int | None) -> None:
         with pytest.raises(ConfigError, match="patches"):
-            placed(Image(np.zeros((5, 7, 3), dtype=np.float32)), np.zeros(num), (), patch)
+            placed(Image(np.zeros((5, 7, 3), dtype=np.float32)), np.zeros(num), (), patch, "pixels")

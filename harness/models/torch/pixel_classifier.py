@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...api.errors import ModelError, SampleError
-from ...api.model import Differentiable, Encoded, Model
+from ...api.model import PIXELS, Differentiable, Encoded, Model
 from ...api.requests import Classify, Logits, Request
 from ...modalities.image import Image, image_of, positions_of
 from ...modalities.inputs import Input, modality
@@ -89,7 +89,7 @@ class PixelClassifier(Model, Differentiable):
             self._is_way_back_to_try, self._is_channels_last = False, True
             self._is_channels_last = self._goes_back(pixels_BCHW[:1])
         columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
-        return Encoded(pixels_BCHW, torch.zeros_like(pixels_BCHW), extra={"columns": columns})
+        return Encoded(pixels_BCHW, torch.zeros_like(pixels_BCHW), extra={"columns": columns}, domain=PIXELS)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         columns = encoded.extra["columns"] if rows is None else encoded.extra["columns"][rows]

@@ -113,13 +113,75 @@ def test_cells_of_a_table_are_explained_and_scored(tmp_path: Path) -> None:
     assert '"(1, 0)"' in html.unescape((tmp_path / "out" / "scorecard.html").read_text())
 
 
+GRADIENTS = """
+import numpy as np
+import torch
+from windtunnel import Encoded
+
+Tables.parts = lambda self, value: np.arange(4).reshape(2, 2)
+Tables.without = lambda self, value, parts, way: Table(
+    tuple(tuple(0 if 2 * i + k in parts else x for k, x in enumerate(row)) for i, row in enumerate(value.rows))
+)
+
+
+@plugin("models", "smooth")
+class Smooth(Linear):
+    def inspect(self):
+        return ModelInfo({"classify": {"table"}}, frozenset({"gradients"}), labels=("low", "high"))
+
+    def differentiable(self):
+        self.module, self.tokenizer = torch.nn.Identity(), None
+        return self
+
+    def encode(self, requests):
+        cells = torch.tensor([request.input.rows for request in requests], dtype=torch.float32)
+        return Encoded(cells, torch.zeros_like(cells), domain=DOMAIN)
+
+    def logits(self, features, encoded, rows=None):
+        sums = (features * torch.tensor(WEIGHTS)).sum((1, 2))
+        return torch.stack([-sums / 2, sums / 2], 1)
+"""
+
+
+def explain_gradients(folder: Path, domain: str, probe: str = "{probe: input_x_gradient}") -> Any:
+    folder.mkdir()
+    (folder / "tables.py").write_text(PLUGIN + GRADIENTS.replace("DOMAIN", repr(domain)))
+    (folder / "suite.yaml").write_text(f"models: [{{name: m, model: 'smooth:x'}}]\ntasks: [sums]\nprobes: [{probe}]\n")
+    return windtunnel("run", folder / "suite.yaml", "--plugin", folder / "tables.py", "--out", folder / "out")
+
+
+def test_gradients_by_cells_are_a_domain_of_their_own(tmp_path: Path) -> None:
+    """The parts lie in an array, and so do the attribution's values."""
+    done = explain_gradients(tmp_path / "one", "cells")
+    assert done.code == 0, done.out + done.err
+    store = Store.open(tmp_path / "one" / "out" / FILE_NAME, readonly=True)
+    (item,) = (i for i in store.items() if i.kind == "probe")
+    for number, record in enumerate(store.records(item)):
+        found = record.artifacts["attribution"]
+        assert (found["parts"], record.error) == ("cells", None)
+        np.testing.assert_allclose(found["values"], WEIGHTS * [[number + 1, 2], [1, number]] / 2, atol=1e-3)
+        assert record.scores["comprehensiveness"] >= record.scores["comprehensiveness_random"]
+    store.close()
+
+
+def test_a_domain_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    done = explain_gradients(tmp_path / "one", "embeddings")
+    assert done.code == 3
+    assert (
+        "features of the domain 'embeddings' come without mask_BL" in Run.load(tmp_path / "one" / "out").samples()["error"].dropna().iloc[0]
+    )
+    done = explain_gradients(tmp_path / "two", "cells", "{probe: integrated_gradients, baseline: 0.5}")
+    assert done.code == 2
+    assert "baseline: 0.5 is for text or images, and the model's features are 'cells'; leave it out" in done.err
+
+
 def test_a_modality_without_parts_is_refused_by_the_plan(tmp_path: Path) -> None:
     start, rest = PLUGIN.split("    def parts")
     plain = start.replace(', part_kind = "table", Table, "cells"', ' = "table", Table') + rest[rest.index('\n\n\n@plugin("models"') :]
     planned = explain(tmp_path, "plan", plain)
     assert planned.code == 2
     said = " ".join((planned.out + planned.err).split())
-    assert "it removes parts of inputs, and the modality 'table' has no parts; give the modality 'parts' and 'without'" in said
+    assert "it attributes to parts of inputs, and the modality 'table' has no parts; give the modality 'parts' and 'without'" in said
 
 
 @pytest.mark.parametrize("facts", [{"part_kind": "cells"}, {"parts": lambda self, value: ()}, {"without": lambda self, *_: ()}])

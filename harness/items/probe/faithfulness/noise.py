@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....api.model import Differentiable, Encoded, ModelInfo
+from ....api.model import EMBEDDINGS, Differentiable, Encoded, ModelInfo
 from ....api.model_port import ModelPort
 from ....api.requests import Classify, Failure, Logits, LogLikelihood, Request
 from ....api.samples import Sample, SampleRng
@@ -95,7 +95,7 @@ class _Noisy(WrappedGradients):
 
     def encode(self, requests: Sequence[Classify] | Sequence[LogLikelihood], /) -> Encoded:
         encoded = super().encode(requests)
-        if encoded.mask_BL is None:
+        if encoded.domain != EMBEDDINGS:
             return encoded
         places = [(row, i) for row, spans in enumerate(encoded.spans) for i, span in enumerate(spans) if tuple(span) != (0, 0)]
         tokens = _tokens(requests, encoded, places)
