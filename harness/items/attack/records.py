@@ -14,7 +14,7 @@ from ...api.task import Task
 from ...api.threat import Threat
 from ...engine import Engine
 from ...engine.batching import canonical, isolated
-from ...modalities.inputs import Input
+from ...modalities.base import modality_of
 from ...store import codec
 from ..task.records import Judged, judge, slice_of
 
@@ -70,7 +70,7 @@ def _propose(engine: Engine, attack: AnyAttack, threat: Threat, rng: SampleRng, 
 def _checked(twin: Sample) -> Sample | str:
     if twin.metadata.get("error"):
         return str(twin.metadata["error"])
-    if not isinstance(twin.input, Input):
+    if modality_of(twin.input) is None:
         return f"the attack made a {type(twin.input).__name__}, which is no input of a model"
     codec.dumps(twin.metadata)  # raises TypeError for what cannot be recorded
     return twin
