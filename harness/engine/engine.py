@@ -326,7 +326,7 @@ class Engine:
     @contextmanager
     def differentiable(self) -> Iterator[Differentiable]:
         """Yield the model for gradients, and restore its hooks, gradients, flags and mode afterwards."""
-        inner = with_defaults(self.model.differentiable(), Differentiable)
+        inner = with_defaults(self.model.differentiable(), Differentiable)  # type: ignore[type-abstract]
         from .gradients import CountedGradients, restore_afterwards
 
         with restore_afterwards(inner.module, self.model.name):

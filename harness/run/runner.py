@@ -225,7 +225,7 @@ def _run_model(
                 assert make_records is not None
                 started = time.perf_counter()
                 samples = list(item.samples[chunk.start : chunk.end])
-                if following is not None:
+                if following is not None and item.kind.knows_requests:
                     engine.expect(partial(_requests, item, following))
                 run.start = chunk.start
                 records = [make_recordable(record) for record in make_records(samples)]

@@ -66,6 +66,7 @@ class ItemKind:
     ``measures``: title, sentence and direction of rows that `scorecard.measures` does not know, by name.
     ``corrected``: the rates of harmful prompts that are corrected for a judge's error, by what the judges were asked: (the row's name,
     whether higher is better). ``has_attributions``: whether its records hold attributions.
+    ``knows_requests``: whether `requests_ahead` gives any.
     """
 
     name: ClassVar[str]
@@ -82,6 +83,7 @@ class ItemKind:
     is_joined: ClassVar[bool] = False
     slice_names: ClassVar[tuple[str, ...]] = ()
     measures: ClassVar[Mapping[str, Measure]] = {}
+    knows_requests: ClassVar[bool] = False
     corrected: ClassVar[Mapping[str, tuple[str, bool]]] = {}
     has_attributions: ClassVar[bool] = False
 

@@ -28,6 +28,7 @@ class TaskItems(ItemKind):
 
     name = "task"
     section = "tasks"
+    knows_requests = True
     artifacts = (*VERDICTS, "slice")
     corrected: ClassVar[Mapping[str, tuple[str, bool]]] = {
         "refused": ("corrected_refusal_rate", True), "harmful": ("corrected_harmful_rate", False),

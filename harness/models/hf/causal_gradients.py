@@ -60,10 +60,15 @@ class CausalGradients(Differentiable):
         spans = [self._spans(request, unit, width) for request, unit in zip(requests, units, strict=True)]
         in_prompt = to_device(torch.tensor([[tuple(span) != (0, 0) for span in row] for row in spans]), self._model.device)
         with torch.no_grad():
-            embed = self.module.get_input_embeddings()
+            embed = self._embeddings()
             features, neutral = embed(extra["input_ids"]), embed(torch.full_like(extra["input_ids"], self._model.neutral))
         baseline = torch.where(in_prompt[:, :, None], neutral, features)
         return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
+
+    def _embeddings(self) -> torch.nn.Module:
+        module: Any = self.module  # transformers' methods are not among those of a torch module
+        embeddings: torch.nn.Module = module.get_input_embeddings()
+        return embeddings
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         extra = _of(rows, encoded.extra)

@@ -342,7 +342,7 @@ def test_the_twin_with_other_weights_is_keyed_by_its_model(tmp_path: Path) -> No
     class Drawn:
         name = fingerprint = "drawn"
 
-        def randomised(self, seed: int) -> Drawn:
+        def randomised(self, seed: int, share: float = 1.0) -> Drawn:
             return self
 
     keys = set()
