@@ -24,6 +24,7 @@ def verified_text(folder: Path, digest: str | None) -> str:
         to_be_made = f"; {missing} are still to be made" if missing else ""
         aside = sum(store.count(item) for item, _ in store.set_aside())
         to_be_made += f"; {aside} of what the suite said before were set aside" if aside else ""
-        return f"{count} records of {len(items)} items are whole and unchanged{to_be_made}\ndigest: {store.digest}"
+        notes = "".join(f"\nnote: {sentence}" for sentence in store.list_unread())
+        return f"{count} records of {len(items)} items are whole and unchanged{to_be_made}{notes}\ndigest: {store.digest}"
     finally:
         store.close()

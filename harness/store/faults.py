@@ -13,6 +13,7 @@ _SAMPLES = "FROM samples JOIN sample_sets ON sample_sets.id = samples.sample_set
 
 _TEXTS = {
     "the suite in row {} of the table run": "SELECT rowid, suite FROM run ORDER BY rowid",
+    "the key of {!r} on {!r}": "SELECT item, model, key FROM items ORDER BY id",
     "the facts of {!r} on {!r}": "SELECT item, model, facts FROM items ORDER BY id",
     "the target and group of sample {!r} of {!r}": f"SELECT samples.id, task, facts {_SAMPLES}",
     "the sample {!r} of {!r}": f"SELECT samples.id, task, sample {_SAMPLES}",
@@ -24,17 +25,23 @@ _TEXTS = {
 
 
 def find_unreadable(connection: sqlite3.Connection, /) -> Iterator[str]:
-    """Yield a sentence for each text that the codec, or a plugin's modality, cannot read back, and for each plugin that is missing."""
-    unknown: Counter[str] = Counter()
+    """Yield a sentence for each text that the codec, or a plugin's modality, cannot read back."""
     for what, query in _TEXTS.items():
         for *names, text in connection.execute(query):
-            unknown.update(codec.unknown_names(text))
             try:
                 codec.loads(text)
             except Exception as error:  # noqa: BLE001 - the codec of a plugin's modality may raise anything
                 yield f"{what.format(*names)} cannot be read back: {type(error).__name__}: {error}"
+
+
+def find_unread(connection: sqlite3.Connection, /) -> Iterator[str]:
+    """Yield a sentence for each modality, request and response whose values no loaded plugin reads. They are unchanged all the same."""
+    unknown: Counter[str] = Counter()
+    for query in _TEXTS.values():
+        for *_, text in connection.execute(query):
+            unknown.update(codec.unknown_names(text))
     for name, num in unknown.items():
-        yield f"values of {name!r} in {num} of its texts cannot be read back: give the run's plugin file"
+        yield f"values of {name!r} in {num} of its texts were not read back: give the run's plugin file with --plugin"
 
 
 def list_faults(faults: Sequence[str], /, most: int = 20) -> str:

@@ -18,7 +18,7 @@ from ..api.errors import ConfigError, SchemaError, StoreError, WindtunnelError
 from ..api.samples import Record, Sample
 from . import chain, codec
 from .answer_log import AnswerLog
-from .faults import find_unreadable, list_faults
+from .faults import find_unread, find_unreadable, list_faults
 from .sample_sets import SampleSets
 from .sqlite_files import connect as _connect
 from .sqlite_files import damaged_error, storable
@@ -269,7 +269,7 @@ class Store:
     def items(self) -> list[StoredItem]:
         """Return the items of the current suite, in order of declaration."""
         standing, planned = self._standing(), self._planned()
-        return [item for item in self._all_items() if _is_current(item, standing, planned)]
+        return [item for item in self._all_items() if item.is_current(standing, planned)]
 
     def current(self, model: str, item: str, /) -> StoredItem | None:
         return next((i for i in self.items() if (i.model, i.item) == (model, item)), None)
@@ -281,7 +281,7 @@ class Store:
         return [
             (item, gone if standing.get(item.id, (True, ""))[0] else standing[item.id][1])
             for item in self._all_items()
-            if not _is_current(item, standing, planned)
+            if not item.is_current(standing, planned)
         ]
 
     def _all_items(self) -> list[StoredItem]:
@@ -379,6 +379,10 @@ class Store:
         except StoreError as error:
             return [error.message]
 
+    def list_unread(self) -> list[str]:
+        """Return what `find_unread` finds."""
+        return list(find_unread(self._db))
+
     def _require_unchanged(self) -> None:
         with self._reading():
             wrong = self._find_changes()
@@ -393,7 +397,3 @@ class Store:
         if other:
             return [f"its tables differ from those of a run store: {', '.join(other)}"]
         return list(chain.find_faults(self._db, COVERED))
-
-
-def _is_current(item: StoredItem, standing: Mapping[int, tuple[bool, str]], planned: Collection[tuple[str, str]] | None) -> bool:
-    return standing.get(item.id, (True, ""))[0] and (planned is None or (item.model, item.item) in planned)

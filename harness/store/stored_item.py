@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,10 @@ class StoredItem:
         number, model, key, num_samples, fingerprint, data, plugin, seed, facts, sample_set = row
         known = ItemKey.from_json(codec.loads(key))
         return cls(number, model, known, num_samples, fingerprint, data, plugin, seed, codec.loads(facts), sample_set)
+
+    def is_current(self, standing: Mapping[int, tuple[bool, str]], planned: Collection[tuple[str, str]] | None, /) -> bool:
+        """Whether the item was not set aside, and the suite still has it. ``standing``: by id, whether it stands; ``planned``: None: unknown."""
+        return standing.get(self.id, (True, ""))[0] and (planned is None or (self.model, self.item) in planned)
 
     @property
     def item(self) -> str:

@@ -119,7 +119,10 @@ def test_verify_names_plugins_that_were_not_given(store: Store) -> None:
     item = store.add_item(_item(), SAMPLES)
     hostile = '"$modality":["text in quotes", 1], "$type":"x"'
     _add(store, item, 0, [Record("s0", "t", {}, None, {"a": Unread("pt", {"x": 1}), "b": hostile}), Record("s1", "t", {})])
-    assert store.verify() == ["values of 'pt' in 1 of its texts cannot be read back: give the run's plugin file"]
+    unread = "values of 'pt' in 1 of its texts were not read back: give the run's plugin file with --plugin"
+    assert (store.verify(), store.list_unread()) == ([], [unread])
+    answer = windtunnel("verify", store.path.parent)
+    assert (answer.code, f"\nnote: {unread}\n" in answer.out) == (0, True)
 
 
 def _item(**changes: Any) -> StoredItem:
