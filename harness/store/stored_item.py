@@ -38,7 +38,10 @@ class StoredItem:
         return cls(number, model, known, num_samples, fingerprint, data, plugin, seed, codec.loads(facts), sample_set)
 
     def is_current(self, standing: Mapping[int, tuple[bool, str]], planned: Collection[tuple[str, str]] | None, /) -> bool:
-        """Whether the item was not set aside, and the suite still has it. ``standing``: by id, whether it stands; ``planned``: None: unknown."""
+        """Whether the suite still has the item, and it was not set aside.
+
+        standing: whether each item stands, by id. planned: models and items of the suite; None if unknown.
+        """
         return standing.get(self.id, (True, ""))[0] and (planned is None or (self.model, self.item) in planned)
 
     @property
