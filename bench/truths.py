@@ -98,6 +98,19 @@ def binary(prevalence: float, separation: float, sharpness: float = 1.0) -> Draw
     return draw
 
 
+def mislabelled(prevalence: float, share: float) -> Draw:
+    """Two classes that a model tells apart for certain, but for a share of the positives that rank below all others."""
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        target_N = (rng.random(len(u_N)) < prevalence).astype(np.int64)
+        far_N = np.where(target_N == 1, np.where(u_N < share, -6.0, 6.0), 0.0)
+        positive_N = expit(rng.standard_normal(len(u_N)) + far_N)
+        probabilities_NC = np.stack([1 - positive_N, positive_N], axis=1)
+        return {"target": target_N, "prediction": probabilities_NC.argmax(axis=1), "probabilities": probabilities_NC}
+
+    return draw
+
+
 def calibrated(sharpness: float, spread: float = 2.0) -> Draw:
     """A model whose probabilities are what happens, or are overstated ``sharpness`` times; ``u`` decides what happens."""
 

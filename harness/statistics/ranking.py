@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from .groups import Groups
 from .intervals import TAIL, Floats, Interval, Mask, Z
-from .means import FEW_GROUPS, rate
+from .means import FEW_GROUPS, effective_mean, rate
 
 LEAST_OF_A_CLASS = 10
 
@@ -27,8 +27,9 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
     The result is the hull of two intervals. The first is Newcombe's method 5 (Statistics in Medicine 2006), with Hanley
     & McNeil's variance at each tested area. The second is that of a rate with as many trials as give DeLong's variance
     (Biometrics 1988), shrunk towards Newcombe's, with the degrees of freedom of the rarer class. The errors of several
-    classes are as correlated as DeLong's placements, shrunk towards equal errors. There is no interval with fewer than
-    `LEAST_OF_A_CLASS` positives or negatives.
+    classes are as correlated as DeLong's placements, shrunk towards equal errors. For a single class, the hull includes
+    the bounds of the mean placement of the rarer kind. There is no interval with fewer than `LEAST_OF_A_CLASS` positives
+    or negatives.
     """
     num_positive_K = np.array([positive_N.sum() for positive_N, _ in classes], dtype=np.float64)
     num_negative_K = len(classes[0][0]) - num_positive_K
@@ -58,23 +59,38 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
     low, high = _invert(area, expected, quantile)
     trials = _trials(area, variance / worth, wrong, rarest, expected) * (Z / quantile) ** 2
     bounds = rate(area * trials, trials)
-    return Interval(min(low, bounds[0]), max(high, bounds[1]))
+    spread = [_bound_placements(*classes[0], groups)] if len(classes) == 1 else []
+    return Interval(min(low, bounds[0], *(b[0] for b in spread)), max(high, bounds[1], *(b[1] for b in spread)))
+
+
+def _bound_placements(positive_N: Mask, score_N: Floats, groups: Groups) -> tuple[float, float]:
+    """Return bounds of the area as the mean of the placements of the rarer class, as if the other class were known exactly.
+
+    No variance shows samples with wrong labels while none of them is drawn; the bounds of a mean in [0, 1] allow for them.
+    """
+    rarer_N = positive_N if positive_N.mean() <= 0.5 else ~positive_N
+    mean = effective_mean(_find_placements(positive_N, score_N)[rarer_N], 0.0, 1.0, groups.among(rarer_N))
+    return (1.0, 0.0) if mean is None else mean.bounds(TAIL)
+
+
+def _find_placements(positive_N: Mask, score_N: Floats) -> Floats:
+    """Return DeLong's placement of each sample, [N]: the share of samples of the other kind with a worse score, ties as half."""
+    num_positive = int(positive_N.sum())
+    rank_N = rankdata(score_N)
+    placement_N = np.empty(len(score_N))
+    placement_N[positive_N] = (rank_N[positive_N] - rankdata(score_N[positive_N])) / (len(positive_N) - num_positive)
+    placement_N[~positive_N] = 1 - (rank_N[~positive_N] - rankdata(score_N[~positive_N])) / num_positive
+    return np.clip(placement_N, 0.0, 1.0)
 
 
 def _place_samples(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
-    """Return the area, and the error of each sample by DeLong's placements, [N].
-
-    The placement is the share of samples of the other kind with a worse score; the error is its difference to the area.
-    """
+    """Return the area, and the error of each sample, [N]: its placement's difference to the area, in units of the area's variance."""
     num_positive = int(positive_N.sum())
     num_negative = len(positive_N) - num_positive
-    rank_N = rankdata(score_N)
-    beaten_N = np.empty(len(score_N))
-    beaten_N[positive_N] = (rank_N[positive_N] - rankdata(score_N[positive_N])) / num_negative
-    beaten_N[~positive_N] = 1 - (rank_N[~positive_N] - rankdata(score_N[~positive_N])) / num_positive
-    area = min(1.0, max(0.0, float(beaten_N[positive_N].mean())))
+    placement_N = _find_placements(positive_N, score_N)
+    area = float(placement_N[positive_N].mean())
     sizes_N = np.where(positive_N, num_positive, num_negative)
-    return area, (beaten_N - area) / np.sqrt(sizes_N * (sizes_N - 1.0))
+    return area, (placement_N - area) / np.sqrt(sizes_N * (sizes_N - 1.0))
 
 
 def _trials(area: float, variance: float, wrong: float, rarest: int, expected: Callable[[float], float]) -> float:

@@ -708,3 +708,16 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]
 def test_importing_stats_imports_no_torch() -> None:
     code = "import sys, windtunnel.harness.statistics; sys.exit(bool({'torch', 'evaluate', 'sklearn'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd="/").returncode == 0
+
+
+def test_an_area_allows_for_wrong_labels_that_were_not_drawn() -> None:
+    """5 % of the positives rank below all negatives, so that the area is 0.95; in one sample of thirteen there is none of them."""
+    rng = np.random.default_rng(5)
+    num_above = 0
+    for _ in range(150):
+        positive_N = rng.random(100) < 0.5
+        far_N = np.where(positive_N, np.where(rng.random(100) < 0.05, -9.0, 9.0), 0.0)
+        found = area_interval([(positive_N, rng.standard_normal(100) + far_N)], Groups.of(100))
+        assert found.low is not None
+        num_above += found.low > 0.95
+    assert num_above <= 6
