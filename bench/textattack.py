@@ -81,7 +81,7 @@ def main() -> None:
             parser.error(f"{given.recipe} needs --{role.replace('_', '-')} FOLDER")
     for resource in recipe.resources():
         if not resource.is_there:
-            parser.error(f"{resource.name} is not there (looked for in {resource.looked}); {resource.advice}")
+            parser.error(f"{resource.name} is missing (searched {resource.looked}); {resource.advice}")
 
     textattack = import_textattack(ENGLISH)
     source = HuggingFace(given.model)

@@ -82,7 +82,7 @@ MET: dict[str, tuple[Callable[[], object], type[WindtunnelError], str]] = {
     "a setting out of its range": (
         lambda: _evaluate(attacks={"attack": "pgd", "steps": 0}),
         wt.ConfigError,
-        "attack 'pgd': steps is a whole number of at least 1, not 0",
+        "attack 'pgd': steps must be a whole number of at least 1, not 0",
     ),
     "an attack that no model can stand": (
         lambda: _evaluate(attacks="pgd"),

@@ -17,13 +17,14 @@ Th = TypeVar("Th", bound=Threat)
 
 
 class Attack(Program, Generic[Th]):
-    """Base of attacks. The task's own scoring, run by the harness, decides whether a twin succeeded. A subclass gives ``requires`` and
-    `perturb`.
+    """Base class of attacks. A subclass defines ``requires`` and `perturb`.
 
-    ``threat``: the default threat; a suite may give another of the same type. None: a suite must give one.
-    ``covers_all``: True: samples that the model gets wrong are attacked as well.
-    ``keeps_answer``: True: it looks for a twin with the same answer, so that the distances of all its twins count, and not only of those
-    that changed the answer.
+    The harness scores each twin with the task's own scoring, which decides whether the attack succeeded.
+
+    ``threat``: the default threat; a suite may set another of the same type. None: a suite must set one.
+    ``covers_all``: whether samples that the model gets wrong are attacked as well.
+    ``keeps_answer``: whether the attack searches for a twin with the same answer. The mean distances then cover all twins, not only
+    those that changed the answer.
     """
 
     threat: Th | None = None
@@ -34,12 +35,17 @@ class Attack(Program, Generic[Th]):
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: Th, rng: SampleRng, /) -> Sequence[Sample]:
         """Return a twin of each sample, in order.
 
-        ``rng(sample.id)``: the only source of randomness. What the harness reads of a twin's ``metadata``: ``num_queries`` of the model;
-        ``budget_exhausted``, True where the search ended because its budget of steps or queries did; ``zero_gradient``, True where the
-        loss had none; ``error``, why this sample could not be attacked.
+        engine: runs the model under attack.
+        samples: the clean samples.
+        threat: the allowed changes.
+        rng: ``rng(sample.id)`` is the only source of randomness.
+
+        The harness reads these keys of a twin's ``metadata``: ``num_queries`` (queries to the model), ``budget_exhausted`` (True if the
+        search used up its steps or queries), ``zero_gradient`` (True if the loss had a zero gradient) and ``error`` (why this sample
+        could not be attacked).
         """
         raise NotImplementedError
 
 
 AnyAttack: TypeAlias = Attack[Any]
-"""An attack under whatever threat it takes, which its suite entry was checked against."""
+"""An attack with a threat of any type. The plan has checked the type of the threat against the attack."""

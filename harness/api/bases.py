@@ -21,10 +21,12 @@ B = TypeVar("B")
 
 
 def with_defaults(made: object, base: type[B], /) -> B:
-    """Return an object that has the attributes and methods of a base class: the object itself where its class derives from it, else one
-    with the same attributes whose class derives from both.
+    """Return the plugin with the attributes and methods of its base class.
 
-    Raises `ConfigError` where the class cannot be derived from.
+    made: the plugin. It is returned unchanged if its class derives from ``base``; otherwise the result shares its attributes, and its
+        class derives from both.
+    base: the base class of the plugin's group.
+    Raises `ConfigError` if the plugin's class cannot be subclassed.
     """
     if isinstance(made, base):
         return made
@@ -33,9 +35,9 @@ def with_defaults(made: object, base: type[B], /) -> B:
     try:
         adopted = cast(B, object.__new__(kind))
     except TypeError as error:
-        raise _misfit(type(made), base, error) from error
+        raise _make_subclass_error(type(made), base, error) from error
     if hasattr(made, "__dict__"):
-        # Shared and not copied: what the object learns while it runs, its owner sees.
+        # Share the attributes instead of copying them: the owner of the object sees changes made during the run.
         object.__setattr__(adopted, "__dict__", made.__dict__)
     for name in _list_slots(type(made)):
         if hasattr(made, name):
@@ -44,8 +46,11 @@ def with_defaults(made: object, base: type[B], /) -> B:
 
 
 def derive(kind: type, base: type, /) -> type:
-    """Return a class that derives from a plugin's class and from a base class, of the same name, module, docstring and signature; the
-    class itself where it derives from the base class. Raises `ConfigError` where it cannot be derived from."""
+    """Return a class that derives from a plugin's class and from a base class, with the plugin's name, module, docstring and signature.
+
+    kind: the plugin's class, which is returned unchanged if it derives from ``base``.
+    Raises `ConfigError` if it cannot be subclassed.
+    """
     if issubclass(kind, base):
         return kind
     if (kind, base) not in _known:
@@ -64,11 +69,11 @@ def _make_class(kind: type, base: type, own: Mapping[str, object]) -> type:
     try:
         return type(kind)(kind.__name__, (kind, base), {**about, **own})
     except TypeError as error:
-        raise _misfit(kind, base, error) from error
+        raise _make_subclass_error(kind, base, error) from error
 
 
-def _misfit(kind: type, base: type, error: TypeError) -> ConfigError:
-    what = f"an object of the class {kind.__qualname__} is no {base.__name__}, and cannot be made one ({error})"
+def _make_subclass_error(kind: type, base: type, error: TypeError) -> ConfigError:
+    what = f"the class {kind.__qualname__} does not derive from {base.__name__}, and the defaults cannot be added to it ({error})"
     return ConfigError(f"{what}; derive its class from windtunnel.{base.__name__}")
 
 
@@ -77,7 +82,7 @@ def _list_public(base: type) -> list[str]:
 
 
 def _find_delegated(made: object, name: str) -> Any:
-    """What an object finds by its class's ``__getattr__`` alone (it wraps another one); None where there is nothing."""
+    """Return the attribute that a wrapper object delegates with its class's ``__getattr__``; None if there is none."""
     if not hasattr(type(made), "__getattr__") or hasattr(type(made), name) or name in getattr(made, "__dict__", {}):
         return None
     value = getattr(made, name, None)
@@ -91,15 +96,17 @@ def _list_slots(kind: type) -> list[str]:
 
 
 def require_methods(what: str, made: object, base: type, /) -> None:
-    """Raise `ConfigError` with the methods and attributes that a plugin lacks and its base class has no default for.
+    """Check that a plugin defines the methods and attributes without a default in its base class.
 
-    ``what``: how the error calls the plugin, e.g. ``attack 'pgd'``. ``made``: the plugin, with the defaults of ``base``.
+    what: the plugin's name in the error, e.g. ``attack 'pgd'``.
+    made: the plugin, with the defaults of ``base``.
+    Raises `ConfigError` with the names of those that are missing.
     """
-    if lacks := list(_find_lacks(made, base)):
-        raise ConfigError(f"the {what} has no {', '.join(lacks)}; {base.__module__} says what a plugin needs")
+    if missing := list(_find_missing(made, base)):
+        raise ConfigError(f"the {what} has no {', '.join(missing)}; see {base.__module__} for what a plugin defines")
 
 
-def _find_lacks(made: object, base: type) -> Iterator[str]:
+def _find_missing(made: object, base: type) -> Iterator[str]:
     yield from (repr(name) for name in _list_declared(base) if not hasattr(made, name))
     for method in (getattr(base, name) for name in _list_public(base)):
         if not isinstance(method, FunctionType) or gives(made, method):
@@ -112,5 +119,5 @@ def _find_lacks(made: object, base: type) -> Iterator[str]:
 
 
 def _list_declared(base: type) -> list[str]:
-    """The attributes that a base class declares without a default."""
+    """List the attributes that a base class declares without a default."""
     return [name for part in base.__mro__ for name in inspect.get_annotations(part) if not hasattr(base, name)]

@@ -1,13 +1,13 @@
-"""The exception tree. Every message says what was wrong and what to do about it.
+"""The exception tree. Every message says what happened, where, and how to fix it.
 
 WindtunnelError                 base; ``exit_code`` is what the command line returns for it
 ├── UserError                   2  the user can fix it: wrong name, wrong file, wrong combination
-│   ├── ConfigError                a suite, gate, catalog or plugin file says something it cannot say
-│   ├── UnknownName                a name the registry does not hold (with the nearest names)
-│   ├── CapabilityError            a model was asked for something it cannot do
+│   ├── ConfigError                a suite, gate, catalog or plugin file has an invalid value
+│   ├── UnknownName                an unknown name (with the nearest known names)
+│   ├── CapabilityError            a model lacks a required capability
 │   ├── DataError                  a data set is missing, empty or of the wrong shape
-│   └── ModelError                 a model cannot be loaded or used as asked
-├── IncompleteRun               3  records are missing; the same command goes on where it stopped
+│   └── ModelError                 a model cannot be loaded or used as configured
+├── IncompleteRun               3  records are missing; the same command resumes the run
 ├── StoreError                  3  the run store cannot be written or read
 │   └── SchemaError                the store was written by another version
 └── SampleError                    one request or sample failed; becomes a record, never ends a run
@@ -21,14 +21,15 @@ from collections.abc import Sequence
 from ..system.interrupts import is_interrupt
 
 _OPTIONS = {"folder": "--out", "plugins": "--plugin"}
-"""Options of the command line that are called otherwise than the arguments of `evaluate`."""
+"""Command-line options whose names differ from the arguments of `evaluate`."""
 
 
 class WindtunnelError(Exception):
-    """Base of every error this package raises on purpose.
+    """Base class of the errors that this package raises on purpose.
 
-    message: what happened, where, and the fix. argument: the argument of `evaluate` that the fix is about, with which the text
-    then ends: ``folder=`` from Python, and on the command line the option of the same meaning, ``--out``.
+    message: what happened, where, and the fix.
+    argument: the argument of `evaluate` that fixes the error. It ends the text: ``folder=`` in Python, and the corresponding option
+        ``--out`` on the command line.
     """
 
     exit_code = 3
@@ -38,19 +39,19 @@ class WindtunnelError(Exception):
         self.argument = argument
 
     def __str__(self) -> str:
-        return self._told(f"{self.argument}=")
+        return self._add_argument(f"{self.argument}=")
 
     def on_command_line(self) -> str:
-        """The text in the words of the command line."""
-        return self._told(_OPTIONS.get(self.argument, f"--{self.argument}"))
+        """Return the text with the command-line option in place of the Python argument."""
+        return self._add_argument(_OPTIONS.get(self.argument, f"--{self.argument}"))
 
     @property
     def message(self) -> str:
         """The text without the argument."""
         return super().__str__()
 
-    def _told(self, how: str) -> str:
-        return f"{self.message} with {how}" if self.argument else self.message
+    def _add_argument(self, argument_text: str) -> str:
+        return f"{self.message} with {argument_text}" if self.argument else self.message
 
 
 class UserError(WindtunnelError):
@@ -98,20 +99,21 @@ class NonFiniteError(SampleError):
 
 
 def ends_run(error: BaseException, /) -> bool:
-    """Where a plugin's code is called, this decides what its exception is: ``except BaseException as error: if ends_run(error): raise``.
+    """Tell whether an exception from a plugin's code ends the run; otherwise it becomes the error of a record.
 
-    Ctrl-C ends the run. This package's own errors are about the run, and no sample's record; but for a `SampleError`, and for a
-    `CapabilityError` that shows only once the model is at work: the other items and models go on. Anything else is a record's error."""
+    Usage: ``except BaseException as error: if ends_run(error): raise``. Ctrl-C and the errors of this package end the run, except for
+    `SampleError` and for `CapabilityError`: a model may turn out to lack a capability only while it runs, and other items continue.
+    """
     return is_interrupt(error) or (isinstance(error, WindtunnelError) and not isinstance(error, SampleError | CapabilityError))
 
 
 def sentence(error: BaseException, /) -> str:
-    """What a record says of an error: our own in its words alone, another's with its type."""
+    """Return the text that a record keeps of an error: its message, preceded by its type unless the error is this package's own."""
     return str(error) if isinstance(error, WindtunnelError) else f"{type(error).__name__}: {error}"
 
 
 def did_you_mean(name: str, known: object, /) -> str:
-    """`` Did you mean 'sst2'?`` with a leading space, or an empty string when nothing is near."""
+    """Return `` Did you mean 'sst2'?`` with a leading space, or an empty string if no known name is similar."""
     from difflib import get_close_matches
 
     near = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.6)  # type: ignore[attr-defined]
@@ -119,7 +121,7 @@ def did_you_mean(name: str, known: object, /) -> str:
 
 
 def check_named(wanted: Sequence[str] | None, known: Sequence[str], what: str) -> None:
-    """Raise `UnknownName` for a wanted name that the suite does not have. ``what``: how the sentence begins."""
+    """Raise `UnknownName` if the suite lacks one of the names. ``what``: the beginning of the error's sentence."""
     for name in wanted or ():
         if name not in known:
             raise UnknownName(f"{what} {name!r}, which the suite does not have.{did_you_mean(name, known)} It has {', '.join(known)}")

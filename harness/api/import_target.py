@@ -1,4 +1,4 @@
-"""``module:name`` or ``path/file.py:name`` to the object it names."""
+"""Import the object that ``module:name`` or ``path/file.py:name`` refers to."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from ..system.interrupts import is_interrupt
 from .errors import ConfigError, did_you_mean
 
 _imported: dict[str, str] = {}
-"""What a local module's file held when a target imported it, by the module's name."""
+"""The digest of each local module's file at the time of its import, by module name."""
 
 
 def resolve(target: str, /) -> Any:
-    """The object. A file is run as a module of its own, beside which its folder can be imported from. Raises `ConfigError`.
+    """Import and return the object that a target refers to.
 
-    A module may also lie in the current folder. Both folders come last on the path: they shadow nothing that is installed.
+    target: ``module:name`` or ``path/file.py:name``. A file runs as a module of its own and can import from its folder; a module may lie
+        in the current folder. Both folders are last on the import path, so that they shadow no installed package.
+    Raises `ConfigError` if there is no such object, or if the import raises.
     """
     where, colon, name = target.rpartition(":")
     if not colon or not where or not name:
-        raise ConfigError(f"{target!r} names no Python object; write module:name or path/to/file.py:name")
+        raise ConfigError(f"{target!r} is not a reference to a Python object; write module:name or path/to/file.py:name")
     try:
-        module = _from_file(Path(where)) if where.endswith(".py") else _from_name(where)
+        module = _import_file(Path(where)) if where.endswith(".py") else _import_name(where)
     except ConfigError:
         raise
     except BaseException as error:
@@ -40,22 +42,24 @@ def resolve(target: str, /) -> Any:
     return getattr(module, name)
 
 
-def _reach(folder: Path) -> None:
-    """Put a folder last on the path, but before those of other targets: each file sees its own neighbours first."""
-    place = str(folder)
-    if place in sys.path and place not in target_folders:
+def _add_to_path(folder: Path) -> None:
+    """Append a folder to the import path, before the folders of other targets: each file finds its own neighbours first."""
+    folder_path = str(folder)
+    if folder_path in sys.path and folder_path not in target_folders:
         return
-    if place in target_folders:
-        while place in sys.path:
-            sys.path.remove(place)
-        target_folders.remove(place)
-    sys.path.insert(min((sys.path.index(other) for other in target_folders if other in sys.path), default=len(sys.path)), place)
-    target_folders.insert(0, place)
+    if folder_path in target_folders:
+        while folder_path in sys.path:
+            sys.path.remove(folder_path)
+        target_folders.remove(folder_path)
+    sys.path.insert(min((sys.path.index(other) for other in target_folders if other in sys.path), default=len(sys.path)), folder_path)
+    target_folders.insert(0, folder_path)
 
 
-def _forget_others(code: Code) -> None:
-    """Of the local modules that this code imports, those that were loaded from another place or from another content, so that it gets its
-    own. Who has them already keeps them."""
+def _unload_stale_modules(code: Code) -> None:
+    """Unload the local modules that this code imports if they were loaded from another file or with other content.
+
+    The code then imports its own versions; modules that imported the old versions keep them.
+    """
     for name, path in code.files.items():
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
@@ -66,40 +70,40 @@ def _forget_others(code: Code) -> None:
         _imported[name] = digest_file(path)
 
 
-def _from_name(name: str) -> Any:
-    _reach(Path.cwd())
+def _import_name(name: str) -> Any:
+    _add_to_path(Path.cwd())
     return importlib.import_module(name)
 
 
-def _from_file(path: Path) -> ModuleType:
+def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}")
-    _reach(path.resolve().parent)
+    _add_to_path(path.resolve().parent)
     code = collect_code(path)
-    # By content too: a file that was changed, or beside which one was, is another module, as it is another fingerprint.
+    # The name depends on the content: a file that was changed, or that imports a changed file, is another module.
     name = f"windtunnel_target_{hashlib.sha256(f'{path.resolve()} {code.digest}'.encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    _forget_others(code)
+    _unload_stale_modules(code)
     return execute(path, name)
 
 
 def run_file(path: Path, name: str, /) -> None:
-    """Run a Python file as the module ``name``, beside which its folder can be imported from."""
-    _reach(path.resolve().parent)
-    _forget_others(collect_code(path))
+    """Run a Python file as the module ``name``. It can import from its folder."""
+    _add_to_path(path.resolve().parent)
+    _unload_stale_modules(collect_code(path))
     execute(path, name)
 
 
 def execute(path: Path, name: str, /) -> ModuleType:
-    """Run a Python file as the module ``name``. What it raises is the caller's; the half-made module is gone then."""
+    """Run a Python file as the module ``name`` and return the module. Exceptions propagate, and remove the module."""
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        # From its text, never from a compiled copy that lies beside it: what was read and hashed is what runs.
+        # Compile the text, never load a cached .pyc file: the code that runs is the code that was hashed.
         exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[name]

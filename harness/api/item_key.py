@@ -9,15 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ItemKey:
-    """Names one item: a task, an attack or a probe on a task, or an item derived from these.
+    """Identifies one item: a task, an attack or a probe on a task, or an item derived from these.
 
-    ``kind``: the kind of item, e.g. ``attack``. ``task``: the task's name. ``program``: the name of the attack or probe, or of what a
-    derived item does (``transfer``); empty for the task itself. ``seed``: which repetition, from 1. ``about``: the items that a derived
-    item rests on, as far as they are part of its name. ``source_model``: the model that the twins of a transfer fool. ``threat``: the
-    threat of a worst case, where its task is attacked under several.
+    ``kind``: the kind of item, e.g. ``attack``.
+    ``task``: the task's name.
+    ``program``: the name of the attack or probe, or the operation of a derived item (``transfer``); empty for the task itself.
+    ``seed``: the number of the repetition, from 1.
+    ``about``: the items that a derived item depends on and is named for.
+    ``source_model``: the model that the twins of a transfer were made for.
+    ``threat``: the threat of a worst case, if its task is attacked under several threats.
 
-    ``str(key)`` is the item's name for people, gates and reports: ``sst2``, ``pgd#2(cifar10)``, ``transfer(pgd(cifar10), A)``. No code
-    reads a key back from that text.
+    ``str(key)`` is the item's name for people, gates and reports: ``sst2``, ``pgd#2(cifar10)``, ``transfer(pgd(cifar10), A)``.
+    No code parses it.
     """
 
     kind: str
@@ -35,12 +38,12 @@ class ItemKey:
 
     @property
     def first(self) -> ItemKey:
-        """The key of the first of the item's repetitions, which may be itself."""
+        """The key of the item's first repetition."""
         return replace(self, seed=1)
 
     @property
     def title(self) -> str:
-        """The name without the task: ``pgd#2``. A task, and what rests on other items, goes by its whole name."""
+        """The name without the task: ``pgd#2``; the whole name for a task and for an item that depends on other items."""
         return str(self) if self.is_task or self.about else self._program
 
     @property
@@ -54,7 +57,7 @@ class ItemKey:
         return f"{self._program}({', '.join([*about, *filter(None, [self.source_model, self.threat])])})"
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, as JSON values."""
+        """Return the fields that differ from their defaults, as JSON values."""
         facts: dict[str, Any] = {"kind": self.kind, "task": self.task}
         others: dict[str, Any] = {
             "program": self.program, "seed": self.seed if self.seed != 1 else None, "about": [key.to_json() for key in self.about],
@@ -64,6 +67,6 @@ class ItemKey:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], /) -> ItemKey:
-        """The key that `to_json` wrote. Raises `KeyError` or `TypeError` for anything else."""
+        """Read the key that `to_json` wrote. Raises `KeyError` or `TypeError` for any other mapping."""
         about = tuple(cls.from_json(other) for other in facts.get("about", ()))
         return cls(**{**facts, "about": about})

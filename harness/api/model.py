@@ -1,4 +1,4 @@
-"""What a model is to the harness: what is known before its weights load, how it loads, what it answers, its gradients."""
+"""The base classes of models: their metadata, their loading, their answers and their gradients."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is known of a model before its weights load.
+    """The metadata of a model, available before its weights load.
 
-    answers: the modalities that the model takes, for each request kind that it answers: ``{"classify": {"text", "pair"}}``.
-    features: what it offers beside answers: ``gradients`` where it is `Differentiable`, ``attention`` where that has attention weights.
+    answers: the modalities that the model accepts, by request kind: ``{"classify": {"text", "pair"}}``.
+    features: further capabilities: ``gradients`` if the model is `Differentiable`, ``attention`` if it also has attention weights.
     labels: class names in the order of its logits.
-    notes: what a reader of the scorecard should know.
-    is_multi_label: the classes do not exclude each other, and its `Logits` say so, too.
-    Raises `TypeError` where ``answers`` or ``features`` has another shape.
+    notes: sentences for readers of the scorecard.
+    is_multi_label: whether several classes can hold for one input; `Logits.is_multi_label` must agree.
+    Raises `TypeError` if ``answers`` is not a mapping or ``features`` is not a set.
     """
 
     answers: Mapping[str, Collection[str]]
@@ -44,43 +44,43 @@ class ModelInfo:
             raise TypeError(f"ModelInfo.features is a set of names, e.g. {{'gradients'}}; it is {self.features!r} (classes are labels=...)")
 
     def takes(self, kind: str, modality: str, /) -> bool:
-        """Whether the model answers requests of this kind about inputs of this modality."""
+        """Tell whether the model answers requests of this kind for inputs of this modality."""
         return modality in self.answers.get(kind, ())
 
     def describe_lack(self, requires: Set[str], /) -> str:
-        """Say which required capabilities the model lacks, as in "gives no gradients"; empty where it lacks none.
+        """Describe the required capabilities that the model lacks, as in "gives no gradients"; empty if it lacks none.
 
         requires: names of request kinds, modalities and features; each kind must be answered for each modality.
         """
         modalities = {name for name in requires if modality_named(name) is not None}
         missing = sorted(requires - modalities - self.features - set(self.answers))
         kinds, features = ([name for name in missing if (name in request_kinds()) == is_kind] for is_kind in (True, False))
-        lacks = [f"does not answer {_joined(kinds, 'or')} (it answers {_joined(self.answers)})"] if kinds else []
-        lacks += [f"gives no {_joined(features, 'or')}"] if features else []
+        lacks = [f"does not answer {_join_names(kinds, 'or')} (it answers {_join_names(self.answers)})"] if kinds else []
+        lacks += [f"gives no {_join_names(features, 'or')}"] if features else []
         for kind in sorted(requires & set(self.answers)):
-            if beyond := modalities - set(self.answers[kind]):
-                lacks.append(f"answers {kind} for {_joined(self.answers[kind])}, not for {_joined(beyond)}")
-        if requires <= modalities and (beyond := modalities.difference(*self.answers.values())):
-            lacks.append(f"takes no {_joined(beyond)}")
+            if unsupported := modalities - set(self.answers[kind]):
+                lacks.append(f"answers {kind} for {_join_names(self.answers[kind])}, not for {_join_names(unsupported)}")
+        if requires <= modalities and (unsupported := modalities.difference(*self.answers.values())):
+            lacks.append(f"takes no {_join_names(unsupported)}")
         return " and ".join(lacks)
 
     def __str__(self) -> str:
-        """As a plan shows it: "classify for pair and text, gradients"."""
-        kinds = [f"{kind} for {_joined(self.answers[kind])}" for kind in sorted(self.answers)]
+        """Return the capabilities as a plan shows them: "classify for pair and text, gradients"."""
+        kinds = [f"{kind} for {_join_names(self.answers[kind])}" for kind in sorted(self.answers)]
         return ", ".join([*kinds, *sorted(self.features)]) or "nothing"
 
 
-def _joined(names: Iterable[str], word: str = "and") -> str:
+def _join_names(names: Iterable[str], word: str = "and") -> str:
     *first, last = sorted(names) or ["nothing"]
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
 class ModelSource:
-    """What a plugin of the group ``models`` makes: tells what the model can do, and loads it."""
+    """Base class of plugins of the group ``models``: describes a model and loads it."""
 
     @abstractmethod
     def inspect(self) -> ModelInfo:
-        """Tell what the model answers, quickly and without its weights."""
+        """Return the model's metadata, quickly and without loading its weights."""
         raise NotImplementedError
 
     @abstractmethod
@@ -93,17 +93,17 @@ class ModelSource:
 
 
 Unit: TypeAlias = Any
-"""A part of a request that is batched on its own. What it holds is known to the model alone, which makes and reads it."""
+"""A part of a request that is batched on its own. Only the model creates and reads it."""
 Answer: TypeAlias = Any
-"""What a model answers to a unit: a `Response`, a `Failure`, or what its own `Model.join` reads."""
+"""The model's answer to a unit: a `Response`, a `Failure`, or a value that its `Model.join` reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass of a model that packs units by itself (`Model.stream`).
+    """One pass of a model that packs its own batches (`Model.stream`).
 
-    tokens: positions that it computed. answers: (index of unit, answer) of the units that it finished. flops: floating-point operations,
-    where the model counts them.
+    tokens: the number of computed positions. answers: (index of unit, answer) for each finished unit. flops: floating-point operations;
+    0: not counted.
     """
 
     tokens: int
@@ -112,19 +112,19 @@ class Pass:
 
 
 class Model:
-    """Base of models, which answer requests. A subclass gives ``name``, ``fingerprint``, and one method for each kind of request that it
-    answers, named for the kind: it takes a batch of units and returns one answer each, in order. By default a unit is the request itself.
+    """Base class of models, which answer requests. A subclass defines ``name``, ``fingerprint``, and one method per request kind.
 
-    A `Failure` in an answer's place fails that request alone, and nothing of the batch is asked again. Where the method raises, the batch
-    is halved until the request that fails is alone, so that the others are asked several times.
+    Such a method has the name of the kind, takes a batch of units and returns one answer per unit, in order. By default a unit is the
+    request itself. If an answer is a `Failure`, only that request fails. If the method raises, the engine halves the batch until it has
+    isolated the failing request, so that it computes the others several times.
 
-    name: what messages call it.
-    fingerprint: of all that its answers depend on; answers are cached by it.
-    device, dtype: where a torch model runs and its number format; None: it is no torch model.
-    notes: what a reader of the scorecard should know.
-    mask_token: the text that stands for a word that is not shown; None: there is none.
-    has_templated_prompts: whether it puts prompts of plain text into its chat template.
-    flops_per_token: floating-point operations of its products with weights for one position; 0: not counted.
+    name: the model's name in messages.
+    fingerprint: a digest of everything that its answers depend on; the key of the answer cache.
+    device, dtype: the device and the number format of a torch model; None: it is not a torch model.
+    notes: sentences for readers of the scorecard.
+    mask_token: the text that replaces a hidden word; None: there is none.
+    has_templated_prompts: whether it applies its chat template to plain-text prompts.
+    flops_per_token: floating-point operations of its weight multiplications per position; 0: not counted.
     """
 
     name: str
@@ -137,30 +137,30 @@ class Model:
     flops_per_token: int = 0
 
     def method_for(self, kind: str, /) -> Callable[[Sequence[Unit]], Sequence[Answer]] | None:
-        """Find the method that answers requests of this kind; None: the model has none."""
+        """Return the method that answers requests of this kind; None if the model has none."""
         return None if hasattr(Model, kind) else getattr(self, kind, None)
 
     def close(self) -> None:
-        """Free what the model holds. It is asked nothing afterwards."""
+        """Free the model's resources. No method is called afterwards."""
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def prepare(self, requests: Sequence[Request[Any]], /) -> None:
-        """Prepare for the requests that are split next, all at once."""
+        """Prepare for a batch of requests before they are split."""
 
     def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
-        """Begin in the background to prepare for the requests of the next call. requests: makes them; call it only to use them."""
+        """Start preparing the next call's requests in the background. requests: creates them; call it only if they are used."""
 
     def split(self, request: Request[Any], /) -> Sequence[Unit]:
-        """Split a request into units. Raises `SampleError` where it cannot be answered."""
+        """Split a request into units. Raises `SampleError` if it cannot be answered."""
         return (request,)
 
     def length(self, unit: Unit, /) -> int:
-        """Count a unit's positions (tokens, patches), including those that it generates."""
+        """Return a unit's number of positions (tokens, patches), including generated ones."""
         return 1
 
     def batch_key(self, unit: Unit, /) -> Hashable:
-        """Return what units must have in common, beside the key of their requests, to share a batch: a shape that cannot be padded."""
+        """Return the key that units must share to be batched, in addition to that of their requests: a shape that cannot be padded."""
         return None
 
     def shared_rows(self, units: Sequence[Unit], /) -> Sequence[Sequence[int]]:
@@ -168,65 +168,66 @@ class Model:
         return [[index] for index in range(len(units))]
 
     def join(self, request: Request[Any], answers: Sequence[Answer], /) -> Response | Failure:
-        """Make the response of a request from the answers to its units, in order."""
+        """Build the response of a request from the answers to its units, in order."""
         joined: Response | Failure = answers[0]
         return joined
 
     def flops(self, unit: Unit, positions: int, /) -> int:
-        """Count the floating-point operations of a unit's pass without gradients. positions: that were computed for it."""
+        """Return the floating-point operations of a unit's forward pass. positions: the number of computed positions."""
         return positions * self.flops_per_token
 
     # ── units that the model packs by itself ──────────────────────────────────────────────────────────────────────────
 
     def streams(self, unit: Unit, /) -> bool:
-        """Tell whether the model packs this unit by itself, with `stream`."""
+        """Tell whether `stream` answers this unit."""
         return False
 
     def stream(self, units: Sequence[Unit], tokens: int, rows: int, /) -> Iterator[Pass]:
-        """Answer units of one kind and batch key that it `streams`; yield after each pass.
+        """Answer units of one kind and batch key, and yield after each pass. The model packs the batches itself.
 
-        tokens: positions that a pass may hold. rows: sequences that may be written at the same time.
+        tokens: the largest number of positions in a pass. rows: the largest number of sequences generated at the same time.
         """
         raise NotImplementedError
 
     # ── inputs, controls, gradients ───────────────────────────────────────────────────────────────────────────────────
 
     def canonical(self, value: Input, /) -> Input:
-        """Prepare an input as the model does by itself (resize an image), so that preparing it again changes nothing."""
+        """Preprocess an input as the model does (resize an image), so that preprocessing it again changes nothing."""
         return value
 
     def readings(self, requests: Sequence[Request[Any]], /) -> Sequence[Hashable]:
-        """Return what the model reads of each request: equal where it cannot tell two of them apart."""
+        """Return what the model reads of each request; equal for requests that it cannot distinguish."""
         return requests
 
     def randomised(self, seed: int, share: float = 1.0, /) -> Model | None:
-        """Make the model with weights drawn anew, a control of probes; None: it has no weights to draw.
+        """Return a copy of the model with reinitialised weights, a control for probes; None if it has no weights.
 
-        share: of its layers, counted from the last, that are drawn.
+        seed: the seed of the new weights.
+        share: the share of layers to reinitialise, counted from the last, in (0, 1].
         """
         return None
 
     def differentiable(self) -> Differentiable:
-        """Return the model as a function with gradients. Raises `CapabilityError` where it has none."""
-        raise CapabilityError(f"model {self.name!r} gives no gradients; attacks and probes that need them want a torch model")
+        """Return the model as a differentiable function. Raises `CapabilityError` if it has no gradients."""
+        raise CapabilityError(f"model {self.name!r} gives no gradients; use a torch model for attacks and probes that need them")
 
 
 EMBEDDINGS, PIXELS = "embeddings", "pixels"
-"""Domains of gradients: what the features of a `Differentiable` model are."""
+"""Domains of gradients: the kinds of features of a `Differentiable` model."""
 
 
 @dataclass(slots=True)
 class Encoded:
-    """A batch made ready for gradients.
+    """A batch encoded for gradients.
 
-    features: what gradients are taken with respect to.
+    features: the tensor that gradients are taken with respect to.
     baseline: a neutral input of the same shape: neutral tokens' embeddings with the special tokens kept; black pixels.
-    mask_BL: of embeddings, 1 where a token is real.
-    spans: of each sample, each position's (start, end) in the text (of a pair: `words.in_text`), (0, 0) for special tokens.
-    extra: passed through to `Differentiable.logits`, rows aligned with the batch; ``input_ids`` are the tokens of a text model.
-    domain: what the features are. ``embeddings``: [B, L, D]. ``pixels``: [B, C, H, W] in [0, 1] (normalisation is inside the model).
-        Any other name: one number for each part of the input, [B, ...] in the shape of an attribution's values (`Modality.parts`).
-    Raises `TypeError` where embeddings have no mask, or anything else has one.
+    mask_BL: for embeddings, 1 for real tokens and 0 for padding.
+    spans: per sample, the (start, end) of each position in the text (for a pair: `words.in_text`), (0, 0) for special tokens.
+    extra: further tensors for `Differentiable.logits`, one row per sample; ``input_ids`` holds the tokens of a text model.
+    domain: the kind of features. ``embeddings``: [B, L, D]. ``pixels``: [B, C, H, W] in [0, 1] (normalisation is inside the model).
+        Any other name: one number per part of the input, [B, ...] with the shape of an attribution's values (`Modality.parts`).
+    Raises `TypeError` if embeddings have no mask, or if other features have one.
     """
 
     features: torch.Tensor
@@ -245,16 +246,16 @@ class Encoded:
 
 
 class Differentiable:
-    """Base of what gradient attacks and attribution need of a torch model. A subclass gives ``module``, `encode` and `logits`.
+    """Base class of differentiable torch models, for gradient attacks and attribution. A subclass defines ``module``, `encode`, `logits`.
 
     A causal language model encodes `LogLikelihood` requests, and its `logits` are the log-probabilities [N, S] of the continuations'
-    tokens, 0 where a continuation is shorter. The ``spans`` are places in the prompt (of a chat, in its last message), (0, 0) for all
-    other tokens, which stand in ``baseline`` as they are, and ``extra["input_ids"]`` are the tokens.
+    tokens, padded with 0. The ``spans`` are positions in the prompt (for a chat, in its last message), and (0, 0) for all other tokens,
+    which ``baseline`` leaves unchanged; ``extra["input_ids"]`` holds the tokens.
 
-    module: the network itself.
-    tokenizer: that of transformers, whose types are its own; None: the model has none.
-    resumes: whether `logits` also takes features without their beginning, of positions that are as encoded and alike in all rows of the
-    batch; what follows them is computed from what was kept of them.
+    module: the network.
+    tokenizer: the transformers tokenizer; None: the model has none.
+    resumes: whether `logits` accepts features without a prefix that is unchanged and equal in all rows of the batch; the model reuses
+        its cached states of the prefix.
     """
 
     module: torch.nn.Module
@@ -263,32 +264,34 @@ class Differentiable:
 
     @abstractmethod
     def encode(self, requests: Sequence[Any], /) -> Encoded:
-        """Make requests ready: `Classify`, or `LogLikelihood` of a causal language model.
+        """Encode a batch of requests: `Classify`, or `LogLikelihood` for a causal language model.
 
-        Raises `SampleError` where one of them cannot be answered.
+        Raises `SampleError` if one of them cannot be answered.
         """
         raise NotImplementedError
 
     @abstractmethod
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """Compute logits [N, C] in the order of the requests' labels, differentiable by the features.
+        """Compute logits [N, C] in the order of the requests' labels, differentiable with respect to the features.
 
-        features: [N, L, D] or [N, C, H, W]. rows: [N], the encoded row that each row of ``features`` is a variant of, so that many variants
-        of one sample share a pass; None: N = B, each its own.
+        features: [N, L, D] or [N, C, H, W].
+        encoded: the result of `encode` for a batch of B requests.
+        rows: [N], the index of the encoded row that each row of ``features`` is a variant of, so that variants of one sample share a
+            pass; None: N = B, in order.
         """
         raise NotImplementedError
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """Compute [N, M, L, L]: how each of the M layers attends from position to position in such a pass, averaged over its heads.
+        """Compute the attention weights [N, M, L, L] of the M layers, averaged over their heads, for a pass as in `logits`.
 
-        Raises `CapabilityError` where the model has no attention weights (the feature ``attention``).
+        Raises `CapabilityError` if the model has no attention weights (the feature ``attention``).
         """
-        raise CapabilityError("the model gives no attention weights; a transformers checkpoint (hf) with attention layers does")
+        raise CapabilityError("the model gives no attention weights; use a transformers checkpoint (hf) with attention layers")
 
     def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor | None:
-        """Return [N, L]: from which positions the answer is read, in shares; None: from the first, or from the last of a decoder."""
+        """Return the weight [N, L] of each position in the model's output; None: the first position, or the last one of a decoder."""
         return None
 
     def take_beginnings(self) -> tuple[int, int]:
-        """Return how many tokens `logits` read of the beginnings that it keeps, and in how many passes, since the last call."""
+        """Return the number of tokens that `logits` read from cached prefixes since the last call, and the number of passes."""
         return 0, 0

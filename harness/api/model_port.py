@@ -1,4 +1,4 @@
-"""The engine as a plugin sees it."""
+"""The interface of the engine to plugins."""
 
 from __future__ import annotations
 
@@ -15,45 +15,51 @@ T = TypeVar("T")
 
 
 class ModelPort(Protocol):
-    """The engine as a plugin sees it: the only way to run a model, so that every pass is batched, cached and counted."""
+    """The interface of the engine to plugins. It is the only way to run a model, so that every pass is batched, cached and counted."""
 
     info: ModelInfo
 
     @property
     def roles(self) -> Mapping[str, ModelPort]:
-        """The models that play the plugin's roles (see the top of this module); an optional role that nobody plays is not in it."""
+        """The engines of the models in the plugin's roles (`Plugin.roles`), by role, without optional roles that the suite leaves out."""
         ...
 
     def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
-        """One response a request, in order. Raises `SampleError` when one of them fails."""
+        """Return one response per request, in order. Raises `SampleError` if a request fails."""
         ...
 
     def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
-        """Like `run`, with a `requests.Failure` in the place of what failed."""
+        """Return one response per request, in order, with a `requests.Failure` for each request that fails."""
         ...
 
     def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
-        """What the task that is attacked asks of the model about a sample (or a twin), as it is really sent: system message, header and
-        all. Empty where no task is attacked, or one that decides as it goes."""
+        """Return the requests of the attacked task for a sample or a twin, exactly as they are sent, with system message and header.
+
+        Empty if no task is attacked, or if its requests depend on earlier answers (`Task.is_sequential`).
+        """
         ...
 
-    def canonical(self, value: Input, /) -> Input: ...
+    def canonical(self, value: Input, /) -> Input:
+        """Preprocess an input as the model does (`Model.canonical`)."""
+        ...
 
-    def differentiable(self) -> AbstractContextManager[Differentiable]: ...
+    def differentiable(self) -> AbstractContextManager[Differentiable]:
+        """Return a context with the model as a differentiable function. Raises `CapabilityError` if the model has no gradients."""
+        ...
 
     def alike(self, request: Request[Any], /) -> Hashable:
-        """What inputs must share, beside their shape, to be put through the model together for gradients."""
+        """Return the key that requests must share, in addition to their shape, to be batched for gradients."""
         ...
 
     def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
-        """What the model reads of each request: two of one reading (letter case that a tokenizer drops) are one question to it, and
-        only rounding would tell their answers apart."""
+        """Return what the model reads of each request. Requests with equal readings (a tokenizer may drop letter case) have equal
+        answers up to rounding."""
         ...
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:
-        """Indices packed into batches under the token budget, longest first: for work that is not a request (gradients)."""
+        """Pack indices into batches within the token budget, longest first, for passes without requests (gradients)."""
         ...
 
     def in_memory(self, work: Callable[[], T], /) -> T:
-        """Do work whose passes are made of `groups`, and do it again in smaller ones where memory runs out."""
+        """Call ``work``, whose passes use `groups`; call it again with smaller groups if memory runs out."""
         ...

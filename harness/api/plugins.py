@@ -1,10 +1,10 @@
-"""What all plugins share that the harness works with.
+"""The base classes that tasks, attacks, probes and threats share.
 
-How a plugin is found: by an entry point of the groups in `registry.GROUPS`, or by ``@plugin(group, name)`` in a file given with
-``--plugin``. Keyword parameters of its ``__init__`` are its settings in a suite file; its docstring is what ``windtunnel show`` prints.
+A plugin is registered by an entry point of the groups in `registry.GROUPS`, or by ``@plugin(group, name)`` in a file that is passed with
+``--plugin``. The keyword parameters of its ``__init__`` are its settings in a suite file; ``windtunnel show`` prints its docstring.
 
 Each group has a base class whose attributes and methods have the defaults that the harness reads: `task.Task`, `attack.Attack`,
-`probe.Probe`, `report.Report`; an attack has a `threat.Threat`. A class need not derive from it: `bases` adds the defaults then.
+`probe.Probe`, `report.Report`; an attack has a `threat.Threat`. A class that does not derive from it gets the defaults from `bases`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def gives(plugin: object, method: Callable[..., object], /) -> bool:
-    """Tell whether a plugin has a method of its own in the place of its base class's. ``method``: the base class's, e.g. ``Task.run``."""
-    found = getattr(plugin, method.__name__)
-    return getattr(found, "__func__", found) is not method
+    """Tell whether a plugin overrides a method of its base class. ``method``: that of the base class, e.g. ``Task.run``."""
+    current = getattr(plugin, method.__name__)
+    return getattr(current, "__func__", current) is not method
 
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def needed_unless(other: str, /) -> Callable[[F], F]:
-    """Mark a method of a base class that a plugin gives unless it gives the method ``other``."""
+    """Mark a method of a base class as required unless the plugin defines the method ``other``."""
 
     def mark(method: F) -> F:
         _instead[method] = other
@@ -37,7 +37,7 @@ def needed_unless(other: str, /) -> Callable[[F], F]:
 
 
 def instead_of(method: object, /) -> str:
-    """Return the method that a plugin may give in place of this one of its base class; empty where `needed_unless` does not mark it."""
+    """Return the name of the method that a plugin may define instead; empty if `needed_unless` does not mark the method."""
     return _instead.get(method, "")
 
 
@@ -48,12 +48,12 @@ NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
 
 
 class Plugin:
-    """Base of tasks, attacks, probes and threats.
+    """Base class of tasks, attacks, probes and threats.
 
     ``requires``: the capabilities that a model needs: request kinds, modalities, ``gradients``, ``attention``.
-    ``roles``: further models that it cannot do without (a judge, a sentence encoder), by role, each with the capabilities that such a
-    model needs, e.g. ``{"judge": frozenset({"generate"})}``. The suite names the models; ``engine.roles["judge"]`` is that model's engine.
-    ``optional_roles``: further models that it uses where the suite names them.
+    ``roles``: required auxiliary models (a judge, a sentence encoder): the capabilities that each needs, by role, e.g.
+    ``{"judge": frozenset({"generate"})}``. The suite names the models; ``engine.roles["judge"]`` is the engine of that model.
+    ``optional_roles``: auxiliary models that it uses if the suite names them.
     """
 
     __slots__ = ()
@@ -62,17 +62,17 @@ class Plugin:
     optional_roles: Mapping[str, frozenset[str]] = NOTHING
 
     def resources(self) -> Sequence[Resource]:
-        """List what it reads beside models and samples: word lists, thesauri, word vectors, data sets of the hub."""
+        """List the resources that it reads: word lists, thesauri, word vectors, data sets of the hub."""
         return ()
 
 
 class Program(Plugin):
-    """Base of attacks and probes.
+    """Base class of attacks and probes.
 
-    ``inputs``: the modalities that it works on, of which a task must have one; None: those in ``requires``.
-    ``reads``: the keys that it reads of a sample's metadata, each with a sentence on the tasks that have it.
-    ``asks_beyond``: capabilities of ``requires`` that a model needs though the task does not ask for them.
-    ``caution``: a sentence that a reader must know before believing its numbers; the scorecard flags it.
+    ``inputs``: the modalities that it works on; a task must have one of them. None: those in ``requires``.
+    ``reads``: the keys of a sample's metadata that it reads, each with a sentence about the tasks that have it.
+    ``asks_beyond``: capabilities in ``requires`` that the task itself does not require of the model.
+    ``caution``: a sentence about the limits of its numbers, which the scorecard shows as a flag.
     """
 
     __slots__ = ()

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Probe(Program):
-    """Base of probes. The harness scores the attributions beside its controls. A subclass gives ``requires`` and `attribute`.
+    """Base class of probes. A subclass defines ``requires`` and `attribute`. The harness scores the attributions and their controls.
 
-    A probe that requires ``classify`` is asked about a language model's task as well: there the labels are texts of continuations, and
-    `Classify` gives their log-likelihoods (`continuations`).
+    A probe that requires ``classify`` also runs on tasks of language models: the labels are then continuations, and the response to
+    `Classify` holds their log-likelihoods (`continuations`).
 
-    ``target``: the class that it explains, ``predicted`` or ``gold`` (the sample's own); None: the probe has no choice. A control must
-    explain the same class: it asks a copy with ``gold`` about samples whose target is that class.
-    ``needs_parts``: whether its attributions are about the parts of inputs, so that the modality of a task's inputs must give them.
-    ``starts_from``: the neutral input that its attributions are relative to, in words; empty: there is none.
+    ``target``: the class that it explains, ``predicted`` or ``gold`` (the sample's target); None: the probe cannot choose. A control
+    explains the same class: it runs a copy with ``gold`` on samples whose target is that class.
+    ``needs_parts``: whether it attributes to the parts of inputs, so that the modality of the inputs must define ``parts``.
+    ``starts_from``: a description of the neutral input that attributions are relative to; empty: there is none.
     """
 
     target: str | None = None
@@ -31,10 +31,12 @@ class Probe(Program):
 
     @abstractmethod
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Iterable[Attribution]:
-        """Return an attribution of each sample, in order."""
+        """Return one attribution per sample, in order."""
         raise NotImplementedError
 
     def trial(self) -> Probe | None:
-        """Make a copy that explains with as few passes as it can, where a setting depends on the model's weights (a layer's name). It is
-        tried as soon as the weights are loaded, and a `ConfigError` ends the run there. None: there is nothing to try."""
+        """Return a copy that explains with as few passes as possible, to check settings that depend on the weights (a layer's name).
+
+        The harness runs it when the weights are loaded; a `ConfigError` ends the run. None: no setting depends on the weights.
+        """
         return None

@@ -1,4 +1,4 @@
-"""Names to lazily loaded plugins, by entry point or by file. Built-in plugins come through the same door as anybody's."""
+"""The registry of plugins, loaded lazily from entry points or files. Built-in plugins are registered by entry points as well."""
 
 from __future__ import annotations
 
@@ -23,24 +23,27 @@ _ENTRY_POINTS = {f"windtunnel.{group}": group for group in GROUPS}
 T = TypeVar("T")
 
 _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
-"""What a suite's entry may say beside the plugin's settings: a slip there is taken for a setting first."""
+"""The keys of a suite's entry beside the plugin's settings: a misspelt one is read as a setting."""
 
 _CHECKED = ("attacks", "probes")
-"""Groups whose settings are held against their annotations; a task's come from fields of data, and its family checks them."""
+"""Groups whose settings are checked against annotations. The settings of a task depend on its data; its family checks them."""
 
 _open_files: list[list[tuple[str, str, Any]]] = []
-"""The plugins (group, name, object) of each plugin file that is running; the last file runs inside of those before it."""
+"""The plugins (group, name, object) of each plugin file that is being executed; a file may execute another one."""
 
 _defined: dict[tuple[str, str], Any] = {}
-"""The plugins that this process defined elsewhere: in a notebook, a script or a module that one of them imported."""
+"""The plugins that this process defined outside of plugin files: in a notebook, a script or an imported module."""
 
 
 def plugin(group: str, name: str, /) -> Callable[[T], T]:
-    """Mark a class, or a function that makes one, as the plugin ``name`` of ``group``.
+    """Register a class, or a function that returns an instance, as the plugin ``name`` of ``group``.
 
-    In a plugin file it belongs to the runs that are given the file; anywhere else, as in a cell of a notebook, to all later runs
-    of this process. A cell that is executed again replaces its plugin. Raises `ConfigError` where there is no such group, or the
-    name is that of an installed plugin.
+    A plugin in a plugin file is visible to runs that load the file; any other plugin, as in a cell of a notebook, is visible to all later
+    runs of this process. Executing a cell again replaces its plugin.
+
+    group: one of `GROUPS`.
+    name: the name of the plugin in suites.
+    Raises `ConfigError` if there is no such group, or if an installed plugin has this name.
     """
     if group not in GROUPS:
         raise ConfigError(f"no plugin group {group!r}; the groups are {', '.join(GROUPS)}")
@@ -49,9 +52,9 @@ def plugin(group: str, name: str, /) -> Callable[[T], T]:
         if _open_files:
             _open_files[-1].append((group, name, obj))
             return obj
-        for entry in _reachable():
+        for entry in _list_reachable():
             if (entry.group, entry.name) == (group, name):
-                raise _taken(entry, "this process")
+                raise _make_name_error(entry, "this process")
         _defined[group, name] = obj
         return obj
 
@@ -60,8 +63,7 @@ def plugin(group: str, name: str, /) -> Callable[[T], T]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One plugin. ``origin``: the distribution and version, or the file and the hash of it and of the local files
-    that it imports, that it came from."""
+    """One plugin. ``origin``: its distribution and version, or its file with a hash of the file and of the local files it imports."""
 
     group: str
     name: str
@@ -70,10 +72,10 @@ class Entry:
     _target: str = ""
 
     def load(self) -> Any:
-        """Import the plugin's class, with the defaults of its group's base class, or the function that makes it."""
+        """Import the plugin's class or factory function. A class gets the defaults of its group's base class."""
         try:
             loaded = self._load()
-            # What a class looks up in another object is known only when it is made.
+            # A class with __getattr__ may delegate to another object, which is known only for an instance.
             is_plain = inspect.isclass(loaded) and not hasattr(loaded, "__getattr__")
             return derive(loaded, BASES[self.group]) if self.group in BASES and is_plain else loaded
         except UserError:
@@ -87,13 +89,13 @@ class Entry:
 
     @property
     def target(self) -> str:
-        """Where it is defined, ``module:attribute``."""
+        """The place of its definition, ``module:attribute``."""
         return self._target
 
 
 @cache
-def _installed(path: tuple[str, ...]) -> tuple[Entry, ...]:
-    """All entry points of the distributions on this path, of each name the first one's. Descriptions are read where there are plugins."""
+def _list_installed(path: tuple[str, ...]) -> tuple[Entry, ...]:
+    """List the plugins of the distributions on this path; of several distributions with one name, the first counts."""
     found: dict[str, list[Entry]] = {}
     for dist in importlib.metadata.distributions(path=list(path)):
         points = [point for point in dist.entry_points if point.group in _ENTRY_POINTS]
@@ -104,39 +106,40 @@ def _installed(path: tuple[str, ...]) -> tuple[Entry, ...]:
 
 
 def origin_of(path: Path, /) -> str:
-    """A plugin file by its name and the hash of what is in it and in the local files that it imports, as records name it."""
+    """Return the name of a plugin file and a hash of its content and of the local files it imports, as records keep them."""
     return f"{path.name} sha256:{collect_code(path).digest[:12]}"
 
 
 class Registry:
-    """All plugins known to this process: entry points found on first use, and the files given to it."""
+    """All plugins that are available in this process: those of entry points, of this process, and of plugin files."""
 
     def __init__(self, files: tuple[str | Path, ...] = ()) -> None:
         self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
         self._files: list[Path] = []
         self._origins: dict[tuple[str, str], list[str]] = {}
-        for entry in _reachable():
+        for entry in _list_reachable():
             self._entries[entry.group][entry.name] = entry
             self._origins.setdefault((entry.group, entry.name), []).append(entry.origin)
         for file in dict.fromkeys(Path(file).resolve() for file in files):
             self._add_file(file)
         for (group, name), obj in _defined.items():
-            # A script may give itself as a plugin file.
+            # A script may pass itself as a plugin file.
             if file_of(obj) not in self._files:
                 self.add_object(group, name, obj, obj)
 
     @classmethod
     def of_run(cls, recorded: Collection[str], files: Iterable[str | Path], /) -> Registry:
-        """For views of records, which load no code by themselves: entry points, and those files that are given.
+        """Create the registry for views of a run. Records load no code by themselves, only entry points and the given files.
 
-        ``recorded``: the origins of the plugin files that the run was made with. Raises `ConfigError` where a file is none of these.
+        ``recorded``: the origins of the run's plugin files. ``files``: plugin files to load.
+        Raises `ConfigError` if a file is not one of the run's plugin files.
         """
-        given = [Path(file) for file in files]
-        for file in given:
+        paths = [Path(file) for file in files]
+        for file in paths:
             if file.is_file() and origin_of(file) not in recorded:
-                made_with = ", ".join(recorded) or "no plugin file"
-                raise ConfigError(f"the run was made with {made_with}, not with {origin_of(file)}; give the file as it was then")
-        return cls(tuple(given))
+                used = ", ".join(recorded) or "no plugin file"
+                raise ConfigError(f"the run used {used}, not {origin_of(file)}; pass the file in the version that the run used")
+        return cls(tuple(paths))
 
     def _add_file(self, path: Path) -> None:
         if not path.is_file():
@@ -166,22 +169,27 @@ class Registry:
                 raise ConfigError(f"{path}: {error}") from error
 
     def _check_names(self, before: Mapping[str, type]) -> None:
-        """Raises `ConfigError` where a file has replaced a class of one of the other files."""
+        """Raise `ConfigError` if a file has replaced a class of another plugin file."""
         now = _list_classes()
         for what, cls in before.items():
             first, second = file_of(cls), file_of(now.get(what, cls))
             if first is not None and second is not None and first != second and first in self._files:
-                raise ConfigError(f"{origin_of(second)} brings the {what}, as {origin_of(first)} does; give one of them another name")
+                raise ConfigError(f"{origin_of(second)} defines the {what}, and so does {origin_of(first)}; rename one of them")
 
     def add(self, group: str, name: str, factory: Any, origin: str, /, target: str = "") -> None:
-        """Make an object of this process a plugin of this registry alone. factory: makes it from its settings. origin: where it comes from,
-        as records name it. target: where it is defined, ``file:name``. Raises `ConfigError` where the name is taken."""
+        """Add a plugin to this registry only.
+
+        factory: creates the plugin from its settings.
+        origin: the source of the plugin, as records keep it.
+        target: the place of its definition, ``file:name``.
+        Raises `ConfigError` if the name is taken.
+        """
         if name in self._entries[group]:
-            raise _taken(self._entries[group][name], origin)
-        self._entries[group][name] = Entry(group, name, origin, _constant(factory), target)
+            raise _make_name_error(self._entries[group][name], origin)
+        self._entries[group][name] = Entry(group, name, origin, _wrap_constant(factory), target)
 
     def add_object(self, group: str, name: str, obj: object, factory: Any, /) -> None:
-        """`add` a factory whose origin is the class, the state and the code of an object of this process."""
+        """Add a factory whose origin is derived from the class, the state and the code of ``obj``."""
         # Not on top: a list of plugins needs no numpy.
         from ..identity.programs import name_origin
 
@@ -195,39 +203,44 @@ class Registry:
             yield self._entries[group][name]
 
     def get(self, group: str, name: str, /) -> Entry:
-        """Find the plugin of that name. Raises `UnknownName` where there is none, `ConfigError` where two packages bring one."""
+        """Return the plugin with this name. Raises `UnknownName` if there is none, `ConfigError` if several packages define one."""
         known = self._entries[group]
         if name not in known:
             raise UnknownName(
                 f"there is no {group[:-1]} {name!r}.{did_you_mean(name, known)} 'windtunnel list {group}' shows all {len(known)}."
             )
         if len(origins := self._origins.get((group, name), ())) > 1:
-            raise ConfigError(f"several packages bring {group} of the name {name!r}: {', '.join(origins)}; uninstall all but one of them")
+            raise ConfigError(
+                f"several packages define {group} with the name {name!r}: {', '.join(origins)}; uninstall all but one of them"
+            )
         return known[name]
 
     def make(self, group: str, name: str, /, **params: Any) -> Any:
-        """Build the plugin with its settings, an instance of its group's base class.
+        """Create the plugin with its settings, as an instance of its group's base class.
 
-        Raises `ConfigError`: a setting that it does not have, with those that it has; a method that it lacks; what it raises itself."""
+        Raises `ConfigError` for an unknown or missing setting, for a missing method, and for an exception of the plugin itself.
+        """
         factory = self.get(group, name).load()
         what = f"{group[:-1]} {name!r}"
         try:
             accepted = parameters(factory)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{what} is a {type(factory).__name__}, and not a class or function that makes one") from error
+            raise ConfigError(
+                f"{what} is an object of the class {type(factory).__name__}; register a class, or a function that returns an instance"
+            ) from error
         for key in params:
             if accepted is not None and key not in accepted:
                 known = list(accepted)
                 raise ConfigError(
                     f"{what} has no setting {key!r}.{did_you_mean(key, [*known, *_ENTRY_KEYS])} Its settings: {', '.join(known) or 'none'}."
                 )
-        lacking = [
+        missing = [
             key for key, p in (accepted or {}).items() if p.default is p.empty and p.kind is not p.POSITIONAL_ONLY and key not in params
         ]
-        if lacking:
+        if missing:
             raise ConfigError(
-                f"{what} needs {' and '.join(map(repr, lacking))}. Settings are given in a suite, where its entry is a mapping: "
-                f"{{{group[:-1]}: {name}{':...' if group == 'models' else ''}, {lacking[0]}: ...}}"
+                f"{what} requires {' and '.join(map(repr, missing))}. Set it in the plugin's entry of the suite: "
+                f"{{{group[:-1]}: {name}{':...' if group == 'models' else ''}, {missing[0]}: ...}}"
             )
         if group in _CHECKED:
             # Not on top: a list of plugins needs no types.
@@ -250,18 +263,18 @@ class Registry:
             raise ConfigError(f"{what} cannot be made from {params}: {type(error).__name__}: {error}") from error
 
 
-def _reachable() -> tuple[Entry, ...]:
-    """All entry points but those beside a target's file."""
-    return _installed(tuple(place for place in sys.path if place not in target_folders))
+def _list_reachable() -> tuple[Entry, ...]:
+    """List the plugins of all entry points except those in the folders of imported targets."""
+    return _list_installed(tuple(place for place in sys.path if place not in target_folders))
 
 
-def _taken(there: Entry, origin: str) -> ConfigError:
-    what = f"the {there.group[:-1]} {there.name!r} is there already (from {there.origin})"
-    return ConfigError(f"{what}; give yours (from {origin}) another name")
+def _make_name_error(there: Entry, origin: str) -> ConfigError:
+    what = f"the {there.group[:-1]} {there.name!r} already exists (from {there.origin})"
+    return ConfigError(f"{what}; rename the one from {origin}")
 
 
 def _list_classes() -> dict[str, type]:
-    """The classes that are known by their names as soon as they are defined: modalities, requests and responses."""
+    """List the classes that register themselves by name: modalities, requests and responses."""
     # Not on top: a list of plugins needs no arrays.
     from ..modalities.base import modalities
     from .requests import list_classes
@@ -270,12 +283,12 @@ def _list_classes() -> dict[str, type]:
     return found | {f"modality {modality.name!r}": type(modality) for modality in modalities()}
 
 
-def _constant(value: Any) -> Callable[[], Any]:
+def _wrap_constant(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
 def parameters(factory: Any, /) -> dict[str, inspect.Parameter] | None:
-    """A factory's keyword settings, or None when it takes any."""
+    """Return the keyword parameters of a factory, by name; None if it accepts any."""
     found = inspect.signature(factory).parameters
     if any(p.kind is p.VAR_KEYWORD for p in found.values()):
         return None

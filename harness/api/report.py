@@ -1,4 +1,4 @@
-"""Reports: views of a scorecard."""
+"""Reports: plugins that render a scorecard as files."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from .scorecard import Scorecard
 
 _LONGEST = 80
-"""Characters of a file's name."""
+"""The largest length of a file name, in characters."""
 _DIGITS = 12
 
 
 class RunFrames(Protocol):
-    """A run as a report sees it. ``path``: its folder, which is for reading."""
+    """The interface of a run to reports. ``path``: the run folder, which a report only reads."""
 
     path: Path
 
     def metrics(self) -> pd.DataFrame:
-        """Return a row per row of the scorecard; `windtunnel.Run.metrics` says which columns."""
+        """Return a frame with one row per row of the scorecard; `windtunnel.Run.metrics` lists the columns."""
         ...
 
     def samples(self) -> pd.DataFrame:
-        """Return a row per sample and item; `windtunnel.Run.samples` says which columns."""
+        """Return a frame with one row per sample and item; `windtunnel.Run.samples` lists the columns."""
         ...
 
 
 class Report:
-    """Base of reports. A subclass gives ``suffix`` and `render` for one file of text, or `write` for anything else.
+    """Base class of reports. A subclass defines ``suffix`` and `render` for a single text file, or `write` for other output.
 
     ``suffix``: the name of the file in the run folder, e.g. ``summary.md``.
     """
@@ -44,25 +44,26 @@ class Report:
 
     @needed_unless("write")
     def render(self, scorecard: Scorecard, /) -> str:
-        """Return the text of the file. A lone surrogate in it is written as its escape."""
+        """Return the text of the file. Lone surrogates are written as escapes."""
         raise NotImplementedError
 
     def write(self, scorecard: Scorecard, run: RunFrames, folder: Path, /) -> None:
-        """Write the report's files. Make names from data by `make_file_name`.
+        """Write the report's files. Use `make_file_name` for file names that depend on data.
 
-        ``run``: frames of metrics and samples, for what the scorecard does not hold.
-        ``folder``: an empty folder; when all files are there, the harness moves them into the run folder.
-        Raises `ConfigError` where ``suffix`` is no name of a file.
+        ``scorecard``: the results.
+        ``run``: frames of metrics and samples, for details that the scorecard does not contain.
+        ``folder``: an empty folder; the harness then moves its files into the run folder.
+        Raises `ConfigError` if ``suffix`` is not a file name.
         """
         if not self.suffix or self.suffix != make_file_name(self.suffix):
-            raise ConfigError(f"the suffix of a report is a file's name such as summary.md, not {self.suffix!r}")
+            raise ConfigError(f"the suffix of a report must be a file name such as summary.md, not {self.suffix!r}")
         (folder / self.suffix).write_bytes(self.render(scorecard).encode("utf-8", "backslashreplace"))
 
 
 def make_file_name(text: str, /) -> str:
-    """Make the name of a file from any text, such as a sample's id: at most 80 letters, digits, ``.``, ``_`` and ``-``, no ``.`` first.
+    """Return a file name for any text, such as a sample's id: at most 80 letters, digits, ``.``, ``_`` and ``-``, not starting with ``.``.
 
-    A text that is such a name stays as it is. Any other gets a digest at its end, so that two texts have two names.
+    A valid name is returned unchanged. Any other text gets a digest as its ending, so that different texts have different names.
     """
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip(".")
     if plain == text and 0 < len(plain) <= _LONGEST:

@@ -1,7 +1,7 @@
-"""What can be asked of a model, and what comes back.
+"""Requests to models and their responses.
 
-A request's ``kind`` is the name of the `Model` method that answers it. A new kind is two frozen dataclasses, a `Request` and a `Response`,
-which are known as soon as they are defined, here or in a plugin's file, and a method in an adapter.
+A request's ``kind`` is the name of the `Model` method that answers it. To add a kind, define two frozen dataclasses, a `Request` and a
+`Response`, here or in a plugin's file (they register themselves), and a method in a model adapter.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from ..modalities.inputs import Input, size_of, texts_of
 
 R_co = TypeVar("R_co", covariant=True)
 _classes: dict[str, type[Any]] = {}
-"""Requests and responses by the name that records give them: that of their class."""
+"""Requests and responses by the name of their class, which is also their name in records."""
 
 
 RESERVED = frozenset({"Attribution", "Chat", "Failure", "Message", "Record", "Sample", "TextPair"})
-"""Other classes of the harness that records name."""
+"""Further class names that records use."""
 
 
 def _register(cls: type[Any]) -> None:
-    """Raises `TypeError` where the name is taken by another class of the harness's own."""
+    """Register a class by its name. Raises `TypeError` if the harness itself has a class with this name."""
     known = _classes.get(cls.__name__)
     if cls.__name__ in RESERVED or (known is not None and known.__module__ == __name__ != cls.__module__):
-        raise TypeError(f"the harness has a {cls.__name__!r} already; give the class another name")
+        raise TypeError(f"the harness already has a class {cls.__name__!r}; rename the class")
     _classes[cls.__name__] = cls
 
 
 class Response:
-    """What answers a request."""
+    """Base class of responses to requests."""
 
     __slots__ = ()
 
@@ -41,12 +41,12 @@ class Response:
         _register(cls)
 
     def numbers(self) -> tuple[float, ...]:
-        """What must be finite, and what may drift with its batch."""
+        """Return the numbers that must be finite, and whose drift with the batch is measured."""
         return ()
 
     def spread(self) -> float:
-        """The numbers' scale: rounding moves them by a share of it, whatever their unit."""
-        return _spread(self.numbers())
+        """Return the scale of the numbers, in their unit. Rounding errors are proportional to it."""
+        return _compute_spread(self.numbers())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class LogProb(Response):
         return (self.value,)
 
     def spread(self) -> float:
-        """Nats a token, or one where they are fewer, as independent errors of the tokens add up."""
+        """Return the nats per token, at least 1, times the square root of the number of tokens: their errors are independent."""
         num = max(1, self.num_tokens)
         return math.sqrt(num) * max(1.0, abs(self.value) / num)
 
@@ -74,7 +74,7 @@ class LogProb(Response):
 class Completion(Response):
     """Generated text without the prompt and without the stop string. ``finish``: ``stop`` (a stop string or the end) or ``length``.
 
-    ``num_tokens``: all that were generated, the end token and those of the stop string with them.
+    ``num_tokens``: the number of generated tokens, including the end token and those of the stop string.
     """
 
     text: str
@@ -88,8 +88,7 @@ class Completion(Response):
 class Logits(Response):
     """Unnormalised scores [num_classes], in the order of the request's ``labels`` (else in the model's own).
 
-    ``is_multi_label``: the classes do not exclude each other, so that each logit has a logistic function of its own instead of a softmax
-    over all.
+    ``is_multi_label``: several classes can hold at once: each probability is the logistic function of its logit, not a softmax.
     """
 
     values: tuple[float, ...]
@@ -100,7 +99,7 @@ class Logits(Response):
         return self.values
 
     def probability(self, index: int, /) -> float:
-        """Of a class: among all of them by softmax, or on its own."""
+        """Return the probability of a class: by softmax, or by the logistic function if ``is_multi_label``."""
         if self.is_multi_label:
             return 0.5 * (1 + math.tanh(self.values[index] / 2))
         top = max(self.values)
@@ -108,7 +107,7 @@ class Logits(Response):
         return exps[index] / math.fsum(exps)
 
     def holds(self, index: int, /) -> bool:
-        """Whether the class is the answer: the likeliest of all, or on its own at least as likely as not."""
+        """Tell whether the class is predicted: it is the most likely one, or has a probability of at least 0.5 if ``is_multi_label``."""
         if self.is_multi_label:
             return self.values[index] >= 0
         return max(range(len(self.values)), key=self.values.__getitem__) == index
@@ -127,9 +126,10 @@ class Embedding(Response):
 
 @dataclass(frozen=True, slots=True)
 class Fillings(Response):
-    """For each predicted place, ``tokens`` as the vocabulary has them (``##ing``, ``Ġthe``), likeliest first, and their ``log_probs``.
+    """The predicted tokens of each masked position, most likely first.
 
-    No place where the mask lies beyond the longest text that the model takes.
+    ``tokens``: as in the vocabulary (``##ing``, ``Ġthe``). ``log_probs``: their log-probabilities in nats. Both are empty if the mask
+    lies beyond the model's longest input.
     """
 
     tokens: tuple[tuple[str, ...], ...]
@@ -141,13 +141,13 @@ class Fillings(Response):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Stands where a response would: this one request failed, its batch neighbours did not. ``error`` is ``Type: message``."""
+    """Replaces the response of a failed request; other requests of its batch did not fail. ``error`` is ``Type: message``."""
 
     error: str
 
 
-def _spread(values: Sequence[float]) -> float:
-    """Standard deviation; of a lone number its size."""
+def _compute_spread(values: Sequence[float]) -> float:
+    """Return the standard deviation; for a single number, its absolute value."""
     if len(values) < 2:
         return abs(values[0]) if values else 0.0
     mean = math.fsum(values) / len(values)
@@ -156,7 +156,7 @@ def _spread(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[R_co]):
-    """What is asked of a model. ``kind``: the capability that a model needs, and the name of its method that answers a batch of these."""
+    """Base class of requests. ``kind``: the required capability, and the name of the model's method that answers a batch."""
 
     kind: ClassVar[str]
 
@@ -166,30 +166,31 @@ class Request(Generic[R_co]):
         _register(cls)
 
     def batch_key(self) -> Hashable:
-        """What must be equal within one batch."""
+        """Return the key that the requests of one batch share."""
         return None
 
     def beginning(self) -> str:
-        """The text that a model which reads from left to right reads; empty where there is none."""
+        """Return the text that a left-to-right model reads; empty if there is none."""
         return ""
 
     def parts_in_chats(self) -> frozenset[str]:
-        """Return the modalities of the parts, beside text, of the chats in it: what a model must take for this kind as well."""
+        """Return the modalities of its chats' parts other than text. The model must accept them for this kind as well."""
         chats = [chat for f in fields(self) if (chat := chat_of(getattr(self, f.name))) is not None]
         return frozenset[str]().union(*map(modalities_in, chats))
 
     def size(self) -> int:
-        """A rough number of positions that answering takes, before any tokenizer has seen it."""
+        """Estimate the number of positions that the answer takes, without a tokenizer."""
         values = [getattr(self, f.name) for f in fields(self)]
         return sum(size_of(value) for value in values if modality_of(value) is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class LogLikelihood(Request[LogProb]):
-    """log p(continuation | context). An empty context is the model's own beginning-of-text token; after a chat, the continuation is the
-    beginning of the assistant's answer, or goes on from a last message of its own.
+    """log p(continuation | context).
 
-    ``delimiter``: stands between a text and its continuation, and is scored with it; see `written`.
+    ``context``: an empty context is the model's beginning-of-text token. After a chat, the continuation starts the assistant's answer, or
+    continues it if the last message is the assistant's.
+    ``delimiter``: the text between context and continuation, which is scored with the continuation; see `written`.
     """
 
     kind: ClassVar[str] = "loglikelihood"
@@ -198,10 +199,10 @@ class LogLikelihood(Request[LogProb]):
     delimiter: str = ""
 
     def written(self, *, is_answer: bool = False) -> str:
-        """What is scored: the continuation, behind the delimiter where it goes on from a text.
+        """Return the scored text: the continuation, after the delimiter if it continues a text.
 
-        An answer of its own has no delimiter before it: after a chat, and where the model puts a context of text into its chat template
-        (``is_answer``). Nor has one that goes on from a begun answer which ends in a space.
+        A new message has no delimiter: after a chat, or if the model applies its chat template to a text context (``is_answer``). A
+        continuation of a partial answer that ends in whitespace has none either.
         """
         chat = chat_of(self.context)
         if chat is not None:
@@ -215,10 +216,10 @@ class LogLikelihood(Request[LogProb]):
 
 @dataclass(frozen=True, slots=True)
 class RollingLogLikelihood(Request[LogProb]):
-    """log p(text), all of it, in windows as long as the model allows.
+    """log p(text) of a whole text, in windows of the model's maximum length.
 
-    ``min_context``: tokens of context that each scored token has at least, once the text is longer than one window. 1 scores
-    disjoint windows (fast; what lm-evaluation-harness does); larger slides with overlap and comes nearer the true value.
+    ``min_context``: the minimum number of context tokens per scored token, if the text is longer than one window. 1 scores disjoint
+    windows (fast; as lm-evaluation-harness does); larger values use overlapping windows and are closer to the true value.
     """
 
     kind: ClassVar[str] = "rolling_loglikelihood"
@@ -231,9 +232,9 @@ class RollingLogLikelihood(Request[LogProb]):
 
 @dataclass(frozen=True, slots=True)
 class PseudoLogLikelihood(Request[LogProb]):
-    """The sum, over a text's tokens, of log p(token | all the others), each masked on its own (Salazar et al. 2020).
+    """The sum, over a text's tokens, of log p(token | all the others), each masked separately (Salazar et al. 2020).
 
-    ``other``: a text that is nearly the same. Then only those tokens count that the two have in common, in order (Nangia et al. 2020).
+    ``other``: a similar text. Only the tokens that both texts share, in order, are then counted (Nangia et al. 2020).
     """
 
     kind: ClassVar[str] = "pseudo_loglikelihood"
@@ -249,9 +250,9 @@ MASK = "[MASK]"
 
 @dataclass(frozen=True, slots=True)
 class FillMask(Request[Fillings]):
-    """The ``top_k`` most likely tokens where ``text`` says `MASK` (the first time it does), whatever the model's own mask is called.
+    """The ``top_k`` most likely tokens at the first `MASK` in ``text``; the model replaces it with its own mask token.
 
-    ``shown``: what the model reads there instead, if anything; then each of its tokens is predicted as it stands.
+    ``shown``: a text that the model reads there instead of the mask; each of its tokens is then predicted.
     """
 
     kind: ClassVar[str] = "fill_mask"
@@ -264,7 +265,7 @@ class FillMask(Request[Fillings]):
 class Generate(Request[Completion]):
     """Continue the prompt until a stop string, the end-of-text token or ``max_tokens``.
 
-    ``temperature`` 0 is greedy. Above 0, ``seed`` alone decides the draw, whatever else is in the batch.
+    ``temperature`` 0 is greedy. Above 0, the sampled text depends only on ``seed``, not on the rest of the batch.
     """
 
     kind: ClassVar[str] = "generate"
@@ -286,7 +287,7 @@ class Generate(Request[Completion]):
 
 @dataclass(frozen=True, slots=True)
 class Classify(Request[Logits]):
-    """Class scores for one input. ``labels``: the names, and the order, in which the asker wants them."""
+    """Class scores for one input. ``labels``: the names of the classes, in the order of the response; empty: the model's order."""
 
     kind: ClassVar[str] = "classify"
     input: Input
@@ -298,6 +299,8 @@ class Classify(Request[Logits]):
 
 @dataclass(frozen=True, slots=True)
 class Embed(Request[Embedding]):
+    """An embedding of one input. ``layer``: the layer whose hidden states are pooled, -1 for the last."""
+
     kind: ClassVar[str] = "embed"
     input: Input
     layer: int = -1
@@ -307,15 +310,15 @@ class Embed(Request[Embedding]):
 
 
 def request_kinds() -> frozenset[str]:
-    """The kinds of all requests that are defined, the harness's own and those of plugins."""
+    """Return the kinds of all requests that the harness and plugins define."""
     return frozenset(cls.kind for cls in _classes.values() if issubclass(cls, Request))
 
 
 def list_classes() -> dict[str, type[Any]]:
-    """Return the requests and responses that are defined, by name."""
+    """Return all request and response classes, by name."""
     return dict(_classes)
 
 
 def class_named(name: str, /) -> type[Any] | None:
-    """The request or response of this name."""
+    """Return the request or response class with this name; None if there is none."""
     return _classes.get(name)

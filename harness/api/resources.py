@@ -1,7 +1,7 @@
-"""Resources: what a plugin reads beside models and data sets. Word lists, thesauri, word vectors.
+"""Resources that plugins read in addition to models and data sets: word lists, thesauri, word vectors.
 
-A plugin, a task or a model source that needs any names them in an optional method ``resources() -> Sequence[Resource]``. A suite whose
-attacks or probes lack one is not run; ``windtunnel prefetch`` lists and fetches them. Nothing else ever does.
+A plugin, a task or a model source lists them in an optional method ``resources() -> Sequence[Resource]``. A suite does not run while a
+resource of its attacks or probes is missing. Only ``windtunnel prefetch`` fetches resources.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from .registry import Entry, parameters
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """``looked``: where it is looked for. ``advice``: how to get it by hand. ``fetch``: gets it; None where nothing can be fetched.
-    ``path``: the file or folder that is read, where its content decides results."""
+    """A resource of a plugin.
+
+    ``is_there``: whether it is available. ``looked``: the places that were searched. ``advice``: how to get it by hand. ``fetch``:
+    downloads it; None if it cannot be downloaded. ``path``: the file or folder whose content affects results.
+    """
 
     name: str
     is_there: bool
@@ -29,22 +32,22 @@ class Resource:
 
 
 def resources_of(part: Any, /) -> tuple[Resource, ...]:
-    """What a plugin says it needs."""
-    say = getattr(part, "resources", None)
-    return tuple(say()) if callable(say) else ()
+    """Return the resources that a plugin lists."""
+    list_resources = getattr(part, "resources", None)
+    return tuple(list_resources()) if callable(list_resources) else ()
 
 
 def missing_resources(part: Any, /) -> str:
-    """What a plugin lacks, in words; empty where it lacks nothing."""
+    """Describe the missing resources of a plugin; empty if there are none."""
     return "; ".join(
-        f"{resource.name} is not there (looked for in {resource.looked}); {resource.advice}"
+        f"{resource.name} is missing (searched {resource.looked}); {resource.advice}"
         for resource in resources_of(part)
         if not resource.is_there
     )
 
 
 def digests_of(part: Any, /) -> dict[str, str]:
-    """A digest of what each resource of a plugin holds: with other word data, an attack's records are another run's."""
+    """Return a digest of the content of each resource, by name. Changed word data invalidate an attack's records."""
     return {resource.name: _digest(resource.path) for resource in resources_of(part) if resource.path is not None}
 
 
@@ -58,6 +61,6 @@ def _digest(path: Path) -> str:
 
 
 def with_folder(entry: Entry, settings: Mapping[str, Any], folder: str | None, /) -> dict[str, Any]:
-    """A plugin's settings, the suite's resource folder among them where it has a setting ``resources`` and none is given."""
+    """Return a plugin's settings, with the suite's resource folder as the default of its setting ``resources``, if it has one."""
     known = (parameters(entry.load()) or {}) if folder else {}
     return {**({"resources": folder} if "resources" in known else {}), **settings}

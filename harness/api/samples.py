@@ -1,4 +1,4 @@
-"""Samples and records: the facts a run is made of. One ``id`` runs through prediction, adversarial twin and attribution."""
+"""Samples and records. A sample's ``id`` joins its prediction, adversarial twin and attribution."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..modalities.inputs import Input
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One item of a data set.
+    """One sample of a data set.
 
-    ``target``: class index, text, or None where there is none. ``labels``: names of the classes ``target`` counts through.
-    ``group``: samples that are not independent share one (bootstraps resample groups). ``metadata["slice"]``: the part of the set that
-    the sample belongs to, for which each metric has a row of its own.
+    ``target``: class index or text; None if there is none. ``labels``: the names of the classes that ``target`` indexes.
+    ``group``: the key of samples that are not independent (the bootstrap resamples groups). ``metadata["slice"]``: the slice of the data
+    set that the sample belongs to; each metric has a row per slice.
     """
 
     id: str
@@ -29,19 +29,19 @@ class Sample:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[type[Sample], tuple[Any, ...]]:
-        """Pickled as a call, for a `Spool` reads each sample several times: dataclasses' own way takes three times as long."""
+        """Pickle as a constructor call: a `Spool` reads each sample several times, and the default takes three times as long."""
         return Sample, (self.id, self.input, self.target, self.labels, self.group, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """How much each part of an input moved one output.
+    """The contribution of each part of an input to one output.
 
     Text: ``values`` [num_words] with ``spans``, each word's (start, end) in the original text. Images: ``values`` [H, W], ``spans`` empty.
-    ``parts``: what the values are about: words, pixels, time, frames, boxes, or what a `Modality` calls its own. Where a probe says
-    nothing, they are the parts of the input's modality, and the harness fills that in.
+    ``parts``: the kind of parts: words, pixels, time, frames, boxes, or the name of a `Modality`'s parts. If it is empty, the harness sets
+    it to the parts of the input's modality.
     ``target``: the explained class. ``completeness_error``: |sum of attributions - (output - baseline output)| in the output's unit
-    (Sundararajan et al. 2017, axiom 3), None where the method has no such axiom.
+    (Sundararajan et al. 2017, axiom 3); None if the axiom does not apply to the method.
     """
 
     sample_id: str
@@ -55,7 +55,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What happened to one sample in one item of the plan. ``scores`` hold None for what could not be scored, never NaN."""
+    """The result of one sample in one item of the plan. A score that could not be computed is None, never NaN."""
 
     sample_id: str
     item: str
@@ -65,19 +65,21 @@ class Record:
 
 
 def seed_of(*parts: object) -> int:
-    """A 63-bit seed from the parts' text, the same on every machine and in every order of work."""
+    """Return a 63-bit seed derived from the parts' text, equal on every machine and in every order of execution."""
     text = "\x1f".join(str(p) for p in parts)
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big") >> 1
 
 
 class SampleRng:
-    """Random generators derived from a sample's id, so that neither order nor batch size can change a draw."""
+    """Creates random generators from sample ids, so that draws depend on neither order nor batch size."""
 
     def __init__(self, *scope: object) -> None:
         self._scope = scope
 
     def seed(self, sample_id: str, /) -> int:
+        """Return the seed of a sample."""
         return seed_of(*self._scope, sample_id)
 
     def __call__(self, sample_id: str, /) -> np.random.Generator:
+        """Return a new generator for a sample."""
         return np.random.default_rng(self.seed(sample_id))

@@ -1,6 +1,6 @@
-"""The scorecard: what a run found, as plain facts. Reports are views of it; gates are questions to it.
+"""The scorecard: the results of a run as plain data. Reports render it, and gates check it.
 
-It holds no arrays, no torch and no model: everything in it can be written as JSON. Text in it is hostile: whoever shows it escapes it.
+It contains no arrays, tensors or models and can be written as JSON. Its text is untrusted: code that displays it must escape it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretabilit
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its 95 % interval. ``value`` is None where nothing could be scored; ``reason`` says why, or why there are no bounds.
+    """A number with its 95 % interval.
 
-    ``n``: samples the number rests on. ``n_unscored``: samples that should have counted and could not.
-    ``low`` and ``high`` are None where an interval makes no sense (a count) or n is too small for one.
+    ``value``: None if nothing could be scored. ``low``, ``high``: the bounds of the interval; None for a count, or if ``n`` is too small.
+    ``n``: the number of scored samples. ``n_unscored``: the number of samples that should count but could not be scored. ``reason``: why
+    there is no value or no interval.
     """
 
     value: float | None
@@ -33,7 +34,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a row measures, for people: a title, one sentence, and which way is better (None: neither)."""
+    """The meaning of a row: a title, a sentence, and its direction. ``higher_is_better``: None if neither direction is better."""
 
     title: str
     explanation: str
@@ -44,9 +45,9 @@ class Measure:
 class Row:
     """One number of one item of one model.
 
-    ``key``: the item. ``metric``: what is measured, e.g. ``robust_accuracy``. ``control``: what it is measured on, or compared with, in
-    place of the item itself: ``random``, ``randomised``, ``minus_random``. ``about``: the label, word, judge or epsilon that the number is
-    about. ``slice``: the part of the samples that it is over, where that is not all of them. ``higher_is_better``: None where neither is.
+    ``key``: the item. ``metric``: the measured quantity, e.g. ``robust_accuracy``. ``control``: the control that is measured, or compared
+    with: ``random``, ``randomised``, ``minus_random``. ``about``: the label, word, judge or epsilon that the number refers to. ``slice``:
+    the slice of the samples; empty for all samples. ``higher_is_better``: None if neither direction is better.
     """
 
     model: str
@@ -74,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """``outcome``: pass, fail, inconclusive or no_data. ``verdict``: what that means for the run: pass, warn, fail or no_data."""
+    """The result of a gate. ``outcome``: pass, fail, inconclusive or no_data. ``verdict``: pass, warn, fail or no_data."""
 
     gate: str
     outcome: str
@@ -84,7 +85,7 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The same sample after an attack. ``success`` is None when it was not attacked; ``note`` then says why."""
+    """A sample after an attack. ``success``: None if it was not attacked; ``note`` gives the reason."""
 
     attack: str
     input: Shown | None
@@ -96,8 +97,11 @@ class Twin:
 
 @dataclass(frozen=True, slots=True)
 class EachWord:
-    """What each word of a language model's ``answer`` rests on. ``spans`` (start, end): the words. ``values``: a row a word, scaled to
-    [-1, 1] by its own largest magnitude; its columns are the parts of the sample's text, then the answer's words."""
+    """An attribution for each word of a language model's ``answer``.
+
+    ``spans``: the (start, end) of each word in the answer. ``values``: one row per word, scaled to [-1, 1] by the row's largest magnitude;
+    the columns are the parts of the sample's text, then the words of the answer.
+    """
 
     answer: str
     spans: tuple[tuple[int, int], ...]
@@ -106,15 +110,16 @@ class EachWord:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """An attribution of the sample. ``values`` are scaled to [-1, 1] by the largest magnitude.
+    """An attribution of a sample. ``values`` are scaled to [-1, 1] by the largest magnitude.
 
-    ``parts``: what the values are about (`Attribution.parts`). Words: ``spans`` (start, end) in the shown text, one a value. Values in rows
-    (pixels): ``shape`` (rows, columns), values row by row, pooled to a grid that a person can read. All others: ``names``, one a value.
-    ``image`` is a PNG data URI of what was attributed where that is not the sample's image: the model may have resized
-    or cropped it. ``scores``: faithfulness of this attribution; keys that end in ``_random`` and ``_randomised`` are its controls'.
-    ``twins``: (attack, attribution of its twin), first the one for the same class, with what says how far it moved as scores.
-    ``slices``: those of `slices` that the sample could be in by this attribution, and whether it is; with several attacks, by any of them.
-    ``each_word``: of a language model's answer, where that was asked for.
+    ``parts``: the kind of parts (`Attribution.parts`). For words, ``spans`` holds one (start, end) in the displayed text per value. For
+    pixels, ``shape`` is (rows, columns), and the values are pooled to a coarse grid, in row-major order. Otherwise ``names`` holds one
+    name per value.
+    ``image``: a PNG data URI of the attributed image if it differs from the sample's: the model may resize or crop it.
+    ``scores``: the faithfulness of this attribution; keys with the endings ``_random`` and ``_randomised`` belong to its controls.
+    ``twins``: (attack, attribution of its twin); the first one explains the same class, and its scores measure the change.
+    ``slices``: whether the sample is in each slice that `ItemKind.slices` defines; with several attacks, whether it is for any of them.
+    ``each_word``: the attributions of the words of a language model's answer, if the suite requests them.
     """
 
     probe: str
@@ -134,9 +139,9 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class SampleView:
-    """One sample of one model with everything the run knows of it, joined by id.
+    """One sample of one model with all its results, joined by id.
 
-    ``correct`` is None where the task has no notion of it or the sample failed. ``probabilities``: label to probability.
+    ``correct``: None if the task does not define correctness, or if the sample failed. ``probabilities``: by label.
     """
 
     model: str
@@ -155,13 +160,14 @@ class SampleView:
 
 @dataclass(frozen=True, slots=True)
 class Scorecard:
-    """``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), items (data fingerprints, plugin versions),
-    skipped, flags.
+    """The results of a run.
 
-    ``num_failed``: samples recorded with an error. ``complete``: every planned sample has a record. ``timing`` is kept apart: it is the one
-    part that differs between two equal runs. ``samples`` may be a selection; ``num_samples`` says of how many. ``row_names``: the rows that
-    an item can have, by its kind, without what stands in brackets; a kind that is not in it can have any.
-    ``measures``: what rows measure, by `Row.metric`.
+    ``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), items (data fingerprints, plugin versions),
+    skipped, flags.
+    ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
+    ``timing``: the only part that differs between two equal runs. ``samples``: a selection of ``num_samples`` samples. ``row_names``: the
+    possible rows of an item, by its kind, without the parts in brackets; a kind that it does not contain can have any row.
+    ``measures``: the meaning of rows, by `Row.metric`.
     """
 
     manifest: Mapping[str, Any]

@@ -1,10 +1,10 @@
-"""What the settings of a plugin may be: declared by the annotations of its signature, checked in one place before anything runs.
+"""Validation of plugin settings against the annotations of the plugin's signature, before anything runs.
 
-A plain ``int``, ``float``, ``bool`` or ``str`` says the type; the names below say a range, too:
+``int``, ``float``, ``bool`` and ``str`` declare a type; the names below also declare a range:
 
     def __init__(self, *, steps: Count = 20, max_share: Share | None = None, temperature: Amount = 1.0) -> None:
 
-Nothing is converted: ``steps: 2.5`` is an error and not 2, and so are ``"3"`` and ``true``.
+Values are not converted: ``steps: 2.5``, ``steps: "3"`` and ``steps: true`` are errors.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from .errors import ConfigError
 
 Count = Annotated[int, Field(ge=1)]
-"""How many: one or more."""
+"""A number of things, at least 1."""
 
 Bound = Annotated[int, Field(ge=0)]
-"""At most so many: zero or more."""
+"""A maximum number of things, at least 0."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-"""A part of a whole: 0 to 1, never percent."""
+"""A fraction from 0 to 1, not in percent."""
 
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 
 Amount = Annotated[float, Field(ge=0)]
-"""A number of 0 or more."""
+"""A number, at least 0."""
 
 Size = Annotated[float, Field(gt=0)]
 """A number above 0."""
@@ -44,42 +44,47 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
-def check_settings(what: str, factory: Callable[..., Any], given: Mapping[str, Any], /) -> None:
-    """Raises `ConfigError` for the first setting that its annotation does not allow, with the fix where one is likely.
+def check_settings(what: str, factory: Callable[..., Any], settings: Mapping[str, Any], /) -> None:
+    """Check settings against the annotations of a factory. The plugin itself checks settings without a readable annotation.
 
-    ``what``: how the error calls the plugin, e.g. ``attack 'pgd'``. ``given``: the settings by name. A setting without an annotation that
-    can be read is the plugin's own to check.
+    what: the plugin's name in the error, e.g. ``attack 'pgd'``.
+    factory: the plugin's class or factory function.
+    settings: the settings by name.
+    Raises `ConfigError` for the first setting that its annotation does not allow, with a suggested value if there is a likely one.
     """
     hints = settings_of(factory)
-    for name, value in given.items():
+    for name, value in settings.items():
         if name not in hints or _allows(hints[name], value):
             continue
-        raise ConfigError(f"{what}: {name} is {told(hints[name])}, not {value!r}{_fix(hints[name], value)}")
+        raise ConfigError(f"{what}: {name} must be {describe_hint(hints[name])}, not {value!r}{_suggest_fix(hints[name], value)}")
 
 
 def check_fields(what: str, made: Any, /) -> None:
-    """`check_settings` of a dataclass that was made already, to be called from its ``__post_init__``."""
+    """Check the fields of a dataclass instance like settings. Call it from ``__post_init__``.
+
+    Raises `ConfigError` as `check_settings` does.
+    """
     check_settings(what, type(made), {field.name: getattr(made, field.name) for field in fields(made)})
 
 
 def settings_of(factory: Callable[..., Any], /) -> dict[str, Any]:
-    """The annotation of each setting that has one, by name."""
-    made = factory.__init__ if inspect.isclass(factory) else factory
-    names = getattr(inspect.unwrap(made), "__globals__", {})
-    found: dict[str, Any] = {}
+    """Return the annotations of a factory's settings, by name, without settings that have none."""
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    hints: dict[str, Any] = {}
     for name, parameter in inspect.signature(factory).parameters.items():
         hint = parameter.annotation
         if isinstance(hint, str):
-            # What stands under TYPE_CHECKING is not there to be read.
+            # Names imported under TYPE_CHECKING do not exist at run time.
             with suppress(Exception):
-                found[name] = eval(hint, names)  # noqa: S307 - an annotation of code that was imported already
+                hints[name] = eval(hint, names)  # noqa: S307 - an annotation in code that is already imported
         elif hint is not parameter.empty:
-            found[name] = hint
-    return found
+            hints[name] = hint
+    return hints
 
 
 def _allows(hint: Any, value: Any) -> bool:
-    # A list of YAML stands for any sequence, a tuple's too.
+    # A YAML list is valid for any sequence type, including a tuple.
     tries = (value, tuple(value)) if isinstance(value, list) else (value, list(value)) if isinstance(value, tuple) else (value,)
     adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_AS_GIVEN)
     for tried in tries:
@@ -89,13 +94,15 @@ def _allows(hint: Any, value: Any) -> bool:
     return False
 
 
-def told(hint: Any, /) -> str:
-    """An annotation in words: ``a whole number of at least 1``, ``a number from 0 to 1, or nothing``."""
+def describe_hint(hint: Any, /) -> str:
+    """Describe an annotation in words: ``a whole number of at least 1``, ``a number from 0 to 1, or nothing``."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _ranged(told(parts[0]), {k: v for part in parts[1:] for m in getattr(part, "metadata", ()) for k, v in _bounds(m)})
+        return _describe_range(
+            describe_hint(parts[0]), {k: v for part in parts[1:] for m in getattr(part, "metadata", ()) for k, v in _list_bounds(m)}
+        )
     if origin in (Union, UnionType):
-        return ", or ".join(told(part) for part in parts)
+        return ", or ".join(map(describe_hint, parts))
     if origin is Literal:
         return " or ".join(map(repr, parts))
     if hint in _WORDS:
@@ -103,29 +110,29 @@ def told(hint: Any, /) -> str:
     if inspect.isclass(origin) and issubclass(origin, Mapping):
         return "a mapping"
     if inspect.isclass(origin) and issubclass(origin, Sequence):
-        return f"a list, each of them {told(parts[0])}" if parts else "a list"
+        return f"a list, each element {describe_hint(parts[0])}" if parts else "a list"
     return getattr(hint, "__name__", str(hint))
 
 
-def _bounds(constraint: Any) -> list[tuple[str, Any]]:
+def _list_bounds(constraint: Any) -> list[tuple[str, Any]]:
     return [(kind, getattr(constraint, kind)) for kind in _BOUNDS if hasattr(constraint, kind)]
 
 
-def _ranged(words: str, bounds: Mapping[str, Any]) -> str:
+def _describe_range(words: str, bounds: Mapping[str, Any]) -> str:
     if {"ge", "le"} <= set(bounds):
         return f"{words} from {bounds['ge']:g} to {bounds['le']:g}"
     return f"{words} of " + " and ".join(f"{_BOUNDS[kind]} {bound:g}" for kind, bound in bounds.items()) if bounds else words
 
 
-def _fix(hint: Any, value: Any) -> str:
-    """What the user meant, where a likely value is allowed."""
-    for meant, why in _meant(value):
-        if _allows(hint, meant):
-            return f"; write {meant!r}{why}"
+def _suggest_fix(hint: Any, value: Any) -> str:
+    """Suggest a likely value that the annotation allows; empty if there is none."""
+    for guess, why in _guess_values(value):
+        if _allows(hint, guess):
+            return f"; write {guess!r}{why}"
     return ""
 
 
-def _meant(value: Any) -> list[tuple[Any, str]]:
+def _guess_values(value: Any) -> list[tuple[Any, str]]:
     if isinstance(value, str):
         with suppress(ValueError, ZeroDivisionError):
             number = Fraction(value.strip())

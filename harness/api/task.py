@@ -1,4 +1,4 @@
-"""Tasks: samples, what they ask a model, and how the answers are scored."""
+"""Tasks: samples, their requests to a model, and the scoring of its answers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 
 class Task(Plugin):
-    """Base of tasks. A subclass gives ``requires``, `samples`, `score`, and `requests`; where the next request depends on an answer, or
-    further models are asked, it gives `run` in place of `requests`.
+    """Base class of tasks. A subclass defines ``requires``, `samples`, `score` and `requests`.
 
-    ``name``: what records call it where a suite does not name it.
-    ``primary``: the score whose 1 means right and 0 means wrong, by which attacks are judged; empty where there is none (perplexity).
-    ``metrics``: computed over the set: names from the ``metrics`` group, classes derived from `Metric`, or objects of them.
-    ``dimension``: the part of the scorecard that shows its rows, one of `scorecard.DIMENSIONS`.
-    ``labels``: the names of the classes, where all samples have the same.
-    ``data_fingerprint``: identifies the data set; empty: the samples do.
-    ``named_by_settings``: its name with the settings that distinguish it, where the suite does not name it; empty: the name in the suite.
+    If a request depends on an earlier answer, or further models are used, it defines `run` instead of `requests`.
+
+    ``name``: its name in records if the suite sets none.
+    ``primary``: the score that is 1 for a right answer and 0 for a wrong one, which decides whether attacks succeed; empty: there is none
+    (perplexity).
+    ``metrics``: the metrics over all samples: names from the ``metrics`` group, classes derived from `Metric`, or instances of them.
+    ``dimension``: the section of the scorecard for its rows, one of `scorecard.DIMENSIONS`.
+    ``labels``: the names of the classes, if all samples share them.
+    ``data_fingerprint``: a fingerprint of the data set; empty: a digest of the samples is used.
+    ``named_by_settings``: a name that includes distinguishing settings, for suites that set none; empty: the name in the suite.
     """
 
     name: str = ""
@@ -37,39 +39,43 @@ class Task(Plugin):
 
     @abstractmethod
     def samples(self) -> Iterable[Sample]:
-        """Yield the samples, in an order of its own that stays the same."""
+        """Yield the samples, in a fixed order."""
         raise NotImplementedError
 
     @needed_unless("run")
     def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
-        """Make the requests of a sample. Raises `SampleError` where it cannot be used."""
+        """Return the requests for a sample. Raises `SampleError` if the sample cannot be used."""
         return ()
 
     def run(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Sequence[Any]]:
-        """Ask for all samples at once and return the responses of each, in order, which `score` and `predict` read."""
+        """Send the requests of all samples and return the responses per sample, in order, for `score` and `predict`."""
         raise NotImplementedError
 
     @property
     def is_sequential(self) -> bool:
-        """Whether what it asks is known only while it runs, so that the harness calls `run` and not `requests`: where it gives `run`."""
+        """Whether the harness calls `run` instead of `requests`: true if the task defines `run`."""
         return gives(self, Task.run)
 
     @abstractmethod
     def score(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, float | None]:
-        """Score a sample's responses, in the order of its requests, by name of the score; None: could not be scored."""
+        """Return the scores of a sample, by name; None for a score that could not be computed.
+
+        sample: the sample.
+        responses: its responses, in the order of its requests.
+        """
         raise NotImplementedError
 
     def predict(self, sample: Sample, responses: Sequence[Any], /) -> Mapping[str, Any]:
-        """Read what the record keeps beside the scores, e.g. ``prediction`` (class index or text) and ``probabilities``."""
+        """Return further values for the record, e.g. ``prediction`` (class index or text) and ``probabilities``."""
         return {}
 
     def notes(self, num_samples: int, /) -> Sequence[str]:
-        """Say what of the data set is not used where the first ``num_samples`` are taken, a sentence each."""
+        """Return sentences about unused parts of the data set if only the first ``num_samples`` samples are used."""
         return ()
 
     def cautions(self, num_samples: int, parts: Mapping[str, Collection[str]], /) -> Sequence[str]:
-        """Say what a reader must know of the first ``num_samples`` samples before believing the numbers, a sentence each.
+        """Return sentences about limits of the results on the first ``num_samples`` samples.
 
-        ``parts``: the classes and slices of these samples, under ``class`` and ``slice``.
+        ``parts``: the classes and slices of these samples, under the keys ``class`` and ``slice``.
         """
         return ()

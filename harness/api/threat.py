@@ -1,4 +1,4 @@
-"""Threats: what an attacker may change."""
+"""Threats: the allowed changes of an attacker."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
 
 class Threat(Plugin):
-    """Base of threats. The harness checks every twin against its attack's threat, whatever the attack says. A subclass gives `admits` and
-    `distance`.
+    """Base class of threats. A subclass defines `admits` and `distance`. The harness checks each twin against the threat of its attack.
 
-    ``requires``: the capabilities that `measure` needs of the model under attack.
-    ``instead``: what a user can do whose model has not these capabilities, in words.
+    ``requires``: the capabilities that `measure` needs from the model under attack.
+    ``instead``: advice for users whose model lacks these capabilities.
     """
 
     __slots__ = ()
@@ -27,18 +26,20 @@ class Threat(Plugin):
 
     @abstractmethod
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
-        """Decide whether the perturbed sample is allowed. ``measured``: the numbers of `measure`, where it gives any; it may be left out
-        of the signature of a threat that does not measure."""
+        """Decide whether the perturbed sample is allowed.
+
+        ``measured``: the result of `measure`, by name. A threat that does not define `measure` may leave this parameter out.
+        """
         raise NotImplementedError
 
     @abstractmethod
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        """Measure how far the twin is, by name and unit: ``linf``, ``l2``, ``words_changed``, ``chars_changed``."""
+        """Return distances between sample and twin, by name: ``linf``, ``l2``, ``words_changed``, ``chars_changed``."""
         raise NotImplementedError
 
     def measure(self, engine: ModelPort, pairs: Sequence[tuple[Sample, Sample]], /) -> Sequence[Mapping[str, float]]:
-        """Ask models about all pairs of a sample and its twin; the numbers are kept as distances, and passed to `admits`."""
+        """Measure pairs of sample and twin with models. Records keep the numbers as distances, and `admits` receives them."""
         return [{} for _ in pairs]
 
     def check_input(self, clean: Sample, /) -> None:
-        """Raise `ConfigError` where it cannot be about a task's first sample, or is so wide that it forbids nothing."""
+        """Raise `ConfigError` if the threat does not apply to a task's first sample, or is so wide that it allows every change."""

@@ -1,25 +1,25 @@
-"""Text made safe to show: model output, sample ids and plugin names are hostile, on a terminal as in a report."""
+"""Escaping of untrusted text (model output, sample ids, plugin names) for terminals and reports."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff")
-"""Characters that draw nothing though their category does not say so."""
+"""Characters that are invisible although their Unicode category is not."""
 
 
 def visible(text: str, /) -> str:
-    """Spell out everything that cannot be seen, or that moves other text; line breaks and tabs stay.
+    """Replace invisible characters, and characters that move other text, by visible names; keep line breaks and tabs.
 
     >>> visible("a\\x00b\\u202ec\\ud800")
     'a␀b⟨U+202E⟩c\\\\ud800'
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(map(_mark, text))
+    return "".join(map(_make_visible, text))
 
 
-def _mark(char: str) -> str:
+def _make_visible(char: str) -> str:
     if char in "\n\t" or (char.isprintable() and char not in _BLANK):
         return char
     code, category = ord(char), unicodedata.category(char)

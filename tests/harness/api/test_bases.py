@@ -102,7 +102,7 @@ def test_name_module_doc_and_signature_are_the_users(tmp_path: Path) -> None:
     assert kind.__module__.startswith("windtunnel_plugin_")
     assert describe(registry, "mine").splitlines()[2:4] == ["  Changes nothing.", ""]
     assert "times: int = 3" in describe(registry, "mine")
-    with pytest.raises(ConfigError, match="attack 'mine': times is a whole number, not 'often'"):
+    with pytest.raises(ConfigError, match="attack 'mine': times must be a whole number, not 'often'"):
         registry.make("attacks", "mine", times="often")
 
 
@@ -129,7 +129,7 @@ def test_what_has_no_default_is_told_at_once(tmp_path: Path, group: str, left_ou
     lines = [line for line in PLAIN[group].splitlines() if not line.strip().startswith((f"{left_out} =", f"def {left_out}("))]
     code = "\n".join([*lines, "    x = 1"]).replace("Mine:", f"Mine{parent.replace('BASE', BASES[group].__name__)}:")
     with pytest.raises(
-        ConfigError, match=f"^the {group[:-1]} 'mine' has no {told}; windtunnel.harness.api.{group[:-1]} says what a plugin needs"
+        ConfigError, match=f"^the {group[:-1]} 'mine' has no {told}; see windtunnel.harness.api.{group[:-1]} for what a plugin defines"
     ):
         made(tmp_path, group, code)
 
@@ -263,7 +263,7 @@ FINAL = "    def __init_subclass__(cls): raise TypeError('final')"
 
 
 def test_a_class_that_nothing_may_derive_from_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"of the class Mine is no Probe, and cannot be made one \(final"):
+    with pytest.raises(ConfigError, match=r"the class Mine does not derive from Probe, and the defaults cannot be added to it \(final"):
         made(tmp_path, "probes", f"{PLAIN['probes']}\n{FINAL}")
 
 

@@ -66,8 +66,8 @@ def test_an_unknown_setting_gets_the_nearest_and_the_list(tmp_path: Path) -> Non
         ("raise SystemExit(0)", "raised at import: SystemExit: 0"),
         ("x = 1", "defines no plugin"),
         (HEAD + "@plugin('attack', 'a')\nclass A: pass", "no plugin group 'attack'"),
-        (HEAD + "@plugin('attacks', 'a')\nclass A: pass\n@plugin('attacks', 'a')\nclass B: pass", "the attack 'a' is there already"),
-        (HEAD + "@plugin('models', 'toy')\nclass A: pass", "the model 'toy' is there already \\(from windtunnel"),
+        (HEAD + "@plugin('attacks', 'a')\nclass A: pass\n@plugin('attacks', 'a')\nclass B: pass", "the attack 'a' already exists"),
+        (HEAD + "@plugin('models', 'toy')\nclass A: pass", "the model 'toy' already exists \\(from windtunnel"),
     ],
 )
 def test_a_bad_file_is_told(tmp_path: Path, code: str, message: str) -> None:
@@ -106,7 +106,7 @@ def test_the_same_file_twice_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     [
         ("class A:\n    def __init__(self): raise ValueError('too early')", "attack 'a' cannot be made from {}: too early"),
         ("class A:\n    def __init__(self): {}['x']", "attack 'a' cannot be made from {}: KeyError: 'x'"),
-        ("class A:\n    def __init__(self, *, needed): pass", r"attack 'a' needs 'needed'\. .* \{attack: a, needed: \.\.\.\}"),
+        ("class A:\n    def __init__(self, *, needed): pass", r"attack 'a' requires 'needed'\. .* \{attack: a, needed: \.\.\.\}"),
     ],
 )
 def test_a_plugin_that_cannot_be_made_is_the_users_error(tmp_path: Path, code: str, message: str) -> None:
@@ -116,13 +116,13 @@ def test_a_plugin_that_cannot_be_made_is_the_users_error(tmp_path: Path, code: s
 
 
 def test_a_model_that_needs_a_setting_says_how_it_is_given() -> None:
-    with pytest.raises(ConfigError, match=r"model 'torch' needs 'labels'\. .*\{model: torch:\.\.\., labels: \.\.\.\}"):
+    with pytest.raises(ConfigError, match=r"model 'torch' requires 'labels'\. .*\{model: torch:\.\.\., labels: \.\.\.\}"):
         Registry().make("models", "torch", target="net.py:make")
 
 
 def test_something_that_makes_nothing_is_told(tmp_path: Path) -> None:
     registry = Registry((_file(tmp_path, f"{HEAD}plugin('attacks', 'a')(3)\n"),))
-    with pytest.raises(ConfigError, match="attack 'a' is a int, and not a class or function"):
+    with pytest.raises(ConfigError, match="attack 'a' is an object of the class int; register a class"):
         registry.make("attacks", "a")
 
 
@@ -193,7 +193,7 @@ def test_two_packages_of_one_name_are_refused_when_it_is_asked_for(tmp_path: Pat
     monkeypatch.syspath_prepend(str(tmp_path))
     registry = Registry()
     with pytest.raises(
-        ConfigError, match=r"several packages bring attacks of the name 'mine': .*one 1\.0.*; uninstall all but one"
+        ConfigError, match=r"several packages define attacks with the name 'mine': .*one 1\.0.*; uninstall all but one"
     ) as caught:
         registry.get("attacks", "mine")
     assert "two 1.0" in str(caught.value)
@@ -205,7 +205,7 @@ def test_two_packages_of_one_name_are_refused_when_it_is_asked_for(tmp_path: Pat
 def test_two_files_of_one_plugin_are_refused_with_both(tmp_path: Path) -> None:
     files = [_file(tmp_path, HEAD + "@plugin('attacks', 'a')\nclass A: pass", name) for name in ("first.py", "second.py")]
     with pytest.raises(
-        ConfigError, match=r"the attack 'a' is there already \(from first.py sha256:\w+\); give yours \(from second.py sha256"
+        ConfigError, match=r"the attack 'a' already exists \(from first.py sha256:\w+\); rename the one from second.py sha256"
     ):
         Registry(tuple(files))
 
@@ -248,7 +248,7 @@ def forgotten() -> Iterator[None]:
 @pytest.mark.parametrize(("code", "what"), [(REQUEST, "class 'Weigh' of a request or response"), (MODALITY, "modality 'weight'")])
 def test_two_files_of_one_class_are_refused_with_both(tmp_path: Path, code: str, what: str) -> None:
     files = [_file(tmp_path, code.replace("NAME", repr(name)), f"{name}.py") for name in ("first", "second")]
-    with pytest.raises(ConfigError, match=rf"second\.py sha256:\w+ brings the {what}, as first\.py sha256:\w+ does; give one of them"):
+    with pytest.raises(ConfigError, match=rf"second\.py sha256:\w+ defines the {what}, and so does first\.py sha256:\w+; rename"):
         Registry(tuple(files))
     del files[0]
     assert "second" in Registry(tuple(files)).names("attacks")

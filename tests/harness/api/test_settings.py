@@ -13,7 +13,7 @@ from windtunnel.harness.api.attack import Attack
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.samples import Sample
-from windtunnel.harness.api.settings import Amount, Bound, Cosine, Count, Share, Size, check_settings, settings_of, told
+from windtunnel.harness.api.settings import Amount, Bound, Cosine, Count, Share, Size, check_settings, describe_hint, settings_of
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.plan.planner import plan
 from windtunnel.harness.suite.load import load_suite
@@ -103,21 +103,21 @@ class Plugin:
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"steps": 0}, "steps is a whole number of at least 1, not 0"),
-        ({"steps": 2.5}, "steps is a whole number of at least 1, not 2.5"),
-        ({"steps": 20.0}, "steps is a whole number of at least 1, not 20.0; write 20"),
-        ({"steps": "20"}, "steps is a whole number of at least 1, not '20'; write 20 without quotes"),
-        ({"most": -1}, "most is a whole number of at least 0, or nothing, not -1"),
-        ({"share": 30}, "share is a number from 0 to 1, not 30; write 0.3 for 30 percent"),
-        ({"share": "1/4"}, "share is a number from 0 to 1, not '1/4'; write 0.25"),
-        ({"cosine": -1.5}, "cosine is a number from -1 to 1, not -1.5"),
-        ({"amount": float("nan")}, "amount is a number of at least 0, not nan"),
-        ({"size": 0}, "size is a number of more than 0, not 0"),
-        ({"radii": 0.1}, "radii is a list, each of them a number, not 0.1"),
-        ({"radii": [0.1, "0.2"]}, "radii is a list, each of them a number, not [0.1, '0.2']"),
-        ({"flag": "yes"}, "flag is true or false, not 'yes'; write True without quotes"),
-        ({"norm": "l1"}, "norm is 'linf' or 'l2', not 'l1'"),
-        ({"table": [1]}, "table is a mapping, or nothing, not [1]"),
+        ({"steps": 0}, "steps must be a whole number of at least 1, not 0"),
+        ({"steps": 2.5}, "steps must be a whole number of at least 1, not 2.5"),
+        ({"steps": 20.0}, "steps must be a whole number of at least 1, not 20.0; write 20"),
+        ({"steps": "20"}, "steps must be a whole number of at least 1, not '20'; write 20 without quotes"),
+        ({"most": -1}, "most must be a whole number of at least 0, or nothing, not -1"),
+        ({"share": 30}, "share must be a number from 0 to 1, not 30; write 0.3 for 30 percent"),
+        ({"share": "1/4"}, "share must be a number from 0 to 1, not '1/4'; write 0.25"),
+        ({"cosine": -1.5}, "cosine must be a number from -1 to 1, not -1.5"),
+        ({"amount": float("nan")}, "amount must be a number of at least 0, not nan"),
+        ({"size": 0}, "size must be a number of more than 0, not 0"),
+        ({"radii": 0.1}, "radii must be a list, each element a number, not 0.1"),
+        ({"radii": [0.1, "0.2"]}, "radii must be a list, each element a number, not [0.1, '0.2']"),
+        ({"flag": "yes"}, "flag must be true or false, not 'yes'; write True without quotes"),
+        ({"norm": "l1"}, "norm must be 'linf' or 'l2', not 'l1'"),
+        ({"table": [1]}, "table must be a mapping, or nothing, not [1]"),
     ],
 )
 def test_what_the_error_says(given: dict[str, Any], error: str) -> None:
@@ -131,7 +131,7 @@ def test_what_is_allowed() -> None:
         "mine", Plugin, {"steps": 3, "most": None, "share": 1, "radii": (0.1, 1), "free": {1}, "anything": 3, "table": {"a": 1.5}}
     )
     check_settings("mine", Plugin, {"radii": [], "amount": 0, "table": {"a": 1.5}})
-    assert told(int | None) == "a whole number, or nothing"
+    assert describe_hint(int | None) == "a whole number, or nothing"
 
 
 def test_a_radius_in_steps_of_a_byte_is_told() -> None:

@@ -204,7 +204,7 @@ def test_what_a_modality_cannot_read_ends_a_report_in_a_sentence(tables: Path, b
 
 def test_a_class_that_records_cannot_name_is_refused() -> None:
     for name in ("Classify", "Logits", *RESERVED):
-        with pytest.raises(TypeError, match=f"the harness has a '{name}' already"):
+        with pytest.raises(TypeError, match=f"the harness already has a class '{name}'"):
             type(name, (Response,), {})
     with pytest.raises(TypeError, match="the request Nameless needs 'kind'"):
         type("Nameless", (Request,), {})

@@ -40,7 +40,7 @@ SMALL = "from windtunnel.harness.api.registry import plugin\nfrom windtunnel.har
         ({"attacks": [{"attack": "swap", "threat": {"type": "edit"}}]}, ConfigError, "must be one of lp, edits.*Did you mean 'edits'"),
         ({"attacks": [{"attack": "swap", "threat": {"type": "edits", "max_word": 1}}]}, ConfigError, "no setting 'max_word'. Did you mean"),
         ({"attacks": [{"attack": "swap", "threat": {"type": "edits", "max_share": 30}}]}, ConfigError,
-             "toys.yaml:10: threat 'edits': max_share is a number from 0 to 1, or nothing, not 30; write 0.3 for 30 percent"),
+             "toys.yaml:10: threat 'edits': max_share must be a number from 0 to 1, or nothing, not 30; write 0.3 for 30 percent"),
             ({"attacks": [{"attack": "swap", "threat": {"type": "lp", "epsilon": 0.1}}]}, ConfigError,
              "toys.yaml:10: the attack 'swap' needs a threat of type edits, not 'lp'"),
             ({"attacks": ["swap", "swap"]}, ConfigError, r"two entries are called 'swap\(notes\)'"),

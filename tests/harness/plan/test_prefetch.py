@@ -69,7 +69,7 @@ def test_hub_names_are_looked_up_in_the_cache(tmp_path: Path) -> None:
 def test_a_suite_that_lacks_a_resource_is_not_begun(tmp_path: Path) -> None:
     suite_of(tmp_path)
     keys = {"attacks": [{"attack": "reader"}], "plugins": ["toy_plugins.py", "reader.py"], "resources": "words"}
-    with pytest.raises(CapabilityError, match=r"attack 'reader': the word list is not there .* windtunnel prefetch"):
+    with pytest.raises(CapabilityError, match=r"attack 'reader': the word list is missing .* windtunnel prefetch"):
         planned(tmp_path, **keys).require_possible()
     (tmp_path / "words/words.txt").write_text("word")
     planned(tmp_path, **keys).require_possible()

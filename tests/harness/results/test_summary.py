@@ -179,7 +179,7 @@ def test_a_plugin_file_that_is_given_is_the_runs_own(with_own: Path, tmp_path: P
     other.write_text(OWN + "# changed\n")
     for answer in (windtunnel("report", copy, "--plugin", other), windtunnel("gate", copy, tmp_path / "gates.yaml", "--plugin", other)):
         assert answer.code == 2
-        assert "give the file as it was then" in answer.err
+        assert "pass the file in the version that the run used" in answer.err
     assert not (tmp_path / "own.ran").exists(), "a file is held against the records before it runs"
 
 

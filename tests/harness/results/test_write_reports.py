@@ -90,7 +90,7 @@ def test_a_report_may_ask_the_run_for_frames(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "a/b.txt", "..", "", "a\x00b", "a b.txt"])
 def test_a_suffix_is_a_name_of_a_file(folder: Path, name: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"the report 'mine' cannot be written: the suffix of a report is a file's name such as summary\.md"
+        ConfigError, match=r"the report 'mine' cannot be written: the suffix of a report must be a file name such as summary\.md"
     ):
         written(folder, Text(name))
 

@@ -267,7 +267,7 @@ class Nameless(wt.Metric):
         ([Nameless()], "the metric 'Nameless' has no 'resampled' or 'intervals'"),
         (
             [Share(1.0), Share(2.0)],
-            r"the metric 'share' is there already \(from .*Share sha256:.*\); give yours \(from .*\) another name",
+            r"the metric 'share' already exists \(from .*Share sha256:.*\); rename the one from .*",
         ),
     ],
 )
@@ -299,7 +299,7 @@ def test_a_plugin_of_a_notebook_is_known(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert list(registry._defined) == [("metrics", "cells_own")], "what a plugin file defines belongs to its runs"
     with pytest.raises(
         wt.ConfigError,
-        match=r"the metric 'accuracy' is there already \(from windtunnel .*\); give yours",
+        match=r"the metric 'accuracy' already exists \(from windtunnel .*\); rename the one",
     ):
         wt.plugin("metrics", "accuracy")(Share)
 
@@ -435,9 +435,9 @@ def test_what_is_wrong_with_the_models_is_told(models: object, told: str) -> Non
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tasks": [3]}, "an object of the class int is no Task, and cannot be made one .*; derive its class from windtunnel.Task"),
-        ({"tasks": None}, "an object of the class NoneType is no Task, and cannot"),
-        ({"tasks": looks_for_good}, "an object of the class function is no Task, and cannot"),
+        ({"tasks": [3]}, "the class int does not derive from Task, .*; derive its class from windtunnel.Task"),
+        ({"tasks": None}, "the class NoneType does not derive from Task, and the"),
+        ({"tasks": looks_for_good}, "the class function does not derive from Task, and the"),
         ({"attacks": object()}, "(?s)an object of the class object is no Attack, and cannot"),
         ({"tasks": {}}, "evaluate: tasks: the list is empty; name at least one"),
         ({"gates": 3}, "evaluate: gates is one or a list, not an object of the class int"),

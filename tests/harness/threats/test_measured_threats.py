@@ -97,7 +97,7 @@ def attack_facts(run: Path) -> Any:
 def test_word_data_of_a_threat_is_looked_for_and_is_part_of_the_run(tmp_path: Path) -> None:
     tags = tmp_path / "tags.json"
     threat = {"same_part_of_speech": True, "tagger": str(tags)}
-    with pytest.raises(CapabilityError, match=r"tags\.json is not there .* windtunnel prefetch"):
+    with pytest.raises(CapabilityError, match=r"tags\.json is missing .* windtunnel prefetch"):
         swapped(tmp_path / "missing", threat)
     tags.write_text(json.dumps({"bad": "ADJ", "good": "ADJ"}))
     _, alike = swapped(tmp_path / "alike", threat)
