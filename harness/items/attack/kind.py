@@ -31,7 +31,7 @@ _OUTCOMES = frozenset({"clean_correct", "robust_correct", "correct_on_twin", "su
 
 
 class AttackItems(ProgramKind[AttackSpec]):
-    """An attack on a task. Robust accuracy counts all samples, success those that were right before."""
+    """Attacks on tasks. Robust accuracy covers all samples; success covers those with a right clean answer."""
 
     name = "attack"
     section = "attacks"
@@ -104,7 +104,7 @@ def _attack_of(item: PlannedItem) -> AnyAttack:
 
 
 def view_twin(seen: SeenSample) -> Twin:
-    """The twin of a record of an attack, or of its transfer."""
+    """Return the view of the twin in a record of an attack or of a transfer."""
     record = seen.record
     success, twin = record.scores.get("success"), record.artifacts.get("twin")
     return Twin(

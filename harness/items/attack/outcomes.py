@@ -1,4 +1,4 @@
-"""What an attack did to each sample, in few bytes."""
+"""The outcomes of attacks on samples, in compact arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Codes = NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What an attack did to each sample, in the order of the task's samples: 1, 0 or `UNKNOWN`, by the name of the score."""
+    """The outcomes of one attack. ``codes``: by score, 1, 0 or `UNKNOWN` per sample, in the order of the task's samples."""
 
     item: StoredItem
     codes: Mapping[str, Codes]
@@ -30,7 +30,7 @@ class Outcomes:
     def of(cls, item: StoredItem, table: Table) -> Outcomes:
         scores = ("clean_correct", "robust_correct", "wrong_after")
         everything_N = np.ones(table.num, dtype=bool)
-        codes = {score: _codes(table, score) for score in scores}
+        codes = {score: _encode_scores(table, score) for score in scores}
         return cls(item, codes, table.groups(everything_N), table.slices(), table.why_not_attacked)
 
     @property
@@ -38,7 +38,7 @@ class Outcomes:
         return self.codes["robust_correct"]
 
 
-def _codes(table: Table, score: str) -> Codes:
+def _encode_scores(table: Table, score: str) -> Codes:
     codes_N = np.full(table.num, UNKNOWN, dtype=np.int8)
     given_N = table.given(score)
     codes_N[given_N] = table.values(score, given_N) == 1
@@ -46,6 +46,6 @@ def _codes(table: Table, score: str) -> Codes:
 
 
 def collect_outcomes(results: RunResults, /) -> list[Outcomes]:
-    """The outcomes of all attacks of the run, in its order."""
+    """Return the outcomes of all attacks of the run, in order."""
     kept = [results.kept.get(item.id) for item in results.items]
     return [outcomes for outcomes in kept if isinstance(outcomes, Outcomes)]

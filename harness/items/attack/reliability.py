@@ -1,6 +1,6 @@
-"""How far an attack's numbers can be believed: the spread over seeds, and sentences that warn.
+"""The reliability of an attack's numbers: the spread over seeds, and warnings.
 
-A robust accuracy is an upper bound: another attack may find what this one did not. The warnings follow A. Athalye, N. Carlini, D. Wagner,
+Robust accuracy is an upper bound: another attack may succeed where this one fails. The warnings follow A. Athalye, N. Carlini, D. Wagner,
 Obfuscated Gradients Give a False Sense of Security (ICML 2018, arXiv:1802.00420), and N. Carlini et al., On Evaluating Adversarial
 Robustness (2019, arXiv:1902.06705).
 """
@@ -17,12 +17,12 @@ from .outcomes import UNKNOWN, Outcomes
 
 _SIGNIFICANT = 0.05
 _EVERYTHING = 0.5
-"""An L-infinity ball of this radius holds the plain grey image, whatever the clean one is: no class can be told there."""
+"""An L-infinity ball of this radius contains the uniform grey image for any clean image, so that no class is recognisable."""
 
 
 def make_spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
-    """Of each attack that was repeated: largest minus smallest robust accuracy over its seeds. n: seeds."""
-    for members in _alike(outcomes, lambda o: (o.item.model, o.item.key.first)):
+    """Return a row per repeated attack: the range of its robust accuracy over the seeds. ``n`` is the number of seeds."""
+    for members in _group_outcomes(outcomes, lambda o: (o.item.model, o.item.key.first)):
         rates = [float(o.robust_N[o.robust_N != UNKNOWN].mean()) for o in members if (o.robust_N != UNKNOWN).any()]
         if len(rates) > 1:
             item = members[0].item
@@ -31,16 +31,16 @@ def make_spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
 
 
 def warnings(outcomes: Sequence[Outcomes], rows: Sequence[Row], notes: Mapping[int, Mapping[str, int]], /) -> Iterable[str]:
-    """A sentence each. ``notes``: by item, how many records it is about."""
+    """Return sentences that warn about attacks. ``notes``: by item id, counts of records (`Table.notes`)."""
     robust = {(r.model, r.key): r.estimate for r in rows if r.name == "robust_accuracy"}
     for outcome in outcomes:
         item = outcome.item
-        yield from _of_one(outcome, robust.get((item.model, item.key)), notes[item.id])
-    for members in _alike(outcomes, lambda o: (o.item.model, o.item.task, title_of(o.item.facts.get("threat")))):
-        yield from _black_box_wins(members)
+        yield from _warn_about_attack(outcome, robust.get((item.model, item.key)), notes[item.id])
+    for members in _group_outcomes(outcomes, lambda o: (o.item.model, o.item.task, title_of(o.item.facts.get("threat")))):
+        yield from _warn_about_masking(members)
 
 
-def _of_one(outcome: Outcomes, robust: Estimate | None, noted: Mapping[str, int]) -> Iterable[str]:
+def _warn_about_attack(outcome: Outcomes, robust: Estimate | None, noted: Mapping[str, int]) -> Iterable[str]:
     item, attacked = outcome.item, noted["attacked"]
     where = f"{item.model}/{item.item}"
     if noted["not_attacked"]:
@@ -74,23 +74,23 @@ def _of_one(outcome: Outcomes, robust: Estimate | None, noted: Mapping[str, int]
         )
 
 
-def _black_box_wins(members: Sequence[Outcomes]) -> Iterable[str]:
-    """A black-box attack knows less than a white-box one under the same threat: where it finds more, gradients mislead."""
+def _warn_about_masking(members: Sequence[Outcomes]) -> Iterable[str]:
+    """Warn if a black-box attack succeeds where a white-box attack under the same threat fails: gradients may be masked."""
     black = [o for o in members if not o.item.facts["uses_gradients"]]
     white = [o for o in members if o.item.facts["uses_gradients"]]
     for blind, seeing in product(black, white):
         num = min(len(blind.robust_N), len(seeing.robust_N))
         both_N = (blind.robust_N[:num] != UNKNOWN) & (seeing.robust_N[:num] != UNKNOWN)
-        found = statistics.mcnemar(blind.robust_N[:num][both_N] == 1, seeing.robust_N[:num][both_N] == 1)
-        if found.num_only_b > found.num_only_a and found.p_value < _SIGNIFICANT:
+        test = statistics.mcnemar(blind.robust_N[:num][both_N] == 1, seeing.robust_N[:num][both_N] == 1)
+        if test.num_only_b > test.num_only_a and test.p_value < _SIGNIFICANT:
             yield (
-                f"{blind.item.model}/{blind.item.item}: without gradients it fools the model on {found.num_only_b} samples that "
-                f"{seeing.item.item} does not ({found.num_only_a} the other way, p = {found.p_value:.2g}); "
+                f"{blind.item.model}/{blind.item.item}: without gradients it fools the model on {test.num_only_b} samples that "
+                f"{seeing.item.item} does not ({test.num_only_a} the other way, p = {test.p_value:.2g}); "
                 "the model's gradients are masked, or that attack is set up badly."
             )
 
 
-def _alike(outcomes: Sequence[Outcomes], key: Callable[[Outcomes], Hashable]) -> list[list[Outcomes]]:
+def _group_outcomes(outcomes: Sequence[Outcomes], key: Callable[[Outcomes], Hashable]) -> list[list[Outcomes]]:
     groups: dict[Hashable, list[Outcomes]] = {}
     for outcome in outcomes:
         groups.setdefault(key(outcome), []).append(outcome)

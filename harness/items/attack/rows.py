@@ -1,4 +1,4 @@
-"""An attack's records to its rows."""
+"""The rows of an attack, computed from its records."""
 
 from __future__ import annotations
 
@@ -22,54 +22,56 @@ from ...threats import is_within
 
 
 def make_attack_rows(item: StoredItem, table: Table) -> list[Row]:
-    """Robust accuracy counts all samples; success, queries and distances those that were attacked (right before)."""
-    rows = [_rate_row(item, table, score, "", None) for score in ("robust_correct", "success", "clean_correct")]
+    """Return the rows of an attack: robust accuracy over all samples; success, queries and distances over attacked ones."""
+    rows = [_make_rate_row(item, table, score, "", None) for score in ("robust_correct", "success", "clean_correct")]
     for part, part_N in table.slices().items():
-        rows += [_rate_row(item, table, score, part, part_N) for score in PER_SLICE if score in table.columns]
+        rows += [_make_rate_row(item, table, score, part, part_N) for score in PER_SLICE if score in table.columns]
     flipped_N = table.given("success")
     flipped_N[flipped_N] = table.values("success", flipped_N) == 1
-    rows += _curve_rows(item, table, flipped_N)
-    # A twin that keeps the answer is what some attacks look for.
-    meant_N = table.given("success") if item.facts.get("keeps_answer") else flipped_N
+    rows += _make_curve_rows(item, table, flipped_N)
+    # Some attacks search for a twin that keeps the answer.
+    wanted_N = table.given("success") if item.facts.get("keeps_answer") else flipped_N
     for name in ("num_queries", *DISTANCES):
         if name in table.columns:
-            over_N = None if name == "num_queries" else meant_N
+            over_N = None if name == "num_queries" else wanted_N
             rows.append(make_mean_row(item, table, name, f"mean_{name}", "robustness", None, optional=True, among_N=over_N))
     if "num_queries" in table.columns:
-        rows.append(_median_row(item, table, "num_queries", table.given("num_queries")))
-        rows += _budget_rows(item, table)
+        rows.append(_make_median_row(item, table, "num_queries", table.given("num_queries")))
+        rows += _make_budget_rows(item, table)
     for name in MEDIANS:
         if name in table.columns:
-            rows.append(_median_row(item, table, name, flipped_N & table.given(name)))
+            rows.append(_make_median_row(item, table, name, flipped_N & table.given(name)))
     for name, noted in (("num_outside_threat", "outside"), ("num_not_attacked", "not_attacked")):
         rows.append(Row(item.model, item.key, name, "robustness", Estimate(float(table.notes[noted]), n=table.num), False))
     return rows
 
 
-def _median_row(item: StoredItem, table: Table, name: str, among_N: Mask) -> Row:
+def _make_median_row(item: StoredItem, table: Table, name: str, among_N: Mask) -> Row:
     values = table.values(name, among_N).astype(float)
     estimate = Estimate(None, reason="no twin succeeded")
     if len(values):
-        found = median_interval(values, Groups.of(len(values), table.groups(among_N)))
-        estimate = Estimate(float(np.median(values)), found.low, found.high, len(values), reason=found.reason)
+        interval = median_interval(values, Groups.of(len(values), table.groups(among_N)))
+        estimate = Estimate(float(np.median(values)), interval.low, interval.high, len(values), reason=interval.reason)
     return Row(item.model, item.key, f"median_{name}", "robustness", estimate, None)
 
 
-def _rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mask | None) -> Row:
-    """Of all samples, or of those of a part of the set. It tells how many of them the attack could not work on."""
+def _make_rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mask | None) -> Row:
+    """Return the row of a rate over all samples or a slice. Its reason counts the samples that could not be attacked."""
     metric, better = PER_SLICE[score]
-    # What was wrong before has no success; what has none of the others has failed.
+    # A sample with a wrong clean answer has no success; a sample without another score has failed.
     row = make_mean_row(item, table, score, metric, "robustness", better, optional=score == "success", among_N=part_N, slice=part)
     missed_N = table.given("not_attacked") & (np.ones(table.num, dtype=bool) if part_N is None else part_N)
     if score == "clean_correct" or not missed_N.any():
         return row
-    said = f"samples that could not be attacked and keep their clean answer: {int(missed_N.sum())}"
-    return replace(row, estimate=replace(row.estimate, reason="; ".join(filter(None, [row.estimate.reason, said]))))
+    missed = f"samples that could not be attacked and keep their clean answer: {int(missed_N.sum())}"
+    return replace(row, estimate=replace(row.estimate, reason="; ".join(filter(None, [row.estimate.reason, missed]))))
 
 
-def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
-    """The curve of success over the query budget, at a few budgets: flipped within so many queries, over the samples that were right. What
-    did not flip needs no count of queries; what flipped and has none is not scored."""
+def _make_budget_rows(item: StoredItem, table: Table) -> list[Row]:
+    """Return the success rates within query budgets, over the samples with a right clean answer.
+
+    A successful attack without a query count is not scored.
+    """
     success_N = table.given("success")
     success_N[success_N] = table.values("success", success_N) == 1
     queries_N = np.full(table.num, math.inf)
@@ -81,13 +83,13 @@ def _budget_rows(item: StoredItem, table: Table) -> list[Row]:
         name = f"success_within_{most}_queries"
         within = {name: (flipped & (queries <= most)).astype(float)}
         seed = seed_of(item.seed, name)
-        found = statistics.estimate(column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed)[name]
-        rows.append(Row(item.model, item.key, name, "robustness", found, False))
+        estimate = statistics.estimate(column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed)[name]
+        rows.append(Row(item.model, item.key, name, "robustness", estimate, False))
     return rows
 
 
-def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
-    """Robust accuracy at each of an attack's ``epsilons``: a sample that flipped falls from its twin's distance on."""
+def _make_curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
+    """Return robust accuracy at each of an attack's ``epsilons``: a sample is broken at radii of at least its twin's distance."""
     threat, epsilons = item.facts.get("threat"), item.facts["settings"].get("epsilons") or ()
     if not isinstance(threat, Mapping) or threat["type"] != "LpBall":
         return []
@@ -100,7 +102,7 @@ def _curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Row]:
     rows: list[Row] = []
     for epsilon in sorted(set(epsilons)):
         within_N = is_within(far_N, epsilon)[usable_N]
-        # Flipped, but farther away than this: still right here.
+        # The twin is farther away than this radius: the sample is still right.
         kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
         name = accuracy_within(epsilon)
         if bound is not None and epsilon > bound:

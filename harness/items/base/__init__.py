@@ -1,1 +1,1 @@
-"""What all kinds of items share: the planned item, the base class of kinds, an item while it runs, its results."""
+"""Shared by all kinds of items: planned items, the base class of kinds, running items, and results."""

@@ -1,4 +1,4 @@
-"""An item while it runs: its engine, its random numbers, and the records of the items that it rests on."""
+"""A running item: its engine, its random numbers, and the records of the items that it depends on."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 
 @dataclass
 class ItemRun:
-    """What the records of an item are made with.
+    """The context in which an item's records are created.
 
-    ``engine``: runs the item's model. ``suite_seed``: the seed of the suite; ``item.seed`` is the item's own. ``start``: the place of the
+    ``engine``: runs the item's model. ``suite_seed``: the seed of the suite; the item's is ``item.seed``. ``start``: the index of the
     chunk's first sample among the item's samples.
     """
 
@@ -40,31 +40,31 @@ class ItemRun:
 
     @property
     def rng(self) -> SampleRng:
-        """Random numbers for each sample, by the item's seed."""
+        """The random generators of the samples, seeded by the item."""
         return SampleRng(self.item.seed)
 
     def stored(self, item: PlannedItem) -> StoredItem:
-        """The item as the store has it. Raises `KeyError` where it has no records yet."""
-        found = self.store.current(item.model.name, item.item)
-        if found is None:
+        """Return the stored item. Raises `KeyError` if it has no records yet."""
+        stored = self.store.current(item.model.name, item.item)
+        if stored is None:
             raise KeyError(f"{item.model.name}/{item.item} has not run yet")
-        return found
+        return stored
 
     def records_of(self, item: PlannedItem, samples: Sequence[Sample]) -> dict[str, Record]:
-        """The records of another item about the chunk's samples, by sample id."""
+        """Return another item's records of the chunk's samples, by sample id."""
         within = (self.start, self.start + len(samples))
         return {record.sample_id: record for record in self.store.records(self.stored(item), within=within)}
 
     def all_records_of(self, item: PlannedItem) -> Iterator[Record]:
-        """The records of another item about all its samples, in their order."""
+        """Iterate over all records of another item, in the order of its samples."""
         return self.store.records(self.stored(item))
 
     def tokens_of(self, item: PlannedItem) -> int:
-        """How many tokens the recorded chunks of an item took."""
+        """Return the number of tokens that the finished chunks of an item computed."""
         return self.store.counters(self.stored(item)).get("tokens_computed", 0)
 
     def float32_engine(self) -> Callable[[], Engine] | None:
-        """Loads the model in float32; None where it runs in float32 already."""
+        """Return a function that loads the model in float32; None if it already runs in float32."""
         model = self.engine.model
         if str(model.dtype) not in HALF_PRECISION:
             return None
@@ -72,7 +72,7 @@ class ItemRun:
 
 
 def make_recordable(record: Record, /) -> Record:
-    """Scores as finite numbers or None, artifacts as the codec can write them; what is neither is left out, and the error says so."""
+    """Return the record with finite or missing scores and serialisable artifacts. Its error names the values that were dropped."""
     wrong: list[str] = []
     scores: dict[str, float | None] = {}
     for name, value in record.scores.items():
@@ -88,7 +88,7 @@ def make_recordable(record: Record, /) -> Record:
     try:
         codec.dumps(artifacts)
     except (TypeError, ValueError, RecursionError) as error:
-        wrong.append(f"what the record would keep cannot be written: {error}")
+        wrong.append(f"the artifacts cannot be stored: {error}")
         artifacts = {}
     error_text = record.error if not wrong else "; ".join([record.error, *wrong] if record.error else wrong)
     return Record(record.sample_id, record.item, scores, error_text, artifacts)

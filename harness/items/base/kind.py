@@ -1,11 +1,11 @@
 """The base class of kinds of items.
 
-A kind has one home: what it plans, the records it makes, its rows and their names, its flags, what a page shows of it. Plan, run, results
-and gates go over the table of kinds (`items.kinds`) and know none by name. A plugin file adds a kind: ``@plugin("items", NAME)`` on a class
-that derives from `ItemKind`.
+One class defines everything about a kind: its planned items, its records, its rows and their names, its flags, and its views. Plan, run,
+results and gates iterate over the table of kinds (`items.kinds`) and refer to none by name. A plugin file adds a kind with
+``@plugin("items", NAME)`` on a class that derives from `ItemKind`.
 
-The methods of results import what they need when they are called: metrics bring scipy, datasets and evaluate, and a plan is made in less
-time than these take to load.
+The methods that compute results import their modules on call: metrics import scipy, datasets and evaluate, which take longer to load than
+planning takes.
 """
 
 from __future__ import annotations
@@ -35,38 +35,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What items are derived from: the suite, its models, and the items planned so far, those of earlier kinds included."""
+    """The input of `ItemKind.derive`: the suite, its models, and the items planned so far, including those of earlier kinds."""
 
     suite: Suite
     models: Sequence[PlannedModel]
     items: Sequence[PlannedItem]
 
     def task_items(self) -> list[PlannedItem]:
-        """The items that are a task itself."""
+        """Return the items that are tasks themselves."""
         return [item for item in self.items if item.key.is_task]
 
     def task_of(self, item: PlannedItem) -> PlannedItem:
-        """The item of the task itself that the item is about, on the same model."""
+        """Return the task's own item on the model of ``item``."""
         return next(t for t in self.task_items() if (t.model.name, t.task.name) == (item.model.name, item.task.name))
 
     def of_kind(self, name: str) -> list[PlannedItem]:
+        """Return the items of a kind."""
         return [item for item in self.items if item.kind.name == name]
 
 
 class ItemKind:
-    """One kind of item. A subclass gives ``name``, and `derive`, `records` and `rows` as far as the defaults do not do.
+    """Base class of kinds of items. A subclass defines ``name``, and overrides `derive`, `records` and `rows` as needed.
 
-    ``name``: of the kind, as records keep it. ``section``: the section of a suite whose entries are items of this kind; empty where all
-    items are derived. ``runs``: False where the rows are made from the records of other items alone. ``effort``: how many times as much as
-    the task itself an item asks of a model, roughly. ``has_costs``: whether its passes and tokens have rows. ``counts_failures``: whether
-    its failed samples count among the run's. ``worked_on``: the score of the samples that the item worked on, where it passes over some.
-    ``scores``: mean rows, by the score that each is the mean of: (the row's name, whether higher is better). ``dimension``: of these rows.
-    ``row_names``: further rows that an item can have, without what stands in brackets. ``artifacts``: those of records that rows need.
-    ``is_joined``: whether pages join its records with the task's samples. ``slice_names``: the slices that `slices` can give.
-    ``measures``: title, sentence and direction of rows that `scorecard.measures` does not know, by name.
-    ``corrected``: the rates of harmful prompts that are corrected for a judge's error, by what the judges were asked: (the row's name,
-    whether higher is better). ``has_attributions``: whether its records hold attributions.
-    ``knows_requests``: whether `requests_ahead` gives any.
+    ``name``: the name of the kind in records.
+    ``section``: the section of a suite whose entries are items of this kind; empty if all items are derived.
+    ``runs``: False if the rows are computed only from the records of other items.
+    ``effort``: a rough estimate of an item's cost as a multiple of the task's own cost.
+    ``has_costs``: whether its passes and tokens have rows.
+    ``counts_failures``: whether its failed samples count among those of the run.
+    ``worked_on``: a score that only the processed samples have, if the item skips samples.
+    ``scores``: the rows that are means of scores: (name of the row, whether higher is better), by score.
+    ``dimension``: the dimension of these rows.
+    ``row_names``: the names of further possible rows, without the parts in brackets.
+    ``artifacts``: the artifacts of records that rows need.
+    ``is_joined``: whether pages show its records with the task's samples.
+    ``slice_names``: the names of the slices that `slices` can return.
+    ``measures``: titles, sentences and directions of rows that `scorecard.measures` does not contain, by name.
+    ``corrected``: the rates on harmful prompts that are corrected for a judge's error: (name of the row, whether higher is better), by the
+    judges' question.
+    ``has_attributions``: whether its records contain attributions.
+    ``knows_requests``: whether `requests_ahead` returns requests.
     """
 
     name: ClassVar[str]
@@ -90,14 +98,14 @@ class ItemKind:
     # ── the plan ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def derive(self, planned: Planned, /) -> Iterable[PlannedItem]:
-        """The items of this kind that follow from what is planned."""
+        """Return the items of this kind that follow from the plan so far."""
         return ()
 
     def derive_from(self, base: PlannedItem, *others: PlannedItem, program: str, suite_seed: int, **changes: Any) -> PlannedItem:
-        """An item of this kind that is named for ``base`` and ``others`` and rests on their records.
+        """Create an item of this kind that depends on the records of ``base`` and ``others`` and is named for them.
 
-        It has the model, task and samples of ``base``. ``program``: what its name begins with. ``suite_seed``: what its own seed is made
-        from. ``changes``: fields of `PlannedItem` to give in place of those.
+        ``base``: its model, task and samples become the item's. ``program``: the beginning of the item's name. ``suite_seed``: the seed
+        that the item's seed is derived from. ``changes``: fields of `PlannedItem` that override these values.
         """
         bases = (base, *others)
         key = ItemKey(self.name, base.task.name, program, about=tuple(item.key for item in bases))
@@ -108,50 +116,50 @@ class ItemKind:
         return PlannedItem(**{**fields, **changes})
 
     def rows_of(self, item: PlannedItem, others: Sequence[PlannedItem], registry: Registry, /) -> Iterable[str]:
-        """The names of all rows that the planned item can have, for a gate that is checked before the run."""
+        """Return the names of all possible rows of a planned item, to check gates before the run."""
         return [name for name, _ in self.scores.values()] + [*self.row_names, *(COSTS if self.has_costs else ())]
 
     def can_have_row(self, item: PlannedItem, row: str, /) -> bool:
-        """Whether the row surely can be, told without loading anything; `rows_of` is asked where it is not."""
+        """Tell without loading anything whether a row is certainly possible. If not, the plan calls `rows_of`."""
         return row.partition("[")[0] in self.stems()
 
     def stems(self) -> frozenset[str]:
-        """The names of rows of this kind without what stands in brackets, beside a task's own metrics."""
+        """Return the names of the rows of this kind without the parts in brackets, except for the metrics of tasks."""
         return frozenset([name for name, _ in self.scores.values()] + [*self.row_names, *(COSTS if self.has_costs else ())])
 
     # ── the run ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
-        """What is recorded of the item, as JSON, beside what all items have."""
+        """Return further JSON values to record about the item."""
         return {}
 
     def requests_ahead(self, item: PlannedItem, samples: Sequence[Sample], /) -> Sequence[Any]:
-        """The requests of a later chunk that are known now, for models that prepare them in the background."""
+        """Return the known requests of a later chunk, for models that prepare them in the background."""
         return ()
 
     def try_settings(self, engine: Engine, item: PlannedItem, /) -> None:
-        """Try, as soon as the weights are loaded, the settings that depend on them. Raises `ConfigError` where one does not fit."""
+        """Check settings that depend on the weights once these are loaded. Raises `ConfigError` for an invalid setting."""
 
     def has_trial(self, item: PlannedItem, /) -> bool:
-        """Whether `try_settings` has anything to try."""
+        """Tell whether `try_settings` checks anything."""
         return False
 
     def start(self, run: ItemRun, /) -> Callable[[Sequence[Sample]], list[Record]]:
-        """What makes the records of each chunk. Overridden where something is computed once for all chunks."""
+        """Return the function that creates the records of a chunk. Override it to compute something once for all chunks."""
         return partial(self.records, run)
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
-        """One record per sample, in order. A sample that fails is a record with an error."""
+        """Return one record per sample, in order. A failed sample has a record with an error."""
         raise NotImplementedError(f"the kind {self.name!r} has neither 'records' nor 'start'")
 
     # ── the results: records only, no model ───────────────────────────────────────────────────────────────────────────
 
     def columns(self, metrics: Mapping[str, Metric | str], /) -> Collection[str] | None:
-        """The scores and artifacts that rows need; None: all scores. ``metrics``: the item's own, or why one cannot be loaded."""
+        """Return the scores and artifacts that rows need; None: all scores. ``metrics``: by name, or the error of loading one."""
         return None
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
-        """The item's rows. By default the means of ``scores``, over the samples that have one."""
+        """Return the item's rows. By default they are the means of ``scores``, over the samples that have the score."""
         from ...scorecard.mean_rows import make_mean_row
 
         return [
@@ -159,21 +167,21 @@ class ItemKind:
         ]
 
     def keep(self, item: StoredItem, table: Table, /) -> object:
-        """What `joint_rows` and `flags` need of the item's table, for tables are not kept; `RunResults.kept` gives it back."""
+        """Return the data of the item's table that `joint_rows` and `flags` need; `RunResults.kept` stores it. Tables are not kept."""
         return None
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
-        """All rows of the run, once those of each item are there: with rows about several items added, or rows changed."""
+        """Return all rows of the run: ``rows`` with rows about several items added, or with changes."""
         return rows
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
-        """What a reader must know before believing the numbers of this kind, one sentence each."""
+        """Return sentences that warn readers about the numbers of this kind."""
         return ()
 
     def slices(self, is_right: bool | None, scores: Mapping[str, float | None], /) -> dict[str, bool]:
-        """Whether a sample is in each slice that it could be in. ``is_right``: whether the model's plain answer is right."""
+        """Tell whether a sample is in each applicable slice. ``is_right``: whether the model's clean answer is right."""
         return {}
 
     def view(self, seen: SeenSample, /) -> Twin | Heat | None:
-        """What a page shows of a record, beside the sample."""
+        """Return the view of a record that a page shows with the sample."""
         return None

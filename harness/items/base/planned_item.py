@@ -1,4 +1,4 @@
-"""The facts of a plan that items are made of: models, tasks with their samples read, and the items themselves."""
+"""Planned models, planned tasks with their samples, and planned items."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _FIRST = 8
 
 @dataclass(frozen=True, slots=True)
 class PlannedModel:
+    """A model of the suite. ``spec``: its entry. ``source``: loads it. ``info``: its capabilities."""
+
     name: str
     spec: ModelSpec
     source: ModelSource
@@ -37,13 +39,13 @@ class PlannedModel:
 
 @dataclass
 class PlannedTask:
-    """A task with its samples read: read once, shared by all items that use it.
+    """A task with its samples, which are read once and shared by all items of the task.
 
-    ``labels``: of the first sample that has any. ``positions``: of each sample's requests, roughly. ``num_requests``: of all of them; None
-    where the task decides as it goes. ``num_unusable``: samples that will be records with an error. ``notes``: what of the data set is not
-    used. ``cautions``: what of that a reader must know before believing the numbers.
-    ``samples_digest``: of all samples in their order. ``metric_code``: where each metric comes from. ``requires``: what the task needs of
-    a model, with the modalities of the parts that its chats hold.
+    ``labels``: those of the first sample that has labels. ``positions``: the approximate number of positions of each sample's requests.
+    ``num_requests``: the total number of requests; None if it depends on the answers. ``num_unusable``: the number of samples that will
+    have records with an error. ``notes``: sentences about unused parts of the data set. ``cautions``: sentences about limits of the data.
+    ``samples_digest``: a digest of all samples in order. ``metric_code``: the origin of each metric. ``requires``: the capabilities that
+    the task needs, including the modalities of the parts of its chats.
     """
 
     name: str
@@ -63,29 +65,29 @@ class PlannedTask:
 
     @cached_property
     def data_fingerprint(self) -> str:
-        """Of the data set where the task knows it, else of its samples."""
+        """The fingerprint of the data set if the task defines one, otherwise that of the samples."""
         return str(self.task.data_fingerprint or self.samples_digest)
 
     @cached_property
     def definition(self) -> str:
-        """Digest of what the task's file says and its settings, and of what it asks about its first samples: examples, header, templates.
+        """A digest of the task's file, its settings, and the requests of its first samples (examples, header, templates).
 
-        Not of where its data lie (`data_fingerprint` and `samples_digest` know what they are) nor of its metrics.
+        It does not include the location of the data (see `data_fingerprint` and `samples_digest`) and the metrics.
         """
-        said = load_file(Path(self.spec.task))[0] if self.spec.task.endswith((".yaml", ".yml")) else self.spec.task
-        told = [_decisive(part) for part in (said, self.spec.settings)]
-        shown = (self.task.primary, self.labels, tuple(self.task.labels), self.task.dimension)
-        return codec.digest([told, shown, requests_of(self.task, list(self.samples[:_FIRST]))])
+        content = load_file(Path(self.spec.task))[0] if self.spec.task.endswith((".yaml", ".yml")) else self.spec.task
+        relevant = [_select_relevant(part) for part in (content, self.spec.settings)]
+        fields = (self.task.primary, self.labels, tuple(self.task.labels), self.task.dimension)
+        return codec.digest([relevant, fields, requests_of(self.task, list(self.samples[:_FIRST]))])
 
 
-_NOT_DECISIVE = frozenset({"title", "description", "citation", "license", "homepage", "example", "metrics"})
+_IRRELEVANT = frozenset({"title", "description", "citation", "license", "homepage", "example", "metrics"})
 
 
-def _decisive(said: Any) -> Any:
-    """Of a task file or settings, what a record can depend on."""
-    if not isinstance(said, Mapping):
-        return said
-    kept = {key: value for key, value in said.items() if key not in _NOT_DECISIVE}
+def _select_relevant(content: Any) -> Any:
+    """Return the parts of a task file or of settings that records can depend on."""
+    if not isinstance(content, Mapping):
+        return content
+    kept = {key: value for key, value in content.items() if key not in _IRRELEVANT}
     if isinstance(data := kept.get("data"), Mapping):
         kept["data"] = {key: value for key, value in data.items() if key not in ("files", "python")}
     return portable(kept)
@@ -95,10 +97,10 @@ def _decisive(said: Any) -> Any:
 class PlannedItem:
     """One item of the work list.
 
-    ``seed``: of the item's own draws. ``origin``: the distribution or file that the program comes from. ``num_requests`` is None where the
-    program decides as it goes. ``roles``: the models that the program asks beside ``model``. ``scores``: the families that a probe's
-    attributions are scored by; ``each_word``: whether it explains each word of an answer, too. ``transfer``: the models that an attack's
-    twins are scored on, True for all others. ``rests_on``: the items whose records this one reads, in the order that its kind says.
+    ``seed``: the seed of the item's random numbers. ``origin``: the distribution or file of the program. ``num_requests``: None if it
+    depends on the answers. ``roles``: the auxiliary models of the program, by role. ``scores``: the families of scores for a probe's
+    attributions; ``each_word``: whether it also explains each word of an answer. ``transfer``: the models that an attack's twins are
+    scored on; True: all others. ``rests_on``: the items whose records this one reads, in an order that its kind defines.
     """
 
     model: PlannedModel

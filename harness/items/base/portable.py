@@ -1,4 +1,4 @@
-"""Settings in a form that does not depend on where their files lie."""
+"""Settings in a form that does not depend on the location of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...identity.digests import digest_file
 
 
 def portable(value: Any, /) -> Any:
-    """A setting wherever its files lie: an absolute path as its name, with the content of the file that it leads to."""
+    """Return a setting independent of the location of files: a path becomes its name and a digest of the file's content."""
     if isinstance(value, Mapping):
         return {key: portable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Kinds whose items a suite lists by a plugin: attacks and probes."""
+"""The base class of the kinds whose items are programs of a suite: attacks and probes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Spec = TypeVar("Spec", AttackSpec, ProbeSpec)
 
 
 class ProgramKind(ItemKind, Generic[Spec]):
-    """A kind whose items a suite lists under ``section``, which is also the group of their plugins."""
+    """A kind whose items are the entries of a suite's ``section``, which is also the group of their plugins."""
 
     effort: ClassVar[int] = 20
 
     def fields(self, spec: Spec, plugin: Program, suite: Suite, /) -> Mapping[str, Any]:
-        """The fields of a `PlannedItem` that the suite's entry decides. Raises `ConfigError`."""
+        """Return the fields of a `PlannedItem` that the suite's entry sets. Raises `ConfigError` for an invalid entry."""
         raise NotImplementedError
 
     def why_never_repeated(self, settings: Collection[str], /) -> str:
-        """Why the plugin gives the same with every seed; empty where it does not. ``settings``: the names of the plugin's settings."""
+        """Explain why the plugin is deterministic; empty if it depends on the seed. ``settings``: the names of the plugin's settings."""
         return ""
 
     def repeat(self, first: PlannedItem, number: int, suite_seed: int, make: Callable[[Mapping[str, Any]], Program], /) -> PlannedItem:
-        """The item with another seed, as its repetition ``number``. ``make``: makes the plugin with these settings in place of its own."""
+        """Return repetition ``number`` of an item, with another seed. ``make``: creates the plugin with changed settings."""
         raise NotImplementedError

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def isolate(work: Callable[[], T]) -> T | Failure:
-    """The result of a plugin's code, or a `Failure` with its error: hostile data may break it, and that is one sample's record."""
+    """Return the result of a plugin's code, or a `Failure` with its error: bad data fails a single sample, not the run."""
     try:
         return work()
     except BaseException as error:
@@ -24,13 +24,13 @@ def isolate(work: Callable[[], T]) -> T | Failure:
 
 
 def requests_of_sample(task: Task, sample: Sample) -> list[Request[Any]] | Failure:
-    """The task's requests for one sample, or the `Failure` of making them."""
+    """Return the task's requests for one sample, or a `Failure` if it raises."""
 
     def make_requests() -> list[Request[Any]]:
         requests = list(task.requests(sample))
         for request in requests:
             if not isinstance(request, Request):
-                raise TypeError(f"the task asked with a {type(request).__name__}, which is no request")
+                raise TypeError(f"the task returned a {type(request).__name__}, which is not a Request")
             hash(request)
         return requests
 
@@ -38,10 +38,10 @@ def requests_of_sample(task: Task, sample: Sample) -> list[Request[Any]] | Failu
 
 
 def requests_of(task: Task, samples: Sequence[Sample]) -> list[Request[Any]]:
-    """All requests of these samples that are known beforehand; none where the task decides as it goes."""
+    """Return the requests of samples; empty if they depend on earlier answers."""
     return [] if task.is_sequential else flatten([requests_of_sample(task, sample) for sample in samples])
 
 
 def flatten(requests: Sequence[list[Request[Any]] | Failure]) -> list[Request[Any]]:
-    """The requests of several samples as one list, without those of samples that failed."""
-    return [request for own in requests if not isinstance(own, Failure) for request in own]
+    """Return the requests of several samples as one list, without samples that failed."""
+    return [request for sample_requests in requests if not isinstance(sample_requests, Failure) for request in sample_requests]

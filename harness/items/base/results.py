@@ -1,4 +1,4 @@
-"""A run's items and rows while its scorecard is made."""
+"""The items and rows of a run while its scorecard is computed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunResults:
-    """What rows and flags about several items are made from.
+    """The data for rows and flags about several items.
 
-    ``kinds``: by name. ``metrics``: of each item (by id) its own metrics by name, or why one cannot be loaded. ``rows``: those made so far.
-    ``notes``: of each item (by id) how many of its records there is something to say of (`Table.notes`). ``kept``: of each item (by id)
-    what its kind keeps of its table. ``measures``: what the metrics of tasks
-    measure, by `Row.metric`. ``judged``: the items whose answers were judged, with their tables.
+    ``kinds``: by name.
+    ``metrics``: by item id, the item's metrics by name, or the error of loading one.
+    ``rows``: the rows computed so far.
+    ``notes``: by item id, counts of records with special conditions (`Table.notes`).
+    ``kept``: by item id, the result of `ItemKind.keep`.
+    ``measures``: the meaning of the metrics of tasks, by `Row.metric`.
+    ``judged``: the items whose answers were judged, with their tables.
     """
 
     store: Store
@@ -36,12 +39,13 @@ class RunResults:
     judged: list[tuple[StoredItem, Table]] = field(default_factory=list)
 
     def of_kind(self, kind: ItemKind, /) -> list[StoredItem]:
+        """Return the items of a kind."""
         return [item for item in self.items if item.kind == kind.name]
 
     def task_of(self, item: StoredItem, /) -> StoredItem | None:
-        """The item of the task itself that the item is about, on the same model."""
+        """Return the task's own item on the model of ``item``; None if there is none."""
         return next((i for i in self.items if i.key.is_task and (i.model, i.task) == (item.model, item.task)), None)
 
     def estimate(self, item: StoredItem, row: str, /) -> Estimate | None:
-        """The estimate of the item's row of this name, where it has one."""
+        """Return the estimate of the item's row with this name; None if there is no such row."""
         return next((r.estimate for r in self.rows if (r.model, r.key, r.name) == (item.model, item.key, row)), None)

@@ -1,4 +1,4 @@
-"""Slices that join an item's records with the model's plain answers: the share of samples in each, of those that could be in it."""
+"""Rows for slices that combine an item's records with the model's clean answers: the share of applicable samples in each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def make_slice_rows(kind: ItemKind, item: StoredItem, results: RunResults, /) -> list[Row]:
-    """A row per slice that a sample of the item could be in."""
+    """Return one row per slice that applies to a sample of the item."""
     task = results.task_of(item)
     if task is None:
         return []
-    table = Table.of(_sliced(kind, results.store, task, item), None)
+    table = Table.of(_join_slices(kind, results.store, task, item), None)
     return [
         make_mean_row(item, table, name, name, "interpretability", JOINED_SLICES[name], optional=True)
         for name in kind.slice_names
@@ -31,9 +31,9 @@ def make_slice_rows(kind: ItemKind, item: StoredItem, results: RunResults, /) ->
     ]
 
 
-def _sliced(kind: ItemKind, store: Store, task: StoredItem, item: StoredItem) -> Iterator[tuple[Record, object, str | None]]:
-    """A record per sample of the item with the slices as scores, with its target and group, as `Store.joined` gives them."""
-    # All items of a task begin with its first sample, and chunks are done in order.
-    for (answer, target, group), (found, *_) in zip(store.join(task, ()), store.join(item, ()), strict=False):
-        slices = kind.slices(is_right(task, answer), found.scores)
-        yield Record(found.sample_id, item.item, {name: float(is_in) for name, is_in in slices.items()}), target, group
+def _join_slices(kind: ItemKind, store: Store, task: StoredItem, item: StoredItem) -> Iterator[tuple[Record, object, str | None]]:
+    """Yield one record per sample with the slices as scores, with the sample's target and group, as `Store.join` does."""
+    # All items of a task start with its first sample, and chunks are finished in order.
+    for (answer, target, group), (record, *_) in zip(store.join(task, ()), store.join(item, ()), strict=False):
+        slices = kind.slices(is_right(task, answer), record.scores)
+        yield Record(record.sample_id, item.item, {name: float(is_in) for name, is_in in slices.items()}), target, group

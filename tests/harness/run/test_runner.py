@@ -32,10 +32,10 @@ def _notes(fail: str, **more: Any) -> list[dict[str, Any]]:
     [
         ("requests:n3", "KeyError: 'no such field'"),
         ("unhashable:n3", "TypeError: .*unhashable type: 'list'|TypeError: cannot use 'list'"),
-        ("text:n3", "TypeError: the task asked with a str, which is no request"),
+        ("text:n3", "TypeError: the task returned a str, which is not a Request"),
         ("score:n3", "ZeroDivisionError: division by zero"),
         ("word:n3", "ValueError: could not convert string to float"),
-        ("object:n3", "what the record would keep cannot be written: a object cannot be recorded"),
+        ("object:n3", "the artifacts cannot be stored: a object cannot be recorded"),
     ],
 )
 def test_a_failing_sample_is_one_record(tmp_path: Path, fail: str, error: str) -> None:
