@@ -65,8 +65,8 @@ MET: dict[str, tuple[Callable[[], object], type[WindtunnelError], str]] = {
     "a model that is none": (
         lambda: _evaluate(models=[3]),
         wt.ConfigError,
-        "an object of the class int is no model: give a text such as 'hf:path', a function, a torch.nn.Module, "
-        "a fitted pipeline of scikit-learn with predict_proba, (model, tokenizer) of transformers, or an object with inspect and load",
+        "an object of the class int is not a model: pass a text such as 'hf:path', a function, a torch.nn.Module, "
+        "a fitted scikit-learn pipeline with predict_proba, a transformers pair (model, tokenizer), or an object with inspect and load",
     ),
     "a task of a wrong name": (
         lambda: _evaluate(tasks="sst3"),
@@ -123,7 +123,7 @@ MET: dict[str, tuple[Callable[[], object], type[WindtunnelError], str]] = {
     "a folder with something else": (
         lambda: (Path("out").mkdir(), Path("out/notes.txt").touch(), _evaluate(folder="out")),
         wt.ConfigError,
-        "out holds 'notes.txt' and no run; a run writes to a folder of its own: name another with folder=",
+        "out contains 'notes.txt' and no run; choose an empty or a new folder with folder=",
     ),
     "a run that is not there": (
         lambda: wt.load("nowhere"),
@@ -152,5 +152,5 @@ def test_the_command_line_names_its_options() -> None:
     Path("out").mkdir()
     Path("out/notes.txt").touch()
     answer = windtunnel("run", "--model", "toy:words", "--tasks", _film_task(), "--out", "out")
-    words = "out holds 'notes.txt' and no run; a run writes to a folder of its own: name another with --out"
+    words = "out contains 'notes.txt' and no run; choose an empty or a new folder with --out"
     assert (answer.code, answer.err) == (2, f"error: {words}\n")

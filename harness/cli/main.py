@@ -123,11 +123,11 @@ def tune(suite: Suite) -> None:
     planned.require_possible()
     from ..engine.saved_budgets import save_budget
     from ..run.progress import Progress
-    from ..run.runner import choose_budget, loaded
+    from ..run.runner import choose_budget, load_model
     from ..run.tuning import tune as measured
     from .tuning_text import tuned_text
 
-    for adapter, tuned in measured(planned, partial(choose_budget, suite), lambda named: loaded(planned, named, Progress())):
+    for adapter, tuned in measured(planned, partial(choose_budget, suite), lambda named: load_model(planned, named, Progress())):
         say(tuned_text(tuned))
         if tuned.num_requests:
             say(f"  saved in {save_budget(adapter, tuned.found)}")

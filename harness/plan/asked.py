@@ -1,4 +1,4 @@
-"""What a suite says of one item: where that is corrected, this item is run anew, and the others keep their records."""
+"""What a suite says of one item: where that is corrected, this item is run again, and the others keep their records."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A run folder to a scorecard, to frames, to reports."""
+"""Scorecards, frames and reports of run folders."""

@@ -1,4 +1,4 @@
-"""A run folder for reading, as pandas frames."""
+"""Run folders as pandas frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ESTIMATE = ("value", "low", "high", "n", "n_unscored", "reason")
 
 
 _FEW = 64
-"""Numbers that stand in one cell of a frame."""
+"""The maximum number of values in a cell of a frame."""
 
 
 def _is_small(value: Any) -> bool:
@@ -31,12 +31,12 @@ def _is_small(value: Any) -> bool:
     return isinstance(value, str | int | float | bool) or value is None
 
 
-def _cell(value: Any) -> Any:
+def _make_cell(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
 class Run:
-    """A run folder as it can be asked: ``windtunnel.load(path).samples()``, ``.metrics()`` and ``.scorecard``."""
+    """The results in a run folder: ``windtunnel.load(path).samples()``, ``.metrics()`` and ``.scorecard``."""
 
     def __init__(self, path: Path, plugins: Sequence[str] = (), registry: Registry | None = None) -> None:
         self.path = path
@@ -45,9 +45,10 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path, plugins: Sequence[str] = ()) -> Run:
-        """``plugins``: plugin files that the run was made with, for its own metrics; records load no code by themselves.
+        """Open a run folder.
 
-        Raises `StoreError` where the folder holds no readable run, or one that was changed.
+        ``path``: the run folder. ``plugins``: plugin files of the run, needed for its own metrics; records load no code by themselves.
+        Raises `StoreError` if the folder contains no readable run, or a modified one.
         """
         run = cls(Path(path), plugins)
         Store.open(run.path / FILE_NAME, readonly=True).close()
@@ -55,13 +56,13 @@ class Run:
 
     @cached_property
     def scorecard(self) -> Scorecard:
-        """All that the run's reports show, computed from the records."""
+        """The scorecard, computed from the records."""
         from .summarise import summarise
 
-        return summarise(self.path, registry=self._registry())
+        return summarise(self.path, registry=self._get_registry())
 
-    def _registry(self) -> Registry:
-        """That of the process which made the run, where this is it: it knows the plugin files that were given."""
+    def _get_registry(self) -> Registry:
+        """Return the registry of the process that ran the suite, or a new one with the given plugin files."""
         from .summarise import load_registry
 
         return self._given or load_registry(self.path, self.plugins)
@@ -73,13 +74,14 @@ class Run:
         webbrowser.open((self.path / "scorecard.html").resolve().as_uri())
 
     def _repr_html_(self) -> str:
-        """For a notebook: the verdict, the gates, and each item's first row. Everything in it is escaped."""
+        """Return HTML for notebooks: the verdict, the gates, and each item's first row. All text is escaped."""
         from html import escape
 
         card = self.scorecard
         gates = "".join(f"<li>{escape(g.outcome)}: {escape(g.gate)} ({escape(g.detail)})</li>" for g in card.gates)
         cells = (
-            (r.model, r.item, r.name, _number(r.estimate.value), _interval(r.estimate), str(r.estimate.n)) for r in _first_rows(card.rows)
+            (r.model, r.item, r.name, _format_number(r.estimate.value), _format_interval(r.estimate), str(r.estimate.n))
+            for r in _select_first_rows(card.rows)
         )
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
         head = "".join(f"<th>{name}</th>" for name in ("model", "item", "metric", "value", "95 %", "n"))
@@ -89,16 +91,19 @@ class Run:
         )
 
     def samples(self) -> pd.DataFrame:
-        """A row a sample and item: model, item, kind, task, sample_id, target, error, probe (whose attribution the row is about, if any),
-        each score as ``score.NAME`` (float, NaN where there is none), each small artifact (prediction, ...) by its name, ``parts`` (what
-        an attribution's values are about), and the fingerprints of model, data and plugin, and the seed. Several numbers are one tuple:
-        ``loglikelihoods`` in nats and ``probabilities``, in the order of the choices.
+        """Return a frame with one row per sample and item.
 
-        Where there are probes, a column a slice of `slices` says whether the sample is in it by the row's probe, NA where it could not be:
-        a query is ``samples.query("wrong_and_unfaithful and probe == 'occlusion'")``."""
+        Columns: model, item, kind, task, sample_id, target, error, probe (the probe of the row's attribution, if any), each score as
+        ``score.NAME`` (float, NaN if missing), each small artifact (prediction, ...) by name, ``parts`` (the kind of an attribution's
+        parts), the fingerprints of model, data and plugin, and the seed. Sequences of numbers are tuples: ``loglikelihoods`` in nats and
+        ``probabilities``, in the order of the choices.
+
+        With probes, one boolean column per slice tells whether the sample is in it, NA if the slice does not apply, as in
+        ``samples.query("wrong_and_unfaithful and probe == 'occlusion'")``.
+        """
         import pandas as pd
 
-        kinds = kinds_of(self._registry())
+        kinds = kinds_of(self._get_registry())
         store = Store.open(self.path / FILE_NAME, readonly=True)
         try:
             items = store.items()
@@ -117,14 +122,14 @@ class Run:
                         right[key] = is_right(item, record)
                     slices: dict[str, bool | None] = dict.fromkeys(kind.slice_names) if kind is not None else {}
                     slices |= kind.slices(right.get(key), record.scores) if kind is not None else {}
-                    small = {name: _cell(value) for name, value in record.artifacts.items() if _is_small(value)}
+                    small = {name: _make_cell(value) for name, value in record.artifacts.items() if _is_small(value)}
                     if (attribution := record.artifacts.get("attribution")) is not None:
                         small["parts"] = attribution["parts"]
                     scores = {f"score.{name}": value for name, value in record.scores.items()}
                     target = targets[item.task].get(record.sample_id)
-                    # What an artifact is called can hide no column of ours.
-                    own = {**slices, **head, "sample_id": record.sample_id, "target": target, "error": record.error, **tail}
-                    rows.append({**small, **scores, **own})
+                    # The name of an artifact must not hide a column of the harness.
+                    fixed = {**slices, **head, "sample_id": record.sample_id, "target": target, "error": record.error, **tail}
+                    rows.append({**small, **scores, **fixed})
         finally:
             store.close()
         frame = pd.DataFrame(rows, columns=None if rows else [*_SAMPLE_COLUMNS, *_ORIGINS])
@@ -135,22 +140,22 @@ class Run:
         return frame[[*_SAMPLE_COLUMNS, *scored, *others, *_ORIGINS]].astype(types)
 
     def metrics(self) -> pd.DataFrame:
-        """A row a metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason. Computed from the records."""
+        """Return a frame with one row per metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason."""
         import pandas as pd
 
         from .summarise import summarise
 
         names = ("model", "item", "metric", "dimension")
-        found = [
+        rows = [
             {"model": r.model, "item": r.item, "metric": r.name, "dimension": r.dimension, **{n: getattr(r.estimate, n) for n in _ESTIMATE}}
-            for r in summarise(self.path, gates=(), registry=self._registry()).rows
+            for r in summarise(self.path, gates=(), registry=self._get_registry()).rows
         ]
-        frame = pd.DataFrame(found, columns=[*names, *_ESTIMATE])
+        frame = pd.DataFrame(rows, columns=[*names, *_ESTIMATE])
         return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})
 
 
-def _first_rows(rows: Sequence[Row]) -> list[Row]:
-    """Of each item the first row that is not about its cost."""
+def _select_first_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the first row of each item, except for rows about its cost."""
     first: dict[tuple[str, str], Row] = {}
     for row in rows:
         if row.dimension != "efficiency":
@@ -158,13 +163,13 @@ def _first_rows(rows: Sequence[Row]) -> list[Row]:
     return list(first.values())
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _interval(estimate: Estimate) -> str:
+def _format_interval(estimate: Estimate) -> str:
     return "" if estimate.low is None or estimate.high is None else f"{estimate.low:.3g} to {estimate.high:.3g}"
 
 
 load = Run.load
-"""A run folder to its `Run`."""
+"""Open a run folder as a `Run`."""

@@ -1,4 +1,4 @@
-"""Records to a scorecard, without any model: what can be computed again from a run folder at any time."""
+"""Computes a scorecard from the records of a run folder, without any model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ from ..store import FILE_NAME, Store, StoredItem, codec
 from .views import make_sample_views
 
 MAX_VIEWS = 1000
-"""Samples shown in a report's explorer; the numbers rest on all of them."""
+"""The maximum number of samples in a report's explorer; the numbers cover all samples."""
 
 
 def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Registry | None = None) -> Scorecard:
-    """The scorecard of a run folder. ``gates``: in place of the suite's own. ``registry``: who knows the metrics and the kinds of items;
-    without it those that are installed, for records load no code (`load_registry`). Raises `StoreError` and `ConfigError`."""
+    """Compute the scorecard of a run folder.
+
+    ``folder``: the run folder.
+    ``gates``: replace the gates of the suite.
+    ``registry``: the metrics and the kinds of items; by default the installed ones, as records load no code (`load_registry`).
+    Raises `StoreError` if the store cannot be read, and `ConfigError` for a gate that matches no row.
+    """
     store = Store.open(folder / FILE_NAME, readonly=True)
     try:
         suite = codec.loads(store.suite)
@@ -37,33 +42,33 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         timing: dict[str, Any] = {}
         failed = 0
         flags: list[str] = []
-        too_little = False
+        mostly_failed = False
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             kind = kinds.get(item.kind, UNKNOWN)
-            metrics = _metrics(item, known, suite["plugin_files"])
+            metrics = _load_metrics(item, known, suite["plugin_files"])
             columns = kind.columns(metrics)
             table = Table.of(store.join(item, {*NOTED, *(columns or ()), *kind.artifacts}), columns, kind.artifacts)
             results.metrics[item.id], results.notes[item.id] = metrics, table.notes
             failed += table.notes["failed"] if kind.counts_failures else 0
             complete &= table.num == item.num_samples
-            if sentence := _too_little(item, table, kind):
+            if sentence := _describe_failures(item, table, kind):
                 flags.append(sentence)
-                too_little = True
+                mostly_failed = True
             results.rows += kind.rows(item, table, results)
             results.kept[item.id] = kind.keep(item, table)
             counters = store.counters(item)
             results.rows += _make_cost_rows(item, counters) if kind.has_costs else []
-            timing[f"{item.model}/{item.item}"] = _timing(table.num, counters, *store.timing(item))
+            timing[f"{item.model}/{item.item}"] = _compute_rates(table.num, counters, *store.timing(item))
         for kind in kinds.values():
             results.rows = kind.joint_rows(results, results.rows)
-        flags += _flags(items, results.notes, kinds, suite["plugin_files"])
+        flags += _list_flags(items, results.notes, kinds, suite["plugin_files"])
         flags += [flag for kind in kinds.values() for flag in kind.flags(results)]
-        own = (kind.measures for kind in kinds.values())
-        measures = {**results.measures, **{name: measure for table in own for name, measure in table.items()}, **MEASURES}
+        tables = (kind.measures for kind in kinds.values())
+        measures = {**results.measures, **{name: measure for table in tables for name, measure in table.items()}, **MEASURES}
         rows = tuple(add_direction(row, measures) for row in results.rows)
         card = Scorecard(
-            manifest=_manifest(store, suite, items, flags), rows=rows, complete=complete, num_failed=failed,
+            manifest=_make_manifest(store, suite, items, flags), rows=rows, complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.key.is_task),
             samples=tuple(make_sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
@@ -72,14 +77,14 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
         gate_results = check_gates(wanted, card)
         verdict = decide_verdict(gate_results)
-        # An item of which most samples failed must not look like a run that went well, whatever the gates were about.
-        return replace(card, gates=gate_results, verdict="no_data" if verdict != "fail" and too_little else verdict)
+        # A run with an item whose samples mostly failed must not pass, whatever the gates check.
+        return replace(card, gates=gate_results, verdict="no_data" if verdict != "fail" and mostly_failed else verdict)
     finally:
         store.close()
 
 
 class _UnknownKind(ItemKind):
-    """A kind of a plugin that is not loaded: its records have the rows of what they cost."""
+    """A kind of a plugin that is not loaded. It has only the rows about costs."""
 
     name = ""
     counts_failures = False
@@ -88,12 +93,12 @@ class _UnknownKind(ItemKind):
 UNKNOWN = _UnknownKind()
 
 
-def _too_little(item: StoredItem, table: Table, kind: ItemKind) -> str:
-    """A sentence where most samples of an item failed; empty where they did not."""
-    found = table.mostly_failed(kind.worked_on)
-    if found is None:
+def _describe_failures(item: StoredItem, table: Table, kind: ItemKind) -> str:
+    """Return a sentence if most samples of an item failed; empty otherwise."""
+    counts = table.mostly_failed(kind.worked_on)
+    if counts is None:
         return ""
-    failed, num = found
+    failed, num = counts
     return (
         f"{item.model}/{item.item}: {failed} of {num} samples failed, more than half, so that its numbers decide nothing; "
         f"the first error was: {table.first_error}"
@@ -101,7 +106,10 @@ def _too_little(item: StoredItem, table: Table, kind: ItemKind) -> str:
 
 
 def load_registry(folder: Path, plugins: Sequence[str], /) -> Registry:
-    """The plugins for views of a run folder: those that are installed, and of the files that the run was made with those given."""
+    """Return the plugins for views of a run folder: the installed ones, and those of the run's given plugin files.
+
+    Raises `ConfigError` if a file is not one of the run's plugin files.
+    """
     if not plugins:
         return Registry()
     store = Store.open(folder / FILE_NAME, readonly=True)
@@ -110,25 +118,25 @@ def load_registry(folder: Path, plugins: Sequence[str], /) -> Registry:
     return Registry.of_run(recorded, plugins)
 
 
-def _metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) -> dict[str, Metric | str]:
-    """The item's metrics by name, or why one cannot be had. ``plugin_files``: what the run was made with beside what is installed."""
-    made: dict[str, Metric | str] = {}
+def _load_metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) -> dict[str, Metric | str]:
+    """Return the item's metrics by name, or the error of loading one. ``plugin_files``: those of the run."""
+    metrics: dict[str, Metric | str] = {}
     for name in item.facts.get("metrics", ()):
         if plugin_files and name not in registry.names("metrics"):
-            made[name] = f"records load no code: give the run's plugin file ({', '.join(plugin_files)})"
+            metrics[name] = f"records load no code: pass the run's plugin file ({', '.join(plugin_files)})"
             continue
         try:
-            made[name] = make_metric(name, registry)
+            metrics[name] = make_metric(name, registry)
         except UserError as error:
-            made[name] = str(error)
-    return made
+            metrics[name] = str(error)
+    return metrics
 
 
 # ── cost ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _make_cost_rows(item: StoredItem, counters: Mapping[str, int]) -> list[Row]:
-    """What the item cost the model, in counts that do not depend on the machine's speed; zeros are left out but for the passes."""
+    """Return rows with the item's costs, which do not depend on the machine's speed. Zero counts have no row, except passes."""
     shown = {name: unit for name, unit in COSTS.items() if counters.get(name) or name == "forward_passes"}
     return [
         Row(item.model, item.key, name, "efficiency", Estimate(float(counters.get(name, 0)), n=item.num_samples), None, unit)
@@ -136,8 +144,8 @@ def _make_cost_rows(item: StoredItem, counters: Mapping[str, int]) -> list[Row]:
     ]
 
 
-def _timing(num_records: int, counters: Mapping[str, int], seconds: float, peak: float) -> dict[str, float]:
-    """Rates over all that the item took, our own work included. ``peak``: what a plain matrix product reached on the device."""
+def _compute_rates(num_records: int, counters: Mapping[str, int], seconds: float, peak: float) -> dict[str, float]:
+    """Compute rates over the item's whole time. ``peak``: the measured matrix-product speed of the device, in FLOP/s."""
     rate = (lambda count: round(count / seconds, 3)) if seconds > 0 else (lambda count: 0.0)
     timing = {
         "seconds": round(seconds, 3),
@@ -153,7 +161,7 @@ def _timing(num_records: int, counters: Mapping[str, int], seconds: float, peak:
 # ── manifest and flags ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem], flags: Sequence[str]) -> dict[str, Any]:
+def _make_manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem], flags: Sequence[str]) -> dict[str, Any]:
     models = {
         i.model: {"model": i.facts["model"], "fingerprint": i.model_fingerprint, "notes": list(i.facts["model_notes"]),
                   "dtype": i.facts["dtype"], "device": i.facts["device"]}
@@ -162,34 +170,34 @@ def _manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem
     described = [
         {"model": i.model, "item": i.item, "key": i.key.to_json(), "kind": i.kind, "task": i.task, "num_samples": i.num_samples,
          "data_fingerprint": i.data_fingerprint, "plugin": i.plugin, "seed": i.seed,
-         "settings": _plain(i.facts["settings"]), "threat": _plain(i.facts.get("threat")), "roles": _plain(i.facts["roles"])}
+         "settings": _to_json(i.facts["settings"]), "threat": _to_json(i.facts.get("threat")), "roles": _to_json(i.facts["roles"])}
         for i in items
     ]  # fmt: skip
     return {
-        "name": store.name, "version": store.version, "versions": _plain(items[0].facts.get("versions", {})) if items else {},
+        "name": store.name, "version": store.version, "versions": _to_json(items[0].facts.get("versions", {})) if items else {},
         "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
         "data": {i.task: {"notes": list(i.facts["data_notes"])} for i in items if i.facts.get("data_notes")},
-        "skipped": [_plain(s) for s in suite.get("skipped", ())], "flags": list(flags),
+        "skipped": [_to_json(s) for s in suite.get("skipped", ())], "flags": list(flags),
         "set_aside": [{"model": i.model, "item": i.item, "why": why, "num_records": store.count(i)} for i, why in store.set_aside()],
     }  # fmt: skip
 
 
-def _plain(value: Any) -> Any:
-    """Tuples to lists: what JSON shows."""
+def _to_json(value: Any) -> Any:
+    """Convert tuples to lists, as JSON does."""
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+        return {k: _to_json(v) for k, v in value.items()}
+    return [_to_json(v) for v in value] if isinstance(value, tuple | list) else value
 
 
-def _flags(
+def _list_flags(
     items: Sequence[StoredItem], notes: Mapping[int, Mapping[str, int]], kinds: Mapping[str, ItemKind], plugin_files: Sequence[str]
 ) -> Iterable[str]:  # fmt: skip
-    """What a reader must know of any item before believing its numbers, a sentence each. ``notes``: `RunResults.notes`."""
+    """Return sentences that warn readers about the numbers of items of any kind. ``notes``: `RunResults.notes`."""
     for item in items:
         where, noted = f"{item.model}/{item.item}", notes[item.id]
         if item.kind not in kinds:
             files = f" ({', '.join(plugin_files)})" if plugin_files else ""
-            yield f"{where}: records load no code, so that it has rows of its cost alone: give the run's plugin file{files}"
+            yield f"{where}: records load no code, so that the item only has rows about costs: pass the run's plugin file{files}"
         if item.facts.get("caution"):
             yield f"{where}: {item.facts['caution']}"
         yield from (f"{where}: {caution}" for caution in item.facts.get("data_cautions", ()))

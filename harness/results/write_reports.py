@@ -1,6 +1,6 @@
-"""A scorecard to the files of its run folder.
+"""Writes the reports of a scorecard into the run folder.
 
-A report writes into an empty folder of its own; its files are then moved into the run folder, where it replaces its own and no others.
+A report writes into a temporary folder; its files are then moved into the run folder, where they replace only its own files.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from ..system.interrupts import is_interrupt
 from .frames import Run
 
 _OWNERS = ".reports"
-"""Which report has written which files of the run folder."""
+"""The file that records which report has written each file of the run folder."""
 
 _NOT_REPORTS = (FILE_NAME, LOCK_NAME, "suite.yaml", _OWNERS)
-"""What the names of a run's own files begin with."""
+"""The prefixes of the run's own files."""
 
 
 def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None = None, registry: Registry | None = None) -> list[Path]:
-    """Write the views named (default: those of the suite) and return their paths. They are views: written anew each time.
+    """Write reports and return the paths of their files. Existing files of the reports are replaced.
 
-    ``registry``: who knows the reports; without it those that are installed, for records load no code (`summary.load_registry`).
-
-    One that cannot be written does not keep the others from being written; the error comes after them.
+    ``folder``: the run folder. ``card``: its scorecard.
+    ``names``: the reports; by default those of the suite.
+    ``registry``: the report plugins; by default the installed ones, as records load no code (`summarise.load_registry`).
+    Raises the first error of a report, after all other reports are written.
     """
     store = Store.open(folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
     suite = codec.loads(store.suite)
@@ -44,9 +45,9 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
             if suite["plugin_files"] and name not in known.names("reports"):
                 files = ", ".join(suite["plugin_files"])
                 raise ConfigError(
-                    f"the report {name!r} is not written: records load no code; give the run's file ({files})", argument="plugins"
+                    f"the report {name!r} is not written: records load no code; pass the run's plugin file ({files})", argument="plugins"
                 )
-            written += _write(folder, known.make("reports", name), name, card, Run(folder, registry=known))
+            written += _write_report(folder, known.make("reports", name), name, card, Run(folder, registry=known))
         except WindtunnelError as error:
             failed.append(error)
     if failed:
@@ -54,12 +55,12 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
     return written
 
 
-def _write(folder: Path, report: Report, name: str, card: Scorecard, run: Run) -> list[Path]:
+def _write_report(folder: Path, report: Report, name: str, card: Scorecard, run: Run) -> list[Path]:
     safe = f"the records are safe: 'windtunnel report {folder}' writes it again"
     try:
         with TemporaryDirectory(prefix=".report-", dir=folder) as place:
             report.write(card, run, Path(place))
-            return _move(folder, name, Path(place))
+            return _move_files(folder, name, Path(place))
     except WindtunnelError as error:
         raise type(error)(f"the report {name!r} cannot be written: {error}; {safe}") from error
     except OSError as error:
@@ -70,41 +71,41 @@ def _write(folder: Path, report: Report, name: str, card: Scorecard, run: Run) -
         raise ConfigError(f"the report {name!r} cannot be made ({type(error).__name__}: {error}); {safe}") from error
 
 
-def _move(folder: Path, report: str, place: Path) -> list[Path]:
-    """Move a report's files into the run folder, and note that they are its own. All are checked before the first is moved."""
+def _move_files(folder: Path, report: str, place: Path) -> list[Path]:
+    """Move a report's files into the run folder, and record it as their owner. All are checked before the first is moved."""
     owners = _read_owners(folder)
-    found = sorted(path.relative_to(place) for path in _list_files(place))
-    if not found:
+    files = sorted(path.relative_to(place) for path in _list_files(place))
+    if not files:
         raise ConfigError("it has written no file")
-    for file in found:
+    for file in files:
         _check_free(folder, file, report, owners.get(file.as_posix()))
-    _write_owners(folder, owners | {file.as_posix(): report for file in found})
-    for file in found:
+    _write_owners(folder, owners | {file.as_posix(): report for file in files})
+    for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        # Moved over, and not written over: a full disk leaves the former view as it was.
+        # Replace the file instead of overwriting it: a full disk then leaves the old report intact.
         (place / file).replace(folder / file)
-    return [folder / file for file in found]
+    return [folder / file for file in files]
 
 
 def _list_files(place: Path) -> Iterator[Path]:
     for path in place.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ConfigError(f"{path.relative_to(place)} is no plain file")
+            raise ConfigError(f"{path.relative_to(place)} is not a regular file")
         if path.is_file():
             yield path
 
 
 def _check_free(folder: Path, file: Path, report: str, owner: str | None) -> None:
-    """Raises `ConfigError` where a file would take the place of one that is not the report's own, or lie outside of the run folder."""
+    """Raise `ConfigError` if a file would replace one of another owner, or lie outside of the run folder."""
     if file.parts[0].casefold().startswith(_NOT_REPORTS):
-        raise ConfigError(f"{file} is a name of the run's own files; give the report's file another name")
+        raise ConfigError(f"{file} is reserved for the run's own files; rename the report's file")
     if owner not in (None, report):
-        raise ConfigError(f"{file} is a file of the report {owner!r}; give one of them another name")
-    there = folder / file
-    if owner is None and os.path.lexists(there):
-        raise ConfigError(f"{there} is there and not by this report; move it away")
-    if not there.parent.resolve().is_relative_to(folder.resolve()):
-        raise ConfigError(f"{there.parent} leads out of the run folder; move it away")
+        raise ConfigError(f"{file} is a file of the report {owner!r}; rename one of them")
+    target = folder / file
+    if owner is None and os.path.lexists(target):
+        raise ConfigError(f"{target} exists and was not written by this report; move it away")
+    if not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{target.parent} leads out of the run folder; move it away")
 
 
 def _read_owners(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Progress in a cell of a notebook: one line, redrawn in its place."""
+"""Progress in a notebook cell: one line that is updated in place."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from .progress import Progress
 
 _REDRAW_S = 0.2
-"""Seconds between two drawings of one item."""
+"""The minimum time between two updates, in seconds."""
 
 
 class NotebookLine(Progress):
-    """Shows the item under way, how many of its samples are done, and the requests and tokens a second."""
+    """Shows the current item, its finished samples, and the requests and tokens per second."""
 
     def __init__(self) -> None:
         self._display: Any = import_module("IPython.display").display
@@ -26,7 +26,7 @@ class NotebookLine(Progress):
         self._drawn = 0.0
 
     def __enter__(self) -> NotebookLine:
-        self._handle = self._display(_bundle("starting"), raw=True, display_id=True)
+        self._handle = self._display(_make_bundle("starting"), raw=True, display_id=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -62,10 +62,10 @@ class NotebookLine(Progress):
 
     def _show(self, text: str, bar: tuple[int, int] | None = None) -> None:
         self._drawn = time.monotonic()
-        self._handle.update(_bundle(text, bar), raw=True)
+        self._handle.update(_make_bundle(text, bar), raw=True)
 
 
-def _bundle(text: str, bar: tuple[int, int] | None = None) -> dict[str, str]:
-    """The text, with a bar in front of it where the notebook shows HTML."""
+def _make_bundle(text: str, bar: tuple[int, int] | None = None) -> dict[str, str]:
+    """Return the MIME bundle of a text, with a progress bar before it in HTML."""
     drawn = f'<progress value="{bar[0]}" max="{bar[1]}"></progress> ' if bar else ""
     return {"text/plain": text, "text/html": f"{drawn}<code>{escape(text)}</code>"}

@@ -1,4 +1,4 @@
-"""What a run reports while it goes on, and the place where that is shown."""
+"""The progress events of a run, and the choice of their display."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from contextlib import AbstractContextManager, nullcontext
 
 
 class Progress:
-    """Receives what a run does, in the order in which it does it. This base shows nothing."""
+    """Receives the events of a run in order. This base class ignores them."""
 
     def loading(self, model: str) -> None:
         """A model's weights are about to be loaded."""
 
     def item(self, model: str, item: str, done: int, total: int) -> None:
-        """An item begins. done: samples that have a record already. total: samples of the item."""
+        """An item starts. done: the number of samples with a record. total: the number of samples of the item."""
 
     def advance(self, num_samples: int) -> None:
-        """So many more samples of the item have a record."""
+        """Further samples of the item have records. num_samples: their number."""
 
     def batch(self, kind: str, rows: int, tokens: int) -> None:
-        """A batch was computed. kind: of its requests. rows: how many requests. tokens: without padding."""
+        """A batch was computed. kind: the kind of its requests. rows: their number. tokens: the number of tokens without padding."""
 
 
 def open_progress() -> AbstractContextManager[Progress]:
-    """Show progress in the notebook cell or on the terminal that this process writes to; nowhere else, nor in CI."""
+    """Return the display for a notebook cell or a terminal; elsewhere, and in CI, progress is not shown."""
     if _is_notebook():
         from .notebook_progress import NotebookLine
 
@@ -37,5 +37,5 @@ def open_progress() -> AbstractContextManager[Progress]:
 
 
 def _is_notebook() -> bool:
-    """Whether this process is the kernel of a notebook. IPython is imported by the kernel alone, never here."""
+    """Tell whether this process is a notebook kernel, without importing IPython."""
     return "ipykernel" in sys.modules and sys.modules["IPython"].get_ipython() is not None

@@ -1,4 +1,4 @@
-"""Progress bars on the terminal: where the run is, and how fast it goes."""
+"""Progress bars on the terminal, with throughput."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .progress import Progress
 
 
 class Bars(Progress):
-    """A bar an item, with requests and tokens a second. Written to standard error."""
+    """Shows one bar per item on standard error, with requests and tokens per second."""
 
     def __init__(self) -> None:
         self._bars = progress.Progress(

@@ -1,7 +1,7 @@
-"""Roles: models that a plugin asks beside the one that is evaluated. A judge, an attacker, a sentence encoder, a masked language model.
+"""Roles: auxiliary models of plugins, such as a judge, an attacker, a sentence encoder or a masked language model.
 
-A plugin (and a threat) says in ``roles`` which it cannot do without and in ``optional_roles`` which it can, each with what such a model
-must be able to do; the suite says who plays them. In the run, ``engine.roles[name]`` is the engine of that model.
+A plugin (or a threat) lists required roles in ``roles`` and optional ones in ``optional_roles``, with the capabilities that each needs;
+the suite names the models. In the run, ``engine.roles[name]`` is the engine of the model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Players:
-    """The loaded models of all roles. Each is loaded when the first item wants it, and kept until `close`."""
+    """The loaded models of all roles. A model is loaded for the first item that needs it, and kept until `close`."""
 
     def __init__(self, load: Callable[[PlannedModel], Model]) -> None:
         self._load = load
@@ -30,18 +30,19 @@ class Players:
     def engines(
         self, roles: Mapping[str, PlannedModel], evaluated: Mapping[str, Engine], make: Callable[[PlannedModel, Model], Engine], /
     ) -> dict[str, Engine]:
-        """An engine a role. A model in two roles has one engine, and so has the model under evaluation that plays a role itself."""
+        """Return one engine per role. A model in several roles has one engine, also if it is the evaluated model."""
         engines = dict(evaluated)
         for planned in roles.values():
             if planned.name not in engines:
-                engines[planned.name] = make(planned, self._model(planned))
+                engines[planned.name] = make(planned, self._load_model(planned))
         return {role: engines[planned.name] for role, planned in roles.items()}
 
-    def _model(self, planned: PlannedModel) -> Model:
+    def _load_model(self, planned: PlannedModel) -> Model:
         if planned.name not in self._loaded:
             self._loaded[planned.name] = self._open.enter_context(closing(self._load(planned)))
         return self._loaded[planned.name]
 
     def close(self) -> None:
+        """Close all loaded models."""
         self._open.close()
         self._loaded.clear()

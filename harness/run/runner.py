@@ -1,4 +1,4 @@
-"""Runs a plan: samples to records, chunk by chunk, each chunk kept before the next begins. The same command goes on where it stopped."""
+"""Runs a plan: computes records chunk by chunk, and stores each chunk before the next one. An interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ from .role_engines import Players
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
+    """A range of an item's samples. ``start``: the first index. ``end``: the index after the last."""
+
     number: int
     start: int
     end: int
@@ -51,12 +53,18 @@ def run_plan(
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> None:
-    """Do all that has no record yet. Raises `IncompleteRun` when ``should_stop`` said so between two chunks.
+    """Run all items of a plan that have no records yet.
 
-    The folder is made when it is not there. Records in it are kept. What the suite says something else of than before, or is made of
-    other weights, data or code, is run anew; what was there is set aside, and ``say`` is told so first. For that, each model is loaded
-    even when all its records are there ('windtunnel report' needs none). A `ConfigError` says where records belong to another suite, to
-    other versions of libraries, or to what cannot be known.
+    An item is run again if its entry in the suite, its weights, data or code have changed: its old records are set aside. Each model is
+    therefore loaded even if all its records exist ('windtunnel report' loads none).
+
+    plan: the work.
+    folder: the run folder, which is created if needed. Existing records are kept.
+    progress: receives the events of the run.
+    should_stop: called after each chunk; True ends the run.
+    say: receives a sentence before records are set aside.
+    Raises `IncompleteRun` if ``should_stop`` ended the run, and `ConfigError` if the records in the folder belong to another suite, to
+    other library versions, or to something that cannot be identified.
     """
     plan.require_possible()
     shown = progress or Progress()
@@ -65,13 +73,13 @@ def run_plan(
     except OSError as error:
         raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder", argument="folder") from error
     with lock_folder(folder):
-        store = _open(plan, folder)
+        store = _open_store(plan, folder)
         try:
             aside = partial(_set_aside, store, say)
             aside(_describe_known_items(plan.items, suite=plan.suite, store=store))
             rounds = list(_group_by_model(plan))
             _try_later_models(plan, rounds, store, shown)
-            with closing(Players(lambda player: loaded(plan, player, shown))) as players:
+            with closing(Players(lambda player: load_model(plan, player, shown))) as players:
                 for model, items in rounds:
                     _run_model(plan, model, items, players, store, shown, should_stop, aside)
         finally:
@@ -79,7 +87,7 @@ def run_plan(
 
 
 def _group_by_model(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem]]]:
-    """Each model with its items. What needs the twins of a later model has to wait: then a model is loaded a second time."""
+    """Yield each model with its items. Items that need the twins of a later model follow in a second round, which reloads the model."""
     place = {model.name: index for index, model in enumerate(plan.models)}
 
     def waits(item: PlannedItem) -> bool:
@@ -93,12 +101,12 @@ def _group_by_model(plan: Plan) -> Iterator[tuple[PlannedModel, list[PlannedItem
 
 
 def _try_later_models(plan: Plan, rounds: Sequence[tuple[PlannedModel, list[PlannedItem]]], store: Store, shown: Progress) -> None:
-    """The first model's probes are tried when its weights are loaded; those of the others before it runs, not hours later."""
+    """Check the settings of later models' items before the first model runs, so that errors do not appear hours later."""
     tried = {model.name for model, _ in rounds[:1]}
     for model, items in rounds[1:]:
         waiting = [item for item in _find_unfinished(items, store) if item.kind.has_trial(item)]
         if model.name not in tried and waiting:
-            adapter = loaded(plan, model, shown)
+            adapter = load_model(plan, model, shown)
             try:
                 engine = Engine(adapter, model.info, budget=choose_budget(plan.suite, adapter))
                 for item in waiting:
@@ -113,7 +121,7 @@ def _find_unfinished(items: Sequence[PlannedItem], store: Store) -> list[Planned
     return [item for item in items if num_done.get((item.model.name, item.item), 0) < len(item.samples)]
 
 
-def _open(plan: Plan, folder: Path) -> Store:
+def _open_store(plan: Plan, folder: Path) -> Store:
     path = folder / FILE_NAME
     suite = plan.suite
     facts = {
@@ -127,16 +135,14 @@ def _open(plan: Plan, folder: Path) -> Store:
     if not path.exists():
         strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith((LOCK_NAME, FILE_NAME)))
         if strange:
-            raise ConfigError(
-                f"{folder} holds {strange[0]!r} and no run; a run writes to a folder of its own: name another", argument="folder"
-            )
+            raise ConfigError(f"{folder} contains {strange[0]!r} and no run; choose an empty or a new folder", argument="folder")
         store = Store.create(path, name=suite.name, suite=text, version=__version__)
     else:
         store = Store.open(path)
         theirs = {(i.model, i.item) for i in store.items()}
         if theirs and theirs.isdisjoint((i.model.name, i.item) for i in plan.items):
             store.close()
-            raise ConfigError(f"{folder} holds the run of another suite; it is kept as it is. Choose a new folder", argument="folder")
+            raise ConfigError(f"{folder} contains the run of another suite, which stays unchanged; choose a new folder", argument="folder")
         if store.suite != text:
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())
@@ -144,7 +150,7 @@ def _open(plan: Plan, folder: Path) -> Store:
 
 
 def _write_copy(path: Path, text: str) -> None:
-    """The suite to read and to give again. The store holds it too: where the disk is full, this copy is done without."""
+    """Write a readable copy of the suite. The store contains the suite as well, so that an error, such as a full disk, is ignored."""
     fresh = path.with_name(f"{FILE_NAME}.{path.name}")
     try:
         fresh.write_text(text, encoding="utf-8")
@@ -154,29 +160,32 @@ def _write_copy(path: Path, text: str) -> None:
 
 
 def _describe_known_items(items: Sequence[PlannedItem], *, suite: Suite, store: Store, fingerprint: str | None = None) -> list[StoredItem]:
-    """Those of the plan's items that have records, as far as they are known before a role's model loads, and before their
-    own where no ``fingerprint`` of it is given."""
-    there = {(known.model, known.item): known for known in store.items()}
-    found = []
+    """Describe the items that have records, as far as possible before the models of roles load.
+
+    ``fingerprint``: that of the items' own model; None before it loads.
+    """
+    recorded = {(known.model, known.item): known for known in store.items()}
+    described = []
     for item in items:
-        known = there.get((item.model.name, item.item))
+        known = recorded.get((item.model.name, item.item))
         if known is not None:
-            now = _stored(item, None, suite, store)
+            now = _describe_item(item, None, suite, store)
             facts = {**now.facts, "roles": known.facts["roles"]}
-            found.append(replace(now, model_fingerprint=fingerprint or known.model_fingerprint, facts=facts))
-    return found
+            described.append(replace(now, model_fingerprint=fingerprint or known.model_fingerprint, facts=facts))
+    return described
 
 
 def _set_aside(store: Store, say: Callable[[str], None], now: Sequence[StoredItem]) -> None:
-    """Set aside what is not as it was, and say so: which items, and why."""
+    """Set aside the records of changed items, and report the items and the reasons."""
     reasons: dict[str, list[str]] = {}
     for item, why in store.set_aside_changed(now):
         reasons.setdefault(why, []).append(f"{item.model}/{item.item}")
     for why, names in reasons.items():
-        say(f"run anew: {', '.join(names)}: {why}. The records that were there are kept in {store.path}, set aside")
+        say(f"run again: {', '.join(names)}: {why}. The old records are set aside in {store.path}")
 
 
-def loaded(plan: Plan, model: PlannedModel, shown: Progress) -> Model:
+def load_model(plan: Plan, model: PlannedModel, shown: Progress) -> Model:
+    """Load a planned model. Raises `ModelError` if its plugin raises."""
     shown.loading(model.name)
     try:
         return with_defaults(model.source.load(plan.suite.device, plan.suite.dtype), Model)
@@ -193,7 +202,7 @@ def _run_model(
     should_stop: Callable[[], bool], aside: Callable[[Sequence[StoredItem]], None],
 ) -> None:  # fmt: skip
     suite = plan.suite
-    adapter = loaded(plan, model, shown)
+    adapter = load_model(plan, model, shown)
     shared = SqliteCache(Path(suite.cache)) if suite.cache else None
     behind = EarlierAnswers(store, shared)
     memory = MemoryCache(behind=behind)
@@ -205,18 +214,18 @@ def _run_model(
 
     try:
         aside(_describe_known_items(items, suite=suite, store=store, fingerprint=model_fingerprint(model, adapter)))
-        # A run that goes on packs as it began: batches of another size would round otherwise.
+        # A resumed run keeps its batch sizes: other sizes would round differently.
         budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
         engine = engine_of(model, adapter)
         for item in _find_unfinished(items, store):
             item.kind.try_settings(engine, item)
         for item in items:
             engine.roles = players.engines(item.roles, {model.name: engine}, engine_of)
-            now = _stored(item, engine, suite, store)
+            now = _describe_item(item, engine, suite, store)
             aside([now])
             stored = store.add_item(now, item.task.samples)
             done = store.finished_chunks(stored)
-            chunks = [c for c in _chunks(item, stored.facts["chunk"]) if c.number not in done]
+            chunks = [c for c in _split_chunks(item, stored.facts["chunk"]) if c.number not in done]
             run = ItemRun(engine, item, store, suite.seed)
             make_records = item.kind.start(run) if chunks else None
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
@@ -226,32 +235,32 @@ def _run_model(
                 started = time.perf_counter()
                 samples = list(item.samples[chunk.start : chunk.end])
                 if following is not None and item.kind.knows_requests:
-                    engine.expect(partial(_requests, item, following))
+                    engine.expect(partial(_list_requests, item, following))
                 run.start = chunk.start
                 records = [make_recordable(record) for record in make_records(samples)]
                 behind.check()
                 answers = memory.take()
                 store.add_chunk(
                     stored, chunk.number, chunk.start, records,
-                    counters=_counts(engine), seconds=time.perf_counter() - started,
+                    counters=_take_counters(engine), seconds=time.perf_counter() - started,
                     answers=behind.borrowed | answers,
                     matmul_flops_per_s=_measure_matmul(adapter),
                 )  # fmt: skip
                 behind.borrowed.clear()
                 if shared is not None:
-                    # Only now: a killed chunk that had left its answers here would find them, and count fewer passes, when it is redone.
+                    # Only after the chunk is stored: if it were killed and repeated, it would find its own answers and count too few passes.
                     shared.put(answers)
                 shown.advance(len(samples))
                 if should_stop():
-                    raise IncompleteRun("stopped after the chunk that was under way; all finished chunks are kept")
+                    raise IncompleteRun("stopped after the current chunk; all finished chunks are kept")
     finally:
         if shared is not None:
             shared.close()
         adapter.close()
 
 
-def _counts(engine: Engine) -> dict[str, int]:
-    """What a chunk took of the model and of those that played roles, which start again from zero."""
+def _take_counters(engine: Engine) -> dict[str, int]:
+    """Return the counters of a chunk, summed over the model and the models in roles, and reset them."""
     total = Counters()
     for counters in {id(e.counters): e.counters for e in (engine, *engine.roles.values())}.values():
         total.add(counters)
@@ -260,11 +269,11 @@ def _counts(engine: Engine) -> dict[str, int]:
 
 
 CHUNK_POSITIONS = 32_768
-"""A chunk ends with the sample that fills this, or with the suite's ``chunk`` samples: a minute of a small model on a CPU."""
+"""The positions in a chunk: about a minute of a small model on a CPU. The suite's ``chunk`` limits its samples."""
 
 
-def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
-    """By the data and the suite alone, so that a resumed run cuts as the first one did."""
+def _split_chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
+    """Split an item into chunks. They depend only on the data and the suite, so that a resumed run has the same chunks."""
     number = start = positions = 0
     for end in range(1, len(item.samples) + 1):
         positions += item.task.positions[end - 1] * item.kind.effort
@@ -273,18 +282,18 @@ def _chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
             number, start, positions = number + 1, end, 0
 
 
-def _requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Any]]:
+def _list_requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Any]]:
     return item.kind.requests_ahead(item, list(item.samples[chunk.start : chunk.end]))
 
 
 def choose_budget(suite: Suite, model: Model) -> Budget:
-    """What was measured for the model on this machine, else the device's, but for what the suite says under ``batch:``."""
-    given = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
-    return replace(load_saved_budget(model) or Budget.of(str(model.device)), **given)
+    """Return a model's budget: the suite's ``batch:``, then the tuned budget of this machine, then the device's default."""
+    settings = {name: value for name, value in suite.batch.model_dump().items() if value is not None}
+    return replace(load_saved_budget(model) or Budget.of(str(model.device)), **settings)
 
 
 def _measure_matmul(model: Model) -> float:
-    """Of the model's device, where the model says what it computes."""
+    """Measure the matrix-product speed of the model's device, in FLOP/s; 0 if the model does not count its operations."""
     if not model.flops_per_token or model.device is None or model.dtype is None:
         return 0.0
     from ..models.torch.flops import matmul_flops_per_s
@@ -292,8 +301,8 @@ def _measure_matmul(model: Model) -> float:
     return matmul_flops_per_s(model.device, model.dtype)
 
 
-def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store) -> StoredItem:
-    """What the scorecard needs to know of an item beside its records. ``engine``: None before the model is loaded."""
+def _describe_item(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store) -> StoredItem:
+    """Describe an item for the store: everything that the scorecard needs besides its records. ``engine``: None before loading."""
     task = item.task.task
     notes, dtype, device = (engine.model.notes, engine.model.dtype, engine.model.device) if engine is not None else ((), None, None)
     roles = engine.roles if engine is not None else {}
@@ -319,14 +328,14 @@ def _stored(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store
 
 
 def _find_base_ids(item: PlannedItem, store: Store) -> tuple[int, ...]:
-    """The stored items whose records this one is made from."""
+    """Return the ids of the stored items that the item depends on."""
     known = (store.current(base.model.name, base.item) for base in item.rests_on)
     return tuple(base.id for base in known if base is not None)
 
 
 @contextmanager
 def stop_on_interrupt(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks the run to stop after its chunk, the second stops it at once. Yields the question to ask."""
+    """Yield ``should_stop`` for `run_plan`: the first Ctrl-C stops the run after the current chunk, the second at once."""
     import signal
 
     asked = False

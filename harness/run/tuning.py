@@ -1,6 +1,6 @@
-"""The batches that a model is fastest with on this machine: found by running a part of a suite's work under several budgets.
+"""Tuning of batch budgets: measures a part of a suite's work with several budgets to find a model's fastest on this machine.
 
-A field of the budget is doubled or halved for as long as that makes the work faster; a budget under which memory runs out is none.
+Each field of the budget is doubled or halved while that is faster. A budget that runs out of memory is rejected.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ..items.base.requests import requests_of
 from ..plan.types import Plan
 
 WORTH = 1.05
-"""So many times faster is a budget that is taken: less is within what two runs of the same work differ by."""
+"""The minimum speed-up of an accepted budget; smaller ones are within the variation between equal runs."""
 ROUNDS = 3
 _HOPELESS = 1 / WORTH
 _POSITIONS = 4
-"""Packs, of the start's size, that the work has at most before anything in it is shared."""
+"""The maximum size of the work, in packs of the initial budget, before prefixes are shared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``faster``: times the budget that was best before it; None: memory ran out."""
+    """One measured budget. ``faster``: its speed relative to the best budget before it; None: memory ran out."""
 
     budget: Budget
     faster: float | None
@@ -39,7 +39,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """``faster``: the found budget's times the first one's. ``num_requests`` 0: the suite has no requests to measure with."""
+    """The result for a model. ``faster``: the speed of ``found`` relative to ``start``. ``num_requests``: 0 if none exist."""
 
     model: str
     start: Budget
@@ -49,10 +49,13 @@ class Tuned:
     trials: tuple[Trial, ...]
 
 
-def tune(plan: Plan, start_of: Callable[[Model], Budget], loaded: Callable[[PlannedModel], Model]) -> Iterator[tuple[Model, Tuned]]:
-    """Each model of a plan, loaded, with the budget that its tasks run fastest under. ``start_of``: what a loaded model would run with."""
+def tune(plan: Plan, start_of: Callable[[Model], Budget], load: Callable[[PlannedModel], Model]) -> Iterator[tuple[Model, Tuned]]:
+    """Load each model of a plan and yield it with the fastest budget for its tasks.
+
+    ``start_of``: returns the current budget of a loaded model. ``load``: loads a model.
+    """
     for planned in plan.models:
-        with closing(loaded(planned)) as model:
+        with closing(load(planned)) as model:
             start = start_of(model)
             requests = work_of(plan, planned, start)
             trials = tuple(climb(model, planned.info, requests, start)) if requests else ()
@@ -62,36 +65,36 @@ def tune(plan: Plan, start_of: Callable[[Model], Budget], loaded: Callable[[Plan
 
 
 def work_of(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]]:
-    """What the model's tasks ask for the first of their samples, a like share of each task."""
+    """Return the requests of the first samples of the model's tasks, with about as many positions per task."""
     items = [item for item in plan.items if item.key.is_task and item.model.name == model.name]
     room = _POSITIONS * max(start.pack, start.tokens) / max(1, len(items))
-    found: list[Request[Any]] = []
+    requests: list[Request[Any]] = []
     for item in items:
         positions = num = 0
         while num < len(item.samples) and positions < room:
             positions += item.task.positions[num]
             num += 1
-        found += requests_of(item.task.task, list(item.samples[:num]))
-    return found
+        requests += requests_of(item.task.task, list(item.samples[:num]))
+    return requests
 
 
 def climb(model: Model, info: ModelInfo, requests: Sequence[Request[Any]], start: Budget) -> Iterator[Trial]:
-    """Every budget that was tried. The best is the last one of them that is `WORTH` it."""
+    """Yield the measured budgets. The best one is the last whose speed-up is at least `WORTH`."""
 
-    def spent(budget: Budget) -> tuple[float, bool]:
+    def measure(budget: Budget) -> tuple[float, bool]:
         engine = Engine(model, info, budget=budget)
         began = time.perf_counter()
         engine.try_run(requests)
         return time.perf_counter() - began, engine.counters.oom_splits == 0
 
-    spent(start)  # what is slow only once: kernels chosen, memory taken
+    measure(start)  # warm up: kernel selection, memory allocation
     best = start
     for field in ("pack", "tokens", "padding"):
         for factor in (2.0, 0.5):
             moved = False
             while getattr(best, field) * factor >= 1:
                 candidate = replace(best, **{field: int(getattr(best, field) * factor)})
-                trial = Trial(candidate, _faster(spent, best, candidate))
+                trial = Trial(candidate, _compare_budgets(measure, best, candidate))
                 yield trial
                 if trial.faster is None or trial.faster < WORTH:
                     break
@@ -100,11 +103,11 @@ def climb(model: Model, info: ModelInfo, requests: Sequence[Request[Any]], start
                 break
 
 
-def _faster(spent: Callable[[Budget], tuple[float, bool]], best: Budget, candidate: Budget) -> float | None:
-    """How many times faster the candidate is, in turns: a busy machine slows both."""
+def _compare_budgets(measure: Callable[[Budget], tuple[float, bool]], best: Budget, candidate: Budget) -> float | None:
+    """Return the candidate's speed-up; None if memory runs out. The two alternate, so that other load affects both."""
     ratios = []
     for _ in range(ROUNDS):
-        (before, _), (after, fits) = spent(best), spent(candidate)
+        (before, _), (after, fits) = measure(best), measure(candidate)
         if not fits:
             return None
         ratios.append(before / after)

@@ -1,1 +1,1 @@
-"""Batch invariance: the same requests asked alone."""
+"""Batch invariance: requests repeated in batches of one."""

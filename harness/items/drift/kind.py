@@ -1,4 +1,4 @@
-"""Batch invariance: how far answers depend on their batch, on the draw, and on the precision."""
+"""The kind of drift items: how much answers depend on their batch, on randomness, and on the precision."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _REQUESTS = frozenset({"classify", "loglikelihood", "pseudo_loglikelihood"})
 
 
 class DriftItems(ItemKind):
-    """The first samples of each task that a model answers with numbers, asked again one by one."""
+    """The first samples of each task with numeric answers, repeated one by one."""
 
     name = "drift"
     has_costs = False
-    # The samples are the task's own: their failures count there.
+    # The samples belong to the task, which counts their failures.
     counts_failures = False
     row_names = tuple(DRIFTS.values())
 
@@ -59,14 +59,14 @@ class DriftItems(ItemKind):
             moved = {name: e.value for name, e in estimates.items() if e is not None and e.value is not None and e.value > DRIFT_TOLERANCE}
             if "repeat_drift" in moved:
                 yield (
-                    f"{where}: asked the same again, the model's answer moved by {moved['repeat_drift']:.3g} of its spread: it is "
+                    f"{where}: on the same input, the model's answer moved by {moved['repeat_drift']:.3g} of its spread: it is "
                     "randomised. Its numbers are one draw, and an attack on one draw says little of the next: average over draws before "
                     "attacking it."
                 )
             elif "batch_drift" in moved:
                 yield (
                     f"{where}: an answer moved by {moved['batch_drift']:.3g} of its spread with its batch neighbours. In half precision "
-                    "some drift is expected; in float32 the model mixes its batch, and its numbers depend on what else was asked."
+                    "some drift is expected; in float32 the model mixes its batch, and its numbers depend on the other requests."
                 )
             if "precision_drift" in moved:
                 short = item.facts["dtype"].removeprefix("torch.")

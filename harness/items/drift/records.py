@@ -1,4 +1,4 @@
-"""How far answers move that are asked again, alone."""
+"""Records of drift: changes of answers that are repeated alone."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ _ALONE = Budget(1, 1, pack=0)
 def make_drift_records(
     engine: Engine, item: str, task: Task, samples: Sequence[Sample], most_tokens: float, exact: Callable[[], Engine] | None = None
 ) -> list[Record]:  # fmt: skip
-    """How far answers are from those that the run got, when the same is asked alone: ``batch_drift`` (law 2), as a share of the answers'
-    spread. The first request of each sample is asked, of as many samples as ``most_tokens`` allow, cheapest first.
+    """Repeat the first request of each sample alone, and return one record per sample.
 
-    ``repeat_drift``: how far the model is from itself; asked once more where it moved, which tells a randomised model from one that mixes
-    its batch. ``exact``: gives the same model in float32, where the engine's is not: how far the answer alone is from it is
-    ``precision_drift``.
+    Scores, as shares of the answers' spread: ``batch_drift``, the change from the run's answer; ``repeat_drift``, the change when an
+    answer with batch drift is repeated once more, which distinguishes a randomised model from one that mixes its batch;
+    ``precision_drift``, the distance from the answer in float32.
+
+    ``most_tokens``: the token budget; the cheapest samples come first.
+    ``exact``: loads the model in float32; None if the engine's model runs in float32.
     """
     asked = [requests_of_sample(task, sample) for sample in samples]
     firsts = {i: requests[0] for i, requests in enumerate(asked) if not isinstance(requests, Failure) and requests}
     answered = zip(firsts, engine.known(list(firsts.values())), strict=True)
     given = {i: answer for i, answer in answered if answer is not None and answer.numbers()}
-    chosen = _affordable({i: engine.tokens_of(firsts[i]) for i in given}, most_tokens / (1 if exact is None else 2))
+    chosen = _choose_affordable({i: engine.tokens_of(firsts[i]) for i in given}, most_tokens / (1 if exact is None else 2))
     unit = math.sqrt(math.fsum(a.spread() ** 2 for a in given.values()) / max(1, len(given))) or 1.0
 
     def alone(of: Engine, which: Sequence[int]) -> dict[int, Any]:
         return dict(zip(which, of.uncached([firsts[i] for i in which], _ALONE), strict=True)) if which else {}
 
     once = alone(engine, chosen)
-    batch = {i: _distance(given[i], answer, unit) for i, answer in once.items()}
+    batch = {i: _measure_distance(given[i], answer, unit) for i, answer in once.items()}
     again = alone(engine, [i for i, gap in batch.items() if gap is not None and gap > DRIFT_TOLERANCE])
     precise = alone(exact(), chosen) if exact is not None and chosen else {}
     records = []
@@ -46,8 +48,10 @@ def make_drift_records(
         if isinstance(requests, Failure):
             records.append(Record(sample.id, item, {}, requests.error))
         elif i in once:
-            scores = {"batch_drift": batch[i], "repeat_drift": _distance(once[i], again[i], unit) if i in again else batch[i]}
-            records.append(Record(sample.id, item, scores | ({"precision_drift": _distance(once[i], precise[i], unit)} if precise else {})))
+            scores = {"batch_drift": batch[i], "repeat_drift": _measure_distance(once[i], again[i], unit) if i in again else batch[i]}
+            records.append(
+                Record(sample.id, item, scores | ({"precision_drift": _measure_distance(once[i], precise[i], unit)} if precise else {}))
+            )
         else:
             cost = f"asking again would take more than {DRIFT_SHARE:.0%} of the task's tokens"
             records.append(
@@ -56,8 +60,8 @@ def make_drift_records(
     return records
 
 
-def _affordable(costs: Mapping[int, int], most: float) -> list[int]:
-    """As many as can be had for so much, by what each costs; nothing is free."""
+def _choose_affordable(costs: Mapping[int, int], most: float) -> list[int]:
+    """Choose as many samples as the budget allows, cheapest first. Samples with a cost of 0 are not chosen."""
     chosen: list[int] = []
     for i in sorted(costs, key=lambda i: (costs[i], i)):
         if costs[i] and sum(costs[k] for k in chosen) + costs[i] <= most:
@@ -65,8 +69,8 @@ def _affordable(costs: Mapping[int, int], most: float) -> list[int]:
     return sorted(chosen)
 
 
-def _distance(a: Any, b: Any, unit: float) -> float | None:
-    """The largest change of a number, in ``unit``."""
+def _measure_distance(a: Any, b: Any, unit: float) -> float | None:
+    """Return the largest change of a number, in ``unit``."""
     if isinstance(a, Failure) or isinstance(b, Failure):
         return None
     largest: float = max(abs(x - y) for x, y in zip(a.numbers(), b.numbers(), strict=True))

@@ -10,7 +10,7 @@ from ...store import StoredItem
 
 
 def make_drift_row(item: StoredItem, table: Table, score: str) -> Row:
-    """The largest drift of a score over the samples."""
+    """Return the row of the largest drift of a score over the samples."""
     drifts = table.values(score, table.given(score))
     if not len(drifts):
         estimate = explained(Estimate(None, n_unscored=table.num, reason=table.unscored or "nothing to compare"), table.first_error)

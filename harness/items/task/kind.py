@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TaskItems(ItemKind):
-    """A task on a model. Its rows are those of the task's metrics, of its judges, and of each slice of its samples."""
+    """Tasks on models. The rows are those of the task's metrics, of its judges, and of each slice of its samples."""
 
     name = "task"
     section = "tasks"
@@ -42,9 +42,9 @@ class TaskItems(ItemKind):
         labels = tuple(str(label) for label in item.task.labels)
         from ...metrics.base import make_metric
 
-        own = [name for metric in item.task.metric_code for name in make_metric(metric, registry).names(labels)]
+        names = [name for metric in item.task.metric_code for name in make_metric(metric, registry).names(labels)]
         slices = sorted({str(sample.metadata["slice"]) for sample in item.task.samples if "slice" in sample.metadata})
-        return [*own, *(f"{name}[{part}]" for name in own for part in slices), *COSTS, *self.row_names]
+        return [*names, *(f"{name}[{part}]" for name in names for part in slices), *COSTS, *self.row_names]
 
     def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
         return {"metrics": tuple(item.task.metric_code), "data_notes": item.task.notes, "data_cautions": item.task.cautions}
@@ -66,7 +66,7 @@ class TaskItems(ItemKind):
         return [*make_metric_rows(item, table, results), *make_judged_rows(item, table, results)]
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
-        """The rates that are corrected for a judge's error, of all items whose answers were judged."""
+        """Add the rates that are corrected for a judge's error, of all items with judged answers."""
         from .judge_rows import calibrations, make_corrected_rows
 
         known = calibrations(results.judged)

@@ -1,4 +1,4 @@
-"""Samples to records through the task's own requests and scores. One bad sample is one record with an error."""
+"""Records of tasks: requests, responses and scores of samples. A bad sample has a record with an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..base.requests import flatten, isolate, requests_of_sample
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A sample's responses and what the task made of them. ``error`` set: nothing else is."""
+    """A sample's responses, scores and artifacts, or its ``error``."""
 
     responses: Sequence[Any] = ()
     scores: Mapping[str, float | None] | None = None
@@ -27,19 +27,19 @@ class Judged:
 
 
 def judge(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[Judged]:
-    """All the samples' requests in one engine call; each sample's answers scored by the task."""
+    """Send the requests of all samples in one engine call, and score each sample's responses with the task."""
     if task.is_sequential:
-        found = isolated(lambda some: _run(engine, task, some), samples)
-        answered = [Failure(responses) if isinstance(responses, str) else responses for responses in found]
+        results = isolated(lambda some: _run(engine, task, some), samples)
+        answered = [Failure(responses) if isinstance(responses, str) else responses for responses in results]
     else:
-        asked = [requests_of_sample(task, sample) for sample in samples]
-        stream = iter(engine.try_run(flatten(asked)))
-        answered = [r if isinstance(r, Failure) else [next(stream) for _ in r] for r in asked]
-    return [_judged(task, sample, responses) for sample, responses in zip(samples, answered, strict=True)]
+        requests = [requests_of_sample(task, sample) for sample in samples]
+        stream = iter(engine.try_run(flatten(requests)))
+        answered = [r if isinstance(r, Failure) else [next(stream) for _ in r] for r in requests]
+    return [_score_sample(task, sample, responses) for sample, responses in zip(samples, answered, strict=True)]
 
 
 def _run(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[list[Any]]:
-    """The responses of a task that decides as it goes, of all the samples at once."""
+    """Return the responses of a task that defines `Task.run`, for all samples at once."""
     answered = [list(responses) for responses in task.run(engine, samples)]
     if len(answered) != len(samples):
         raise SampleError(f"the task's run() answered for {len(answered)} samples of {len(samples)}")
@@ -47,28 +47,29 @@ def _run(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[list[Any
 
 
 def make_task_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample]) -> list[Record]:
+    """Run a task and return one record per sample, in order."""
     return [
-        Record(sample.id, item, j.scores or {}, j.error, {**_likelihoods(j.responses), **(j.artifacts or {}), **slice_of(sample)})
+        Record(sample.id, item, j.scores or {}, j.error, {**_list_likelihoods(j.responses), **(j.artifacts or {}), **slice_of(sample)})
         for sample, j in zip(samples, judge(engine, task, samples), strict=True)
     ]
 
 
-def _likelihoods(responses: Sequence[Any]) -> dict[str, list[float]]:
-    """Of a sample with several continuations, what the model gave each, in nats, as it gave it: before lengths or a softmax."""
+def _list_likelihoods(responses: Sequence[Any]) -> dict[str, list[float]]:
+    """Return the log-likelihoods of several continuations in nats, without length normalisation or softmax."""
     values = [r.value for r in responses if isinstance(r, LogProb)]
     return {"loglikelihoods": values} if len(values) > 1 else {}
 
 
 def slice_of(sample: Sample, /) -> dict[str, str]:
-    """What a record keeps of the part of the set that its sample belongs to."""
+    """Return the artifact with the sample's slice; empty if it has none."""
     return {"slice": str(sample.metadata["slice"])} if "slice" in sample.metadata else {}
 
 
-def _judged(task: Task, sample: Sample, responses: Any) -> Judged:
+def _score_sample(task: Task, sample: Sample, responses: Any) -> Judged:
     failure = responses if isinstance(responses, Failure) else next((r for r in responses if isinstance(r, Failure)), None)
     if failure is not None:
         return Judged(error=failure.error)
-    scored = isolate(lambda: (_numbers(task.score(sample, responses)), dict(task.predict(sample, responses))))
+    scored = isolate(lambda: (_check_scores(task.score(sample, responses)), dict(task.predict(sample, responses))))
     if isinstance(scored, Failure):
         return Judged(error=scored.error)
     (scores, unscored), artifacts = scored
@@ -80,9 +81,9 @@ def _judged(task: Task, sample: Sample, responses: Any) -> Judged:
     return Judged(responses, scores, artifacts)
 
 
-def _numbers(given: Mapping[str, Any]) -> tuple[dict[str, float | None], str]:
-    """Scores as finite numbers or None, and why one that was given is None. Unscored is None, never NaN."""
-    scores = {str(name): None if value is None else float(value) for name, value in given.items()}
+def _check_scores(raw: Mapping[str, Any]) -> tuple[dict[str, float | None], str]:
+    """Return the scores as finite numbers or None, and the reason if a score is not finite."""
+    scores = {str(name): None if value is None else float(value) for name, value in raw.items()}
     wrong = [name for name, value in scores.items() if value is not None and not math.isfinite(value)]
     if not wrong:
         return scores, ""

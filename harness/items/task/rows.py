@@ -20,7 +20,7 @@ from ..base.results import RunResults
 
 
 def make_metric_rows(item: StoredItem, table: Table, results: RunResults) -> list[Row]:
-    """A row per metric and, where the samples are of slices, per slice; a metric about one slice only has the row of that."""
+    """Return a row per metric, and per metric and slice. A metric about one slice only has a row for that slice."""
     rows: list[Row] = []
     all_N, slices = np.ones(table.num, dtype=bool), table.slices()
     for name, metric in results.metrics[item.id].items():
@@ -28,17 +28,17 @@ def make_metric_rows(item: StoredItem, table: Table, results: RunResults) -> lis
             rows.append(Row(item.model, item.key, name, "quality", Estimate(None, reason=metric), None))
             continue
         whole = slices.get(metric.among, ~all_N) if metric.among else all_N
-        own = _make_rows(item, table, name, metric, whole)
+        metric_rows = _make_rows(item, table, name, metric, whole)
         for part, among_N in () if metric.among else slices.items():
-            own += [replace(row, slice=part) for row in _make_rows(item, table, name, metric, among_N)]
-        for row in own:
+            metric_rows += [replace(row, slice=part) for row in _make_rows(item, table, name, metric, among_N)]
+        for row in metric_rows:
             results.measures[row.metric] = measure_of(row.metric, type(metric).__doc__ or "", metric.higher_is_better, metric.title)
-        rows += own
+        rows += metric_rows
     return rows
 
 
 def _make_rows(item: StoredItem, table: Table, name: str, metric: Metric, among_N: Mask) -> list[Row]:
-    """A metric's rows over the records ``among_N``."""
+    """Compute a metric's rows over the records ``among_N``."""
     labels = tuple(str(label) for label in item.facts["labels"])
     scored_N = among_N & ~table.failed_N
     given = {need: scored_N & table.given(need) for need in sorted(metric.needs)}
@@ -52,13 +52,13 @@ def _make_rows(item: StoredItem, table: Table, name: str, metric: Metric, among_
     except BaseException as error:
         if is_interrupt(error):
             raise
-        # A metric is a plugin: where it fails, the other numbers stand.
+        # A metric is a plugin: if it fails, the other numbers stay valid.
         estimates = {name: Estimate(None, n_unscored=num, reason=f"the metric failed: {type(error).__name__}: {error}")}
     absent = [need for need, given_N in given.items() if scored_N.any() and not given_N.any()]
     reason = f"no sample is {metric.among}" if not num else (table.unscored or f"the task gives no {absent[0]!r}") if absent else ""
     if reason:
         estimates = {key: replace(e, reason=reason) for key, e in estimates.items()}
-    # A safety task's accuracy is about safety; its calibration error is about calibration all the same.
+    # A quality metric belongs to the task's dimension (safety, say); a calibration metric stays in its own.
     dimension = str(item.facts["dimension"]) if metric.dimension == "quality" else metric.dimension
     error_seen = table.first_error if num else None
     rows = []

@@ -1,1 +1,1 @@
-"""Transfer: the twins that fooled one model, shown to another."""
+"""Transfer: the successful twins of one model, scored on another."""

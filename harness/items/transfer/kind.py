@@ -1,4 +1,4 @@
-"""Transfer: the twins that fooled one model, scored on another."""
+"""The kind of transfers: the successful twins of one model, scored on another."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 
 class TransferItems(ItemKind):
-    """``transfer(pgd(cifar10), A)`` on B: what A's twins do to B. Over the samples whose twins fooled A; success over those of them that
-    B got right before."""
+    """``transfer(pgd(cifar10), A)`` on model B: the effect of A's twins on B, over the samples whose twins fooled A.
+
+    Success is over those of them with a right clean answer of B.
+    """
 
     name = "transfer"
     worked_on = "clean_correct"
@@ -42,8 +44,8 @@ class TransferItems(ItemKind):
             for task in planned.task_items() if attack.transfer and attack.key.seed == 1 else ():
                 model, wanted = task.model, attack.transfer
                 if task.task is attack.task and model.name != attack.model.name and (wanted is True or model.name in tuple(wanted or ())):
-                    given = {"threat": attack.threat, "settings": attack.settings, "seed": attack.seed, "model": model}
-                    item = self.derive_from(attack, program="transfer", suite_seed=planned.suite.seed, **given)
+                    changes = {"threat": attack.threat, "settings": attack.settings, "seed": attack.seed, "model": model}
+                    item = self.derive_from(attack, program="transfer", suite_seed=planned.suite.seed, **changes)
                     yield replace(item, key=replace(item.key, source_model=attack.model.name))
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:

@@ -1,4 +1,4 @@
-"""The twins of an attack on one model, shown to another."""
+"""Records of transfers: the twins of an attack on one model, scored on another."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ..task.records import Judged, judge
 
 
 def make_transfer_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample], proposed: Mapping[str, Record]) -> list[Record]:
-    """What twins that fooled another model do to this one. ``proposed``: the attack's records on that model, by sample id.
+    """Score the twins that fooled another model on this model, and return one record per sample.
 
-    Scores, of samples whose twin fooled the other model only: ``clean_correct`` and ``correct_on_twin`` of this one, and ``success`` (None
-    unless it was right on the clean sample).
+    ``proposed``: the attack's records on the other model, by sample id. The scores ``clean_correct``, ``correct_on_twin`` and ``success``
+    (None unless the clean answer is right) exist only for samples whose twin fooled the other model.
     """
     twins = {i: proposed[s.id].artifacts["twin"] for i, s in enumerate(samples) if _fooled(proposed.get(s.id))}
     clean = canonical(engine, [samples[i] for i in twins])
     before = dict(zip(twins, judge(engine, task, clean), strict=True))
-    asked = canonical(engine, [replace(samples[i], input=twin) for i, twin in twins.items()])
-    after = dict(zip(twins, judge(engine, task, asked), strict=True))
-    return [_transferred(item, task, sample, twins.get(i), before.get(i), after.get(i)) for i, sample in enumerate(samples)]
+    perturbed = canonical(engine, [replace(samples[i], input=twin) for i, twin in twins.items()])
+    after = dict(zip(twins, judge(engine, task, perturbed), strict=True))
+    return [_make_record(item, task, sample, twins.get(i), before.get(i), after.get(i)) for i, sample in enumerate(samples)]
 
 
 def _fooled(record: Record | None) -> bool:
     return record is not None and record.scores.get("success") == 1 and "twin" in record.artifacts
 
 
-def _transferred(item: str, task: Task, sample: Sample, twin: Any, before: Judged | None, after: Judged | None) -> Record:
+def _make_record(item: str, task: Task, sample: Sample, twin: Any, before: Judged | None, after: Judged | None) -> Record:
     if before is None or after is None:
         return Record(sample.id, item, {}, artifacts={"note": "the attack has no twin of this sample that fooled the other model"})
     scores: dict[str, float | None] = {}

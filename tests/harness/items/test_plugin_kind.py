@@ -109,7 +109,7 @@ def test_records_of_an_unknown_kind_have_the_rows_of_their_cost_and_say_so(suite
     card = summarise(out)
     assert {row.dimension for row in card.rows if row.key.kind == "shouting"} == {"efficiency"}
     assert any(
-        "shouting(notes): records load no code, so that it has rows of its cost alone: give the run's plugin" in flag
+        "shouting(notes): records load no code, so that the item only has rows about costs: pass the run's plugin" in flag
         for flag in card.manifest["flags"]
     )
     assert [gate.outcome for gate in card.gates] == ["no_data", "no_data"]

@@ -67,10 +67,10 @@ def test_metrics_are_the_rows(finished: Path) -> None:
 
 def test_frames_of_a_run_without_records(tmp_path: Path) -> None:
     plan = planned(tmp_path)
-    from windtunnel.harness.run.runner import _open
+    from windtunnel.harness.run.runner import _open_store
 
     (tmp_path / "run").mkdir()
-    _open(plan, tmp_path / "run").close()
+    _open_store(plan, tmp_path / "run").close()
     loaded = Run.load(tmp_path / "run")
     assert list(loaded.samples().columns)[:5] == ["model", "item", "kind", "task", "sample_id"]
     assert loaded.metrics()["value"].dtype == "float64"
@@ -160,12 +160,12 @@ def test_records_load_no_code(with_own: Path, tmp_path: Path, monkeypatch: pytes
     Run.load("run").samples()
     assert not (with_own / "own.ran").exists()
     assert report.code == 2
-    assert "the report 'mine' is not written: records load no code; give the run's file (toy_plugins.py" in report.err
+    assert "the report 'mine' is not written: records load no code; pass the run's plugin file (toy_plugins.py" in report.err
     assert (gate.code, verify.code) == (3, 0), "a number that cannot be had passes no gate"
-    assert "records load no code: give the run's plugin file" in gate.out
+    assert "records load no code: pass the run's plugin file" in gate.out
     assert metrics["value"]["accuracy"] == pytest.approx(10 / 12)
     assert pd.isna(metrics["value"]["own"])
-    assert "give the run's plugin file" in metrics["reason"]["own"]
+    assert "pass the run's plugin file" in metrics["reason"]["own"]
 
 
 def test_a_plugin_file_that_is_given_is_the_runs_own(with_own: Path, tmp_path: Path) -> None:

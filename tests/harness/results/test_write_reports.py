@@ -99,7 +99,7 @@ def test_a_suffix_is_a_name_of_a_file(folder: Path, name: str) -> None:
 def test_a_file_of_the_user_is_left_alone(folder: Path, name: str) -> None:
     several(folder, name)
     (folder / name).write_text("mine")
-    with pytest.raises(ConfigError, match=rf"{name} is there and not by this report; move it away; the records are safe"):
+    with pytest.raises(ConfigError, match=rf"{name} exists and was not written by this report; move it away; the records are safe"):
         written(folder, Files(lambda place: several(place, "a.txt", name)))
     assert (folder / name).read_text() == "mine"
     assert not (folder / "a.txt").exists()
@@ -113,7 +113,7 @@ def test_a_link_of_the_user_is_left_alone(folder: Path, tmp_path_factory: pytest
     (folder / "dangling.txt").symlink_to(outside / "not-there.txt")
     with pytest.raises(ConfigError, match="samples leads out of the run folder; move it away"):
         written(folder, Files(lambda place: several(place, "samples/a.txt")))
-    with pytest.raises(ConfigError, match="is there and not by this report"):
+    with pytest.raises(ConfigError, match="exists and was not written by this report"):
         written(folder, Files(lambda place: several(place, "dangling.txt")))
     assert not list(outside.iterdir())
 
@@ -121,7 +121,7 @@ def test_a_link_of_the_user_is_left_alone(folder: Path, tmp_path_factory: pytest
 @pytest.mark.parametrize("name", ["run.db", "RUN.DB", "run.db-wal", "run.lock", "suite.yaml", ".reports"])
 def test_the_runs_own_files_are_nobodys(folder: Path, name: str) -> None:
     before = (folder / "run.db").read_bytes()
-    with pytest.raises(ConfigError, match="is a name of the run's own files; give the report's file another name"):
+    with pytest.raises(ConfigError, match="is reserved for the run's own files; rename the report's file"):
         written(folder, Files(lambda place: several(place, name)))
     assert (folder / "run.db").read_bytes() == before
 
@@ -133,7 +133,7 @@ def test_two_reports_do_not_write_one_file(folder: Path) -> None:
 
 
 def test_a_report_that_links_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"link\.txt is no plain file"):
+    with pytest.raises(ConfigError, match=r"link\.txt is not a regular file"):
         written(folder, Files(lambda place: (place / "link.txt").symlink_to("/etc/hostname")))
 
 

@@ -1,4 +1,4 @@
-"""Files that changed under the same suite: what is made of them is run anew, all else is kept, nothing is lost or mixed."""
+"""Files that changed under the same suite: what is made of them is run again, all else is kept, nothing is lost or mixed."""
 
 from __future__ import annotations
 
@@ -139,4 +139,4 @@ def test_the_command_says_it(suite: Path) -> None:
     edit("left.py", " z", " zz")(suite.parent)
     answer = windtunnel("run", suite, "--out", suite.parent / "run", "-q")
     assert answer.code == 0
-    assert answer.err.startswith("run anew: one/left(a), one/left(b), two/left(a), two/left(b): it was made with another plugin, code. ")
+    assert answer.err.startswith("run again: one/left(a), one/left(b), two/left(a), two/left(b): it was made with another plugin, code. ")

@@ -1,4 +1,4 @@
-"""A suite that is corrected: what it says something else of is run anew, all else keeps its records, and nothing is lost."""
+"""A suite that is corrected: what it says something else of is run again, all else keeps its records, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -132,6 +132,6 @@ def test_another_run_is_not_pushed_aside(tmp_path: Path) -> None:
     """A folder that has none of the suite's items is somebody else's."""
     given(tmp_path)
     before = ids(tmp_path)
-    with pytest.raises(ConfigError, match="holds the run of another suite"):
+    with pytest.raises(ConfigError, match="contains the run of another suite"):
         given(tmp_path, models=[{"name": "else", "model": "toy:words"}])
     assert ids(tmp_path) == before

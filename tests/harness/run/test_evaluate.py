@@ -126,7 +126,7 @@ def test_a_module_of_torch(tmp_path: Path) -> None:
     )
     assert value(run, "bright", "accuracy") == 1.0
     assert 0 <= value(run, "pgd(bright)", "robust_accuracy") <= 1.0
-    with pytest.raises(wt.ConfigError, match="does not name its classes"):
+    with pytest.raises(wt.ConfigError, match="has no class names"):
         wt.evaluate(Bright(), "bright.yaml")
 
 
@@ -161,7 +161,7 @@ def _task(folder: Path) -> str:
 
 @pytest.mark.parametrize("given", [3, None, object()])
 def test_what_is_no_model_is_told(given: object) -> None:
-    with pytest.raises(wt.ConfigError, match="is no model: give a text such as 'hf:path'"):
+    with pytest.raises(wt.ConfigError, match="is not a model: pass a text such as 'hf:path'"):
         wt.evaluate([given], Films())
 
 
@@ -312,7 +312,7 @@ def test_errors_name_the_arguments_of_evaluate(tmp_path: Path) -> None:
     with pytest.raises(wt.ConfigError, match=r"holds 'notes.txt' and no run; .*: name another with folder=$"):
         wt.evaluate({"mine": looks_for_good}, Films(), folder=tmp_path)
     wt.evaluate({"mine": looks_for_good}, Films(), folder="one")
-    with pytest.raises(wt.ConfigError, match=r"holds the run of another suite; .* Choose a new folder with folder=$"):
+    with pytest.raises(wt.ConfigError, match=r"contains the run of another suite, .* choose a new folder with folder=$"):
         wt.evaluate({"other": looks_for_good}, Films(), folder="one")
     answer = windtunnel("run", "--model", "toy:words", "--tasks", _task(tmp_path), "--out", "one")
     assert answer.err.endswith("Choose a new folder with --out\n")
@@ -413,15 +413,15 @@ class Source:
     ("models", "told"),
     [
         ({"model": looks_for_good, "lables": LABELS}, "model 'callable' has no setting 'lables'. Did you mean 'labels'?"),
-        ([{"modle": looks_for_good}], "an entry of models says 'modle' and no 'model'; give {'model': ...}"),
-        ({"model": Source(), "labels": LABELS}, "the model 'Source' is made already: it takes no 'labels'"),
-        (Alone(), "the model 'Alone' of transformers comes alone; give (model, tokenizer)"),
+        ([{"modle": looks_for_good}], "an entry of models has the keys 'modle' and no 'model'; add {'model': ...}"),
+        ({"model": Source(), "labels": LABELS}, "the model 'Source' is already a source and takes no settings; remove 'labels'"),
+        (Alone(), "the transformers model 'Alone' lacks its preprocessor; pass (model, tokenizer)"),
         (
             {"model": torch.nn.Identity(), "labels": LABELS, "chanels": 1},
             "model 'torch' has no setting 'chanels'. Did you mean 'channels'",
         ),
-        (LogisticRegression(), "an object of the class LogisticRegression is no model: give"),
-        (b"hf:path", "an object of the class bytes is no model: give"),
+        (LogisticRegression(), "an object of the class LogisticRegression is not a model: pass"),
+        (b"hf:path", "an object of the class bytes is not a model: pass"),
         ([looks_for_good, looks_for_good], "evaluate: two models are called 'looks_for_good'"),
         ([], "evaluate: models: "),
     ],
@@ -440,10 +440,10 @@ def test_what_is_wrong_with_the_models_is_told(models: object, told: str) -> Non
         ({"tasks": looks_for_good}, "the class function does not derive from Task, and the"),
         ({"attacks": object()}, "(?s)an object of the class object is no Attack, and cannot"),
         ({"tasks": {}}, "evaluate: tasks: the list is empty; name at least one"),
-        ({"gates": 3}, "evaluate: gates is one or a list, not an object of the class int"),
-        ({"plugins": 3}, "evaluate: plugins is one or a list, not an object of the class int"),
-        ({"folder": 3}, "evaluate: folder is a path, not an object of the class int"),
-        ({"progress": 3}, "evaluate: progress is True, False or an object derived from windtunnel.Progress, not an object"),
+        ({"gates": 3}, "evaluate: gates must be one value or a list, not an object of the class int"),
+        ({"plugins": 3}, "evaluate: plugins must be one value or a list, not an object of the class int"),
+        ({"folder": 3}, "evaluate: folder must be a path, not an object of the class int"),
+        ({"progress": 3}, "evaluate: progress must be True, False or an object derived from windtunnel.Progress, not an object"),
     ],
 )
 def test_what_is_wrong_with_other_arguments_is_told(given: dict[str, Any], message: str) -> None:

@@ -160,7 +160,7 @@ def test_another_judge_is_another_item(tmp_path: Path, monkeypatch: pytest.Monke
     said: list[str] = []
     run_plan(work, tmp_path / "run", say=said.append)
     assert len(said) == 1
-    assert said[0].startswith("run anew: words/second_opinion: it was made with another player of its roles.")
+    assert said[0].startswith("run again: words/second_opinion: it was made with another player of its roles.")
 
 
 def test_roles_are_shown(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_changed_data_is_told_also_of_a_finished_run(tmp_path: Path, stop_early:
 def _begun(path: Path, folder: Path, stop_early: bool) -> dict[str, list[Any]]:
     """The records of a run that is finished, or was stopped after its first chunk."""
     if stop_early:
-        with pytest.raises(Exception, match="stopped after the chunk"):
+        with pytest.raises(Exception, match="stopped after the current chunk"):
             run_plan(_load(path), folder, should_stop=lambda: True)
     else:
         run_plan(_load(path), folder)

@@ -177,7 +177,7 @@ def test_a_twin_that_is_no_input_is_its_records_error(tmp_path: Path, made: str)
     assert answer.code == 0, answer
     errors = [r.error for r in records_of(tmp_path / "run")["it/shout(letters)"]]
     assert [error is None for error in errors] == [True, False, True, True, True, True]
-    assert "which is no input of a model" in str(errors[1])
+    assert "which is not a model input" in str(errors[1])
     assert windtunnel("report", tmp_path / "run", "--plugin", tmp_path / "stray.py").code == 0
 
 

@@ -346,7 +346,7 @@ def test_a_run_in_a_folder_that_cannot_be_written_is_read(finished: Path) -> Non
 def test_another_suites_folder_is_kept_as_it_is(tmp_path: Path) -> None:
     run_plan(planned(tmp_path), tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
-    with pytest.raises(ConfigError, match=r"holds the run of another suite; it is kept as it is. Choose a new folder with folder="):
+    with pytest.raises(ConfigError, match=r"contains the run of another suite, which stays unchanged; choose a new folder with folder="):
         run_plan(planned(tmp_path, models=[{"name": "others", "model": "toy:words"}]), tmp_path / "run")
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
 
@@ -357,7 +357,7 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
     before = (tmp_path / "suite.yaml").read_bytes()
     answer = windtunnel("run", tmp_path / "suite.yaml", "--out", tmp_path)
     assert answer.code == 2
-    assert "holds 'suite.yaml' and no run" in answer.err or "and no run; a run writes to a folder of its own" in answer.err
+    assert "contains 'suite.yaml' and no run; choose an empty or a new folder" in answer.err
     assert (tmp_path / "suite.yaml").read_bytes() == before
     (tmp_path / "empty").mkdir()
     run_plan(plan, tmp_path / "empty")

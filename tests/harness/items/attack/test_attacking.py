@@ -170,7 +170,7 @@ class TestCheating:
     @pytest.mark.parametrize("value", [3, None, {1, 2}])
     def test_a_twin_that_is_no_input_is_an_error_of_its_record(self, value: Any) -> None:
         record = attacked(lambda s: replace(s, input=value))["right"]
-        assert "which is no input of a model" in str(record.error)
+        assert "which is not a model input" in str(record.error)
         assert record.scores == SURVIVED
 
     @pytest.mark.parametrize("shape", [(1, 2, 1), (2, 2, 3), (2, 2, 1)])

@@ -118,16 +118,16 @@ def test_what_was_expected_is_answered_as_ever(name: str, requests: list[Any]) -
 
 def test_a_run_tells_of_the_next_chunk_before_it_works_on_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, list[str]]] = []
-    loaded = runner.loaded
+    load_model = runner.load_model
 
     def told_of(*arguments: Any) -> Any:
-        model = loaded(*arguments)
+        model = load_model(*arguments)
         classify = model.classify
         model.prepare_ahead = lambda requests: told.append(("expected", [str(r.input) for r in requests()]))
         model.classify = lambda batch: told.append(("asked", [str(r.input) for r in batch])) or classify(batch)
         return model
 
-    monkeypatch.setattr(runner, "loaded", told_of)
+    monkeypatch.setattr(runner, "load_model", told_of)
     run_plan(planned(tmp_path, models=["toy:words"]), tmp_path / "run")
     (_, second), (_, first), (_, third), (_, also_second) = told[:4]
     assert [what for what, _ in told] == ["expected", "asked", "expected", "asked", "asked"]
