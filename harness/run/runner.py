@@ -248,7 +248,7 @@ def _run_model(
                 )  # fmt: skip
                 behind.borrowed.clear()
                 if shared is not None:
-                    # Only after the chunk is stored: if it were killed and repeated, it would find its own answers and count too few passes.
+                    # Only after the chunk is stored: a killed and repeated chunk would find its answers and count too few passes.
                     shared.put(answers)
                 shown.advance(len(samples))
                 if should_stop():
