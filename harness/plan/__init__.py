@@ -1,1 +1,1 @@
-"""A suite to a work list, before any weights load."""
+"""Plans a suite: turns it into a list of items without loading weights."""

@@ -1,4 +1,4 @@
-"""What a suite says of one item: where that is corrected, this item is run again, and the others keep their records."""
+"""Digests of the part of a suite that defines one item. If that part changes, only this item runs again."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from ..suite.specs import Suite, portable_model, portable_task
 from ..threats import describe_threat
 
 _OF_TASKS_ENTRY = ("models", "limit", "name")
-"""Keys of a task's entry that say which items there are, not what one of them is."""
+"""Keys of a task's entry that select items and do not change the records of an item."""
 
 
 def digest_declaration(item: PlannedItem, suite: Suite, /) -> str:
-    """A digest of all that the suite decides about the item: its model, task, settings, threat, scores, roles, number of samples and seed,
-    where and how it computes, and the same of the items that it rests on. Not of what lies in files: that is compared by fingerprints."""
+    """Return a digest of everything in the suite that an item's records depend on.
+
+    It covers the item's model, task, settings, threat, scores, roles, number of samples and seed, the device, dtype and
+    batch settings, and the same values of the items that this item depends on. It does not cover the content of files,
+    which fingerprints compare.
+    """
     task = portable_task(item.task.spec.model_dump(mode="json"))
     return codec.digest(
         {

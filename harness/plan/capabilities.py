@@ -1,4 +1,4 @@
-"""What each model, task and plugin can do together, known before any weights load."""
+"""Checks whether models, tasks and plugins fit together, before weights load."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ if TYPE_CHECKING:
     from ..items.base.planned_item import PlannedModel, PlannedTask
 
 Passed = list[tuple["PlannedModel", str]]
-"""Models that cannot, each with the reason."""
+"""Models that lack a required capability, each with the reason."""
 
 
 def choose(
     models: Sequence[PlannedModel], requires: frozenset[str], named: Sequence[str] | None, what: str, threat: Threat | None = None
 ) -> tuple[list[PlannedModel], Passed]:
-    """The models that can, and those that cannot with the reason. It is an error when one was named and cannot, or none can. ``threat``:
-    what an attack's threat asks of the model counts, too."""
+    """Return the models that have the required capabilities, and the other models with the reason.
+
+    ``models``: the candidates. ``requires``: the required capabilities. ``named``: the names of the models to use; None
+    uses every model that fits. ``what``: the task, attack or probe, for error messages. ``threat``: the threat of an
+    attack, whose required capabilities are added.
+
+    Raises `UnknownName` if a named model does not exist. Raises `CapabilityError` if a named model lacks a capability,
+    or if no model fits.
+    """
     check_named(named, [m.name for m in models], f"{what} wants the model")
     able, unable = split_by_ability([m for m in models if named is None or m.name in named], requires, threat)
     if unable and (named is not None or not able):
@@ -33,13 +40,14 @@ def choose(
 
 
 def listed(names: Iterable[str]) -> str:
+    """Join names, sorted, with commas; "nothing" if there are none."""
     return ", ".join(sorted(names)) or "nothing"
 
 
 def split_by_ability(
     pool: Sequence[PlannedModel], requires: frozenset[str], threat: Threat | None = None
 ) -> tuple[list[PlannedModel], Passed]:
-    """The models that can, and those that cannot with the reason."""
+    """Return the models that have the required capabilities, and the other models with the reason."""
     able, unable = [], []
     for model in pool:
         if reason := _describe_lack(model, requires, threat):
@@ -50,7 +58,7 @@ def split_by_ability(
 
 
 def _describe_lack(model: PlannedModel, requires: frozenset[str], threat: Threat | None) -> str:
-    """What the model lacks of the required capabilities; empty where it lacks nothing."""
+    """Describe a required capability that the model lacks; empty if it has all of them."""
     if lack := model.info.describe_lack(requires):
         return lack
     if threat is not None and (lack := model.info.describe_lack(threat.requires)):
@@ -59,7 +67,10 @@ def _describe_lack(model: PlannedModel, requires: frozenset[str], threat: Threat
 
 
 def list_required(plugin: Program, task: PlannedTask) -> frozenset[str]:
-    """What the plugin needs of a model on this task. A probe of classes explains continuations by their log-likelihoods."""
+    """Return the capabilities that the plugin requires of a model on this task.
+
+    A probe that explains classes explains the continuations of a language model by their log-likelihoods.
+    """
     requires = frozenset(plugin.requires)
     if "classify" in requires and isinstance(plugin, Probe) and has_continuations(task.task):
         return requires - {"classify"} | {"loglikelihood"}
@@ -67,7 +78,7 @@ def list_required(plugin: Program, task: PlannedTask) -> frozenset[str]:
 
 
 def unfit(plugin: Program, task: PlannedTask) -> str | None:
-    """Why this plugin cannot work on this task, whatever the model; None when it can."""
+    """Explain why the plugin cannot work on the task with any model; None if it can."""
     if not task.task.primary:
         return "the task has no right and wrong to attack or explain"
     if plugin.inputs is not None and not plugin.inputs & task.task.requires:
@@ -84,7 +95,10 @@ def unfit(plugin: Program, task: PlannedTask) -> str | None:
 
 
 def _lacks_parts(task: PlannedTask) -> str:
-    """Why the task's inputs have no parts; empty where they have. Of a language model's prompt, they are words of its text."""
+    """Explain why the task's inputs have no parts; empty if they have parts.
+
+    The parts of a language model's prompt are the words of its text.
+    """
     known = None if has_continuations(task.task) else next((modality_of(sample.input) for sample in task.samples[:1]), None)
     if known is None or known.part_kind:
         return ""

@@ -1,4 +1,4 @@
-"""Which model plays which role of a plugin, checked before any weights load."""
+"""Assigns models to the roles of plugins, and checks their capabilities before weights load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 def cast(given: Mapping[str, str], parts: Sequence[Plugin], models: Sequence[PlannedModel], what: str, /) -> dict[str, PlannedModel]:
-    """Who plays which role. ``parts``: whose roles they are (a plugin, its threat). Raises `UserError` where that cannot be."""
+    """Return the model for each role.
+
+    ``given``: names of models by role, from the suite. ``parts``: the plugins that define the roles, such as an attack
+    and its threat. ``models``: the models of the suite. ``what``: the plugin's description for error messages.
+
+    Raises `ConfigError` for an unknown role, or a required role without a model, `UnknownName` for an unknown model, and
+    `CapabilityError` if the model lacks a capability of the role.
+    """
     needed = {role: abilities for part in parts for role, abilities in part.roles.items()}
     known = {role: abilities for part in parts for role, abilities in part.optional_roles.items()} | needed
     players = {model.name: model for model in models}

@@ -1,4 +1,4 @@
-"""Gates that no run could answer are errors of the plan."""
+"""Checks the gates of a suite against the rows that its items can have."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from ..scorecard.gates import Gate
 
 
 def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> None:
-    """Raise a `ConfigError` for a gate that could never be answered, now and not after the run. ``items``: those without a run of their
-    own included."""
+    """Check before the run that at least one item can have the gate's row. Raises `ConfigError` otherwise.
+
+    ``items``: all planned items, including those that are computed from the records of other items.
+    """
     about = [item for item in items if gate.concerns(item.model.name, item.item)]
     if any(item.kind.can_have_row(item, gate.metric) for item in about):
         return
-    # Metrics are loaded for this, and with them torch: only a name that no kind knows at once gets here.
+    # `rows_of` loads metrics, which import torch, so this step is reached only by names that no kind recognises.
     rows = {id(item): item.kind.rows_of(item, items, registry) for item in about}
     names = [(item.model.name, item.item, row) for item in items for row in rows.get(id(item), ("",))]
     if not any(gate.metric == row for own in rows.values() for row in own):

@@ -1,4 +1,4 @@
-"""A suite to a work list, without any weights: what would run, how much, and what cannot run and why."""
+"""Plans a suite without loading weights: the items to run, their size, and the skipped items with the reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ from .types import Plan, Skipped
 
 
 def plan(suite: Suite, registry: Registry) -> Plan:
-    """Raises `UserError` for names, settings and data that cannot be. Loads data and configurations, no weights."""
+    """Plan a suite: load its data and model configurations, and list the items to run.
+
+    ``registry``: the plugins. Raises `UserError` for invalid names, settings or data, and for gates on rows that no item
+    can have. Does not raise if no model can run an entry: `Plan.impossible` has the reasons.
+    """
     for index, name in enumerate(suite.reports):
         with _placed(suite, "reports", index):
             registry.make("reports", name)
@@ -84,7 +88,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
 
 @contextmanager
 def _gathered(impossible: list[str]) -> Iterator[None]:
-    """What no model can do is gathered, so that the user reads all of it at once."""
+    """Collect capability errors, so that the user reads all of them at once."""
     try:
         yield
     except CapabilityError as error:
@@ -93,7 +97,7 @@ def _gathered(impossible: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _placed(suite: Suite, *path: str | int) -> Iterator[None]:
-    """An error about this entry begins with its file and line."""
+    """Prefix errors with the file and line of the suite's entry at ``path``."""
     try:
         yield
     except UserError as error:
@@ -117,7 +121,10 @@ def _plan_model(spec: ModelSpec, registry: Registry) -> PlannedModel:
 
 
 def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
-    """Names that don't match are found here, before any weights load, and labels that several may hold of an input."""
+    """Check the model's labels against the task's classes before weights load.
+
+    Raises `ModelError` for a multi-label model, and `UserError` if names of labels do not match.
+    """
     if "classify" not in task.task.requires or not task.labels:
         return
     if model.info.is_multi_label:
@@ -137,7 +144,10 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
 
 
 def _join_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> dict[str, str]:
-    """Who plays what for an attack or a probe on a task that has roles of its own. One name is one model."""
+    """Merge the roles of an attack or a probe with those of its task.
+
+    Raises `ConfigError` if both assign the same role to different models.
+    """
     for role, player in spec.roles.items():
         if task.spec.roles.get(role, player) != player:
             raise ConfigError(
@@ -157,7 +167,10 @@ def _plan_program(
     suite: Suite,
     registry: Registry,
 ) -> tuple[list[PlannedItem], list[Skipped]]:
-    """A suite's entry on each task of each model that both sides allow."""
+    """Plan an attack or a probe on all tasks and models that it fits.
+
+    ``ran``: the (model, task) pairs that are planned. Returns the items, and the skipped ones with the reason.
+    """
     name, what = spec.name or spec.program, f"{kind.name} {spec.name or spec.program!r}"
     entry = registry.get(kind.section, spec.program)
     settings = with_folder(entry, spec.settings, suite.resources)
@@ -196,7 +209,7 @@ def _plan_program(
         samples = task.samples[: spec.limit]
         if able and threat is not None:
             threat.check_input(samples[0])
-        # The task judges the answers, so that its roles are played here as well, by whom the task names.
+        # The task judges the answers of the attack or probe, so its roles are needed here too.
         parts = [plugin, task.task] if threat is None else [plugin, threat, task.task]
         roles = cast(_join_roles(spec, task, name), parts, [*models, *auxiliary], what)
         for model in able:

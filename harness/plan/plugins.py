@@ -1,4 +1,4 @@
-"""Plugins as the plan makes them: checked for what the harness will use, their exceptions made the user's errors."""
+"""Creates plugins for the plan, checks their interface, and turns their exceptions into errors for the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ T = TypeVar("T")
 
 
 def call_plugin(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
-    """What a plugin says before the run. Its own exceptions become the user's to read, not a traceback."""
+    """Call a plugin's code, and raise its exceptions as errors for the user instead of a traceback.
+
+    ``what``: the beginning of the error message. ``kind``: the class of the error. An interrupt or a `UserError` passes
+    unchanged.
+    """
     try:
         return work()
     except UserError:
@@ -27,7 +31,11 @@ def call_plugin(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
 
 
 def make_plugin(group: str, name: str, registry: Registry, /, **settings: Any) -> Any:
-    """The plugin, which has what the harness will use of it."""
+    """Create a plugin and check that it has the attributes that the harness uses.
+
+    ``group``: the group of plugins, such as ``"attacks"``. ``name``: the plugin's name. ``settings``: its settings.
+    Raises `ConfigError` if an attribute is missing or has the wrong type.
+    """
     made = registry.make(group, name, **settings)
     if group != "models":
         if not isinstance(made.requires, frozenset | set):

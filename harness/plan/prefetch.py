@@ -1,6 +1,6 @@
-"""All that a suite needs from elsewhere, fetched beforehand: models and data sets by their hub names, and what its plugins read.
+"""Downloads the external resources of a suite: models and data sets of the hub, and files that its plugins read.
 
-The only place that downloads on purpose. Offline it only looks.
+Only this module downloads on purpose. In offline mode it only reports what is missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _SUFFIXES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """One thing that ``owner`` needs. ``problem``: why it is not there; empty where it is. ``was_fetched``: only now."""
+    """A resource that ``owner`` needs.
+
+    ``problem``: why it is missing; empty if it is present. ``was_fetched``: whether this call downloaded it.
+    """
 
     owner: str
     name: str
@@ -31,7 +34,10 @@ class Supply:
 
 
 def prefetch(suite: Suite, registry: Registry, /) -> Iterator[Supply]:
-    """Fetches what is missing and can be fetched, one after the other. Names and settings that cannot be are a `UserError`."""
+    """Download the missing resources of a suite one by one, and yield each resource with its state.
+
+    Raises `UserError` for invalid names or settings. A failed download raises nothing: `Supply.problem` has the error.
+    """
     for owner, part in _parts(suite, registry):
         for resource in (*_known(part), *resources_of(part)):
             yield _supplied(owner, resource)
@@ -45,14 +51,14 @@ def _supplied(owner: str, resource: Resource) -> Supply:
         return Supply(owner, resource.name, missing)
     try:
         resource.fetch()
-    except Exception as error:  # noqa: BLE001 - what a download raises is its libraries' affair; the other things are still fetched
+    except Exception as error:  # noqa: BLE001 - libraries raise any exception; the next resources still load
         said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         return Supply(owner, resource.name, f"{missing} ({said})")
     return Supply(owner, resource.name, was_fetched=True)
 
 
 def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
-    """The suite's models, tasks, attacks and probes, made but neither loaded nor read."""
+    """Create the suite's models, tasks, attacks, probes and threats without loading weights or data."""
     for model in (*suite.models, *suite.auxiliary_models):
         yield f"model {model.name}", registry.make("models", model.kind, target=model.target, **model.settings)
     for task in suite.tasks:
@@ -70,7 +76,7 @@ def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
 
 
 def _known(part: Any) -> Iterator[Resource]:
-    """What the harness itself knows of: a checkpoint on the hub."""
+    """Yield the resources that the plugin does not declare: a checkpoint of the hub."""
     from ..models.hf.source import HuggingFace
 
     if isinstance(part, HuggingFace) and not Path(part.target).is_dir():

@@ -1,4 +1,4 @@
-"""A task's entry to a planned task: its samples counted, measured and checked in one pass."""
+"""Plans tasks: counts, measures and checks the samples of a task in one pass."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ _IDS_SHOWN = 8
 
 
 def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
+    """Create the task of a suite's entry, read its samples, and find its metrics.
+
+    Raises `UserError` for invalid names or settings, and `DataError` for invalid data.
+    """
     if spec.task.endswith((".yaml", ".yml")):
         if "path" in spec.settings:
             raise ConfigError(f"task {spec.task!r}: 'path' is no setting; the file is named by 'task:'")
@@ -52,7 +56,7 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
 
 
 def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool[Sample]) -> PlannedTask:
-    """The planned task, from one pass over its samples, of which a few numbers each stay in memory."""
+    """Create the planned task in one pass over its samples, which keeps only a few numbers per sample in memory."""
     labels: tuple[str, ...] = ()
     parts: dict[str, dict[str, int]] = {}
     num_unusable, first_reason = 0, ""
@@ -89,7 +93,7 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
 
 
 def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
-    """The class and the slice that a sample is of."""
+    """Yield the class and the slice of a sample, each as (kind, name)."""
     if isinstance(sample.target, int) and 0 <= sample.target < len(sample.labels):
         yield "class", sample.labels[sample.target]
     if "slice" in sample.metadata:
@@ -97,11 +101,12 @@ def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
 
 
 def _writable(sample_id: str) -> str:
-    """Ids are keys in the store and join everything: a lone surrogate, which UTF-8 has no bytes for, is written as its escape."""
+    """Escape the lone surrogates in a sample's id: UTF-8 cannot encode them, and ids are keys in the store."""
     return sample_id.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_ids(name: str, samples: Sequence[Sample]) -> None:
+    """Raise `DataError` if two samples have the same id."""
     twice = [f"{known!r} for {num}" for known, num in Counter(s.id for s in samples).items() if num > 1]
     if twice:
         shown = ", ".join(twice[:_IDS_SHOWN]) + (f", … ({len(twice)} ids)" if len(twice) > _IDS_SHOWN else "")
@@ -111,7 +116,7 @@ def _check_ids(name: str, samples: Sequence[Sample]) -> None:
 
 
 def _num_common(first: str, second: str) -> int:
-    """Length of the longest common beginning, by halving: texts are compared by the interpreter and not here."""
+    """Return the length of the longest common prefix, by bisection, because comparing slices is faster than a loop."""
     low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
@@ -120,9 +125,11 @@ def _num_common(first: str, second: str) -> int:
 
 
 def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str]:
-    """The sample's load, and what its last request begins with. ``before``: the same of the sample before.
+    """Return the load of a sample, and the beginning of its last request.
 
-    Raises `DataError` where a size cannot be measured."""
+    ``name``: the task's name. ``before``: the beginning of the previous sample's last request. Raises `DataError` if a
+    size cannot be measured.
+    """
     if task.is_sequential:
         with _measuring(name, sample):
             return Load(None, _checked(size_of(sample.input)), str(sample.metadata.get("error", ""))), ""
@@ -134,13 +141,13 @@ def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str
     except BaseException as error:
         if is_interrupt(error):
             raise
-        # A bad sample becomes a record when it is run; here it only makes no requests.
+        # The run records the error of an invalid sample; the plan only counts no requests for it.
         return Load(0, 0, sentence(error)), before
     positions, parts = 0, frozenset[str]()
     with _measuring(name, sample):
         for request in requests:
             beginning = request.beginning()
-            # What a request has in common with the one before it is computed once; so much less can wait to be written.
+            # The engine computes a prefix shared with the previous request once, so it is not counted again.
             positions += max(1, _checked(request.size()) - _num_common(before, beginning) // CHARACTERS)
             parts |= request.parts_in_chats()
             before = beginning
@@ -149,7 +156,7 @@ def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str
 
 @contextmanager
 def _measuring(task: str, sample: Sample) -> Iterator[None]:
-    """Make what a modality's or a request's ``size`` raises the user's error."""
+    """Raise the exceptions of a modality's or a request's ``size`` as `DataError`."""
     try:
         yield
     except BaseException as error:
@@ -162,6 +169,7 @@ def _measuring(task: str, sample: Sample) -> Iterator[None]:
 
 
 def _checked(size: SupportsIndex) -> int:
+    """Return the size as an integer. Raises `ValueError` if it is negative."""
     if (positions := operator.index(size)) < 0:
         raise ValueError(f"{positions} is below 0")
     return positions

@@ -1,4 +1,4 @@
-"""The facts of a plan: what runs, what does not, and why."""
+"""The data types of a plan: items to run, and skipped items with the reason."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from ..suite.specs import Suite
 
 
 class Load(NamedTuple):
-    """What a sample asks of a model: how many requests (None: the task decides as it goes), and roughly how many positions that
-    the requests before have not. ``error``: why it asks nothing. ``parts``: modalities of parts of its chats, beside text."""
+    """The load of a sample on a model.
+
+    ``num_requests``: the number of its requests; None if it depends on the answers. ``positions``: the approximate number
+    of positions, without prefixes shared with earlier requests. ``error``: why the sample has no requests; empty if it
+    has. ``parts``: the modalities of the parts of its chats other than text.
+    """
 
     num_requests: int | None
     positions: int
@@ -22,7 +26,7 @@ class Load(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What was asked for by default and cannot be, with the reason."""
+    """An item that the plan leaves out, with the reason: it does not fit the model, or it repeats a deterministic item."""
 
     model: str
     item: str
@@ -31,7 +35,12 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``impossible``: what was asked for and no model can do, a sentence each. A plan that has any is for reading, not for running."""
+    """The result of planning a suite.
+
+    ``models``, ``auxiliary_models``: the models of the suite, and those that only play roles. ``items``: the items to run,
+    in order. ``skipped``: the items left out of the default selection. ``impossible``: a sentence for each entry that
+    cannot run; a plan with such entries can be shown but not run.
+    """
 
     suite: Suite
     models: tuple[PlannedModel, ...]
@@ -41,6 +50,6 @@ class Plan:
     impossible: tuple[str, ...] = ()
 
     def require_possible(self) -> None:
-        """Raises `CapabilityError` with all that cannot be done."""
+        """Raise `CapabilityError` with all entries that cannot run, if there are any."""
         if self.impossible:
             raise CapabilityError("\n".join(self.impossible))
