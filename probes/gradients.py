@@ -1,8 +1,8 @@
-"""What all probes share that follow the gradient of the explained class's logit with respect to the input.
+"""Helpers of probes that use the gradient of the explained class's logit with respect to the input.
 
-A method takes some points around or on the way to each sample, and weighs the gradients there. Here the points of all samples share
-passes, as many rows as the engine gives a batch. A row's gradient is summed to one number a token or pixel at once, so memory does not grow
-with the number of points.
+A method chooses points near each sample, or on a path to it, and computes a weighted sum of the gradients there. The
+points of all samples share passes of the batch size of the engine. After each pass a row's gradient is reduced to one
+number per token or pixel, so memory use does not grow with the number of points.
 
 Shape legend: N rows of a pass, K points of a sample, L tokens, D embedding, C channels, H height, W width.
 """
@@ -35,10 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one pass: each is point ``steps[n]`` of ``samples[n]``.
+    """The rows of one pass. Row n is point ``steps[n]`` of ``samples[n]``.
 
-    ``lengths``: real tokens of each row; None for images. ``indices``: of the samples, as `GradientWork` counts them. ``places``: each
-    row's place in ``encoded``. ``targets``: explained classes.
+    samples: sample of each row [N].
+    indices: index of each row's sample in `GradientWork` [N].
+    steps: index of each row's point, from 0 to K - 1 [N].
+    lengths: number of tokens of each row without padding [N]; None for images.
+    net: the differentiable model.
+    encoded: the distinct samples of the pass, encoded.
+    places: index of each row's sample in ``encoded`` [N].
+    targets: explained class of each row [N].
     """
 
     samples: Sequence[Sample]
@@ -50,30 +56,39 @@ class Rows:
     places: torch.Tensor
     targets: torch.Tensor
 
-    # Copies, a row for each of a sample's many points: made where a method reads them.
+    # Computed on first use: these copies hold one row per point, and not every method reads them.
 
     @cached_property
     def features(self) -> torch.Tensor:
-        """[N, L, D] or [N, C, H, W], as in `plugins.Encoded`."""
+        """Input features of each row: [N, L, D] or [N, C, H, W], as in `Encoded.features`."""
         return self.encoded.features[self.places]
 
     @cached_property
     def baseline(self) -> torch.Tensor:
-        """Shaped as `features`."""
+        """Neutral input of each row, in the shape of `features`."""
         return self.encoded.baseline[self.places]
 
     def explained(self, features: torch.Tensor, /) -> torch.Tensor:
-        """The explained class's logit [N] of the rows with these features."""
+        """Return the explained class's logit [N] of each row.
+
+        features: features of the rows, in the shape of `features`.
+        """
         return self.net.logits(features, self.encoded, self.places).gather(1, self.targets[:, None])[:, 0]
 
     def resumed(self, features: torch.Tensor, /) -> torch.Tensor:
-        """As `explained`, where nothing looks at the model's layers: a model that resumes need not compute again and again what is one and
-        the same at the beginning of all rows."""
+        """Return the same as `explained`, but compute the common prefix of all rows once if the model can resume.
+
+        Not for use with hooks on the model's layers, because the layers do not see the prefix.
+        """
         past = self._unmoved(features)
         return self.explained(features[:, past:] if past else features)
 
     def slopes(self, features: torch.Tensor, times: torch.Tensor | None, /) -> torch.Tensor:
-        """The gradient of the explained class's logit at these features, times ``times``; its absolute value where that is None."""
+        """Return the gradient of the explained class's logit, in the shape of `features`.
+
+        features: points at which to compute the gradient, in the shape of `features`.
+        times: factor of the gradient in the same shape; None returns the absolute gradient.
+        """
         import torch
 
         past = 0 if times is None else self._unmoved(features, times)
@@ -84,7 +99,10 @@ class Rows:
         return torch.nn.functional.pad(gradient * times[:, past:], (0, 0, past, 0)) if past else gradient * times
 
     def _unmoved(self, features: torch.Tensor, times: torch.Tensor | None = None) -> int:
-        """How many positions at the beginning are as encoded, alike in all rows, and worth nothing."""
+        """Return the length of the prefix that is common to all rows, equals the encoded input and has no attribution.
+
+        The length is 0 if the model cannot resume or any value of the prefix differs.
+        """
         if not self.net.resumes:
             return 0
         past = _common_beginning(self.encoded)
@@ -92,14 +110,14 @@ class Rows:
         return 0 if moves else past
 
     def per_row(self, values: Sequence[float] | Values, /) -> torch.Tensor:
-        """Numbers [N] in a shape that multiplies `features`."""
+        """Return numbers [N] in a shape that broadcasts against `features`."""
         import torch
 
         shape = (-1, *(1,) * (self.features.ndim - 1))
         return torch.as_tensor(np.asarray(values), dtype=self.features.dtype, device=self.features.device).view(shape)
 
     def ranges(self) -> torch.Tensor:
-        """Largest minus smallest value of each row, padding left out; shaped to multiply `features`."""
+        """Return the largest minus the smallest feature of each row without padding, in a shape that broadcasts."""
         import torch
 
         high = low = self.encoded.features
@@ -110,12 +128,18 @@ class Rows:
         return (high.amax(dims, keepdim=True) - low.amin(dims, keepdim=True))[self.places]
 
     def noise(self, rng: Callable[[int], SampleRng], /) -> torch.Tensor:
-        """Standard normal numbers for each row, shaped as `features`: by its sample's id and its step alone. Padding is 0."""
+        """Draw standard normal noise in the shape of `features`. Padding is 0.
+
+        A row's noise depends only on its sample's id and its step.
+
+        rng: returns the source of randomness of a step.
+        """
         import torch
 
         made = torch.zeros(self.features.shape)
-        # The CPU's generator whatever the device, so that the draw is the same; numpy's takes twice the time. Torch reads 32 bits of
-        # a seed: of a million draws about a hundred pairs are equal, nearly always of two samples, and that moves neither one's mean.
+        # Always the CPU's generator, so that the noise is the same on each device; numpy's takes twice the time. Torch
+        # reads 32 bits of a seed: about a hundred pairs of a million draws are equal. Nearly all of them belong to
+        # two different samples, whose means they do not change.
         generator = torch.Generator()
         for row, (sample, step) in enumerate(zip(self.samples, self.steps, strict=True)):
             own = made[row] if self.lengths is None else made[row, : self.lengths[row]]
@@ -124,12 +148,19 @@ class Rows:
 
 
 Points: TypeAlias = "Callable[[Rows], tuple[torch.Tensor, torch.Tensor | None]]"
-"""Where to take the gradient, shaped as ``features``, and what to multiply it by; None takes its absolute value."""
+"""Returns the points of the gradient and its factor, both in the shape of `Rows.features`; a factor of None takes the
+absolute gradient."""
 
 
 class GradientWork:
-    """Samples made ready for gradient passes, inside ``engine.differentiable()``. ``targets``: each one's explained class. ``baseline``:
-    the neutral input, where it is not the model's own."""
+    """Run gradient passes over samples. Used inside ``engine.differentiable()``.
+
+    engine: the engine.
+    net: the differentiable model of the engine.
+    samples: samples to attribute.
+    targets: explained class of each sample.
+    baseline: neutral input; None uses the model's own.
+    """
 
     def __init__(
         self, engine: ModelPort, net: Differentiable, samples: Sequence[Sample], targets: Sequence[int], baseline: Baseline = None
@@ -148,7 +179,7 @@ class GradientWork:
                 self._spans[index] = encoded.spans[row][: self._lengths[index]] if real is not None else ()
 
     def changes(self) -> list[float]:
-        """How far each sample's explained logit moves from the neutral input to the sample: what a complete attribution sums to."""
+        """Return the logit of each sample minus the logit of its neutral input: the sum of a complete attribution."""
         import torch
 
         found = [0.0] * len(self._samples)
@@ -160,7 +191,13 @@ class GradientWork:
         return found
 
     def sums(self, chosen: Sequence[int], weights: Values, points: Points, /) -> dict[int, Values]:
-        """For each chosen sample the gradients at its K points, by weights [K], summed over D or C: [L] or [H, W]."""
+        """Return the weighted sum of the gradients of each chosen sample by its index, summed over D or C.
+
+        chosen: indices of samples.
+        weights: weight of each point [K].
+        points: returns the points and the factor of the gradient.
+        Returns values [L] for texts and [H, W] for images.
+        """
 
         found: dict[int, Values] = {}
         for rows in self.passes(chosen, len(weights), is_only=len(weights) == 1):
@@ -170,10 +207,13 @@ class GradientWork:
     def passes(
         self, chosen: Sequence[int], num: int = 1, cost: Callable[[int], int] = int, *, is_only: bool = False
     ) -> Iterator[Rows]:  # fmt: skip
-        """The passes that the points 0 to ``num`` - 1 of the chosen samples take, each sample's points in order.
+        """Yield passes over the points 0 to ``num`` - 1 of the chosen samples. The points of a sample are in order.
 
-        ``cost``: of a row by its length, in positions of the engine's budget. ``is_only``: nothing else is passed back. Then a single large
-        pass is cut in two, for the second takes the first one's memory: what the system has to give costs more than a further pass.
+        chosen: indices of samples.
+        num: number of points per sample.
+        cost: maps a row's length to its cost in positions of the engine's budget.
+        is_only: whether no other backward pass follows. A single large pass is then split in two, because the second
+            reuses the memory of the first: allocating memory takes longer than another pass.
         """
         for indices in self._stackable(chosen, num):
             costs = [cost(self._lengths[i]) for i in indices for _ in range(num)]
@@ -184,7 +224,10 @@ class GradientWork:
                 yield self._rows([(indices[row // num], row % num) for row in batch])
 
     def _stackable(self, chosen: Sequence[int], num: int) -> list[list[int]]:
-        """The chosen samples that may share passes. Many points fill a pass with few samples, so these are of one length: no padding."""
+        """Group the chosen samples that may share passes.
+
+        With several points per sample a pass has few samples, so they are grouped by length to avoid padding.
+        """
         groups: dict[tuple[int, int], list[int]] = {}
         for kind, members in enumerate(alike(self._engine, [self._samples[i] for i in chosen])):
             for index in (chosen[i] for i in members):
@@ -207,16 +250,20 @@ class GradientWork:
         )  # fmt: skip
 
     def _encoded(self, indices: Sequence[int]) -> Encoded:
-        """The last one is kept: one sample's points fill several passes."""
+        """Encode the samples. The last result is cached, because the points of one sample fill several passes."""
         if self._last is None or self._last[0] != list(indices):
             encoded = self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
             self._last = list(indices), with_baseline(self._net, encoded, self._baseline)
         return self._last[1]
 
     def attribution(self, index: int, values: Values, error: float | None = None, metadata: dict[str, Any] | None = None, /) -> Attribution:
-        """The sample's attribution of values by position (`positions.by_position`): tokens gathered to words, maps made pixels.
+        """Convert values per position to the attribution of a sample: tokens to words, maps to pixels.
 
-        ``on_special_tokens`` in its metadata: the sum of what no word or pixel has, where that is not 0.
+        index: index of the sample.
+        values: values from `positions.by_position`.
+        error: completeness error.
+        metadata: further facts. ``on_special_tokens``, the sum outside words and pixels, is added if it is not 0.
+        Raises `ConfigError` if the positions are neither tokens, patches nor a map.
         """
         sample = self._samples[index]
         shown, spans, special = placed(sample.input, values, self._spans[index], self.patch, self._domains[index])
@@ -225,33 +272,45 @@ class GradientWork:
 
 
 def _common_beginning(encoded: Encoded) -> int:
-    """Tokens that are alike in all rows and part of no sample."""
+    """Return the number of leading tokens that are equal in all rows and belong to no part of a sample."""
     ids_BL = encoded.extra["input_ids"]
     alike = int((ids_BL == ids_BL[:1]).all(0).int().cumprod(0).sum())
     return min(alike, *(next((i for i, span in enumerate(row) if tuple(span) != (0, 0)), 0) for row in encoded.spans))
 
 
 def add_weighted(found: dict[int, Values], rows: Rows, weights: Values, each: torch.Tensor, /) -> None:
-    """Adds to each sample's values by position those of its rows ``each`` (shaped as `Rows.features`), by its steps' weights [K], or by
-    each column of weights [K, P], which makes P sums."""
+    """Add the weighted values of a pass to the sums of its samples.
+
+    found: sums per position by sample index; changed in place.
+    rows: the pass.
+    weights: weight of each step [K], or [K, P] for P sums per sample.
+    each: values of each row, in the shape of `Rows.features` or of a layer's output.
+    """
     by_row = by_position(each, rows.lengths, rows.encoded.domain)
     start = 0
     for index, own in groupby(rows.indices):
         end = start + len(list(own))
-        # One product for all of a sample's points: a thousand small sums cost more than what is summed.
+        # One product for all points of a sample, because the overhead of a thousand small sums dominates.
         values = np.tensordot(weights[list(rows.steps[start:end])].T, np.stack(by_row[start:end]), 1)
         found[index] = found[index] + values if index in found else values
         start = end
 
 
 def _patch(module: Any) -> int | None:
-    """The side of a vision transformer's patches, which its configuration knows."""
+    """Return the side of a vision transformer's patches in pixels from its configuration; None for other models."""
     size = getattr(getattr(module, "config", None), "patch_size", None)
     return size if isinstance(size, int) else None
 
 
 class GradientProbe(Probe):
-    """Base of the probes that average over points. A subclass gives `points`; ``num_points``: K."""
+    """Base class of probes that average gradients over points. A subclass defines `points`.
+
+    target: explained class, ``predicted`` or ``gold``.
+    num_points: number of points K per sample.
+    seed: seed of the draws.
+    baseline: neutral input; None uses the model's own.
+    Raises `ConfigError` if ``num_points`` is below 1 or a setting is unknown.
+    """
 
     requires = frozenset({"classify", "gradients"})
     needs_parts = True
@@ -263,14 +322,15 @@ class GradientProbe(Probe):
         self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> GradientProbe | None:
-        """Another neutral input than the model's own may not fit it."""
+        """Return a probe with one point to check the neutral input; None for the model's own, which always fits."""
         return None if self.baseline is None else tried_with(self, num_points=1)
 
     def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the points of the gradient and its factor; see `Points`."""
         raise NotImplementedError
 
     def rng(self, step: int, /) -> SampleRng:
-        """The only source of randomness: of a step of a sample, by the sample's id."""
+        """Return the source of randomness of a step, which gives one generator per sample id."""
         return SampleRng(type(self).__name__, self.seed, step)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:

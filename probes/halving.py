@@ -1,9 +1,9 @@
-"""Integrate gradients on the path from a neutral input to the sample, halving pieces whose sum is wrong.
+"""Integrate gradients on the path from a neutral input to the sample, halving pieces with a large error.
 
-The attributions on a piece of the path must sum to the logit's change on that piece. A saturated model
-changes abruptly: evenly spaced points rarely hit the place, and twice as many rarely do either. Ten halvings
-make the piece that contains it narrow enough, without cost for the rest of the path. A half has fewer points
-than the whole started with, so a sum can become worse before it is right; the best sum is kept.
+The attributions on a piece of the path must sum to the logit's change on that piece. The logit of a saturated model
+changes abruptly: evenly spaced points rarely fall near the jump, and twice as many points rarely do either. Ten
+halvings make the piece that contains the jump narrow enough and cost nothing on the rest of the path. A half has fewer
+points than the initial path, so the error can grow before it falls; the best sum is kept.
 """
 
 from __future__ import annotations
@@ -22,14 +22,19 @@ if TYPE_CHECKING:
     import torch
 
 _POINTS = 8
-"""Of a half. Gauss-Legendre: exact where the gradient is a polynomial of degree 15."""
+"""Points per half. Gauss-Legendre quadrature with 8 points is exact for a gradient of polynomial degree up to 15."""
 _NARROW = 1 / 8
-"""A piece may miss its part of what all may miss, but no narrower one less than this part, where rounding would be measured."""
+"""Smallest share of the total allowed error that a piece is held to; below it rounding errors would dominate."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A piece of the path from ``start`` to ``end``, with its values by position and the error of their sum."""
+    """A piece of the path.
+
+    start, end: ends of the piece, in [0, 1].
+    values: attributions per position on the piece.
+    error: absolute difference between their sum and the logit's change on the piece.
+    """
 
     start: float
     end: float
@@ -37,19 +42,22 @@ class _Piece:
     error: float
 
     def halves(self) -> list[tuple[float, float]]:
+        """Return the ends of the two halves."""
         middle = (self.start + self.end) / 2
         return [(self.start, middle), (middle, self.end)]
 
 
 @dataclass(slots=True)
 class _Way:
-    """The path of one sample.
+    """State of the integration of one sample.
 
     change: the logit's change on the whole path.
-    total: the values of all pieces.
+    allowed: allowed error of the total.
+    total: sum of the values of all pieces.
     wrong: pieces whose error is too large.
-    steps: points so far.
-    best, missed: the total with the smallest error, and that error.
+    steps: number of points used so far.
+    best: total with the smallest error so far.
+    missed: error of ``best``.
     """
 
     change: float
@@ -62,20 +70,21 @@ class _Way:
 
     @classmethod
     def of(cls, whole: _Piece, change: float, allowed: float, steps: int) -> _Way:
+        """Create the state of a path that consists of one piece."""
         return cls(change, allowed, whole.values, [whole], steps, whole.values, whole.error)
 
     def take_worst(self, most: int) -> list[_Piece]:
-        """Remove and return the worst pieces, as many as ``most`` points allow to halve."""
+        """Remove and return the pieces with the largest errors, as many as can be halved within ``most`` points."""
         self.wrong.sort(key=lambda piece: -piece.error)
         num = max(0, most - self.steps) // (2 * _POINTS)
         chosen, self.wrong = self.wrong[:num], self.wrong[num:]
         return chosen
 
     def replace(self, piece: _Piece, halves: Sequence[_Piece]) -> None:
-        """Replace a piece by its halves.
+        """Replace a piece by its halves and update the best total.
 
-        Pieces are replaced one at a time, worst first, so that a run with fewer points stopped at one of
-        these totals: the best of them is never worse than the result with fewer points.
+        Pieces are replaced one at a time, largest error first. A run with a smaller limit of points would have stopped
+        at one of these totals, so a larger limit never gives a worse result.
         """
         self.steps += _POINTS * len(halves)
         self.total = self.total - piece.values + sum(half.values for half in halves)
@@ -86,16 +95,25 @@ class _Way:
 
 
 class Halving(Integral):
-    """Base class of these probes. A subclass defines `logits` and `shares`. Points [N] of the path are in [0,
-    1], one per row."""
+    """Base class of probes that halve pieces of the path. A subclass defines `logits` and `shares`.
+
+    A point of the path is a number from 0, the neutral input, to 1, the sample.
+    """
 
     def logits(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        """Return [N]: the explained class's logit at these points."""
+        """Return the explained class's logit [N].
+
+        rows: rows of a pass.
+        at_N: point of each row in [0, 1].
+        """
         raise NotImplementedError
 
     def shares(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        """Return the gradient at these points times the whole path, for each row in the shape of the
-        attributed values."""
+        """Return the gradient times the difference between the path's ends, per row in the shape of the values.
+
+        rows: rows of a pass.
+        at_N: point of each row in [0, 1].
+        """
         raise NotImplementedError
 
     def summed(self, work: GradientWork, changes: Sequence[float | None], /) -> Mapping[int, tuple[Values, int]]:
@@ -116,7 +134,13 @@ class Halving(Integral):
         return {**found, **{index: (way.best, way.steps) for index, way in ways.items()}}
 
     def _pieces(self, work: GradientWork, asked: Mapping[int, Sequence[tuple[float, float]]]) -> dict[int, list[_Piece]]:
-        """Group samples with equally many pieces."""
+        """Integrate over pieces of the path and return them by sample index.
+
+        Samples with equally many pieces share passes.
+
+        work: the samples.
+        asked: start and end of each piece in [0, 1], by sample index.
+        """
         weights, points = gauss_legendre(_POINTS)
         found: dict[int, list[_Piece]] = {}
         for num in sorted({len(halves) for halves in asked.values()}):
@@ -134,14 +158,19 @@ class Halving(Integral):
         return found
 
     def _integrals(self, work: GradientWork, points: Mapping[int, Values], weights_KP: Values) -> dict[int, Values]:
-        """Return for each sample the shares at its points [K], weighted by each column of the weights: [P, L]
-        or [P, H, W]."""
+        """Return P weighted sums of the shares of each sample by its index: [P, L] or [P, H, W].
+
+        work: the samples.
+        points: points of each sample [K] in [0, 1].
+        weights_KP: weight of each point in each sum.
+        """
         found: dict[int, Values] = {}
         for rows in work.passes(list(points), len(weights_KP)):
             add_weighted(found, rows, weights_KP, self.shares(rows, _at(rows, points)))
         return found
 
     def _logits(self, work: GradientWork, points: Mapping[int, Values]) -> dict[int, Values]:
+        """Return the explained class's logits at the points of each sample."""
         import torch
 
         found = {index: np.zeros(own.size) for index, own in points.items()}
@@ -154,4 +183,5 @@ class Halving(Integral):
 
 
 def _at(rows: Rows, points: Mapping[int, Values]) -> Values:
+    """Return the point [N] of each row."""
     return np.array([points[index][step] for index, step in zip(rows.indices, rows.steps, strict=True)])

@@ -1,5 +1,7 @@
-"""Base class of probes that sum gradients on the straight path from a neutral input, with more steps until
-the sum is right."""
+"""Base class of probes that integrate gradients on the straight path from a neutral input.
+
+The number of steps increases until the sum of the attributions is within a tolerance of the logit's change.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from .positions import Values
 
 
 def gauss_legendre(num: int, /) -> tuple[Values, Values]:
-    """Return Captum's weights and points in [0, 1] of the Gauss-Legendre integral."""
+    """Return Captum's weights [num] and points [num] in [0, 1] of Gauss-Legendre quadrature."""
     from captum.attr._utils.approximation_methods import approximation_parameters
 
     weights, alphas = (np.array(part(num)) for part in approximation_parameters("gausslegendre"))
@@ -26,8 +28,17 @@ def gauss_legendre(num: int, /) -> tuple[Values, Values]:
 
 
 class Integral(Probe):
-    """Base class of these probes. A subclass defines `sums` or `summed`, and `changes` if the sum is not the
-    logit's change from the neutral input."""
+    """Base class of these probes. A subclass defines `sums` or `summed`.
+
+    It overrides `changes` if the attributions do not sum to the logit's change from the neutral input.
+
+    steps: initial number of points.
+    tolerance: allowed error of the sum, as a share of the logit's change.
+    max_steps: maximum number of points.
+    target: explained class, ``predicted`` or ``gold``.
+    baseline: neutral input; None uses the model's own.
+    Raises `ConfigError` unless 1 <= ``steps`` <= ``max_steps``, or if a setting is unknown.
+    """
 
     requires = frozenset({"classify", "gradients"})
     needs_parts = True
@@ -40,21 +51,35 @@ class Integral(Probe):
         self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> Integral | None:
-        """Another neutral input than the model's own may not fit it."""
+        """Return a probe with one step to check the neutral input; None for the model's own, which always fits."""
         return None if self.baseline is None else tried_with(self, steps=1, max_steps=1)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
-        """Return what each of the ``num`` samples' attribution must sum to; None if unknown, which keeps the
-        number of steps."""
+        """Return the expected sum of each sample's attributions; None if unknown, which keeps the number of steps.
+
+        work: the samples.
+        num: number of samples.
+        """
         return work.changes()
 
     def sums(self, work: GradientWork, chosen: Sequence[int], steps: int, /) -> Mapping[int, Values]:
-        """Return the chosen samples' values by position."""
+        """Return the values per position of each chosen sample by its index.
+
+        work: the samples.
+        chosen: indices of samples.
+        steps: number of points.
+        """
         raise NotImplementedError
 
     def summed(self, work: GradientWork, changes: Sequence[float | None], /) -> Mapping[int, tuple[Values, int]]:
-        """Return every sample's values by position and its number of steps. Steps are doubled until the sum
-        is right or ``max_steps`` is reached. The best sum is kept, so a larger ``max_steps`` is never worse."""
+        """Return the values per position and the number of steps of every sample by its index.
+
+        Steps are doubled until the error of the sum is within the tolerance or ``max_steps`` is reached. The best sum
+        is kept, so a larger ``max_steps`` is never worse.
+
+        work: the samples.
+        changes: expected sum of each sample; None if unknown.
+        """
         found: dict[int, tuple[Values, int]] = {}
         todo, steps = list(range(len(changes))), self.steps
         while todo and steps <= self.max_steps:
@@ -66,10 +91,11 @@ class Integral(Probe):
         return found
 
     def allowed(self, change: float, /) -> float:
-        """Return the allowed error of a sum."""
+        """Return the allowed error of a sum, in logits: the tolerance times the change, at least 0.01."""
         return max(0.01, self.tolerance * abs(change))
 
     def misses(self, total: float, change: float | None, /) -> bool:
+        """Return whether the error of a sum exceeds the tolerance; false if the expected sum is unknown."""
         return change is not None and not abs(total - change) <= self.allowed(change)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:

@@ -1,9 +1,9 @@
-"""What all probes share that remove parts of the input and look at the explained class's logit.
+"""Base class of probes that remove parts of the input and measure the explained class's logit.
 
-A sample is cut into parts: words of a text, patches of an image, or what a plugin's modality gives. A method says which sets of parts
-are to be shown (`Perturbation.masks`) and makes attributions of the answers (`Perturbation.combine`). Here every different set of every
-sample becomes one request, so that the engine batches them all together, by length, whichever sample and method they belong to, and none
-is computed twice.
+A sample is split into parts: the words of a text, the patches of an image, or the parts of a plugin's modality. A
+subclass chooses the subsets of parts to evaluate (`Perturbation.masks`) and computes the attributions from their
+logits (`Perturbation.combine`). This module sends one request per distinct subset of each sample. The engine batches
+the requests of all samples by length.
 
 Shape legend: P parts (of an image, patches), H height, W width.
 """
@@ -32,21 +32,26 @@ from ..harness.modalities.words import Spans
 from .explained import checked_target, explained_classes
 
 Mask: TypeAlias = NDArray[np.bool_]
-"""[P], true where a part is shown."""
+"""[P], true for parts that are kept."""
 Values: TypeAlias = NDArray[np.float64]
 Logit: TypeAlias = Callable[[Mask], float]
-"""The explained class's logit of the sample with these parts shown; for masks that `Perturbation.masks` gave, and the full one."""
+"""Maps a mask to the explained class's logit. It accepts the masks of `Perturbation.masks` and the full mask."""
 
 _BYTES_AT_ONCE = 1 << 26
-"""About how much memory the reduced inputs take that wait for an answer together."""
+"""Approximate limit in bytes of the reduced inputs that are held at a time."""
 
 
 class Parts:
-    """What a sample is cut into: the parts that its modality gives, those of an array in regions, ``grid`` a side (None: each by itself).
-    What is not shown is removed in the modality's plainest way.
+    """The parts of one input. Parts of an array, such as pixels, are grouped into regions.
 
-    ``size``: P. ``kind``: what they are (`Modality.part_kind`). ``spans``: of words, in the text. ``region``: the number of each part's
-    region, 0 to P - 1, in the shape that an attribution's values have. ``are_small``: whether they lie in an array.
+    value: the input.
+    grid: number of regions per side of an array; None makes each element a part of its own.
+
+    size: number of parts P.
+    kind: kind of the parts (`Modality.part_kind`).
+    spans: positions of words in the text; empty for other kinds.
+    region: index from 0 to P - 1 of each element's part, in the shape of an attribution's values.
+    are_small: whether the modality's parts are the elements of an array.
     """
 
     def __init__(self, value: Input, grid: int | None = None) -> None:
@@ -59,16 +64,17 @@ class Parts:
         self.size = int(self.region.max(initial=-1)) + 1
 
     def showing(self, mask: Mask, /) -> Input:
+        """Return the input without the parts outside of the mask, removed in the first of `Modality.ways`."""
         return removed(self._value, self._parts, ~mask[self.region.reshape(-1)], self._way)
 
     def spread(self, values: Values, /) -> Values:
-        """Values [P] as an attribution holds them: [num_words] or [H, W]."""
+        """Expand values [P] to the shape of an attribution: [num_words] or [H, W]."""
         return values[self.region]
 
 
 @dataclass(slots=True)
 class _Game:
-    """One sample's answers so far, by mask."""
+    """Evaluated logits of one sample, by packed mask."""
 
     sample: Sample
     parts: Parts
@@ -84,10 +90,14 @@ def _key(mask: Mask) -> bytes:
 
 
 class Perturbation(Probe):
-    """Base of the probes that remove parts. A subclass gives `masks` and `combine`, and `parts` where it takes small ones one by one.
+    """Base class of probes that remove parts. A subclass defines `masks` and `combine`, and may override `parts`.
 
-    ``sums``: whether the method promises that the attributions sum to the logit's fall from the full to the empty input; `masks` then gives
-    the empty mask too.
+    target: explained class, ``predicted`` or ``gold``.
+    grid: patches per side of an image.
+    seed: seed of the draws.
+    sums: whether the attributions sum to the decrease of the logit from the full to the empty input. If so, `masks`
+        must include the empty mask.
+    Raises `ConfigError` if ``grid`` is below 1 or ``target`` is unknown.
     """
 
     requires = frozenset({"classify"})
@@ -101,14 +111,26 @@ class Perturbation(Probe):
         self.rng = SampleRng(type(self).__name__, seed)
 
     def parts(self, value: Input, /) -> Parts:
+        """Split an input into parts."""
         return Parts(value, self.grid)
 
     def masks(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[Mask]:
-        """The masks to ask, beside the full one. May yield one array again and again, changed in between, and equal ones."""
+        """Yield the masks [P] to evaluate; the full mask is always evaluated.
+
+        Equal masks are evaluated once. The same array may be changed and yielded again.
+
+        parts: parts of the sample.
+        rng: random generator of the sample.
+        """
         raise NotImplementedError
 
     def combine(self, parts: Parts, rng: np.random.Generator, logit: Logit, /) -> Values:
-        """Attributions [P]. ``rng`` is as it was at the start of `masks`."""
+        """Return the attributions [P].
+
+        parts: parts of the sample.
+        rng: random generator in the state that `masks` started with, so that the same draws can be repeated.
+        logit: maps a mask to the logit of the explained class.
+        """
         raise NotImplementedError
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
@@ -134,7 +156,7 @@ class Perturbation(Probe):
 
 
 def _play(engine: ModelPort, asked: Iterator[tuple[_Game, Mask]]) -> None:
-    """Put the logit of each mask into its game: every different one is asked once, in rounds that fit in memory."""
+    """Evaluate the logit of each distinct mask once and store it in its game, in rounds that fit in memory."""
     waiting: list[tuple[_Game, bytes]] = []
     requests: list[Classify] = []
     held = 0
@@ -142,7 +164,7 @@ def _play(engine: ModelPort, asked: Iterator[tuple[_Game, Mask]]) -> None:
         key = _key(mask)
         if key in game.logits:
             continue
-        game.logits[key] = np.nan  # taken; the answer comes with the round
+        game.logits[key] = np.nan  # marks the mask as requested; `_answer` fills in the logit
         shown = game.parts.showing(mask)
         waiting.append((game, key))
         requests.append(Classify(shown, game.sample.labels))
@@ -154,5 +176,6 @@ def _play(engine: ModelPort, asked: Iterator[tuple[_Game, Mask]]) -> None:
 
 
 def _answer(engine: ModelPort, waiting: Sequence[tuple[_Game, bytes]], requests: Sequence[Classify]) -> None:
+    """Run the requests and store their logits."""
     for (game, key), response in zip(waiting, engine.run(requests), strict=True):
         game.logits[key] = response.values[game.target]
