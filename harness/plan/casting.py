@@ -19,8 +19,8 @@ def cast(given: Mapping[str, str], parts: Sequence[Plugin], models: Sequence[Pla
     ``given``: names of models by role, from the suite. ``parts``: the plugins that define the roles, such as an attack
     and its threat. ``models``: the models of the suite. ``what``: the plugin's description for error messages.
 
-    Raises `ConfigError` for an unknown role, or a required role without a model, `UnknownName` for an unknown model, and
-    `CapabilityError` if the model lacks a capability of the role.
+    Raises `ConfigError` for an unknown role, or a required role without a model, `UnknownName` for an unknown model,
+    and `CapabilityError` if the model lacks a capability of the role.
     """
     needed = {role: abilities for part in parts for role, abilities in part.roles.items()}
     known = {role: abilities for part in parts for role, abilities in part.optional_roles.items()} | needed

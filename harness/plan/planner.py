@@ -31,8 +31,8 @@ from .types import Plan, Skipped
 def plan(suite: Suite, registry: Registry) -> Plan:
     """Plan a suite: load its data and model configurations, and list the items to run.
 
-    ``registry``: the plugins. Raises `UserError` for invalid names, settings or data, and for gates on rows that no item
-    can have. Does not raise if no model can run an entry: `Plan.impossible` has the reasons.
+    ``registry``: the plugins. Raises `UserError` for invalid names, settings or data, and for gates on rows that no
+    item can have. Does not raise if no model can run an entry: `Plan.impossible` has the reasons.
     """
     for index, name in enumerate(suite.reports):
         with _placed(suite, "reports", index):

@@ -1,1 +1,1 @@
-"""Records to rows, the names of all rows, and gates: no model from here on."""
+"""Computes the rows of a scorecard from records, defines their names, and checks gates. Nothing here runs a model."""

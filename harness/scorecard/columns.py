@@ -1,4 +1,4 @@
-"""An item's records as columns, gathered in one pass: what its rows are computed from, and nothing that they do not need."""
+"""Columns of an item's records. One pass over the records collects only the values that the item's rows need."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from ..api.samples import Record
 
 Mask = NDArray[np.bool_]
 NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted")
-"""Artifacts that a summary counts, beside those that a metric needs."""
+"""Artifacts that a summary counts, in addition to those that metrics need."""
 
 MOST_FAILED = 0.5
-"""An item of which a larger share of the samples failed decides nothing, whatever numbers the rest of them give."""
+"""If a larger share of an item's samples failed, the run cannot pass, because the other samples may be unusual."""
 
 _BLOCK_LENGTH = 4096
 
 
 class Column:
-    """At most one value a record. As arrays, block by block, they take a tenth of what they take as Python objects."""
+    """A column with at most one value per record.
+
+    Blocks of numpy arrays take about a tenth of the memory of Python objects.
+    """
 
     def __init__(self) -> None:
         self._places = array("I")
@@ -33,15 +36,16 @@ class Column:
         self._ragged: ValueError | None = None
 
     def add(self, place: int, value: Any, /) -> None:
+        """Add the value of the record with index ``place``. Records are added in order."""
         self._places.append(place)
-        # The names of slices: a few, each of them many times.
+        # Interning saves memory: a few names of slices occur many times.
         self._pending.append(sys.intern(value) if type(value) is str else value)
         if len(self._pending) == _BLOCK_LENGTH:
             self._flush()
 
     def _flush(self) -> None:
         try:
-            # Text as objects: numpy's own would give each as much room as the longest takes, and drop NULs at its end.
+            # Text is stored as objects, because numpy's text type pads to the longest and drops trailing NULs.
             as_text = any(isinstance(value, str) for value in self._pending)
             self._blocks.append(np.asarray(self._pending, dtype=object if as_text else None))
         except ValueError as error:
@@ -52,13 +56,16 @@ class Column:
         return len(self._places)
 
     def given(self, num: int, /) -> Mask:
-        """Which of ``num`` records have a value, bool [N]."""
+        """Return the mask of the records with a value, bool [N]. ``num``: N, the number of records."""
         mask_N = np.zeros(num, dtype=bool)
         mask_N[self._places] = True
         return mask_N
 
     def among(self, mask_N: Mask, /) -> NDArray[Any]:
-        """The values of these records, of those that have one. Raises `ValueError` where they are not of one shape."""
+        """Return the values of the masked records, without those that have none.
+
+        ``mask_N``: the selected records, bool [N]. Raises `ValueError` if the values differ in shape.
+        """
         if self._pending:
             self._flush()
         if self._ragged is not None:
@@ -69,8 +76,13 @@ class Column:
 
 
 class Table:
-    """``columns``: by name; what a record has not is not in it. ``failed_N``: which records have an error. ``groups``: of the records, or
-    empty where none has one. ``notes``: how many records there is something to be said of."""
+    """The columns of an item's N records.
+
+    ``columns``: by name; a column has no value for records without one. ``num``: N. ``first_error``: the error of the
+    first failed record. ``unscored``: why the first unscored record has no scores. ``why_not_attacked``: the error of
+    the first sample that the attack could not process. ``notes``: counts of records with special conditions, such as
+    ``failed``.
+    """
 
     def __init__(self, wanted: Iterable[str] = ()) -> None:
         self.wanted = frozenset(wanted)
@@ -85,8 +97,12 @@ class Table:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Record, Any, str | None]], wanted: Iterable[str] | None, also: Iterable[str] = ()) -> Table:
-        """From records with their samples' target and group. ``wanted``: which columns, from scores, artifacts and ``target``; None: all
-        scores. ``also``: artifacts, beside either."""
+        """Create a table from records.
+
+        ``rows``: (record, target, group) for each sample; the group is None if it has none. ``wanted``: the names of
+        the columns, which are scores, artifacts or ``target``; None for all scores. ``also``: artifacts to add as
+        columns.
+        """
         also = frozenset(also)
         table = cls(wanted or ())
         for record, target, group in rows:
@@ -134,12 +150,14 @@ class Table:
 
     @property
     def failed_N(self) -> Mask:
+        """The mask of the records with an error, bool [N]."""
         return np.frombuffer(bytes(self._failed), dtype=bool)
 
     def mostly_failed(self, meant: str = "", /) -> tuple[int, int] | None:
-        """How many samples failed, and of how many, where these are more than `MOST_FAILED` of them: of all, or of one slice.
+        """Return (failed, total) if more than `MOST_FAILED` of all samples or of a slice failed; otherwise None.
 
-        ``meant``: the score of those that the item worked on, where it passes over some. The column ``slice`` must be wanted.
+        ``meant``: a score that only processed samples have, if the item skips samples; the total then excludes skipped
+        ones. The table needs the column ``slice``.
         """
         meant_N = self.failed_N | self.given(meant) if meant else np.ones(self.num, dtype=bool)
         for part_N in (np.ones(self.num, dtype=bool), *self.slices().values()):
@@ -149,15 +167,18 @@ class Table:
         return None
 
     def given(self, name: str, /) -> Mask:
-        """Which records have it, bool [N]."""
+        """Return the mask of the records with a value in the column, bool [N]."""
         return self.columns[name].given(self.num) if name in self.columns else np.zeros(self.num, dtype=bool)
 
     def values(self, name: str, mask_N: Mask, /) -> NDArray[Any]:
-        """The column of these records, of those that have it."""
+        """Return the column's values for the masked records, without those that have none.
+
+        Raises `ValueError` if the values differ in shape.
+        """
         return self.columns[name].among(mask_N) if name in self.columns else np.empty(0)
 
     def slices(self) -> dict[str, Mask]:
-        """Which records are of which slice, by name. The column ``slice`` must be wanted."""
+        """Return the mask of each slice's records, bool [N], by name. The table needs the column ``slice``."""
         given_N = self.given("slice")
         values = self.values("slice", given_N)
         found = {}
@@ -168,6 +189,7 @@ class Table:
         return found
 
     def groups(self, mask_N: Mask, /) -> Sequence[str | None]:
+        """Return the groups of the masked records; empty if no record has a group."""
         return [self._groups[place] for place in np.flatnonzero(mask_N)] if self._groups else ()
 
 

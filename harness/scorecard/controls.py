@@ -1,7 +1,8 @@
-"""A score beside its controls: what is gained over them, sample by sample, as rows that can be gated, and the sentences that warn.
+"""Compares scores with their controls: rows with paired differences, and flags for methods that are no better.
 
-Two means say little of each other while nobody knows their spread; the mean of the samples' own differences has an interval. A method that
-is not shown to be better than a random order is flagged: of one that is as good as random, the flag is missing in at most 2.5 % of runs.
+The interval of the mean of paired differences is valid, while the intervals of two separate means do not show whether
+they differ. A method is flagged unless it is shown to be better than a random order. If it is only as good as random,
+the flag is missing in at most 2.5 % of runs.
 """
 
 from __future__ import annotations
@@ -21,27 +22,32 @@ from .names import BETWEEN_CLASSES, CONTROLS
 _UNBOUNDED = frozenset({"complexity", "effective_parts", "infidelity", "max_sensitivity"})
 _CORRELATIONS = ("rank_correlation", "randomised_rank_correlation", "cascading_rank_correlation")
 _HEADLINES = ("comprehensiveness", "aopc")
-"""Scores of which a method has to be better than a random order: the first that was called for decides."""
+"""Scores in which a method must be better than a random order. The first computed one decides."""
 _STAYED = frozenset({"flipped_explanation_unmoved", "rank_correlation[label_flipped]", "top_overlap[label_flipped]"})
 _ALIKE = 0.5
 BLIND = 0.8
-"""A rank correlation between the maps of two classes. Maps that stay when the label flips (`slices.UNMOVED`) are told by the same."""
+"""If the maps of two classes of one input correlate at least this much, the method does not depend on the class.
+
+The threshold of maps that stay when the label flips (`items.shift.kind.UNMOVED`) is the same.
+"""
 
 
 def make_difference_row(
     item: StoredItem, table: Table, score: str, beside: str, metric: str, higher_is_better: bool | None, among_N: Mask | None = None, /, *,
     control: str, slice: str = "",
 ) -> Row:  # fmt: skip
-    """How much larger a score is than its control on the same samples, over those that have both.
+    """Return the row of the mean difference between a score and its control, over the samples that have both.
 
-    ``score``, ``beside``: columns. ``metric``, ``slice``: of the `Row`. ``control``: the name of what stands beside, ``random``.
+    ``score``, ``beside``: the columns of the score and of its control. ``metric``, ``higher_is_better``, ``slice``:
+    fields of the `Row`. ``among_N``: the records to use, bool [N]; None for all. ``control``: the control's name,
+    such as ``random``.
     """
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
     both_N = over_N & table.given(score) & table.given(beside)
     real, other = (table.values(name, both_N).astype(float) for name in (score, beside))
     span = _span(score)
     if span is not None and real.size and float(np.abs(real - other).max()) > span:
-        span = None  # a plugin's own score, which keeps to no bounds
+        span = None  # a plugin's score may exceed the bounds of its name
     low = None if span is None else 0.0
     found = statistics.paired_mean_difference(real, other, low, span, table.groups(both_N))
     estimate = Estimate(found.value, found.low, found.high, found.n, int((over_N & table.failed_N).sum()), found.reason)
@@ -51,7 +57,10 @@ def make_difference_row(
 
 
 def make_control_rows(item: StoredItem, table: Table, scores: Mapping[str, bool | None], /) -> Iterable[Row]:
-    """For each of the scores, and whether more of it is better, what is gained over each control that it has."""
+    """Yield a row with the difference between each score and each of its controls.
+
+    ``scores``: whether higher is better (None for neither), by score.
+    """
     for score, higher in scores.items():
         for control in CONTROLS:
             if score in table.columns and f"{score}{control}" in table.columns:
@@ -59,21 +68,27 @@ def make_control_rows(item: StoredItem, table: Table, scores: Mapping[str, bool 
 
 
 def _span(score: str) -> float | None:
-    """How far apart two values of one sample can be. Two falls of one probability begin at the same height."""
+    """Return the largest possible difference between two values of a score on one sample; None if it is unbounded.
+
+    Two drops of a probability start from the same value, so that they differ by at most 1.
+    """
     if score in _UNBOUNDED:
         return None
     return 2.0 if score.startswith(_CORRELATIONS) else 1.0
 
 
 def make_control_flags(item: StoredItem, rows: Iterable[Row], /) -> Iterable[str]:
-    """A sentence where a probe is not shown to be better than chance, where it explains the model without its training alike, and where it
-    explains all classes alike. ``rows``: of the run."""
+    """Yield a sentence for each failed check of a probe.
+
+    A probe fails if it is not shown to be better than chance, if its explanations stay similar after the model's
+    weights are randomised, or if it explains all classes alike. ``rows``: all rows of the run.
+    """
     own = {row.name: row.estimate for row in rows if (row.model, row.key) == (item.model, item.key)}
     yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
 
 
 def add_cautions(rows: Iterable[Row], /) -> list[Row]:
-    """The rows. Those that say that a map stayed where the label flipped tell where that is the method's own doing."""
+    """Return the rows, with a caution on maps that stay when the label flips if the method ignores the class."""
     rows = list(rows)
     blind = {(row.model, row.key) for row in rows if row.metric == BETWEEN_CLASSES and _is_blind(row.estimate)}
     return [_add_caution(row) if row.name in _STAYED and (row.model, row.key) in blind else row for row in rows]

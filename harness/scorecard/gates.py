@@ -1,4 +1,4 @@
-"""Gates: questions to a scorecard whose answers decide an exit code."""
+"""Gates: conditions on the rows of a scorecard that decide the exit code."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ _FORM = re.compile(r"\s*(?P<path>.+?)\s*(?P<op>>=|<=|>|<)\s*(?P<number>[-+]?[\d.
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``[MODEL/]ITEM.METRIC[.PART] OP NUMBER``, e.g. ``deepwordbug(sst2).robust_accuracy.low >= 0.30``.
+    """A condition ``[MODEL/]ITEM.METRIC[.PART] OP NUMBER``, e.g. ``deepwordbug(sst2).robust_accuracy.low >= 0.30``.
 
-    Without a part the whole interval decides: it passes when all of it is on the right side, fails when none is, and is inconclusive
-    when the number lies inside. ``.value``, ``.low``, ``.high``, ``.n`` and ``.n_unscored`` compare that one number. ``inconclusive``
-    says what an undecided gate means: ``fail``, ``warn`` or ``pass``. Without a model it holds for every model that has the item.
+    Without a part, the gate passes if the whole interval satisfies the condition, fails if none of it does, and is
+    inconclusive if the number is inside the interval. The parts ``.value``, ``.low``, ``.high``, ``.n`` and
+    ``.n_unscored`` compare a single number. Without a model, the gate applies to every model that has the item.
+
+    ``text``: the condition as written. ``op``: ``>=``, ``<=``, ``>`` or ``<``. ``inconclusive``: the verdict of an
+    inconclusive gate, ``fail``, ``warn`` or ``pass``.
     """
 
     text: str
@@ -41,7 +44,7 @@ class Gate:
 
     @classmethod
     def parse(cls, text: str, /, inconclusive: str = "fail") -> Gate:
-        """Raises `ConfigError` that shows the form."""
+        """Parse a condition. Raises `ConfigError`, which shows the syntax, if it is invalid."""
         match = _FORM.fullmatch(text)
         path = match["path"] if match else ""
         if match is None or "." not in path or path[-1] in "=!<>":
@@ -63,11 +66,15 @@ class Gate:
         return cls(text.strip(), "/".join(model) or None, item, metric, part, match["op"], number, inconclusive)
 
     def concerns(self, model: str, item: str, /) -> bool:
-        """Whether it is about this item of this model. A task's name may itself hold a slash."""
+        """Tell whether the gate applies to an item of a model. The name of a task may contain a slash."""
         path = self.item if self.model is None else f"{self.model}/{self.item}"
         return path in (item, f"{model}/{item}")
 
     def check(self, scorecard: Scorecard, /) -> GateResult:
+        """Check the gate on all of its rows; the worst verdict decides.
+
+        Raises `ConfigError` if the scorecard has no such row.
+        """
         rows = [r for r in scorecard.rows if r.name == self.metric and self.concerns(r.model, r.item)]
         rows += self._absent(scorecard, {(r.model, r.item) for r in rows})
         if not rows:
@@ -78,7 +85,10 @@ class Gate:
         return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
 
     def _absent(self, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
-        """What an item of its kind can have and this one has not: a count that was never raised is 0, any other number is no data."""
+        """Return rows for items whose kind can have the row but that do not have it.
+
+        A missing count is 0. Any other missing number has no value.
+        """
         estimate = Estimate(0.0) if self.metric in COSTS else Estimate(None, reason="no sample of this item has this number")
         stem = self.metric.partition("[")[0]
         return [
@@ -91,6 +101,7 @@ class Gate:
         ]  # fmt: skip
 
     def _judge(self, row: Row) -> tuple[str, str]:
+        """Return the outcome of the gate on one row, and a sentence with the numbers."""
         e = row.estimate
         where = f"{row.model}: " if self.model is None else ""
         if self.part in ("n", "n_unscored"):
@@ -128,7 +139,7 @@ class Gate:
         return bool(_OPERATORS[self.op](value, self.number))
 
     def nothing(self, found: Iterable[tuple[str, str, str]], /) -> str:
-        """Why none of these (model, item, metric) is what it asks for."""
+        """Explain why no row matches the gate, and suggest similar names. ``found``: (model, item, metric) of rows."""
         rows = list(found)
         items = sorted({item for _, item, _ in rows})
         if self.item not in items:
@@ -141,7 +152,7 @@ class Gate:
 
 
 def _outside_brackets(path: str, mark: str) -> list[str]:
-    """The pieces between marks that stand in no bracket: ``f1[v1.5]`` and ``pgd(a/b)`` are one piece each."""
+    """Split at the marks outside of brackets: ``f1[v1.5]`` and ``pgd(a/b)`` are one piece each."""
     pieces, opened, depth = [""], "", 0
     for char in path:
         if not depth and char in "([":
@@ -156,7 +167,7 @@ def _outside_brackets(path: str, mark: str) -> list[str]:
 
 
 def _with_unscored(e: Estimate, unit: str) -> tuple[float, ...]:
-    """The bounds of a share when all samples that were not scored had counted 0, or all 1. Other numbers have no such bounds."""
+    """Return the bounds of a share if all unscored samples counted 0, and if all counted 1; empty for other numbers."""
     if not e.n_unscored or unit or e.low is None or e.high is None or e.low < 0 or e.high > 1:
         return ()
     total = e.n + e.n_unscored
@@ -164,9 +175,10 @@ def _with_unscored(e: Estimate, unit: str) -> tuple[float, ...]:
 
 
 def load_gates(path: Path) -> list[Gate]:
-    """Gates of a YAML file: a list, or a mapping with ``gates``; each a check or ``{check: ..., inconclusive: fail | warn | pass}``.
+    """Load the gates of a YAML file.
 
-    Raises `ConfigError` with the line.
+    The file has a list, or a mapping with the key ``gates``. Each entry is a condition, or
+    ``{check: ..., inconclusive: fail | warn | pass}``. Raises `ConfigError` with the line of an invalid entry.
     """
     value, lines = load_file(path)
     listed, where = (value.get("gates"), ("gates",)) if isinstance(value, dict) else (value, ())
@@ -188,17 +200,18 @@ def load_gates(path: Path) -> list[Gate]:
 
 
 def check_gates(gates: Iterable[Gate], scorecard: Scorecard) -> tuple[GateResult, ...]:
+    """Check all gates on a scorecard. Raises `ConfigError` if it has no row for a gate."""
     return tuple(gate.check(scorecard) for gate in gates)
 
 
 def decide_verdict(results: Iterable[GateResult]) -> str:
-    """``none`` without gates; else the worst of fail, no_data, warn, pass."""
+    """Return the worst verdict, in the order fail, no_data, warn, pass; ``none`` if there are no gates."""
     verdicts = {r.verdict for r in results}
     return next((v for v in reversed(_VERDICTS) if v in verdicts), "none")
 
 
 def exit_code(verdict: str, complete: bool) -> int:
-    """0 pass, 1 a gate failed, 3 incomplete or no data."""
+    """Return the exit code: 0 for pass, 1 if a gate failed, 3 if the run is incomplete or a gate has no data."""
     if verdict == "fail":
         return 1
     return 3 if verdict == "no_data" or not complete else 0

@@ -1,4 +1,4 @@
-"""A row that is the mean of a score, with its interval, or the reason why there is none."""
+"""Creates rows with the mean of a score and its interval, or with the reason why there is no mean."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ def make_mean_row(
     item: StoredItem, table: Table, score: str, metric: str, dimension: str, higher_is_better: bool | None, *,
     optional: bool = False, among_N: Mask | None = None, slice: str = "", control: str = "", about: str = "",
 ) -> Row:  # fmt: skip
-    """The mean of a score, of the records ``among_N`` or of all. ``optional``: records without it were not meant to have it, rather than
-    failed to. ``slice``, ``control``, ``about``: of the `Row`."""
+    """Return the row with the mean of a score.
+
+    ``score``: the column. ``metric``, ``dimension``, ``higher_is_better``, ``slice``, ``control``, ``about``: fields
+    of the `Row`. ``optional``: whether records may lack the score; then only failed records count as unscored.
+    ``among_N``: the records to use, bool [N]; None for all.
+    """
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
     usable_N = over_N & table.given(score)
     missing_N = table.failed_N & ~usable_N if optional else ~usable_N
@@ -44,14 +48,18 @@ def make_mean_row(
 
 
 def _held(values: Floats, bounds: Bounds) -> Bounds:
-    """The bounds that the values keep to: a plugin's own score of what is right need not lie between 0 and 1."""
+    """Return the bounds that all values satisfy, and None for the others: a plugin's score may exceed them."""
     low, high = bounds
     least, most = (values.min(), values.max()) if len(values) else (0.0, 0.0)
     return low if low is not None and least >= low - _ROUNDING else None, high if high is not None and most <= high + _ROUNDING else None
 
 
 def explained(estimate: Estimate, error: str | None) -> Estimate:
-    """Where nothing was scored, the first sample's ``error`` is the reason. A number that is none is not shown as one."""
+    """Return the estimate with the reason why it has no value, if it has none.
+
+    A value that is not finite is removed. ``error``: the first record's error, which is the reason if no sample was
+    scored.
+    """
     if estimate.value is not None and not math.isfinite(estimate.value):
         return replace(estimate, value=None, low=None, high=None, reason=f"the metric came out as {estimate.value}")
     if estimate.value is not None or estimate.n > 0:

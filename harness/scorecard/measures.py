@@ -1,6 +1,7 @@
-"""What each row measures: a title, a sentence, and which way is better. The page, ``windtunnel show`` and the docs read this table.
+"""The meaning of each row: a title, a sentence and a direction, for the page, ``windtunnel show`` and the docs.
 
-`measures.yaml` holds it. Rows of a task's metrics are not in it: a metric's docstring says what it measures (`measure_of`).
+`measures.yaml` contains the table. It does not contain the metrics of tasks, which their docstrings explain
+(`measure_of`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def _load_measures() -> dict[str, Measure]:
 
 
 MEASURES: Mapping[str, Measure] = _load_measures()
-"""By `Row.metric`."""
+"""The meaning of each row, by `Row.metric`."""
 
 _CONTROLS: Mapping[str, tuple[str, str]] = {
     "random": ("random control", "Control: for the same values in a random order."),
@@ -31,13 +32,16 @@ _CONTROLS: Mapping[str, tuple[str, str]] = {
     "between_seeds": ("between seeds", "Between repetitions with other seeds."),
     "of_prediction": ("of the new class", "Between the sample's explanation and the twin's for its new class."),
 }
-"""By `Row.control`: words and a sentence. ``with_NAME``: the likeness to another probe's explanations."""
+"""A phrase and a sentence for each `Row.control`, except ``with_NAME``, which compares with the probe NAME."""
 
 _WITH = "with_"
 
 
 def title_of(row: Row, measures: Mapping[str, Measure], /) -> str:
-    """The row's name in words: ``Rank correlation of explanations, random control (label_flipped)``. Its plain name where none is known."""
+    """Return the row's title, such as ``Rank correlation of explanations, random control (label_flipped)``.
+
+    ``measures``: the known measures, by `Row.metric`. Without one, the title is the row's name.
+    """
     measure = measures.get(row.metric)
     if measure is None:
         return row.name
@@ -47,7 +51,7 @@ def title_of(row: Row, measures: Mapping[str, Measure], /) -> str:
 
 
 def explain(row: Row, measures: Mapping[str, Measure], /) -> str:
-    """The sentences that explain a row: of its measure, its control and its slice. Empty where none is known."""
+    """Return the sentences that explain a row's measure, control and slice; empty if the measure is unknown."""
     measure = measures.get(row.metric)
     if measure is None:
         return ""
@@ -58,7 +62,7 @@ def explain(row: Row, measures: Mapping[str, Measure], /) -> str:
 
 
 def add_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
-    """The row with the direction of its measure. A control has none on purpose: it is there to be compared with."""
+    """Return the row with the direction of its measure. A control has none, because it serves as a comparison."""
     measure = measures.get(row.metric)
     if measure is None or row.higher_is_better is not None:
         return row
@@ -68,6 +72,9 @@ def add_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
 
 
 def measure_of(name: str, docstring: str, higher_is_better: bool | None, /, title: str = "") -> Measure:
-    """The measure of a metric: its title, or its name as one, and the first paragraph of its docstring."""
+    """Return the measure of a metric.
+
+    ``title``: by default the name in words. ``docstring``: its first paragraph is the explanation.
+    """
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
     return Measure(title or name.replace("_", " ").capitalize(), paragraph, higher_is_better)

@@ -1,4 +1,7 @@
-"""Names of the rows that an item of each kind can have, beside a task's own metrics. Light to import: gates are checked before a run."""
+"""Names of the rows that items can have, except for the metrics of tasks.
+
+The module imports fast, because gates are checked before a run.
+"""
 
 from __future__ import annotations
 
@@ -19,37 +22,40 @@ COSTS = {
 """Counters of the engine that become rows, with their units."""
 
 DRIFTS = {"batch_drift": "max_batch_drift", "repeat_drift": "max_repeat_drift", "precision_drift": "max_precision_drift"}
-"""What a sample's answers moved by, and the row of the largest. The last only where a model runs in half precision."""
+"""Drift scores of a sample's answers, with the row of the largest drift.
+
+Only models in half precision have a precision drift.
+"""
 
 DRIFT_SHARE = 0.05
-"""Of the tokens that a task takes, what measuring its drift may take at most."""
+"""The largest number of tokens for measuring drift, as a share of the tokens of the task."""
 
 DRIFT_TOLERANCE = 1e-3
-"""Of the spread of its answers, what a model in float32 moves them by at most that rounds and does nothing else."""
+"""The largest drift that rounding alone causes in float32, as a share of the spread of the model's answers."""
 
 HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 
 EXACT = frozenset({*COSTS, "num_outside_threat", "num_not_attacked", *DRIFTS.values(), "robust_accuracy_spread"})
-"""Rows that are counted, not estimated: they have no interval, and a gate compares the number itself."""
+"""Rows that are exact counts: they have no interval, and a gate compares the value."""
 
 MEDIANS = ("perplexity", "perplexity_ratio")
-"""Of the successful twins, as distances are, but their mean would be the worst one's."""
+"""Scores of successful twins that are reported as medians, because a single twin can dominate their mean."""
 
 QUERY_BUDGETS = (10, 50, 100, 500)
-"""An attack's success is also told for so many queries a sample at most."""
+"""Budgets of queries per sample for which an attack's success has a row."""
 
 
 def accuracy_within(epsilon: float, /) -> str:
-    """The row of a curve: robust accuracy against twins no farther away than this."""
+    """Return the name of the row with the robust accuracy against twins within a distance of ``epsilon``."""
     return f"robust_accuracy[{epsilon:.6g}]"
 
 
 DISTANCES = ("words_changed", "share_changed", "chars_changed", "chars_added", "tokens_added", "linf", "l2", "similarity")
 CASCADE = (25, 50, 75)
-"""Percent of a model's layers whose weights are drawn anew, from the last; the stage of all of them is ``randomised``."""
+"""Percentages of the model's layers whose weights are randomised, from the last layer; ``randomised`` is 100 %."""
 
 BETWEEN_CLASSES = "rank_correlation_between_classes"
-"""How alike the maps of two classes of one input are; a method for which this is near 1 is blind to the class."""
+"""The rank correlation of the maps of two classes of one input. Near 1, the method does not depend on the class."""
 
 FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "erasure": {"comprehensiveness": True, "sufficiency": False},
@@ -68,30 +74,35 @@ FAITHFULNESS: Mapping[str, Mapping[str, bool | None]] = {
     "twins": {},
     "words": {},
 }  # fmt: skip
-"""A probe's scores by what a suite calls for under ``scores``, and whether more is better. ``twins`` and ``words`` have items of their
-own."""
+"""A probe's scores, with whether higher is better, by the family that a suite lists under ``scores``.
+
+``twins`` and ``words`` have separate items.
+"""
 
 DEFAULT_SCORES = tuple(family for family in FAITHFULNESS if family not in ("max_sensitivity", "cascading", "classes"))
-"""All but those that run the probe more often. What ``classes`` says is there under attack in any case, where it costs nothing."""
+"""The default families: all except those that run the probe more often.
+
+Items of explanation shift have the score of ``classes`` in any case, without extra cost.
+"""
 
 CONTROLS = ("_random", "_randomised")
-"""Endings of the scores of a random attribution, and of the same method on the model with its weights drawn anew."""
+"""Suffixes of the control scores: a random attribution, and the same method on the model with randomised weights."""
 
 
 LIKENESS = ("rank_correlation", "top_overlap")
-"""How alike two explanations are: of two probes on one sample, of a sample and its adversarial twin."""
+"""Similarities of two explanations: of two probes on a sample, or of a sample and its adversarial twin."""
 
 BETWEEN_SEEDS = "between_seeds"
-"""The control of rows about a probe that was repeated with other seeds."""
+"""The control of rows about repetitions of a probe with other seeds."""
 
 RELIANCE = {
     "correct": "accuracy", "correct_without_carriers": "accuracy_without_carriers", "correct_without_random": "accuracy_without_random",
     "changed_without_carriers": "changed_without_carriers", "changed_without_random": "changed_without_random",
 }  # fmt: skip
-"""Of the samples that have a word which carries predictions: scores and their rows."""
+"""The rows of word reliance, by score, over the samples that have a word which carries predictions."""
 
 JOINED_SLICES = {"right_for_wrong_reason": False, "wrong_and_unfaithful": False, "flipped_explanation_unmoved": None}
-"""Rates of what `slices` says of an explanation, the answer and the twin of one sample, and whether more is better."""
+"""Whether higher is better, by slice that combines a sample's explanation, answer and twin (`ItemKind.slices`)."""
 
 PER_SLICE: dict[str, tuple[str, bool | None]] = {
     "robust_correct": ("robust_accuracy", True),
@@ -100,33 +111,33 @@ PER_SLICE: dict[str, tuple[str, bool | None]] = {
     "wrong_after": ("error_rate_under_attack", False),
     "neither_after": ("neither_rate_under_attack", None),
 }
-"""An attack's scores that have a row for each slice of the samples, and whether more is better."""
+"""The scores of an attack with a row per slice: (name of the row, whether higher is better), by score."""
 
 WORST_CASE = ("robust_correct", "success", "clean_correct", "wrong_after")
-"""Of these, what a worst case has, too."""
+"""The scores of `PER_SLICE` that a worst case has."""
 
 CORRECTED_BENIGN = ("corrected_over_refusal_rate", False)
-"""Of benign prompts, the rate that is corrected for a judge's error, and whether more is better."""
+"""The rate on benign prompts that is corrected for a judge's error, with whether higher is better."""
 
 JUDGED = (
     "judge_agreement", "judge_kappa", "refusal_judge_agreement", "refusal_judge_kappa", "judge_precision", "judge_recall",
     "judge_specificity", CORRECTED_BENIGN[0],
 )  # fmt: skip
-"""Rows of items whose answers were judged, one per judge, or per two of them, in brackets."""
+"""Rows of items with judged answers, one per judge or per pair of judges, whose names are in brackets."""
 
 
 VERDICTS = ("refused_by", "harmful_by", "neither_by", "human")
-"""Artifacts of records whose answers were judged: by each judge, whether it says so; and people's labels."""
+"""Artifacts of records with judged answers: each judge's verdicts, and human labels."""
 
 
 def split_name(name: str, /) -> tuple[str, str]:
-    """The name of a metric's number, ``f1[negative]``, as metric and what it is about: metrics give names as text."""
+    """Split the name of a metric's value, such as ``f1[negative]``, into the metric and the part in brackets."""
     stem, bracket, about = name.partition("[")
     return (stem, about.removesuffix("]")) if bracket and about.endswith("]") else (name, "")
 
 
 Bounds = tuple[float | None, float | None]
-"""What a score lies between; None where there is no bound."""
+"""The smallest and the largest value of a score; None for no bound."""
 
 RATE: Bounds = (0.0, 1.0)
 _CHANGE: Bounds = (-1.0, 1.0)
@@ -142,8 +153,8 @@ _BOUNDS: Mapping[str, Bounds] = {
 
 
 def bounds_of(score: str, /) -> Bounds:
-    """What a score that an item gives each sample lies between, by its name; between 0 and 1 where nothing else is known."""
-    if ": " in score:  # what a word carries, or how much too often its class is predicted
+    """Return the bounds of a sample's score by its name; 0 and 1 for unknown scores."""
+    if ": " in score:  # the carried share or the overprediction of a word, named "class: word"
         return _CHANGE
     for ending in CONTROLS:
         score = score.removesuffix(ending)
@@ -164,7 +175,7 @@ _MEANS = {RATE: "mean in [0, 1]", _CHANGE: "mean in [-1, 1]"}
 
 
 def kind_of(row: str, /) -> str:
-    """The kind of number, as the table of coverage in docs/statistics.md has it; nothing where it is counted and has no interval."""
+    """Return the kind of a row's number as in the table of coverage in docs/statistics.md; empty for exact counts."""
     stem = row.partition("[")[0]
     if stem in EXACT:
         return ""
