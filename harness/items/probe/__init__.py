@@ -1,1 +1,1 @@
-"""Probes: records, rows, and what follows from attributions."""
+"""Probe items: their records, rows and views."""

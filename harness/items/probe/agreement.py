@@ -1,6 +1,6 @@
-"""How far two probes agree that ran on the same samples of one model: computed from their records, no model needed.
+"""Measure how well two probes agree on the same samples of one model, from their records alone.
 
-The same probe twice, with another seed and a ``name`` of its own, says how much of an explanation is its draw.
+The same probe twice, with another seed and its own ``name``, measures how much an explanation depends on the seed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ _KEPT = {"attribution", "continuation"}
 
 
 def probe_pairs(items: Sequence[StoredItem], /) -> Iterator[tuple[StoredItem, StoredItem]]:
-    """Probes of one model on one task, each pair once, in the order of the run."""
+    """Yield each pair of probes of one model on one task once, in the order of the run."""
     probes = [item for item in items if item.key.seed == 1]
     return ((a, b) for a, b in combinations(probes, 2) if (a.model, a.task) == (b.model, b.task))
 
 
 def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterator[tuple[Record, Any, str | None]]:
-    """A record a sample that both explained by the same parts and for the same class, as `Store.joined` gives them."""
+    """Yield (record, target, group), as `Store.join` does, for each sample that both probes explain comparably.
+
+    The explanations are comparable if they have the same parts and the same class. The scores of a record are the rank
+    correlation and the top overlap of the two.
+    """
     name = second.key.title
-    # Both began with the first sample of the task, and chunks are done in order.
+    # Both items start with the first sample of the task, and chunks run in order.
     for (a, target, group), (b, *_) in zip(store.join(first, _KEPT), store.join(second, _KEPT), strict=False):
         one, two = a.artifacts.get("attribution"), b.artifacts.get("attribution")
         same = a.sample_id == b.sample_id and a.artifacts.get("continuation") == b.artifacts.get("continuation")
@@ -38,7 +42,7 @@ def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterat
 
 
 def seed_groups(items: Sequence[StoredItem], /) -> Iterator[list[StoredItem]]:
-    """Each probe that was repeated, with its repetitions."""
+    """Yield each repeated probe together with its repetitions."""
     for first in items:
         members = [item for item in items if (item.model, item.key.first) == (first.model, first.key)]
         if len(members) > 1:
@@ -46,7 +50,11 @@ def seed_groups(items: Sequence[StoredItem], /) -> Iterator[list[StoredItem]]:
 
 
 def between_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tuple[Record, Any, str | None]]:
-    """A record a sample that several seeds explained for the same class, with the means over all pairs of them."""
+    """Yield (record, target, group) per sample; the scores are the means over all comparable pairs of seeds.
+
+    members: the item and its repetitions with other seeds. Two attributions are comparable if they have the same parts
+        and the same class. A score without such a pair is None.
+    """
     for rows in zip(*(store.join(member, {"attribution"}) for member in members), strict=False):
         record, target, group = rows[0]
         found = [kept for row in rows if (kept := row[0].artifacts.get("attribution"))]

@@ -1,4 +1,4 @@
-"""What a probe explains."""
+"""Helpers for the probe of a planned item."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ..base.planned_item import PlannedItem
 
 
 def is_explained(probe: PlannedItem, /) -> bool:
-    """Whether what the probe explains is the task's answer: a class, or a continuation."""
+    """Tell whether the probe explains the answer of the task: a class or a continuation."""
     return "classify" in probe.task.task.requires or has_continuations(probe.task.task)
 
 
 def probe_of(item: PlannedItem, /) -> Probe:
-    """The probe of an item that has one."""
+    """Return the probe of an item whose plugin is a probe."""
     assert isinstance(item.plugin, Probe)
     return item.plugin

@@ -1,4 +1,4 @@
-"""Probes: attributions of a task's answers, scored beside their controls."""
+"""The item kind of probes: attributions of a task's answers, with scores and their controls."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from ...scorecard.columns import Table
 
 _MOST_WORDS = 64
-"""Of an answer whose words are explained one by one: each is a row of values on the page."""
+"""Largest number of words of an answer to show with an attribution each: every word is a row of values on the page."""
 
 _WRONG_REASON, _UNFAITHFUL = "right_for_wrong_reason", "wrong_and_unfaithful"
 _SCORES = tuple(name for family in FAITHFULNESS.values() for name in family)
 
 
 class ProbeItems(ProgramKind[ProbeSpec]):
-    """A probe on a task."""
+    """Probes on tasks."""
 
     name = "probe"
     section = "probes"
@@ -58,7 +58,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
         return "" if "seed" in settings else "the probe draws nothing: with every seed it is the same"
 
     def repeat(self, first: PlannedItem, number: int, suite_seed: int, make: Callable[[Mapping[str, Any]], Program], /) -> PlannedItem:
-        """For its attributions alone."""
+        """Return a repetition that only attributes: it has no scores."""
         seed = {"seed": int(first.settings.get("seed", 0)) + number - 1}
         settings = {**first.settings, **seed}
         return replace(first, key=replace(first.key, seed=number), plugin=make(seed), settings=settings, scores=())
@@ -67,7 +67,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
         return super().can_have_row(item, row) and "[" not in row
 
     def rows_of(self, item: PlannedItem, others: Sequence[PlannedItem], registry: Registry, /) -> Iterable[str]:
-        """With those about the probes that run after it on the same samples."""
+        """Return the names of all possible rows, including comparisons with later probes on the same samples."""
         probes = [i for i in others if i.kind is self and (i.model.name, i.task.name) == (item.model.name, item.task.name)]
         later = probes[probes.index(item) + 1 :]
         return [*self.row_names, *COSTS, *(f"{name}_with_{other.key.title}" for other in later for name in LIKENESS)]
@@ -88,7 +88,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         item = run.item
-        # By the task, not the probe: what a control asks of a sample is asked once for all probes.
+        # The seed depends on the task, not on the probe, so that all probes share the control's requests.
         draws = SampleRng(seed_of(run.suite_seed, item.task.name))
         if has_continuations(run.task):
             return make_language_records(
@@ -120,8 +120,13 @@ class ProbeItems(ProgramKind[ProbeSpec]):
             yield from make_control_flags(item, results.rows)
 
     def slices(self, is_right: bool | None, scores: Mapping[str, float | None], /) -> dict[str, bool]:
-        """``right_for_wrong_reason``: right, but none of the top words is marked, of as many words as people marked.
-        ``wrong_and_unfaithful``: wrong, and the explanation is no more comprehensive than its random control."""
+        """Tell whether a sample is in each slice.
+
+        ``right_for_wrong_reason``: the answer is right, but none of the top words is in the human rationale. The number
+        of top words is the number of words in the rationale.
+        ``wrong_and_unfaithful``: the answer is wrong, and the attribution is not more comprehensive than its random
+        control.
+        """
         overlap, real, control = (scores.get(name) for name in ("token_f1", "comprehensiveness", "comprehensiveness_random"))
         found = {}
         if is_right and overlap is not None:
@@ -131,7 +136,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
         return found
 
     def view(self, seen: SeenSample, /) -> Heat:
-        """The attribution, with those of the sample's twins from items that rest on this one."""
+        """Return the view of the attribution, with those of the sample's twins from items that depend on this one."""
         item, record = seen.item, seen.record
         found = record.artifacts.get("attribution")
         if found is None:
@@ -150,7 +155,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
 
 
 def _moved(probe: StoredItem, item: StoredItem, record: Record, sample: Sample) -> Iterable[tuple[str, Heat]]:
-    """The twin's attributions, for the class that was explained before and for its new one."""
+    """Yield (attack, view) of the twin: first for the class explained on the clean sample, then for its new class."""
     attack = next((key.title for key in item.key.about if key != probe.key), "")
     scores = {name: value for name, value in record.scores.items() if name != "flipped"}
     for end in ("", "_of_prediction"):
@@ -161,7 +166,11 @@ def _moved(probe: StoredItem, item: StoredItem, record: Record, sample: Sample) 
 
 
 def _each_word(artifacts: Mapping[str, Any], num_shown: int, num_parts: int) -> EachWord | None:
-    """The first words of an answer, by the parts of the sample that are shown."""
+    """Return the attributions of the first words of an answer; None if the record has none.
+
+    num_shown: number of parts of the sample that the page shows.
+    num_parts: number of parts of the sample.
+    """
     found = artifacts.get("each_word")
     if found is None:
         return None

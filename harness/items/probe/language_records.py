@@ -1,4 +1,4 @@
-"""Probes on a language model's task: one continuation a sample is explained, as a whole and, where that is asked for, word by word."""
+"""Records of probes on a language model's task: one continuation per sample, optionally explained word by word."""
 
 from __future__ import annotations
 
@@ -36,9 +36,14 @@ def make_language_records(
     seed: int = 0,
     each_word: bool = False,
 ) -> list[Record]:
-    """As `probing.make_probe_records`, which does the work; samples that the task puts into prompts in the same way go together.
+    """Explain one continuation per sample, and return one record per sample.
 
-    A record keeps the explained ``continuation``, and with ``each_word`` what `by_word` gives.
+    Samples with the same frame (the prompt around the text) are explained in one call of `make_probe_records`.
+
+    task: the task that builds the prompts.
+    each_word: whether to explain each word of the continuation as well; the records have the result of `by_word`.
+
+    The other parameters are those of `make_probe_records`. A record also has the explained ``continuation``.
     """
     explained = OneContinuation(probe)
     frames: dict[Frame, list[Sample]] = {}
@@ -58,9 +63,9 @@ def make_language_records(
 
 
 class OneContinuation(Probe):
-    """A probe that asks another one about the chosen continuation alone: the others' likelihoods do not enter its attribution.
+    """A probe that applies another one to a single continuation, so that the likelihoods of the others have no effect.
 
-    ``target``: ``predicted``, the likeliest of the continuations, or ``gold``, the sample's own.
+    target: which continuation to explain: the likeliest (``predicted``) or the sample's target (``gold``).
     """
 
     def __init__(self, probe: Probe) -> None:
@@ -77,6 +82,7 @@ class OneContinuation(Probe):
         ]
 
     def _chosen(self, engine: ModelPort, samples: Sequence[Sample]) -> list[int]:
+        """Return the index of the continuation to explain for each sample."""
         if self.target == "gold":
             wrong = next((s for s in samples if not isinstance(s.target, int | np.integer) or not 0 <= s.target < len(s.labels)), None)
             if wrong is not None:
@@ -90,12 +96,18 @@ class OneContinuation(Probe):
 
 
 def by_word(port: ContinuationPort, probe: Probe, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
-    """What each sample's record keeps of the words of its continuation.
+    """Explain each word of the continuations, and return the artifacts for the record of each sample.
 
-    Each word is explained as a continuation of its own: the prompt's text and the words before it are a pair, whose parts are the words of
-    both. ``each_word``: ``values`` [num_words, num_parts + num_words], a row a word of the continuation, its columns the words of the
-    sample's text and then the continuation's, 0 from the row's own word on; ``spans``, the places of the continuation's words in it.
-    ``each_word_note`` in its place where that cannot be done.
+    Each word is explained as a separate continuation. Its input is a pair of the sample's text and the preceding words,
+    and the parts are the words of both.
+
+    port: the model, with the samples' frame.
+    explained: the samples, each with its continuation.
+
+    The artifact ``each_word`` has ``values`` [num_words, num_parts + num_words] and ``spans``, the (start, end) of each
+    word in the continuation. A row of ``values`` belongs to a word of the continuation. The columns are the words of
+    the sample's text, then those of the continuation; they are 0 from the row's own word on. If a word cannot be
+    explained, the artifact ``each_word_note`` has the error instead.
     """
     asked = [list(_steps(sample, continuation)) for sample, continuation in explained]
     steps = [step for own in asked for step in own]
@@ -105,7 +117,10 @@ def by_word(port: ContinuationPort, probe: Probe, explained: Sequence[tuple[Samp
 
 
 def _steps(sample: Sample, continuation: str) -> Iterator[Sample]:
-    """For each word of the continuation a sample that asks for it. Space before a word is part of it; the last one takes the rest."""
+    """Yield a sample per word of the continuation, with the word as its label.
+
+    A word includes the whitespace before it, and the last word the rest of the continuation.
+    """
     ends = [end for _, end in word_spans(continuation)]
     edges = [0, *ends[:-1], len(continuation)] if ends else []
     for i, (start, end) in enumerate(itertools.pairwise(edges)):
@@ -114,6 +129,7 @@ def _steps(sample: Sample, continuation: str) -> Iterator[Sample]:
 
 
 def _matrix(sample: Sample, continuation: str, rows: Sequence[Attribution | str]) -> Mapping[str, Any]:
+    """Return the artifacts of `by_word` for one sample. ``rows``: the attribution or error of each word."""
     wrong = next((row for row in rows if isinstance(row, str)), "")
     if wrong:
         return {"each_word_note": wrong}

@@ -1,4 +1,4 @@
-"""What a probe is asked of one sample: to explain a class of a classifier, or one continuation of a language model's prompt."""
+"""Questions to a probe: explain a class of a classifier, or one continuation of a language model's prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from .records import attributed
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """``target``: the class. Of a language model the sample has the continuation as its only label, so that it is 0, and a ``frame``."""
+    """A sample, and the class of it to explain.
+
+    target: index of the class. For a language model it is 0: the continuation is the sample's only label.
+    frame: parts of the prompt around the sample's text; None for a classifier.
+    """
 
     sample: Sample
     target: int
@@ -23,7 +27,10 @@ class Question:
 
 
 def answers(engine: Engine, probe: Probe, asked: Mapping[str, Question], /) -> dict[str, Attribution | str]:
-    """The probe's attributions, or why there is none. Those of one frame are explained together."""
+    """Return the probe's attribution for each question, or the error, with the keys of ``asked``.
+
+    asked: the questions by key. Questions with the same frame go to the probe in one call.
+    """
     frames: dict[Frame | None, dict[str, tuple[Sample, int]]] = {}
     for key, question in asked.items():
         frames.setdefault(question.frame, {})[key] = question.sample, question.target

@@ -1,8 +1,8 @@
-"""A probe attributes; here its attributions are scored beside two controls, by queries to the model alone.
+"""Records of probes: attributions are scored by queries to the model, along with two controls.
 
-The controls are a random attribution (the same values in a random order of the parts) and the same method's attribution of the model
-with its weights drawn anew, where the model can do that. All of them are scored on the model itself. What the scores are is said in
-`faithfulness`.
+The controls are a random attribution (the same values in a random order of the parts) and, if the model supports it,
+the attribution of the same method for the model with random weights. All of them are scored on the original model.
+The modules in `faithfulness` define the scores.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ from .faithfulness.scored_attribution import Subject, ranked, subject_of
 from .faithfulness.sensitivity import explained_alike, max_sensitivities
 
 _BYTES_AT_ONCE = 5 << 20
-"""Of inputs whose reduced forms (about 100 each, with the controls') are held in memory together: 8 images of 224 x 224."""
+"""Size in bytes of the inputs to score at once: 8 images of 224 x 224.
+
+About 100 reduced forms of each input, with those of the controls, are in memory at the same time."""
 _NOT_MEASURED = "faithfulness is measured where the input's modality says what is left of it without some of the attribution's parts"
 Scores = dict[str, float | None]
 
@@ -53,9 +55,18 @@ def make_probe_records(
     scores: Collection[str] = DEFAULT_SCORES,
     seed: int = 0,
 ) -> list[Record]:
-    """A record a sample: the ``scores`` (families of `row_names.FAITHFULNESS`), each with its controls, and ``completeness_error``.
+    """Explain samples, score the attributions, and return one record per sample.
 
-    ``seed``: of the randomised model's weights.
+    engine: the model to explain; for a language model, its port for one frame.
+    item: name of the item.
+    probe: the probe to run.
+    rng: draws of the controls and of the noise, by sample id.
+    samples: the samples to explain.
+    scores: the families to compute (keys of `FAITHFULNESS`).
+    seed: seed of the weights of the randomised model.
+
+    The scores of a record are those of the families, each with its controls, and ``completeness_error``. A sample that
+    the probe cannot explain has a record with an error.
     """
     prepared = canonical(engine, samples)
     found = attributed(engine, probe, prepared)
@@ -86,7 +97,7 @@ def make_probe_records(
 
 
 def _part_kind(sample: Sample) -> str:
-    """What attributions of the sample are about; empty where its input has no parts."""
+    """Return the kind of the input's parts (`Attribution.parts`); empty if the input has no parts."""
     known = modality_of(sample.input)
     return "" if known is None else known.part_kind
 
@@ -94,7 +105,7 @@ def _part_kind(sample: Sample) -> str:
 def _between_classes(
     engine: Engine | ContinuationPort, probe: Probe, good: Mapping[str, tuple[Sample, Attribution]]
 ) -> dict[str, float | None]:  # fmt: skip
-    """By sample id, how alike the explained class and the likeliest other one are explained."""
+    """Return, by sample id, the rank correlation of the attributions of the explained and the likeliest other class."""
     several = {key: pair for key, pair in good.items() if len(pair[0].labels) > 1}
     asked: dict[str, tuple[Sample, int]] = {}
     answers = engine.try_run([Classify(sample.input, sample.labels) for sample, _ in several.values()])
@@ -112,7 +123,10 @@ def _between_classes(
 def _cascade(
     engine: Engine | ContinuationPort, probe: Probe, good: Mapping[str, tuple[Sample, Attribution]], seed: int
 ) -> dict[str, Scores]:
-    """By sample id, how alike the model is explained whose top layers have their weights drawn anew, more of them in each stage."""
+    """Return, by sample id, the rank correlations with attributions of models whose last layers have random weights.
+
+    Each stage of `CASCADE` randomises a larger share of the layers.
+    """
     found: dict[str, Scores] = {key: {} for key in good}
     for percent in CASCADE:
         other = engine.randomised(seed, percent / 100)
@@ -125,10 +139,12 @@ def _cascade(
 
 
 def _comparable(own: Attribution, other: Attribution | None) -> Attribution | None:
+    """Return the other attribution if it has the same parts, otherwise None."""
     return other if other is not None and other.spans == own.spans and other.values.shape == own.values.shape else None
 
 
 def _in_parts(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
+    """Yield the subjects in groups of at most `_BYTES_AT_ONCE`, or one subject that is larger."""
     part: list[Subject] = []
     held = 0
     for subject in subjects:
@@ -143,7 +159,7 @@ def _in_parts(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
 
 
 def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
-    """Scores of the attributions' values alone."""
+    """Compute the scores that depend on the values of the attributions alone and need no queries."""
     scores: Scores = {}
     own, other = subject.rankings[""], subject.rankings.get("_randomised")
     if "plausibility" in wanted:
@@ -159,7 +175,10 @@ def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
 
 
 def attributed(engine: ModelPort, probe: Probe, samples: Sequence[Sample]) -> list[Attribution | str]:
-    """The probe's attributions, or the error of each sample that it could not explain."""
+    """Return the probe's attribution of each sample, or the error.
+
+    samples: the samples with inputs as the model sees them (`canonical`).
+    """
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
         found = engine.in_memory(lambda: list(probe.attribute(engine, some)))
@@ -174,6 +193,7 @@ def attributed(engine: ModelPort, probe: Probe, samples: Sequence[Sample]) -> li
 
 
 def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
+    """Return the attribution with float32 values and its kind of parts, or the error if it is invalid."""
     values = np.asarray(attribution.values, dtype=np.float32)
     if not np.isfinite(values).all():
         return "the attribution holds NaN or infinity; half precision is the usual cause: set dtype to float32"
@@ -189,11 +209,12 @@ def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
         return f"the attribution has {list(values.shape)} values for {list(shape)} {kind}; it is one value each"
     if attribution.target < 0 or (sample.labels and attribution.target >= len(sample.labels)):
         return f"the attribution explains class {attribution.target} of {len(sample.labels)}"
-    codec.dumps(attribution.metadata)  # raises TypeError for what cannot be recorded
+    codec.dumps(attribution.metadata)  # raises TypeError if it cannot be recorded
     return replace(attribution, values=values, parts=kind)
 
 
 def _in_order(texts: Sequence[str], spans: Sequence[tuple[int, int]]) -> bool:
+    """Tell whether the spans are inside the texts, in order, and without overlap."""
     each = split_spans(texts, spans)
     if [span for number, own in enumerate(each) for span in in_text(texts, number, own)] != [tuple(span) for span in spans]:
         return False
@@ -202,7 +223,14 @@ def _in_order(texts: Sequence[str], spans: Sequence[tuple[int, int]]) -> bool:
 
 
 class _Family(NamedTuple):
-    """Scores of one kind: what to ask of a subject, what the answers mean, and whether they are to be probabilities or logits."""
+    """A family of scores from queries to the model.
+
+    name: key of the family in `FAITHFULNESS`.
+    main: the score that is None if a query fails.
+    requests: returns the requests for a subject.
+    scores: computes the scores from the number for each request.
+    read: returns the number from a response: the probability or the logit of the class.
+    """
 
     name: str
     main: str
@@ -220,6 +248,7 @@ def _logit(answer: Logits, target: int) -> float:
 
 
 def _families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
+    """Return the requested families that need queries."""
     every = (
         _Family("erasure", "comprehensiveness", erasure_requests, erasure_scores, _probability),
         _Family("curves", "aopc", curve_requests, curve_scores, _probability),
@@ -231,7 +260,7 @@ def _families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
 def _queried(
     engine: ModelPort, subjects: Sequence[Subject], wanted: Collection[str], rng: SampleRng
 ) -> Iterator[tuple[Subject, Scores, str]]:
-    """Each subject with the scores that the model is asked for, and why some are None. All of it is asked in one engine call."""
+    """Yield each subject with the scores from queries, and a note if some are None. All requests go out in one call."""
     families = _families(wanted, rng)
     asked = [[list(family.requests(subject)) for family in families] for subject in subjects]
     answers = iter(engine.try_run([request for lists in asked for requests in lists for request in requests]))
@@ -250,13 +279,14 @@ def _queried(
 
 
 def _unanswered(answers: Collection[Logits | Failure], target: int) -> str:
+    """Return why the scores cannot be computed from the responses; empty if they can."""
     failed = next((a.error for a in answers if isinstance(a, Failure)), "")
     few = any(not isinstance(a, Failure) and target >= len(a.values) for a in answers)
     return failed or (f"the model has no class {target}" if few else "")
 
 
 def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, scored: Scores | None, note: str) -> Record:
-    """``asked``: the sample as the model saw it."""
+    """Make the record of a sample. ``asked``: the sample as the model sees it."""
     if isinstance(found, str):
         return Record(sample.id, item, {}, found)
     completeness = found.completeness_error
@@ -268,13 +298,18 @@ def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, 
 
 
 def recorded(found: Attribution) -> dict[str, Any]:
-    """The attribution as records keep it, in few bytes. All scores are computed before, from the whole of it."""
+    """Return the compact form of an attribution for its record.
+
+    The values are rounded. Scores are not affected: they are computed before, from the full attribution.
+    """
     return {"values": round_to_half(found.values), "spans": Steps(found.spans), "target": found.target, "parts": found.parts}
 
 
 def _seen(sample: Sample, asked: Sample) -> dict[str, Any]:
-    """What the values are of, where that is not the sample's own input but the model's form of it (an image at its size): in few bytes,
-    for it is only looked at."""
+    """Return the attributed image as an artifact if the model sees another one than the sample's, e.g. a resized one.
+
+    It is stored in a coarse form, because it is only displayed.
+    """
     known = modality_of(sample.input)
     if known is None or asked.input == sample.input or modality_of(asked.input) is not known:
         return {}

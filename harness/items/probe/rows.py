@@ -1,4 +1,4 @@
-"""Records of probes to rows."""
+"""Rows of probes, computed from their records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from .agreement import agreements, between_seeds, probe_pairs, seed_groups
 
 
 def make_probe_rows(item: StoredItem, table: Table) -> list[Row]:
-    """A score that was called for and no sample has is shown where its control or its failure says that it should be there."""
+    """Return the rows of a probe: the mean of each score, of its controls, and of the differences to the controls.
+
+    A requested score without a value in any record gets no row of its own. If all samples failed, the first requested
+    score has a row nevertheless, which shows the failure.
+    """
     wanted = [family for name, family in FAITHFULNESS.items() if name in item.facts["scores"]]
     everything_failed = table.num == table.notes["failed"]
     rows = []
@@ -30,7 +34,10 @@ def make_probe_rows(item: StoredItem, table: Table) -> list[Row]:
 
 
 def make_agreement_rows(store: Store, probes: Sequence[StoredItem]) -> Iterable[Row]:
-    """How alike two probes explain the same samples, and one probe with several seeds."""
+    """Yield the rows about the agreement of each pair of probes, and of each probe's repetitions with other seeds.
+
+    probes: the run's items of this kind, in order.
+    """
     for first, second in probe_pairs(probes):
         table = Table.of(agreements(store, first, second), None)
         yield from _likeness_rows(first, table, f"with_{second.key.title}")
@@ -39,6 +46,7 @@ def make_agreement_rows(store: Store, probes: Sequence[StoredItem]) -> Iterable[
 
 
 def _likeness_rows(item: StoredItem, table: Table, control: str) -> Iterable[Row]:
+    """Yield the mean of each similarity score. ``control``: ending of the score names."""
     for name in LIKENESS:
         column = f"{name}_{control}"
         if column in table.columns or control == BETWEEN_SEEDS:

@@ -1,7 +1,7 @@
-"""Trying the settings of probes that depend on a model's weights: the name of a layer, a neuron's place, a neutral token.
+"""Check settings of probes that depend on a model's weights: a layer's name, a neuron's index, a neutral token.
 
-What such a setting means is known only once the weights are loaded. So each probe that has one (`Probe.trial`) explains a sample right
-then, with as few passes as it can, and a setting that does not fit ends the run before any item has run.
+Such a setting can be checked only once the weights are loaded. A probe that has one (`Probe.trial`) then explains a
+sample with as few passes as possible. An invalid setting ends the run before any item runs.
 """
 
 from __future__ import annotations
@@ -19,13 +19,20 @@ from ..base.planned_item import PlannedItem
 from .language_records import OneContinuation
 
 _NUM_SAMPLES = 3
-"""Tried one after the other until one of them can be explained: the first may be an empty text."""
+"""Samples to try until the probe explains one: the first may be an empty text."""
 
 
 def try_settings(engine: Engine, item: PlannedItem, trial: Probe, /) -> None:
-    """Let ``trial`` explain a sample of the item. Raises `ConfigError` where a setting does not fit the engine's model; all else that goes
-    wrong is for samples' records."""
-    # An engine of its own: what is tried counts for no item, and answers none of its questions.
+    """Explain a sample of the item with ``trial`` to check the settings.
+
+    engine: engine of the model with loaded weights.
+    item: the planned probe.
+    trial: the cheap copy of the probe (`Probe.trial`).
+
+    Raises `ConfigError` if a setting does not fit the model. Other errors are ignored here: the records of the samples
+    will hold them.
+    """
+    # A separate engine keeps the passes of the check out of the counts and the cache of the items.
     own = Engine(engine.model, engine.info, budget=engine.budget)
     for sample in islice((s for s in item.samples if not s.metadata.get("error")), _NUM_SAMPLES):
         try:
@@ -39,6 +46,7 @@ def try_settings(engine: Engine, item: PlannedItem, trial: Probe, /) -> None:
 
 
 def _explain(engine: Engine, item: PlannedItem, trial: Probe, sample: Sample) -> None:
+    """Explain a sample and discard the attribution."""
     if not has_continuations(item.task.task):
         trial.attribute(engine, canonical(engine, [sample]))
         return
@@ -47,7 +55,7 @@ def _explain(engine: Engine, item: PlannedItem, trial: Probe, sample: Sample) ->
 
 
 def _posed(engine: Engine, item: PlannedItem, sample: Sample) -> tuple[Frame, Sample]:
-    """With any continuation: which one is no matter."""
+    """Return the frame of a sample, and the sample with a continuation. Any continuation serves to check settings."""
     ((frame, posed),) = framed(engine, item.task.task, [sample], "gold")
     if posed.metadata.get("error"):
         frame, posed = Frame.of(str(sample.input), str(sample.input)), replace(sample, target=0, labels=(" the",))

@@ -1,1 +1,1 @@
-"""How faithful an attribution is, a file a score."""
+"""Scores of attributions: faithfulness, plausibility and similarity, one module per group of scores."""

@@ -1,4 +1,4 @@
-"""Which part of an input is which part of its adversarial twin, so that their attributions can be compared."""
+"""Align the parts of an input with those of its adversarial twin, to compare their attributions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ Places = NDArray[np.intp]
 
 
 def aligned(before: Input, before_spans: Spans, after: Input, after_spans: Spans, /) -> tuple[Places, Places]:
-    """Places of the parts of one that have a counterpart in the other, and the places of those.
+    """Return the indices of the parts of ``before`` that have a counterpart, and the indices of the counterparts.
 
-    Parts that are no words are where they were; inputs of two shapes have none in common. Words go by their position where both texts have
-    as many. Else the words that stay are matched in order (`difflib`), and of those in between the ones that replace as many others. The
-    texts of a pair are aligned each with its own.
+    before, after: the input and its twin.
+    before_spans, after_spans: (start, end) of each word, for texts.
+
+    Words are aligned by position if both texts have the same number of words. Otherwise unchanged words are matched in
+    order (`difflib`), and a run of replaced words is matched to a run of the same length. Each text of a pair is
+    aligned separately. Other parts are aligned by position; inputs of different shapes have no parts in common.
     """
     known = modality_of(before)
     if known is None or not known.part_kind or modality_of(after) is not known:
@@ -41,6 +44,7 @@ def _both(places: Places) -> tuple[Places, Places]:
 
 
 def _words(before: str, before_spans: Spans, after: str, after_spans: Spans) -> tuple[Places, Places]:
+    """Align the words of two texts; see `aligned`."""
     if len(before_spans) == len(after_spans):
         return _both(np.arange(len(before_spans)))
     one, two = ([text[a:b].casefold() for a, b in spans] for text, spans in ((before, before_spans), (after, after_spans)))

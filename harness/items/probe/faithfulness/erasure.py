@@ -1,11 +1,13 @@
-"""What happens to the explained class's probability when parts go in the attribution's order, or come.
+"""Measure how the probability of the explained class changes when parts are removed or inserted by importance.
 
-Comprehensiveness and sufficiency (DeYoung et al. 2020, ERASER, section 4): with p(x) the probability of the explained class and r the top
-share of the parts, comprehensiveness is p(x) - p(x without r), high when the attribution found what matters; sufficiency is
-p(x) - p(r alone), low when that is enough. Both are averaged over the shares in `SHARES`.
+Comprehensiveness and sufficiency (DeYoung et al. 2020, ERASER, section 4): let p(x) be the probability of the explained
+class, and r the top share of the parts. Comprehensiveness is p(x) - p(x without r); it is high if the attribution finds
+the parts that matter. Sufficiency is p(x) - p(r alone); it is low if these parts are enough. Both are averaged over the
+shares in `SHARES`.
 
-AOPC (Samek et al. 2017, eq. 12) is the mean of p(x) - p(x without r) over all shares of `GRID` but 0. The area under p while the top parts
-go is the deletion AUC, and while they come the insertion AUC (Petsiuk et al. 2018, RISE, section 3.3), by the trapezoid rule over `GRID`.
+AOPC (Samek et al. 2017, eq. 12) is the mean of p(x) - p(x without r) over all shares of `GRID` except 0. The deletion
+AUC is the area under p as the top parts are removed, and the insertion AUC is the area as they are inserted
+(Petsiuk et al. 2018, RISE, section 3.3). Both areas follow the trapezoid rule over `GRID`.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ SHARES = (0.1, 0.2, 0.3, 0.5)
 GRID = (0.0, *SHARES, 0.75, 1.0)
 
 Probability = Mapping[Classify, float]
-"""Of the explained class, by what was asked."""
+"""The probability of the explained class for each request."""
 
 
 def erasure_requests(subject: Subject, /) -> Iterator[Classify]:
+    """Yield the requests that `erasure_scores` needs; some may be equal."""
     yield subject.whole()
     for ranking in subject.rankings.values():
         for share in SHARES:
@@ -33,6 +36,10 @@ def erasure_requests(subject: Subject, /) -> Iterator[Classify]:
 
 
 def erasure_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
+    """Compute comprehensiveness and sufficiency for the attribution and its controls.
+
+    p: probability of the explained class for each request of `erasure_requests`.
+    """
     full, way = p[subject.whole()], subject.ways[0]
     scores: dict[str, float] = {}
     for suffix, ranking in subject.rankings.items():
@@ -44,21 +51,23 @@ def erasure_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
 
 
 def _area(values: Sequence[float]) -> float:
-    """By the trapezoid rule over the grid."""
+    """Return the area under a curve of values at the shares of `GRID`, by the trapezoid rule."""
     parts = zip(itertools.pairwise(GRID), itertools.pairwise(values), strict=True)
     return math.fsum((right - left) * (a + b) / 2 for (left, right), (a, b) in parts)
 
 
 def _deleted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
-    """At each share of the grid."""
+    """Return the request at each share of `GRID`, with the top parts removed."""
     return [subject.whole(), *(subject.without(ranking.first(share), way) for share in GRID[1:])]
 
 
 def _inserted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
+    """Return the request at each share of `GRID`, with the top parts alone."""
     return [*(subject.only(ranking.first(share), way) for share in GRID[:-1]), subject.whole()]
 
 
 def curve_requests(subject: Subject, /) -> Iterator[Classify]:
+    """Yield the requests that `curve_scores` needs; some may be equal."""
     for way in subject.ways:
         for ranking in subject.rankings.values():
             yield from _deleted(subject, ranking, way)
@@ -66,6 +75,10 @@ def curve_requests(subject: Subject, /) -> Iterator[Classify]:
 
 
 def curve_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
+    """Compute AOPC, and both AUCs for each way of removal, for the attribution and its controls.
+
+    p: probability of the explained class for each request of `curve_requests`.
+    """
     scores: dict[str, float] = {}
     for suffix, ranking in subject.rankings.items():
         for way in subject.ways:

@@ -1,7 +1,9 @@
-"""How well an attribution predicts what happens when parts go (Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations).
+"""Measure how well an attribution predicts the effect of removing parts.
 
-With S a random set of parts, a(S) the sum of their attributions and d(S) the logit's fall without them, infidelity is the mean of
-(b a(S) - d(S))² over `NUM_SETS` sets, b the factor of least squares: saliency is in no unit of its own. In squares of the logit's unit.
+Infidelity (Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations): let S be a random set of parts, a(S)
+the sum of their attributions, and d(S) the decrease of the logit without them. Infidelity is the mean of
+(b a(S) - d(S))² over `NUM_SETS` sets, in squared units of the logit. The factor b is the least-squares fit, because
+attributions have no unit of their own.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from .scored_attribution import Mask, Subject
 
 NUM_SETS = 10
 _REGIONS = 8
-"""Regions a side that an image is cut into."""
+"""Regions per side of an image; a set removes whole regions."""
 
 
 def hidden_sets(subject: Subject, rng: SampleRng, /) -> list[Mask]:
-    """Sets of parts: how many is drawn first, from 1 to all, then which."""
+    """Draw `NUM_SETS` sets of parts, as masks [P]: first the number of regions, from 1 to all, then the regions.
+
+    In a sequence every part is a region. rng: decides the draws, together with the sample's id.
+    """
     draws = rng(f"infidelity of {subject.sample.id}")
     region_P = regions_of(subject.parts, _REGIONS).reshape(-1)
     num = int(region_P.max()) + 1
@@ -34,12 +39,17 @@ def hidden_sets(subject: Subject, rng: SampleRng, /) -> list[Mask]:
 
 
 def infidelity_requests(subject: Subject, rng: SampleRng) -> Iterator[Classify]:
+    """Yield the requests that `infidelity_scores` needs. ``rng``: must be the same for both."""
     yield subject.whole()
     for hidden_P in hidden_sets(subject, rng):
         yield subject.without(hidden_P, subject.ways[0])
 
 
 def infidelity_scores(subject: Subject, logit: Mapping[Classify, float], rng: SampleRng) -> dict[str, float]:
+    """Compute infidelity for the attribution and its controls.
+
+    logit: logit of the explained class for each request of `infidelity_requests`.
+    """
     sets = hidden_sets(subject, rng)
     falls = np.array([logit[subject.whole()] - logit[subject.without(hidden_P, subject.ways[0])] for hidden_P in sets])
     scores = {}

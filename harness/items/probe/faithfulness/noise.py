@@ -1,10 +1,12 @@
-"""Inputs with a little noise: of images in the pixels, of texts in the model's token embeddings.
+"""Add a small amount of noise to inputs: to the pixels of images, and to the model's token embeddings of texts.
 
-Noise is uniform in each coordinate. A pixel's lies within `RADIUS`. A token's lies within `RADIUS` times the range (largest minus smallest
-value) of its own embedding, and belongs to the token: wherever it stands, and whatever stands beside it, it is moved alike. So the whole
-text and what is left of it without some words are asked of one model, whose embedding table has noise. The range of a whole text's values
-would change with the words that go, and that of the table would let one odd token decide how far all others move. Special tokens stay as
-they are.
+The noise is uniform in each coordinate. That of a pixel is within `RADIUS`. That of a token is within `RADIUS` times
+the range (largest minus smallest value) of its embedding. It depends only on the token, not on its position or context.
+So a text and its reduced forms see the same model, one whose embedding table has noise. The range of all values of a
+text would change when words are removed, and with the range of the table a single outlier token would scale the noise
+of all others. Special tokens have no noise.
+
+Shape legend: B requests, L positions, T tokens with noise, D embedding size.
 """
 
 from __future__ import annotations
@@ -32,8 +34,14 @@ RADIUS = 0.02
 
 
 class NoisyPort(WrappedPort):
-    """A model whose token embeddings have noise. Class scores of texts are computed by it, and never cached: the model's own answers
-    are other ones. Where it gives no gradients its embeddings are out of reach, and it answers as it is."""
+    """A port to a model with noise in its token embeddings.
+
+    It computes the class scores of texts itself and does not cache them, because the cache holds the answers of the
+    original model. A model without gradients gives no access to its embeddings, and answers without noise.
+
+    engine: port to the original model.
+    rng: draws of the noise, by token.
+    """
 
     def __init__(self, engine: ModelPort, rng: SampleRng) -> None:
         super().__init__(engine)
@@ -58,11 +66,12 @@ class NoisyPort(WrappedPort):
 
 
 def has_noise(info: ModelInfo, value: Input, /) -> bool:
-    """Whether a text's embeddings are within reach."""
+    """Tell whether the value is text whose embeddings the model exposes."""
     return bool(texts_of(value)) and "gradients" in info.features
 
 
 def _logits(net: Differentiable, requests: Sequence[Classify]) -> list[Logits]:
+    """Compute the class scores of one batch without gradients."""
     import torch
 
     encoded = net.encode(requests)
@@ -75,20 +84,22 @@ def _logits(net: Differentiable, requests: Sequence[Classify]) -> list[Logits]:
 
 
 class _Noise:
-    """Of each token the same, in units of its radius."""
+    """The noise of each token, in units of its radius. It is drawn once per token."""
 
     def __init__(self, rng: SampleRng) -> None:
         self._rng = rng
         self._drawn: dict[str, NDArray[np.float32]] = {}
 
     def of(self, token: str, size: int, /) -> NDArray[np.float32]:
-        """[D]"""
+        """Return the noise [D] of a token, in [-1, 1]. ``size``: D."""
         if token not in self._drawn:
             self._drawn[token] = self._rng(token).uniform(-1, 1, size).astype(np.float32)
         return self._drawn[token]
 
 
 class _Noisy(WrappedGradients):
+    """The gradients of a model with noise in its token embeddings."""
+
     def __init__(self, inner: Differentiable, noise: _Noise) -> None:
         super().__init__(inner)
         self._noise = noise
@@ -102,6 +113,10 @@ class _Noisy(WrappedGradients):
         return replace(encoded, features=self._moved(encoded.features, places, tokens)) if places else encoded
 
     def _moved(self, features_BLD: torch.Tensor, places: Sequence[tuple[int, int]], tokens: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings [B, L, D] with noise at the given (row, column) places.
+
+        tokens: the token at each place.
+        """
         import torch
 
         rows, columns = torch.tensor(places, device=features_BLD.device).T
@@ -114,7 +129,7 @@ class _Noisy(WrappedGradients):
 
 
 def _tokens(requests: Sequence[Any], encoded: Encoded, places: Sequence[tuple[int, int]]) -> list[str]:
-    """Which token stands at each place: its number in the vocabulary or, where the model does not say, its text."""
+    """Return the token at each (row, column): its vocabulary id, or its text if the model does not expose ids."""
     ids = encoded.extra.get("input_ids")
     if ids is not None:
         numbers = ids.tolist()

@@ -1,7 +1,10 @@
-"""How far an attribution marks the words that people marked (DeYoung et al. 2020, ERASER, section 4).
+"""Measure how well an attribution agrees with human rationales (DeYoung et al. 2020, ERASER, section 4).
 
-A sample's rationale is in its ``metadata["rationale"]``, (start, end) places in the text; a word that touches one is marked. As many words
-as people marked are taken from the top of the ranking, so precision and recall are one number.
+The rationale of a sample is in ``metadata["rationale"]``, as (start, end) spans of the text. A word is marked if it
+overlaps with such a span. The same number of words is taken from the top of the ranking, so that precision and recall
+are equal.
+
+Shape legend: P parts (here words).
 """
 
 from __future__ import annotations
@@ -14,12 +17,16 @@ import numpy as np
 from .scored_attribution import Floats, Mask, Ranking, Subject
 
 _MATCH = 0.5
-"""Of words in either span, the share in both that makes a match."""
+"""Smallest intersection over union of two matching runs of words."""
 
 
 def plausibility_scores(subject: Subject, /) -> dict[str, float]:
-    """``token_f1`` of the top words, ``iou_f1`` of their runs, ``auprc`` of the ranking. Empty where no word is marked or all are, and
-    where another class than the sample's own is explained: people marked what speaks for that one."""
+    """Compute the scores for the attribution and its controls.
+
+    The scores are ``token_f1`` of the top words, ``iou_f1`` of their runs, and ``auprc`` of the ranking. The result is
+    empty if no word or every word is marked, or if the explained class is not the sample's target, to which the
+    rationale refers.
+    """
     marked_P = marked(subject)
     if not marked_P.any() or marked_P.all() or subject.attribution.target != subject.sample.target:
         return {}
@@ -34,19 +41,25 @@ def plausibility_scores(subject: Subject, /) -> dict[str, float]:
 
 
 def marked(subject: Subject, /) -> Mask:
-    """[P], true for the words that touch the rationale."""
+    """Return a mask [P] of the words that overlap with the rationale."""
     given = subject.sample.metadata.get("rationale", ())
     return np.array([any(a < end and start < b for start, end in given) for a, b in subject.attribution.spans], dtype=bool)
 
 
 def runs(chosen_P: Mask, /) -> list[tuple[int, int]]:
-    """(start, end) of the words that stand side by side."""
+    """Return (start, end) of each run of adjacent words in a mask [P]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen_P.astype(np.int8), [0]]))).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def iou_f1(found: Sequence[tuple[int, int]], wanted: Sequence[tuple[int, int]], /) -> float:
-    """A run is matched where its intersection over union with one of the other side is at least a half."""
+    """Return the F1 score of runs of words.
+
+    found: (start, end) of the runs in the attribution.
+    wanted: (start, end) of the runs in the rationale.
+
+    A run counts as a match if its intersection over union with a run of the other side is at least `_MATCH`.
+    """
 
     def overlap(a: tuple[int, int], b: tuple[int, int]) -> float:
         common = max(0, min(a[1], b[1]) - max(a[0], b[0]))
@@ -60,7 +73,10 @@ def iou_f1(found: Sequence[tuple[int, int]], wanted: Sequence[tuple[int, int]], 
 
 
 def _values(ranking: Ranking) -> Floats:
-    """The random control's order decides between equal values; elsewhere they are equal."""
+    """Return values [P] whose order is that of the ranking.
+
+    For the random control, the order of the parts decides between equal values. For other rankings they stay equal.
+    """
     if np.array_equal(ranking.order, np.argsort(-ranking.values, kind="stable")):
         return ranking.values
     values = np.empty_like(ranking.values)
@@ -69,7 +85,11 @@ def _values(ranking: Ranking) -> Floats:
 
 
 def average_precision(values: Floats, marked_P: Mask, /) -> float:
-    """The sum over thresholds of precision times the gain in recall; equal values share a threshold."""
+    """Return the average precision: the sum over thresholds of precision times the increase in recall.
+
+    values: attribution of each part, [P]. Equal values share a threshold.
+    marked_P: whether each part is in the rationale, [P].
+    """
     order = np.argsort(-values, kind="stable")
     hits = marked_P[order].cumsum()
     ends = [i for i, (a, b) in enumerate(itertools.pairwise([*values[order], -np.inf])) if a != b]

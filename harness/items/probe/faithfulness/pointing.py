@@ -1,9 +1,11 @@
-"""Whether the attribution's maximum lies on the object: the pointing game (Zhang et al. 2018, Top-down Neural Attention by Excitation
-Backprop, section 4.2).
+"""Test whether the maximum of an attribution is on the object.
 
-A sample's boxes are in its ``metadata["boxes"]``: left, top, right and bottom of each, as shares of the image's width and height, so that
-they hold at whatever size the model sees. A maximum within `TOLERANCE` pixels of a box still counts, as in the paper; on images whose
-longer side is below `FULL_SIZE` pixels the tolerance is less in proportion.
+This is the pointing game (Zhang et al. 2018, Top-down Neural Attention by Excitation Backprop, section 4.2).
+
+The boxes of a sample are in ``metadata["boxes"]``: left, top, right and bottom of each, as fractions of the image's
+width and height, so that they are valid for any size that the model uses. A maximum within `TOLERANCE` pixels of a box
+is a hit, as in the paper. If the longer side of the image is below `FULL_SIZE` pixels, the tolerance is reduced in
+proportion.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ FULL_SIZE = 224
 
 
 def pointing_scores(subject: Subject, /) -> dict[str, float]:
-    """``pointing_game``: 1 for a hit, 0 else. Empty where there are no boxes, and where another class than the sample's own is explained:
-    the boxes are of that one. Of equal maxima the first, row by row, is the one that points."""
+    """Compute ``pointing_game`` for the attribution and its controls: 1 for a hit, otherwise 0.
+
+    The result is empty if the sample has no boxes, or if the explained class is not the sample's target, to which the
+    boxes belong. Of several equal maxima, the first in row-major order counts.
+    """
     boxes = subject.sample.metadata.get("boxes", ())
     if not boxes or subject.attribution.parts != "pixels" or subject.attribution.target != subject.sample.target:
         return {}
@@ -28,8 +33,9 @@ def pointing_scores(subject: Subject, /) -> dict[str, float]:
 
 
 def _hits(ranking: Ranking, boxes: object, height: int, width: int, slack: float) -> bool:
+    """Tell whether the top pixel is within ``slack`` pixels of a box."""
     row, column = divmod(int(ranking.order[0]), width)
     left, top, right, bottom = (np.asarray(boxes, dtype=np.float64) * (width, height, width, height)).T
-    # The pixel's middle.
+    # Boxes have continuous coordinates, so a pixel counts by its center.
     x, y = column + 0.5, row + 0.5
     return bool(((left - slack <= x) & (x <= right + slack) & (top - slack <= y) & (y <= bottom + slack)).any())

@@ -1,4 +1,4 @@
-"""What is said of attributions from their values alone: how alike two of them are, and over how many parts one is spread."""
+"""Compute scores from the values of attributions alone: the similarity of two, and the complexity of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOP_SHARE = 0.2
 
 
 def mean_ranks(values: Floats, /) -> Floats:
-    """Ranks from 0, equal values sharing the mean of theirs."""
+    """Return the ranks of values, from 0. Equal values have the mean of their ranks."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends: NDArray[np.int64] = counts.cumsum()
     ranks: Floats = (ends - (counts + 1) / 2)[place]
@@ -19,22 +19,31 @@ def mean_ranks(values: Floats, /) -> Floats:
 
 
 def rank_correlation(first: Floats, second: Floats, /) -> float | None:
-    """Spearman's rho. None where one of them gives all parts the same value."""
+    """Return Spearman's rho of two arrays [P]; None if all values of either are equal."""
     a, b = (ranks - ranks.mean() for ranks in (mean_ranks(first), mean_ranks(second)))
     size = float(np.sqrt((a @ a) * (b @ b)))
     return float(np.clip(a @ b / size, -1, 1)) if size else None
 
 
 def top_overlap(first: Floats, second: Floats, /) -> float:
-    """Which share of the parts that one ranks among its top fifth the other does too (feature agreement, Krishna et al. 2022)."""
+    """Return the fraction of the parts in the top fifth of one attribution that are in that of the other as well.
+
+    This is feature agreement (Krishna et al. 2022). first, second: values [P] of the attributions.
+    """
     num = num_of(TOP_SHARE, first.size)
     tops = (set(np.argsort(-values, kind="stable")[:num].tolist()) for values in (first, second))
     return len(set.intersection(*tops)) / num
 
 
 def complexity(values: Floats, /) -> dict[str, float | None]:
-    """The entropy, in nats, of the parts' shares of the absolute sum (Bhatt et al. 2020, definition 4), and its exponential: over how many
-    equal parts the attribution would be spread to have it. None where all values are 0."""
+    """Return the complexity of an attribution, and the effective number of its parts.
+
+    values: the attribution, [P].
+
+    ``complexity`` is the entropy, in nats, of the parts' fractions of the sum of absolute values (Bhatt et al. 2020,
+    definition 4). ``effective_parts`` is its exponential, the number of equal parts with the same entropy. Both are
+    None if all values are 0.
+    """
     sizes = np.abs(values)
     total = float(sizes.sum())
     if not total:

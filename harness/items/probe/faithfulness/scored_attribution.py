@@ -1,4 +1,7 @@
-"""What is scored: a sample with its attribution, and beside it the controls that every score is read against."""
+"""The input of all scores: a sample with its attribution and the controls to compare it with.
+
+Shape legend: P parts.
+"""
 
 from __future__ import annotations
 
@@ -20,30 +23,38 @@ Mask = NDArray[np.bool_]
 
 
 class Ranking(NamedTuple):
-    """``values`` [P]: each part's attribution. ``order`` [P]: the parts from the most to the least important."""
+    """An attribution and the order of its parts.
+
+    values: attribution of each part, [P].
+    order: indices of the parts from the most to the least important, [P].
+    """
 
     values: Floats
     order: NDArray[np.intp]
 
     def first(self, share: float, /) -> Mask:
-        """[P], true for the top share of the parts, rounded up; at least one of them unless the share is 0."""
+        """Return a mask [P] of the top ``share`` of the parts, rounded up. It is empty only for a share of 0."""
         chosen = np.zeros(self.order.size, dtype=bool)
         chosen[self.order[: num_of(share, self.order.size)]] = True
         return chosen
 
 
 def num_of(share: float, size: int, /) -> int:
+    """Return the number of parts in a share of ``size``: rounded up, and at least 1 unless the share is 0."""
     return max(1, int(np.ceil(share * size))) if share else 0
 
 
 def ranked(attribution: Attribution, /) -> Ranking:
-    """Parts of equal value keep the order they have in the input."""
+    """Return the ranking of an attribution. Parts of equal value keep their order in the input."""
     values = attribution.values.reshape(-1).astype(np.float64)
     return Ranking(values, np.argsort(-values, kind="stable"))
 
 
 def shuffled(ranking: Ranking, order: NDArray[np.intp], /) -> Ranking:
-    """The random control: the same values, given to the parts in another order."""
+    """Return the random control: the same values, assigned to the parts in another order.
+
+    order: indices of the parts from the most to the least important, [P].
+    """
     values = np.empty_like(ranking.values)
     values[order] = ranking.values[ranking.order]
     return Ranking(values, order)
@@ -51,9 +62,13 @@ def shuffled(ranking: Ranking, order: NDArray[np.intp], /) -> Ranking:
 
 @dataclass(slots=True)
 class Subject:
-    """``rankings``: the attribution's own under ``""``, the controls' under ``_random`` and, where there is one, ``_randomised``.
-    ``parts``: of the input, one a value. ``ways``: what "removed" can mean for this input and model (`removal.ways_of`). ``token``: what
-    masks a word.
+    """A sample with the rankings of its attribution and controls.
+
+    rankings: by suffix: ``""`` for the attribution, ``_random`` for the random control, and ``_randomised`` for the
+        model with random weights, if there is one.
+    parts: parts of the input, one per value of the attribution.
+    ways: the ways to remove parts from this input for this model (`removal.ways_of`).
+    token: the token that replaces a masked word.
     """
 
     sample: Sample
@@ -65,16 +80,19 @@ class Subject:
     _made: dict[tuple[str, bool, bytes], Classify] = field(default_factory=dict)
 
     def whole(self) -> Classify:
+        """Return the request for the whole input."""
         return Classify(self.sample.input, self.sample.labels)
 
     def without(self, hidden_P: Mask, way: str, /) -> Classify:
+        """Return the request for the input without some parts. ``hidden_P``: mask [P] of the parts to remove."""
         return self._changed(hidden_P, way, keep=False)
 
     def only(self, shown_P: Mask, way: str, /) -> Classify:
+        """Return the request for the input with some parts alone. ``shown_P``: mask [P] of the parts to keep."""
         return self._changed(shown_P, way, keep=True)
 
     def _changed(self, mask_P: Mask, way: str, *, keep: bool) -> Classify:
-        """Scores ask for the same parts again and again, and what was made is made once."""
+        """Return a request for a reduced input. It is cached, because several scores use the same masks."""
         key = way, keep, np.packbits(mask_P).tobytes()
         if key not in self._made:
             change = alone if keep else removed
@@ -83,9 +101,13 @@ class Subject:
 
 
 def subject_of(sample: Sample, attribution: Attribution, other: Attribution | None, rng: SampleRng, token: str | None, /) -> Subject:
-    """``other``: the same method's attribution of the model with randomised weights. ``token``: None where the model has none for masking.
+    """Create the subject of a sample.
 
-    The random control's order is decided by the sample's id alone.
+    sample: the sample as the model sees it.
+    attribution: its attribution.
+    other: attribution of the same method for the model with random weights; None if there is none.
+    rng: decides the order of the random control, which depends on the sample's id alone.
+    token: mask token of the model; None if it has none.
     """
     own = ranked(attribution)
     rankings = {"": own, "_random": shuffled(own, rng(sample.id).permutation(own.order.size))}

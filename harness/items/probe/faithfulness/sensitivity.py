@@ -1,7 +1,7 @@
-"""Asking a probe again about classes that are already chosen: on another model, or of inputs with a little noise.
+"""Explain given classes with a probe again: on another model, or for inputs with noise.
 
-Max-sensitivity (Yeh et al. 2019, definition 3): the largest change of the attribution, over `NUM_COPIES` copies of the input with noise
-(`noisy`), relative to its own norm as in Captum.
+Max-sensitivity (Yeh et al. 2019, definition 3) is the largest change of the attribution over `NUM_COPIES` noisy copies
+of the input (module `noise`), relative to the norm of the attribution as in Captum.
 """
 
 from __future__ import annotations
@@ -24,14 +24,20 @@ from .scored_attribution import Subject
 NUM_COPIES = 5
 
 Attribute = Callable[[ModelPort, Probe, Sequence[Sample]], list[Attribution | str]]
-"""The probe's checked attributions, or each sample's error."""
+"""Returns the checked attribution of each sample, or its error."""
 
 
 def explained_as(
     attribute: Attribute, port: ModelPort, probe: Probe, asked: Mapping[str, tuple[Sample, int]], /
 ) -> dict[str, Attribution | str]:
-    """The probe's attributions of these samples' given classes, by id; or why there is none. A probe without ``target`` explains what it
-    wants."""
+    """Explain the given class of each sample; return the attributions or errors, with the keys of ``asked``.
+
+    attribute: runs the probe on samples.
+    port: the model to explain.
+    asked: (sample, class) by key.
+
+    A probe without ``target`` cannot choose the class, and may explain another one.
+    """
     if probe.target is not None:
         probe = copy.copy(probe)
         probe.target = "gold"
@@ -42,7 +48,10 @@ def explained_as(
 def explained_alike(
     attribute: Attribute, port: ModelPort, probe: Probe, asked: Mapping[str, tuple[Sample, int]], /
 ) -> dict[str, Attribution]:
-    """The same, without those that fail or are about another class."""
+    """Explain the given class of each sample, and return only the attributions that succeed and explain this class.
+
+    The parameters are those of `explained_as`.
+    """
     found = explained_as(attribute, port, probe, asked)
     return {key: a for key, a in found.items() if isinstance(a, Attribution) and a.target == asked[key][1]}
 
@@ -50,7 +59,16 @@ def explained_alike(
 def max_sensitivities(
     attribute: Attribute, engine: ModelPort, other: ModelPort | None, probe: Probe, subjects: Sequence[Subject], rng: SampleRng, /
 ) -> dict[str, dict[str, float]]:
-    """By the samples' ids, those left out that take no noise. The random control's order is drawn anew for each copy."""
+    """Compute max-sensitivity for the attributions and their controls.
+
+    attribute: runs the probe on samples.
+    engine: the model to explain.
+    other: the model with random weights; None if there is none.
+    subjects: the samples with their attributions.
+    rng: draws of the noise. The order of the random control is drawn for each copy.
+
+    Returns the scores by sample id, without samples whose input has no noise.
+    """
     ports = {"": engine} if other is None else {"": engine, "_randomised": other}
     found: dict[str, dict[str, float]] = {}
     for number in range(NUM_COPIES):
@@ -73,6 +91,6 @@ def max_sensitivities(
 
 
 def _copy(info: ModelInfo, value: Input, draws: np.random.Generator) -> Input | None:
-    """A text stays as it is: its noise is in the model's embeddings. None where there is no noise for the value."""
+    """Return a noisy copy; a text unchanged, as its noise is in the embeddings; None if the value has no noise."""
     moved: Input | None = known_modality(value).noisy(value, draws, RADIUS)
     return moved if moved is not None else value if has_noise(info, value) else None
