@@ -19,7 +19,7 @@ from ..base.planned_item import PlannedItem
 from .language_records import OneContinuation
 
 _NUM_SAMPLES = 3
-"""Samples to try until the probe explains one: the first may be an empty text."""
+"""Largest number of samples to try until the probe explains one: the first may be an empty text."""
 
 
 def try_settings(engine: Engine, item: PlannedItem, trial: Probe, /) -> None:
@@ -29,8 +29,8 @@ def try_settings(engine: Engine, item: PlannedItem, trial: Probe, /) -> None:
     item: the planned probe.
     trial: the cheap copy of the probe (`Probe.trial`).
 
-    Raises `ConfigError` if a setting does not fit the model. Other errors are ignored here: the records of the samples
-    will hold them.
+    Raises `ConfigError` if a setting does not fit the model. Other errors that do not end the run are ignored here,
+    because the records of the samples will hold them.
     """
     # A separate engine keeps the passes of the check out of the counts and the cache of the items.
     own = Engine(engine.model, engine.info, budget=engine.budget)
