@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     import torch
 
 _SHORT = 64
-"""Maps of a text of so many tokens cost as much as its tokens, and grow with their square."""
+"""Number of tokens at which attention maps take as much memory as the tokens; maps grow with its square."""
 
 
 class AttentionProbe(Probe):
-    """Base of these probes. A subclass gives `read`."""
+    """Base class of probes that read attention weights. A subclass defines `read`.
+
+    target: nominally explained class, ``predicted`` or ``gold``.
+    Raises `ConfigError` if ``target`` is unknown.
+    """
 
     requires = frozenset({"classify", "gradients", "attention"})
     inputs = frozenset({"text", "pair", "image"})
@@ -33,14 +37,18 @@ class AttentionProbe(Probe):
         self.target = checked_target(target)
 
     def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:
-        """[N, L]: what each position is worth to those that the model reads its answer from, whose shares are ``readers_NL``."""
+        """Return the weight of each position for the answer, [N, L].
+
+        maps_NMLL: attention of each layer, averaged over heads; the last axis is the attended position.
+        readers_NL: share of each position in the answer, e.g. 1 at [CLS].
+        """
         raise NotImplementedError
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
         targets = explained_classes(engine, samples, self.target)
         found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
-            # Maps need no gradient, but the model's layers in the open.
+            # No gradient is computed; GradientWork gives access to the model's layers.
             work = GradientWork(engine, net, samples, targets)
             for rows in work.passes(range(len(samples)), cost=lambda length: max(1, length * length // _SHORT)):
                 for index, values in zip(rows.indices, self._values(net, rows), strict=True):
@@ -48,6 +56,7 @@ class AttentionProbe(Probe):
         return [found[i] for i in range(len(samples))]
 
     def _values(self, net: Differentiable, rows: Rows) -> list[Values]:
+        """Return the weights [L] of each row without padding."""
         maps_NMLL = net.attentions(rows.features, rows.encoded, rows.places)
         readers_NL = net.readers(rows.encoded, rows.places)
         if readers_NL is None:
@@ -57,7 +66,13 @@ class AttentionProbe(Probe):
 
 
 def _reader(maps_NMLL: torch.Tensor, lengths: Sequence[int] | None) -> torch.Tensor:
-    """[N, L], 1 at the first position, [CLS]; the last real one where no position attends to a later one, as in a decoder."""
+    """Return [N, L], 1 at the position that the answer is read from and 0 elsewhere.
+
+    It is the first position, [CLS]; in a decoder, where no position attends to a later one, the last without padding.
+
+    maps_NMLL: attention of each layer.
+    lengths: number of tokens of each row without padding; None for images.
+    """
     import torch
 
     num, width = maps_NMLL.shape[0], maps_NMLL.shape[-1]

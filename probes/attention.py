@@ -37,7 +37,7 @@ class Attention(AttentionProbe):
         self.layer = layer
 
     def trial(self) -> Attention | None:
-        """Each model that has attention has a last layer."""
+        """Return the probe itself to check the layer's index; None for the last layer, which always exists."""
         return None if self.layer == -1 else self
 
     def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:

@@ -38,7 +38,7 @@ class AttentionRollout(AttentionProbe):
         self.residual = residual
 
     def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:
-        # Of the product of all maps one row is wanted: the last layer's row goes down through the others.
+        # Only one row of the product of all maps is needed, so multiply a vector through the layers, last layer first.
         flow_NL = readers_NL
         for layer in reversed(range(maps_NMLL.shape[1])):
             attended_NL = (flow_NL[:, None] @ maps_NMLL[:, layer])[:, 0]

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     import torch
 
 Baseline: TypeAlias = str | float | None
-"""None: the model's own neutral input, padding tokens (of a language model the word "the") or a black image. Of text, a token, or 0 for
-embeddings of zeros; of images a level of grey in [0, 1], or ``mean`` or ``blur`` for the image as its modality leaves it without all of
-its pixels."""
+"""A neutral input. None is the model's own: padding tokens (for a language model the word "the") or a black image.
+
+For text, a token, or 0 for zero embeddings. For images, a grey in [0, 1], or ``mean`` or ``blur``: the image with all
+of its pixels removed in this way (`Modality.ways`).
+"""
 
 
 def checked_baseline(baseline: Baseline, /) -> Baseline:
+    """Return the setting, numbers as floats. Raises `ConfigError` if it is neither None, a text nor in [0, 1]."""
     if baseline is None or (isinstance(baseline, str) and baseline):
         return baseline
     if isinstance(baseline, bool | str) or not isinstance(baseline, int | float) or not 0 <= baseline <= 1:
@@ -36,13 +39,18 @@ def checked_baseline(baseline: Baseline, /) -> Baseline:
 
 
 def describe_baseline(baseline: Baseline, /) -> str:
-    """Say what a probe with this setting starts from."""
+    """Return a description of the neutral input."""
     return "the model's own neutral input" if baseline is None else str(baseline)
 
 
 def with_baseline(net: Differentiable, encoded: Encoded, baseline: Baseline, /) -> Encoded:
-    """Return the batch with the given neutral input; special tokens and other tokens outside the parts of a
-    text stay. Raises `ConfigError` if the inputs have no such neutral input."""
+    """Return the batch with another neutral input. Tokens outside the text, such as special tokens, are kept.
+
+    net: the differentiable model.
+    encoded: the batch.
+    baseline: neutral input; None returns the batch unchanged.
+    Raises `ConfigError` if the setting does not apply to the inputs.
+    """
     if baseline is None:
         return encoded
     if encoded.domain not in (EMBEDDINGS, PIXELS):
@@ -52,6 +60,7 @@ def with_baseline(net: Differentiable, encoded: Encoded, baseline: Baseline, /) 
 
 
 def _of_texts(net: Differentiable, encoded: Encoded, baseline: str | float) -> torch.Tensor:
+    """Return the neutral embeddings [B, L, D]."""
     import torch
 
     features_BLD = encoded.features
@@ -69,18 +78,22 @@ def _of_texts(net: Differentiable, encoded: Encoded, baseline: str | float) -> t
 
 
 def _token_id(tokenizer: Any, text: str) -> int:
-    """Return a token's id, by its name in the vocabulary or by tokenizing the text."""
+    """Return the id of a token, given by its name in the vocabulary or as text.
+
+    Raises `ConfigError` if the text is not exactly one token.
+    """
     known: int | None = tokenizer.convert_tokens_to_ids(text)
     if known is not None and tokenizer.convert_ids_to_tokens(known) == text:
         return known
     ids: Sequence[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    # What the vocabulary has no token for would be the one of what it does not know.
+    # A text outside the vocabulary would become the unknown token.
     if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
         raise ConfigError(f"baseline: {text!r} is not one token but {tokenizer.convert_ids_to_tokens(ids)}; name one of the vocabulary")
     return ids[0]
 
 
 def _of_images(pixels_BCHW: torch.Tensor, baseline: str | float) -> torch.Tensor:
+    """Return the neutral images [B, C, H, W]."""
     import torch
 
     if not isinstance(baseline, str):

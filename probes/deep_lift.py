@@ -1,4 +1,7 @@
-"""DeepLIFT with the rescale rule (Shrikumar, Greenside, Kundaje 2017, arXiv:1704.02685), by Captum, where its sum holds."""
+"""DeepLIFT with the rescale rule (Shrikumar, Greenside, Kundaje 2017, arXiv:1704.02685), with Captum.
+
+A sample whose attributions do not sum to the logit's change fails.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 _FLOOR = 1e-3
-"""Of the bound, in logits: rounding of a logit that hardly moves."""
+"""Smallest allowed error in logits, because rounding dominates if the logit hardly changes."""
 
 
 class DeepLift(Probe):
@@ -71,12 +74,13 @@ class DeepLift(Probe):
                 )
             work = GradientWork(engine, net, samples, targets, self.baseline)
             changes = work.changes()
-            # The neutral image is a row of its own.
+            # The neutral image takes a second row of the batch.
             for rows in work.passes(range(len(samples)), cost=lambda length: 2 * length):
                 found.update(zip(rows.indices, by_position(_rescaled(rows), None, rows.encoded.domain), strict=True))
         return [work.attribution(i, found[i], self._checked(float(found[i].sum()), changes[i])) for i in range(len(samples))]
 
     def _checked(self, total: float, change: float) -> float:
+        """Return the error of the sum. Raises `SampleError` if it exceeds the tolerance."""
         error = abs(total - change)
         if error > max(_FLOOR, self.tolerance * abs(change)):
             raise SampleError(
@@ -88,12 +92,12 @@ class DeepLift(Probe):
 
 
 def _rescaled(rows: Rows) -> torch.Tensor:
-    """Captum's attributions [N, C, H, W], all rows in one pass with their baselines."""
+    """Return Captum's attributions [N, C, H, W], from one pass over the rows and their neutral images."""
     import torch
     from captum.attr import DeepLift as Captum
 
     class Explained(torch.nn.Module):
-        """The model as Captum takes it: it puts inputs and baselines into one batch."""
+        """The model as a module for Captum, which puts inputs and baselines into one batch."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -103,7 +107,7 @@ def _rescaled(rows: Rows) -> torch.Tensor:
             return rows.net.logits(features, rows.encoded, rows.places.repeat(len(features) // len(rows.places)))
 
     with _clean(rows.net.module), warnings.catch_warnings():
-        # That hooks are set and removed: `untouched` sees to that.
+        # Captum warns that it sets and removes hooks. `untouched` checks that none is left.
         warnings.simplefilter("ignore")
         found: torch.Tensor = Captum(Explained()).attribute(rows.features, rows.baseline, target=rows.targets)
     return found.detach()
@@ -111,7 +115,7 @@ def _rescaled(rows: Rows) -> torch.Tensor:
 
 @contextmanager
 def _clean(module: torch.nn.Module) -> Iterator[None]:
-    """Without what Captum leaves on the activations when a pass fails."""
+    """Remove the attributes that Captum leaves on activation modules when a pass fails."""
     before = [(part, set(vars(part))) for part in module.modules()]
     try:
         yield

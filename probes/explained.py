@@ -1,4 +1,4 @@
-"""The explained class of a probe, and a trial of a probe on a model before anything runs."""
+"""Choose the class that a probe explains, and copy a probe for a trial before the run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ P = TypeVar("P")
 
 
 def checked_target(target: str, /) -> str:
+    """Return the setting. Raises `ConfigError` unless it is ``predicted`` or ``gold``."""
     if target not in ("predicted", "gold"):
         raise ConfigError(f"target is 'predicted' or 'gold', not {target!r}")
     return target
 
 
 def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str | None, /) -> list[int]:
-    """Return the explained classes. ``predicted``: the class of the largest logit. ``gold``: the sample's
-    own. Raises `SampleError` if a sample has none."""
+    """Return the index of the explained class of each sample.
+
+    engine: the engine.
+    samples: samples to explain.
+    target: ``predicted`` for the class of the largest logit, ``gold`` for the sample's own class.
+    Raises `SampleError` if ``target`` is ``gold`` and a sample has no class.
+    """
     if target != "gold":
         return [int(np.argmax(logits.values)) for logits in engine.run([Classify(s.input, s.labels) for s in samples])]
     without = next((s for s in samples if not isinstance(s.target, int | np.integer)), None)
@@ -34,8 +40,10 @@ def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str 
 
 
 def tried_with(probe: P, /, **settings: object) -> P:
-    """Return a copy of the probe with other settings, to check settings that depend on the model's weights at
-    a single point."""
+    """Return a copy of the probe with other settings, e.g. a single step.
+
+    A trial with it checks cheaply the settings that depend on the model.
+    """
     trial = copy.copy(probe)
     for name, value in settings.items():
         setattr(trial, name, value)

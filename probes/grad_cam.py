@@ -53,7 +53,7 @@ class GradCam(Probe):
         return [found[i] for i in range(len(samples))]
 
     def _maps(self, net: Differentiable, layer: Layer, samples: Sequence[Sample], targets: Sequence[int]) -> torch.Tensor:
-        """[B, H, W], at the size of the pixels."""
+        """Return the weighted maps [B, H, W], enlarged to the height and width of the image."""
         import torch
 
         encoded = net.encode([Classify(sample.input, sample.labels) for sample in samples])

@@ -38,7 +38,7 @@ class GradientShap(GradientProbe):
         self.noise = noise
 
     def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
-        # The 63 bits of a seed are an even number themselves; to make a generator for each takes ten times as long.
+        # The 63 bits of a seed are uniform already; creating a generator per row takes ten times as long.
         seeds = (self.rng(step).seed(sample.id) for sample, step in zip(rows.samples, rows.steps, strict=True))
         share = rows.per_row([seed / 2**63 for seed in seeds])
         noisy = rows.features

@@ -1,4 +1,4 @@
-"""Integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365), at Captum's points and with its weights."""
+"""Integrated gradients with Captum's points and weights (Sundararajan, Taly, Yan 2017, arXiv:1703.01365)."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ class IntegratedGradients(Halving):
 
 
 def _between(rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor]:
-    """The input at each row's point of the way, and the whole way."""
+    """Return the interpolated input of each row, and the difference between sample and neutral input."""
     difference = rows.features - rows.baseline
     return (rows.per_row(at_N) * difference).add_(rows.baseline), difference

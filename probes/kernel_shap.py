@@ -12,7 +12,7 @@ from ..harness.api.settings import Count
 from .perturbation import Logit, Mask, Parts, Perturbation, Values
 
 _ENDS = 1e6
-"""The weight of the full and the empty input, infinite in the paper; Captum's number."""
+"""Weight of the full and the empty input as in Captum; infinite in the paper."""
 
 
 class KernelShap(Perturbation):
@@ -51,7 +51,7 @@ class KernelShap(Perturbation):
         yield np.zeros(parts.size, dtype=bool)
         sizes = np.arange(1, parts.size)
         kernel = 1 / (sizes * (parts.size - sizes))
-        # One part has no subset but all and nothing.
+        # A single part has no subsets besides the full and the empty one.
         for size in rng.choice(sizes, self.subsets, p=kernel / kernel.sum()) if sizes.size else ():
             mask = np.zeros(parts.size, dtype=bool)
             mask[rng.choice(parts.size, size, replace=False)] = True

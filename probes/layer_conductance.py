@@ -1,4 +1,7 @@
-"""Layer conductance (Dhamdhere, Sundararajan, Yan 2018, arXiv:1805.12233; Shrikumar, Su, Kundaje 2018, arXiv:1807.09946)."""
+"""Layer conductance (Dhamdhere, Sundararajan, Yan 2018, arXiv:1805.12233).
+
+The sum over pieces of the path is from Shrikumar, Su, Kundaje 2018, arXiv:1807.09946.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .layers import Layer, cut_off
 from .positions import Values, by_position
 
 _ROUNDING = 1e-3
-"""How far two logits may be apart that are to be the same, as a share of how far they move."""
+"""Allowed difference of two logits that count as equal, as a share of the logit's change."""
 
 
 class LayerConductance(Integral):
@@ -81,7 +84,7 @@ class LayerConductance(Integral):
 
         layer, found = Layer(work.module, self.layer, "layer_conductance"), dict[int, Values]()
         _, alphas = gauss_legendre(steps + 1)
-        # The end of one pass, whose sample may go on in the next.
+        # The last row of a pass, because the points of its sample may continue in the next pass.
         last: tuple[int, torch.Tensor, torch.Tensor] | None = None
         for rows in work.passes(chosen, steps + 1):
             at = rows.baseline + rows.per_row(alphas[list(rows.steps)]) * (rows.features - rows.baseline)

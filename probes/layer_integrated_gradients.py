@@ -73,7 +73,13 @@ class LayerIntegratedGradients(Halving):
         return layer.gradients(explained_N, at) * difference
 
     def _explained(self, rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Layer]:
-        """The logit [N] with what the layer gives at each row's point of the way; that; the whole way."""
+        """Evaluate the model with the layer's output interpolated between neutral input and sample.
+
+        rows: rows of a pass.
+        at_N: point of each row in [0, 1].
+        Returns the explained logits [N], the interpolated outputs [N, ...], the difference between the outputs for the
+        sample and for the neutral input [N, ...], and the layer.
+        """
         import torch
 
         layer = Layer(rows.net.module, self.layer, "layer_integrated_gradients")

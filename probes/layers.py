@@ -1,4 +1,4 @@
-"""A layer of the model by its name, and its output in a pass: read, detached, or replaced.
+"""Read, detach or replace the output of a model's layer, chosen by its name.
 
 Shape legend: N rows of a pass.
 """
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 class Layer:
-    """The layer ``name`` of a module. Raises `ConfigError` with similar names if it does not exist."""
+    """A layer of a module.
+
+    module: the model.
+    name: name of the layer in ``module.named_modules()``.
+    method: name of the probe, for error messages.
+    hint: sentence appended to the error message if the layer does not exist.
+    Raises `ConfigError` with similar names if the layer does not exist.
+    """
 
     def __init__(self, module: torch.nn.Module, name: str, method: str, hint: str = "") -> None:
         layers = {key: layer for key, layer in module.named_modules() if key}
@@ -29,8 +36,12 @@ class Layer:
 
     @contextmanager
     def giving(self, change: Callable[[torch.Tensor], torch.Tensor], /) -> Iterator[list[torch.Tensor]]:
-        """Replace the layer's first output tensor by ``change`` of it during a pass; the list receives the
-        new tensor."""
+        """Replace the layer's first output tensor during a pass.
+
+        change: maps the output tensor to its replacement.
+        Yields a list that receives the replacement.
+        Raises `ConfigError` unless the layer runs exactly once and returns a tensor of floats.
+        """
         import torch
 
         seen: list[torch.Tensor] = []
@@ -40,7 +51,7 @@ class Layer:
             if not isinstance(given, torch.Tensor) or not given.is_floating_point() or seen:
                 raise self.refusal("does not give one tensor of numbers once in a pass")
             seen.append(change(given))
-            # A copy, for what follows may write into it.
+            # A copy, because later layers may modify it in place.
             return (seen[0].clone(), *output[1:]) if isinstance(output, tuple) else seen[0].clone()
 
         handle = self._layer.register_forward_hook(hook)
@@ -52,7 +63,13 @@ class Layer:
             raise self.refusal("takes no part in the model's pass")
 
     def gradients(self, explained: torch.Tensor, given: torch.Tensor, /, *, keep: bool = False) -> torch.Tensor:
-        """Of each row's explained logit [N] with respect to what the layer gave. ``keep``: further gradients follow."""
+        """Return the gradient of the explained logits with respect to the layer's output, in the shape of the output.
+
+        explained: explained logit of each row [N].
+        given: the layer's output.
+        keep: whether to keep the graph for further gradients.
+        Raises `ConfigError` if the logits do not depend on the output.
+        """
         import torch
 
         could = explained.requires_grad and given.requires_grad
@@ -62,10 +79,16 @@ class Layer:
         return found
 
     def refusal(self, why: str, /) -> ConfigError:
+        """Return an error about the layer with a reason."""
         return ConfigError(f"{self._method}: the layer {self._name!r} {why}; name another layer")
 
     def of(self, rows: Rows, features: torch.Tensor, /) -> torch.Tensor:
-        """What the layer gives for each row's sample, whose features [B, ...] are given in the place of `Encoded.features`."""
+        """Return the layer's output for each row [N, ...], without gradients.
+
+        rows: rows of a pass.
+        features: features of the B samples of the pass [B, ...], in place of `Encoded.features`.
+        Raises `ConfigError` if the output has no positions.
+        """
         import torch
 
         with torch.no_grad(), self.giving(as_it_is) as seen:
@@ -73,7 +96,11 @@ class Layer:
         return self.placed(seen[0], rows)[rows.places]
 
     def placed(self, given: torch.Tensor, rows: Rows, /) -> torch.Tensor:
-        """The same tensor, checked to have values for each position: maps or tokens of images, tokens of texts."""
+        """Return the layer's output unchanged if it has values per position.
+
+        Outputs of texts are tokens [N, L, D]; outputs of images are maps [N, C, H, W] or tokens.
+        Raises `ConfigError` for any other shape.
+        """
         is_text = rows.encoded.domain == EMBEDDINGS
         if given.ndim not in ((3,) if is_text else (3, 4)) or (is_text and given.shape[1] != rows.features.shape[1]):
             what = "token: [N, L, D]" if is_text else "place: maps [N, C, H, W] or tokens [N, L, D]"
@@ -82,9 +109,10 @@ class Layer:
 
 
 def cut_off(given: torch.Tensor, /) -> torch.Tensor:
-    """Return the tensor as a leaf: gradients end here."""
+    """Return the tensor detached, as a leaf of a new graph."""
     return given.detach().requires_grad_()
 
 
 def as_it_is(given: torch.Tensor, /) -> torch.Tensor:
+    """Return the tensor unchanged."""
     return given

@@ -51,7 +51,7 @@ class Lime(Perturbation):
         from sklearn.linear_model import Lasso
 
         masks = np.array(list(self.masks(parts, rng)))
-        # The cosine between a subset and the whole is the root of the share that it holds.
+        # The cosine between a subset and the whole input is the square root of the share of parts in the subset.
         distances = 1 - np.sqrt(masks.mean(1))
         weights = np.exp(-(distances**2) / (2 * self.kernel_width**2))
         fitted = Lasso(alpha=self.alpha).fit(masks.astype(np.float64), [logit(mask) for mask in masks], weights)

@@ -69,7 +69,13 @@ class NeuronConductance(Probe):
         return [work.attribution(i, found[i]) for i in range(len(samples))]
 
     def _slopes(self, layer: Layer, rows: Rows, at: torch.Tensor) -> torch.Tensor:
-        """The logit's gradient by the input, of what passes through the neuron."""
+        """Return the gradient of the logit with respect to the input through the neuron, in the shape of ``at``.
+
+        layer: the neuron's layer.
+        rows: rows of a pass.
+        at: features at which to compute the gradient, in the shape of `Rows.features`.
+        Raises `ConfigError` if the layer has no such neuron or does not depend on the input.
+        """
         import torch
 
         with layer.giving(as_it_is) as seen:
@@ -83,11 +89,13 @@ class NeuronConductance(Probe):
         return to_neuron * to_logit_N.view(-1, *(1,) * (at.ndim - 1))
 
     def _own(self, given: torch.Tensor) -> torch.Tensor:
+        """Return the neuron's value in each row [N]."""
         for place in self.neuron:
             given = given[:, place]
         return given
 
     def _check(self, layer: Layer, rows: Rows, given: torch.Tensor) -> None:
+        """Raise `ConfigError` for an unknown neuron and `SampleError` if a text is too short for its position."""
         shape = tuple(given.shape[1:])
         of_tokens = rows.lengths is not None and given.ndim == 3 and shape[0] == rows.features.shape[1]
         if rows.lengths is not None and of_tokens and len(self.neuron) == 2 and self.neuron[0] >= min(rows.lengths):

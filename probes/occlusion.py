@@ -64,7 +64,7 @@ class Occlusion(Perturbation):
 
 
 def _windows(length: int, size: int, stride: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of windows that reach the end of the length together; the last is shorter where the stride does not fit."""
+    """Yield (start, end) of windows that cover the length; the last one is shorter if the stride does not fit."""
     size = min(size, length)
     for index in range(math.ceil((length - size) / stride) + 1):
         yield index * stride, min(index * stride + size, length)

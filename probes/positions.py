@@ -23,23 +23,24 @@ if TYPE_CHECKING:
 Values: TypeAlias = NDArray[np.float64]
 
 _MOST_SPECIAL = 16
-"""Tokens of a vision transformer that are no patch: [CLS], a distillation token, registers."""
+"""Maximum number of tokens of a vision transformer besides patches: [CLS], a distillation token, registers."""
 
 
 def by_position(values: torch.Tensor, lengths: Sequence[int] | None, domain: str, /) -> list[Values]:
-    """Sum a layer's values to one number per position: [L] for texts (without padding) and vision
-    transformers, [H, W] for maps.
+    """Sum a layer's values to one number per position.
 
-    lengths: real tokens of each text; None for all else.
-    domain: of the model's features (`Encoded.domain`); unless it is embeddings or pixels, each value is a
+    values: values of each row [N, ...].
+    lengths: number of tokens of each text without padding; None for other inputs.
+    domain: domain of the model's features (`Encoded.domain`). Unless it is embeddings or pixels, each value is a
         position of its own.
+    Returns one array per row: [L] for texts, without padding, and for vision transformers, [H, W] for maps.
     """
     import torch
 
     dims: tuple[int, ...] = ()
     if domain in (EMBEDDINGS, PIXELS):
         dims = (1,) if domain == PIXELS and values.ndim == 4 else tuple(range(2, values.ndim))
-    # The sum in float64: of a thousand pixels in float32 it would miss by more than an integral does.
+    # Sum in float64: over a thousand pixels the rounding error of float32 would exceed the error of an integral.
     summed = (values.sum(dims, dtype=torch.float64) if dims else values.double()).cpu().numpy()
     return [row if lengths is None else row[: lengths[n]] for n, row in enumerate(summed)]
 
@@ -47,14 +48,18 @@ def by_position(values: torch.Tensor, lengths: Sequence[int] | None, domain: str
 def placed(
     value: Input, values: Values, token_spans: Sequence[tuple[int, int]], patch: int | None, domain: str, /
 ) -> tuple[NDArray[np.float32], Spans, float]:
-    """Return the values and spans of an attribution from `by_position`, and the sum at special tokens.
+    """Convert values per position to the values and spans of an attribution.
 
-    Tokens are gathered to words. A pixel has the value of its patch, or the bilinear interpolation of a map
-    of another size. For any other modality, and in any other domain, a position is a part. Raises
-    `ConfigError` if the positions are none of these.
+    Tokens are gathered to words. A pixel gets the value of its patch, or the bilinear interpolation of a map of another
+    size. In any other modality or domain, each position is a part.
 
-    patch: side of a vision transformer's patches, in pixels.
-    domain: of the model's features (`Encoded.domain`).
+    value: the input.
+    values: values from `by_position`.
+    token_spans: start and end of each token in the text; (0, 0) for special tokens.
+    patch: side of a vision transformer's patches in pixels; None for other models.
+    domain: domain of the model's features (`Encoded.domain`).
+    Returns the values in the shape of the parts, the spans of the words, and the sum at special tokens.
+    Raises `ConfigError` if the positions fit none of these cases.
     """
     texts = texts_of(value)
     if domain not in (EMBEDDINGS, PIXELS) or not (texts or domain == PIXELS):
@@ -71,6 +76,7 @@ def placed(
 
 
 def _of_parts(value: Input, values: Values, domain: str) -> NDArray[np.float32]:
+    """Return the values in the shape of the input's parts. Raises `ConfigError` if their numbers differ."""
     shape = shape_of(parts_of(value))
     if values.size != math.prod(shape):
         raise ConfigError(
@@ -81,6 +87,7 @@ def _of_parts(value: Input, values: Values, domain: str) -> NDArray[np.float32]:
 
 
 def enlarged(map_HW: Values, height: int, width: int, /) -> Values:
+    """Resize a map to [height, width] by bilinear interpolation."""
     import torch
 
     given = torch.as_tensor(map_HW)[None, None]
@@ -89,9 +96,14 @@ def enlarged(map_HW: Values, height: int, width: int, /) -> Values:
 
 
 def _in_patches(values_L: Values, height: int, width: int, patch: int | None) -> tuple[Values, float]:
-    """Return the tokens row by row of the image without special tokens, and the sum of the special tokens.
+    """Return the values of the patches as [height, width], and the sum of the special tokens.
 
     Pixels beyond the last whole patch, which the model ignores, get 0.
+
+    values_L: values of the tokens; special tokens come first, then the patches row by row.
+    height, width: size of the image in pixels.
+    patch: side of a patch in pixels.
+    Raises `ConfigError` if the number of tokens does not fit the image.
     """
     rows, columns = (height // patch, width // patch) if patch else (0, 0)
     if not 0 < rows * columns <= len(values_L) <= rows * columns + _MOST_SPECIAL:

@@ -39,6 +39,7 @@ class ShapleyValueSampling(Perturbation):
         self.permutations = permutations
 
     def orders(self, parts: Parts, rng: np.random.Generator, /) -> Iterator[list[int]]:
+        """Yield random permutations of the parts."""
         for _ in range(self.permutations):
             yield rng.permutation(parts.size).tolist()
 
