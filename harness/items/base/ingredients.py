@@ -1,4 +1,4 @@
-"""Digests of everything that an item's records depend on. A resumed run compares them with those of the existing records."""
+"""Digests of everything that an item's records depend on. A resumed run compares them with the recorded digests."""
 
 from __future__ import annotations
 
@@ -48,13 +48,16 @@ def ingredients(item: PlannedItem, /) -> dict[str, Any]:
 
 
 def model_fingerprint(planned: PlannedModel, model: Any, /) -> str:
-    """Return the fingerprint of a loaded model, combined with the code of its plugin if that is not part of Windtunnel."""
+    """Return the fingerprint of a loaded model, combined with the digest of its plugin's code for local plugins."""
     code = code_digest(planned.source)
     return str(model.fingerprint) if not code or is_unknown(model.fingerprint) else digest_parts((model.fingerprint, code))
 
 
 def code_digest(part: Any, /) -> str:
-    """Return a digest of the local files that define an object's class; empty for a library, which its version identifies."""
+    """Return a digest of the local files that define an object's class.
+
+    Empty for a class of an installed library, which its version identifies.
+    """
     code = local_code(type(part))
     return code.digest if code is not None else ""
 

@@ -20,8 +20,8 @@ HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 class ItemRun:
     """The context in which an item's records are created.
 
-    ``engine``: runs the item's model. ``suite_seed``: the seed of the suite; the item's is ``item.seed``. ``start``: the index of the
-    chunk's first sample among the item's samples.
+    ``engine``: runs the item's model. ``suite_seed``: the seed of the suite; the item's is ``item.seed``. ``start``:
+    the index of the chunk's first sample among the item's samples.
     """
 
     engine: Engine
@@ -72,7 +72,7 @@ class ItemRun:
 
 
 def make_recordable(record: Record, /) -> Record:
-    """Return the record with finite or missing scores and serialisable artifacts. Its error names the values that were dropped."""
+    """Return the record with finite or missing scores and serialisable artifacts; its error names dropped values."""
     wrong: list[str] = []
     scores: dict[str, float | None] = {}
     for name, value in record.scores.items():

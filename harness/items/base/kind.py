@@ -1,11 +1,11 @@
 """The base class of kinds of items.
 
-One class defines everything about a kind: its planned items, its records, its rows and their names, its flags, and its views. Plan, run,
-results and gates iterate over the table of kinds (`items.kinds`) and refer to none by name. A plugin file adds a kind with
-``@plugin("items", NAME)`` on a class that derives from `ItemKind`.
+One class defines everything about a kind: its planned items, its records, its rows and their names, its flags, and
+its views. Plan, run, results and gates iterate over the table of kinds (`items.kinds`) and refer to none by name. A
+plugin file adds a kind with ``@plugin("items", NAME)`` on a class that derives from `ItemKind`.
 
-The methods that compute results import their modules on call: metrics import scipy, datasets and evaluate, which take longer to load than
-planning takes.
+The methods that compute results import their modules on call: metrics import scipy, datasets and evaluate, which take
+longer to load than planning takes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The input of `ItemKind.derive`: the suite, its models, and the items planned so far, including those of earlier kinds."""
+    """The input of `ItemKind.derive`: the suite, its models, and the items of tasks and earlier kinds."""
 
     suite: Suite
     models: Sequence[PlannedModel]
@@ -55,7 +55,9 @@ class Planned:
 
 
 class ItemKind:
-    """Base class of kinds of items. A subclass defines ``name``, and overrides `derive`, `records` and `rows` as needed.
+    """Base class of kinds of items.
+
+    A subclass defines ``name``, and overrides `derive`, `records` and `rows` as needed.
 
     ``name``: the name of the kind in records.
     ``section``: the section of a suite whose entries are items of this kind; empty if all items are derived.
@@ -71,8 +73,8 @@ class ItemKind:
     ``is_joined``: whether pages show its records with the task's samples.
     ``slice_names``: the names of the slices that `slices` can return.
     ``measures``: titles, sentences and directions of rows that `scorecard.measures` does not contain, by name.
-    ``corrected``: the rates on harmful prompts that are corrected for a judge's error: (name of the row, whether higher is better), by the
-    judges' question.
+    ``corrected``: the rates on harmful prompts that are corrected for a judge's error: (name of the row, whether higher
+    is better), by the judges' question.
     ``has_attributions``: whether its records contain attributions.
     ``knows_requests``: whether `requests_ahead` returns requests.
     """
@@ -104,8 +106,9 @@ class ItemKind:
     def derive_from(self, base: PlannedItem, *others: PlannedItem, program: str, suite_seed: int, **changes: Any) -> PlannedItem:
         """Create an item of this kind that depends on the records of ``base`` and ``others`` and is named for them.
 
-        ``base``: its model, task and samples become the item's. ``program``: the beginning of the item's name. ``suite_seed``: the seed
-        that the item's seed is derived from. ``changes``: fields of `PlannedItem` that override these values.
+        ``base``: its model, task and samples become the item's. ``program``: the beginning of the item's name.
+        ``suite_seed``: the seed that the item's seed is derived from. ``changes``: fields of `PlannedItem` that
+        override these values.
         """
         bases = (base, *others)
         key = ItemKey(self.name, base.task.name, program, about=tuple(item.key for item in bases))
@@ -138,14 +141,14 @@ class ItemKind:
         return ()
 
     def try_settings(self, engine: Engine, item: PlannedItem, /) -> None:
-        """Check settings that depend on the weights once these are loaded. Raises `ConfigError` for an invalid setting."""
+        """Check the settings that depend on the weights, after loading. Raises `ConfigError` for an invalid setting."""
 
     def has_trial(self, item: PlannedItem, /) -> bool:
         """Tell whether `try_settings` checks anything."""
         return False
 
     def start(self, run: ItemRun, /) -> Callable[[Sequence[Sample]], list[Record]]:
-        """Return the function that creates the records of a chunk. Override it to compute something once for all chunks."""
+        """Return the function that creates the records of a chunk. Override it to share work between chunks."""
         return partial(self.records, run)
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
@@ -155,7 +158,10 @@ class ItemKind:
     # ── the results: records only, no model ───────────────────────────────────────────────────────────────────────────
 
     def columns(self, metrics: Mapping[str, Metric | str], /) -> Collection[str] | None:
-        """Return the scores and artifacts that rows need; None: all scores. ``metrics``: by name, or the error of loading one."""
+        """Return the scores and artifacts that rows need; None for all scores.
+
+        ``metrics``: the metrics by name, or the error of loading one.
+        """
         return None
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
@@ -167,7 +173,7 @@ class ItemKind:
         ]
 
     def keep(self, item: StoredItem, table: Table, /) -> object:
-        """Return the data of the item's table that `joint_rows` and `flags` need; `RunResults.kept` stores it. Tables are not kept."""
+        """Return the data of the item's table that `joint_rows` and `flags` need, for `RunResults.kept`."""
         return None
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
@@ -179,7 +185,7 @@ class ItemKind:
         return ()
 
     def slices(self, is_right: bool | None, scores: Mapping[str, float | None], /) -> dict[str, bool]:
-        """Tell whether a sample is in each applicable slice. ``is_right``: whether the model's clean answer is right."""
+        """Tell whether a sample is in each applicable slice. ``is_right``: whether the clean answer is right."""
         return {}
 
     def view(self, seen: SeenSample, /) -> Twin | Heat | None:

@@ -10,7 +10,7 @@ from ...identity.digests import digest_file
 
 
 def portable(value: Any, /) -> Any:
-    """Return a setting independent of the location of files: a path becomes its name and a digest of the file's content."""
+    """Return a setting independent of the location of files: a path becomes the file's name and digest."""
     if isinstance(value, Mapping):
         return {key: portable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -26,5 +26,5 @@ def portable(value: Any, /) -> Any:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # any text: longer than a name may be, or with a NUL
+    except (OSError, ValueError):  # the text may be too long for a file name, or contain a NUL
         return False

@@ -19,13 +19,13 @@ class ProgramKind(ItemKind, Generic[Spec]):
     effort: ClassVar[int] = 20
 
     def fields(self, spec: Spec, plugin: Program, suite: Suite, /) -> Mapping[str, Any]:
-        """Return the fields of a `PlannedItem` that the suite's entry sets. Raises `ConfigError` for an invalid entry."""
+        """Return the fields of `PlannedItem` that the suite's entry sets. Raises `ConfigError` for an invalid entry."""
         raise NotImplementedError
 
     def why_never_repeated(self, settings: Collection[str], /) -> str:
-        """Explain why the plugin is deterministic; empty if it depends on the seed. ``settings``: the names of the plugin's settings."""
+        """Explain why the plugin is deterministic; empty if it uses the seed. ``settings``: names of its settings."""
         return ""
 
     def repeat(self, first: PlannedItem, number: int, suite_seed: int, make: Callable[[Mapping[str, Any]], Program], /) -> PlannedItem:
-        """Return repetition ``number`` of an item, with another seed. ``make``: creates the plugin with changed settings."""
+        """Return repetition ``number`` of an item with another seed. ``make``: creates the plugin with new settings."""
         raise NotImplementedError

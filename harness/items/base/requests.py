@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def isolate(work: Callable[[], T]) -> T | Failure:
-    """Return the result of a plugin's code, or a `Failure` with its error: bad data fails a single sample, not the run."""
+    """Return the result of a plugin's code, or a `Failure` with its error, so that bad data fails only one sample."""
     try:
         return work()
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Rows for slices that combine an item's records with the model's clean answers: the share of applicable samples in each."""
+"""Rows for slices that combine an item's records with the model's clean answers: the share of samples in each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_slice_rows(kind: ItemKind, item: StoredItem, results: RunResults, /) ->
 
 
 def _join_slices(kind: ItemKind, store: Store, task: StoredItem, item: StoredItem) -> Iterator[tuple[Record, object, str | None]]:
-    """Yield one record per sample with the slices as scores, with the sample's target and group, as `Store.join` does."""
+    """Yield (record, target, group) for each sample, as `Store.join` does, with the slices as the record's scores."""
     # All items of a task start with its first sample, and chunks are finished in order.
     for (answer, target, group), (record, *_) in zip(store.join(task, ()), store.join(item, ()), strict=False):
         slices = kind.slices(is_right(task, answer), record.scores)

@@ -23,8 +23,8 @@ _MOST_NAMES = 1_000
 class SeenSample:
     """A record of an item, with the other results of its sample.
 
-    ``is_right``: whether the model's clean answer is right; None if that is unknown. ``joined``: the sample's records of all items whose
-    kind ``is_joined``, each with its item.
+    ``is_right``: whether the model's clean answer is right; None if that is unknown. ``joined``: the sample's records
+    of all items whose kind ``is_joined``, each with its item.
     """
 
     sample: Sample
@@ -47,7 +47,7 @@ def shown(value: object) -> Shown:
         return Shown("text", text=cut(str(value)))
     try:
         return _shorten(known.preview(value))
-    except Exception as error:  # noqa: BLE001 - a plugin may raise, or the record may be invalid; the numbers stay valid
+    except Exception as error:  # noqa: BLE001 - a plugin may raise, or the record may be invalid
         return Shown("text", text=cut(f"the modality {known.name!r} cannot show this: {type(error).__name__}: {error}"))
 
 
@@ -77,7 +77,7 @@ def answer(record: Record, labels: Sequence[str]) -> str | None:
 
 
 def heat_map(probe: str, attribution: Mapping[str, Any], sample: Sample) -> Heat:
-    """Return the view of a recorded attribution, scaled by its largest magnitude, and pooled if it has two dimensions."""
+    """Return the view of a recorded attribution, scaled by its largest magnitude, and pooled if it has two axes."""
     values = _pool(np.asarray(attribution["values"], dtype=np.float64))
     largest = float(np.abs(values).max()) if values.size else 0.0
     scaled = values / largest if largest else values

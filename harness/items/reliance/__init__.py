@@ -1,1 +1,1 @@
-"""Word reliance: which words carry predictions, and what is left without them."""
+"""Word reliance: finds the words that carry predictions, and measures the accuracy without them."""

@@ -1,8 +1,9 @@
-"""What class an answer is of, by name: so that words can be counted over all samples that were answered alike.
+"""Classes of answers, so that words can be counted over all samples with the same class of answer.
 
-A classifier's answers have classes, and so have those of a language model that chooses among the same continuations each time (yes or no).
-Where a task says whether an answer is a refusal, that is its class. All other answers are one class, `ANSWER`: their words are counted
-together, and nothing is said of how often the class is predicted.
+The classes are the labels of a classifier, or the continuations of a language model that chooses among the same
+continuations for every sample, such as yes and no. If the task detects refusals, the classes are refused and
+answered. All other answers have one class, `ANSWER`: their words are counted together, and the class has no
+overprediction.
 """
 
 from __future__ import annotations
@@ -20,23 +21,26 @@ ANSWER = "answer"
 
 
 class AnswerClasses(Protocol):
-    """Names are None where nobody knows."""
+    """Returns the names of classes; None for an unknown class."""
 
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
-        """Of what a probe's record explains. ``answer``: the task's record of the sample."""
+        """Return the class that a probe's record explains.
+
+        ``explanation``: the probe's record. ``answer``: the task's record of the sample; None if it is missing.
+        """
         ...
 
     def said(self, sample: Sample, judged: Judged, /) -> object:
-        """Of an answer; two that are equal say the same."""
+        """Return the class of a judged answer, or a value that is equal for equal answers."""
         ...
 
     def own(self, sample: Sample, /) -> str | None:
-        """Of the answer that the sample should get."""
+        """Return the class of the correct answer."""
         ...
 
 
 class Labels:
-    """The sample's labels."""
+    """The labels of the samples as classes."""
 
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
         return _name(sample, explanation.artifacts["attribution"]["target"])
@@ -49,7 +53,7 @@ class Labels:
 
 
 class Verdicts:
-    """Refused or answered, as the task judges it."""
+    """The classes refused and answered, as judged by the task."""
 
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
         return None if answer is None else _verdict(answer.scores.get("refused"))
@@ -62,11 +66,13 @@ class Verdicts:
 
 
 class OneClass:
+    """A single class, `ANSWER`, for all answers."""
+
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
         return ANSWER
 
     def said(self, sample: Sample, judged: Judged, /) -> object:
-        """What the task read out of it, which may be nothing; else the text."""
+        """Return the answer that the task extracted (possibly None), or else the text, in a list; None without both."""
         artifacts = judged.artifacts or {}
         return next(([artifacts[name]] for name in ("prediction", "output") if name in artifacts), None)
 
@@ -75,7 +81,11 @@ class OneClass:
 
 
 def choose_answer_classes(task: Task, probe: Probe, samples: Iterable[Sample], answers: Iterable[Record], /) -> AnswerClasses:
-    """``answers``: the task's records, until one has scores."""
+    """Choose the classes of the answers to a task.
+
+    ``probe``: the probe that explains the answers. ``samples``: the task's samples. ``answers``: the task's records,
+    which are read up to the first with scores.
+    """
     if "classify" in task.requires or ("loglikelihood" in task.requires and _share_labels(samples)):
         return Labels()
     scored = next((record.scores for record in answers if record.scores), {})
@@ -83,14 +93,14 @@ def choose_answer_classes(task: Task, probe: Probe, samples: Iterable[Sample], a
 
 
 def _share_labels(samples: Iterable[Sample]) -> bool:
-    """Of those that could be read at all."""
+    """Tell whether all samples have the same labels, except for samples that could not be read."""
     each = (sample.labels for sample in samples if not sample.metadata.get("error"))
     first = next(each, ())
     return bool(first) and all(labels == first for labels in each)
 
 
 def _name(sample: Sample, index: Any) -> str | None:
-    """A class without a name goes by its number."""
+    """Return the label with an index; the index as text if the sample has no such label; None if it is no integer."""
     if not isinstance(index, Integral):
         return None
     place = int(index)

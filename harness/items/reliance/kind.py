@@ -1,4 +1,4 @@
-"""Word reliance: the words that carry predictions by a probe, and the task's accuracy without them."""
+"""The kind of items that measure word reliance: the words that carry predictions, and the accuracy without them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WITHOUT = tuple(RELIANCE[f"{score}_without_carriers"] for score in ("correct", 
 
 
 class RelianceItems(ItemKind):
-    """``word_reliance(PROBE)``: of each probe that is scored on ``words``."""
+    """``word_reliance(PROBE)``: one item per probe with the scores ``words`` on texts or pairs of texts."""
 
     name = "reliance"
     row_names = (

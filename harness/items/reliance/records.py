@@ -1,11 +1,17 @@
-"""Which words carry a model's predictions over a whole set, and what is left of its accuracy without them.
+"""Finds the words that carry a model's predictions over all samples, and measures the accuracy without them.
 
-A word carries a class (`answer_classes`) by its mean attribution over the samples that have it and are explained for that class; in each,
-its places are summed, as a share of all parts' absolute attributions. In the method's own unit one sample would weigh a thousand times
-another: gradients are next to nothing where the model is sure, and of a planted word it is. The `NUM_WORDS` with the largest positive
-mean, of those in at least `LEAST_SAMPLES` such samples, are the class's carriers. Whether one is spurious, its numbers tell: how much more
-often the model predicts the class where the word is than the labels have it (``overpredicted``, held against the rest of the set in
-`reliance.rows`), and what becomes of the accuracy when the carriers are cut out, beside as many other words at random.
+A word carries a class (`answer_classes`) to the degree of its mean attribution over the samples that contain the word
+and are explained for the class. In each sample, the attributions of all its occurrences are summed, and divided by
+the sum of the absolute attributions of all parts. Without this division, one sample could weigh a thousand times as
+much as another: gradients nearly vanish where the model is certain, and on samples with a planted word it is certain.
+The carriers of a class are the `NUM_WORDS` words with the largest positive mean among those in at least
+`LEAST_SAMPLES` such samples.
+
+Two numbers show whether a carrier is spurious: how much more often the model predicts the class on samples with the
+word than the labels do (``overpredicted``, compared with the other samples in `reliance.rows`), and the accuracy
+without the carriers, compared with the accuracy without the same number of random words.
+
+Shape legend: W words of a sample.
 """
 
 from __future__ import annotations
@@ -33,19 +39,22 @@ NUM_WORDS = 5
 LEAST_SAMPLES = 5
 
 Carriers = Mapping[str, Sequence[str]]
-"""Words by the name of the class that they carry, the first carries most."""
+"""The carriers by the name of their class, in order of decreasing mean attribution."""
 
 
 @dataclass(slots=True)
 class _Use:
-    """Of one word in the samples explained for one class."""
+    """The number of samples with one word that are explained for one class, and the sum of the word's attributions."""
 
     num: int = 0
     total: float = 0.0
 
 
 def carriers(classes: AnswerClasses, explained: Iterable[tuple[Sample, Record, Record | None]], /) -> Carriers:
-    """``explained``: samples with a probe's records of them, and the task's."""
+    """Return the carriers of each class.
+
+    ``explained``: for each sample, the probe's record and the task's record, which is None if it is missing.
+    """
     uses: dict[str, dict[str, _Use]] = defaultdict(lambda: defaultdict(_Use))
     for sample, record, answer in explained:
         own = values_of(sample, record)
@@ -63,8 +72,10 @@ def _strongest(words: Mapping[str, _Use]) -> list[str]:
 
 
 def values_of(sample: Sample, record: Record, /) -> dict[str, float]:
-    """What each word is attributed, in small letters, as a share of all parts' absolute attributions. Empty where there is no attribution
-    to words."""
+    """Return each word's attribution as a share of the absolute attributions of all parts, by the casefolded word.
+
+    Empty if the record has no attribution, or the sample has no text.
+    """
     found = record.artifacts.get("attribution")
     if found is None or not (texts := texts_of(sample.input)):
         return {}
@@ -84,7 +95,11 @@ def _words(texts: Sequence[str], spans: Spans) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """``words``: the sample's, in small letters. ``without``: the sample without the carriers, and without as many others at random."""
+    """A sample with a carrier, and its variants.
+
+    ``words``: the casefolded words of the sample. ``without``: the sample without the carriers, and the sample
+    without the same number of other, random words.
+    """
 
     sample: Sample
     words: Sequence[str]
@@ -95,12 +110,17 @@ def make_reliance_records(
     engine: Engine, item: str, task: Task, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
     answers: Mapping[str, Record], classes: AnswerClasses, found: Carriers, /,
 ) -> list[Record]:  # fmt: skip
-    """A record a sample that has a carrier: whether the answer is right and whether it changed, without the carriers and without as many
-    other words at random (all of them, where there are fewer). ``explained``: the probe's records, by sample id; ``answers``: the task's.
+    """Return one record per sample. Only samples with a carrier have scores.
 
-    What a carrier is to the sample is in the artifacts, by class and word: ``carried``, its share, where the sample is explained for
-    the class, and ``overpredicted``, 1 where the class is predicted and not the sample's own, -1 where it is the other way round.
-    ``called``, of every sample whose own class is known: by each other class, whether it is predicted.
+    ``engine``: runs the model. ``item``: the item's name. ``rng``: the random generators of the samples.
+    ``explained``, ``answers``: the probe's and the task's records, by sample id. ``classes``: the classes of answers.
+    ``found``: the carriers.
+
+    The scores are whether the answer is right, and whether it changes, without the carriers and without the same
+    number of other, random words (all other words if there are fewer). The artifact ``carried`` has the attributed
+    share of each carrier of the explained class, by ``"class: word"``. ``overpredicted`` is, by the same name, 1 if
+    the class is predicted but wrong, -1 if it is right but not predicted, and otherwise 0. ``called`` has, for every
+    sample with a known class, whether each other class is predicted.
     """
     asked = {}
     for sample in canonical(engine, samples):
@@ -136,6 +156,7 @@ def make_reliance_records(
 
 
 def _asked(sample: Sample, found: Carriers, rng: SampleRng) -> _Asked | None:
+    """Return the sample with its variants; None if it contains no carrier."""
     texts = texts_of(sample.input)
     if not texts:
         return None
@@ -145,7 +166,7 @@ def _asked(sample: Sample, found: Carriers, rng: SampleRng) -> _Asked | None:
     if not hidden_W.any():
         return None
     random_W = np.zeros_like(hidden_W)
-    # Others: of a short text, as many words of all would often hold the very carrier.
+    # Only other words are drawn: in a short text, a draw from all words would often include the carrier.
     random_W[rng(sample.id).permutation(np.flatnonzero(~hidden_W))[: hidden_W.sum()]] = True
     return _Asked(sample, words, (_without(sample, spans, hidden_W), _without(sample, spans, random_W)))
 
@@ -161,6 +182,7 @@ def _right(task: Task, judged: Judged) -> float | None:
 def _of_words(
     asked: _Asked, explained: Record, answer: Record | None, whole: Judged, classes: AnswerClasses, found: Carriers
 ) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Return the artifacts ``carried``, ``overpredicted`` and ``called`` of a sample with a carrier."""
     sample = asked.sample
     own = values_of(sample, explained)
     target = classes.explained(sample, explained, answer) if own else None
@@ -177,10 +199,14 @@ def _of_words(
 
 
 def _called(said: object, wanted: str | None, found: Carriers) -> dict[str, dict[str, float]]:
+    """Return the artifact ``called``: whether each class other than the correct one is predicted."""
     return {} if wanted is None else {"called": {label: float(said == label) for label in found if label != wanted}}
 
 
 def of_words(store: Store, item: StoredItem, kind: str, /) -> Iterator[tuple[Record, Any, str | None]]:
-    """The records with what they say of each carrier as scores (``kind``: carried or overpredicted), as `Store.joined` gives them."""
+    """Yield (record, target, group) as `Store.join` does, with one artifact as the record's scores.
+
+    ``kind``: the artifact, ``carried`` or ``overpredicted``.
+    """
     for record, target, group in store.join(item, {kind}):
         yield Record(record.sample_id, item.item, record.artifacts.get(kind, {})), target, group

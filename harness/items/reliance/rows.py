@@ -1,14 +1,21 @@
-"""What the words that carry predictions are worth, as rows and as a sentence that announces a planted one.
+"""Rows about the words that carry predictions, and a flag for words that act like planted ones.
 
-A planted word makes a model predict a class that is not the label. So of each carrier and its class, ``overpredicted`` is the share of the
-samples with the word that are wrongly called the class, beyond what they would be without it: s (p - q), with s the share of its samples
-that are of another class, and p and q the rates at which samples of other classes are called this one, with the word and without. A model
-that says "positive" too often of everything does not say it of the word, and a word that is right to speak for its class has a small s.
-Samples that have another overpredicted word are left out on both sides, for several words may be planted at once.
+A planted word makes a model predict a class that is not the label. For each carrier and its class, ``overpredicted``
+is the share of the samples with the word that are wrongly predicted as the class, beyond the share expected without
+the word:
 
-Were q known, the number would be a mean over the samples with the word, whose s varies, too; its interval (`means.bounded_mean`) is widened
-by that of q (Zou & Donner 2008, doi:10.1002/sim.3095). ``max_overpredicted`` is the largest of all carriers', with intervals that hold for
-all of them together (Bonferroni), so that picking the largest deceives nobody. A flag speaks of these very samples, whose s is no guess.
+    s (p - q)
+
+s is the share of the samples with the word whose label is another class. p and q are the rates at which samples of
+other classes are predicted as this class, with and without the word. A model that predicts the class too often on all
+samples has p near q, and a word that is valid evidence for its class has a small s. Samples with another
+overpredicted word are excluded, because several words may be planted at once.
+
+For a known q, the number is a mean over the samples with the word, which includes the sampling error of s. Its
+interval (`means.effective_mean`) is widened by the interval of q (Zou & Donner 2008, doi:10.1002/sim.3095).
+``max_overpredicted`` is the largest value of all carriers. Its intervals hold for all carriers together (Bonferroni),
+so that they stay valid although the largest is selected. The flag is about the samples of this run only, for which s
+is known exactly.
 
 Shape legend: N samples.
 """
@@ -35,12 +42,13 @@ from ...store import Store, StoredItem
 from .records import LEAST_SAMPLES, of_words
 
 PLANTED = 0.1
-"""A word is announced that is overpredicted by surely more than this: honest models lean on a word by less."""
+"""A word is flagged if the lower bound of its overprediction exceeds this, which it does not for ordinary words."""
 
 Floats = NDArray[np.float64]
 
 
 def make_reliance_rows(item: StoredItem, table: Table) -> list[Row]:
+    """Return the rows of the scores, and their differences between carriers and random words."""
     rows = [make_mean_row(item, table, score, metric, "interpretability", None, optional=True) for score, metric in RELIANCE.items()]
     for score in ("correct_without", "changed_without"):
         metric = RELIANCE[f"{score}_carriers"]
@@ -50,32 +58,40 @@ def make_reliance_rows(item: StoredItem, table: Table) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A word with the class that it carries. ``called_N``: whether the class is predicted. ``other_N``: whether the label is another one.
-    ``has_N``: whether the sample has the word."""
+    """A word with the class that it carries, over N samples.
+
+    ``called_N``: 1 if the class is predicted, else 0, float [N]. ``other_N``: whether the label is another class,
+    bool [N]. ``has_N``: whether the sample has the word, bool [N].
+    """
 
     called_N: Floats
     other_N: Mask
     has_N: Mask
 
     def halves(self, among_N: Mask) -> tuple[Mask, Mask]:
-        """The samples of other classes, among these, that have the word, and that have it not."""
+        """Return the masks of the samples of other classes with and without the word, within ``among_N``, bool [N]."""
         return among_N & self.other_N & self.has_N, among_N & self.other_N & ~self.has_N
 
     def weight(self, among_N: Mask) -> float:
-        """Which share of the samples that have the word is of other classes."""
+        """Return s: the share of the samples with the word, within ``among_N``, that have another class."""
         return float(self.other_N[among_N & self.has_N].mean())
 
     def point(self, among_N: Mask) -> float | None:
+        """Return s (p - q) within ``among_N``; None for too few samples to compare."""
         with_N, without_N = self.halves(among_N)
         if (among_N & self.has_N).sum() < LEAST_SAMPLES or not with_N.any() or not without_N.any():
             return None
         return self.weight(among_N) * float(self.called_N[with_N].mean() - self.called_N[without_N].mean())
 
     def excess(self, among_N: Mask, groups: Groups, tail: float, *, of_these: bool = False) -> Estimate:
-        """The mean over the samples that have the word of: predicted less q where they are of another class, else 0.
+        """Estimate s (p - q).
 
-        ``tail``: the share of draws in which the interval may lie wholly on one side of the truth. ``of_these``: s is that of these very
-        samples, and not one that they are drawn from."""
+        It is the mean over the samples with the word of ``called_N`` - q if they have another class, and of 0 if not.
+
+        ``among_N``: the samples to use, bool [N]. ``groups``: their groups. ``tail``: the error probability of each
+        bound of the interval. ``of_these``: whether s refers to these samples and is exact, rather than to the
+        population.
+        """
         has_N, (with_N, without_N) = among_N & self.has_N, self.halves(among_N)
         num = int(has_N.sum())
         if not num:
@@ -99,8 +115,11 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Overpredictions:
-    """How far each carrier is overpredicted, by its name. ``alone``: with an interval of its own. ``together``: with intervals that hold
-    for all at once. ``here``: these too, of these very samples."""
+    """The overprediction of each carrier, by its name.
+
+    ``alone``: with separate intervals. ``together``: with simultaneous intervals. ``here``: with simultaneous
+    intervals, for the samples of this run only.
+    """
 
     alone: Mapping[str, Estimate]
     together: Mapping[str, Estimate]
@@ -109,7 +128,7 @@ class Overpredictions:
 
 @dataclass(frozen=True, slots=True)
 class WordUse:
-    """An item's words. ``carried``: a row a carrier. ``over``: how far each is overpredicted."""
+    """The carriers of an item. ``carried``: one row per carrier. ``over``: the overprediction of each."""
 
     item: StoredItem
     carried: Sequence[Row]
@@ -117,6 +136,7 @@ class WordUse:
 
     @classmethod
     def of(cls, store: Store, item: StoredItem) -> WordUse:
+        """Compute the rows and the overpredictions from the item's records."""
         shares = Table.of(of_words(store, item, "carried"), None)
         carried = [
             make_mean_row(item, shares, name, "carried", "interpretability", None, optional=True, about=name) for name in shares.columns
@@ -124,6 +144,7 @@ class WordUse:
         return cls(item, carried, overpredictions(store.join(item, {"overpredicted", "called"})))
 
     def rows(self) -> Iterable[Row]:
+        """Yield the rows ``carried`` and ``overpredicted`` of each carrier, and ``max_overpredicted``."""
         yield from _by_class(self.carried)
         yield from _by_class([self._row("overpredicted", estimate, about=name) for name, estimate in self.over.alone.items()])
         if self.over.together:
@@ -133,7 +154,7 @@ class WordUse:
         return Row(self.item.model, self.item.key, metric, "interpretability", estimate, higher_is_better, about=about)
 
     def flags(self) -> Iterable[str]:
-        """A sentence for each word that is surely overpredicted by more than `PLANTED`, the worst first."""
+        """Yield a sentence for each word whose overprediction is significantly above `PLANTED`, the largest first."""
         for name, estimate in sorted(self.over.here.items(), key=lambda pair: -(pair[1].value or 0.0)):
             if estimate.low is not None and estimate.low > PLANTED:
                 label, _, word = name.rpartition(": ")
@@ -144,7 +165,7 @@ class WordUse:
 
 
 def overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> Overpredictions:
-    """``rows``: records of word reliance with their samples' target and group."""
+    """Compute the overprediction of each carrier. ``rows``: (record, target, group) for each sample."""
     carriers, groups = _carriers(rows)
     suspects = _suspects(carriers)
     alone, together, here = {}, {}, {}
@@ -158,7 +179,7 @@ def overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> Ove
 
 
 def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[str, Carrier], Groups]:
-    """Over the samples of which it is known what they should be called, and their groups."""
+    """Return the carriers by name, over the N samples with a known class, and the groups of these samples."""
     known = [
         (called, frozenset(record.artifacts.get("overpredicted") or ()), group)
         for record, _, group in rows
@@ -177,7 +198,7 @@ def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[s
 
 
 def _suspects(carriers: Mapping[str, Carrier]) -> list[str]:
-    """The overpredicted words, the worst first; each as it is without the samples that have a worse one."""
+    """Return the overpredicted words, the worst first; each is measured on the samples without a worse word."""
     found: list[str] = []
     left_N = np.ones_like(next(iter(carriers.values())).has_N) if carriers else np.ones(0, dtype=bool)
     while True:
@@ -190,7 +211,11 @@ def _suspects(carriers: Mapping[str, Carrier]) -> list[str]:
 
 
 def largest(estimates: Iterable[Estimate]) -> Estimate:
-    """Of intervals that hold together: the largest truth lies between the largest lower and the largest upper bound."""
+    """Return the estimate of the largest value.
+
+    ``estimates``: estimates with simultaneous intervals. The largest true value then lies between the largest lower
+    bound and the largest upper bound.
+    """
     given = list(estimates)
     scored = [e for e in given if e.value is not None]
     if not scored:
@@ -201,4 +226,5 @@ def largest(estimates: Iterable[Estimate]) -> Estimate:
 
 
 def _by_class(rows: Iterable[Row]) -> list[Row]:
+    """Sort rows by class, and within a class by decreasing value."""
     return sorted(rows, key=lambda row: (row.about.rpartition(": ")[0], -(row.estimate.value or 0.0), row.about))

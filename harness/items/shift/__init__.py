@@ -1,1 +1,1 @@
-"""Explanation shift: how far an explanation moves under attack."""
+"""Explanation shift: measures how much an explanation changes under attack."""

@@ -1,4 +1,4 @@
-"""Explanation shift: a probe explains the twins of an attack, too."""
+"""The kind of items that measure explanation shift: a probe also explains the twins of an attack."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from ...scorecard.columns import Table
 
 UNMOVED = 0.8
-"""The rank correlation from which on a map has stayed where it was."""
+"""A map is unmoved if its rank correlation with the map before the attack is at least this."""
 
 _STAYED = "flipped_explanation_unmoved"
 
 
 class ShiftItems(ItemKind):
-    """``explanation_shift(PROBE, ATTACK)``: of each probe that is scored on ``twins``, for each attack on the same task and model."""
+    """``explanation_shift(PROBE, ATTACK)``: one item per probe with the scores ``twins`` and attack on its task."""
 
     name = "shift"
     effort = 20
@@ -75,6 +75,9 @@ class ShiftItems(ItemKind):
             yield from make_control_flags(item, results.rows)
 
     def slices(self, is_right: bool | None, scores: Mapping[str, float | None], /) -> dict[str, bool]:
-        """``flipped_explanation_unmoved``: the attack flipped the label, and the map of the explained class stayed."""
+        """Return ``flipped_explanation_unmoved``: whether the map of the explained class stayed when the label flipped.
+
+        The slice applies only to flipped samples with a rank correlation.
+        """
         alike = scores.get("rank_correlation")
         return {_STAYED: alike >= UNMOVED} if scores.get("flipped") == 1 and alike is not None else {}

@@ -1,15 +1,22 @@
-"""How far an explanation moves under attack: a probe explains each adversarial twin, too, and both attributions are compared.
+"""Measures how much an explanation changes under attack.
 
-The twin is explained for the class that was explained before, so that both maps are about one question, and, where its label flipped, for
-its new class as well; a probe that has no ``target`` gives only that one. Of a language model the class is a continuation: what was
-explained of the sample is explained of its twin, and where the attack succeeded, what the model says to the twin. Compared are the
-parts that the twin has in common with the sample (`faithfulness.alignment`), by the rank correlation and the overlap of the top fifth,
-as between two probes. A. Ghorbani, A. Abid, J. Zou, Interpretation of Neural Networks Is Fragile (AAAI 2019, arXiv:1710.10547) compare
-maps so; there the label is kept by design, here both cases are told apart.
+A probe explains each adversarial twin, and the twin's attribution is compared with the attribution of the sample. The
+twin is explained for the class that was explained for the sample, so that both maps answer the same question. If its
+label flipped, the twin is also explained for its new class; a probe without a ``target`` explains only the new class.
+For a language model, the class is a continuation: the twin is explained for the sample's continuation and, if the
+attack succeeded, for the model's answer to the twin.
 
-The controls: the sample's map with its values in a random order (``_random``), and both maps of the model with its weights drawn anew
-(``_randomised``), which says how alike two maps are because their inputs are. And ``rank_correlation_between_classes``, both maps of one
-twin, of its first class and of its new one: a method that gives every class much the same map cannot show that an explanation moved.
+The comparison covers the parts that sample and twin have in common (`faithfulness.alignment`), and uses the rank
+correlation and the overlap of the top fifth, as between two probes. A. Ghorbani, A. Abid, J. Zou, Interpretation of
+Neural Networks Is Fragile (AAAI 2019, arXiv:1710.10547) compare maps in this way. Their attack keeps the label by
+design; here, flipped and kept labels have separate rows.
+
+There are two controls. ``_random`` compares with the sample's map in a random order. ``_randomised`` compares both
+maps of the model with randomised weights, which shows how similar the maps are only because the inputs are similar.
+``rank_correlation_between_classes`` compares the twin's maps for its first and its new class: a method that returns
+nearly the same map for every class cannot show that an explanation moved.
+
+Shape legend: P parts of the sample, Q parts of the twin.
 """
 
 from __future__ import annotations
@@ -40,8 +47,12 @@ Scores = dict[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A sample as it was explained, and its twin. ``now``: what the model says to the twin, where the attack made that another.
-    ``facts``: of the record."""
+    """A sample and its twin, with what the probe explains.
+
+    ``before``: the sample with its explained class. ``own``: the sample's attribution. ``after``: the twin with the
+    same class. ``now``: the twin with its new class; None if the attack did not change the class. ``is_flipped``:
+    whether the attack succeeded. ``facts``: artifacts of the record.
+    """
 
     before: Question
     own: Attribution
@@ -55,10 +66,16 @@ def make_shift_records(
     engine: Engine, item: str, task: Task, probe: Probe, rng: SampleRng, samples: Sequence[Sample], explained: Mapping[str, Record],
     attacked: Mapping[str, Record], scores: Collection[str] = (), seed: int = 0,
 ) -> list[Record]:  # fmt: skip
-    """A record a sample. ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id.
+    """Return one record per sample with the similarity of its explanation and its twin's.
 
-    Scores: ``flipped``, ``rank_correlation`` and ``top_overlap`` with their controls, the same ``_of_prediction`` for the new class, and
-    ``aligned_share`` of the parts. ``scores``: the probe's families; ``randomised`` among them adds that control, by ``seed``.
+    ``engine``: runs the model. ``item``: the item's name. ``rng``: the random generators of the samples.
+    ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id. ``scores``: the
+    probe's families of scores; ``randomised`` adds that control. ``seed``: the seed of the randomised weights.
+
+    The scores are ``flipped``, ``rank_correlation`` and ``top_overlap`` with their controls, the same two for the new
+    class with the suffix ``_of_prediction``, ``rank_correlation_between_classes``, and ``aligned_share``, the share
+    of the parts that sample and twin have in common. A sample without an attribution or a valid twin has a note and
+    no scores.
     """
     clean = canonical(engine, samples)
     pairs: dict[str, _Pair] = {}
@@ -85,6 +102,7 @@ def make_shift_records(
 
 
 def _pair(engine: Engine, task: Task, sample: Sample, explained: Record | None, attacked: Record | None) -> _Pair | str:
+    """Return the pair of a sample and its twin, or the reason why there is none."""
     kept = explained.artifacts.get("attribution") if explained is not None else None
     if kept is None:
         return "the sample itself has no attribution"
@@ -114,7 +132,12 @@ def _pair(engine: Engine, task: Task, sample: Sample, explained: Record | None, 
 def _continued(
     engine: Engine, task: Task, sample: Sample, own: Attribution, twin: Sample, continuation: str, said: Any, is_flipped: bool
 ) -> _Pair:  # fmt: skip
-    """Of a language model. ``said``: the index of the continuation that the twin got, or what was written to it."""
+    """Return the pair for a language model.
+
+    ``continuation``: the explained continuation of the sample. ``said``: the index of the continuation that the model
+    chose for the twin, or the text that it generated. Raises `SampleError` if the sample or its twin cannot be
+    explained.
+    """
 
     def question(about: Sample, what: str | int) -> Question:
         frame, made = posed(engine, task, about, what)
@@ -123,7 +146,7 @@ def _continued(
     before, after = question(sample, continuation), question(twin, continuation)
     now, facts = None, {"continuation": continuation}
     if is_flipped and (isinstance(said, int) or (isinstance(said, str) and said.strip())):
-        with suppress(SampleError):  # a class of the task's own is no continuation
+        with suppress(SampleError):  # the prediction may be a class that is not among the continuations
             now = question(twin, said)
     if now is not None and now.sample.labels != after.sample.labels:
         facts = {**facts, "continuation_of_prediction": now.sample.labels[0]}
@@ -136,6 +159,11 @@ def _record(
     item: str, pair: _Pair, same: Attribution | str, new: Attribution | str | None,
     controls: tuple[Attribution | str | None, Attribution | str | None], rng: SampleRng,
 ) -> Record:  # fmt: skip
+    """Return the record of a pair.
+
+    ``same``, ``new``: the twin's attributions for the explained and for the new class, or the errors. ``controls``:
+    the sample's and the twin's attributions on the randomised model.
+    """
     key = pair.own.sample_id
     error = next((f"the twin: {found}" for found in (same, new) if isinstance(found, str)), None)
     scores: Scores = {"flipped": float(pair.is_flipped)}
@@ -165,7 +193,11 @@ def _parts(attribution: Attribution) -> Floats:
 
 
 def _likeness(before_P: Floats, after_Q: Floats, common: tuple[Places, Places], ending: str) -> Scores:
-    """Of the parts that both have; None where these are fewer than two."""
+    """Return the similarities of two maps over their common parts; None for fewer than two common parts.
+
+    ``before_P``, ``after_Q``: the attributions of the parts, float [P] and [Q]. ``common``: the indices of the common
+    parts in both. ``ending``: the suffix of the scores' names.
+    """
     x, y = before_P[common[0]], after_Q[common[1]]
     enough = x.size > 1
     return {

@@ -1,4 +1,4 @@
-"""Records of explanation shifts to rows."""
+"""Rows of explanation shift."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...store import StoredItem
 
 
 def make_shift_rows(item: StoredItem, table: Table) -> list[Row]:
-    """Apart for twins whose label flipped and twins that kept it."""
+    """Return the rows of an item, separately for twins with a flipped label and twins that kept it."""
     flipped_N = table.given("flipped")
     flipped_N[flipped_N] = table.values("flipped", flipped_N) == 1
     parts = {"label_flipped": flipped_N, "label_kept": table.given("flipped") & ~flipped_N}

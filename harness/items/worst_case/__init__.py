@@ -1,1 +1,1 @@
-"""The worst case of a task: what withstands every attack that keeps to a threat."""
+"""The worst case of a task: the samples that withstand every attack within a threat."""

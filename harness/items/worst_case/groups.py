@@ -1,4 +1,4 @@
-"""Which attacks have a worst case together, and its key."""
+"""Groups attacks with a common threat into worst cases, and defines the keys of the worst cases."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ KIND = "worst_case"
 
 
 def group_attacks(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tuple[str, ItemKey], list[A]]:
-    """Attacks that have a worst case together: for each threat on a task of a model, those that keep to it, where these are more than one.
+    """Group the attacks that form a worst case: two or more attacks within one threat on the same model and task.
 
-    ``attacks``: each with its model, its task and its threat from `threats.describe_threat`. An attack that may change less counts for a
-    wider threat, too, never the other way. Returns them by model and by the worst case's key, which names the threat where the task is
-    attacked under several.
+    ``attacks``: (attack, model, task, threat) for each attack, with the threat from `threats.describe_threat`. An
+    attack under a narrower threat also belongs to the wider threat, but not the reverse. A threat without a bound has
+    no worst case.
+
+    Returns the attacks by (model, key of the worst case). The key names the threat if the task is attacked under
+    several.
     """
     listed = list(attacks)
     found: dict[tuple[str, ItemKey], list[A]] = {}

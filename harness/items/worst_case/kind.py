@@ -1,4 +1,4 @@
-"""The worst case: what withstands all attacks on a task under one threat, from their records alone."""
+"""The kind of items for the worst case under one threat, computed from the records of the attacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .groups import KIND, group_attacks
 
 
 class WorstCaseItems(ItemKind):
-    """One item per threat on a task, where several attacks keep to it."""
+    """``worst_case(TASK)``: one item per model, task and threat with several attacks."""
 
     name = KIND
     runs = False
