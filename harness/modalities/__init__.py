@@ -1,3 +1,3 @@
-"""What a model can be shown: text, pair, chat, image, audio. They are known before any that a plugin brings."""
+"""Modalities of model inputs: text, pair, chat, image and audio. They are registered before those of plugins."""
 
 from . import inputs as inputs

@@ -1,4 +1,4 @@
-"""A waveform."""
+"""The audio modality: waveforms."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from .array import ContentArray
 from .base import Modality, Shown
 
 _POSITIONS = 50
-"""A second, as speech models usually read: one each 20 ms."""
+"""Positions per second: speech models usually have one per 20 ms."""
 
 
 class Audio(ContentArray):
-    """A waveform. ``samples`` is float32 [T] in [-1, 1]; ``rate`` in Hz."""
+    """A waveform.
+
+    samples: amplitudes [T] in [-1, 1], stored as float32.
+    rate: sampling rate in Hz.
+    """
 
     def __init__(self, samples: NDArray[np.generic], rate: int) -> None:
         super().__init__(np.asarray(samples, dtype=np.float32))
@@ -25,19 +29,22 @@ class Audio(ContentArray):
 
     @property
     def samples(self) -> NDArray[np.generic]:
+        """Amplitudes, float32 [T]."""
         return self._values
 
     @cached_property
     def digest(self) -> str:
+        """SHA-256 of rate and samples."""
         return hashlib.sha256(f"{self.rate} {hashlib.sha256(self._values.tobytes()).hexdigest()}".encode()).hexdigest()
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return len(self._values) / self.rate
 
 
 class AudioModality(Modality[Audio]):
-    """A waveform, by its length in seconds."""
+    """The modality of waveforms, with 50 positions per second. It has no parts."""
 
     name = "audio"
     type = Audio

@@ -1,4 +1,4 @@
-"""What a modality is: one kind of thing that a model can be shown."""
+"""Base class and registry of modalities, the kinds of model inputs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from .words import change_each, cut_out, joined, spans_in
 V = TypeVar("V")
 
 Parts: TypeAlias = Sequence[Any] | NDArray[np.intp]
-"""What an attribution gives a value each: a sequence of anything, each part by itself; or an array of integers, in whose shape the
-attribution's values lie. The parts of an array are many and small (pixels): methods that need few parts take neighbours together."""
+"""The parts of an input that an attribution has values for: a sequence of any objects, or an array of integers.
+
+The attribution's values have the shape of the array. The parts of an array, such as pixels, are many and small; methods
+that need few parts group neighbours.
+"""
 
 _BYTES = 1 << 14
-"""About what the tokens of a text take as Python objects."""
+"""Approximate memory of the tokens of a text as Python objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An input made ready to be looked at. ``kind``: the name of its modality.
+    """A preview of an input for people.
 
-    ``text``: for text. ``parts``: (name, text) for pairs, chats and anything with several texts; in a
-    text's place may stand a part as its own modality shows it. ``image``: a PNG data URI.
+    kind: name of the input's modality.
+    text: the text, if the input is one text.
+    parts: (name, content) of each part of a pair, a chat or another input with several parts. The content is a text or
+        the preview of a part of another modality.
+    image: PNG data URI, if the input is an image.
     """
 
     kind: str
@@ -36,14 +42,15 @@ class Shown:
 
 
 class Modality(Generic[V]):
-    """One kind of thing that a model can be shown. A subclass is known as soon as it is defined, in a file of ``--plugin`` as well.
+    """Base class of a kind of model input. A subclass registers itself when it is defined, also in a ``--plugin`` file.
 
-    ``name``: the capability that a model needs to take it, and that a task names in ``requires``. ``type``: the class of its values, which
-    are immutable, and compared and hashed by content.
-    ``part_kind``: what `parts` are (words, pixels, time, frames, boxes, or a word of your own, by default ``parts``); empty where values
-    have none, and then nothing is removed from them. ``ways``: what "removed" can mean for a part, the plainest first; `without` is given
-    one of them. Raises `TypeError` where it lacks name or type, where another modality has one of them, and where it has parts but does
-    not say what is left of a value without some of them, or the reverse.
+    name: capability that a model needs to accept the modality, and that a task lists in ``requires``.
+    type: class of the values, which must be immutable and compared and hashed by content.
+    part_kind: kind of the `parts`: words, pixels, time, frames, boxes, or a word of your own; by default ``parts``. Empty
+        if values have no parts.
+    ways: ways to remove a part, the default first. `without` receives one of them.
+    Raises `TypeError` if a subclass has no name or no type, if another modality has the same name or type, or if it
+    defines only one of `parts` and `without`.
     """
 
     name: ClassVar[str]
@@ -61,86 +68,109 @@ class Modality(Generic[V]):
         if cls.part_kind != "words" and not all(own) and (any(own) or cls.part_kind):
             raise TypeError(f"the modality {name!r} has parts; give it both 'parts' and 'without'")
         cls.part_kind = cls.part_kind or ("parts" if all(own) else "")
-        # A plugin's file may be executed again: its class then takes the place of the former.
+        # A plugin file may be executed again; its class then replaces the earlier one.
         others = [m for m in _known if (m.name, type(m).__qualname__) != (name, cls.__qualname__)]
         if any(other.name == name or other.type is kind for other in others):
             raise TypeError(f"the modality {name!r} of {kind.__name__} is there already; give it another name and type")
         _known[:] = [*others, cls()]
 
     def size(self, value: V, /) -> int:
-        """A rough number of positions that a model reads of it, at least 1: enough to sort and pack by."""
+        """Return the approximate number of positions of the value in a model, at least 1, for sorting and batching."""
         raise NotImplementedError
 
     def preview(self, value: V, /) -> Shown:
-        """What a person looks at in its place. Text in it is hostile; whoever shows it escapes it."""
+        """Return a preview of the value for people. Its text is untrusted; the caller must escape it."""
         return Shown(self.name, text=str(value))
 
     def to_json(self, value: V, /) -> Any:
-        """Its content as text, numbers, lists, mappings and numpy arrays: what a record keeps, and what its identity is. By default the
-        fields of a dataclass."""
+        """Return the content of the value as text, numbers, lists, mappings and numpy arrays.
+
+        Records store it, and it determines the identity of the value. By default it is the fields of a dataclass.
+        Raises `TypeError` if the value is not a dataclass.
+        """
         if not is_dataclass(value):
             raise TypeError("it is no dataclass, so that its modality needs to_json and from_json")
         return {field.name: getattr(value, field.name) for field in fields(value)}
 
     def from_json(self, facts: Any, /) -> V:
-        """The inverse of `to_json`; lists come back as tuples."""
+        """Create a value from the result of `to_json`. Lists are passed as tuples."""
         made: V = self.type(**facts)
         return made
 
     def parts(self, value: V, /) -> Parts:
-        """Return what an attribution of the value is about, in order. Needed where ``part_kind`` is given; where that is ``words``, they
-        are by default those of its texts, as their places in the texts with a line break between them."""
+        """Return the parts of the value that an attribution has values for, in order.
+
+        A subclass with a ``part_kind`` must define it. For ``words`` the default is the (start, end) of each word in the
+        value's texts joined by line breaks.
+        """
         if self.part_kind != "words":
             raise NotImplementedError(f"the modality {self.name!r} gives no parts")
         return spans_in(self.texts(value))
 
     def without(self, value: V, parts: Parts, way: str, /) -> V:
-        """Return the value without these of its parts. Needed where ``part_kind`` is given; words are by default cut out.
+        """Return the value without some of its parts.
 
-        ``parts``: some of `parts`, in order. ``way``: one of ``ways``.
+        A subclass with a ``part_kind`` must define it. For ``words`` the default cuts them out of the texts.
+
+        value: the value.
+        parts: parts to remove, a subset of `parts` in order.
+        way: one of ``ways``.
         """
         if self.part_kind != "words":
             raise NotImplementedError(f"the modality {self.name!r} does not say what is left of a value without some of its parts")
         return self.with_texts(value, change_each(self.texts(value), parts, cut_out))
 
     def only(self, value: V, shown: Parts, hidden: Parts, way: str, /) -> V:
-        """Return the value with the parts ``shown`` alone; ``hidden`` are all others. By default it is `without` those; of words that are
-        cut, those that stay have a space between them."""
+        """Return the value with only some of its parts.
+
+        By default it is the value `without` the hidden parts. If words are cut, the shown words are joined by spaces.
+
+        value: the value.
+        shown: parts to keep, in order.
+        hidden: all other parts, in order.
+        way: one of ``ways``.
+        """
         if self.part_kind == "words" and way == "cut":
             return self.with_texts(value, change_each(self.texts(value), shown, joined))
         return self.without(value, hidden, way)
 
     def texts(self, value: V, /) -> tuple[str, ...]:
-        """Return the texts that the value consists of; empty where it is no text, or more than that."""
+        """Return the texts of the value; empty unless the value consists of texts only."""
         return ()
 
     def with_texts(self, value: V, texts: Sequence[str], /) -> V:
-        """Return the value with these texts in place of its own (`texts`), as many of them."""
+        """Return the value with its `texts` replaced by equally many others."""
         raise NotImplementedError(f"the modality {self.name!r} has no texts")
 
     def pixels(self, value: V, /) -> NDArray[np.float32] | None:
-        """Return the pixels [H, W, C] in [0, 1]; None where the value is no image."""
+        """Return the pixels [H, W, C] in [0, 1]; None if the value is not an image."""
         return None
 
     def noisy(self, value: V, draws: np.random.Generator, radius: float, /) -> V | None:
-        """Return the value with uniform noise within ``radius`` of the unit interval; None where noise has no meaning in the value itself
-        (that of a text is in a model's embeddings of it)."""
+        """Return the value with uniform noise; None if noise is not defined for the modality.
+
+        Noise on a text, for example, is added to the model's embeddings instead.
+
+        value: the value.
+        draws: random generator.
+        radius: largest absolute value of the noise, for values in [0, 1].
+        """
         return None
 
     def bare(self, value: V, /) -> Any:
-        """Return the value in plain Python or numpy, for a function that knows no class of the harness. By default it stays as it is."""
+        """Return the value in plain Python or numpy types, for user functions. By default it is unchanged."""
         return value
 
     def coarse(self, value: V, /) -> V:
-        """Return the value in few bytes, good enough to be looked at. By default it stays as it is."""
+        """Return the value in fewer bytes with enough detail to be viewed. By default it is unchanged."""
         return value
 
     def stack_key(self, value: V, /) -> Hashable:
-        """Return what values must have in common to be stacked in one array; None where that is the model's affair."""
+        """Return a key that is equal for values that can be stacked in one array; None leaves stacking to the model."""
         return None
 
     def num_bytes(self, value: V, /) -> int:
-        """Return about how many bytes of memory the value takes, with what a model makes of it."""
+        """Return the approximate memory of the value in bytes, including its encoding for a model."""
         return _BYTES
 
 
@@ -148,12 +178,12 @@ _known: list[Modality[Any]] = []
 
 
 def modality_of(value: object, /) -> Modality[Any] | None:
-    """The modality of a value; None where no modality has its class, or one that it derives from."""
+    """Return the modality of a value by its class, or else by a base class; None if there is no such modality."""
     return next((m for m in _known if type(value) is m.type), None) or next((m for m in _known if isinstance(value, m.type)), None)
 
 
 def known_modality(value: object, /) -> Modality[Any]:
-    """As `modality_of`. Raises `TypeError` where the value has no modality."""
+    """Return the modality of a value. Raises `TypeError` if the value has no modality."""
     known = modality_of(value)
     if known is None:
         names = ", ".join(m.type.__name__ for m in modalities())
@@ -162,17 +192,22 @@ def known_modality(value: object, /) -> Modality[Any]:
 
 
 def modality_named(name: str, /) -> Modality[Any] | None:
+    """Return the modality with this name; None if there is none."""
     return next((m for m in _known if m.name == name), None)
 
 
 def modalities() -> Iterator[Modality[Any]]:
-    """Those that are known, the harness's own first."""
+    """Yield all registered modalities, the built-in ones first."""
     return iter(tuple(_known))
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What a record keeps of a value whose modality is not known here: the plugin that brings it was not given."""
+    """A recorded value of an unregistered modality, because its plugin was not given.
+
+    modality: name of the modality.
+    facts: recorded content of the value (`Modality.to_json`).
+    """
 
     modality: str
     facts: Any

@@ -1,4 +1,4 @@
-"""A conversation, each message a text or several parts of any modality."""
+"""The chat modality: conversations whose messages are a text or several parts of any modality."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, TypeAlias
 from .base import Modality, Shown, known_modality, modality_of
 
 Part: TypeAlias = Any
-"""A value of any modality: a text, an image, audio, or a plugin's own."""
+"""A value of any modality: a text, an image, audio, or a value of a plugin's modality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation.
 
-    role: who says it.
+    role: role of the speaker, e.g. ``system``, ``user`` or ``assistant``.
     content: a text, or a tuple of parts in order, e.g. ``(Image(...), "What is this?")``.
-    Raises `TypeError` where the content is neither.
+    Raises `TypeError` if the content is neither.
     """
 
     role: str
@@ -30,16 +30,16 @@ class Message:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What the message consists of; a text is one part."""
+        """Parts of the message in order. A text is one part."""
         return (self.content,) if isinstance(self.content, str) else self.content
 
     @property
     def text(self) -> str:
-        """Its text; of several parts, the last one that is a text, and the empty text where none is."""
+        """Text of the message: the last part that is a text; empty if there is none."""
         return next((part for part in reversed(self.parts) if isinstance(part, str)), "")
 
     def with_text(self, text: str, /) -> Message:
-        """Return the message with another text in the place of `text`, behind all parts where there is none."""
+        """Return the message with its `text` replaced. If it has none, the text is appended as the last part."""
         if isinstance(self.content, str):
             return replace(self, content=text)
         place = max((i for i, part in enumerate(self.content) if isinstance(part, str)), default=len(self.content))
@@ -48,20 +48,24 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation; the model's own chat template turns it into a prompt. A last message of the role ``assistant`` is an answer that
-    is begun: the model goes on from there."""
+    """A conversation. The model's chat template converts it to a prompt.
+
+    If the last message has the role ``assistant``, the model continues it.
+
+    messages: messages in order.
+    """
 
     messages: tuple[Message, ...]
 
     @property
     def begun(self) -> str:
-        """What the assistant has begun to answer; empty where it has not."""
+        """Text of the assistant's unfinished last message; empty if the last message has another role."""
         last = self.messages[-1] if self.messages else None
         return last.text if last is not None and last.role == "assistant" else ""
 
 
 class ChatModality(Modality[Chat]):
-    """The parts of its messages, and a position for the head of each."""
+    """The modality of conversations. Its size is that of all parts plus one position per message for its header."""
 
     name = "chat"
     type = Chat
@@ -77,45 +81,44 @@ class ChatModality(Modality[Chat]):
 
 
 def _shown(part: Part) -> str | Shown:
-    """A text as it is; anything else as its modality shows it."""
+    """Return a text unchanged, and the preview of any other part."""
     known = modality_of(part)
     return str(part) if known is None or isinstance(part, str) else known.preview(part)
 
 
 def modalities_in(chat: Chat, /) -> frozenset[str]:
-    """Return the names of the modalities of its parts, beside text."""
+    """Return the names of the modalities of a chat's parts except text."""
     return frozenset(known_modality(part).name for message in chat.messages for part in message.parts) - {"text"}
 
 
-# ── a prompt: a text, or a chat ───────────────────────────────────────────────────────────────────────────────────────
+# ── prompts: a text or a chat ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def chat_of(prompt: object, /) -> Chat | None:
-    """Return the prompt where it is a chat."""
+    """Return the prompt if it is a chat; else None."""
     return prompt if isinstance(prompt, Chat) else None
 
 
 def messages_of(prompt: Part, /) -> tuple[Message, ...]:
-    """Return the prompt as messages: those of a chat, and anything else as one of the user's."""
+    """Return the messages of a chat, or any other prompt as one user message."""
     return prompt.messages if isinstance(prompt, Chat) else (Message("user", prompt if isinstance(prompt, str) else (prompt,)),)
 
 
 def last_text(prompt: object, /) -> str | None:
-    """Return the text that a prompt ends with: all of a text, or that of a chat's last message. None where it is neither, or an empty
-    chat."""
+    """Return a text prompt itself, or the text of a chat's last message; None for an empty chat or any other prompt."""
     if isinstance(prompt, Chat):
         return prompt.messages[-1].text if prompt.messages else None
     return prompt if isinstance(prompt, str) else None
 
 
 def texts_and_others(prompt: Part, /) -> tuple[list[str], list[Part]]:
-    """Return all texts of a prompt, and all of its parts that are no text, each in order."""
+    """Return the parts of a prompt that are texts, and the other parts, both in order."""
     parts = [part for message in messages_of(prompt) for part in message.parts]
     return [part for part in parts if isinstance(part, str)], [part for part in parts if not isinstance(part, str)]
 
 
 def with_last_text(prompt: Part, text: str, /) -> str | Chat:
-    """Return the prompt with another text at its end (`last_text`)."""
+    """Return the prompt with its `last_text` replaced. A prompt that is not a chat is replaced as a whole."""
     if not isinstance(prompt, Chat):
         return text
     *before, last = prompt.messages
@@ -123,5 +126,9 @@ def with_last_text(prompt: Part, text: str, /) -> str | Chat:
 
 
 def user_chat(prompt: Part, /, system: Sequence[Message] = ()) -> Chat:
-    """Return the prompt as a chat, behind these messages."""
+    """Return the prompt as a chat.
+
+    prompt: a chat, or a value of any modality, which becomes a user message.
+    system: messages to put before the prompt.
+    """
     return Chat((*system, *messages_of(prompt)))

@@ -1,4 +1,4 @@
-"""An image: pixels ``[H, W, C]``, uint8 in 0..255 as in a file, or float32 in [0, 1] after a model's own resizing."""
+"""The image modality: pixels ``[H, W, C]``, uint8 in 0..255 as in a file, or float32 in [0, 1] after resizing."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from .array import ContentArray
 from .base import Modality, Parts, Shown
 
 PIXELS = 64
-"""Of an image, a position: a convolutional network keeps about as much of them for its gradients (120 kB) as a transformer
-of a token. A pass of large images then holds few of them, on a CPU five of 224 x 224 pixels: memory beyond what the process
-keeps is given anew by the system in every pass, which takes up to twice the time, and larger passes save little."""
+"""Pixels per position. A convolutional network stores about as much for the gradients of 64 pixels (120 kB) as a
+transformer for a token. A pass then holds few large images, on a CPU five of 224 x 224 pixels. Larger passes save
+little: the system allocates memory beyond what the process keeps in every pass again, which takes up to twice the time.
+"""
 _BLUR = 1 / 16
-"""The blur's standard deviation, as a share of the image's longer side: 14 of 224 pixels, where shapes are gone and colours are not."""
+"""Standard deviation of the blur, as a share of the image's longer side: 14 of 224 pixels remove shapes but keep
+colours."""
 _SMALLEST_SHOWN_PX = 96
 _LARGEST_SHOWN_PX = 512
-"""A thousand photographs of 12 megapixels would be a page of 20 GB."""
+"""Longest side of a preview: a thousand photographs of 12 megapixels would make a page of 20 GB."""
 
 
 class Image(ContentArray):
-    """An image. ``pixels`` is [H, W, C], uint8 in 0..255 or float32 in [0, 1]; a grey [H, W] gets one channel.
+    """An image.
 
-    Other integers count as uint8, other floats as float32; a value outside the range is an error, for it is another scale.
+    pixels: [H, W, C] with 1, 3 or 4 channels, or grey [H, W]. Integers in 0..255 are stored as uint8, floats in [0, 1]
+        as float32.
+    Raises `ValueError` for another shape, and for values outside the range, which have another scale.
     """
 
     def __init__(self, pixels: NDArray[np.generic]) -> None:
@@ -40,35 +44,40 @@ class Image(ContentArray):
 
     @property
     def pixels(self) -> NDArray[np.generic]:
+        """Pixels [H, W, C], uint8 in 0..255 or float32 in [0, 1]."""
         return self._values
 
     @cached_property
     def mean_colour(self) -> NDArray[np.generic]:
-        """[1, 1, C], rounded where pixels are whole numbers. Kept: it takes longer than the rest of an image without some pixels."""
+        """Mean colour [1, 1, C], rounded if the pixels are integers.
+
+        Cached, because computing it takes longer than replacing pixels.
+        """
         mean: NDArray[np.float64] = self._values.mean(axis=(0, 1), keepdims=True, dtype=np.float64)
         colour: NDArray[np.generic] = (np.round(mean) if self._values.dtype == np.uint8 else mean).astype(self._values.dtype)
         return colour
 
 
 def _scaled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return pixels as uint8 in 0..255 or float32 in [0, 1]. Raises `ValueError` for another range."""
     if pixels.dtype == np.uint8:
         return pixels
     kind, low, high = pixels.dtype.kind, pixels.min(), pixels.max()
     if kind in "iu" and low >= 0 and high <= 255:
         return pixels.astype(np.uint8)
-    # NaN fails both comparisons. The slack is float32's rounding in a resize or a projection.
+    # NaN fails both comparisons. The tolerance allows for float32 rounding in a resize or a projection.
     if kind in "bf" and low >= -1e-4 and high <= 1 + 1e-4:
         return pixels.astype(np.float32)
     raise ValueError(f"pixels are uint8 in 0..255 or floats in [0, 1], got {pixels.dtype} in {low}..{high}")
 
 
 def positions_of(height: int, width: int, /) -> int:
-    """Of an image of so many pixels."""
+    """Return the number of positions of an image of this size in pixels, at least 1."""
     return max(1, height * width // PIXELS)
 
 
 class ImageModality(Modality[Image]):
-    """An image, 64 pixels a position. Its parts are pixels, row by row."""
+    """The modality of images, with one position per 64 pixels. Its parts are pixels, row by row."""
 
     name = "image"
     type = Image
@@ -106,7 +115,7 @@ class ImageModality(Modality[Image]):
         return Image(np.clip(pixels + noise, 0, 1))
 
     def bare(self, value: Image, /) -> NDArray[np.generic]:
-        """A copy: a function may write into it."""
+        """Return a copy of the pixels, because a user function may modify it."""
         return np.array(value.pixels)
 
     def coarse(self, value: Image, /) -> Image:
@@ -120,25 +129,33 @@ class ImageModality(Modality[Image]):
 
 
 def image_of(value: object, /) -> Image | None:
-    """Return the value where it is an image."""
+    """Return the value if it is an image; else None."""
     return value if isinstance(value, Image) else None
 
 
 def in_mean_colour(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
-    """Return the image with the pixels that are not kept in its mean colour."""
-    # By value and not by pixel: numpy's loop over three channels at a time is slow.
+    """Replace pixels by the image's mean colour.
+
+    image: the image.
+    kept_HW: true for pixels to keep.
+    """
+    # The mask is repeated per channel, because numpy broadcasts slowly over a last axis of three.
     kept_HWC = np.repeat(kept_HW.reshape(-1), image.pixels.shape[2]).reshape(image.pixels.shape)
     return Image(np.where(kept_HWC, image.pixels, image.mean_colour))
 
 
 def blurred(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
-    """Return the image with the pixels that are not kept as they are in a Gaussian blur of all of it (of whole numbers, rounded)."""
+    """Replace pixels by those of a Gaussian blur of the whole image, rounded if the pixels are integers.
+
+    image: the image.
+    kept_HW: true for pixels to keep.
+    """
     pixels = image.pixels.astype(np.float64)
     deviation = _BLUR * max(pixels.shape[:2])
     for axis in (0, 1):
         size = pixels.shape[axis]
         distance = np.arange(size)[:, None] - np.arange(size)
-        # Weights that sum to 1 at the border too, so that it does not grow dark.
+        # The weights sum to 1 at the border too, so the border does not become darker.
         weights = np.exp(-0.5 * (distance / deviation) ** 2)
         pixels = np.moveaxis(np.tensordot(weights / weights.sum(1, keepdims=True), pixels, (1, axis)), 0, axis)
     colour = np.round(pixels) if image.pixels.dtype == np.uint8 else pixels
@@ -146,9 +163,9 @@ def blurred(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
 
 
 def png_uri(image: Image, /) -> str:
-    """A PNG data URI, or an empty text where there is no pixel.
+    """Return a PNG data URI; empty if the image has no pixels.
 
-    Small images are enlarged by whole factors without smoothing, so that a pixel stays a square; large ones are made smaller.
+    Small images are enlarged by integer factors without smoothing, so pixels stay square. Large images are shrunk.
     """
     from PIL import Image as Pillow
 

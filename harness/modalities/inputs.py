@@ -1,7 +1,7 @@
-"""What a model can be shown: text, a text pair, a chat, an image, audio, or a value of a plugin's own `Modality`.
+"""Model inputs: a text, a text pair, a chat, an image, audio, or a value of a plugin's `Modality`.
 
-All are immutable and compared by content. Text is a plain ``str``. Pixels are ``[H, W, C]``: ``uint8`` in 0..255 as they come from a file,
-or ``float32`` in [0, 1] once a model's own resizing is done (see `Differentiable`), which is the space attacks work in.
+All inputs are immutable and compared by content. A text is a plain ``str``. Pixels are ``[H, W, C]``: ``uint8`` in
+0..255 as in a file, or ``float32`` in [0, 1] after the model's resizing (see `Differentiable`), where attacks work.
 """
 
 from __future__ import annotations
@@ -20,33 +20,36 @@ Input: TypeAlias = str | TextPair | Chat | Image | Audio
 
 
 def size_of(value: object, /) -> int:
-    """A rough number of positions, enough to sort and pack by; of a value without a modality, that of its text."""
+    """Return the approximate number of positions of a value in a model, for sorting and batching.
+
+    A value without a modality has the size of its ``str``.
+    """
     known = modality_of(value)
     return known.size(value) if known is not None else size_of(str(value))
 
 
 def modality(value: object, /) -> str:
-    """The name of the value's modality: the capability a model needs to take it."""
+    """Return the name of the value's modality, the capability that a model needs. Raises `TypeError` if it has none."""
     return known_modality(value).name
 
 
 def texts_of(value: object, /) -> tuple[str, ...]:
-    """Return the texts that the value consists of: one of a text, two of a pair; none of anything else."""
+    """Return the texts of the value: one for a text, two for a pair; empty unless it consists of texts only."""
     known = modality_of(value)
     return () if known is None else known.texts(value)
 
 
 def parts_of(value: object, /) -> Parts:
-    """Return what an attribution of the value is about, in order (`Modality.parts`)."""
+    """Return the parts of the value that an attribution has values for, in order (`Modality.parts`)."""
     return known_modality(value).parts(value)
 
 
 def shape_of(parts: Parts, /) -> tuple[int, ...]:
-    """Return the shape of an attribution's values: that of an array of parts, or how many there are."""
+    """Return the shape of an attribution's values: the shape of an array of parts, or the length of a sequence."""
     return parts.shape if isinstance(parts, np.ndarray) else (len(parts),)
 
 
 def has_parts(value: object, /) -> bool:
-    """Return whether an attribution can be about the value."""
+    """Return whether the value has parts, so that attributions of it exist."""
     known = modality_of(value)
     return known is not None and bool(known.part_kind)

@@ -1,4 +1,4 @@
-"""Parts taken together: single pixels are noise to a model, and too many to try each."""
+"""Group parts into regions: removing single pixels hardly changes a model's output, and there are too many to try."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from .base import Parts
 
 
 def regions_of(parts: Parts, grid: int, /) -> NDArray[np.intp]:
-    """Return each part's region, in the shape of the parts: of a sequence, every part is its own; of an array, see `grid_map`."""
+    """Return the index of each part's region, in the shape of the parts.
+
+    parts: parts of an input. Each part of a sequence is a region of its own; an array is divided by `grid_map`.
+    grid: number of regions per side.
+    """
     return grid_map(parts.shape, grid) if isinstance(parts, np.ndarray) else np.arange(len(parts))
 
 
 def grid_map(shape: tuple[int, ...], grid: int, /) -> NDArray[np.intp]:
-    """Return the number of each cell's region, row by row: ``grid`` regions a side, or a cell each where those are fewer."""
+    """Divide an array into a grid and return the index of each cell's region; regions are numbered row by row.
+
+    shape: shape of the array and of the result.
+    grid: number of regions per side. A side with fewer cells has one region per cell.
+    """
     found = np.zeros((1,) * len(shape), dtype=np.intp)
     for axis, side in enumerate(shape):
         num = min(grid, side)

@@ -1,7 +1,7 @@
-"""What is left of an input without some of its parts, where the parts are told by a mask.
+"""Remove parts of an input, chosen by a mask.
 
-What "removed" means decides what an attribution is measured by, so that a modality says in which ways (`Modality.ways`). Words can be
-masked as well, by a token that only the model knows.
+The way of removal affects the scores of an attribution, so each modality lists its ways (`Modality.ways`). Words can
+also be replaced by the model's mask token.
 
 Shape legend: P parts.
 """
@@ -21,22 +21,40 @@ from .words import change_each, masked
 V = TypeVar("V")
 Mask = NDArray[np.bool_]
 MASK = "mask"
-"""The way of a model's own token in each word's place."""
+"""The way that replaces each word by the model's mask token."""
 
 
 def ways_of(value: object, token: str | None, /) -> tuple[str, ...]:
-    """Return what "removed" can mean for the value, the plainest way first. ``token``: the model's mask; None where it has none."""
+    """Return the ways to remove parts of the value, the default first.
+
+    value: the input.
+    token: the model's mask token; None if it has none.
+    """
     known = known_modality(value)
     return (*known.ways, MASK) if known.part_kind == "words" and token is not None else known.ways
 
 
 def removed(value: V, parts: Parts, hidden_P: Mask, way: str, /, token: str = "") -> V:
-    """Return the value without the hidden ones of its parts. ``token``: what stands in a masked word's place."""
+    """Return the value without its hidden parts.
+
+    value: the input.
+    parts: all of its parts.
+    hidden_P: true for parts to remove.
+    way: one of `ways_of` the value.
+    token: mask token, for the way ``mask``.
+    """
     return _without(value, chosen(parts, hidden_P), way, token)
 
 
 def alone(value: V, parts: Parts, shown_P: Mask, way: str, /, token: str = "") -> V:
-    """Return the value with the shown ones of its parts alone (`Modality.only`)."""
+    """Return the value with only its shown parts (`Modality.only`).
+
+    value: the input.
+    parts: all of its parts.
+    shown_P: true for parts to keep.
+    way: one of `ways_of` the value.
+    token: mask token, for the way ``mask``.
+    """
     hidden = chosen(parts, ~shown_P)
     if way == MASK:
         return _without(value, hidden, way, token)
@@ -45,7 +63,7 @@ def alone(value: V, parts: Parts, shown_P: Mask, way: str, /, token: str = "") -
 
 
 def chosen(parts: Parts, mask_P: Mask, /) -> Parts:
-    """Return the parts where the mask is true, in order."""
+    """Return the parts for which the mask [P] is true, in order."""
     if isinstance(parts, np.ndarray):
         return parts.reshape(-1)[mask_P]
     some: Sequence[Any] = [parts[int(place)] for place in np.flatnonzero(mask_P)]
@@ -53,6 +71,7 @@ def chosen(parts: Parts, mask_P: Mask, /) -> Parts:
 
 
 def _without(value: V, parts: Parts, way: str, token: str) -> V:
+    """Return the value without these parts."""
     known = known_modality(value)
     made: V
     if way == MASK:

@@ -1,4 +1,4 @@
-"""Text, a plain ``str``, and a pair of texts. Their parts are words."""
+"""The modalities of texts, plain ``str``, and of text pairs. Their parts are words."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from .base import Modality, Shown
 
 CHARACTERS = 4
-"""Of text, a position."""
+"""Characters per position, a typical length of a token."""
 
 
 def text_size(text: str, /) -> int:
+    """Return the approximate number of tokens of a text, at least 1."""
     return max(1, len(text) // CHARACTERS)
 
 
 class TextModality(Modality[str]):
-    """A text, four characters a position."""
+    """The modality of texts, with one position per four characters."""
 
     name = "text"
     type = str
@@ -39,14 +40,17 @@ class TextModality(Modality[str]):
 
 @dataclass(frozen=True, slots=True)
 class TextPair:
-    """Two texts judged together, e.g. premise and hypothesis."""
+    """Two texts that are classified together, e.g. premise and hypothesis.
+
+    first, second: the texts in the order in which the model reads them.
+    """
 
     first: str
     second: str
 
 
 class TextPairModality(Modality[TextPair]):
-    """Two texts, read one after the other."""
+    """The modality of text pairs. A model reads the texts one after the other."""
 
     name = "pair"
     type = TextPair

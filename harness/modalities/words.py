@@ -1,4 +1,4 @@
-"""The words a person reads, with their places in the text: what attributions are gathered to."""
+"""Split texts into words with their positions, remove words, and sum values of tokens to words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Kana and Han are written without spaces: each character is a word of its own, as BERT's tokenizer has it for Han.
+# Kana and Han are written without spaces: each character is a word, as in BERT's tokenizer for Han.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _PART = rf"(?:(?![{_UNSPACED}])\w)+"
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
@@ -20,14 +20,16 @@ _JOINER = "\u200d"
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 Spans = tuple[tuple[int, int], ...]
 MARK = "\ue000\ue001"
-"""Of private use, so no text's own: stands in the place of a text, to find what somebody writes around it."""
+"""A placeholder for a text in a template, to find what the template adds around it. Private-use characters do not occur
+in texts."""
 
 
 def word_spans(text: str, /) -> Spans:
-    """(start, end) of each word; a punctuation mark is a word of its own, an apostrophe or hyphen inside a word is not.
+    """Return the (start, end) of each word.
 
-    Combining marks (accents, the vowel signs of Hindi or Thai), an emoji's skin tone and what a zero-width joiner joins belong to the word
-    before them; a flag's two letters are one word.
+    A punctuation mark is a word; an apostrophe or hyphen inside a word is part of the word. Combining marks (accents,
+    vowel signs of Hindi or Thai), skin tones of emojis and characters after a zero-width joiner belong to the word
+    before them. The two letters of a flag are one word.
     """
     spans: list[tuple[int, int]] = []
     for match in _WORD.finditer(text):
@@ -39,22 +41,32 @@ def word_spans(text: str, /) -> Spans:
     return tuple(spans)
 
 
-# ── several texts: places in them are those in the one text that they are with a line break between them ──────────────────
+# ── several texts: a span is a position in the texts joined by line breaks ────────────────────────────────────────────
 
 
 def spans_in(texts: Sequence[str], /) -> Spans:
-    """Return the words of all texts."""
+    """Return the (start, end) of each word of all texts, as positions in the joined texts."""
     return tuple(span for number, text in enumerate(texts) for span in in_text(texts, number, word_spans(text)))
 
 
 def in_text(texts: Sequence[str], number: int, spans: Sequence[tuple[int, int]], /) -> Spans:
-    """Return places in the text of this number as places in all texts."""
+    """Convert spans in one text to spans in the joined texts.
+
+    texts: all texts.
+    number: index of the text.
+    spans: (start, end) in that text.
+    """
     shift = sum(len(text) + 1 for text in texts[:number])
     return tuple((start + shift, end + shift) for start, end in spans)
 
 
 def split_spans(texts: Sequence[str], spans: Sequence[tuple[int, int]], /) -> list[Spans]:
-    """Return places in all texts as places in each: a place is in the last text that begins at or before it."""
+    """Convert spans in the joined texts to spans in each text.
+
+    texts: all texts.
+    spans: (start, end) in the joined texts. A span belongs to the last text that starts at or before it.
+    Returns one tuple of spans per text.
+    """
     found = []
     shift = 0
     for number, text in enumerate(texts):
@@ -65,17 +77,26 @@ def split_spans(texts: Sequence[str], spans: Sequence[tuple[int, int]], /) -> li
 
 
 def change_each(texts: Sequence[str], spans: Iterable[tuple[int, int]], change: Callable[[str, Spans], str], /) -> list[str]:
-    """Return each text changed, given those of the spans that lie in it."""
+    """Apply a function to each text and its spans, and return the results.
+
+    texts: all texts.
+    spans: (start, end) in the joined texts.
+    change: maps a text and its spans to the new text.
+    """
     return [change(text, own) for text, own in zip(texts, split_spans(texts, tuple(spans)), strict=True)]
 
 
-# ── a text without some of its words ──────────────────────────────────────────────────────────────────────────────────
+# ── removing words ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def cut_out(text: str, spans: Sequence[tuple[int, int]], /) -> str:
-    """Return the text with these spans cut out, in order. Nothing else changes but at the cuts.
+    """Return the text without these spans. The text away from the cuts does not change.
 
-    Of the space around a cut, that before it stays; where the cut would join two words, a space comes between them.
+    Of the whitespace on both sides of a cut, only that before it is kept. If a cut would join two words, a space is
+    inserted.
+
+    text: the text.
+    spans: (start, end) of the spans to remove, in order.
     """
     made, at = "", 0
     for start, end in [*spans, (len(text), len(text))]:
@@ -89,7 +110,7 @@ def cut_out(text: str, spans: Sequence[tuple[int, int]], /) -> str:
 
 
 def masked(text: str, spans: Sequence[tuple[int, int]], token: str, /) -> str:
-    """Return the text with the token in the place of each of these spans."""
+    """Return the text with each of these spans, in order, replaced by the token."""
     made, at = "", 0
     for start, end in spans:
         made, at = made + text[at:start] + token, end
@@ -97,34 +118,46 @@ def masked(text: str, spans: Sequence[tuple[int, int]], token: str, /) -> str:
 
 
 def joined(text: str, spans: Sequence[tuple[int, int]], /) -> str:
-    """Return the text's spans with a space between them."""
+    """Return the text of the spans, joined by spaces."""
     return " ".join(text[start:end] for start, end in spans)
 
 
-# ── from tokens to words ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── tokens to words ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def within(span: tuple[int, int], start: int, length: int, /) -> tuple[int, int]:
-    """A place in a text as a place in its part of so many characters from ``start`` on; (0, 0) where it lies outside of that."""
+    """Convert a span in a text to a span in a section of the text, clipped to the section.
+
+    span: (start, end) in the text.
+    start: start of the section.
+    length: length of the section in characters.
+    Returns (0, 0) if the span lies outside of the section.
+    """
     first, last = max(span[0] - start, 0), min(span[1] - start, length)
     return (first, last) if first < last else (0, 0)
 
 
 def _goes_on(before: str, char: str) -> bool:
+    """Return whether a character continues the word that ends with the character before it."""
     if before.isascii() and char.isascii():
         return False
     return _JOINER in (before, char) or char in _SKIN_TONES or _is_mark(char) or (_is_mark(before) and char.isalnum())
 
 
 def _is_mark(char: str) -> bool:
+    """Return whether a character is a combining mark."""
     return unicodedata.category(char).startswith("M")
 
 
 def gather(values: NDArray[np.floating], token_spans: Sequence[tuple[int, int]], words: Spans, /) -> NDArray[np.float32]:
-    """Token values [L] to word values [W]: each token adds to the words it touches, shared by the characters it has in each.
+    """Sum token values [L] to word values [W].
 
-    ``words`` are in order and apart, as `word_spans` gives them. Special tokens have the span (0, 0) and add to none, as does a token of
-    nothing but space, or of nothing at all.
+    The value of a token is split among the words that it overlaps, in proportion to the number of common characters.
+    Special tokens, with the span (0, 0), and tokens that are empty or only whitespace are ignored.
+
+    values: value of each token [L].
+    token_spans: (start, end) of each token.
+    words: (start, end) of each word, in order and disjoint, as from `word_spans`.
     """
     out = np.zeros(len(words), dtype=np.float64)
     ends = [end for _, end in words]
