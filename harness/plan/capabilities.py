@@ -24,9 +24,11 @@ def choose(
 ) -> tuple[list[PlannedModel], Passed]:
     """Return the models that have the required capabilities, and the other models with the reason.
 
-    ``models``: the candidates. ``requires``: the required capabilities. ``named``: the names of the models to use; None
-    uses every model that fits. ``what``: the task, attack or probe, for error messages. ``threat``: the threat of an
-    attack, whose required capabilities are added.
+    ``models``: the candidates.
+    ``requires``: the required capabilities.
+    ``named``: the names of the models to use; None uses every model that fits.
+    ``what``: the task, attack or probe, for error messages.
+    ``threat``: the threat of an attack, whose required capabilities are added.
 
     Raises `UnknownName` if a named model does not exist. Raises `CapabilityError` if a named model lacks a capability,
     or if no model fits.

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 def cast(given: Mapping[str, str], parts: Sequence[Plugin], models: Sequence[PlannedModel], what: str, /) -> dict[str, PlannedModel]:
     """Return the model for each role.
 
-    ``given``: names of models by role, from the suite. ``parts``: the plugins that define the roles, such as an attack
-    and its threat. ``models``: the models of the suite. ``what``: the plugin's description for error messages.
+    ``given``: names of models by role, from the suite.
+    ``parts``: the plugins that define the roles, such as an attack and its threat.
+    ``models``: the models of the suite.
+    ``what``: the plugin's description for error messages.
 
     Raises `ConfigError` for an unknown role, or a required role without a model, `UnknownName` for an unknown model,
     and `CapabilityError` if the model lacks a capability of the role.

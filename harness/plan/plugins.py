@@ -17,8 +17,10 @@ T = TypeVar("T")
 def call_plugin(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
     """Call a plugin's code, and raise its exceptions as errors for the user instead of a traceback.
 
-    ``what``: the beginning of the error message. ``kind``: the class of the error. An interrupt or a `UserError` passes
-    unchanged.
+    ``what``: the beginning of the error message.
+    ``kind``: the class of the error.
+
+    An interrupt or a `UserError` passes unchanged.
     """
     try:
         return work()
@@ -33,7 +35,10 @@ def call_plugin(what: str, work: Callable[[], T], kind: type[UserError]) -> T:
 def make_plugin(group: str, name: str, registry: Registry, /, **settings: Any) -> Any:
     """Create a plugin and check that it has the attributes that the harness uses.
 
-    ``group``: the group of plugins, such as ``"attacks"``. ``name``: the plugin's name. ``settings``: its settings.
+    ``group``: the group of plugins, such as ``"attacks"``.
+    ``name``: the plugin's name.
+    ``settings``: its settings.
+
     Raises `ConfigError` if an attribute is missing or has the wrong type.
     """
     made = registry.make(group, name, **settings)

@@ -24,7 +24,8 @@ _SUFFIXES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 class Supply:
     """A resource that ``owner`` needs.
 
-    ``problem``: why it is missing; empty if it is present. ``was_fetched``: whether this call downloaded it.
+    ``problem``: why it is missing; empty if it is present.
+    ``was_fetched``: whether this call downloaded it.
     """
 
     owner: str

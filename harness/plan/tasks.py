@@ -127,8 +127,10 @@ def _num_common(first: str, second: str) -> int:
 def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str]:
     """Return the load of a sample, and the beginning of its last request.
 
-    ``name``: the task's name. ``before``: the beginning of the previous sample's last request. Raises `DataError` if a
-    size cannot be measured.
+    ``name``: the task's name.
+    ``before``: the beginning of the previous sample's last request.
+
+    Raises `DataError` if a size cannot be measured.
     """
     if task.is_sequential:
         with _measuring(name, sample):

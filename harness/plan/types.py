@@ -13,9 +13,10 @@ from ..suite.specs import Suite
 class Load(NamedTuple):
     """The load of a sample on a model.
 
-    ``num_requests``: the number of its requests; None if it depends on the answers. ``positions``: the approximate
-    number of positions, without prefixes shared with earlier requests. ``error``: why the sample has no requests;
-    empty if it has. ``parts``: the modalities of the parts of its chats other than text.
+    ``num_requests``: the number of its requests; None if it depends on the answers.
+    ``positions``: the approximate number of positions, without prefixes shared with earlier requests.
+    ``error``: why the sample has no requests; empty if it has.
+    ``parts``: the modalities of the parts of its chats other than text.
     """
 
     num_requests: int | None
@@ -37,9 +38,10 @@ class Skipped:
 class Plan:
     """The result of planning a suite.
 
-    ``models``, ``auxiliary_models``: the models of the suite, and those that only play roles. ``items``: the items to
-    run, in order. ``skipped``: the items left out of the default selection. ``impossible``: a sentence for each entry
-    that cannot run; a plan with such entries can be shown but not run.
+    ``models``, ``auxiliary_models``: the models of the suite, and those that only play roles.
+    ``items``: the items to run, in order.
+    ``skipped``: the items left out of the default selection.
+    ``impossible``: a sentence for each entry that cannot run; a plan with such entries can be shown but not run.
     """
 
     suite: Suite

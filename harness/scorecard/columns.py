@@ -78,10 +78,12 @@ class Column:
 class Table:
     """The columns of an item's N records.
 
-    ``columns``: by name; a column has no value for records without one. ``num``: N. ``first_error``: the error of the
-    first failed record. ``unscored``: why the first unscored record has no scores. ``why_not_attacked``: the error of
-    the first sample that the attack could not process. ``notes``: counts of records with special conditions, such as
-    ``failed``.
+    ``columns``: by name; a column has no value for records without one.
+    ``num``: N.
+    ``first_error``: the error of the first failed record.
+    ``unscored``: why the first unscored record has no scores.
+    ``why_not_attacked``: the error of the first sample that the attack could not process.
+    ``notes``: counts of records with special conditions, such as ``failed``.
     """
 
     def __init__(self, wanted: Iterable[str] = ()) -> None:
@@ -99,9 +101,9 @@ class Table:
     def of(cls, rows: Iterable[tuple[Record, Any, str | None]], wanted: Iterable[str] | None, also: Iterable[str] = ()) -> Table:
         """Create a table from records.
 
-        ``rows``: (record, target, group) for each sample; the group is None if it has none. ``wanted``: the names of
-        the columns, which are scores, artifacts or ``target``; None for all scores. ``also``: artifacts to add as
-        columns.
+        ``rows``: (record, target, group) for each sample; the group is None if it has none.
+        ``wanted``: the names of the columns, which are scores, artifacts or ``target``; None for all scores.
+        ``also``: artifacts to add as columns.
         """
         also = frozenset(also)
         table = cls(wanted or ())

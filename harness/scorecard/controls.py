@@ -38,9 +38,11 @@ def make_difference_row(
 ) -> Row:  # fmt: skip
     """Return the row of the mean difference between a score and its control, over the samples that have both.
 
-    ``score``, ``beside``: the columns of the score and of its control. ``metric``, ``higher_is_better``, ``slice``:
-    fields of the `Row`. ``among_N``: the records to use, bool [N]; None for all. ``control``: the control's name,
-    such as ``random``.
+    ``item``, ``table``: the item and its records as columns.
+    ``score``, ``beside``: the columns of the score and of its control.
+    ``metric``, ``higher_is_better``, ``slice``: fields of the `Row`.
+    ``among_N``: the records to use, bool [N]; None for all.
+    ``control``: the control's name, such as ``random``.
     """
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N
     both_N = over_N & table.given(score) & table.given(beside)

@@ -29,8 +29,9 @@ class Gate:
     inconclusive if the number is inside the interval. The parts ``.value``, ``.low``, ``.high``, ``.n`` and
     ``.n_unscored`` compare a single number. Without a model, the gate applies to every model that has the item.
 
-    ``text``: the condition as written. ``op``: ``>=``, ``<=``, ``>`` or ``<``. ``inconclusive``: the verdict of an
-    inconclusive gate, ``fail``, ``warn`` or ``pass``.
+    ``text``: the condition as written.
+    ``op``: ``>=``, ``<=``, ``>`` or ``<``.
+    ``inconclusive``: the verdict of an inconclusive gate, ``fail``, ``warn`` or ``pass``.
     """
 
     text: str

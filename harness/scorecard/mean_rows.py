@@ -25,8 +25,10 @@ def make_mean_row(
 ) -> Row:  # fmt: skip
     """Return the row with the mean of a score.
 
-    ``score``: the column. ``metric``, ``dimension``, ``higher_is_better``, ``slice``, ``control``, ``about``: fields
-    of the `Row`. ``optional``: whether records may lack the score; then only failed records count as unscored.
+    ``item``, ``table``: the item and its records as columns.
+    ``score``: the column.
+    ``metric``, ``dimension``, ``higher_is_better``, ``slice``, ``control``, ``about``: fields of the `Row`.
+    ``optional``: whether records may lack the score; then only failed records count as unscored.
     ``among_N``: the records to use, bool [N]; None for all.
     """
     over_N = np.ones(table.num, dtype=bool) if among_N is None else among_N

@@ -74,7 +74,8 @@ def add_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
 def measure_of(name: str, docstring: str, higher_is_better: bool | None, /, title: str = "") -> Measure:
     """Return the measure of a metric.
 
-    ``title``: by default the name in words. ``docstring``: its first paragraph is the explanation.
+    ``title``: by default the name in words.
+    ``docstring``: its first paragraph is the explanation.
     """
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
     return Measure(title or name.replace("_", " ").capitalize(), paragraph, higher_is_better)

@@ -20,8 +20,9 @@ HALF_PRECISION = ("torch.bfloat16", "torch.float16")
 class ItemRun:
     """The context in which an item's records are created.
 
-    ``engine``: runs the item's model. ``suite_seed``: the seed of the suite; the item's is ``item.seed``. ``start``:
-    the index of the chunk's first sample among the item's samples.
+    ``engine``: runs the item's model.
+    ``suite_seed``: the seed of the suite; the item's is ``item.seed``.
+    ``start``: the index of the chunk's first sample among the item's samples.
     """
 
     engine: Engine

@@ -73,8 +73,8 @@ class ItemKind:
     ``is_joined``: whether pages show its records with the task's samples.
     ``slice_names``: the names of the slices that `slices` can return.
     ``measures``: titles, sentences and directions of rows that `scorecard.measures` does not contain, by name.
-    ``corrected``: the rates on harmful prompts that are corrected for a judge's error: (name of the row, whether higher
-    is better), by the judges' question.
+    ``corrected``: the rates on harmful prompts that are corrected for a judge's error: (name of the row, whether
+        higher is better), by the judges' question.
     ``has_attributions``: whether its records contain attributions.
     ``knows_requests``: whether `requests_ahead` returns requests.
     """
@@ -106,9 +106,10 @@ class ItemKind:
     def derive_from(self, base: PlannedItem, *others: PlannedItem, program: str, suite_seed: int, **changes: Any) -> PlannedItem:
         """Create an item of this kind that depends on the records of ``base`` and ``others`` and is named for them.
 
-        ``base``: its model, task and samples become the item's. ``program``: the beginning of the item's name.
-        ``suite_seed``: the seed that the item's seed is derived from. ``changes``: fields of `PlannedItem` that
-        override these values.
+        ``base``: its model, task and samples become the item's.
+        ``program``: the beginning of the item's name.
+        ``suite_seed``: the seed that the item's seed is derived from.
+        ``changes``: fields of `PlannedItem` that override these values.
         """
         bases = (base, *others)
         key = ItemKey(self.name, base.task.name, program, about=tuple(item.key for item in bases))

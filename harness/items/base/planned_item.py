@@ -41,12 +41,15 @@ class PlannedModel:
 class PlannedTask:
     """A task with its samples, which are read once and shared by all items of the task.
 
-    ``labels``: those of the first sample that has labels. ``positions``: the approximate number of positions of each
-    sample's requests. ``num_requests``: the total number of requests; None if it depends on the answers.
-    ``num_unusable``: the number of samples that will have records with an error. ``notes``: sentences about unused
-    parts of the data set. ``cautions``: sentences about limits of the data. ``samples_digest``: a digest of all
-    samples in order. ``metric_code``: the origin of each metric. ``requires``: the capabilities that the task needs,
-    including the modalities of the parts of its chats.
+    ``labels``: those of the first sample that has labels.
+    ``positions``: the approximate number of positions of each sample's requests.
+    ``num_requests``: the total number of requests; None if it depends on the answers.
+    ``num_unusable``: the number of samples that will have records with an error.
+    ``notes``: sentences about unused parts of the data set.
+    ``cautions``: sentences about limits of the data.
+    ``samples_digest``: a digest of all samples in order.
+    ``metric_code``: the origin of each metric.
+    ``requires``: the capabilities that the task needs, including the modalities of the parts of its chats.
     """
 
     name: str
@@ -99,11 +102,14 @@ def _select_relevant(content: Any) -> Any:
 class PlannedItem:
     """One item of the work list.
 
-    ``seed``: the seed of the item's random numbers. ``origin``: the distribution or file of the program.
-    ``num_requests``: None if it depends on the answers. ``roles``: the auxiliary models of the program, by role.
-    ``scores``: the families of scores for a probe's attributions; ``each_word``: whether it also explains each word
-    of an answer. ``transfer``: the models that an attack's twins are scored on; True: all others. ``rests_on``: the
-    items whose records this one reads, in an order that its kind defines.
+    ``seed``: the seed of the item's random numbers.
+    ``origin``: the distribution or file of the program.
+    ``num_requests``: None if it depends on the answers.
+    ``roles``: the auxiliary models of the program, by role.
+    ``scores``: the families of scores for a probe's attributions.
+    ``each_word``: whether it also explains each word of an answer.
+    ``transfer``: the models that an attack's twins are scored on; True: all others.
+    ``rests_on``: the items whose records this one reads, in an order that its kind defines.
     """
 
     model: PlannedModel

@@ -23,8 +23,8 @@ _MOST_NAMES = 1_000
 class SeenSample:
     """A record of an item, with the other results of its sample.
 
-    ``is_right``: whether the model's clean answer is right; None if that is unknown. ``joined``: the sample's records
-    of all items whose kind ``is_joined``, each with its item.
+    ``is_right``: whether the model's clean answer is right; None if that is unknown.
+    ``joined``: the sample's records of all items whose kind ``is_joined``, each with its item.
     """
 
     sample: Sample

@@ -26,7 +26,8 @@ class AnswerClasses(Protocol):
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
         """Return the class that a probe's record explains.
 
-        ``explanation``: the probe's record. ``answer``: the task's record of the sample; None if it is missing.
+        ``explanation``: the probe's record.
+        ``answer``: the task's record of the sample; None if it is missing.
         """
         ...
 
@@ -83,8 +84,9 @@ class OneClass:
 def choose_answer_classes(task: Task, probe: Probe, samples: Iterable[Sample], answers: Iterable[Record], /) -> AnswerClasses:
     """Choose the classes of the answers to a task.
 
-    ``probe``: the probe that explains the answers. ``samples``: the task's samples. ``answers``: the task's records,
-    which are read up to the first with scores.
+    ``probe``: the probe that explains the answers.
+    ``samples``: the task's samples.
+    ``answers``: the task's records, which are read up to the first with scores.
     """
     if "classify" in task.requires or ("loglikelihood" in task.requires and _share_labels(samples)):
         return Labels()

@@ -97,8 +97,8 @@ def _words(texts: Sequence[str], spans: Spans) -> list[str]:
 class _Asked:
     """A sample with a carrier, and its variants.
 
-    ``words``: the casefolded words of the sample. ``without``: the sample without the carriers, and the sample
-    without the same number of other, random words.
+    ``words``: the casefolded words of the sample.
+    ``without``: the sample without the carriers, and the sample without the same number of other, random words.
     """
 
     sample: Sample
@@ -112,8 +112,11 @@ def make_reliance_records(
 ) -> list[Record]:  # fmt: skip
     """Return one record per sample. Only samples with a carrier have scores.
 
-    ``engine``: runs the model. ``item``: the item's name. ``rng``: the random generators of the samples.
-    ``explained``, ``answers``: the probe's and the task's records, by sample id. ``classes``: the classes of answers.
+    ``engine``: runs the model.
+    ``item``: the item's name.
+    ``rng``: the random generators of the samples.
+    ``explained``, ``answers``: the probe's and the task's records, by sample id.
+    ``classes``: the classes of answers.
     ``found``: the carriers.
 
     The scores are whether the answer is right, and whether it changes, without the carriers and without the same

@@ -60,8 +60,9 @@ def make_reliance_rows(item: StoredItem, table: Table) -> list[Row]:
 class Carrier:
     """A word with the class that it carries, over N samples.
 
-    ``called_N``: 1 if the class is predicted, else 0, float [N]. ``other_N``: whether the label is another class,
-    bool [N]. ``has_N``: whether the sample has the word, bool [N].
+    ``called_N``: 1 if the class is predicted, else 0, float [N].
+    ``other_N``: whether the label is another class, bool [N].
+    ``has_N``: whether the sample has the word, bool [N].
     """
 
     called_N: Floats
@@ -88,9 +89,10 @@ class Carrier:
 
         It is the mean over the samples with the word of ``called_N`` - q if they have another class, and of 0 if not.
 
-        ``among_N``: the samples to use, bool [N]. ``groups``: their groups. ``tail``: the error probability of each
-        bound of the interval. ``of_these``: whether s refers to these samples and is exact, rather than to the
-        population.
+        ``among_N``: the samples to use, bool [N].
+        ``groups``: their groups.
+        ``tail``: the error probability of each bound of the interval.
+        ``of_these``: whether s refers to these samples and is exact, rather than to the population.
         """
         has_N, (with_N, without_N) = among_N & self.has_N, self.halves(among_N)
         num = int(has_N.sum())
@@ -117,8 +119,9 @@ class Carrier:
 class Overpredictions:
     """The overprediction of each carrier, by its name.
 
-    ``alone``: with separate intervals. ``together``: with simultaneous intervals. ``here``: with simultaneous
-    intervals, for the samples of this run only.
+    ``alone``: with separate intervals.
+    ``together``: with simultaneous intervals.
+    ``here``: with simultaneous intervals, for the samples of this run only.
     """
 
     alone: Mapping[str, Estimate]

@@ -49,9 +49,12 @@ Scores = dict[str, float | None]
 class _Pair:
     """A sample and its twin, with what the probe explains.
 
-    ``before``: the sample with its explained class. ``own``: the sample's attribution. ``after``: the twin with the
-    same class. ``now``: the twin with its new class; None if the attack did not change the class. ``is_flipped``:
-    whether the attack succeeded. ``facts``: artifacts of the record.
+    ``before``: the sample with its explained class.
+    ``own``: the sample's attribution.
+    ``after``: the twin with the same class.
+    ``now``: the twin with its new class; None if the attack did not change the class.
+    ``is_flipped``: whether the attack succeeded.
+    ``facts``: artifacts of the record.
     """
 
     before: Question
@@ -68,9 +71,12 @@ def make_shift_records(
 ) -> list[Record]:  # fmt: skip
     """Return one record per sample with the similarity of its explanation and its twin's.
 
-    ``engine``: runs the model. ``item``: the item's name. ``rng``: the random generators of the samples.
-    ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id. ``scores``: the
-    probe's families of scores; ``randomised`` adds that control. ``seed``: the seed of the randomised weights.
+    ``engine``: runs the model.
+    ``item``: the item's name.
+    ``rng``: the random generators of the samples.
+    ``explained``, ``attacked``: the probe's and the attack's records on this model, by sample id.
+    ``scores``: the probe's families of scores; ``randomised`` adds that control.
+    ``seed``: the seed of the randomised weights.
 
     The scores are ``flipped``, ``rank_correlation`` and ``top_overlap`` with their controls, the same two for the new
     class with the suffix ``_of_prediction``, ``rank_correlation_between_classes``, and ``aligned_share``, the share
@@ -134,9 +140,10 @@ def _continued(
 ) -> _Pair:  # fmt: skip
     """Return the pair for a language model.
 
-    ``continuation``: the explained continuation of the sample. ``said``: the index of the continuation that the model
-    chose for the twin, or the text that it generated. Raises `SampleError` if the sample or its twin cannot be
-    explained.
+    ``continuation``: the explained continuation of the sample.
+    ``said``: the index of the continuation that the model chose for the twin, or the text that it generated.
+
+    Raises `SampleError` if the sample or its twin cannot be explained.
     """
 
     def question(about: Sample, what: str | int) -> Question:
@@ -161,8 +168,8 @@ def _record(
 ) -> Record:  # fmt: skip
     """Return the record of a pair.
 
-    ``same``, ``new``: the twin's attributions for the explained and for the new class, or the errors. ``controls``:
-    the sample's and the twin's attributions on the randomised model.
+    ``same``, ``new``: the twin's attributions for the explained and for the new class, or the errors.
+    ``controls``: the sample's and the twin's attributions on the randomised model.
     """
     key = pair.own.sample_id
     error = next((f"the twin: {found}" for found in (same, new) if isinstance(found, str)), None)
@@ -195,8 +202,9 @@ def _parts(attribution: Attribution) -> Floats:
 def _likeness(before_P: Floats, after_Q: Floats, common: tuple[Places, Places], ending: str) -> Scores:
     """Return the similarities of two maps over their common parts; None for fewer than two common parts.
 
-    ``before_P``, ``after_Q``: the attributions of the parts, float [P] and [Q]. ``common``: the indices of the common
-    parts in both. ``ending``: the suffix of the scores' names.
+    ``before_P``, ``after_Q``: the attributions of the parts, float [P] and [Q].
+    ``common``: the indices of the common parts in both.
+    ``ending``: the suffix of the scores' names.
     """
     x, y = before_P[common[0]], after_Q[common[1]]
     enough = x.size > 1

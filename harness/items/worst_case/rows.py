@@ -73,8 +73,10 @@ def _rows(key: ItemKey, members: Sequence[Outcomes]) -> Iterable[Row]:
 def _worst(codes: Sequence[Codes], bad: int) -> Codes:
     """Return each sample's worst code, int8 [N].
 
-    ``codes``: the codes of each attack, [N]. ``bad``: the bad code, 0 or 1. A sample is bad if one attack makes it
-    bad, and good if it is good under all attacks; otherwise it is `UNKNOWN`.
+    ``codes``: the codes of each attack, [N].
+    ``bad``: the bad code, 0 or 1.
+
+    A sample is bad if one attack makes it bad, and good if it is good under all attacks; otherwise it is `UNKNOWN`.
     """
     codes_AN = np.stack(codes)
     worst_N: Codes = np.where((codes_AN == bad).any(0), bad, np.where((codes_AN == UNKNOWN).any(0), UNKNOWN, 1 - bad)).astype(np.int8)
