@@ -133,6 +133,7 @@ class Table:
                 self.columns[name].add(self.num, value)
 
     def _note(self, record: Record) -> None:
+        """Count the record's special conditions, and keep the first errors."""
         if record.error is not None and self.first_error is None:
             self.first_error = record.error
         if record.error is None and not self.unscored:
@@ -196,6 +197,7 @@ class Table:
 
 
 def _value(record: Record, column: str, target: Any) -> Any:
+    """Return the record's score or artifact with the name of the column, or the sample's target; None if missing."""
     if column in record.scores:
         return record.scores[column]
     if column in record.artifacts:

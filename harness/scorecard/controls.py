@@ -106,6 +106,7 @@ def _is_blind(between: Estimate | None) -> bool:
 
 
 def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
+    """Yield a sentence for each failed check. ``own``: the item's estimates by the name of the row."""
     headline = next((name for name in _HEADLINES if f"{name}_minus_random" in own), "")
     if headline and (gained := own[f"{headline}_minus_random"]).value is not None and not (gained.low or 0.0) > 0:
         yield _no_better(headline, gained, bool(item.facts.get("starts_from")))

@@ -33,10 +33,12 @@ class ItemRun:
 
     @property
     def name(self) -> str:
+        """The name of the item."""
         return self.item.item
 
     @property
     def task(self) -> Task:
+        """The task of the item."""
         return self.item.task.task
 
     @property

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class RunResults:
     """The data for rows and flags about several items.
 
-    ``kinds``: by name.
+    ``kinds``: the kinds of items, by name.
     ``metrics``: by item id, the item's metrics by name, or the error of loading one.
     ``rows``: the rows computed so far.
     ``notes``: by item id, counts of records with special conditions (`Table.notes`).

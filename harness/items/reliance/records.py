@@ -67,6 +67,7 @@ def carriers(classes: AnswerClasses, explained: Iterable[tuple[Sample, Record, R
 
 
 def _strongest(words: Mapping[str, _Use]) -> list[str]:
+    """Return the `NUM_WORDS` words with the largest positive mean attribution; ties are in alphabetical order."""
     means = {word: use.total / use.num for word, use in words.items() if use.num >= LEAST_SAMPLES and use.total > 0}
     return sorted(means, key=lambda word: (-means[word], word))[:NUM_WORDS]
 
@@ -89,6 +90,7 @@ def values_of(sample: Sample, record: Record, /) -> dict[str, float]:
 
 
 def _words(texts: Sequence[str], spans: Spans) -> list[str]:
+    """Return the casefolded words at the spans, which are positions in the texts joined by newlines."""
     text = "\n".join(texts)
     return [text[start:end].casefold() for start, end in spans]
 
@@ -179,6 +181,7 @@ def _without(sample: Sample, spans: Spans, hidden_W: NDArray[np.bool_]) -> Sampl
 
 
 def _right(task: Task, judged: Judged) -> float | None:
+    """Return the primary score of an answer; None if it has none."""
     return (judged.scores or {}).get(task.primary)
 
 
