@@ -13,8 +13,17 @@ from .victims import Victims
 
 
 class APGD(ImageAttack):
-    """Base class of the three attacks. A subclass yields its goals, which are optimised in turn on the
-    samples that are still correct."""
+    """Base class of the three Auto-PGD attacks. A subclass defines `goals`.
+
+    The goals are maximised in turn, each on the samples that are still correct.
+
+    epsilon: radius in [0, 1] pixel units.
+    norm: ``linf`` or ``l2``.
+    steps: gradient steps per restart.
+    restarts: number of random starts per goal.
+    epsilons: further radii below epsilon.
+    Raises `ConfigError` if ``steps`` or ``restarts`` is below 1, or a radius is invalid.
+    """
 
     def __init__(
         self,

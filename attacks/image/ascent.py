@@ -1,5 +1,9 @@
-"""The ascent of Auto-PGD (Croce & Hein 2020, arXiv:2003.01690, algorithm 1): gradient steps with momentum and
-adaptive size."""
+"""The ascent of Auto-PGD (Croce & Hein 2020, arXiv:2003.01690, algorithm 1).
+
+It takes gradient steps with momentum and an adaptive step size.
+
+Shape legend: B images, N remaining rows, C channels, H height, W width.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +21,32 @@ if TYPE_CHECKING:
 
 _MOMENTUM = 0.75
 _ENOUGH_RISES = 0.75
-"""Share of the steps since the last checkpoint that must have raised the loss; below it the step is halved (the paper's rho)."""
+"""Minimum share of the steps since the last checkpoint that raised the loss; below it the step size is halved (rho in
+the paper)."""
 
 
 class Goal(NamedTuple):
-    """A loss to maximise. ``wanted_B``: target class of each image, if the loss has one."""
+    """A loss to maximise.
+
+    loss: maps logits [N, K], true classes [N] and target classes [N], if any, to a loss [N].
+    wanted_B: target class of each image; None for an untargeted loss.
+    """
 
     loss: Loss
     wanted_B: torch.Tensor | None = None
 
 
 def climb(victims: Victims, rows_N: torch.Tensor, goal: Goal, num_steps: int, /) -> None:
-    """Maximise the goal from one random start. Misclassified rows leave; the adversarial example of the
-    others is the point with the largest loss."""
+    """Maximise the goal from one random start per row.
+
+    A misclassified row is stored and leaves. The adversarial example of any other row is the point with the largest
+    loss.
+
+    victims: the batch; changed in place.
+    rows_N: rows to attack.
+    goal: the loss to maximise.
+    num_steps: number of gradient steps.
+    """
     clean, threat = victims.clean[rows_N], victims.threat
     noise = random_steps_to_surface(victims.noises_of(rows_N), clean, threat.norm, victims.radius)
     state = _begin(victims, rows_N, project(clean + noise, clean, threat), goal)
@@ -49,7 +66,12 @@ def climb(victims: Victims, rows_N: torch.Tensor, goal: Goal, num_steps: int, /)
 
 @dataclass(slots=True)
 class _Points:
-    """A point for each of N rows: ``pixels`` [N, C, H, W], the ``loss`` there [N], and its ``gradient`` [N, C, H, W]."""
+    """One point per row.
+
+    pixels: [N, C, H, W].
+    loss: loss at the points [N].
+    gradient: gradient of the loss [N, C, H, W].
+    """
 
     pixels: torch.Tensor
     loss: torch.Tensor
@@ -59,7 +81,7 @@ class _Points:
         return _Points(self.pixels[mask_N], self.loss[mask_N], self.gradient[mask_N])
 
     def replace_where(self, mask_N: torch.Tensor, others: _Points) -> _Points:
-        """Take the points of ``others`` in the rows of the mask."""
+        """Return the points with the rows of the mask [N] taken from ``others``."""
         import torch
 
         mask = per_row(mask_N)
@@ -72,10 +94,16 @@ class _Points:
 
 @dataclass(slots=True)
 class _State:
-    """The N remaining rows.
+    """State of the N remaining rows.
 
-    previous: [N, C, H, W], the pixels before the last step.
-    rises: how often the loss rose since the last checkpoint.
+    rows: indices of the rows [N].
+    current: current points.
+    best: points with the largest loss so far.
+    previous: pixels before the last step [N, C, H, W].
+    size: step size [N].
+    rises: number of steps since the last checkpoint that raised the loss [N].
+    loss_at_check: largest loss at the last checkpoint [N].
+    was_halved: whether the step size was halved at the last checkpoint [N].
     """
 
     rows: torch.Tensor
@@ -88,18 +116,21 @@ class _State:
     was_halved: torch.Tensor
 
     def only(self, mask_N: torch.Tensor) -> None:
-        """Keep the rows of the mask."""
+        """Keep only the rows of the mask [N]."""
         for name in (f.name for f in fields(self)):
             setattr(self, name, getattr(self, name)[mask_N])
 
     def move(self, points: _Points) -> None:
-        """Step to these points, and remember those that are better than all before."""
+        """Move to these points and update the best points."""
         self.rises += points.loss > self.current.loss
         self.previous, self.current = self.current.pixels, points
         self.best = self.best.replace_where(points.loss > self.best.loss, points)
 
     def check(self, num_steps: int) -> None:
-        """At a checkpoint, halve the step where progress was too small, and return to the best point."""
+        """Halve the step size of rows with too little progress and move them back to their best point.
+
+        num_steps: number of steps since the last checkpoint.
+        """
         import torch
 
         did_not_rise_N = self.rises <= _ENOUGH_RISES * num_steps
@@ -111,6 +142,7 @@ class _State:
 
 
 def _begin(victims: Victims, rows_N: torch.Tensor, pixels: torch.Tensor, goal: Goal) -> _State:
+    """Evaluate the start points and return the state of the rows that are still correct."""
     import torch
 
     slope = victims.climb(pixels, rows_N, *goal)
@@ -123,7 +155,7 @@ def _begin(victims: Victims, rows_N: torch.Tensor, pixels: torch.Tensor, goal: G
         size=torch.full_like(slope.loss, 2 * victims.radius),
         rises=torch.zeros_like(rows_N),
         loss_at_check=slope.loss,
-        # No step has been taken yet, so none failed to raise the best loss.
+        # No step has been taken yet, so the first checkpoint must not test whether the best loss rose.
         was_halved=torch.ones_like(rows_N, dtype=torch.bool),
     )
     _settle(victims, state, slope.wrong)
@@ -131,6 +163,7 @@ def _begin(victims: Victims, rows_N: torch.Tensor, pixels: torch.Tensor, goal: G
 
 
 def _next_pixels(state: _State, clean: torch.Tensor, threat: LpBall, *, first: bool) -> torch.Tensor:
+    """Return the pixels after a projected gradient step with momentum; the first step has no momentum."""
     now = state.current
     moved = project(now.pixels + per_row(state.size) * direction(now.gradient, threat.norm), clean, threat)
     if first:
@@ -140,7 +173,7 @@ def _next_pixels(state: _State, clean: torch.Tensor, threat: LpBall, *, first: b
 
 
 def _settle(victims: Victims, state: _State, wrong_N: torch.Tensor) -> None:
-    """Remove misclassified rows with their current point; offer the best point of the others."""
+    """Store the current point of misclassified rows and remove them; offer the best point of the others."""
     victims.offer(state.rows, state.best.pixels, state.best.loss)
     victims.keep(state.rows[wrong_N], state.current.pixels[wrong_N], wrong_N[wrong_N])
     if bool(wrong_N.any()):

@@ -1,4 +1,4 @@
-"""Base classes of image attacks: the threat, a sequence of radii, and the worst case of several attacks."""
+"""Base classes of image attacks, and the worst case of several attacks or radii."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ BLACK_BOX = frozenset({"classify", "image"})
 
 
 class ImageAttack(Attack[LpBall]):
-    """Base class of image attacks. A subclass defines `search`, which works on a batch of images within one
-    threat.
+    """Base class of image attacks. A subclass defines `search`, which attacks a batch of images within one threat.
 
-    epsilon: radius of the threat.
+    epsilon: radius of the threat in [0, 1] pixel units; None for no limit.
     norm: ``linf`` or ``l2``.
-    epsilons: further radii below epsilon. A fixed-radius attack tries them in increasing order on the samples
-        that are still correct; the distance of an adversarial example then says at which radii the sample is
-        broken.
+    epsilons: further radii below epsilon. A fixed-radius attack tries them in increasing order on the samples that are
+        still correct. The distance of an adversarial example then shows at which radii the sample is broken.
+    Raises `ConfigError` if a radius or the norm is invalid.
     """
 
     requires = WHITE_BOX
@@ -48,6 +47,7 @@ class ImageAttack(Attack[LpBall]):
         self.epsilons = tuple(sorted(set(epsilons)))
 
     def search(self, victims: Victims, /) -> None:
+        """Search for adversarial examples within ``victims.threat`` and store them in ``victims``."""
         raise NotImplementedError
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, /) -> Sequence[Sample]:
@@ -56,16 +56,16 @@ class ImageAttack(Attack[LpBall]):
         return worst_case(engine, samples, self.tries(threat), rng)
 
     def tries(self, threat: LpBall, /) -> list[Try]:
-        """Return the attacks to try on the samples, in order."""
+        """Return the attacks to run in order, each with its threat; by default this attack at each radius."""
         smaller = [replace(threat, epsilon=e) for e in self.epsilons if threat.epsilon is None or e < threat.epsilon]
         return [Try("", self, ball) for ball in (*smaller, threat)]
 
 
 class NearestTwin(ImageAttack):
-    """Base class of minimum-distance attacks: one search serves all radii.
+    """Base class of minimum-distance attacks, where one search covers all radii.
 
-    If the nearest misclassified image is beyond the threat's epsilon, the adversarial example is its
-    projection onto the ball, and ``nearest`` is the distance before the projection.
+    If the nearest misclassified image is beyond the threat's epsilon, the adversarial example is its projection onto
+    the ball. ``nearest`` is the distance before the projection.
     """
 
     def tries(self, threat: LpBall, /) -> list[Try]:
@@ -73,7 +73,12 @@ class NearestTwin(ImageAttack):
 
 
 class Try(NamedTuple):
-    """An attack to try. ``name``: its name in ``broken_by``, if any."""
+    """An attack to run.
+
+    name: name in ``broken_by``; empty for none.
+    attack: the attack.
+    threat: ball to search.
+    """
 
     name: str
     attack: ImageAttack
@@ -81,10 +86,16 @@ class Try(NamedTuple):
 
 
 def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try], rng: SampleRng, /) -> list[Sample]:
-    """Return the adversarial example of the first attack that fools the model, or of the last attack. Later
-    attacks only run on the remaining samples.
+    """Run attacks in turn and return the adversarial example of the first that succeeds, or of the last.
 
-    The model decides whether it is fooled (one query), not the attack.
+    Each attack only runs on the samples that are still correct. The success is checked with one query to the model
+    instead of trusting the attack.
+
+    engine: the engine.
+    samples: samples to attack.
+    tries: attacks in order.
+    rng: source of randomness by sample id.
+    Returns the samples with adversarial inputs, in order; their metadata has the total number of queries.
     """
     twins: dict[int, Sample] = {}
     spent: dict[int, dict[str, Any]] = {}
@@ -109,12 +120,17 @@ def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try
 
 
 def _added(before: dict[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sum of the queries, and whether the gradient was zero throughout."""
+    """Return the total number of queries, and whether the gradient was zero in all attacks that computed one.
+
+    before: totals of the earlier attacks; None for the first attack.
+    now: facts of the current attack.
+    """
     found: dict[str, Any] = {"num_queries": now["num_queries"] + (before["num_queries"] if before else 0)}
     flat = [facts["zero_gradient"] for facts in (before, now) if facts and "zero_gradient" in facts]
     return {**found, "zero_gradient": all(flat)} if flat else found
 
 
 def _fooled(engine: ModelPort, twins: Sequence[Sample]) -> list[bool]:
+    """Return whether the model misclassifies each sample."""
     answers = engine.run([Classify(twin.input, twin.labels) for twin in twins])
     return [int(np.argmax(answer.values)) != twin.target for twin, answer in zip(twins, answers, strict=True)]

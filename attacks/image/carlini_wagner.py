@@ -1,5 +1,4 @@
-"""Carlini and Wagner's attack: the nearest L2 adversarial example, by minimising distance and margin together
-(2017, arXiv:1608.04644)."""
+"""Carlini and Wagner's L2 attack, which minimises distance and margin together (2017, arXiv:1608.04644)."""
 
 from __future__ import annotations
 
@@ -65,12 +64,15 @@ class CarliniWagner(NearestTwin):
             c_B = torch.where(high_B.isinf(), 10 * c_B, (low_B + high_B) / 2)
 
     def _minimise(self, victims: Victims, c_B: torch.Tensor) -> torch.Tensor:
-        """Return [B]: whether any iterate was misclassified with the wanted confidence."""
+        """Minimise the objective for one c per image.
+
+        Returns whether any iterate was misclassified with the required confidence [B].
+        """
         import torch
 
         rows_N, is_broken_B = victims.rows_B, torch.zeros_like(victims.fallen_B)
         inner = torch.atanh((2 * victims.clean - 1) * _SHRINK)
-        # tanh(atanh(x)) with rounding, so that the start has distance 0.
+        # Computed like the iterates, with the same rounding, so that the start has distance 0.
         centre = (inner.tanh() + 1) / 2
         mean, spread = torch.zeros_like(inner), torch.zeros_like(inner)
         before_N = torch.full_like(c_B, math.inf)
@@ -82,7 +84,7 @@ class CarliniWagner(NearestTwin):
             is_broken_B[rows_N] |= broken_N
             victims.nearer(rows_N, pixels, broken_N)
             delta, weight_N = pixels - centre, c_B[rows_N] * is_far_N
-            # Along the tangent: d pixels / d inner = 2 pixels (1 - pixels).
+            # Chain rule: d pixels / d inner = 2 pixels (1 - pixels).
             gradient = (2 * delta - per_row(weight_N) * slope.gradient) * 2 * pixels * (1 - pixels)
             mean, spread = 0.9 * mean + 0.1 * gradient, 0.999 * spread + 0.001 * gradient**2
             inner = inner - self.step_size * (mean / (1 - 0.9**step)) / ((spread / (1 - 0.999**step)).sqrt() + 1e-8)

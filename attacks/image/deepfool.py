@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 _LEAST = 0.002
-"""Minimum length of a step, as a share of the path so far. Black and white pixels cannot follow every step, so steps fall short of the
-boundary; without a minimum length they approach it forever and never cross it."""
+"""Minimum length of a step, as a share of the path so far. Black and white pixels cannot follow every step, so steps
+fall short of the boundary. Without a minimum length they would approach the boundary but never cross it."""
 
 
 class DeepFool(NearestTwin):
@@ -74,14 +74,19 @@ class DeepFool(NearestTwin):
 
 
 def _step(scores_NM: torch.Tensor, gradients: torch.Tensor, norm: str, least_N: torch.Tensor) -> torch.Tensor:
-    """Return the shortest step, of at least the given length, to where the linearised score of another class
-    reaches that of the true class."""
+    """Return the shortest step to the nearest linearised boundary, [N, C, H, W].
+
+    scores_NM: logits of the true class, first, and of other classes.
+    gradients: gradients of these logits [N, M, C, H, W].
+    norm: ``linf`` or ``l2``.
+    least_N: minimum length of each step.
+    """
     import torch
 
     gap_NM = scores_NM[:, :1] - scores_NM[:, 1:]
     slopes = gradients[:, 1:] - gradients[:, :1]
     speed_NM = dual_length(slopes.flatten(0, 1), norm).view_as(gap_NM)
-    # A class with a zero gradient is out of reach.
+    # The boundary of a class with a zero gradient is infinitely far away.
     distance_N, nearest_N = (gap_NM / speed_NM.clamp_min(1e-30)).min(1)
     way = direction(slopes[torch.arange(len(slopes), device=slopes.device), nearest_N], norm)
     return per_row(torch.maximum(distance_N, least_N)) * way

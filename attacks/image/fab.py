@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 _LARGEST_BIAS, _OVERSHOOT, _BACK = 0.1, 1.05, 0.9
-"""The paper's alpha_max, eta and beta."""
+"""alpha_max, eta and beta in the paper."""
 
 
 class FABTargeted(NearestTwin):
@@ -56,6 +56,7 @@ class FABTargeted(NearestTwin):
                 self._approach(victims, wanted_B, self._start(victims, restart))
 
     def _start(self, victims: Victims, restart: int) -> torch.Tensor:
+        """Return the start points [B, C, H, W]: the clean images first, then random points."""
         if restart == 0:
             return victims.clean
         norm, reach_B = victims.threat.norm, victims.fact("nearest").nan_to_num(victims.threat.epsilon or 0.0).to(victims.clean.dtype)
@@ -63,12 +64,14 @@ class FABTargeted(NearestTwin):
         return (victims.clean + per_row(reach_B / 2) * steps).clamp(0, 1)
 
     def _approach(self, victims: Victims, wanted_B: torch.Tensor, current: torch.Tensor) -> None:
+        """Approach the boundary with the target class from the current points, and store misclassified points."""
         import torch
 
         norm, clean, rows_B = victims.threat.norm, victims.clean, victims.rows_B
         for _ in range(self.steps):
             slope = victims.climb(current, rows_B, lead, wanted_B)
-            # Linearised boundary z: lead + gradient @ (z - current) = 0, relative to the current point and to the clean one.
+            # The linearised boundary is lead + gradient @ (z - current) = 0; take its gap from the current and the
+            # clean point.
             gap_B, gap_from_clean_B = -slope.loss, -slope.loss + (slope.gradient * (current - clean)).flatten(1).sum(1)
             both, gaps = torch.cat([current, clean]), torch.cat([gap_B, gap_from_clean_B])
             step, step_from_clean = steps_to_hyperplane(both, slope.gradient.repeat(2, 1, 1, 1), gaps, norm).chunk(2)

@@ -33,6 +33,6 @@ class FGSM(ImageAttack):
         rows_B = victims.standing()
         slope = victims.climb(victims.clean, rows_B, cross_entropy)
         moved = victims.clean + victims.radius * direction(slope.gradient, victims.threat.norm)
-        # A misclassified clean image needs no step.
+        # Misclassified clean images stay unchanged.
         moved[slope.wrong] = victims.clean[slope.wrong]
         victims.keep(rows_B, project(moved, victims.clean, victims.threat), slope.wrong)

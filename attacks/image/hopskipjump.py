@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 _AT_ONCE = 25
-"""Directions drawn at once per sample; draws must not depend on the batch, and all at once would need much memory."""
+"""Directions per draw and sample. The number is fixed so that draws do not depend on the batch; drawing all directions
+at once would need much memory."""
 _MOST_HALVINGS = 30
 
 
@@ -62,7 +63,7 @@ class HopSkipJump(NearestTwin):
         if not len(rows_N):
             return
         norm, size = victims.threat.norm, current[0].numel()
-        # Precision of the bisection as a share of the distance, and length of the probing steps.
+        # Precision of the bisection and length of the random steps, as shares of the distance to the clean image.
         precision = size**-1.5 if norm == "l2" else float(size) ** -2
         reach = math.sqrt(size) * precision if norm == "l2" else size * precision
         current = _to_boundary(victims, rows_N, current, precision)
@@ -75,8 +76,11 @@ class HopSkipJump(NearestTwin):
             current = _to_boundary(victims, rows_N, current, precision)
 
     def _start(self, victims: Victims) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the rows with a misclassified start, and these images. Misclassified clean images need no
-        search."""
+        """Draw random images until each row has a misclassified start, for at most ``starts`` rounds.
+
+        Misclassified clean images are stored and not searched.
+        Returns the rows with a start [N], and their start images [N, C, H, W].
+        """
         rows_N = victims.rows_B
         wrong_N = victims.wrong(victims.clean, rows_N)
         victims.nearer(rows_N, victims.clean, wrong_N)
@@ -96,7 +100,13 @@ class HopSkipJump(NearestTwin):
 
 
 def _to_boundary(victims: Victims, rows_N: torch.Tensor, far: torch.Tensor, precision: float) -> torch.Tensor:
-    """Return misclassified points between the clean images and these, within the precision of the boundary."""
+    """Bisect between clean and misclassified images, and return misclassified points near the boundary.
+
+    victims: the batch; nearer adversarial examples are stored in it.
+    rows_N: rows of the images.
+    far: misclassified images [N, C, H, W].
+    precision: precision of the bisection, as a share of the distance.
+    """
     import torch
 
     clean = victims.clean[rows_N]
@@ -112,14 +122,22 @@ def _to_boundary(victims: Victims, rows_N: torch.Tensor, far: torch.Tensor, prec
         wrong_N = victims.wrong(tried, rows_N)
         low_N, high_N = torch.where(wrong_N, low_N, middle_N), torch.where(wrong_N, middle_N, high_N)
         nearest = torch.where(per_row(wrong_N), tried, nearest)
-    # All of these are misclassified, as the end of the hop was.
+    # All points are misclassified: the bisection starts at misclassified points and only accepts such points.
     victims.nearer(rows_N, nearest, torch.ones_like(rows_N, dtype=torch.bool))
     return nearest
 
 
 def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe_N: torch.Tensor, num: int) -> torch.Tensor:
-    """Return the boundary's normal towards the wrong side: the mean of random directions, weighted by their
-    side (eq. 16)."""
+    """Estimate the boundary's normal towards the misclassified side, [N, C, H, W].
+
+    It is the mean of random directions, weighted by the side that each ends on (eq. 16).
+
+    victims: the batch.
+    rows_N: rows of the images.
+    current: points near the boundary [N, C, H, W].
+    probe_N: length of the random steps.
+    num: number of random steps per row.
+    """
     import torch
 
     shape = tuple(current.shape[1:])
@@ -135,17 +153,27 @@ def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe
         plain, sides_N = plain + steps.sum(1), sides_N + side.sum(1)
         weighted = weighted + (side[:, :, None, None, None] * steps).sum(1)
     mean_N = sides_N / num
-    # All on one side: their mean, towards the wrong side.
+    # If all steps end on one side, use their mean, directed towards the misclassified side.
     is_one_sided_N = mean_N.abs() == 1
     return torch.where(per_row(is_one_sided_N), per_row(mean_N) * plain, weighted - per_row(mean_N) * plain) / num
 
 
 def _directions(num: int, shape: tuple[int, ...], norm: str, noise: np.random.Generator) -> np.ndarray:
+    """Draw random directions [num, *shape], not normalised."""
     return noise.uniform(-1, 1, (num, *shape)) if norm == "linf" else noise.standard_normal((num, *shape), np.float32)
 
 
 def _hop(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, normal: torch.Tensor, size_N: torch.Tensor) -> torch.Tensor:
-    """Step as far along the normal as stays misclassified, halving the step; stay if none does."""
+    """Step along the normal and return the new points [N, C, H, W].
+
+    A step that ends on the correct side is halved until the point is misclassified. If no step succeeds, the row stays.
+
+    victims: the batch.
+    rows_N: rows of the images.
+    current: misclassified points [N, C, H, W].
+    normal: direction of unit length [N, C, H, W].
+    size_N: length of the first step.
+    """
     landed, going = current.clone(), rows_N.new_ones(len(rows_N)).nonzero()[:, 0]
     for _ in range(_MOST_HALVINGS):
         tried = (current[going] + per_row(size_N[going]) * normal[going]).clamp(0, 1)

@@ -1,5 +1,6 @@
-"""Geometry of L-infinity and L2 balls around images, per row: lengths, steepest directions, projections,
-random points.
+"""Geometry of L-infinity and L2 balls around images: lengths, steepest directions, projections and random points.
+
+Each function works row by row.
 
 Shape legend: N rows, C channels, H height, W width, D = C * H * W.
 """
@@ -28,20 +29,25 @@ def per_row(values_N: torch.Tensor, /) -> torch.Tensor:
 
 
 def length(delta: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """Return [N]: the length of each row in the norm."""
+    """Return the length [N] of each row of ``delta`` [N, ...] in the norm."""
     flat_ND = delta.flatten(1)
     return flat_ND.abs().amax(1) if norm == "linf" else flat_ND.norm(dim=1)
 
 
 def dual_length(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """Return [N]: how fast a function with this gradient can change along a step of unit length: the L1 norm
-    for L-infinity, L2 for L2."""
+    """Return the dual norm [N] of each gradient [N, ...]: the L1 norm for L-infinity, the L2 norm for L2.
+
+    It is the largest rate of change of a function with this gradient along a step of unit length.
+    """
     flat_ND = gradient.flatten(1)
     return flat_ND.abs().sum(1) if norm == "linf" else flat_ND.norm(dim=1)
 
 
 def direction(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """Return the steepest ascent of unit length in the norm; 0 where the gradient is 0."""
+    """Return the steepest ascent direction of unit length in the norm, in the shape of the gradient.
+
+    A zero gradient has the direction 0.
+    """
     if norm == "linf":
         return gradient.sign()
     # Scale to 1 first: the squares of tiny gradients are 0 in float32.
@@ -50,8 +56,14 @@ def direction(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
 
 
 def project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall, /) -> torch.Tensor:
-    """Project onto the ball, then into the [0, 1] box; the result stays in the ball, because its centre is in
-    the box."""
+    """Project pixels onto the ball around the clean images, then into the [0, 1] box.
+
+    The result stays in the ball, because its centre is in the box.
+
+    pixels: [N, C, H, W].
+    clean: centres of the balls [N, C, H, W].
+    threat: norm and radius; a radius of None has no limit.
+    """
     import torch
 
     delta = pixels - clean
@@ -63,7 +75,13 @@ def project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall, /) -> tor
 
 
 def random_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
-    """Return a step to a uniform point of the ball for each row, from the row's own generator."""
+    """Draw a step to a uniformly random point of the ball for each row.
+
+    noises: random generator of each row.
+    clean: images [N, C, H, W], for shape and dtype.
+    norm: ``linf`` or ``l2``.
+    radius: radius of the ball.
+    """
     shape = tuple(clean.shape[1:])
     if norm == "linf":
         return _stacked([noise.uniform(-radius, radius, shape) for noise in noises], clean)
@@ -71,7 +89,7 @@ def random_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, nor
 
 
 def random_steps_to_surface(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
-    """Return a step of length ``radius`` in a random direction for each row, from the row's own generator."""
+    """Draw a step of length ``radius`` in a random direction for each row; parameters as in `random_steps`."""
     shape = tuple(clean.shape[1:])
     drawn = [noise.uniform(-1, 1, shape) if norm == "linf" else noise.standard_normal(shape) for noise in noises]
     steps = _stacked(drawn, clean)
@@ -79,31 +97,38 @@ def random_steps_to_surface(noises: Sequence[np.random.Generator], clean: torch.
 
 
 def _in_l2_ball(noise: np.random.Generator, shape: tuple[int, ...], radius: float) -> np.ndarray:
+    """Draw a uniformly random point of the L2 ball."""
     direction = noise.standard_normal(shape)
     distance = radius * noise.random() ** (1 / direction.size)
     return np.asarray(direction / max(float(np.linalg.norm(direction)), _TINY) * distance)
 
 
 def _stacked(steps: Sequence[np.ndarray], like: torch.Tensor) -> torch.Tensor:
+    """Stack arrays to a tensor with the dtype and device of ``like``."""
     import torch
 
     return torch.from_numpy(np.stack(steps)).to(like)
 
 
 def steps_to_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch.Tensor, norm: str, /) -> torch.Tensor:
-    """Return the exact shortest step of each row inside the [0, 1] box after which ``normal @ step = gap``.
+    """Return the shortest step [N, C, H, W] inside the [0, 1] box with ``normal @ step = gap``.
 
-    If the box does not reach the hyperplane, the step goes to the nearest corner.
+    The step is exact. If the box does not reach the hyperplane, the step goes to the nearest corner.
 
     Along the normal's signs, coordinate i can move by at most its room u_i. By the Karush-Kuhn-Tucker
     conditions the shortest step moves each by min(t * s_i, u_i), with s_i = 1 for L-infinity and |w_i| for
     L2, and t solves sum_i |w_i| min(t * s_i, u_i) = gap. The sum is concave and piecewise linear in t, so
     Newton steps from 0 never overshoot and end after a few pieces.
+
+    pixels: start points [N, C, H, W] in [0, 1].
+    normal: normal of each hyperplane [N, C, H, W].
+    gap_N: value of ``normal @ step`` on each hyperplane.
+    norm: norm of the step's length, ``linf`` or ``l2``.
     """
     import torch
 
     start_ND, normal_ND = pixels.flatten(1).double(), normal.flatten(1).double()
-    # Scale to unit height, so that no product underflows.
+    # Scale the largest weight to 1, so that no product underflows.
     height_N = normal_ND.abs().amax(1).clamp_min(_FLAT)
     normal_ND = normal_ND * (gap_N.sign().double() / height_N)[:, None]
     gap_N1 = (gap_N.double().abs() / height_N)[:, None]

@@ -69,12 +69,14 @@ class PGD(ImageAttack):
             self._climb(victims, rows_N, self._start(victims, rows_N))
 
     def _start(self, victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
+        """Return the start points [N, C, H, W]."""
         clean, threat = victims.clean[rows_N], victims.threat
         if not self.random_start:
             return clean
         return project(clean + random_steps(victims.noises_of(rows_N), clean, threat.norm, victims.radius), clean, threat)
 
     def _climb(self, victims: Victims, rows_N: torch.Tensor, current: torch.Tensor) -> None:
+        """Take gradient steps from the current points, and store the first misclassified or the last point."""
         size = self.step_size if self.step_size is not None else 2.5 * victims.radius / self.steps
         for _ in range(self.steps):
             slope = victims.climb(current, rows_N, cross_entropy)

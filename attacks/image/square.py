@@ -1,5 +1,9 @@
-"""Square: random search with square-shaped changes, from class scores alone (Andriushchenko et al. 2020,
-arXiv:1912.00049)."""
+"""Square: random search with square-shaped changes (Andriushchenko et al. 2020, arXiv:1912.00049).
+
+The search uses only the model's scores, no gradients.
+
+Shape legend: N rows, C channels, H height, W width.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
     import torch
 
 _AT_ONCE = 32
-"""Changes drawn at once per sample; one generator call per change takes as long as a pass of a small model."""
+"""Number of changes per draw and sample; one generator call per change would take as long as a pass of a small
+model."""
 _HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of the schedule after which the share of pixels is halved; in the paper at 10 to 8,000 of 10,000 queries."""
 
@@ -90,14 +95,22 @@ class Square(ImageAttack):
         victims.facts["budget_exhausted"] = (~victims.fallen_B).double()
 
     def _share_at(self, change: int) -> float:
+        """Return the share of pixels that a change replaces, by the number of earlier changes."""
         return self.share / 2.0 ** sum(change > after * self.schedule for after in _HALVINGS)
 
 
 def _better(
     victims: Victims, rows_N: torch.Tensor, tried: torch.Tensor, best: torch.Tensor, loss_N: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the remaining rows, the best point of each, and its margin. Misclassified rows leave with the
-    tried point."""
+    """Evaluate new points, and store and remove the rows that are misclassified.
+
+    victims: the batch.
+    rows_N: rows of the points.
+    tried: new points [N, C, H, W].
+    best: points with the largest margin so far [N, C, H, W].
+    loss_N: margin of the best points.
+    Returns the remaining rows, their best points and the margins of these.
+    """
     import torch
 
     logits_NK, target_N = victims.ask(tried, rows_N), victims.target_B[rows_N]
@@ -111,18 +124,23 @@ def _better(
     return rows_N[~wrong_N], best[~wrong_N], loss_N[~wrong_N]
 
 
-# ── L-infinity: every pixel stands at one end of its range ────────────────────────────────────────────────────────────
+# ── L-infinity: every pixel changes by plus or minus the radius ───────────────────────────────────────────────────────
 
 
 def _stripes(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
-    """Change each column of each channel by plus or minus the radius."""
+    """Return a perturbation of plus or minus the radius per column and channel, [N, C, H, W]."""
     _, channels, _, width = victims.clean.shape
     return victims.radius * victims.draw(rows_N, lambda noise: _signs(noise, (channels, 1, width))).expand_as(victims.clean[rows_N])
 
 
 def _sign_square(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
-    """Change a square by plus or minus the radius, with one sign per channel. ``numbers`` [N, C + 5] are
-    uniform in [0, 1)."""
+    """Set a square of each perturbation to plus or minus the radius, with one sign per channel.
+
+    radius: radius of the ball.
+    delta: perturbations [N, C, H, W].
+    share: share of the pixels in the square.
+    numbers: uniform random numbers in [0, 1), [N, C + 5].
+    """
     import torch
 
     channels, height, width = delta.shape[1:]
@@ -131,11 +149,11 @@ def _sign_square(radius: float, delta: torch.Tensor, share: float, numbers: torc
     return torch.where(inside_NHW[:, None], radius * _signs_of(numbers[:, -channels:])[:, :, None, None], delta)
 
 
-# ── L2: bumps of both signs, and one window's mass moved to another ───────────────────────────────────────────────────
+# ── L2: bumps of both signs; a change moves the mass of one window to another ─────────────────────────────────────────
 
 
 def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
-    """Tile the image with bumps of random sign in each channel."""
+    """Return a perturbation of length radius that tiles the image with bumps of random sign, [N, C, H, W]."""
     import torch
 
     clean = victims.clean[rows_N]
@@ -152,8 +170,15 @@ def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
 
 
 def _moved_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
-    """Empty one window; add its mass, the mass clipped by the box, and a new bump to another. ``numbers`` [N,
-    C + 5] are uniform in [0, 1)."""
+    """Clear one window of each perturbation, and add a new bump to another.
+
+    The second window receives the mass of both windows and the mass that clipping to the box removed.
+
+    radius: radius of the ball.
+    delta: perturbations [N, C, H, W].
+    share: share of the pixels in a window.
+    numbers: uniform random numbers in [0, 1), [N, C + 5].
+    """
     import torch
 
     channels, height, width = delta.shape[1:]
@@ -173,7 +198,10 @@ def _moved_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch
 
 
 def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
-    """Return [side, side] of unit length: a hill in the upper half, its negative in the lower half."""
+    """Return a bump [side, side] of unit length: a hill in the upper half, a negative hill in the lower half.
+
+    like: tensor with the dtype and device of the result.
+    """
     import torch
 
     made = torch.zeros(side, side, dtype=like.dtype, device=like.device)
@@ -185,8 +213,10 @@ def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=64)
 def _hill(height: int, width: int) -> torch.Tensor:
-    """Return [height, width] of unit length: ring k around the centre has height sum over j >= k of 1 / (j +
-    1)^2."""
+    """Return a hill [height, width] of unit length.
+
+    Before scaling, ring k around the centre has the height sum over j >= k of 1 / (j + 1)^2.
+    """
     import torch
 
     if height == 0:
@@ -200,7 +230,12 @@ def _hill(height: int, width: int) -> torch.Tensor:
 
 
 def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return zeros like the images, with each row's patch [N, C, side, side] at its corner."""
+    """Return zeros with one patch per row, in the shape of ``like``.
+
+    patches: [N, C, side, side].
+    corners_N2: row and column of each patch's upper left corner.
+    like: images [N, C, H, W].
+    """
     import torch
 
     side = patches.shape[-1]
@@ -213,29 +248,31 @@ def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor)
 
 
 def _of_length(delta: torch.Tensor, radius: float) -> torch.Tensor:
+    """Scale each row to the L2 length ``radius``."""
     return delta * per_row(radius / length(delta, "l2").clamp_min(1e-12))
 
 
-# ── draws ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── random draws ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _signs(noise: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw random signs, 1 or -1."""
     return np.asarray(noise.integers(0, 2, shape) * 2.0 - 1.0)
 
 
 def _signs_of(numbers: torch.Tensor) -> torch.Tensor:
-    """Return signs 1 or -1 from numbers that are uniform in [0, 1)."""
+    """Convert uniform numbers in [0, 1) to signs, 1 or -1."""
     return (numbers < 0.5) * 2.0 - 1.0
 
 
 def _corners(numbers_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
-    """Return [N, 2]: the corner of a window of this side, from numbers that are uniform in [0, 1)."""
+    """Convert uniform numbers in [0, 1) to the upper left corners of windows inside the image, [N, 2]."""
     places = numbers_N2.new_tensor([height - side + 1, width - side + 1])
     return (numbers_N2 * places).long()
 
 
 def _window(corners_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
-    """Return [N, H, W]: true inside the square of this side at each row's corner."""
+    """Return a mask [N, H, W], true inside the square with this side and corner."""
     import torch
 
     inside = []

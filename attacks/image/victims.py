@@ -1,7 +1,7 @@
-"""A batch of images under attack: the model's answers, and the state of each image.
+"""A batch of images under attack: it evaluates the model and holds the state of each image.
 
-Shape legend: B images, N rows of images to evaluate (each a variant of one of the B), M classes of K, C
-channels, H height, W width.
+Shape legend: B images, N rows to evaluate (each a variant of one of the B images), K classes, M of the K classes,
+C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ _USUAL_CAUSE = "half precision is the usual cause: set dtype to float32"
 
 
 class Slope(NamedTuple):
-    """``gradient`` [N, C, H, W] of ``loss`` [N]; ``wrong`` [N]: whether the row is misclassified."""
+    """The gradient of a loss at one point per row.
+
+    gradient: [N, C, H, W].
+    loss: [N].
+    wrong: whether the row is misclassified [N].
+    """
 
     gradient: torch.Tensor
     loss: torch.Tensor
@@ -43,14 +48,16 @@ class Slope(NamedTuple):
 
 @dataclass(slots=True)
 class Victims:
-    """A batch of images under attack. A search fills in the fields from ``found`` on.
+    """A batch of images under attack. A search updates the fields from ``found`` on.
 
-    clean: [B, C, H, W] in [0, 1].
+    clean: clean images [B, C, H, W] in [0, 1].
     target_B: true classes.
+    threat: ball to search.
     noises: one random generator per image.
-    found: adversarial example of each so far.
-    fallen_B: whether it is misclassified.
-    queries_B: forward passes of each.
+    forward: maps pixels [N, C, H, W] and rows [N] to logits [N, K].
+    found: adversarial example of each image so far [B, C, H, W].
+    fallen_B: whether the adversarial example is misclassified.
+    queries_B: number of forward passes per image.
     flat_B: whether every gradient so far was 0.
     facts: further numbers [B] for the record.
     """
@@ -69,37 +76,55 @@ class Victims:
 
     @property
     def radius(self) -> float:
+        """Radius of the threat. Raises `ConfigError` if it has none."""
         if self.threat.epsilon is None:
             raise ConfigError("this attack searches within a radius: set epsilon in its threat")
         return self.threat.epsilon
 
     @property
     def rows_B(self) -> torch.Tensor:
+        """Indices of all images."""
         import torch
 
         return torch.arange(len(self.clean), device=self.clean.device)
 
     def standing(self) -> torch.Tensor:
-        """Return [N]: rows that are not misclassified."""
+        """Return the rows [N] that are not misclassified."""
         return (~self.fallen_B).nonzero()[:, 0]
 
     def noises_of(self, rows_N: torch.Tensor, /) -> list[np.random.Generator]:
+        """Return the random generator of each row."""
         return [self.noises[row] for row in rows_N.tolist()]
 
     def draw(self, rows_N: torch.Tensor, make: Callable[[np.random.Generator], np.ndarray], /) -> torch.Tensor:
-        """Draw from each row's own generator; returns the stacked draws in the dtype of the pixels."""
+        """Draw from each row's generator and return the stacked draws [N, ...] in the dtype of the pixels.
+
+        rows_N: the rows.
+        make: draws an array from a generator.
+        """
         import torch
 
         return torch.from_numpy(np.stack([make(noise) for noise in self.noises_of(rows_N)])).to(self.clean)
 
     def keep(self, rows_N: torch.Tensor, pixels: torch.Tensor, wrong_N: torch.Tensor, /) -> None:
-        """Store the rows' adversarial examples and whether they are misclassified."""
+        """Store adversarial examples.
+
+        rows_N: the rows.
+        pixels: adversarial examples [N, C, H, W].
+        wrong_N: whether each is misclassified.
+        """
         self.found[rows_N] = pixels
         self.fallen_B[rows_N] = wrong_N
 
     def offer(self, rows_N: torch.Tensor, pixels: torch.Tensor, loss_N: torch.Tensor, /) -> None:
-        """Store each point as the row's adversarial example if its loss is the largest so far; ``best_loss``
-        is the largest loss."""
+        """Store each point as the row's adversarial example if its loss is the largest so far.
+
+        The fact ``best_loss`` is the largest loss.
+
+        rows_N: the rows.
+        pixels: the points [N, C, H, W].
+        loss_N: loss of each point.
+        """
         import torch
 
         best_N = self.fact("best_loss")[rows_N]
@@ -108,8 +133,15 @@ class Victims:
         self.facts["best_loss"][rows_N] = torch.fmax(best_N, loss_N.double())
 
     def nearer(self, rows_N: torch.Tensor, pixels: torch.Tensor, wrong_N: torch.Tensor, /) -> torch.Tensor:
-        """Store misclassified points that are nearer to the clean image than any before; returns which rows,
-        [N]. ``nearest`` is the distance."""
+        """Store misclassified points that are nearer to the clean image than all earlier ones.
+
+        The fact ``nearest`` is the smallest distance.
+
+        rows_N: the rows.
+        pixels: the points [N, C, H, W].
+        wrong_N: whether each is misclassified.
+        Returns whether each point was stored [N].
+        """
         distance_N = length(pixels - self.clean[rows_N], self.threat.norm).double()
         better_N = wrong_N & ~(self.fact("nearest")[rows_N] <= distance_N)
         self.keep(rows_N[better_N], pixels[better_N], wrong_N[better_N])
@@ -117,15 +149,15 @@ class Victims:
         return better_N
 
     def fact(self, name: str, /) -> torch.Tensor:
-        """Return a float64 tensor [B] for the record, initially NaN."""
+        """Return the float64 tensor [B] of a fact for the record, initially NaN."""
         import torch
 
         return self.facts.setdefault(name, torch.full_like(self.target_B, float("nan"), dtype=torch.float64))
 
-    # ── answers of the model ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── model evaluation ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def ask(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
-        """Return logits [N, K], in passes of at most B rows."""
+        """Return logits [N, K] of pixels [N, C, H, W], in passes of at most B rows. Raises `NonFiniteError`."""
         import torch
 
         self._count(rows_N)
@@ -135,12 +167,18 @@ class Victims:
         return torch.cat(parts)
 
     def wrong(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
-        """Return [N]: whether the row is misclassified."""
+        """Return whether each row is misclassified [N]."""
         return self.ask(pixels, rows_N).argmax(1) != self.target_B[rows_N]
 
     def climb(self, pixels: torch.Tensor, rows_N: torch.Tensor, loss: Loss, wanted_B: torch.Tensor | None = None, /) -> Slope:
-        """Return the gradient of ``loss(logits_NK, target_N)``, or of ``loss(logits_NK, target_N, wanted_N)``
-        with a target class, at each row. Raises `NonFiniteError`."""
+        """Return the gradient of a loss at each row.
+
+        pixels: the points [N, C, H, W].
+        rows_N: the rows.
+        loss: called as ``loss(logits_NK, target_N)``, or as ``loss(logits_NK, target_N, wanted_N)``.
+        wanted_B: target class of each image; None for an untargeted loss.
+        Raises `NonFiniteError` if a logit or gradient is NaN or infinite.
+        """
         import torch
 
         self._count(rows_N)
@@ -153,8 +191,15 @@ class Victims:
         return Slope(gradient, loss_N.detach(), logits_NK.detach().argmax(1) != classes[0])
 
     def climb_classes(self, pixels: torch.Tensor, rows_N: torch.Tensor, classes_NM: torch.Tensor, /) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits [N, K] and the gradients [N, M, C, H, W] of the logits of these classes: one forward
-        pass and M backward passes."""
+        """Return logits [N, K] and the gradients [N, M, C, H, W] of the logits of some classes.
+
+        It takes one forward pass and M backward passes.
+
+        pixels: the points [N, C, H, W].
+        rows_N: the rows.
+        classes_NM: classes whose logits to differentiate.
+        Raises `NonFiniteError` if a logit or gradient is NaN or infinite.
+        """
         import torch
 
         self._count(rows_N)
@@ -168,19 +213,21 @@ class Victims:
         return logits_NK.detach(), torch.stack(gradients, 1)
 
     def _logits(self, pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
-        """Return [N, K]. Raises `NonFiniteError`, because argmax would treat NaN as another class."""
+        """Return logits [N, K]. Raises `NonFiniteError`, because argmax would treat NaN as another class."""
         logits_NK = self.forward(pixels, rows_N).float()
         if not bool(logits_NK.detach().isfinite().all()):
             raise NonFiniteError(f"the model returned NaN or infinity for an image of the attack; {_USUAL_CAUSE}")
         return logits_NK
 
     def _count(self, rows_N: torch.Tensor) -> None:
+        """Count one query per row."""
         import torch
 
         # Not +=: a row may occur in several variants at once.
         self.queries_B += torch.bincount(rows_N, minlength=len(self.queries_B))
 
     def _look(self, gradient: torch.Tensor, rows_N: torch.Tensor) -> None:
+        """Record which gradients are 0. Raises `NonFiniteError` if a gradient is NaN or infinite."""
         # Checking the largest value is enough, because NaN is the largest; checking every number is 15 times slower.
         largest_N = gradient.abs().flatten(1).amax(1)
         if not bool(largest_N.isfinite().all()):
@@ -188,9 +235,10 @@ class Victims:
         self._has_climbed = True
         self.flat_B[rows_N] &= largest_N == 0
 
-    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── results ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def twins(self, samples: Sequence[Sample], /) -> list[Sample]:
+        """Return the samples with their adversarial examples, projected onto the ball, and the facts as metadata."""
         images = project(self.found, self.clean, self.threat).permute(0, 2, 3, 1).float().cpu().numpy()
         facts: dict[str, list[object]] = {"num_queries": self.queries_B.tolist()}
         if self._has_climbed:
@@ -208,10 +256,17 @@ Search = Callable[[Victims], None]
 def attacked(
     engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, search: Search, /, *, needs_gradients: bool
 ) -> list[Sample]:
-    """Run the search on all samples and return their adversarial examples in order, projected onto the
-    threat's ball.
+    """Run a search on all samples and return their adversarial examples in order, projected onto the threat's ball.
 
-    Batches of one shape go through the torch module if the model has one, otherwise through engine requests.
+    Batches of one shape use the torch module if the model has one, otherwise requests to the engine.
+
+    engine: the engine.
+    samples: samples to attack.
+    threat: ball to search.
+    rng: source of randomness by sample id.
+    search: searches for adversarial examples of a batch and stores them in it.
+    needs_gradients: whether the search needs gradients.
+    Raises `SampleError` if a sample is not an image or has no class.
     """
     twins: dict[int, Sample] = {}
     with _passes(engine, needs_gradients) as net:
@@ -225,6 +280,7 @@ def attacked(
 
 @contextmanager
 def _passes(engine: ModelPort, needs_gradients: bool) -> Iterator[Differentiable | None]:
+    """Yield the differentiable model if it is needed or available; else None."""
     if needs_gradients or "gradients" in engine.info.features:
         with engine.differentiable() as net:
             yield net
@@ -233,6 +289,7 @@ def _passes(engine: ModelPort, needs_gradients: bool) -> Iterator[Differentiable
 
 
 def _victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sample], threat: LpBall, rng: SampleRng) -> Victims:
+    """Encode the samples as a batch; without a differentiable model, its forward function uses engine requests."""
     import torch
 
     if net is not None:
@@ -258,6 +315,7 @@ def _victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sa
 
 
 def _floats(sample: Sample) -> np.ndarray:
+    """Return the pixels [H, W, C] in [0, 1]. Raises `SampleError` if the input is not an image."""
     known = known_modality(sample.input)
     pixels = known.pixels(sample.input)
     if pixels is None:
@@ -266,6 +324,7 @@ def _floats(sample: Sample) -> np.ndarray:
 
 
 def _class_of(sample: Sample) -> int:
+    """Return the index of the sample's class. Raises `SampleError` if it has none."""
     if not isinstance(sample.target, int | np.integer):
         raise SampleError(f"an image attack needs the index of the sample's class, not {sample.target!r}")
     return int(sample.target)

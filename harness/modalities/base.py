@@ -46,8 +46,8 @@ class Modality(Generic[V]):
 
     name: capability that a model needs to accept the modality, and that a task lists in ``requires``.
     type: class of the values, which must be immutable and compared and hashed by content.
-    part_kind: kind of the `parts`: words, pixels, time, frames, boxes, or a word of your own; by default ``parts``. Empty
-        if values have no parts.
+    part_kind: kind of the `parts`: words, pixels, time, frames, boxes, or a word of your own; by default ``parts``.
+        Empty if values have no parts.
     ways: ways to remove a part, the default first. `without` receives one of them.
     Raises `TypeError` if a subclass has no name or no type, if another modality has the same name or type, or if it
     defines only one of `parts` and `without`.
@@ -100,8 +100,8 @@ class Modality(Generic[V]):
     def parts(self, value: V, /) -> Parts:
         """Return the parts of the value that an attribution has values for, in order.
 
-        A subclass with a ``part_kind`` must define it. For ``words`` the default is the (start, end) of each word in the
-        value's texts joined by line breaks.
+        A subclass with a ``part_kind`` must define it. For ``words`` the default is the (start, end) of each word in
+        the value's texts joined by line breaks.
         """
         if self.part_kind != "words":
             raise NotImplementedError(f"the modality {self.name!r} gives no parts")
