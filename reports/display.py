@@ -1,4 +1,4 @@
-"""Helpers of all reports: visible text, formatted numbers, the verdict and the summary in words."""
+"""Helpers of all reports: format numbers, names and facts, and describe the verdict and the run in sentences."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ def clip(text: str, limit: int, /) -> str:
 
 
 def number(value: float, /, *, whole: bool = False) -> str:
-    """Format a number: three decimals below 1, four digits below 1,000, then with thousands separators.
-    whole: it is a count."""
+    """Format a number with three decimals up to 1, four digits below 1,000, and thousands separators above.
+
+    value: a finite number.
+    whole: whether the number is a count, which has no decimals.
+    """
     size = abs(value)
     if size >= 999.95 or (whole and size == int(size)):
         text = f"{size:,.0f}"
@@ -76,13 +79,12 @@ def arrow(row: Row, /) -> str:
 
 
 def scale(row: Row, /) -> str:
-    """What rows that are drawn on one scale share: their metric, a score's controls included."""
+    """Return the key of the scale on which a row is drawn. A score and its controls share one scale."""
     return row.metric if f"_{row.control}" in CONTROLS else f"{row.metric} {row.control}".strip()
 
 
 def by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:
-    """Return the rows of each dimension, in the usual order of dimensions; rows of one model and item stay
-    together."""
+    """Group the rows by dimension, in the order of `DIMENSIONS`. Rows of one model and item are adjacent."""
     dimensions = unique([*DIMENSIONS, *(row.dimension for row in scorecard.rows)])
     groups = list(dict.fromkeys((row.model, row.item) for row in scorecard.rows))
     rows = sorted(scorecard.rows, key=lambda row: (dimensions.index(row.dimension), groups.index((row.model, row.item))))
@@ -101,8 +103,10 @@ _INCOMPLETE = "Some planned samples have no record, so these numbers describe on
 
 
 def verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
-    """Return the verdict as a key, a label and a sentence. An incomplete run never passes; a failed gate
-    still fails it."""
+    """Return the verdict as a key, a label and a sentence.
+
+    An incomplete run has the verdict ``incomplete``, or ``fail`` if a gate fails.
+    """
     label, sentence = _VERDICTS.get(scorecard.verdict, (scorecard.verdict, ""))
     if scorecard.complete:
         return scorecard.verdict, label, sentence
@@ -122,14 +126,16 @@ def models(scorecard: Scorecard, /) -> list[str]:
 
 
 def items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
-    """Return (model, item) of everything that ran."""
+    """Return (model, item) of every item with a row or a sample."""
     rows = [(row.model, row.item) for row in scorecard.rows]
     return list(dict.fromkeys([*rows, *((sample.model, sample.task) for sample in scorecard.samples)]))
 
 
 def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
-    """Return the tasks, and the attacks and probes that ran on them: ``deepwordbug(sst2)`` is the program
-    deepwordbug on the task sst2."""
+    """Return the names of the tasks, and of the attacks and probes that ran on them.
+
+    The item ``deepwordbug(sst2)`` is the attack ``deepwordbug`` on the task ``sst2``.
+    """
     run = [entry for entry in scorecard.manifest.get("items", ()) if isinstance(entry, Mapping) and "kind" in entry]
     if run:
         programs = [str(e["item"]).removesuffix(f"({e.get('task')})") for e in run if e["kind"] in ("attack", "probe")]
@@ -139,8 +145,11 @@ def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
 
 
 def named_rows(entries: Any, name: str, /) -> list[dict[str, Any]]:
-    """Return a list of mappings, or a mapping of names to mappings, as rows of a table with the name as first
-    column; else nothing."""
+    """Convert mappings to rows of a table.
+
+    entries: a list of mappings, or a mapping of names to mappings; anything else gives no rows.
+    name: first column, which has the names.
+    """
     if isinstance(entries, Mapping) and entries and all(isinstance(entry, Mapping) for entry in entries.values()):
         return [{name: key, **entry} for key, entry in entries.items()]
     if isinstance(entries, list | tuple) and entries and all(isinstance(entry, Mapping) for entry in entries):
@@ -154,8 +163,7 @@ def columns(rows: list[dict[str, Any]], /) -> list[str]:
 
 
 def compact(value: Any, /) -> str:
-    """Format a fact in one line: ``epsilon 0.03; norm linf``. Fingerprints are cut to their first twelve
-    digits."""
+    """Format a fact in one line: ``epsilon 0.03; norm linf``. Fingerprints are shortened to twelve digits."""
     if isinstance(value, Mapping):
         return "; ".join(f"{key} {compact(part)}" for key, part in value.items() if part is not None)
     if isinstance(value, list | tuple):
@@ -166,13 +174,17 @@ def compact(value: Any, /) -> str:
 
 
 def listing(names: list[str], /, most: int = 5) -> str:
-    """Join names: ``a``, ``a and b``, ``a, b and c``, ``a, b, c, d, e and 4 more``."""
+    """Join names in words: ``a``, ``a and b``, ``a, b and c``, ``a, b, c, d, e and 4 more``.
+
+    names: the names.
+    most: maximum number of names to list.
+    """
     shown = [clip(name, 80) for name in names[:most]] + ([f"{len(names) - most} more"] if len(names) > most else [])
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
 
 
 def summary(scorecard: Scorecard, /) -> str:
-    """Return what ran, in one sentence."""
+    """Describe in one sentence which models, tasks, attacks and probes ran, and on how many samples."""
     tasks, programs = tasks_and_programs(scorecard)
     if not tasks:
         return f"Nothing was scored: {counted(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
@@ -182,14 +194,15 @@ def summary(scorecard: Scorecard, /) -> str:
 
 
 def counted(n: int, noun: str, /) -> str:
+    """Format a count with its noun: ``1 sample``, ``1,200 samples``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def statements(entries: Any, /) -> list[tuple[str, str]]:
-    """Return the manifest's ``flags`` or ``skipped`` as (subject, sentence).
+    """Convert the manifest's ``flags`` or ``skipped`` to pairs of subject and sentence.
 
-    An entry is a sentence, or a mapping with the sentence in ``sentence``, ``reason`` or ``note`` and the
-    subject in its other keys. A mapping of names to sentences works, too.
+    entries: a sentence, a mapping of subjects to sentences, or a list. An entry of a list is a sentence, or a mapping
+        with the sentence in ``sentence``, ``reason`` or ``note`` and the subject in its other keys.
     """
     if isinstance(entries, Mapping):
         return [(str(name), _sentence(entry)) for name, entry in entries.items()]
@@ -199,6 +212,7 @@ def statements(entries: Any, /) -> list[tuple[str, str]]:
 
 
 def _statement(entry: Any) -> tuple[str, str]:
+    """Return the subject and the sentence of an entry."""
     if not isinstance(entry, Mapping):
         return "", _sentence(entry)
     sentence_key = next((key for key in ("sentence", "reason", "note") if key in entry), None)
@@ -207,4 +221,5 @@ def _statement(entry: Any) -> tuple[str, str]:
 
 
 def _sentence(entry: Any) -> str:
+    """Return an entry as text, lists joined by semicolons."""
     return "; ".join(map(_sentence, entry)) if isinstance(entry, list | tuple) else str(entry)

@@ -1,8 +1,8 @@
 """Prepare samples for the page's explorer: split texts into segments, diff words, overlay attributions.
 
-Texts are split here by code points, because JavaScript counts UTF-16 units and could split an emoji. A
-segment is ``[mark, text]``. The mark is ``=`` for unchanged, ``-`` for removed, ``+`` for added text, or an
-attribution's level from -9 to 9, followed by its value.
+Texts are split here by code points, because JavaScript counts UTF-16 units and could split an emoji. A segment is
+``[mark, text]``. The mark is ``=`` for unchanged, ``-`` for removed and ``+`` for added text. A segment of an
+attribution is ``[level, text, value]`` with a level from -9 to 9.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ Segment = list[Any]
 
 
 def samples_json(samples: Sequence[SampleView], /) -> str:
-    """Return the samples as JSON that is safe inside a ``<script>``: it cannot end the element or start a
-    comment."""
+    """Return the samples as JSON that is safe inside a ``<script>``: it cannot end the element or start a comment."""
     text = json.dumps([_sample(sample) for sample in samples], ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -56,15 +55,17 @@ def _sample(sample: SampleView) -> dict[str, Any]:
 
 
 def _note(text: str | None) -> str | None:
+    """Return a text made visible and clipped; None stays None."""
     return None if text is None else clip(visible(text), NOTE_LIMIT)
 
 
 def _scores(scores: Mapping[str, float | None]) -> list[list[str]]:
+    """Return pairs of name and formatted value."""
     return [[visible(name), score(value)] for name, value in scores.items()]
 
 
 def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
-    """Return the most likely labels in order, and the number of omitted ones."""
+    """Return the most likely labels in decreasing order, and the number of omitted labels."""
     ranked = sorted(((label, p) for label, p in probabilities.items() if math.isfinite(p)), key=lambda pair: -pair[1])
     likeliest = ranked[:MOST_PROBABILITIES]
     shown = [[_note(label), "<0.001" if 0 <= p < 0.0005 else number(p), round(min(max(p, 0.0), 1.0), 4)] for label, p in likeliest]
@@ -72,12 +73,16 @@ def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _shown(shown: Shown) -> dict[str, Any]:
+    """Return an input's kind, image and texts for the page."""
     texts = [[visible(name), [["=", visible(text[:TEXT_LIMIT])]], _picture(image)] for name, text, image in _parts(shown)]
     return {"kind": _note(shown.kind), "image": _picture(shown.image), "texts": texts, "note": _cut(shown)}
 
 
 def _parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """(name, text, image) of everything that is to be read, and of the images between that; the input's own image stands apart."""
+    """Yield (name, text, image) of each part of an input. An input that is a single image has no parts.
+
+    name: prefix of the names, for parts of parts.
+    """
     if not shown.parts and (shown.text or shown.kind == "text"):
         yield name, shown.text, ""
     for own, part in shown.parts:
@@ -89,7 +94,7 @@ def _parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
 
 
 def _texts(shown: Shown) -> Sequence[tuple[str, str]]:
-    """Return (name, text) of all readable parts."""
+    """Return (name, text) of all parts that are texts."""
     return [(name, text) for name, text, image in _parts(shown) if not image]
 
 
@@ -105,6 +110,7 @@ def _picture(uri: str) -> str:
 
 
 def _twin(clean: Shown, twin: Twin) -> dict[str, Any]:
+    """Return an adversarial example for the page, with word diffs against the clean input."""
     drawn: dict[str, Any] = {"input": None}
     if twin.input is not None:
         drawn = {"input": {**_shown(twin.input), "texts": _diffs(clean, twin.input), "note": _cut(clean, twin.input)}}
@@ -113,17 +119,20 @@ def _twin(clean: Shown, twin: Twin) -> dict[str, Any]:
 
 
 def _diffs(clean: Shown, perturbed: Shown) -> list[list[Any]]:
-    """Return word diffs of the adversarial example's texts against the clean texts at the same index; a text
-    without counterpart is all new."""
+    """Return word diffs of the adversarial example's texts against the clean texts at the same index.
+
+    A text without a clean counterpart is marked as added.
+    """
     before = [text for _, text, _ in _parts(clean)]
     parts = enumerate(_parts(perturbed))
     return [[visible(name), list(diff(before[i] if i < len(before) else "", text)), _picture(image)] for i, (name, text, image) in parts]
 
 
 def diff(before: str, after: str, /) -> Iterator[Segment]:
-    """Word diff of two texts. A word is a run of characters other than space, as it is for `EditBudget`.
+    """Yield the segments of a word diff of two texts.
 
-    Common ends are set aside first, and difflib's heuristic for frequent words stays on: it bounds the work on texts of one repeated word.
+    A word is a run of non-space characters, as in `EditBudget`. The common prefix and suffix are split off first.
+    difflib's heuristic for frequent words stays enabled, because it bounds the work on a text of one repeated word.
 
     >>> list(diff("a good film", "a g00d film"))
     [['=', 'a '], ['-', 'good'], ['+', 'g00d'], ['=', ' film']]
@@ -140,11 +149,17 @@ def diff(before: str, after: str, /) -> Iterator[Segment]:
 
 
 def _common(a: list[str], b: list[str]) -> int:
-    """Return the number of words that two lists share at their start."""
+    """Return the length of the common prefix of two lists of words."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 
 def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any]:
+    """Return an attribution for the page: as a grid, as named parts, or as segments of the input's text.
+
+    shown: preview of the attributed input.
+    heat: the attribution.
+    twins: adversarial examples of the sample, whose attributions are shown, too.
+    """
     drawn: dict[str, Any] = {"segments": None, "grid": None}
     if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
         drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "cells": _cells(heat.values)}
@@ -165,8 +180,10 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
 
 
 def _each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
-    """Return the sample's text and the answer as pieces ``[index of its value, text]``, -1 without a value,
-    and a row of values per word."""
+    """Return the sample's text and the answer in pieces, and a row of values per word of the answer.
+
+    A piece is ``[index of its value, text]``; the index is -1 for text without a value.
+    """
     shift = len(heat.spans)
     prompt = [[place, visible(piece)] for place, piece in _pieces(text, heat.spans)]
     answer = [[place if place < 0 else place + shift, visible(piece)] for place, piece in _pieces(words.answer, words.spans)]
@@ -174,14 +191,20 @@ def _each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
 
 
 def _named(names: Sequence[str], values: Sequence[float]) -> Iterator[Segment]:
-    """Parts that have no place in a text or an image: their names in a row."""
+    """Yield a segment with the name of each part, for parts without a position in a text or an image."""
     for name, value in zip(names, values, strict=False):
         yield [round(_unit(value) * LEVELS), visible(clip(name, NOTE_LIMIT)), _unit(value)]
         yield ["=", " "]
 
 
 def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:
-    """The text cut at the spans, each piece with its level and value. Where spans overlap, the one that starts first has the overlap.
+    """Yield the segments of a text with the level and value of each span.
+
+    An overlap of two spans belongs to the one that starts first.
+
+    text: the text.
+    spans: (start, end) of each value.
+    values: attributions in [-1, 1].
 
     >>> list(heat_segments("so good", [(0, 0), (3, 7)], [0.0, 1.0]))
     [['=', 'so '], [9, 'good', 1.0]]
@@ -209,23 +232,25 @@ def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, 
 
 
 def _cells(values: Sequence[float]) -> str:
-    """Encode values as signed bytes, 127 for 1, in base64. A map of 32 x 32 numbers would take 6 kB, and a
-    page has thousands."""
+    """Encode values in [-1, 1] as signed bytes in base64, with 127 for 1.
+
+    As JSON numbers, a map of 32 x 32 values would take 6 kB, and a page has thousands of maps.
+    """
     return base64.b64encode(array("b", [round(_unit(value) * 127) for value in values]).tobytes()).decode()
 
 
 def _unit(value: float) -> float:
-    """Clip an attribution to [-1, 1] and shorten it; non-finite values become 0."""
+    """Clip an attribution to [-1, 1] and round it to three decimals; non-finite values become 0."""
     return round(min(max(value, -1.0), 1.0), 3) if math.isfinite(value) else 0.0
 
 
 def _measured(score: str) -> str:
-    """The score that a control's score is of, else itself."""
+    """Return the name of the score that a control belongs to; the name itself if it is not a control."""
     return next((score.removesuffix(control) for control in CONTROLS if score.endswith(control)), score)
 
 
 def _with_controls(scores: Mapping[str, float | None]) -> list[list[str]]:
-    """Return (score, value, value of each control), with a dash for a missing control."""
+    """Return (score, value, value of each control) of each score, with a dash for a missing control."""
     own = [name for name in scores if _measured(name) == name or _measured(name) not in scores]
     values = {name: score(value) for name, value in scores.items()}
     return [[visible(name), values[name], *(values.get(f"{name}{control}", "–") for control in CONTROLS)] for name in own]

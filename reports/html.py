@@ -1,4 +1,4 @@
-"""``scorecard.html``: one self-contained page that loads nothing else."""
+"""``scorecard.html``: the scorecard as a self-contained page."""
 
 from __future__ import annotations
 
@@ -59,11 +59,12 @@ class Html(Report):
 
 
 def _asset(name: str) -> str:
+    """Return the text of a file in ``assets``."""
     return (files(__package__) / "assets" / name).read_text("utf-8")
 
 
 def _policy(style: str, script: str) -> str:
-    """Return the page's Content Security Policy: this style, this script, data images, and nothing else."""
+    """Return the page's Content Security Policy, which allows only this style, this script and data images."""
     allowed = (f"style-src {_hash(style)}", f"script-src {_hash(script)}", "img-src data:")
     return "; ".join(("default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"))
 
@@ -74,14 +75,14 @@ def _hash(text: str) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    """Make text visible and bound its length; markup that the template marks safe passes."""
+    """Make text visible and clip it. Markup that the template marks as safe is unchanged."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return display.clip(visible(value), _NAME_LIMIT)
     return value
 
 
 def _figures(scorecard: Scorecard) -> list[tuple[str, str]]:
-    """Return the numbers below the headline."""
+    """Return (name, value) of the counts below the headline."""
     tasks, programs = display.tasks_and_programs(scorecard)
     gates = Counter(gate.verdict for gate in scorecard.gates)
     return [
@@ -96,8 +97,13 @@ def _figures(scorecard: Scorecard) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An estimate on its metric's scale, in percent of the scale. ``zero``: position of 0, if inside the
-    scale."""
+    """The position of an estimate on its scale, in percent of the scale's length.
+
+    value: position of the value.
+    low, high: positions of the interval's bounds.
+    zero: position of 0 if the scale has negative values; else None.
+    scale: the scale in words, e.g. ``0.000 to 1.000``.
+    """
 
     value: float
     low: float
@@ -108,7 +114,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a table."""
+    """A row of a table with its bar, if it has an interval."""
 
     row: Row
     bar: Bar | None
@@ -116,7 +122,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One dimension, with its rows grouped by model and item."""
+    """A section of the page about one dimension.
+
+    anchor: id of the section's element.
+    title: name of the dimension.
+    caption: what the dimension measures.
+    groups: (model, item, lines) of each model and item.
+    """
 
     anchor: str
     title: str
@@ -125,6 +137,7 @@ class Section:
 
 
 def _sections(scorecard: Scorecard) -> list[Section]:
+    """Return a section per dimension. ``efficiency`` has one if there are timings, even without rows."""
     dimensions = display.by_dimension(scorecard)
     if scorecard.timing:
         dimensions.setdefault("efficiency", [])
@@ -142,8 +155,11 @@ def _sections(scorecard: Scorecard) -> list[Section]:
 
 
 def _bar(row: Row, peers: Sequence[Row]) -> Bar | None:
-    """Return the row's interval on a scale shared with all rows of the same metric and its controls; None
-    without an interval."""
+    """Return the bar of a row; None if the row has no interval.
+
+    row: the row.
+    peers: rows on the same scale, including the row.
+    """
     estimate = display.finite(row.estimate)
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return None
@@ -153,7 +169,10 @@ def _bar(row: Row, peers: Sequence[Row]) -> Bar | None:
 
 
 def _scale(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return 0 to 1 for rates, -1 to 1 for correlations, otherwise 0 to the largest bound."""
+    """Return the ends of the scale of some rows.
+
+    The scale is 0 to 1 for rates and -1 to 1 for correlations. Otherwise it covers 0 and all values and bounds.
+    """
     estimates = [display.finite(row.estimate) for row in rows]
     points = [point for estimate in estimates for point in (estimate.value, estimate.low, estimate.high) if point is not None]
     start, stop = min(0.0, *points), max(0.0, *points)

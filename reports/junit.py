@@ -37,6 +37,7 @@ class JUnit(Report):
 
 
 def _suite(root: ET.Element, name: str, cases: Iterable[ET.Element]) -> None:
+    """Append a test suite with its counts to the root."""
     suite = ET.SubElement(root, "testsuite", name=name)
     suite.extend(cases)
     suite.set("tests", str(len(suite)))
@@ -45,6 +46,15 @@ def _suite(root: ET.Element, name: str, cases: Iterable[ET.Element]) -> None:
 
 
 def _case(group: str, name: str, tag: str = "", kind: str = "", message: str = "", body: str = "") -> ET.Element:
+    """Create a test case.
+
+    group: class name of the case.
+    name: name of the case.
+    tag: ``failure``, ``error`` or ``skipped``; empty for a passed case.
+    kind: type of the failure.
+    message: message of the failure.
+    body: details of the failure; empty repeats the message.
+    """
     case = ET.Element("testcase", classname=_text(group), name=_text(name))
     if tag:
         ET.SubElement(case, tag, type=_text(kind), message=_text(message)).text = _text(body or message)
@@ -52,6 +62,7 @@ def _case(group: str, name: str, tag: str = "", kind: str = "", message: str = "
 
 
 def _gate_case(gate: GateResult) -> ET.Element:
+    """Create the test case of a gate."""
     tag = {"pass": "", "warn": "skipped", "fail": "failure"}.get(gate.verdict, "error")
     case = _case("gates", gate.gate, tag, gate.outcome, f"{gate.outcome}: {gate.detail}")
     if not tag:
@@ -60,6 +71,7 @@ def _gate_case(gate: GateResult) -> ET.Element:
 
 
 def _sample_cases(scorecard: Scorecard) -> list[ET.Element]:
+    """Create a test case per item, and one each for failed samples without a view and for an incomplete run."""
     errors: dict[tuple[str, str], list[str]] = defaultdict(list)
     for sample in scorecard.samples:
         if sample.error is not None:
@@ -75,6 +87,7 @@ def _sample_cases(scorecard: Scorecard) -> list[ET.Element]:
 
 
 def _item_case(model: str, item: str, errors: list[str]) -> ET.Element:
+    """Create the test case of an item, an error if there are errors of samples."""
     if not errors:
         return _case(model, item)
     more = [f"and {len(errors) - _MOST_ERRORS:,} more"] if len(errors) > _MOST_ERRORS else []
@@ -83,4 +96,5 @@ def _item_case(model: str, item: str, errors: list[str]) -> ET.Element:
 
 
 def _text(text: str) -> str:
+    """Return a text made visible, so that it is legal in XML, and clipped."""
     return clip(visible(text), _LIMIT)

@@ -24,8 +24,7 @@ class Markdown(Report):
 
 
 def escape(text: str, /) -> str:
-    """Escape text to one line that Markdown shows literally, without table cells, links, mentions, emphasis
-    or HTML."""
+    """Escape text to one line that Markdown shows literally, without cells, links, mentions, emphasis or HTML."""
     line = " ".join(clip(visible(text), _LIMIT).split())
     line = re.sub(r"[\\`*_{}\[\]#~!|@$]|:(?=//)|(?<=www)\.", r"\\\g<0>", line)
     return re.sub(r"[&<>]", lambda match: _ENTITIES[match[0]], line)
@@ -38,6 +37,7 @@ def code(text: str, /) -> str:
 
 
 def _lines(scorecard: Scorecard) -> Iterator[str]:
+    """Yield the lines of the file."""
     _, label, sentence = verdict(scorecard)
     yield f"# {escape(str(scorecard.manifest.get('name', 'Scorecard')))}: {escape(label)}"
     yield f"\n{escape(sentence)} {escape(summary(scorecard))}"
@@ -55,6 +55,7 @@ def _lines(scorecard: Scorecard) -> Iterator[str]:
 
 
 def _cells(row: Row) -> list[str]:
+    """Return the cells of a row's line in the table of its dimension."""
     why = reason(row)
     shown = f"{escape(value(row))} ({escape(why)})" if why else escape(value(row))
     n, unscored = row.estimate.n, row.estimate.n_unscored
@@ -62,6 +63,12 @@ def _cells(row: Row) -> list[str]:
 
 
 def _table(heads: list[str], alignment: str, rows: Iterable[list[str]]) -> Iterator[str]:
+    """Yield the lines of a table.
+
+    heads: names of the columns.
+    alignment: one letter per column: ``l``, ``c`` or ``r``.
+    rows: escaped cells of each row.
+    """
     yield f"| {' | '.join(heads)} |"
     yield f"| {' | '.join({'l': ':--', 'c': ':-:', 'r': '--:'}[side] for side in alignment)} |"
     yield from (f"| {' | '.join(cells)} |" for cells in rows)

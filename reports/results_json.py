@@ -1,4 +1,4 @@
-"""``results.json``: the scorecard for programs, without samples, which are in the run store."""
+"""``results.json``: the scorecard for programs. Samples are not included; they are in the run store."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class ResultsJson(Report):
 
 
 def _row(row: Row) -> dict[str, Any]:
-    """``item`` and ``metric``: the names that people and gates use. ``key`` and ``parts``: what these names are made of."""
+    """Convert a row to JSON.
+
+    ``item`` and ``metric`` are the names that people and gates use; ``key`` and ``parts`` are their components.
+    """
     return {
         "model": row.model, "item": row.item, "metric": row.name, "dimension": row.dimension, "estimate": asdict(finite(row.estimate)),
         "higher_is_better": row.higher_is_better, "unit": row.unit, "key": row.key.to_json(),
@@ -50,7 +53,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _sorted(value: Any) -> Any:
-    """Return the value with sorted mappings and without NaN and infinity, which JSON lacks."""
+    """Return the value with sorted mappings, and with None in place of NaN and infinity, which JSON lacks."""
     if isinstance(value, Mapping):
         return {str(key): _sorted(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list | tuple):
