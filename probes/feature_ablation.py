@@ -1,5 +1,4 @@
-"""Feature ablation: remove one part and measure the decrease of the logit (Li, Monroe, Jurafsky 2016,
-arXiv:1612.08220)."""
+"""Feature ablation: the decrease of the logit without a part (Li, Monroe, Jurafsky 2016, arXiv:1612.08220)."""
 
 from __future__ import annotations
 

@@ -235,6 +235,7 @@ class GradientWork:
         return list(groups.values())
 
     def _rows(self, rows: Sequence[tuple[int, int]]) -> Rows:
+        """Encode the rows of a pass, given as (sample index, step)."""
         import torch
 
         present = list(dict.fromkeys(index for index, _ in rows))

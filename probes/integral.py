@@ -107,6 +107,7 @@ class Integral(Probe):
             return [self._attribution(work, index, change, *found[index]) for index, change in enumerate(changes)]
 
     def _attribution(self, work: GradientWork, index: int, change: float | None, values: Values, steps: int) -> Attribution:
+        """Return the attribution of a sample with its completeness error and number of steps."""
         if change is None:
             return work.attribution(index, values, None, {"num_steps": steps})
         total = float(values.sum())
@@ -114,4 +115,5 @@ class Integral(Probe):
 
 
 def _missed(values: Values, change: float | None) -> float:
+    """Return the absolute error of the sum; 0 if the expected sum is unknown."""
     return 0.0 if change is None else abs(float(values.sum()) - change)

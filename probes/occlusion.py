@@ -1,5 +1,4 @@
-"""Occlusion: slide a window over the input and measure the decrease of the logit (Zeiler, Fergus 2014,
-arXiv:1311.2901)."""
+"""Occlusion: the decrease of the logit under a sliding window (Zeiler, Fergus 2014, arXiv:1311.2901)."""
 
 from __future__ import annotations
 

@@ -82,10 +82,12 @@ class _Game:
     logits: dict[bytes, float] = field(default_factory=dict)
 
     def logit(self, mask: Mask) -> float:
+        """Return the logit of an evaluated mask [P]."""
         return self.logits[_key(mask)]
 
 
 def _key(mask: Mask) -> bytes:
+    """Return the mask as a dictionary key."""
     return np.packbits(mask).tobytes()
 
 
@@ -144,6 +146,7 @@ class Perturbation(Probe):
         return [self._attribution(game) for game in games]
 
     def _attribution(self, game: _Game) -> Attribution:
+        """Combine the logits of a sample to its attribution."""
         parts = game.parts
         values = self.combine(parts, self.rng(game.sample.id), game.logit)
         error = None

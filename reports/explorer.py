@@ -38,6 +38,7 @@ def samples_json(samples: Sequence[SampleView], /) -> str:
 
 
 def _sample(sample: SampleView) -> dict[str, Any]:
+    """Return a sample for the page, with its adversarial examples and attributions."""
     return {
         "model": _note(sample.model),
         "task": _note(sample.task),

@@ -82,4 +82,5 @@ def _without(value: V, parts: Parts, way: str, token: str) -> V:
 
 
 def _masked(text: str, spans: Sequence[tuple[int, int]], token: str) -> str:
+    """Call `masked`, which takes no keyword arguments."""
     return masked(text, spans, token)
