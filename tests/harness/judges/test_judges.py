@@ -231,7 +231,7 @@ def test_kappa_is_scikit_learns() -> None:
     assert Kappa().evaluate_columns(columns, ()) == {"kappa": pytest.approx(cohen_kappa_score(a, b))}
     expected = [cohen_kappa_score(a, b, sample_weight=w) for w in weights]
     assert Kappa().resampled(weights, columns, ())["kappa"] == pytest.approx(expected)
-    assert "same" in Kappa().undefined({"a": np.ones(3), "b": np.ones(3)}, ())["kappa"]
+    assert "one verdict for all" in Kappa().undefined({"a": np.ones(3), "b": np.ones(3)}, ())["kappa"]
 
 
 def test_rogan_gladen_by_hand() -> None:
@@ -540,7 +540,7 @@ def test_one_judge_alone_is_warned_of(tmp_path: Path) -> None:
         tmp_path, models=[{"model": f"callable:{tmp_path}/talk.py:answers", "answers": "generate", "name": "target"}],
         tasks=[{"task": str(tmp_path / "wanted.yaml"), "name": "wanted"}], attacks=[{"attack": "jailbreak_template"}],
     )  # fmt: skip
-    assert any("one judge alone (phrases)" in flag for flag in card.manifest["flags"])
+    assert any("a single judge (phrases)" in flag for flag in card.manifest["flags"])
 
 
 def test_the_tasks_judge_is_asked_under_attack_too(tmp_path: Path) -> None:

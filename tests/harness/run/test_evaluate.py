@@ -309,13 +309,13 @@ def test_a_plugin_of_a_notebook_is_known(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_errors_name_the_arguments_of_evaluate(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(wt.ConfigError, match=r"holds 'notes.txt' and no run; .*: name another with folder=$"):
+    with pytest.raises(wt.ConfigError, match=r"contains 'notes.txt' and no run; choose an empty or a new folder with folder=$"):
         wt.evaluate({"mine": looks_for_good}, Films(), folder=tmp_path)
     wt.evaluate({"mine": looks_for_good}, Films(), folder="one")
     with pytest.raises(wt.ConfigError, match=r"contains the run of another suite, .* choose a new folder with folder=$"):
         wt.evaluate({"other": looks_for_good}, Films(), folder="one")
     answer = windtunnel("run", "--model", "toy:words", "--tasks", _task(tmp_path), "--out", "one")
-    assert answer.err.endswith("Choose a new folder with --out\n")
+    assert answer.err.endswith("choose a new folder with --out\n")
 
 
 class Cell:
@@ -438,7 +438,7 @@ def test_what_is_wrong_with_the_models_is_told(models: object, told: str) -> Non
         ({"tasks": [3]}, "the class int does not derive from Task, .*; derive its class from windtunnel.Task"),
         ({"tasks": None}, "the class NoneType does not derive from Task, and the"),
         ({"tasks": looks_for_good}, "the class function does not derive from Task, and the"),
-        ({"attacks": object()}, "(?s)an object of the class object is no Attack, and cannot"),
+        ({"attacks": object()}, "(?s)the class object does not derive from Attack, and the defaults cannot"),
         ({"tasks": {}}, "evaluate: tasks: the list is empty; name at least one"),
         ({"gates": 3}, "evaluate: gates must be one value or a list, not an object of the class int"),
         ({"plugins": 3}, "evaluate: plugins must be one value or a list, not an object of the class int"),

@@ -230,7 +230,7 @@ class TestIsolation:
             def distance(self, clean: Sample, perturbed: Sample, /) -> dict[str, float]:
                 raise ZeroDivisionError("oh")
 
-        for threat, verb in ((Broken(), "judge"), (Unmeasured(), "measure")):
+        for threat, verb in ((Broken(), "check"), (Unmeasured(), "measure")):
             record = attacked(swap, threat=threat)["right"]
             assert record.error == f"the threat could not {verb} the twin: ZeroDivisionError: oh"
             assert record.scores == SURVIVED
