@@ -215,7 +215,7 @@ def test_a_module_in_the_current_folder_is_a_target(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("nothing", "is not a reference to a Python object"), (":f", "is not a reference to a Python object"), ("m:", "is not a reference to a Python object"),
+        ("nothing", "is not a reference"), (":f", "is not a reference"), ("m:", "is not a reference"),
         ("no_such_module_here:f", "No module named"), ("..up:f", "raised at import"), ("nowhere.py:f", "there is no file nowhere.py"),
         ("math:sqroot", "Did you mean 'sqrt'"), ("math:pi", "is a float, not a function"),
     ],
