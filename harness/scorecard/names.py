@@ -33,8 +33,6 @@ DRIFT_SHARE = 0.05
 DRIFT_TOLERANCE = 1e-3
 """The largest drift that rounding alone causes in float32, as a share of the spread of the model's answers."""
 
-HALF_PRECISION = ("torch.bfloat16", "torch.float16")
-
 EXACT = frozenset({*COSTS, "num_outside_threat", "num_not_attacked", *DRIFTS.values(), "robust_accuracy_spread"})
 """Rows that are exact counts: they have no interval, and a gate compares the value."""
 
