@@ -19,7 +19,7 @@ from captum.attr._core.lime import get_exp_kernel_similarity_function
 from sklearn.linear_model import LinearRegression
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.regions import grid_map
+from windtunnel.harness.modalities.regions import make_grid
 from windtunnel.harness.modalities.words import cut_out, gather, word_spans
 
 GRID = 8
@@ -113,7 +113,7 @@ class Images:
             assert isinstance(sample.input, Image)
             pixels = np.asarray(sample.input.pixels)
             x = torch.tensor(pixels.transpose(2, 0, 1), device=self.device)[None]
-            cells, colour = grid_map(pixels.shape[:2], GRID), pixels.mean((0, 1), dtype=np.float64).astype(np.float32)
+            cells, colour = make_grid(pixels.shape[:2], GRID), pixels.mean((0, 1), dtype=np.float64).astype(np.float32)
             with torch.no_grad():
                 target = int(self.net(x).argmax())
 

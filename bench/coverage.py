@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import betaincinv, gammaincinv, ndtri
 
 from ..harness.api.samples import Record
-from ..harness.items.reliance.rows import Carrier, largest, overpredictions
+from ..harness.items.reliance.rows import Carrier, compute_overpredictions, find_largest
 from ..harness.items.task.judge_rows import Kappa
 from ..harness.metrics.base import Floats, Metric
 from ..harness.metrics.classification import (
@@ -182,7 +182,7 @@ class MaxOverpredicted(Metric):
             over = {f"yes: {word}": 0.0 for word in np.flatnonzero(has)}
             artifacts = {"overpredicted": over, "called": {"yes": float(called)} if other else {}}
             rows.append((Record("s", "i", {}, artifacts=artifacts), None, None if groups.are_single else str(group)))
-        found = largest(overpredictions(rows).together.values())
+        found = find_largest(compute_overpredictions(rows).together.values())
         return {self.name: Interval(found.low, found.high, found.reason)}
 
 

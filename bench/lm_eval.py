@@ -34,7 +34,7 @@ from windtunnel.harness.api.requests import LogLikelihood, RollingLogLikelihood
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.models.hf.source import HuggingFace
-from windtunnel.harness.models.torch.flops import matmul_flops_per_s
+from windtunnel.harness.models.torch.flops import measure_flops_per_s
 from windtunnel.harness.system.malloc import keep_freed_memory
 
 PEER, OURS = "lm-evaluation-harness", "windtunnel"
@@ -88,7 +88,7 @@ def _compare(name: str, work: Work, model: Any, info: Any, sizes: Sequence[int],
         f"            tokens {asked:,} asked, {c.tokens_computed:,} computed, {c.tokens_padded:,} padded, {c.forward_passes:,} passes;",
         end=" ",
     )
-    print(f"{rate / 1e9:.0f} GFLOP/s, {rate / matmul_flops_per_s(model.device, model.dtype):.0%} of a plain product's", flush=True)
+    print(f"{rate / 1e9:.0f} GFLOP/s, {rate / measure_flops_per_s(model.device, model.dtype):.0%} of a plain product's", flush=True)
 
 
 def _differences(work: Work, peer: Sequence[Any], project: Sequence[Any]) -> str:

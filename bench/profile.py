@@ -27,7 +27,7 @@ from turns import timed
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.models.hf.source import HuggingFace
-from windtunnel.harness.models.torch.flops import matmul_flops_per_s
+from windtunnel.harness.models.torch.flops import measure_flops_per_s
 from windtunnel.harness.system.malloc import keep_freed_memory
 
 GROUPS = {
@@ -73,7 +73,7 @@ def main() -> None:
     for name, seconds in groups.items():
         print(f"  {name:<16} {seconds:8.2f} s  {seconds / spent.wall:6.1%}")
     rate = c.flops / plain.wall
-    share = rate / matmul_flops_per_s(model.device, model.dtype)
+    share = rate / measure_flops_per_s(model.device, model.dtype)
     print(f"  without the profiler {plain.wall:.2f} s: {rate / 1e9:.0f} GFLOP/s, {share:.0%} of a plain product's")
 
 

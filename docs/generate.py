@@ -20,13 +20,13 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 from windtunnel.harness.api.bases import BASES
-from windtunnel.harness.api.plugins import instead_of
-from windtunnel.harness.api.registry import GROUPS, parameters
+from windtunnel.harness.api.plugins import get_alternative
+from windtunnel.harness.api.registry import GROUPS, list_parameters
 from windtunnel.harness.api.threat import Threat
 from windtunnel.harness.cli.main import EXIT_CODES, app
 from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.scorecard.measures import MEASURES
-from windtunnel.harness.scorecard.names import kind_of
+from windtunnel.harness.scorecard.names import get_kind
 from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from windtunnel.tasks.catalog import FAMILIES, list_settings
 
@@ -121,7 +121,7 @@ def _describe_plugins(group: str) -> Iterator[str]:
     if group in ("attacks", "probes"):
         columns |= {"required capabilities": lambda factory: ", ".join(sorted(factory.requires))}
     if group in ("attacks", "probes", "models"):
-        columns |= {"settings": lambda factory: _format_settings(parameters(factory) or {})}
+        columns |= {"settings": lambda factory: _format_settings(list_parameters(factory) or {})}
     if group == "metrics":
         columns |= {"kind of number": lambda factory: factory.kind}
     if group == "reports":
@@ -153,7 +153,7 @@ def _list_members(base: type) -> Iterator[tuple[str, str, str]]:
     for name, method in inspect.getmembers(base, inspect.isfunction):
         if not name.startswith("_"):
             signature = ", ".join(p for p in inspect.signature(method).parameters if p != "self")
-            instead = instead_of(method)
+            instead = get_alternative(method)
             is_needed = instead or getattr(method, "__isabstractmethod__", False)
             default = f"none: it or {_code(instead)} must be given" if instead else "none: it must be given" if is_needed else ""
             yield _code(f"{name}({signature})"), default, _escape(" ".join((inspect.getdoc(method) or "").split()))
@@ -170,7 +170,7 @@ def _describe_rows() -> Iterator[str]:
     yield "## Rows\n"
     yield "Rows of items besides a task's metrics. The kind of number determines the interval; its coverage is in the table of"
     yield "[coverage](statistics.md#coverage). Counts have no interval.\n"
-    rows = sorted({(kind_of(name) or "counted", kind, name) for kind, names in ROWS.items() for name in names})
+    rows = sorted({(get_kind(name) or "counted", kind, name) for kind, names in ROWS.items() for name in names})
     by_kind = {pair: [_code(name) for *first, name in rows if tuple(first) == pair] for pair in dict.fromkeys(row[:2] for row in rows)}
     yield from _format_table(("kind of number", "item", "rows"), [(*pair, ", ".join(names)) for pair, names in by_kind.items()])
     yield "What each row measures, and which way is better. A name that ends in `_random` or `_randomised` is a control of that row,"
@@ -188,7 +188,7 @@ def _summarise(factory: Any) -> str:
 
 
 def _list_metrics(factory: Any) -> str:
-    return ", ".join(map(_code, parameters(factory)["metrics"].default))  # type: ignore[index]
+    return ", ".join(map(_code, list_parameters(factory)["metrics"].default))  # type: ignore[index]
 
 
 def _format_settings(settings: Mapping[str, inspect.Parameter]) -> str:

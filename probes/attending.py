@@ -12,7 +12,7 @@ from ..harness.api.model import Differentiable
 from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
-from .explained import checked_target, explained_classes
+from .explained import check_target, choose_classes
 from .gradients import GradientWork, Rows
 from .positions import Values
 
@@ -34,7 +34,7 @@ class AttentionProbe(Probe):
     inputs = frozenset({"text", "pair", "image"})
 
     def __init__(self, *, target: str) -> None:
-        self.target = checked_target(target)
+        self.target = check_target(target)
 
     def read(self, maps_NMLL: torch.Tensor, readers_NL: torch.Tensor, /) -> torch.Tensor:
         """Return the weight of each position for the answer, [N, L].
@@ -45,27 +45,27 @@ class AttentionProbe(Probe):
         raise NotImplementedError
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = explained_classes(engine, samples, self.target)
+        targets = choose_classes(engine, samples, self.target)
         found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
             # No gradient is computed; GradientWork gives access to the model's layers.
             work = GradientWork(engine, net, samples, targets)
             for rows in work.passes(range(len(samples)), cost=lambda length: max(1, length * length // _SHORT)):
-                for index, values in zip(rows.indices, self._values(net, rows), strict=True):
+                for index, values in zip(rows.indices, self._average_weights(net, rows), strict=True):
                     found[index] = work.attribution(index, values)
         return [found[i] for i in range(len(samples))]
 
-    def _values(self, net: Differentiable, rows: Rows) -> list[Values]:
+    def _average_weights(self, net: Differentiable, rows: Rows) -> list[Values]:
         """Return the weights [L] of each row without padding."""
         maps_NMLL = net.attentions(rows.features, rows.encoded, rows.places)
         readers_NL = net.readers(rows.encoded, rows.places)
         if readers_NL is None:
-            readers_NL = _reader(maps_NMLL, rows.lengths)
+            readers_NL = _mark_reader(maps_NMLL, rows.lengths)
         read_NL = self.read(maps_NMLL, readers_NL.to(maps_NMLL)).double().cpu().numpy()
         return [row if rows.lengths is None else row[: rows.lengths[n]] for n, row in enumerate(read_NL)]
 
 
-def _reader(maps_NMLL: torch.Tensor, lengths: Sequence[int] | None) -> torch.Tensor:
+def _mark_reader(maps_NMLL: torch.Tensor, lengths: Sequence[int] | None) -> torch.Tensor:
     """Return [N, L], 1 at the position that the answer is read from and 0 elsewhere.
 
     It is the first position, [CLS]; in a decoder, where no position attends to a later one, the last without padding.

@@ -29,7 +29,7 @@ of its pixels removed in this way (`Modality.ways`).
 """
 
 
-def checked_baseline(baseline: Baseline, /) -> Baseline:
+def check_baseline(baseline: Baseline, /) -> Baseline:
     """Return the setting, numbers as floats. Raises `ConfigError` if it is neither None, a text nor in [0, 1]."""
     if baseline is None or (isinstance(baseline, str) and baseline):
         return baseline
@@ -55,17 +55,17 @@ def with_baseline(net: Differentiable, encoded: Encoded, baseline: Baseline, /) 
         return encoded
     if encoded.domain not in (EMBEDDINGS, PIXELS):
         raise ConfigError(f"baseline: {baseline!r} is for text or images, and the model's features are {encoded.domain!r}; leave it out")
-    made = _of_images(encoded.features, baseline) if encoded.domain == PIXELS else _of_texts(net, encoded, baseline)
+    made = _make_neutral_images(encoded.features, baseline) if encoded.domain == PIXELS else _embed_neutral(net, encoded, baseline)
     return replace(encoded, baseline=made)
 
 
-def _of_texts(net: Differentiable, encoded: Encoded, baseline: str | float) -> torch.Tensor:
+def _embed_neutral(net: Differentiable, encoded: Encoded, baseline: str | float) -> torch.Tensor:
     """Return the neutral embeddings [B, L, D]."""
     import torch
 
     features_BLD = encoded.features
     if isinstance(baseline, str):
-        token = torch.tensor(_token_id(net.tokenizer, baseline), device=features_BLD.device)
+        token = torch.tensor(_find_token_id(net.tokenizer, baseline), device=features_BLD.device)
         module: Any = net.module
         with torch.no_grad():
             neutral_D = module.get_input_embeddings()(token)
@@ -77,7 +77,7 @@ def _of_texts(net: Differentiable, encoded: Encoded, baseline: str | float) -> t
     return torch.where(is_part_BL[:, :, None], neutral_D, encoded.baseline)
 
 
-def _token_id(tokenizer: Any, text: str) -> int:
+def _find_token_id(tokenizer: Any, text: str) -> int:
     """Return the id of a token, given by its name in the vocabulary or as text.
 
     Raises `ConfigError` if the text is not exactly one token.
@@ -92,7 +92,7 @@ def _token_id(tokenizer: Any, text: str) -> int:
     return ids[0]
 
 
-def _of_images(pixels_BCHW: torch.Tensor, baseline: str | float) -> torch.Tensor:
+def _make_neutral_images(pixels_BCHW: torch.Tensor, baseline: str | float) -> torch.Tensor:
     """Return the neutral images [B, C, H, W]."""
     import torch
 

@@ -15,10 +15,10 @@ from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
 from ..harness.api.settings import Size
-from .baselines import Baseline, checked_baseline, describe_baseline
-from .explained import checked_target, explained_classes
+from .baselines import Baseline, check_baseline, describe_baseline
+from .explained import check_target, choose_classes
 from .gradients import GradientWork, Rows
-from .positions import Values, by_position
+from .positions import Values, sum_by_position
 
 if TYPE_CHECKING:
     import torch
@@ -56,14 +56,14 @@ class DeepLift(Probe):
     def __init__(self, *, tolerance: Size = 0.01, target: str = "predicted", baseline: Baseline = None) -> None:
         if not tolerance > 0:
             raise ConfigError(f"deep_lift's tolerance is a share above 0, not {tolerance}")
-        self.tolerance, self.target, self.baseline = tolerance, checked_target(target), checked_baseline(baseline)
+        self.tolerance, self.target, self.baseline = tolerance, check_target(target), check_baseline(baseline)
         self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> DeepLift:
         return self
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = explained_classes(engine, samples, self.target)
+        targets = choose_classes(engine, samples, self.target)
         found: dict[int, Values] = {}
         with engine.differentiable() as net:
             attending = next((type(part).__name__ for part in net.module.modules() if type(part).__name__.endswith("Attention")), None)
@@ -76,10 +76,10 @@ class DeepLift(Probe):
             changes = work.changes()
             # The neutral image takes a second row of the batch.
             for rows in work.passes(range(len(samples)), cost=lambda length: 2 * length):
-                found.update(zip(rows.indices, by_position(_rescaled(rows), None, rows.encoded.domain), strict=True))
-        return [work.attribution(i, found[i], self._checked(float(found[i].sum()), changes[i])) for i in range(len(samples))]
+                found.update(zip(rows.indices, sum_by_position(_rescale(rows), None, rows.encoded.domain), strict=True))
+        return [work.attribution(i, found[i], self._check_sum(float(found[i].sum()), changes[i])) for i in range(len(samples))]
 
-    def _checked(self, total: float, change: float) -> float:
+    def _check_sum(self, total: float, change: float) -> float:
         """Return the error of the sum. Raises `SampleError` if it exceeds the tolerance."""
         error = abs(total - change)
         if error > max(_FLOOR, self.tolerance * abs(change)):
@@ -91,7 +91,7 @@ class DeepLift(Probe):
         return error
 
 
-def _rescaled(rows: Rows) -> torch.Tensor:
+def _rescale(rows: Rows) -> torch.Tensor:
     """Return Captum's attributions [N, C, H, W], from one pass over the rows and their neutral images."""
     import torch
     from captum.attr import DeepLift as Captum
@@ -106,7 +106,7 @@ def _rescaled(rows: Rows) -> torch.Tensor:
         def forward(self, features: torch.Tensor) -> torch.Tensor:
             return rows.net.logits(features, rows.encoded, rows.places.repeat(len(features) // len(rows.places)))
 
-    with _clean(rows.net.module), warnings.catch_warnings():
+    with _clean_modules(rows.net.module), warnings.catch_warnings():
         # Captum warns that it sets and removes hooks. `untouched` checks that none is left.
         warnings.simplefilter("ignore")
         found: torch.Tensor = Captum(Explained()).attribute(rows.features, rows.baseline, target=rows.targets)
@@ -114,7 +114,7 @@ def _rescaled(rows: Rows) -> torch.Tensor:
 
 
 @contextmanager
-def _clean(module: torch.nn.Module) -> Iterator[None]:
+def _clean_modules(module: torch.nn.Module) -> Iterator[None]:
     """Remove the attributes that Captum leaves on activation modules when a pass fails."""
     before = [(part, set(vars(part))) for part in module.modules()]
     try:

@@ -16,14 +16,14 @@ from ..harness.api.samples import Sample
 P = TypeVar("P")
 
 
-def checked_target(target: str, /) -> str:
+def check_target(target: str, /) -> str:
     """Return the setting. Raises `ConfigError` unless it is ``predicted`` or ``gold``."""
     if target not in ("predicted", "gold"):
         raise ConfigError(f"target is 'predicted' or 'gold', not {target!r}")
     return target
 
 
-def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str | None, /) -> list[int]:
+def choose_classes(engine: ModelPort, samples: Sequence[Sample], target: str | None, /) -> list[int]:
     """Return the index of the explained class of each sample.
 
     engine: the engine.
@@ -39,7 +39,7 @@ def explained_classes(engine: ModelPort, samples: Sequence[Sample], target: str 
     return [int(s.target) for s in samples]
 
 
-def tried_with(probe: P, /, **settings: object) -> P:
+def copy_with(probe: P, /, **settings: object) -> P:
     """Return a copy of the probe with other settings, e.g. a single step.
 
     A trial with it checks cheaply the settings that depend on the model.

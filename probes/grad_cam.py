@@ -10,8 +10,8 @@ from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample
-from ..harness.engine.batching import batches
-from .explained import checked_target, explained_classes
+from ..harness.engine.batching import group_batches
+from .explained import check_target, choose_classes
 from .layers import Layer, cut_off
 
 if TYPE_CHECKING:
@@ -35,24 +35,24 @@ class GradCam(Probe):
     requires = frozenset({"classify", "image", "gradients"})
 
     def __init__(self, *, layer: str, target: str = "predicted") -> None:
-        self.layer, self.target = layer, checked_target(target)
+        self.layer, self.target = layer, check_target(target)
 
     def trial(self) -> GradCam:
         return self
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = explained_classes(engine, samples, self.target)
+        targets = choose_classes(engine, samples, self.target)
         found: dict[int, Attribution] = {}
         with engine.differentiable() as net:
             convolutions = [name for name, layer in net.module.named_modules() if type(layer).__name__.startswith("Conv")]
             layer = Layer(net.module, self.layer, "grad_cam", f"Its convolutions: {', '.join(convolutions[-8:]) or 'none'}")
-            for indices in batches(engine, samples):
-                maps = self._maps(net, layer, [samples[i] for i in indices], [targets[i] for i in indices])
+            for indices in group_batches(engine, samples):
+                maps = self._make_maps(net, layer, [samples[i] for i in indices], [targets[i] for i in indices])
                 for index, map_HW in zip(indices, maps.cpu().numpy(), strict=True):
                     found[index] = Attribution(samples[index].id, targets[index], map_HW)
         return [found[i] for i in range(len(samples))]
 
-    def _maps(self, net: Differentiable, layer: Layer, samples: Sequence[Sample], targets: Sequence[int]) -> torch.Tensor:
+    def _make_maps(self, net: Differentiable, layer: Layer, samples: Sequence[Sample], targets: Sequence[int]) -> torch.Tensor:
         """Return the weighted maps [B, H, W], enlarged to the height and width of the image."""
         import torch
 

@@ -23,11 +23,11 @@ from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample, SampleRng
-from ..harness.engine.batching import alike, batches
-from ..harness.modalities.inputs import size_of
-from .baselines import Baseline, checked_baseline, describe_baseline, with_baseline
-from .explained import checked_target, explained_classes, tried_with
-from .positions import Values, by_position, placed
+from ..harness.engine.batching import group_alike, group_batches
+from ..harness.modalities.inputs import measure_size
+from .baselines import Baseline, check_baseline, describe_baseline, with_baseline
+from .explained import check_target, choose_classes, copy_with
+from .positions import Values, place_values, sum_by_position
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ class Rows:
 
         Not for use with hooks on the model's layers, because the layers do not see the prefix.
         """
-        past = self._unmoved(features)
+        past = self._count_unmoved(features)
         return self.explained(features[:, past:] if past else features)
 
     def slopes(self, features: torch.Tensor, times: torch.Tensor | None, /) -> torch.Tensor:
@@ -91,21 +91,21 @@ class Rows:
         """
         import torch
 
-        past = 0 if times is None else self._unmoved(features, times)
+        past = 0 if times is None else self._count_unmoved(features, times)
         at = features[:, past:].detach().requires_grad_()
         (gradient,) = torch.autograd.grad(self.explained(at).sum(), at)
         if times is None:
             return gradient.abs()
         return torch.nn.functional.pad(gradient * times[:, past:], (0, 0, past, 0)) if past else gradient * times
 
-    def _unmoved(self, features: torch.Tensor, times: torch.Tensor | None = None) -> int:
+    def _count_unmoved(self, features: torch.Tensor, times: torch.Tensor | None = None) -> int:
         """Return the length of the prefix that is common to all rows, equals the encoded input and has no attribution.
 
         The length is 0 if the model cannot resume or any value of the prefix differs.
         """
         if not self.net.resumes:
             return 0
-        past = _common_beginning(self.encoded)
+        past = _count_common(self.encoded)
         moves = (features[:, :past] != self.features[:, :past]).any() or (times is not None and times[:, :past].any())
         return 0 if moves else past
 
@@ -170,12 +170,12 @@ class GradientWork:
         self._last: tuple[list[int], Encoded] | None = None
         self._lengths, self._domains = [0] * len(samples), [EMBEDDINGS] * len(samples)
         self._spans: list[Sequence[tuple[int, int]]] = [()] * len(samples)
-        for indices in batches(engine, samples):
-            encoded = self._encoded(indices)
+        for indices in group_batches(engine, samples):
+            encoded = self._encode(indices)
             real = None if encoded.mask_BL is None else encoded.mask_BL.sum(1).tolist()
             for row, index in enumerate(indices):
                 self._domains[index] = encoded.domain
-                self._lengths[index] = size_of(samples[index].input) if real is None else real[row]
+                self._lengths[index] = measure_size(samples[index].input) if real is None else real[row]
                 self._spans[index] = encoded.spans[row][: self._lengths[index]] if real is not None else ()
 
     def changes(self) -> list[float]:
@@ -215,31 +215,31 @@ class GradientWork:
         is_only: whether no other backward pass follows. A single large pass is then split in two, because the second
             reuses the memory of the first: allocating memory takes longer than another pass.
         """
-        for indices in self._stackable(chosen, num):
+        for indices in self._group_stackable(chosen, num):
             costs = [cost(self._lengths[i]) for i in indices for _ in range(num)]
             batches = self._engine.groups(costs)
             if is_only and len(batches) == 1:
                 batches = self._engine.groups([2 * each for each in costs])
             for batch in batches:
-                yield self._rows([(indices[row // num], row % num) for row in batch])
+                yield self._encode_rows([(indices[row // num], row % num) for row in batch])
 
-    def _stackable(self, chosen: Sequence[int], num: int) -> list[list[int]]:
+    def _group_stackable(self, chosen: Sequence[int], num: int) -> list[list[int]]:
         """Group the chosen samples that may share passes.
 
         With several points per sample a pass has few samples, so they are grouped by length to avoid padding.
         """
         groups: dict[tuple[int, int], list[int]] = {}
-        for kind, members in enumerate(alike(self._engine, [self._samples[i] for i in chosen])):
+        for kind, members in enumerate(group_alike(self._engine, [self._samples[i] for i in chosen])):
             for index in (chosen[i] for i in members):
                 groups.setdefault((kind, self._lengths[index] if num > 1 else 0), []).append(index)
         return list(groups.values())
 
-    def _rows(self, rows: Sequence[tuple[int, int]]) -> Rows:
+    def _encode_rows(self, rows: Sequence[tuple[int, int]]) -> Rows:
         """Encode the rows of a pass, given as (sample index, step)."""
         import torch
 
         present = list(dict.fromkeys(index for index, _ in rows))
-        encoded = self._encoded(present)
+        encoded = self._encode(present)
         place = {index: row for row, index in enumerate(present)}
         device = encoded.features.device
         places_N = torch.tensor([place[index] for index, _ in rows], device=device)
@@ -250,7 +250,7 @@ class GradientWork:
             torch.tensor([self._targets[i] for i in indices], device=device),
         )  # fmt: skip
 
-    def _encoded(self, indices: Sequence[int]) -> Encoded:
+    def _encode(self, indices: Sequence[int]) -> Encoded:
         """Encode the samples. The last result is cached, because the points of one sample fill several passes."""
         if self._last is None or self._last[0] != list(indices):
             encoded = self._net.encode([Classify(self._samples[i].input, self._samples[i].labels) for i in indices])
@@ -261,18 +261,18 @@ class GradientWork:
         """Convert values per position to the attribution of a sample: tokens to words, maps to pixels.
 
         index: index of the sample.
-        values: values from `positions.by_position`.
+        values: values from `positions.sum_by_position`.
         error: completeness error.
         metadata: further facts. ``on_special_tokens``, the sum outside words and pixels, is added if it is not 0.
         Raises `ConfigError` if the positions are neither tokens, patches nor a map.
         """
         sample = self._samples[index]
-        shown, spans, special = placed(sample.input, values, self._spans[index], self.patch, self._domains[index])
+        shown, spans, special = place_values(sample.input, values, self._spans[index], self.patch, self._domains[index])
         facts = {**(metadata or {}), **({"on_special_tokens": special} if special else {})}
         return Attribution(sample.id, self._targets[index], shown, spans, error, facts)
 
 
-def _common_beginning(encoded: Encoded) -> int:
+def _count_common(encoded: Encoded) -> int:
     """Return the number of leading tokens that are equal in all rows and belong to no part of a sample."""
     ids_BL = encoded.extra["input_ids"]
     alike = int((ids_BL == ids_BL[:1]).all(0).int().cumprod(0).sum())
@@ -287,7 +287,7 @@ def add_weighted(found: dict[int, Values], rows: Rows, weights: Values, each: to
     weights: weight of each step [K], or [K, P] for P sums per sample.
     each: values of each row, in the shape of `Rows.features` or of a layer's output.
     """
-    by_row = by_position(each, rows.lengths, rows.encoded.domain)
+    by_row = sum_by_position(each, rows.lengths, rows.encoded.domain)
     start = 0
     for index, own in groupby(rows.indices):
         end = start + len(list(own))
@@ -319,12 +319,12 @@ class GradientProbe(Probe):
     def __init__(self, *, target: str, num_points: int = 1, seed: int = 0, baseline: Baseline = None) -> None:
         if num_points < 1:
             raise ConfigError(f"at least one point is needed, not {num_points}")
-        self.target, self.num_points, self.seed, self.baseline = checked_target(target), num_points, seed, checked_baseline(baseline)
+        self.target, self.num_points, self.seed, self.baseline = check_target(target), num_points, seed, check_baseline(baseline)
         self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> GradientProbe | None:
         """Return a probe with one point to check the neutral input; None for the model's own, which always fits."""
-        return None if self.baseline is None else tried_with(self, num_points=1)
+        return None if self.baseline is None else copy_with(self, num_points=1)
 
     def points(self, rows: Rows, /) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the points of the gradient and its factor; see `Points`."""
@@ -335,7 +335,7 @@ class GradientProbe(Probe):
         return SampleRng(type(self).__name__, self.seed, step)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = explained_classes(engine, samples, self.target)
+        targets = choose_classes(engine, samples, self.target)
         with engine.differentiable() as net:
             work = GradientWork(engine, net, samples, targets, self.baseline)
             found = work.sums(range(len(samples)), np.full(self.num_points, 1 / self.num_points), self.points)

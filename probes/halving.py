@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .gradients import GradientWork, Rows, add_weighted
-from .integral import Integral, gauss_legendre
+from .integral import Integral, compute_gauss_legendre
 from .positions import Values
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ class Halving(Integral):
         raise NotImplementedError
 
     def summed(self, work: GradientWork, changes: Sequence[float | None], /) -> Mapping[int, tuple[Values, int]]:
-        weights, points = gauss_legendre(self.steps)
-        whole = self._integrals(work, dict.fromkeys(range(len(changes)), points), weights[:, None])
+        weights, points = compute_gauss_legendre(self.steps)
+        whole = self._sum_integrals(work, dict.fromkeys(range(len(changes)), points), weights[:, None])
         found = {index: (values[0], self.steps) for index, values in whole.items()}
         ways: dict[int, _Way] = {}
         for index, change in enumerate(changes):
@@ -127,13 +127,15 @@ class Halving(Integral):
                 piece = _Piece(0.0, 1.0, values, abs(float(values.sum()) - change))
                 ways[index] = _Way.of(piece, change, self.allowed(change), self.steps)
         while chosen := {i: pieces for i, way in ways.items() if (pieces := way.take_worst(self.max_steps))}:
-            halves = self._pieces(work, {i: [half for piece in pieces for half in piece.halves()] for i, pieces in chosen.items()})
+            halves = self._integrate_pieces(
+                work, {i: [half for piece in pieces for half in piece.halves()] for i, pieces in chosen.items()}
+            )
             for index, pieces in chosen.items():
                 for number, piece in enumerate(pieces):
                     ways[index].replace(piece, halves[index][2 * number : 2 * number + 2])
         return {**found, **{index: (way.best, way.steps) for index, way in ways.items()}}
 
-    def _pieces(self, work: GradientWork, asked: Mapping[int, Sequence[tuple[float, float]]]) -> dict[int, list[_Piece]]:
+    def _integrate_pieces(self, work: GradientWork, asked: Mapping[int, Sequence[tuple[float, float]]]) -> dict[int, list[_Piece]]:
         """Integrate over pieces of the path and return them by sample index.
 
         Samples with equally many pieces share passes.
@@ -141,13 +143,13 @@ class Halving(Integral):
         work: the samples.
         asked: start and end of each piece in [0, 1], by sample index.
         """
-        weights, points = gauss_legendre(_POINTS)
+        weights, points = compute_gauss_legendre(_POINTS)
         found: dict[int, list[_Piece]] = {}
         for num in sorted({len(halves) for halves in asked.values()}):
             some = {i: np.array(halves) for i, halves in asked.items() if len(halves) == num}
             inside = {i: (edges[:, :1] + points * np.diff(edges)).reshape(-1) for i, edges in some.items()}
-            integrals = self._integrals(work, inside, np.kron(np.eye(num), weights[:, None]).astype(np.float64))
-            logits = self._logits(work, {i: edges.reshape(-1) for i, edges in some.items()})
+            integrals = self._sum_integrals(work, inside, np.kron(np.eye(num), weights[:, None]).astype(np.float64))
+            logits = self._compute_logits(work, {i: edges.reshape(-1) for i, edges in some.items()})
             for i, edges in some.items():
                 found[i] = []
                 for (start, end), values, change in zip(
@@ -157,7 +159,7 @@ class Halving(Integral):
                     found[i].append(_Piece(start, end, own, abs(float(own.sum()) - float(change))))
         return found
 
-    def _integrals(self, work: GradientWork, points: Mapping[int, Values], weights_KP: Values) -> dict[int, Values]:
+    def _sum_integrals(self, work: GradientWork, points: Mapping[int, Values], weights_KP: Values) -> dict[int, Values]:
         """Return P weighted sums of the shares of each sample by its index: [P, L] or [P, H, W].
 
         work: the samples.
@@ -166,22 +168,22 @@ class Halving(Integral):
         """
         found: dict[int, Values] = {}
         for rows in work.passes(list(points), len(weights_KP)):
-            add_weighted(found, rows, weights_KP, self.shares(rows, _at(rows, points)))
+            add_weighted(found, rows, weights_KP, self.shares(rows, _find_points(rows, points)))
         return found
 
-    def _logits(self, work: GradientWork, points: Mapping[int, Values]) -> dict[int, Values]:
+    def _compute_logits(self, work: GradientWork, points: Mapping[int, Values]) -> dict[int, Values]:
         """Return the explained class's logits at the points of each sample."""
         import torch
 
         found = {index: np.zeros(own.size) for index, own in points.items()}
         for rows in work.passes(list(points), max((own.size for own in points.values()), default=1)):
             with torch.no_grad():
-                logits_N = self.logits(rows, _at(rows, points)).double().tolist()
+                logits_N = self.logits(rows, _find_points(rows, points)).double().tolist()
             for index, step, logit in zip(rows.indices, rows.steps, logits_N, strict=True):
                 found[index][step] = logit
         return found
 
 
-def _at(rows: Rows, points: Mapping[int, Values]) -> Values:
+def _find_points(rows: Rows, points: Mapping[int, Values]) -> Values:
     """Return the point [N] of each row."""
     return np.array([points[index][step] for index, step in zip(rows.indices, rows.steps, strict=True)])

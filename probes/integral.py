@@ -13,13 +13,13 @@ from ..harness.api.errors import ConfigError
 from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
-from .baselines import Baseline, checked_baseline, describe_baseline
-from .explained import checked_target, explained_classes, tried_with
+from .baselines import Baseline, check_baseline, describe_baseline
+from .explained import check_target, choose_classes, copy_with
 from .gradients import GradientWork
 from .positions import Values
 
 
-def gauss_legendre(num: int, /) -> tuple[Values, Values]:
+def compute_gauss_legendre(num: int, /) -> tuple[Values, Values]:
     """Return Captum's weights [num] and points [num] in [0, 1] of Gauss-Legendre quadrature."""
     from captum.attr._utils.approximation_methods import approximation_parameters
 
@@ -47,12 +47,12 @@ class Integral(Probe):
         if steps < 1 or max_steps < steps:
             raise ConfigError(f"an integral needs 1 <= steps <= max_steps, not steps {steps} and max_steps {max_steps}")
         self.steps, self.tolerance, self.max_steps = steps, tolerance, max_steps
-        self.target, self.baseline = checked_target(target), checked_baseline(baseline)
+        self.target, self.baseline = check_target(target), check_baseline(baseline)
         self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> Integral | None:
         """Return a probe with one step to check the neutral input; None for the model's own, which always fits."""
-        return None if self.baseline is None else tried_with(self, steps=1, max_steps=1)
+        return None if self.baseline is None else copy_with(self, steps=1, max_steps=1)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         """Return the expected sum of each sample's attributions; None if unknown, which keeps the number of steps.
@@ -84,7 +84,7 @@ class Integral(Probe):
         todo, steps = list(range(len(changes))), self.steps
         while todo and steps <= self.max_steps:
             for index, values in self.sums(work, todo, steps).items():
-                if index not in found or _missed(values, changes[index]) < _missed(found[index][0], changes[index]):
+                if index not in found or _measure_error(values, changes[index]) < _measure_error(found[index][0], changes[index]):
                     found[index] = values, steps
             todo = [i for i in todo if self.misses(float(found[i][0].sum()), changes[i])]
             steps *= 2
@@ -99,14 +99,14 @@ class Integral(Probe):
         return change is not None and not abs(total - change) <= self.allowed(change)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = explained_classes(engine, samples, self.target)
+        targets = choose_classes(engine, samples, self.target)
         with engine.differentiable() as net:
             work = GradientWork(engine, net, samples, targets, self.baseline)
             changes = self.changes(work, len(samples))
             found = self.summed(work, changes)
-            return [self._attribution(work, index, change, *found[index]) for index, change in enumerate(changes)]
+            return [self._make_attribution(work, index, change, *found[index]) for index, change in enumerate(changes)]
 
-    def _attribution(self, work: GradientWork, index: int, change: float | None, values: Values, steps: int) -> Attribution:
+    def _make_attribution(self, work: GradientWork, index: int, change: float | None, values: Values, steps: int) -> Attribution:
         """Return the attribution of a sample with its completeness error and number of steps."""
         if change is None:
             return work.attribution(index, values, None, {"num_steps": steps})
@@ -114,6 +114,6 @@ class Integral(Probe):
         return work.attribution(index, values, abs(total - change), {"converged": not self.misses(total, change), "num_steps": steps})
 
 
-def _missed(values: Values, change: float | None) -> float:
+def _measure_error(values: Values, change: float | None) -> float:
     """Return the absolute error of the sum; 0 if the expected sum is unknown."""
     return 0.0 if change is None else abs(float(values.sum()) - change)

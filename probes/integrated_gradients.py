@@ -46,13 +46,13 @@ class IntegratedGradients(Halving):
         super().__init__(steps=steps, tolerance=tolerance, max_steps=max_steps, target=target, baseline=baseline)
 
     def logits(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        return rows.resumed(_between(rows, at_N)[0])
+        return rows.resumed(_interpolate(rows, at_N)[0])
 
     def shares(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        return rows.slopes(*_between(rows, at_N))
+        return rows.slopes(*_interpolate(rows, at_N))
 
 
-def _between(rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor]:
+def _interpolate(rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the interpolated input of each row, and the difference between sample and neutral input."""
     difference = rows.features - rows.baseline
     return (rows.per_row(at_N) * difference).add_(rows.baseline), difference

@@ -11,11 +11,11 @@ import numpy as np
 
 from ..harness.api.settings import Count, Size
 from .baselines import Baseline
-from .explained import tried_with
+from .explained import copy_with
 from .gradients import GradientWork
-from .integral import Integral, gauss_legendre
+from .integral import Integral, compute_gauss_legendre
 from .layers import Layer, cut_off
-from .positions import Values, by_position
+from .positions import Values, sum_by_position
 
 _ROUNDING = 1e-3
 """Allowed difference of two logits that count as equal, as a share of the logit's change."""
@@ -60,7 +60,7 @@ class LayerConductance(Integral):
         self.layer = layer
 
     def trial(self) -> LayerConductance:
-        return tried_with(self, steps=1, max_steps=1)
+        return copy_with(self, steps=1, max_steps=1)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         import torch
@@ -83,7 +83,7 @@ class LayerConductance(Integral):
         import torch
 
         layer, found = Layer(work.module, self.layer, "layer_conductance"), dict[int, Values]()
-        _, alphas = gauss_legendre(steps + 1)
+        _, alphas = compute_gauss_legendre(steps + 1)
         # The last row of a pass, because the points of its sample may continue in the next pass.
         last: tuple[int, torch.Tensor, torch.Tensor] | None = None
         for rows in work.passes(chosen, steps + 1):
@@ -96,7 +96,7 @@ class LayerConductance(Integral):
                 owners = np.array([last[0], *owners])
                 given, slopes = torch.cat([last[1], given]), torch.cat([last[2], slopes])
                 lengths = None if lengths is None else [lengths[0], *lengths]
-            pieces = by_position((given[1:] - given[:-1]) * slopes[:-1], None if lengths is None else lengths[1:], rows.encoded.domain)
+            pieces = sum_by_position((given[1:] - given[:-1]) * slopes[:-1], None if lengths is None else lengths[1:], rows.encoded.domain)
             for index, before, values in zip(owners[1:].tolist(), owners[:-1].tolist(), pieces, strict=True):
                 if index == before:
                     found[index] = found.get(index, 0) + values

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..harness.api.settings import Count, Size
 from .baselines import Baseline
-from .explained import tried_with
+from .explained import copy_with
 from .gradients import GradientWork, Rows
 from .halving import Halving
 from .layers import Layer
@@ -49,7 +49,7 @@ class LayerIntegratedGradients(Halving):
         self.layer = layer
 
     def trial(self) -> LayerIntegratedGradients:
-        return tried_with(self, steps=1, max_steps=1)
+        return copy_with(self, steps=1, max_steps=1)
 
     def changes(self, work: GradientWork, num: int, /) -> Sequence[float | None]:
         import torch
@@ -66,13 +66,13 @@ class LayerIntegratedGradients(Halving):
         return found
 
     def logits(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        return self._explained(rows, at_N)[0]
+        return self._evaluate(rows, at_N)[0]
 
     def shares(self, rows: Rows, at_N: Values, /) -> torch.Tensor:
-        explained_N, at, difference, layer = self._explained(rows, at_N)
+        explained_N, at, difference, layer = self._evaluate(rows, at_N)
         return layer.gradients(explained_N, at) * difference
 
-    def _explained(self, rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Layer]:
+    def _evaluate(self, rows: Rows, at_N: Values) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Layer]:
         """Evaluate the model with the layer's output interpolated between neutral input and sample.
 
         rows: rows of a pass.

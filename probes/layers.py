@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..harness.api.errors import ConfigError, did_you_mean
+from ..harness.api.errors import ConfigError, suggest_name
 from ..harness.api.model import EMBEDDINGS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Layer:
     def __init__(self, module: torch.nn.Module, name: str, method: str, hint: str = "") -> None:
         layers = {key: layer for key, layer in module.named_modules() if key}
         if name not in layers:
-            raise ConfigError(f"{method}: the model has no layer {name!r}.{did_you_mean(name, layers)}{hint and f' {hint}'}")
+            raise ConfigError(f"{method}: the model has no layer {name!r}.{suggest_name(name, layers)}{hint and f' {hint}'}")
         self._layer, self._name, self._method = layers[name], name, method
 
     @contextmanager

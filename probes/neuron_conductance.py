@@ -10,10 +10,10 @@ from ..harness.api.model_port import ModelPort
 from ..harness.api.probe import Probe
 from ..harness.api.samples import Attribution, Sample
 from ..harness.api.settings import Count
-from .baselines import Baseline, checked_baseline, describe_baseline
-from .explained import checked_target, explained_classes, tried_with
+from .baselines import Baseline, check_baseline, describe_baseline
+from .explained import check_target, choose_classes, copy_with
 from .gradients import GradientWork, Rows, add_weighted
-from .integral import gauss_legendre
+from .integral import compute_gauss_legendre
 from .layers import Layer, as_it_is
 from .positions import Values
 
@@ -49,26 +49,26 @@ class NeuronConductance(Probe):
         if steps < 1 or not places or min(places) < 0:
             raise ConfigError(f"neuron_conductance needs steps >= 1 and a neuron's place, counted from 0, not {steps} and {list(places)}")
         self.layer, self.neuron, self.steps = layer, places, steps
-        self.target, self.baseline = checked_target(target), checked_baseline(baseline)
+        self.target, self.baseline = check_target(target), check_baseline(baseline)
         self.starts_from = describe_baseline(baseline)
 
     def trial(self) -> NeuronConductance:
-        return tried_with(self, steps=1)
+        return copy_with(self, steps=1)
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = explained_classes(engine, samples, self.target)
+        targets = choose_classes(engine, samples, self.target)
         found: dict[int, Values] = {}
-        weights, alphas = gauss_legendre(self.steps)
+        weights, alphas = compute_gauss_legendre(self.steps)
         with engine.differentiable() as net:
             work = GradientWork(engine, net, samples, targets, self.baseline)
             layer = Layer(work.module, self.layer, "neuron_conductance")
             for rows in work.passes(range(len(samples)), self.steps):
                 difference = rows.features - rows.baseline
                 at = (rows.baseline + rows.per_row(alphas[list(rows.steps)]) * difference).detach().requires_grad_()
-                add_weighted(found, rows, weights, self._slopes(layer, rows, at) * difference)
+                add_weighted(found, rows, weights, self._compute_slopes(layer, rows, at) * difference)
         return [work.attribution(i, found[i]) for i in range(len(samples))]
 
-    def _slopes(self, layer: Layer, rows: Rows, at: torch.Tensor) -> torch.Tensor:
+    def _compute_slopes(self, layer: Layer, rows: Rows, at: torch.Tensor) -> torch.Tensor:
         """Return the gradient of the logit with respect to the input through the neuron, in the shape of ``at``.
 
         layer: the neuron's layer.
@@ -82,13 +82,13 @@ class NeuronConductance(Probe):
             explained_N = rows.explained(at)
         (given,) = seen
         self._check(layer, rows, given)
-        to_logit_N = self._own(layer.gradients(explained_N, given, keep=True))
-        (to_neuron,) = torch.autograd.grad(self._own(given).sum(), at, allow_unused=True)
+        to_logit_N = self._get_neuron(layer.gradients(explained_N, given, keep=True))
+        (to_neuron,) = torch.autograd.grad(self._get_neuron(given).sum(), at, allow_unused=True)
         if to_neuron is None:
             raise layer.refusal("gives what does not depend on the input's features")
         return to_neuron * to_logit_N.view(-1, *(1,) * (at.ndim - 1))
 
-    def _own(self, given: torch.Tensor) -> torch.Tensor:
+    def _get_neuron(self, given: torch.Tensor) -> torch.Tensor:
         """Return the neuron's value in each row [N]."""
         for place in self.neuron:
             given = given[:, place]

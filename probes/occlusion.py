@@ -48,7 +48,7 @@ class Occlusion(Perturbation):
         if parts.are_small:
             side = self.pixels or max(1, min(shape) // 4)
             stride = min(self.stride or max(1, side // 2), side)
-        for window in itertools.product(*(_windows(length, side, stride) for length in shape)):
+        for window in itertools.product(*(_list_windows(length, side, stride) for length in shape)):
             shown = np.ones(shape, dtype=bool)
             shown[tuple(slice(*edges) for edges in window)] = False
             yield shown.reshape(-1)
@@ -62,7 +62,7 @@ class Occlusion(Perturbation):
         return falls / windows
 
 
-def _windows(length: int, size: int, stride: int) -> Iterator[tuple[int, int]]:
+def _list_windows(length: int, size: int, stride: int) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of windows that cover the length; the last one is shorter if the stride does not fit."""
     size = min(size, length)
     for index in range(math.ceil((length - size) / stride) + 1):

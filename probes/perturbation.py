@@ -24,12 +24,12 @@ from ..harness.api.probe import Probe
 from ..harness.api.requests import Classify
 from ..harness.api.samples import Attribution, Sample, SampleRng
 from ..harness.api.settings import Count
-from ..harness.modalities.base import known_modality
-from ..harness.modalities.inputs import Input, shape_of
-from ..harness.modalities.regions import regions_of
-from ..harness.modalities.removal import removed
+from ..harness.modalities.base import require_modality
+from ..harness.modalities.inputs import Input, get_shape
+from ..harness.modalities.regions import find_regions
+from ..harness.modalities.removal import remove_parts
 from ..harness.modalities.words import Spans
-from .explained import checked_target, explained_classes
+from .explained import check_target, choose_classes
 
 Mask: TypeAlias = NDArray[np.bool_]
 """[P], true for parts that are kept."""
@@ -55,17 +55,17 @@ class Parts:
     """
 
     def __init__(self, value: Input, grid: int | None = None) -> None:
-        known = known_modality(value)
+        known = require_modality(value)
         self._value, self._parts, self._way = value, known.parts(value), known.ways[0]
-        shape = shape_of(self._parts)
+        shape = get_shape(self._parts)
         self.kind, self.are_small = known.part_kind, isinstance(self._parts, np.ndarray)
         self.spans: Spans = tuple(self._parts) if self.kind == "words" else ()
-        self.region = np.arange(math.prod(shape)).reshape(shape) if grid is None else regions_of(self._parts, grid)
+        self.region = np.arange(math.prod(shape)).reshape(shape) if grid is None else find_regions(self._parts, grid)
         self.size = int(self.region.max(initial=-1)) + 1
 
     def showing(self, mask: Mask, /) -> Input:
         """Return the input without the parts outside of the mask, removed in the first of `Modality.ways`."""
-        return removed(self._value, self._parts, ~mask[self.region.reshape(-1)], self._way)
+        return remove_parts(self._value, self._parts, ~mask[self.region.reshape(-1)], self._way)
 
     def spread(self, values: Values, /) -> Values:
         """Expand values [P] to the shape of an attribution: [num_words] or [H, W]."""
@@ -83,10 +83,10 @@ class _Game:
 
     def logit(self, mask: Mask) -> float:
         """Return the logit of an evaluated mask [P]."""
-        return self.logits[_key(mask)]
+        return self.logits[_make_key(mask)]
 
 
-def _key(mask: Mask) -> bytes:
+def _make_key(mask: Mask) -> bytes:
     """Return the mask as a dictionary key."""
     return np.packbits(mask).tobytes()
 
@@ -109,7 +109,7 @@ class Perturbation(Probe):
     def __init__(self, *, target: str, grid: Count = 8, seed: int = 0) -> None:
         if grid < 1:
             raise ConfigError(f"grid is the number of patches a side, at least 1, not {grid}")
-        self.target, self.grid = checked_target(target), grid
+        self.target, self.grid = check_target(target), grid
         self.rng = SampleRng(type(self).__name__, seed)
 
     def parts(self, value: Input, /) -> Parts:
@@ -136,16 +136,16 @@ class Perturbation(Probe):
         raise NotImplementedError
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> Sequence[Attribution]:
-        targets = explained_classes(engine, samples, self.target)
+        targets = choose_classes(engine, samples, self.target)
         games = [_Game(s, self.parts(s.input), target) for s, target in zip(samples, targets, strict=True)]
         empty = next((game.sample for game in games if not game.parts.size), None)
         if empty is not None:
             raise SampleError("the input has no part to attribute to")
         _play(engine, ((game, np.ones(game.parts.size, dtype=bool)) for game in games))
         _play(engine, ((game, mask) for game in games for mask in self.masks(game.parts, self.rng(game.sample.id))))
-        return [self._attribution(game) for game in games]
+        return [self._make_attribution(game) for game in games]
 
-    def _attribution(self, game: _Game) -> Attribution:
+    def _make_attribution(self, game: _Game) -> Attribution:
         """Combine the logits of a sample to its attribution."""
         parts = game.parts
         values = self.combine(parts, self.rng(game.sample.id), game.logit)
@@ -164,14 +164,14 @@ def _play(engine: ModelPort, asked: Iterator[tuple[_Game, Mask]]) -> None:
     requests: list[Classify] = []
     held = 0
     for game, mask in asked:
-        key = _key(mask)
+        key = _make_key(mask)
         if key in game.logits:
             continue
         game.logits[key] = np.nan  # marks the mask as requested; `_answer` fills in the logit
         shown = game.parts.showing(mask)
         waiting.append((game, key))
         requests.append(Classify(shown, game.sample.labels))
-        held += known_modality(shown).num_bytes(shown)
+        held += require_modality(shown).num_bytes(shown)
         if held >= _BYTES_AT_ONCE:
             _answer(engine, waiting, requests)
             waiting, requests, held = [], [], 0

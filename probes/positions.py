@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..harness.api.errors import ConfigError
 from ..harness.api.model import EMBEDDINGS, PIXELS
-from ..harness.modalities.inputs import Input, parts_of, shape_of, texts_of
+from ..harness.modalities.inputs import Input, get_shape, list_parts, list_texts
 from ..harness.modalities.words import Spans, gather, spans_in
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _MOST_SPECIAL = 16
 """Maximum number of tokens of a vision transformer besides patches: [CLS], a distillation token, registers."""
 
 
-def by_position(values: torch.Tensor, lengths: Sequence[int] | None, domain: str, /) -> list[Values]:
+def sum_by_position(values: torch.Tensor, lengths: Sequence[int] | None, domain: str, /) -> list[Values]:
     """Sum a layer's values to one number per position.
 
     values: values of each row [N, ...].
@@ -45,7 +45,7 @@ def by_position(values: torch.Tensor, lengths: Sequence[int] | None, domain: str
     return [row if lengths is None else row[: lengths[n]] for n, row in enumerate(summed)]
 
 
-def placed(
+def place_values(
     value: Input, values: Values, token_spans: Sequence[tuple[int, int]], patch: int | None, domain: str, /
 ) -> tuple[NDArray[np.float32], Spans, float]:
     """Convert values per position to the values and spans of an attribution.
@@ -54,30 +54,30 @@ def placed(
     size. In any other modality or domain, each position is a part.
 
     value: the input.
-    values: values from `by_position`.
+    values: values from `sum_by_position`.
     token_spans: start and end of each token in the text; (0, 0) for special tokens.
     patch: side of a vision transformer's patches in pixels; None for other models.
     domain: domain of the model's features (`Encoded.domain`).
     Returns the values in the shape of the parts, the spans of the words, and the sum at special tokens.
     Raises `ConfigError` if the positions fit none of these cases.
     """
-    texts = texts_of(value)
+    texts = list_texts(value)
     if domain not in (EMBEDDINGS, PIXELS) or not (texts or domain == PIXELS):
-        return _of_parts(value, values, domain), (), 0.0
+        return _shape_as_parts(value, values, domain), (), 0.0
     if texts:
         words = spans_in(texts)
         special = sum(float(v) for v, span in zip(values, token_spans, strict=True) if tuple(span) == (0, 0))
         return gather(values.astype(np.float32), token_spans, words), words, special
-    height, width = shape_of(parts_of(value))
+    height, width = get_shape(list_parts(value))
     if values.ndim == 1:
-        patches, special = _in_patches(values, height, width, patch)
+        patches, special = _split_patches(values, height, width, patch)
         return patches.astype(np.float32), (), special
-    return (values if values.shape == (height, width) else enlarged(values, height, width)).astype(np.float32), (), 0.0
+    return (values if values.shape == (height, width) else enlarge(values, height, width)).astype(np.float32), (), 0.0
 
 
-def _of_parts(value: Input, values: Values, domain: str) -> NDArray[np.float32]:
+def _shape_as_parts(value: Input, values: Values, domain: str) -> NDArray[np.float32]:
     """Return the values in the shape of the input's parts. Raises `ConfigError` if their numbers differ."""
-    shape = shape_of(parts_of(value))
+    shape = get_shape(list_parts(value))
     if values.size != math.prod(shape):
         raise ConfigError(
             f"the model gives {list(values.shape)} values in its domain {domain!r}, and the input has parts in the shape {list(shape)}: "
@@ -86,7 +86,7 @@ def _of_parts(value: Input, values: Values, domain: str) -> NDArray[np.float32]:
     return values.astype(np.float32).reshape(shape)
 
 
-def enlarged(map_HW: Values, height: int, width: int, /) -> Values:
+def enlarge(map_HW: Values, height: int, width: int, /) -> Values:
     """Resize a map to [height, width] by bilinear interpolation."""
     import torch
 
@@ -95,7 +95,7 @@ def enlarged(map_HW: Values, height: int, width: int, /) -> Values:
     return made
 
 
-def _in_patches(values_L: Values, height: int, width: int, patch: int | None) -> tuple[Values, float]:
+def _split_patches(values_L: Values, height: int, width: int, patch: int | None) -> tuple[Values, float]:
     """Return the values of the patches as [height, width], and the sum of the special tokens.
 
     Pixels beyond the last whole patch, which the model ignores, get 0.

@@ -20,28 +20,28 @@ def clip(text: str, limit: int, /) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… [first {limit:,} of {len(text):,} characters]"
 
 
-def number(value: float, /, *, whole: bool = False) -> str:
+def number(format_value: float, /, *, whole: bool = False) -> str:
     """Format a number with three decimals up to 1, four digits below 1,000, and thousands separators above.
 
     value: a finite number.
     whole: whether the number is a count, which has no decimals.
     """
-    size = abs(value)
+    size = abs(format_value)
     if size >= 999.95 or (whole and size == int(size)):
         text = f"{size:,.0f}"
     elif 0 < size < 0.0005:
         text = f"{size:.1e}"
     else:
         text = f"{size:.3f}" if size <= 1 else f"{size:#.4g}"
-    return f"−{text}" if value < 0 else text
+    return f"−{text}" if format_value < 0 else text
 
 
-def score(value: float | None, /) -> str:
+def score(format_value: float | None, /) -> str:
     """Format a sample's score, or ``not scored``."""
-    return "not scored" if value is None or not math.isfinite(value) else number(value, whole=True)
+    return "not scored" if format_value is None or not math.isfinite(format_value) else number(format_value, whole=True)
 
 
-def finite(estimate: Estimate, /) -> Estimate:
+def make_finite(estimate: Estimate, /) -> Estimate:
     """Return the estimate without NaN and infinity; such a value becomes None with a reason."""
     if estimate.value is not None and not math.isfinite(estimate.value):
         reason = "; ".join(filter(None, [f"the value is {estimate.value}, which is not a finite number", estimate.reason]))
@@ -50,30 +50,30 @@ def finite(estimate: Estimate, /) -> Estimate:
     return replace(estimate, low=low, high=high)
 
 
-def value(row: Row, /) -> str:
+def format_value(row: Row, /) -> str:
     """Format the row's value with its unit: ``0.912``, ``24.31 queries``, ``not scored``."""
-    estimate = finite(row.estimate)
+    estimate = make_finite(row.estimate)
     if estimate.value is None:
         return "not scored"
     text = number(estimate.value, whole=estimate.low is None)
     return f"{text} {row.unit}" if row.unit else text
 
 
-def reason(row: Row, /) -> str:
+def get_reason(row: Row, /) -> str:
     """Return why there is no value, or a remark about the value."""
-    estimate = finite(row.estimate)
+    estimate = make_finite(row.estimate)
     return estimate.reason or ("no reason was recorded" if estimate.value is None else "")
 
 
-def interval(row: Row, /) -> str:
+def format_interval(row: Row, /) -> str:
     """Format the 95 % interval, ``[0.899, 0.923]``; empty if there is none."""
-    estimate = finite(row.estimate)
+    estimate = make_finite(row.estimate)
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{number(estimate.low)}, {number(estimate.high)}]"
 
 
-def arrow(row: Row, /) -> str:
+def choose_arrow(row: Row, /) -> str:
     """Return an arrow for the direction in which the value is better."""
     return {True: "↑", False: "↓", None: ""}[row.higher_is_better]
 
@@ -83,9 +83,9 @@ def scale(row: Row, /) -> str:
     return row.metric if f"_{row.control}" in CONTROLS else f"{row.metric} {row.control}".strip()
 
 
-def by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:
+def group_by_dimension(scorecard: Scorecard, /) -> dict[str, list[Row]]:
     """Group the rows by dimension, in the order of `DIMENSIONS`. Rows of one model and item are adjacent."""
-    dimensions = unique([*DIMENSIONS, *(row.dimension for row in scorecard.rows)])
+    dimensions = list_unique([*DIMENSIONS, *(row.dimension for row in scorecard.rows)])
     groups = list(dict.fromkeys((row.model, row.item) for row in scorecard.rows))
     rows = sorted(scorecard.rows, key=lambda row: (dimensions.index(row.dimension), groups.index((row.model, row.item))))
     return {dimension: list(found) for dimension, found in groupby(rows, key=lambda row: row.dimension)}
@@ -102,7 +102,7 @@ _VERDICTS = {
 _INCOMPLETE = "Some planned samples have no record, so these numbers describe only the samples that ran."
 
 
-def verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
+def describe_verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
     """Return the verdict as a key, a label and a sentence.
 
     An incomplete run has the verdict ``incomplete``, or ``fail`` if a gate fails.
@@ -115,23 +115,23 @@ def verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
     return "incomplete", "Incomplete", _INCOMPLETE
 
 
-def unique(names: Iterable[str], /) -> list[str]:
+def list_unique(names: Iterable[str], /) -> list[str]:
     """Return each name once, in the order of its first occurrence."""
     return list(dict.fromkeys(names))
 
 
-def models(scorecard: Scorecard, /) -> list[str]:
+def list_models(scorecard: Scorecard, /) -> list[str]:
     """Return the names of the models."""
-    return unique([*(row.model for row in scorecard.rows), *(sample.model for sample in scorecard.samples)])
+    return list_unique([*(row.model for row in scorecard.rows), *(sample.model for sample in scorecard.samples)])
 
 
-def items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
+def list_items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
     """Return (model, item) of every item with a row or a sample."""
     rows = [(row.model, row.item) for row in scorecard.rows]
     return list(dict.fromkeys([*rows, *((sample.model, sample.task) for sample in scorecard.samples)]))
 
 
-def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
+def list_tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
     """Return the names of the tasks, and of the attacks and probes that ran on them.
 
     The item ``deepwordbug(sst2)`` is the attack ``deepwordbug`` on the task ``sst2``.
@@ -139,12 +139,12 @@ def tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:
     run = [entry for entry in scorecard.manifest.get("items", ()) if isinstance(entry, Mapping) and "kind" in entry]
     if run:
         programs = [str(e["item"]).removesuffix(f"({e.get('task')})") for e in run if e["kind"] in ("attack", "probe")]
-        return unique(str(e["item"]) for e in run if e["kind"] == "task"), unique(programs)
-    names = [re.findall(r"[^()]+", item) or [item] for _, item in items(scorecard)]
-    return unique(name[-1] for name in names), unique(program for name in names for program in name[:-1])
+        return list_unique(str(e["item"]) for e in run if e["kind"] == "task"), list_unique(programs)
+    names = [re.findall(r"[^()]+", item) or [item] for _, item in list_items(scorecard)]
+    return list_unique(name[-1] for name in names), list_unique(program for name in names for program in name[:-1])
 
 
-def named_rows(entries: Any, name: str, /) -> list[dict[str, Any]]:
+def make_named_rows(entries: Any, name: str, /) -> list[dict[str, Any]]:
     """Convert mappings to rows of a table.
 
     entries: a list of mappings, or a mapping of names to mappings; anything else gives no rows.
@@ -157,23 +157,23 @@ def named_rows(entries: Any, name: str, /) -> list[dict[str, Any]]:
     return []
 
 
-def columns(rows: list[dict[str, Any]], /) -> list[str]:
+def list_columns(rows: list[dict[str, Any]], /) -> list[str]:
     """Return the keys with a non-empty value in any row, in the order of their first occurrence."""
-    return unique(str(key) for row in rows for key in row if row[key] not in (None, "", [], (), {}))
+    return list_unique(str(key) for row in rows for key in row if row[key] not in (None, "", [], (), {}))
 
 
-def compact(value: Any, /) -> str:
+def format_fact(format_value: Any, /) -> str:
     """Format a fact in one line: ``epsilon 0.03; norm linf``. Fingerprints are shortened to twelve digits."""
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key} {compact(part)}" for key, part in value.items() if part is not None)
-    if isinstance(value, list | tuple):
-        return ", ".join(map(compact, value))
-    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
-        return value[:12]
-    return "" if value is None else str(value)
+    if isinstance(format_value, Mapping):
+        return "; ".join(f"{key} {format_fact(part)}" for key, part in format_value.items() if part is not None)
+    if isinstance(format_value, list | tuple):
+        return ", ".join(map(format_fact, format_value))
+    if isinstance(format_value, str) and re.fullmatch(r"[0-9a-f]{64}", format_value):
+        return format_value[:12]
+    return "" if format_value is None else str(format_value)
 
 
-def listing(names: list[str], /, most: int = 5) -> str:
+def join_names(names: list[str], /, most: int = 5) -> str:
     """Join names in words: ``a``, ``a and b``, ``a, b and c``, ``a, b, c, d, e and 4 more``.
 
     names: the names.
@@ -183,43 +183,43 @@ def listing(names: list[str], /, most: int = 5) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
 
 
-def summary(scorecard: Scorecard, /) -> str:
+def summarise(scorecard: Scorecard, /) -> str:
     """Describe in one sentence which models, tasks, attacks and probes ran, and on how many samples."""
-    tasks, programs = tasks_and_programs(scorecard)
+    tasks, programs = list_tasks_and_programs(scorecard)
     if not tasks:
-        return f"Nothing was scored: {counted(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
-    under = f", with {listing(programs)}" if programs else ""
-    run = f"{listing(models(scorecard))} on {listing(tasks)}{under}"
-    return f"{run}: {counted(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
+        return f"Nothing was scored: {format_count(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
+    under = f", with {join_names(programs)}" if programs else ""
+    run = f"{join_names(list_models(scorecard))} on {join_names(tasks)}{under}"
+    return f"{run}: {format_count(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
 
 
-def counted(n: int, noun: str, /) -> str:
+def format_count(n: int, noun: str, /) -> str:
     """Format a count with its noun: ``1 sample``, ``1,200 samples``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def statements(entries: Any, /) -> list[tuple[str, str]]:
+def list_statements(entries: Any, /) -> list[tuple[str, str]]:
     """Convert the manifest's ``flags`` or ``skipped`` to pairs of subject and sentence.
 
     entries: a sentence, a mapping of subjects to sentences, or a list. An entry of a list is a sentence, or a mapping
         with the sentence in ``sentence``, ``reason`` or ``note`` and the subject in its other keys.
     """
     if isinstance(entries, Mapping):
-        return [(str(name), _sentence(entry)) for name, entry in entries.items()]
+        return [(str(name), _make_sentence(entry)) for name, entry in entries.items()]
     if isinstance(entries, str):
         return [("", entries)]
-    return [_statement(entry) for entry in entries or ()]
+    return [_make_statement(entry) for entry in entries or ()]
 
 
-def _statement(entry: Any) -> tuple[str, str]:
+def _make_statement(entry: Any) -> tuple[str, str]:
     """Return the subject and the sentence of an entry."""
     if not isinstance(entry, Mapping):
-        return "", _sentence(entry)
+        return "", _make_sentence(entry)
     sentence_key = next((key for key in ("sentence", "reason", "note") if key in entry), None)
     about = " · ".join(str(part) for key, part in entry.items() if key != sentence_key)
-    return about, _sentence(entry[sentence_key]) if sentence_key else ""
+    return about, _make_sentence(entry[sentence_key]) if sentence_key else ""
 
 
-def _sentence(entry: Any) -> str:
+def _make_sentence(entry: Any) -> str:
     """Return an entry as text, lists joined by semicolons."""
-    return "; ".join(map(_sentence, entry)) if isinstance(entry, list | tuple) else str(entry)
+    return "; ".join(map(_make_sentence, entry)) if isinstance(entry, list | tuple) else str(entry)

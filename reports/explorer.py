@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import Any
 
 from ..harness.api.scorecard import EachWord, Heat, SampleView, Shown, Twin
-from ..harness.api.visible_text import visible
+from ..harness.api.visible_text import make_visible
 from ..harness.scorecard.names import CONTROLS
 from .display import clip, number, score
 
@@ -31,7 +31,7 @@ MOST_PROBABILITIES = 10
 Segment = list[Any]
 
 
-def samples_json(samples: Sequence[SampleView], /) -> str:
+def encode_samples(samples: Sequence[SampleView], /) -> str:
     """Return the samples as JSON that is safe inside a ``<script>``: it cannot end the element or start a comment."""
     text = json.dumps([_sample(sample) for sample in samples], ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
@@ -47,25 +47,25 @@ def _sample(sample: SampleView) -> dict[str, Any]:
         "prediction": _note(sample.prediction),
         "correct": sample.correct,
         "error": _note(sample.error),
-        "input": _shown(sample.input),
-        **_probabilities(sample.probabilities),
-        "scores": _scores(sample.scores),
-        "twins": [_twin(sample.input, twin) for twin in sample.twins],
-        "heats": [_heat(sample.input, heat, sample.twins) for heat in sample.heats],
+        "input": _show_input(sample.input),
+        **_list_probabilities(sample.probabilities),
+        "scores": _list_scores(sample.scores),
+        "twins": [_show_twin(sample.input, twin) for twin in sample.twins],
+        "heats": [_show_heat(sample.input, heat, sample.twins) for heat in sample.heats],
     }
 
 
 def _note(text: str | None) -> str | None:
     """Return a text made visible and clipped; None stays None."""
-    return None if text is None else clip(visible(text), NOTE_LIMIT)
+    return None if text is None else clip(make_visible(text), NOTE_LIMIT)
 
 
-def _scores(scores: Mapping[str, float | None]) -> list[list[str]]:
+def _list_scores(scores: Mapping[str, float | None]) -> list[list[str]]:
     """Return pairs of name and formatted value."""
-    return [[visible(name), score(value)] for name, value in scores.items()]
+    return [[make_visible(name), score(value)] for name, value in scores.items()]
 
 
-def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
+def _list_probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
     """Return the most likely labels in decreasing order, and the number of omitted labels."""
     ranked = sorted(((label, p) for label, p in probabilities.items() if math.isfinite(p)), key=lambda pair: -pair[1])
     likeliest = ranked[:MOST_PROBABILITIES]
@@ -73,13 +73,15 @@ def _probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
     return {"probabilities": shown, "more_probabilities": len(probabilities) - len(shown)}
 
 
-def _shown(shown: Shown) -> dict[str, Any]:
+def _show_input(shown: Shown) -> dict[str, Any]:
     """Return an input's kind, image and texts for the page."""
-    texts = [[visible(name), [["=", visible(text[:TEXT_LIMIT])]], _picture(image)] for name, text, image in _parts(shown)]
-    return {"kind": _note(shown.kind), "image": _picture(shown.image), "texts": texts, "note": _cut(shown)}
+    texts = [
+        [make_visible(name), [["=", make_visible(text[:TEXT_LIMIT])]], _get_picture(image)] for name, text, image in _list_parts(shown)
+    ]
+    return {"kind": _note(shown.kind), "image": _get_picture(shown.image), "texts": texts, "note": _cut(shown)}
 
 
-def _parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
+def _list_parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
     """Yield (name, text, image) of each part of an input. An input that is a single image has no parts.
 
     name: prefix of the names, for parts of parts.
@@ -89,47 +91,50 @@ def _parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
     for own, part in shown.parts:
         label = f"{name} {own}".strip()
         if isinstance(part, Shown):
-            yield from [(label, "", part.image)] if part.image else _parts(part, label)
+            yield from [(label, "", part.image)] if part.image else _list_parts(part, label)
         else:
             yield label, part, ""
 
 
-def _texts(shown: Shown) -> Sequence[tuple[str, str]]:
+def _list_texts(shown: Shown) -> Sequence[tuple[str, str]]:
     """Return (name, text) of all parts that are texts."""
-    return [(name, text) for name, text, image in _parts(shown) if not image]
+    return [(name, text) for name, text, image in _list_parts(shown) if not image]
 
 
 def _cut(*inputs: Shown) -> str:
     """Return a note about texts that are too long for the page."""
-    longest = max((len(text) for shown in inputs for _, text in _texts(shown)), default=0)
+    longest = max((len(text) for shown in inputs for _, text in _list_texts(shown)), default=0)
     return f"Cut for display: the first {TEXT_LIMIT:,} of {longest:,} characters." if longest > TEXT_LIMIT else ""
 
 
-def _picture(uri: str) -> str:
+def _get_picture(uri: str) -> str:
     """Return the image if its URI can only be an image."""
     return uri if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", uri) else ""
 
 
-def _twin(clean: Shown, twin: Twin) -> dict[str, Any]:
+def _show_twin(clean: Shown, twin: Twin) -> dict[str, Any]:
     """Return an adversarial example for the page, with word diffs against the clean input."""
     drawn: dict[str, Any] = {"input": None}
     if twin.input is not None:
-        drawn = {"input": {**_shown(twin.input), "texts": _diffs(clean, twin.input), "note": _cut(clean, twin.input)}}
+        drawn = {"input": {**_show_input(twin.input), "texts": _list_diffs(clean, twin.input), "note": _cut(clean, twin.input)}}
     said = {"attack": _note(twin.attack), "prediction": _note(twin.prediction), "success": twin.success, "note": _note(twin.note)}
-    return said | drawn | {"facts": _scores(twin.facts)}
+    return said | drawn | {"facts": _list_scores(twin.facts)}
 
 
-def _diffs(clean: Shown, perturbed: Shown) -> list[list[Any]]:
+def _list_diffs(clean: Shown, perturbed: Shown) -> list[list[Any]]:
     """Return word diffs of the adversarial example's texts against the clean texts at the same index.
 
     A text without a clean counterpart is marked as added.
     """
-    before = [text for _, text, _ in _parts(clean)]
-    parts = enumerate(_parts(perturbed))
-    return [[visible(name), list(diff(before[i] if i < len(before) else "", text)), _picture(image)] for i, (name, text, image) in parts]
+    before = [text for _, text, _ in _list_parts(clean)]
+    parts = enumerate(_list_parts(perturbed))
+    return [
+        [make_visible(name), list(diff_words(before[i] if i < len(before) else "", text)), _get_picture(image)]
+        for i, (name, text, image) in parts
+    ]
 
 
-def diff(before: str, after: str, /) -> Iterator[Segment]:
+def diff_words(before: str, after: str, /) -> Iterator[Segment]:
     """Yield the segments of a word diff of two texts.
 
     A word is a run of non-space characters, as in `EditBudget`. The common prefix and suffix are split off first.
@@ -139,22 +144,22 @@ def diff(before: str, after: str, /) -> Iterator[Segment]:
     [['=', 'a '], ['-', 'good'], ['+', 'g00d'], ['=', ' film']]
     """
     a, b = (re.findall(r"\s+|\S+", text[:TEXT_LIMIT]) for text in (before, after))
-    head = _common(a, b)
-    tail = _common(a[head:][::-1], b[head:][::-1])
+    head = _count_common(a, b)
+    tail = _count_common(a[head:][::-1], b[head:][::-1])
     old, new = a[head : len(a) - tail], b[head : len(b) - tail]
     steps = [("=", a[:head])]
     for op, i, i_end, j, j_end in SequenceMatcher(None, old, new).get_opcodes():
         steps += [("=", old[i:i_end])] if op == "equal" else [("-", old[i:i_end]), ("+", new[j:j_end])]
     steps.append(("=", a[len(a) - tail :]))
-    yield from ([mark, visible("".join(words))] for mark, words in steps if words)
+    yield from ([mark, make_visible("".join(words))] for mark, words in steps if words)
 
 
-def _common(a: list[str], b: list[str]) -> int:
+def _count_common(a: list[str], b: list[str]) -> int:
     """Return the length of the common prefix of two lists of words."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 
-def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any]:
+def _show_heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any]:
     """Return an attribution for the page: as a grid, as named parts, or as segments of the input's text.
 
     shown: preview of the attributed input.
@@ -163,42 +168,42 @@ def _heat(shown: Shown, heat: Heat, twins: Sequence[Twin] = ()) -> dict[str, Any
     """
     drawn: dict[str, Any] = {"segments": None, "grid": None}
     if heat.error is None and heat.shape is not None and heat.shape[0] * heat.shape[1] == len(heat.values):
-        drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "cells": _cells(heat.values)}
+        drawn["grid"] = {"rows": heat.shape[0], "columns": heat.shape[1], "cells": _encode_cells(heat.values)}
     elif heat.error is None and heat.names:
-        drawn["segments"] = list(_named(heat.names, heat.values))
+        drawn["segments"] = list(_name_parts(heat.names, heat.values))
     elif heat.error is None and heat.parts == "words" and heat.spans:
-        texts = [text for _, text in _texts(shown)]
+        texts = [text for _, text in _list_texts(shown)]
         # The attribution of a chat covers its last message.
         text = "\n".join(texts[-1:] if shown.kind == "chat" else texts)[:TEXT_LIMIT]
-        drawn["segments"] = list(heat_segments(text, heat.spans, heat.values))
+        drawn["segments"] = list(split_heat(text, heat.spans, heat.values))
         if heat.each_word is not None:
-            drawn["words"] = _each_word(text, heat, heat.each_word)
-    said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error), "image": _picture(heat.image)}
+            drawn["words"] = _show_each_word(text, heat, heat.each_word)
+    said = {"probe": _note(heat.probe), "target": _note(heat.target), "error": _note(heat.error), "image": _get_picture(heat.image)}
     inputs = {twin.attack: twin.input for twin in twins if twin.input is not None}
-    moved = [{"attack": _note(name), **_heat(inputs[name], found)} for name, found in heat.twins if name in inputs]
-    slices = {visible(name): is_in for name, is_in in heat.slices.items()}
+    moved = [{"attack": _note(name), **_show_heat(inputs[name], found)} for name, found in heat.twins if name in inputs]
+    slices = {make_visible(name): is_in for name, is_in in heat.slices.items()}
     return said | drawn | {"scores": _with_controls(heat.scores), "twins": moved, "slices": slices}
 
 
-def _each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
+def _show_each_word(text: str, heat: Heat, words: EachWord) -> dict[str, Any]:
     """Return the sample's text and the answer in pieces, and a row of values per word of the answer.
 
     A piece is ``[index of its value, text]``; the index is -1 for text without a value.
     """
     shift = len(heat.spans)
-    prompt = [[place, visible(piece)] for place, piece in _pieces(text, heat.spans)]
-    answer = [[place if place < 0 else place + shift, visible(piece)] for place, piece in _pieces(words.answer, words.spans)]
-    return {"prompt": prompt, "answer": answer, "num": shift, "rows": [_cells(row) for row in words.values]}
+    prompt = [[place, make_visible(piece)] for place, piece in _split_pieces(text, heat.spans)]
+    answer = [[place if place < 0 else place + shift, make_visible(piece)] for place, piece in _split_pieces(words.answer, words.spans)]
+    return {"prompt": prompt, "answer": answer, "num": shift, "rows": [_encode_cells(row) for row in words.values]}
 
 
-def _named(names: Sequence[str], values: Sequence[float]) -> Iterator[Segment]:
+def _name_parts(names: Sequence[str], values: Sequence[float]) -> Iterator[Segment]:
     """Yield a segment with the name of each part, for parts without a position in a text or an image."""
     for name, value in zip(names, values, strict=False):
-        yield [round(_unit(value) * LEVELS), visible(clip(name, NOTE_LIMIT)), _unit(value)]
+        yield [round(_clip_unit(value) * LEVELS), make_visible(clip(name, NOTE_LIMIT)), _clip_unit(value)]
         yield ["=", " "]
 
 
-def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:
+def split_heat(text: str, spans: Sequence[tuple[int, int]], values: Sequence[float], /) -> Iterator[Segment]:
     """Yield the segments of a text with the level and value of each span.
 
     An overlap of two spans belongs to the one that starts first.
@@ -210,14 +215,14 @@ def heat_segments(text: str, spans: Sequence[tuple[int, int]], values: Sequence[
     >>> list(heat_segments("so good", [(0, 0), (3, 7)], [0.0, 1.0]))
     [['=', 'so '], [9, 'good', 1.0]]
     """
-    for place, piece in _pieces(text, spans[: len(values)]):
+    for place, piece in _split_pieces(text, spans[: len(values)]):
         if place < 0:
-            yield ["=", visible(piece)]
+            yield ["=", make_visible(piece)]
         else:
-            yield [round(_unit(values[place]) * LEVELS), visible(piece), _unit(values[place])]
+            yield [round(_clip_unit(values[place]) * LEVELS), make_visible(piece), _clip_unit(values[place])]
 
 
-def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+def _split_pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
     """Yield the text in order as pieces with the index of their span; -1 outside all spans."""
     end = 0
     for (start, stop), place in sorted((span, place) for place, span in enumerate(spans)):
@@ -232,26 +237,26 @@ def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, 
         yield -1, text[end:]
 
 
-def _cells(values: Sequence[float]) -> str:
+def _encode_cells(values: Sequence[float]) -> str:
     """Encode values in [-1, 1] as signed bytes in base64, with 127 for 1.
 
     As JSON numbers, a map of 32 x 32 values would take 6 kB, and a page has thousands of maps.
     """
-    return base64.b64encode(array("b", [round(_unit(value) * 127) for value in values]).tobytes()).decode()
+    return base64.b64encode(array("b", [round(_clip_unit(value) * 127) for value in values]).tobytes()).decode()
 
 
-def _unit(value: float) -> float:
+def _clip_unit(value: float) -> float:
     """Clip an attribution to [-1, 1] and round it to three decimals; non-finite values become 0."""
     return round(min(max(value, -1.0), 1.0), 3) if math.isfinite(value) else 0.0
 
 
-def _measured(score: str) -> str:
+def _name_measured(score: str) -> str:
     """Return the name of the score that a control belongs to; the name itself if it is not a control."""
     return next((score.removesuffix(control) for control in CONTROLS if score.endswith(control)), score)
 
 
 def _with_controls(scores: Mapping[str, float | None]) -> list[list[str]]:
     """Return (score, value, value of each control) of each score, with a dash for a missing control."""
-    own = [name for name in scores if _measured(name) == name or _measured(name) not in scores]
+    own = [name for name in scores if _name_measured(name) == name or _name_measured(name) not in scores]
     values = {name: score(value) for name, value in scores.items()}
-    return [[visible(name), values[name], *(values.get(f"{name}{control}", "–") for control in CONTROLS)] for name in own]
+    return [[make_visible(name), values[name], *(values.get(f"{name}{control}", "–") for control in CONTROLS)] for name in own]

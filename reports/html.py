@@ -14,9 +14,9 @@ from jinja2 import Environment, StrictUndefined
 
 from ..harness.api.report import Report
 from ..harness.api.scorecard import Row, Scorecard
-from ..harness.api.visible_text import visible
+from ..harness.api.visible_text import make_visible
 from . import display
-from .explorer import LEVELS, samples_json
+from .explorer import LEVELS, encode_samples
 
 _NAME_LIMIT = 2_000
 
@@ -41,29 +41,29 @@ class Html(Report):
     suffix = "scorecard.html"
 
     def render(self, scorecard: Scorecard, /) -> str:
-        style, script = _asset("scorecard.css"), f'"use strict";\n{{\n{_asset("drawing.js")}\n{_asset("scorecard.js")}}}\n'
+        style, script = _read_asset("scorecard.css"), f'"use strict";\n{{\n{_read_asset("drawing.js")}\n{_read_asset("scorecard.js")}}}\n'
         environment = Environment(
             autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_finalize
         )
-        return environment.from_string(_asset("scorecard.html.j2")).render(
+        return environment.from_string(_read_asset("scorecard.html.j2")).render(
             card=scorecard,
-            policy=_policy(style, script),
+            policy=_make_policy(style, script),
             style=style,
             script=script,
-            samples=samples_json(scorecard.samples),
-            sections=_sections(scorecard),
-            figures=_figures(scorecard),
+            samples=encode_samples(scorecard.samples),
+            sections=_make_sections(scorecard),
+            figures=_list_figures(scorecard),
             levels=LEVELS,
             show=display,
         )
 
 
-def _asset(name: str) -> str:
+def _read_asset(name: str) -> str:
     """Return the text of a file in ``assets``."""
     return (files(__package__) / "assets" / name).read_text("utf-8")
 
 
-def _policy(style: str, script: str) -> str:
+def _make_policy(style: str, script: str) -> str:
     """Return the page's Content Security Policy, which allows only this style, this script and data images."""
     allowed = (f"style-src {_hash(style)}", f"script-src {_hash(script)}", "img-src data:")
     return "; ".join(("default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"))
@@ -77,16 +77,16 @@ def _hash(text: str) -> str:
 def _finalize(value: Any) -> Any:
     """Make text visible and clip it. Markup that the template marks as safe is unchanged."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return display.clip(visible(value), _NAME_LIMIT)
+        return display.clip(make_visible(value), _NAME_LIMIT)
     return value
 
 
-def _figures(scorecard: Scorecard) -> list[tuple[str, str]]:
+def _list_figures(scorecard: Scorecard) -> list[tuple[str, str]]:
     """Return (name, value) of the counts below the headline."""
-    tasks, programs = display.tasks_and_programs(scorecard)
+    tasks, programs = display.list_tasks_and_programs(scorecard)
     gates = Counter(gate.verdict for gate in scorecard.gates)
     return [
-        ("models", f"{len(display.models(scorecard)):,}"),
+        ("models", f"{len(display.list_models(scorecard)):,}"),
         ("tasks", f"{len(tasks):,}"),
         ("attacks and probes", f"{len(programs):,}"),
         ("samples", f"{scorecard.num_samples:,}"),
@@ -136,9 +136,9 @@ class Section:
     groups: list[tuple[str, str, list[Line]]]
 
 
-def _sections(scorecard: Scorecard) -> list[Section]:
+def _make_sections(scorecard: Scorecard) -> list[Section]:
     """Return a section per dimension. ``efficiency`` has one if there are timings, even without rows."""
-    dimensions = display.by_dimension(scorecard)
+    dimensions = display.group_by_dimension(scorecard)
     if scorecard.timing:
         dimensions.setdefault("efficiency", [])
     sections = []
@@ -148,19 +148,19 @@ def _sections(scorecard: Scorecard) -> list[Section]:
         for row in rows:
             peers.setdefault(display.scale(row), []).append(row)
         for row in rows:
-            groups.setdefault((row.model, row.item), []).append(Line(row, _bar(row, peers[display.scale(row)])))
+            groups.setdefault((row.model, row.item), []).append(Line(row, _make_bar(row, peers[display.scale(row)])))
         listed = [(model, item, lines) for (model, item), lines in groups.items()]
         sections.append(Section(f"dimension-{position}", dimension.capitalize(), _DIMENSIONS.get(dimension, ""), listed))
     return sections
 
 
-def _bar(row: Row, peers: Sequence[Row]) -> Bar | None:
+def _make_bar(row: Row, peers: Sequence[Row]) -> Bar | None:
     """Return the bar of a row; None if the row has no interval.
 
     row: the row.
     peers: rows on the same scale, including the row.
     """
-    estimate = display.finite(row.estimate)
+    estimate = display.make_finite(row.estimate)
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return None
     start, stop = _scale(peers)
@@ -173,7 +173,7 @@ def _scale(rows: Sequence[Row]) -> tuple[float, float]:
 
     The scale is 0 to 1 for rates and -1 to 1 for correlations. Otherwise it covers 0 and all values and bounds.
     """
-    estimates = [display.finite(row.estimate) for row in rows]
+    estimates = [display.make_finite(row.estimate) for row in rows]
     points = [point for estimate in estimates for point in (estimate.value, estimate.low, estimate.high) if point is not None]
     start, stop = min(0.0, *points), max(0.0, *points)
     if start >= -1 and stop <= 1 and not any(row.unit for row in rows):

@@ -7,8 +7,18 @@ from collections.abc import Iterable, Iterator
 
 from ..harness.api.report import Report
 from ..harness.api.scorecard import Row, Scorecard
-from ..harness.api.visible_text import visible
-from .display import arrow, by_dimension, clip, interval, reason, statements, summary, value, verdict
+from ..harness.api.visible_text import make_visible
+from .display import (
+    choose_arrow,
+    clip,
+    describe_verdict,
+    format_interval,
+    format_value,
+    get_reason,
+    group_by_dimension,
+    list_statements,
+    summarise,
+)
 
 _LIMIT = 300
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -20,49 +30,57 @@ class Markdown(Report):
     suffix = "summary.md"
 
     def render(self, scorecard: Scorecard, /) -> str:
-        return "\n".join(_lines(scorecard)).rstrip() + "\n"
+        return "\n".join(_write_lines(scorecard)).rstrip() + "\n"
 
 
 def escape(text: str, /) -> str:
     """Escape text to one line that Markdown shows literally, without cells, links, mentions, emphasis or HTML."""
-    line = " ".join(clip(visible(text), _LIMIT).split())
+    line = " ".join(clip(make_visible(text), _LIMIT).split())
     line = re.sub(r"[\\`*_{}\[\]#~!|@$]|:(?=//)|(?<=www)\.", r"\\\g<0>", line)
     return re.sub(r"[&<>]", lambda match: _ENTITIES[match[0]], line)
 
 
-def code(text: str, /) -> str:
+def format_code(text: str, /) -> str:
     """Format a name as a code span, or escape it if it could end the span or the table cell."""
-    plain = visible(text)
+    plain = make_visible(text)
     return f"`{plain}`" if 0 < len(plain) <= _LIMIT and plain == plain.strip() and not re.search(r"[`|\n]", plain) else escape(text)
 
 
-def _lines(scorecard: Scorecard) -> Iterator[str]:
+def _write_lines(scorecard: Scorecard) -> Iterator[str]:
     """Yield the lines of the file."""
-    _, label, sentence = verdict(scorecard)
+    _, label, sentence = describe_verdict(scorecard)
     yield f"# {escape(str(scorecard.manifest.get('name', 'Scorecard')))}: {escape(label)}"
-    yield f"\n{escape(sentence)} {escape(summary(scorecard))}"
+    yield f"\n{escape(sentence)} {escape(summarise(scorecard))}"
     if scorecard.gates:
         yield "\n## Gates\n"
-        cells = ([code(gate.gate), escape(gate.outcome), escape(gate.verdict), escape(gate.detail)] for gate in scorecard.gates)
-        yield from _table(["gate", "outcome", "verdict", "detail"], "lccl", cells)
-    for dimension, rows in by_dimension(scorecard).items():
+        cells = ([format_code(gate.gate), escape(gate.outcome), escape(gate.verdict), escape(gate.detail)] for gate in scorecard.gates)
+        yield from _write_table(["gate", "outcome", "verdict", "detail"], "lccl", cells)
+    for dimension, rows in group_by_dimension(scorecard).items():
         yield f"\n## {escape(dimension.capitalize())}\n"
-        yield from _table(["model", "item", "metric", "value", "95 % interval", "n", "unscored"], "lllrcrr", map(_cells, rows))
+        yield from _write_table(["model", "item", "metric", "value", "95 % interval", "n", "unscored"], "lllrcrr", map(_format_cells, rows))
     for title, key in (("Flags", "flags"), ("Skipped", "skipped")):
-        if entries := statements(scorecard.manifest.get(key)):
+        if entries := list_statements(scorecard.manifest.get(key)):
             yield f"\n## {title}\n"
             yield from (f"- **{escape(about) or title[:-1]}**: {escape(sentence)}" for about, sentence in entries)
 
 
-def _cells(row: Row) -> list[str]:
+def _format_cells(row: Row) -> list[str]:
     """Return the cells of a row's line in the table of its dimension."""
-    why = reason(row)
-    shown = f"{escape(value(row))} ({escape(why)})" if why else escape(value(row))
+    why = get_reason(row)
+    shown = f"{escape(format_value(row))} ({escape(why)})" if why else escape(format_value(row))
     n, unscored = row.estimate.n, row.estimate.n_unscored
-    return [code(row.model), code(row.item), f"{code(row.name)} {arrow(row)}".strip(), shown, interval(row), f"{n:,}", f"{unscored:,}"]
+    return [
+        format_code(row.model),
+        format_code(row.item),
+        f"{format_code(row.name)} {choose_arrow(row)}".strip(),
+        shown,
+        format_interval(row),
+        f"{n:,}",
+        f"{unscored:,}",
+    ]
 
 
-def _table(heads: list[str], alignment: str, rows: Iterable[list[str]]) -> Iterator[str]:
+def _write_table(heads: list[str], alignment: str, rows: Iterable[list[str]]) -> Iterator[str]:
     """Yield the lines of a table.
 
     heads: names of the columns.

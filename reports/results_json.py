@@ -11,7 +11,7 @@ from typing import Any
 
 from ..harness.api.report import Report
 from ..harness.api.scorecard import Row, Scorecard
-from .display import finite
+from .display import make_finite
 
 FORMAT = 1
 """Version of the format; it increases when a key changes its meaning or is removed."""
@@ -33,31 +33,31 @@ class ResultsJson(Report):
             "complete": scorecard.complete,
             "counts": {"samples": scorecard.num_samples, "failed": scorecard.num_failed, "gates": dict(outcomes)},
             "gates": [asdict(gate) for gate in scorecard.gates],
-            "rows": [_row(row) for row in scorecard.rows],
-            "manifest": _sorted(scorecard.manifest),
-            "timing": _sorted(scorecard.timing),
+            "rows": [_convert_row(row) for row in scorecard.rows],
+            "manifest": _sort_values(scorecard.manifest),
+            "timing": _sort_values(scorecard.timing),
         }
         return json.dumps(results, indent=2, allow_nan=False) + "\n"
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _convert_row(row: Row) -> dict[str, Any]:
     """Convert a row to JSON.
 
     ``item`` and ``metric`` are the names that people and gates use; ``key`` and ``parts`` are their components.
     """
     return {
-        "model": row.model, "item": row.item, "metric": row.name, "dimension": row.dimension, "estimate": asdict(finite(row.estimate)),
+        "model": row.model, "item": row.item, "metric": row.name, "dimension": row.dimension, "estimate": asdict(make_finite(row.estimate)),
         "higher_is_better": row.higher_is_better, "unit": row.unit, "key": row.key.to_json(),
         "parts": {"metric": row.metric, "control": row.control, "about": row.about, "slice": row.slice},
     }  # fmt: skip
 
 
-def _sorted(value: Any) -> Any:
+def _sort_values(value: Any) -> Any:
     """Return the value with sorted mappings, and with None in place of NaN and infinity, which JSON lacks."""
     if isinstance(value, Mapping):
-        return {str(key): _sorted(value[key]) for key in sorted(value, key=str)}
+        return {str(key): _sort_values(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list | tuple):
-        return [_sorted(part) for part in value]
+        return [_sort_values(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

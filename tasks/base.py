@@ -140,7 +140,7 @@ class RowTask(Task):
             try:
                 row = units[index]
                 if self._id:
-                    sample_id = f"{self.name}:{self._id_of(row)}"
+                    sample_id = f"{self.name}:{self._make_id(row)}"
                 group = self._group.name(row) if self._group else None
                 part = self.part(row)
                 item = self.build(row)
@@ -150,7 +150,7 @@ class RowTask(Task):
                 continue
             yield Sample(sample_id, item.input, item.target, item.labels, group, {**item.metadata, **part})
 
-    def _id_of(self, row: Row) -> str:
+    def _make_id(self, row: Row) -> str:
         assert self._id is not None
         return spell(self._id.value(row))
 
@@ -158,21 +158,21 @@ class RowTask(Task):
         """Check that ids are unique. An id joins a sample's prediction, adversarial example and attribution."""
         if self._id is None:
             return
-        hashes, num_of_hash = np.unique(np.array(array("q", map(hash, self._ids()))), return_counts=True)
+        hashes, num_of_hash = np.unique(np.array(array("q", map(hash, self._list_ids()))), return_counts=True)
         suspects = set(hashes[num_of_hash > 1].tolist())
-        counts = Counter(known for known in self._ids() if hash(known) in suspects) if suspects else Counter[str]()
+        counts = Counter(known for known in self._list_ids() if hash(known) in suspects) if suspects else Counter[str]()
         duplicates = [f"{known!r} stands for {num} rows" for known, num in counts.items() if num > 1]
         if duplicates:
             raise DataError(
-                f"{self.rows.source}: ids must be unique, but in {self._id.source!r} {_listed(duplicates)}; "
+                f"{self.rows.source}: ids must be unique, but in {self._id.source!r} {_join_names(duplicates)}; "
                 "name another field, or omit 'id' to use the row's index"
             )
 
-    def _ids(self) -> Iterator[str]:
+    def _list_ids(self) -> Iterator[str]:
         assert self._id is not None
         for row in self.rows.select(self._id.columns):
             try:
-                yield self._id_of(row)
+                yield self._make_id(row)
             except SampleError:
                 continue  # the sample of this row reports the missing id
 
@@ -187,7 +187,7 @@ class RowTask(Task):
             which = "the first" if self._shuffle is False else f"a random (shuffle: {self._shuffle})"
             notes.append(f"{which} {num_samples:,} of {num:,} samples are taken")
         if unread:
-            notes.append(f"columns that the task does not read: {len(unread)} ({_listed(unread)})")
+            notes.append(f"columns that the task does not read: {len(unread)} ({_join_names(unread)})")
         return notes
 
     def cautions(self, num_samples: int, parts: Mapping[str, Collection[str]], /) -> list[str]:
@@ -204,7 +204,7 @@ class RowTask(Task):
                 known.setdefault(kind, {})[name] = None
         return [
             f"the first {num_samples:,} of {len(units):,} samples are of {len(parts[kind])} of {len(names)} {_PLURALS[kind]} "
-            f"({_listed(list(parts[kind]))}), so the numbers say nothing of {_listed([n for n in names if n not in parts[kind]])}; "
+            f"({_join_names(list(parts[kind]))}), so the numbers say nothing of {_join_names([n for n in names if n not in parts[kind]])}; "
             "with shuffle: SEED among the task's settings a limit takes a random part"
             for kind, names in known.items()
             if not set(names) <= set(parts.get(kind, ()))
@@ -238,11 +238,11 @@ class RowTask(Task):
         return self.ask(sample)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f", … ({len(names)})" if len(names) > _SHOWN else "")
 
 
-def softmax(values: Sequence[float], /) -> list[float]:
+def compute_softmax(values: Sequence[float], /) -> list[float]:
     """Return the probabilities of logits or log-likelihoods. Raises `NonFiniteError`.
 
     For two classes numpy would take five times as long.
@@ -255,6 +255,6 @@ def softmax(values: Sequence[float], /) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def largest_of(values: Sequence[float], /) -> int:
+def find_largest(values: Sequence[float], /) -> int:
     """Return the index of the largest value; the first one if there are ties."""
     return values.index(max(values))

@@ -9,7 +9,7 @@ from ..harness.api.errors import SampleError
 from ..harness.api.requests import LogLikelihood, LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from .base import Common, Item, RowTask, largest_of, softmax
+from .base import Common, Item, RowTask, compute_softmax, find_largest
 from .fields import Field, find_choice
 
 _CONDITIONS = {"ambig": "ambiguous", "disambig": "disambiguated"}
@@ -64,13 +64,13 @@ class BBQ(RowTask):
         return [LogLikelihood(str(sample.input), answer, self._delimiter) for answer in sample.labels]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
-        answer, leans = largest_of([response.value for response in responses]), sample.metadata["leans"]
+        answer, leans = find_largest([response.value for response in responses]), sample.metadata["leans"]
         return {"acc": float(answer == sample.target), "lean": None if leans is None else float(leans[answer])}
 
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
         values = [response.value for response in responses]
         why = {} if sample.metadata["leans"] else {"unscored": "the metadata does not identify the person of the stereotyped group"}
-        return {"prediction": largest_of(values), "target": sample.target, "probabilities": softmax(values), **why}
+        return {"prediction": find_largest(values), "target": sample.target, "probabilities": compute_softmax(values), **why}
 
 
 def _compute_leans(info: Mapping[str, Sequence[str]], more: Mapping[str, Any], is_negative: bool) -> list[int] | None:

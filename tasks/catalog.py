@@ -28,7 +28,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..harness.api.errors import ConfigError, UnknownName, did_you_mean
+from ..harness.api.errors import ConfigError, UnknownName, suggest_name
 from ..harness.data import DataSpec
 from ..harness.data.yaml_lines import load_file
 
@@ -93,7 +93,7 @@ def find_factory(name_or_path: str | Path, /) -> TaskFactory:
         return TaskFactory(TaskFile.read(path))
     if str(name_or_path) not in list_names():
         raise UnknownName(
-            f"there is no task {str(name_or_path)!r}.{did_you_mean(str(name_or_path), list_names())} "
+            f"there is no task {str(name_or_path)!r}.{suggest_name(str(name_or_path), list_names())} "
             f"The catalog has {', '.join(list_names())}; name your own task by a path that ends in .yaml."
         )
     return _load_built_in(str(name_or_path))
@@ -137,7 +137,7 @@ class TaskFile:
         family = self.content.get("family")
         if family not in FAMILIES:
             raise ConfigError(
-                f"{self.where('family')}: there is no family {family!r}.{did_you_mean(str(family), FAMILIES)} "
+                f"{self.where('family')}: there is no family {family!r}.{suggest_name(str(family), FAMILIES)} "
                 f"Families: {', '.join(FAMILIES)}."
             )
         known = [*ABOUT, *list_settings(family)]
@@ -145,7 +145,7 @@ class TaskFile:
         for key in self.content:
             if key not in [*known, "name"]:
                 raise ConfigError(
-                    f"{self.where(key)}: a {family} task has no key {key!r}.{did_you_mean(key, known)} Its keys: {', '.join(known)}."
+                    f"{self.where(key)}: a {family} task has no key {key!r}.{suggest_name(key, known)} Its keys: {', '.join(known)}."
                 )
         for key, parameter in list_settings(family).items():
             if parameter.default is parameter.empty and key not in self.content and key != "name":
@@ -191,7 +191,7 @@ class TaskFactory:
             if key not in self.__signature__.parameters:
                 known = list(self.__signature__.parameters)
                 raise ConfigError(
-                    f"task {self.__name__!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}."
+                    f"task {self.__name__!r} has no setting {key!r}.{suggest_name(key, known)} Its settings: {', '.join(known)}."
                 )
         content = self.file.content
         is_named = "name" in content and any(name in settings for name in content.get("params", {}))

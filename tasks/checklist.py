@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Unpack
 
-from ..harness.api.errors import ConfigError, did_you_mean
+from ..harness.api.errors import ConfigError, suggest_name
 from ..harness.api.requests import Classify, Logits
 from ..harness.api.samples import Sample, SampleRng
 from ..harness.data import DataSpec, Row
-from .base import Common, Item, RowTask, largest_of, softmax
+from .base import Common, Item, RowTask, compute_softmax, find_largest
 from .catalog import load_task
 from .fields import Field
 from .perturbations import PERTURBATIONS, Perturb, make_append
@@ -68,7 +68,7 @@ class Checklist(RowTask):
         self._perturbations: dict[str, Perturb] = {}
         for perturbation in perturbations:
             if perturbation not in known:
-                why = " append needs phrases." if perturbation == "append" else did_you_mean(perturbation, known)
+                why = " append needs phrases." if perturbation == "append" else suggest_name(perturbation, known)
                 raise ConfigError(f"perturbations: there is no {perturbation!r}.{why} Available: {', '.join(known)}.")
             self._perturbations[perturbation] = known[perturbation]
         if not perturbations:
@@ -115,21 +115,21 @@ class Checklist(RowTask):
     def score(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, float | None]:
         if not responses:
             return {"failed": None}
-        before, after = (softmax(logits.values) for logits in responses)
+        before, after = (compute_softmax(logits.values) for logits in responses)
         if self._expect == "same":
-            return {"failed": float(largest_of(before) != largest_of(after))}
+            return {"failed": float(find_largest(before) != find_largest(after))}
         change = self._compute_change(sample, before, after)
         return {"failed": float((change if self._expect == "no_rise" else -change) > self._tolerance)}
 
     def _compute_change(self, sample: Sample, before: Sequence[float], after: Sequence[float]) -> float:
-        index = sample.labels.index(self._label) if self._label else largest_of(before)
+        index = sample.labels.index(self._label) if self._label else find_largest(before)
         return after[index] - before[index]
 
     def predict(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, Any]:
         if not responses:
             return {"unscored": "the perturbation cannot change this text"}
-        before, after = (softmax(logits.values) for logits in responses)
-        predictions = {"prediction": largest_of(after), "prediction_before": largest_of(before), "target": sample.target}
+        before, after = (compute_softmax(logits.values) for logits in responses)
+        predictions = {"prediction": find_largest(after), "prediction_before": find_largest(before), "target": sample.target}
         return {**predictions, "probability_change": self._compute_change(sample, before, after)}
 
 

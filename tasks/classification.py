@@ -10,7 +10,7 @@ from ..harness.api.errors import SampleError
 from ..harness.api.requests import Classify, Logits
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from .base import Common, RowTask, largest_of, softmax
+from .base import Common, RowTask, compute_softmax, find_largest
 from .fields import ClassLabels, Field, Label
 
 
@@ -62,16 +62,16 @@ class Classification(RowTask):
         return [Classify(sample.input, sample.labels)]
 
     def score(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, float | None]:
-        return {"correct": float(largest_of(self._probabilities(sample, responses)) == sample.target)}
+        return {"correct": float(find_largest(self._list_probabilities(sample, responses)) == sample.target)}
 
     def predict(self, sample: Sample, responses: Sequence[Logits], /) -> dict[str, Any]:
-        probabilities = self._probabilities(sample, responses)
-        return {"prediction": largest_of(probabilities), "target": sample.target, "probabilities": probabilities}
+        probabilities = self._list_probabilities(sample, responses)
+        return {"prediction": find_largest(probabilities), "target": sample.target, "probabilities": probabilities}
 
-    def _probabilities(self, sample: Sample, responses: Sequence[Logits]) -> list[float]:
+    def _list_probabilities(self, sample: Sample, responses: Sequence[Logits]) -> list[float]:
         (logits,) = responses
         if len(logits.values) != len(sample.labels):
             raise SampleError(
                 f"the model returned {len(logits.values)} logits for the {len(sample.labels)} labels {', '.join(sample.labels)}"
             )
-        return softmax(logits.values)
+        return compute_softmax(logits.values)

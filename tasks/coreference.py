@@ -12,7 +12,7 @@ from ..harness.api.requests import LogLikelihood, LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row, Rows, load
 from ..harness.store import codec
-from .base import Common, Item, RowTask, largest_of, softmax
+from .base import Common, Item, RowTask, compute_softmax, find_largest
 
 _PRONOUNS = frozenset({"he", "she", "him", "her", "his", "hers"})
 _COLUMNS = ("tokens", "coreference_clusters")
@@ -85,12 +85,12 @@ class Coreference(RowTask):
         return [LogLikelihood(str(sample.input), f"the {person}", " ") for person in sample.labels]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
-        answer = largest_of([response.value for response in responses])
+        answer = find_largest([response.value for response in responses])
         return {"acc": float(answer == sample.target), "stereotypical": sample.metadata["stereotypical"]}
 
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
         values = [response.value for response in responses]
-        return {"prediction": largest_of(values), "target": sample.target, "probabilities": softmax(values)}
+        return {"prediction": find_largest(values), "target": sample.target, "probabilities": compute_softmax(values)}
 
 
 def _read_mentions(row: Row) -> tuple[tuple[str, ...], str]:

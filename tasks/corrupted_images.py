@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
-from ..harness.api.errors import ConfigError, did_you_mean
+from ..harness.api.errors import ConfigError, suggest_name
 from ..harness.api.requests import Classify, Logits
 from ..harness.api.samples import Sample, SampleRng
 from ..harness.data import DataSpec
@@ -42,7 +42,7 @@ class CorruptedImages(ImageClassification):
         for kind, error in (baseline or {}).items():
             if kind not in CORRUPTIONS:
                 raise ConfigError(
-                    f"baseline: there is no corruption {kind!r}.{did_you_mean(kind, CORRUPTIONS)} Corruptions: {', '.join(CORRUPTIONS)}"
+                    f"baseline: there is no corruption {kind!r}.{suggest_name(kind, CORRUPTIONS)} Corruptions: {', '.join(CORRUPTIONS)}"
                 )
             if not error > 0:
                 raise ConfigError(f"baseline: the error of {kind}, summed over {len(SEVERITIES)} severities, must be above 0, not {error}")

@@ -48,11 +48,11 @@ class ImageClassification(Classification):
         super().__init__(name, data, [f for f in (self._image, self._boxes) if f], label, labels, label_map, **common)
 
     def build(self, row: Row) -> Item:
-        image = self._pixels(self._image.value(row))
+        image = self._get_pixels(self._image.value(row))
         marked = {"boxes": parse_boxes(self._boxes.value(row), *image.pixels.shape[1::-1])} if self._boxes else {}
         return Item(image, self.classes.index(self._label.value(row)), self.classes.names, marked)
 
-    def _pixels(self, value: Any) -> Image:
+    def _get_pixels(self, value: Any) -> Image:
         if isinstance(value, Image):
             return value
         if isinstance(value, EncodedImage):

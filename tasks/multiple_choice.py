@@ -12,7 +12,7 @@ from ..harness.api.errors import SampleError
 from ..harness.api.requests import LogLikelihood, LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from .base import Common, Item, RowTask, softmax
+from .base import Common, Item, RowTask, compute_softmax
 from .few_shot import FewShot
 from .fields import Field, find_choice
 
@@ -102,4 +102,4 @@ class MultipleChoice(RowTask):
 
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
         values = [response.value for response in responses]
-        return {"prediction": int(np.argmax(values)), "target": sample.target, "probabilities": softmax(values)}
+        return {"prediction": int(np.argmax(values)), "target": sample.target, "probabilities": compute_softmax(values)}

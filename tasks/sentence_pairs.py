@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Unpack
 from ..harness.api.requests import LogProb, PseudoLogLikelihood, RollingLogLikelihood
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from ..harness.modalities.inputs import texts_of
+from ..harness.modalities.inputs import list_texts
 from ..harness.modalities.text import TextPair
 from .base import Common, Item, RowTask
 from .fields import Field
@@ -47,7 +47,7 @@ class SentencePairs(RowTask):
         return Item(TextPair(self._more.text(row), self._less.text(row)))
 
     def ask(self, sample: Sample) -> list[PseudoLogLikelihood] | list[RollingLogLikelihood]:
-        more, less = texts_of(sample.input)
+        more, less = list_texts(sample.input)
         if self._is_pseudo:
             return [PseudoLogLikelihood(more, less), PseudoLogLikelihood(less, more)]
         return [RollingLogLikelihood(more), RollingLogLikelihood(less)]

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import islice, product
 from typing import Unpack
 
-from ..harness.api.errors import ConfigError, did_you_mean
+from ..harness.api.errors import ConfigError, suggest_name
 from ..harness.data import Row, Rows
 from ..harness.store import codec
 from .base import Common, Item
@@ -52,10 +52,10 @@ class Templates(Classification):
         self._templates = [(label, text) for label, texts in templates.items() for text in ([texts] if isinstance(texts, str) else texts)]
         for label, text in self._templates:
             if label not in labels:
-                raise ConfigError(f"templates: {label!r} is not a label.{did_you_mean(label, labels)} Labels: {', '.join(labels)}.")
+                raise ConfigError(f"templates: {label!r} is not a label.{suggest_name(label, labels)} Labels: {', '.join(labels)}.")
             for slot in _SLOT.findall(text):
                 if not self._lexicons.get(slot):
-                    raise ConfigError(f"templates: {{{slot}}} in {text!r} has no words in lexicons.{did_you_mean(slot, self._lexicons)}")
+                    raise ConfigError(f"templates: {{{slot}}} in {text!r} has no words in lexicons.{suggest_name(slot, self._lexicons)}")
         common["group"], common["slice"] = "template", "label"
         super().__init__(name, None, [Field("text", "text")], "label", labels, None, **common)
 

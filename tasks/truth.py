@@ -11,7 +11,7 @@ from ..harness.api.errors import SampleError
 from ..harness.api.requests import LogLikelihood, LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
-from .base import Common, Item, RowTask, softmax
+from .base import Common, Item, RowTask, compute_softmax
 from .fields import Field
 
 
@@ -59,8 +59,8 @@ class Truth(RowTask):
         return [LogLikelihood(f"{self._header}{sample.input}", choice, self._delimiter) for choice in sample.labels]
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
-        shares = softmax([response.value for response in responses])
+        shares = compute_softmax([response.value for response in responses])
         return {"mc2": min(1.0, float(np.sum(np.array(shares)[sample.metadata["truths"]])))}
 
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
-        return {"probabilities": softmax([response.value for response in responses])}
+        return {"probabilities": compute_softmax([response.value for response in responses])}

@@ -26,7 +26,7 @@ from windtunnel.harness.cli import main
 from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.scorecard.gates import Gate, load_gates
 from windtunnel.harness.suite.load import load_suite, make_suite
-from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, task_name
+from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec, name_task
 from windtunnel.tasks.catalog import load_task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -228,7 +228,7 @@ def test_ready_suites_can_be_made(path: Path) -> None:
     for model in suite.models:
         registry.make("models", model.kind, target=model.target, **model.settings)
     tasks = [load_task(task.task, **task.settings) for task in suite.tasks]
-    names = [spec.name or getattr(task, "named_by_settings", "") or task_name(spec) for spec, task in zip(suite.tasks, tasks, strict=True)]
+    names = [spec.name or getattr(task, "named_by_settings", "") or name_task(spec) for spec, task in zip(suite.tasks, tasks, strict=True)]
     metrics = {name: task.metrics for name, task in zip(names, tasks, strict=True)}
     for program in (*suite.attacks, *suite.probes):
         group, name = ("attacks", program.attack) if isinstance(program, AttackSpec) else ("probes", program.probe)

@@ -8,7 +8,7 @@ from ...harness.api.errors import ConfigError
 from ...harness.api.settings import Count
 from .ascent import Goal, climb
 from .base import ImageAttack
-from .losses import cross_entropy, dlr, dlr_targeted, likeliest_others
+from .losses import compute_dlr, compute_targeted_dlr, cross_entropy, find_likeliest_others
 from .victims import Victims
 
 
@@ -88,7 +88,7 @@ class APGDDLR(APGD):
     """
 
     def goals(self, victims: Victims, /) -> Iterator[Goal]:
-        yield Goal(dlr)
+        yield Goal(compute_dlr)
 
 
 class APGDTargeted(APGD):
@@ -125,5 +125,5 @@ class APGDTargeted(APGD):
 
     def goals(self, victims: Victims, /) -> Iterator[Goal]:
         logits_BK = victims.ask(victims.clean, victims.rows_B)
-        for wanted_B in likeliest_others(logits_BK, victims.target_B, self.targets).T:
-            yield Goal(dlr_targeted, wanted_B)
+        for wanted_B in find_likeliest_others(logits_BK, victims.target_B, self.targets).T:
+            yield Goal(compute_targeted_dlr, wanted_B)

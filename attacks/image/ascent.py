@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...harness.threats import LpBall
-from .lp_geometry import direction, per_row, project, random_steps_to_surface
+from .lp_geometry import draw_steps_to_surface, find_direction, project, spread_over_pixels
 from .victims import Victims
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def climb(victims: Victims, rows_N: torch.Tensor, goal: Goal, num_steps: int, /)
     num_steps: number of gradient steps.
     """
     clean, threat = victims.clean[rows_N], victims.threat
-    noise = random_steps_to_surface(victims.noises_of(rows_N), clean, threat.norm, victims.radius)
+    noise = draw_steps_to_surface(victims.noises_of(rows_N), clean, threat.norm, victims.radius)
     state = _begin(victims, rows_N, project(clean + noise, clean, threat), goal)
     interval, since_check = max(int(0.22 * num_steps), 1), 0
     for step in range(num_steps):
         if not len(state.rows):
             return
-        pixels = _next_pixels(state, victims.clean[state.rows], threat, first=step == 0)
+        pixels = _step_pixels(state, victims.clean[state.rows], threat, first=step == 0)
         slope = victims.climb(pixels, state.rows, *goal)
         state.move(_Points(pixels, slope.loss, slope.gradient))
         _settle(victims, state, slope.wrong)
@@ -84,7 +84,7 @@ class _Points:
         """Return the points with the rows of the mask [N] taken from ``others``."""
         import torch
 
-        mask = per_row(mask_N)
+        mask = spread_over_pixels(mask_N)
         return _Points(
             torch.where(mask, others.pixels, self.pixels),
             torch.where(mask_N, others.loss, self.loss),
@@ -162,10 +162,10 @@ def _begin(victims: Victims, rows_N: torch.Tensor, pixels: torch.Tensor, goal: G
     return state
 
 
-def _next_pixels(state: _State, clean: torch.Tensor, threat: LpBall, *, first: bool) -> torch.Tensor:
+def _step_pixels(state: _State, clean: torch.Tensor, threat: LpBall, *, first: bool) -> torch.Tensor:
     """Return the pixels after a projected gradient step with momentum; the first step has no momentum."""
     now = state.current
-    moved = project(now.pixels + per_row(state.size) * direction(now.gradient, threat.norm), clean, threat)
+    moved = project(now.pixels + spread_over_pixels(state.size) * find_direction(now.gradient, threat.norm), clean, threat)
     if first:
         return moved
     pushed = _MOMENTUM * (moved - now.pixels) + (1 - _MOMENTUM) * (now.pixels - state.previous)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from ...harness.api.errors import ConfigError, did_you_mean
+from ...harness.api.errors import ConfigError, suggest_name
 from ...harness.api.settings import Count
 from ...harness.threats import LpBall
 from .apgd import APGDCE, APGDDLR, APGDTargeted
@@ -54,7 +54,7 @@ class AutoAttack(ImageAttack):
         self.members: dict[str, ImageAttack] = {}
         for name in members:
             if name not in MEMBERS:
-                raise ConfigError(f"there is no member {name!r}.{did_you_mean(name, MEMBERS)} Members: {', '.join(MEMBERS)}")
+                raise ConfigError(f"there is no member {name!r}.{suggest_name(name, MEMBERS)} Members: {', '.join(MEMBERS)}")
             settings = {key: values[key] for key in takes.get(name, ("steps", "restarts"))}
             self.members[name] = MEMBERS[name](epsilon=epsilon, norm=norm, **settings)
 

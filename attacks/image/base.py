@@ -15,7 +15,7 @@ from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.threats import LpBall
-from .victims import Victims, attacked
+from .victims import Victims, attack_samples
 
 WHITE_BOX = frozenset({"classify", "image", "gradients"})
 BLACK_BOX = frozenset({"classify", "image"})
@@ -53,7 +53,7 @@ class ImageAttack(Attack[LpBall]):
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, /) -> Sequence[Sample]:
         if not isinstance(threat, LpBall):
             raise ConfigError(f"this attack works inside an L-p ball (threat type 'lp'), not a {type(threat).__name__}")
-        return worst_case(engine, samples, self.tries(threat), rng)
+        return find_worst_case(engine, samples, self.tries(threat), rng)
 
     def tries(self, threat: LpBall, /) -> list[Try]:
         """Return the attacks to run in order, each with its threat; by default this attack at each radius."""
@@ -85,7 +85,7 @@ class Try(NamedTuple):
     threat: LpBall
 
 
-def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try], rng: SampleRng, /) -> list[Sample]:
+def find_worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try], rng: SampleRng, /) -> list[Sample]:
     """Run attacks in turn and return the adversarial example of the first that succeeds, or of the last.
 
     Each attack only runs on the samples that are still correct. The success is checked with one query to the model
@@ -102,13 +102,13 @@ def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try
     standing = list(range(len(samples)))
     for name, attack, threat in tries:
         some = [samples[i] for i in standing]
-        proposed = attacked(engine, some, threat, rng, attack.search, needs_gradients="gradients" in attack.requires)
+        proposed = attack_samples(engine, some, threat, rng, attack.search, needs_gradients="gradients" in attack.requires)
         for i, twin in zip(standing, proposed, strict=True):
-            spent[i] = _added(spent.get(i), twin.metadata)
+            spent[i] = _add_facts(spent.get(i), twin.metadata)
             twins[i] = twin
         if len(tries) == 1 and not name:
             break
-        is_fooled = _fooled(engine, proposed)
+        is_fooled = _find_fooled(engine, proposed)
         for i, fooled in zip(standing, is_fooled, strict=True):
             spent[i]["num_queries"] += 1
             if name:
@@ -119,7 +119,7 @@ def worst_case(engine: ModelPort, samples: Sequence[Sample], tries: Sequence[Try
     return [replace(twins[i], metadata={**twins[i].metadata, **spent[i]}) for i in range(len(samples))]
 
 
-def _added(before: dict[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
+def _add_facts(before: dict[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the total number of queries, and whether the gradient was zero in all attacks that computed one.
 
     before: totals of the earlier attacks; None for the first attack.
@@ -130,7 +130,7 @@ def _added(before: dict[str, Any] | None, now: Mapping[str, Any]) -> dict[str, A
     return {**found, "zero_gradient": all(flat)} if flat else found
 
 
-def _fooled(engine: ModelPort, twins: Sequence[Sample]) -> list[bool]:
+def _find_fooled(engine: ModelPort, twins: Sequence[Sample]) -> list[bool]:
     """Return whether the model misclassifies each sample."""
     answers = engine.run([Classify(twin.input, twin.labels) for twin in twins])
     return [int(np.argmax(answer.values)) != twin.target for twin, answer in zip(twins, answers, strict=True)]

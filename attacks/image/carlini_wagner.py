@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ...harness.api.errors import ConfigError
 from ...harness.api.settings import Amount, Count, Size
 from .base import NearestTwin
-from .losses import margin
-from .lp_geometry import per_row
+from .losses import compute_margin
+from .lp_geometry import spread_over_pixels
 from .victims import Victims
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ class CarliniWagner(NearestTwin):
         before_N = torch.full_like(c_B, math.inf)
         for step in range(1, self.steps + 1):
             pixels = (inner.tanh() + 1) / 2
-            slope = victims.climb(pixels, rows_N, margin)
+            slope = victims.climb(pixels, rows_N, compute_margin)
             is_far_N = slope.loss <= self.confidence
             broken_N = slope.wrong & (slope.loss >= self.confidence)
             is_broken_B[rows_N] |= broken_N
             victims.nearer(rows_N, pixels, broken_N)
             delta, weight_N = pixels - centre, c_B[rows_N] * is_far_N
             # Chain rule: d pixels / d inner = 2 pixels (1 - pixels).
-            gradient = (2 * delta - per_row(weight_N) * slope.gradient) * 2 * pixels * (1 - pixels)
+            gradient = (2 * delta - spread_over_pixels(weight_N) * slope.gradient) * 2 * pixels * (1 - pixels)
             mean, spread = 0.9 * mean + 0.1 * gradient, 0.999 * spread + 0.001 * gradient**2
             inner = inner - self.step_size * (mean / (1 - 0.9**step)) / ((spread / (1 - 0.999**step)).sqrt() + 1e-8)
             if step % max(self.steps // 10, 1) == 0:

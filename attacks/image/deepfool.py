@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ...harness.api.errors import ConfigError
 from ...harness.api.settings import Amount, Count
 from .base import NearestTwin
-from .losses import likeliest_others
-from .lp_geometry import direction, dual_length, length, per_row
+from .losses import find_likeliest_others
+from .lp_geometry import find_direction, measure_dual_length, measure_length, spread_over_pixels
 from .victims import Victims
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DeepFool(NearestTwin):
         rows_N, current, way = victims.rows_B, victims.clean, torch.zeros_like(victims.clean)
         reach = 1 + self.overshoot
         lowest, highest = -victims.clean / reach, (1 - victims.clean) / reach
-        others_BM = likeliest_others(victims.ask(current, rows_N), victims.target_B, self.classes)
+        others_BM = find_likeliest_others(victims.ask(current, rows_N), victims.target_B, self.classes)
         if not others_BM.shape[1]:
             return  # a model with one class has no boundary
         classes_BM = torch.cat([victims.target_B[:, None], others_BM], 1)
@@ -67,7 +67,7 @@ class DeepFool(NearestTwin):
                 return
             scores_NM = logits_NK[right_N].gather(1, classes_BM[rows_N])
             way, low, high = way[right_N], lowest[rows_N], highest[rows_N]
-            least_N = _LEAST * length(way, victims.threat.norm)
+            least_N = _LEAST * measure_length(way, victims.threat.norm)
             way = (way + _step(scores_NM, gradients[right_N], victims.threat.norm, least_N)).clamp(low, high)
             current = (victims.clean[rows_N] + reach * way).clamp(0, 1)
         victims.nearer(rows_N, current, victims.wrong(current, rows_N))
@@ -85,8 +85,8 @@ def _step(scores_NM: torch.Tensor, gradients: torch.Tensor, norm: str, least_N: 
 
     gap_NM = scores_NM[:, :1] - scores_NM[:, 1:]
     slopes = gradients[:, 1:] - gradients[:, :1]
-    speed_NM = dual_length(slopes.flatten(0, 1), norm).view_as(gap_NM)
+    speed_NM = measure_dual_length(slopes.flatten(0, 1), norm).view_as(gap_NM)
     # The boundary of a class with a zero gradient is infinitely far away.
     distance_N, nearest_N = (gap_NM / speed_NM.clamp_min(1e-30)).min(1)
-    way = direction(slopes[torch.arange(len(slopes), device=slopes.device), nearest_N], norm)
-    return per_row(torch.maximum(distance_N, least_N)) * way
+    way = find_direction(slopes[torch.arange(len(slopes), device=slopes.device), nearest_N], norm)
+    return spread_over_pixels(torch.maximum(distance_N, least_N)) * way

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ...harness.api.errors import ConfigError
 from ...harness.api.settings import Count
 from .base import NearestTwin
-from .losses import lead, likeliest_others
-from .lp_geometry import length, per_row, random_steps_to_surface, steps_to_hyperplane
+from .losses import compute_lead, find_likeliest_others
+from .lp_geometry import draw_steps_to_surface, measure_length, project_on_hyperplane, spread_over_pixels
 from .victims import Victims
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class FABTargeted(NearestTwin):
     def search(self, victims: Victims, /) -> None:
         logits_BK = victims.ask(victims.clean, victims.rows_B)
         victims.nearer(victims.rows_B, victims.clean, logits_BK.argmax(1) != victims.target_B)
-        for wanted_B in likeliest_others(logits_BK, victims.target_B, self.targets).T:
+        for wanted_B in find_likeliest_others(logits_BK, victims.target_B, self.targets).T:
             for restart in range(self.restarts):
                 self._approach(victims, wanted_B, self._start(victims, restart))
 
@@ -60,8 +60,8 @@ class FABTargeted(NearestTwin):
         if restart == 0:
             return victims.clean
         norm, reach_B = victims.threat.norm, victims.fact("nearest").nan_to_num(victims.threat.epsilon or 0.0).to(victims.clean.dtype)
-        steps = random_steps_to_surface(victims.noises, victims.clean, norm, 1.0)
-        return (victims.clean + per_row(reach_B / 2) * steps).clamp(0, 1)
+        steps = draw_steps_to_surface(victims.noises, victims.clean, norm, 1.0)
+        return (victims.clean + spread_over_pixels(reach_B / 2) * steps).clamp(0, 1)
 
     def _approach(self, victims: Victims, wanted_B: torch.Tensor, current: torch.Tensor) -> None:
         """Approach the boundary with the target class from the current points, and store misclassified points."""
@@ -69,15 +69,15 @@ class FABTargeted(NearestTwin):
 
         norm, clean, rows_B = victims.threat.norm, victims.clean, victims.rows_B
         for _ in range(self.steps):
-            slope = victims.climb(current, rows_B, lead, wanted_B)
+            slope = victims.climb(current, rows_B, compute_lead, wanted_B)
             # The linearised boundary is lead + gradient @ (z - current) = 0; take its gap from the current and the
             # clean point.
             gap_B, gap_from_clean_B = -slope.loss, -slope.loss + (slope.gradient * (current - clean)).flatten(1).sum(1)
             both, gaps = torch.cat([current, clean]), torch.cat([gap_B, gap_from_clean_B])
-            step, step_from_clean = steps_to_hyperplane(both, slope.gradient.repeat(2, 1, 1, 1), gaps, norm).chunk(2)
-            own_B, clean_B = (length(s, norm).clamp_min(1e-8) for s in (step, step_from_clean))
-            bias = per_row((own_B / (own_B + clean_B)).clamp(max=_LARGEST_BIAS))
+            step, step_from_clean = project_on_hyperplane(both, slope.gradient.repeat(2, 1, 1, 1), gaps, norm).chunk(2)
+            own_B, clean_B = (measure_length(s, norm).clamp_min(1e-8) for s in (step, step_from_clean))
+            bias = spread_over_pixels((own_B / (own_B + clean_B)).clamp(max=_LARGEST_BIAS))
             current = ((current + _OVERSHOOT * step) * (1 - bias) + (clean + _OVERSHOOT * step_from_clean) * bias).clamp(0, 1)
             wrong_B = victims.wrong(current, rows_B)
             victims.nearer(rows_B, current, wrong_B)
-            current = torch.where(per_row(wrong_B), clean + _BACK * (current - clean), current)
+            current = torch.where(spread_over_pixels(wrong_B), clean + _BACK * (current - clean), current)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .base import ImageAttack
 from .losses import cross_entropy
-from .lp_geometry import direction, project
+from .lp_geometry import find_direction, project
 from .victims import Victims
 
 
@@ -32,7 +32,7 @@ class FGSM(ImageAttack):
     def search(self, victims: Victims, /) -> None:
         rows_B = victims.standing()
         slope = victims.climb(victims.clean, rows_B, cross_entropy)
-        moved = victims.clean + victims.radius * direction(slope.gradient, victims.threat.norm)
+        moved = victims.clean + victims.radius * find_direction(slope.gradient, victims.threat.norm)
         # Misclassified clean images stay unchanged.
         moved[slope.wrong] = victims.clean[slope.wrong]
         victims.keep(rows_B, project(moved, victims.clean, victims.threat), slope.wrong)

@@ -12,7 +12,7 @@ import numpy as np
 from ...harness.api.errors import ConfigError
 from ...harness.api.settings import Count
 from .base import BLACK_BOX, NearestTwin
-from .lp_geometry import direction, length, per_row
+from .lp_geometry import find_direction, measure_length, spread_over_pixels
 from .victims import Victims
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ class HopSkipJump(NearestTwin):
         reach = math.sqrt(size) * precision if norm == "l2" else size * precision
         current = _to_boundary(victims, rows_N, current, precision)
         for hop in range(1, self.iterations + 1):
-            distance_N = length(current - victims.clean[rows_N], norm)
+            distance_N = measure_length(current - victims.clean[rows_N], norm)
             probe_N = distance_N * reach if hop > 1 else distance_N.new_full(distance_N.shape, 0.1)
             num = min(int(self.directions * math.sqrt(hop)), self.most_directions)
-            normal = direction(_normal(victims, rows_N, current, probe_N, num), norm)
+            normal = find_direction(_estimate_normal(victims, rows_N, current, probe_N, num), norm)
             current = _hop(victims, rows_N, current, normal, distance_N / math.sqrt(hop))
             current = _to_boundary(victims, rows_N, current, precision)
 
@@ -111,23 +111,23 @@ def _to_boundary(victims: Victims, rows_N: torch.Tensor, far: torch.Tensor, prec
 
     clean = victims.clean[rows_N]
     low_N, high_N = far.new_zeros(len(far)), far.new_ones(len(far))
-    nearest, whole_N = far, length(far - clean, "linf")
+    nearest, whole_N = far, measure_length(far - clean, "linf")
     for _ in range(math.ceil(math.log2(1 / precision))):
         middle_N = (low_N + high_N) / 2
         if victims.threat.norm == "l2":
-            tried = clean + per_row(middle_N) * (far - clean)
+            tried = clean + spread_over_pixels(middle_N) * (far - clean)
         else:
-            bound = per_row(middle_N * whole_N)
+            bound = spread_over_pixels(middle_N * whole_N)
             tried = clean + torch.maximum(torch.minimum(far - clean, bound), -bound)
         wrong_N = victims.wrong(tried, rows_N)
         low_N, high_N = torch.where(wrong_N, low_N, middle_N), torch.where(wrong_N, middle_N, high_N)
-        nearest = torch.where(per_row(wrong_N), tried, nearest)
+        nearest = torch.where(spread_over_pixels(wrong_N), tried, nearest)
     # All points are misclassified: the bisection starts at misclassified points and only accepts such points.
     victims.nearer(rows_N, nearest, torch.ones_like(rows_N, dtype=torch.bool))
     return nearest
 
 
-def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe_N: torch.Tensor, num: int) -> torch.Tensor:
+def _estimate_normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe_N: torch.Tensor, num: int) -> torch.Tensor:
     """Estimate the boundary's normal towards the misclassified side, [N, C, H, W].
 
     It is the mean of random directions, weighted by the side that each ends on (eq. 16).
@@ -144,7 +144,7 @@ def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe
     plain, weighted, sides_N = torch.zeros_like(current), torch.zeros_like(current), current.new_zeros(len(current))
     for first in range(0, num, _AT_ONCE):
         some = min(_AT_ONCE, num - first)
-        drawn = victims.draw(rows_N, partial(_directions, some, shape, victims.threat.norm))
+        drawn = victims.draw(rows_N, partial(_draw_directions, some, shape, victims.threat.norm))
         steps = drawn / drawn.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None, None]
         tried = (current[:, None] + probe_N[:, None, None, None, None] * steps).clamp(0, 1)
         # Use the steps after clipping to the box.
@@ -155,10 +155,13 @@ def _normal(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, probe
     mean_N = sides_N / num
     # If all steps end on one side, use their mean, directed towards the misclassified side.
     is_one_sided_N = mean_N.abs() == 1
-    return torch.where(per_row(is_one_sided_N), per_row(mean_N) * plain, weighted - per_row(mean_N) * plain) / num
+    return (
+        torch.where(spread_over_pixels(is_one_sided_N), spread_over_pixels(mean_N) * plain, weighted - spread_over_pixels(mean_N) * plain)
+        / num
+    )
 
 
-def _directions(num: int, shape: tuple[int, ...], norm: str, noise: np.random.Generator) -> np.ndarray:
+def _draw_directions(num: int, shape: tuple[int, ...], norm: str, noise: np.random.Generator) -> np.ndarray:
     """Draw random directions [num, *shape], not normalised."""
     return noise.uniform(-1, 1, (num, *shape)) if norm == "linf" else noise.standard_normal((num, *shape), np.float32)
 
@@ -176,7 +179,7 @@ def _hop(victims: Victims, rows_N: torch.Tensor, current: torch.Tensor, normal: 
     """
     landed, going = current.clone(), rows_N.new_ones(len(rows_N)).nonzero()[:, 0]
     for _ in range(_MOST_HALVINGS):
-        tried = (current[going] + per_row(size_N[going]) * normal[going]).clamp(0, 1)
+        tried = (current[going] + spread_over_pixels(size_N[going]) * normal[going]).clamp(0, 1)
         wrong = victims.wrong(tried, rows_N[going])
         landed[going[wrong]] = tried[wrong]
         going, size_N = going[~wrong], size_N / 2

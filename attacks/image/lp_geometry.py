@@ -23,18 +23,18 @@ _FLAT = 1e-30
 _ROUNDING = 1e-12
 
 
-def per_row(values_N: torch.Tensor, /) -> torch.Tensor:
+def spread_over_pixels(values_N: torch.Tensor, /) -> torch.Tensor:
     """Reshape one number per row to [N, 1, 1, 1], to multiply it with images."""
     return values_N[:, None, None, None]
 
 
-def length(delta: torch.Tensor, norm: str, /) -> torch.Tensor:
+def measure_length(delta: torch.Tensor, norm: str, /) -> torch.Tensor:
     """Return the length [N] of each row of ``delta`` [N, ...] in the norm."""
     flat_ND = delta.flatten(1)
     return flat_ND.abs().amax(1) if norm == "linf" else flat_ND.norm(dim=1)
 
 
-def dual_length(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
+def measure_dual_length(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
     """Return the dual norm [N] of each gradient [N, ...]: the L1 norm for L-infinity, the L2 norm for L2.
 
     It is the largest rate of change of a function with this gradient along a step of unit length.
@@ -43,7 +43,7 @@ def dual_length(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
     return flat_ND.abs().sum(1) if norm == "linf" else flat_ND.norm(dim=1)
 
 
-def direction(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
+def find_direction(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
     """Return the steepest ascent direction of unit length in the norm, in the shape of the gradient.
 
     A zero gradient has the direction 0.
@@ -51,8 +51,8 @@ def direction(gradient: torch.Tensor, norm: str, /) -> torch.Tensor:
     if norm == "linf":
         return gradient.sign()
     # Scale to 1 first: the squares of tiny gradients are 0 in float32.
-    scaled = gradient / per_row(gradient.flatten(1).abs().amax(1).clamp_min(1e-37))
-    return scaled / per_row(scaled.flatten(1).norm(dim=1).clamp_min(_TINY))
+    scaled = gradient / spread_over_pixels(gradient.flatten(1).abs().amax(1).clamp_min(1e-37))
+    return scaled / spread_over_pixels(scaled.flatten(1).norm(dim=1).clamp_min(_TINY))
 
 
 def project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall, /) -> torch.Tensor:
@@ -70,11 +70,11 @@ def project(pixels: torch.Tensor, clean: torch.Tensor, threat: LpBall, /) -> tor
     if threat.epsilon is not None and threat.norm == "linf":
         delta = delta.clamp(-threat.epsilon, threat.epsilon)
     elif threat.epsilon is not None:
-        delta = delta * per_row((threat.epsilon / length(delta, "l2").clamp_min(_TINY)).clamp(max=1))
+        delta = delta * spread_over_pixels((threat.epsilon / measure_length(delta, "l2").clamp_min(_TINY)).clamp(max=1))
     return torch.clamp(clean + delta, 0, 1).detach()
 
 
-def random_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
+def draw_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
     """Draw a step to a uniformly random point of the ball for each row.
 
     noises: random generator of each row.
@@ -84,33 +84,33 @@ def random_steps(noises: Sequence[np.random.Generator], clean: torch.Tensor, nor
     """
     shape = tuple(clean.shape[1:])
     if norm == "linf":
-        return _stacked([noise.uniform(-radius, radius, shape) for noise in noises], clean)
-    return _stacked([_in_l2_ball(noise, shape, radius) for noise in noises], clean)
+        return _stack([noise.uniform(-radius, radius, shape) for noise in noises], clean)
+    return _stack([_draw_in_l2_ball(noise, shape, radius) for noise in noises], clean)
 
 
-def random_steps_to_surface(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
-    """Draw a step of length ``radius`` in a random direction for each row; parameters as in `random_steps`."""
+def draw_steps_to_surface(noises: Sequence[np.random.Generator], clean: torch.Tensor, norm: str, /, radius: float) -> torch.Tensor:
+    """Draw a step of length ``radius`` in a random direction for each row; parameters as in `draw_steps`."""
     shape = tuple(clean.shape[1:])
     drawn = [noise.uniform(-1, 1, shape) if norm == "linf" else noise.standard_normal(shape) for noise in noises]
-    steps = _stacked(drawn, clean)
-    return steps * per_row(radius / length(steps, norm).clamp_min(_TINY))
+    steps = _stack(drawn, clean)
+    return steps * spread_over_pixels(radius / measure_length(steps, norm).clamp_min(_TINY))
 
 
-def _in_l2_ball(noise: np.random.Generator, shape: tuple[int, ...], radius: float) -> np.ndarray:
+def _draw_in_l2_ball(noise: np.random.Generator, shape: tuple[int, ...], radius: float) -> np.ndarray:
     """Draw a uniformly random point of the L2 ball."""
     direction = noise.standard_normal(shape)
     distance = radius * noise.random() ** (1 / direction.size)
     return np.asarray(direction / max(float(np.linalg.norm(direction)), _TINY) * distance)
 
 
-def _stacked(steps: Sequence[np.ndarray], like: torch.Tensor) -> torch.Tensor:
+def _stack(steps: Sequence[np.ndarray], like: torch.Tensor) -> torch.Tensor:
     """Stack arrays to a tensor with the dtype and device of ``like``."""
     import torch
 
     return torch.from_numpy(np.stack(steps)).to(like)
 
 
-def steps_to_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch.Tensor, norm: str, /) -> torch.Tensor:
+def project_on_hyperplane(pixels: torch.Tensor, normal: torch.Tensor, gap_N: torch.Tensor, norm: str, /) -> torch.Tensor:
     """Return the shortest step [N, C, H, W] inside the [0, 1] box with ``normal @ step = gap``.
 
     The step is exact. If the box does not reach the hyperplane, the step goes to the nearest corner.

@@ -9,7 +9,7 @@ from ...harness.api.errors import ConfigError
 from ...harness.api.settings import Count, Size
 from .base import ImageAttack
 from .losses import cross_entropy
-from .lp_geometry import direction, project, random_steps
+from .lp_geometry import draw_steps, find_direction, project
 from .victims import Victims
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class PGD(ImageAttack):
         clean, threat = victims.clean[rows_N], victims.threat
         if not self.random_start:
             return clean
-        return project(clean + random_steps(victims.noises_of(rows_N), clean, threat.norm, victims.radius), clean, threat)
+        return project(clean + draw_steps(victims.noises_of(rows_N), clean, threat.norm, victims.radius), clean, threat)
 
     def _climb(self, victims: Victims, rows_N: torch.Tensor, current: torch.Tensor) -> None:
         """Take gradient steps from the current points, and store the first misclassified or the last point."""
@@ -85,6 +85,6 @@ class PGD(ImageAttack):
             rows_N, current = rows_N[right_N], current[right_N]
             if not len(rows_N):
                 return
-            moved = current + size * direction(slope.gradient[right_N], victims.threat.norm)
+            moved = current + size * find_direction(slope.gradient[right_N], victims.threat.norm)
             current = project(moved, victims.clean[rows_N], victims.threat)
         victims.keep(rows_N, current, victims.wrong(current, rows_N))

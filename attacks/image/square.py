@@ -17,8 +17,8 @@ import numpy as np
 from ...harness.api.errors import ConfigError
 from ...harness.api.settings import Count
 from .base import BLACK_BOX, ImageAttack
-from .losses import margin
-from .lp_geometry import length, per_row
+from .losses import compute_margin
+from .lp_geometry import measure_length, spread_over_pixels
 from .victims import Victims
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Square(ImageAttack):
         self.schedule = queries if schedule is None else schedule
 
     def search(self, victims: Victims, /) -> None:
-        begin, change = (_stripes, _sign_square) if victims.threat.norm == "linf" else (_tiles, _moved_bump)
+        begin, change = (_draw_stripes, _set_square) if victims.threat.norm == "linf" else (_draw_tiles, _move_bump)
         channels = victims.clean.shape[1]
         numbers = victims.clean.new_empty(len(victims.clean), _AT_ONCE, channels + 5)
         for _ in range(self.restarts):
@@ -88,7 +88,7 @@ class Square(ImageAttack):
                     if at == 0:
                         numbers[rows_N] = victims.draw(rows_N, lambda noise: noise.random((_AT_ONCE, channels + 5), np.float32))
                     delta = change(victims.radius, best - clean, self._share_at(query - 1), numbers[rows_N, at])
-                rows_N, best, loss_N = _better(victims, rows_N, (clean + delta).clamp(0, 1), best, loss_N)
+                rows_N, best, loss_N = _improve(victims, rows_N, (clean + delta).clamp(0, 1), best, loss_N)
                 if not len(rows_N):
                     break
             victims.offer(rows_N, best, loss_N)
@@ -99,7 +99,7 @@ class Square(ImageAttack):
         return self.share / 2.0 ** sum(change > after * self.schedule for after in _HALVINGS)
 
 
-def _better(
+def _improve(
     victims: Victims, rows_N: torch.Tensor, tried: torch.Tensor, best: torch.Tensor, loss_N: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Evaluate new points, and store and remove the rows that are misclassified.
@@ -114,9 +114,9 @@ def _better(
     import torch
 
     logits_NK, target_N = victims.ask(tried, rows_N), victims.target_B[rows_N]
-    tried_loss_N, wrong_N = margin(logits_NK, target_N), logits_NK.argmax(1) != target_N
+    tried_loss_N, wrong_N = compute_margin(logits_NK, target_N), logits_NK.argmax(1) != target_N
     better_N = tried_loss_N > loss_N
-    best, loss_N = torch.where(per_row(better_N), tried, best), torch.where(better_N, tried_loss_N, loss_N)
+    best, loss_N = torch.where(spread_over_pixels(better_N), tried, best), torch.where(better_N, tried_loss_N, loss_N)
     if not bool(wrong_N.any()):
         return rows_N, best, loss_N
     victims.offer(rows_N[wrong_N], best[wrong_N], loss_N[wrong_N])
@@ -127,13 +127,13 @@ def _better(
 # ── L-infinity: every pixel changes by plus or minus the radius ───────────────────────────────────────────────────────
 
 
-def _stripes(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
+def _draw_stripes(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
     """Return a perturbation of plus or minus the radius per column and channel, [N, C, H, W]."""
     _, channels, _, width = victims.clean.shape
-    return victims.radius * victims.draw(rows_N, lambda noise: _signs(noise, (channels, 1, width))).expand_as(victims.clean[rows_N])
+    return victims.radius * victims.draw(rows_N, lambda noise: _draw_signs(noise, (channels, 1, width))).expand_as(victims.clean[rows_N])
 
 
-def _sign_square(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
+def _set_square(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
     """Set a square of each perturbation to plus or minus the radius, with one sign per channel.
 
     radius: radius of the ball.
@@ -145,14 +145,14 @@ def _sign_square(radius: float, delta: torch.Tensor, share: float, numbers: torc
 
     channels, height, width = delta.shape[1:]
     side = min(max(round(math.sqrt(share * height * width)), 1), height, width)
-    inside_NHW = _window(_corners(numbers[:, :2], side, height, width), side, height, width)
-    return torch.where(inside_NHW[:, None], radius * _signs_of(numbers[:, -channels:])[:, :, None, None], delta)
+    inside_NHW = _make_window(_convert_to_corners(numbers[:, :2], side, height, width), side, height, width)
+    return torch.where(inside_NHW[:, None], radius * _convert_to_signs(numbers[:, -channels:])[:, :, None, None], delta)
 
 
 # ── L2: bumps of both signs; a change moves the mass of one window to another ─────────────────────────────────────────
 
 
-def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
+def _draw_tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
     """Return a perturbation of length radius that tiles the image with bumps of random sign, [N, C, H, W]."""
     import torch
 
@@ -160,16 +160,18 @@ def _tiles(victims: Victims, rows_N: torch.Tensor) -> torch.Tensor:
     channels, height, width = clean.shape[1:]
     side = max(min(height, width) // 5, 1)
     down, across = height // side, width // side
-    drawn = victims.draw(rows_N, lambda noise: np.concatenate([_signs(noise, (channels, down, across)), _signs(noise, (1, down, across))]))
-    bump = _bump(side, clean)
+    drawn = victims.draw(
+        rows_N, lambda noise: np.concatenate([_draw_signs(noise, (channels, down, across)), _draw_signs(noise, (1, down, across))])
+    )
+    bump = _make_bump(side, clean)
     tiles = torch.where(drawn[:, -1:, :, None, :, None] > 0, bump[:, None, :], bump.T[:, None, :]) * drawn[:, :-1, :, None, :, None]
     delta = torch.zeros_like(clean)
     top, left = (height - side * down) // 2, (width - side * across) // 2
     delta[:, :, top : top + side * down, left : left + side * across] = tiles.reshape(len(clean), channels, side * down, side * across)
-    return _of_length(delta, victims.radius)
+    return _scale_to_length(delta, victims.radius)
 
 
-def _moved_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
+def _move_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch.Tensor) -> torch.Tensor:
     """Clear one window of each perturbation, and add a new bump to another.
 
     The second window receives the mass of both windows and the mass that clipping to the box removed.
@@ -184,20 +186,20 @@ def _moved_bump(radius: float, delta: torch.Tensor, share: float, numbers: torch
     channels, height, width = delta.shape[1:]
     side = max(round(math.sqrt(share * height * width)), 3) | 1
     side = min(side, (min(height, width) - 1) | 1)
-    corners = [_corners(numbers[:, i : i + 2], side, height, width) for i in (0, 2)]
-    filled, emptied = (_window(some, side, height, width)[:, None] for some in corners)
-    bump = _bump(side, delta)
-    turned = torch.where(numbers[:, 4, None, None] < 0.5, bump, bump.T)[:, None] * _signs_of(numbers[:, 5:])[:, :, None, None]
-    spare_N = (radius**2 - length(delta, "l2") ** 2).clamp_min(0) / channels
+    corners = [_convert_to_corners(numbers[:, i : i + 2], side, height, width) for i in (0, 2)]
+    filled, emptied = (_make_window(some, side, height, width)[:, None] for some in corners)
+    bump = _make_bump(side, delta)
+    turned = torch.where(numbers[:, 4, None, None] < 0.5, bump, bump.T)[:, None] * _convert_to_signs(numbers[:, 5:])[:, :, None, None]
+    spare_N = (radius**2 - measure_length(delta, "l2") ** 2).clamp_min(0) / channels
     mass_NC = ((delta * (filled | emptied)) ** 2).sum((2, 3)) + spare_N[:, None]
     old = delta * filled
     old = old / old.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None]
-    new = old + _placed(turned, corners[0], delta)
+    new = old + _place(turned, corners[0], delta)
     new = new / new.flatten(2).norm(dim=2).clamp_min(1e-12)[:, :, None, None] * mass_NC.sqrt()[:, :, None, None]
-    return _of_length(torch.where(filled, new, torch.where(emptied, 0.0, delta)), radius)
+    return _scale_to_length(torch.where(filled, new, torch.where(emptied, 0.0, delta)), radius)
 
 
-def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
+def _make_bump(side: int, like: torch.Tensor) -> torch.Tensor:
     """Return a bump [side, side] of unit length: a hill in the upper half, a negative hill in the lower half.
 
     like: tensor with the dtype and device of the result.
@@ -205,14 +207,14 @@ def _bump(side: int, like: torch.Tensor) -> torch.Tensor:
     import torch
 
     made = torch.zeros(side, side, dtype=like.dtype, device=like.device)
-    made[: side // 2] = _hill(side // 2, side).to(made)
-    made[side // 2 :] = -_hill(side - side // 2, side).to(made)
+    made[: side // 2] = _make_hill(side // 2, side).to(made)
+    made[side // 2 :] = -_make_hill(side - side // 2, side).to(made)
     bump: torch.Tensor = made / made.norm().clamp_min(1e-12)
     return bump
 
 
 @lru_cache(maxsize=64)
-def _hill(height: int, width: int) -> torch.Tensor:
+def _make_hill(height: int, width: int) -> torch.Tensor:
     """Return a hill [height, width] of unit length.
 
     Before scaling, ring k around the centre has the height sum over j >= k of 1 / (j + 1)^2.
@@ -229,7 +231,7 @@ def _hill(height: int, width: int) -> torch.Tensor:
     return hill
 
 
-def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def _place(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return zeros with one patch per row, in the shape of ``like``.
 
     patches: [N, C, side, side].
@@ -247,31 +249,31 @@ def _placed(patches: torch.Tensor, corners_N2: torch.Tensor, like: torch.Tensor)
     return made
 
 
-def _of_length(delta: torch.Tensor, radius: float) -> torch.Tensor:
+def _scale_to_length(delta: torch.Tensor, radius: float) -> torch.Tensor:
     """Scale each row to the L2 length ``radius``."""
-    return delta * per_row(radius / length(delta, "l2").clamp_min(1e-12))
+    return delta * spread_over_pixels(radius / measure_length(delta, "l2").clamp_min(1e-12))
 
 
 # ── random draws ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _signs(noise: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _draw_signs(noise: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Draw random signs, 1 or -1."""
     return np.asarray(noise.integers(0, 2, shape) * 2.0 - 1.0)
 
 
-def _signs_of(numbers: torch.Tensor) -> torch.Tensor:
+def _convert_to_signs(numbers: torch.Tensor) -> torch.Tensor:
     """Convert uniform numbers in [0, 1) to signs, 1 or -1."""
     return (numbers < 0.5) * 2.0 - 1.0
 
 
-def _corners(numbers_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
+def _convert_to_corners(numbers_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
     """Convert uniform numbers in [0, 1) to the upper left corners of windows inside the image, [N, 2]."""
     places = numbers_N2.new_tensor([height - side + 1, width - side + 1])
     return (numbers_N2 * places).long()
 
 
-def _window(corners_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
+def _make_window(corners_N2: torch.Tensor, side: int, height: int, width: int) -> torch.Tensor:
     """Return a mask [N, H, W], true inside the square with this side and corner."""
     import torch
 

@@ -18,11 +18,11 @@ from ...harness.api.model import PIXELS, Differentiable
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
 from ...harness.api.samples import Sample, SampleRng
-from ...harness.engine.batching import batches
-from ...harness.modalities.base import known_modality
+from ...harness.engine.batching import group_batches
+from ...harness.modalities.base import require_modality
 from ...harness.modalities.image import Image
 from ...harness.threats import LpBall
-from .lp_geometry import length, project
+from .lp_geometry import measure_length, project
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +142,7 @@ class Victims:
         wrong_N: whether each is misclassified.
         Returns whether each point was stored [N].
         """
-        distance_N = length(pixels - self.clean[rows_N], self.threat.norm).double()
+        distance_N = measure_length(pixels - self.clean[rows_N], self.threat.norm).double()
         better_N = wrong_N & ~(self.fact("nearest")[rows_N] <= distance_N)
         self.keep(rows_N[better_N], pixels[better_N], wrong_N[better_N])
         self.facts["nearest"][rows_N[better_N]] = distance_N[better_N]
@@ -163,7 +163,7 @@ class Victims:
         self._count(rows_N)
         most = len(self.clean)
         with torch.no_grad():
-            parts = [self._logits(pixels[i : i + most], rows_N[i : i + most]) for i in range(0, len(rows_N), most)]
+            parts = [self._compute_logits(pixels[i : i + most], rows_N[i : i + most]) for i in range(0, len(rows_N), most)]
         return torch.cat(parts)
 
     def wrong(self, pixels: torch.Tensor, rows_N: torch.Tensor, /) -> torch.Tensor:
@@ -183,7 +183,7 @@ class Victims:
 
         self._count(rows_N)
         pixels, classes = pixels.detach().requires_grad_(True), [c[rows_N] for c in (self.target_B, wanted_B) if c is not None]
-        logits_NK = self._logits(pixels, rows_N)
+        logits_NK = self._compute_logits(pixels, rows_N)
         loss_N = loss(logits_NK, *classes)
         # The sum over rows keeps their gradients independent.
         (gradient,) = torch.autograd.grad(loss_N.sum(), pixels)
@@ -204,7 +204,7 @@ class Victims:
 
         self._count(rows_N)
         pixels = pixels.detach().requires_grad_(True)
-        logits_NK = self._logits(pixels, rows_N)
+        logits_NK = self._compute_logits(pixels, rows_N)
         sums_M = logits_NK.gather(1, classes_NM).sum(0)
         last = len(sums_M) - 1
         gradients = [torch.autograd.grad(one, pixels, retain_graph=m < last)[0] for m, one in enumerate(sums_M)]
@@ -212,7 +212,7 @@ class Victims:
             self._look(gradient, rows_N)
         return logits_NK.detach(), torch.stack(gradients, 1)
 
-    def _logits(self, pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
+    def _compute_logits(self, pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
         """Return logits [N, K]. Raises `NonFiniteError`, because argmax would treat NaN as another class."""
         logits_NK = self.forward(pixels, rows_N).float()
         if not bool(logits_NK.detach().isfinite().all()):
@@ -253,7 +253,7 @@ class Victims:
 Search = Callable[[Victims], None]
 
 
-def attacked(
+def attack_samples(
     engine: ModelPort, samples: Sequence[Sample], threat: LpBall, rng: SampleRng, search: Search, /, *, needs_gradients: bool
 ) -> list[Sample]:
     """Run a search on all samples and return their adversarial examples in order, projected onto the threat's ball.
@@ -269,17 +269,17 @@ def attacked(
     Raises `SampleError` if a sample is not an image or has no class.
     """
     twins: dict[int, Sample] = {}
-    with _passes(engine, needs_gradients) as net:
-        for indices in batches(engine, samples):
+    with _open_gradients(engine, needs_gradients) as net:
+        for indices in group_batches(engine, samples):
             some = [samples[i] for i in indices]
-            victims = _victims(engine, net, some, threat, rng)
+            victims = _encode_victims(engine, net, some, threat, rng)
             search(victims)
             twins.update(zip(indices, victims.twins(some), strict=True))
     return [twins[i] for i in range(len(samples))]
 
 
 @contextmanager
-def _passes(engine: ModelPort, needs_gradients: bool) -> Iterator[Differentiable | None]:
+def _open_gradients(engine: ModelPort, needs_gradients: bool) -> Iterator[Differentiable | None]:
     """Yield the differentiable model if it is needed or available; else None."""
     if needs_gradients or "gradients" in engine.info.features:
         with engine.differentiable() as net:
@@ -288,7 +288,7 @@ def _passes(engine: ModelPort, needs_gradients: bool) -> Iterator[Differentiable
         yield None
 
 
-def _victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sample], threat: LpBall, rng: SampleRng) -> Victims:
+def _encode_victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sample], threat: LpBall, rng: SampleRng) -> Victims:
     """Encode the samples as a batch; without a differentiable model, its forward function uses engine requests."""
     import torch
 
@@ -301,29 +301,29 @@ def _victims(engine: ModelPort, net: Differentiable | None, samples: Sequence[Sa
         def forward(pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
             return net.logits(pixels, encoded, rows_N)
     else:
-        clean = torch.from_numpy(np.stack([_floats(s) for s in samples])).permute(0, 3, 1, 2)
+        clean = torch.from_numpy(np.stack([_read_pixels(s) for s in samples])).permute(0, 3, 1, 2)
 
         def forward(pixels: torch.Tensor, rows_N: torch.Tensor) -> torch.Tensor:
             images = pixels.permute(0, 2, 3, 1).numpy()
             asked = [Classify(Image(image), samples[row].labels) for image, row in zip(images, rows_N.tolist(), strict=True)]
             return torch.tensor([answer.values for answer in engine.run(asked)])
 
-    target_B = torch.tensor([_class_of(s) for s in samples], device=clean.device)
+    target_B = torch.tensor([_find_class(s) for s in samples], device=clean.device)
     no_B = torch.zeros_like(target_B, dtype=torch.bool)
     noises = [rng(sample.id) for sample in samples]
     return Victims(clean, target_B, threat, noises, forward, clean.clone(), no_B, torch.zeros_like(target_B), ~no_B)
 
 
-def _floats(sample: Sample) -> np.ndarray:
+def _read_pixels(sample: Sample) -> np.ndarray:
     """Return the pixels [H, W, C] in [0, 1]. Raises `SampleError` if the input is not an image."""
-    known = known_modality(sample.input)
+    known = require_modality(sample.input)
     pixels = known.pixels(sample.input)
     if pixels is None:
         raise SampleError(f"an image attack needs an image, not a {known.name}")
     return pixels
 
 
-def _class_of(sample: Sample) -> int:
+def _find_class(sample: Sample) -> int:
     """Return the index of the sample's class. Raises `SampleError` if it has none."""
     if not isinstance(sample.target, int | np.integer):
         raise SampleError(f"an image attack needs the index of the sample's class, not {sample.target!r}")

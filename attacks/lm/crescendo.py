@@ -13,7 +13,7 @@ from ...harness.api.samples import Sample, SampleRng, seed_of
 from ...harness.api.settings import Amount, Count
 from ...harness.judges.phrases import is_refusal
 from ...harness.judges.rubric import quote
-from ...harness.modalities.chat import Chat, Message, messages_of
+from ...harness.modalities.chat import Chat, Message, list_messages
 from ...harness.threats import AnyPrompt
 from .attackers import propose_messages
 from .prompts import fail, format_as_task, generate, is_benign, read_goal, read_prompt
@@ -47,7 +47,7 @@ class Talk:
 
     def extend(self, last: str) -> Sample:
         """Return the sample with the conversation so far and ``last`` as the next message."""
-        before = messages_of(self.sample.input)[:-1]
+        before = list_messages(self.sample.input)[:-1]
         return replace(self.sample, input=Chat((*before, *self.messages, Message("user", last))))
 
     def twin(self, last: str) -> Sample:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ...harness.api.attack import Attack
-from ...harness.api.errors import ConfigError, did_you_mean
+from ...harness.api.errors import ConfigError, suggest_name
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.threats import AnyPrompt
@@ -38,7 +38,7 @@ class Encoding(Attack[AnyPrompt]):
     def __init__(self, *, cipher: str = "base64", table: str = "", language: str = "", explain: bool = True) -> None:
         known = [*CIPHERS, "table"]
         if cipher not in known:
-            raise ConfigError(f"there is no cipher {cipher!r}.{did_you_mean(cipher, known)} Ciphers: {', '.join(known)}")
+            raise ConfigError(f"there is no cipher {cipher!r}.{suggest_name(cipher, known)} Ciphers: {', '.join(known)}")
         if (cipher == "table") != bool(table):
             raise ConfigError("table: cipher: table needs a file of word pairs, and other ciphers take none")
         self.threat = AnyPrompt()

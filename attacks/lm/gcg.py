@@ -17,7 +17,7 @@ from ...harness.api.model import Differentiable, Encoded
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Count
-from ...harness.modalities.chat import Chat, last_text
+from ...harness.modalities.chat import Chat, find_last_text
 from ...harness.threats import SuffixBudget
 from .prompts import is_benign, read_prompt, replace_prompt
 from .suffixes import Search, query_suffixes, start_searches
@@ -188,7 +188,7 @@ def _compute_gradients(
 
 def _locate_suffix(context: str | Chat, prompt: str, suffix: str) -> tuple[int, int]:
     """Return start and end of the suffix in the text, or in the last message, that the model receives."""
-    shown = last_text(context) or ""
+    shown = find_last_text(context) or ""
     start = shown.rfind(prompt + suffix)
     if start < 0:
         raise SampleError("the task changes the prompt before it sends it, so the suffix cannot be located")

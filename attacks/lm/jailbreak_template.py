@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...harness.api.attack import Attack
-from ...harness.api.errors import ConfigError, did_you_mean
+from ...harness.api.errors import ConfigError, suggest_name
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.threats import AnyPrompt
@@ -31,7 +31,7 @@ class JailbreakTemplate(Attack[AnyPrompt]):
 
     def __init__(self, *, template: str = "combined", text: str = "") -> None:
         if not text and template not in TEMPLATES:
-            raise ConfigError(f"there is no template {template!r}.{did_you_mean(template, TEMPLATES)} Templates: {', '.join(TEMPLATES)}")
+            raise ConfigError(f"there is no template {template!r}.{suggest_name(template, TEMPLATES)} Templates: {', '.join(TEMPLATES)}")
         if text and text.count("{prompt}") != 1:
             raise ConfigError(f"text: a frame must contain {{prompt}} exactly once; this one contains it {text.count('{prompt}')} times")
         self.threat = AnyPrompt(keep_prompt=True)

@@ -11,7 +11,7 @@ from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Count
-from ...harness.modalities.chat import Chat, Message, messages_of
+from ...harness.modalities.chat import Chat, Message, list_messages
 from ...harness.threats import AnyPrompt
 from .prompts import read_prompt, replace_prompt
 
@@ -69,7 +69,7 @@ class ManyShot(Attack[AnyPrompt]):
         twin = replace_prompt(sample, read_prompt(sample), num_queries=1, num_shots=self._shots)
         if self._chat:
             before = [Message(role, text) for pair in turns for role, text in zip(("user", "assistant"), pair, strict=True)]
-            given = messages_of(sample.input)
+            given = list_messages(sample.input)
             return Sample(twin.id, Chat((*given[:-1], *before, given[-1])), twin.target, twin.labels, twin.group, twin.metadata)
         shown = "\n\n".join(f"User: {question}\nAssistant: {answer}" for question, answer in turns)
         return replace_prompt(twin, f"{shown}\n\nUser: {read_prompt(sample)}\nAssistant:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...harness.api.attack import Attack
-from ...harness.api.errors import ConfigError, SampleError, did_you_mean
+from ...harness.api.errors import ConfigError, SampleError, suggest_name
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.threats import AnyPrompt
@@ -48,7 +48,7 @@ class PromptInjection(Attack[AnyPrompt]):
     def __init__(self, *, order: str = "hijack", frame: str = "override", place: str = "end", text: str = "") -> None:
         for name, value, known in (("order", order, ORDERS), ("frame", frame, FRAMES), ("place", place, ("end", "middle", "start"))):
             if value not in known:
-                raise ConfigError(f"{name}: there is no {value!r}.{did_you_mean(value, known)} Available: {', '.join(known)}")
+                raise ConfigError(f"{name}: there is no {value!r}.{suggest_name(value, known)} Available: {', '.join(known)}")
         self.threat = AnyPrompt()
         if not text or "{canary}" in text:
             advice = "list tasks of the family guarded_documents under 'tasks:'; their secret words show whether the model obeyed"

@@ -11,16 +11,16 @@ from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Failure, Generate
 from ...harness.api.samples import Sample
-from ...harness.modalities.chat import Chat, last_text, modalities_in, user_chat, with_last_text
-from ...harness.modalities.inputs import Input, modality
+from ...harness.modalities.chat import Chat, find_last_text, list_modalities_in, make_chat, with_last_text
+from ...harness.modalities.inputs import Input, name_modality
 
 
 def read_prompt(sample: Sample, /) -> str:
     """Return the text that an attack may change: the sample's own, or the last message of its chat. Raises
     `SampleError`."""
-    text = last_text(sample.input)
+    text = find_last_text(sample.input)
     if text is None:
-        raise SampleError(f"an attack on a language model works on text or a chat, not on a {modality(sample.input)}")
+        raise SampleError(f"an attack on a language model works on text or a chat, not on a {name_modality(sample.input)}")
     return text
 
 
@@ -51,7 +51,7 @@ def format_as_task(engine: ModelPort, sample: Sample, /) -> Input:
         if isinstance(request, Generate):
             return request.prompt
     read_prompt(sample)
-    return format_chat(engine, user_chat(sample.input))
+    return format_chat(engine, make_chat(sample.input))
 
 
 def format_chat(engine: ModelPort, chat: Chat, /) -> str | Chat:
@@ -59,7 +59,7 @@ def format_chat(engine: ModelPort, chat: Chat, /) -> str | Chat:
     has parts without text."""
     if engine.info.takes("generate", "chat"):
         return chat
-    if others := modalities_in(chat):
+    if others := list_modalities_in(chat):
         raise SampleError(
             f"the model accepts no chat, and this chat has a part of the modality {min(others)!r}, which cannot be written as text"
         )

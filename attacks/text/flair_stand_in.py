@@ -33,7 +33,7 @@ class SequenceTagger:
 
 
 @contextmanager
-def flair_stand_in() -> Iterator[None]:
+def stand_in_for_flair() -> Iterator[None]:
     """Inside, ``import flair`` finds the classes above, unless flair is installed. Outside, nothing has changed."""
     if "flair" in sys.modules or find_spec("flair"):
         yield

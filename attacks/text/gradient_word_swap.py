@@ -10,7 +10,7 @@ from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify, Failure
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Cosine, Count, Share
-from ...harness.language.stop_words import builtin_stop_words
+from ...harness.language.stop_words import get_builtin_stop_words
 from ...harness.threats import EditBudget
 from .importance import NUM_PASSES, compute_token_importance
 from .whole_words import Slope, Vocabulary, build_vocabulary, compute_slopes
@@ -59,7 +59,7 @@ class GradientWordSwap(Attack[EditBudget]):
             raise ConfigError(f"steps and candidates must be at least 1, not {steps} and {candidates}")
         self.threat = EditBudget(max_words, max_share, max_chars)
         self._steps, self._candidates, self._min_cosine = steps, candidates, min_cosine
-        self._ascii_only, self._stop_words, self._importance = ascii_only, builtin_stop_words(stop_words), importance
+        self._ascii_only, self._stop_words, self._importance = ascii_only, get_builtin_stop_words(stop_words), importance
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
         spared = self._stop_words | threat.protected

@@ -13,7 +13,7 @@ from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Cosine, Count, Share
-from ...harness.language.stop_words import builtin_stop_words
+from ...harness.language.stop_words import get_builtin_stop_words
 from ...harness.threats import EditBudget
 from .whole_words import Slope, Vocabulary, build_vocabulary, compute_slopes
 from .word_search import Search, Variant, check_threat, list_open, query_variants, start_searches
@@ -65,7 +65,7 @@ class HotFlip(Attack[EditBudget]):
             raise ConfigError(f"steps, beam and candidates must be at least 1, not {steps}, {beam} and {candidates}")
         self.threat = EditBudget(max_words, max_share, max_chars)
         self._steps, self._beam, self._candidates, self._min_cosine = steps, beam, candidates, min_cosine
-        self._ascii_only, self._stop_words = ascii_only, builtin_stop_words(stop_words)
+        self._ascii_only, self._stop_words = ascii_only, get_builtin_stop_words(stop_words)
 
     def perturb(self, engine: ModelPort, samples: Sequence[Sample], threat: EditBudget, rng: SampleRng, /) -> Sequence[Sample]:
         spared = self._stop_words | threat.protected
@@ -122,7 +122,7 @@ class HotFlip(Attack[EditBudget]):
         places = [place for place in places if bounds.admits(*search.pair(slope.variant.replace_word(place, _ANY_WORD)))]
         if not places:
             return []
-        gain_PN = first_order_gain(slope.gradient[places], slope.embedding[places], vocabulary.table)
+        gain_PN = estimate_gain(slope.gradient[places], slope.embedding[places], vocabulary.table)
         fits_PN = torch.stack([vocabulary.find_fitting(search, slope.variant, place) for place in places]) & (gain_PN > 0)
         if self._min_cosine > -1:
             fits_PN &= vocabulary.compute_cosines(slope.embedding[places]) >= self._min_cosine
@@ -131,7 +131,7 @@ class HotFlip(Attack[EditBudget]):
         return [(places[row], n) for row, n in best]
 
 
-def first_order_gain(gradient_PD: torch.Tensor, embedding_PD: torch.Tensor, table_ND: torch.Tensor, /) -> torch.Tensor:
+def estimate_gain(gradient_PD: torch.Tensor, embedding_PD: torch.Tensor, table_ND: torch.Tensor, /) -> torch.Tensor:
     """Return the first-order change of the loss [P, N] if each word is replaced by each word of the
     vocabulary."""
     return gradient_PD @ table_ND.T - (gradient_PD * embedding_PD).sum(1, keepdim=True)

@@ -19,7 +19,7 @@ from ...harness.api.model import Differentiable, Encoded
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify, Failure
 from ...harness.api.samples import Sample
-from ...harness.engine.batching import batches, isolated
+from ...harness.engine.batching import group_batches, isolate_failures
 from ...harness.modalities.words import Spans, gather
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def compute_token_importance(engine: ModelPort, requests: Sequence[Classify], wa
         the token's contribution to the class's log-probability on the straight path from a text of padding,
         in 8 steps (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365).
     """
-    results = isolated(lambda part: _compute_token_importance(engine, part, way), requests)
+    results = isolate_failures(lambda part: _compute_token_importance(engine, part, way), requests)
     return [Failure(result) if isinstance(result, str) else result for result in results]
 
 
@@ -63,7 +63,7 @@ def _compute_token_importance(engine: ModelPort, requests: Sequence[Classify], w
     importance: dict[int, TokenImportance] = {}
     samples = [Sample(str(i), request.input, None, request.labels) for i, request in enumerate(requests)]
     with engine.differentiable() as net:
-        for indices in batches(engine, samples):
+        for indices in group_batches(engine, samples):
             encoded = net.encode([requests[i] for i in indices])
             values_BL = _compute_values(net, encoded, way).float().cpu().numpy()
             for row, index in enumerate(indices):
@@ -88,7 +88,7 @@ def _compute_values(net: Differentiable, encoded: Encoded, way: str) -> torch.Te
 
 
 @cache
-def ranked_search_class(textattack: Any, /) -> Any:
+def make_ranked_search_class(textattack: Any, /) -> Any:
     """Return TextAttack's greedy search as a class that orders words by ``rank(text)``, one score per word."""
 
     class RankedWordSwap(textattack.search_methods.GreedyWordSwapWIR):  # type: ignore[misc]

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...harness.api.errors import ConfigError
 from ...harness.api.resources import Resource
-from ...harness.language.nltk_data import find_package, nltk_resource, require_package, search_folders
+from ...harness.language.nltk_data import describe_nltk_package, find_package, require_package, search_folders
 from ...harness.system.quiet_import import import_quietly
 
 _WORDNET = "corpora/wordnet"
@@ -44,8 +44,8 @@ def trust_folder(folder: str | None, /) -> Iterator[None]:
 # ── WordNet ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def wordnet_resource(folder: str | None, /) -> Resource:
-    return nltk_resource(_WORDNET, "WordNet", folder)
+def describe_wordnet(folder: str | None, /) -> Resource:
+    return describe_nltk_package(_WORDNET, "WordNet", folder)
 
 
 def load_wordnet(folder: str | None, /) -> Any:
@@ -67,7 +67,7 @@ def _read_wordnet(path: Path) -> Any:
 HOMOGLYPHS = "intentional.txt"
 
 
-def homoglyphs_resource(folder: str | None, /) -> Resource:
+def describe_homoglyphs(folder: str | None, /) -> Resource:
     looked = ", ".join(str(place / HOMOGLYPHS) for place in search_folders(folder))
     advice = "save https://www.unicode.org/Public/security/latest/intentional.txt there"
     path = find_package(HOMOGLYPHS, folder)
@@ -83,7 +83,7 @@ def find_vectors(vectors: str | None, folder: str | None, /) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def vectors_resource(vectors: str | None, folder: str | None, /) -> Resource:
+def describe_vectors(vectors: str | None, folder: str | None, /) -> Resource:
     looked = vectors or (f"{folder}/vectors.txt" if folder else "nowhere: neither 'vectors' nor 'resources' is set")
     advice = (
         "set vectors: FILE, with one word and its numbers per line. The recipe uses the counter-fitted PARAGRAM-SL999 vectors of "
@@ -101,7 +101,7 @@ def load_word_vectors(textattack: Any, vectors: str | None, folder: str | None, 
     """
     path = find_vectors(vectors, folder)
     if path is None:
-        resource = vectors_resource(vectors, folder)
+        resource = describe_vectors(vectors, folder)
         raise ConfigError(f"word vectors are missing (looked in {resource.looked}); {resource.advice}")
     return _read_word_vectors(textattack, path)
 

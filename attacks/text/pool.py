@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from ...harness.api.errors import sentence
+from ...harness.api.errors import describe_error
 from ...harness.system.interrupts import is_interrupt
 
 Q = TypeVar("Q")
@@ -125,7 +125,7 @@ class _Sleeper(Generic[Q, A, T]):
             if is_interrupt(error):
                 raise
             # The exception of a search is its outcome; the others continue.
-            self.outcome = (error if isinstance(error, Exception) else RuntimeError(sentence(error)),)
+            self.outcome = (error if isinstance(error, Exception) else RuntimeError(describe_error(error)),)
 
     def _ask(self, questions: Sequence[Q]) -> Sequence[A]:
         if not questions:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ...harness.api.settings import Bound, Count, Share
-from .importance import check_importance, ranked_search_class
+from .importance import check_importance, make_ranked_search_class
 from .textattack_recipe import SearchedModel, TextAttackRecipe
 
 
@@ -47,4 +47,4 @@ class RankedRecipe(TextAttackRecipe):
     def replaced(self, textattack: Any, model: SearchedModel, /) -> Mapping[str, Any]:
         if self.importance == "recipe":
             return {}
-        return {"GreedyWordSwapWIR": partial(ranked_search_class(textattack), partial(model.importance, self.importance))}
+        return {"GreedyWordSwapWIR": partial(make_ranked_search_class(textattack), partial(model.importance, self.importance))}

@@ -24,7 +24,7 @@ _HAS_NEIGHBOURS = re.compile("[\u4e00-\u9fff]").search
 
 
 @cache
-def spliced_text_class(textattack: Any, /) -> Any:
+def make_spliced_text_class(textattack: Any, /) -> Any:
     """Return the subclass of ``AttackedText`` to start a search with; edits of it return the same class."""
     split: str = textattack.shared.AttackedText.SPLIT_TOKEN
     words_of = textattack.shared.utils.words_from_text

@@ -12,7 +12,7 @@ from ...harness.api.errors import CapabilityError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify, Failure
 from ...harness.api.samples import Sample
-from ...harness.engine.batching import batches, isolated
+from ...harness.engine.batching import group_batches, isolate_failures
 
 GRADIENT = "token_gradients"
 
@@ -32,7 +32,7 @@ class TokenGradient:
 
 def compute_token_gradients(engine: ModelPort, requests: Sequence[Classify], /) -> list[TokenGradient | Failure]:
     """Compute gradients of the predicted class's cross-entropy. A failed text gets a `Failure`."""
-    results = isolated(lambda part: _compute_token_gradients(engine, part), requests)
+    results = isolate_failures(lambda part: _compute_token_gradients(engine, part), requests)
     return [Failure(result) if isinstance(result, str) else result for result in results]
 
 
@@ -44,7 +44,7 @@ def _compute_token_gradients(engine: ModelPort, requests: Sequence[Classify]) ->
     with engine.differentiable() as net:
         if net.tokenizer is None:
             raise CapabilityError("this attack needs the tokens of a transformers text classifier ('hf:...')")
-        for indices in batches(engine, samples):
+        for indices in group_batches(engine, samples):
             encoded = net.encode([requests[i] for i in indices])
             features = encoded.features.detach().requires_grad_()
             logits_BC = net.logits(features, encoded)

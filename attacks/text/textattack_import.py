@@ -21,8 +21,8 @@ from typing import Any
 
 from ...harness.api.errors import CapabilityError
 from ...harness.system.installs import TEXT_ATTACKS
-from ...harness.system.quiet_import import import_quietly, quietly
-from .flair_stand_in import flair_stand_in
+from ...harness.system.quiet_import import import_quietly, silence_imports
+from .flair_stand_in import stand_in_for_flair
 
 _INSTALL = "textattack.shared.utils.install"
 _DOWNLOADS_DONE = "post_install_check_3"  # the file whose presence tells TextAttack 0.3.11 not to download
@@ -43,14 +43,14 @@ def import_textattack(words: Sequence[str], /) -> Any:
         return sys.modules["textattack"]
     try:
         with (
-            quietly(),
-            flair_stand_in(),
+            silence_imports(),
+            stand_in_for_flair(),
             tempfile.TemporaryDirectory(prefix="windtunnel-textattack-", ignore_cleanup_errors=True) as cache,
         ):
             Path(cache, _DOWNLOADS_DONE).touch()
             for name in _CACHE_READERS:
                 import_module(name)
-            with _environment(TA_CACHE_DIR=cache), serve_stop_words(words):
+            with _change_environment(TA_CACHE_DIR=cache), serve_stop_words(words):
                 package = import_module("textattack")
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -75,7 +75,7 @@ def serve_stop_words(words: Sequence[str], /) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(**changes: str) -> Iterator[None]:
+def _change_environment(**changes: str) -> Iterator[None]:
     """Change environment variables, and restore all of them afterwards."""
     before = dict(os.environ)
     os.environ.update(changes)

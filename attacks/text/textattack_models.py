@@ -47,7 +47,7 @@ class Encoder:
 
 
 @cache
-def infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
+def make_infilling_classes(textattack: Any, /) -> Mapping[str, Any]:
     """Return TextAttack's masked-language-model transformations as classes that take ``ask`` first. Their
     settings that name a model are unused."""
     swaps: Any = textattack.transformations

@@ -27,14 +27,14 @@ from ...harness.api.requests import Classify, Failure, Logits, Request
 from ...harness.api.resources import Resource
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Count, Share
-from ...harness.language.parts_of_speech import tagger_resources
+from ...harness.language.parts_of_speech import list_tagger_resources
 from ...harness.language.stop_words import load_stop_words
-from ...harness.modalities.inputs import texts_of
+from ...harness.modalities.inputs import list_texts
 from ...harness.threats import EditBudget
 from .importance import NUM_PASSES, TokenImportance, compute_token_importance
-from .language_data import homoglyphs_resource, vectors_resource, wordnet_resource
+from .language_data import describe_homoglyphs, describe_vectors, describe_wordnet
 from .pool import Ask, Search, run_pooled
-from .splicing import find_word_starts, spliced_text_class
+from .splicing import find_word_starts, make_spliced_text_class
 from .textattack_gradients import GRADIENT, TokenGradient, compute_token_gradients
 from .textattack_import import import_textattack, require_textattack, serve_stop_words
 from .textattack_models import AskRole, Role
@@ -97,13 +97,13 @@ class TextAttackRecipe(Attack[EditBudget]):
         """Return the recipe's word data and whether it is available."""
         needed: list[Resource] = []
         if "wordnet" in self.needs:
-            needed.append(wordnet_resource(self._folder))
+            needed.append(describe_wordnet(self._folder))
         if "tagger" in self.needs:
-            needed += tagger_resources(self._tagger, self._folder)
+            needed += list_tagger_resources(self._tagger, self._folder)
         if "vectors" in self.needs:
-            needed.append(vectors_resource(self._vectors, self._folder))
+            needed.append(describe_vectors(self._vectors, self._folder))
         if "homoglyphs" in self.needs:
-            needed.append(homoglyphs_resource(self._folder))
+            needed.append(describe_homoglyphs(self._folder))
         return needed
 
     def settings(self, sample_label: int, num_labels: int, /) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class TextAttackRecipe(Attack[EditBudget]):
             attack.goal_function.batch_size = sys.maxsize
             if rest != EditBudget():
                 attack.constraints.append(_Within(rest, sample, model.ask))
-            result = attack.attack(spliced_text_class(textattack)(text), label)
+            result = attack.attack(make_spliced_text_class(textattack)(text), label)
             facts = {
                 "status": _name_status(result),
                 "num_queries": int(result.num_queries) + model.num_gradients,
@@ -245,7 +245,7 @@ class _Within:
 def _estimate_weight(sample: Sample) -> float:
     """Return the memory of a sample in texts of 200 words. To rank n words TextAttack holds n texts of n
     words: 3.5 MiB at 200 words, 85 MiB at 1,000."""
-    num_words = sum(len(text.split()) for text in texts_of(sample.input))
+    num_words = sum(len(text.split()) for text in list_texts(sample.input))
     return max(1.0, (num_words / 200) ** 2)
 
 

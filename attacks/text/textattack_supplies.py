@@ -31,7 +31,7 @@ from ...harness.language.nltk_data import find_package
 from ...harness.language.parts_of_speech import Tagger, load_tagger
 from .language_data import HOMOGLYPHS, load_word_vectors, load_wordnet, trust_folder
 from .named_entities import tag_entity
-from .textattack_models import AskRole, Encoder, infilling_classes, log_prob_class
+from .textattack_models import AskRole, Encoder, log_prob_class, make_infilling_classes
 
 _SWAPS = "textattack.transformations.word_swaps"
 
@@ -85,11 +85,11 @@ class Supplies:
             "WordEmbeddingDistance": lambda **settings: semantics.WordEmbeddingDistance(embedding=vectors(), **settings),
             "ThoughtVector": lambda **settings: encoders.ThoughtVector(embedding=vectors(), **settings),
             "GPT2": partial(log_prob_class(), ask),
-            **{name: partial(transformation, ask) for name, transformation in infilling_classes(textattack).items()},
+            **{name: partial(transformation, ask) for name, transformation in make_infilling_classes(textattack).items()},
             # CLARE loads its model by name to share it between three transformations.
             "transformers": SimpleNamespace(AutoModelForCausalLM=_NOTHING, AutoTokenizer=_NOTHING),
             # WordNet's synonyms replace HowNet's sememes, which are a pickle.
-            **dict.fromkeys(("WordSwapWordNet", "WordSwapHowNet"), synonyms_in_order(textattack)),
+            **dict.fromkeys(("WordSwapWordNet", "WordSwapHowNet"), make_sorted_synonym_swap(textattack)),
         }
 
     def _open(self, path: str, *how: Any, **settings: Any) -> Any:
@@ -114,7 +114,7 @@ class Supplies:
 
 
 @cache
-def synonyms_in_order(textattack: Any, /) -> Any:
+def make_sorted_synonym_swap(textattack: Any, /) -> Any:
     """Return TextAttack's WordNet swap with sorted synonyms. Its own order differs between processes, and the
     first of equally good synonyms wins."""
 

@@ -13,7 +13,7 @@ from ...harness.api.errors import CapabilityError
 from ...harness.api.model import Differentiable
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
-from ...harness.engine.batching import batches
+from ...harness.engine.batching import group_batches
 from ...harness.modalities.words import Spans
 from .word_search import Search, Variant, is_word, judge_variant
 
@@ -140,7 +140,7 @@ def compute_slopes(engine: ModelPort, net: Differentiable, points: Sequence[tupl
     texts = [search.text(variant) for search, variant in points]
     samples = [replace(search.sample, input=text) for (search, _), text in zip(points, texts, strict=True)]
     slopes: dict[int, Slope] = {}
-    for indices in batches(engine, samples):
+    for indices in group_batches(engine, samples):
         encoded = net.encode([Classify(texts[i], samples[i].labels) for i in indices])
         features = encoded.features.detach().requires_grad_()
         logits_BC = net.logits(features, encoded)

@@ -15,7 +15,7 @@ from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
 from ...harness.api.samples import Sample
-from ...harness.modalities.inputs import modality, texts_of
+from ...harness.modalities.inputs import list_texts, name_modality
 from ...harness.modalities.words import Spans, word_spans
 from ...harness.threats import EditBudget
 
@@ -144,10 +144,10 @@ def judge_variant(variant: Variant, logits: Sequence[float], target: int, /) -> 
 
 def read_text(sample: Sample, /) -> str:
     """Return the text of the sample. Raises `SampleError` for other inputs."""
-    texts = texts_of(sample.input)
+    texts = list_texts(sample.input)
     if len(texts) != 1:
         raise SampleError(
-            f"this attack changes one text, but the input is a {modality(sample.input)}; "
+            f"this attack changes one text, but the input is a {name_modality(sample.input)}; "
             "list tasks with single texts under the attack's 'tasks:'"
         )
     return texts[0]

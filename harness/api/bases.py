@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from .attack import Attack
 from .errors import ConfigError
-from .plugins import gives, instead_of
+from .plugins import get_alternative, gives
 from .probe import Probe
 from .report import Report
 from .task import Task
@@ -111,7 +111,7 @@ def _find_missing(made: object, base: type) -> Iterator[str]:
     for method in (getattr(base, name) for name in _list_public(base)):
         if not isinstance(method, FunctionType) or gives(made, method):
             continue
-        other = instead_of(method)
+        other = get_alternative(method)
         if other and not gives(made, getattr(base, other)):
             yield f"{method.__name__!r} or {other!r}"
         elif getattr(method, "__isabstractmethod__", False):

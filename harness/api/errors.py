@@ -107,12 +107,12 @@ def ends_run(error: BaseException, /) -> bool:
     return is_interrupt(error) or (isinstance(error, WindtunnelError) and not isinstance(error, SampleError | CapabilityError))
 
 
-def sentence(error: BaseException, /) -> str:
+def describe_error(error: BaseException, /) -> str:
     """Return the text that a record keeps of an error: its message, preceded by its type unless the error is this package's own."""
     return str(error) if isinstance(error, WindtunnelError) else f"{type(error).__name__}: {error}"
 
 
-def did_you_mean(name: str, known: object, /) -> str:
+def suggest_name(name: str, known: object, /) -> str:
     """Return `` Did you mean 'sst2'?`` with a leading space, or an empty string if no known name is similar."""
     from difflib import get_close_matches
 
@@ -124,4 +124,4 @@ def check_named(wanted: Sequence[str] | None, known: Sequence[str], what: str) -
     """Raise `UnknownName` if the suite lacks one of the names. ``what``: the beginning of the error's sentence."""
     for name in wanted or ():
         if name not in known:
-            raise UnknownName(f"{what} {name!r}, which the suite does not have.{did_you_mean(name, known)} It has {', '.join(known)}")
+            raise UnknownName(f"{what} {name!r}, which the suite does not have.{suggest_name(name, known)} It has {', '.join(known)}")

@@ -13,7 +13,7 @@ from typing import Any
 from ..identity.code import Code, collect_code, is_library, target_folders
 from ..identity.digests import digest_file
 from ..system.interrupts import is_interrupt
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, suggest_name
 
 _imported: dict[str, str] = {}
 """The digest of each local module's file at the time of its import, by module name."""
@@ -38,7 +38,7 @@ def resolve(target: str, /) -> Any:
             raise
         raise ConfigError(f"{where} raised at import: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
-        raise ConfigError(f"{where} has no {name!r}.{did_you_mean(name, [n for n in dir(module) if not n.startswith('_')])}")
+        raise ConfigError(f"{where} has no {name!r}.{suggest_name(name, [n for n in dir(module) if not n.startswith('_')])}")
     return getattr(module, name)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..modalities.base import modality_named
+from ..modalities.base import find_modality_by_name
 from ..modalities.inputs import Input
 from .errors import CapabilityError
 from .requests import Failure, Request, Response, request_kinds
@@ -52,7 +52,7 @@ class ModelInfo:
 
         requires: names of request kinds, modalities and features; each kind must be answered for each modality.
         """
-        modalities = {name for name in requires if modality_named(name) is not None}
+        modalities = {name for name in requires if find_modality_by_name(name) is not None}
         missing = sorted(requires - modalities - self.features - set(self.answers))
         kinds, features = ([name for name in missing if (name in request_kinds()) == is_kind] for is_kind in (True, False))
         lacks = [f"does not answer {_join_names(kinds, 'or')} (it answers {_join_names(self.answers)})"] if kinds else []
@@ -223,7 +223,7 @@ class Encoded:
     features: the tensor that gradients are taken with respect to.
     baseline: a neutral input of the same shape: neutral tokens' embeddings with the special tokens kept; black pixels.
     mask_BL: for embeddings, 1 for real tokens and 0 for padding.
-    spans: per sample, the (start, end) of each position in the text (for a pair: `words.in_text`), (0, 0) for special tokens.
+    spans: per sample, the (start, end) of each position in the text (for a pair: `words.shift_spans`), (0, 0) for special tokens.
     extra: further tensors for `Differentiable.logits`, one row per sample; ``input_ids`` holds the tokens of a text model.
     domain: the kind of features. ``embeddings``: [B, L, D]. ``pixels``: [B, C, H, W] in [0, 1] (normalisation is inside the model).
         Any other name: one number per part of the input, [B, ...] with the shape of an attribution's values (`Modality.parts`).

@@ -36,7 +36,7 @@ def needed_unless(other: str, /) -> Callable[[F], F]:
     return mark
 
 
-def instead_of(method: object, /) -> str:
+def get_alternative(method: object, /) -> str:
     """Return the name of the method that a plugin may define instead; empty if `needed_unless` does not mark the method."""
     return _instead.get(method, "")
 

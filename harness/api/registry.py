@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..identity.code import collect_code, file_of, target_folders
+from ..identity.code import collect_code, find_file, target_folders
 from ..system.interrupts import is_interrupt
 from .bases import BASES, derive, require_methods, with_defaults
-from .errors import ConfigError, UnknownName, UserError, did_you_mean
+from .errors import ConfigError, UnknownName, UserError, suggest_name
 from .import_target import run_file
 
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports", "items")
@@ -105,7 +105,7 @@ def _list_installed(path: tuple[str, ...]) -> tuple[Entry, ...]:
     return tuple(entry for entries in found.values() for entry in entries)
 
 
-def origin_of(path: Path, /) -> str:
+def describe_origin(path: Path, /) -> str:
     """Return the name of a plugin file and a hash of its content and of the local files it imports, as records keep them."""
     return f"{path.name} sha256:{collect_code(path).digest[:12]}"
 
@@ -124,7 +124,7 @@ class Registry:
             self._add_file(file)
         for (group, name), obj in _defined.items():
             # A script may pass itself as a plugin file.
-            if file_of(obj) not in self._files:
+            if find_file(obj) not in self._files:
                 self.add_object(group, name, obj, obj)
 
     @classmethod
@@ -136,9 +136,9 @@ class Registry:
         """
         paths = [Path(file) for file in files]
         for file in paths:
-            if file.is_file() and origin_of(file) not in recorded:
+            if file.is_file() and describe_origin(file) not in recorded:
                 used = ", ".join(recorded) or "no plugin file"
-                raise ConfigError(f"the run used {used}, not {origin_of(file)}; pass the file in the version that the run used")
+                raise ConfigError(f"the run used {used}, not {describe_origin(file)}; pass the file in the version that the run used")
         return cls(tuple(paths))
 
     def _add_file(self, path: Path) -> None:
@@ -161,7 +161,7 @@ class Registry:
         self._files.append(path)
         if not defined:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
-        origin = origin_of(path)
+        origin = describe_origin(path)
         for group, name, obj in defined:
             try:
                 self.add(group, name, obj, origin, target=f"{path.name}:{name}")
@@ -172,9 +172,9 @@ class Registry:
         """Raise `ConfigError` if a file has replaced a class of another plugin file."""
         now = _list_classes()
         for what, cls in before.items():
-            first, second = file_of(cls), file_of(now.get(what, cls))
+            first, second = find_file(cls), find_file(now.get(what, cls))
             if first is not None and second is not None and first != second and first in self._files:
-                raise ConfigError(f"{origin_of(second)} defines the {what}, and so does {origin_of(first)}; rename one of them")
+                raise ConfigError(f"{describe_origin(second)} defines the {what}, and so does {describe_origin(first)}; rename one of them")
 
     def add(self, group: str, name: str, factory: Any, origin: str, /, target: str = "") -> None:
         """Add a plugin to this registry only.
@@ -207,7 +207,7 @@ class Registry:
         known = self._entries[group]
         if name not in known:
             raise UnknownName(
-                f"there is no {group[:-1]} {name!r}.{did_you_mean(name, known)} 'windtunnel list {group}' shows all {len(known)}."
+                f"there is no {group[:-1]} {name!r}.{suggest_name(name, known)} 'windtunnel list {group}' shows all {len(known)}."
             )
         if len(origins := self._origins.get((group, name), ())) > 1:
             raise ConfigError(
@@ -223,7 +223,7 @@ class Registry:
         factory = self.get(group, name).load()
         what = f"{group[:-1]} {name!r}"
         try:
-            accepted = parameters(factory)
+            accepted = list_parameters(factory)
         except (TypeError, ValueError) as error:
             raise ConfigError(
                 f"{what} is an object of the class {type(factory).__name__}; register a class, or a function that returns an instance"
@@ -232,7 +232,7 @@ class Registry:
             if accepted is not None and key not in accepted:
                 known = list(accepted)
                 raise ConfigError(
-                    f"{what} has no setting {key!r}.{did_you_mean(key, [*known, *_ENTRY_KEYS])} Its settings: {', '.join(known) or 'none'}."
+                    f"{what} has no setting {key!r}.{suggest_name(key, [*known, *_ENTRY_KEYS])} Its settings: {', '.join(known) or 'none'}."
                 )
         missing = [
             key for key, p in (accepted or {}).items() if p.default is p.empty and p.kind is not p.POSITIONAL_ONLY and key not in params
@@ -276,18 +276,18 @@ def _make_name_error(there: Entry, origin: str) -> ConfigError:
 def _list_classes() -> dict[str, type]:
     """List the classes that register themselves by name: modalities, requests and responses."""
     # Not on top: a list of plugins needs no arrays.
-    from ..modalities.base import modalities
+    from ..modalities.base import list_modalities
     from .requests import list_classes
 
     found: dict[str, type] = {f"class {name!r} of a request or response": cls for name, cls in list_classes().items()}
-    return found | {f"modality {modality.name!r}": type(modality) for modality in modalities()}
+    return found | {f"modality {modality.name!r}": type(modality) for modality in list_modalities()}
 
 
 def _wrap_constant(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-def parameters(factory: Any, /) -> dict[str, inspect.Parameter] | None:
+def list_parameters(factory: Any, /) -> dict[str, inspect.Parameter] | None:
     """Return the keyword parameters of a factory, by name; None if it accepts any."""
     found = inspect.signature(factory).parameters
     if any(p.kind is p.VAR_KEYWORD for p in found.values()):

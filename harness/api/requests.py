@@ -11,9 +11,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ..modalities.base import modality_of
-from ..modalities.chat import Chat, chat_of, modalities_in
-from ..modalities.inputs import Input, size_of, texts_of
+from ..modalities.base import find_modality
+from ..modalities.chat import Chat, as_chat, list_modalities_in
+from ..modalities.inputs import Input, list_texts, measure_size
 
 R_co = TypeVar("R_co", covariant=True)
 _classes: dict[str, type[Any]] = {}
@@ -175,13 +175,13 @@ class Request(Generic[R_co]):
 
     def parts_in_chats(self) -> frozenset[str]:
         """Return the modalities of its chats' parts other than text. The model must accept them for this kind as well."""
-        chats = [chat for f in fields(self) if (chat := chat_of(getattr(self, f.name))) is not None]
-        return frozenset[str]().union(*map(modalities_in, chats))
+        chats = [chat for f in fields(self) if (chat := as_chat(getattr(self, f.name))) is not None]
+        return frozenset[str]().union(*map(list_modalities_in, chats))
 
     def size(self) -> int:
         """Estimate the number of positions that the answer takes, without a tokenizer."""
         values = [getattr(self, f.name) for f in fields(self)]
-        return sum(size_of(value) for value in values if modality_of(value) is not None)
+        return sum(measure_size(value) for value in values if find_modality(value) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +204,13 @@ class LogLikelihood(Request[LogProb]):
         A new message has no delimiter: after a chat, or if the model applies its chat template to a text context (``is_answer``). A
         continuation of a partial answer that ends in whitespace has none either.
         """
-        chat = chat_of(self.context)
+        chat = as_chat(self.context)
         if chat is not None:
             is_answer = not chat.begun or chat.begun[-1].isspace()
         return self.continuation if is_answer else self.delimiter + self.continuation
 
     def beginning(self) -> str:
-        texts = texts_of(self.context)
+        texts = list_texts(self.context)
         return texts[0] + self.written() if texts else ""
 
 
@@ -242,7 +242,7 @@ class PseudoLogLikelihood(Request[LogProb]):
     other: str = ""
 
     def size(self) -> int:
-        return size_of(self.text) ** 2
+        return measure_size(self.text) ** 2
 
 
 MASK = "[MASK]"
@@ -279,10 +279,10 @@ class Generate(Request[Completion]):
         return (self.temperature,)
 
     def beginning(self) -> str:
-        return "".join(texts_of(self.prompt))
+        return "".join(list_texts(self.prompt))
 
     def size(self) -> int:
-        return size_of(self.prompt) + self.max_tokens
+        return measure_size(self.prompt) + self.max_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +319,6 @@ def list_classes() -> dict[str, type[Any]]:
     return dict(_classes)
 
 
-def class_named(name: str, /) -> type[Any] | None:
+def find_class(name: str, /) -> type[Any] | None:
     """Return the request or response class with this name; None if there is none."""
     return _classes.get(name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .registry import Entry, parameters
+from .registry import Entry, list_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +31,24 @@ class Resource:
     path: Path | None = None
 
 
-def resources_of(part: Any, /) -> tuple[Resource, ...]:
+def list_resources(part: Any, /) -> tuple[Resource, ...]:
     """Return the resources that a plugin lists."""
     list_resources = getattr(part, "resources", None)
     return tuple(list_resources()) if callable(list_resources) else ()
 
 
-def missing_resources(part: Any, /) -> str:
+def describe_missing_resources(part: Any, /) -> str:
     """Describe the missing resources of a plugin; empty if there are none."""
     return "; ".join(
         f"{resource.name} is missing (searched {resource.looked}); {resource.advice}"
-        for resource in resources_of(part)
+        for resource in list_resources(part)
         if not resource.is_there
     )
 
 
-def digests_of(part: Any, /) -> dict[str, str]:
+def digest_resources(part: Any, /) -> dict[str, str]:
     """Return a digest of the content of each resource, by name. Changed word data invalidate an attack's records."""
-    return {resource.name: _digest(resource.path) for resource in resources_of(part) if resource.path is not None}
+    return {resource.name: _digest(resource.path) for resource in list_resources(part) if resource.path is not None}
 
 
 def _digest(path: Path) -> str:
@@ -62,5 +62,5 @@ def _digest(path: Path) -> str:
 
 def with_folder(entry: Entry, settings: Mapping[str, Any], folder: str | None, /) -> dict[str, Any]:
     """Return a plugin's settings, with the suite's resource folder as the default of its setting ``resources``, if it has one."""
-    known = (parameters(entry.load()) or {}) if folder else {}
+    known = (list_parameters(entry.load()) or {}) if folder else {}
     return {**({"resources": folder} if "resources" in known else {}), **settings}

@@ -52,7 +52,7 @@ def check_settings(what: str, factory: Callable[..., Any], settings: Mapping[str
     settings: the settings by name.
     Raises `ConfigError` for the first setting that its annotation does not allow, with a suggested value if there is a likely one.
     """
-    hints = settings_of(factory)
+    hints = list_settings(factory)
     for name, value in settings.items():
         if name not in hints or _allows(hints[name], value):
             continue
@@ -67,7 +67,7 @@ def check_fields(what: str, made: Any, /) -> None:
     check_settings(what, type(made), {field.name: getattr(made, field.name) for field in fields(made)})
 
 
-def settings_of(factory: Callable[..., Any], /) -> dict[str, Any]:
+def list_settings(factory: Callable[..., Any], /) -> dict[str, Any]:
     """Return the annotations of a factory's settings, by name, without settings that have none."""
     function = factory.__init__ if inspect.isclass(factory) else factory
     names = getattr(inspect.unwrap(function), "__globals__", {})

@@ -8,7 +8,7 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff
 """Characters that are invisible although their Unicode category is not."""
 
 
-def visible(text: str, /) -> str:
+def make_visible(text: str, /) -> str:
     """Replace invisible characters, and characters that move other text, by visible names; keep line breaks and tabs.
 
     >>> visible("a\\x00b\\u202ec\\ud800")

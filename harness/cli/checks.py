@@ -9,7 +9,7 @@ from ..store import FILE_NAME, Store, codec
 from ..store.faults import list_faults
 
 
-def verified_text(folder: Path, digest: str | None) -> str:
+def format_verified(folder: Path, digest: str | None) -> str:
     """What a run that is whole holds. ``digest``: what it should have. Raises `StoreError` with all that is wrong."""
     store = Store.open(folder / FILE_NAME, readonly=True, checked=False)
     try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from ..api.visible_text import visible
+from ..api.visible_text import make_visible
 
 
 def say(text: str, /, *, err: bool = False) -> None:
     """Print a text with everything hostile in it made visible. err: to standard error."""
-    typer.echo(visible(text), err=err)
+    typer.echo(make_visible(text), err=err)

@@ -26,7 +26,7 @@ class Unforeseen(Exception):
     exceptions, which Click would take for the verb's answer."""
 
 
-def guarded(verb: Callable[P, int | None], /) -> Callable[P, int | None]:
+def guard(verb: Callable[P, int | None], /) -> Callable[P, int | None]:
     """A verb that returns its exit code, and otherwise raises this package's errors, `KeyboardInterrupt` or `Unforeseen`."""
 
     @wraps(verb)
@@ -43,10 +43,10 @@ def guarded(verb: Callable[P, int | None], /) -> Callable[P, int | None]:
 
 def leave(app: Callable[..., Any], /) -> NoReturn:
     """Run the app and exit. Errors of the user's are one sentence and an exit code, never a traceback, and 1 means a failed gate alone."""
-    sys.exit(_code(app))
+    sys.exit(_choose_exit_code(app))
 
 
-def _code(app: Callable[..., Any]) -> int:
+def _choose_exit_code(app: Callable[..., Any]) -> int:
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:
@@ -59,17 +59,17 @@ def _code(app: Callable[..., Any]) -> int:
         say("error: stopped; the same command goes on from there", err=True)
         return 3
     except Unforeseen as unforeseen:
-        return _unforeseen(unforeseen.__cause__)
+        return _report_unforeseen(unforeseen.__cause__)
     except Exception as error:  # noqa: BLE001 - uncaught, it would exit with 1, which says that a gate failed
         if hasattr(error, "show") and hasattr(error, "format_message"):  # Click's own, which newer Typers hide inside of themselves
             shown = io.StringIO()
             error.show(file=shown)
             say(shown.getvalue().rstrip("\n"), err=True)
             return 2
-        return _unforeseen(error)
+        return _report_unforeseen(error)
 
 
-def _unforeseen(error: BaseException | None) -> int:
+def _report_unforeseen(error: BaseException | None) -> int:
     if isinstance(error, BrokenPipeError):
         # Who read the output has left: what is still to be written at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)

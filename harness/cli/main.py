@@ -20,7 +20,7 @@ from ..system.installs import TEXT_ATTACKS
 from ..system.malloc import keep_freed_memory
 from .console import say
 from .environment import prepare
-from .leaving import guarded, leave
+from .leaving import guard, leave
 from .suite_options import PluginFiles, takes_suite
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 @takes_suite()
 def run(suite: Suite, out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Run a suite, or resume it where it stopped."""
@@ -66,7 +66,7 @@ def run(suite: Suite, out: OutOption = None, as_json: JsonOption = False, quiet:
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
     """Run the demo: three tiny models from the package, without a network."""
     from importlib.resources import as_file, files
@@ -86,11 +86,11 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 @takes_suite()
 def plan(suite: Suite, as_json: JsonOption = False) -> int:
     """Show what would run, its cost, and what cannot run with the reason. Loads no weights."""
-    planned = _planned(suite)
+    planned = _plan(suite)
     from .plan_text import plan_exit_code, plan_json, plan_text
 
     say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
@@ -98,7 +98,7 @@ def plan(suite: Suite, as_json: JsonOption = False) -> int:
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 @takes_suite("suite_file", "model", "tasks", "attacks", "probes", "plugin", "offline")
 def prefetch(suite: Suite) -> None:
     """Download models, data sets and word lists of a suite, and list what is missing. With --offline only
@@ -115,26 +115,26 @@ def prefetch(suite: Suite) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 @takes_suite("suite_file", "model", "tasks", "limit", "device", "dtype", "plugin", "offline")
 def tune(suite: Suite) -> None:
     """Measure the fastest batch sizes of a suite's models on this machine, and store them for later runs."""
-    planned = _planned(suite)
+    planned = _plan(suite)
     planned.require_possible()
     from ..engine.saved_budgets import save_budget
     from ..run.progress import Progress
     from ..run.runner import choose_budget, load_model
     from ..run.tuning import tune as measured
-    from .tuning_text import tuned_text
+    from .tuning_text import format_tuned
 
     for adapter, tuned in measured(planned, partial(choose_budget, suite), lambda named: load_model(planned, named, Progress())):
-        say(tuned_text(tuned))
+        say(format_tuned(tuned))
         if tuned.num_requests:
             say(f"  saved in {save_budget(adapter, tuned.found)}")
 
 
 @app.command("list", epilog=EXIT_CODES)
-@guarded
+@guard
 def list_plugins(
     group: Annotated[str | None, typer.Argument(metavar=f"[{'|'.join(GROUPS)}]", help="Group of plugins. Default: all.")] = None,
     plugin: PluginFiles = None,
@@ -142,9 +142,9 @@ def list_plugins(
 ) -> None:
     """List the installed plugins."""
     if group is not None and group not in GROUPS:
-        from ..api.errors import did_you_mean
+        from ..api.errors import suggest_name
 
-        raise ConfigError(f"there is no group {group!r}.{did_you_mean(group, GROUPS)} The groups are {', '.join(GROUPS)}.")
+        raise ConfigError(f"there is no group {group!r}.{suggest_name(group, GROUPS)} The groups are {', '.join(GROUPS)}.")
     registry = Registry(tuple(plugin or ()))
     names = {g: [(e.name, e.origin) for e in registry.entries(g)] for g in ([group] if group else GROUPS)}
     if as_json:
@@ -157,7 +157,7 @@ def list_plugins(
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 def show(
     name: Annotated[str, typer.Argument(help="The name of a plugin, or of a row of a scorecard.")], plugin: PluginFiles = None
 ) -> None:
@@ -169,7 +169,7 @@ def show(
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> int:
     """Write a run's reports again from its records. Needs no model and runs no code that the run names."""
     prepare(offline=True)
@@ -179,7 +179,7 @@ def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonO
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 def gate(
     run_folder: RunFolder,
     gates_file: Annotated[Path, typer.Argument(metavar="GATES.yaml", help="A file with a list of gates.")],
@@ -197,27 +197,27 @@ def gate(
 
 
 @app.command(epilog=EXIT_CODES)
-@guarded
+@guard
 def verify(
     run_folder: RunFolder,
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed; detects a rewritten folder.")] = None,
     plugin: RunPluginOption = None,
 ) -> None:
     """Check that a run's records are complete, unchanged and readable."""
-    from .checks import verified_text
+    from .checks import format_verified
 
     if plugin:
         prepare(offline=True)
         from ..results.summarise import load_registry
 
         load_registry(run_folder, plugin)  # defines the modalities of the files
-    say(verified_text(run_folder, digest))
+    say(format_verified(run_folder, digest))
 
 
 # ── how the verbs work ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _planned(suite: Suite, registry: Registry | None = None) -> Plan:
+def _plan(suite: Suite, registry: Registry | None = None) -> Plan:
     from ..plan.planner import plan as make_plan
 
     return make_plan(suite, registry or Registry(suite.plugins))
@@ -228,7 +228,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
     from ..run.runner import run_plan, stop_on_interrupt
 
     registry = Registry(suite.plugins)
-    planned = _planned(suite, registry)
+    planned = _plan(suite, registry)
     planned.require_possible()
     folder = out or Path("runs") / suite.folder_name(Path.cwd())
     shown = nullcontext(Progress()) if quiet or as_json else open_progress()
@@ -265,10 +265,10 @@ def _finish(folder: Path, as_json: bool, registry: Registry) -> int:
 
 
 def _print_card(card: Scorecard, as_json: bool) -> None:
-    from .scorecard_text import card_text
+    from .scorecard_text import format_scorecard
 
     # For machines there is one shape: that of results.json.
-    say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else card_text(card))
+    say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else format_scorecard(card))
 
 
 def _say_at_once(text: str) -> None:

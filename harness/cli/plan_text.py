@@ -34,7 +34,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "notes": list(task.notes),
                 "cautions": list(task.cautions),
             }
-            for task in _tasks(plan)
+            for task in _list_tasks(plan)
         },
         "skipped": [{"model": s.model, "item": s.item, "reason": s.reason} for s in plan.skipped],
         "impossible": list(plan.impossible),
@@ -52,7 +52,7 @@ def plan_text(plan: Plan) -> str:
                 requests = "as the search goes" if item.num_requests is None else f"{item.num_requests:,} requests"
                 lines.append(f"  {item.item:<44} {len(item.samples):>7,} samples   {requests}")
         lines += [f"  not {s.item}: {s.reason}" for s in plan.skipped if s.model == model.name]
-    for task in _tasks(plan):
+    for task in _list_tasks(plan):
         lines += [f"data of {task.name}: {note}" for note in task.notes]
         lines += [f"note: {task.name}: {caution}" for caution in task.cautions]
     lines += [f"impossible: {sentence}" for sentence in plan.impossible]
@@ -63,9 +63,9 @@ def plan_exit_code(plan: Plan) -> int:
     """That of the run: something is impossible, or nothing of a task can be used."""
     if plan.impossible:
         return CapabilityError.exit_code
-    return IncompleteRun.exit_code if any(task.num_unusable == len(task.samples) for task in _tasks(plan)) else 0
+    return IncompleteRun.exit_code if any(task.num_unusable == len(task.samples) for task in _list_tasks(plan)) else 0
 
 
-def _tasks(plan: Plan) -> list[PlannedTask]:
+def _list_tasks(plan: Plan) -> list[PlannedTask]:
     """The tasks that something runs on, each once."""
     return list({item.task.name: item.task for item in plan.items}.values())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
-from ..api.errors import UnknownName, did_you_mean
+from ..api.errors import UnknownName, suggest_name
 from ..api.plugins import Plugin
-from ..api.registry import GROUPS, Entry, Registry, parameters
+from ..api.registry import GROUPS, Entry, Registry, list_parameters
 from ..scorecard.measures import MEASURES
 
 
@@ -19,8 +19,8 @@ def describe(registry: Registry, name: str) -> str:
         return describe_measure(name)
     if not found:
         known = [*(entry.name for group in GROUPS for entry in registry.entries(group)), *MEASURES]
-        raise UnknownName(f"there is no plugin and no row {name!r}.{did_you_mean(name, known)} 'windtunnel list' shows all plugins.")
-    return "\n\n".join(_described(entry) for entry in found)
+        raise UnknownName(f"there is no plugin and no row {name!r}.{suggest_name(name, known)} 'windtunnel list' shows all plugins.")
+    return "\n\n".join(_describe(entry) for entry in found)
 
 
 def describe_measure(name: str) -> str:
@@ -30,11 +30,11 @@ def describe_measure(name: str) -> str:
     return f"{name}  (row, {better})\n\n  {measure.title}: {measure.explanation}"
 
 
-def _described(entry: Entry) -> str:
+def _describe(entry: Entry) -> str:
     factory = entry.load()
     lines = [f"{entry.name}  ({entry.group[:-1]}, from {entry.origin})", ""]
     lines += [f"  {line}".rstrip() for line in inspect.cleandoc(factory.__doc__ or "No description.").splitlines()]
-    settings = parameters(factory)
+    settings = list_parameters(factory)
     if settings:
         lines += ["", "  settings:"]
         lines += [f"    {parameter}" for parameter in settings.values()]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..api.scorecard import Estimate, Scorecard
-from ..api.visible_text import visible
+from ..api.visible_text import make_visible
 
 
-def card_text(card: Scorecard) -> str:
+def format_scorecard(card: Scorecard) -> str:
     """Every number that is about the model (not what it cost), then gates and verdict."""
     lines: list[str] = []
     last = None
@@ -24,7 +24,7 @@ def card_text(card: Scorecard) -> str:
     failed = f", {card.num_failed} records with an error" if card.num_failed else ""
     lines.append(f"verdict: {card.verdict if card.complete else 'incomplete'}   {card.num_samples} samples{failed}")
     lines.append(f"digest: {card.manifest.get('digest', '')}   'windtunnel verify --digest' holds a run folder against it")
-    return "\n".join(visible(line).replace("\n", "\\n") for line in lines)
+    return "\n".join(make_visible(line).replace("\n", "\\n") for line in lines)
 
 
 def _number(e: Estimate) -> str:

@@ -58,9 +58,9 @@ def read_suite(
     prepare(offline)
     given = {
         "models": model or None,
-        "tasks": _names(tasks),
-        "attacks": _names(attacks),
-        "probes": _names(probes),
+        "tasks": _split_names(tasks),
+        "attacks": _split_names(attacks),
+        "probes": _split_names(probes),
         "limit": limit,
         "seed": seed,
         "device": device,
@@ -84,11 +84,11 @@ def takes_suite(*options: str) -> Callable[[Callable[..., int | None]], Callable
 
     options: those of `read_suite` that the verb takes, by parameter name; without any, all of them.
     """
-    offered = _parameters(read_suite)
+    offered = _list_parameters(read_suite)
     taken = [parameter for name, parameter in offered.items() if not options or name in options]
 
     def decorate(verb: Callable[..., int | None]) -> Callable[..., int | None]:
-        own = list(_parameters(verb).values())[1:]
+        own = list(_list_parameters(verb).values())[1:]
 
         @wraps(verb)
         def work(**given: Any) -> int | None:
@@ -104,11 +104,11 @@ def takes_suite(*options: str) -> Callable[[Callable[..., int | None]], Callable
     return decorate
 
 
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def _list_parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     # The suite's class is heavy, and no option.
     return inspect.signature(function, eval_str=True, locals={"Suite": object}).parameters
 
 
-def _names(text: str | None) -> list[str] | None:
+def _split_names(text: str | None) -> list[str] | None:
     """The names of a list with commas."""
     return [name.strip() for name in text.split(",") if name.strip()] if text else None

@@ -29,7 +29,7 @@ def read_files(spec: DataSpec, /) -> Rows:
     twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
     if twice:
         raise DataError(f"{spec}: {twice} is named twice, which would repeat its rows; name it once")
-    name = spec.format or _common_format(paths, spec)
+    name = spec.format or _find_common_format(paths, spec)
     if name != "imagefolder" and any(p.is_dir() for p in paths):
         fix = f"give a glob, e.g. files: {paths[0].name}/*.jsonl"
         raise DataError(f"{spec} is a folder, which only format imagefolder reads; {fix}")
@@ -51,7 +51,7 @@ def _expand(pattern: str, base: Path) -> list[Path]:
     return paths
 
 
-def _common_format(paths: Sequence[Path], spec: DataSpec) -> str:
+def _find_common_format(paths: Sequence[Path], spec: DataSpec) -> str:
     formats = {_format_of(path, spec): path for path in reversed(paths)}
     if len(formats) > 1:
         examples = ", ".join(f"{path.name} ({name})" for name, path in sorted(formats.items()))

@@ -22,7 +22,7 @@ _CONNECT_TIMEOUT_S = 5.0
 def read_hub(spec: DataSpec, /) -> Rows:
     """Read the rows of a Hub data set, from the local cache if offline. Raises `DataError`."""
     name = cast(str, spec.hub)
-    with _quiet() as datasets, _data_errors(spec):
+    with _quiet() as datasets, _convert_errors(spec):
         offline = is_offline()
         commit = None if offline else _resolve_commit(spec)
         if commit:
@@ -124,7 +124,7 @@ def is_cached(spec: DataSpec, /) -> bool:
 
 
 @contextmanager
-def _data_errors(spec: DataSpec) -> Iterator[None]:
+def _convert_errors(spec: DataSpec) -> Iterator[None]:
     """Convert any exception of `datasets` to a `DataError` that names the innermost cause."""
     try:
         yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..api.errors import ConfigError, DataError, did_you_mean
+from ..api.errors import ConfigError, DataError, suggest_name
 from .formats import FORMATS
 
 
@@ -47,7 +47,7 @@ class DataSpec:
             if getattr(self, name) and name not in allowed:
                 raise ConfigError(f"data: {name!r} does not go with {forms[0]!r}; leave it out")
         if self.format and self.format not in FORMATS:
-            raise ConfigError(f"data: no format {self.format!r}.{did_you_mean(self.format, FORMATS)} The formats: {', '.join(FORMATS)}.")
+            raise ConfigError(f"data: no format {self.format!r}.{suggest_name(self.format, FORMATS)} The formats: {', '.join(FORMATS)}.")
         if not isinstance(self.options, Mapping):
             raise ConfigError(f"data: options is a mapping such as {{encoding: cp1252}}, not {self.options!r}")
         if self.python and not all(self.python.rpartition(":")):
@@ -63,7 +63,7 @@ class DataSpec:
         known = [f.name for f in fields(cls) if f.name != "base"]
         for key in value:
             if key not in known:
-                raise ConfigError(f"data has no key {key!r}.{did_you_mean(str(key), known)} Its keys: {', '.join(known)}.")
+                raise ConfigError(f"data has no key {key!r}.{suggest_name(str(key), known)} Its keys: {', '.join(known)}.")
         for key in ("hub", "config", "revision", "format", "python", "split"):
             if not isinstance(value.get(key), str | None):
                 raise ConfigError(f"data: {key} is text, not {value[key]!r}; put it in quotes")
@@ -81,7 +81,7 @@ class DataSpec:
         if self.split is None and len(splits) == 1:
             return splits[0]
         if self.split is None or self.split not in splits:
-            wrong = f"has no split {self.split!r}.{did_you_mean(self.split, splits)}" if self.split else "needs a split."
+            wrong = f"has no split {self.split!r}.{suggest_name(self.split, splits)}" if self.split else "needs a split."
             raise DataError(f"{self} {wrong} Its splits: {', '.join(splits)}.")
         return self.split
 

@@ -6,26 +6,26 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..api.errors import ends_run, sentence
+from ..api.errors import describe_error, ends_run
 from ..api.model_port import ModelPort
 from ..api.requests import Classify
 from ..api.samples import Sample
-from ..modalities.base import known_modality
-from ..modalities.inputs import size_of
+from ..modalities.base import require_modality
+from ..modalities.inputs import measure_size
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
-def canonical(engine: ModelPort, samples: Sequence[Sample], /) -> list[Sample]:
+def make_canonical(engine: ModelPort, samples: Sequence[Sample], /) -> list[Sample]:
     """Return the samples with inputs as the model sees them (images at its size).
 
     A sample that cannot be prepared stays unchanged; a request about it fails with the reason.
     """
-    return [_canonical(engine, sample) for sample in samples]
+    return [_make_canonical(engine, sample) for sample in samples]
 
 
-def _canonical(engine: ModelPort, sample: Sample) -> Sample:
+def _make_canonical(engine: ModelPort, sample: Sample) -> Sample:
     if sample.metadata.get("error"):
         return sample
     try:
@@ -37,26 +37,26 @@ def _canonical(engine: ModelPort, sample: Sample) -> Sample:
         return sample
 
 
-def alike(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
+def group_alike(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
     """Group indices of samples that can be stacked: of the same shape and batch key of the model."""
     groups: dict[Hashable, list[int]] = {}
     for index, sample in enumerate(samples):
         groups.setdefault(
-            (known_modality(sample.input).stack_key(sample.input), engine.alike(Classify(sample.input, sample.labels))), []
+            (require_modality(sample.input).stack_key(sample.input), engine.alike(Classify(sample.input, sample.labels))), []
         ).append(index)
     return list(groups.values())
 
 
-def batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
-    """Group indices of samples into batches: `alike` samples by length, longest first, within the engine's budget."""
+def group_batches(engine: ModelPort, samples: Sequence[Sample], /) -> list[list[int]]:
+    """Group indices of samples into batches: `group_alike` samples by length, longest first, within the engine's budget."""
     return [
         [members[i] for i in batch]
-        for members in alike(engine, samples)
-        for batch in engine.groups([size_of(samples[i].input) for i in members])
+        for members in group_alike(engine, samples)
+        for batch in engine.groups([measure_size(samples[i].input) for i in members])
     ]
 
 
-def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) -> list[T | str]:
+def isolate_failures(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) -> list[T | str]:
     """Return one result per sample (or pair), or the error for each on which ``work`` fails.
 
     If ``work`` raises, it is run again for each half of the samples.
@@ -69,9 +69,9 @@ def isolated(work: Callable[[Sequence[S]], list[T]], samples: Sequence[S], /) ->
         if ends_run(error):
             raise
         # A plugin that fails on one sample must not lose the others.
-        message = sentence(error)
+        message = describe_error(error)
     # Outside of the except clause, the traceback no longer holds the memory of the failed batch.
     if len(samples) == 1:
         return [message]
     middle = len(samples) // 2
-    return [result for half in (samples[:middle], samples[middle:]) for result in isolated(work, half)]
+    return [result for half in (samples[:middle], samples[middle:]) for result in isolate_failures(work, half)]

@@ -15,7 +15,7 @@ _MAX_VARIABLES = 900
 """Number of ? in one statement; the limit of old versions of SQLite is 999."""
 
 
-def key_of(fingerprint: str, request: Request[Any], /) -> str:
+def make_key(fingerprint: str, request: Request[Any], /) -> str:
     """Return the content key of a request to the model with this fingerprint."""
     return codec.digest((fingerprint, request.kind, request))
 

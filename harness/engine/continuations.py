@@ -12,15 +12,15 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import SampleError, ends_run, sentence
+from ..api.errors import SampleError, describe_error, ends_run
 from ..api.model import Differentiable, Encoded
 from ..api.plugins import gives
 from ..api.requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
 from ..api.samples import Sample
 from ..api.task import Task
-from ..modalities.chat import Chat, Message, chat_of, last_text, user_chat, with_last_text
-from ..modalities.inputs import Input, texts_of
-from ..modalities.words import MARK, within
+from ..modalities.chat import Chat, Message, as_chat, find_last_text, make_chat, with_last_text
+from ..modalities.inputs import Input, list_texts
+from ..modalities.words import MARK, clip_span
 from .wrapped_port import WrappedGradients, WrappedPort
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ class Frame:
 
         Raises `SampleError` if the prompt does not contain the unchanged text.
         """
-        shown = last_text(prompt) or ""
+        shown = find_last_text(prompt) or ""
         start = shown.rfind(text)
         if start < 0 or not shown:
             raise SampleError("the task's prompt does not contain the sample's text unchanged, so nothing can be attributed to it")
-        head, mark, tail = (last_text(marked) or "").partition(MARK)
+        head, mark, tail = (find_last_text(marked) or "").partition(MARK)
         if not mark or f"{head}{text}{tail}" != shown:
             head, tail = shown[:start], shown[start + len(text) :]
-        return cls(head, tail, chat_of(with_last_text(prompt, "")), is_templated)
+        return cls(head, tail, as_chat(with_last_text(prompt, "")), is_templated)
 
     @property
     def answers_apart(self) -> bool:
@@ -101,23 +101,23 @@ class Frame:
 
     def prompt(self, value: Input, /) -> str | Chat:
         """Build the prompt. ``value``: the sample's text, or a pair of it and the text generated after the prompt."""
-        text, written = _text_and_written(value)
+        text, written = _split_pair(value)
         shown = f"{self.head}{text}{self.tail}"
         if not self.answers_apart:
             shown, written = shown + written, ""
         if self.chat is None and not written:
             return shown
-        chat = user_chat(shown if self.chat is None else with_last_text(self.chat, shown))
+        chat = make_chat(shown if self.chat is None else with_last_text(self.chat, shown))
         return Chat((*chat.messages, Message("assistant", written))) if written else chat
 
 
-def _text_and_written(value: Input) -> tuple[str, str]:
+def _split_pair(value: Input) -> tuple[str, str]:
     """Return the sample's text, and the generated text of a pair."""
-    text, *written = texts_of(value)
+    text, *written = list_texts(value)
     return text, "".join(written)
 
 
-def framed(port: Engine, task: Task, samples: Sequence[Sample], target: str | None, /) -> list[tuple[Frame, Sample]]:
+def frame_samples(port: Engine, task: Task, samples: Sequence[Sample], target: str | None, /) -> list[tuple[Frame, Sample]]:
     """Return the frame of each sample, and the sample with its continuations as labels.
 
     target: for a task that requests text, which continuation to explain: the generated text (``predicted``) or the
@@ -126,7 +126,7 @@ def framed(port: Engine, task: Task, samples: Sequence[Sample], target: str | No
 
     A sample that cannot be explained has the reason in ``metadata["error"]``.
     """
-    requests = [_requests_of_sample(task, sample) for sample in samples]
+    requests = [_list_requests(task, sample) for sample in samples]
     generates = [target == "predicted" and isinstance(request, Generate) for request in requests]
     completions = iter(port.try_run([request for request in requests if target == "predicted" and isinstance(request, Generate)]))
     return [
@@ -135,15 +135,15 @@ def framed(port: Engine, task: Task, samples: Sequence[Sample], target: str | No
     ]
 
 
-def posed(port: Engine, task: Task, sample: Sample, continuation: str | int, /) -> tuple[Frame, Sample]:
+def pose_continuation(port: Engine, task: Task, sample: Sample, continuation: str | int, /) -> tuple[Frame, Sample]:
     """Return the frame of a sample, and the sample with one continuation as its only label.
 
     continuation: its text, or an index among those of the task's requests.
 
     Raises `SampleError` if the sample cannot be explained.
     """
-    requests = _requests_of_sample(task, sample)
-    frame, text = _frame(port, task, sample, requests)
+    requests = _list_requests(task, sample)
+    frame, text = _find_frame(port, task, sample, requests)
     if isinstance(continuation, int):
         if not isinstance(requests, list) or not 0 <= continuation < len(requests):
             raise SampleError("the task's prediction is not among the continuations of its requests")
@@ -151,7 +151,7 @@ def posed(port: Engine, task: Task, sample: Sample, continuation: str | int, /) 
     return frame, replace(sample, input=text, target=0, labels=(continuation,))
 
 
-def _requests_of_sample(task: Task, sample: Sample) -> list[LogLikelihood] | Generate | str:
+def _list_requests(task: Task, sample: Sample) -> list[LogLikelihood] | Generate | str:
     """Return the task's requests about a sample, or the reason why they cannot be explained."""
     try:
         requests = list(task.requests(sample))
@@ -159,7 +159,7 @@ def _requests_of_sample(task: Task, sample: Sample) -> list[LogLikelihood] | Gen
         if ends_run(error):
             raise
         # The error of a bad row goes into the sample's record.
-        return sentence(error)
+        return describe_error(error)
     if len(requests) == 1 and isinstance(requests[0], Generate):
         return requests[0]
     likelihoods = [request for request in requests if isinstance(request, LogLikelihood)]
@@ -172,43 +172,43 @@ def _frame_sample(
     port: Engine, task: Task, sample: Sample, requests: list[LogLikelihood] | Generate | str, written: Completion | Failure | None
 ) -> tuple[Frame, Sample]:  # fmt: skip
     try:
-        frame, text = _frame(port, task, sample, requests)
+        frame, text = _find_frame(port, task, sample, requests)
         shown = replace(sample, input=text)
         if not isinstance(requests, list):
-            return frame, replace(shown, target=0, labels=(_continuation_text(shown, frame, written),))
+            return frame, replace(shown, target=0, labels=(_get_continuation(shown, frame, written),))
         labels = tuple(request.written(is_answer=port.model.has_templated_prompts) for request in requests)
         return frame, replace(shown, target=0 if len(labels) == 1 else sample.target, labels=labels)
     except SampleError as error:
         return Frame(), replace(sample, metadata={**sample.metadata, "error": str(error)})
 
 
-def _frame(port: Engine, task: Task, sample: Sample, requests: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
+def _find_frame(port: Engine, task: Task, sample: Sample, requests: list[LogLikelihood] | Generate | str) -> tuple[Frame, str]:
     """Return the frame of the sample's text, and the text."""
     if isinstance(requests, str):
         raise SampleError(requests)
-    text, prompt = _text_of(sample), _prompt_of(requests)
+    text, prompt = _get_text(sample), _get_prompt(requests)
     marked: Input = ""
-    if (last_text(prompt) or "").count(text) > 1:
-        other = _requests_of_sample(
-            task, replace(sample, input=with_last_text(sample.input, MARK + (last_text(sample.input) or "")[len(text) :]))
+    if (find_last_text(prompt) or "").count(text) > 1:
+        other = _list_requests(
+            task, replace(sample, input=with_last_text(sample.input, MARK + (find_last_text(sample.input) or "")[len(text) :]))
         )
-        marked = "" if isinstance(other, str) else _prompt_of(other)
+        marked = "" if isinstance(other, str) else _get_prompt(other)
     return Frame.of(text, prompt, is_templated=port.model.has_templated_prompts, marked=marked), text
 
 
-def _prompt_of(requests: list[LogLikelihood] | Generate) -> Input:
+def _get_prompt(requests: list[LogLikelihood] | Generate) -> Input:
     return requests.prompt if isinstance(requests, Generate) else requests[0].context
 
 
-def _text_of(sample: Sample) -> str:
+def _get_text(sample: Sample) -> str:
     """Return the text whose parts are explained: the text, or the last message of a chat."""
-    shown = last_text(sample.input)
+    shown = find_last_text(sample.input)
     if shown is None:
         raise SampleError("continuations are explained by the words of a text, but this sample is not text")
     return shown.rstrip()
 
 
-def _continuation_text(sample: Sample, frame: Frame, written: Completion | Failure | None) -> str:
+def _get_continuation(sample: Sample, frame: Frame, written: Completion | Failure | None) -> str:
     if isinstance(written, Failure):
         raise SampleError(written.error)
     if written is not None:
@@ -293,10 +293,10 @@ class ContinuationGradients(WrappedGradients):
 
     def _place(self, value: Input, span: tuple[int, int]) -> tuple[int, int]:
         """Map a span in the prompt to a span in the sample's text and the generated text; (0, 0) for any other span."""
-        text, written = _text_and_written(value)
+        text, written = _split_pair(value)
         start = self._frame.start
         after = start + len(text) + len(self._frame.tail) + (1 if self._frame.answers_apart else 0)
-        in_text, in_written = within(span, start, len(text)), within(span, after, len(written))
+        in_text, in_written = clip_span(span, start, len(text)), clip_span(span, after, len(written))
         if in_text == (0, 0) != in_written:
             return in_written[0] + len(text) + 1, in_written[1] + len(text) + 1
         return in_text

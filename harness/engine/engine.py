@@ -15,12 +15,12 @@ from ..api.samples import Sample
 from ..api.task import Task
 from ..identity.digests import digest_parts, is_unknown
 from ..modalities.inputs import Input
-from .cache import AnswerCache, MemoryCache, key_of
+from .cache import AnswerCache, MemoryCache, make_key
 from .counters import Counters
 from .gradient_groups import Groups
 from .out_of_memory import is_out_of_memory, release_memory
-from .packing import Budget, first_batch, pack
-from .units import Row, Unit, failure_of, join_answers, positions, rows_of, split_requests
+from .packing import Budget, pack, size_first_batch
+from .units import Row, Unit, count_positions, group_by_row, join_answers, make_failure, split_requests
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Engine:
         index_of: dict[Request[Any], int] = {}
         indices = [index_of.setdefault(request, len(index_of)) for request in requests]
         unique = list(index_of)
-        keys = [key_of(self._key, request) for request in unique]
+        keys = [make_key(self._key, request) for request in unique]
         known = self._cache.get(keys)
         answers = [known.get(key) for key in keys]
         fresh = [index for index, key in enumerate(keys) if key not in known]
@@ -107,7 +107,7 @@ class Engine:
 
     def known(self, requests: Sequence[Request[Any]], /) -> list[Any]:
         """Return cached responses, None for requests without one. Does not run the model."""
-        keys = [key_of(self._key, request) for request in requests]
+        keys = [make_key(self._key, request) for request in requests]
         cached = self._cache.get(keys)
         return [cached.get(key) for key in keys]
 
@@ -160,7 +160,7 @@ class Engine:
         packed, rest = self._run_packed(requests, units)
         for unit, answer in packed:
             parts[unit.index][unit.part] = answer
-        for kind, batch in self._batches(requests, rest):
+        for kind, batch in self._make_batches(requests, rest):
             for unit, answer in self._run_batch(kind, batch):
                 parts[unit.index][unit.part] = answer
         answers = [failures.get(index) or join_answers(self.model, request, parts[index]) for index, request in enumerate(requests)]
@@ -209,7 +209,7 @@ class Engine:
             # The same error occurs again in a batch, which finds the request at fault.
             no_memory = is_out_of_memory(error)
             self.counters.pack_failures += not no_memory
-        alone = sum(positions(units[i], answer) for i, answer in answered.items())
+        alone = sum(count_positions(units[i], answer) for i, answer in answered.items())
         self.counters.tokens_shared += max(0, alone - computed)
         if no_memory:
             self.counters.oom_splits += 1
@@ -224,7 +224,7 @@ class Engine:
         self.counters.flops += done.flops
         self._on_batch(kind, len(done.answers), done.tokens)
 
-    def _batches(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> Iterator[tuple[str, list[Row]]]:
+    def _make_batches(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> Iterator[tuple[str, list[Row]]]:
         """Yield batches, each of one kind and batch key, the largest first."""
         alike: dict[object, list[Unit]] = {}
         for unit in units:
@@ -232,7 +232,7 @@ class Engine:
             alike.setdefault((request.kind, request.batch_key(), unit.batch_key), []).append(unit)
         batches = []
         for members in alike.values():
-            rows = rows_of(self.model, members)
+            rows = group_by_row(self.model, members)
             for batch in pack([row[0].length for row in rows], self._budget):
                 batches.append((requests[members[0].index].kind, [rows[i] for i in batch]))
         batches.sort(key=lambda kb: -len(kb[1]) * kb[1][0][0].length)
@@ -244,7 +244,7 @@ class Engine:
         lengths = [row[0].length for row in batch]
         start = 0
         while start < len(batch):
-            size = first_batch(lengths, start, self._budget)
+            size = size_first_batch(lengths, start, self._budget)
             answers += self._execute(kind, batch[start : start + size])
             start += size
         return answers
@@ -260,7 +260,7 @@ class Engine:
             if ends_run(error):
                 raise
             # One bad sample must not fail the whole batch.
-            failure, no_memory = failure_of(error), is_out_of_memory(error)
+            failure, no_memory = make_failure(error), is_out_of_memory(error)
         else:
             return self._accept(kind, batch, units, answers)
         # Outside of the except clause, the exception no longer references the tensors of the failed batch.
@@ -283,7 +283,7 @@ class Engine:
         answered = list(zip(units, answers, strict=True))
         longest = {id(row[0]) for row in batch}
         self._count([(unit, answer) for unit, answer in answered if id(unit) in longest])
-        self.counters.tokens_shared += sum(positions(unit, answer) for unit, answer in answered if id(unit) not in longest)
+        self.counters.tokens_shared += sum(count_positions(unit, answer) for unit, answer in answered if id(unit) not in longest)
         self._on_batch(kind, len(batch), sum(row[0].length for row in batch))
         return answered
 
@@ -295,7 +295,7 @@ class Engine:
         """
         done = [a for _, a in rows if isinstance(a, Completion) and a.num_prompt_tokens]
         width, passes = rows[0][0].length, 1
-        computed = [positions(unit, answer) for unit, answer in rows]
+        computed = [count_positions(unit, answer) for unit, answer in rows]
         real = sum(computed)
         if len(done) == len(rows):
             passes = max(1, *(a.num_tokens for a in done))

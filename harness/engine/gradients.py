@@ -10,7 +10,7 @@ import torch
 
 from ..api.errors import ModelError, SampleError
 from ..api.model import PIXELS, Differentiable, Encoded
-from ..modalities.image import positions_of
+from ..modalities.image import count_positions
 from .counters import Counters
 from .wrapped_port import WrappedGradients
 
@@ -129,7 +129,7 @@ class CountedGradients(WrappedGradients):
 
     def _count(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, passes: int) -> None:
         if encoded.mask_BL is None:
-            each = positions_of(*features.shape[-2:]) if encoded.domain == PIXELS else features[0].numel()
+            each = count_positions(*features.shape[-2:]) if encoded.domain == PIXELS else features[0].numel()
             computed, padded = features.shape[0] * each, 0
         else:
             mask = (encoded.mask_BL if rows is None else encoded.mask_BL[rows])[:, encoded.mask_BL.shape[1] - features.shape[1] :]

@@ -56,13 +56,13 @@ def pack(lengths: Sequence[int], budget: Budget, /) -> list[list[int]]:
     batches: list[list[int]] = []
     start = 0
     while start < len(order):
-        end = start + first_batch(ordered, start, budget)
+        end = start + size_first_batch(ordered, start, budget)
         batches.append(order[start:end])
         start = end
     return batches
 
 
-def full(lengths: Sequence[int], tokens: int, /) -> list[list[int]]:
+def fill_packs(lengths: Sequence[int], tokens: int, /) -> list[list[int]]:
     """Group indices of ``lengths`` into packs of at most ``tokens`` positions without padding, longest first.
 
     A longer unit has its own pack.
@@ -78,7 +78,7 @@ def full(lengths: Sequence[int], tokens: int, /) -> list[list[int]]:
     return packs
 
 
-def first_batch(lengths: Sequence[int], start: int, budget: Budget, /) -> int:
+def size_first_batch(lengths: Sequence[int], start: int, budget: Budget, /) -> int:
     """Return the size of the batch that begins at ``start``. Reads at most one length beyond it.
 
     lengths: sorted, longest first.

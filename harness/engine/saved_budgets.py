@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FILE_NAME = "budgets.json"
 
 
-def budgets_file() -> Path:
+def find_budgets_file() -> Path:
     """Return the path of the file: in ``WINDTUNNEL_CACHE``, else in the user's cache folder."""
     import platformdirs
 
@@ -33,17 +33,17 @@ def load_saved_budget(model: Model, /) -> Budget | None:
 
     Raises `StoreError` if the file cannot be read.
     """
-    fields = _read_budgets().get(_key(model))
+    fields = _read_budgets().get(_make_key(model))
     return Budget(**fields) if fields is not None else None
 
 
 def save_budget(model: Model, budget: Budget, /) -> Path:
     """Save a measured budget and return the path of the file. Raises `StoreError` if it cannot be written."""
-    path = budgets_file()
+    path = find_budgets_file()
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({**_read_budgets(), _key(model): asdict(budget)}, indent=1), encoding="utf-8")
+        fresh.write_text(json.dumps({**_read_budgets(), _make_key(model): asdict(budget)}, indent=1), encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def save_budget(model: Model, budget: Budget, /) -> Path:
 
 
 def _read_budgets() -> Mapping[str, Any]:
-    path = budgets_file()
+    path = find_budgets_file()
     try:
         budgets = json.loads(path.read_text(encoding="utf-8"))
         for fields in budgets.values():
@@ -64,11 +64,11 @@ def _read_budgets() -> Mapping[str, Any]:
     return dict(budgets)
 
 
-def _key(model: Model) -> str:
-    return " | ".join((model.fingerprint, str(model.dtype or ""), *_machine(model.device)))
+def _make_key(model: Model) -> str:
+    return " | ".join((model.fingerprint, str(model.dtype or ""), *_describe_machine(model.device)))
 
 
-def _machine(device: torch.device | None) -> tuple[str, ...]:
+def _describe_machine(device: torch.device | None) -> tuple[str, ...]:
     if device is None:
         return (platform.machine(), str(os.cpu_count()))
     import torch

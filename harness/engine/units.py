@@ -53,11 +53,11 @@ def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Any
             if ends_run(error):
                 raise
             # Any exception, such as one from hostile input, is a failure of this request only.
-            failures[index] = failure_of(error)
+            failures[index] = make_failure(error)
     return units, failures
 
 
-def rows_of(model: Model, units: Sequence[Unit], /) -> list[Row]:
+def group_by_row(model: Model, units: Sequence[Unit], /) -> list[Row]:
     """Group units by the row that answers them: one unit per row, unless the model reads several from one row."""
     return [[units[i] for i in row] for row in model.shared_rows([unit.data for unit in units])]
 
@@ -71,7 +71,7 @@ def join_answers(model: Model, request: Request[Any], parts: dict[int, Any], /) 
     return _check_response(model.name, request, model.join(request, ordered))
 
 
-def positions(unit: Unit, answer: Any) -> int:
+def count_positions(unit: Unit, answer: Any) -> int:
     """Return the number of positions for computing the answer alone. The last generated token is never an input."""
     if isinstance(answer, Completion) and answer.num_prompt_tokens:
         return answer.num_prompt_tokens + max(0, answer.num_tokens - 1)
@@ -81,7 +81,7 @@ def positions(unit: Unit, answer: Any) -> int:
 _LONGEST_ERROR = 2000
 
 
-def failure_of(error: BaseException) -> Failure:
+def make_failure(error: BaseException) -> Failure:
     """Convert an error to a `Failure`, with a truncated message that is valid Unicode (it may quote the sample)."""
     message = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
     return Failure(message if len(message) <= _LONGEST_ERROR else message[:_LONGEST_ERROR] + " ...")
@@ -91,12 +91,12 @@ def _check_response(name: str, request: Request[Any], response: Any) -> Any:
     """Return the response, or a `Failure` if it is not a `Response` or has NaN or infinity."""
     if not (isinstance(response, Response) and is_dataclass(response)):
         what = f"answered a {request.kind!r} request by a {type(response).__name__}; an answer is a dataclass derived from Response"
-        return failure_of(ModelError(f"model {name!r} {what}"))
+        return make_failure(ModelError(f"model {name!r} {what}"))
     numbers = response.numbers()
     if all(map(math.isfinite, numbers)):
         return response
     bad = sum(not math.isfinite(number) for number in numbers)
-    return failure_of(
+    return make_failure(
         NonFiniteError(
             f"model {name!r} answered NaN or infinity in {bad} of {len(numbers)} numbers of a {request.kind!r} request; "
             "half precision overflowing is the usual cause: set dtype to float32 or bfloat16"

@@ -57,7 +57,7 @@ class Code:
 
 
 @cache
-def _library_folders() -> tuple[Path, ...]:
+def _list_library_folders() -> tuple[Path, ...]:
     paths = sysconfig.get_paths()
     return tuple(dict.fromkeys(Path(paths[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")))
 
@@ -68,12 +68,12 @@ def is_library(file: Path, /) -> bool:
     resolved = file.resolve()
     if {"site-packages", "dist-packages"} & set(resolved.parts):
         return True
-    if any(resolved.is_relative_to(folder) for folder in _library_folders()):
+    if any(resolved.is_relative_to(folder) for folder in _list_library_folders()):
         return True
     return any(resolved.is_relative_to(OWN / place) for place in _OWN_PLACES)
 
 
-def file_of(obj: Any, /) -> Path | None:
+def find_file(obj: Any, /) -> Path | None:
     """Return the file that defines a module, class, function or the class of an object; None if there is none."""
     # For a library's decorator around a user's function, the file of the function counts.
     inner = inspect.unwrap(obj) if isinstance(obj, FunctionType) else obj
@@ -103,10 +103,10 @@ def collect_code(file: Path, package: str = "", /) -> Code:
         if path.suffix != ".py":
             continue
         source = _parse(path.read_bytes())
-        named |= {text: place for text in source.texts if (place := data_file(text, path.parent, source.writes)) is not None}
+        named |= {text: place for text in source.texts if (place := find_data_file(text, path.parent, source.writes)) is not None}
         writes |= source.writes
         for imported in source.imports:
-            for full, origin, inner in _resolve_import(_absolute(imported, parent), search):
+            for full, origin, inner in _resolve_import(_make_absolute(imported, parent), search):
                 if origin is None:
                     libraries.add(full)
                 else:
@@ -114,9 +114,9 @@ def collect_code(file: Path, package: str = "", /) -> Code:
     return Code(files, named, tuple(sorted(libraries)), writes)
 
 
-def local_code(obj: Any, /) -> Code | None:
+def collect_local_code(obj: Any, /) -> Code | None:
     """Collect the code of a local object; None if it belongs to a library or to no file."""
-    file = file_of(obj)
+    file = find_file(obj)
     if file is None or is_library(file):
         return None
     module = obj if isinstance(obj, ModuleType) else sys.modules.get(getattr(obj, "__module__", None) or type(obj).__module__)
@@ -171,7 +171,7 @@ def _parse(content: bytes) -> _Source:
     return _parse_cached(hashlib.sha256(content).digest(), content)
 
 
-def data_file(text: str, folder: Path, writes: bool, /) -> Path | None:
+def find_data_file(text: str, folder: Path, writes: bool, /) -> Path | None:
     """Return the data file that a string in a program names, if it exists; else None.
 
     writes: whether the program writes files. If so, its .json or .txt files are skipped, as they may be its output.
@@ -186,7 +186,7 @@ def data_file(text: str, folder: Path, writes: bool, /) -> Path | None:
     return places[0] if places else None
 
 
-def _absolute(name: str, package: str) -> str:
+def _make_absolute(name: str, package: str) -> str:
     bare = name.lstrip(".")
     level = len(name) - len(bare)
     if not level:
@@ -254,6 +254,6 @@ _CLIENTS = frozenset({
 })  # fmt: skip
 
 
-def remote_libraries(code: Code, /) -> tuple[str, ...]:
+def list_remote_libraries(code: Code, /) -> tuple[str, ...]:
     """Return the libraries of the code that talk to other machines, whose behaviour no local file determines."""
     return tuple(name for name in code.libraries if name in _CLIENTS)

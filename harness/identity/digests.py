@@ -32,10 +32,10 @@ def digest_parts(parts: Iterable[object], facts: Iterable[object] = ()) -> str:
 
 
 def is_unknown(fingerprint: str, /) -> bool:
-    """Whether a fingerprint was made by `unknown_fingerprint`."""
+    """Whether a fingerprint was made by `make_unknown_fingerprint`."""
     return fingerprint.startswith(UNKNOWN)
 
 
-def unknown_fingerprint(reasons: Iterable[str], /) -> str:
+def make_unknown_fingerprint(reasons: Iterable[str], /) -> str:
     """Return the fingerprint of anything whose content cannot be inspected, with the reasons."""
     return f"{UNKNOWN}: {'; '.join(dict.fromkeys(reasons))}"

@@ -34,9 +34,9 @@ def find_hidden_state(function: types.FunctionType, /) -> list[str]:
     """
     code = function.__code__
     nodes = _read_body(code)
-    parts = list(nested_code(code))
+    parts = list(walk_code(code))
     local = {name for part in parts for name in (*part.co_varnames, *part.co_cellvars)}
-    outside = {**function.__globals__, **_imported_modules(nodes)}
+    outside = {**function.__globals__, **_find_imported_modules(nodes)}
     steps = (step for part in parts for step in dis.get_instructions(part))
     stored = {str(step.argval) for step in steps if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")}
     changed = {name for name in _find_changed(nodes) if name not in local}
@@ -52,12 +52,12 @@ def find_hidden_state(function: types.FunctionType, /) -> list[str]:
     return phrases
 
 
-def nested_code(code: types.CodeType, /) -> Iterator[types.CodeType]:
+def walk_code(code: types.CodeType, /) -> Iterator[types.CodeType]:
     """Yield the code of a function, and of all functions defined in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from nested_code(constant)
+            yield from walk_code(constant)
 
 
 def _read_body(code: types.CodeType) -> list[ast.AST]:
@@ -75,7 +75,7 @@ def _read_body(code: types.CodeType) -> list[ast.AST]:
     return body
 
 
-def _imported_modules(nodes: list[ast.AST]) -> dict[str, types.ModuleType]:
+def _find_imported_modules(nodes: list[ast.AST]) -> dict[str, types.ModuleType]:
     """Return the modules that the function itself imports, by their local names."""
     names = {
         alias.asname or alias.name.partition(".")[0]: alias.name if alias.asname else alias.name.partition(".")[0]
@@ -90,12 +90,12 @@ def _find_changed(nodes: list[ast.AST]) -> Iterator[str]:
     """Yield the names of values that the code changes: items, attributes, or calls of mutating methods."""
     for node in nodes:
         if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
-            yield from _first_name(node)
+            yield from _find_first_name(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
-            yield from _first_name(node.func)
+            yield from _find_first_name(node.func)
 
 
-def _first_name(node: ast.expr) -> Iterator[str]:
+def _find_first_name(node: ast.expr) -> Iterator[str]:
     """Yield the name at the start of a chain such as ``STATE.counts["a"]``, if there is one."""
     while isinstance(node, ast.Subscript | ast.Attribute):
         node = node.value

@@ -20,13 +20,13 @@ NUMERIC = (
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "PyYAML", "skimage": "scikit-image"}
 
 
-def version_of(library: str, /) -> str:
+def find_version(library: str, /) -> str:
     """Return the version of a distribution, by its name or its import name; empty if it is not installed."""
-    return _installed_version(library) or str(getattr(sys.modules.get(library), "__version__", ""))
+    return _read_version(library) or str(getattr(sys.modules.get(library), "__version__", ""))
 
 
 @cache
-def _installed_version(library: str) -> str:
+def _read_version(library: str) -> str:
     """Read a version once: a process keeps the modules that it imported, whatever is installed meanwhile."""
     for name in (_DISTRIBUTIONS.get(library, library), library):
         try:
@@ -36,9 +36,9 @@ def _installed_version(library: str) -> str:
     return ""
 
 
-def installed_versions(libraries: Iterable[str] = NUMERIC, /) -> dict[str, str]:
+def list_versions(libraries: Iterable[str] = NUMERIC, /) -> dict[str, str]:
     """Return the versions of those libraries that are installed."""
-    versions = {library: version_of(library) for library in libraries if library not in sys.stdlib_module_names}
+    versions = {library: find_version(library) for library in libraries if library not in sys.stdlib_module_names}
     return {library: version for library, version in versions.items() if version}
 
 
@@ -47,7 +47,7 @@ def run_versions() -> dict[str, str]:
     from ... import __version__
 
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, "windtunnel": f"{__version__} ({own_code(*_RECORDS)[:12]})", **installed_versions()}
+    return {"python": python, "windtunnel": f"{__version__} ({digest_own_code(*_RECORDS)[:12]})", **list_versions()}
 
 
 _RECORDS = ("harness", "tasks", "attacks", "probes")
@@ -56,11 +56,11 @@ _ANSWERS = ("harness/models", "harness/engine", "harness/modalities", "harness/a
 
 def answer_code() -> str:
     """Return a digest of Windtunnel's own code that computes responses."""
-    return own_code(*_ANSWERS)
+    return digest_own_code(*_ANSWERS)
 
 
 @cache
-def own_code(*places: str) -> str:
+def digest_own_code(*places: str) -> str:
     """Return a digest of Windtunnel's own files below these paths."""
     roots = [OWN / place for place in places]
     files = sorted(p for root in roots for p in (root.rglob("*") if root.is_dir() else [root]) if p.suffix in (".py", ".yaml"))

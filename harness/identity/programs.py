@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .code import Code, local_code, remote_libraries
-from .digests import digest_parts, unknown_fingerprint
-from .libraries import answer_code, installed_versions
+from .code import Code, collect_local_code, list_remote_libraries
+from .digests import digest_parts, make_unknown_fingerprint
+from .libraries import answer_code, list_versions
 from .values import ObjectDigester, digest_state, find_self_changes
 
 
@@ -22,22 +22,22 @@ def fingerprint_program(
     version: version set by the user, which stands for all that cannot be inspected.
     libraries: libraries that the adapter itself imports.
 
-    If a part cannot be inspected and there is no ``version``, the fingerprint is an `unknown_fingerprint`.
+    If a part cannot be inspected and there is no ``version``, the fingerprint is an `make_unknown_fingerprint`.
     """
-    code = next((part_code for part in parts if (part_code := local_code(part)) is not None), Code())
+    code = next((part_code for part in parts if (part_code := collect_local_code(part)) is not None), Code())
     digester = ObjectDigester(writes=code.writes)
     digests = [digester.digest(part, _name(target)) for part in parts]
     reasons = [f"{where} {why}" for where, why in digester.unknown.items()]
     reasons += [f"{_name(target)} {why}" for why in find_self_changes(parts[0])]
     reasons += [
-        f"{target.rpartition(':')[0]} imports {name}, so another machine may compute its responses" for name in remote_libraries(code)
+        f"{target.rpartition(':')[0]} imports {name}, so another machine may compute its responses" for name in list_remote_libraries(code)
     ]
     if reasons and not version:
         effect = "its responses are not cached, and its runs cannot be resumed; set 'version' for it"
-        return unknown_fingerprint(reasons), (f"without a fingerprint ({'; '.join(reasons)}): {effect}",)
+        return make_unknown_fingerprint(reasons), (f"without a fingerprint ({'; '.join(reasons)}): {effect}",)
     # Only the name of the file: the same function in another folder is the same model.
     named = target.replace("\\", "/").rpartition("/")[2]
-    used = sorted(installed_versions({*libraries, *code.libraries}).items())
+    used = sorted(list_versions({*libraries, *code.libraries}).items())
     return digest_parts((named, code.digest if code.files else "", *digests), (*settings, version, used, answer_code())), ()
 
 
@@ -50,10 +50,10 @@ def name_class(obj: object, /) -> str:
 def name_origin(obj: object, /) -> str:
     """Return the origin of an object of this process, as records name it: its class, and a hash of its state and its code.
 
-    It is an `unknown_fingerprint` if a part of the object cannot be inspected.
+    It is an `make_unknown_fingerprint` if a part of the object cannot be inspected.
     """
     digest, reasons = digest_state(obj, name_class(obj))
-    return unknown_fingerprint(reasons) if reasons else f"{name_class(obj)} sha256:{digest[:12]}"
+    return make_unknown_fingerprint(reasons) if reasons else f"{name_class(obj)} sha256:{digest[:12]}"
 
 
 def _name(target: str) -> str:

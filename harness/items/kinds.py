@@ -25,7 +25,7 @@ ROWS: Mapping[str, frozenset[str]] = {kind.name: kind.stems() for kind in KINDS}
 """The names of the rows that an item of each kind can have, beside a task's own metrics and without what stands in brackets."""
 
 
-def kinds_of(registry: Registry, /) -> Mapping[str, ItemKind]:
+def list_kinds(registry: Registry, /) -> Mapping[str, ItemKind]:
     """All kinds by name, the harness's own first, in their order. Raises `ConfigError` for a plugin that is none."""
     kinds = {kind.name: kind for kind in KINDS}
     for name in registry.names("items"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..api.errors import ConfigError, did_you_mean
+from ..api.errors import ConfigError, suggest_name
 from ..api.model_port import ModelPort
 from ..api.requests import Classify, Failure
 from .verdicts import Exchange, Verdict
@@ -19,7 +19,7 @@ def judge_answers(label: str, judge: ModelPort, exchanges: Sequence[Exchange], /
     """
     labels = judge.info.labels
     if label not in labels:
-        raise ConfigError(f"classifier_label: the judge has no class {label!r}.{did_you_mean(label, labels)} It has {', '.join(labels)}")
+        raise ConfigError(f"classifier_label: the judge has no class {label!r}.{suggest_name(label, labels)} It has {', '.join(labels)}")
     verdicts = []
     for logits in judge.try_run([Classify(exchange.answer, labels) for exchange in exchanges]):
         if isinstance(logits, Failure):

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..api.errors import ConfigError, did_you_mean
+from ..api.errors import ConfigError, suggest_name
 from ..api.model_port import ModelPort
 from . import classifier, phrases, rubric
-from .rubrics import rubric_of
+from .rubrics import choose_rubric
 from .verdicts import Exchange, Question, Verdict
 
 QUESTIONS: tuple[Question, ...] = ("refused", "harmful")
@@ -52,7 +52,7 @@ class Panel:
             raise ConfigError(f"question must be {' or '.join(QUESTIONS)}, not {self.question!r}")
         for name in self.judges:
             if name not in JUDGES:
-                raise ConfigError(f"there is no judge {name!r}.{did_you_mean(name, JUDGES)} The judges: {', '.join(JUDGES)}")
+                raise ConfigError(f"there is no judge {name!r}.{suggest_name(name, JUDGES)} The judges: {', '.join(JUDGES)}")
         if len(set(self.judges)) < len(self.judges):
             raise ConfigError(f"judges: a name occurs twice in {', '.join(self.judges)}; list each judge once")
         if ("classifier" in self.judges) != bool(self.label):
@@ -64,7 +64,7 @@ class Panel:
     @property
     def is_graded(self) -> bool:
         """Whether the rubric grades harmfulness instead of giving yes or no."""
-        return rubric_of(self.question, self.rubric).is_graded
+        return choose_rubric(self.question, self.rubric).is_graded
 
     @property
     def roles(self) -> dict[str, frozenset[str]]:
@@ -82,7 +82,7 @@ class Panel:
             if name == "phrases":
                 by_judge[name] = [phrases.judge_answer(self.question, exchange) for exchange in exchanges]
             elif name == "model":
-                chosen = rubric_of(self.question, self.rubric)
+                chosen = choose_rubric(self.question, self.rubric)
                 by_judge[name] = rubric.judge_answers(chosen, engine.roles["judge"], exchanges)
             else:
                 by_judge[name] = classifier.judge_answers(self.label, engine.roles["classifier"], exchanges)

@@ -50,14 +50,14 @@ def judge_answers(rubric: Rubric, judge: ModelPort, exchanges: Sequence[Exchange
     """Judge all answers in one call. A failed request gives no verdict, with its error as the reason."""
     prompts, form = [build_prompt(rubric, exchange) for exchange in exchanges], rubric.form
     if isinstance(form, Word) and can_weigh(judge):
-        return [_most_likely(form, shares) for shares in weigh_words(judge, prompts, form.words)]
+        return [_choose_most_likely(form, shares) for shares in weigh_words(judge, prompts, form.words)]
     in_chat = judge.info.takes("generate", "chat")
     requests = [Generate(Chat((Message("user", text),)) if in_chat else text, form.num_tokens) for text in prompts]
     replies = judge.try_run(requests)
     return [Verdict(None, reply.error) if isinstance(reply, Failure) else form.parse(reply.text) for reply in replies]
 
 
-def _most_likely(form: Word, shares: Shares | Failure) -> Verdict:
+def _choose_most_likely(form: Word, shares: Shares | Failure) -> Verdict:
     if isinstance(shares, Failure):
         return Verdict(None, shares.error)
     return form.verdict(form.words[shares.index(max(shares))], shares[0])

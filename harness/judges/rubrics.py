@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.errors import ConfigError, did_you_mean
+from ..api.errors import ConfigError, suggest_name
 from .reply_forms import Form, LlamaGuard, Number, StrongReject, Word
 from .verdicts import OUTCOMES, Question
 
@@ -67,7 +67,7 @@ PUBLISHED: Mapping[str, Rubric] = {
 _OWN = "{ask: TEXT, positive: WORD, negative: WORD} or {ask: TEXT, grades: [LOW, HIGH], positive_from: NUMBER}"
 
 
-def rubric_of(question: Question, setting: str | Mapping[str, Any], /) -> Rubric:
+def choose_rubric(question: Question, setting: str | Mapping[str, Any], /) -> Rubric:
     """Return the rubric for a task's setting.
 
     setting: empty for the default of the question, the name of a published rubric, or a mapping that defines one.
@@ -79,7 +79,7 @@ def rubric_of(question: Question, setting: str | Mapping[str, Any], /) -> Rubric
     if isinstance(setting, str):
         if setting not in PUBLISHED:
             raise ConfigError(
-                f"there is no rubric {setting!r}.{did_you_mean(setting, PUBLISHED)} "
+                f"there is no rubric {setting!r}.{suggest_name(setting, PUBLISHED)} "
                 f"Use one of {', '.join(PUBLISHED)}, or define one: {_OWN}"
             )
         if question != "harmful":

@@ -41,7 +41,7 @@ def find_package(package: str, folder: str | None, /) -> Path | None:
     return next(((path / package).resolve() for path in search_folders(folder) if (path / package).exists()), None)
 
 
-def nltk_resource(package: str, name: str, folder: str | None, /) -> Resource:
+def describe_nltk_package(package: str, name: str, folder: str | None, /) -> Resource:
     """Describe an NLTK package as a resource.
 
     package: path in NLTK's layout. name: name in messages. folder: first folder to search, and the download target.
@@ -61,14 +61,14 @@ def require_package(package: str, name: str, folder: str | None, /) -> Path:
     """Return the unpacked folder of an NLTK package. Raises `ConfigError` if there is none."""
     path = find_package(package, folder)
     if path is None:
-        resource = nltk_resource(package, name, folder)
+        resource = describe_nltk_package(package, name, folder)
         raise ConfigError(f"{resource.name} is missing (searched: {resource.looked}); {resource.advice}")
     return path
 
 
 def stop_words_resource(folder: str | None, /) -> Resource:
     """Describe NLTK's stop words as a resource."""
-    return nltk_resource(_STOP_WORDS, "NLTK's stop words", folder)
+    return describe_nltk_package(_STOP_WORDS, "NLTK's stop words", folder)
 
 
 def read_nltk_stop_words(folder: str | None, /) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from ..api.errors import ConfigError
 from ..api.resources import Resource
 from ..modalities.words import word_spans
-from .nltk_data import import_nltk, nltk_resource, require_package
+from .nltk_data import describe_nltk_package, import_nltk, require_package
 
 Tagger: TypeAlias = Callable[[Sequence[str]], list[tuple[str, str]]]
 """Maps words to (word, universal tag): NOUN, VERB, ADJ, ADV, PRON, DET, ADP, NUM, CONJ, PRT, ``.`` or X."""
@@ -20,13 +20,13 @@ _TAGGER = "taggers/averaged_perceptron_tagger_eng"
 _TAGSET = "taggers/universal_tagset"
 
 
-def tagger_resources(tagger: str, folder: str | None, /) -> list[Resource]:
+def list_tagger_resources(tagger: str, folder: str | None, /) -> list[Resource]:
     """List the resources that `load_tagger` reads for the same arguments."""
     if tagger != "nltk":
         path = Path(tagger) if Path(tagger).is_file() else None
         advice = "write a JSON file of words and their universal tags"
         return [Resource(f"the tagger {tagger}", path is not None, tagger, advice, path=path)]
-    return [nltk_resource(_TAGGER, "NLTK's tagger", folder), nltk_resource(_TAGSET, "the universal tag set", folder)]
+    return [describe_nltk_package(_TAGGER, "NLTK's tagger", folder), describe_nltk_package(_TAGSET, "the universal tag set", folder)]
 
 
 def load_tagger(tagger: str, folder: str | None, /) -> Tagger:

@@ -90,7 +90,7 @@ def load_stop_words(source: str, folder: str | None = None, /) -> StopWords:
     return StopWords("builtin", ENGLISH)
 
 
-def builtin_stop_words(source: str, /) -> frozenset[str]:
+def get_builtin_stop_words(source: str, /) -> frozenset[str]:
     """Return `ENGLISH` for ``builtin``, no words for ``none``. Raises `ConfigError` for another source."""
     if source not in ("builtin", "none"):
         raise ConfigError(f"stop_words of this attack must be 'builtin' or 'none', not {source!r}")

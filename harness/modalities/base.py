@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .words import change_each, cut_out, joined, spans_in
+from .words import change_each, cut_out, join_spans, spans_in
 
 V = TypeVar("V")
 
@@ -131,7 +131,7 @@ class Modality(Generic[V]):
         way: one of ``ways``.
         """
         if self.part_kind == "words" and way == "cut":
-            return self.with_texts(value, change_each(self.texts(value), shown, joined))
+            return self.with_texts(value, change_each(self.texts(value), shown, join_spans))
         return self.without(value, hidden, way)
 
     def texts(self, value: V, /) -> tuple[str, ...]:
@@ -177,26 +177,26 @@ class Modality(Generic[V]):
 _known: list[Modality[Any]] = []
 
 
-def modality_of(value: object, /) -> Modality[Any] | None:
+def find_modality(value: object, /) -> Modality[Any] | None:
     """Return the modality of a value by its class, or else by a base class; None if there is no such modality."""
     return next((m for m in _known if type(value) is m.type), None) or next((m for m in _known if isinstance(value, m.type)), None)
 
 
-def known_modality(value: object, /) -> Modality[Any]:
+def require_modality(value: object, /) -> Modality[Any]:
     """Return the modality of a value. Raises `TypeError` if the value has no modality."""
-    known = modality_of(value)
+    known = find_modality(value)
     if known is None:
-        names = ", ".join(m.type.__name__ for m in modalities())
+        names = ", ".join(m.type.__name__ for m in list_modalities())
         raise TypeError(f"a {type(value).__name__} is no input; inputs are {names}, and those of a `Modality` of your own")
     return known
 
 
-def modality_named(name: str, /) -> Modality[Any] | None:
+def find_modality_by_name(name: str, /) -> Modality[Any] | None:
     """Return the modality with this name; None if there is none."""
     return next((m for m in _known if m.name == name), None)
 
 
-def modalities() -> Iterator[Modality[Any]]:
+def list_modalities() -> Iterator[Modality[Any]]:
     """Yield all registered modalities, the built-in ones first."""
     return iter(tuple(_known))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from .base import Modality, Shown, known_modality, modality_of
+from .base import Modality, Shown, find_modality, require_modality
 
 Part: TypeAlias = Any
 """A value of any modality: a text, an image, audio, or a value of a plugin's modality."""
@@ -71,64 +71,64 @@ class ChatModality(Modality[Chat]):
     type = Chat
 
     def size(self, value: Chat, /) -> int:
-        return max(1, sum(1 + sum(known_modality(part).size(part) for part in message.parts) for message in value.messages))
+        return max(1, sum(1 + sum(require_modality(part).size(part) for part in message.parts) for message in value.messages))
 
     def preview(self, value: Chat, /) -> Shown:
-        return Shown(self.name, parts=tuple((message.role, _shown(part)) for message in value.messages for part in message.parts))
+        return Shown(self.name, parts=tuple((message.role, _preview_part(part)) for message in value.messages for part in message.parts))
 
     def num_bytes(self, value: Chat, /) -> int:
-        return max(super().num_bytes(value), sum(known_modality(part).num_bytes(part) for m in value.messages for part in m.parts))
+        return max(super().num_bytes(value), sum(require_modality(part).num_bytes(part) for m in value.messages for part in m.parts))
 
 
-def _shown(part: Part) -> str | Shown:
+def _preview_part(part: Part) -> str | Shown:
     """Return a text unchanged, and the preview of any other part."""
-    known = modality_of(part)
+    known = find_modality(part)
     return str(part) if known is None or isinstance(part, str) else known.preview(part)
 
 
-def modalities_in(chat: Chat, /) -> frozenset[str]:
+def list_modalities_in(chat: Chat, /) -> frozenset[str]:
     """Return the names of the modalities of a chat's parts except text."""
-    return frozenset(known_modality(part).name for message in chat.messages for part in message.parts) - {"text"}
+    return frozenset(require_modality(part).name for message in chat.messages for part in message.parts) - {"text"}
 
 
 # ── prompts: a text or a chat ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def chat_of(prompt: object, /) -> Chat | None:
+def as_chat(prompt: object, /) -> Chat | None:
     """Return the prompt if it is a chat; else None."""
     return prompt if isinstance(prompt, Chat) else None
 
 
-def messages_of(prompt: Part, /) -> tuple[Message, ...]:
+def list_messages(prompt: Part, /) -> tuple[Message, ...]:
     """Return the messages of a chat, or any other prompt as one user message."""
     return prompt.messages if isinstance(prompt, Chat) else (Message("user", prompt if isinstance(prompt, str) else (prompt,)),)
 
 
-def last_text(prompt: object, /) -> str | None:
+def find_last_text(prompt: object, /) -> str | None:
     """Return a text prompt itself, or the text of a chat's last message; None for an empty chat or any other prompt."""
     if isinstance(prompt, Chat):
         return prompt.messages[-1].text if prompt.messages else None
     return prompt if isinstance(prompt, str) else None
 
 
-def texts_and_others(prompt: Part, /) -> tuple[list[str], list[Part]]:
+def split_parts(prompt: Part, /) -> tuple[list[str], list[Part]]:
     """Return the parts of a prompt that are texts, and the other parts, both in order."""
-    parts = [part for message in messages_of(prompt) for part in message.parts]
+    parts = [part for message in list_messages(prompt) for part in message.parts]
     return [part for part in parts if isinstance(part, str)], [part for part in parts if not isinstance(part, str)]
 
 
 def with_last_text(prompt: Part, text: str, /) -> str | Chat:
-    """Return the prompt with its `last_text` replaced. A prompt that is not a chat is replaced as a whole."""
+    """Return the prompt with its `find_last_text` replaced. A prompt that is not a chat is replaced as a whole."""
     if not isinstance(prompt, Chat):
         return text
     *before, last = prompt.messages
     return Chat((*before, last.with_text(text)))
 
 
-def user_chat(prompt: Part, /, system: Sequence[Message] = ()) -> Chat:
+def make_chat(prompt: Part, /, system: Sequence[Message] = ()) -> Chat:
     """Return the prompt as a chat.
 
     prompt: a chat, or a value of any modality, which becomes a user message.
     system: messages to put before the prompt.
     """
-    return Chat((*system, *messages_of(prompt)))
+    return Chat((*system, *list_messages(prompt)))

@@ -40,7 +40,7 @@ class Image(ContentArray):
             pixels = pixels[:, :, None]
         if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
             raise ValueError(f"an image is [H, W, C] with 1, 3 or 4 channels, got shape {pixels.shape}")
-        super().__init__(_scaled(pixels))
+        super().__init__(_scale_pixels(pixels))
 
     @property
     def pixels(self) -> NDArray[np.generic]:
@@ -58,7 +58,7 @@ class Image(ContentArray):
         return colour
 
 
-def _scaled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def _scale_pixels(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return pixels as uint8 in 0..255 or float32 in [0, 1]. Raises `ValueError` for another range."""
     if pixels.dtype == np.uint8:
         return pixels
@@ -71,7 +71,7 @@ def _scaled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     raise ValueError(f"pixels are uint8 in 0..255 or floats in [0, 1], got {pixels.dtype} in {low}..{high}")
 
 
-def positions_of(height: int, width: int, /) -> int:
+def count_positions(height: int, width: int, /) -> int:
     """Return the number of positions of an image of this size in pixels, at least 1."""
     return max(1, height * width // PIXELS)
 
@@ -85,10 +85,10 @@ class ImageModality(Modality[Image]):
     ways = ("mean", "blur")
 
     def size(self, value: Image, /) -> int:
-        return positions_of(*value.pixels.shape[:2])
+        return count_positions(*value.pixels.shape[:2])
 
     def preview(self, value: Image, /) -> Shown:
-        return Shown(self.name, image=png_uri(value))
+        return Shown(self.name, image=encode_png(value))
 
     def to_json(self, value: Image, /) -> Any:
         return value.pixels
@@ -103,7 +103,7 @@ class ImageModality(Modality[Image]):
     def without(self, value: Image, parts: Parts, way: str, /) -> Image:
         kept_HW = np.ones(value.pixels.shape[:2], dtype=bool)
         kept_HW.reshape(-1)[np.asarray(parts)] = False
-        return blurred(value, kept_HW) if way == "blur" else in_mean_colour(value, kept_HW)
+        return blur(value, kept_HW) if way == "blur" else fill_with_mean(value, kept_HW)
 
     def pixels(self, value: Image, /) -> NDArray[np.float32]:
         scale = np.float32(255 if value.pixels.dtype == np.uint8 else 1)
@@ -128,12 +128,12 @@ class ImageModality(Modality[Image]):
         return value.num_bytes
 
 
-def image_of(value: object, /) -> Image | None:
+def as_image(value: object, /) -> Image | None:
     """Return the value if it is an image; else None."""
     return value if isinstance(value, Image) else None
 
 
-def in_mean_colour(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
+def fill_with_mean(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
     """Replace pixels by the image's mean colour.
 
     image: the image.
@@ -144,7 +144,7 @@ def in_mean_colour(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
     return Image(np.where(kept_HWC, image.pixels, image.mean_colour))
 
 
-def blurred(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
+def blur(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
     """Replace pixels by those of a Gaussian blur of the whole image, rounded if the pixels are integers.
 
     image: the image.
@@ -162,7 +162,7 @@ def blurred(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
     return Image(np.where(kept_HW[:, :, None], image.pixels, colour.astype(image.pixels.dtype)))
 
 
-def png_uri(image: Image, /) -> str:
+def encode_png(image: Image, /) -> str:
     """Return a PNG data URI; empty if the image has no pixels.
 
     Small images are enlarged by integer factors without smoothing, so pixels stay square. Large images are shrunk.

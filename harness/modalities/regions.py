@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from .base import Parts
 
 
-def regions_of(parts: Parts, grid: int, /) -> NDArray[np.intp]:
+def find_regions(parts: Parts, grid: int, /) -> NDArray[np.intp]:
     """Return the index of each part's region, in the shape of the parts.
 
-    parts: parts of an input. Each part of a sequence is a region of its own; an array is divided by `grid_map`.
+    parts: parts of an input. Each part of a sequence is a region of its own; an array is divided by `make_grid`.
     grid: number of regions per side.
     """
-    return grid_map(parts.shape, grid) if isinstance(parts, np.ndarray) else np.arange(len(parts))
+    return make_grid(parts.shape, grid) if isinstance(parts, np.ndarray) else np.arange(len(parts))
 
 
-def grid_map(shape: tuple[int, ...], grid: int, /) -> NDArray[np.intp]:
+def make_grid(shape: tuple[int, ...], grid: int, /) -> NDArray[np.intp]:
     """Divide an array into a grid and return the index of each cell's region; regions are numbered row by row.
 
     shape: shape of the array and of the result.

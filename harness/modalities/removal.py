@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Parts, known_modality
-from .words import change_each, masked
+from .base import Parts, require_modality
+from .words import change_each, mask_spans
 
 V = TypeVar("V")
 Mask = NDArray[np.bool_]
@@ -24,45 +24,45 @@ MASK = "mask"
 """The way that replaces each word by the model's mask token."""
 
 
-def ways_of(value: object, token: str | None, /) -> tuple[str, ...]:
+def list_ways(value: object, token: str | None, /) -> tuple[str, ...]:
     """Return the ways to remove parts of the value, the default first.
 
     value: the input.
     token: the model's mask token; None if it has none.
     """
-    known = known_modality(value)
+    known = require_modality(value)
     return (*known.ways, MASK) if known.part_kind == "words" and token is not None else known.ways
 
 
-def removed(value: V, parts: Parts, hidden_P: Mask, way: str, /, token: str = "") -> V:
+def remove_parts(value: V, parts: Parts, hidden_P: Mask, way: str, /, token: str = "") -> V:
     """Return the value without its hidden parts.
 
     value: the input.
     parts: all of its parts.
     hidden_P: true for parts to remove.
-    way: one of `ways_of` the value.
+    way: one of `list_ways` the value.
     token: mask token, for the way ``mask``.
     """
-    return _without(value, chosen(parts, hidden_P), way, token)
+    return _remove(value, choose_parts(parts, hidden_P), way, token)
 
 
-def alone(value: V, parts: Parts, shown_P: Mask, way: str, /, token: str = "") -> V:
+def keep_parts(value: V, parts: Parts, shown_P: Mask, way: str, /, token: str = "") -> V:
     """Return the value with only its shown parts (`Modality.only`).
 
     value: the input.
     parts: all of its parts.
     shown_P: true for parts to keep.
-    way: one of `ways_of` the value.
+    way: one of `list_ways` the value.
     token: mask token, for the way ``mask``.
     """
-    hidden = chosen(parts, ~shown_P)
+    hidden = choose_parts(parts, ~shown_P)
     if way == MASK:
-        return _without(value, hidden, way, token)
-    made: V = known_modality(value).only(value, chosen(parts, shown_P), hidden, way)
+        return _remove(value, hidden, way, token)
+    made: V = require_modality(value).only(value, choose_parts(parts, shown_P), hidden, way)
     return made
 
 
-def chosen(parts: Parts, mask_P: Mask, /) -> Parts:
+def choose_parts(parts: Parts, mask_P: Mask, /) -> Parts:
     """Return the parts for which the mask [P] is true, in order."""
     if isinstance(parts, np.ndarray):
         return parts.reshape(-1)[mask_P]
@@ -70,17 +70,17 @@ def chosen(parts: Parts, mask_P: Mask, /) -> Parts:
     return some
 
 
-def _without(value: V, parts: Parts, way: str, token: str) -> V:
+def _remove(value: V, parts: Parts, way: str, token: str) -> V:
     """Return the value without these parts."""
-    known = known_modality(value)
+    known = require_modality(value)
     made: V
     if way == MASK:
-        made = known.with_texts(value, change_each(known.texts(value), parts, partial(_masked, token=token)))
+        made = known.with_texts(value, change_each(known.texts(value), parts, partial(_mask, token=token)))
     else:
         made = known.without(value, parts, way)
     return made
 
 
-def _masked(text: str, spans: Sequence[tuple[int, int]], token: str) -> str:
-    """Call `masked`, which takes no keyword arguments."""
-    return masked(text, spans, token)
+def _mask(text: str, spans: Sequence[tuple[int, int]], token: str) -> str:
+    """Call `mask_spans`, which takes no keyword arguments."""
+    return mask_spans(text, spans, token)

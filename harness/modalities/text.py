@@ -11,7 +11,7 @@ CHARACTERS = 4
 """Characters per position, a typical length of a token."""
 
 
-def text_size(text: str, /) -> int:
+def estimate_tokens(text: str, /) -> int:
     """Return the approximate number of tokens of a text, at least 1."""
     return max(1, len(text) // CHARACTERS)
 
@@ -25,7 +25,7 @@ class TextModality(Modality[str]):
     ways = ("cut",)
 
     def size(self, value: str, /) -> int:
-        return text_size(value)
+        return estimate_tokens(value)
 
     def preview(self, value: str, /) -> Shown:
         return Shown(self.name, text=value)
@@ -58,7 +58,7 @@ class TextPairModality(Modality[TextPair]):
     ways = ("cut",)
 
     def size(self, value: TextPair, /) -> int:
-        return text_size(value.first) + text_size(value.second)
+        return estimate_tokens(value.first) + estimate_tokens(value.second)
 
     def preview(self, value: TextPair, /) -> Shown:
         return Shown(self.name, parts=(("first", value.first), ("second", value.second)))

@@ -34,7 +34,7 @@ def word_spans(text: str, /) -> Spans:
     spans: list[tuple[int, int]] = []
     for match in _WORD.finditer(text):
         start, end = match.span()
-        if spans and spans[-1][1] == start and _goes_on(text[start - 1], text[start]):
+        if spans and spans[-1][1] == start and _continues_word(text[start - 1], text[start]):
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((start, end))
@@ -46,10 +46,10 @@ def word_spans(text: str, /) -> Spans:
 
 def spans_in(texts: Sequence[str], /) -> Spans:
     """Return the (start, end) of each word of all texts, as positions in the joined texts."""
-    return tuple(span for number, text in enumerate(texts) for span in in_text(texts, number, word_spans(text)))
+    return tuple(span for number, text in enumerate(texts) for span in shift_spans(texts, number, word_spans(text)))
 
 
-def in_text(texts: Sequence[str], number: int, spans: Sequence[tuple[int, int]], /) -> Spans:
+def shift_spans(texts: Sequence[str], number: int, spans: Sequence[tuple[int, int]], /) -> Spans:
     """Convert spans in one text to spans in the joined texts.
 
     texts: all texts.
@@ -109,7 +109,7 @@ def cut_out(text: str, spans: Sequence[tuple[int, int]], /) -> str:
     return made.rstrip() if spans and not text[spans[-1][1] :].strip() else made
 
 
-def masked(text: str, spans: Sequence[tuple[int, int]], token: str, /) -> str:
+def mask_spans(text: str, spans: Sequence[tuple[int, int]], token: str, /) -> str:
     """Return the text with each of these spans, in order, replaced by the token."""
     made, at = "", 0
     for start, end in spans:
@@ -117,7 +117,7 @@ def masked(text: str, spans: Sequence[tuple[int, int]], token: str, /) -> str:
     return made + text[at:]
 
 
-def joined(text: str, spans: Sequence[tuple[int, int]], /) -> str:
+def join_spans(text: str, spans: Sequence[tuple[int, int]], /) -> str:
     """Return the text of the spans, joined by spaces."""
     return " ".join(text[start:end] for start, end in spans)
 
@@ -125,7 +125,7 @@ def joined(text: str, spans: Sequence[tuple[int, int]], /) -> str:
 # ── tokens to words ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def within(span: tuple[int, int], start: int, length: int, /) -> tuple[int, int]:
+def clip_span(span: tuple[int, int], start: int, length: int, /) -> tuple[int, int]:
     """Convert a span in a text to a span in a section of the text, clipped to the section.
 
     span: (start, end) in the text.
@@ -137,7 +137,7 @@ def within(span: tuple[int, int], start: int, length: int, /) -> tuple[int, int]
     return (first, last) if first < last else (0, 0)
 
 
-def _goes_on(before: str, char: str) -> bool:
+def _continues_word(before: str, char: str) -> bool:
     """Return whether a character continues the word that ends with the character before it."""
     if before.isascii() and char.isascii():
         return False

@@ -10,7 +10,7 @@ from ..api.plugins import Program
 from ..api.probe import Probe
 from ..api.threat import Threat
 from ..engine.continuations import has_continuations
-from ..modalities.base import modality_of
+from ..modalities.base import find_modality
 
 if TYPE_CHECKING:
     from ..items.base.planned_item import PlannedModel, PlannedTask
@@ -41,7 +41,7 @@ def choose(
     return able, unable
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Join names, sorted, with commas; "nothing" if there are none."""
     return ", ".join(sorted(names)) or "nothing"
 
@@ -79,12 +79,12 @@ def list_required(plugin: Program, task: PlannedTask) -> frozenset[str]:
     return requires
 
 
-def unfit(plugin: Program, task: PlannedTask) -> str | None:
+def explain_unfit(plugin: Program, task: PlannedTask) -> str | None:
     """Explain why the plugin cannot work on the task with any model; None if it can."""
     if not task.task.primary:
         return "the task has no right and wrong to attack or explain"
     if plugin.inputs is not None and not plugin.inputs & task.task.requires:
-        return f"it works on {listed(plugin.inputs)}; the task is about {listed(task.task.requires)}"
+        return f"it works on {join_names(plugin.inputs)}; the task is about {join_names(task.task.requires)}"
     if isinstance(plugin, Probe) and plugin.needs_parts and (lack := _lacks_parts(task)):
         return lack
     if lacking := [key for key in plugin.reads if not any(key in sample.metadata for sample in task.samples[:1])]:
@@ -93,7 +93,7 @@ def unfit(plugin: Program, task: PlannedTask) -> str | None:
     if has_continuations(task.task) and isinstance(plugin, Probe):
         beyond |= {"classify"}
     missing = plugin.requires - task.task.requires - beyond
-    return f"it works on {listed(plugin.requires)}; the task is about {listed(task.task.requires)}" if missing else None
+    return f"it works on {join_names(plugin.requires)}; the task is about {join_names(task.task.requires)}" if missing else None
 
 
 def _lacks_parts(task: PlannedTask) -> str:
@@ -101,7 +101,7 @@ def _lacks_parts(task: PlannedTask) -> str:
 
     The parts of a language model's prompt are the words of its text.
     """
-    known = None if has_continuations(task.task) else next((modality_of(sample.input) for sample in task.samples[:1]), None)
+    known = None if has_continuations(task.task) else next((find_modality(sample.input) for sample in task.samples[:1]), None)
     if known is None or known.part_kind:
         return ""
     return f"it attributes to parts of inputs, and the modality {known.name!r} has no parts; give the modality 'parts' and 'without'"

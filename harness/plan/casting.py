@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..api.errors import CapabilityError, ConfigError, UnknownName, did_you_mean
+from ..api.errors import CapabilityError, ConfigError, UnknownName, suggest_name
 from ..api.plugins import Plugin
-from .capabilities import listed
+from .capabilities import join_names
 
 if TYPE_CHECKING:
     from ..items.base.planned_item import PlannedModel
@@ -29,15 +29,15 @@ def cast(given: Mapping[str, str], parts: Sequence[Plugin], models: Sequence[Pla
     players = {model.name: model for model in models}
     for role in given:
         if role not in known:
-            raise ConfigError(f"{what} has no role {role!r}.{did_you_mean(role, known)} Its roles: {listed(known)}")
+            raise ConfigError(f"{what} has no role {role!r}.{suggest_name(role, known)} Its roles: {join_names(known)}")
     for role, abilities in needed.items():
         if role not in given:
-            raise ConfigError(f"{what} needs a model that can {listed(abilities)}; name one of the suite's: roles: {{{role}: NAME}}")
+            raise ConfigError(f"{what} needs a model that can {join_names(abilities)}; name one of the suite's: roles: {{{role}: NAME}}")
     for role, name in given.items():
         if name not in players:
             raise UnknownName(
                 f"{what} gives the role {role!r} to {name!r}, which is neither among 'models' nor 'auxiliary_models'."
-                f"{did_you_mean(name, players)} They are {', '.join(players)}"
+                f"{suggest_name(name, players)} They are {', '.join(players)}"
             )
         if lack := players[name].info.describe_lack(known[role]):
             raise CapabilityError(f"{what}: the model {name!r} cannot play the role {role!r}: it {lack}")

@@ -11,16 +11,16 @@ from typing import Any
 from ..api.errors import CapabilityError, ConfigError, ModelError, UserError, check_named
 from ..api.item_key import ItemKey
 from ..api.model import ModelSource
-from ..api.registry import Registry, parameters
-from ..api.resources import missing_resources, with_folder
+from ..api.registry import Registry, list_parameters
+from ..api.resources import describe_missing_resources, with_folder
 from ..api.samples import seed_of
 from ..items.base.kind import Planned
 from ..items.base.planned_item import PlannedItem, PlannedModel, PlannedTask
 from ..items.base.program_kind import ProgramKind
-from ..items.kinds import kinds_of
+from ..items.kinds import list_kinds
 from ..scorecard.gates import Gate
 from ..suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite
-from .capabilities import choose, list_required, split_by_ability, unfit
+from .capabilities import choose, explain_unfit, list_required, split_by_ability
 from .casting import cast
 from .gate_checks import check_gate
 from .plugins import call_plugin, make_plugin
@@ -35,23 +35,23 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     item can have. Does not raise if no model can run an entry: `Plan.impossible` has the reasons.
     """
     for index, name in enumerate(suite.reports):
-        with _placed(suite, "reports", index):
+        with _place_errors(suite, "reports", index):
             registry.make("reports", name)
     models, auxiliary = (_plan_models(suite, key, registry) for key in ("models", "auxiliary_models"))
     tasks = []
     for index, task_spec in enumerate(suite.tasks):
-        with _placed(suite, "tasks", index):
+        with _place_errors(suite, "tasks", index):
             tasks.append(plan_task(task_spec, suite, registry))
             if tasks[-1].name in {task.name for task in tasks[:-1]}:
                 raise ConfigError(f"two tasks are called {tasks[-1].name!r}; tell them apart with 'name:'")
-    kinds = kinds_of(registry).values()
+    kinds = list_kinds(registry).values()
     tasks_kind = next(kind for kind in kinds if kind.section == "tasks")
     items: list[PlannedItem] = []
     skipped: list[Skipped] = []
     impossible: list[str] = []
 
     for index, task in enumerate(tasks):
-        with _gathered(impossible), _placed(suite, "tasks", index):
+        with _gather_errors(impossible), _place_errors(suite, "tasks", index):
             chosen, passed = choose(models, task.requires, task.spec.models, f"task {task.name!r}")
             skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
             roles = cast(task.spec.roles, [task.task], [*models, *auxiliary], f"task {task.name!r}")
@@ -64,7 +64,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     ran = {(i.model.name, i.task.name) for i in items}
     for programs in (kind for kind in kinds if isinstance(kind, ProgramKind)):
         for index, spec in enumerate(suite.entries(programs.section)):
-            with _gathered(impossible), _placed(suite, programs.section, index):
+            with _gather_errors(impossible), _place_errors(suite, programs.section, index):
                 more, passed_over = _plan_program(programs, spec, models, auxiliary, tasks, ran, suite, registry)
                 items += more
                 skipped += passed_over
@@ -78,7 +78,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     if twice:
         raise ConfigError(f"two entries are called {twice[0][1]!r}; tell them apart with 'name:'")
     for index, gate in enumerate(suite.gates):
-        with _placed(suite, "gates", index):
+        with _place_errors(suite, "gates", index):
             parsed = Gate.parse(gate.check)
             if not impossible:
                 check_gate(parsed, items, registry)
@@ -87,7 +87,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
 
 
 @contextmanager
-def _gathered(impossible: list[str]) -> Iterator[None]:
+def _gather_errors(impossible: list[str]) -> Iterator[None]:
     """Collect capability errors, so that the user reads all of them at once."""
     try:
         yield
@@ -96,7 +96,7 @@ def _gathered(impossible: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _placed(suite: Suite, *path: str | int) -> Iterator[None]:
+def _place_errors(suite: Suite, *path: str | int) -> Iterator[None]:
     """Prefix errors with the file and line of the suite's entry at ``path``."""
     try:
         yield
@@ -107,7 +107,7 @@ def _placed(suite: Suite, *path: str | int) -> Iterator[None]:
 def _plan_models(suite: Suite, key: str, registry: Registry) -> list[PlannedModel]:
     models = []
     for index, spec in enumerate(getattr(suite, key)):
-        with _placed(suite, key, index):
+        with _place_errors(suite, key, index):
             models.append(_plan_model(spec, registry))
     return models
 
@@ -135,10 +135,10 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
             "holds: problem_type: single_label_classification (of hf)"
         )
     if model.info.labels:
-        from ..models.common.labels import columns_of
+        from ..models.common.labels import find_columns
 
         try:
-            columns_of(model.info.labels, task.labels)
+            find_columns(model.info.labels, task.labels)
         except UserError as error:
             raise type(error)(f"task {task.name!r} on model {model.name!r}: {error}") from error
 
@@ -181,9 +181,9 @@ def _plan_program(
     plugin = make({})
     fields = kind.fields(spec, plugin, suite)
     threat = fields.get("threat")
-    if missing := missing_resources(plugin) or missing_resources(threat):
+    if missing := describe_missing_resources(plugin) or describe_missing_resources(threat):
         raise CapabilityError(f"{what}: {missing}. What can be fetched is by: windtunnel prefetch SUITE")
-    never_repeated = kind.why_never_repeated(parameters(entry.load()) or ())
+    never_repeated = kind.why_never_repeated(list_parameters(entry.load()) or ())
     check_named(spec.tasks, [t.name for t in tasks], f"{what} is to run on the task")
     check_named(spec.models, [m.name for m in models], f"{what} wants the model")
     items: list[PlannedItem] = []
@@ -193,7 +193,7 @@ def _plan_program(
         if spec.tasks is not None and task.name not in spec.tasks:
             continue
         pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
-        reason = unfit(plugin, task)
+        reason = explain_unfit(plugin, task)
         if reason is None:
             requires = list_required(plugin, task)
             able, unable = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..api.errors import UserError
 from ..api.registry import Registry
-from ..api.resources import Resource, resources_of, with_folder
+from ..api.resources import Resource, list_resources, with_folder
 from ..suite.specs import AttackSpec, Suite
 from ..system.offline import is_offline
 from ..threats import build_threat
@@ -39,12 +39,12 @@ def prefetch(suite: Suite, registry: Registry, /) -> Iterator[Supply]:
 
     Raises `UserError` for invalid names or settings. A failed download raises nothing: `Supply.problem` has the error.
     """
-    for owner, part in _parts(suite, registry):
-        for resource in (*_known(part), *resources_of(part)):
-            yield _supplied(owner, resource)
+    for owner, part in _create_parts(suite, registry):
+        for resource in (*_list_undeclared(part), *list_resources(part)):
+            yield _make_supply(owner, resource)
 
 
-def _supplied(owner: str, resource: Resource) -> Supply:
+def _make_supply(owner: str, resource: Resource) -> Supply:
     if resource.is_there:
         return Supply(owner, resource.name)
     missing = f"looked for in {resource.looked}; {resource.advice}"
@@ -58,7 +58,7 @@ def _supplied(owner: str, resource: Resource) -> Supply:
     return Supply(owner, resource.name, was_fetched=True)
 
 
-def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
+def _create_parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
     """Create the suite's models, tasks, attacks, probes and threats without loading weights or data."""
     for model in (*suite.models, *suite.auxiliary_models):
         yield f"model {model.name}", registry.make("models", model.kind, target=model.target, **model.settings)
@@ -76,15 +76,15 @@ def _parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]:
                 yield f"the threat of {spec.name or name}", build_threat(spec.threat, plugin, spec.name or name, suite.resources)
 
 
-def _known(part: Any) -> Iterator[Resource]:
+def _list_undeclared(part: Any) -> Iterator[Resource]:
     """Yield the resources that the plugin does not declare: a checkpoint of the hub."""
     from ..models.hf.source import HuggingFace
 
     if isinstance(part, HuggingFace) and not Path(part.target).is_dir():
-        yield _checkpoint(part.target, part.revision)
+        yield _describe_checkpoint(part.target, part.revision)
 
 
-def _checkpoint(name: str, revision: str | None) -> Resource:
+def _describe_checkpoint(name: str, revision: str | None) -> Resource:
     from huggingface_hub import snapshot_download, try_to_load_from_cache
 
     place = try_to_load_from_cache(name, "config.json", revision=revision)

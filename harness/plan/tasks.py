@@ -14,7 +14,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from ..api.errors import ConfigError, DataError, SampleError, sentence
+from ..api.errors import ConfigError, DataError, SampleError, describe_error
 from ..api.registry import Registry
 from ..api.requests import Request
 from ..api.samples import Sample
@@ -22,10 +22,10 @@ from ..api.task import Task
 from ..items.base.ingredients import sample_digest
 from ..items.base.planned_item import PlannedTask
 from ..metrics.foreign import find_metric
-from ..modalities.base import modality_of
-from ..modalities.inputs import size_of
+from ..modalities.base import find_modality
+from ..modalities.inputs import measure_size
 from ..modalities.text import CHARACTERS
-from ..suite.specs import Suite, TaskSpec, task_name
+from ..suite.specs import Suite, TaskSpec, name_task
 from ..system.disk_sequence import Spool
 from ..system.interrupts import is_interrupt
 from .plugins import call_plugin, make_plugin
@@ -46,16 +46,16 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
     else:
         entry, settings = registry.get("tasks", spec.task), dict(spec.settings)
     task = make_plugin("tasks", entry.name, registry, **settings)
-    name = spec.name or str(task.named_by_settings) or task_name(spec)
+    name = spec.name or str(task.named_by_settings) or name_task(spec)
     metrics = dict(find_metric(metric, registry) for metric in task.metrics)
     limit = spec.limit or suite.limit
     given = call_plugin(f"task {name!r} cannot give its samples", lambda: Spool.of(itertools.islice(task.samples(), limit)), DataError)
     if not given:
         raise DataError(f"task {name!r} has no samples: its data set is empty; point 'data:' at one that is not")
-    return replace(_measured(name, spec, task, entry.origin, given), metric_code=metrics)
+    return replace(_measure_task(name, spec, task, entry.origin, given), metric_code=metrics)
 
 
-def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool[Sample]) -> PlannedTask:
+def _measure_task(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool[Sample]) -> PlannedTask:
     """Create the planned task in one pass over its samples, which keeps only a few numbers per sample in memory."""
     labels: tuple[str, ...] = ()
     parts: dict[str, dict[str, int]] = {}
@@ -75,12 +75,12 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
         takes |= load.parts
         if load.error:
             num_unusable, first_reason = num_unusable + 1, first_reason or load.error
-        for kind, part in _parts(sample):
+        for kind, part in _list_parts(sample):
             counts = parts.setdefault(kind, {})
             counts[part] = counts.get(part, 0) + 1
         num_requests = None if num_requests is None or load.num_requests is None else num_requests + load.num_requests
     if not are_writable:
-        samples = Spool.of(s if s.id.isascii() else replace(s, id=_writable(s.id)) for s in samples)
+        samples = Spool.of(s if s.id.isascii() else replace(s, id=_escape_surrogates(s.id)) for s in samples)
         hashes = array("q", (hash(sample.id) for sample in samples))
     if len(np.unique(hashes)) < len(hashes):
         _check_ids(name, samples)
@@ -92,7 +92,7 @@ def _measured(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool
     return PlannedTask(name, spec, task, origin, samples, labels, *numbers, notes, cautions, content.hexdigest(), requires=takes)
 
 
-def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
+def _list_parts(sample: Sample) -> Iterator[tuple[str, str]]:
     """Yield the class and the slice of a sample, each as (kind, name)."""
     if isinstance(sample.target, int) and 0 <= sample.target < len(sample.labels):
         yield "class", sample.labels[sample.target]
@@ -100,7 +100,7 @@ def _parts(sample: Sample) -> Iterator[tuple[str, str]]:
         yield "slice", str(sample.metadata["slice"])
 
 
-def _writable(sample_id: str) -> str:
+def _escape_surrogates(sample_id: str) -> str:
     """Escape the lone surrogates in a sample's id: UTF-8 cannot encode them, and ids are keys in the store."""
     return sample_id.encode("utf-8", "backslashreplace").decode()
 
@@ -115,7 +115,7 @@ def _check_ids(name: str, samples: Sequence[Sample]) -> None:
         )
 
 
-def _num_common(first: str, second: str) -> int:
+def _count_common(first: str, second: str) -> int:
     """Return the length of the longest common prefix, by bisection, because comparing slices is faster than a loop."""
     low, high = 0, min(len(first), len(second))
     while low < high:
@@ -133,8 +133,8 @@ def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str
     Raises `DataError` if a size cannot be measured.
     """
     if task.is_sequential:
-        with _measuring(name, sample):
-            return Load(None, _checked(size_of(sample.input)), str(sample.metadata.get("error", ""))), ""
+        with _convert_errors(name, sample):
+            return Load(None, _check_size(measure_size(sample.input)), str(sample.metadata.get("error", ""))), ""
     try:
         requests = list(task.requests(sample))
         for request in requests:
@@ -144,20 +144,20 @@ def _load(name: str, task: Task, sample: Sample, before: str) -> tuple[Load, str
         if is_interrupt(error):
             raise
         # The run records the error of an invalid sample; the plan only counts no requests for it.
-        return Load(0, 0, sentence(error)), before
+        return Load(0, 0, describe_error(error)), before
     positions, parts = 0, frozenset[str]()
-    with _measuring(name, sample):
+    with _convert_errors(name, sample):
         for request in requests:
             beginning = request.beginning()
             # The engine computes a prefix shared with the previous request once, so it is not counted again.
-            positions += max(1, _checked(request.size()) - _num_common(before, beginning) // CHARACTERS)
+            positions += max(1, _check_size(request.size()) - _count_common(before, beginning) // CHARACTERS)
             parts |= request.parts_in_chats()
             before = beginning
     return Load(len(requests), positions, parts=parts), before
 
 
 @contextmanager
-def _measuring(task: str, sample: Sample) -> Iterator[None]:
+def _convert_errors(task: str, sample: Sample) -> Iterator[None]:
     """Raise the exceptions of a modality's or a request's ``size`` as `DataError`."""
     try:
         yield
@@ -165,12 +165,12 @@ def _measuring(task: str, sample: Sample) -> Iterator[None]:
         if is_interrupt(error):
             raise
         what = f"task {task!r}: the size of the sample {sample.id!r} cannot be measured: {type(error).__name__}: {error}"
-        known = modality_of(sample.input)
+        known = find_modality(sample.input)
         fix = f"{type(known).__name__}.size" if known is not None else "the request's size"
         raise DataError(f"{what}; {fix} must give a number of positions, at least 1") from error
 
 
-def _checked(size: SupportsIndex) -> int:
+def _check_size(size: SupportsIndex) -> int:
     """Return the size as an integer. Raises `ValueError` if it is negative."""
     if (positions := operator.index(size)) < 0:
         raise ValueError(f"{positions} is below 0")

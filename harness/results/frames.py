@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
 from ..items.base.view import is_right
-from ..items.kinds import kinds_of
+from ..items.kinds import list_kinds
 from ..store import FILE_NAME, Store
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Run:
         """
         import pandas as pd
 
-        kinds = kinds_of(self._get_registry())
+        kinds = list_kinds(self._get_registry())
         store = Store.open(self.path / FILE_NAME, readonly=True)
         try:
             items = store.items()

@@ -12,7 +12,7 @@ from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
 from ..items.base.kind import ItemKind
 from ..items.base.results import RunResults
-from ..items.kinds import kinds_of
+from ..items.kinds import list_kinds
 from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Table
 from ..scorecard.gates import Gate, check_gates, decide_verdict
@@ -37,7 +37,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
     try:
         suite = codec.loads(store.suite)
         known = registry or Registry()
-        kinds, items = kinds_of(known), store.items()
+        kinds, items = list_kinds(known), store.items()
         results = RunResults(store, items, kinds)
         timing: dict[str, Any] = {}
         failed = 0

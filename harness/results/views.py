@@ -11,7 +11,7 @@ from typing import Any
 from ..api.samples import Record, Sample
 from ..api.scorecard import Heat, SampleView, Twin
 from ..items.base.kind import ItemKind
-from ..items.base.view import SeenSample, answer, is_right, label, shown
+from ..items.base.view import SeenSample, answer, is_right, label, preview_input
 from ..store import Store, StoredItem
 
 
@@ -50,7 +50,7 @@ def _make_view(
         elif isinstance(view, Heat):
             heats.append(replace(view, slices=_collect_slices(item, right, joined, kinds)) if view.values else view)
     return SampleView(
-        model=task.model, task=task.task, id=sample.id, input=shown(sample.input), target=label(sample.target, labels),
+        model=task.model, task=task.task, id=sample.id, input=preview_input(sample.input), target=label(sample.target, labels),
         prediction=answer(record, labels), correct=right, probabilities=_name_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error, twins=tuple(twins), heats=tuple(heats),
     )  # fmt: skip

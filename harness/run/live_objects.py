@@ -33,9 +33,9 @@ class LiveObjects:
             whose first key may hold an object, or an object.
         Raises `ConfigError` for any other value.
         """
-        return [self._entry(key, name, value) for name, value in _list_values(values, _KEYS[key])]
+        return [self._make_entry(key, name, value) for name, value in _list_values(values, _KEYS[key])]
 
-    def _entry(self, key: str, name: str, value: object) -> dict[str, Any]:
+    def _make_entry(self, key: str, name: str, value: object) -> dict[str, Any]:
         first = _KEYS[key]
         entry = dict(value) if isinstance(value, Mapping) else {first: value}
         if first not in entry:
@@ -56,7 +56,7 @@ class LiveObjects:
         settings = {k: v for k, v in entry.items() if k not in ("model", "name")}
         if _is_checkpoint(live):
             return {"model": f"hf:{self._save(live)}", "name": name, **settings}
-        source = self._source(live, name, settings)
+        source = self._make_source(live, name, settings)
         self._registry.add("models", f"object-{self.num}", lambda target: source, name_class(live))
         return {"model": f"object-{self.num}:{name}", "name": name}
 
@@ -70,7 +70,7 @@ class LiveObjects:
             part.save_pretrained(folder)
         return folder
 
-    def _source(self, live: Any, name: str, settings: dict[str, Any]) -> Any:
+    def _make_source(self, live: Any, name: str, settings: dict[str, Any]) -> Any:
         """Create a model's source from an object and the settings of its entry."""
         if hasattr(live, "inspect") and hasattr(live, "load"):
             if settings:

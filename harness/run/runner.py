@@ -15,7 +15,7 @@ from ... import __version__
 from ..api.bases import with_defaults
 from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, WindtunnelError
 from ..api.model import Model
-from ..api.registry import origin_of
+from ..api.registry import describe_origin
 from ..api.requests import Request
 from ..engine import Engine
 from ..engine.cache import EarlierAnswers, MemoryCache, SqliteCache
@@ -23,7 +23,7 @@ from ..engine.counters import Counters
 from ..engine.packing import Budget
 from ..engine.saved_budgets import load_saved_budget
 from ..identity.libraries import run_versions
-from ..items.base.ingredients import ingredients, model_fingerprint
+from ..items.base.ingredients import combine_fingerprint, digest_ingredients
 from ..items.base.item_run import ItemRun, make_recordable
 from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.asked import digest_declaration
@@ -128,7 +128,7 @@ def _open_store(plan: Plan, folder: Path) -> Store:
         "identity": suite.identity(),
         "skipped": [asdict(s) for s in plan.skipped],
         "planned": [(i.model.name, i.item, len(i.samples)) for i in plan.items],
-        "plugin_files": [origin_of(Path(file)) for file in suite.plugins],
+        "plugin_files": [describe_origin(Path(file)) for file in suite.plugins],
         **suite.model_dump(mode="json"),
     }
     text = codec.dumps(facts)
@@ -209,11 +209,11 @@ def _run_model(
 
     def engine_of(planned: PlannedModel, its: Model) -> Engine:
         budget = budgets.get(planned.name) or choose_budget(suite, its)
-        known = model_fingerprint(planned, its)
+        known = combine_fingerprint(planned, its)
         return Engine(its, planned.info, budget=budget, cache=memory, on_batch=shown.batch, fingerprint=known)
 
     try:
-        aside(_describe_known_items(items, suite=suite, store=store, fingerprint=model_fingerprint(model, adapter)))
+        aside(_describe_known_items(items, suite=suite, store=store, fingerprint=combine_fingerprint(model, adapter)))
         # A resumed run keeps its batch sizes: other sizes would round differently.
         budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
         engine = engine_of(model, adapter)
@@ -296,9 +296,9 @@ def _measure_matmul(model: Model) -> float:
     """Measure the matrix-product speed of the model's device, in FLOP/s; 0 if the model does not count its operations."""
     if not model.flops_per_token or model.device is None or model.dtype is None:
         return 0.0
-    from ..models.torch.flops import matmul_flops_per_s
+    from ..models.torch.flops import measure_flops_per_s
 
-    return matmul_flops_per_s(model.device, model.dtype)
+    return measure_flops_per_s(model.device, model.dtype)
 
 
 def _describe_item(item: PlannedItem, engine: Engine | None, suite: Suite, store: Store) -> StoredItem:
@@ -308,7 +308,7 @@ def _describe_item(item: PlannedItem, engine: Engine | None, suite: Suite, store
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
         "chunk": suite.chunk, "asked": digest_declaration(item, suite), "rests_on": _find_base_ids(item, store),
-        "identity": ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
+        "identity": digest_ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
         "dimension": task.dimension, "settings": dict(item.settings),
         "scores": item.scores,
         "model_notes": (*item.model.info.notes, *notes), "model": item.model.spec.model,

@@ -18,7 +18,7 @@ from ..api.requests import Request
 from ..engine import Engine
 from ..engine.packing import Budget
 from ..items.base.planned_item import PlannedModel
-from ..items.base.requests import requests_of
+from ..items.base.requests import list_requests
 from ..plan.types import Plan
 
 WORTH = 1.05
@@ -57,14 +57,14 @@ def tune(plan: Plan, start_of: Callable[[Model], Budget], load: Callable[[Planne
     for planned in plan.models:
         with closing(load(planned)) as model:
             start = start_of(model)
-            requests = work_of(plan, planned, start)
+            requests = list_work(plan, planned, start)
             trials = tuple(climb(model, planned.info, requests, start)) if requests else ()
             taken = [trial for trial in trials if trial.faster is not None and trial.faster >= WORTH]
             faster = math.prod(trial.faster or 1.0 for trial in taken)
             yield model, Tuned(planned.name, start, taken[-1].budget if taken else start, faster, len(requests), trials)
 
 
-def work_of(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]]:
+def list_work(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]]:
     """Return the requests of the first samples of the model's tasks, with about as many positions per task."""
     items = [item for item in plan.items if item.key.is_task and item.model.name == model.name]
     room = _POSITIONS * max(start.pack, start.tokens) / max(1, len(items))
@@ -74,7 +74,7 @@ def work_of(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]
         while num < len(item.samples) and positions < room:
             positions += item.task.positions[num]
             num += 1
-        requests += requests_of(item.task.task, list(item.samples[:num]))
+        requests += list_requests(item.task.task, list(item.samples[:num]))
     return requests
 
 

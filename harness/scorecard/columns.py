@@ -114,7 +114,7 @@ class Table:
             if wanted is None:
                 table._add(record.scores)
             else:
-                table._add({name: _value(record, name, target) for name in table.wanted})
+                table._add({name: _read_value(record, name, target) for name in table.wanted})
             table._add({name: record.artifacts.get(name) for name in also - table.wanted})
             table.num += 1
         return table
@@ -196,7 +196,7 @@ class Table:
         return [self._groups[place] for place in np.flatnonzero(mask_N)] if self._groups else ()
 
 
-def _value(record: Record, column: str, target: Any) -> Any:
+def _read_value(record: Record, column: str, target: Any) -> Any:
     """Return the record's score or artifact with the name of the column, or the sample's target; None if missing."""
     if column in record.scores:
         return record.scores[column]

@@ -86,7 +86,7 @@ def make_control_flags(item: StoredItem, rows: Iterable[Row], /) -> Iterable[str
     weights are randomised, or if it explains all classes alike. ``rows``: all rows of the run.
     """
     own = {row.name: row.estimate for row in rows if (row.model, row.key) == (item.model, item.key)}
-    yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _sentences(item, own))
+    yield from (f"{item.model}/{item.item}: {sentence}" for sentence in _write_sentences(item, own))
 
 
 def add_cautions(rows: Iterable[Row], /) -> list[Row]:
@@ -105,35 +105,35 @@ def _is_blind(between: Estimate | None) -> bool:
     return between is not None and between.value is not None and between.value >= BLIND
 
 
-def _sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
+def _write_sentences(item: StoredItem, own: Mapping[str, Estimate]) -> Iterable[str]:
     """Yield a sentence for each failed check. ``own``: the item's estimates by the name of the row."""
     headline = next((name for name in _HEADLINES if f"{name}_minus_random" in own), "")
     if headline and (gained := own[f"{headline}_minus_random"]).value is not None and not (gained.low or 0.0) > 0:
-        yield _no_better(headline, gained, bool(item.facts.get("starts_from")))
+        yield _describe_no_better(headline, gained, bool(item.facts.get("starts_from")))
     alike = own.get("randomised_rank_correlation")
     if alike is not None and alike.value is not None and alike.value > _ALIKE:
-        yield f"with its weights drawn anew the model is explained much alike (rank correlation {_shown(alike)})."
+        yield f"with its weights drawn anew the model is explained much alike (rank correlation {_format(alike)})."
     between = own.get(BETWEEN_CLASSES)
     if between is not None and _is_blind(between):
         yield (
-            f"the method is blind to the class: it explains two classes of one input much alike (rank correlation {_shown(between)}). "
+            f"the method is blind to the class: it explains two classes of one input much alike (rank correlation {_format(between)}). "
             "It says what the model looks at and not what for; that its map stays where the label flips (flipped_explanation_unmoved) is "
             "no finding about the model."
         )
 
 
-def _no_better(headline: str, gained: Estimate, starts_from_neutral: bool) -> str:
+def _describe_no_better(headline: str, gained: Estimate, starts_from_neutral: bool) -> str:
     how = {"comprehensiveness": "comprehensive than random ones", "aopc": "telling than a random order (aopc)"}[headline]
     another = " They start from a neutral input, which is a choice: try another 'baseline'." if starts_from_neutral else ""
     if gained.high is not None and gained.high < 0:
-        return f"the attributions are less {how}: the difference is {_shown(gained)}. They do not explain this model.{another}"
+        return f"the attributions are less {how}: the difference is {_format(gained)}. They do not explain this model.{another}"
     return (
-        f"the attributions are not shown to be more {how}: the difference is {_shown(gained)}, n = {gained.n}. "
+        f"the attributions are not shown to be more {how}: the difference is {_format(gained)}, n = {gained.n}. "
         f"As far as is known they do not explain this model.{another}"
     )
 
 
-def _shown(estimate: Estimate) -> str:
+def _format(estimate: Estimate) -> str:
     bounds = (
         "no interval" if estimate.low is None or estimate.high is None else f"{CONFIDENCE:.0%}: {estimate.low:.3g} to {estimate.high:.3g}"
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..api.errors import ConfigError, did_you_mean
+from ..api.errors import ConfigError, suggest_name
 from ..api.item_key import ItemKey
 from ..api.scorecard import Estimate, GateResult, Row, Scorecard
 from ..data.yaml_lines import load_file
@@ -52,12 +52,12 @@ class Gate:
             raise ConfigError(
                 f"{text!r} is no gate; write it as ITEM.METRIC >= NUMBER, e.g. sst2.accuracy >= 0.85 or sst2.accuracy.low >= 0.8"
             )
-        pieces = _outside_brackets(path, ".")
+        pieces = _split_outside_brackets(path, ".")
         part = pieces.pop() if pieces[-1] in _PARTS else None
         if len(pieces) < 2 or not all(pieces[-2:]):
             raise ConfigError(f"{text!r} names no metric; write it as ITEM.METRIC >= NUMBER")
         *names, metric = pieces
-        *model, item = _outside_brackets(".".join(names), "/")
+        *model, item = _split_outside_brackets(".".join(names), "/")
         if not item:
             raise ConfigError(f"{text!r} names no item; write it as [MODEL/]ITEM.METRIC >= NUMBER")
         try:
@@ -77,7 +77,7 @@ class Gate:
         Raises `ConfigError` if the scorecard has no such row.
         """
         rows = [r for r in scorecard.rows if r.name == self.metric and self.concerns(r.model, r.item)]
-        rows += self._absent(scorecard, {(r.model, r.item) for r in rows})
+        rows += self._make_absent_rows(scorecard, {(r.model, r.item) for r in rows})
         if not rows:
             raise ConfigError(f"gate {self.text!r}: {self.nothing((r.model, r.item, r.name) for r in scorecard.rows)}")
         results = [self._judge(row) for row in rows]
@@ -85,7 +85,7 @@ class Gate:
         worst = max(range(len(rows)), key=lambda i: _VERDICTS.index(meant[i]))
         return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
 
-    def _absent(self, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
+    def _make_absent_rows(self, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
         """Return rows for items whose kind can have the row but that do not have it.
 
         A missing count is 0. Any other missing number has no value.
@@ -144,15 +144,15 @@ class Gate:
         rows = list(found)
         items = sorted({item for _, item, _ in rows})
         if self.item not in items:
-            return f"the run has no item {self.item!r}.{did_you_mean(self.item, items)} Its items: {', '.join(items)}"
+            return f"the run has no item {self.item!r}.{suggest_name(self.item, items)} Its items: {', '.join(items)}"
         models = sorted({model for model, item, _ in rows if item == self.item})
         if self.model is not None and self.model not in models:
-            return f"{self.item!r} was not run on a model {self.model!r}.{did_you_mean(self.model, models)} It was on {', '.join(models)}"
+            return f"{self.item!r} was not run on a model {self.model!r}.{suggest_name(self.model, models)} It was on {', '.join(models)}"
         metrics = sorted({metric for model, item, metric in rows if self.concerns(model, item)})
-        return f"{self.item!r} has no metric {self.metric!r}.{did_you_mean(self.metric, metrics)} It has {', '.join(metrics)}"
+        return f"{self.item!r} has no metric {self.metric!r}.{suggest_name(self.metric, metrics)} It has {', '.join(metrics)}"
 
 
-def _outside_brackets(path: str, mark: str) -> list[str]:
+def _split_outside_brackets(path: str, mark: str) -> list[str]:
     """Split at the marks outside of brackets: ``f1[v1.5]`` and ``pgd(a/b)`` are one piece each."""
     pieces, opened, depth = [""], "", 0
     for char in path:

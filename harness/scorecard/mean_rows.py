@@ -14,7 +14,7 @@ from ..metrics.scores import column_mean
 from ..statistics.intervals import Floats
 from ..store import StoredItem
 from .columns import Mask, Table
-from .names import Bounds, bounds_of
+from .names import Bounds, get_bounds
 
 _ROUNDING = 1e-6
 
@@ -36,7 +36,7 @@ def make_mean_row(
     missing_N = table.failed_N & ~usable_N if optional else ~usable_N
     values = table.values(score, usable_N).astype(float)
     estimate = statistics.estimate(
-        column_mean(score, *_held(values, bounds_of(score))),
+        column_mean(score, *_keep_bounds(values, get_bounds(score))),
         {score: values},
         (),
         groups=table.groups(usable_N),
@@ -45,18 +45,19 @@ def make_mean_row(
     )[score]
     error = table.first_error if among_N is None else None
     return Row(
-        item.model, item.key, metric, dimension, explained(estimate, error), higher_is_better, slice=slice, control=control, about=about
+        item.model, item.key, metric, dimension, explain_missing(estimate, error), higher_is_better, slice=slice,
+        control=control, about=about
     )  # fmt: skip
 
 
-def _held(values: Floats, bounds: Bounds) -> Bounds:
+def _keep_bounds(values: Floats, bounds: Bounds) -> Bounds:
     """Return the bounds that all values satisfy, and None for the others: a plugin's score may exceed them."""
     low, high = bounds
     least, most = (values.min(), values.max()) if len(values) else (0.0, 0.0)
     return low if low is not None and least >= low - _ROUNDING else None, high if high is not None and most <= high + _ROUNDING else None
 
 
-def explained(estimate: Estimate, error: str | None) -> Estimate:
+def explain_missing(estimate: Estimate, error: str | None) -> Estimate:
     """Return the estimate with the reason why it has no value, if it has none.
 
     A value that is not finite is removed. ``error``: the first record's error, which is the reason if no sample was

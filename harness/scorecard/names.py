@@ -43,7 +43,7 @@ QUERY_BUDGETS = (10, 50, 100, 500)
 """Budgets of queries per sample for which an attack's success has a row."""
 
 
-def accuracy_within(epsilon: float, /) -> str:
+def name_accuracy_within(epsilon: float, /) -> str:
     """Return the name of the row with the robust accuracy against twins within a distance of ``epsilon``."""
     return f"robust_accuracy[{epsilon:.6g}]"
 
@@ -150,7 +150,7 @@ _BOUNDS: Mapping[str, Bounds] = {
 }  # fmt: skip
 
 
-def bounds_of(score: str, /) -> Bounds:
+def get_bounds(score: str, /) -> Bounds:
     """Return the bounds of a sample's score by its name; 0 and 1 for unknown scores."""
     if ": " in score:  # the carried share or the overprediction of a word, named "class: word"
         return _CHANGE
@@ -172,13 +172,13 @@ _RATES = frozenset({
 _MEANS = {RATE: "mean in [0, 1]", _CHANGE: "mean in [-1, 1]"}
 
 
-def kind_of(row: str, /) -> str:
+def get_kind(row: str, /) -> str:
     """Return the kind of a row's number as in the table of coverage in docs/statistics.md; empty for exact counts."""
     stem = row.partition("[")[0]
     if stem in EXACT:
         return ""
     score, is_difference, _ = stem.partition("_minus_")
-    bounds = _CHANGE if score == "carried" else bounds_of(score.removeprefix("mean_"))
+    bounds = _CHANGE if score == "carried" else get_bounds(score.removeprefix("mean_"))
     if is_difference:
         return "paired difference" if None not in bounds else "paired difference without bound"
     if stem.startswith("corrected_"):

@@ -31,11 +31,11 @@ def bootstrap_intervals(
         why = Interval.none(f"{int(groups.num_equal)} independent samples for a bootstrap; at least {LEAST_GROUPS} are needed")
         return dict.fromkeys(metric.names(labels), why)
     (values,) = resampled(metric, [columns], labels, groups.index_N, seed, num_resamples or resamples_for(groups.num_samples))
-    tail = _expanded_tail(groups)
+    tail = _expand_tail(groups)
     return {name: percentiles(values_R, tail) for name, values_R in values.items()}
 
 
-def _expanded_tail(groups: Groups) -> float:
+def _expand_tail(groups: Groups) -> float:
     """Return the tail that corrects percentile intervals, which are too narrow compared to a t interval.
 
     Unequal groups count as the equivalent number of equal groups. Source: Hesterberg, What Teachers Should Know About
@@ -52,18 +52,18 @@ def bootstrap_weights(n: int, groups: Sequence[str | None], num_resamples: int, 
         each sample has the count of its group (cluster bootstrap; Davison & Hinkley 1997, 3.8). A sample without a group
         is a group of its own.
     """
-    return _weights(Groups.of(n, groups).index_N, num_resamples, rng)
+    return _draw_weights(Groups.of(n, groups).index_N, num_resamples, rng)
 
 
-def _weights(cluster_N: Ints, num_resamples: int, rng: np.random.Generator) -> Floats:
-    num_clusters = _num_clusters(cluster_N)
+def _draw_weights(cluster_N: Ints, num_resamples: int, rng: np.random.Generator) -> Floats:
+    num_clusters = _count_clusters(cluster_N)
     drawn_RG = rng.integers(num_clusters, size=(num_resamples, num_clusters))
     drawn_RG += np.arange(num_resamples)[:, None] * num_clusters
     counts_RG = np.bincount(drawn_RG.ravel(), minlength=drawn_RG.size).reshape(drawn_RG.shape).astype(np.float64)
     return counts_RG if num_clusters == len(cluster_N) else counts_RG[:, cluster_N]
 
 
-def _num_clusters(cluster_N: Ints) -> int:
+def _count_clusters(cluster_N: Ints) -> int:
     return int(cluster_N.max(initial=-1)) + 1
 
 
@@ -86,7 +86,7 @@ def resampled(
 
 def _weight_chunks(cluster_N: Ints, num_resamples: int, num_rows: int, rng: np.random.Generator) -> Iterator[Floats]:
     for start in range(0, num_resamples, num_rows):
-        yield _weights(cluster_N, min(num_rows, num_resamples - start), rng)
+        yield _draw_weights(cluster_N, min(num_rows, num_resamples - start), rng)
 
 
 def resamples_for(n: int) -> int:

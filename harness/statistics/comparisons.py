@@ -103,7 +103,7 @@ def paired_mean_difference(
     members, difference_N = Groups.of(n, groups), a_N - b_N
     value = float(difference_N.mean())
     if low is None or high is None:
-        return _unbounded_difference(difference_N, members)
+        return _compare_unbounded(difference_N, members)
     span = high - low
     mean = effective_mean(difference_N, -span, span, members)
     if mean is None:
@@ -111,7 +111,7 @@ def paired_mean_difference(
     return Difference(value, *mean.bounds(TAIL), mean.p_value(0.0), n)
 
 
-def _unbounded_difference(difference_N: Floats, members: Groups) -> Difference:
+def _compare_unbounded(difference_N: Floats, members: Groups) -> Difference:
     """Return the difference with the interval of an unbounded mean, and the p-value of a t test on the effective size."""
     n, value = len(difference_N), float(difference_N.mean())
     interval = mean_interval(difference_N, None, None, members)
@@ -153,12 +153,12 @@ def paired_bootstrap(
         return {name: Difference(None, reason="no sample could be scored") for name in metric.names(labels)}
     scores, scores_base = metric.per_sample(columns, labels), metric.per_sample(baseline, labels)
     if scores is not None and scores_base is not None and not metric.undefined(columns, labels):
-        bounds = _hull([scores, scores_base])
+        bounds = _join_bounds([scores, scores_base])
         return {metric.name: paired_mean_difference(scores.values_N, scores_base.values_N, *bounds, groups)}
     return _compare_intervals(metric, (columns, baseline), labels, Groups.of(n, groups), seed, num_resamples or resamples_for(n))
 
 
-def _hull(scores: Sequence[Scores]) -> tuple[float | None, float | None]:
+def _join_bounds(scores: Sequence[Scores]) -> tuple[float | None, float | None]:
     """Return the bounds that hold for the scores of both runs."""
     lows, highs = [s.low for s in scores if s.low is not None], [s.high for s in scores if s.high is not None]
     return min(lows) if len(lows) == len(scores) else None, max(highs) if len(highs) == len(scores) else None
@@ -182,14 +182,14 @@ def _compare_intervals(
         interval = combine_intervals(
             (values[name], values_base[name]),
             (intervals[name], intervals_base[name]),
-            _correlation(after[name], before[name], groups.num_equal),
+            _correlate(after[name], before[name], groups.num_equal),
         )
         p_value = _share_as_large(value, swapped[name])
         differences[name] = Difference(value, interval.low, interval.high, p_value, n, interval.reason)
     return differences
 
 
-def _correlation(after_R: Floats, before_R: Floats, num_groups: float) -> float:
+def _correlate(after_R: Floats, before_R: Floats, num_groups: float) -> float:
     """Return the correlation of two values over resamples, shrunk towards 0 by `_PHANTOM_GROUPS`; 0 if one is constant."""
     defined_R = np.isfinite(after_R) & np.isfinite(before_R)
     if defined_R.sum() < 2 or min(np.ptp(after_R[defined_R]), np.ptp(before_R[defined_R])) < 1e-12:

@@ -56,7 +56,7 @@ def counts_interval(
         return Interval.none(FEW_GROUPS)
     n = len(target_N)
     smoothed = float(statistic(*table.smoothed())[0])
-    value = float(statistic(*table.counts())[0]) - _bias(statistic, table.smoothed())
+    value = float(statistic(*table.counts())[0]) - _estimate_bias(statistic, table.smoothed())
     # One degree of freedom per class was used.
     variance *= n / size * n / (n - num_occurring)
     bounds = effective_rate(value, smoothed, variance, low, high)
@@ -77,7 +77,7 @@ class _Slopes:
 
     @classmethod
     def of(cls, statistic: Statistic, counts: Triple) -> _Slopes:
-        return cls(*(_derivatives(statistic, counts, (which,))[0] for which in range(3)))
+        return cls(*(_differentiate(statistic, counts, (which,))[0] for which in range(3)))
 
     def of_cells(self, target_N: Ints, prediction_N: Ints) -> Floats:
         added_N: Floats = (
@@ -86,7 +86,7 @@ class _Slopes:
         return added_N
 
 
-def _derivatives(statistic: Statistic, counts: Triple, moved: tuple[int, ...]) -> tuple[Floats, Floats]:
+def _differentiate(statistic: Statistic, counts: Triple, moved: tuple[int, ...]) -> tuple[Floats, Floats]:
     """Return the first and second derivative of the value, float [C] each, by the counts ``moved`` of one class together.
 
     Computed by central differences, in blocks of classes.
@@ -108,11 +108,11 @@ def _derivatives(statistic: Statistic, counts: Triple, moved: tuple[int, ...]) -
     return first_C, second_C
 
 
-def _bias(statistic: Statistic, counts: Triple) -> float:
+def _estimate_bias(statistic: Statistic, counts: Triple) -> float:
     """Return the bias of the value by its second derivatives: an F1 of few samples is too low."""
     right_1C, predicted_1C, support_1C = counts
     wrong = ((support_1C - right_1C, (2,)), (predicted_1C - right_1C, (1,)), (right_1C, (0, 1, 2)))
-    return sum(float(mass_1C[0] @ _derivatives(statistic, counts, moved)[1]) / 2 for mass_1C, moved in wrong)
+    return sum(float(mass_1C[0] @ _differentiate(statistic, counts, moved)[1]) / 2 for mass_1C, moved in wrong)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,11 +114,11 @@ def effective_sizes(spread_T: Floats, squares_T: Floats, sizes_G: Ints, phantom_
     together_T = num_groups / (num_groups - 1) * spread_T + phantom * (1 + (size - 1) * PHANTOM_CORRELATION)
     alone_T = squares_T + phantom
     effect_T = np.maximum(1.0, np.divide(together_T, alone_T, out=np.full(len(alone_T), size), where=alone_T > 0))
-    quantile_T = stdtrit(_degrees_of_freedom(effect_T, sizes_G), 1 - TAIL)
+    quantile_T = stdtrit(_count_degrees(effect_T, sizes_G), 1 - TAIL)
     return np.asarray(n / effect_T * (Z / quantile_T) ** 2)
 
 
-def _degrees_of_freedom(effect_T: Floats, sizes_G: Ints) -> Floats:
+def _count_degrees(effect_T: Floats, sizes_G: Ints) -> Floats:
     """Return the degrees of freedom of a design effect: the number of groups minus 1.
 
     Unequal groups count as the equivalent number of equal groups (Kish 1965). Groups of one sample do not show how much

@@ -45,7 +45,7 @@ def bounded_mean(values_N: Floats, low: float, high: float, groups: Groups | Non
 
 def effective_mean(values_N: Floats, low: float, high: float, groups: Groups | None) -> Bounded | None:
     """Return the bounds of the mean; None for too few groups. Raises `DataError` if a value is out of bounds."""
-    values_N = _within(values_N, low, high)
+    values_N = _clip(values_N, low, high)
     groups = Groups.of(len(values_N)) if groups is None else groups
     if len(groups.sizes_G) < min(MIN_GROUPS, len(values_N)):
         return None
@@ -53,7 +53,7 @@ def effective_mean(values_N: Floats, low: float, high: float, groups: Groups | N
     return Bounded(low, high, Side.of_groups((values_N - low) / span, groups), Side.of_groups((high - values_N) / span, groups))
 
 
-def _within(values_N: Floats, low: float, high: float) -> Floats:
+def _clip(values_N: Floats, low: float, high: float) -> Floats:
     values_N = np.asarray(values_N, dtype=np.float64)
     slack = 1e-6 * (high - low)
     if len(values_N) and not (values_N.min() >= low - slack and values_N.max() <= high + slack):
@@ -140,7 +140,7 @@ class Side:
         if groups.are_single:
             return cls(*(np.concatenate(parts) for parts in zip(astuple(own), astuple(perfect), strict=True)))
         lost_G, squares_G, sizes_G = groups.sums(lost_N), groups.sums(lost_N**2), groups.sizes_G.astype(np.float64)
-        total_T = _totals(float(lost_G.sum()), n, min(_MOST_STEPS, max(8, _MOST_CELLS // len(lost_G))))
+        total_T = _list_totals(float(lost_G.sum()), n, min(_MOST_STEPS, max(8, _MOST_CELLS // len(lost_G))))
         mean_T = total_T / n
         # The contribution of a group to the variance between groups is at most proportional to its kept losses.
         slope_TG = lost_G - 2 * mean_T[:, None] * sizes_G
@@ -155,7 +155,7 @@ class Side:
 
     def bound(self, tail: float) -> float:
         """Return the lower bound, wrong with a probability of at most ``tail``."""
-        near_T, far_T = self._shapes()
+        near_T, far_T = self._compute_shapes()
         if not near_T.all():
             return 0.0
         least = float(self.most_T[-1] * betaincinv(near_T[-1], far_T[-1], tail))
@@ -165,11 +165,11 @@ class Side:
 
     def tail(self, at: float) -> float:
         """Return the smallest tail whose bound is above ``at``."""
-        near_T, far_T = self._shapes()
+        near_T, far_T = self._compute_shapes()
         place_T = np.clip(at / np.maximum(self.most_T, _TINY), 0.0, 1.0)
         return float(np.max(np.where(near_T > 0, betainc(np.maximum(near_T, _TINY), far_T, place_T), float(at >= 0))))
 
-    def _shapes(self) -> tuple[Floats, Floats]:
+    def _compute_shapes(self) -> tuple[Floats, Floats]:
         """Return the shape parameters of the beta variables on 0 to ``most_T``; the first is 0 if all values are 0."""
         size_T = self.size_T
         first_T = size_T / (size_T + 1) * self.mean_T
@@ -182,7 +182,7 @@ class Side:
         return np.where(is_zero_T, 0.0, share_T * concentration_T), np.where(is_zero_T, 1.0, (1 - share_T) * concentration_T)
 
 
-def _totals(total: float, n: float, most: int) -> Floats:
+def _list_totals(total: float, n: float, most: int) -> Floats:
     """Return losses from 0 to ``total``, in steps of one error or less, or of a share of the samples."""
     step = 1 / math.ceil(most / n) if n <= most else n / most
     return np.append(np.arange(math.ceil(total / step - 1e-9)) * step, total)

@@ -40,7 +40,7 @@ def correct_rate(seen_G2: Ints, known_G4: Ints) -> Estimate:
     pooled = rogan_gladen(num_yes, n, known)
     if pooled.value is None:
         return pooled
-    sizes = [_effective_answers(part_G2) for part_G2 in (seen_G2, known_G4[:, :2], known_G4[:, 2:])]
+    sizes = [_estimate_effective_answers(part_G2) for part_G2 in (seen_G2, known_G4[:, :2], known_G4[:, 2:])]
     seen, yes, no = sizes
     if seen is None or yes is None or no is None:
         return Estimate(pooled.value, n=n, reason=f"too few to bound: {FEW_GROUPS}")
@@ -51,7 +51,7 @@ def correct_rate(seen_G2: Ints, known_G4: Ints) -> Estimate:
     return Estimate(pooled.value, min(few.low, pooled.value), max(few.high, pooled.value), n)
 
 
-def _effective_answers(counts_G2: Ints) -> float | None:
+def _estimate_effective_answers(counts_G2: Ints) -> float | None:
     """Return the effective number of independent answers of a rate, from successes and answers of each group."""
     successes_G, sizes_G = counts_G2[counts_G2[:, 1] > 0].T
     rate = float(successes_G.sum() / sizes_G.sum())

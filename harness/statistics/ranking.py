@@ -57,7 +57,7 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
         return share * float(np.mean(deviation_K)) ** 2 / worth
 
     low, high = _invert(area, expected, quantile)
-    trials = _trials(area, variance / worth, wrong, rarest, expected) * (Z / quantile) ** 2
+    trials = _count_trials(area, variance / worth, wrong, rarest, expected) * (Z / quantile) ** 2
     bounds = rate(area * trials, trials)
     spread = [_bound_placements(*classes[0], groups)] if len(classes) == 1 else []
     return Interval(min(low, bounds[0], *(b[0] for b in spread)), max(high, bounds[1], *(b[1] for b in spread)))
@@ -93,7 +93,7 @@ def _place_samples(positive_N: Mask, score_N: Floats) -> tuple[float, Floats]:
     return area, (placement_N - area) / np.sqrt(sizes_N * (sizes_N - 1.0))
 
 
-def _trials(area: float, variance: float, wrong: float, rarest: int, expected: Callable[[float], float]) -> float:
+def _count_trials(area: float, variance: float, wrong: float, rarest: int, expected: Callable[[float], float]) -> float:
     """Return the number of trials of a rate with the variance of the area.
 
     It is a weighted mean of the number by the observed variance, with ``wrong``, the number of misplaced samples of the

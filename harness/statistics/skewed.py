@@ -47,28 +47,28 @@ def mean_interval(values_N: Floats, low: float | None, high: float | None, group
         return Interval.none("all values of a score without bounds are the same")
     bounds = []
     for sign, bound in ((-1, low), (1, high)):
-        if bound is None and (num := _contributors(sign * values_N)) < LEAST_CONTRIBUTORS:
+        if bound is None and (num := _count_contributors(sign * values_N)) < LEAST_CONTRIBUTORS:
             return Interval.none(f"about {num:.0f} of {len(values_N)} values make up most of their sum, so unseen values could change it")
-        bounds.append(sign * _upper(sign * values_N, None if bound is None else sign * bound, size, groups.are_single))
+        bounds.append(sign * _bound_above(sign * values_N, None if bound is None else sign * bound, size, groups.are_single))
     return Interval(bounds[0], bounds[1])
 
 
-def _upper(values_N: Floats, ceiling: float | None, size: float, is_single: bool) -> float:
-    end = _guessed_ceiling(values_N) if ceiling is None else max(ceiling, float(values_N.max()))
+def _bound_above(values_N: Floats, ceiling: float | None, size: float, is_single: bool) -> float:
+    end = _guess_ceiling(values_N) if ceiling is None else max(ceiling, float(values_N.max()))
     span = end - float(values_N.min())
     bound = end - span * Side.of((end - values_N) / span, size).bound(TAIL)
     if ceiling is not None:
         return bound
-    return max(bound, _hall(values_N, size, float(stdtrit(len(values_N) - 1, 1 - TAIL)) if is_single else Z))
+    return max(bound, _bound_by_hall(values_N, size, float(stdtrit(len(values_N) - 1, 1 - TAIL)) if is_single else Z))
 
 
-def _contributors(values_N: Floats) -> float:
+def _count_contributors(values_N: Floats) -> float:
     """Return the effective number of contributing values, above the smallest: (sum x)² / sum x²."""
     above_N = values_N - values_N.min()
     return float(above_N.sum()) ** 2 / float(np.square(above_N).sum())
 
 
-def _guessed_ceiling(values_N: Floats) -> float:
+def _guess_ceiling(values_N: Floats) -> float:
     """Return a ceiling above the largest value: that value times e to Hill's index of the tail above the median.
 
     The index is taken at the upper end of its own interval; index / sqrt(K) is its standard error.
@@ -84,7 +84,7 @@ def _guessed_ceiling(values_N: Floats) -> float:
     return float(values_N.max()) + float(above_N.max()) * (math.exp(min(index, 3.0)) - 1)
 
 
-def _hall(values_N: Floats, size: float, quantile: float) -> float:
+def _bound_by_hall(values_N: Floats, size: float, quantile: float) -> float:
     """Return Hall's upper bound: a t statistic whose skewness is removed by a cubic transformation, inverted."""
     deviations_N = values_N - values_N.mean()
     spread = float(deviations_N.std(ddof=1))

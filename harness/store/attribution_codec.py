@@ -32,7 +32,7 @@ def round_to_half(values: NDArray[np.float32], /) -> NDArray[np.float32]:
     """
     if not values.size:
         return values
-    exponent = _exponent(values)
+    exponent = _choose_exponent(values)
     near = np.ldexp(np.ldexp(values, -exponent).astype(np.float16).astype(np.float64), exponent)
     return near.clip(-_LARGEST, _LARGEST).astype(np.float32)
 
@@ -44,7 +44,7 @@ def encode_half(values: NDArray[np.float32], /) -> tuple[int, NDArray[np.float16
     """
     if not values.size or not np.isfinite(values).all():
         return None
-    exponent = _exponent(values)
+    exponent = _choose_exponent(values)
     half = np.ldexp(values, -exponent).astype(np.float16)
     # A value that rounds up beyond the largest float32 is not exact.
     with np.errstate(over="ignore"):
@@ -56,7 +56,7 @@ def decode_half(exponent: int, half: NDArray[np.float16], /) -> NDArray[np.float
     return np.ldexp(half.astype(np.float32), exponent)
 
 
-def _exponent(values: NDArray[np.float32]) -> int:
+def _choose_exponent(values: NDArray[np.float32]) -> int:
     """The shared exponent, which is the same before and after rounding."""
     mantissa, exponent = math.frexp(float(np.abs(values).max()))
     return exponent - _TOP + int(round(mantissa * 2**_BITS) == 2**_BITS)

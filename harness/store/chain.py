@@ -35,7 +35,7 @@ Rows = Mapping[str, tuple[int, str]]
 
 def read_head(connection: sqlite3.Connection, /) -> str:
     """Return the digest of the whole run without its timing."""
-    return str(_last(connection)[1])
+    return str(_read_last(connection)[1])
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def append_link(connection: sqlite3.Connection, tables: Sequence[str], /) -> Ite
     The transaction must be open.
     """
     ends = {table: connection.execute(f"SELECT MAX(rowid) FROM {table}").fetchone()[0] or 0 for table in tables}
-    number, digest, seal = _last(connection)
+    number, digest, seal = _read_last(connection)
     yield
     # Read back, because SQLite may store another value than the one inserted (type affinity).
     after = "SELECT * FROM {} WHERE rowid > ? ORDER BY rowid"
@@ -79,21 +79,21 @@ def find_faults(connection: sqlite3.Connection, tables: Sequence[str], /) -> Ite
             yield f"{table}: {extra} rows were added by another program"
 
 
-def _last(connection: sqlite3.Connection) -> tuple[int, str, str]:
+def _read_last(connection: sqlite3.Connection) -> tuple[int, str, str]:
     return connection.execute(_LAST).fetchone() or (0, "", "")
 
 
 def _link(digest: str, seal: str, rows: Rows) -> tuple[str, str]:
     """Return digest and seal of the next link, from those of the previous link."""
-    digest = _sha256([digest, {table: counted for table, counted in rows.items() if table != _TIMING}])
-    return digest, _sha256([seal, digest, rows.get(_TIMING)])
+    digest = _hash([digest, {table: counted for table, counted in rows.items() if table != _TIMING}])
+    return digest, _hash([seal, digest, rows.get(_TIMING)])
 
 
 def _to_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _sha256(value: Any) -> str:
+def _hash(value: Any) -> str:
     return hashlib.sha256(_to_json(value).encode()).hexdigest()
 
 

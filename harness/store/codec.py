@@ -24,7 +24,7 @@ import numpy as np
 from ..api import requests, samples
 from ..modalities import chat, text
 from ..modalities.array import ContentArray
-from ..modalities.base import Unread, modality_named, modality_of
+from ..modalities.base import Unread, find_modality, find_modality_by_name
 from . import attribution_codec
 
 _DATACLASSES = {
@@ -33,16 +33,16 @@ _DATACLASSES = {
         requests.Failure, text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
     )
 }  # fmt: skip
-"""By their names in records. Requests and responses have their own registry (`requests.class_named`)."""
+"""By their names in records. Requests and responses have their own registry (`requests.find_class`)."""
 
 
-def _field_prefixes(cls: type[Any]) -> list[tuple[str, str]]:
+def _list_field_prefixes(cls: type[Any]) -> list[tuple[str, str]]:
     """Return (JSON text before the value, field name) for each field, by sorted name; ``$type`` sorts first."""
     names = sorted(f.name for f in dataclasses.fields(cls))
     return [(f'{{"$type":"{cls.__name__}","{name}":' if name == names[0] else f',"{name}":', name) for name in names]
 
 
-_FIELDS: dict[type[Any], list[tuple[str, str]]] = {cls: _field_prefixes(cls) for cls in _DATACLASSES.values()}
+_FIELDS: dict[type[Any], list[tuple[str, str]]] = {cls: _list_field_prefixes(cls) for cls in _DATACLASSES.values()}
 """Requests and responses are added when the first of their class is written."""
 
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -56,7 +56,7 @@ def _write(value: Any, blob: _WriteBlob) -> str:
     """Encode a value as canonical JSON. ``blob`` encodes arrays and media: their bytes or their digest."""
     kind = type(value)
     if kind is str:
-        return _text(value)
+        return _encode_text(value)
     if kind is float:
         return repr(value) if math.isfinite(value) else f'{{"$float":"{value!r}"}}'
     if kind is int:
@@ -66,71 +66,71 @@ def _write(value: Any, blob: _WriteBlob) -> str:
     if kind is bool:
         return "true" if value else "false"
     if kind is tuple and set(map(type, value)) == {str}:
-        return _texts(value)
+        return _encode_texts(value)
     if kind is tuple or kind is list:
         return f"[{','.join([_write(v, blob) for v in value])}]"
     if kind is dict:
-        return _mapping(value, blob)
+        return _encode_mapping(value, blob)
     if kind is attribution_codec.Steps:
         steps = attribution_codec.encode_steps(value)
-        return f'{{"$steps":["{steps.dtype.str}","{_bytes(steps)}"]}}'
+        return f'{{"$steps":["{steps.dtype.str}","{_encode_bytes(steps)}"]}}'
     if kind in _FIELDS:
         return "".join([f"{before}{_write(getattr(value, name), blob)}" for before, name in _FIELDS[kind]]) + "}"
     if isinstance(value, np.ndarray | ContentArray):
         return blob(value)
     if isinstance(value, Mapping):
-        return _mapping(value, blob)
+        return _encode_mapping(value, blob)
     return _write_registered(value, blob) or _write(_to_plain(value), blob)
 
 
 def _write_registered(value: Any, blob: _WriteBlob) -> str:
     """Encode a value of a modality, or the first request or response of its class; empty for anything else."""
     if isinstance(value, Unread):
-        return _in_modality(value.modality, value.facts, blob)
-    known = None if isinstance(value, str | tuple | list) else modality_of(value)
+        return _encode_modality(value.modality, value.facts, blob)
+    known = None if isinstance(value, str | tuple | list) else find_modality(value)
     if known is not None:
         try:
             facts = known.to_json(value)
         except Exception as error:
             what = f"to_json of the modality {known.name!r} failed for a {type(value).__name__}"
             raise TypeError(f"{what}: {type(error).__name__}: {error}") from error
-        return _in_modality(known.name, facts, blob)
+        return _encode_modality(known.name, facts, blob)
     if isinstance(value, requests.Request | requests.Response) and dataclasses.is_dataclass(value):
-        _FIELDS[type(value)] = _field_prefixes(type(value))
+        _FIELDS[type(value)] = _list_field_prefixes(type(value))
         return _write(value, blob)
     return ""
 
 
-def _in_modality(name: str, facts: Any, blob: _WriteBlob) -> str:
+def _encode_modality(name: str, facts: Any, blob: _WriteBlob) -> str:
     return f'{{"$modality":[{encode_basestring_ascii(name)},{_write(facts, blob)}]}}'
 
 
 @lru_cache(maxsize=64)
-def _texts(values: tuple[str, ...]) -> str:
+def _encode_texts(values: tuple[str, ...]) -> str:
     """Encode a tuple of strings. Cached: each request of a classifier repeats its labels, perhaps a thousand."""
-    return f"[{','.join(map(_text, values))}]"
+    return f"[{','.join(map(_encode_text, values))}]"
 
 
-def _text(value: str) -> str:
+def _encode_text(value: str) -> str:
     if value.isascii() or not _PAIR.search(value):
         return encode_basestring_ascii(value)
     return f'{{"$text":"{value.encode("utf-8", "surrogatepass").hex()}"}}'
 
 
-def _mapping(value: Mapping[Any, Any], blob: _WriteBlob) -> str:
+def _encode_mapping(value: Mapping[Any, Any], blob: _WriteBlob) -> str:
     if set(map(type, value)) <= {str}:
         names = sorted(value)
-        heads = list(map(_key, names))
+        heads = list(map(_encode_key, names))
         if all(heads):
             return f"{{{','.join([f'{head}{_write(value[name], blob)}' for head, name in zip(heads, names, strict=True)])}}}"
     elif all(isinstance(key, str) for key in value):
-        return _mapping({str.__str__(k): v for k, v in value.items()}, blob)
+        return _encode_mapping({str.__str__(k): v for k, v in value.items()}, blob)
     items = sorted([(_write(k, blob), _write(v, blob)) for k, v in value.items()])
     return f'{{"$map":[{",".join([f"[{k},{v}]" for k, v in items])}]}}'
 
 
 @lru_cache(maxsize=4096)
-def _key(name: str) -> str:
+def _encode_key(name: str) -> str:
     """Encode a key and its colon; empty for a key that JSON would read back differently.
 
     A key ``$type`` in user data becomes ``$$type``, so that data never looks like a marker.
@@ -158,27 +158,27 @@ def _to_plain(value: Any) -> Any:
     )
 
 
-def _whole(value: _Blob) -> str:
+def _encode_whole(value: _Blob) -> str:
     if isinstance(value, ContentArray):
-        return _write_registered(value, _exact)
+        return _write_registered(value, _encode_exact)
     half = attribution_codec.encode_half(value) if value.dtype.str == "<f4" else None
     if half is None:
-        return _plain_array(value)
-    return f'{{"$half":[{half[0]},{_write(value.shape, _whole)},"{_bytes(half[1].astype("<f2"))}"]}}'
+        return _encode_plain_array(value)
+    return f'{{"$half":[{half[0]},{_write(value.shape, _encode_whole)},"{_encode_bytes(half[1].astype("<f2"))}"]}}'
 
 
-def _exact(value: _Blob) -> str:
+def _encode_exact(value: _Blob) -> str:
     assert isinstance(value, np.ndarray)
-    return _plain_array(value)
+    return _encode_plain_array(value)
 
 
-def _plain_array(value: np.ndarray[Any, Any]) -> str:
+def _encode_plain_array(value: np.ndarray[Any, Any]) -> str:
     if value.dtype.kind not in "biufcmMSU":
         raise TypeError(f"an array of {value.dtype} cannot be recorded; use an array of numbers or text")
-    return f'{{"$array":[{encode_basestring_ascii(value.dtype.str)},{_write(value.shape, _whole)},"{_bytes(value)}"]}}'
+    return f'{{"$array":[{encode_basestring_ascii(value.dtype.str)},{_write(value.shape, _encode_whole)},"{_encode_bytes(value)}"]}}'
 
 
-def _bytes(value: np.ndarray[Any, Any]) -> str:
+def _encode_bytes(value: np.ndarray[Any, Any]) -> str:
     return base64.b64encode(value.tobytes()).decode()
 
 
@@ -186,7 +186,7 @@ def _digest_only(value: _Blob) -> str:
     """Encode media by their cached SHA-256: 0.1 ms for a 224 x 224 image, against 1 ms as base64."""
     if isinstance(value, ContentArray):
         return f'{{"$sha256":"{value.digest}"}}'
-    return _whole(value)
+    return _encode_whole(value)
 
 
 def _unpack(value: Any) -> Any:
@@ -202,44 +202,44 @@ def _unpack(value: Any) -> Any:
     return {k[1:] if k.startswith("$$") else k: _unpack(v) for k, v in value.items()}
 
 
-def _dataclass(value: dict[str, Any]) -> Any:
+def _decode_dataclass(value: dict[str, Any]) -> Any:
     name = value.pop("$type")
     facts = {k: _unpack(v) for k, v in value.items()}
-    cls = _DATACLASSES.get(name) or requests.class_named(name)
+    cls = _DATACLASSES.get(name) or requests.find_class(name)
     return cls(**facts) if cls is not None else Unread(name, facts)
 
 
-def _modality(value: dict[str, Any]) -> Any:
+def _decode_modality(value: dict[str, Any]) -> Any:
     name, facts = value["$modality"]
-    known = modality_named(name)
+    known = find_modality_by_name(name)
     return known.from_json(_unpack(facts)) if known is not None else Unread(name, _unpack(facts))
 
 
-def _array(value: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _decode_array(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     dtype, shape, data = value["$array"]
     kind = np.dtype(dtype)
     return np.frombuffer(base64.b64decode(data), dtype=kind).reshape(shape) if kind.itemsize and data else np.empty(shape, kind)
 
 
-def _half(value: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _decode_half(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     exponent, shape, data = value["$half"]
     return attribution_codec.decode_half(exponent, np.frombuffer(base64.b64decode(data), dtype="<f2")).reshape(shape)
 
 
-def _steps(value: dict[str, Any]) -> attribution_codec.Steps:
+def _decode_steps(value: dict[str, Any]) -> attribution_codec.Steps:
     kind, data = value["$steps"]
     return attribution_codec.decode_steps(np.frombuffer(base64.b64decode(data), dtype=kind))
 
 
 _MARKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "$type": _dataclass,
+    "$type": _decode_dataclass,
     "$float": lambda value: float(value["$float"]),
-    "$array": _array,
-    "$half": _half,
-    "$steps": _steps,
+    "$array": _decode_array,
+    "$half": _decode_half,
+    "$steps": _decode_steps,
     "$text": lambda value: bytes.fromhex(value["$text"]).decode("utf-8", "surrogatepass"),
     "$map": lambda value: {_unpack(k): _unpack(v) for k, v in value["$map"]},
-    "$modality": _modality,
+    "$modality": _decode_modality,
 }
 
 
@@ -248,7 +248,7 @@ def dumps(value: Any, /) -> str:
 
     Raises `TypeError` for a value that cannot be recorded.
     """
-    return _write(value, _whole)
+    return _write(value, _encode_whole)
 
 
 def loads(text: str, /) -> Any:
@@ -260,7 +260,7 @@ _NAMED = re.compile(r'"\$(modality)":\["([^"]+)"|"\$(type)":"([^"]+)"')
 """Where a text names a modality or a class: in data, quotes are escaped."""
 
 
-def unknown_names(text: str, /) -> set[str]:
+def find_unknown_names(text: str, /) -> set[str]:
     """The modalities, and classes of requests and responses, that a text names and no loaded plugin brings."""
     found = {(kind or other, name or cls) for kind, name, other, cls in _NAMED.findall(text)}
     return {name for kind, name in found if not _is_known(kind, name)}
@@ -268,8 +268,8 @@ def unknown_names(text: str, /) -> set[str]:
 
 def _is_known(kind: str, name: str) -> bool:
     if kind == "modality":
-        return modality_named(json.loads(f'"{name}"')) is not None
-    return name in _DATACLASSES or requests.class_named(name) is not None
+        return find_modality_by_name(json.loads(f'"{name}"')) is not None
+    return name in _DATACLASSES or requests.find_class(name) is not None
 
 
 def loads_some(text: str, names: Collection[str], /) -> dict[Any, Any]:

@@ -39,7 +39,7 @@ def find_unread(connection: sqlite3.Connection, /) -> Iterator[str]:
     unknown: Counter[str] = Counter()
     for query in _TEXTS.values():
         for *_, text in connection.execute(query):
-            unknown.update(codec.unknown_names(text))
+            unknown.update(codec.find_unknown_names(text))
     for name, num in unknown.items():
         yield f"values of {name!r} in {num} of its texts were not read back: give the run's plugin file with --plugin"
 

@@ -21,9 +21,9 @@ from .answer_log import AnswerLog
 from .faults import find_unread, find_unreadable, list_faults
 from .sample_sets import SampleSets
 from .sqlite_files import connect as _connect
-from .sqlite_files import damaged_error, storable
+from .sqlite_files import make_damaged_error, make_storable
 from .stored_item import StoredItem, describe_change, describe_conflict
-from .tables import COVERED, SCHEMA_VERSION, make_tables, own_schema, schema_of
+from .tables import COVERED, SCHEMA_VERSION, make_own_schema, make_tables, read_schema
 
 FILE_NAME = "run.db"
 
@@ -53,9 +53,9 @@ class Store:
             leftover.unlink(missing_ok=True)
         store = cls(_connect(fresh), fresh)
         try:
-            with store._transaction():
+            with store._open_transaction():
                 make_tables(store._db)
-            with store._writing():
+            with store._write():
                 store._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
         finally:
             store.close()
@@ -98,7 +98,7 @@ class Store:
                 for setting in _WRITING:
                     self._db.execute(f"PRAGMA {setting}")
         except sqlite3.DatabaseError as error:
-            raise damaged_error(self.path, error) from error
+            raise make_damaged_error(self.path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -108,7 +108,7 @@ class Store:
     def amend(self, suite: str, version: str, /) -> None:
         """Add the suite's current text as a further row."""
         name = self.name
-        with self._writing():
+        with self._write():
             self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
 
     def add_item(self, item: StoredItem, samples: Sequence[Sample], /) -> StoredItem:
@@ -122,7 +122,7 @@ class Store:
         if known is not None:
             return known
         before = next((i for i, _ in self.set_aside() if i.is_same(item)), None)
-        with self._writing():
+        with self._write():
             if before is not None:
                 self._set_standing(before, True, "its identity is the stored one again")
                 return before
@@ -132,7 +132,7 @@ class Store:
             cursor = self._db.execute(
                 "INSERT INTO items (model, item, key, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts, sample_set)"
                 " VALUES (?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
-        return next(i for i in self._all_items() if i.id == cursor.lastrowid)
+        return next(i for i in self._list_items() if i.id == cursor.lastrowid)
 
     def set_aside_changed(self, now: Iterable[StoredItem], /) -> list[tuple[StoredItem, str]]:
         """Set aside the stored items that differ from ``now``'s items of the same name, and all that depend on them.
@@ -156,7 +156,7 @@ class Store:
                 changed.append((known, f"it was {why}"))
         if not changed:
             return []
-        with self._writing():
+        with self._write():
             return self._set_aside_with_dependents(changed)
 
     def _set_aside_with_dependents(self, changed: Iterable[tuple[StoredItem, str]]) -> list[tuple[StoredItem, str]]:
@@ -187,14 +187,14 @@ class Store:
                 item.id,
                 chunk,
                 start + i,
-                storable(r.sample_id),
+                make_storable(r.sample_id),
                 codec.dumps(r.scores),
-                r.error and storable(r.error),
+                r.error and make_storable(r.error),
                 codec.dumps(r.artifacts),
             )
             for i, r in enumerate(records)
         ]
-        with self._writing():
+        with self._write():
             self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (item.id, chunk, json.dumps(dict(counters))))
             self._db.execute("INSERT INTO timing VALUES (?, ?, ?, ?)", (item.id, chunk, seconds, matmul_flops_per_s))
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
@@ -202,13 +202,13 @@ class Store:
         self._answers.add_to_index(answers)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _write(self) -> Iterator[None]:
         """Run a transaction that ends with a link of the hash chain."""
-        with self._transaction(), chain.append_link(self._db, COVERED):
+        with self._open_transaction(), chain.append_link(self._db, COVERED):
             yield
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _open_transaction(self) -> Iterator[None]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -227,11 +227,11 @@ class Store:
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _read(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise damaged_error(self.path, error) from error
+            raise make_damaged_error(self.path, error) from error
         except WindtunnelError:
             raise
         except Exception as error:  # text that the codec did not write, or that a plugin's modality cannot read
@@ -239,81 +239,81 @@ class Store:
                 f"{self.path} has a value that cannot be decoded ({type(error).__name__}: {error}); see 'windtunnel verify'"
             ) from error
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._reading():
+    def _read_rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._read():
             return self._db.execute(query, values).fetchall()
 
     def _stream(self, query: str, *values: object) -> Iterator[Any]:
         """Yield one row at a time."""
-        with self._reading():
+        with self._read():
             yield from self._db.execute(query, values)
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         """Return the stored responses of these content keys, as a read-only cache."""
-        with self._reading():
+        with self._read():
             return self._answers.get(keys)
 
     @property
     def name(self) -> str:
-        return str(self._rows(f"SELECT name FROM run {_LATEST}")[0][0])
+        return str(self._read_rows(f"SELECT name FROM run {_LATEST}")[0][0])
 
     @property
     def suite(self) -> str:
         """The suite of the run, as canonical JSON."""
-        return str(self._rows(f"SELECT suite FROM run {_LATEST}")[0][0])
+        return str(self._read_rows(f"SELECT suite FROM run {_LATEST}")[0][0])
 
     @property
     def version(self) -> str:
-        return str(self._rows(f"SELECT version FROM run {_LATEST}")[0][0])
+        return str(self._read_rows(f"SELECT version FROM run {_LATEST}")[0][0])
 
     def items(self) -> list[StoredItem]:
         """Return the items of the current suite, in order of declaration."""
-        standing, planned = self._standing(), self._planned()
-        return [item for item in self._all_items() if item.is_current(standing, planned)]
+        standing, planned = self._find_standing(), self._list_planned()
+        return [item for item in self._list_items() if item.is_current(standing, planned)]
 
     def current(self, model: str, item: str, /) -> StoredItem | None:
         return next((i for i in self.items() if (i.model, i.item) == (model, item)), None)
 
     def set_aside(self) -> list[tuple[StoredItem, str]]:
         """Return the items that are no longer part of the suite, each with the reason. Their records are kept."""
-        standing, planned = self._standing(), self._planned()
+        standing, planned = self._find_standing(), self._list_planned()
         gone = "it is no longer in the suite"
         return [
             (item, gone if standing.get(item.id, (True, ""))[0] else standing[item.id][1])
-            for item in self._all_items()
+            for item in self._list_items()
             if not item.is_current(standing, planned)
         ]
 
-    def _all_items(self) -> list[StoredItem]:
+    def _list_items(self) -> list[StoredItem]:
         columns = "id, model, key, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts, sample_set"
-        rows = self._rows(f"SELECT {columns} FROM items ORDER BY id")
-        with self._reading():
+        rows = self._read_rows(f"SELECT {columns} FROM items ORDER BY id")
+        with self._read():
             return [StoredItem.from_row(row) for row in rows]
 
-    def _standing(self) -> dict[int, tuple[bool, str]]:
-        rows = self._rows("SELECT item, is_current, why FROM standing ORDER BY rowid")
+    def _find_standing(self) -> dict[int, tuple[bool, str]]:
+        rows = self._read_rows("SELECT item, is_current, why FROM standing ORDER BY rowid")
         return {item: (bool(is_current), why) for item, is_current, why in rows}
 
-    def _planned(self) -> set[tuple[str, str]] | None:
+    def _list_planned(self) -> set[tuple[str, str]] | None:
         """Return the (model, item) pairs of the suite; None if the stored suite does not list them."""
-        with self._reading():
+        with self._read():
             planned = codec.loads(self.suite).get("planned")
         return {(model, item) for model, item, _ in planned} if planned else None
 
     def finished_chunks(self, item: StoredItem, /) -> set[int]:
-        return {row[0] for row in self._rows("SELECT chunk FROM chunks WHERE item = ?", item.id)}
+        return {row[0] for row in self._read_rows("SELECT chunk FROM chunks WHERE item = ?", item.id)}
 
     def counters(self, item: StoredItem, /) -> dict[str, int]:
         """Return the counters of an item, summed over its chunks."""
         total: dict[str, int] = {}
-        for (text,) in self._rows("SELECT counters FROM chunks WHERE item = ? ORDER BY chunk", item.id):
+        for (text,) in self._read_rows("SELECT counters FROM chunks WHERE item = ? ORDER BY chunk", item.id):
             for name, count in json.loads(text).items():
                 total[name] = total.get(name, 0) + count
         return total
 
     def timing(self, item: StoredItem, /) -> tuple[float, float]:
         """Return the seconds spent on an item, and the matrix-product FLOP/s of its device (0: not measured)."""
-        spent = self._rows("SELECT seconds, matmul_flops_per_s FROM timing WHERE item = ? ORDER BY chunk", item.id)
+        spent = self._read_rows("SELECT seconds, matmul_flops_per_s FROM timing WHERE item = ? ORDER BY chunk", item.id)
         return sum(seconds for seconds, _ in spent), max((peak for _, peak in spent), default=0.0)
 
     def records(self, item: StoredItem, ids: Collection[str] | None = None, /, within: tuple[int, int] | None = None) -> Iterator[Record]:
@@ -325,21 +325,21 @@ class Store:
         query = "SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? AND ordinal >= ? AND ordinal < ? ORDER BY ordinal"
         for sample_id, scores, error, artifacts in self._stream(query, item.id, start, end):
             if ids is None or sample_id in ids:
-                with self._reading():
+                with self._read():
                     record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
                 yield record
 
     def count(self, item: StoredItem, /) -> int:
         """Return the number of records of an item."""
-        return int(self._rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0])
+        return int(self._read_rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0])
 
     def first_samples(self, item: StoredItem, most: int, among: Sequence[StoredItem] = (), /) -> list[Sample]:
         """Return the first ``most`` samples that have a record of the item, and of any item in ``among`` if given."""
         have = "s.id IN (SELECT sample_id FROM records WHERE item = ?)"
         either = f" AND s.id IN (SELECT sample_id FROM records WHERE item IN ({','.join('?' * len(among))}))" if among else ""
         query = f"SELECT sample FROM samples s WHERE sample_set = ? AND {have}{either} ORDER BY ordinal LIMIT ?"
-        rows = self._rows(query, item.sample_set, item.id, *(i.id for i in among), most)
-        with self._reading():
+        rows = self._read_rows(query, item.sample_set, item.id, *(i.id for i in among), most)
+        with self._read():
             return [codec.loads(text) for (text,) in rows]
 
     def join(self, item: StoredItem, artifacts: Collection[str], /) -> Iterator[tuple[Record, Any, str | None]]:
@@ -349,7 +349,7 @@ class Store:
             " LEFT JOIN samples s ON s.sample_set = ? AND s.id = r.sample_id WHERE r.item = ? ORDER BY r.ordinal"
         )
         for sample_id, scores, error, kept, facts in self._stream(query, item.sample_set, item.id):
-            with self._reading():
+            with self._read():
                 target, group = codec.loads(facts) if facts is not None else (None, None)
                 record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads_some(kept, artifacts))
             yield record, target, group
@@ -358,7 +358,7 @@ class Store:
         """Yield the samples of a task of the current suite, in their order."""
         sets = {item.key.is_task: item.sample_set for item in self.items() if item.task == task}
         number = sets.get(True, sets.get(False, 0))
-        with self._reading():
+        with self._read():
             for (text,) in self._db.execute("SELECT sample FROM samples WHERE sample_set = ? ORDER BY ordinal", (number,)):
                 yield codec.loads(text)
 
@@ -367,14 +367,14 @@ class Store:
     @property
     def digest(self) -> str:
         """The head of the hash chain: it covers the whole run but its timing. Two equal runs have equal digests."""
-        with self._reading():
+        with self._read():
             return chain.read_head(self._db)
 
     def verify(self) -> list[str]:
         """Return one sentence per fault of the file and its rows; empty if there is none."""
         try:
-            with self._reading():
-                damage = [f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+            with self._read():
+                damage = [f"SQLite: {row[0]}" for row in self._read_rows("PRAGMA integrity_check") if row[0] != "ok"]
                 return [*damage, *self._find_changes()] or list(find_unreadable(self._db))
         except StoreError as error:
             return [error.message]
@@ -384,7 +384,7 @@ class Store:
         return list(find_unread(self._db))
 
     def _require_unchanged(self) -> None:
-        with self._reading():
+        with self._read():
             wrong = self._find_changes()
         if wrong:
             raise StoreError(
@@ -392,7 +392,7 @@ class Store:
             )
 
     def _find_changes(self) -> list[str]:
-        theirs, ours = schema_of(self._db), own_schema()
+        theirs, ours = read_schema(self._db), make_own_schema()
         other = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
         if other:
             return [f"its tables differ from those of a run store: {', '.join(other)}"]

@@ -31,7 +31,7 @@ class SampleSets:
 
             def rows() -> Iterator[tuple[object, ...]]:
                 for ordinal, sample in enumerate(samples):
-                    row = (sample.id, *_texts(task, sample))
+                    row = (sample.id, *_encode_texts(task, sample))
                     whole.update(ascii(row).encode("ascii"))
                     yield (number, ordinal, *row)
 
@@ -47,7 +47,7 @@ class SampleSets:
         return self._declared[task]
 
 
-def _texts(task: str, sample: Sample) -> tuple[str, str]:
+def _encode_texts(task: str, sample: Sample) -> tuple[str, str]:
     """Encode (target and group) and the whole sample."""
     try:
         return codec.dumps((sample.target, sample.group)), codec.dumps(sample)

@@ -28,7 +28,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         return _connect_immutable(path, error)
     except sqlite3.Error as error:
         connection.close()
-        raise damaged_error(path, error) from error
+        raise make_damaged_error(path, error) from error
     return connection
 
 
@@ -40,7 +40,7 @@ def _connect_immutable(path: Path, error: sqlite3.Error) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
 
 
-def damaged_error(path: Path, error: sqlite3.Error) -> StoreError:
+def make_damaged_error(path: Path, error: sqlite3.Error) -> StoreError:
     """Build the error for a file that SQLite cannot read."""
     return StoreError(f"{path} is not a run store or is damaged ({error}); restore it from a copy or run again", argument="folder")
 
@@ -65,6 +65,6 @@ def lock_folder(folder: Path, /) -> Iterator[None]:
         lock.close()
 
 
-def storable(text: str, /) -> str:
+def make_storable(text: str, /) -> str:
     """Escape lone surrogates, because SQLite stores text as UTF-8."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

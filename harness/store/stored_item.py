@@ -100,16 +100,16 @@ def describe_conflict(known: StoredItem, now: StoredItem, /) -> str:
             if is_unknown(fingerprint):
                 return f"whose {what} is {fingerprint}: whether it has changed is not known"
     before, after = known.identity, now.identity
-    versions = [name for name in _changed(before, after) if name.startswith(_VERSION)]
+    versions = [name for name in _list_changed(before, after) if name.startswith(_VERSION)]
     changes = ", ".join(f"{name} ({before.get(name) or 'none'}, now {after.get(name) or 'none'})" for name in versions)
     return f"made with another {changes}; one run cannot hold results of both" if changes else ""
 
 
 def describe_change(known: StoredItem, now: StoredItem, /) -> str:
     """Say which parts of the identity differ; empty if none does. The text follows 'it was ...'."""
-    changed = _changed(known.identity, now.identity)
+    changed = _list_changed(known.identity, now.identity)
     return f"made with another {', '.join(_WORDS.get(name, name) for name in changed)}" if changed else ""
 
 
-def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+def _list_changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     return [name for name in {**before, **after} if before.get(name) != after.get(name)]

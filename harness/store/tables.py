@@ -62,17 +62,17 @@ def make_tables(connection: sqlite3.Connection, /) -> None:
             connection.execute(statement)
 
 
-def schema_of(connection: sqlite3.Connection, /) -> dict[str, str]:
+def read_schema(connection: sqlite3.Connection, /) -> dict[str, str]:
     """Return the SQL of each table, index and trigger by name, without those that SQLite creates itself."""
     return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"))
 
 
 @cache
-def own_schema() -> dict[str, str]:
-    """Return the `schema_of` a store that this version creates."""
+def make_own_schema() -> dict[str, str]:
+    """Return the `read_schema` a store that this version creates."""
     connection = sqlite3.connect(":memory:")
     try:
         make_tables(connection)
-        return schema_of(connection)
+        return read_schema(connection)
     finally:
         connection.close()

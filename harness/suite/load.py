@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..api.errors import ConfigError, did_you_mean
+from ..api.errors import ConfigError, suggest_name
 from ..data.yaml_lines import Lines, load_file
-from .specs import BatchSpec, Frozen, GateSpec, ModelSpec, Suite, change_each, model_name, task_name
+from .specs import BatchSpec, Frozen, GateSpec, ModelSpec, Suite, change_each, name_model, name_task
 
 
 def load_suite(path: Path, /, **overrides: Any) -> Suite:
@@ -46,15 +46,15 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
     for key in value:
         if key not in known:
             place = places.get((str(key),), f"{source}: ")
-            raise ConfigError(f"{place}a suite has no key {key!r}.{did_you_mean(str(key), known)} Its keys: {', '.join(known)}.")
+            raise ConfigError(f"{place}a suite has no key {key!r}.{suggest_name(str(key), known)} Its keys: {', '.join(known)}.")
     try:
         suite = Suite.model_validate(dict(value))
     except ValidationError as error:
         raise ConfigError(_explain(error, source, places)) from error
     named = [
-        *((("models", i), "model", model_name(m)) for i, m in enumerate(suite.models)),
-        *((("auxiliary_models", i), "model", model_name(m)) for i, m in enumerate(suite.auxiliary_models)),
-        *((("tasks", i), "task", task_name(t)) for i, t in enumerate(suite.tasks) if t.name or not t.settings),
+        *((("models", i), "model", name_model(m)) for i, m in enumerate(suite.models)),
+        *((("auxiliary_models", i), "model", name_model(m)) for i, m in enumerate(suite.auxiliary_models)),
+        *((("tasks", i), "task", name_task(t)) for i, t in enumerate(suite.tasks) if t.name or not t.settings),
     ]
     seen: set[tuple[str, str]] = set()
     for path, kind, name in named:
@@ -75,7 +75,7 @@ def _explain(error: ValidationError, source: str, places: Mapping[tuple[str | in
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden" and where[0] in _INNER_KEYS:
         known = sorted(_INNER_KEYS[str(where[0])].model_fields)
-        message = f"unknown key.{did_you_mean(str(where[-1]), known)} The keys here: {', '.join(known)}"
+        message = f"unknown key.{suggest_name(str(where[-1]), known)} The keys here: {', '.join(known)}"
     elif first["type"] == "missing" and len(where) == 1:
         message = "a suite needs this key"
     elif first["type"] == "too_short":
@@ -121,11 +121,11 @@ def _anchor_suite(suite: Suite, base: Path) -> Suite:
     """Make paths that exist relative to the suite absolute, so that the working folder does not matter."""
 
     def models(specs: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
-        return tuple(spec.model_copy(update={"model": _anchor_model(spec.model, base), "name": model_name(spec)}) for spec in specs)
+        return tuple(spec.model_copy(update={"model": _anchor_model(spec.model, base), "name": name_model(spec)}) for spec in specs)
 
     tasks = [
         spec.model_copy(update={"task": _anchor_task(spec.task, base), "settings": _anchor_data(spec.settings, base),
-                                "name": spec.name if spec.settings else task_name(spec)})
+                                "name": spec.name if spec.settings else name_task(spec)})
         for spec in suite.tasks
     ]  # fmt: skip
     plugins = dict.fromkeys(_anchor(p, base) for p in suite.plugins)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from ..api.errors import did_you_mean
+from ..api.errors import suggest_name
 from ..data.yaml_lines import dump
 from ..scorecard.names import DEFAULT_SCORES, FAITHFULNESS
 from ..store import codec
@@ -19,14 +19,14 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _printable(name: str) -> str:
+def _check_printable(name: str) -> str:
     """Reject control characters and lone surrogates: names occur in rows, gates and file names."""
     if not name.isprintable():
         raise ValueError(f"a name must consist of printable characters, not {name!a}")
     return name
 
 
-Name = Annotated[str, AfterValidator(_printable)]
+Name = Annotated[str, AfterValidator(_check_printable)]
 
 
 class _Plugged(Frozen):
@@ -199,12 +199,12 @@ class Suite(Frozen):
     def _has_known_scores(self) -> Suite:
         for name in (*self.scores, *(name for spec in self.probes for name in spec.scores or ())):
             if name not in FAITHFULNESS:
-                raise ValueError(f"there is no score {name!r}.{did_you_mean(name, FAITHFULNESS)} The scores: {', '.join(FAITHFULNESS)}")
+                raise ValueError(f"there is no score {name!r}.{suggest_name(name, FAITHFULNESS)} The scores: {', '.join(FAITHFULNESS)}")
         return self
 
     @field_validator("models", "auxiliary_models", "tasks", "attacks", "probes", "gates", mode="before")
     @classmethod
-    def _shorthand(cls, value: Any, info: Any) -> Any:
+    def _expand_shorthand(cls, value: Any, info: Any) -> Any:
         """Expand a plain string to the entry's first key: ``- sst2`` is ``- {task: sst2}``."""
         key = _FIRST_KEYS[info.field_name]
         if isinstance(value, list | tuple):
@@ -227,14 +227,14 @@ class Suite(Frozen):
 
         The content of files is compared item by item.
         """
-        return identity_of(self.model_dump(mode="json"))
+        return digest_suite(self.model_dump(mode="json"))
 
     def folder_key(self, base: Path) -> str:
         """Return the hash for the name of a run folder below ``base``.
 
         Here folders count; those inside ``base`` relative to it, so that ``base`` can be moved.
         """
-        return identity_of(self.model_dump(mode="json"), lambda path: str(path.relative_to(base) if path.is_relative_to(base) else path))
+        return digest_suite(self.model_dump(mode="json"), lambda path: str(path.relative_to(base) if path.is_relative_to(base) else path))
 
     def folder_name(self, base: Path) -> str:
         """Return the name of the run folder below ``base``: the suite's name without unsafe characters, and a hash."""
@@ -249,11 +249,11 @@ class Suite(Frozen):
 _UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift"})
 
 
-def identity_of(facts: Mapping[str, Any], /, shorten: Callable[[Path], str] = lambda path: path.name) -> str:
+def digest_suite(facts: Mapping[str, Any], /, shorten: Callable[[Path], str] = lambda path: path.name) -> str:
     """Return the `Suite.identity` of a recorded suite. ``shorten``: the part of an absolute path that counts."""
     decisive = {key: facts[key] for key in Suite.model_fields if key in facts and key not in _UNDECISIVE}
     moved = {
-        "models": portable_model, "auxiliary_models": portable_model, "tasks": portable_task,
+        "models": make_portable_model, "auxiliary_models": make_portable_model, "tasks": make_portable_task,
         "plugins": lambda plugin, shorten: _shorten_path(plugin, shorten),
     }  # fmt: skip
     return codec.digest(
@@ -266,13 +266,13 @@ def _shorten_path(text: Any, shorten: Callable[[Path], str]) -> Any:
     return f"{shorten(Path(head))}{colon}{tail}" if isinstance(head, str) and Path(head).is_absolute() else text
 
 
-def portable_model(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
+def make_portable_model(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
     """Return a model's entry with shortened paths, the same wherever its files are."""
     kind, colon, target = spec["model"].partition(":")
     return {**spec, "model": f"{kind}{colon}{_shorten_path(target, shorten)}"}
 
 
-def portable_task(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
+def make_portable_task(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
     """Return a task's entry with shortened paths, the same wherever its files are."""
     settings = dict(spec["settings"])
     if isinstance(data := settings.get("data"), dict):
@@ -282,12 +282,12 @@ def portable_task(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lamb
     return {**spec, "task": _shorten_path(spec["task"], shorten), "settings": settings}
 
 
-def model_name(spec: ModelSpec, /) -> str:
+def name_model(spec: ModelSpec, /) -> str:
     """Return the name of a model: as set, else the last part of the target, e.g. ``minilm`` for ``hf:models/minilm``."""
     return spec.name or spec.target.rstrip("/").rpartition("/")[2].replace(".py:", ":") or spec.model
 
 
-def task_name(spec: TaskSpec, /) -> str:
+def name_task(spec: TaskSpec, /) -> str:
     """Return the name of a task: as set, else that of the catalog entry or file.
 
     The plan may derive another name from the settings (``mmlu_anatomy``).

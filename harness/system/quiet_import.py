@@ -18,12 +18,12 @@ def import_quietly(name: str, /) -> Any:
     """Import a module without its warnings or its changes to loggers and the global random state."""
     if name in sys.modules:
         return sys.modules[name]
-    with quietly():
+    with silence_imports():
         return import_module(name)
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def silence_imports() -> Iterator[None]:
     """Ignore warnings in the body, and restore loggers and the global random state afterwards."""
     loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     disabled = [(logger, logger.disabled) for logger in loggers]

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..api.attack import AnyAttack
 from ..api.bases import require_methods, with_defaults
-from ..api.errors import ConfigError, did_you_mean
-from ..api.registry import parameters
+from ..api.errors import ConfigError, suggest_name
+from ..api.registry import list_parameters
 from ..api.threat import Threat
 from .edit_budget import EditBudget
 from .lp_ball import LpBall
@@ -40,12 +40,12 @@ def build_threat(setting: Mapping[str, Any] | None, attack: AnyAttack, name: str
     settings = dict(setting)
     kind = settings.pop("type", None)
     if kind not in Threats:
-        raise ConfigError(f"the 'type' of a threat must be one of {', '.join(Threats)}, not {kind!r}.{did_you_mean(str(kind), Threats)}")
+        raise ConfigError(f"the 'type' of a threat must be one of {', '.join(Threats)}, not {kind!r}.{suggest_name(str(kind), Threats)}")
     threat_class: Callable[..., Threat] = Threats[kind]
-    known = list(parameters(threat_class) or ())
+    known = list(list_parameters(threat_class) or ())
     for key in settings:
         if key not in known:
-            raise ConfigError(f"threat {kind!r} has no setting {key!r}.{did_you_mean(key, known)} Its settings: {', '.join(known)}")
+            raise ConfigError(f"threat {kind!r} has no setting {key!r}.{suggest_name(key, known)} Its settings: {', '.join(known)}")
     allowed = _INSTEAD.get(type(attack.threat), tuple(Threats.values()))
     if threat_class not in allowed:
         names = " or ".join(kind for kind, of_kind in Threats.items() if of_kind in allowed)

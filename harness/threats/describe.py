@@ -21,13 +21,13 @@ def describe_threat(threat: Threat, /) -> dict[str, Any]:
     """
     name = {"type": type(threat).__name__}
     if not is_dataclass(threat):
-        attributes = sorted(_public_attributes(threat).items())
+        attributes = sorted(_list_public_attributes(threat).items())
         return name | {key: value if isinstance(value, str | int | float) else str(value) for key, value in attributes}
     values = asdict(threat)
     return {**name, **{f.name: values[f.name] for f in fields(threat) if f.compare}}
 
 
-def _public_attributes(threat: Threat) -> dict[str, Any]:
+def _list_public_attributes(threat: Threat) -> dict[str, Any]:
     return {key: value for key, value in getattr(threat, "__dict__", {}).items() if not key.startswith("_")}
 
 
@@ -62,7 +62,7 @@ def is_bounded(threat: Mapping[str, Any] | None, /) -> bool:
     return not threat or threat["type"] != LpBall.__name__ or threat["epsilon"] is not None
 
 
-def includes(wide: Mapping[str, Any] | None, narrow: Mapping[str, Any] | None, /) -> bool:
+def is_wider(wide: Mapping[str, Any] | None, narrow: Mapping[str, Any] | None, /) -> bool:
     """Whether the described threat ``wide`` admits all that ``narrow`` admits, judged by their bounds.
 
     A larger radius or budget includes a smaller one; no bound includes any bound.
@@ -71,10 +71,10 @@ def includes(wide: Mapping[str, Any] | None, narrow: Mapping[str, Any] | None, /
         return True
     if not wide or not narrow or set(wide) != set(narrow) or wide["type"] != narrow["type"]:
         return False
-    return all(_loosens(name, wide[name], narrow[name]) for name in wide)
+    return all(_is_looser(name, wide[name], narrow[name]) for name in wide)
 
 
-def _loosens(name: str, wide: Any, narrow: Any) -> bool:
+def _is_looser(name: str, wide: Any, narrow: Any) -> bool:
     if _format(wide) == _format(narrow) or wide is None or wide is False:
         return True
     if narrow is None or not (name == "epsilon" or name.startswith(("max_", "min_"))):

@@ -18,9 +18,9 @@ from ..api.samples import Sample
 from ..api.settings import Bound, Share, check_fields
 from ..api.threat import Threat
 from ..language.nltk_data import read_nltk_stop_words, stop_words_resource
-from ..language.parts_of_speech import has_same_parts_of_speech, load_tagger, tagger_resources
+from ..language.parts_of_speech import has_same_parts_of_speech, list_tagger_resources, load_tagger
 from ..language.stop_words import ENGLISH
-from ..modalities.inputs import modality, texts_of
+from ..modalities.inputs import list_texts, name_modality
 
 _ROUNDING = 1e-6
 """Tolerance for float32 vectors of a sentence encoder."""
@@ -73,28 +73,28 @@ class EditBudget(Threat):
     def resources(self) -> list[Resource]:
         """List the word data that the threat needs."""
         words = [stop_words_resource(self.folder)] if self.stop_words == "nltk" else []
-        return [*words, *(tagger_resources(self.tagger, self.folder) if self.same_part_of_speech else ())]
+        return [*words, *(list_tagger_resources(self.tagger, self.folder) if self.same_part_of_speech else ())]
 
     @property
     def protected(self) -> frozenset[str]:
         """The protected words and stop words, case-folded."""
-        return _protected_words(tuple(self.protected_words), self.stop_words, self.folder)
+        return _load_protected_words(tuple(self.protected_words), self.stop_words, self.folder)
 
     def check_input(self, clean: Sample, /) -> None:
         """Raise `ConfigError` if the sample is not text."""
-        _texts(clean)
+        _list_texts(clean)
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         """Whether the perturbed sample is within the budget.
 
         measured: the result of `measure` for the two samples; without it, only words and characters are checked.
         """
-        _texts(clean)
+        _list_texts(clean)
         if type(clean.input) is not type(perturbed.input):
             return False
         if self.min_similarity is not None and measured is not None and not measured["similarity"] >= self.min_similarity - _ROUNDING:
             return False
-        before, after = _texts(clean), _texts(perturbed)
+        before, after = _list_texts(clean), _list_texts(perturbed)
         if self.protected and [self._list_protected(t) for t in before] != [self._list_protected(t) for t in after]:
             return False
         bounds = {"words_changed": self.max_words, "share_changed": self.max_share, "chars_changed": self.max_chars}
@@ -115,7 +115,7 @@ class EditBudget(Threat):
         Raises `ConfigError` if a sample is not text, `ValueError` if only one is a pair.
         """
         words = changed = chars = 0
-        for before, after in zip(_texts(clean), _texts(perturbed), strict=True):
+        for before, after in zip(_list_texts(clean), _list_texts(perturbed), strict=True):
             words_before = re.findall(r"\S+", before)
             words += len(words_before)
             changed += levenshtein(words_before, re.findall(r"\S+", after))
@@ -130,11 +130,11 @@ class EditBudget(Threat):
         ``perplexity_ratio`` to that of the clean text (role ``language_model``). The texts of a text pair are joined.
         """
         measured: list[dict[str, float]] = [{} for _ in pairs]
-        texts = [" ".join(_texts(sample)) for pair in pairs for sample in pair]
+        texts = [" ".join(_list_texts(sample)) for pair in pairs for sample in pair]
         if "encoder" in engine.roles:
             vectors = engine.roles["encoder"].run([Embed(text) for text in texts])
             for i, numbers in enumerate(measured):
-                numbers["similarity"] = _angular_similarity(vectors[2 * i].values, vectors[2 * i + 1].values)
+                numbers["similarity"] = _compute_angular_similarity(vectors[2 * i].values, vectors[2 * i + 1].values)
         if "language_model" in engine.roles:
             scored = engine.roles["language_model"].run([RollingLogLikelihood(text) for text in texts])
             nats = [-answer.value / max(1, answer.num_tokens) for answer in scored]
@@ -145,22 +145,22 @@ class EditBudget(Threat):
 
 
 @cache
-def _protected_words(protected: tuple[str, ...], stop_words: str, folder: str | None) -> frozenset[str]:
+def _load_protected_words(protected: tuple[str, ...], stop_words: str, folder: str | None) -> frozenset[str]:
     words = ENGLISH if stop_words == "builtin" else read_nltk_stop_words(folder) if stop_words == "nltk" else ()
     return frozenset(word.casefold() for word in (*protected, *words))
 
 
-def _angular_similarity(a: Sequence[float], b: Sequence[float]) -> float:
+def _compute_angular_similarity(a: Sequence[float], b: Sequence[float]) -> float:
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
     # The arc cosine would lose half of the digits for nearly equal vectors.
     return float(1 - 2 * np.arctan2(np.linalg.norm(first - second), np.linalg.norm(first + second)) / math.pi)
 
 
-def _texts(sample: Sample) -> tuple[str, ...]:
-    texts = texts_of(sample.input)
+def _list_texts(sample: Sample) -> tuple[str, ...]:
+    texts = list_texts(sample.input)
     if not texts:
-        raise ConfigError(f"threat 'edits' needs text; sample {sample.id!r} is a {modality(sample.input)}")
+        raise ConfigError(f"threat 'edits' needs text; sample {sample.id!r} is a {name_modality(sample.input)}")
     return texts
 
 

@@ -13,7 +13,7 @@ from ..api.errors import ConfigError
 from ..api.samples import Sample
 from ..api.settings import Amount, check_fields
 from ..api.threat import Threat
-from ..modalities.base import known_modality
+from ..modalities.base import require_modality
 
 _ROUNDING = 1e-6
 """Tolerance for float32 projection onto the surface of the ball, in pixel units (pixels are in [0, 1])."""
@@ -42,7 +42,7 @@ class LpBall(Threat):
 
     def check_input(self, clean: Sample, /) -> None:
         """Raise `ConfigError` if the sample is not an image, or if the ball includes every image of its shape."""
-        size = _pixels(clean).size
+        size = _get_pixels(clean).size
         if self.epsilon is not None and self.norm == "l2" and self.epsilon >= math.sqrt(size):
             raise ConfigError(
                 f"epsilon must be below {math.sqrt(size):.4g}, not {self.epsilon!r}: pixels are in [0, 1], and two images of {size} "
@@ -51,7 +51,7 @@ class LpBall(Threat):
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
         """Whether the perturbed sample is an image with pixels in [0, 1] in the ball."""
-        before, after = _pixels(clean), known_modality(perturbed.input).pixels(perturbed.input)
+        before, after = _get_pixels(clean), require_modality(perturbed.input).pixels(perturbed.input)
         if after is None:
             return False
         # These comparisons are false for NaN.
@@ -64,7 +64,7 @@ class LpBall(Threat):
 
         Raises `ConfigError` if a sample is not an image, `ValueError` if the shapes differ.
         """
-        before, after = _pixels(clean), _pixels(perturbed)
+        before, after = _get_pixels(clean), _get_pixels(perturbed)
         if before.shape != after.shape:
             raise ValueError(f"images of shapes {before.shape} and {after.shape} have no distance")
         delta = after.astype(np.float64) - before.astype(np.float64)
@@ -76,8 +76,8 @@ def is_within(distance: Any, epsilon: float, /) -> Any:
     return distance <= epsilon + _ROUNDING * max(1.0, epsilon)
 
 
-def _pixels(sample: Sample) -> np.ndarray:
-    known = known_modality(sample.input)
+def _get_pixels(sample: Sample) -> np.ndarray:
+    known = require_modality(sample.input)
     pixels = known.pixels(sample.input)
     if pixels is None:
         raise ConfigError(f"threat 'lp', an L-p ball, needs images; sample {sample.id!r} is a {known.name}")

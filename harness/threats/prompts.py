@@ -11,8 +11,8 @@ from ..api.requests import LogLikelihood
 from ..api.samples import Sample
 from ..api.settings import Bound, check_fields
 from ..api.threat import Threat
-from ..modalities.chat import last_text, texts_and_others, with_last_text
-from ..modalities.inputs import Input, modality
+from ..modalities.chat import find_last_text, split_parts, with_last_text
+from ..modalities.inputs import Input, name_modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class SuffixBudget(Threat):
         """
         if self.max_tokens is not None and measured and not measured["tokens_added"] <= self.max_tokens:
             return False
-        prompt, text = _last(clean.input), _last(perturbed.input)
+        prompt, text = _find_last_text(clean.input), _find_last_text(perturbed.input)
         if with_last_text(clean.input, "") != with_last_text(perturbed.input, ""):
             return False
         suffix = text[len(prompt) :]
@@ -58,7 +58,7 @@ class SuffixBudget(Threat):
         measured: list[dict[str, float]] = [{} for _ in pairs]
         if self.max_tokens is None:
             return measured
-        ends = [(_last(clean.input), _last(twin.input)) for clean, twin in pairs]
+        ends = [(_find_last_text(clean.input), _find_last_text(twin.input)) for clean, twin in pairs]
         extended = [i for i, (prompt, text) in enumerate(ends) if text.startswith(prompt) and text != prompt]
         responses = engine.run([LogLikelihood(ends[i][0], ends[i][1][len(ends[i][0]) :]) for i in extended])
         for i, response in zip(extended, responses, strict=True):
@@ -66,7 +66,7 @@ class SuffixBudget(Threat):
         return measured
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        return _chars_added(clean, perturbed)
+        return _count_added(clean, perturbed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +86,28 @@ class AnyPrompt(Threat):
         check_fields("threat 'prompt'", self)
 
     def admits(self, clean: Sample, perturbed: Sample, measured: Mapping[str, float] | None = None, /) -> bool:
-        if last_text(perturbed.input) is None:
+        if find_last_text(perturbed.input) is None:
             return False
-        texts, others = texts_and_others(perturbed.input)
-        if others != texts_and_others(clean.input)[1]:
+        texts, others = split_parts(perturbed.input)
+        if others != split_parts(clean.input)[1]:
             return False
         small = self.max_chars is None or sum(map(len, texts)) <= self.max_chars
-        return small and (not self.keep_prompt or any(_last(clean.input) in text for text in texts))
+        return small and (not self.keep_prompt or any(_find_last_text(clean.input) in text for text in texts))
 
     def distance(self, clean: Sample, perturbed: Sample, /) -> Mapping[str, float]:
-        return _chars_added(clean, perturbed)
+        return _count_added(clean, perturbed)
 
 
-def _last(value: Input) -> str:
+def _find_last_text(value: Input) -> str:
     """Return the text that a prompt ends with. Raises `ConfigError` for what is neither text nor a chat."""
-    text = last_text(value)
+    text = find_last_text(value)
     if text is None:
-        raise ConfigError(f"threats 'suffix' and 'prompt' need text or a chat, not a {modality(value)}")
+        raise ConfigError(f"threats 'suffix' and 'prompt' need text or a chat, not a {name_modality(value)}")
     return text
 
 
-def _chars_added(clean: Sample, perturbed: Sample) -> dict[str, float]:
+def _count_added(clean: Sample, perturbed: Sample) -> dict[str, float]:
     for sample in (clean, perturbed):
-        _last(sample.input)
-    before, after = (sum(map(len, texts_and_others(sample.input)[0])) for sample in (clean, perturbed))
+        _find_last_text(sample.input)
+    before, after = (sum(map(len, split_parts(sample.input)[0])) for sample in (clean, perturbed))
     return {"chars_added": float(after - before)}

@@ -24,7 +24,7 @@ from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.probes.attention import Attention
 from windtunnel.probes.attention_rollout import AttentionRollout
-from windtunnel.probes.positions import placed
+from windtunnel.probes.positions import place_values
 from windtunnel.tests import tiny
 from windtunnel.tests.bag import Bag
 
@@ -74,7 +74,7 @@ def expected(name: str, sample: Sample, row: np.ndarray) -> np.ndarray:
         patches = row[1:].reshape(4, 4)
         return np.array([[patches[y // 8, x // 8] for x in range(32)] for y in range(32)])
     spans = tiny.shared(name).encode([Classify(sample.input, LABELS)]).spans[0]
-    return placed(sample.input, row, spans, None, "embeddings")[0]
+    return place_values(sample.input, row, spans, None, "embeddings")[0]
 
 
 CASES = [("bert", TEXTS), ("bert", PAIRS), ("roberta", TEXTS), ("gpt2_classifier", TEXTS), ("vit", ())]

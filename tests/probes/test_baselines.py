@@ -16,8 +16,8 @@ from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.inputs import parts_of
-from windtunnel.harness.modalities.removal import removed
+from windtunnel.harness.modalities.inputs import list_parts
+from windtunnel.harness.modalities.removal import remove_parts
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import gather
 from windtunnel.harness.models.torch.source import TorchModule
@@ -59,7 +59,7 @@ def on_bert(baseline: Baseline, value: Any) -> tuple[np.ndarray, np.ndarray]:
         expected = ca.IntegratedGradients(lambda x: net.logits(x, encoded, rows[: len(x)])).attribute(
             encoded.features, start, target=found.target, n_steps=20
         )
-    return found.values, gather(expected[0].sum(-1).detach().numpy(), encoded.spans[0], parts_of(value))
+    return found.values, gather(expected[0].sum(-1).detach().numpy(), encoded.spans[0], list_parts(value))
 
 
 @pytest.mark.parametrize("baseline", ["[MASK]", "cat", 0])
@@ -97,7 +97,7 @@ def test_of_a_linear_model(make: Callable[[Baseline], Any], baseline: Baseline, 
     (found,) = make(baseline).attribute(linear, [Sample("a", Image(pixels), 0, LABELS)])
     start = np.full_like(pixels, baseline or 0.0) if not isinstance(baseline, str) else None
     if start is None:
-        changed = removed(Image(pixels), parts_of(Image(pixels)), np.ones(64, dtype=bool), str(baseline))
+        changed = remove_parts(Image(pixels), list_parts(Image(pixels)), np.ones(64, dtype=bool), str(baseline))
         assert isinstance(changed, Image)
         start = np.asarray(changed.pixels)
     module: Any = linear.model

@@ -22,7 +22,7 @@ from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.regions import grid_map
+from windtunnel.harness.modalities.regions import make_grid
 from windtunnel.harness.modalities.words import cut_out, gather, word_spans
 from windtunnel.harness.models.torch.source import TorchModule
 from windtunnel.probes.deep_lift import DeepLift
@@ -79,7 +79,7 @@ class Asked:
     def game(self, masks: torch.Tensor) -> torch.Tensor:
         if isinstance(self.sample.input, Image):
             pixels = np.asarray(self.sample.input.pixels)
-            colour, cells = pixels.mean((0, 1), dtype=np.float64).astype(np.float32), grid_map(pixels.shape[:2], GRID)
+            colour, cells = pixels.mean((0, 1), dtype=np.float64).astype(np.float32), make_grid(pixels.shape[:2], GRID)
             shown = [np.where((mask.numpy() > 0)[cells][:, :, None], pixels, colour) for mask in masks]
             return self.forward(torch.tensor(np.stack(shown)).permute(0, 3, 1, 2))
         adapter, text = tiny.shared("bert"), str(self.sample.input)
@@ -252,7 +252,7 @@ def test_as_captum_has_it(name: str, model: str, engines: dict[str, Engine], mon
 
 def as_shown(values: torch.Tensor, model: str, case: Case, encoded: Any, sample: Sample, probe: Any) -> np.ndarray:
     if case.parts and isinstance(probe, Perturbation) and values.ndim == 1:
-        return values.numpy() if model == "bert" else values.numpy()[grid_map((12, 12), GRID)]
+        return values.numpy() if model == "bert" else values.numpy()[make_grid((12, 12), GRID)]
     return gather(values.sum(-1).numpy(), encoded.spans[0], word_spans(str(sample.input))) if model == "bert" else values.sum(0).numpy()
 
 
@@ -275,7 +275,7 @@ def test_kernel_shap_of_many_patches_is_captums_in_float64(engines: dict[str, En
     engine, probe, sample = engines["net"], KernelShap(subsets=100, grid=8), given("net")[0]
     found, module = probe.attribute(engine, [sample])[0], engine.model.module  # type: ignore[attr-defined]
     pixels = np.asarray(sample.input.pixels)  # type: ignore[union-attr]
-    colour, cells = pixels.mean((0, 1), dtype=np.float64).astype(np.float32), grid_map((12, 12), 8)
+    colour, cells = pixels.mean((0, 1), dtype=np.float64).astype(np.float32), make_grid((12, 12), 8)
     masks = [torch.tensor(mask.copy())[None].long() for mask in probe.masks(probe.parts(sample.input), probe.rng(sample.id))]
 
     def game(masks: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.items.probe.records import attributed, make_probe_records
+from windtunnel.harness.items.probe.records import attribute_samples, make_probe_records
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.words import gather, word_spans
 from windtunnel.probes.feature_ablation import FeatureAblation
@@ -255,10 +255,10 @@ class TestMemory:
 
     def test_gradient_passes_that_do_not_fit_are_made_smaller(self, monkeypatch: pytest.MonkeyPatch) -> None:
         probe, given = IntegratedGradients(steps=12, max_steps=12), texts()
-        whole = attributed(engine_of("bert"), probe, given)
+        whole = attribute_samples(engine_of("bert"), probe, given)
         seen = self.crowded(monkeypatch, 5)
         engine = engine_of("bert")
-        found = attributed(engine, probe, given)
+        found = attribute_samples(engine, probe, given)
         for one, other in zip(found, whole, strict=True):
             assert isinstance(one, Attribution)
             assert isinstance(other, Attribution)
@@ -266,13 +266,13 @@ class TestMemory:
         assert max(map(len, engine.groups([4] * 64))) == 4, "of 64 rows a pass four are left after as many halvings"
         assert max(seen) == 5
         assert engine.counters.oom_splits == 4
-        attributed(engine, probe, given)
+        attribute_samples(engine, probe, given)
         assert engine.counters.oom_splits == 4, "and it stays so"
 
     def test_what_never_fits_is_an_error_and_leaves_others_their_passes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.crowded(monkeypatch, 0)
         engine = engine_of("bert")
-        assert all("out of memory" in str(found) for found in attributed(engine, IntegratedGradients(target="gold"), texts()))
+        assert all("out of memory" in str(found) for found in attribute_samples(engine, IntegratedGradients(target="gold"), texts()))
         assert engine.groups([4] * 64) == engine_of("bert").groups([4] * 64)
 
     def test_another_error_is_not_tried_again(self) -> None:

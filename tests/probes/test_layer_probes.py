@@ -22,7 +22,7 @@ from windtunnel.harness.models.torch.source import TorchModule
 from windtunnel.probes.layer_conductance import LayerConductance
 from windtunnel.probes.layer_integrated_gradients import LayerIntegratedGradients
 from windtunnel.probes.neuron_conductance import NeuronConductance
-from windtunnel.probes.positions import by_position, enlarged, placed
+from windtunnel.probes.positions import enlarge, place_values, sum_by_position
 from windtunnel.tests import tiny
 
 LABELS = tuple(tiny.LABELS)
@@ -94,8 +94,8 @@ def captums(engine: Engine, sample: Sample, ask: Callable[[Any, torch.Tensor, to
 
         found = ask(Forward(), encoded.features, encoded.baseline)
         found = found[0] if isinstance(found, tuple) else found
-        (row,) = by_position(found.detach(), None if isinstance(sample.input, Image) else [found.shape[1]], encoded.domain)
-        return placed(sample.input, row, encoded.spans[0] if encoded.spans else (), 8, encoded.domain)[0]
+        (row,) = sum_by_position(found.detach(), None if isinstance(sample.input, Image) else [found.shape[1]], encoded.domain)
+        return place_values(sample.input, row, encoded.spans[0] if encoded.spans else (), 8, encoded.domain)[0]
 
 
 CASES = [
@@ -335,15 +335,15 @@ class TestPositions:
     def test_maps_are_enlarged_as_torch_has_it(self) -> None:
         small = np.random.default_rng(0).normal(size=(3, 5))
         wanted = torch.nn.functional.interpolate(torch.tensor(small)[None, None], size=(7, 9), mode="bilinear")[0, 0].numpy()
-        np.testing.assert_allclose(enlarged(small, 7, 9), wanted)
+        np.testing.assert_allclose(enlarge(small, 7, 9), wanted)
 
     def test_patches(self) -> None:
         image = Image(np.zeros((5, 7, 3), dtype=np.float32))
-        values, spans, special = placed(image, np.arange(8.0), (), 2, "pixels")
+        values, spans, special = place_values(image, np.arange(8.0), (), 2, "pixels")
         assert values.tolist() == [[2, 2, 3, 3, 4, 4, 0]] * 2 + [[5, 5, 6, 6, 7, 7, 0]] * 2 + [[0] * 7]
         assert (spans, special) == ((), 1.0)
 
     @pytest.mark.parametrize(("num", "patch"), [(5, 2), (40, 2), (7, None), (7, 8)])
     def test_positions_that_are_no_patches(self, num: int, patch: int | None) -> None:
         with pytest.raises(ConfigError, match="patches"):
-            placed(Image(np.zeros((5, 7, 3), dtype=np.float32)), np.zeros(num), (), patch, "pixels")
+            place_values(Image(np.zeros((5, 7, 3), dtype=np.float32)), np.zeros(num), (), patch, "pixels")

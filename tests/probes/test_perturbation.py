@@ -20,9 +20,9 @@ from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.items.probe.records import make_probe_records
-from windtunnel.harness.modalities.base import known_modality
+from windtunnel.harness.modalities.base import require_modality
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.regions import grid_map
+from windtunnel.harness.modalities.regions import make_grid
 from windtunnel.harness.modalities.words import cut_out, word_spans
 from windtunnel.harness.models.python.toy import Bright
 from windtunnel.probes import perturbation
@@ -177,7 +177,7 @@ class TestAgainstCaptum:
             np.testing.assert_allclose(found.values, each[0].numpy(), atol=1e-5 * float(each.abs().max()))
 
     def test_patches(self) -> None:
-        mask = torch.tensor(grid_map((32, 32), 5))[None, None]
+        mask = torch.tensor(make_grid((32, 32), 5))[None, None]
         self.on_images(FeatureAblation(grid=5), captum.attr.FeatureAblation(tiny.shared("vit").forward), feature_mask=mask)
 
     @pytest.mark.parametrize(("pixels", "stride"), [(8, 4), (10, 7), (32, 1), (5, 5)])
@@ -188,7 +188,7 @@ class TestAgainstCaptum:
 
     def test_shapley_value_sampling_of_patches(self) -> None:
         probe = ShapleyValueSampling(permutations=3, grid=3)
-        mask = torch.tensor(grid_map((32, 32), 3))[None, None]
+        mask = torch.tensor(make_grid((32, 32), 3))[None, None]
         orders = lambda sample: list(probe.orders(probe.parts(sample.input), probe.rng(sample.id)))  # noqa: E731
         self.on_images(probe, captum.attr.ShapleyValueSampling(tiny.shared("vit").forward), feature_mask=mask, permutations=orders)
 
@@ -295,7 +295,7 @@ class TestWork:
     def test_what_waits_for_an_answer_is_bounded(self, make: Callable[[], Perturbation], monkeypatch: pytest.MonkeyPatch) -> None:
         given = [Sample(f"a{i}", text, 1, ("no", "yes")) for i, text in enumerate(TEXTS)]
         at_once, held = ask(Additive(), make(), given), []
-        monkeypatch.setattr(perturbation, "_BYTES_AT_ONCE", 3 * known_modality("").num_bytes(""))
+        monkeypatch.setattr(perturbation, "_BYTES_AT_ONCE", 3 * require_modality("").num_bytes(""))
         answer = perturbation._answer
         monkeypatch.setattr(perturbation, "_answer", lambda *a: (held.append(len(a[2])), answer(*a)))
         for a, b in zip(at_once, ask(Additive(), make(), given), strict=True):
@@ -336,9 +336,9 @@ class TestParts:
         assert parts.showing(np.zeros(parts.size, dtype=bool)) == ""
 
     def test_a_grid(self) -> None:
-        assert grid_map((4, 6), 2).tolist() == [[0, 0, 0, 1, 1, 1]] * 2 + [[2, 2, 2, 3, 3, 3]] * 2
-        assert grid_map((2, 3), 8).tolist() == [[0, 1, 2], [3, 4, 5]], "no smaller than a pixel"
-        sizes = np.bincount(grid_map((33, 50), 8).ravel())
+        assert make_grid((4, 6), 2).tolist() == [[0, 0, 0, 1, 1, 1]] * 2 + [[2, 2, 2, 3, 3, 3]] * 2
+        assert make_grid((2, 3), 8).tolist() == [[0, 1, 2], [3, 4, 5]], "no smaller than a pixel"
+        sizes = np.bincount(make_grid((33, 50), 8).ravel())
         assert len(sizes) == 64
         assert sizes.min() >= 4 * 6
 

@@ -18,11 +18,11 @@ from markdown_it import MarkdownIt
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.report import Report
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
-from windtunnel.harness.api.visible_text import visible
+from windtunnel.harness.api.visible_text import make_visible
 from windtunnel.reports import display, explorer
 from windtunnel.reports.html import Html
 from windtunnel.reports.junit import JUnit
-from windtunnel.reports.markdown import Markdown, code, escape
+from windtunnel.reports.markdown import Markdown, escape, format_code
 from windtunnel.reports.results_json import ResultsJson
 from windtunnel.tests.scorecards import ATTACKS, empty, hostile, key, many, rich
 
@@ -84,7 +84,7 @@ def test_suffixes_are_file_names() -> None:
     ],
 )
 def test_visible(text: str, shown: str) -> None:
-    assert visible(text) == shown
+    assert make_visible(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_counts_are_whole_numbers() -> None:
 )
 def test_an_incomplete_run_never_shows_a_pass(verdict: str, complete: bool, label: str) -> None:
     card = replace(empty(), verdict=verdict, complete=complete)
-    assert display.verdict(card)[1] == label
+    assert display.describe_verdict(card)[1] == label
     for report in (Html(), Markdown()):
         assert label in report.render(card)
 
 
 def test_summary_names_what_ran() -> None:
-    assert display.summary(rich()) == (
+    assert display.summarise(rich()) == (
         "distilbert-sst2, bag-of-words and digits-cnn on sst2, digits, refusals, nli and keywords, with deepwordbug, occlusion and pgd: "
         "1,744 samples, 1 failed."
     )
@@ -127,7 +127,7 @@ def test_summary_names_what_ran() -> None:
 def test_dimensions_keep_their_order_and_strangers_come_last() -> None:
     stranger = Row("m", key("t"), "x", "fairness", Estimate(0.5))
     card = replace(rich(), rows=(stranger, *rich().rows))
-    assert list(display.by_dimension(card)) == [
+    assert list(display.group_by_dimension(card)) == [
         "quality", "calibration", "robustness", "safety", "interpretability", "efficiency", "fairness",
     ]  # fmt: skip
 
@@ -182,13 +182,13 @@ def test_summary_is_short_and_complete() -> None:
 def test_markdown_shows_hostile_text_as_it_is(text: str) -> None:
     """A CommonMark parser with tables and bare links on finds two cells of plain text, whatever is put into them."""
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
-    tokens = parser.parse(f"| a | b |\n|---|---|\n| {escape(text)} | {code(text)} |\n")
+    tokens = parser.parse(f"| a | b |\n|---|---|\n| {escape(text)} | {format_code(text)} |\n")
     cells = [token for token in tokens if token.type == "inline"][2:]
     assert len(cells) == 2
     kinds = {child.type for cell in cells for child in cell.children or ()}
     assert kinds <= {"text", "text_special", "code_inline"}
     shown = "".join(child.content for child in cells[0].children or ())
-    assert shown == " ".join(display.clip(visible(text), 300).split())
+    assert shown == " ".join(display.clip(make_visible(text), 300).split())
 
 
 def test_bare_links_and_mentions_are_broken() -> None:
@@ -291,7 +291,7 @@ def test_hostile_text_adds_no_element() -> None:
 
 
 def test_sample_json_cannot_leave_its_script() -> None:
-    text = explorer.samples_json(hostile().samples)
+    text = explorer.encode_samples(hostile().samples)
     assert not re.search(r"[<>&\u2028\u2029]", text)
     assert len(json.loads(text)) == len(hostile().samples)
 
@@ -366,7 +366,7 @@ def test_the_twins_map_lies_on_the_twins_text() -> None:
         twins=(Twin("swap", Shown("text", "a g00d film"), "bad", True),),
         heats=(heat,),
     )
-    (shown,) = json.loads(explorer.samples_json([sample]))[0]["heats"]
+    (shown,) = json.loads(explorer.encode_samples([sample]))[0]["heats"]
     assert shown["segments"][1] == [9, "good", 1.0]
     (twin,) = shown["twins"]
     assert (twin["attack"], twin["target"], twin["segments"][1]) == ("swap", "bad", [9, "g00d", 1.0])
@@ -375,7 +375,7 @@ def test_the_twins_map_lies_on_the_twins_text() -> None:
 
 def test_a_map_of_pixels_travels_as_signed_bytes() -> None:
     heat = Heat("ig", "good", (1.0, -1.0, 0.5, 0.0, math.nan, -0.001), shape=(2, 3), parts="pixels")
-    (shown,) = json.loads(explorer.samples_json([SampleView("m", "t", "1", Shown("image"), None, None, None, heats=(heat,))]))[0]["heats"]
+    (shown,) = json.loads(explorer.encode_samples([SampleView("m", "t", "1", Shown("image"), None, None, None, heats=(heat,))]))[0]["heats"]
     assert (shown["grid"]["rows"], shown["grid"]["columns"]) == (2, 3)
     assert np.frombuffer(base64.b64decode(shown["grid"]["cells"]), np.int8).tolist() == [127, -127, 64, 0, 0, 0]
 
@@ -401,31 +401,31 @@ def test_two_thousand_samples_render_in_seconds() -> None:
     ],
 )
 def test_a_diff_holds_both_texts(before: str, after: str) -> None:
-    segments = list(explorer.diff(before, after))
+    segments = list(explorer.diff_words(before, after))
     assert "".join(text for mark, text in segments if mark != "+") == before
     assert "".join(text for mark, text in segments if mark != "-") == after
 
 
 def test_a_diff_of_hundred_thousand_words_is_bounded() -> None:
-    segments = list(explorer.diff("a " * 100_000, "b " + "a c " * 50_000))
+    segments = list(explorer.diff_words("a " * 100_000, "b " + "a c " * 50_000))
     assert sum(len(text) for mark, text in segments if mark != "+") <= explorer.TEXT_LIMIT
 
 
 def test_heat_lies_on_code_points() -> None:
     text = "a 👩 good\u200b film"
-    assert list(explorer.heat_segments(text, [(0, 0), (4, 8), (2, 3)], [0.9, -1.0, 0.04])) == [
+    assert list(explorer.split_heat(text, [(0, 0), (4, 8), (2, 3)], [0.9, -1.0, 0.04])) == [
         ["=", "a "], [0, "👩", 0.04], ["=", " "], [-9, "good", -1.0], ["=", "⟨U+200B⟩ film"],
     ]  # fmt: skip
 
 
 def test_spans_that_do_not_fit_lose_no_text() -> None:
-    segments = list(explorer.heat_segments("abcdef", [(-3, 2), (1, 4), (5, 99), (9, 12)], [1.0, math.nan, -7.0, 0.5]))
+    segments = list(explorer.split_heat("abcdef", [(-3, 2), (1, 4), (5, 99), (9, 12)], [1.0, math.nan, -7.0, 0.5]))
     assert segments == [[9, "ab", 1.0], [0, "cd", 0.0], ["=", "e"], [-9, "f", -1.0]]
 
 
 def test_long_texts_are_cut_and_it_is_said() -> None:
     sample = SampleView("m", "t", "1", Shown("text", "word " * 100_000), None, None, None)
-    (shown,) = json.loads(explorer.samples_json([sample]))
+    (shown,) = json.loads(explorer.encode_samples([sample]))
     assert len(shown["input"]["texts"][0][1][0][1]) == explorer.TEXT_LIMIT
     assert shown["input"]["note"] == "Cut for display: the first 10,000 of 500,000 characters."
 
@@ -434,5 +434,5 @@ def test_long_texts_are_cut_and_it_is_said() -> None:
     "image", ["https://example.com/a.png", "data:image/svg+xml,<svg/>", "data:text/html,x", "data:image/png;base64,<>"]
 )
 def test_only_png_data_is_an_image(image: str) -> None:
-    (shown,) = json.loads(explorer.samples_json([SampleView("m", "t", "1", Shown("image", image=image), None, None, None)]))
+    (shown,) = json.loads(explorer.encode_samples([SampleView("m", "t", "1", Shown("image", image=image), None, None, None)]))
     assert shown["input"]["image"] == ""

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
-from ...api.errors import DataError, did_you_mean
+from ...api.errors import DataError, suggest_name
 from .rows import Contents
 
 
@@ -30,7 +30,7 @@ def make_format(name: str, kind: type[Format], options: Mapping[str, Any], /) ->
     for option, value in options.items():
         if option not in known:
             raise DataError(
-                f"options: a {name} file has no option {option!r}.{did_you_mean(str(option), known)} "
+                f"options: a {name} file has no option {option!r}.{suggest_name(str(option), known)} "
                 f"Its options: {', '.join(known) or 'none'}."
             )
         try:

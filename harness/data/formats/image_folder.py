@@ -35,7 +35,7 @@ class ImageFolder:
             images, others = _list_images(root)
             metadata = [path for path in others if path.parent == root and path.name in _METADATA]
             others = [path for path in others if path not in metadata]
-            classes = {path: self._class_of(path.relative_to(root)) for path in images}
+            classes = {path: self._find_class(path.relative_to(root)) for path in images}
             empty = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name not in classes.values())
         elif any(path.is_dir() for path in paths):
             raise DataError(f"{paths[0]}: give one folder of class folders, or images by a glob such as {paths[0].name}/*.png")
@@ -47,13 +47,13 @@ class ImageFolder:
             suffixes = ", ".join(sorted(SUFFIXES))
             raise DataError(f"{paths[0]} has no images (files that end in {suffixes}); it has {_summarise(others)}")
         names = tuple(sorted({name for name in classes.values() if name is not None}))
-        notes = list(_notes(root, others, empty, [path for path, name in classes.items() if name is None] if names else []))
+        notes = list(_list_notes(root, others, empty, [path for path, name in classes.items() if name is None] if names else []))
         if metadata:
             return _read_metadata(root, metadata, classes, names, notes)
-        rows = keep_rows(_row(path, root, names, classes[path]) for path in images)
+        rows = keep_rows(_make_row(path, root, names, classes[path]) for path in images)
         return Contents(rows, ("image", "label") if names else ("image",), {"label": names} if names else {}, tuple(notes))
 
-    def _class_of(self, path: Path) -> str | None:
+    def _find_class(self, path: Path) -> str | None:
         folders = path.parts[:-1]
         if len(folders) > 1 and not self.class_folder:
             raise DataError(
@@ -86,7 +86,7 @@ def _list_images(folder: Path) -> tuple[list[Path], list[Path]]:
     return [path for path in files if _is_image(path)], [path for path in files if not _is_image(path)]
 
 
-def _row(path: Path, root: Path, names: Sequence[str], label: str | None) -> Row:
+def _make_row(path: Path, root: Path, names: Sequence[str], label: str | None) -> Row:
     image = EncodedImage(path.relative_to(root).as_posix() if root.parts else path.name, path)
     return {"image": image, "label": None if label is None else names.index(label)} if names else {"image": image}
 
@@ -113,7 +113,7 @@ def _read_metadata(
                 raise DataError(f"{metadata[0]}: file_name {row['file_name']!r} is not in the folder")
             used.add(path)
             others = {k: v for k, v in row.items() if k != "file_name"}
-            yield {**_row(path, root, () if has_label else names, classes.get(path)), **others}
+            yield {**_make_row(path, root, () if has_label else names, classes.get(path)), **others}
 
     kept = keep_rows(rows())
     if unnamed := [path for path in classes if path not in used]:
@@ -123,7 +123,7 @@ def _read_metadata(
     return Contents(kept, named, class_names, (*notes, *table.notes))
 
 
-def _notes(root: Path, others: Sequence[Path], empty: Sequence[str], without: Sequence[Path]) -> Iterator[str]:
+def _list_notes(root: Path, others: Sequence[Path], empty: Sequence[str], without: Sequence[Path]) -> Iterator[str]:
     if others:
         yield f"files that are not images: {_summarise(others)}"
     if empty:

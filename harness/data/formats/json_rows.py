@@ -50,9 +50,9 @@ class Json:
         def rows() -> Iterator[Row]:
             for path in paths:
                 with open_text(path, self.encoding) as stream:
-                    for where, row in self._values(path, stream):
+                    for where, row in self._read_values(path, stream):
                         if not isinstance(row, dict):
-                            raise DataError(f'{path}, {where}: a row must be an object such as {{"text": ...}}, not {_type_name(row)}')
+                            raise DataError(f'{path}, {where}: a row must be an object such as {{"text": ...}}, not {_name_type(row)}')
                         columns.update(dict.fromkeys(row))
                         widths.add(len(row))
                         yield row
@@ -65,10 +65,10 @@ class Json:
             kept = _FilledRows(kept, tuple(columns))
         return Contents(kept, tuple(columns), hint=_hint(kept))
 
-    def _values(self, path: Path, stream: TextIO) -> Iterator[tuple[str, Any]]:
+    def _read_values(self, path: Path, stream: TextIO) -> Iterator[tuple[str, Any]]:
         """Yield each value with its position, in words."""
         if self.field:
-            yield from self._values_of_field(path, stream)
+            yield from self._read_field(path, stream)
             return
         begun = False
         for number, line in enumerate(stream, 1):
@@ -87,7 +87,7 @@ class Json:
             begun = True
             yield f"line {number}", value
 
-    def _values_of_field(self, path: Path, stream: TextIO) -> Iterator[tuple[str, Any]]:
+    def _read_field(self, path: Path, stream: TextIO) -> Iterator[tuple[str, Any]]:
         document = _parse(stream.read(), path, 0)
         values = document.get(self.field) if isinstance(document, dict) else None
         if not isinstance(values, list):
@@ -164,6 +164,6 @@ def _hint(rows: Sequence[Row]) -> str:
     return f"Are the rows in {arrays[0]!r}? Then set data: {{options: {{field: {arrays[0]}}}}}." if arrays else ""
 
 
-def _type_name(value: Any) -> str:
+def _name_type(value: Any) -> str:
     names = {list: "an array", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

@@ -40,7 +40,7 @@ def open_text(path: Path, encoding: str = "", newline: str | None = None) -> Ite
     Raises `DataError`, also in the body of the ``with``, for bytes that are invalid in the encoding, with their line.
     """
     with open_binary(path) as stream:
-        used = _encoding_of(path, encoding)
+        used = _choose_encoding(path, encoding)
         try:
             with io.TextIOWrapper(stream, used, newline=newline) as text:
                 yield text
@@ -48,7 +48,7 @@ def open_text(path: Path, encoding: str = "", newline: str | None = None) -> Ite
             raise DataError(f"{path}{_locate_bad_byte(path, used, error)}") from error
 
 
-def _encoding_of(path: Path, option: str) -> str:
+def _choose_encoding(path: Path, option: str) -> str:
     """Return the encoding of a file from the option and the byte order mark. Raises `DataError` if they differ."""
     with open_binary(path) as stream:
         head = stream.read(4)

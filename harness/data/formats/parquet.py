@@ -30,9 +30,9 @@ class Parquet:
             for path in paths:
                 try:
                     with parquet.ParquetFile(path) as file:
-                        columns.append(_columns(path, file.schema_arrow.names, paths[0], columns))
-                        features = _features(file.schema_arrow.metadata)
-                        names.update(_class_names(path, features, names))
+                        columns.append(_list_columns(path, file.schema_arrow.names, paths[0], columns))
+                        features = _read_features(file.schema_arrow.metadata)
+                        names.update(_read_class_names(path, features, names))
                         images = [name for name, kind in features.items() if kind.get("_type") == "Image"]
                         for batch in file.iter_batches(_BATCH_ROWS):
                             for row in batch.to_pylist():
@@ -44,7 +44,7 @@ class Parquet:
         return Contents(kept, columns[0], names)
 
 
-def _columns(path: Path, names: Sequence[str], first: Path, before: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+def _list_columns(path: Path, names: Sequence[str], first: Path, before: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     twice = [name for name, num in Counter(names).items() if num > 1]
     if twice:
         raise DataError(f"{path}: the column {twice[0]!r} occurs twice; rename one of them")
@@ -56,7 +56,7 @@ def _columns(path: Path, names: Sequence[str], first: Path, before: Sequence[tup
     return tuple(names)
 
 
-def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any]]:
+def _read_features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any]]:
     """Return the column features that `datasets` stored; empty if another program wrote the file."""
     try:
         features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
@@ -65,7 +65,7 @@ def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any
         return {}
 
 
-def _class_names(
+def _read_class_names(
     path: Path, features: Mapping[str, Mapping[str, Any]], before: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
     class_names = {

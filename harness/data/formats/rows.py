@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...api.errors import DataError, did_you_mean
+from ...api.errors import DataError, suggest_name
 from ...system.disk_sequence import Spool
 
 Row = Mapping[str, Any]
@@ -62,7 +62,7 @@ class Rows:
             if column not in self.columns:
                 known = ", ".join(name if name == name.strip() else repr(name) for name in self.columns)
                 raise DataError(
-                    f"{self.source} has no column {column!r}.{did_you_mean(column, self.columns)} Its columns: {known}."
+                    f"{self.source} has no column {column!r}.{suggest_name(column, self.columns)} Its columns: {known}."
                     + (f" {self.hint}" if self.hint else "")
                 )
 

@@ -91,7 +91,7 @@ class _File:
     @contextmanager
     def opened(self) -> Iterator[None]:
         o = self._options
-        with open_text(self.path, o.encoding, newline="") as stream, _cells_of_any_length():
+        with open_text(self.path, o.encoding, newline="") as stream, _allow_long_cells():
             for _ in range(o.skiprows):
                 stream.readline()
 
@@ -220,7 +220,7 @@ def _hint(columns: Sequence[str], options: Csv) -> str:
 
 
 @contextmanager
-def _cells_of_any_length() -> Iterator[None]:
+def _allow_long_cells() -> Iterator[None]:
     """Lift the limit of `csv`, 131,072 characters per cell, which is global, and restore it afterwards."""
     before = csv.field_size_limit(sys.maxsize)
     try:

@@ -38,7 +38,7 @@ class WebDataset:
         def rows() -> Iterator[Row]:
             for path in paths:
                 seen: set[str] = set()
-                for row in _rows(path, others):
+                for row in _read_rows(path, others):
                     if row["__key__"] in seen:
                         raise DataError(f"{path}: the members of {row['__key__']!r} are not adjacent; sort the archive by name")
                     seen.add(row["__key__"])
@@ -51,7 +51,7 @@ class WebDataset:
         return Contents(filled, tuple(columns), notes=notes)
 
 
-def _rows(path: Path, others: list[str]) -> Iterator[dict[str, Any]]:
+def _read_rows(path: Path, others: list[str]) -> Iterator[dict[str, Any]]:
     row: dict[str, Any] = {}
     try:
         with tarfile.open(path, "r|*") as archive:
@@ -69,14 +69,14 @@ def _rows(path: Path, others: list[str]) -> Iterator[dict[str, Any]]:
                     row = {}
                 if suffix in row:
                     raise DataError(f"{path}: {member.name!r} occurs twice; remove one of them")
-                row |= {"__key__": key, suffix: _value(f"{path}: {member.name}", suffix, stream.read())}
+                row |= {"__key__": key, suffix: _decode(f"{path}: {member.name}", suffix, stream.read())}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read as a tar archive: {error}") from error
     if row:
         yield row
 
 
-def _value(name: str, suffix: str, data: bytes) -> Any:
+def _decode(name: str, suffix: str, data: bytes) -> Any:
     kind = suffix.rpartition(".")[2]
     if f".{kind}" in SUFFIXES:
         return EncodedImage(name, data=data)

@@ -26,21 +26,21 @@ class Text:
         def rows() -> Iterator[Row]:
             for path in paths:
                 with open_text(path, self.encoding) as stream:
-                    for text in self._texts(stream):
+                    for text in self._read_texts(stream):
                         yield {"text": text}
 
         return Contents(keep_rows(rows()), ("text",))
 
-    def _texts(self, stream: TextIO) -> Iterator[str]:
+    def _read_texts(self, stream: TextIO) -> Iterator[str]:
         if self.sample_by == "document":
             yield stream.read()
         elif self.sample_by == "line":
             yield from (line.removesuffix("\n") for line in stream)
         else:
-            yield from _paragraphs(stream)
+            yield from _split_paragraphs(stream)
 
 
-def _paragraphs(lines: TextIO) -> Iterator[str]:
+def _split_paragraphs(lines: TextIO) -> Iterator[str]:
     paragraph: list[str] = []
     for line in lines:
         if line.strip():

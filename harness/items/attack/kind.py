@@ -12,7 +12,7 @@ from ...api.plugins import Program
 from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
 from ...api.scorecard import Row, Twin
-from ...scorecard.names import COSTS, DISTANCES, JUDGED, MEDIANS, PER_SLICE, QUERY_BUDGETS, VERDICTS, accuracy_within
+from ...scorecard.names import COSTS, DISTANCES, JUDGED, MEDIANS, PER_SLICE, QUERY_BUDGETS, VERDICTS, name_accuracy_within
 from ...store import StoredItem
 from ...suite.specs import AttackSpec, Suite
 from ...threats import build_threat
@@ -20,7 +20,7 @@ from ..base.item_run import ItemRun
 from ..base.planned_item import PlannedItem
 from ..base.program_kind import ProgramKind
 from ..base.results import RunResults
-from ..base.view import SeenSample, answer, shown
+from ..base.view import SeenSample, answer, preview_input
 from .records import make_attack_records
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class AttackItems(ProgramKind[AttackSpec]):
         return replace(first, key=key, seed=seed_of(suite_seed, str(key)))
 
     def rows_of(self, item: PlannedItem, others: Sequence[PlannedItem], registry: Registry, /) -> Iterable[str]:
-        return [*self.row_names, *COSTS, *map(accuracy_within, item.settings.get("epsilons") or ())]
+        return [*self.row_names, *COSTS, *map(name_accuracy_within, item.settings.get("epsilons") or ())]
 
     def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
         attack = _attack_of(item)
@@ -86,13 +86,13 @@ class AttackItems(ProgramKind[AttackSpec]):
         return [*rows, *make_spread_rows(collect_outcomes(results))]
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
-        from ..task.judge_rows import calibrations, flag_lonely_judges
+        from ..task.judge_rows import calibrate_judges, flag_lonely_judges
         from .outcomes import collect_outcomes
-        from .reliability import warnings
+        from .reliability import list_warnings
 
-        yield from warnings(collect_outcomes(results), results.rows, results.notes)
+        yield from list_warnings(collect_outcomes(results), results.rows, results.notes)
         attacked = [(item, table) for item, table in results.judged if item.kind == self.name]
-        yield from flag_lonely_judges(attacked, calibrations(results.judged))
+        yield from flag_lonely_judges(attacked, calibrate_judges(results.judged))
 
     def view(self, seen: SeenSample, /) -> Twin:
         return view_twin(seen)
@@ -108,7 +108,7 @@ def view_twin(seen: SeenSample) -> Twin:
     record = seen.record
     success, twin = record.scores.get("success"), record.artifacts.get("twin")
     return Twin(
-        attack=seen.item.key.title, input=None if twin is None else shown(twin), prediction=answer(record, seen.sample.labels),
+        attack=seen.item.key.title, input=None if twin is None else preview_input(twin), prediction=answer(record, seen.sample.labels),
         success=None if success is None else success == 1, facts={k: v for k, v in record.scores.items() if k not in _OUTCOMES},
         note=record.error or str(record.artifacts.get("note", "")),
     )  # fmt: skip

@@ -13,10 +13,10 @@ from ...api.samples import Record, Sample, SampleRng
 from ...api.task import Task
 from ...api.threat import Threat
 from ...engine import Engine
-from ...engine.batching import canonical, isolated
-from ...modalities.base import modality_of
+from ...engine.batching import isolate_failures, make_canonical
+from ...modalities.base import find_modality
 from ...store import codec
-from ..task.records import Judged, judge, slice_of
+from ..task.records import Judged, judge, record_slice
 
 _VERDICTS = frozenset(
     {"harmful_codes_by", "harmful_grade_by", "neither_by", "refused_by", "harmful_by", "refused_probability", "harmful_probability"}
@@ -40,7 +40,7 @@ def make_attack_records(
     ``not_attacked`` is 1. An attack that ``covers_all`` also attacks samples with a wrong clean answer; only ``wrong_after`` (whether the
     answer to the twin is wrong) is relevant for them.
     """
-    clean = canonical(engine, samples)
+    clean = make_canonical(engine, samples)
     before = judge(engine, task, clean)
     tried = (0, 1) if attack.covers_all else (1,)
     right = [i for i, j in enumerate(before) if j.scores is not None and j.scores.get(task.primary) in tried]
@@ -64,14 +64,14 @@ def _propose(engine: Engine, attack: AnyAttack, threat: Threat, rng: SampleRng, 
             raise SampleError(f"the attack returned {len(twins)} twins for {len(some)} samples, or returned them in another order")
         return [_check_twin(t) for t in twins]
 
-    return isolated(perturb, samples)
+    return isolate_failures(perturb, samples)
 
 
 def _check_twin(twin: Sample) -> Sample | str:
     """Return the twin, or the error if it cannot be used."""
     if twin.metadata.get("error"):
         return str(twin.metadata["error"])
-    if modality_of(twin.input) is None:
+    if find_modality(twin.input) is None:
         return f"the attack returned a {type(twin.input).__name__}, which is not a model input"
     codec.dumps(twin.metadata)  # raises TypeError for what cannot be recorded
     return twin
@@ -88,7 +88,7 @@ Measured = Mapping[str, float] | str
 def _measure(engine: Engine, threat: Threat, clean: Sequence[Sample], proposed: Mapping[int, Sample | str]) -> dict[int, Measured]:
     """Call the threat's `measure` for all twins at once, except for twins whose type differs from the sample's."""
     pairs = {i: (clean[i], twin) for i, twin in proposed.items() if not isinstance(twin, str) and type(twin.input) is type(clean[i].input)}
-    return dict(zip(pairs, isolated(lambda some: list(threat.measure(engine, some)), list(pairs.values())), strict=True))
+    return dict(zip(pairs, isolate_failures(lambda some: list(threat.measure(engine, some)), list(pairs.values())), strict=True))
 
 
 def _check_threat(threat: Threat, clean: Sample, twin: Sample | str, measured: Measured | None) -> Twin | str:
@@ -126,7 +126,7 @@ def _judge_twins(engine: Engine, task: Task, clean: Sequence[Sample], twins: Map
 def _make_record(item: str, task: Task, clean: Sample, before: Judged, checked: Twin | str | None, after: Judged | None) -> Record:
     if before.error is not None:
         return Record(clean.id, item, {}, before.error)
-    kept = slice_of(clean)
+    kept = record_slice(clean)
     right = before.scores is not None and before.scores.get(task.primary) == 1
     if checked is None and before.scores is not None and before.scores.get(task.primary) is None:
         return Record(clean.id, item, {}, f"the task gave the clean sample no score {task.primary!r}, so there is nothing to attack")

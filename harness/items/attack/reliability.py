@@ -30,7 +30,7 @@ def make_spread_rows(outcomes: Sequence[Outcomes], /) -> Iterable[Row]:
             yield Row(item.model, item.key, "robust_accuracy_spread", "robustness", estimate, False)
 
 
-def warnings(outcomes: Sequence[Outcomes], rows: Sequence[Row], notes: Mapping[int, Mapping[str, int]], /) -> Iterable[str]:
+def list_warnings(outcomes: Sequence[Outcomes], rows: Sequence[Row], notes: Mapping[int, Mapping[str, int]], /) -> Iterable[str]:
     """Return sentences that warn about attacks. ``notes``: by item id, counts of records (`Table.notes`)."""
     robust = {(r.model, r.key): r.estimate for r in rows if r.name == "robust_accuracy"}
     for outcome in outcomes:

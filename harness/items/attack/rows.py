@@ -13,8 +13,8 @@ from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
 from ...metrics.scores import column_mean
 from ...scorecard.columns import Mask, Table
-from ...scorecard.mean_rows import explained, make_mean_row
-from ...scorecard.names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, accuracy_within
+from ...scorecard.mean_rows import explain_missing, make_mean_row
+from ...scorecard.names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, name_accuracy_within
 from ...statistics.groups import Groups
 from ...statistics.medians import median_interval
 from ...store import StoredItem
@@ -104,7 +104,7 @@ def _make_curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Ro
         within_N = is_within(far_N, epsilon)[usable_N]
         # The twin is farther away than this radius: the sample is still right.
         kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
-        name = accuracy_within(epsilon)
+        name = name_accuracy_within(epsilon)
         if bound is not None and epsilon > bound:
             estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
         else:
@@ -112,6 +112,6 @@ def _make_curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Ro
                 column_mean(name), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
                 seed=seed_of(item.seed, name),
             )[name]  # fmt: skip
-        estimate = explained(estimate, table.first_error)
+        estimate = explain_missing(estimate, table.first_error)
         rows.append(Row(item.model, item.key, "robust_accuracy", "robustness", estimate, True, about=f"{epsilon:.6g}"))
     return rows

@@ -6,18 +6,18 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from ...api.errors import DataError
-from ...api.resources import digests_of
+from ...api.resources import digest_resources
 from ...api.samples import Sample
-from ...identity.code import local_code
+from ...identity.code import collect_local_code
 from ...identity.digests import digest_parts, is_unknown
 from ...identity.values import digest_state
 from ...store import codec
 from ...threats import describe_threat
 from .planned_item import PlannedItem, PlannedModel
-from .portable import portable
+from .portable import make_portable
 
 
-def ingredients(item: PlannedItem, /) -> dict[str, Any]:
+def digest_ingredients(item: PlannedItem, /) -> dict[str, Any]:
     """Return the digests that are known before a model loads, by name. The runner adds the fingerprints of the models.
 
     They do not depend on folder names, batch sizes, devices, times, gates, reports or comments.
@@ -28,37 +28,37 @@ def ingredients(item: PlannedItem, /) -> dict[str, Any]:
     digests: dict[str, Any] = {
         "definition of its task": task.definition,
         "samples": task.samples_digest,
-        "code of its task": (task.origin, code_digest(task.task)),
-        "settings": codec.digest(portable(settings)),
+        "code of its task": (task.origin, digest_code(task.task)),
+        "settings": codec.digest(make_portable(settings)),
         "scores": (item.scores, item.each_word),
-        "word data": digests_of(item.plugin) | digests_of(item.threat),
+        "word data": digest_resources(item.plugin) | digest_resources(item.threat),
     }
-    if kind_code := code_digest(item.kind):
+    if kind_code := digest_code(item.kind):
         digests["code of its kind"] = kind_code
     if item.key.is_task:
         digests["metrics"] = task.metric_code
     if item.plugin is not None:
-        digests["code"] = code_digest(item.plugin)
+        digests["code"] = digest_code(item.plugin)
     if item.threat is not None:
         digests["threat"] = codec.digest(_describe_state(item.threat))
     if item.rests_on:
-        bases = [(base.model.name, base.item, base.seed, ingredients(base)) for base in item.rests_on]
+        bases = [(base.model.name, base.item, base.seed, digest_ingredients(base)) for base in item.rests_on]
         digests["items that it rests on"] = codec.digest(bases)
     return digests
 
 
-def model_fingerprint(planned: PlannedModel, model: Any, /) -> str:
+def combine_fingerprint(planned: PlannedModel, model: Any, /) -> str:
     """Return the fingerprint of a loaded model, combined with the digest of its plugin's code for local plugins."""
-    code = code_digest(planned.source)
+    code = digest_code(planned.source)
     return str(model.fingerprint) if not code or is_unknown(model.fingerprint) else digest_parts((model.fingerprint, code))
 
 
-def code_digest(part: Any, /) -> str:
+def digest_code(part: Any, /) -> str:
     """Return a digest of the local files that define an object's class.
 
     Empty for a class of an installed library, which its version identifies.
     """
-    code = local_code(type(part))
+    code = collect_local_code(type(part))
     return code.digest if code is not None else ""
 
 
@@ -73,4 +73,4 @@ def sample_digest(task: str, sample: Sample, /) -> bytes:
 def _describe_state(threat: Any) -> tuple[Any, ...]:
     """Describe a threat: a dataclass by its fields, any other object by its state."""
     state = [] if is_dataclass(threat) else digest_state(threat)
-    return describe_threat(threat) if not state else type(threat).__name__, state, code_digest(threat)
+    return describe_threat(threat) if not state else type(threat).__name__, state, digest_code(threat)

@@ -18,8 +18,8 @@ from ...data.yaml_lines import load_file
 from ...store import codec
 from ...suite.specs import ModelSpec, TaskSpec
 from ...system.disk_sequence import Spool
-from .portable import portable
-from .requests import requests_of
+from .portable import make_portable
+from .requests import list_requests
 
 if TYPE_CHECKING:
     from .kind import ItemKind
@@ -82,7 +82,7 @@ class PlannedTask:
         content = load_file(Path(self.spec.task))[0] if self.spec.task.endswith((".yaml", ".yml")) else self.spec.task
         relevant = [_select_relevant(part) for part in (content, self.spec.settings)]
         fields = (self.task.primary, self.labels, tuple(self.task.labels), self.task.dimension)
-        return codec.digest([relevant, fields, requests_of(self.task, list(self.samples[:_FIRST]))])
+        return codec.digest([relevant, fields, list_requests(self.task, list(self.samples[:_FIRST]))])
 
 
 _IRRELEVANT = frozenset({"title", "description", "citation", "license", "homepage", "example", "metrics"})
@@ -95,7 +95,7 @@ def _select_relevant(content: Any) -> Any:
     kept = {key: value for key, value in content.items() if key not in _IRRELEVANT}
     if isinstance(data := kept.get("data"), Mapping):
         kept["data"] = {key: value for key, value in data.items() if key not in ("files", "python")}
-    return portable(kept)
+    return make_portable(kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import Any
 from ...identity.digests import digest_file
 
 
-def portable(value: Any, /) -> Any:
+def make_portable(value: Any, /) -> Any:
     """Return a setting independent of the location of files: a path becomes the file's name and digest."""
     if isinstance(value, Mapping):
-        return {key: portable(part) for key, part in value.items()}
+        return {key: make_portable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [portable(part) for part in value]
+        return [make_portable(part) for part in value]
     if not isinstance(value, str):
         return value
     path = Path(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ...api.errors import ends_run, sentence
+from ...api.errors import describe_error, ends_run
 from ...api.requests import Failure, Request
 from ...api.samples import Sample
 from ...api.task import Task
@@ -20,10 +20,10 @@ def isolate(work: Callable[[], T]) -> T | Failure:
     except BaseException as error:
         if ends_run(error):
             raise
-        return Failure(sentence(error))
+        return Failure(describe_error(error))
 
 
-def requests_of_sample(task: Task, sample: Sample) -> list[Request[Any]] | Failure:
+def list_sample_requests(task: Task, sample: Sample) -> list[Request[Any]] | Failure:
     """Return the task's requests for one sample, or a `Failure` if it raises."""
 
     def make_requests() -> list[Request[Any]]:
@@ -37,9 +37,9 @@ def requests_of_sample(task: Task, sample: Sample) -> list[Request[Any]] | Failu
     return isolate(make_requests)
 
 
-def requests_of(task: Task, samples: Sequence[Sample]) -> list[Request[Any]]:
+def list_requests(task: Task, samples: Sequence[Sample]) -> list[Request[Any]]:
     """Return the requests of samples; empty if they depend on earlier answers."""
-    return [] if task.is_sequential else flatten([requests_of_sample(task, sample) for sample in samples])
+    return [] if task.is_sequential else flatten([list_sample_requests(task, sample) for sample in samples])
 
 
 def flatten(requests: Sequence[list[Request[Any]] | Failure]) -> list[Request[Any]]:

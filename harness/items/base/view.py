@@ -11,7 +11,7 @@ import numpy as np
 
 from ...api.samples import Record, Sample
 from ...api.scorecard import Heat, Shown
-from ...modalities.base import modality_of
+from ...modalities.base import find_modality
 from ...store import StoredItem
 
 MOST_CHARACTERS = 20_000
@@ -40,9 +40,9 @@ def is_right(task: StoredItem, record: Record, /) -> bool | None:
     return None if score is None else score == 1
 
 
-def shown(value: object) -> Shown:
+def preview_input(value: object) -> Shown:
     """Return the preview of an input. A value without a modality (recorded as JSON by a plugin) is shown as text."""
-    known = modality_of(value)
+    known = find_modality(value)
     if known is None:
         return Shown("text", text=cut(str(value)))
     try:
@@ -76,7 +76,7 @@ def answer(record: Record, labels: Sequence[str]) -> str | None:
     return text if text is None else cut(text)
 
 
-def heat_map(probe: str, attribution: Mapping[str, Any], sample: Sample) -> Heat:
+def make_heat_map(probe: str, attribution: Mapping[str, Any], sample: Sample) -> Heat:
     """Return the view of a recorded attribution, scaled by its largest magnitude, and pooled if it has two axes."""
     values = _pool(np.asarray(attribution["values"], dtype=np.float64))
     largest = float(np.abs(values).max()) if values.size else 0.0
@@ -93,7 +93,7 @@ def heat_map(probe: str, attribution: Mapping[str, Any], sample: Sample) -> Heat
 
 def _name_parts(kind: str, sample: Sample, num: int) -> tuple[str, ...]:
     """Return the names of the first parts by their modality; their indices if it defines none."""
-    known = modality_of(sample.input)
+    known = find_modality(sample.input)
     parts: Iterable[object] = range(num)
     if known is not None and known.part_kind == kind:
         try:

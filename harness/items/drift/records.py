@@ -12,7 +12,7 @@ from ...api.task import Task
 from ...engine import Engine
 from ...engine.packing import Budget
 from ...scorecard.names import DRIFT_SHARE, DRIFT_TOLERANCE
-from ..base.requests import requests_of_sample
+from ..base.requests import list_sample_requests
 
 _ALONE = Budget(1, 1, pack=0)
 
@@ -29,7 +29,7 @@ def make_drift_records(
     ``most_tokens``: the token budget; the cheapest samples come first.
     ``exact``: loads the model in float32; None if the engine's model runs in float32.
     """
-    asked = [requests_of_sample(task, sample) for sample in samples]
+    asked = [list_sample_requests(task, sample) for sample in samples]
     firsts = {i: requests[0] for i, requests in enumerate(asked) if not isinstance(requests, Failure) and requests}
     answered = zip(firsts, engine.known(list(firsts.values())), strict=True)
     given = {i: answer for i, answer in answered if answer is not None and answer.numbers()}

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...api.samples import Record
 from ...store import Store, StoredItem
-from .faithfulness.ranks import rank_correlation, top_overlap
+from .faithfulness.ranks import compute_top_overlap, rank_correlation
 
 _KEPT = {"attribution", "continuation"}
 
@@ -24,7 +24,7 @@ def probe_pairs(items: Sequence[StoredItem], /) -> Iterator[tuple[StoredItem, St
     return ((a, b) for a, b in combinations(probes, 2) if (a.model, a.task) == (b.model, b.task))
 
 
-def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterator[tuple[Record, Any, str | None]]:
+def compare_probes(store: Store, first: StoredItem, second: StoredItem, /) -> Iterator[tuple[Record, Any, str | None]]:
     """Yield (record, target, group), as `Store.join` does, for each sample that both probes explain comparably.
 
     The explanations are comparable if they have the same parts and the same class. The scores of a record are the rank
@@ -37,7 +37,7 @@ def agreements(store: Store, first: StoredItem, second: StoredItem, /) -> Iterat
         same = a.sample_id == b.sample_id and a.artifacts.get("continuation") == b.artifacts.get("continuation")
         if same and one and two and one["target"] == two["target"] and one["spans"] == two["spans"]:
             x, y = (np.asarray(found["values"], dtype=np.float64).reshape(-1) for found in (one, two))
-            scores = {f"rank_correlation_with_{name}": rank_correlation(x, y), f"top_overlap_with_{name}": top_overlap(x, y)}
+            scores = {f"rank_correlation_with_{name}": rank_correlation(x, y), f"top_overlap_with_{name}": compute_top_overlap(x, y)}
             yield Record(a.sample_id, first.item, scores), target, group
 
 
@@ -49,7 +49,7 @@ def seed_groups(items: Sequence[StoredItem], /) -> Iterator[list[StoredItem]]:
             yield members
 
 
-def between_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tuple[Record, Any, str | None]]:
+def compare_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tuple[Record, Any, str | None]]:
     """Yield (record, target, group) per sample; the scores are the means over all comparable pairs of seeds.
 
     members: the item and its repetitions with other seeds. Two attributions are comparable if they have the same parts
@@ -66,6 +66,6 @@ def between_seeds(store: Store, members: Sequence[StoredItem], /) -> Iterator[tu
         alike = [value for x, y in pairs if (value := rank_correlation(x, y)) is not None]
         scores = {
             "rank_correlation_between_seeds": float(np.mean(alike)) if alike else None,
-            "top_overlap_between_seeds": float(np.mean([top_overlap(x, y) for x, y in pairs])) if pairs else None,
+            "top_overlap_between_seeds": float(np.mean([compute_top_overlap(x, y) for x, y in pairs])) if pairs else None,
         }
         yield Record(record.sample_id, members[0].item, scores), target, group

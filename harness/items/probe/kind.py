@@ -22,7 +22,7 @@ from ..base.item_run import ItemRun
 from ..base.planned_item import PlannedItem
 from ..base.program_kind import ProgramKind
 from ..base.results import RunResults
-from ..base.view import SeenSample, cut, heat_map, shown
+from ..base.view import SeenSample, cut, make_heat_map, preview_input
 from .explained import probe_of
 from .language_records import make_language_records
 from .records import make_probe_records
@@ -73,13 +73,13 @@ class ProbeItems(ProgramKind[ProbeSpec]):
         return [*self.row_names, *COSTS, *(f"{name}_with_{other.key.title}" for other in later for name in LIKENESS)]
 
     def has_trial(self, item: PlannedItem, /) -> bool:
-        return self._trial(item) is not None
+        return self._make_trial(item) is not None
 
     def try_settings(self, engine: Engine, item: PlannedItem, /) -> None:
-        if (trial := self._trial(item)) is not None:
+        if (trial := self._make_trial(item)) is not None:
             try_settings(engine, item, trial)
 
-    def _trial(self, item: PlannedItem) -> Probe | None:
+    def _make_trial(self, item: PlannedItem) -> Probe | None:
         return probe_of(item).trial() if item.key.seed == 1 else None
 
     def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
@@ -143,29 +143,29 @@ class ProbeItems(ProgramKind[ProbeSpec]):
             return Heat(item.key.title, "", (), error=record.error or "no attribution")
         image = record.artifacts.get("image")
         continuation = str(record.artifacts.get("continuation", "")).strip()
-        heat = heat_map(item.key.title, found, seen.sample)
+        heat = make_heat_map(item.key.title, found, seen.sample)
         return replace(
             heat,
             target=continuation or heat.target,
-            image="" if image is None else shown(image).image,
+            image="" if image is None else preview_input(image).image,
             scores=dict(record.scores),
-            twins=tuple(pair for i, r in seen.joined if item.key in i.key.about for pair in _moved(item, i, r, seen.sample)),
-            each_word=_each_word(record.artifacts, len(heat.values), len(found["values"])),
+            twins=tuple(pair for i, r in seen.joined if item.key in i.key.about for pair in _show_moved(item, i, r, seen.sample)),
+            each_word=_read_each_word(record.artifacts, len(heat.values), len(found["values"])),
         )
 
 
-def _moved(probe: StoredItem, item: StoredItem, record: Record, sample: Sample) -> Iterable[tuple[str, Heat]]:
+def _show_moved(probe: StoredItem, item: StoredItem, record: Record, sample: Sample) -> Iterable[tuple[str, Heat]]:
     """Yield (attack, view) of the twin: first for the class explained on the clean sample, then for its new class."""
     attack = next((key.title for key in item.key.about if key != probe.key), "")
     scores = {name: value for name, value in record.scores.items() if name != "flipped"}
     for end in ("", "_of_prediction"):
         if (found := record.artifacts.get(f"attribution{end}")) is not None:
-            heat, continuation = heat_map(probe.key.title, found, sample), str(record.artifacts.get(f"continuation{end}", "")).strip()
+            heat, continuation = make_heat_map(probe.key.title, found, sample), str(record.artifacts.get(f"continuation{end}", "")).strip()
             yield attack, replace(heat, target=continuation or heat.target, scores=scores)
             scores = {}
 
 
-def _each_word(artifacts: Mapping[str, Any], num_shown: int, num_parts: int) -> EachWord | None:
+def _read_each_word(artifacts: Mapping[str, Any], num_shown: int, num_parts: int) -> EachWord | None:
     """Return the attributions of the first words of an answer; None if the record has none.
 
     num_shown: number of parts of the sample that the page shows.

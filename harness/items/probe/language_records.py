@@ -16,8 +16,8 @@ from ...api.requests import Classify
 from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...api.task import Task
 from ...engine import Engine
-from ...engine.batching import isolated
-from ...engine.continuations import ContinuationPort, Frame, framed
+from ...engine.batching import isolate_failures
+from ...engine.continuations import ContinuationPort, Frame, frame_samples
 from ...modalities.text import TextPair
 from ...modalities.words import word_spans
 from ...scorecard.names import DEFAULT_SCORES
@@ -41,13 +41,13 @@ def make_language_records(
     Samples with the same frame (the prompt around the text) are explained in one call of `make_probe_records`.
 
     task: the task that builds the prompts.
-    each_word: whether to explain each word of the continuation as well; the records have the result of `by_word`.
+    each_word: whether to explain each word of the continuation as well; the records have the result of `explain_each_word`.
 
     The other parameters are those of `make_probe_records`. A record also has the explained ``continuation``.
     """
     explained = OneContinuation(probe)
     frames: dict[Frame, list[Sample]] = {}
-    for frame, sample in framed(engine, task, samples, explained.target):
+    for frame, sample in frame_samples(engine, task, samples, explained.target):
         frames.setdefault(frame, []).append(sample)
     found: dict[str, Record] = {}
     for frame, members in frames.items():
@@ -55,7 +55,7 @@ def make_language_records(
         records = make_probe_records(port, item, explained, rng, members, scores, seed)
         if each_word:
             told = [(s, r) for s, r in zip(members, records, strict=True) if "attribution" in r.artifacts]
-            words = by_word(port, probe, [(s, str(r.artifacts["continuation"])) for s, r in told])
+            words = explain_each_word(port, probe, [(s, str(r.artifacts["continuation"])) for s, r in told])
             added = {r.sample_id: kept for (_, r), kept in zip(told, words, strict=True)}
             records = [replace(r, artifacts={**r.artifacts, **added.get(r.sample_id, {})}) for r in records]
         found.update({record.sample_id: record for record in records})
@@ -74,14 +74,14 @@ class OneContinuation(Probe):
         self.target = probe.target or "predicted"
 
     def attribute(self, engine: ModelPort, samples: Sequence[Sample], /) -> list[Attribution]:
-        chosen = self._chosen(engine, samples)
+        chosen = self._choose_continuations(engine, samples)
         alone = [replace(s, labels=(s.labels[c],), target=0) for s, c in zip(samples, chosen, strict=True)]
         found = self._probe.attribute(engine, alone)
         return [
             replace(a, target=c, metadata={**a.metadata, "continuation": s.labels[0]}) for a, c, s in zip(found, chosen, alone, strict=True)
         ]
 
-    def _chosen(self, engine: ModelPort, samples: Sequence[Sample]) -> list[int]:
+    def _choose_continuations(self, engine: ModelPort, samples: Sequence[Sample]) -> list[int]:
         """Return the index of the continuation to explain for each sample."""
         if self.target == "gold":
             wrong = next((s for s in samples if not isinstance(s.target, int | np.integer) or not 0 <= s.target < len(s.labels)), None)
@@ -95,7 +95,7 @@ class OneContinuation(Probe):
 # ── word by word ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def by_word(port: ContinuationPort, probe: Probe, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
+def explain_each_word(port: ContinuationPort, probe: Probe, explained: Sequence[tuple[Sample, str]], /) -> list[Mapping[str, Any]]:
     """Explain each word of the continuations, and return the artifacts for the record of each sample.
 
     Each word is explained as a separate continuation. Its input is a pair of the sample's text and the preceding words,
@@ -109,14 +109,14 @@ def by_word(port: ContinuationPort, probe: Probe, explained: Sequence[tuple[Samp
     the sample's text, then those of the continuation; they are 0 from the row's own word on. If a word cannot be
     explained, the artifact ``each_word_note`` has the error instead.
     """
-    asked = [list(_steps(sample, continuation)) for sample, continuation in explained]
+    asked = [list(_list_steps(sample, continuation)) for sample, continuation in explained]
     steps = [step for own in asked for step in own]
-    answers = iter(isolated(lambda some: port.in_memory(lambda: list(probe.attribute(port, some))), steps))
+    answers = iter(isolate_failures(lambda some: port.in_memory(lambda: list(probe.attribute(port, some))), steps))
     found = [[next(answers) for _ in own] for own in asked]
-    return [_matrix(sample, continuation, rows) for (sample, continuation), rows in zip(explained, found, strict=True)]
+    return [_make_matrix(sample, continuation, rows) for (sample, continuation), rows in zip(explained, found, strict=True)]
 
 
-def _steps(sample: Sample, continuation: str) -> Iterator[Sample]:
+def _list_steps(sample: Sample, continuation: str) -> Iterator[Sample]:
     """Yield a sample per word of the continuation, with the word as its label.
 
     A word includes the whitespace before it, and the last word the rest of the continuation.
@@ -128,8 +128,8 @@ def _steps(sample: Sample, continuation: str) -> Iterator[Sample]:
         yield replace(sample, id=f"{sample.id}#{i}", input=shown, labels=(continuation[start:end],), target=0)
 
 
-def _matrix(sample: Sample, continuation: str, rows: Sequence[Attribution | str]) -> Mapping[str, Any]:
-    """Return the artifacts of `by_word` for one sample. ``rows``: the attribution or error of each word."""
+def _make_matrix(sample: Sample, continuation: str, rows: Sequence[Attribution | str]) -> Mapping[str, Any]:
+    """Return the artifacts of `explain_each_word` for one sample. ``rows``: the attribution or error of each word."""
     wrong = next((row for row in rows if isinstance(row, str)), "")
     if wrong:
         return {"each_word_note": wrong}

@@ -9,8 +9,8 @@ from ...api.probe import Probe
 from ...api.samples import Attribution, Sample
 from ...engine import Engine
 from ...engine.continuations import ContinuationPort, Frame
-from .faithfulness.sensitivity import explained_as
-from .records import attributed
+from .faithfulness.sensitivity import explain_class
+from .records import attribute_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +36,5 @@ def answers(engine: Engine, probe: Probe, asked: Mapping[str, Question], /) -> d
         frames.setdefault(question.frame, {})[key] = question.sample, question.target
     found: dict[str, Attribution | str] = {}
     for frame, members in frames.items():
-        found |= explained_as(attributed, engine if frame is None else ContinuationPort(engine, frame), probe, members)
+        found |= explain_class(attribute_samples, engine if frame is None else ContinuationPort(engine, frame), probe, members)
     return found

@@ -22,21 +22,21 @@ from ...api.probe import Probe
 from ...api.requests import Classify, Failure, Logits
 from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...engine import Engine
-from ...engine.batching import canonical, isolated
+from ...engine.batching import isolate_failures, make_canonical
 from ...engine.continuations import ContinuationPort
-from ...modalities.base import known_modality, modality_of
-from ...modalities.inputs import parts_of, shape_of, texts_of
-from ...modalities.words import in_text, split_spans
+from ...modalities.base import find_modality, require_modality
+from ...modalities.inputs import get_shape, list_parts, list_texts
+from ...modalities.words import shift_spans, split_spans
 from ...scorecard.names import BETWEEN_CLASSES, CASCADE, DEFAULT_SCORES
 from ...store import codec
 from ...store.attribution_codec import Steps, round_to_half
-from .faithfulness.erasure import curve_requests, curve_scores, erasure_requests, erasure_scores
-from .faithfulness.infidelity import infidelity_requests, infidelity_scores
-from .faithfulness.plausibility import plausibility_scores
-from .faithfulness.pointing import pointing_scores
-from .faithfulness.ranks import complexity, rank_correlation
-from .faithfulness.scored_attribution import Subject, ranked, subject_of
-from .faithfulness.sensitivity import explained_alike, max_sensitivities
+from .faithfulness.erasure import compute_curves, compute_erasure, list_curve_requests, list_erasure_requests
+from .faithfulness.infidelity import compute_infidelity, list_infidelity_requests
+from .faithfulness.plausibility import compute_plausibility
+from .faithfulness.pointing import compute_pointing_game
+from .faithfulness.ranks import compute_complexity, rank_correlation
+from .faithfulness.scored_attribution import Subject, make_subject, rank_parts
+from .faithfulness.sensitivity import compute_max_sensitivity, explain_alike
 
 _BYTES_AT_ONCE = 5 << 20
 """Size in bytes of the inputs to score at once: 8 images of 224 x 224.
@@ -68,41 +68,43 @@ def make_probe_records(
     The scores of a record are those of the families, each with its controls, and ``completeness_error``. A sample that
     the probe cannot explain has a record with an error.
     """
-    prepared = canonical(engine, samples)
-    found = attributed(engine, probe, prepared)
+    prepared = make_canonical(engine, samples)
+    found = attribute_samples(engine, probe, prepared)
     good = {
-        s.id: (s, a) for s, a in zip(prepared, found, strict=True) if isinstance(a, Attribution) and a.parts and a.parts == _part_kind(s)
+        s.id: (s, a)
+        for s, a in zip(prepared, found, strict=True)
+        if isinstance(a, Attribution) and a.parts and a.parts == _name_part_kind(s)
     }
-    cascade = _cascade(engine, probe, good, seed) if "cascading" in scores else {}
+    cascade = _run_cascade(engine, probe, good, seed) if "cascading" in scores else {}
     other = engine.randomised(seed) if "randomised" in scores else None
     others: dict[str, Attribution] = {}
     if other is not None:
-        others = explained_alike(attributed, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
+        others = explain_alike(attribute_samples, other, probe, {key: (s, a.target) for key, (s, a) in good.items()})
     token = engine.model.mask_token
-    subjects = [subject_of(s, a, _comparable(a, others.get(key)), rng, token) for key, (s, a) in good.items()]
+    subjects = [make_subject(s, a, _keep_comparable(a, others.get(key)), rng, token) for key, (s, a) in good.items()]
     scored: dict[str, Scores] = {}
     notes: dict[str, str] = {}
-    for part in _in_parts(subjects):
-        for subject, own, note in _queried(engine, part, scores, rng):
-            scored[subject.sample.id] = {**own, **_unqueried(subject, scores), **cascade.get(subject.sample.id, {})}
+    for part in _split_subjects(subjects):
+        for subject, own, note in _compute_queried(engine, part, scores, rng):
+            scored[subject.sample.id] = {**own, **_compute_unqueried(subject, scores), **cascade.get(subject.sample.id, {})}
             notes.update({subject.sample.id: note} if note else {})
     if "classes" in scores:
-        for key, alike in _between_classes(engine, probe, good).items():
+        for key, alike in _compare_classes(engine, probe, good).items():
             scored[key][BETWEEN_CLASSES] = alike
     if "max_sensitivity" in scores:
-        moved = max_sensitivities(attributed, engine, other, probe, subjects, rng)
+        moved = compute_max_sensitivity(attribute_samples, engine, other, probe, subjects, rng)
         for key, own in scored.items():
             own.update(moved.get(key, {"max_sensitivity": None}))
     return [_record(item, s, asked, a, scored.get(s.id), notes.get(s.id, "")) for s, asked, a in zip(samples, prepared, found, strict=True)]
 
 
-def _part_kind(sample: Sample) -> str:
+def _name_part_kind(sample: Sample) -> str:
     """Return the kind of the input's parts (`Attribution.parts`); empty if the input has no parts."""
-    known = modality_of(sample.input)
+    known = find_modality(sample.input)
     return "" if known is None else known.part_kind
 
 
-def _between_classes(
+def _compare_classes(
     engine: Engine | ContinuationPort, probe: Probe, good: Mapping[str, tuple[Sample, Attribution]]
 ) -> dict[str, float | None]:  # fmt: skip
     """Return, by sample id, the rank correlation of the attributions of the explained and the likeliest other class."""
@@ -114,13 +116,13 @@ def _between_classes(
             others = [place for place in range(len(answer.values)) if place != own.target]
             asked[key] = sample, max(others, key=lambda place, values=answer.values: values[place])  # type: ignore[misc]
     found: dict[str, float | None] = {}
-    for key, other in explained_alike(attributed, engine, probe, asked).items():
-        if (same := _comparable(good[key][1], other)) is not None:
-            found[key] = rank_correlation(ranked(good[key][1]).values, ranked(same).values)
+    for key, other in explain_alike(attribute_samples, engine, probe, asked).items():
+        if (same := _keep_comparable(good[key][1], other)) is not None:
+            found[key] = rank_correlation(rank_parts(good[key][1]).values, rank_parts(same).values)
     return found
 
 
-def _cascade(
+def _run_cascade(
     engine: Engine | ContinuationPort, probe: Probe, good: Mapping[str, tuple[Sample, Attribution]], seed: int
 ) -> dict[str, Scores]:
     """Return, by sample id, the rank correlations with attributions of models whose last layers have random weights.
@@ -131,24 +133,24 @@ def _cascade(
     for percent in CASCADE:
         other = engine.randomised(seed, percent / 100)
         asked = {key: (s, a.target) for key, (s, a) in good.items()}
-        for key, moved in (explained_alike(attributed, other, probe, asked) if other is not None else {}).items():
+        for key, moved in (explain_alike(attribute_samples, other, probe, asked) if other is not None else {}).items():
             own = good[key][1]
-            if (same := _comparable(own, moved)) is not None:
-                found[key][f"cascading_rank_correlation_{percent}"] = rank_correlation(ranked(own).values, ranked(same).values)
+            if (same := _keep_comparable(own, moved)) is not None:
+                found[key][f"cascading_rank_correlation_{percent}"] = rank_correlation(rank_parts(own).values, rank_parts(same).values)
     return found
 
 
-def _comparable(own: Attribution, other: Attribution | None) -> Attribution | None:
+def _keep_comparable(own: Attribution, other: Attribution | None) -> Attribution | None:
     """Return the other attribution if it has the same parts, otherwise None."""
     return other if other is not None and other.spans == own.spans and other.values.shape == own.values.shape else None
 
 
-def _in_parts(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
+def _split_subjects(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
     """Yield the subjects in groups of at most `_BYTES_AT_ONCE`, or one subject that is larger."""
     part: list[Subject] = []
     held = 0
     for subject in subjects:
-        size = known_modality(subject.sample.input).num_bytes(subject.sample.input)
+        size = require_modality(subject.sample.input).num_bytes(subject.sample.input)
         if part and held + size > _BYTES_AT_ONCE:
             yield part
             part, held = [], 0
@@ -158,54 +160,54 @@ def _in_parts(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
         yield part
 
 
-def _unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
+def _compute_unqueried(subject: Subject, wanted: Collection[str]) -> Scores:
     """Compute the scores that depend on the values of the attributions alone and need no queries."""
     scores: Scores = {}
     own, other = subject.rankings[""], subject.rankings.get("_randomised")
     if "plausibility" in wanted:
-        scores.update(plausibility_scores(subject))
+        scores.update(compute_plausibility(subject))
     if "pointing" in wanted:
-        scores.update(pointing_scores(subject))
+        scores.update(compute_pointing_game(subject))
     if "complexity" in wanted:
-        scores.update(complexity(own.values))
-        scores.update({f"{name}_randomised": v for name, v in complexity(other.values).items()} if other is not None else {})
+        scores.update(compute_complexity(own.values))
+        scores.update({f"{name}_randomised": v for name, v in compute_complexity(other.values).items()} if other is not None else {})
     if other is not None:
         scores["randomised_rank_correlation"] = rank_correlation(own.values, other.values)
     return scores
 
 
-def attributed(engine: ModelPort, probe: Probe, samples: Sequence[Sample]) -> list[Attribution | str]:
+def attribute_samples(engine: ModelPort, probe: Probe, samples: Sequence[Sample]) -> list[Attribution | str]:
     """Return the probe's attribution of each sample, or the error.
 
-    samples: the samples with inputs as the model sees them (`canonical`).
+    samples: the samples with inputs as the model sees them (`make_canonical`).
     """
 
     def attribute(some: Sequence[Sample]) -> list[Attribution | str]:
         found = engine.in_memory(lambda: list(probe.attribute(engine, some)))
         if [a.sample_id for a in found] != [s.id for s in some]:
             raise SampleError("the probe did not return one attribution a sample, in order")
-        return [_checked(s, a) for s, a in zip(some, found, strict=True)]
+        return [_check_attribution(s, a) for s, a in zip(some, found, strict=True)]
 
     wrong = {s.id: str(s.metadata["error"]) for s in samples if s.metadata.get("error")}
     fine = [s for s in samples if s.id not in wrong]
-    found = dict(zip((s.id for s in fine), isolated(attribute, fine), strict=True))
+    found = dict(zip((s.id for s in fine), isolate_failures(attribute, fine), strict=True))
     return [wrong.get(s.id) or found[s.id] for s in samples]
 
 
-def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
+def _check_attribution(sample: Sample, attribution: Attribution) -> Attribution | str:
     """Return the attribution with float32 values and its kind of parts, or the error if it is invalid."""
     values = np.asarray(attribution.values, dtype=np.float32)
     if not np.isfinite(values).all():
         return "the attribution holds NaN or infinity; half precision is the usual cause: set dtype to float32"
     if values.size == 0:
         return "the input has no part to attribute to"
-    kind = attribution.parts or _part_kind(sample)
+    kind = attribution.parts or _name_part_kind(sample)
     if kind in ("", "words"):
         if values.shape != (len(attribution.spans),):
             return f"the attribution has {list(values.shape)} values for {len(attribution.spans)} spans; it is one value a span"
-        if (texts := texts_of(sample.input)) and not _in_order(texts, attribution.spans):
+        if (texts := list_texts(sample.input)) and not _are_in_order(texts, attribution.spans):
             return "the attribution's spans are not in the text's order, or overlap, or lie outside of it"
-    elif kind == _part_kind(sample) and values.shape != (shape := shape_of(parts_of(sample.input))):
+    elif kind == _name_part_kind(sample) and values.shape != (shape := get_shape(list_parts(sample.input))):
         return f"the attribution has {list(values.shape)} values for {list(shape)} {kind}; it is one value each"
     if attribution.target < 0 or (sample.labels and attribution.target >= len(sample.labels)):
         return f"the attribution explains class {attribution.target} of {len(sample.labels)}"
@@ -213,10 +215,10 @@ def _checked(sample: Sample, attribution: Attribution) -> Attribution | str:
     return replace(attribution, values=values, parts=kind)
 
 
-def _in_order(texts: Sequence[str], spans: Sequence[tuple[int, int]]) -> bool:
+def _are_in_order(texts: Sequence[str], spans: Sequence[tuple[int, int]]) -> bool:
     """Tell whether the spans are inside the texts, in order, and without overlap."""
     each = split_spans(texts, spans)
-    if [span for number, own in enumerate(each) for span in in_text(texts, number, own)] != [tuple(span) for span in spans]:
+    if [span for number, own in enumerate(each) for span in shift_spans(texts, number, own)] != [tuple(span) for span in spans]:
         return False
     edges = [[0, *(edge for span in own for edge in span), len(text)] for text, own in zip(texts, each, strict=True)]
     return all(a <= b for own in edges for a, b in itertools.pairwise(own))
@@ -239,29 +241,29 @@ class _Family(NamedTuple):
     read: Callable[[Logits, int], float]
 
 
-def _probability(answer: Logits, target: int) -> float:
+def _get_probability(answer: Logits, target: int) -> float:
     return answer.probability(target)
 
 
-def _logit(answer: Logits, target: int) -> float:
+def _get_logit(answer: Logits, target: int) -> float:
     return answer.values[target]
 
 
-def _families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
+def _list_families(wanted: Collection[str], rng: SampleRng) -> list[_Family]:
     """Return the requested families that need queries."""
     every = (
-        _Family("erasure", "comprehensiveness", erasure_requests, erasure_scores, _probability),
-        _Family("curves", "aopc", curve_requests, curve_scores, _probability),
-        _Family("infidelity", "infidelity", partial(infidelity_requests, rng=rng), partial(infidelity_scores, rng=rng), _logit),
+        _Family("erasure", "comprehensiveness", list_erasure_requests, compute_erasure, _get_probability),
+        _Family("curves", "aopc", list_curve_requests, compute_curves, _get_probability),
+        _Family("infidelity", "infidelity", partial(list_infidelity_requests, rng=rng), partial(compute_infidelity, rng=rng), _get_logit),
     )
     return [family for family in every if family.name in wanted]
 
 
-def _queried(
+def _compute_queried(
     engine: ModelPort, subjects: Sequence[Subject], wanted: Collection[str], rng: SampleRng
 ) -> Iterator[tuple[Subject, Scores, str]]:
     """Yield each subject with the scores from queries, and a note if some are None. All requests go out in one call."""
-    families = _families(wanted, rng)
+    families = _list_families(wanted, rng)
     asked = [[list(family.requests(subject)) for family in families] for subject in subjects]
     answers = iter(engine.try_run([request for lists in asked for requests in lists for request in requests]))
     for subject, lists in zip(subjects, asked, strict=True):
@@ -269,7 +271,7 @@ def _queried(
         note = ""
         for family, requests in zip(families, lists, strict=True):
             given = dict(zip(requests, [next(answers) for _ in requests], strict=True))
-            why = _unanswered(given.values(), subject.attribution.target)
+            why = _explain_unanswered(given.values(), subject.attribution.target)
             if why:
                 scores[family.main] = None
                 note = note or f"the input or a part of it has no answer, so the attribution lacks a score: {why}"
@@ -278,7 +280,7 @@ def _queried(
         yield subject, scores, note
 
 
-def _unanswered(answers: Collection[Logits | Failure], target: int) -> str:
+def _explain_unanswered(answers: Collection[Logits | Failure], target: int) -> str:
     """Return why the scores cannot be computed from the responses; empty if they can."""
     failed = next((a.error for a in answers if isinstance(a, Failure)), "")
     few = any(not isinstance(a, Failure) and target >= len(a.values) for a in answers)
@@ -294,10 +296,15 @@ def _record(item: str, sample: Sample, asked: Sample, found: Attribution | str, 
     scores = {**({"comprehensiveness": None} if scored is None else scored), "completeness_error": completeness if known else None}
     note = note if scored is not None else _NOT_MEASURED
     noted = {"note": note} if note else {}
-    return Record(sample.id, item, scores, artifacts={**found.metadata, **noted, **_seen(sample, asked), "attribution": recorded(found)})
+    return Record(
+        sample.id,
+        item,
+        scores,
+        artifacts={**found.metadata, **noted, **_record_seen_image(sample, asked), "attribution": encode_attribution(found)},
+    )
 
 
-def recorded(found: Attribution) -> dict[str, Any]:
+def encode_attribution(found: Attribution) -> dict[str, Any]:
     """Return the compact form of an attribution for its record.
 
     The values are rounded. Scores are not affected: they are computed before, from the full attribution.
@@ -305,13 +312,13 @@ def recorded(found: Attribution) -> dict[str, Any]:
     return {"values": round_to_half(found.values), "spans": Steps(found.spans), "target": found.target, "parts": found.parts}
 
 
-def _seen(sample: Sample, asked: Sample) -> dict[str, Any]:
+def _record_seen_image(sample: Sample, asked: Sample) -> dict[str, Any]:
     """Return the attributed image as an artifact if the model sees another one than the sample's, e.g. a resized one.
 
     It is stored in a coarse form, because it is only displayed.
     """
-    known = modality_of(sample.input)
-    if known is None or asked.input == sample.input or modality_of(asked.input) is not known:
+    known = find_modality(sample.input)
+    if known is None or asked.input == sample.input or find_modality(asked.input) is not known:
         return {}
     seen = known.coarse(asked.input)
     return {} if seen == known.coarse(sample.input) else {"image": seen}

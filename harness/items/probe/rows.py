@@ -10,7 +10,7 @@ from ...scorecard.controls import make_control_rows
 from ...scorecard.mean_rows import make_mean_row
 from ...scorecard.names import BETWEEN_SEEDS, CONTROLS, FAITHFULNESS, LIKENESS
 from ...store import Store, StoredItem
-from .agreement import agreements, between_seeds, probe_pairs, seed_groups
+from .agreement import compare_probes, compare_seeds, probe_pairs, seed_groups
 
 
 def make_probe_rows(item: StoredItem, table: Table) -> list[Row]:
@@ -39,13 +39,13 @@ def make_agreement_rows(store: Store, probes: Sequence[StoredItem]) -> Iterable[
     probes: the run's items of this kind, in order.
     """
     for first, second in probe_pairs(probes):
-        table = Table.of(agreements(store, first, second), None)
-        yield from _likeness_rows(first, table, f"with_{second.key.title}")
+        table = Table.of(compare_probes(store, first, second), None)
+        yield from _make_similarity_rows(first, table, f"with_{second.key.title}")
     for members in seed_groups(probes):
-        yield from _likeness_rows(members[0], Table.of(between_seeds(store, members), None), BETWEEN_SEEDS)
+        yield from _make_similarity_rows(members[0], Table.of(compare_seeds(store, members), None), BETWEEN_SEEDS)
 
 
-def _likeness_rows(item: StoredItem, table: Table, control: str) -> Iterable[Row]:
+def _make_similarity_rows(item: StoredItem, table: Table, control: str) -> Iterable[Row]:
     """Yield the mean of each similarity score. ``control``: ending of the score names."""
     for name in LIKENESS:
         column = f"{name}_{control}"

@@ -13,8 +13,8 @@ from ...api.errors import ConfigError, ends_run
 from ...api.probe import Probe
 from ...api.samples import Sample
 from ...engine import Engine
-from ...engine.batching import canonical
-from ...engine.continuations import ContinuationPort, Frame, framed, has_continuations
+from ...engine.batching import make_canonical
+from ...engine.continuations import ContinuationPort, Frame, frame_samples, has_continuations
 from ..base.planned_item import PlannedItem
 from .language_records import OneContinuation
 
@@ -48,15 +48,15 @@ def try_settings(engine: Engine, item: PlannedItem, trial: Probe, /) -> None:
 def _explain(engine: Engine, item: PlannedItem, trial: Probe, sample: Sample) -> None:
     """Explain a sample and discard the attribution."""
     if not has_continuations(item.task.task):
-        trial.attribute(engine, canonical(engine, [sample]))
+        trial.attribute(engine, make_canonical(engine, [sample]))
         return
-    frame, posed = _posed(engine, item, sample)
-    OneContinuation(trial).attribute(ContinuationPort(engine, frame), canonical(engine, [posed]))
+    frame, posed = _pose_sample(engine, item, sample)
+    OneContinuation(trial).attribute(ContinuationPort(engine, frame), make_canonical(engine, [posed]))
 
 
-def _posed(engine: Engine, item: PlannedItem, sample: Sample) -> tuple[Frame, Sample]:
+def _pose_sample(engine: Engine, item: PlannedItem, sample: Sample) -> tuple[Frame, Sample]:
     """Return the frame of a sample, and the sample with a continuation. Any continuation serves to check settings."""
-    ((frame, posed),) = framed(engine, item.task.task, [sample], "gold")
+    ((frame, posed),) = frame_samples(engine, item.task.task, [sample], "gold")
     if posed.metadata.get("error"):
         frame, posed = Frame.of(str(sample.input), str(sample.input)), replace(sample, target=0, labels=(" the",))
     return frame, replace(posed, target=0)

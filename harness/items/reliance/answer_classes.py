@@ -57,13 +57,13 @@ class Verdicts:
     """The classes refused and answered, as judged by the task."""
 
     def explained(self, sample: Sample, explanation: Record, answer: Record | None, /) -> str | None:
-        return None if answer is None else _verdict(answer.scores.get("refused"))
+        return None if answer is None else _get_verdict(answer.scores.get("refused"))
 
     def said(self, sample: Sample, judged: Judged, /) -> str | None:
-        return _verdict((judged.scores or {}).get("refused"))
+        return _get_verdict((judged.scores or {}).get("refused"))
 
     def own(self, sample: Sample, /) -> str | None:
-        return _verdict(sample.metadata.get("harmful"))
+        return _get_verdict(sample.metadata.get("harmful"))
 
 
 class OneClass:
@@ -109,5 +109,5 @@ def _name(sample: Sample, index: Any) -> str | None:
     return sample.labels[place] if 0 <= place < len(sample.labels) else str(place)
 
 
-def _verdict(is_refused: Any) -> str | None:
+def _get_verdict(is_refused: Any) -> str | None:
     return None if is_refused is None else "refused" if is_refused else "answered"

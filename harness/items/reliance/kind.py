@@ -15,7 +15,7 @@ from ..base.planned_item import PlannedItem
 from ..base.results import RunResults
 from ..probe.explained import is_explained, probe_of
 from .answer_classes import choose_answer_classes
-from .records import carriers, make_reliance_records
+from .records import find_carriers, make_reliance_records
 
 if TYPE_CHECKING:
     from ...scorecard.columns import Table
@@ -44,7 +44,7 @@ class RelianceItems(ItemKind):
         item = run.item
         probe, task = item.rests_on
         classes = choose_answer_classes(run.task, probe_of(item), item.samples, run.all_records_of(task))
-        found = carriers(classes, zip(item.samples, run.all_records_of(probe), run.all_records_of(task), strict=False))
+        found = find_carriers(classes, zip(item.samples, run.all_records_of(probe), run.all_records_of(task), strict=False))
 
         def make_records(samples: Sequence[Sample]) -> list[Record]:
             explained, answers = (run.records_of(base, samples) for base in (probe, task))
@@ -62,13 +62,13 @@ class RelianceItems(ItemKind):
 
         for item in results.of_kind(self):
             results.kept[item.id] = WordUse.of(results.store, item)
-        return [*rows, *(row for use in self._uses(results) for row in use.rows())]
+        return [*rows, *(row for use in self._list_uses(results) for row in use.rows())]
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
-        for use in self._uses(results):
+        for use in self._list_uses(results):
             yield from use.flags()
 
-    def _uses(self, results: RunResults) -> list[WordUse]:
+    def _list_uses(self, results: RunResults) -> list[WordUse]:
         from .rows import WordUse
 
         kept = [results.kept.get(item.id) for item in results.of_kind(self)]

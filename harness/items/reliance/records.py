@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from ...api.samples import Record, Sample, SampleRng
 from ...api.task import Task
 from ...engine import Engine
-from ...engine.batching import canonical
-from ...modalities.inputs import texts_of
-from ...modalities.removal import removed
+from ...engine.batching import make_canonical
+from ...modalities.inputs import list_texts
+from ...modalities.removal import remove_parts
 from ...modalities.words import Spans, spans_in
 from ...store import Store, StoredItem
 from ..task.records import Judged, judge
@@ -50,46 +50,46 @@ class _Use:
     total: float = 0.0
 
 
-def carriers(classes: AnswerClasses, explained: Iterable[tuple[Sample, Record, Record | None]], /) -> Carriers:
+def find_carriers(classes: AnswerClasses, explained: Iterable[tuple[Sample, Record, Record | None]], /) -> Carriers:
     """Return the carriers of each class.
 
     ``explained``: for each sample, the probe's record and the task's record, which is None if it is missing.
     """
     uses: dict[str, dict[str, _Use]] = defaultdict(lambda: defaultdict(_Use))
     for sample, record, answer in explained:
-        own = values_of(sample, record)
+        own = sum_by_word(sample, record)
         if not own or (name := classes.explained(sample, record, answer)) is None:
             continue
         for word, value in own.items():
             use = uses[name][word]
             use.num, use.total = use.num + 1, use.total + value
-    return {name: _strongest(words) for name, words in sorted(uses.items())}
+    return {name: _find_strongest(words) for name, words in sorted(uses.items())}
 
 
-def _strongest(words: Mapping[str, _Use]) -> list[str]:
+def _find_strongest(words: Mapping[str, _Use]) -> list[str]:
     """Return the `NUM_WORDS` words with the largest positive mean attribution; ties are in alphabetical order."""
     means = {word: use.total / use.num for word, use in words.items() if use.num >= LEAST_SAMPLES and use.total > 0}
     return sorted(means, key=lambda word: (-means[word], word))[:NUM_WORDS]
 
 
-def values_of(sample: Sample, record: Record, /) -> dict[str, float]:
+def sum_by_word(sample: Sample, record: Record, /) -> dict[str, float]:
     """Return each word's attribution as a share of the absolute attributions of all parts, by the casefolded word.
 
     Empty if the record has no attribution, or the sample has no text.
     """
     found = record.artifacts.get("attribution")
-    if found is None or not (texts := texts_of(sample.input)):
+    if found is None or not (texts := list_texts(sample.input)):
         return {}
     words: dict[str, float] = defaultdict(float)
     values = np.asarray(found["values"], dtype=np.float64)
     shares = values / (float(np.abs(values).sum()) or 1.0)
-    for word, value in zip(_words(texts, found["spans"]), shares.tolist(), strict=True):
+    for word, value in zip(_list_words(texts, found["spans"]), shares.tolist(), strict=True):
         if word.isprintable():
             words[word] += value
     return words
 
 
-def _words(texts: Sequence[str], spans: Spans) -> list[str]:
+def _list_words(texts: Sequence[str], spans: Spans) -> list[str]:
     """Return the casefolded words at the spans, which are positions in the texts joined by newlines."""
     text = "\n".join(texts)
     return [text[start:end].casefold() for start, end in spans]
@@ -128,8 +128,8 @@ def make_reliance_records(
     sample with a known class, whether each other class is predicted.
     """
     asked = {}
-    for sample in canonical(engine, samples):
-        if sample.id in explained and (one := _asked(sample, found, rng)):
+    for sample in make_canonical(engine, samples):
+        if sample.id in explained and (one := _make_variants(sample, found, rng)):
             asked[sample.id] = one
     every = [shown for one in asked.values() for shown in (one.sample, *one.without)]
     answered = iter(judge(engine, task, every))
@@ -138,59 +138,61 @@ def make_reliance_records(
     for sample in samples:
         if sample.id not in asked:
             note = (
-                "none of its words carries predictions" if texts_of(sample.input) else "words are counted in texts, and this sample is none"
+                "none of its words carries predictions"
+                if list_texts(sample.input)
+                else "words are counted in texts, and this sample is none"
             )
             noted: dict[str, Any] = {"note": note}
             if (answer := answers.get(sample.id)) is not None:
                 said = classes.said(sample, Judged(scores=answer.scores, artifacts=answer.artifacts))
-                noted |= _called(said, classes.own(sample), found)
+                noted |= _find_called(said, classes.own(sample), found)
             records.append(Record(sample.id, item, {}, artifacts=noted))
         elif error := next((one.error for one in judged[sample.id] if one.error is not None), None):
             records.append(Record(sample.id, item, {}, error))
         else:
             whole, *without = judged[sample.id]
             before = classes.said(sample, whole)
-            scores: dict[str, float | None] = {"correct": _right(task, whole)}
+            scores: dict[str, float | None] = {"correct": _score_answer(task, whole)}
             for name, rest in zip(("carriers", "random"), without, strict=True):
-                scores[f"correct_without_{name}"] = _right(task, rest)
+                scores[f"correct_without_{name}"] = _score_answer(task, rest)
                 after = classes.said(sample, rest)
                 scores[f"changed_without_{name}"] = None if before is None or after is None else float(after != before)
-            artifacts = _of_words(asked[sample.id], explained[sample.id], answers.get(sample.id), whole, classes, found)
+            artifacts = _make_artifacts(asked[sample.id], explained[sample.id], answers.get(sample.id), whole, classes, found)
             records.append(Record(sample.id, item, scores, artifacts=artifacts))
     return records
 
 
-def _asked(sample: Sample, found: Carriers, rng: SampleRng) -> _Asked | None:
+def _make_variants(sample: Sample, found: Carriers, rng: SampleRng) -> _Asked | None:
     """Return the sample with its variants; None if it contains no carrier."""
-    texts = texts_of(sample.input)
+    texts = list_texts(sample.input)
     if not texts:
         return None
     spans = spans_in(texts)
-    words = _words(texts, spans)
+    words = _list_words(texts, spans)
     hidden_W = np.isin(words, sorted({word for own in found.values() for word in own}))
     if not hidden_W.any():
         return None
     random_W = np.zeros_like(hidden_W)
     # Only other words are drawn: in a short text, a draw from all words would often include the carrier.
     random_W[rng(sample.id).permutation(np.flatnonzero(~hidden_W))[: hidden_W.sum()]] = True
-    return _Asked(sample, words, (_without(sample, spans, hidden_W), _without(sample, spans, random_W)))
+    return _Asked(sample, words, (_remove_words(sample, spans, hidden_W), _remove_words(sample, spans, random_W)))
 
 
-def _without(sample: Sample, spans: Spans, hidden_W: NDArray[np.bool_]) -> Sample:
-    return replace(sample, input=removed(sample.input, spans, hidden_W, "cut"))
+def _remove_words(sample: Sample, spans: Spans, hidden_W: NDArray[np.bool_]) -> Sample:
+    return replace(sample, input=remove_parts(sample.input, spans, hidden_W, "cut"))
 
 
-def _right(task: Task, judged: Judged) -> float | None:
+def _score_answer(task: Task, judged: Judged) -> float | None:
     """Return the primary score of an answer; None if it has none."""
     return (judged.scores or {}).get(task.primary)
 
 
-def _of_words(
+def _make_artifacts(
     asked: _Asked, explained: Record, answer: Record | None, whole: Judged, classes: AnswerClasses, found: Carriers
 ) -> dict[str, dict[str, float]]:  # fmt: skip
     """Return the artifacts ``carried``, ``overpredicted`` and ``called`` of a sample with a carrier."""
     sample = asked.sample
-    own = values_of(sample, explained)
+    own = sum_by_word(sample, explained)
     target = classes.explained(sample, explained, answer) if own else None
     wanted, said = classes.own(sample), classes.said(sample, whole)
     carried: dict[str, float] = {}
@@ -201,15 +203,15 @@ def _of_words(
                 name = f"{label}: {word}"
                 carried |= {name: own[word]} if label == target and word in own else {}
                 over |= {name: float(said == label) - float(wanted == label)} if wanted is not None else {}
-    return {"carried": carried, "overpredicted": over, **_called(said, wanted, found)}
+    return {"carried": carried, "overpredicted": over, **_find_called(said, wanted, found)}
 
 
-def _called(said: object, wanted: str | None, found: Carriers) -> dict[str, dict[str, float]]:
+def _find_called(said: object, wanted: str | None, found: Carriers) -> dict[str, dict[str, float]]:
     """Return the artifact ``called``: whether each class other than the correct one is predicted."""
     return {} if wanted is None else {"called": {label: float(said == label) for label in found if label != wanted}}
 
 
-def of_words(store: Store, item: StoredItem, kind: str, /) -> Iterator[tuple[Record, Any, str | None]]:
+def read_word_records(store: Store, item: StoredItem, kind: str, /) -> Iterator[tuple[Record, Any, str | None]]:
     """Yield (record, target, group) as `Store.join` does, with one artifact as the record's scores.
 
     ``kind``: the artifact, ``carried`` or ``overpredicted``.

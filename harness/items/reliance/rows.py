@@ -39,7 +39,7 @@ from ...statistics.groups import Groups
 from ...statistics.intervals import TAIL
 from ...statistics.means import FEW_GROUPS, effective_mean
 from ...store import Store, StoredItem
-from .records import LEAST_SAMPLES, of_words
+from .records import LEAST_SAMPLES, read_word_records
 
 PLANTED = 0.1
 """A word is flagged if the lower bound of its overprediction exceeds this, which it does not for ordinary words."""
@@ -140,20 +140,20 @@ class WordUse:
     @classmethod
     def of(cls, store: Store, item: StoredItem) -> WordUse:
         """Compute the rows and the overpredictions from the item's records."""
-        shares = Table.of(of_words(store, item, "carried"), None)
+        shares = Table.of(read_word_records(store, item, "carried"), None)
         carried = [
             make_mean_row(item, shares, name, "carried", "interpretability", None, optional=True, about=name) for name in shares.columns
         ]
-        return cls(item, carried, overpredictions(store.join(item, {"overpredicted", "called"})))
+        return cls(item, carried, compute_overpredictions(store.join(item, {"overpredicted", "called"})))
 
     def rows(self) -> Iterable[Row]:
         """Yield the rows ``carried`` and ``overpredicted`` of each carrier, and ``max_overpredicted``."""
-        yield from _by_class(self.carried)
-        yield from _by_class([self._row("overpredicted", estimate, about=name) for name, estimate in self.over.alone.items()])
+        yield from _sort_by_class(self.carried)
+        yield from _sort_by_class([self._make_row("overpredicted", estimate, about=name) for name, estimate in self.over.alone.items()])
         if self.over.together:
-            yield self._row("max_overpredicted", largest(self.over.together.values()), False)
+            yield self._make_row("max_overpredicted", find_largest(self.over.together.values()), False)
 
-    def _row(self, metric: str, estimate: Estimate, higher_is_better: bool | None = None, about: str = "") -> Row:
+    def _make_row(self, metric: str, estimate: Estimate, higher_is_better: bool | None = None, about: str = "") -> Row:
         return Row(self.item.model, self.item.key, metric, "interpretability", estimate, higher_is_better, about=about)
 
     def flags(self) -> Iterable[str]:
@@ -167,10 +167,10 @@ class WordUse:
                 )
 
 
-def overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> Overpredictions:
+def compute_overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> Overpredictions:
     """Compute the overprediction of each carrier. ``rows``: (record, target, group) for each sample."""
-    carriers, groups = _carriers(rows)
-    suspects = _suspects(carriers)
+    carriers, groups = _collect_carriers(rows)
+    suspects = _find_suspects(carriers)
     alone, together, here = {}, {}, {}
     for name, carrier in carriers.items():
         others = [carriers[other].has_N for other in suspects if other != name]
@@ -181,7 +181,7 @@ def overpredictions(rows: Iterable[tuple[Record, object, str | None]], /) -> Ove
     return Overpredictions(alone, together, here)
 
 
-def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[str, Carrier], Groups]:
+def _collect_carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[str, Carrier], Groups]:
     """Return the carriers by name, over the N samples with a known class, and the groups of these samples."""
     known = [
         (called, frozenset(record.artifacts.get("overpredicted") or ()), group)
@@ -200,7 +200,7 @@ def _carriers(rows: Iterable[tuple[Record, object, str | None]]) -> tuple[dict[s
     return found, Groups.of(len(known), groups if any(group is not None for group in groups) else ())
 
 
-def _suspects(carriers: Mapping[str, Carrier]) -> list[str]:
+def _find_suspects(carriers: Mapping[str, Carrier]) -> list[str]:
     """Return the overpredicted words, the worst first; each is measured on the samples without a worse word."""
     found: list[str] = []
     left_N = np.ones_like(next(iter(carriers.values())).has_N) if carriers else np.ones(0, dtype=bool)
@@ -213,7 +213,7 @@ def _suspects(carriers: Mapping[str, Carrier]) -> list[str]:
         left_N &= ~carriers[worst[1]].has_N
 
 
-def largest(estimates: Iterable[Estimate]) -> Estimate:
+def find_largest(estimates: Iterable[Estimate]) -> Estimate:
     """Return the estimate of the largest value.
 
     ``estimates``: estimates with simultaneous intervals. The largest true value then lies between the largest lower
@@ -228,6 +228,6 @@ def largest(estimates: Iterable[Estimate]) -> Estimate:
     return replace(first, low=max(lows, default=None), high=max(highs, default=None))
 
 
-def _by_class(rows: Iterable[Row]) -> list[Row]:
+def _sort_by_class(rows: Iterable[Row]) -> list[Row]:
     """Sort rows by class, and within a class by decreasing value."""
     return sorted(rows, key=lambda row: (row.about.rpartition(": ")[0], -(row.estimate.value or 0.0), row.about))

@@ -33,14 +33,14 @@ from ...api.probe import Probe
 from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...api.task import Task
 from ...engine import Engine
-from ...engine.batching import canonical
-from ...engine.continuations import has_continuations, posed
+from ...engine.batching import make_canonical
+from ...engine.continuations import has_continuations, pose_continuation
 from ...scorecard.names import BETWEEN_CLASSES
-from ..probe.faithfulness.alignment import Places, aligned
-from ..probe.faithfulness.ranks import rank_correlation, top_overlap
+from ..probe.faithfulness.alignment import Places, align_parts
+from ..probe.faithfulness.ranks import compute_top_overlap, rank_correlation
 from ..probe.faithfulness.scored_attribution import Floats
 from ..probe.questions import Question, answers
-from ..probe.records import recorded
+from ..probe.records import encode_attribution
 
 Scores = dict[str, float | None]
 
@@ -83,7 +83,7 @@ def make_shift_records(
     of the parts that sample and twin have in common. A sample without an attribution or a valid twin has a note and
     no scores.
     """
-    clean = canonical(engine, samples)
+    clean = make_canonical(engine, samples)
     pairs: dict[str, _Pair] = {}
     notes: dict[str, str] = {}
     for sample in clean:
@@ -116,7 +116,7 @@ def _pair(engine: Engine, task: Task, sample: Sample, explained: Record | None, 
     success, is_judged = scores.get("success"), not any(scores.get(why) == 1 for why in ("outside_threat", "not_attacked"))
     if attacked is None or success is None or not is_judged or "twin" not in attacked.artifacts:
         return "the attack has no twin of this sample that the threat admits"
-    (twin,) = canonical(engine, [replace(sample, input=attacked.artifacts["twin"])])
+    (twin,) = make_canonical(engine, [replace(sample, input=attacked.artifacts["twin"])])
     if twin.input == sample.input:
         return "the attack changed nothing"
     own = Attribution(
@@ -127,7 +127,7 @@ def _pair(engine: Engine, task: Task, sample: Sample, explained: Record | None, 
         assert explained is not None
         said = attacked.artifacts.get("output", prediction) if "generate" in task.requires else prediction
         try:
-            return _continued(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), said, success == 1)
+            return _make_pair(engine, task, sample, own, twin, str(explained.artifacts["continuation"]), said, success == 1)
         except SampleError as error:
             return str(error)
     is_new = success == 1 and isinstance(prediction, int) and prediction != own.target
@@ -135,7 +135,7 @@ def _pair(engine: Engine, task: Task, sample: Sample, explained: Record | None, 
     return _Pair(Question(sample, own.target), own, Question(twin, own.target), now, success == 1, facts)
 
 
-def _continued(
+def _make_pair(
     engine: Engine, task: Task, sample: Sample, own: Attribution, twin: Sample, continuation: str, said: Any, is_flipped: bool
 ) -> _Pair:  # fmt: skip
     """Return the pair for a language model.
@@ -147,7 +147,7 @@ def _continued(
     """
 
     def question(about: Sample, what: str | int) -> Question:
-        frame, made = posed(engine, task, about, what)
+        frame, made = pose_continuation(engine, task, about, what)
         return Question(made, 0, frame)
 
     before, after = question(sample, continuation), question(twin, continuation)
@@ -175,31 +175,31 @@ def _record(
     error = next((f"the twin: {found}" for found in (same, new) if isinstance(found, str)), None)
     scores: Scores = {"flipped": float(pair.is_flipped)}
     artifacts: dict[str, Any] = {**pair.facts}
-    own_P = _parts(pair.own)
+    own_P = _list_parts(pair.own)
     shown, changed = pair.before.sample.input, pair.after.sample.input
     if isinstance(same, Attribution) and same.target == pair.after.target:
-        artifacts["attribution"] = recorded(replace(same, target=pair.own.target))
-        common, same_Q = aligned(shown, pair.own.spans, changed, same.spans), _parts(same)
+        artifacts["attribution"] = encode_attribution(replace(same, target=pair.own.target))
+        common, same_Q = align_parts(shown, pair.own.spans, changed, same.spans), _list_parts(same)
         scores["aligned_share"] = common[0].size / max(own_P.size, same_Q.size)
-        scores |= _likeness(own_P, same_Q, common, "")
-        scores |= _likeness(own_P[rng(key).permutation(own_P.size)], same_Q, common, "_random")
+        scores |= _compute_similarity(own_P, same_Q, common, "")
+        scores |= _compute_similarity(own_P[rng(key).permutation(own_P.size)], same_Q, common, "_random")
         before, after = (c if isinstance(c, Attribution) and c.target == pair.after.target else None for c in controls)
         if before is not None and after is not None and (before.spans, after.spans) == (pair.own.spans, same.spans):
-            scores |= _likeness(_parts(before), _parts(after), common, "_randomised")
+            scores |= _compute_similarity(_list_parts(before), _list_parts(after), common, "_randomised")
     if isinstance(new, Attribution) and pair.now is not None and new.target == pair.now.target:
-        artifacts["attribution_of_prediction"] = recorded(new)
-        common = aligned(shown, pair.own.spans, changed, new.spans)
-        scores |= _likeness(own_P, _parts(new), common, "_of_prediction")
+        artifacts["attribution_of_prediction"] = encode_attribution(new)
+        common = align_parts(shown, pair.own.spans, changed, new.spans)
+        scores |= _compute_similarity(own_P, _list_parts(new), common, "_of_prediction")
         if isinstance(same, Attribution) and same.spans == new.spans and same.values.shape == new.values.shape:
-            scores[BETWEEN_CLASSES] = rank_correlation(_parts(same), _parts(new))
+            scores[BETWEEN_CLASSES] = rank_correlation(_list_parts(same), _list_parts(new))
     return Record(key, item, scores, error, artifacts)
 
 
-def _parts(attribution: Attribution) -> Floats:
+def _list_parts(attribution: Attribution) -> Floats:
     return attribution.values.reshape(-1).astype(np.float64)
 
 
-def _likeness(before_P: Floats, after_Q: Floats, common: tuple[Places, Places], ending: str) -> Scores:
+def _compute_similarity(before_P: Floats, after_Q: Floats, common: tuple[Places, Places], ending: str) -> Scores:
     """Return the similarities of two maps over their common parts; None for fewer than two common parts.
 
     ``before_P``, ``after_Q``: the attributions of the parts, float [P] and [Q].
@@ -210,5 +210,5 @@ def _likeness(before_P: Floats, after_Q: Floats, common: tuple[Places, Places], 
     enough = x.size > 1
     return {
         f"rank_correlation{ending}": rank_correlation(x, y) if enough else None,
-        f"top_overlap{ending}": top_overlap(x, y) if enough else None,
+        f"top_overlap{ending}": compute_top_overlap(x, y) if enough else None,
     }

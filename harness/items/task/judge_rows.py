@@ -53,7 +53,7 @@ class Kappa(Metric):
         if self.undefined(columns, labels):
             return {}
         a_N, b_N = (np.asarray(columns[name]).astype(np.int64) for name in "ab")
-        return {self.name: counts_interval(_kappa, a_N, b_N, 2, -1.0, 1.0, groups, least_of_each=5)}
+        return {self.name: counts_interval(_compute_kappa, a_N, b_N, 2, -1.0, 1.0, groups, least_of_each=5)}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
         a_N, b_N = (np.asarray(columns[name], dtype=np.float64) for name in "ab")
@@ -63,7 +63,7 @@ class Kappa(Metric):
         return {self.name: np.divide(seen_R - chance_R, 1 - chance_R, out=np.full(len(total_R), np.nan), where=chance_R < 1)}
 
 
-def _kappa(agreed_RC: Floats, b_RC: Floats, a_RC: Floats) -> Floats:
+def _compute_kappa(agreed_RC: Floats, b_RC: Floats, a_RC: Floats) -> Floats:
     total_R = a_RC.sum(axis=1)
     chance_R = (a_RC * b_RC).sum(axis=1) / total_R**2
     kappa_R: Floats = (agreed_RC.sum(axis=1) / total_R - chance_R) / (1 - chance_R)
@@ -109,7 +109,7 @@ def make_judge_rows(item: StoredItem, table: Table) -> list[Row]:
     return rows
 
 
-def calibrations(items: Iterable[tuple[StoredItem, Table]]) -> dict[Judge, Counts]:
+def calibrate_judges(items: Iterable[tuple[StoredItem, Table]]) -> dict[Judge, Counts]:
     """Compare each judge with human labels: the counts of a `prevalence.Calibration` per group of answers, int [G, 4].
 
     An item that ran on several models counts once.

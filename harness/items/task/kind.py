@@ -14,7 +14,7 @@ from ...store import StoredItem
 from ..base.item_run import ItemRun
 from ..base.kind import ItemKind
 from ..base.planned_item import PlannedItem
-from ..base.requests import requests_of
+from ..base.requests import list_requests
 from ..base.results import RunResults
 from .records import make_task_records
 
@@ -50,7 +50,7 @@ class TaskItems(ItemKind):
         return {"metrics": tuple(item.task.metric_code), "data_notes": item.task.notes, "data_cautions": item.task.cautions}
 
     def requests_ahead(self, item: PlannedItem, samples: Sequence[Sample], /) -> Sequence[Request[Any]]:
-        return requests_of(item.task.task, samples)
+        return list_requests(item.task.task, samples)
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         return make_task_records(run.engine, run.name, run.task, samples)
@@ -67,9 +67,9 @@ class TaskItems(ItemKind):
 
     def joint_rows(self, results: RunResults, rows: list[Row], /) -> list[Row]:
         """Add the rates that are corrected for a judge's error, of all items with judged answers."""
-        from .judge_rows import calibrations, make_corrected_rows
+        from .judge_rows import calibrate_judges, make_corrected_rows
 
-        known = calibrations(results.judged)
+        known = calibrate_judges(results.judged)
         corrected = [
             row for item, table in results.judged for row in make_corrected_rows(item, table, known, results.kinds[item.kind].corrected)
         ]

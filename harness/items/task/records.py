@@ -12,8 +12,8 @@ from ...api.requests import Failure, LogProb
 from ...api.samples import Record, Sample
 from ...api.task import Task
 from ...engine import Engine
-from ...engine.batching import isolated
-from ..base.requests import flatten, isolate, requests_of_sample
+from ...engine.batching import isolate_failures
+from ..base.requests import flatten, isolate, list_sample_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Judged:
 def judge(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[Judged]:
     """Send the requests of all samples in one engine call, and score each sample's responses with the task."""
     if task.is_sequential:
-        results = isolated(lambda some: _run(engine, task, some), samples)
+        results = isolate_failures(lambda some: _run(engine, task, some), samples)
         answered = [Failure(responses) if isinstance(responses, str) else responses for responses in results]
     else:
-        requests = [requests_of_sample(task, sample) for sample in samples]
+        requests = [list_sample_requests(task, sample) for sample in samples]
         stream = iter(engine.try_run(flatten(requests)))
         answered = [r if isinstance(r, Failure) else [next(stream) for _ in r] for r in requests]
     return [_score_sample(task, sample, responses) for sample, responses in zip(samples, answered, strict=True)]
@@ -49,7 +49,7 @@ def _run(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[list[Any
 def make_task_records(engine: Engine, item: str, task: Task, samples: Sequence[Sample]) -> list[Record]:
     """Run a task and return one record per sample, in order."""
     return [
-        Record(sample.id, item, j.scores or {}, j.error, {**_list_likelihoods(j.responses), **(j.artifacts or {}), **slice_of(sample)})
+        Record(sample.id, item, j.scores or {}, j.error, {**_list_likelihoods(j.responses), **(j.artifacts or {}), **record_slice(sample)})
         for sample, j in zip(samples, judge(engine, task, samples), strict=True)
     ]
 
@@ -60,7 +60,7 @@ def _list_likelihoods(responses: Sequence[Any]) -> dict[str, list[float]]:
     return {"loglikelihoods": values} if len(values) > 1 else {}
 
 
-def slice_of(sample: Sample, /) -> dict[str, str]:
+def record_slice(sample: Sample, /) -> dict[str, str]:
     """Return the artifact with the sample's slice; empty if it has none."""
     return {"slice": str(sample.metadata["slice"])} if "slice" in sample.metadata else {}
 

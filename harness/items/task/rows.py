@@ -11,7 +11,7 @@ from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
 from ...metrics.base import Metric
 from ...scorecard.columns import Mask, Table
-from ...scorecard.mean_rows import explained
+from ...scorecard.mean_rows import explain_missing
 from ...scorecard.measures import measure_of
 from ...scorecard.names import split_name
 from ...store import StoredItem
@@ -64,6 +64,6 @@ def _make_rows(item: StoredItem, table: Table, name: str, metric: Metric, among_
     rows = []
     for key, estimate in estimates.items():
         stem, about = split_name(key)
-        shown = explained(estimate, error_seen)
+        shown = explain_missing(estimate, error_seen)
         rows.append(Row(item.model, item.key, stem, dimension, shown, metric.higher_is_better, metric.unit, about=about))
     return rows

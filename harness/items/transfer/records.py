@@ -9,7 +9,7 @@ from typing import Any
 from ...api.samples import Record, Sample
 from ...api.task import Task
 from ...engine import Engine
-from ...engine.batching import canonical
+from ...engine.batching import make_canonical
 from ..task.records import Judged, judge
 
 
@@ -19,15 +19,15 @@ def make_transfer_records(engine: Engine, item: str, task: Task, samples: Sequen
     ``proposed``: the attack's records on the other model, by sample id. The scores ``clean_correct``, ``correct_on_twin`` and ``success``
     (None unless the clean answer is right) exist only for samples whose twin fooled the other model.
     """
-    twins = {i: proposed[s.id].artifacts["twin"] for i, s in enumerate(samples) if _fooled(proposed.get(s.id))}
-    clean = canonical(engine, [samples[i] for i in twins])
+    twins = {i: proposed[s.id].artifacts["twin"] for i, s in enumerate(samples) if _is_fooled(proposed.get(s.id))}
+    clean = make_canonical(engine, [samples[i] for i in twins])
     before = dict(zip(twins, judge(engine, task, clean), strict=True))
-    perturbed = canonical(engine, [replace(samples[i], input=twin) for i, twin in twins.items()])
+    perturbed = make_canonical(engine, [replace(samples[i], input=twin) for i, twin in twins.items()])
     after = dict(zip(twins, judge(engine, task, perturbed), strict=True))
     return [_make_record(item, task, sample, twins.get(i), before.get(i), after.get(i)) for i, sample in enumerate(samples)]
 
 
-def _fooled(record: Record | None) -> bool:
+def _is_fooled(record: Record | None) -> bool:
     return record is not None and record.scores.get("success") == 1 and "twin" in record.artifacts
 
 

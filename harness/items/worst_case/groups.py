@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from ...api.item_key import ItemKey
-from ...threats import includes, is_bounded, title_of
+from ...threats import is_bounded, is_wider, title_of
 
 A = TypeVar("A")
 KIND = "worst_case"
@@ -27,7 +27,7 @@ def group_attacks(attacks: Iterable[tuple[A, str, str, Any]], /) -> dict[tuple[s
     for _, model, task, threat in listed:
         several = len({title_of(other) for _, _, on, other in listed if on == task}) > 1
         key = ItemKey(KIND, task, KIND, threat=title_of(threat) if several else "")
-        members = [attack for attack, by, on, other in listed if (by, on) == (model, task) and includes(threat, other)]
+        members = [attack for attack, by, on, other in listed if (by, on) == (model, task) and is_wider(threat, other)]
         if is_bounded(threat) and len(members) > 1:
             found.setdefault((model, key), members)
     return found

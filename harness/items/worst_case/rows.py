@@ -43,14 +43,16 @@ def insert_worst_cases(rows: Iterable[Row], outcomes: Sequence[Outcomes], /) -> 
         headlines.setdefault((model, members[0].item.key), []).append((key, members))
     for row in rows:
         for key, members in headlines.pop((row.model, row.key), ()):
-            yield from _rows(key, members)
+            yield from _make_rows(key, members)
         yield row
 
 
-def _rows(key: ItemKey, members: Sequence[Outcomes]) -> Iterable[Row]:
+def _make_rows(key: ItemKey, members: Sequence[Outcomes]) -> Iterable[Row]:
     """Yield the rows of a worst case over the first N samples, with N that of the attack with the fewest samples."""
     first, num = members[0], min(len(o.robust_N) for o in members)
-    robust_N, after_N = (_worst([o.codes[score][:num] for o in members], bad) for score, bad in (("robust_correct", 0), ("wrong_after", 1)))
+    robust_N, after_N = (
+        _find_worst([o.codes[score][:num] for o in members], bad) for score, bad in (("robust_correct", 0), ("wrong_after", 1))
+    )
     clean_N = np.max([o.codes["clean_correct"][:num] for o in members], axis=0)
     codes = {
         "robust_correct": robust_N, "success": np.where(robust_N == UNKNOWN, UNKNOWN, 1 - robust_N), "clean_correct": clean_N,
@@ -66,11 +68,11 @@ def _rows(key: ItemKey, members: Sequence[Outcomes]) -> Iterable[Row]:
                 continue
             over_N = part_N & (clean_N == 1) if score == "success" else part_N
             row = Row(first.item.model, key, metric, "robustness", Estimate(None), better, slice=part)
-            estimate = _rate(codes[score], over_N, first.groups[:num], seed_of(first.item.seed, row.name))
+            estimate = _compute_rate(codes[score], over_N, first.groups[:num], seed_of(first.item.seed, row.name))
             yield replace(row, estimate=estimate)
 
 
-def _worst(codes: Sequence[Codes], bad: int) -> Codes:
+def _find_worst(codes: Sequence[Codes], bad: int) -> Codes:
     """Return each sample's worst code, int8 [N].
 
     ``codes``: the codes of each attack, [N].
@@ -83,7 +85,7 @@ def _worst(codes: Sequence[Codes], bad: int) -> Codes:
     return worst_N
 
 
-def _rate(codes_N: NDArray[Any], over_N: Mask, groups: Sequence[str | None], seed: int) -> Estimate:
+def _compute_rate(codes_N: NDArray[Any], over_N: Mask, groups: Sequence[str | None], seed: int) -> Estimate:
     """Return the mean of the known codes within ``over_N``, bool [N]; unknown codes count as unscored."""
     known_N = over_N & (codes_N != UNKNOWN)
     chosen = [groups[int(place)] for place in np.flatnonzero(known_N)] if groups else ()

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...api.model import Pass
-from ..torch.logits import nan_logits
-from .generation_state import Prompt, Writing, tempered
-from .packed_attention import Part, Stored, merge, softmax_attention
-from .prefix_trie import Pack, Scored, forest
+from ..torch.logits import make_nan_error
+from .generation_state import Prompt, Writing, apply_temperature
+from .packed_attention import Part, Stored, attend, merge
+from .prefix_trie import Pack, Scored, make_packs
 
 if TYPE_CHECKING:
     from .packed import Flat
@@ -110,8 +110,8 @@ def generate(
 def _write(rows: Sequence[Row], logits_nV: torch.Tensor, name: str) -> list[tuple[int, Any]]:
     logits_nV = logits_nV.float()
     if bool(logits_nV.isnan().any()):
-        raise nan_logits(name)
-    for row, token in zip(rows, tempered(logits_nV, [r.writing for r in rows]).argmax(1).tolist(), strict=True):
+        raise make_nan_error(name)
+    for row, token in zip(rows, apply_temperature(logits_nV, [r.writing for r in rows]).argmax(1).tolist(), strict=True):
         row.token = token
         row.writing.add(token)
     return [(row.index, row.writing.completion()) for row in rows if row.writing.done]
@@ -140,7 +140,7 @@ class _Reading:
     def __init__(self, flat: Flat, prompts: Sequence[Prompt], tokenizer: Any, ends: Collection[int], tokens: int) -> None:
         self._flat, self._prompts, self._tokenizer, self._ends = flat, prompts, tokenizer, ends
         # One scored position, the last token, whose logits give the first new token.
-        self._packs = forest([Scored([*p.ids, 0], 1) for p in prompts], tokens)
+        self._packs = make_packs([Scored([*p.ids, 0], 1) for p in prompts], tokens)
         self._path, self._pieces = Stored(), list[Piece]()
 
     def ahead(self) -> list[Piece]:
@@ -159,7 +159,7 @@ class _Reading:
             read = self._collect(pack, pack.ancestry(int(pack.rows_S[scored])), stored)
             rows.append(Row(owner, Writing(self._prompts[owner], self._tokenizer, self._ends), read, logits_SV[scored]))
         ancestry = pack.ancestry(len(pack.ids_T) - 1)
-        self._pieces = _first(self._collect(pack, ancestry, stored), len(pack.next_path))
+        self._pieces = _take_first(self._collect(pack, ancestry, stored), len(pack.next_path))
         flops = self._flat.flops(len(pack.ids_T), len(pack.rows_S), pack.num_pairs)
         return _Read(len(pack.ids_T), flops, rows)
 
@@ -168,13 +168,13 @@ class _Reading:
         pieces: list[Piece] = []
         for k0, k1 in ancestry:
             if k0 < pack.path_length:
-                pieces += _first(self._pieces, k1)
+                pieces += _take_first(self._pieces, k1)
             else:
                 pieces.append(Piece(stored, k0 - pack.path_length, k1 - pack.path_length))
         return pieces
 
 
-def _first(pieces: Iterable[Piece], num: int) -> list[Piece]:
+def _take_first(pieces: Iterable[Piece], num: int) -> list[Piece]:
     """Return the pieces of the first ``num`` tokens."""
     kept = []
     for piece in pieces:
@@ -281,11 +281,11 @@ class _Step:
         values[self._slots, :, self._places] = value[0].transpose(0, 1)
         query_nHD = query[0].transpose(0, 1)
         query_RHD = query.new_zeros(len(keys), *query_nHD.shape[1:]).index_copy_(0, self._slots, query_nHD)
-        out, lse = softmax_attention(query_RHD[:, :, None], keys[:, :, : self._width], values[:, :, : self._width], scale, self._seen)
+        out, lse = attend(query_RHD[:, :, None], keys[:, :, : self._width], values[:, :, : self._width], scale, self._seen)
         own: Part = out[self._slots, :, 0].transpose(0, 1)[None], lse[self._slots, :, 0].transpose(0, 1)[None]
         for piece, start, end in self._shared:
             stored, layer = piece.stored, self._layer
-            more = softmax_attention(query[:, :, start:end], piece.of(stored.keys, layer), piece.of(stored.values, layer), scale)
+            more = attend(query[:, :, start:end], piece.of(stored.keys, layer), piece.of(stored.values, layer), scale)
             merge((own[0][:, :, start:end], own[1][:, :, start:end]), more)
         self._layer += 1
         return own[0].transpose(1, 2)
@@ -297,9 +297,11 @@ def _split_at_branches(reads: Sequence[Sequence[Piece]]) -> list[list[Piece]]:
     for pieces in reads:
         for piece in pieces:
             cuts.setdefault(id(piece.stored), set()).update((piece.start, piece.end))
-    return [[Piece(piece.stored, a, b) for piece in pieces for a, b in _between(piece, sorted(cuts[id(piece.stored)]))] for pieces in reads]
+    return [
+        [Piece(piece.stored, a, b) for piece in pieces for a, b in _find_gaps(piece, sorted(cuts[id(piece.stored)]))] for pieces in reads
+    ]
 
 
-def _between(piece: Piece, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _find_gaps(piece: Piece, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     inside = [cut for cut in cuts if piece.start <= cut <= piece.end]
     return pairwise(inside)

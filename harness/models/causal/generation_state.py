@@ -59,7 +59,7 @@ class Writing:
         return -torch.log(-torch.log(uniform.clamp_min(1e-300)))
 
 
-def tempered(logits_BV: torch.Tensor, writings: Sequence[Writing]) -> torch.Tensor:
+def apply_temperature(logits_BV: torch.Tensor, writings: Sequence[Writing]) -> torch.Tensor:
     """Return scores [B, V] whose argmax is the next token of each row.
 
     At temperature 0 it is the most likely token, else a sample from the softmax at the prompts' common temperature: the

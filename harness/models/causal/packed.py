@@ -1,4 +1,4 @@
-"""Run a causal language model on packs of `prefix_trie.forest`: common prefixes once, no padding, and the output head for
+"""Run a causal language model on packs of `prefix_trie.make_packs`: common prefixes once, no padding, and the output head for
 scored rows only.
 
 Whether a model can run packs is measured when it is loaded, by comparing logits with those of plain passes.
@@ -12,18 +12,18 @@ from typing import Any
 
 import torch
 
-from ...api.errors import ends_run, sentence
+from ...api.errors import describe_error, ends_run
 from ...api.model import Pass
 from ...api.requests import LogProb
-from ..torch.attention_window import UNLIMITED, window
+from ..torch.attention_window import UNLIMITED, find_window
 from ..torch.devices import to_device
-from ..torch.flops import per_token
+from ..torch.flops import count_flops_per_token
 from ..torch.logits import log_probs
 from ..torch.signature import accepts
 from .continuous_batching import generate
 from .generation_state import Prompt
-from .packed_attention import Attention, FlatPass, Stored, flat, register
-from .prefix_trie import Pack, Scored, forest
+from .packed_attention import Attention, FlatPass, Stored, register, run_flat
+from .prefix_trie import Pack, Scored, make_packs
 
 _LOGITS_BYTES = 24 * 2**20
 """Size of a chunk of logits: below the size that glibc returns to the system (32 MiB), to avoid page faults per chunk."""
@@ -43,13 +43,13 @@ class Flat:
         register()
         self._module, self._tokenizer, self._name, self._ends = module, tokenizer, name, ends
         self._turns_at = turns_at or UNLIMITED
-        self.max_length = min(max_length, window(module.config), self._turns_at)
+        self.max_length = min(max_length, find_window(module.config), self._turns_at)
         self._rounded = rounded
         body, head = module.base_model, module.get_output_embeddings()
         self._split = (body, head) if head is not None and body is not module else None
         self._keeps = accepts(module, "logits_to_keep")
-        self._head_flops = per_token(head)
-        self._body_flops = per_token(module) - self._head_flops
+        self._head_flops = count_flops_per_token(head)
+        self._body_flops = count_flops_per_token(module) - self._head_flops
         text = module.config.get_text_config()
         # Two products (scores and values) of two operations each per layer. Without `head_dim`, heads share the hidden size.
         width = (getattr(text, "head_dim", None) or 0) * (getattr(text, "num_attention_heads", None) or 0) or text.hidden_size
@@ -59,7 +59,7 @@ class Flat:
         """Score sequences in passes of at most ``tokens`` tokens."""
         totals, counts, greedy = [0.0] * len(units), [0] * len(units), [True] * len(units)
         path = Stored()
-        for pack in forest(units, tokens):
+        for pack in make_packs(units, tokens):
             with torch.inference_mode():
                 values, likeliest = self._log_probs(self.run(pack, path), pack)
             done: list[tuple[int, LogProb]] = []
@@ -91,7 +91,7 @@ class Flat:
     def rows(self, ids_T: torch.Tensor, positions_T: torch.Tensor, rows: torch.Tensor | slice, attention: Attention) -> torch.Tensor:
         """Run tokens with an attention function, and return the input of `head` for the selected rows."""
         options: dict[str, Any] = {"input_ids": ids_T[None], "position_ids": positions_T[None], "use_cache": False}
-        with flat(self._module, attention):
+        with run_flat(self._module, attention):
             if self._split is not None:
                 hidden: torch.Tensor = self._split[0](**options)[0][0]
                 return hidden[rows]
@@ -106,7 +106,7 @@ class Flat:
         logits: torch.Tensor = self._split[1](hidden) if self._split is not None else hidden
         return logits
 
-    def _chunks(self, num_rows: int) -> Iterator[tuple[int, int]]:
+    def _split_chunks(self, num_rows: int) -> Iterator[tuple[int, int]]:
         most = max(1, _LOGITS_BYTES // (4 * self._module.config.get_text_config().vocab_size))
         size = -(-num_rows // max(1, -(-num_rows // most)))
         return ((start, min(num_rows, start + size)) for start in range(0, num_rows, max(1, size)))
@@ -116,7 +116,7 @@ class Flat:
         device = self._module.device
         rows, targets = to_device(torch.from_numpy(pack.pair_row_N), device), to_device(torch.from_numpy(pack.pair_target_N), device)
         found = []
-        for start, end in self._chunks(len(pack.rows_S)):
+        for start, end in self._split_chunks(len(pack.rows_S)):
             low, high = pack.pair_row_N.searchsorted((start, end))
             found.append(
                 log_probs(self.head(hidden_SD[start:end]).float(), rows[low:high] - start, targets[low:high], rounded=self._rounded)
@@ -136,24 +136,24 @@ class Flat:
         lines = [ids[:20], ids[:9] + ids[20:], ids[20:23], ids[:9] + ids[20:24] + ids[:3]]
         tolerance = 1e-4 if self._module.dtype == torch.float32 else 5e-2
         try:
-            gap = self._gap(lines)
+            gap = self._measure_gap(lines)
             if gap > tolerance and self._split is not None:
                 # The model may do more than apply the head (scale, cap), so its own forward pass computes the logits.
                 self._split = None
-                gap = self._gap(lines)
+                gap = self._measure_gap(lines)
         except BaseException as error:
             if ends_run(error):
                 raise
             # Any exception means that the module cannot run packs; it then uses padded batches.
-            return sentence(error)
+            return describe_error(error)
         return "" if gap <= tolerance else f"its logits change by {gap:.2g} standard deviations when sequences share a row of tokens"
 
-    def _gap(self, lines: Sequence[list[int]]) -> float:
+    def _measure_gap(self, lines: Sequence[list[int]]) -> float:
         """Return the largest mean difference to the logits of plain passes, in standard deviations."""
         gap, path = 0.0, Stored()
         with torch.inference_mode():
             plain = [self._module(input_ids=torch.tensor([line], device=self._module.device), use_cache=False).logits[0] for line in lines]
-            for pack in forest([Scored([*line, 0], len(line)) for line in lines], 7):
+            for pack in make_packs([Scored([*line, 0], len(line)) for line in lines], 7):
                 logits_SV = self.head(self.run(pack, path)).float()
                 for row, owner in zip(pack.pair_row_N.tolist(), pack.pair_owner_N.tolist(), strict=True):
                     expected = plain[owner][int(pack.positions_T[pack.rows_S[row]])].float()

@@ -69,23 +69,29 @@ class FlatPass:
         if pack.path_length:
             key, value = torch.cat([path.keys[layer], key], 2), torch.cat([path.values[layer], value], 2)
         path.put(layer, key.index_select(2, self._next), value.index_select(2, self._next))
-        return self._by_parts(query, key, value, scale) if query.device.type == "cpu" else self._at_once(query, key, value, scale)
+        return (
+            self._attend_by_parts(query, key, value, scale)
+            if query.device.type == "cpu"
+            else self._attend_at_once(query, key, value, scale)
+        )
 
-    def _by_parts(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+    def _attend_by_parts(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         """Compute only visible pairs, except for small masked blocks."""
         if self._biases is None:
-            self._biases = [None if a.mask_QK is None else bias(torch.from_numpy(a.mask_QK)[None, None], query) for a in self._pack.own]
+            self._biases = [
+                None if a.mask_QK is None else make_bias(torch.from_numpy(a.mask_QK)[None, None], query) for a in self._pack.own
+            ]
         found = [
-            softmax_attention(query[:, :, a.q0 : a.q1], key[:, :, a.k0 : a.k1], value[:, :, a.k0 : a.k1], scale, given, causal=a.causal)
+            attend(query[:, :, a.q0 : a.q1], key[:, :, a.k0 : a.k1], value[:, :, a.k0 : a.k1], scale, given, causal=a.causal)
             for a, given in zip(self._pack.own, self._biases, strict=True)
         ]
         out, lse = found[0] if len(found) == 1 else (torch.cat([o for o, _ in found], 2), torch.cat([s for _, s in found], 2))
         for a in self._pack.others:
-            more = softmax_attention(query[:, :, a.q0 : a.q1], key[:, :, a.k0 : a.k1], value[:, :, a.k0 : a.k1], scale)
+            more = attend(query[:, :, a.q0 : a.q1], key[:, :, a.k0 : a.k1], value[:, :, a.k0 : a.k1], scale)
             merge((out[:, :, a.q0 : a.q1], lse[:, :, a.q0 : a.q1]), more)
         return out.transpose(1, 2)
 
-    def _at_once(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+    def _attend_at_once(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         """Compute all pairs in one masked call, because calls cost more than pairs on a GPU."""
         if self._biases is None:
             self._biases = [to_device(torch.from_numpy(self._pack.mask()), query.device)]
@@ -100,7 +106,7 @@ _current: ContextVar[Attention | None] = ContextVar("flat_attention", default=No
 
 
 @contextmanager
-def flat(module: Any, attention: Attention) -> Iterator[None]:
+def run_flat(module: Any, attention: Attention) -> Iterator[None]:
     """Make the module's attention layers call ``attention`` in the body, in this thread and context only."""
     before = module.config._attn_implementation
     token = _current.set(attention)
@@ -112,7 +118,7 @@ def flat(module: Any, attention: Attention) -> Iterator[None]:
         _current.reset(token)
 
 
-def _attention(
+def _attend(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, scaling: float | None = None,
     dropout: float = 0.0, **options: Any,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
@@ -127,39 +133,39 @@ def _attention(
 
 def register() -> None:
     """Register the attention function with transformers. Called when a model is loaded, as imports have no side effects."""
-    AttentionInterface.register(NAME, _attention)
+    AttentionInterface.register(NAME, _attend)
 
 
 Part = tuple[torch.Tensor, torch.Tensor]
 """(out [B, H, T, D], lse [B, H, T]) over a subset of the keys. Parts of the same queries can be merged."""
 
 
-def softmax_attention(
+def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None = None, *, causal: bool = False
 ) -> Part:
     """Compute attention and its log-sum-exp.
 
     query: [B, H, T, D]. key, value: [B, G, K, D], H a multiple of G. bias: added to the scores. causal: needs T = K.
     """
-    if bias is None and cpu_attention.suits(query, key):
-        return _causal_by_halves(query, key, value, scale) if causal else cpu_attention.attention(query, key, value, scale)
+    if bias is None and cpu_attention.is_faster(query, key):
+        return _attend_by_halves(query, key, value, scale) if causal else cpu_attention.attend(query, key, value, scale)
     if query.device.type == "cpu":
         # The public function does not return the log-sum-exp.
         result = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)
         return result[0], result[1]
-    return _by_products(query, key, value, scale, bias, causal)
+    return _attend_by_products(query, key, value, scale, bias, causal)
 
 
-def _causal_by_halves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
+def _attend_by_halves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> Part:
     """Split causal attention into two smaller triangles, and the full rectangle of the later half to the earlier half."""
     half = query.shape[2] // 2
     (q0, q1), (k0, k1), (v0, v1) = (t.tensor_split([half], 2) for t in (query, key, value))
-    earlier, later = softmax_attention(q0, k0, v0, scale, causal=True), softmax_attention(q1, k1, v1, scale, causal=True)
-    merge(later, softmax_attention(q1, k0, v0, scale))
+    earlier, later = attend(q0, k0, v0, scale, causal=True), attend(q1, k1, v1, scale, causal=True)
+    merge(later, attend(q1, k0, v0, scale))
     return torch.cat([earlier[0], later[0]], 2), torch.cat([earlier[1], later[1]], 2)
 
 
-def _by_products(
+def _attend_by_products(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, bias: torch.Tensor | None, causal: bool
 ) -> Part:
     batch, heads, length, size = query.shape
@@ -181,6 +187,6 @@ def merge(part: Part, more: Part) -> None:
     lse.copy_(torch.logaddexp(lse, more_lse))
 
 
-def bias(seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def make_bias(seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return 0 where a key is seen, minus infinity elsewhere, with the dtype and device of ``like``."""
     return torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill_(~seen, float("-inf"))

@@ -15,11 +15,11 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from ...api.requests import Completion, LogProb
 from ..torch.devices import to_device
-from ..torch.logits import log_probs, moved, nan_logits
+from ..torch.logits import log_probs, make_nan_error, measure_shift
 from ..torch.padding import mask_right, pad_right
 from ..torch.signature import accepts
-from .generation_state import Prompt, Writing, tempered
-from .prefix_trie import Scored, shared_rows
+from .generation_state import Prompt, Writing, apply_temperature
+from .prefix_trie import Scored, group_shared_rows
 
 
 class Padded:
@@ -43,7 +43,7 @@ class Padded:
                        ^^^^^^^^ scored
         """
         device = self._module.device
-        rows = shared_rows(batch)
+        rows = group_shared_rows(batch)
         read = [batch[row[0]].ids[:-1] for row in rows]
         first = min(len(unit.ids) - 1 - unit.num_scored for unit in batch)
         ids_BL = pad_right(read, self.pad, device)
@@ -130,9 +130,9 @@ class Padded:
             padding = len(ids) - len(short)
             return first_logits([self.pad] * padding + short, ids, mask=[[0] * padding + [1] * len(short), [1] * len(ids)])
 
-        if self._takes_mask and all(moved(a, beside(short)) <= tolerance for a, short in zip(alone, shorts, strict=True)):
+        if self._takes_mask and all(measure_shift(a, beside(short)) <= tolerance for a, short in zip(alone, shorts, strict=True)):
             return "any"
-        same = all(moved(a, first_logits(short, ids[-len(short) :])) <= tolerance for a, short in zip(alone, shorts, strict=True))
+        same = all(measure_shift(a, first_logits(short, ids[-len(short) :])) <= tolerance for a, short in zip(alone, shorts, strict=True))
         return "length" if same else "none"
 
 
@@ -159,8 +159,8 @@ class _Scores(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         nan = scores.isnan().any()
         self._nan = nan if self._nan is None else self._nan | nan
-        return tempered(scores, self._writings)
+        return apply_temperature(scores, self._writings)
 
     def check(self, name: str) -> None:
         if self._nan is not None and bool(self._nan):
-            raise nan_logits(name)
+            raise make_nan_error(name)

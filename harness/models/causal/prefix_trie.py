@@ -97,9 +97,9 @@ class Pack:
 
     def ancestry(self, at: int, /) -> list[tuple[int, int]]:
         """Return the key ranges ``[k0, k1)`` from the root to token ``at`` of the pack, inclusive."""
-        stack = _root(self.path_length)
+        stack = _make_root(self.path_length)
         for a, b, depth in self.segments:
-            stack = _below(stack, depth)
+            stack = _follow_path(stack, depth)
             stack.append((depth, depth + min(b, at + 1) - a, self.path_length + a))
             if at < b:
                 break
@@ -127,12 +127,12 @@ class _Row:
     pair_owner: list[int] = field(default_factory=list)
 
 
-def num_common(first: Sequence[int], second: Sequence[int], /) -> int:
+def count_common(first: Sequence[int], second: Sequence[int], /) -> int:
     """Return the length of the longest common prefix."""
     return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
 
 
-def shared_rows(sequences: Sequence[Scored], /) -> list[list[int]]:
+def group_shared_rows(sequences: Sequence[Scored], /) -> list[list[int]]:
     """Group sequences whose input is a prefix of another's of nearly the same length, so that they share a row.
 
     Returns indices by row, the longest sequence first.
@@ -152,9 +152,9 @@ def shared_rows(sequences: Sequence[Scored], /) -> list[list[int]]:
     return rows
 
 
-def forest(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
+def make_packs(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
     """Yield packs of at most ``tokens`` tokens in which each distinct token occurs once. Run the packs in this order."""
-    row = _row(sequences)
+    row = _make_row(sequences)
     num = len(row.ids)
     if not num:
         return
@@ -169,10 +169,10 @@ def forest(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
         inner = branches[np.searchsorted(branches, start, "right") : np.searchsorted(branches, end)]
         edges = [start, *inner.tolist(), end]
         segments = tuple((a - start, b - start, int(depths[a])) for a, b in pairwise(edges))
-        own, others, stack = _attention(segments, path_length)
+        own, others, stack = _plan_attention(segments, path_length)
         # The next pack sees only the path to its first token.
         wanted = int(depths[end]) if end < num else 0
-        next_path = np.concatenate([np.zeros(0, np.int64), *(np.arange(k, k + hi - lo) for lo, hi, k in _below(stack, wanted))])
+        next_path = np.concatenate([np.zeros(0, np.int64), *(np.arange(k, k + hi - lo) for lo, hi, k in _follow_path(stack, wanted))])
         low, high = np.searchsorted(pair_at, (start, end))
         rows, pair_row = np.unique(pair_at[low:high] - start, return_inverse=True)
         yield Pack(
@@ -182,14 +182,14 @@ def forest(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
         path_length = wanted
 
 
-def _row(sequences: Sequence[Scored]) -> _Row:
+def _make_row(sequences: Sequence[Scored]) -> _Row:
     row = _Row()
     read = [sequence.ids[:-1] for sequence in sequences]
     before: list[int] = []
     path: list[int] = []
     for owner in sorted(range(len(read)), key=read.__getitem__):
         ids, num_scored = read[owner], sequences[owner].num_scored
-        shared = num_common(before, ids)
+        shared = count_common(before, ids)
         if shared < len(ids):
             if row.ids:
                 row.branches.append(len(row.ids))
@@ -203,27 +203,27 @@ def _row(sequences: Sequence[Scored]) -> _Row:
     return row
 
 
-def _root(path_length: int) -> _Stack:
+def _make_root(path_length: int) -> _Stack:
     return [(0, path_length, 0)] if path_length else []
 
 
-def _below(stack: _Stack, depth: int) -> _Stack:
+def _follow_path(stack: _Stack, depth: int) -> _Stack:
     """Return the path to a token at this depth; deeper pieces belong to a branch that was left."""
     return [(lo, min(hi, depth), k) for lo, hi, k in stack if lo < depth]
 
 
-def _attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Attend, ...], tuple[Attend, ...], _Stack]:
+def _plan_attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Attend, ...], tuple[Attend, ...], _Stack]:
     """Return the attention within and outside of the blocks of a pack, and the path from the root to its last token."""
-    stack = _root(path_length)
+    stack = _make_root(path_length)
     own: list[Attend] = []
     others: list[Attend] = []
     latest: dict[tuple[int, int], int] = {}
-    for block in _blocks(segments):
+    for block in _split_blocks(segments):
         q0, q1 = block[0][0], block[-1][1]
         k0 = path_length + q0
         mask_QK = np.zeros((q1 - q0, q1 - q0), dtype=bool) if len(block) > 1 else None
         for a, b, depth in block:
-            stack = _below(stack, depth)
+            stack = _follow_path(stack, depth)
             for lo, hi, k in stack:
                 if k >= k0 and mask_QK is not None:
                     mask_QK[a - q0 : b - q0, k - k0 : k - k0 + hi - lo] = True
@@ -242,7 +242,7 @@ def _attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Att
     return tuple(own), tuple(others), stack
 
 
-def _blocks(segments: Sequence[Segment]) -> list[list[Segment]]:
+def _split_blocks(segments: Sequence[Segment]) -> list[list[Segment]]:
     blocks: list[list[Segment]] = []
     for segment in segments:
         if blocks and segment[1] - blocks[-1][0][0] <= _BLOCK:

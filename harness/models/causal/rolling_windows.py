@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 
-def rolling_windows(start: Sequence[int], ids: Sequence[int], max_length: int, min_context: int) -> Iterator[tuple[list[int], int]]:
+def split_windows(start: Sequence[int], ids: Sequence[int], max_length: int, min_context: int) -> Iterator[tuple[list[int], int]]:
     """Yield (window, num_scored), so that every id is scored exactly once, given up to ``max_length`` ids before it.
 
     A window has at most ``max_length + 1`` ids, the last of which is only predicted. The first begins with ``start``.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...api.errors import ConfigError, ModelError, did_you_mean
-from ..common.labels import are_numbered, other_than
+from ...api.errors import ConfigError, ModelError, suggest_name
+from ..common.labels import are_numbered, name_other
 
 if TYPE_CHECKING:
     import torch
@@ -56,17 +56,17 @@ def read_head(
     """
     if problem_type not in (None, SINGLE, MULTI):
         raise ConfigError(f"problem_type must be {SINGLE} or {MULTI}, not {problem_type!r}")
-    kind = problem_type or _own_kind(config)
+    kind = problem_type or _find_own_kind(config)
     if kind == REGRESSION:
         raise ModelError(
-            f"{target!r} is a regression head ({_why_regression(config)}): its outputs are quantities, not scores of classes. "
+            f"{target!r} is a regression head ({_explain_regression(config)}): its outputs are quantities, not scores of classes. "
             f"If it was trained as a classifier, set the model setting problem_type: {SINGLE}"
         )
-    own = _own_labels(config, target)
+    own = _read_own_labels(config, target)
     if len(own) == 1:
-        return _of_one_logit(own[0], target, labels, positive_label)
+        return _build_one_logit_head(own[0], target, labels, positive_label)
     if kind == MULTI:
-        return _of_several_labels(own, target, labels, positive_label)
+        return _build_label_head(own, target, labels, positive_label)
     if positive_label is not None:
         raise ConfigError(f"positive_label is for labels that do not exclude each other; those of {target!r} do ({SINGLE})")
     if labels and len(labels) != len(own):
@@ -79,13 +79,13 @@ _BY_POSITION = "its classes have only default names (LABEL_0, ...), so they are 
 _IDENTITY = "torch.nn.modules.linear.Identity"
 
 
-def _own_kind(config: Any) -> str:
+def _find_own_kind(config: Any) -> str:
     if getattr(config, "problem_type", None):
         return str(config.problem_type)
-    return REGRESSION if _why_regression(config) else ""
+    return REGRESSION if _explain_regression(config) else ""
 
 
-def _why_regression(config: Any) -> str:
+def _explain_regression(config: Any) -> str:
     """Return the part of a configuration that shows a regression; empty if there is none."""
     if getattr(config, "problem_type", None) == REGRESSION:
         return f"problem_type: {REGRESSION}"
@@ -97,7 +97,7 @@ def _why_regression(config: Any) -> str:
     return f"its activation function is {_IDENTITY.rpartition('.')[2]}" if config.num_labels == 1 and ends == _IDENTITY else ""
 
 
-def _own_labels(config: Any, target: str) -> tuple[str, ...]:
+def _read_own_labels(config: Any, target: str) -> tuple[str, ...]:
     names = {int(place): str(name) for place, name in config.id2label.items()}
     if sorted(names) != list(range(len(names))):
         raise ModelError(
@@ -106,7 +106,7 @@ def _own_labels(config: Any, target: str) -> tuple[str, ...]:
     return tuple(names[place] for place in range(len(names)))
 
 
-def _of_one_logit(own: str, target: str, labels: Sequence[str] | None, positive_label: str | None) -> Head:
+def _build_one_logit_head(own: str, target: str, labels: Sequence[str] | None, positive_label: str | None) -> Head:
     """Build the head of a single output, whose sigmoid is P(yes), as in transformers' pipeline."""
     note = "its one output is read as the log-odds of its second class"
     if positive_label not in (None, own):
@@ -114,7 +114,7 @@ def _of_one_logit(own: str, target: str, labels: Sequence[str] | None, positive_
     if labels is None:
         if are_numbered((own,)):
             return Head(("LABEL_0", "LABEL_1"), column=0, notes=(note, _BY_POSITION))
-        return Head((other_than(own), own), column=0, notes=(note,))
+        return Head((name_other(own), own), column=0, notes=(note,))
     if len(labels) != 2 or labels[0] == own:
         raise ModelError(
             f"{target!r} has one output, the log-odds of {'a yes' if are_numbered((own,)) else repr(own)}: 'labels' must name two "
@@ -123,16 +123,16 @@ def _of_one_logit(own: str, target: str, labels: Sequence[str] | None, positive_
     return Head(tuple(labels), column=0, notes=(note,))
 
 
-def _of_several_labels(own: tuple[str, ...], target: str, labels: Sequence[str] | None, positive_label: str | None) -> Head:
+def _build_label_head(own: tuple[str, ...], target: str, labels: Sequence[str] | None, positive_label: str | None) -> Head:
     if positive_label is None:
         if labels and len(labels) != len(own):
             raise ModelError(f"{target!r} has {len(own)} outputs, but 'labels' names {len(labels)}")
         return Head(tuple(labels or own), is_multi_label=True, notes=("its labels do not exclude each other: each has a sigmoid",))
     if positive_label not in own:
         raise ConfigError(
-            f"positive_label: {target!r} has no label {positive_label!r}.{did_you_mean(positive_label, own)} It has {', '.join(own)}"
+            f"positive_label: {target!r} has no label {positive_label!r}.{suggest_name(positive_label, own)} It has {', '.join(own)}"
         )
     if labels and len(labels) != 2:
         raise ModelError(f"with positive_label, 'labels' must name two classes (without it, with it), not {', '.join(labels)}")
-    named = tuple(labels or (other_than(positive_label), positive_label))
+    named = tuple(labels or (name_other(positive_label), positive_label))
     return Head(named, column=own.index(positive_label), notes=(f"only the sigmoid of its label {positive_label!r} is used",))

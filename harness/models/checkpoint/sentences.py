@@ -50,7 +50,7 @@ def read_sentence_settings(read: Callable[[str], Any], target: str, /) -> Senten
     pooling = read(f"{folder}/config.json") or {}
     first = _reads_first(pooling, target)
     own: Mapping[str, Any] = next((found for name in _OF_TRANSFORMER if (found := read(name))), {})
-    prompt = _prompt(read("config_sentence_transformers.json") or {}, target)
+    prompt = _find_prompt(read("config_sentence_transformers.json") or {}, target)
     if prompt and pooling.get("include_prompt") is False:
         raise ModelError(
             f"{target!r} excludes its prompt from the mean (include_prompt: false), which this adapter does not support; give a Python "
@@ -76,7 +76,7 @@ def _reads_first(pooling: Mapping[str, Any], target: str) -> bool:
     return first
 
 
-def _prompt(own: Mapping[str, Any], target: str) -> str:
+def _find_prompt(own: Mapping[str, Any], target: str) -> str:
     """Return the default prompt that sentence-transformers puts before a text."""
     prompts, default = own.get("prompts") or {}, own.get("default_prompt_name")
     if default is None:

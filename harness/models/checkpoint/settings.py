@@ -54,9 +54,9 @@ def settle_config(config: Any, raw: Mapping[str, Any], /) -> None:
             # Some are read-only properties.
             with suppress(AttributeError):
                 setattr(config, name, value)
-    named, numbered = raw.get("id2label"), _by_place(raw.get("label2id"))
+    named, numbered = raw.get("id2label"), _read_class_names(raw.get("label2id"))
     are_all = bool(numbered) and sorted(numbered) == list(range(len(numbered)))
-    if are_all and not are_numbered(_ordered(numbered)) and (not named or (len(named) == len(numbered) and _are_unnamed(named))):
+    if are_all and not are_numbered(_sort_names(numbered)) and (not named or (len(named) == len(numbered) and _are_unnamed(named))):
         config.id2label = numbered
 
 
@@ -89,7 +89,7 @@ def _check_classes(raw: Mapping[str, Any], target: str) -> None:
             f"the config of {target!r} has problem_type: single_label_classification with one output, which leaves no choice; remove "
             "problem_type from its config.json if the output is the log-odds of a yes"
         )
-    named, numbered = _by_place(dict(zip((names or {}).values(), names or {}, strict=True))), _by_place(raw.get("label2id"))
+    named, numbered = _read_class_names(dict(zip((names or {}).values(), names or {}, strict=True))), _read_class_names(raw.get("label2id"))
     # Different names are leftovers of another model; id2label is used. The same names in another order are a contradiction.
     if named and numbered != named and sorted(numbered.values()) == sorted(named.values()):
         raise ModelError(
@@ -98,7 +98,7 @@ def _check_classes(raw: Mapping[str, Any], target: str) -> None:
         )
 
 
-def _by_place(places: Any) -> dict[int, str]:
+def _read_class_names(places: Any) -> dict[int, str]:
     """Return class names by number; empty if there are none."""
     try:
         return {int(place): str(name) for name, place in (places or {}).items()}
@@ -106,15 +106,15 @@ def _by_place(places: Any) -> dict[int, str]:
         return {}
 
 
-def _ordered(names: Mapping[int, str]) -> list[str]:
+def _sort_names(names: Mapping[int, str]) -> list[str]:
     return [names[place] for place in sorted(names)]
 
 
 def _are_unnamed(names: Mapping[str, Any]) -> bool:
-    return are_numbered(_ordered({int(place): str(name) for place, name in names.items()}))
+    return are_numbered(_sort_names({int(place): str(name) for place, name in names.items()}))
 
 
-def generation_notes(config: Any, /) -> tuple[str, ...]:
+def list_generation_notes(config: Any, /) -> tuple[str, ...]:
     """Return a note about ignored generation settings that change the greedy text. Requests set sampling themselves."""
     settings = {name: getattr(config, name, usual) for name, usual in _WRITING.items()}
     unusual = [f"{name} {value}" for name, value in settings.items() if value not in (None, _WRITING[name])]

@@ -27,7 +27,7 @@ def settle_tokenizer(tokenizer: Any, target: str, /) -> tuple[str, ...]:
     return (f"of its chat templates ({', '.join(templates)}), the default is used",)
 
 
-def special_ends(tokenizer: Any, /) -> tuple[list[int], list[int]]:
+def find_special_ends(tokenizer: Any, /) -> tuple[list[int], list[int]]:
     """Return the special tokens that a tokenizer adds before and after a text (Llama: one, none; BERT: one, one)."""
     bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
     if not bare:
@@ -37,9 +37,9 @@ def special_ends(tokenizer: Any, /) -> tuple[list[int], list[int]]:
     return (dressed[:at], dressed[at + len(bare) :]) if at is not None else ([], [])
 
 
-def padding_id(tokenizer: Any, module: Any, /) -> int:
+def choose_padding_id(tokenizer: Any, module: Any, /) -> int:
     """Return a padding token that has an embedding; any token will do if padding is masked."""
-    rows = num_rows(module)
+    rows = count_rows(module)
     known = (tokenizer.pad_token_id, tokenizer.eos_token_id)
     return next((token for token in known if token is not None and 0 <= token < rows), 0)
 
@@ -49,7 +49,7 @@ def check_tokens(tokenizer: Any, module: Any, target: str, /, *more: int | None)
 
     more: further tokens in use, such as padding. Raises `ModelError` if such a token is in use or added to every text.
     """
-    rows, names = num_rows(module), tokenizer.get_vocab()
+    rows, names = count_rows(module), tokenizer.get_vocab()
     beyond = sorted((place, name) for name, place in names.items() if place >= rows)
     if not beyond:
         return ()
@@ -63,6 +63,6 @@ def check_tokens(tokenizer: Any, module: Any, target: str, /, *more: int | None)
     return (f"{len(beyond)} tokens of its tokenizer have no embeddings, the first {beyond[0][1]!r}: a text with one fails",)
 
 
-def num_rows(module: Any, /) -> int:
+def count_rows(module: Any, /) -> int:
     """Return the number of token embeddings."""
     return int(module.get_input_embeddings().weight.shape[0])

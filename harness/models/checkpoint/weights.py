@@ -59,21 +59,21 @@ def read_names(folder: Path, target: str, /) -> Stored:
     names = {_WRAPPERS.sub("", name): name for name in files}
     if len(names) < len(files):
         raise ModelError(f"{target!r} stores {wrapped[0]!r} both with and without its prefix; save the model without wrappers")
-    return Stored(files, names, (f"the prefix {_prefix(wrapped[0])} of its tensor names is ignored",) if wrapped else ())
+    return Stored(files, names, (f"the prefix {_find_prefix(wrapped[0])} of its tensor names is ignored",) if wrapped else ())
 
 
-def _prefix(name: str) -> str:
+def _find_prefix(name: str) -> str:
     match = _WRAPPERS.match(name)
     return match.group() if match else ""
 
 
-def state_to_load(stored: Stored, blank: Any, target: str, /) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+def prepare_state(stored: Stored, blank: Any, target: str, /) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Return the state dict to load instead of the files, or None if the files can be loaded unchanged; and notes.
 
     blank: the module without weights. Raises `ModelError` if tied weights are stored as two different tensors.
     """
     notes = list(stored.notes)
-    given, made = _tied_pair(blank)
+    given, made = _find_tied_pair(blank)
     copies: dict[str, str] = {}
     if given and made:
         kept_in, kept_out = (_find(stored.names, name, blank.base_model_prefix) for name in (given, made))
@@ -116,20 +116,23 @@ def check_loaded(
     left = sorted(unexpected)
     if lacking:
         raise ModelError(
-            f"the checkpoint {target!r} lacks trained weights for {_few(lacking)}: it was not trained for {type(module).__name__}. Give a "
-            "checkpoint with that head, or fine-tune this one first." + (f" It has {_few(left)}, which are not used." if left else "")
+            f"the checkpoint {target!r} lacks trained weights for {_list_few(lacking)}: it was not trained for "
+            f"{type(module).__name__}. Give a "
+            "checkpoint with that head, or fine-tune this one first." + (f" It has {_list_few(left)}, which are not used." if left else "")
         )
     if any("lora_" in name or ".base_layer." in name for name in left):
-        raise ModelError(f"{target!r} stores an adapter besides the weights ({_few(left)}); merge it with merge_and_unload() and save that")
-    own = {_digits(name) for name, _ in module.named_parameters()}
-    if more := [name for name in left if _digits(name) in own]:
         raise ModelError(
-            f"{target!r} stores more layers than its config has ({_few(more)}); correct the number of layers in its config.json"
+            f"{target!r} stores an adapter besides the weights ({_list_few(left)}); merge it with merge_and_unload() and save that"
         )
-    return (f"it stores tensors that {type(module).__name__} does not use: {_few(left)}",) if left else ()
+    own = {_remove_digits(name) for name, _ in module.named_parameters()}
+    if more := [name for name in left if _remove_digits(name) in own]:
+        raise ModelError(
+            f"{target!r} stores more layers than its config has ({_list_few(more)}); correct the number of layers in its config.json"
+        )
+    return (f"it stores tensors that {type(module).__name__} does not use: {_list_few(left)}",) if left else ()
 
 
-def _tied_pair(blank: Any) -> tuple[str, str]:
+def _find_tied_pair(blank: Any) -> tuple[str, str]:
     """Return the names of the tied input and output embeddings; empty if they are not tied."""
     try:
         given, made = blank.get_input_embeddings(), blank.get_output_embeddings()
@@ -151,9 +154,9 @@ def _are_same(one: Any, other: Any) -> bool:
     return bool(one.shape == other.shape and (one == other).all())
 
 
-def _digits(name: str) -> str:
+def _remove_digits(name: str) -> str:
     return re.sub(r"\.\d+\.", ".N.", name)
 
 
-def _few(names: Sequence[str]) -> str:
+def _list_few(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")

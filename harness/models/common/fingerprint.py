@@ -18,7 +18,7 @@ _ABOUT = frozenset({"trainer_state.json", "all_results.json", "train_results.jso
 _TEMPLATES = "additional_chat_templates"
 
 
-def checkpoint_parts(folder: Path, /) -> Iterator[str]:
+def list_checkpoint_parts(folder: Path, /) -> Iterator[str]:
     """Yield one line per file, with its name and digest.
 
     Subfolders count if transformers or sentence-transformers read them: templates, modules, code. For an adapter, the
@@ -33,7 +33,7 @@ def checkpoint_parts(folder: Path, /) -> Iterator[str]:
             yield f"{path.relative_to(folder).as_posix()} {digest_file(path)}"
     base = (_read(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
     if base and Path(base).is_dir() and Path(base).resolve() != folder.resolve():
-        yield from (f"base {part}" for part in checkpoint_parts(Path(base)))
+        yield from (f"base {part}" for part in list_checkpoint_parts(Path(base)))
 
 
 def _read(path: Path) -> Any:

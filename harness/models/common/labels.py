@@ -19,12 +19,12 @@ def are_numbered(names: Sequence[str], /) -> bool:
     return all(re.fullmatch(rf"(?i)(label[ _]?)?{i}", str(name)) for i, name in enumerate(names))
 
 
-def other_than(name: str, /) -> str:
+def name_other(name: str, /) -> str:
     """Return the name of the other class of two, if only one has a name."""
     return f"not {name}"
 
 
-def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[int]:
+def find_columns(model_labels: Sequence[str], labels: Sequence[str], /) -> list[int]:
     """Return the model's output column for each of ``labels``, by exact name, else by its words in lower case.
 
     A model with default names (`are_numbered`) is assumed to have the order of ``labels``. Of two classes, the model's
@@ -33,11 +33,11 @@ def columns_of(model_labels: Sequence[str], labels: Sequence[str], /) -> list[in
     Raises `ModelError` if the names do not match.
     """
     # Cached, because all passes of a task repeat the labels, and matching a thousand takes longer than an image.
-    return list(_columns(tuple(map(str, model_labels)), tuple(map(str, labels))))
+    return list(_find_columns(tuple(map(str, model_labels)), tuple(map(str, labels))))
 
 
 @lru_cache(maxsize=64)
-def _columns(model_labels: Sequence[str], labels: Sequence[str]) -> list[int]:
+def _find_columns(model_labels: Sequence[str], labels: Sequence[str]) -> list[int]:
     if not labels:
         return list(range(len(model_labels)))
     for form in (str, normalise):
@@ -46,7 +46,7 @@ def _columns(model_labels: Sequence[str], labels: Sequence[str]) -> list[int]:
         # Unique on both sides: "+" and "-", for example, have no words.
         if len(known) == len(model_labels) == len(labels) and set(wanted) == set(known):
             return [known[name] for name in wanted]
-        if len(labels) == 2 and len(model_labels) == 2 and model_labels[0] == other_than(model_labels[1]):
+        if len(labels) == 2 and len(model_labels) == 2 and model_labels[0] == name_other(model_labels[1]):
             is_named = [name == form(model_labels[1]) for name in wanted]
             if sum(is_named) == 1:
                 return [int(named) for named in is_named]

@@ -49,7 +49,9 @@ class Outputs:
         is_lone = self._is_lone(scores_BK.shape[1], num_classes)
         self._settle(scores_BK, is_lone)
         if self._kind == "probabilities":
-            scores_BK = np.log(np.maximum(scores_BK, _TINY)) - (self._per_label(is_lone) and np.log(np.maximum(1 - scores_BK, _TINY)))
+            scores_BK = np.log(np.maximum(scores_BK, _TINY)) - (
+                self._has_one_per_label(is_lone) and np.log(np.maximum(1 - scores_BK, _TINY))
+            )
         return np.pad(scores_BK, ((0, 0), (1, 0))) if is_lone else scores_BK
 
     def of_tensor(self, scores_BK: torch.Tensor, num_classes: int, /) -> torch.Tensor:
@@ -62,7 +64,7 @@ class Outputs:
         if self._kind == "probabilities":
             tiny = torch.finfo(scores_BK.dtype).tiny
             logs_BK = scores_BK.clamp_min(tiny).log()
-            scores_BK = logs_BK - (1 - scores_BK).clamp_min(tiny).log() if self._per_label(is_lone) else logs_BK
+            scores_BK = logs_BK - (1 - scores_BK).clamp_min(tiny).log() if self._has_one_per_label(is_lone) else logs_BK
         return torch.nn.functional.pad(scores_BK, (1, 0)) if is_lone else scores_BK
 
     def _is_lone(self, num_scores: int, num_classes: int) -> bool:
@@ -76,16 +78,16 @@ class Outputs:
             )
         return True
 
-    def _per_label(self, is_lone: bool) -> bool:
+    def _has_one_per_label(self, is_lone: bool) -> bool:
         return is_lone or self.is_multi_label
 
     def _settle(self, scores_BK: np.ndarray, is_lone: bool, rounding: float = _ROUNDING) -> None:
         """Guess the kind of scores, or check that the scores are of the known kind."""
         known_NK = scores_BK[~np.isnan(scores_BK).any(1)]
         if self._kind == "probabilities":
-            wrong = known_NK[~self._could_be(known_NK, is_lone, 0.02)]
+            wrong = known_NK[~self._are_probabilities(known_NK, is_lone, 0.02)]
             if len(wrong):
-                broken = "are not between 0 and 1" if self._per_label(is_lone) else "do not sum to 1"
+                broken = "are not between 0 and 1" if self._has_one_per_label(is_lone) else "do not sum to 1"
                 why = "is set to outputs: probabilities" if self._is_set else "returned probabilities at first"
                 shown = wrong[0, :4].tolist()
                 raise ModelError(f"{self._name} {why}, but now returned {shown}, which {broken}; set outputs: logits?")
@@ -94,7 +96,7 @@ class Outputs:
 
     def _guess(self, known_NK: np.ndarray, rounding: float) -> None:
         is_soft_N = ~np.isin(known_NK, (0, 1)).all(1)
-        if not self._could_be(known_NK, False, rounding).all():
+        if not self._are_probabilities(known_NK, False, rounding).all():
             self._kind = "logits"
         elif is_soft_N.any():
             if self._was_hard:
@@ -108,10 +110,10 @@ class Outputs:
             # One-hot rows may be either; the predicted class is the same.
             self._was_hard = True
 
-    def _could_be(self, known_NK: np.ndarray, is_lone: bool, rounding: float) -> np.ndarray:
+    def _are_probabilities(self, known_NK: np.ndarray, is_lone: bool, rounding: float) -> np.ndarray:
         """Return which rows can be probabilities, bool [N]."""
         is_between = np.all((known_NK >= -1e-3) & (known_NK <= 1 + 1e-3), axis=1)
-        is_whole = self._per_label(is_lone) or np.abs(known_NK.sum(1) - 1) <= rounding
+        is_whole = self._has_one_per_label(is_lone) or np.abs(known_NK.sum(1) - 1) <= rounding
         return np.asarray(is_between & is_whole)
 
 

@@ -9,7 +9,7 @@ from ...api.errors import SampleError
 
 
 @contextmanager
-def tokenising(text: str, /) -> Iterator[None]:
+def refuse_lone_surrogates(text: str, /) -> Iterator[None]:
     """Convert a tokenizer's error in the body to `SampleError` if the text has a lone surrogate."""
     try:
         yield

@@ -40,7 +40,7 @@ class FirstPosition:
         """Measure a module. ``probes``: batches of several texts of different lengths, each batch with another width."""
         self.is_possible, self.flops = False, 0
         self.parts: list[str] = []
-        self._layer = _last_layer(module)
+        self._layer = _find_last_layer(module)
         if not self._layer or not probes:
             return
         try:
@@ -51,7 +51,7 @@ class FirstPosition:
                 raise
             # Any exception means that the module cannot run this way.
             self.is_possible, self.parts = False, []
-        self.flops = sum(2 * layer.weight.numel() for layer in {m for m in self._modules(module) if isinstance(m, nn.Linear)})
+        self.flops = sum(2 * layer.weight.numel() for layer in {m for m in self._list_modules(module) if isinstance(m, nn.Linear)})
 
     @contextmanager
     def only(self, module: nn.Module, firsts: torch.Tensor) -> Iterator[None]:
@@ -64,7 +64,7 @@ class FirstPosition:
             return tuple(_pick(a, firsts) for a in args), {name: _pick(value, firsts) for name, value in options.items()}
 
         def after(layer: nn.Module, args: Any, output: Any) -> Any:
-            states = _pick(_states(output), firsts)
+            states = _pick(_get_states(output), firsts)
             return (states, *output[1:]) if isinstance(output, tuple) else states
 
         with ExitStack() as hooks:
@@ -83,7 +83,7 @@ class FirstPosition:
             self.parts = self.parts[1:]
         return possible
 
-    def _modules(self, module: nn.Module) -> Iterator[nn.Module]:
+    def _list_modules(self, module: nn.Module) -> Iterator[nn.Module]:
         return (inner for part in self.parts for inner in module.get_submodule(part).modules())
 
     def _measure(self, module: nn.Module, probes: Sequence[Probe]) -> None:
@@ -95,13 +95,13 @@ class FirstPosition:
                 return
             whole.append(logits)
             calls += called
-        wanted = [_states(layer(*args, **options)) for args, options in calls]
-        starts = [firsts(*states.shape[:2]).to(states.device) for states in wanted]
+        wanted = [_get_states(layer(*args, **options)) for args, options in calls]
+        starts = [find_first_positions(*states.shape[:2]).to(states.device) for states in wanted]
 
         def stays() -> bool:
             for (args, options), states, rows in zip(calls, wanted, starts, strict=True):
                 with self.only(module, rows):
-                    if not close(_states(layer(*args, **options)), states[:, :1]):
+                    if not close(_get_states(layer(*args, **options)), states[:, :1]):
                         return False
             return True
 
@@ -113,7 +113,7 @@ class FirstPosition:
         self.parts = self.parts if self.is_possible else []
 
 
-def firsts(rows: int, width: int, /) -> torch.Tensor:
+def find_first_positions(rows: int, width: int, /) -> torch.Tensor:
     """Return the flat indices of the first positions in a padded batch, [rows]."""
     return torch.arange(0, rows * width, width)
 
@@ -134,7 +134,7 @@ def _holds(stays: Callable[[], bool]) -> bool:
         return False
 
 
-def _last_layer(module: nn.Module) -> str:
+def _find_last_layer(module: nn.Module) -> str:
     """Return the name of the last layer in the module list with most weights; empty if there is no module list."""
     lists = {name: m for name, m in module.named_modules() if isinstance(m, nn.ModuleList) and len(m)}
     name = max(lists, key=lambda name: sum(p.numel() for p in lists[name].parameters()), default="")
@@ -148,7 +148,7 @@ def _pick(value: Any, firsts: torch.Tensor) -> Any:
     return value.flatten(0, 1)[firsts][:, None]
 
 
-def _states(output: Any) -> torch.Tensor:
+def _get_states(output: Any) -> torch.Tensor:
     states: torch.Tensor = output[0] if isinstance(output, tuple) else output
     return states
 
@@ -170,7 +170,7 @@ def _run_poisoned(layer: nn.Module, probe: Probe) -> torch.Tensor:
     """Return the logits if the layer's output is NaN at all positions but the first."""
 
     def poison(module: nn.Module, args: Any, output: Any) -> Any:
-        states = _states(output).clone()
+        states = _get_states(output).clone()
         states[:, 1:] = float("nan")
         return (states, *output[1:]) if isinstance(output, tuple) else states
 

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from ..torch.attention_window import UNLIMITED, window
+from ..torch.attention_window import UNLIMITED, find_window
 from ..torch.signature import accepts
 from .first_position import FirstPosition, close
 
@@ -34,7 +34,10 @@ class FlatEncoder:
         self._takes_types = accepts(module, "token_type_ids")
         # A sliding window would be a mask over the whole row.
         is_candidate = (
-            first.is_possible and module.device.type == "cpu" and accepts(module, "position_ids") and window(module.config) == UNLIMITED
+            first.is_possible
+            and module.device.type == "cpu"
+            and accepts(module, "position_ids")
+            and find_window(module.config) == UNLIMITED
         )
         self.works = is_candidate and self._measure(module, padded, ids)
 
@@ -85,13 +88,13 @@ class _WithinTexts(TorchFunctionMode):
             raise ValueError("packed texts do not support an attention mask of the model")
         _, heads, num, size = query.shape
         out = query.new_empty(1, num, heads, size)
-        for (start, end), (length, texts) in self._spans():
+        for (start, end), (length, texts) in self._list_spans():
             q, k, v = (t[0, :, start:end].unflatten(1, (texts, length)).transpose(0, 1) for t in (query, key, value))
             attended = functional.scaled_dot_product_attention(q, k, v, scale=scale)
             out[0, start:end].view(texts, length, heads, size).copy_(attended.transpose(1, 2))
         return out.transpose(1, 2)
 
-    def _spans(self) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    def _list_spans(self) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
         start = 0
         for length, texts in self._groups:
             yield (start, start + length * texts), (length, texts)

@@ -13,11 +13,11 @@ import torch
 from ...api.errors import SampleError
 from ...api.model import Differentiable, Encoded
 from ...api.requests import LogLikelihood
-from ...modalities.chat import Chat, Message, messages_of
-from ...modalities.words import MARK, in_text, within
+from ...modalities.chat import Chat, Message, list_messages
+from ...modalities.words import MARK, clip_span, shift_spans
 from ..causal.prefix_cache import Beginnings
 from ..causal.prefix_trie import Scored
-from ..torch.attention_weights import head_means
+from ..torch.attention_weights import average_heads
 from ..torch.devices import to_device
 from ..torch.signature import accepts
 
@@ -57,22 +57,22 @@ class CausalGradients(Differentiable):
             targets[row, :num], scored[row, :num] = torch.tensor(unit.ids[-num:]), 1
         named = {"input_ids": ids, "places": places, "targets": targets, "scored": scored}
         extra = {name: to_device(value, self._model.device) for name, value in named.items()}
-        spans = [self._spans(request, unit, width) for request, unit in zip(requests, units, strict=True)]
+        spans = [self._find_spans(request, unit, width) for request, unit in zip(requests, units, strict=True)]
         in_prompt = to_device(torch.tensor([[tuple(span) != (0, 0) for span in row] for row in spans]), self._model.device)
         with torch.no_grad():
-            embed = self._embeddings()
+            embed = self._get_embeddings()
             features, neutral = embed(extra["input_ids"]), embed(torch.full_like(extra["input_ids"], self._model.neutral))
         baseline = torch.where(in_prompt[:, :, None], neutral, features)
         return Encoded(features, baseline, to_device(mask, self._model.device), spans, extra)
 
-    def _embeddings(self) -> torch.nn.Module:
+    def _get_embeddings(self) -> torch.nn.Module:
         module: Any = self.module  # transformers' methods are not among those of a torch module
         embeddings: torch.nn.Module = module.get_input_embeddings()
         return embeddings
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        extra = _of(rows, encoded.extra)
-        options = self._options(features, encoded, rows)
+        extra = _choose_rows(rows, encoded.extra)
+        options = self._make_options(features, encoded, rows)
         past = encoded.features.shape[1] - features.shape[1]
         if past:
             options |= self._beginnings.of(encoded.extra["input_ids"][0, :past], len(features))
@@ -89,12 +89,12 @@ class CausalGradients(Differentiable):
         return scored
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        options = self._options(features, encoded, rows)
-        return head_means(self.module, lambda: self.module(**options, output_attentions=True), self._model.name)
+        options = self._make_options(features, encoded, rows)
+        return average_heads(self.module, lambda: self.module(**options, output_attentions=True), self._model.name)
 
     def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """Return weights [N, L]: equal at the positions that predict the continuation's tokens, 0 elsewhere."""
-        extra = _of(rows, encoded.extra)
+        extra = _choose_rows(rows, encoded.extra)
         scored_NS = extra["scored"].float()
         weights = torch.zeros(len(scored_NS), encoded.features.shape[1], device=scored_NS.device)
         return weights.scatter_add(1, extra["places"], scored_NS / scored_NS.sum(1, keepdim=True))
@@ -102,26 +102,26 @@ class CausalGradients(Differentiable):
     def take_beginnings(self) -> tuple[int, int]:
         return self._beginnings.take()
 
-    def _options(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None) -> dict[str, Any]:
+    def _make_options(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None) -> dict[str, Any]:
         assert encoded.mask_BL is not None
         mask = encoded.mask_BL if rows is None else encoded.mask_BL[rows]
         return {"inputs_embeds": features, "attention_mask": mask, "use_cache": False}
 
-    def _spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
+    def _find_spans(self, request: LogLikelihood, unit: Scored, width: int) -> list[tuple[int, int]]:
         """Return the span in the prompt of each input token. Raises `SampleError` if it cannot be determined."""
         template, begun, continuation = self._model.written(request)
         offsets = self._model.tokens(template + begun + continuation).spans
-        spans = [within(span, len(template), len(begun)) for span in offsets]
+        spans = [clip_span(span, len(template), len(begun)) for span in offsets]
         if template:
-            message = _last_message(request.context)
-            spans = [span if span == (0, 0) else in_text((message, begun), 1, [span])[0] for span in spans]
-            in_message = self._in_template(request.context, template, message, offsets)
+            message = _find_last_message(request.context)
+            spans = [span if span == (0, 0) else shift_spans((message, begun), 1, [span])[0] for span in spans]
+            in_message = self._find_spans_in_template(request.context, template, message, offsets)
             spans = [span if span != (0, 0) else known for span, known in zip(spans, in_message, strict=True)]
         before = len(unit.ids) + unit.num_truncated - len(spans)
         whole = ([(0, 0)] * before + spans)[unit.num_truncated :]
         return (whole[:-1] + [(0, 0)] * width)[:width]
 
-    def _in_template(
+    def _find_spans_in_template(
         self, context: str | Chat, template: str, message: str, offsets: Sequence[tuple[int, int]]
     ) -> list[tuple[int, int]]:  # fmt: skip
         """Return the span of each token in the last message, which the template may strip, or write more than once."""
@@ -135,24 +135,24 @@ class CausalGradients(Differentiable):
         spans = [(0, 0)] * len(offsets)
         for piece in around[:-1]:
             at += len(piece)
-            places = [within(span, at, len(written)) for span in offsets]
+            places = [clip_span(span, at, len(written)) for span in offsets]
             spans = [(a + skipped, b + skipped) if a < b else known for known, (a, b) in zip(spans, places, strict=True)]
             at += len(written)
         return spans
 
 
-def _of(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+def _choose_rows(rows: torch.Tensor | None, extra: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     return extra if rows is None else {name: value[rows] for name, value in extra.items()}
 
 
-def _last_message(context: str | Chat) -> str:
+def _find_last_message(context: str | Chat) -> str:
     """Return the text of the last message before the start of the answer."""
-    messages = messages_of(context)
+    messages = list_messages(context)
     return messages[_place_of_last_said(messages)].text
 
 
 def _with_last_message(context: str | Chat, content: str) -> Chat:
-    messages = list(messages_of(context))
+    messages = list(list_messages(context))
     place = _place_of_last_said(messages)
     messages[place] = messages[place].with_text(content)
     return Chat(tuple(messages))

@@ -18,23 +18,23 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from ...api.errors import ModelError, SampleError
 from ...api.model import Pass
 from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
-from ...modalities.chat import Message, chat_of, messages_of
+from ...modalities.chat import Message, as_chat, list_messages
 from ...modalities.inputs import Input
 from ..causal.generation_state import Prompt
 from ..causal.packed import Flat
 from ..causal.padded import Padded
-from ..causal.prefix_trie import Scored, shared_rows
-from ..causal.rolling_windows import rolling_windows
+from ..causal.prefix_trie import Scored, group_shared_rows
+from ..causal.rolling_windows import split_windows
 from ..causal.seams import PlainTokenizer, Tokens
-from ..checkpoint.settings import generation_notes
-from ..checkpoint.tokens import check_tokens, special_ends
-from ..common.text_prompts import text_messages, text_of
+from ..checkpoint.settings import list_generation_notes
+from ..checkpoint.tokens import check_tokens, find_special_ends
+from ..common.text_prompts import make_text_messages, require_text
 from ..common.token_window import Tokenised
-from ..common.valid_text import tokenising
+from ..common.valid_text import refuse_lone_surrogates
 from ..torch.kept_states import reset_states_before_passes
-from ..torch.logits import add_up, moved
-from ..torch.randomised import randomised
-from ..torch.signature import ordinary_ids
+from ..torch.logits import add_up, measure_shift
+from ..torch.randomised import randomise
+from ..torch.signature import choose_ordinary_ids
 from .causal_gradients import CausalGradients
 from .checkpoint_model import HFTextModel
 from .source import HuggingFace
@@ -50,7 +50,7 @@ class HFCausalLM(HFTextModel):
         super().__init__(source, device, dtype, AutoModelForCausalLM)
         generation = self.module.generation_config
         self.ends = list(dict.fromkeys([*_to_list(generation.eos_token_id), *_to_list(self.tokenizer.eos_token_id)]))
-        self.notes += (*generation_notes(generation), *check_tokens(self.tokenizer, self.module, self.name))
+        self.notes += (*list_generation_notes(generation), *check_tokens(self.tokenizer, self.module, self.name))
         # The checkpoint's sampling settings (temperature, repetition penalty, ...) must not affect requests.
         self.module.generation_config = GenerationConfig()
         self.has_templated_prompts = source.chat_template
@@ -59,15 +59,15 @@ class HFCausalLM(HFTextModel):
         self.max_length = source.longest(self.module, self.config)
         self._plain = PlainTokenizer(self.tokenizer)
         self._tokenised: Tokenised[str, Tokens] = Tokenised(self._plain, PlainTokenizer.tokens)
-        self._prefix = special_ends(self.tokenizer)[0]
+        self._prefix = find_special_ends(self.tokenizer)[0]
         first = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
         self._start = self._prefix or ([first] if first is not None else [])
-        self.neutral = _neutral_token(self.tokenizer, self.pad)
+        self.neutral = _choose_neutral_token(self.tokenizer, self.pad)
         self._rounded = source.rounded
         reset_states_before_passes(self.module)
         self._check_causal()
         self._choose_ways()
-        self._shares = self.padded.measure_sharing(ordinary_ids(self.module, self.tokenizer, 8))
+        self._shares = self.padded.measure_sharing(choose_ordinary_ids(self.module, self.tokenizer, 8))
         if self.no_packs:
             self.notes += (f"runs in padded batches, without sharing prefixes: {self.no_packs}",)
         if self.flat is not None and self.flat.max_length < self.max_length:
@@ -87,12 +87,12 @@ class HFCausalLM(HFTextModel):
             self.module, self.tokenizer, self.name, ends=self.ends, max_length=self.max_length, turns_at=self.turns_at,
             rounded=self._rounded,
         )  # fmt: skip
-        self.no_packs = flat.measure(ordinary_ids(self.module, self.tokenizer, 32))
+        self.no_packs = flat.measure(choose_ordinary_ids(self.module, self.tokenizer, 32))
         self.flat = flat if not self.no_packs else None
 
     def randomised(self, seed: int, share: float = 1.0, /) -> HFCausalLM:
         """Return the model with random weights in its last layers, a control for attributions."""
-        twin = randomised(self, seed, share)
+        twin = randomise(self, seed, share)
         twin._choose_ways()
         return twin
 
@@ -104,12 +104,12 @@ class HFCausalLM(HFTextModel):
     def prepare(self, requests: Sequence[Request[Any]], /) -> None:
         """Tokenise the texts of the requests at once, on all cores."""
         self._rendered.cache_clear()
-        self._tokenised.window(self._texts(requests))
+        self._tokenised.window(self._list_texts(requests))
 
     def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
-        self._tokenised.ahead(self._texts(requests()))
+        self._tokenised.ahead(self._list_texts(requests()))
 
-    def _texts(self, requests: Sequence[Request[Any]]) -> Iterator[str]:
+    def _list_texts(self, requests: Sequence[Request[Any]]) -> Iterator[str]:
         for request in requests:
             with suppress(SampleError):  # a chat that the template refuses fails in `split`
                 if isinstance(request, RollingLogLikelihood):
@@ -123,12 +123,10 @@ class HFCausalLM(HFTextModel):
         if isinstance(request, LogLikelihood):
             return (self.scored(request),)
         if isinstance(request, RollingLogLikelihood):
-            ids = self._after_start(self.tokens(request.text).ids)
+            ids = self._remove_start_tokens(self.tokens(request.text).ids)
             if not ids or not self._start:
                 raise SampleError("the text has no tokens to score" if not ids else "the tokenizer has no token that begins a text")
-            return tuple(
-                Scored(window, scored) for window, scored in rolling_windows(self._start, ids, self.max_length, request.min_context)
-            )
+            return tuple(Scored(window, scored) for window, scored in split_windows(self._start, ids, self.max_length, request.min_context))
         assert isinstance(request, Generate)
         if request.max_tokens < 1 or not 0 <= request.temperature < math.inf:
             raise SampleError(
@@ -155,7 +153,7 @@ class HFCausalLM(HFTextModel):
     def shared_rows(self, units: Sequence[Scored | Prompt], /) -> list[list[int]]:
         """Group units that one row of a batch answers: the choices of a context if they are single tokens."""
         scored = [unit for unit in units if isinstance(unit, Scored)]
-        return shared_rows(scored) if len(scored) == len(units) else [[i] for i in range(len(units))]
+        return group_shared_rows(scored) if len(scored) == len(units) else [[i] for i in range(len(units))]
 
     def join(self, request: Request[Any], answers: Sequence[Any], /) -> LogProb | Completion:
         if not isinstance(request, RollingLogLikelihood):
@@ -188,7 +186,7 @@ class HFCausalLM(HFTextModel):
 
     def _check_causal(self) -> None:
         """Raise `ModelError` if later tokens affect earlier logits, as in an encoder with a language model head."""
-        ids = ordinary_ids(self.module, self.tokenizer, 9)
+        ids = choose_ordinary_ids(self.module, self.tokenizer, 9)
         ids_BL = torch.tensor([ids[:3] + ids[3:6], ids[:3] + ids[6:]], device=self.device)
         try:
             with torch.inference_mode():
@@ -196,7 +194,7 @@ class HFCausalLM(HFTextModel):
         except Exception as error:  # a module that does not run, in this dtype or at all, may raise anything
             raise ModelError(f"{self.name!r} does not run in {self.module.dtype} on {self.device}: {error}") from error
         # In half precision, experts with different numbers of tokens round differently. NaN is reported by requests.
-        if moved(logits_BLV[0, :3], logits_BLV[1, :3]) > (1e-3 if self.module.dtype == torch.float32 else 3e-2):
+        if measure_shift(logits_BLV[0, :3], logits_BLV[1, :3]) > (1e-3 if self.module.dtype == torch.float32 else 3e-2):
             raise ModelError(
                 f"{self.name!r} is no causal language model: in {type(self.module).__name__}, later tokens change the logits of earlier "
                 "ones, so its likelihoods are meaningless. Give a decoder (for BERT-like models, one trained with is_decoder=True)"
@@ -209,7 +207,7 @@ class HFCausalLM(HFTextModel):
         known = self._tokenised.get(text)
         if known is not None:
             return known
-        with tokenising(text):
+        with refuse_lone_surrogates(text):
             (tokens,) = self._plain.tokens([text])
         return tokens
 
@@ -217,7 +215,7 @@ class HFCausalLM(HFTextModel):
         """Return the tokens of a prompt, formatted by the chat template for a chat, or if the model uses it for all."""
         template, begun = self.opened(prompt)
         ids = self.tokens(template + begun).ids
-        return self._before(template, ids) + ids or self._start
+        return self._choose_start_tokens(template, ids) + ids or self._start
 
     def opened(self, prompt: Input) -> tuple[str, str]:
         """Return the template's text up to the assistant's answer, and the text that the model continues.
@@ -225,11 +223,11 @@ class HFCausalLM(HFTextModel):
         For plain text, these are nothing and the text; for a chat that ends with a message of the assistant, the second
         is that message. Concatenated, they are the whole prompt.
         """
-        if chat_of(prompt) is None and not self.has_templated_prompts:
-            return "", text_of(prompt)
-        messages = messages_of(prompt)
+        if as_chat(prompt) is None and not self.has_templated_prompts:
+            return "", require_text(prompt)
+        messages = list_messages(prompt)
         is_begun = bool(messages) and messages[-1].role == "assistant"
-        begun = text_messages(messages[-1:])[0]["content"] if is_begun else ""
+        begun = make_text_messages(messages[-1:])[0]["content"] if is_begun else ""
         return self._rendered(messages[:-1] if is_begun else messages), begun
 
     def written(self, request: LogLikelihood) -> tuple[str, str, str]:
@@ -237,16 +235,16 @@ class HFCausalLM(HFTextModel):
         template, begun = self.opened(request.context)
         return template, begun, request.written(is_answer=self.has_templated_prompts)
 
-    def _before(self, template: str, ids: Sequence[int]) -> list[int]:
+    def _choose_start_tokens(self, template: str, ids: Sequence[int]) -> list[int]:
         """Return the special tokens to add before a text; none if the template or the text already has them."""
         return [] if template or ids[: len(self._prefix)] == self._prefix else self._prefix
 
-    def _after_start(self, ids: list[int]) -> list[int]:
+    def _remove_start_tokens(self, ids: list[int]) -> list[int]:
         """Remove start tokens that the text itself contains, because they are given, not scored."""
         return ids[len(self._start) :] if self._start and ids[: len(self._start)] == self._start else ids
 
     def _render(self, chat: Sequence[Message]) -> str:
-        messages = text_messages(chat)
+        messages = make_text_messages(chat)
         if not messages:
             raise SampleError("the chat has no message to answer")
         if not self.tokenizer.chat_template:
@@ -267,9 +265,9 @@ class HFCausalLM(HFTextModel):
         template = opening[0]
         tokens = self.tokens("".join(opening) + continuation)
         seam = tokens.num_before(sum(map(len, opening)))
-        before, after = self._before(template, tokens.ids) + tokens.ids[:seam], tokens.ids[seam:]
+        before, after = self._choose_start_tokens(template, tokens.ids) + tokens.ids[:seam], tokens.ids[seam:]
         if not before:
-            before, after = self._start, self._after_start(after)
+            before, after = self._start, self._remove_start_tokens(after)
         if not request.continuation or not after:
             raise SampleError("the continuation has no tokens, so there is nothing to score")
         if not before:
@@ -283,7 +281,7 @@ class HFCausalLM(HFTextModel):
         return Scored(ids[dropped:], len(after), dropped)
 
 
-def _neutral_token(tokenizer: Any, pad: int) -> int:
+def _choose_neutral_token(tokenizer: Any, pad: int) -> int:
     """Return the neutral token of a baseline: the most common English word if that is one token, else padding.
 
     Padding is often the token that ends a text, after which the model expects a new text.

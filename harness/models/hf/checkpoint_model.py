@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...api.model import Model, Unit
-from ..checkpoint.tokens import padding_id
+from ..checkpoint.tokens import choose_padding_id
 from ..torch.devices import pick_device, pick_dtype
-from ..torch.flops import per_token
+from ..torch.flops import count_flops_per_token
 from ..torch.padding import mask_right, pad_right
 from ..torch.rotary_positions import TurningPositions
 from ..torch.signature import accepts
@@ -59,10 +59,10 @@ class HFTextModel(HFModel):
         self.tokenizer, notes = source.load_tokenizer()
         self.notes += notes
         self.max_length = source.longest(self.module, self.config, self.tokenizer.model_max_length)
-        self.pad = padding_id(self.tokenizer, self.module)
+        self.pad = choose_padding_id(self.tokenizer, self.module)
         self.takes_mask = self.takes_padding = accepts(self.module, "attention_mask")
         self.turning = TurningPositions(self.module)
-        self.flops_per_token = per_token(self.module)
+        self.flops_per_token = count_flops_per_token(self.module)
 
     def length(self, unit: Unit, /) -> int:
         return len(unit.ids)

@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from ...api.errors import ModelError
 from ...api.model import Encoded
 from ...modalities.image import Image
-from ..torch.attention_weights import head_means
+from ..torch.attention_weights import average_heads
 from ..torch.pixel_classifier import PixelClassifier, with_channels
 from .checkpoint_model import HFModel
 from .source import HuggingFace
@@ -63,13 +63,13 @@ class HFImageClassifier(HFModel, PixelClassifier):
         return self._kept_sizes[height, width]
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
-        return self._head.logits(self._output(pixels_BCHW).logits)
+        return self._head.logits(self._run(pixels_BCHW).logits)
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """Return the attention weights of the M layers, averaged over heads, [N, M, L, L]."""
-        return head_means(self.module, lambda: self._output(features, output_attentions=True), self.name)
+        return average_heads(self.module, lambda: self._run(features, output_attentions=True), self.name)
 
-    def _output(self, pixels_BCHW: torch.Tensor, **options: Any) -> Any:
+    def _run(self, pixels_BCHW: torch.Tensor, **options: Any) -> Any:
         normalised = (pixels_BCHW - self._mean) / self._std
         return self.module(pixel_values=normalised.to(self.dtype), **options)
 

@@ -16,7 +16,7 @@ from transformers import AutoModelForMaskedLM
 from ...api.errors import ModelError, SampleError
 from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood, Request
 from ..checkpoint.tokens import check_tokens
-from ..common.valid_text import tokenising
+from ..common.valid_text import refuse_lone_surrogates
 from ..torch.logits import add_up, log_probs
 from .checkpoint_model import HFTextModel
 from .source import HuggingFace
@@ -53,15 +53,15 @@ class HFMaskedLM(HFTextModel):
 
     def split(self, request: Request[Any], /) -> Sequence[Masked | Gap]:
         if isinstance(request, FillMask):
-            return (self._gap(request),)
+            return (self._find_gap(request),)
         assert isinstance(request, PseudoLogLikelihood)
-        ids, special = self._tokens(request.text)
+        ids, special = self._tokenise(request.text)
         if len(ids) > self.max_length:
             raise SampleError(f"the text has {len(ids)} tokens, but the model takes only {self.max_length}, so some would not be scored")
         places = list(range(len(ids)))
         if request.other:
             # Without autojunk, which would ignore frequent tokens of texts from 200 tokens on.
-            matcher = SequenceMatcher(None, ids, self._tokens(request.other)[0], autojunk=False)
+            matcher = SequenceMatcher(None, ids, self._tokenise(request.other)[0], autojunk=False)
             places = [i for block in matcher.get_matching_blocks() for i in range(block.a, block.a + block.size)]
         scored = [place for place in places if not special[place]]
         if not scored:
@@ -74,14 +74,14 @@ class HFMaskedLM(HFTextModel):
         places_B = torch.tensor([unit.place for unit in batch], device=self.device)
         tokens_B = torch.tensor([unit.token for unit in batch], device=self.device)
         with torch.inference_mode():
-            logits_BV = self._logits(batch)[rows_B, places_B].float()
+            logits_BV = self._compute_logits(batch)[rows_B, places_B].float()
             values_B, greedy_B = log_probs(logits_BV, rows_B, tokens_B, rounded=self._rounded)
         return [LogProb(value, 1, greedy) for value, greedy in zip(values_B.tolist(), greedy_B.tolist(), strict=True)]
 
     def fill_mask(self, batch: Sequence[Gap]) -> list[Fillings]:
         fillings = []
         with torch.inference_mode():
-            for logits_LV, unit in zip(self._logits(batch), batch, strict=True):
+            for logits_LV, unit in zip(self._compute_logits(batch), batch, strict=True):
                 # In float64, to rank tokens with nearly equal probabilities.
                 top = logits_LV[unit.places.start : unit.places.stop].double().log_softmax(-1).topk(min(unit.top_k, logits_LV.shape[-1]))
                 tokens = tuple(tuple(self.tokenizer.convert_ids_to_tokens(ids)) for ids in top.indices.tolist())
@@ -94,7 +94,7 @@ class HFMaskedLM(HFTextModel):
             return filled
         return add_up(answers)
 
-    def _gap(self, request: FillMask) -> Gap:
+    def _find_gap(self, request: FillMask) -> Gap:
         """Find the tokens of the gap by characters, because a byte-level tokenizer joins a word with the space before it.
 
         text   the [MASK] sat      shown "good"      seen "the good sat"      tokens "the" " good" " sat"      place 1
@@ -104,7 +104,7 @@ class HFMaskedLM(HFTextModel):
             raise SampleError(f"the text has no {MASK} to fill")
         before, after = request.text[:start], request.text[start + len(MASK) :].replace(MASK, self.tokenizer.mask_token)
         seen = f"{before}{request.shown or self.tokenizer.mask_token}{after}"
-        ids, _ = self._tokens(seen)
+        ids, _ = self._tokenise(seen)
         # Truncated by the tokenizer, which keeps its last special token.
         cut: dict[str, Any] = {"truncation": True, "max_length": self.max_length} if len(ids) > self.max_length else {}
         (one,) = self.tokenizer([seen], verbose=False, **cut).encodings
@@ -114,13 +114,13 @@ class HFMaskedLM(HFTextModel):
             places = [i for i, token in enumerate(one.ids) if token == self.tokenizer.mask_token_id][:1]
         return Gap(one.ids, range(places[0], places[-1] + 1) if places else range(0), request.top_k)
 
-    def _logits(self, batch: Sequence[Masked] | Sequence[Gap]) -> torch.Tensor:
+    def _compute_logits(self, batch: Sequence[Masked] | Sequence[Gap]) -> torch.Tensor:
         """[B, L, V]."""
         logits_BLV: torch.Tensor = self.module(**self.arguments([unit.ids for unit in batch])).logits
         return logits_BLV
 
-    def _tokens(self, text: str) -> tuple[list[int], list[int]]:
+    def _tokenise(self, text: str) -> tuple[list[int], list[int]]:
         """Return the ids including special tokens, and a mask of the special ones."""
-        with tokenising(text):
+        with refuse_lone_surrogates(text):
             encoded = self.tokenizer(text, return_special_tokens_mask=True, verbose=False)
         return encoded["input_ids"], encoded["special_tokens_mask"]

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...api.errors import ModelError
 from ...api.model import Model, ModelInfo, ModelSource
-from ...identity.code import local_code
+from ...identity.code import collect_local_code
 from ...identity.digests import digest_parts
-from ...identity.libraries import answer_code, installed_versions
+from ...identity.libraries import answer_code, list_versions
 from ...system.offline import is_offline
 from ..checkpoint.files import INDEX, WEIGHTS, check_files, describe_file, read_json
 from ..checkpoint.head import Head, read_head
 from ..checkpoint.settings import check_config, settle_config
 from ..checkpoint.tokens import settle_tokenizer
-from ..checkpoint.weights import check_loaded, load_state, read_names, state_to_load
-from ..common.fingerprint import PATTERNS, checkpoint_parts
+from ..checkpoint.weights import check_loaded, load_state, prepare_state, read_names
+from ..common.fingerprint import PATTERNS, list_checkpoint_parts
 
 if TYPE_CHECKING:
     import torch
@@ -98,16 +98,16 @@ class HuggingFace(ModelSource):
 
     def inspect(self) -> ModelInfo:
         config = self.config()
-        adapter = self._adapter(config)
+        adapter = self._choose_adapter(config)
         head = self.head(config) if "classify" in adapter.answers else Head(())
         ran = ("code from the checkpoint was run (trust_remote_code)",) if self.trust_remote_code else ()
-        notes = (*ran, *check_config(self._raw(), self.target), *head.notes)
-        return ModelInfo(adapter.answers, _features(config, adapter), head.labels, notes, head.is_multi_label)
+        notes = (*ran, *check_config(self._read_config(), self.target), *head.notes)
+        return ModelInfo(adapter.answers, _list_features(config, adapter), head.labels, notes, head.is_multi_label)
 
     def load(self, device: str, dtype: str, /) -> Model:
         from importlib import import_module
 
-        adapter = self._adapter(self.config())
+        adapter = self._choose_adapter(self.config())
         model: Model = getattr(import_module(f".{adapter.file}", __package__), adapter.name)(self, device, dtype)
         return model
 
@@ -116,7 +116,7 @@ class HuggingFace(ModelSource):
         from transformers import AutoConfig
 
         self._check_target()
-        raw = self._raw()
+        raw = self._read_config()
         check_config(raw, self.target)
         try:
             config = AutoConfig.from_pretrained(
@@ -157,7 +157,7 @@ class HuggingFace(ModelSource):
 
     def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
         """Return the maximum number of tokens: the setting, else the smallest limit of tokenizer, config and positions."""
-        table = _position_table(module)
+        table = _count_positions(module)
         if self.max_length is not None:
             if self.max_length < 1 or (table is not None and self.max_length > table):
                 raise ModelError(f"max_length {self.max_length} is not possible: {self.target!r} has positions for {table} tokens")
@@ -180,12 +180,12 @@ class HuggingFace(ModelSource):
         config = self.config()
         options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
         folder = self.folder()
-        blank = _blank(auto, config, self.trust_remote_code)
+        blank = _build_blank(auto, config, self.trust_remote_code)
         state, notes = None, tuple[str, ...]()
         if folder is not None and blank is not None:
-            state, notes = state_to_load(read_names(folder, self.target), blank, self.target)
+            state, notes = prepare_state(read_names(folder, self.target), blank, self.target)
         options |= {"config": config, "use_safetensors": True, "dtype": dtype, "output_loading_info": True}
-        with _no_bars():
+        with _hide_bars():
             if state is None or folder is None:
                 module, loading = self.pretrained(auto, **options)
             else:
@@ -206,17 +206,17 @@ class HuggingFace(ModelSource):
         module: the loaded module. facts: further ingredients, such as the dtype.
         """
         settings = sorted((name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision"))
-        code = local_code(type(module))
+        code = collect_local_code(type(module))
         chosen = (str(getattr(module.config, "_attn_implementation", "")), code.digest if code is not None else "")
         folder = Path(self.target)
         if not folder.is_dir():
             from huggingface_hub import snapshot_download
 
             folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=list(PATTERNS), local_files_only=True))
-        libraries = sorted(installed_versions(_LIBRARIES).items())
-        return digest_parts(checkpoint_parts(folder), (*facts, *chosen, settings, libraries, answer_code()))
+        libraries = sorted(list_versions(_LIBRARIES).items())
+        return digest_parts(list_checkpoint_parts(folder), (*facts, *chosen, settings, libraries, answer_code()))
 
-    def _adapter(self, config: Any) -> _Adapter:
+    def _choose_adapter(self, config: Any) -> _Adapter:
         architectures = config.architectures or []
         for architecture in architectures:
             for ending, adapter in _ENDINGS.items():
@@ -259,7 +259,7 @@ class HuggingFace(ModelSource):
         places = (try_to_load_from_cache(self.target, name, revision=self.revision) for name in (WEIGHTS, INDEX))
         return next((Path(place).parent for place in places if isinstance(place, str)), None)
 
-    def _raw(self) -> dict[str, Any]:
+    def _read_config(self) -> dict[str, Any]:
         """Read config.json without processing by transformers."""
         folder = self.folder()
         return (read_json(folder / "config.json") if folder else None) or {}
@@ -271,7 +271,7 @@ class HuggingFace(ModelSource):
         return f"model {self.target!r} cannot be loaded: {first}"
 
 
-def _features(config: Any, adapter: _Adapter) -> frozenset[str]:
+def _list_features(config: Any, adapter: _Adapter) -> frozenset[str]:
     if not adapter.is_differentiable:
         return frozenset()
     if adapter is _CLASSIFIER and (getattr(config, "is_encoder_decoder", False) or config.model_type in _NO_GRADIENTS):
@@ -281,7 +281,7 @@ def _features(config: Any, adapter: _Adapter) -> frozenset[str]:
     return frozenset({"gradients", "attention"} if attends else {"gradients"})
 
 
-def _blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:
+def _build_blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:
     """Build the module without weights, for the names of its tensors; None if impossible, or for quantised weights."""
     import torch
 
@@ -305,7 +305,7 @@ def _loses_positions(config: Any) -> bool:
     return settings.get("rope_theta") != getattr(config, "rope_theta", None) or (scaled and not getattr(config, "rope_scaling", None))
 
 
-def _position_table(module: Any) -> int | None:
+def _count_positions(module: Any) -> int | None:
     """Return the number of usable rows of a learned position table: RoBERTa's starts after the padding index, OPT's after
     an offset."""
     sizes = [
@@ -317,7 +317,7 @@ def _position_table(module: Any) -> int | None:
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def _hide_bars() -> Iterator[None]:
     """Disable transformers' progress bars while weights load, because the run shows its own."""
     from transformers.utils import logging
 

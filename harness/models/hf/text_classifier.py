@@ -15,20 +15,20 @@ from transformers import AutoModelForSequenceClassification
 from ...api.errors import CapabilityError, ModelError, SampleError
 from ...api.model import Differentiable, Encoded, Pass
 from ...api.requests import Classify, Logits, Request
-from ...engine.packing import full
-from ...modalities.inputs import Input, modality, texts_of
-from ...modalities.words import in_text
-from ..checkpoint.tokens import check_tokens, special_ends
-from ..common.labels import columns_of
+from ...engine.packing import fill_packs
+from ...modalities.inputs import Input, list_texts, name_modality
+from ...modalities.words import shift_spans
+from ..checkpoint.tokens import check_tokens, find_special_ends
+from ..common.labels import find_columns
 from ..common.token_window import Tokenised
-from ..common.valid_text import tokenising
-from ..encoder.first_position import FirstPosition, firsts
+from ..common.valid_text import refuse_lone_surrogates
+from ..encoder.first_position import FirstPosition, find_first_positions
 from ..encoder.packed import FlatEncoder
-from ..torch.attention_weights import head_means
+from ..torch.attention_weights import average_heads
 from ..torch.devices import to_device
 from ..torch.padding import mask_right, pad_right
-from ..torch.randomised import randomised
-from ..torch.signature import accepts, ordinary_ids
+from ..torch.randomised import randomise
+from ..torch.signature import accepts, choose_ordinary_ids
 from .checkpoint_model import HFTextModel
 from .source import HuggingFace
 
@@ -60,25 +60,25 @@ class HFTextClassifier(HFTextModel, Differentiable):
         self._takes_types = accepts(self.module, "token_type_ids")
         self.notes += check_tokens(self.tokenizer, self.module, self.name, self.pad)
         self.mask_token = self.tokenizer.mask_token or self.tokenizer.unk_token
-        self._tokenised: Tokenised[Input, Tokens] = Tokenised(self.tokenizer, self._tokens)
-        ids = ordinary_ids(self.module, self.tokenizer, 24)
+        self._tokenised: Tokenised[Input, Tokens] = Tokenised(self.tokenizer, self._tokenise)
+        ids = choose_ordinary_ids(self.module, self.tokenizer, 24)
         self.takes_padding = self.takes_mask and self._overlooks_padding(ids)
         batches = [(ids[:2], ids[2:11], ids[11:16]), (ids[8:22], ids[22:])] if self.takes_padding else []
-        self._first = FirstPosition(self.module, [lambda texts=texts: self._plain(texts) for texts in batches])  # type: ignore[misc]
-        self._flat = FlatEncoder(self.module, self._first, self._plain, ids)
+        self._first = FirstPosition(self.module, [lambda texts=texts: self._run_padded(texts) for texts in batches])  # type: ignore[misc]
+        self._flat = FlatEncoder(self.module, self._first, self._run_padded, ids)
         self.fingerprint = source.fingerprint(self.module, self.dtype)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prepare(self, requests: Sequence[Request[Any]], /) -> None:
-        self._tokenised.window(_known(requests))
+        self._tokenised.window(_keep_texts(requests))
 
     def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
-        self._tokenised.ahead(_known(requests()))
+        self._tokenised.ahead(_keep_texts(requests()))
 
     def split(self, request: Request[Any], /) -> Sequence[Tokens]:
         assert isinstance(request, Classify)
-        tokens = self._tokenised.get(request.input) or self._alone(request.input)
+        tokens = self._tokenised.get(request.input) or self._run_alone(request.input)
         if not tokens.ids:
             raise SampleError("the text has no tokens and this model adds no special ones, so there is nothing to classify")
         return (replace(tokens, labels=request.labels),)
@@ -87,7 +87,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
         """Return what the model reads: equal for texts that differ only in what the tokenizer drops (case, accents, spaces)."""
         classifications = [request for request in requests if isinstance(request, Classify)]
         try:
-            tokenised = self._tokens(self.tokenizer, [request.input for request in classifications])
+            tokenised = self._tokenise(self.tokenizer, [request.input for request in classifications])
         except (TypeError, UnicodeEncodeError, SampleError):
             # One of them is invalid; running that request gives the reason.
             return requests
@@ -99,7 +99,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     def classify(self, batch: Sequence[Tokens]) -> list[Logits]:
         arguments = self._pad(batch)
-        first_B = to_device(firsts(*arguments["input_ids"].shape), self.device)
+        first_B = to_device(find_first_positions(*arguments["input_ids"].shape), self.device)
         # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
         with torch.no_grad(), self._first.only(self.module, first_B):
             return self._answers(batch, self.module(**arguments).logits)
@@ -110,7 +110,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     def stream(self, units: Sequence[Tokens], tokens: int, rows: int, /) -> Iterator[Pass]:
         lengths = [self.length(unit) for unit in units]
-        for places in full(lengths, tokens):
+        for places in fill_packs(lengths, tokens):
             batch = [units[place] for place in places]
             with torch.no_grad():
                 answers = self._answers(batch, self._flat.logits(self.module, [unit.ids for unit in batch], [unit.types for unit in batch]))
@@ -119,13 +119,13 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     def _answers(self, batch: Sequence[Tokens], logits_BC: torch.Tensor) -> list[Logits]:
         logits_BC = self._head.logits(logits_BC.float().cpu())
-        columns, is_multi_label = columns_of(self.labels, batch[0].labels), self._head.is_multi_label
+        columns, is_multi_label = find_columns(self.labels, batch[0].labels), self._head.is_multi_label
         rows = logits_BC[:, columns].tolist()
         return [Logits(tuple(row), unit.num_truncated, is_multi_label) for row, unit in zip(rows, batch, strict=True)]
 
     def randomised(self, seed: int, share: float = 1.0, /) -> HFTextClassifier:
         """Return the model with random weights in a share of its layers, from the last."""
-        return randomised(self, seed, share)
+        return randomise(self, seed, share)
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,7 +141,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
         neutral_BL = torch.where(special_BL, ids_BL, torch.full_like(ids_BL, self.pad))
         embed = self.module.get_input_embeddings()
         spans = [unit.spans + [(0, 0)] * (width - len(unit.ids)) for unit in batch]
-        columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
+        columns = torch.tensor([find_columns(self.labels, unit.labels) for unit in batch], device=self.device)
         with torch.no_grad():
             features, baseline = embed(ids_BL), embed(neutral_BL)
         mask_BL = mask_right([unit.ids for unit in batch], self.device)
@@ -176,7 +176,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         """Return the attention weights of the M layers, averaged over heads, [N, M, L, L]; 0 for padding."""
-        return head_means(self.module, lambda: self._run_with_features(features, encoded, rows, output_attentions=True), self.name)
+        return average_heads(self.module, lambda: self._run_with_features(features, encoded, rows, output_attentions=True), self.name)
 
     def _run_with_features(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, **options: Any) -> Any:
         arguments = {name: value if rows is None else value[rows] for name, value in encoded.extra.items() if name != "columns"}
@@ -208,10 +208,10 @@ class HFTextClassifier(HFTextModel, Differentiable):
         """
         tolerance = 1e-4 if self.dtype == torch.float32 else 5e-2
         with torch.no_grad():
-            alone, beside = self._plain([ids[:5]]), self._plain([ids[:5], ids[5:]])[:1]
+            alone, beside = self._run_padded([ids[:5]]), self._run_padded([ids[:5], ids[5:]])[:1]
         return bool(torch.allclose(alone, beside, rtol=tolerance, atol=tolerance * float(alone.abs().max())))
 
-    def _plain(self, texts: Sequence[list[int]]) -> torch.Tensor:
+    def _run_padded(self, texts: Sequence[list[int]]) -> torch.Tensor:
         """Return logits of a padded batch, computed at all positions."""
         units = [Tokens(ids, [0] * len(ids) if self._takes_types else None, [], [], (), 0) for ids in texts]
         logits: torch.Tensor = self.module(**self._pad(units)).logits
@@ -219,17 +219,17 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _alone(self, value: Input) -> Tokens:
-        first, second = _texts(value)
-        with tokenising(first + (second or "")):
-            (tokens,) = self._tokens(self.tokenizer, [value])
+    def _run_alone(self, value: Input) -> Tokens:
+        first, second = _split_texts(value)
+        with refuse_lone_surrogates(first + (second or "")):
+            (tokens,) = self._tokenise(self.tokenizer, [value])
         return tokens
 
-    def _tokens(self, tokenizer: Any, values: Sequence[Input]) -> list[Tokens]:
+    def _tokenise(self, tokenizer: Any, values: Sequence[Input]) -> list[Tokens]:
         """Tokenise texts or pairs; labels stay empty."""
         tokenised: dict[int, Tokens] = {}
         for num in (2, 1):
-            places = [at for at, value in enumerate(values) if len(texts_of(value)) == num]
+            places = [at for at, value in enumerate(values) if len(list_texts(value)) == num]
             some = [values[at] for at in places]
             if not some:
                 continue
@@ -240,7 +240,7 @@ class HFTextClassifier(HFTextModel, Differentiable):
             dropped = {i: len(one.ids) - len(encoded.encodings[i].ids) for i, one in zip(cut, whole, strict=True)}
             for i, (at, one) in enumerate(zip(places, encoded.encodings, strict=True)):
                 types = one.type_ids if typed else None
-                tokenised[at] = Tokens(one.ids, types, _spans(some[i], one), one.special_tokens_mask, (), dropped.get(i, 0))
+                tokenised[at] = Tokens(one.ids, types, _find_spans(some[i], one), one.special_tokens_mask, (), dropped.get(i, 0))
         return [tokenised[at] for at in range(len(values))]
 
     def _pad(self, batch: Sequence[Tokens]) -> dict[str, torch.Tensor]:
@@ -251,18 +251,18 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
 
 def _encode_texts(tokenizer: Any, values: Sequence[Input], **options: Any) -> Any:
-    texts, seconds = zip(*map(_texts, values), strict=True)
+    texts, seconds = zip(*map(_split_texts, values), strict=True)
     pair = (list(seconds),) if seconds[0] is not None else ()
     return tokenizer(list(texts), *pair, verbose=False, return_special_tokens_mask=True, **options)
 
 
-def _spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
-    """Return the span of each token in the text or pair (`words.in_text`); (0, 0) for special tokens."""
+def _find_spans(value: Input, encoded: Any) -> list[tuple[int, int]]:
+    """Return the span of each token in the text or pair (`words.shift_spans`); (0, 0) for special tokens."""
     spans: list[tuple[int, int]] = []
-    texts = texts_of(value)
+    texts = list_texts(value)
     for span, special, text in zip(encoded.offsets, encoded.special_tokens_mask, encoded.sequence_ids, strict=True):
         place = (0, 0) if special else tuple(span)
-        spans += in_text(texts, text, [place]) if text and not special else [place]
+        spans += shift_spans(texts, text, [place]) if text and not special else [place]
     return spans
 
 
@@ -276,7 +276,7 @@ def _choose_padding(tokenizer: Any, wanted: str | None, name: str) -> int:
             raise ModelError(f"pad_token {wanted!r} is not in the vocabulary of {name!r}; name a token that is")
         tokenizer.pad_token = wanted
     pad: int | None = tokenizer.pad_token_id
-    last = special_ends(tokenizer)[1][-1:]
+    last = find_special_ends(tokenizer)[1][-1:]
     if pad is not None and pad not in last:
         return pad
     names = (tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token)
@@ -290,13 +290,13 @@ def _choose_padding(tokenizer: Any, wanted: str | None, name: str) -> int:
     )
 
 
-def _texts(value: Input) -> tuple[str, str | None]:
-    texts = texts_of(value)
+def _split_texts(value: Input) -> tuple[str, str | None]:
+    texts = list_texts(value)
     if not 1 <= len(texts) <= 2:
-        raise SampleError(f"a text classifier takes text or a text pair, not {modality(value)}")
+        raise SampleError(f"a text classifier takes text or a text pair, not {name_modality(value)}")
     return texts[0], texts[1] if len(texts) == 2 else None
 
 
-def _known(requests: Sequence[Request[Any]]) -> list[Input]:
+def _keep_texts(requests: Sequence[Request[Any]]) -> list[Input]:
     """Return the inputs that are texts or pairs. Others are refused when their request runs."""
-    return [r.input for r in requests if isinstance(r, Classify) and 1 <= len(texts_of(r.input)) <= 2]
+    return [r.input for r in requests if isinstance(r, Classify) and 1 <= len(list_texts(r.input)) <= 2]

@@ -20,8 +20,8 @@ from ...api.requests import Embed, Embedding, Request
 from ...system.offline import is_offline
 from ..checkpoint.sentences import read_sentence_settings
 from ..checkpoint.tokens import check_tokens
-from ..common.text_prompts import text_of
-from ..common.valid_text import tokenising
+from ..common.text_prompts import require_text
+from ..common.valid_text import refuse_lone_surrogates
 from .checkpoint_model import HFTextModel
 from .source import HuggingFace
 
@@ -56,10 +56,10 @@ class HFEncoder(HFTextModel):
 
     def split(self, request: Request[Any], /) -> Sequence[Text]:
         assert isinstance(request, Embed)
-        value = text_of(request.input)
+        value = require_text(request.input)
         text = self._own.prompt + value
         text = text.lower() if self._own.lowers else text
-        with tokenising(value):
+        with refuse_lone_surrogates(value):
             whole = self.tokenizer(text, verbose=False)["input_ids"]
         if not whole:
             raise SampleError("the text has no tokens, so there is nothing to embed")

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ...api.errors import ConfigError, ModelError, SampleError, did_you_mean
+from ...api.errors import ConfigError, ModelError, SampleError, suggest_name
 from ...api.import_target import resolve
 from ...api.model import Model, ModelInfo, ModelSource
 from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from ...identity.programs import fingerprint_program
-from ...modalities.base import known_modality, modalities
-from ...modalities.chat import Message, messages_of
+from ...modalities.base import list_modalities, require_modality
+from ...modalities.chat import Message, list_messages
 from ...modalities.inputs import Input
-from ..common.labels import columns_of
+from ..common.labels import find_columns
 from ..common.outputs import Outputs, check_outputs
 from ..common.stop_strings import cut
 
@@ -63,10 +63,10 @@ class Callable(ModelSource):
             raise ConfigError(f"callable takes input: chat only with answers: generate, not with answers: {answers}")
         if parts and input != "chat":
             raise ConfigError(f"callable takes parts only with input: chat, not with input: {input}")
-        known = [known_modality.name for known_modality in modalities()]
+        known = [known_modality.name for known_modality in list_modalities()]
         if unknown := next((name for name in parts or () if name not in known), None):
             raise ConfigError(
-                f"callable: there is no modality {unknown!r}.{did_you_mean(unknown, known)} The modalities: {', '.join(known)}"
+                f"callable: there is no modality {unknown!r}.{suggest_name(unknown, known)} The modalities: {', '.join(known)}"
             )
         self.answers, self.input, self.parts, self.version = answers, input, tuple(parts or ()), version
         self.outputs, self.multi_label = outputs, multi_label
@@ -106,12 +106,12 @@ class _CallableModel(Model):
 
     def _to_plain(self, value: Input) -> Any:
         """Convert an input to plain Python or numpy."""
-        known = known_modality(value)
+        known = require_modality(value)
         if known.name != self._source.input:
             raise SampleError(f"{self.name} takes input: {self._source.input}, not {known.name}")
         return known.bare(value)
 
-    def _rows(self, inputs: Sequence[Input], what: str) -> list[list[float]]:
+    def _call_for_rows(self, inputs: Sequence[Input], what: str) -> list[list[float]]:
         answers = self._call([self._to_plain(value) for value in inputs])
         try:
             return [[float(v) for v in row] for row in answers]
@@ -125,7 +125,7 @@ class _Classifier(_CallableModel):
         self._outputs = Outputs(self.name, source.outputs, source.multi_label)
 
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
-        rows = self._rows([request.input for request in batch], "a list of class scores")
+        rows = self._call_for_rows([request.input for request in batch], "a list of class scores")
         names, requested = self._source.labels, batch[0].labels
         num_classes = len(names or requested or rows[0])
         wrong = next((row for row in rows if len(row) != len(rows[0]) or (names and len(row) not in (len(names), 1))), None)
@@ -135,30 +135,30 @@ class _Classifier(_CallableModel):
             )
         logits_BC = self._outputs.of_rows(np.array(rows), num_classes)
         self.notes = (*self._unknown, *self._outputs.notes)
-        columns = columns_of(names or tuple(map(str, range(logits_BC.shape[1]))), requested)
+        columns = find_columns(names or tuple(map(str, range(logits_BC.shape[1]))), requested)
         return [Logits(tuple(row), is_multi_label=self._source.multi_label) for row in logits_BC[:, columns].tolist()]
 
 
 class _Generator(_CallableModel):
     def generate(self, batch: Sequence[Generate]) -> list[Completion]:
         completions = []
-        for request, text in zip(batch, self._call([self._shown(request.prompt) for request in batch]), strict=True):
+        for request, text in zip(batch, self._call([self._convert_prompt(request.prompt) for request in batch]), strict=True):
             if not isinstance(text, str):
                 raise SampleError(f"{self.name} returned a {type(text).__name__} for this prompt, not a text")
             before_stop = cut(text, request.stop)
             completions.append(Completion(before_stop, len(before_stop.split()), "stop"))
         return completions
 
-    def _shown(self, prompt: Input) -> Any:
+    def _convert_prompt(self, prompt: Input) -> Any:
         if self._source.input != "chat":
             return prompt
-        return [{"role": message.role, "content": self._content(message)} for message in messages_of(prompt)]
+        return [{"role": message.role, "content": self._convert_content(message)} for message in list_messages(prompt)]
 
-    def _content(self, message: Message) -> str | list[Any]:
+    def _convert_content(self, message: Message) -> str | list[Any]:
         """Return a text as it is, and several parts as a list of them in plain Python or numpy."""
         if message.content == message.text:
             return message.text
-        known = [known_modality(part) for part in message.parts]
+        known = [require_modality(part) for part in message.parts]
         refused = sorted({one.name for one in known} - {"text", *self._source.parts})
         if refused:
             raise SampleError(f"{self.name} takes no {refused[0]} in a message; its setting 'parts' names the modalities that it takes")
@@ -173,7 +173,7 @@ class _Scorer(_CallableModel):
 
 class _Embedder(_CallableModel):
     def embed(self, batch: Sequence[Embed]) -> list[Embedding]:
-        return [Embedding(tuple(row)) for row in self._rows([request.input for request in batch], "a vector")]
+        return [Embedding(tuple(row)) for row in self._call_for_rows([request.input for request in batch], "a vector")]
 
 
 _MODELS = {"classify": _Classifier, "generate": _Generator, "loglikelihood": _Scorer, "embed": _Embedder}

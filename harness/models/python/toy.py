@@ -14,13 +14,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...api.errors import ModelError, SampleError, did_you_mean
+from ...api.errors import ModelError, SampleError, suggest_name
 from ...api.model import Model, ModelInfo, ModelSource
 from ...api.requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code
-from ...modalities.image import image_of
-from ...modalities.inputs import modality
+from ...modalities.image import as_image
+from ...modalities.inputs import name_modality
 from ..common.stop_strings import cut
 
 GOOD = frozenset(["good", "great", "excellent", "love", "lovely", "perfect", "wonderful", "best", "happy"])
@@ -32,7 +32,7 @@ class Toy(ModelSource):
 
     def __init__(self, target: str) -> None:
         if target not in _TOYS:
-            raise ModelError(f"there is no toy {target!r}.{did_you_mean(target, _TOYS)} The toys are {', '.join(_TOYS)}.")
+            raise ModelError(f"there is no toy {target!r}.{suggest_name(target, _TOYS)} The toys are {', '.join(_TOYS)}.")
         self.target = target
 
     def inspect(self) -> ModelInfo:
@@ -72,9 +72,9 @@ class Bright(ToyModel):
     def classify(self, batch: Sequence[Classify]) -> list[Logits]:
         answers = []
         for request in batch:
-            image = image_of(request.input)
+            image = as_image(request.input)
             if image is None:
-                raise SampleError(f"toy:bright takes images, not {modality(request.input)}")
+                raise SampleError(f"toy:bright takes images, not {name_modality(request.input)}")
             mean = float(image.pixels.astype(np.float64).mean()) / (255 if image.pixels.dtype == np.uint8 else 1)
             answers.append(Logits((0.0, 8 * (mean - 0.5))))
         return answers
@@ -86,17 +86,17 @@ class Bytes(ToyModel):
     info = ModelInfo({"loglikelihood": {"text"}, "rolling_loglikelihood": {"text"}, "generate": {"text"}})
 
     def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
-        return [_uniform(request.written()) for request in batch]
+        return [_make_uniform(request.written()) for request in batch]
 
     def rolling_loglikelihood(self, batch: Sequence[RollingLogLikelihood]) -> list[LogProb]:
-        return [_uniform(request.text) for request in batch]
+        return [_make_uniform(request.text) for request in batch]
 
     def generate(self, batch: Sequence[Generate]) -> list[Completion]:
         texts = [cut(str(request.prompt)[::-1][: request.max_tokens], request.stop) for request in batch]
         return [Completion(text, len(text), "length", len(str(r.prompt))) for text, r in zip(texts, batch, strict=True)]
 
 
-def _uniform(text: str) -> LogProb:
+def _make_uniform(text: str) -> LogProb:
     n = len(text.encode("utf-8", "surrogatepass"))
     return LogProb(-n * math.log(256), n)
 

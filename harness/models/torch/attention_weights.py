@@ -14,14 +14,14 @@ _MARK = "_output_capturing_hooks_installed"
 """Set by transformers 5 when it hooks a module to capture such outputs. Mark and hooks must be removed together."""
 
 
-def head_means(module: Any, run: Callable[[], Any], name: str, /) -> torch.Tensor:
+def average_heads(module: Any, run: Callable[[], Any], name: str, /) -> torch.Tensor:
     """Return the attention weights of each layer, averaged over its heads, [N, M, L, L] for N rows and M layers.
 
     run: runs the pass and returns its output. name: name of the model, for errors.
 
     Raises `CapabilityError` if the model does not return weights between all positions.
     """
-    with torch.no_grad(), _eager(module):
+    with torch.no_grad(), _use_eager_attention(module):
         maps = getattr(run(), "attentions", None) or ()
     shapes = {tuple(a.shape) for a in maps if a is not None}
     if len(shapes) != 1 or len(maps) == 0 or any(a is None for a in maps):
@@ -33,7 +33,7 @@ def head_means(module: Any, run: Callable[[], Any], name: str, /) -> torch.Tenso
 
 
 @contextmanager
-def _eager(module: Any) -> Iterator[None]:
+def _use_eager_attention(module: Any) -> Iterator[None]:
     """Use transformers' eager attention in the body. transformers reads the setting at each pass."""
     from transformers.utils import logging
 

@@ -8,7 +8,7 @@ UNLIMITED = 2**62
 """The window of a model without one."""
 
 
-def window(config: Any, /) -> int:
+def find_window(config: Any, /) -> int:
     """Return the number of tokens up to which sliding or chunked attention sees all of them; else `UNLIMITED`."""
     text = config.get_text_config()
     names = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size", "local_attention")

@@ -14,23 +14,23 @@ _SIZE = 1024
 _TRIES = 6
 
 
-def per_token(module: Any) -> int:
+def count_flops_per_token(module: Any) -> int:
     """Return the operations per token: two per weight of each linear layer (including transformers' Conv1D)."""
     layers = [] if module is None else [m for m in module.modules() if isinstance(m, torch.nn.Linear) or type(m).__name__ == "Conv1D"]
     return sum(2 * int(layer.weight.numel()) for layer in layers)
 
 
 @cache
-def matmul_flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
+def measure_flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
     """Measure the FLOP/s of square matrix products, the best of several, with the weight layouts that models use."""
     layer = torch.nn.Linear(_SIZE, _SIZE, bias=False, device=device, dtype=dtype)
     rows = torch.ones(_SIZE, _SIZE, device=device, dtype=dtype)
-    plain = _best_s(layer, rows)
+    plain = _time_best(layer, rows)
     pack_linears(layer)
-    return 2 * _SIZE**3 / min(plain, _best_s(layer, rows))
+    return 2 * _SIZE**3 / min(plain, _time_best(layer, rows))
 
 
-def _best_s(layer: Any, rows: torch.Tensor) -> float:
+def _time_best(layer: Any, rows: torch.Tensor) -> float:
     best = float("inf")
     with torch.inference_mode():
         for _ in range(_TRIES):

@@ -13,7 +13,7 @@ from ...api.errors import NonFiniteError
 from ...api.requests import LogProb
 
 
-def nan_logits(name: str) -> NonFiniteError:
+def make_nan_error(name: str) -> NonFiniteError:
     """Build the error for NaN logits."""
     return NonFiniteError(
         f"model {name!r} returned NaN logits while generating; the usual cause is overflow in half precision: set dtype to float32 or "
@@ -41,7 +41,7 @@ def log_probs(
     return chosen_N - (top_S.double() + sum_S.double().log())[row_N], greedy_N
 
 
-def moved(before: torch.Tensor, after: torch.Tensor) -> float:
+def measure_shift(before: torch.Tensor, after: torch.Tensor) -> float:
     """Return the mean absolute difference of logits, in standard deviations."""
     before, after = before.float(), after.float()
     return float((before - after).abs().mean() / before.std())

@@ -62,7 +62,7 @@ class PackedLinear(nn.Linear):
             # Flattened inside: the function must not return a view, because Longformer writes to the output in place.
             product: torch.Tensor = _Differentiable.apply(input.reshape(-1, input.shape[-1]), packed.tensor, weight.detach(), bias)
             return product.reshape(*input.shape[:-1], -1)
-        return linear(input, packed.tensor, bias)
+        return multiply(input, packed.tensor, bias)
 
 
 class _Differentiable(torch.autograd.Function):
@@ -71,7 +71,7 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: torch.Tensor, packed: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         ctx.weight = weight
-        return linear(input, packed, bias)
+        return multiply(input, packed, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
@@ -80,7 +80,7 @@ class _Differentiable(torch.autograd.Function):
         return _Differentiable.apply(gradient.contiguous(), transposed, transposed, None), None, None, None
 
 
-def linear(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+def multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """Multiply rows [..., I] by a weight [O, I], packed or not, with oneDNN: float32 [..., O], not recorded for gradients."""
     product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
     return product
@@ -95,10 +95,10 @@ def outruns_blas() -> bool:
     """
     if not (torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()):
         return False
-    return torch.backends.cpu.get_cpu_capability() == "AVX512" and "Intel" not in _processor()
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and "Intel" not in _name_processor()
 
 
-def _processor() -> str:
+def _name_processor() -> str:
     try:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

@@ -15,11 +15,11 @@ import torch
 from ...api.errors import ModelError, SampleError
 from ...api.model import PIXELS, Differentiable, Encoded, Model
 from ...api.requests import Classify, Logits, Request
-from ...modalities.image import Image, image_of, positions_of
-from ...modalities.inputs import Input, modality
-from ..common.labels import columns_of
+from ...modalities.image import Image, as_image, count_positions
+from ...modalities.inputs import Input, name_modality
+from ..common.labels import find_columns
 from .devices import to_device
-from .randomised import randomised
+from .randomised import randomise
 
 _LARGE = 64 * 64
 """Pixels; of smaller images the other order of channels saves nothing."""
@@ -55,51 +55,51 @@ class PixelClassifier(Model, Differentiable):
 
     def canonical(self, value: Input, /) -> Image:
         """Return the image at the model's size, float32 [H, W, C] in [0, 1], as attacks perturb it."""
-        return Image(self.to_pixels(_image(value)).permute(1, 2, 0).numpy())
+        return Image(self.to_pixels(_get_image(value)).permute(1, 2, 0).numpy())
 
     def split(self, request: Request[Any], /) -> Sequence[Pixels]:
         assert isinstance(request, Classify)
-        return (Pixels(self.to_pixels(_image(request.input)), request.labels),)
+        return (Pixels(self.to_pixels(_get_image(request.input)), request.labels),)
 
     def length(self, unit: Pixels, /) -> int:
-        return positions_of(*unit.pixels_CHW.shape[1:])
+        return count_positions(*unit.pixels_CHW.shape[1:])
 
     def batch_key(self, unit: Pixels, /) -> Hashable:
         """Group images by shape, because pixels cannot be padded."""
         return tuple(unit.pixels_CHW.shape)
 
     def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
-        columns = columns_of(self.labels, batch[0].labels)
+        columns = find_columns(self.labels, batch[0].labels)
         # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
         with torch.no_grad():
-            logits_BK = self._checked(self._forward(self._stacked(batch))).float().cpu()
+            logits_BK = self._check(self._forward(self._stack(batch))).float().cpu()
         return [Logits(tuple(row), is_multi_label=self.is_multi_label) for row in logits_BK[:, columns].tolist()]
 
     def randomised(self, seed: int, share: float = 1.0, /) -> PixelClassifier:
         """Return the model with random weights in a share of its layers, from the last."""
-        return randomised(self, seed, share)
+        return randomise(self, seed, share)
 
     def differentiable(self) -> PixelClassifier:
         return self
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]
-        pixels_BCHW = self._stacked(batch)
+        pixels_BCHW = self._stack(batch)
         if self._is_way_back_to_try and _is_large(pixels_BCHW):
             self._is_way_back_to_try, self._is_channels_last = False, True
             self._is_channels_last = self._goes_back(pixels_BCHW[:1])
-        columns = torch.tensor([columns_of(self.labels, unit.labels) for unit in batch], device=self.device)
+        columns = torch.tensor([find_columns(self.labels, unit.labels) for unit in batch], device=self.device)
         return Encoded(pixels_BCHW, torch.zeros_like(pixels_BCHW), extra={"columns": columns}, domain=PIXELS)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         columns = encoded.extra["columns"] if rows is None else encoded.extra["columns"][rows]
-        found_BK = self._checked(self._forward(features))
+        found_BK = self._check(self._forward(features))
         if found_BK.requires_grad and self._is_channels_last and not self._is_way_back_known and _is_large(features):
             self._is_way_back_known = True
             if _has_own_way_back(found_BK):
                 # Tried when images are next made ready: here a pass more would be one that a hook sees.
                 self._is_way_back_to_try, self._is_channels_last = True, False
-                found_BK = self._checked(self._forward(features))
+                found_BK = self._check(self._forward(features))
         return found_BK.gather(1, columns)
 
     def _forward(self, pixels_BCHW: torch.Tensor) -> torch.Tensor:
@@ -107,7 +107,7 @@ class PixelClassifier(Model, Differentiable):
         0.85 to 0.9 of the time. A module that counts on the other order (``x.view(len(x), -1)``) keeps it, from its first pass on."""
         if self._is_channels_last:
             try:
-                return self.forward(_laid_out(pixels_BCHW))
+                return self.forward(_lay_out(pixels_BCHW))
             except RuntimeError as error:
                 if "view" not in str(error):
                     raise
@@ -119,14 +119,14 @@ class PixelClassifier(Model, Differentiable):
         and torch's own functions never do, so that of a module without others this is not asked.
         Any other error is told by the pass that is asked for."""
         with torch.inference_mode(False), torch.enable_grad():
-            at = _laid_out(pixels_1CHW).clone(memory_format=torch.preserve_format).requires_grad_()
+            at = _lay_out(pixels_1CHW).clone(memory_format=torch.preserve_format).requires_grad_()
             try:
                 torch.autograd.grad(self._forward(at).sum(), at)
             except RuntimeError as error:
                 return self._is_channels_last and "view" not in str(error)
         return self._is_channels_last
 
-    def _checked(self, logits_BK: torch.Tensor) -> torch.Tensor:
+    def _check(self, logits_BK: torch.Tensor) -> torch.Tensor:
         if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
             found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
             raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return only that tensor")
@@ -136,12 +136,12 @@ class PixelClassifier(Model, Differentiable):
             )
         return logits_BK
 
-    def _stacked(self, batch: Sequence[Pixels]) -> torch.Tensor:
+    def _stack(self, batch: Sequence[Pixels]) -> torch.Tensor:
         shapes = {tuple(unit.pixels_CHW.shape) for unit in batch}
         if len(shapes) > 1:
             raise SampleError(f"images of different shapes cannot share a batch: {sorted(shapes)}")
         stacked = to_device(torch.stack([unit.pixels_CHW for unit in batch]), self.device)
-        return _laid_out(stacked) if self._is_channels_last else stacked
+        return _lay_out(stacked) if self._is_channels_last else stacked
 
 
 def _is_large(pixels_BCHW: torch.Tensor) -> bool:
@@ -163,14 +163,14 @@ def _has_own_way_back(logits_BK: torch.Tensor) -> bool:
     return False
 
 
-def _laid_out(pixels_BCHW: torch.Tensor) -> torch.Tensor:
+def _lay_out(pixels_BCHW: torch.Tensor) -> torch.Tensor:
     return pixels_BCHW.contiguous(memory_format=torch.channels_last) if _is_large(pixels_BCHW) else pixels_BCHW
 
 
-def _image(value: Input) -> Image:
-    image = image_of(value)
+def _get_image(value: Input) -> Image:
+    image = as_image(value)
     if image is None:
-        raise SampleError(f"an image classifier takes images, not {modality(value)}")
+        raise SampleError(f"an image classifier takes images, not {name_modality(value)}")
     return image
 
 

@@ -15,7 +15,7 @@ from .packed_linear import repack
 M = TypeVar("M")
 
 
-def randomised(adapter: M, seed: int, share: float = 1.0, /) -> M:
+def randomise(adapter: M, seed: int, share: float = 1.0, /) -> M:
     """Return the adapter with a copy of its module whose weights are drawn at random.
 
     seed: seed of the draws, together with the name of each tensor.
@@ -29,7 +29,7 @@ def randomised(adapter: M, seed: int, share: float = 1.0, /) -> M:
     twin: Any = copy.copy(adapter)
     twin.module = copy.deepcopy(twin.module)
     with torch.no_grad():
-        for name, weight in _top_weights(twin.module, share):
+        for name, weight in _list_top_weights(twin.module, share):
             draws = torch.Generator().manual_seed(seed_of("randomised", seed, name))
             spread, mean = torch.std_mean(weight.float(), correction=0)
             drawn = torch.randn(weight.shape, generator=draws).to(weight.device) * spread + mean
@@ -40,7 +40,7 @@ def randomised(adapter: M, seed: int, share: float = 1.0, /) -> M:
     return randomised_adapter
 
 
-def _top_weights(module: torch.nn.Module, share: float) -> list[tuple[str, torch.nn.Parameter]]:
+def _list_top_weights(module: torch.nn.Module, share: float) -> list[tuple[str, torch.nn.Parameter]]:
     weights = dict(module.named_parameters())
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in weights))
     chosen = set(layers[len(layers) - math.ceil(share * len(layers)) :])

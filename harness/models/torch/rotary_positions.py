@@ -22,9 +22,9 @@ class TurningPositions:
 
     def __init__(self, module: Any) -> None:
         text = module.config.get_text_config()
-        settings = list(rope_settings(text))
-        turning = [given for given in settings if kind_of(given) not in FIXED]
-        self._is_dynamic = any(kind_of(given) != "longrope" for given in turning)
+        settings = list(list_rope_settings(text))
+        turning = [given for given in settings if get_rope_type(given) not in FIXED]
+        self._is_dynamic = any(get_rope_type(given) != "longrope" for given in turning)
         # Implementations differ in which of these lengths they use, so all are treated as limits.
         sources = [*turning, {name: getattr(text, name, None) for name in _LENGTHS}]
         self._limits = sorted({given[name] for given in sources for name in _LENGTHS if given.get(name)}) if turning else []
@@ -46,7 +46,7 @@ _LENGTHS = ("original_max_position_embeddings", "max_position_embeddings")
 _ORIGINAL = "original_inv_freq"
 
 
-def rope_settings(config: Any, /) -> Iterator[Mapping[str, Any]]:
+def list_rope_settings(config: Any, /) -> Iterator[Mapping[str, Any]]:
     """Yield each set of rotary settings of a configuration of transformers 4 (``rope_scaling``) or 5 (``rope_parameters``).
 
     A model with different types of layers has one set per type.
@@ -58,7 +58,7 @@ def rope_settings(config: Any, /) -> Iterator[Mapping[str, Any]]:
             yield from nested or [settings]
 
 
-def kind_of(settings: Mapping[str, Any], /) -> str:
+def get_rope_type(settings: Mapping[str, Any], /) -> str:
     """Return the ``rope_type``, called ``type`` in older checkpoints; ``su`` is the former name of longrope."""
     kind = str(settings.get("rope_type") or settings.get("type") or "")
     return "longrope" if kind == "su" else kind

@@ -11,7 +11,7 @@ def accepts(module: Any, name: str, /) -> bool:
     return name in inspect.signature(module.forward).parameters
 
 
-def ordinary_ids(module: Any, tokenizer: Any, num: int, /) -> list[int]:
+def choose_ordinary_ids(module: Any, tokenizer: Any, num: int, /) -> list[int]:
     """Return ``num`` ordinary tokens spread over the vocabulary, whose ends are often bytes or untrained words."""
     rows, special = module.get_input_embeddings().num_embeddings, set(tokenizer.all_special_ids)
     ids = sorted(i for i in tokenizer.get_vocab().values() if i < rows and i not in special) or [0]

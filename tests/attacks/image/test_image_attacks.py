@@ -23,10 +23,10 @@ from windtunnel.attacks.image.deepfool import DeepFool
 from windtunnel.attacks.image.fab import FABTargeted
 from windtunnel.attacks.image.fgsm import FGSM
 from windtunnel.attacks.image.hopskipjump import HopSkipJump
-from windtunnel.attacks.image.losses import cross_entropy, dlr, dlr_targeted, likeliest_others, margin
-from windtunnel.attacks.image.lp_geometry import length, steps_to_hyperplane
+from windtunnel.attacks.image.losses import compute_dlr, compute_margin, compute_targeted_dlr, cross_entropy, find_likeliest_others
+from windtunnel.attacks.image.lp_geometry import measure_length, project_on_hyperplane
 from windtunnel.attacks.image.pgd import PGD
-from windtunnel.attacks.image.square import Square, _corners
+from windtunnel.attacks.image.square import Square, _convert_to_corners
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
@@ -35,7 +35,7 @@ from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.items.attack.records import make_attack_records
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.inputs import size_of
+from windtunnel.harness.modalities.inputs import measure_size
 from windtunnel.harness.models.python.callable import Callable
 from windtunnel.harness.models.torch.source import TorchModule
 from windtunnel.harness.suite.load import make_suite
@@ -207,7 +207,7 @@ class TestGeometry:
         rng = np.random.default_rng(seed)
         x, w = rng.random(6), rng.standard_normal(6) * (rng.random(6) > 0.2)
         tensors = [torch.tensor(v, dtype=torch.float64).view(1, 6, 1, 1) for v in (x, w)]
-        step = steps_to_hyperplane(*tensors, torch.tensor([gap], dtype=torch.float64), norm).numpy().ravel()
+        step = project_on_hyperplane(*tensors, torch.tensor([gap], dtype=torch.float64), norm).numpy().ravel()
         assert np.all(x + step >= -1e-12)
         assert np.all(x + step <= 1 + 1e-12)
         reach = np.where(np.sign(w) * np.sign(gap) > 0, 1 - x, x) @ np.abs(w)
@@ -231,32 +231,32 @@ class TestGeometry:
         rng = np.random.default_rng(0)
         x, w = (torch.from_numpy(rng.random((4, 60))).view(4, 60, 1, 1) - shift for shift in (0, 0.5))
         gaps = torch.tensor([1e-3, 0.5, 7.0, -100.0], dtype=torch.float64)
-        together = steps_to_hyperplane(x, w, gaps, norm)
-        alone = torch.cat([steps_to_hyperplane(x[i : i + 1], w[i : i + 1], gaps[i : i + 1], norm) for i in range(4)])
+        together = project_on_hyperplane(x, w, gaps, norm)
+        alone = torch.cat([project_on_hyperplane(x[i : i + 1], w[i : i + 1], gaps[i : i + 1], norm) for i in range(4)])
         assert torch.equal(together, alone)
 
     def test_a_normal_of_zeros_is_no_way(self) -> None:
         zeros = torch.zeros(1, 2, 1, 1)
-        assert torch.equal(steps_to_hyperplane(zeros + 0.5, zeros, torch.tensor([1.0]), "l2"), zeros)
+        assert torch.equal(project_on_hyperplane(zeros + 0.5, zeros, torch.tensor([1.0]), "l2"), zeros)
 
 
 class TestLosses:
     def test_by_hand(self) -> None:
         logits, first = torch.tensor([[5.0, 3.0, 2.0, 0.0]]), torch.tensor([0])
-        assert margin(logits, first).item() == -2
-        assert dlr(logits, first).item() == pytest.approx(-2 / 3)
-        assert dlr_targeted(logits, first, torch.tensor([2])).item() == pytest.approx(-3 / (5 - 1))
+        assert compute_margin(logits, first).item() == -2
+        assert compute_dlr(logits, first).item() == pytest.approx(-2 / 3)
+        assert compute_targeted_dlr(logits, first, torch.tensor([2])).item() == pytest.approx(-3 / (5 - 1))
 
     def test_three_classes_have_no_fourth_and_two_no_third(self) -> None:
         first, third = torch.tensor([0]), torch.tensor([2])
-        assert dlr_targeted(torch.tensor([[5.0, 3.0, 2.0]]), first, third).item() == pytest.approx(-1)
-        assert dlr(torch.tensor([[5.0, 3.0]]), first).item() == -2
-        assert dlr_targeted(torch.tensor([[5.0, 3.0]]), first, torch.tensor([1])).item() == -2
+        assert compute_targeted_dlr(torch.tensor([[5.0, 3.0, 2.0]]), first, third).item() == pytest.approx(-1)
+        assert compute_dlr(torch.tensor([[5.0, 3.0]]), first).item() == -2
+        assert compute_targeted_dlr(torch.tensor([[5.0, 3.0]]), first, torch.tensor([1])).item() == -2
 
     def test_other_classes_by_their_likelihood(self) -> None:
         logits, own = torch.tensor([[1.0, 9.0, 5.0, 3.0]]), torch.tensor([1])
-        assert likeliest_others(logits, own, 9).tolist() == [[2, 3, 0]]
-        assert likeliest_others(logits, own, 2).tolist() == [[2, 3]]
+        assert find_likeliest_others(logits, own, 9).tolist() == [[2, 3, 0]]
+        assert find_likeliest_others(logits, own, 2).tolist() == [[2, 3]]
 
 
 class TestClosedForms:
@@ -296,7 +296,7 @@ class TestClosedForms:
         clean, own = tensor(samples).double(), torch.tensor([s.target for s in samples])
         normal = (weight[1 - own] - weight[own]).view(clean.shape)
         gap = -(normal * (clean - 0.5)).flatten(1).sum(1)
-        best = length(steps_to_hyperplane(clean, normal, gap, norm), norm).numpy()
+        best = measure_length(project_on_hyperplane(clean, normal, gap, norm), norm).numpy()
         ratio = distances(samples, twins, norm) / best
         assert np.all((ratio > 1) & (ratio < 1.03)), ratio
 
@@ -331,7 +331,7 @@ class TestLaws:
         twins = attacked(engine, samples, attack)
         assert all(attack.threat.admits(s, t) for s, t in zip(samples, twins, strict=True))
         assert [(t.id, t.target) for t in twins] == [(s.id, s.target) for s in samples]
-        computed = engine.counters.take()["tokens_computed"] / size_of(samples[0].input)
+        computed = engine.counters.take()["tokens_computed"] / measure_size(samples[0].input)
         queries = sum(t.metadata["num_queries"] for t in twins)
         # Two members of an ensemble may propose the same twin: it is asked about twice, and computed once.
         assert computed <= queries if name == "autoattack" else computed == queries
@@ -481,20 +481,21 @@ class TestAPGD:
             assert twin.metadata["best_loss"] == pytest.approx(loss, rel=1e-4)
 
     @pytest.mark.parametrize(("make", "loss"), [
-        (partial(APGDCE, steps=2), cross_entropy), (partial(APGDDLR, steps=2), dlr), (partial(APGDTargeted, steps=2, targets=1), None),
+        (partial(APGDCE, steps=2), cross_entropy), (partial(APGDDLR, steps=2), compute_dlr),
+        (partial(APGDTargeted, steps=2, targets=1), None),
     ])  # fmt: skip
     def test_the_loss_never_falls_over_restarts(self, load: Any, make: Any, loss: Any) -> None:
         """The loss is the twin's own, as a pass of the model over the twin says."""
         engine = load("smooth10")
         samples = right(engine, 8)
         module, own = engine.model.module, torch.tensor([s.target for s in samples])
-        wanted = likeliest_others(module(tensor(samples)), own, 1)[:, 0]
+        wanted = find_likeliest_others(module(tensor(samples)), own, 1)[:, 0]
         tries = [attacked(engine, samples, make(epsilon=0.001, restarts=n)) for n in (1, 2, 4)]
         reached = []
         with torch.no_grad():
             for some in tries:
                 logits = module(tensor(some))
-                reached.append(loss(logits, own) if loss else dlr_targeted(logits, own, wanted))
+                reached.append(loss(logits, own) if loss else compute_targeted_dlr(logits, own, wanted))
         standing = [i for i, p in enumerate(predicted(engine, tries[-1])) if p == samples[i].target]
         assert standing
         for i in standing:
@@ -512,8 +513,8 @@ class TestSquare:
         """At the ends of the numbers that are drawn, whatever the size: float32 rounds no product up to one place too far."""
         ends = torch.tensor([[0.0, 1 - 2**-24]])
         for size in range(1, 400):
-            assert _corners(ends, 1, 1, size).tolist() == [[0, size - 1]]
-            assert _corners(ends.flip(1), size, 2 * size - 1, 2 * size - 1).tolist() == [[size - 1, 0]]
+            assert _convert_to_corners(ends, 1, 1, size).tolist() == [[0, size - 1]]
+            assert _convert_to_corners(ends.flip(1), size, 2 * size - 1, 2 * size - 1).tolist() == [[size - 1, 0]]
 
     def test_the_share_is_halved_over_the_queries_that_are_asked(self) -> None:
         """The paper's schedule, of 10,000 queries; of fewer, sooner. AutoAttack's authors leave it at 10,000 for their 5,000."""

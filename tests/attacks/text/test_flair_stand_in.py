@@ -21,7 +21,7 @@ def no_flair(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_flair")
 def test_without_flair_its_names_are_there_while_textattack_is_imported() -> None:
-    with flair_stand_in.flair_stand_in():
+    with flair_stand_in.stand_in_for_flair():
         flair, data, models = map(import_module, ("flair", "flair.data", "flair.models"))
         assert (flair.data, flair.models) == (data, models)
         assert issubclass(type("Derived", (data.Tokenizer,), {}), data.Tokenizer)
@@ -34,7 +34,7 @@ def test_without_flair_its_names_are_there_while_textattack_is_imported() -> Non
 @pytest.mark.usefixtures("no_flair")
 def test_flair_itself_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flair_stand_in, "find_spec", lambda name: SimpleNamespace(name=name))
-    with flair_stand_in.flair_stand_in():
+    with flair_stand_in.stand_in_for_flair():
         assert "flair" not in sys.modules  # nothing stands in its way
 
 

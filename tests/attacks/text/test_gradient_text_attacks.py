@@ -11,7 +11,7 @@ import pytest
 import torch
 from windtunnel.attacks.text import hotflip
 from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap, rank_words
-from windtunnel.attacks.text.hotflip import HotFlip, first_order_gain
+from windtunnel.attacks.text.hotflip import HotFlip, estimate_gain
 from windtunnel.attacks.text.whole_words import Vocabulary, build_vocabulary, compute_slopes, find_tokens
 from windtunnel.attacks.text.word_search import is_word, start_searches
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
@@ -82,7 +82,7 @@ def test_the_gain_is_gradient_times_difference_by_hand(name: str) -> None:
                     continue
                 assert len(at) == 1
                 expected = [float(by_hand[0, at[0]] @ (weight[i] - weight[read["input_ids"][0, at[0]]])) for i in known.ids]
-                gain = first_order_gain(slope.gradient[[place]], slope.embedding[[place]], known.table)[0]
+                gain = estimate_gain(slope.gradient[[place]], slope.embedding[[place]], known.table)[0]
                 assert gain.tolist() == pytest.approx(expected, rel=1e-3, abs=1e-5)
                 num_compared += 1
             assert slope.variant.loss == pytest.approx(loss.item(), abs=1e-5)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windtunnel.attacks.text.splicing import spliced_text_class
+from windtunnel.attacks.text.splicing import make_spliced_text_class
 
 pytestmark = pytest.mark.textattack
 
@@ -62,7 +62,7 @@ def facts(text: Any) -> Any:
 
 def assert_same(textattack: Any, given: Any, edits: Sequence[tuple[Any, ...]], attrs: dict[str, Any] | None = None) -> Any:
     stock = textattack.shared.AttackedText(given, attack_attrs=dict(attrs) if attrs else None)
-    ours = spliced_text_class(textattack)(given, attack_attrs=dict(attrs) if attrs else None)
+    ours = make_spliced_text_class(textattack)(given, attack_attrs=dict(attrs) if attrs else None)
     for edit in edits:
         before_stock, before_ours = stock, ours
         stock, ours = edited(stock, edit), edited(ours, edit)
@@ -120,7 +120,7 @@ def test_known_edits(textattack: Any, edit: tuple[Any, ...], text: str, words: s
     assert (found.text, found.words) == (text, words.split())
     assert found.attack_attrs["newly_modified_indices"] == newly
     assert found.attack_attrs["original_index_map"].tolist() == origins
-    assert isinstance(found, spliced_text_class(textattack))
+    assert isinstance(found, make_spliced_text_class(textattack))
 
 
 def test_what_a_text_brings_is_kept(textattack: Any) -> None:
@@ -141,7 +141,7 @@ def test_a_separator_made_by_an_edit_ends_the_text(textattack: Any) -> None:
 
 
 def test_wrong_use_is_refused_as_by_textattack(textattack: Any) -> None:
-    text = spliced_text_class(textattack)("one two")
+    text = make_spliced_text_class(textattack)("one two")
     with pytest.raises(ValueError, match="Cannot assign word at index -1"):
         text.replace_word_at_index(-1, "x")
     with pytest.raises(TypeError, match="requires ``str``"):
@@ -149,7 +149,7 @@ def test_wrong_use_is_refused_as_by_textattack(textattack: Any) -> None:
 
 
 def test_an_edit_splits_only_the_replacement(textattack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = spliced_text_class(textattack)(" ".join(f"word{i}" for i in range(300)))
+    text = make_spliced_text_class(textattack)(" ".join(f"word{i}" for i in range(300)))
     split = []
     words_from_text = textattack.shared.utils.words_from_text
 
@@ -157,12 +157,12 @@ def test_an_edit_splits_only_the_replacement(textattack: Any, monkeypatch: pytes
         split.append(given)
         return list(words_from_text(given))
 
-    spliced_text_class.cache_clear()
+    make_spliced_text_class.cache_clear()
     monkeypatch.setattr(textattack.shared.utils, "words_from_text", counted)
     monkeypatch.setattr("textattack.shared.attacked_text.words_from_text", counted)
     try:
-        text = spliced_text_class(textattack)(text.text)
+        text = make_spliced_text_class(textattack)(text.text)
         assert text.replace_word_at_index(7, "x").delete_word_at_index(9).num_words == 299
     finally:
-        spliced_text_class.cache_clear()
+        make_spliced_text_class.cache_clear()
     assert split == [text.text, "x", ""]

@@ -18,7 +18,7 @@ from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.registry import GROUPS, Registry, parameters
 from windtunnel.harness.cli.plugin_text import describe
 from windtunnel.harness.identity.values import digest_state
-from windtunnel.harness.items.base.ingredients import code_digest
+from windtunnel.harness.items.base.ingredients import digest_code
 from windtunnel.tests.toys import COMMAND, child_environment, write_suite
 
 HEAD = "import windtunnel as wt\n"
@@ -270,7 +270,7 @@ def test_a_class_that_nothing_may_derive_from_is_told(tmp_path: Path) -> None:
 def _digests(folder: Path, change: Callable[[str], str] = lambda code: code) -> tuple[str, str]:
     folder.mkdir()
     probe = made(folder, "probes", change(PLAIN["probes"]))
-    return code_digest(probe), digest_state(probe)[0]
+    return digest_code(probe), digest_state(probe)[0]
 
 
 def test_the_fingerprint_is_of_the_users_class(tmp_path: Path) -> None:

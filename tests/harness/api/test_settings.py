@@ -13,7 +13,7 @@ from windtunnel.harness.api.attack import Attack
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.samples import Sample
-from windtunnel.harness.api.settings import Amount, Bound, Cosine, Count, Share, Size, check_settings, describe_hint, settings_of
+from windtunnel.harness.api.settings import Amount, Bound, Cosine, Count, Share, Size, check_settings, describe_hint, list_settings
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.plan.planner import plan
 from windtunnel.harness.suite.load import load_suite
@@ -60,7 +60,7 @@ def test_every_setting_of_every_plugin_refuses_what_it_cannot_be() -> None:
     accepted = []
     for group, name in plugins():
         factory = REGISTRY.get(group, name).load()
-        hints, given = settings_of(factory), inspect.signature(factory).parameters
+        hints, given = list_settings(factory), inspect.signature(factory).parameters
         assert set(hints) == set(given), f"{name}: a setting whose annotation cannot be read is not checked"
         needed = {k: v for key, more in REQUIRED.items() if key in given and given[key].default is inspect.Parameter.empty
                   for k, v in more.items()}  # fmt: skip
@@ -77,7 +77,7 @@ def test_every_setting_of_every_plugin_refuses_what_it_cannot_be() -> None:
 @pytest.mark.parametrize("kind", Threats)
 def test_every_bound_of_every_threat_refuses_what_it_cannot_be(kind: str) -> None:
     required = {"epsilon": 0.1} if kind == "lp" else {}
-    for setting, hint in settings_of(Threats[kind]).items():
+    for setting, hint in list_settings(Threats[kind]).items():
         for value in BAD.get(base_of(hint) or object, ()):
             with pytest.raises(ConfigError, match=setting):
                 build_threat({"type": kind, **required, setting: value}, Attack(), "mine")

@@ -31,10 +31,10 @@ from windtunnel.harness.api.requests import (
     RollingLogLikelihood,
 )
 from windtunnel.harness.engine import Engine, packing
-from windtunnel.harness.engine.cache import MemoryCache, SqliteCache, key_of
+from windtunnel.harness.engine.cache import MemoryCache, SqliteCache, make_key
 from windtunnel.harness.engine.packing import Budget, pack
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.inputs import size_of
+from windtunnel.harness.modalities.inputs import measure_size
 from windtunnel.harness.models.python.toy import Bytes, Toy, Words
 from windtunnel.harness.store import codec
 
@@ -127,7 +127,7 @@ def test_packing_covers_everything_once_within_the_budget(lengths: list[int], bu
 
 @pytest.mark.parametrize(("side", "rows"), [(32, 64), (64, 64), (224, 5), (640, 1)])
 def test_large_images_share_small_passes(side: int, rows: int) -> None:
-    size = size_of(Image(np.zeros((side, side, 3), np.uint8)))
+    size = measure_size(Image(np.zeros((side, side, 3), np.uint8)))
     assert max(map(len, pack([size] * 128, Budget()))) == rows
 
 
@@ -223,7 +223,7 @@ print(json.dumps([key_of(words.fingerprint, request), codec.dumps(Engine(words, 
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     words = Toy("words").load("cpu", "float32")
     request = Classify("a good bad great film")
-    assert json.loads(said) == [key_of(words.fingerprint, request), codec.dumps(Engine(words, Words.info).run([request]))]
+    assert json.loads(said) == [make_key(words.fingerprint, request), codec.dumps(Engine(words, Words.info).run([request]))]
 
 
 # ── law 5: out of memory ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -443,8 +443,8 @@ def test_every_part_of_a_request_is_in_its_key() -> None:
         Classify(Image(image)), Classify(Image(image.astype(np.float32))), Classify(Image(image.reshape(1, 4, 3))),
         Classify(Image(image + 1)),
     ]  # fmt: skip
-    assert len({key_of("m", request) for request in requests}) == len(requests)
-    assert key_of("m", Classify(Image(image))) == key_of("m", Classify(Image(image.copy())))
+    assert len({make_key("m", request) for request in requests}) == len(requests)
+    assert make_key("m", Classify(Image(image))) == make_key("m", Classify(Image(image.copy())))
 
 
 def test_answers_survive_in_a_file(tmp_path: Path) -> None:
@@ -662,7 +662,7 @@ def test_after_lack_of_memory_a_large_batch_is_not_measured_again_for_every_piec
             looked += 1
             return super().__getitem__(place)
 
-    real = packing.first_batch
+    real = packing.size_first_batch
     monkeypatch.setattr(
         "windtunnel.harness.engine.engine.first_batch", lambda lengths, start, budget: real(Counted(lengths), start, budget)
     )

@@ -285,8 +285,8 @@ def test_versions_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library
     if library == "windtunnel":
         monkeypatch.setattr("windtunnel.harness.identity.programs.answer_code", lambda: "other code")
     else:
-        known = libraries.version_of
-        monkeypatch.setattr(libraries, "version_of", lambda name: "0.0" if name == library else known(name))
+        known = libraries.find_version
+        monkeypatch.setattr(libraries, "find_version", lambda name: "0.0" if name == library else known(name))
     assert fingerprint(path, "by_globals") != first
 
 

@@ -12,10 +12,10 @@ import yaml
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.requests import Classify, Embed, FillMask, Generate, LogLikelihood, PseudoLogLikelihood, RollingLogLikelihood
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.engine.cache import key_of
+from windtunnel.harness.engine.cache import make_key
 from windtunnel.harness.identity import libraries
-from windtunnel.harness.items.base.ingredients import ingredients
-from windtunnel.harness.items.base.portable import portable
+from windtunnel.harness.items.base.ingredients import digest_ingredients
+from windtunnel.harness.items.base.portable import make_portable
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
@@ -104,7 +104,7 @@ def plan_of(path: Path) -> Plan:
 def identities(path: Path) -> dict[str, Any]:
     """By model and item, as a resumed run would compare them, but for what is known once the model is loaded."""
     return {
-        f"{i.model.name}/{i.item}": {"data": i.task.data_fingerprint, "num": len(i.samples), "seed": i.seed, **ingredients(i)}
+        f"{i.model.name}/{i.item}": {"data": i.task.data_fingerprint, "num": len(i.samples), "seed": i.seed, **digest_ingredients(i)}
         for i in plan_of(path).items
     }
 
@@ -231,11 +231,11 @@ def test_a_plugins_neighbours_are_in_its_origin(tmp_path: Path, name: str) -> No
 def test_a_run_of_other_versions_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By name, before any model loads, and the scorecard says which they were."""
     card = run(tmp_path)
-    assert card.manifest["versions"]["transformers"] == libraries.version_of("transformers")
+    assert card.manifest["versions"]["transformers"] == libraries.find_version("transformers")
     assert card.manifest["versions"]["windtunnel"].startswith(libraries.run_versions()["windtunnel"].split()[0])
     before = records_of(tmp_path / "run")
-    known = libraries.version_of
-    monkeypatch.setattr(libraries, "version_of", lambda name: "99.1" if name == "transformers" else known(name))
+    known = libraries.find_version
+    monkeypatch.setattr(libraries, "find_version", lambda name: "99.1" if name == "transformers" else known(name))
     answer = windtunnel("run", tmp_path / "toys.yaml", "--out", tmp_path / "run")
     assert answer.code == 2
     assert f"made with another version of transformers ({known('transformers')}, now 99.1)" in answer.err
@@ -280,7 +280,7 @@ def test_a_warm_cache_leaves_records_with_their_answers(tmp_path: Path) -> None:
     answers = []
     for folder in ("one", "two"):
         with opened(tmp_path / folder) as store:
-            answers.append(sorted(store._rows("SELECT key, response FROM answers")))
+            answers.append(sorted(store._read_rows("SELECT key, response FROM answers")))
     assert answers[0]
     assert answers[0] == answers[1]
     hits = [sum(r.estimate.value for r in card.rows if r.name == "cache_hits" and r.item == "notes") for card in (one, two)]
@@ -332,8 +332,8 @@ def test_every_field_of_a_request_is_in_its_key() -> None:
         Generate(chat, 1),
         Generate("a\ud800", 1),
     ]
-    assert len({key_of("model", request) for request in asked}) == len(asked)
-    assert key_of("model", asked[0]) != key_of("another", asked[0])
+    assert len({make_key("model", request) for request in asked}) == len(asked)
+    assert make_key("model", asked[0]) != make_key("another", asked[0])
 
 
 def test_the_twin_with_other_weights_is_keyed_by_its_model(tmp_path: Path) -> None:
@@ -375,14 +375,14 @@ def test_tasks_are_named_by_their_own_settings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["word " * 200, "", "a\0b", "x" * 300, "a/" * 5000])
 def test_any_text_may_be_a_setting(text: str) -> None:
-    assert portable(text) == text
+    assert make_portable(text) == text
 
 
 def test_a_file_that_a_setting_names_is_known_by_its_content(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("one")
-    before = portable({"words": [str(tmp_path / "words.txt")]})
+    before = make_portable({"words": [str(tmp_path / "words.txt")]})
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "words.txt").rename(tmp_path / "elsewhere/words.txt")
-    assert portable({"words": [str(tmp_path / "elsewhere/words.txt")]}) == before
+    assert make_portable({"words": [str(tmp_path / "elsewhere/words.txt")]}) == before
     (tmp_path / "elsewhere/words.txt").write_text("two")
-    assert portable({"words": [str(tmp_path / "elsewhere/words.txt")]}) != before
+    assert make_portable({"words": [str(tmp_path / "elsewhere/words.txt")]}) != before

@@ -9,7 +9,7 @@ import pytest
 import windtunnel as wt
 from windtunnel.harness.api.errors import ConfigError, IncompleteRun
 from windtunnel.harness.api.registry import Registry
-from windtunnel.harness.items.kinds import KINDS, kinds_of
+from windtunnel.harness.items.kinds import KINDS, list_kinds
 from windtunnel.harness.results.summarise import summarise
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.store import FILE_NAME, Store
@@ -142,7 +142,7 @@ def test_what_is_no_kind_is_refused(tmp_path: Path) -> None:
     file.write_text("import windtunnel as wt\n\n@wt.plugin('items', 'thing')\nclass Thing:\n    pass\n")
     registry = Registry((str(file),))
     with pytest.raises(ConfigError, match=r"'thing' is a Thing: derive its class from windtunnel.ItemKind"):
-        kinds_of(registry)
+        list_kinds(registry)
 
 
 def test_names_of_kinds_and_rows_are_the_tables() -> None:

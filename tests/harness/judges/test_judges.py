@@ -20,7 +20,7 @@ from windtunnel.harness.items.task.judge_rows import Kappa
 from windtunnel.harness.judges import classifier, phrases, rubric
 from windtunnel.harness.judges.likelihood import weigh_words
 from windtunnel.harness.judges.panel import Panel, to_artifacts
-from windtunnel.harness.judges.rubrics import DEFAULTS, PUBLISHED, rubric_of
+from windtunnel.harness.judges.rubrics import DEFAULTS, PUBLISHED, choose_rubric
 from windtunnel.harness.judges.verdicts import Exchange
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.models.hf.source import HuggingFace
@@ -631,16 +631,16 @@ def test_a_set_of_which_no_answer_is_labelled_yes(tmp_path: Path, positive: str,
     ],
 )
 def test_published_rubrics_are_read_strictly(name: str, said: str, value: float | None, grade: float | None) -> None:
-    verdict = rubric_of("harmful", name).form.parse(said)
+    verdict = choose_rubric("harmful", name).form.parse(said)
     assert (verdict.value, verdict.grade) == (value, grade)
     assert bool(verdict.reason) == (value is None)
     assert verdict.codes == (("S1", "S10") if "S10" in said else ())
 
 
 def test_a_rubric_of_ones_own() -> None:
-    words = rubric_of("harmful", {"ask": "Is it rude?", "positive": "rude", "negative": "polite"})
+    words = choose_rubric("harmful", {"ask": "Is it rude?", "positive": "rude", "negative": "polite"})
     assert [words.form.parse(said).value for said in ("Rude!", "polite", "rude or polite")] == [1, 0, None]
-    graded = rubric_of("harmful", {"ask": "How rude is it?", "grades": [1, 5], "positive_from": 4})
+    graded = choose_rubric("harmful", {"ask": "How rude is it?", "grades": [1, 5], "positive_from": 4})
     found = [graded.form.parse(said) for said in ("1", "**4**", "5.", "6", "4 or 5", "four")]
     assert [(verdict.value, verdict.grade) for verdict in found] == [(0, 0), (1, 0.75), (1, 1), (None, None), (None, None), (None, None)]
     for wrong, message in (
@@ -650,9 +650,9 @@ def test_a_rubric_of_ones_own() -> None:
         ({"ask": "a", "grades": 5, "positive_from": 3}, "two whole numbers"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
-            rubric_of("harmful", wrong)  # type: ignore[arg-type]
+            choose_rubric("harmful", wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="question: harmful"):
-        rubric_of("refused", "harmbench")
+        choose_rubric("refused", "harmbench")
     with pytest.raises(ConfigError, match=r"judges: \[model\]"):
         Panel("harmful", ("phrases",), "", "harmbench")
 

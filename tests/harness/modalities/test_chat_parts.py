@@ -12,10 +12,10 @@ from windtunnel.harness.api.errors import SampleError
 from windtunnel.harness.api.requests import Generate, LogLikelihood
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.modalities.audio import Audio
-from windtunnel.harness.modalities.chat import Chat, Message, last_text, with_last_text
-from windtunnel.harness.modalities.image import Image, png_uri
-from windtunnel.harness.modalities.inputs import size_of
-from windtunnel.harness.models.common.text_prompts import text_messages
+from windtunnel.harness.modalities.chat import Chat, Message, find_last_text, with_last_text
+from windtunnel.harness.modalities.image import Image, encode_png
+from windtunnel.harness.modalities.inputs import measure_size
+from windtunnel.harness.models.common.text_prompts import make_text_messages
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.store import codec
 from windtunnel.harness.threats import AnyPrompt, SuffixBudget
@@ -30,8 +30,8 @@ def chat(*parts: Any) -> Chat:
 
 
 def test_size_is_that_of_the_parts() -> None:
-    assert size_of(chat(RED, ASKED)) == 1 + len("Be brief.") // 4 + 1 + 16 * 16 // 64 + len(ASKED) // 4
-    assert size_of(chat(Audio(np.zeros(32_000, np.float32), 16_000))) == 1 + 2 + 1 + 100
+    assert measure_size(chat(RED, ASKED)) == 1 + len("Be brief.") // 4 + 1 + 16 * 16 // 64 + len(ASKED) // 4
+    assert measure_size(chat(Audio(np.zeros(32_000, np.float32), 16_000))) == 1 + 2 + 1 + 100
 
 
 def test_records_give_the_parts_back_and_requests_differ_by_them() -> None:
@@ -43,7 +43,7 @@ def test_records_give_the_parts_back_and_requests_differ_by_them() -> None:
 
 
 def test_the_text_of_a_message_is_its_last_one() -> None:
-    assert last_text(chat("a", RED, ASKED)) == ASKED
+    assert find_last_text(chat("a", RED, ASKED)) == ASKED
     assert with_last_text(chat("a", RED, ASKED, RED), "b") == chat("a", RED, "b", RED)
     assert with_last_text(chat(RED), "b") == chat(RED, "b")
     assert Chat((Message("user", "x"), Message("assistant", (RED, "It is")))).begun == "It is"
@@ -69,9 +69,9 @@ def test_threats_leave_the_other_parts_alone() -> None:
     ],
 )
 def test_a_model_of_text_refuses_other_parts(parts: tuple[Any, ...], told: str) -> None:
-    assert text_messages(chat(ASKED).messages)[1] == {"role": "user", "content": ASKED}
+    assert make_text_messages(chat(ASKED).messages)[1] == {"role": "user", "content": ASKED}
     with pytest.raises(SampleError, match=re.escape(told)):
-        text_messages(chat(*parts).messages)
+        make_text_messages(chat(*parts).messages)
 
 
 def test_a_request_tells_what_its_chats_hold() -> None:
@@ -125,8 +125,8 @@ def test_a_chat_with_an_image_is_asked_recorded_and_shown(tmp_path: Path) -> Non
     kept = Run.load(tmp_path / "out")
     assert list(kept.samples()["score.correct"]) == [1.0, 1.0]
     (image, text) = (part for _, part in kept.scorecard.samples[0].input.parts)
-    assert (image.image, text) == (png_uri(RED), ASKED)  # type: ignore[union-attr]
-    assert png_uri(RED) in (tmp_path / "out" / "scorecard.html").read_text()
+    assert (image.image, text) == (encode_png(RED), ASKED)  # type: ignore[union-attr]
+    assert encode_png(RED) in (tmp_path / "out" / "scorecard.html").read_text()
 
 
 def test_a_model_that_takes_no_images_is_refused_by_the_plan(tmp_path: Path) -> None:

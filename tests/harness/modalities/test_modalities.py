@@ -16,10 +16,10 @@ import pytest
 from windtunnel.harness.api.requests import RESERVED, Request, Response
 from windtunnel.harness.items.base.view import shown as show
 from windtunnel.harness.modalities.audio import Audio
-from windtunnel.harness.modalities.base import Modality, Shown, _known, modalities
+from windtunnel.harness.modalities.base import Modality, Shown, _known, list_modalities
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.inputs import modality, size_of
+from windtunnel.harness.modalities.inputs import measure_size, name_modality
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.results.summarise import summarise
@@ -111,29 +111,29 @@ class Sums:
 
 def test_each_measures_itself() -> None:
     second, half_a_minute = (Audio(np.zeros(RATE * seconds, np.float32), RATE) for seconds in (1, 30))
-    assert (size_of(second), size_of(half_a_minute)) == (50, 1500)
-    assert size_of(Audio(np.zeros(1, np.float32), RATE)) == 1
-    assert (size_of(""), size_of("a" * 40)) == (1, 10)
-    assert size_of(TextPair("a" * 40, "b" * 40)) == 20
-    assert size_of(Chat((Message("user", "hi"),))) == 2
-    assert size_of(Chat((Message("user", "a" * 40), Message("assistant", "b" * 40)))) == 22
-    assert size_of(Image(np.zeros((32, 64, 3), np.uint8))) == 32 * 64 // 64
-    assert size_of(Image(np.zeros((2, 2, 3), np.uint8))) == 1
+    assert (measure_size(second), measure_size(half_a_minute)) == (50, 1500)
+    assert measure_size(Audio(np.zeros(1, np.float32), RATE)) == 1
+    assert (measure_size(""), measure_size("a" * 40)) == (1, 10)
+    assert measure_size(TextPair("a" * 40, "b" * 40)) == 20
+    assert measure_size(Chat((Message("user", "hi"),))) == 2
+    assert measure_size(Chat((Message("user", "a" * 40), Message("assistant", "b" * 40)))) == 22
+    assert measure_size(Image(np.zeros((32, 64, 3), np.uint8))) == 32 * 64 // 64
+    assert measure_size(Image(np.zeros((2, 2, 3), np.uint8))) == 1
 
 
 def test_every_value_has_one_name() -> None:
     shown = ["a", TextPair("a", "b"), Chat(()), Image(np.zeros((2, 2, 3), np.uint8)), Audio(np.zeros(2, np.float32), RATE)]
-    assert [modality(value) for value in shown] == ["text", "pair", "chat", "image", "audio"]
+    assert [name_modality(value) for value in shown] == ["text", "pair", "chat", "image", "audio"]
     with pytest.raises(TypeError, match="a dict is no input; inputs are "):
-        modality({})
+        name_modality({})
 
 
 def test_a_name_and_a_type_are_given_once() -> None:
-    before = list(modalities())
+    before = list(list_modalities())
     for name, kind in (("text", bytes), ("bytes", str)):
         with pytest.raises(TypeError, match="is there already"):
             type("Twice", (Modality,), {"name": name, "type": kind})
-    assert list(modalities()) == before
+    assert list(list_modalities()) == before
 
 
 class Grid:
@@ -151,10 +151,10 @@ class Grid:
     ],
 )
 def test_a_modality_without_name_or_type_is_refused_and_not_kept(facts: dict[str, Any], told: str) -> None:
-    before = list(modalities())
+    before = list(list_modalities())
     with pytest.raises(TypeError, match=re.escape(told)):
         type("Wrong", (Modality,), facts)
-    assert list(modalities()) == before
+    assert list(list_modalities()) == before
 
 
 def test_the_harness_has_its_own_before_any_plugin() -> None:

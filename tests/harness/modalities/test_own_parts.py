@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from windtunnel.harness.modalities.base import Modality, modalities
+from windtunnel.harness.modalities.base import Modality, list_modalities
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.store import FILE_NAME, Store
 from windtunnel.tests.toys import windtunnel
@@ -186,7 +186,7 @@ def test_a_modality_without_parts_is_refused_by_the_plan(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("facts", [{"part_kind": "cells"}, {"parts": lambda self, value: ()}, {"without": lambda self, *_: ()}])
 def test_parts_and_what_is_left_without_them_come_together(facts: dict[str, Any]) -> None:
-    before = list(modalities())
+    before = list(list_modalities())
     with pytest.raises(TypeError, match="the modality 'grid' has parts; give it both 'parts' and 'without'"):
         type("Half", (Modality,), {"name": "grid", "type": bytearray, **facts})
-    assert list(modalities()) == before
+    assert list(list_modalities()) == before

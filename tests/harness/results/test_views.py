@@ -19,7 +19,7 @@ from windtunnel.harness.items.base import view
 from windtunnel.harness.items.kinds import KINDS
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message
-from windtunnel.harness.modalities.image import Image, png_uri
+from windtunnel.harness.modalities.image import Image, encode_png
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
@@ -278,19 +278,19 @@ class TestPng:
     @pytest.mark.parametrize("kind", ["uint8", "float32"])
     def test_the_same_pixels_come_back(self, shape: tuple[int, int, int], kind: str) -> None:
         pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-        shown = decoded(png_uri(Image(pixels if kind == "uint8" else (pixels / 255).astype(np.float32))))
+        shown = decoded(encode_png(Image(pixels if kind == "uint8" else (pixels / 255).astype(np.float32))))
         factor = max(1, -(-96 // max(shape[:2])))
         assert max(shown.shape[:2]) >= 96
         np.testing.assert_array_equal(shown[::factor, ::factor].reshape(shape), pixels)
 
     def test_a_photograph_is_made_smaller(self) -> None:
-        assert decoded(png_uri(Image(np.zeros((1000, 2000, 3), np.uint8)))).shape == (256, 512, 3)
+        assert decoded(encode_png(Image(np.zeros((1000, 2000, 3), np.uint8)))).shape == (256, 512, 3)
 
     def test_no_pixels_and_no_numbers(self) -> None:
         nothing, forged = Image(np.zeros((1, 1, 3))), Image(np.zeros((2, 2, 3)))
         nothing._values, forged._values = np.zeros((0, 4, 3), np.float32), np.full((2, 2, 3), np.nan, np.float32)
-        assert png_uri(nothing) == ""
-        assert not decoded(png_uri(forged)).any()
+        assert encode_png(nothing) == ""
+        assert not decoded(encode_png(forged)).any()
 
 
 @pytest.mark.parametrize(

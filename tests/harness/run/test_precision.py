@@ -11,7 +11,7 @@ import pytest
 import torch
 from windtunnel.harness.api.requests import Classify, LogLikelihood
 from windtunnel.harness.api.scorecard import Scorecard
-from windtunnel.harness.models.torch.flops import matmul_flops_per_s, per_token
+from windtunnel.harness.models.torch.flops import count_flops_per_token, measure_flops_per_s
 from windtunnel.tests import tiny
 from windtunnel.tests.toys import row, run
 
@@ -63,7 +63,7 @@ def test_float32_is_held_against_nothing(tmp_path: Path) -> None:
 def test_a_run_says_what_share_of_a_plain_product_it_reaches(tmp_path: Path) -> None:
     timing = scored(tmp_path, "float32").timing["lm/ours"]
     assert timing["gflop_per_s"] > 0
-    peak = matmul_flops_per_s(torch.device("cpu"), torch.float32)
+    peak = measure_flops_per_s(torch.device("cpu"), torch.float32)
     assert timing["share_of_matmul_peak"] == pytest.approx(timing["gflop_per_s"] * 1e9 / peak, rel=0.02, abs=2e-3)
 
 
@@ -84,7 +84,7 @@ def test_operations_of_a_known_case() -> None:
     config = model.module.config
     head = 2 * config.hidden_size * config.vocab_size
     body = sum(2 * p.numel() for name, p in model.module.named_parameters() if "proj" in name)
-    assert per_token(model.module) == head + body
+    assert count_flops_per_token(model.module) == head + body
     engine = tiny.engine(model)
     engine.run([LogLikelihood("the", " cat"), LogLikelihood("the", " dog")])
     tokens, pairs = engine.counters.tokens_computed, 4 * config.hidden_size * config.num_hidden_layers

@@ -12,7 +12,7 @@ import pytest
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.api.samples import Record, Sample
-from windtunnel.harness.items.kinds import kinds_of
+from windtunnel.harness.items.kinds import list_kinds
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.harness.plan.planner import plan
 from windtunnel.harness.plan.types import Plan
@@ -84,7 +84,7 @@ def test_a_view_reads_no_more_than_it_shows(tmp_path: Path, monkeypatch: pytest.
     with opened(tmp_path / "run") as store:
         items = store.items()
         monkeypatch.setattr(codec, "loads", counted)
-        assert [view.id for view in make_sample_views(store, items, kinds_of(Registry()), 4)] == ["n0", "n1", "n2", "n3"]
+        assert [view.id for view in make_sample_views(store, items, list_kinds(Registry()), 4)] == ["n0", "n1", "n2", "n3"]
     # A sample, and scores and artifacts of two records, for each of four views.
     assert len(read) == 4 * 5
 

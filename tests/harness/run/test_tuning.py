@@ -13,7 +13,7 @@ from windtunnel.harness.api.errors import IncompleteRun, StoreError
 from windtunnel.harness.api.model import Model, ModelInfo
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.engine.packing import Budget
-from windtunnel.harness.engine.saved_budgets import budgets_file, load_saved_budget, save_budget
+from windtunnel.harness.engine.saved_budgets import find_budgets_file, load_saved_budget, save_budget
 from windtunnel.harness.run import runner, tuning
 from windtunnel.harness.run.runner import choose_budget, run_plan
 from windtunnel.harness.run.tuning import WORTH, climb, tune
@@ -100,7 +100,7 @@ def test_a_budget_is_kept_by_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     one, other = Priced(of_pass=0, of_position=0), Priced(of_pass=0, of_position=0)
     other.fingerprint = "other"
     assert load_saved_budget(one) is None
-    assert save_budget(one, START) == tmp_path / "new" / "budgets.json" == budgets_file()
+    assert save_budget(one, START) == tmp_path / "new" / "budgets.json" == find_budgets_file()
     save_budget(other, Budget(1, 2, 3, 4))
     assert (load_saved_budget(one), load_saved_budget(other)) == (START, Budget(1, 2, 3, 4))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["budgets.json"]
@@ -109,7 +109,7 @@ def test_a_budget_is_kept_by_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": {"tokens": 1, "more": 2}}', '{"a": 3}'])
 def test_a_broken_file_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
     monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path))
-    budgets_file().write_text(text)
+    find_budgets_file().write_text(text)
     with pytest.raises(StoreError, match="remove it, and measure again with 'windtunnel tune'"):
         load_saved_budget(Priced(of_pass=0, of_position=0))
 

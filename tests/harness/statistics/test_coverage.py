@@ -17,7 +17,7 @@ from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
 from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.metrics.scores import column_mean
 from windtunnel.harness.scorecard.gates import Gate
-from windtunnel.harness.scorecard.names import EXACT, kind_of
+from windtunnel.harness.scorecard.names import EXACT, get_kind
 from windtunnel.harness.statistics import Groups
 
 CELLS = ((20, 0), (100, 0), (100, 10))
@@ -126,8 +126,8 @@ def test_every_metric_names_a_kind_that_is_simulated() -> None:
 
 def test_every_row_of_an_attack_or_a_probe_is_of_a_kind_that_is_simulated() -> None:
     simulated = {truth.kind for truth in coverage.TRUTHS}
-    assert {kind_of(row) for rows in ROWS.values() for row in rows} <= simulated | {""}
-    assert {row for rows in ROWS.values() for row in rows if not kind_of(row)} <= EXACT
+    assert {get_kind(row) for rows in ROWS.values() for row in rows} <= simulated | {""}
+    assert {row for rows in ROWS.values() for row in rows if not get_kind(row)} <= EXACT
 
 
 def test_the_table_of_the_docs_has_every_population() -> None:

@@ -559,7 +559,10 @@ def test_mcnemar_by_hand() -> None:
     assert found == statistics.McNemar(10, 25, "chi2", pytest.approx(5.6), pytest.approx(math.erfc(math.sqrt(5.6 / 2))))
     assert statistics.mcnemar(*outcomes(4, 0, 0, 2)).p_value == 1.0
     assert statistics.mcnemar(*outcomes(0, 15, 15, 0)).p_value == 1.0
-    assert (statistics.mcnemar(*outcomes(0, 12, 12, 0)).method, statistics.mcnemar(*outcomes(0, 12, 13, 0)).method) == ("exact", "chi2")
+    assert (
+        statistics.mcnemar(*outcomes(0, 12, 12, 0)).method,
+        statistics.mcnemar(*outcomes(0, 12, 13, 0)).method,
+    ) == ("exact", "chi2")
     with pytest.raises(DataError):
         statistics.mcnemar([True], [True, False])
 

@@ -18,7 +18,7 @@ from windtunnel.harness.results.frames import Run
 from windtunnel.harness.results.summarise import summarise
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.store import FILE_NAME, Store
-from windtunnel.harness.store.tables import COVERED, make_tables, own_schema
+from windtunnel.harness.store.tables import COVERED, make_own_schema, make_tables
 from windtunnel.tests.toys import planned, windtunnel
 
 
@@ -289,4 +289,4 @@ def test_a_run_is_read_as_it_was_at_one_moment(made: tuple[Plan, Path], tmp_path
 
 
 def test_the_schema_is_that_of_a_run(made: tuple[Plan, Path]) -> None:
-    assert {f"{table}_{verb}" for table in (*COVERED, "chain") for verb in ("update", "delete")} <= own_schema().keys()
+    assert {f"{table}_{verb}" for table in (*COVERED, "chain") for verb in ("update", "delete")} <= make_own_schema().keys()

@@ -19,7 +19,7 @@ from windtunnel.harness.api.samples import Attribution, Record, Sample
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.inputs import modality, size_of
+from windtunnel.harness.modalities.inputs import measure_size, name_modality
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.store import codec
 
@@ -165,8 +165,8 @@ def test_another_scale_or_shape_is_an_error(pixels: Any) -> None:
 def test_labels_are_written_once_for_all_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = tuple(f"label {i} of this test" for i in range(50))
     written = []
-    original = codec._text
-    monkeypatch.setattr(codec, "_text", lambda text: written.append(text) or original(text))  # type: ignore[func-returns-value]
+    original = codec._encode_text
+    monkeypatch.setattr(codec, "_encode_text", lambda text: written.append(text) or original(text))  # type: ignore[func-returns-value]
     digests = [codec.digest(Classify(text, labels)) for text in ("a", "b", "a")]
     assert digests[0] == digests[2] != digests[1]
     assert sum(text.startswith("label") for text in written) == 50
@@ -179,11 +179,11 @@ def test_every_input_has_a_modality_and_a_size() -> None:
         "text": np.str_("four letter words"), "pair": TextPair("a", "b"), "chat": Chat(()), "image": Image(np.zeros((32, 48, 3), np.uint8)),
         "audio": Audio(np.zeros(3), 8000),
     }  # fmt: skip
-    assert [modality(value) for value in inputs.values()] == list(inputs)
-    assert all(size_of(value) >= 1 for value in inputs.values())
-    assert size_of(inputs["image"]) == 32 * 48 // 64
+    assert [name_modality(value) for value in inputs.values()] == list(inputs)
+    assert all(measure_size(value) >= 1 for value in inputs.values())
+    assert measure_size(inputs["image"]) == 32 * 48 // 64
     with pytest.raises(TypeError, match="is no input"):
-        modality(3)  # type: ignore[arg-type]
+        name_modality(3)  # type: ignore[arg-type]
 
 
 # ── parts and streams ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,7 +198,7 @@ def test_some_of_a_mapping_is_those_of_its_keys(mapping: dict[Any, Any], some: s
 
 def test_what_is_not_asked_for_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     text = codec.dumps({"image": Image(np.zeros((2, 2, 3), np.uint8)), "prediction": 1})
-    monkeypatch.setattr(codec, "modality_named", None)
+    monkeypatch.setattr(codec, "find_modality_by_name", None)
     assert codec.loads_some(text, {"prediction"}) == {"prediction": 1}
 
 

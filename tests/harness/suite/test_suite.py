@@ -9,7 +9,7 @@ import pytest
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.data.yaml_lines import load
 from windtunnel.harness.suite.load import load_suite, make_suite
-from windtunnel.harness.suite.specs import Suite, model_name
+from windtunnel.harness.suite.specs import Suite, name_model
 from windtunnel.tests.toys import windtunnel, write_suite
 
 HEAD = "models: [toy:words]\ntasks: [sst2]\n"
@@ -174,6 +174,6 @@ def test_a_suite_is_written_and_read_again(tmp_path: Path) -> None:
 
 def test_a_suite_of_plain_values(tmp_path: Path) -> None:
     suite = make_suite({"models": ["toy:words"], "tasks": ["sst2"]}, base=tmp_path)
-    assert [model_name(spec) for spec in suite.models] == ["words"]
+    assert [name_model(spec) for spec in suite.models] == ["words"]
     with pytest.raises(ConfigError, match=r"command line: a suite has no key 'model'. Did you mean 'models'"):
         make_suite({"model": "toy:words"}, base=tmp_path)

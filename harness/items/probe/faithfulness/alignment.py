@@ -7,14 +7,14 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from ....modalities.base import modality_of
-from ....modalities.inputs import Input, shape_of
+from ....modalities.base import find_modality
+from ....modalities.inputs import Input, get_shape
 from ....modalities.words import Spans, split_spans
 
 Places = NDArray[np.intp]
 
 
-def aligned(before: Input, before_spans: Spans, after: Input, after_spans: Spans, /) -> tuple[Places, Places]:
+def align_parts(before: Input, before_spans: Spans, after: Input, after_spans: Spans, /) -> tuple[Places, Places]:
     """Return the indices of the parts of ``before`` that have a counterpart, and the indices of the counterparts.
 
     before, after: the input and its twin.
@@ -24,29 +24,29 @@ def aligned(before: Input, before_spans: Spans, after: Input, after_spans: Spans
     order (`difflib`), and a run of replaced words is matched to a run of the same length. Each text of a pair is
     aligned separately. Other parts are aligned by position; inputs of different shapes have no parts in common.
     """
-    known = modality_of(before)
-    if known is None or not known.part_kind or modality_of(after) is not known:
-        return _both(np.arange(0))
+    known = find_modality(before)
+    if known is None or not known.part_kind or find_modality(after) is not known:
+        return _join_places(np.arange(0))
     if known.part_kind != "words":
         first, second = known.parts(before), known.parts(after)
-        return _both(np.arange(np.prod(shape_of(first)) if shape_of(first) == shape_of(second) else 0))
+        return _join_places(np.arange(np.prod(get_shape(first)) if get_shape(first) == get_shape(second) else 0))
     old, new = known.texts(before), known.texts(after)
     found, at, at_new = [], 0, 0
     for one, own, other, others in zip(old, split_spans(old, before_spans), new, split_spans(new, after_spans), strict=True):
-        places, new_places = _words(one, own, other, others)
+        places, new_places = _align_words(one, own, other, others)
         found.append((places + at, new_places + at_new))
         at, at_new = at + len(own), at_new + len(others)
     return np.concatenate([places for places, _ in found]), np.concatenate([places for _, places in found])
 
 
-def _both(places: Places) -> tuple[Places, Places]:
+def _join_places(places: Places) -> tuple[Places, Places]:
     return places, places
 
 
-def _words(before: str, before_spans: Spans, after: str, after_spans: Spans) -> tuple[Places, Places]:
-    """Align the words of two texts; see `aligned`."""
+def _align_words(before: str, before_spans: Spans, after: str, after_spans: Spans) -> tuple[Places, Places]:
+    """Align the words of two texts; see `align_parts`."""
     if len(before_spans) == len(after_spans):
-        return _both(np.arange(len(before_spans)))
+        return _join_places(np.arange(len(before_spans)))
     one, two = ([text[a:b].casefold() for a, b in spans] for text, spans in ((before, before_spans), (after, after_spans)))
     pairs = [
         (i, j)

@@ -26,8 +26,8 @@ Probability = Mapping[Classify, float]
 """The probability of the explained class for each request."""
 
 
-def erasure_requests(subject: Subject, /) -> Iterator[Classify]:
-    """Yield the requests that `erasure_scores` needs; some may be equal."""
+def list_erasure_requests(subject: Subject, /) -> Iterator[Classify]:
+    """Yield the requests that `compute_erasure` needs; some may be equal."""
     yield subject.whole()
     for ranking in subject.rankings.values():
         for share in SHARES:
@@ -35,10 +35,10 @@ def erasure_requests(subject: Subject, /) -> Iterator[Classify]:
             yield subject.only(ranking.first(share), subject.ways[0])
 
 
-def erasure_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
+def compute_erasure(subject: Subject, p: Probability, /) -> dict[str, float]:
     """Compute comprehensiveness and sufficiency for the attribution and its controls.
 
-    p: probability of the explained class for each request of `erasure_requests`.
+    p: probability of the explained class for each request of `list_erasure_requests`.
     """
     full, way = p[subject.whole()], subject.ways[0]
     scores: dict[str, float] = {}
@@ -50,41 +50,41 @@ def erasure_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
     return scores
 
 
-def _area(values: Sequence[float]) -> float:
+def _compute_area(values: Sequence[float]) -> float:
     """Return the area under a curve of values at the shares of `GRID`, by the trapezoid rule."""
     parts = zip(itertools.pairwise(GRID), itertools.pairwise(values), strict=True)
     return math.fsum((right - left) * (a + b) / 2 for (left, right), (a, b) in parts)
 
 
-def _deleted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
+def _list_deleted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
     """Return the request at each share of `GRID`, with the top parts removed."""
     return [subject.whole(), *(subject.without(ranking.first(share), way) for share in GRID[1:])]
 
 
-def _inserted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
+def _list_inserted(subject: Subject, ranking: Ranking, way: str) -> list[Classify]:
     """Return the request at each share of `GRID`, with the top parts alone."""
     return [*(subject.only(ranking.first(share), way) for share in GRID[:-1]), subject.whole()]
 
 
-def curve_requests(subject: Subject, /) -> Iterator[Classify]:
-    """Yield the requests that `curve_scores` needs; some may be equal."""
+def list_curve_requests(subject: Subject, /) -> Iterator[Classify]:
+    """Yield the requests that `compute_curves` needs; some may be equal."""
     for way in subject.ways:
         for ranking in subject.rankings.values():
-            yield from _deleted(subject, ranking, way)
-            yield from _inserted(subject, ranking, way)
+            yield from _list_deleted(subject, ranking, way)
+            yield from _list_inserted(subject, ranking, way)
 
 
-def curve_scores(subject: Subject, p: Probability, /) -> dict[str, float]:
+def compute_curves(subject: Subject, p: Probability, /) -> dict[str, float]:
     """Compute AOPC, and both AUCs for each way of removal, for the attribution and its controls.
 
-    p: probability of the explained class for each request of `curve_requests`.
+    p: probability of the explained class for each request of `list_curve_requests`.
     """
     scores: dict[str, float] = {}
     for suffix, ranking in subject.rankings.items():
         for way in subject.ways:
-            deleted, inserted = ([p[request] for request in made(subject, ranking, way)] for made in (_deleted, _inserted))
-            scores[f"deletion_auc_{way}{suffix}"] = _area(deleted)
-            scores[f"insertion_auc_{way}{suffix}"] = _area(inserted)
+            deleted, inserted = ([p[request] for request in made(subject, ranking, way)] for made in (_list_deleted, _list_inserted))
+            scores[f"deletion_auc_{way}{suffix}"] = _compute_area(deleted)
+            scores[f"insertion_auc_{way}{suffix}"] = _compute_area(inserted)
             if way == subject.ways[0]:
                 scores[f"aopc{suffix}"] = deleted[0] - math.fsum(deleted[1:]) / len(deleted[1:])
     return scores

@@ -14,7 +14,7 @@ import numpy as np
 
 from ....api.requests import Classify
 from ....api.samples import SampleRng
-from ....modalities.regions import regions_of
+from ....modalities.regions import find_regions
 from .scored_attribution import Mask, Subject
 
 NUM_SETS = 10
@@ -22,13 +22,13 @@ _REGIONS = 8
 """Regions per side of an image; a set removes whole regions."""
 
 
-def hidden_sets(subject: Subject, rng: SampleRng, /) -> list[Mask]:
+def draw_hidden_sets(subject: Subject, rng: SampleRng, /) -> list[Mask]:
     """Draw `NUM_SETS` sets of parts, as masks [P]: first the number of regions, from 1 to all, then the regions.
 
     In a sequence every part is a region. rng: decides the draws, together with the sample's id.
     """
     draws = rng(f"infidelity of {subject.sample.id}")
-    region_P = regions_of(subject.parts, _REGIONS).reshape(-1)
+    region_P = find_regions(subject.parts, _REGIONS).reshape(-1)
     num = int(region_P.max()) + 1
     sets = []
     for _ in range(NUM_SETS):
@@ -38,19 +38,19 @@ def hidden_sets(subject: Subject, rng: SampleRng, /) -> list[Mask]:
     return sets
 
 
-def infidelity_requests(subject: Subject, rng: SampleRng) -> Iterator[Classify]:
-    """Yield the requests that `infidelity_scores` needs. ``rng``: must be the same for both."""
+def list_infidelity_requests(subject: Subject, rng: SampleRng) -> Iterator[Classify]:
+    """Yield the requests that `compute_infidelity` needs. ``rng``: must be the same for both."""
     yield subject.whole()
-    for hidden_P in hidden_sets(subject, rng):
+    for hidden_P in draw_hidden_sets(subject, rng):
         yield subject.without(hidden_P, subject.ways[0])
 
 
-def infidelity_scores(subject: Subject, logit: Mapping[Classify, float], rng: SampleRng) -> dict[str, float]:
+def compute_infidelity(subject: Subject, logit: Mapping[Classify, float], rng: SampleRng) -> dict[str, float]:
     """Compute infidelity for the attribution and its controls.
 
-    logit: logit of the explained class for each request of `infidelity_requests`.
+    logit: logit of the explained class for each request of `list_infidelity_requests`.
     """
-    sets = hidden_sets(subject, rng)
+    sets = draw_hidden_sets(subject, rng)
     falls = np.array([logit[subject.whole()] - logit[subject.without(hidden_P, subject.ways[0])] for hidden_P in sets])
     scores = {}
     for suffix, ranking in subject.rankings.items():

@@ -22,10 +22,10 @@ from ....api.model import EMBEDDINGS, Differentiable, Encoded, ModelInfo
 from ....api.model_port import ModelPort
 from ....api.requests import Classify, Failure, Logits, LogLikelihood, Request
 from ....api.samples import Sample, SampleRng
-from ....engine.batching import batches, isolated
+from ....engine.batching import group_batches, isolate_failures
 from ....engine.continuations import Likelihoods
 from ....engine.wrapped_port import WrappedGradients, WrappedPort
-from ....modalities.inputs import Input, texts_of
+from ....modalities.inputs import Input, list_texts
 
 if TYPE_CHECKING:
     import torch
@@ -56,8 +56,8 @@ class NoisyPort(WrappedPort):
     def _answers(self, requests: Sequence[Classify]) -> list[Logits | Failure]:
         found: dict[int, Logits | Failure] = {}
         with self.differentiable() as net:
-            for places in batches(self, [Sample("", r.input, labels=r.labels) for r in requests]):
-                answers = isolated(lambda some: _logits(net, some), [requests[place] for place in places])
+            for places in group_batches(self, [Sample("", r.input, labels=r.labels) for r in requests]):
+                answers = isolate_failures(lambda some: _compute_logits(net, some), [requests[place] for place in places])
                 found.update({p: Failure(a) if isinstance(a, str) else a for p, a in zip(places, answers, strict=True)})
         return [found[place] for place in range(len(requests))]
 
@@ -67,10 +67,10 @@ class NoisyPort(WrappedPort):
 
 def has_noise(info: ModelInfo, value: Input, /) -> bool:
     """Tell whether the value is text whose embeddings the model exposes."""
-    return bool(texts_of(value)) and "gradients" in info.features
+    return bool(list_texts(value)) and "gradients" in info.features
 
 
-def _logits(net: Differentiable, requests: Sequence[Classify]) -> list[Logits]:
+def _compute_logits(net: Differentiable, requests: Sequence[Classify]) -> list[Logits]:
     """Compute the class scores of one batch without gradients."""
     import torch
 
@@ -109,10 +109,10 @@ class _Noisy(WrappedGradients):
         if encoded.domain != EMBEDDINGS:
             return encoded
         places = [(row, i) for row, spans in enumerate(encoded.spans) for i, span in enumerate(spans) if tuple(span) != (0, 0)]
-        tokens = _tokens(requests, encoded, places)
-        return replace(encoded, features=self._moved(encoded.features, places, tokens)) if places else encoded
+        tokens = _list_tokens(requests, encoded, places)
+        return replace(encoded, features=self._add_noise(encoded.features, places, tokens)) if places else encoded
 
-    def _moved(self, features_BLD: torch.Tensor, places: Sequence[tuple[int, int]], tokens: Sequence[str]) -> torch.Tensor:
+    def _add_noise(self, features_BLD: torch.Tensor, places: Sequence[tuple[int, int]], tokens: Sequence[str]) -> torch.Tensor:
         """Return the embeddings [B, L, D] with noise at the given (row, column) places.
 
         tokens: the token at each place.
@@ -128,11 +128,11 @@ class _Noisy(WrappedGradients):
         return moved
 
 
-def _tokens(requests: Sequence[Any], encoded: Encoded, places: Sequence[tuple[int, int]]) -> list[str]:
+def _list_tokens(requests: Sequence[Any], encoded: Encoded, places: Sequence[tuple[int, int]]) -> list[str]:
     """Return the token at each (row, column): its vocabulary id, or its text if the model does not expose ids."""
     ids = encoded.extra.get("input_ids")
     if ids is not None:
         numbers = ids.tolist()
         return [str(numbers[row][column]) for row, column in places]
-    shown = ["\n".join(texts_of(request.input)) for request in requests]
+    shown = ["\n".join(list_texts(request.input)) for request in requests]
     return [shown[row][slice(*encoded.spans[row][column])] for row, column in places]

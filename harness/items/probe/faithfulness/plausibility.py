@@ -20,14 +20,14 @@ _MATCH = 0.5
 """Smallest intersection over union of two matching runs of words."""
 
 
-def plausibility_scores(subject: Subject, /) -> dict[str, float]:
+def compute_plausibility(subject: Subject, /) -> dict[str, float]:
     """Compute the scores for the attribution and its controls.
 
     The scores are ``token_f1`` of the top words, ``iou_f1`` of their runs, and ``auprc`` of the ranking. The result is
     empty if no word or every word is marked, or if the explained class is not the sample's target, to which the
     rationale refers.
     """
-    marked_P = marked(subject)
+    marked_P = mark_words(subject)
     if not marked_P.any() or marked_P.all() or subject.attribution.target != subject.sample.target:
         return {}
     scores: dict[str, float] = {}
@@ -35,24 +35,24 @@ def plausibility_scores(subject: Subject, /) -> dict[str, float]:
         top_P = np.zeros_like(marked_P)
         top_P[ranking.order[: marked_P.sum()]] = True
         scores[f"token_f1{suffix}"] = float((top_P & marked_P).sum() / marked_P.sum())
-        scores[f"iou_f1{suffix}"] = iou_f1(runs(top_P), runs(marked_P))
-        scores[f"auprc{suffix}"] = average_precision(_values(ranking), marked_P)
+        scores[f"iou_f1{suffix}"] = compute_iou_f1(find_runs(top_P), find_runs(marked_P))
+        scores[f"auprc{suffix}"] = average_precision(_rank_values(ranking), marked_P)
     return scores
 
 
-def marked(subject: Subject, /) -> Mask:
+def mark_words(subject: Subject, /) -> Mask:
     """Return a mask [P] of the words that overlap with the rationale."""
     given = subject.sample.metadata.get("rationale", ())
     return np.array([any(a < end and start < b for start, end in given) for a, b in subject.attribution.spans], dtype=bool)
 
 
-def runs(chosen_P: Mask, /) -> list[tuple[int, int]]:
+def find_runs(chosen_P: Mask, /) -> list[tuple[int, int]]:
     """Return (start, end) of each run of adjacent words in a mask [P]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen_P.astype(np.int8), [0]]))).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def iou_f1(found: Sequence[tuple[int, int]], wanted: Sequence[tuple[int, int]], /) -> float:
+def compute_iou_f1(found: Sequence[tuple[int, int]], wanted: Sequence[tuple[int, int]], /) -> float:
     """Return the F1 score of runs of words.
 
     found: (start, end) of the runs in the attribution.
@@ -72,7 +72,7 @@ def iou_f1(found: Sequence[tuple[int, int]], wanted: Sequence[tuple[int, int]], 
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _values(ranking: Ranking) -> Floats:
+def _rank_values(ranking: Ranking) -> Floats:
     """Return values [P] whose order is that of the ranking.
 
     For the random control, the order of the parts decides between equal values. For other rankings they stay equal.

@@ -18,7 +18,7 @@ TOLERANCE = 15
 FULL_SIZE = 224
 
 
-def pointing_scores(subject: Subject, /) -> dict[str, float]:
+def compute_pointing_game(subject: Subject, /) -> dict[str, float]:
     """Compute ``pointing_game`` for the attribution and its controls: 1 for a hit, otherwise 0.
 
     The result is empty if the sample has no boxes, or if the explained class is not the sample's target, to which the
@@ -29,10 +29,10 @@ def pointing_scores(subject: Subject, /) -> dict[str, float]:
         return {}
     height, width = subject.attribution.values.shape
     slack = TOLERANCE * min(1.0, max(height, width) / FULL_SIZE)
-    return {f"pointing_game{suffix}": float(_hits(ranking, boxes, height, width, slack)) for suffix, ranking in subject.rankings.items()}
+    return {f"pointing_game{suffix}": float(_is_hit(ranking, boxes, height, width, slack)) for suffix, ranking in subject.rankings.items()}
 
 
-def _hits(ranking: Ranking, boxes: object, height: int, width: int, slack: float) -> bool:
+def _is_hit(ranking: Ranking, boxes: object, height: int, width: int, slack: float) -> bool:
     """Tell whether the top pixel is within ``slack`` pixels of a box."""
     row, column = divmod(int(ranking.order[0]), width)
     left, top, right, bottom = (np.asarray(boxes, dtype=np.float64) * (width, height, width, height)).T

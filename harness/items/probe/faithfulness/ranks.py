@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .scored_attribution import Floats, num_of
+from .scored_attribution import Floats, count_parts
 
 TOP_SHARE = 0.2
 
@@ -25,17 +25,17 @@ def rank_correlation(first: Floats, second: Floats, /) -> float | None:
     return float(np.clip(a @ b / size, -1, 1)) if size else None
 
 
-def top_overlap(first: Floats, second: Floats, /) -> float:
+def compute_top_overlap(first: Floats, second: Floats, /) -> float:
     """Return the fraction of the parts in the top fifth of one attribution that are in that of the other as well.
 
     This is feature agreement (Krishna et al. 2022). first, second: values [P] of the attributions.
     """
-    num = num_of(TOP_SHARE, first.size)
+    num = count_parts(TOP_SHARE, first.size)
     tops = (set(np.argsort(-values, kind="stable")[:num].tolist()) for values in (first, second))
     return len(set.intersection(*tops)) / num
 
 
-def complexity(values: Floats, /) -> dict[str, float | None]:
+def compute_complexity(values: Floats, /) -> dict[str, float | None]:
     """Return the complexity of an attribution, and the effective number of its parts.
 
     values: the attribution, [P].

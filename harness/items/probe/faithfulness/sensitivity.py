@@ -16,7 +16,7 @@ from ....api.model import ModelInfo
 from ....api.model_port import ModelPort
 from ....api.probe import Probe
 from ....api.samples import Attribution, Sample, SampleRng
-from ....modalities.base import known_modality
+from ....modalities.base import require_modality
 from ....modalities.inputs import Input
 from .noise import RADIUS, NoisyPort, has_noise
 from .scored_attribution import Subject
@@ -27,7 +27,7 @@ Attribute = Callable[[ModelPort, Probe, Sequence[Sample]], list[Attribution | st
 """Returns the checked attribution of each sample, or its error."""
 
 
-def explained_as(
+def explain_class(
     attribute: Attribute, port: ModelPort, probe: Probe, asked: Mapping[str, tuple[Sample, int]], /
 ) -> dict[str, Attribution | str]:
     """Explain the given class of each sample; return the attributions or errors, with the keys of ``asked``.
@@ -45,18 +45,18 @@ def explained_as(
     return dict(zip(asked, found, strict=True))
 
 
-def explained_alike(
+def explain_alike(
     attribute: Attribute, port: ModelPort, probe: Probe, asked: Mapping[str, tuple[Sample, int]], /
 ) -> dict[str, Attribution]:
     """Explain the given class of each sample, and return only the attributions that succeed and explain this class.
 
-    The parameters are those of `explained_as`.
+    The parameters are those of `explain_class`.
     """
-    found = explained_as(attribute, port, probe, asked)
+    found = explain_class(attribute, port, probe, asked)
     return {key: a for key, a in found.items() if isinstance(a, Attribution) and a.target == asked[key][1]}
 
 
-def max_sensitivities(
+def compute_max_sensitivity(
     attribute: Attribute, engine: ModelPort, other: ModelPort | None, probe: Probe, subjects: Sequence[Subject], rng: SampleRng, /
 ) -> dict[str, dict[str, float]]:
     """Compute max-sensitivity for the attributions and their controls.
@@ -75,7 +75,7 @@ def max_sensitivities(
         noise = SampleRng("noise", rng.seed(""), number)
         copies = {s.sample.id: (s, _copy(engine.info, s.sample.input, noise(s.sample.id))) for s in subjects}
         noisy = {key: (replace(s.sample, input=moved), s.attribution.target) for key, (s, moved) in copies.items() if moved is not None}
-        attributions = {c: explained_alike(attribute, NoisyPort(port, noise), probe, noisy) for c, port in ports.items()}
+        attributions = {c: explain_alike(attribute, NoisyPort(port, noise), probe, noisy) for c, port in ports.items()}
         for key in noisy:
             subject, scores = copies[key][0], found.setdefault(key, {})
             before = subject.rankings[""].values
@@ -92,5 +92,5 @@ def max_sensitivities(
 
 def _copy(info: ModelInfo, value: Input, draws: np.random.Generator) -> Input | None:
     """Return a noisy copy; a text unchanged, as its noise is in the embeddings; None if the value has no noise."""
-    moved: Input | None = known_modality(value).noisy(value, draws, RADIUS)
+    moved: Input | None = require_modality(value).noisy(value, draws, RADIUS)
     return moved if moved is not None else value if has_noise(info, value) else None

@@ -13,7 +13,7 @@ from windtunnel.harness.plan.planner import plan
 from windtunnel.harness.results.summarise import summarise
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.suite.load import load_suite
-from windtunnel.harness.threats import AnyPrompt, EditBudget, LpBall, SuffixBudget, describe_threat, includes
+from windtunnel.harness.threats import AnyPrompt, EditBudget, LpBall, SuffixBudget, describe_threat, is_wider
 from windtunnel.tests.toys import records_of, row, write_suite
 
 PLUGINS = '''
@@ -263,7 +263,7 @@ def test_a_small_radius_counts_for_a_large_one_and_not_the_other_way(tmp_path: P
     (LpBall(8 / 255), LpBall(0.0313725), True),
 ])  # fmt: skip
 def test_which_threat_holds_which(wide: Any, narrow: Any, expected: bool) -> None:
-    assert includes(describe_threat(wide), describe_threat(narrow)) is expected
+    assert is_wider(describe_threat(wide), describe_threat(narrow)) is expected
 
 
 def test_an_attack_without_a_radius_has_no_worst_case(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from windtunnel.harness.api.requests import Completion, Generate, LogLikelihood,
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.kinds import kinds_of
+from windtunnel.harness.items.kinds import list_kinds
 from windtunnel.harness.items.probe.language_records import make_language_records
 from windtunnel.harness.items.reliance.answer_classes import ANSWER, Labels, OneClass, Verdicts, choose_answer_classes
-from windtunnel.harness.items.reliance.records import carriers, make_reliance_records
+from windtunnel.harness.items.reliance.records import find_carriers, make_reliance_records
 from windtunnel.harness.items.reliance.rows import make_reliance_rows
 from windtunnel.harness.items.shift.records import make_shift_records
 from windtunnel.harness.items.task.records import make_task_records
@@ -200,7 +200,7 @@ class TestReliance:
         answers = {r.sample_id: r for r in make_task_records(engine(), "t", task, samples)}
         own = explained(task, samples)
         classes = choose_answer_classes(task, FeatureAblation(), samples, answers.values())
-        found = carriers(classes, ((s, own[s.id], answers[s.id]) for s in samples))
+        found = find_carriers(classes, ((s, own[s.id], answers[s.id]) for s in samples))
         assert found == {"answered": ["please"], "refused": ["kill"]}
         records = {r.sample_id: r for r in make_reliance_records(engine(), "r", task, RNG, samples, own, answers, classes, found)}
         for i, sample in enumerate(samples):
@@ -260,7 +260,7 @@ class TestReliance:
         task, samples = Writes(), self.samples()
         answers = {r.sample_id: r for r in make_task_records(engine(), "t", task, samples)}
         own, classes = explained(task, samples), OneClass()
-        found = carriers(classes, ((s, own[s.id], answers[s.id]) for s in samples))
+        found = find_carriers(classes, ((s, own[s.id], answers[s.id]) for s in samples))
         assert found == {ANSWER: ["kill", "please"]}
         records = make_reliance_records(engine(), "r", task, RNG, samples, own, answers, classes, found)
         assert [r.scores["changed_without_carriers"] for r in records] == [float(i % 2) for i in range(len(samples))]
@@ -269,7 +269,7 @@ class TestReliance:
     def test_choices_are_classes(self) -> None:
         samples = [Sample(str(i), f"old {('please', 'kill')[i % 2]} plan", 0, ("yes", "no")) for i in range(12)]
         task, own = Chooses(), explained(Chooses(), samples)
-        found = carriers(Labels(), ((s, own[s.id], None) for s in samples))
+        found = find_carriers(Labels(), ((s, own[s.id], None) for s in samples))
         assert found == {"no": ["please"], "yes": ["kill"]}
         records = make_reliance_records(engine(), "r", task, RNG, samples, own, {}, Labels(), found)
         assert [r.artifacts["overpredicted"] for r in records[:2]] == [{"no: please": 1.0}, {"yes: kill": 0.0}]
@@ -342,7 +342,7 @@ class TestASuite:
 
     def test_the_explorer_names_what_is_explained(self, folder: Path) -> None:
         with toys.opened(folder) as store:
-            for view in make_sample_views(store, store.items(), kinds_of(Registry()), 20):
+            for view in make_sample_views(store, store.items(), list_kinds(Registry()), 20):
                 ((attack, same), *more) = view.heats[0].twins
                 is_harmful = "kill" in view.input.text
                 assert (attack, same.target) == ("polite", REFUSAL if is_harmful else HELP)

@@ -19,14 +19,14 @@ from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.requests import Classify, Completion, Generate, LogLikelihood, LogProb, Request
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.engine.continuations import ContinuationPort, Frame, framed, has_continuations
-from windtunnel.harness.items.kinds import kinds_of
+from windtunnel.harness.engine.continuations import ContinuationPort, Frame, frame_samples, has_continuations
+from windtunnel.harness.items.kinds import list_kinds
 from windtunnel.harness.items.probe.language_records import OneContinuation, make_language_records
 from windtunnel.harness.modalities.chat import Chat, Message
-from windtunnel.harness.modalities.removal import alone
+from windtunnel.harness.modalities.removal import keep_parts
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import cut_out, gather, word_spans
-from windtunnel.harness.models.torch.randomised import randomised
+from windtunnel.harness.models.torch.randomised import randomise
 from windtunnel.harness.results.views import make_sample_views
 from windtunnel.harness.scorecard.names import DEFAULT_SCORES
 from windtunnel.probes.attention import Attention
@@ -91,7 +91,7 @@ def values(record: Record) -> np.ndarray:
 def exact(probe: Any, task: Asks = CLOZE, samples: Sequence[Sample] = ASKED, engine: Any = None) -> list[np.ndarray]:
     """Attributions before they are recorded, which rounds them to 11 bits."""
     port, one = engine or tiny.engine("llama"), OneContinuation(probe)
-    found = framed(port, task, samples, one.target)
+    found = frame_samples(port, task, samples, one.target)
     (frame,) = {frame for frame, _ in found}
     return [a.values for a in one.attribute(ContinuationPort(port, frame), [sample for _, sample in found])]
 
@@ -153,10 +153,10 @@ class TestAgainstCaptum:
         for sample, found_P in zip(ASKED, exact(probe), strict=True):
             text, spans = str(sample.input), word_spans(str(sample.input))
 
-            def shown(*words: str, text: str = text, spans: Any = spans) -> str:
+            def preview_input(*words: str, text: str = text, spans: Any = spans) -> str:
                 return PROMPT + cut_out(text, [span for span, word in zip(spans, words, strict=True) if not word])
 
-            inp = captum.attr.TextTemplateInput(shown, values=[text[a:b] for a, b in spans], baselines=[""] * len(spans))
+            inp = captum.attr.TextTemplateInput(preview_input, values=[text[a:b] for a, b in spans], baselines=[""] * len(spans))
             if isinstance(probe, ShapleyValueSampling):
                 orders = list(probe.orders(probe.parts(text), probe.rng(sample.id)))
                 monkeypatch.setattr(torch, "randperm", _in_turn(orders))
@@ -277,7 +277,7 @@ class TestAgainstPlainLoops:
                 hidden = np.zeros(len(spans), bool)
                 hidden[order[: max(1, math.ceil(share * len(spans)))]] = True
                 rest = cut_out(text, [s for s, gone in zip(spans, hidden, strict=True) if gone])
-                falls.append((p(text) - p(rest), p(text) - p(str(alone(text, spans, hidden, "cut")))))
+                falls.append((p(text) - p(rest), p(text) - p(str(keep_parts(text, spans, hidden, "cut")))))
             expected = np.mean(falls, axis=0)
             assert [record.scores["comprehensiveness"], record.scores["sufficiency"]] == pytest.approx(expected.tolist(), abs=1e-5)
 
@@ -444,7 +444,7 @@ class TestWhatIsExplained:
     def test_a_text_that_should_be_written_stands_apart(self) -> None:
         def answer(prompt: str | Chat, wanted: str) -> str:
             task = Asks(lambda s: [Generate(prompt, 5)], "generate")
-            ((_, made),) = framed(tiny.engine("llama"), task, [Sample("x", "a dog", wanted)], "gold")
+            ((_, made),) = frame_samples(tiny.engine("llama"), task, [Sample("x", "a dog", wanted)], "gold")
             return made.labels[0]
 
         assert answer("a dog", "sat") == " sat"
@@ -474,7 +474,7 @@ class TestControls:
         for pack in (0, 1024):
             (found,) = tiny.engine(twin, pack=pack).run([request])
             ids = twin.scored(request).ids
-            plain = randomised(tiny.load("llama"), 3).module
+            plain = randomise(tiny.load("llama"), 3).module
             with torch.no_grad():
                 log_probs = plain(torch.tensor([ids])).logits[0].log_softmax(-1)
             after = ids[-found.num_tokens :]
@@ -576,7 +576,7 @@ class TestASuite:
         # Another continuation is another question.
         assert not any(row.name == "rank_correlation_with_gold" for row in card.rows)
         with toys.opened(tmp_path / "run") as store:
-            for view in make_sample_views(store, store.items(), kinds_of(Registry()), 10):
+            for view in make_sample_views(store, store.items(), list_kinds(Registry()), 10):
                 gradients, ablation, gold = view.heats
                 assert gradients.target == ablation.target == str(view.prediction)
                 assert gold.target == "films"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.api.scorecard import Estimate
 from windtunnel.harness.items.reliance.answer_classes import Labels
-from windtunnel.harness.items.reliance.records import carriers
-from windtunnel.harness.items.reliance.rows import PLANTED, overpredictions
+from windtunnel.harness.items.reliance.records import find_carriers
+from windtunnel.harness.items.reliance.rows import PLANTED, compute_overpredictions
 from windtunnel.harness.items.task.records import Judged
 
 LABELS = ("negative", "positive")
@@ -82,7 +82,7 @@ def announced(
         explained.append(Record(str(i), "p(t)", {}, artifacts={"attribution": kept}))
         answers[str(i)] = Record(str(i), "t", {"correct": float(said == label)}, artifacts={"prediction": said})
     classes = Labels()
-    found = carriers(classes, ((s, r, answers[s.id]) for s, r in zip(samples, explained, strict=True)))
+    found = find_carriers(classes, ((s, r, answers[s.id]) for s, r in zip(samples, explained, strict=True)))
     records = []
     for sample, record in zip(samples, explained, strict=True):
         own = set(str(sample.input).split())
@@ -90,7 +90,7 @@ def announced(
         over = {f"{c}: {w}": 0.0 for c, words in found.items() for w in words if w in own}
         called = {c: float(said == c) for c in found if c != LABELS[int(sample.target or 0)]}
         records.append((Record(record.sample_id, "r", {}, artifacts={"overpredicted": over, "called": called}), None, None))
-    return {name: e for name, e in overpredictions(records).here.items() if e.low is not None and e.low > PLANTED}
+    return {name: e for name, e in compute_overpredictions(records).here.items() if e.low is not None and e.low > PLANTED}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_excess_as_a_plain_loop_has_it() -> None:
             (Record(str(i), "r", {}, artifacts={"overpredicted": {"positive: x": 0.0} if has else {}, "called": called}), None, None)
         )
         rows.append((label, has, said))
-    found = overpredictions(records).alone["positive: x"]
+    found = compute_overpredictions(records).alone["positive: x"]
     rates = [[said for label, has, said in rows if label == 0 and has == wanted] for wanted in (True, False)]
     share = np.mean([label == 0 for label, has, _ in rows if has])
     assert found.value == pytest.approx(share * (np.mean(rates[0]) - np.mean(rates[1])))
@@ -157,7 +157,7 @@ def test_intervals_cover_the_truth() -> None:
             records.append(
                 (Record(str(i), "r", {}, artifacts={"overpredicted": names, "called": {} if label else {"positive": said}}), None, None)
             )
-        found = overpredictions(records)
+        found = compute_overpredictions(records)
         missed += sum(e.low is not None and e.high is not None and not e.low <= 0 <= e.high for e in found.alone.values())
         over += any(e.low is not None and e.low > 0 for e in (*found.together.values(), *found.here.values()))
     assert missed <= 0.06 * 1800

@@ -16,7 +16,7 @@ from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.items.reliance.answer_classes import Labels
-from windtunnel.harness.items.reliance.records import LEAST_SAMPLES, NUM_WORDS, Carriers, carriers, make_reliance_records, values_of
+from windtunnel.harness.items.reliance.records import LEAST_SAMPLES, NUM_WORDS, Carriers, find_carriers, make_reliance_records, sum_by_word
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.models.python.toy import Words
@@ -74,7 +74,7 @@ def sentences(planted: str, seed: int, num: int = 60) -> list[Sample]:
 def relied(model: Words, samples: Sequence[Sample]) -> tuple[Carriers, dict[str, Record]]:
     engine = Engine(model, Words.info)
     explained = {r.sample_id: r for r in make_probe_records(engine, "p(t)", FeatureAblation(), RNG, samples, ())}
-    found = carriers(Labels(), ((s, explained[s.id], None) for s in samples))
+    found = find_carriers(Labels(), ((s, explained[s.id], None) for s in samples))
     records = make_reliance_records(engine, "r", Sentiment(), RNG, samples, explained, {}, Labels(), found)
     return found, {r.sample_id: r for r in records}
 
@@ -127,7 +127,7 @@ class TestCarriers:
                 parts = [v for v, (a, b) in zip(kept["values"], kept["spans"], strict=True) if text[a:b].lower() == word]
                 size = sum(abs(v) for v in kept["values"])
                 seen.setdefault((kept["target"], word), []).append(sum(parts) / size if size else 0.0)
-        for label, words in carriers(Labels(), ((s, records[s.id], None) for s in samples)).items():
+        for label, words in find_carriers(Labels(), ((s, records[s.id], None) for s in samples)).items():
             strong = {w: np.mean(v) for (c, w), v in seen.items() if LABELS[c] == label and len(v) >= LEAST_SAMPLES and np.mean(v) > 0}
             assert list(words) == sorted(strong, key=lambda w: (-strong[w], w))[:NUM_WORDS]
 
@@ -139,7 +139,7 @@ class TestCarriers:
             values = np.array([0.003, 0.001]) if i % 2 else np.array([30.0, 20.0])
             kept = {"values": values, "spans": word_spans(str(sample.input)), "target": 1}
             explained.append((sample, Record(str(i), "p", {}, artifacts={"attribution": kept}), None))
-        assert carriers(Labels(), explained) == {"positive": ["zebra", "other", "there", "here"]}
+        assert find_carriers(Labels(), explained) == {"positive": ["zebra", "other", "there", "here"]}
 
     def test_rare_words_carry_nothing(self) -> None:
         samples = [Sample(str(i), "great start" if i < LEAST_SAMPLES - 1 else "lovely end", 1, LABELS) for i in range(2 * LEAST_SAMPLES)]
@@ -151,10 +151,10 @@ class TestCarriers:
     def test_words_of_a_pair_and_none(self) -> None:
         pair = Sample("p", TextPair("a good film", "Good"), 1, LABELS)
         kept = {"values": np.array([1.0, 2.0, -1.0, 4.0]), "spans": ((0, 1), (2, 6), (7, 11), (12, 16)), "target": 1}
-        assert values_of(pair, Record("p", "p", {}, artifacts={"attribution": kept})) == {"a": 1 / 8, "good": 6 / 8, "film": -1 / 8}
-        assert values_of(pair, Record("p", "p", {}, "no answer")) == {}
+        assert sum_by_word(pair, Record("p", "p", {}, artifacts={"attribution": kept})) == {"a": 1 / 8, "good": 6 / 8, "film": -1 / 8}
+        assert sum_by_word(pair, Record("p", "p", {}, "no answer")) == {}
         zero = {"values": np.zeros(2), "spans": word_spans("a b"), "target": 0}
-        assert values_of(Sample("z", "a b"), Record("z", "p", {}, artifacts={"attribution": zero})) == {"a": 0, "b": 0}
+        assert sum_by_word(Sample("z", "a b"), Record("z", "p", {}, artifacts={"attribution": zero})) == {"a": 0, "b": 0}
 
 
 def test_rows_of_a_run(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from scipy.stats import spearmanr
 from windtunnel.harness.api.probe import Probe
 from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.items.probe.faithfulness.alignment import aligned
+from windtunnel.harness.items.probe.faithfulness.alignment import align_parts
 from windtunnel.harness.items.probe.kind import ProbeItems
 from windtunnel.harness.items.probe.records import make_probe_records
 from windtunnel.harness.items.shift.kind import UNMOVED, ShiftItems
 from windtunnel.harness.items.shift.records import make_shift_records
 from windtunnel.harness.modalities.image import Image
-from windtunnel.harness.modalities.inputs import Input, parts_of, texts_of
+from windtunnel.harness.modalities.inputs import Input, list_parts, list_texts
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.models.python.toy import BAD, GOOD, Bright, Words
@@ -34,9 +34,9 @@ TASK = SimpleNamespace(requires=frozenset({"classify", "text"}))
 
 
 def matched(before: Input, after: Input) -> list[tuple[str, str]]:
-    spans = [parts_of(value) if texts_of(value) else () for value in (before, after)]
+    spans = [list_parts(value) if list_texts(value) else () for value in (before, after)]
     texts = [f"{value.first}\n{value.second}" if isinstance(value, TextPair) else str(value) for value in (before, after)]
-    places = aligned(before, spans[0], after, spans[1])
+    places = align_parts(before, spans[0], after, spans[1])
     one, two = ([text[a:b] for a, b in (own[i] for i in at)] for text, own, at in zip(texts, spans, places, strict=True))
     return list(zip(one, two, strict=True))
 
@@ -57,13 +57,13 @@ class TestAlignment:
 
     def test_pixels(self) -> None:
         small, large = Image(np.zeros((2, 3, 1), np.uint8)), Image(np.zeros((3, 3, 1), np.uint8))
-        assert [places.tolist() for places in aligned(small, (), small, ())] == [[0, 1, 2, 3, 4, 5]] * 2
-        assert [places.size for places in aligned(small, (), large, ())] == [0, 0]
+        assert [places.tolist() for places in align_parts(small, (), small, ())] == [[0, 1, 2, 3, 4, 5]] * 2
+        assert [places.size for places in align_parts(small, (), large, ())] == [0, 0]
 
     @given(st.lists(st.sampled_from(["a", "b", "c", "d"])), st.lists(st.sampled_from(["a", "b", "c", "d"])))
     def test_every_part_at_most_once_and_in_order(self, before: list[str], after: list[str]) -> None:
         one, two = " ".join(before), " ".join(after)
-        i, j = aligned(one, word_spans(one), two, word_spans(two))
+        i, j = align_parts(one, word_spans(one), two, word_spans(two))
         assert all(np.diff(i) > 0)
         assert all(np.diff(j) > 0)
         if len(before) != len(after):
@@ -127,7 +127,7 @@ class TestRecords:
             before.target = after.target = "gold"
             own = before.one(Sample(key, CLEAN[key], 1, LABELS))
             same, new = (after.one(Sample(key, TWINS[key], c, LABELS)) for c in (1, 0))
-            i, j = aligned(CLEAN[key], own.spans, TWINS[key], same.spans)
+            i, j = align_parts(CLEAN[key], own.spans, TWINS[key], same.spans)
             assert scores["flipped"] == flips
             assert scores["rank_correlation"] == pytest.approx(spearmanr(own.values[i], same.values[j]).statistic)
             assert scores["aligned_share"] == pytest.approx(len(i) / max(len(own.spans), len(same.spans)))

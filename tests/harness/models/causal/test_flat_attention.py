@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.models.causal import packed_attention
-from windtunnel.harness.models.causal.packed_attention import FlatPass, Stored, merge, softmax_attention
-from windtunnel.harness.models.causal.prefix_trie import Pack, Scored, forest
+from windtunnel.harness.models.causal.packed_attention import FlatPass, Stored, attend, merge
+from windtunnel.harness.models.causal.prefix_trie import Pack, Scored, make_packs
 
 H, G, D = 4, 2, 8
 lines_of_ids = st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=14), min_size=1, max_size=8)
@@ -47,17 +47,17 @@ def prefixes_of(packs: list[Pack]) -> list[list[tuple[int, ...]]]:
     return found
 
 
-@pytest.mark.parametrize("way", ["_by_parts", "_at_once"])
+@pytest.mark.parametrize("way", ["_attend_by_parts", "_attend_at_once"])
 @settings(deadline=None, max_examples=25)
 @given(lines=lines_of_ids, tokens=st.integers(1, 40))
 def test_a_pack_attends_as_each_sequence_does(way: str, lines: list[list[int]], tokens: int) -> None:
-    packs = list(forest([Scored(line, 1) for line in lines], tokens))
+    packs = list(make_packs([Scored(line, 1) for line in lines], tokens))
     path = Stored()
     for pack, prefixes in zip(packs, prefixes_of(packs), strict=True):
         query, key, value = (torch.stack([vectors(p)[which] for p in prefixes], 1)[None] for which in range(3))
         running = FlatPass(pack, path, torch.device("cpu"))
-        if way == "_at_once":
-            running._by_parts = running._at_once  # type: ignore[method-assign]
+        if way == "_attend_at_once":
+            running._attend_by_parts = running._attend_at_once  # type: ignore[method-assign]
         out = running.attend(query, key, value, 0.3)
         assert torch.allclose(out[0].double(), torch.stack([expected(p) for p in prefixes]), atol=1e-5)
 
@@ -67,8 +67,8 @@ def test_products_are_the_kernel(causal: bool) -> None:
     torch.manual_seed(0)
     query, key, value = torch.randn(2, H, 5, D), torch.randn(2, G, 5, D), torch.randn(2, G, 5, D)
     bias = None if causal else torch.zeros(2, 1, 1, 5).masked_fill_(torch.tensor([0, 0, 1, 0, 1]).bool(), float("-inf"))
-    kernel = softmax_attention(query, key, value, 0.5, bias, causal=causal)
-    products = packed_attention._by_products(query, key, value, 0.5, bias, causal)
+    kernel = attend(query, key, value, 0.5, bias, causal=causal)
+    products = packed_attention._attend_by_products(query, key, value, 0.5, bias, causal)
     for a, b in zip(kernel, products, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
 
@@ -78,9 +78,9 @@ def test_merged_parts_are_the_whole_in_any_order(size: float) -> None:
     """Also where scores are so large that their exponentials are not."""
     torch.manual_seed(1)
     query, key, value = torch.randn(1, H, 7, D) * size, torch.randn(1, G, 30, D), torch.randn(1, G, 30, D)
-    whole = softmax_attention(query, key, value, 1.0)
+    whole = attend(query, key, value, 1.0)
     for order in itertools.permutations([(0, 4), (4, 23), (23, 30)]):
-        parts = [softmax_attention(query, key[:, :, a:b], value[:, :, a:b], 1.0) for a, b in order]
+        parts = [attend(query, key[:, :, a:b], value[:, :, a:b], 1.0) for a, b in order]
         out, lse = (t.clone() for t in parts[0])
         for more in parts[1:]:
             merge((out, lse), more)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from windtunnel.harness.models.causal.prefix_trie import Pack, Scored, forest, num_common
+from windtunnel.harness.models.causal.prefix_trie import Pack, Scored, count_common, make_packs
 
 sequences = st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=12), min_size=1, max_size=9)
 
@@ -36,7 +36,7 @@ def read_back(packs: list[Pack]) -> list[list[tuple[int, ...]]]:
 @given(sequences, st.integers(1, 30))
 def test_a_token_sees_what_stands_before_it_and_nothing_else(lines: list[list[int]], tokens: int) -> None:
     units = scored(lines)
-    packs = list(forest(units, tokens))
+    packs = list(make_packs(units, tokens))
     seen = read_back(packs)
     prefixes = {tuple(line[:n]) for line in lines for n in range(1, len(line))}
     flat = [prefix for reached in seen for prefix in reached]
@@ -54,7 +54,7 @@ def test_a_token_sees_what_stands_before_it_and_nothing_else(lines: list[list[in
 
 @given(sequences, st.integers(1, 30))
 def test_own_covers_every_token_once_and_in_order(lines: list[list[int]], tokens: int) -> None:
-    for pack in forest(scored(lines), tokens):
+    for pack in make_packs(scored(lines), tokens):
         edges = [(a.q0, a.q1) for a in pack.own]
         assert [q0 for q0, _ in edges] == [0, *(q1 for _, q1 in edges[:-1])]
         assert edges[-1][1] == len(pack.ids_T)
@@ -67,14 +67,14 @@ def test_own_covers_every_token_once_and_in_order(lines: list[list[int]], tokens
 def test_the_order_of_the_sequences_changes_no_token(lines: list[list[int]], tokens: int, random: object) -> None:
     shuffled = list(lines)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    ids = [[p.ids_T.tolist() for p in forest(scored(x), tokens)] for x in (lines, shuffled)]
+    ids = [[p.ids_T.tolist() for p in make_packs(scored(x), tokens)] for x in (lines, shuffled)]
     assert ids[0] == ids[1]
 
 
 def test_a_known_case() -> None:
     header, question = list(range(100, 200)), list(range(300, 330))
     endings = [[1, 2, 3], [1, 5, 6], [7, 8, 9]]
-    (pack,) = forest([Scored([*header, *question, *ending], 3) for ending in endings], 1024)
+    (pack,) = make_packs([Scored([*header, *question, *ending], 3) for ending in endings], 1024)
     # Read are header, question and each ending but its last token: 1 2 | 5 | 7 8.
     assert pack.ids_T.tolist() == [*header, *question, 1, 2, 5, 7, 8]
     assert pack.positions_T.tolist() == [*range(132), 131, 130, 131]
@@ -86,9 +86,9 @@ def test_a_known_case() -> None:
 
 
 def test_nothing_gives_no_pack() -> None:
-    assert list(forest([], 10)) == []
+    assert list(make_packs([], 10)) == []
 
 
 @pytest.mark.parametrize(("a", "b", "common"), [([], [1], 0), ([1, 2], [1, 2], 2), ([1, 2, 3], [1, 4], 1), ([1], [1, 2], 1)])
 def test_num_common(a: list[int], b: list[int], common: int) -> None:
-    assert num_common(a, b) == num_common(b, a) == common
+    assert count_common(a, b) == count_common(b, a) == common

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ModelError
-from windtunnel.harness.models.common.labels import columns_of, normalise
+from windtunnel.harness.models.common.labels import find_columns, normalise
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from windtunnel.harness.models.common.labels import columns_of, normalise
     ],
 )
 def test_columns(model: tuple[str, ...], asked: tuple[str, ...], columns: list[int]) -> None:
-    assert columns_of(model, asked) == columns
+    assert find_columns(model, asked) == columns
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_columns(model: tuple[str, ...], asked: tuple[str, ...], columns: list[i
 )
 def test_labels_that_do_not_match_are_an_error(model: tuple[str, ...], asked: tuple[str, ...]) -> None:
     with pytest.raises(ModelError, match="the task"):
-        columns_of(model, asked)
+        find_columns(model, asked)
 
 
 @given(st.permutations(["world", "sports", "business", "sci/tech"]), st.permutations(["World", "Sports", "Business", "Sci Tech"]))
 def test_any_order_is_found(model: list[str], asked: list[str]) -> None:
-    assert [normalise(model[c]) for c in columns_of(model, asked)] == [normalise(name) for name in asked]
+    assert [normalise(model[c]) for c in find_columns(model, asked)] == [normalise(name) for name in asked]

@@ -11,10 +11,10 @@ import transformers
 from torch import nn
 from windtunnel.harness.api.errors import SampleError
 from windtunnel.harness.api.requests import Classify
-from windtunnel.harness.models.encoder.first_position import FirstPosition, firsts
+from windtunnel.harness.models.encoder.first_position import FirstPosition, find_first_positions
 from windtunnel.harness.models.encoder.packed import FlatEncoder
-from windtunnel.harness.models.torch.flops import per_token
-from windtunnel.harness.models.torch.randomised import randomised
+from windtunnel.harness.models.torch.flops import count_flops_per_token
+from windtunnel.harness.models.torch.randomised import randomise
 from windtunnel.tests import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # DeBERTa, where transformers is 4
@@ -82,7 +82,7 @@ def test_encoders_that_read_their_first_position(name: str, settings: dict[str, 
     assert first.flops == 2 * weights
     for lengths in ((1, 20), (7,), (2, 2, 2), (31, 30, 1, 5)):
         whole = logits(module, *lengths)
-        with first.only(module, firsts(len(lengths), max(lengths))):
+        with first.only(module, find_first_positions(len(lengths), max(lengths))):
             assert torch.allclose(logits(module, *lengths), whole, atol=1e-5), lengths
     assert hooks(module) == 0
 
@@ -166,7 +166,7 @@ def test_a_classifier_is_shortened_where_nothing_is_differentiated() -> None:
     request = Classify("the young dog was able to read")
     (answer,) = engine.run([request])
     length = len(model.split(request)[0].ids)
-    assert engine.counters.flops == length * per_token(model.module) - (length - 1) * 2 * USUAL
+    assert engine.counters.flops == length * count_flops_per_token(model.module) - (length - 1) * 2 * USUAL
     with engine.differentiable() as net:
         encoded = net.encode([request])
         assert torch.allclose(net.logits(encoded.features, encoded)[0], torch.tensor(answer.values), atol=1e-5)
@@ -188,7 +188,7 @@ def test_texts_in_a_row_make_one_pass_without_padding() -> None:
 @pytest.mark.parametrize("pack", [0, 1024])
 def test_a_copy_with_other_weights_answers_for_itself(pack: int) -> None:
     model = tiny.load("bert")
-    other = randomised(model, 0)
+    other = randomise(model, 0)
     requests = [Classify("the cat"), Classify("the young dog was able to read")]
     for asked in (other, model):
         answers = tiny.engine(asked, pack=pack).run(requests)

@@ -12,7 +12,7 @@ import torch
 from windtunnel.harness.api.errors import SampleError
 from windtunnel.harness.api.requests import Classify, Generate, LogLikelihood
 from windtunnel.harness.api.samples import Sample, SampleRng
-from windtunnel.harness.engine.continuations import MARK, ContinuationPort, Frame, framed
+from windtunnel.harness.engine.continuations import MARK, ContinuationPort, Frame, frame_samples
 from windtunnel.harness.items.probe.language_records import make_language_records
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.inputs import Input
@@ -157,7 +157,7 @@ class TestATextThatThePromptHoldsTwice:
     @pytest.mark.parametrize(("before", "after"), [("no: ", ""), ("", "\nyes or no?"), ("no. ", " or no?"), ("Say no.", "")])
     @pytest.mark.parametrize("value", ["no", "no ", user("no"), user("no ")])
     def test_the_tasks_own_place(self, before: str, after: str, value: Any) -> None:
-        ((frame, sample),) = framed(tiny.engine("llama"), self.Task(before, after), [Sample("a", value)], "predicted")
+        ((frame, sample),) = frame_samples(tiny.engine("llama"), self.Task(before, after), [Sample("a", value)], "predicted")
         space = " " if str(value if isinstance(value, str) else value.messages[-1].content).endswith(" ") else ""
         assert (frame.head, frame.tail, sample.input) == (before, f"{space}{after}", "no")
 
@@ -169,5 +169,5 @@ class TestATextThatThePromptHoldsTwice:
                 found: Sequence[LogLikelihood] = super().requests(sample)
                 return found
 
-        ((frame, _),) = framed(tiny.engine("llama"), Picky("no: ", ""), [Sample("a", "no")], "predicted")
+        ((frame, _),) = frame_samples(tiny.engine("llama"), Picky("no: ", ""), [Sample("a", "no")], "predicted")
         assert (frame.head, frame.tail) == ("no: ", "")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ModelError, SampleError
 from windtunnel.harness.api.requests import Completion, Failure, Generate, LogLikelihood, LogProb, RollingLogLikelihood
 from windtunnel.harness.modalities.chat import Chat, Message
-from windtunnel.harness.models.causal.rolling_windows import rolling_windows
+from windtunnel.harness.models.causal.rolling_windows import split_windows
 from windtunnel.harness.models.common.stop_strings import cut
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.tests import tiny
@@ -145,7 +145,7 @@ def test_every_token_is_scored_once_with_its_context(length: int, longest: int, 
     min_context = data.draw(st.integers(1, longest))
     ids = list(range(100, 100 + length))
     scored: list[int] = []
-    for window, num_scored in rolling_windows([7], ids, longest, min_context):
+    for window, num_scored in split_windows([7], ids, longest, min_context):
         assert num_scored >= 1
         assert len(window) <= longest + 1
         assert len(window) - num_scored >= (min_context if scored else 1)
@@ -158,13 +158,13 @@ def test_every_token_is_scored_once_with_its_context(length: int, longest: int, 
         scored += window[-num_scored:]
     assert scored == ids
     wanted = [(before + new, len(new)) for before, new in harness_windows(ids, 7, longest, min_context)]
-    assert list(rolling_windows([7], ids, longest, min_context)) == wanted
+    assert list(split_windows([7], ids, longest, min_context)) == wanted
 
 
 @pytest.mark.parametrize("min_context", [0, 5])
 def test_windows_need_a_context_that_fits(min_context: int) -> None:
     with pytest.raises(ValueError, match="min_context must be between 1 and"):
-        list(rolling_windows([0], [1, 2], 4, min_context))
+        list(split_windows([0], [1, 2], 4, min_context))
 
 
 @pytest.mark.parametrize("name", CAUSAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from windtunnel.harness.models.causal.packed_attention import softmax_attention
+from windtunnel.harness.models.causal.packed_attention import attend
 from windtunnel.harness.models.torch import cpu_attention
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="a torch without oneDNN")
@@ -29,7 +29,7 @@ def test_it_is_an_exact_softmax(
     """Blocks of one row, too; and scores in the thousands, whose exponentials no float holds."""
     monkeypatch.setattr(cpu_attention, "_SCORES", scores)
     query, key, value = drawn(heads, groups, queries, keys, size)
-    out, lse = cpu_attention.attention(query, key, value, 0.25)
+    out, lse = cpu_attention.attend(query, key, value, 0.25)
     exact = 0.25 * query.double() @ key.double().repeat_interleave(heads // groups, 1).transpose(2, 3)
     assert torch.allclose(lse.double(), exact.logsumexp(3), rtol=1e-6, atol=1e-5)
     expected = exact.softmax(3) @ value.double().repeat_interleave(heads // groups, 1)
@@ -43,19 +43,19 @@ def test_it_is_taken_for_large_rectangles_alone(monkeypatch: pytest.MonkeyPatch)
         asked.append(given)
         return original(*given)  # type: ignore[arg-type]
 
-    original = cpu_attention.attention
+    original = cpu_attention.attend
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: True)
-    monkeypatch.setattr(cpu_attention, "attention", attention)
+    monkeypatch.setattr(cpu_attention, "attend", attention)
     large, few_keys, few_rows = drawn(4, 2, 64, 256), drawn(4, 2, 64, 255), drawn(4, 2, 63, 256)
-    found = softmax_attention(*large, 0.25)
+    found = attend(*large, 0.25)
     assert len(asked) == 1
-    softmax_attention(*few_keys, 0.25)
-    softmax_attention(*few_rows, 0.25)
-    softmax_attention(*(t.double() for t in large), 0.25)
-    softmax_attention(*large, 0.25, torch.zeros(1, 1, 1, 256))
+    attend(*few_keys, 0.25)
+    attend(*few_rows, 0.25)
+    attend(*(t.double() for t in large), 0.25)
+    attend(*large, 0.25, torch.zeros(1, 1, 1, 256))
     assert len(asked) == 1
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: False)
-    for a, b in zip(found, softmax_attention(*large, 0.25), strict=True):
+    for a, b in zip(found, attend(*large, 0.25), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     assert len(asked) == 1
 
@@ -64,8 +64,8 @@ def test_it_is_taken_for_large_rectangles_alone(monkeypatch: pytest.MonkeyPatch)
 def test_what_a_token_sees_before_it_is_cut_into_rectangles(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     query, key, value = drawn(4, 2, length, length)
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: False)
-    plain = softmax_attention(query, key, value, 0.25, causal=True)
+    plain = attend(query, key, value, 0.25, causal=True)
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: True)
     monkeypatch.setattr(cpu_attention, "_FEWEST_KEYS", 60)
-    for a, b in zip(softmax_attention(query, key, value, 0.25, causal=True), plain, strict=True):
+    for a, b in zip(attend(query, key, value, 0.25, causal=True), plain, strict=True):
         assert torch.allclose(a, b, atol=1e-5)

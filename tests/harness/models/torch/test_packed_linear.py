@@ -74,7 +74,7 @@ def test_whether_onednn_is_faster_is_told_by_the_processor(
 ) -> None:
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: isa)
-    monkeypatch.setattr(packed_linear, "_processor", lambda: processor)
+    monkeypatch.setattr(packed_linear, "_name_processor", lambda: processor)
     assert packed_linear.outruns_blas.__wrapped__() is expected
 
 

@@ -19,17 +19,17 @@ from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.faithfulness import sensitivity
 from windtunnel.harness.items.probe.faithfulness.erasure import GRID
-from windtunnel.harness.items.probe.faithfulness.infidelity import hidden_sets
+from windtunnel.harness.items.probe.faithfulness.infidelity import draw_hidden_sets
 from windtunnel.harness.items.probe.faithfulness.noise import RADIUS
-from windtunnel.harness.items.probe.faithfulness.plausibility import average_precision, iou_f1, marked, runs
-from windtunnel.harness.items.probe.faithfulness.ranks import complexity, rank_correlation, top_overlap
-from windtunnel.harness.items.probe.faithfulness.scored_attribution import Subject, subject_of
+from windtunnel.harness.items.probe.faithfulness.plausibility import average_precision, compute_iou_f1, find_runs, mark_words
+from windtunnel.harness.items.probe.faithfulness.ranks import compute_complexity, compute_top_overlap, rank_correlation
+from windtunnel.harness.items.probe.faithfulness.scored_attribution import Subject, make_subject
 from windtunnel.harness.items.probe.records import make_probe_records
-from windtunnel.harness.modalities.image import Image, ImageModality, blurred
-from windtunnel.harness.modalities.inputs import parts_of
-from windtunnel.harness.modalities.removal import alone, removed
+from windtunnel.harness.modalities.image import Image, ImageModality, blur
+from windtunnel.harness.modalities.inputs import list_parts
+from windtunnel.harness.modalities.removal import keep_parts, remove_parts
 from windtunnel.harness.modalities.text import TextPair
-from windtunnel.harness.modalities.words import cut_out, gather, masked, split_spans, word_spans
+from windtunnel.harness.modalities.words import cut_out, gather, mask_spans, split_spans, word_spans
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.harness.scorecard.names import FAITHFULNESS
 from windtunnel.probes.feature_ablation import FeatureAblation
@@ -54,7 +54,7 @@ def images(num: int = 2) -> list[Sample]:
 
 
 def subjects(engine: Engine, probe: Any, given: Sequence[Sample]) -> list[Subject]:
-    return [subject_of(s, a, None, RNG, "[MASK]") for s, a in zip(given, probe.attribute(engine, given), strict=True)]
+    return [make_subject(s, a, None, RNG, "[MASK]") for s, a in zip(given, probe.attribute(engine, given), strict=True)]
 
 
 class TestCurves:
@@ -112,7 +112,7 @@ class TestAgainstCaptum:
         records = make_probe_records(engine, "p(t)", probe, RNG, GIVEN, ["infidelity"])
         for subject, record in zip(subjects(engine, probe, GIVEN), records, strict=True):
             text, spans = str(subject.sample.input), subject.attribution.spans
-            sets = torch.from_numpy(np.array(hidden_sets(subject, RNG))).double()
+            sets = torch.from_numpy(np.array(draw_hidden_sets(subject, RNG))).double()
 
             def forward(masks: torch.Tensor, text: str = text, spans: Any = spans) -> torch.Tensor:
                 shown = [cut_out(text, [s for s, on in zip(spans, m, strict=True) if not on]) for m in masks.tolist()]
@@ -157,17 +157,17 @@ class TestValues:
         draws = np.random.default_rng(seed)
         a, b = draws.integers(0, 6, 20).astype(float), draws.normal(size=20)
         assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
-        found = complexity(b)
+        found = compute_complexity(b)
         assert found["complexity"] == pytest.approx(entropy(np.abs(b) / np.abs(b).sum()))
-        assert top_overlap(b, b) == 1
-        assert top_overlap(b, -b) == 0
+        assert compute_top_overlap(b, b) == 1
+        assert compute_top_overlap(b, -b) == 0
 
     def test_what_has_no_value(self) -> None:
         assert rank_correlation(np.ones(4), np.arange(4.0)) is None
         assert rank_correlation(np.ones(1), np.ones(1)) is None
-        assert set(complexity(np.zeros(3)).values()) == {None}
-        assert complexity(np.ones(8))["effective_parts"] == pytest.approx(8)
-        assert complexity(np.array([0.0, -3.0, 0.0]))["effective_parts"] == pytest.approx(1)
+        assert set(compute_complexity(np.zeros(3)).values()) == {None}
+        assert compute_complexity(np.ones(8))["effective_parts"] == pytest.approx(8)
+        assert compute_complexity(np.array([0.0, -3.0, 0.0]))["effective_parts"] == pytest.approx(1)
 
 
 class TestPlausibility:
@@ -197,10 +197,10 @@ class TestPlausibility:
         assert record.scores["auprc_random"] == pytest.approx(average_precision_score(is_marked, control), abs=1e-6)
 
     def test_runs_that_match(self) -> None:
-        assert runs(np.array([1, 1, 0, 1, 0, 0, 1], bool)) == [(0, 2), (3, 4), (6, 7)]
-        assert iou_f1([(0, 2)], [(0, 4)]) == 1, "half of the union is enough"
-        assert iou_f1([(0, 2)], [(0, 5)]) == 0
-        assert iou_f1([(0, 2), (7, 8)], [(0, 2)]) == pytest.approx(2 * 0.5 / 1.5)
+        assert find_runs(np.array([1, 1, 0, 1, 0, 0, 1], bool)) == [(0, 2), (3, 4), (6, 7)]
+        assert compute_iou_f1([(0, 2)], [(0, 4)]) == 1, "half of the union is enough"
+        assert compute_iou_f1([(0, 2)], [(0, 5)]) == 0
+        assert compute_iou_f1([(0, 2), (7, 8)], [(0, 2)]) == pytest.approx(2 * 0.5 / 1.5)
         assert average_precision(np.array([3.0, 2.0, 1.0]), np.array([True, False, True])) == pytest.approx(0.5 + 0.5 * 2 / 3)
 
     @pytest.mark.parametrize(("target", "rationale"), [(0, [[2, 6]]), (1, []), (1, [[0, 11]])])
@@ -211,7 +211,7 @@ class TestPlausibility:
 
     def test_a_word_that_touches_is_marked(self) -> None:
         sample = Sample("x", "a good film", 1, ("no", "yes"), metadata={"rationale": [[5, 6]]})
-        assert marked(subject_of(sample, Planted().one(sample), None, RNG, None)).tolist() == [False, True, False]
+        assert mark_words(make_subject(sample, Planted().one(sample), None, RNG, None)).tolist() == [False, True, False]
 
 
 class TestRandomisedModel:
@@ -242,7 +242,7 @@ class TestRandomisedModel:
         other = probe.attribute(Engine(engine.model.randomised(3), engine.info), asked)  # type: ignore[attr-defined]
         for record, a, b in zip(records, own, other, strict=True):
             assert record.scores["randomised_rank_correlation"] == pytest.approx(spearmanr(a.values, b.values).statistic, abs=1e-6)
-            assert record.scores["effective_parts_randomised"] == pytest.approx(complexity(b.values)["effective_parts"], rel=1e-5)
+            assert record.scores["effective_parts_randomised"] == pytest.approx(compute_complexity(b.values)["effective_parts"], rel=1e-5)
 
     def test_the_copy_is_made_once_and_its_passes_are_counted(self) -> None:
         engine = engine_of("bert")
@@ -287,27 +287,27 @@ class TestCascade:
 class TestRemoval:
     def test_a_pair_is_two_texts(self) -> None:
         pair = TextPair("a good film", "not bad")
-        spans = parts_of(pair)
+        spans = list_parts(pair)
         whole = f"{pair.first}\n{pair.second}"
         assert [whole[a:b] for a, b in spans] == ["a", "good", "film", "not", "bad"]
         assert split_spans((pair.first, pair.second), spans) == [word_spans(pair.first), word_spans(pair.second)]
         hidden = np.array([False, True, False, True, False])
-        assert removed(pair, spans, hidden, "cut") == TextPair("a film", "bad")
-        assert removed(pair, spans, hidden, "mask", "<m>") == TextPair("a <m> film", "<m> bad")
-        assert alone(pair, spans, hidden, "cut") == TextPair("good", "not")
-        assert alone(pair, spans, hidden, "mask", "_") == TextPair("_ good _", "not _")
-        assert masked("(so) good!", word_spans("(so) good!"), "x") == "xxx xx"
+        assert remove_parts(pair, spans, hidden, "cut") == TextPair("a film", "bad")
+        assert remove_parts(pair, spans, hidden, "mask", "<m>") == TextPair("a <m> film", "<m> bad")
+        assert keep_parts(pair, spans, hidden, "cut") == TextPair("good", "not")
+        assert keep_parts(pair, spans, hidden, "mask", "_") == TextPair("_ good _", "not _")
+        assert mask_spans("(so) good!", word_spans("(so) good!"), "x") == "xxx xx"
 
     def test_blur_is_a_gaussians(self) -> None:
         pixels = np.zeros((33, 33, 1), np.float32)
         pixels[16, 16] = 1
-        found = blurred(Image(pixels), np.zeros((33, 33), bool)).pixels[:, :, 0]
+        found = blur(Image(pixels), np.zeros((33, 33), bool)).pixels[:, :, 0]
         deviation = 33 / 16
         expected = [math.exp(-(d**2) / 2 / deviation**2) for d in range(6)]
         np.testing.assert_allclose(found[16, 16:22] / found[16, 16], expected, rtol=1e-3)
         assert float(found.sum()) == pytest.approx(1, abs=1e-3)
         flat = Image(np.full((8, 6, 3), 77, np.uint8))
-        assert blurred(flat, np.zeros((8, 6), bool)) == flat
+        assert blur(flat, np.zeros((8, 6), bool)) == flat
 
 
 class TestPairs:
@@ -331,7 +331,7 @@ class TestPairs:
             for part, text in enumerate((pair.first, pair.second)):
                 chosen = [i for i, kind in enumerate(types) if kind == part]
                 parts.append(gather(each[chosen], [tuple(offsets[i]) for i in chosen], word_spans(text)))
-            assert found.spans == parts_of(pair)
+            assert found.spans == list_parts(pair)
             np.testing.assert_allclose(found.values, np.concatenate(parts), atol=1e-5)
 
     def test_integrated_gradients_sum_to_the_change(self) -> None:
