@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ..harness.api.report import Report
 from ..harness.api.scorecard import Row, Scorecard
@@ -19,6 +19,8 @@ from . import display
 from .explorer import LEVELS, encode_samples
 
 _NAME_LIMIT = 2_000
+_STYLES = ("scorecard.css", "explorer.css")
+_SCRIPTS = ("drawing.js", "explorer.js")
 
 _DIMENSIONS = {
     "quality": "How well the model performs its tasks.",
@@ -41,11 +43,14 @@ class Html(Report):
     suffix = "scorecard.html"
 
     def render(self, scorecard: Scorecard, /) -> str:
-        style, script = _read_asset("scorecard.css"), f'"use strict";\n{{\n{_read_asset("drawing.js")}\n{_read_asset("scorecard.js")}}}\n'
+        style = "\n".join(map(_read_asset, _STYLES))
+        # One block: the scripts share names, and leave none on the window.
+        script = '"use strict";\n{\n' + "\n".join(map(_read_asset, _SCRIPTS)) + "}\n"
         environment = Environment(
-            autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_finalize
-        )
-        return environment.from_string(_read_asset("scorecard.html.j2")).render(
+            loader=FunctionLoader(_read_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+            keep_trailing_newline=True, finalize=_finalize,
+        )  # fmt: skip
+        return environment.get_template("scorecard.html.j2").render(
             card=scorecard,
             policy=_make_policy(style, script),
             style=style,

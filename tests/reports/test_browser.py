@@ -114,7 +114,7 @@ def test_no_hostile_sample_runs_or_breaks_the_page(visit: Open) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.locator(".detail script, .detail iframe, .detail img, .detail [onload], .detail [onerror]").count() == 0
     assert page.evaluate("window.pwned") is None
-    assert page.locator("body > *").count() == 6
+    assert page.locator("body > *").count() == 5
 
 
 def test_chips_and_search_filter(visit: Open) -> None:
