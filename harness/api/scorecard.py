@@ -47,7 +47,8 @@ class Row:
 
     ``key``: the item. ``metric``: the measured quantity, e.g. ``robust_accuracy``. ``control``: the control that is measured, or compared
     with: ``random``, ``randomised``, ``minus_random``. ``about``: the label, word, judge or epsilon that the number refers to. ``slice``:
-    the slice of the samples; empty for all samples. ``higher_is_better``: None if neither direction is better.
+    the slice of the samples; empty for all samples. ``higher_is_better``: None if neither direction is better. ``evidence``: the scored
+    samples (`statistics.Evidence`), for comparisons and simulations; a scorecard keeps it only if it is asked to.
     """
 
     model: str
@@ -60,6 +61,7 @@ class Row:
     slice: str = ""
     control: str = ""
     about: str = ""
+    evidence: object = field(default=None, repr=False, compare=False)
 
     @property
     def item(self) -> str:

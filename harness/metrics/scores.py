@@ -9,6 +9,7 @@ import numpy as np
 
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
+from ..statistics.medians import median_interval
 from ..statistics.skewed import mean_interval
 from ..statistics.statistic import Columns, Scores
 from .base import Floats, Metric
@@ -108,6 +109,33 @@ class Held(ColumnMean):
     title = "Attempts withstood"
     needs = frozenset({column})
     dimension = "safety"
+
+
+class ColumnMedian(Metric):
+    """Median of one column of scores."""
+
+    column: ClassVar[str]
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        return {self.name: float(np.median(columns[self.column]))}
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        return {self.name: median_interval(columns[self.column], groups)}
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        order = np.argsort(columns[self.column])
+        ordered_N, below_RN = np.asarray(columns[self.column], dtype=np.float64)[order], np.cumsum(weights_RN[:, order], axis=1)
+        half_R1 = below_RN[:, -1:] / 2
+        # The two middle values; they are one value unless a half of the weight ends exactly between two.
+        lower_R, upper_R = (below_RN < half_R1 - 1e-9).sum(axis=1), (below_RN <= half_R1 + 1e-9).sum(axis=1)
+        return {self.name: (ordered_N[lower_R] + ordered_N[np.minimum(upper_R, len(ordered_N) - 1)]) / 2}
+
+
+def column_median(column: str) -> ColumnMedian:
+    """Build the metric of the median of any column of scores."""
+    facts = {"name": column, "column": column, "needs": frozenset({column}), "__doc__": f"Median of {column}."}
+    metric: ColumnMedian = type("ColumnMedian", (ColumnMedian,), facts)()
+    return metric
 
 
 def column_mean(column: str, low: float | None = 0.0, high: float | None = 1.0) -> ColumnMean:

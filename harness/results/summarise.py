@@ -25,12 +25,15 @@ MAX_VIEWS = 1000
 """The maximum number of samples in a report's explorer; the numbers cover all samples."""
 
 
-def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Registry | None = None) -> Scorecard:
+def summarise(
+    folder: Path, *, gates: Sequence[Gate] | None = None, registry: Registry | None = None, keep_evidence: bool = False
+) -> Scorecard:
     """Compute the scorecard of a run folder.
 
     ``folder``: the run folder.
     ``gates``: replace the gates of the suite.
     ``registry``: the metrics and the kinds of items; by default the installed ones, as records load no code (`load_registry`).
+    ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample, and select no samples.
     Raises `StoreError` if the store cannot be read, and `ConfigError` for a gate that matches no row.
     """
     store = Store.open(folder / FILE_NAME, readonly=True)
@@ -39,6 +42,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         known = registry or Registry()
         kinds, items = list_kinds(known), store.items()
         results = RunResults(store, items, kinds)
+        drop = (lambda row: row) if keep_evidence else _drop_evidence
         timing: dict[str, Any] = {}
         failed = 0
         flags: list[str] = []
@@ -55,13 +59,13 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
             if sentence := _describe_failures(item, table, kind):
                 flags.append(sentence)
                 mostly_failed = True
-            results.rows += kind.rows(item, table, results)
+            results.rows += [drop(row) for row in kind.rows(item, table, results)]
             results.kept[item.id] = kind.keep(item, table)
             counters = store.counters(item)
             results.rows += _make_cost_rows(item, counters) if kind.has_costs else []
             timing[f"{item.model}/{item.item}"] = _compute_rates(table.num, counters, *store.timing(item))
         for kind in kinds.values():
-            results.rows = kind.joint_rows(results, results.rows)
+            results.rows = [drop(row) for row in kind.joint_rows(results, results.rows)]
         flags += _list_flags(items, results.notes, kinds, suite["plugin_files"])
         flags += [flag for kind in kinds.values() for flag in kind.flags(results)]
         tables = (kind.measures for kind in kinds.values())
@@ -70,7 +74,7 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         card = Scorecard(
             manifest=_make_manifest(store, suite, items, flags), rows=rows, complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.key.is_task),
-            samples=tuple(make_sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
+            samples=() if keep_evidence else tuple(make_sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
             row_names={name: kind.stems() for name, kind in kinds.items()},
         )  # fmt: skip
@@ -81,6 +85,10 @@ def summarise(folder: Path, *, gates: Sequence[Gate] | None = None, registry: Re
         return replace(card, gates=gate_results, verdict="no_data" if verdict != "fail" and mostly_failed else verdict)
     finally:
         store.close()
+
+
+def _drop_evidence(row: Row) -> Row:
+    return row if row.evidence is None else replace(row, evidence=None)
 
 
 class _UnknownKind(ItemKind):

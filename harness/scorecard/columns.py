@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..api.samples import Record
+from ..statistics.evidence import hash_id
 
 Mask = NDArray[np.bool_]
 NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted")
@@ -95,6 +96,7 @@ class Table:
         self.why_not_attacked = ""
         self.notes: Counter[str] = Counter()
         self._failed = bytearray()
+        self._ids = array("Q")
         self._groups: list[str | None] = []
 
     @classmethod
@@ -110,6 +112,7 @@ class Table:
         for record, target, group in rows:
             table._note(record)
             table._failed.append(record.error is not None)
+            table._ids.append(hash_id(record.sample_id))
             table._group(group)
             if wanted is None:
                 table._add(record.scores)
@@ -190,6 +193,10 @@ class Table:
             mask_N[given_N] = values == name
             found[str(name)] = mask_N
         return found
+
+    def ids(self, mask_N: Mask, /) -> NDArray[np.uint64]:
+        """Return the hash of the sample's id of each masked record (`statistics.evidence.hash_id`)."""
+        return np.frombuffer(self._ids, dtype=np.uint64)[mask_N]
 
     def groups(self, mask_N: Mask, /) -> Sequence[str | None]:
         """Return the groups of the masked records; empty if no record has a group."""

@@ -13,7 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from .. import statistics
+from ..api.samples import seed_of
 from ..api.scorecard import Estimate, Row
+from ..metrics.scores import column_mean
+from ..statistics import Evidence
 from ..statistics.intervals import CONFIDENCE
 from ..store import StoredItem
 from .columns import Mask, Table
@@ -53,8 +56,14 @@ def make_difference_row(
     low = None if span is None else 0.0
     found = statistics.paired_mean_difference(real, other, low, span, table.groups(both_N))
     estimate = Estimate(found.value, found.low, found.high, found.n, int((over_N & table.failed_N).sum()), found.reason)
+    mean = column_mean("difference", None if span is None else -span, span)
+    evidence = Evidence(
+        mean, "difference", {"difference": real - other}, (), table.ids(both_N), table.groups(both_N), estimate.n_unscored,
+        seed_of(item.seed, f"{score}_minus_{control}"),
+    )  # fmt: skip
     return Row(
-        item.model, item.key, metric, "interpretability", estimate, higher_is_better, slice=slice, control=f"minus_{control}"
+        item.model, item.key, metric, "interpretability", estimate, higher_is_better, slice=slice, control=f"minus_{control}",
+        evidence=evidence,
     )  # fmt: skip
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import statistics
 from ..api.samples import seed_of
 from ..api.scorecard import Estimate, Row
 from ..metrics.scores import column_mean
+from ..statistics import Evidence
 from ..statistics.intervals import Floats
 from ..store import StoredItem
 from .columns import Mask, Table
@@ -35,19 +35,15 @@ def make_mean_row(
     usable_N = over_N & table.given(score)
     missing_N = table.failed_N & ~usable_N if optional else ~usable_N
     values = table.values(score, usable_N).astype(float)
-    estimate = statistics.estimate(
-        column_mean(score, *_keep_bounds(values, get_bounds(score))),
-        {score: values},
-        (),
-        groups=table.groups(usable_N),
-        n_unscored=int((over_N & missing_N).sum()),
-        seed=seed_of(item.seed, score),
-    )[score]
-    error = table.first_error if among_N is None else None
-    return Row(
-        item.model, item.key, metric, dimension, explain_missing(estimate, error), higher_is_better, slice=slice,
-        control=control, about=about
+    bounds = _keep_bounds(values, get_bounds(score))
+    evidence = Evidence(
+        column_mean(score, *bounds), score, {score: values}, (), table.ids(usable_N), table.groups(usable_N),
+        int((over_N & missing_N).sum()), seed_of(item.seed, score),
     )  # fmt: skip
+    estimate = explain_missing(evidence.estimate(), table.first_error if among_N is None else None)
+    return Row(
+        item.model, item.key, metric, dimension, estimate, higher_is_better, slice=slice, control=control, about=about, evidence=evidence
+    )
 
 
 def _keep_bounds(values: Floats, bounds: Bounds) -> Bounds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .comparisons import Difference, McNemar, holm, mcnemar, paired_bootstrap, paired_mean_difference
 from .estimates import estimate, samples_to_decide
+from .evidence import Evidence, get_evidence, pair_evidence
 from .groups import Groups
 from .intervals import CONFIDENCE, Interval
 from .means import bounded_mean, rate
@@ -11,13 +12,16 @@ from .means import bounded_mean, rate
 __all__ = [
     "CONFIDENCE",
     "Difference",
+    "Evidence",
     "Groups",
     "Interval",
     "McNemar",
     "bounded_mean",
     "estimate",
+    "get_evidence",
     "holm",
     "mcnemar",
+    "pair_evidence",
     "paired_bootstrap",
     "paired_mean_difference",
     "rate",

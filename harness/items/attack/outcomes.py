@@ -18,10 +18,14 @@ Codes = NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The outcomes of one attack. ``codes``: by score, 1, 0 or `UNKNOWN` per sample, in the order of the task's samples."""
+    """The outcomes of one attack. ``codes``: by score, 1, 0 or `UNKNOWN` per sample, in the order of the task's samples.
+
+    ``ids_N``: the hashes of the samples' ids (`Table.ids`).
+    """
 
     item: StoredItem
     codes: Mapping[str, Codes]
+    ids_N: NDArray[np.uint64]
     groups: Sequence[str | None]
     slices: Mapping[str, Mask] = field(default_factory=dict)
     why_not_attacked: str = ""
@@ -31,7 +35,7 @@ class Outcomes:
         scores = ("clean_correct", "robust_correct", "wrong_after")
         everything_N = np.ones(table.num, dtype=bool)
         codes = {score: _encode_scores(table, score) for score in scores}
-        return cls(item, codes, table.groups(everything_N), table.slices(), table.why_not_attacked)
+        return cls(item, codes, table.ids(everything_N), table.groups(everything_N), table.slices(), table.why_not_attacked)
 
     @property
     def robust_N(self) -> Codes:

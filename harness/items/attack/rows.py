@@ -8,15 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ... import statistics
 from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
-from ...metrics.scores import column_mean
+from ...metrics.scores import column_mean, column_median
 from ...scorecard.columns import Mask, Table
 from ...scorecard.mean_rows import explain_missing, make_mean_row
 from ...scorecard.names import DISTANCES, MEDIANS, PER_SLICE, QUERY_BUDGETS, name_accuracy_within
-from ...statistics.groups import Groups
-from ...statistics.medians import median_interval
+from ...statistics import Evidence
 from ...store import StoredItem
 from ...threats import is_within
 
@@ -48,11 +46,9 @@ def make_attack_rows(item: StoredItem, table: Table) -> list[Row]:
 
 def _make_median_row(item: StoredItem, table: Table, name: str, among_N: Mask) -> Row:
     values = table.values(name, among_N).astype(float)
-    estimate = Estimate(None, reason="no twin succeeded")
-    if len(values):
-        interval = median_interval(values, Groups.of(len(values), table.groups(among_N)))
-        estimate = Estimate(float(np.median(values)), interval.low, interval.high, len(values), reason=interval.reason)
-    return Row(item.model, item.key, f"median_{name}", "robustness", estimate, None)
+    evidence = Evidence(column_median(name), name, {name: values}, (), table.ids(among_N), table.groups(among_N))
+    estimate = evidence.estimate() if len(values) else Estimate(None, reason="no twin succeeded")
+    return Row(item.model, item.key, f"median_{name}", "robustness", estimate, None, evidence=evidence)
 
 
 def _make_rate_row(item: StoredItem, table: Table, score: str, part: str, part_N: Mask | None) -> Row:
@@ -83,8 +79,8 @@ def _make_budget_rows(item: StoredItem, table: Table) -> list[Row]:
         name = f"success_within_{most}_queries"
         within = {name: (flipped & (queries <= most)).astype(float)}
         seed = seed_of(item.seed, name)
-        estimate = statistics.estimate(column_mean(name), within, (), groups=table.groups(counted_N), n_unscored=missing, seed=seed)[name]
-        rows.append(Row(item.model, item.key, name, "robustness", estimate, False))
+        evidence = Evidence(column_mean(name), name, within, (), table.ids(counted_N), table.groups(counted_N), missing, seed)
+        rows.append(Row(item.model, item.key, name, "robustness", evidence.estimate(), False, evidence=evidence))
     return rows
 
 
@@ -106,12 +102,14 @@ def _make_curve_rows(item: StoredItem, table: Table, flipped_N: Mask) -> list[Ro
         kept_N = np.where(flipped_N[usable_N] & ~within_N, 1.0, robust_N)
         name = name_accuracy_within(epsilon)
         if bound is not None and epsilon > bound:
+            evidence = None
             estimate = Estimate(None, n_unscored=table.num, reason=f"the threat's epsilon is {bound:.6g}: no twin is farther away")
         else:
-            estimate = statistics.estimate(
-                column_mean(name), {name: kept_N}, (), groups=table.groups(usable_N), n_unscored=int((~usable_N).sum()),
-                seed=seed_of(item.seed, name),
-            )[name]  # fmt: skip
+            evidence = Evidence(
+                column_mean(name), name, {name: kept_N}, (), table.ids(usable_N), table.groups(usable_N), int((~usable_N).sum()),
+                seed_of(item.seed, name),
+            )  # fmt: skip
+            estimate = evidence.estimate()
         estimate = explain_missing(estimate, table.first_error)
-        rows.append(Row(item.model, item.key, "robust_accuracy", "robustness", estimate, True, about=f"{epsilon:.6g}"))
+        rows.append(Row(item.model, item.key, "robust_accuracy", "robustness", estimate, True, about=f"{epsilon:.6g}", evidence=evidence))
     return rows

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import statistics
 from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
 from ...metrics.base import Floats, Metric
 from ...metrics.scores import column_mean
 from ...scorecard.columns import Mask, Table
 from ...scorecard.names import CORRECTED_BENIGN, VERDICTS
+from ...statistics import Evidence
 from ...statistics.confusion import counts_interval
 from ...statistics.groups import Groups
 from ...statistics.intervals import Interval
@@ -234,5 +234,8 @@ def _fill_column(mask_N: Mask, values: list[int]) -> NDArray[np.int64]:
 
 def _make_rows(item: StoredItem, table: Table, name: str, about: str, metric: Metric, over_N: Mask, columns: Columns) -> list[Row]:
     seed = seed_of(item.seed, f"{name}[{about}]")
-    estimates = statistics.estimate(metric, columns, (), groups=table.groups(over_N), seed=seed)
-    return [Row(item.model, item.key, name, "quality", estimate, True, about=about) for estimate in estimates.values()]
+    evidence = Evidence(metric, metric.name, columns, (), table.ids(over_N), table.groups(over_N), seed=seed)
+    return [
+        Row(item.model, item.key, name, "quality", estimate, True, about=about, evidence=replace(evidence, name=value))
+        for value, estimate in evidence.estimate_all().items()
+    ]

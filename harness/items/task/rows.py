@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ... import statistics
 from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
 from ...metrics.base import Metric
@@ -14,6 +13,7 @@ from ...scorecard.columns import Mask, Table
 from ...scorecard.mean_rows import explain_missing
 from ...scorecard.measures import measure_of
 from ...scorecard.names import split_name
+from ...statistics import Evidence
 from ...store import StoredItem
 from ...system.interrupts import is_interrupt
 from ..base.results import RunResults
@@ -46,14 +46,15 @@ def _make_rows(item: StoredItem, table: Table, name: str, metric: Metric, among_
     num = int(among_N.sum())
     try:
         columns = {need: table.values(need, usable_N) for need in metric.needs}
-        estimates = statistics.estimate(
-            metric, columns, labels, groups=table.groups(usable_N), n_unscored=num - int(usable_N.sum()), seed=seed_of(item.seed, name)
+        evidence = Evidence(
+            metric, name, columns, labels, table.ids(usable_N), table.groups(usable_N), num - int(usable_N.sum()), seed_of(item.seed, name)
         )
+        estimates = evidence.estimate_all()
     except BaseException as error:
         if is_interrupt(error):
             raise
         # A metric is a plugin: if it fails, the other numbers stay valid.
-        estimates = {name: Estimate(None, n_unscored=num, reason=f"the metric failed: {type(error).__name__}: {error}")}
+        estimates, evidence = {name: Estimate(None, n_unscored=num, reason=f"the metric failed: {type(error).__name__}: {error}")}, None
     absent = [need for need, given_N in given.items() if scored_N.any() and not given_N.any()]
     reason = f"no sample is {metric.among}" if not num else (table.unscored or f"the task gives no {absent[0]!r}") if absent else ""
     if reason:
@@ -65,5 +66,8 @@ def _make_rows(item: StoredItem, table: Table, name: str, metric: Metric, among_
     for key, estimate in estimates.items():
         stem, about = split_name(key)
         shown = explain_missing(estimate, error_seen)
-        rows.append(Row(item.model, item.key, stem, dimension, shown, metric.higher_is_better, metric.unit, about=about))
+        rows.append(
+            Row(item.model, item.key, stem, dimension, shown, metric.higher_is_better, metric.unit, about=about,
+                evidence=evidence and replace(evidence, name=key))
+        )  # fmt: skip
     return rows

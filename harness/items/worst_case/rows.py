@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import statistics
 from ...api.item_key import ItemKey
 from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
 from ...metrics.scores import column_mean
 from ...scorecard.columns import Mask
 from ...scorecard.names import PER_SLICE, WORST_CASE
+from ...statistics import Evidence
 from ..attack.outcomes import UNKNOWN, Codes, Outcomes
 from .groups import group_attacks
 
@@ -68,8 +68,8 @@ def _make_rows(key: ItemKey, members: Sequence[Outcomes]) -> Iterable[Row]:
                 continue
             over_N = part_N & (clean_N == 1) if score == "success" else part_N
             row = Row(first.item.model, key, metric, "robustness", Estimate(None), better, slice=part)
-            estimate = _compute_rate(codes[score], over_N, first.groups[:num], seed_of(first.item.seed, row.name))
-            yield replace(row, estimate=estimate)
+            evidence = _collect_known(codes[score], over_N, first, seed_of(first.item.seed, row.name))
+            yield replace(row, estimate=evidence.estimate(), evidence=evidence)
 
 
 def _find_worst(codes: Sequence[Codes], bad: int) -> Codes:
@@ -85,13 +85,15 @@ def _find_worst(codes: Sequence[Codes], bad: int) -> Codes:
     return worst_N
 
 
-def _compute_rate(codes_N: NDArray[Any], over_N: Mask, groups: Sequence[str | None], seed: int) -> Estimate:
-    """Return the mean of the known codes within ``over_N``, bool [N]; unknown codes count as unscored."""
-    known_N = over_N & (codes_N != UNKNOWN)
-    chosen = [groups[int(place)] for place in np.flatnonzero(known_N)] if groups else ()
-    values = {"right": codes_N[known_N].astype(float)}
-    missing = int((over_N & ~known_N).sum())
-    return statistics.estimate(column_mean("right"), values, (), groups=chosen, n_unscored=missing, seed=seed)["right"]
+def _collect_known(codes_N: NDArray[Any], over_N: Mask, first: Outcomes, seed: int) -> Evidence:
+    """Return the evidence of the rate of the known codes within ``over_N``, bool [N]; unknown codes count as unscored.
+
+    ``first``: the outcomes of any of the attacks, for the ids and groups of the samples.
+    """
+    places = np.flatnonzero(over_N & (codes_N != UNKNOWN))
+    groups = [first.groups[int(place)] for place in places] if first.groups else ()
+    values = {"right": codes_N[places].astype(float)}
+    return Evidence(column_mean("right"), "right", values, (), first.ids_N[places], groups, int(over_N.sum()) - len(places), seed)
 
 
 def flag_unequal_limits(outcomes: Iterable[Outcomes], /) -> Iterable[str]:
