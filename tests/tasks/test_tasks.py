@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError, UnknownName
-from windtunnel.harness.api.registry import parameters
+from windtunnel.harness.api.registry import list_parameters
 from windtunnel.harness.api.requests import (
     Classify,
     Completion,
@@ -499,7 +499,7 @@ def test_catalog_file_says_what_it_must(name: str) -> None:
     assert task.requires <= CAPABILITIES
     assert task.primary in ("correct", "acc", "exact_match", "appropriate", "")
     assert task.data.hub
-    settings = parameters(made)
+    settings = list_parameters(made)
     assert settings is not None
     assert "data" in settings
     assert "name" not in settings

@@ -15,7 +15,7 @@ import pytest
 import windtunnel as wt
 from windtunnel.harness.api.bases import BASES, _known, with_defaults
 from windtunnel.harness.api.errors import ConfigError
-from windtunnel.harness.api.registry import GROUPS, Registry, parameters
+from windtunnel.harness.api.registry import GROUPS, Registry, list_parameters
 from windtunnel.harness.cli.plugin_text import describe
 from windtunnel.harness.identity.values import digest_state
 from windtunnel.harness.items.base.ingredients import digest_code
@@ -42,7 +42,7 @@ def test_every_plugin_is_an_instance_of_its_base(group: str, name: str) -> None:
     if inspect.isclass(factory):
         assert issubclass(factory, BASES[group])
     settings = SETTINGS.get(name, {})
-    if {key for key, p in (parameters(factory) or {}).items() if p.default is p.empty} - set(settings):
+    if {key for key, p in (list_parameters(factory) or {}).items() if p.default is p.empty} - set(settings):
         pytest.skip("it needs settings of its own")
     try:
         plugin = registry.make(group, name, **settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from windtunnel.harness.api.errors import ConfigError, UnknownName
-from windtunnel.harness.api.registry import GROUPS, Registry, parameters, plugin
+from windtunnel.harness.api.registry import GROUPS, Registry, list_parameters, plugin
 from windtunnel.harness.api.requests import _classes
 from windtunnel.harness.cli.plugin_text import describe
 from windtunnel.harness.modalities.base import _known
@@ -147,8 +147,8 @@ def test_a_wrong_group_is_an_error_when_it_is_written() -> None:
 def test_parameters_are_a_factorys_keywords() -> None:
     def takes_any(**settings: object) -> None: ...
 
-    assert parameters(takes_any) is None
-    assert list(parameters(lambda a, *, b=1: None) or ()) == ["a", "b"]
+    assert list_parameters(takes_any) is None
+    assert list(list_parameters(lambda a, *, b=1: None) or ()) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("group", "name"), [(g, n) for g in GROUPS for n in Registry().names(g)])

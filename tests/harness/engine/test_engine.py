@@ -213,12 +213,12 @@ import importlib, json
 importlib.import_module({first!r})
 from windtunnel.harness.store import codec
 from windtunnel.harness.engine import Engine
-from windtunnel.harness.engine.cache import key_of
+from windtunnel.harness.engine.cache import make_key
 from windtunnel.harness.models.python.toy import Toy
 from windtunnel.harness.api.requests import Classify, LogLikelihood
 words = Toy("words").load("cpu", "float32")
 request = Classify("a good bad great film")
-print(json.dumps([key_of(words.fingerprint, request), codec.dumps(Engine(words, words.info).run([request]))]))
+print(json.dumps([make_key(words.fingerprint, request), codec.dumps(Engine(words, words.info).run([request]))]))
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     words = Toy("words").load("cpu", "float32")
@@ -664,7 +664,7 @@ def test_after_lack_of_memory_a_large_batch_is_not_measured_again_for_every_piec
 
     real = packing.size_first_batch
     monkeypatch.setattr(
-        "windtunnel.harness.engine.engine.first_batch", lambda lengths, start, budget: real(Counted(lengths), start, budget)
+        "windtunnel.harness.engine.engine.size_first_batch", lambda lengths, start, budget: real(Counted(lengths), start, budget)
     )
     num = 1000
     engine = make(Lengths(fits=5), budget=Budget(1 << 20, 1 << 20, 1 << 20))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.requests import RESERVED, Request, Response
-from windtunnel.harness.items.base.view import shown as show
+from windtunnel.harness.items.base.view import preview_input as show
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.base import Modality, Shown, _known, list_modalities
 from windtunnel.harness.modalities.chat import Chat, Message

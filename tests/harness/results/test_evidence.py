@@ -29,7 +29,8 @@ def test_each_number_is_computed_again_from_its_evidence(folder: Path) -> None:
     rows = summarise(folder, keep_evidence=True).rows
     kept = [(row, evidence) for row in rows if (evidence := get_evidence(row)) is not None]
     without = {row.metric for row in rows if get_evidence(row) is None and row.dimension not in COUNTED}
-    assert len(kept) > 20 and without <= COMPUTED_OTHERWISE
+    assert len(kept) > 20
+    assert without <= COMPUTED_OTHERWISE
     for row, evidence in kept:
         again, known = evidence.estimate(), row.estimate
         assert len(set(evidence.ids_N.tolist())) == known.n if known.n else not len(evidence.ids_N)
@@ -54,7 +55,8 @@ def test_pairs_are_the_samples_of_both_in_the_order_of_the_first() -> None:
 
 def test_a_sample_may_be_drawn_twice() -> None:
     drawn = _evidence("a b", [1, 5]).take(np.array([1, 1, 0]))
-    assert drawn.columns["x"].tolist() == [5, 5, 1] and drawn.groups == ("b", "b", "a")
+    assert drawn.columns["x"].tolist() == [5, 5, 1]
+    assert drawn.groups == ("b", "b", "a")
     assert drawn.estimate().value == pytest.approx(11 / 3)
 
 
