@@ -592,4 +592,4 @@ def test_class_names_that_are_numbers_are_names() -> None:
 def test_sixteen_bit_images_are_an_error_of_their_row() -> None:
     task = catalog.load_task("mnist", data={"python": "unused:rows"})
     with pytest.raises(SampleError, match="more than 8 bits"):
-        task._pixels(PIL.Image.new("I;16", (4, 4), 32768))
+        task._get_pixels(PIL.Image.new("I;16", (4, 4), 32768))
