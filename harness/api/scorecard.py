@@ -14,6 +14,9 @@ from .item_key import ItemKey
 
 DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
 
+MAX_UNSCORED = 0.05
+"""The default of `Scorecard.max_unscored`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -166,6 +169,7 @@ class Scorecard:
 
     ``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), items (data fingerprints, plugin versions),
     skipped, flags.
+    ``max_unscored``: the largest share of unscored samples with which a row can pass a gate.
     ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
     ``timing``: the only part that differs between two equal runs. ``samples``: a selection of ``num_samples`` samples. ``row_names``: the
     possible rows of an item, by its kind, without the parts in brackets; a kind that it does not contain can have any row.
@@ -183,3 +187,4 @@ class Scorecard:
     timing: Mapping[str, Any] = field(default_factory=dict)
     row_names: Mapping[str, Collection[str]] = field(default_factory=dict)
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    max_unscored: float = MAX_UNSCORED

@@ -15,7 +15,7 @@ from ..items.base.results import RunResults
 from ..items.kinds import list_kinds
 from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Table
-from ..scorecard.gates import Gate, check_gates, decide_verdict
+from ..scorecard.gates import Gate, check_gates, decide_verdict, lacks_scores
 from ..scorecard.measures import MEASURES, add_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
@@ -56,10 +56,13 @@ def summarise(
             results.metrics[item.id], results.notes[item.id] = metrics, table.notes
             failed += table.notes["failed"] if kind.counts_failures else 0
             complete &= table.num == item.num_samples
+            own_rows = [drop(row) for row in kind.rows(item, table, results)]
+            results.rows += own_rows
             if sentence := _describe_failures(item, table, kind):
                 flags.append(sentence)
                 mostly_failed = True
-            results.rows += [drop(row) for row in kind.rows(item, table, results)]
+            elif sentence := _describe_unscored(item, table, own_rows, suite["max_unscored"]):
+                flags.append(sentence)
             results.kept[item.id] = kind.keep(item, table)
             counters = store.counters(item)
             results.rows += _make_cost_rows(item, counters) if kind.has_costs else []
@@ -76,7 +79,7 @@ def summarise(
             num_samples=sum(i.num_samples for i in items if i.key.is_task),
             samples=() if keep_evidence else tuple(make_sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
-            row_names={name: kind.stems() for name, kind in kinds.items()},
+            row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
         )  # fmt: skip
         wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
         gate_results = check_gates(wanted, card)
@@ -110,6 +113,19 @@ def _describe_failures(item: StoredItem, table: Table, kind: ItemKind) -> str:
     return (
         f"{item.model}/{item.item}: {failed} of {num} samples failed, more than half, so that its numbers decide nothing; "
         f"the first error was: {table.first_error}"
+    )
+
+
+def _describe_unscored(item: StoredItem, table: Table, rows: Sequence[Row], max_unscored: float) -> str:
+    """Return a sentence if a row of an item has too many unscored samples to pass a gate; empty otherwise."""
+    found = [row for row in rows if row.estimate.value is not None and lacks_scores(row, max_unscored)]
+    if not found:
+        return ""
+    row = max(found, key=lambda row: row.estimate.n_unscored)
+    num, why = row.estimate.n_unscored, table.first_error or table.unscored
+    return (
+        f"{item.model}/{item.item}: {num} of {num + row.estimate.n} samples have no {row.name}, more than 'max_unscored' allows, so that "
+        f"no gate on it passes" + (f"; the first error was: {why}" if why else "")
     )
 
 

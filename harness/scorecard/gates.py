@@ -80,7 +80,7 @@ class Gate:
         rows += self._make_absent_rows(scorecard, {(r.model, r.item) for r in rows})
         if not rows:
             raise ConfigError(f"gate {self.text!r}: {self.nothing((r.model, r.item, r.name) for r in scorecard.rows)}")
-        results = [self._judge(row) for row in rows]
+        results = [self._judge(row, scorecard.max_unscored) for row in rows]
         meant = [self.inconclusive if outcome == "inconclusive" else outcome for outcome, _ in results]
         worst = max(range(len(rows)), key=lambda i: _VERDICTS.index(meant[i]))
         return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
@@ -101,8 +101,19 @@ class Gate:
             and stem in scorecard.row_names.get(i["kind"], (stem,))
         ]  # fmt: skip
 
-    def _judge(self, row: Row) -> tuple[str, str]:
-        """Return the outcome of the gate on one row, and a sentence with the numbers."""
+    def _judge(self, row: Row, max_unscored: float) -> tuple[str, str]:
+        """Return the outcome of the gate on one row, and a sentence with the numbers.
+
+        Too many samples without a score leave the gate open, unless the interval fails whatever they are.
+        """
+        outcome, detail = self._compare(row)
+        is_sure = outcome == "fail" and self.part is None
+        if self.part in ("n", "n_unscored") or outcome == "no_data" or is_sure or not lacks_scores(row, max_unscored):
+            return outcome, detail
+        return "inconclusive", f"{detail}: more than 'max_unscored' allows, {max_unscored:.3g} of the samples"
+
+    def _compare(self, row: Row) -> tuple[str, str]:
+        """Compare one row with the gate's number, as `_judge` without ``max_unscored``."""
         e = row.estimate
         where = f"{row.model}: " if self.model is None else ""
         if self.part in ("n", "n_unscored"):
@@ -165,6 +176,15 @@ def _split_outside_brackets(path: str, mark: str) -> list[str]:
         else:
             pieces[-1] += char
     return pieces
+
+
+def lacks_scores(row: Row, max_unscored: float, /) -> bool:
+    """Tell whether a row has too many unscored samples to pass a gate: a larger share than ``max_unscored``.
+
+    Exact counts are what they are, whatever they omit.
+    """
+    e = row.estimate
+    return row.name not in EXACT and e.n_unscored > max_unscored * (e.n + e.n_unscored)
 
 
 def _with_unscored(e: Estimate, unit: str) -> tuple[float, ...]:

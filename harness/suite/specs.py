@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from ..api.errors import suggest_name
+from ..api.scorecard import MAX_UNSCORED
 from ..data.yaml_lines import dump
 from ..scorecard.names import DEFAULT_SCORES, FAITHFULNESS
 from ..store import codec
@@ -171,6 +172,7 @@ class Suite(Frozen):
     auxiliary_models: models that are not evaluated but play roles.
     cache: file of responses shared between runs.
     check_drift: run a few samples again, alone, to measure how much responses depend on the rest of the batch.
+    max_unscored: the largest share of unscored samples with which a row can pass a gate.
     resources: folder of word lists and similar data, for every plugin with a setting of this name.
     """
 
@@ -191,6 +193,7 @@ class Suite(Frozen):
     scores: tuple[str, ...] = DEFAULT_SCORES
     batch: BatchSpec = BatchSpec()
     check_drift: bool = True
+    max_unscored: float = Field(default=MAX_UNSCORED, ge=0, le=1)
     cache: str | None = None
     resources: str | None = None
     _places: Mapping[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
@@ -246,7 +249,7 @@ class Suite(Frozen):
         return dump(dumped)
 
 
-_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift"})
+_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift", "max_unscored"})
 
 
 def digest_suite(facts: Mapping[str, Any], /, shorten: Callable[[Path], str] = lambda path: path.name) -> str:

@@ -92,8 +92,17 @@ def test_when_all_fail_there_is_no_number_but_a_reason(tmp_path: Path) -> None:
         assert windtunnel("gate", tmp_path / "run", tmp_path / "gates.yaml").code == 3
 
 
-def test_failing_samples_leave_the_exit_code_to_the_gates(tmp_path: Path) -> None:
+def test_too_many_samples_without_a_score_leave_every_gate_open(tmp_path: Path) -> None:
     path = write_suite(tmp_path, tasks=_notes("score:n3"), gates=["notes.accuracy.value >= 0.5"])
+    answer = windtunnel("run", path, "--out", tmp_path / "run", "-q")
+    assert answer.code == 1
+    assert "words/notes: 1 of 12 samples have no accuracy, more than 'max_unscored' allows" in answer.out
+    assert "the first error was: ZeroDivisionError: division by zero" in answer.out
+    assert "gate inconclusive notes.accuracy.value >= 0.5" in answer.out
+
+
+def test_failing_samples_leave_the_exit_code_to_the_gates(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, tasks=_notes("score:n3"), gates=["notes.accuracy.value >= 0.5"], max_unscored=0.1)
     assert windtunnel("run", path, "--out", tmp_path / "run", "-q").code == 0
     (tmp_path / "gates.yaml").write_text("- notes.accuracy.n_unscored <= 0\n")
     assert windtunnel("gate", tmp_path / "run", tmp_path / "gates.yaml").code == 1

@@ -114,6 +114,26 @@ def test_samples_that_were_not_scored_may_leave_a_gate_open(gate: str, estimate:
     assert f"{estimate.n_unscored} not scored" in result.detail
 
 
+@pytest.mark.parametrize(
+    ("gate", "estimate", "outcome"),
+    [
+        ("t.acc.value >= 0.85", Estimate(1.0, 0.2, 1.0, n=1, n_unscored=3), "inconclusive"),
+        ("t.acc.value >= 0.85", Estimate(0.0, 0.0, 0.8, n=1, n_unscored=3), "inconclusive"),
+        ("t.acc.low >= 0.85", Estimate(0.98, 0.97, 0.99, n=940, n_unscored=60), "inconclusive"),
+        ("t.acc >= 0.6", Estimate(0.98, 0.97, 0.99, n=940, n_unscored=60), "inconclusive"),
+        ("t.acc >= 0.6", Estimate(0.98, 0.97, 0.99, n=950, n_unscored=50), "pass"),
+        ("t.acc >= 0.995", Estimate(0.5, 0.47, 0.53, n=900, n_unscored=100), "fail"),
+        ("t.acc.n >= 1", Estimate(1.0, 0.2, 1.0, n=1, n_unscored=3), "pass"),
+        ("t.acc.n_unscored <= 3", Estimate(1.0, 0.2, 1.0, n=1, n_unscored=3), "pass"),
+    ],
+)
+def test_no_gate_passes_on_an_item_with_too_many_samples_without_a_score(gate: str, estimate: Estimate, outcome: str) -> None:
+    result = Gate.parse(gate).check(_card(estimate))
+    assert result.outcome == outcome
+    assert ("more than 'max_unscored' allows, 0.05 of the samples" in result.detail) is (outcome == "inconclusive")
+    assert Gate.parse("t.acc.value >= 0.85").check(replace(_card(Estimate(1.0, n=1, n_unscored=3)), max_unscored=0.8)).outcome == "pass"
+
+
 def test_a_bound_that_is_not_there_is_no_data() -> None:
     result = Gate.parse("t.acc.low > 0").check(_card(Estimate(0.8, n=3)))
     assert (result.outcome, result.verdict) == ("no_data", "no_data")
