@@ -8,6 +8,7 @@ from .evidence import Evidence, get_evidence, pair_evidence
 from .groups import Groups
 from .intervals import CONFIDENCE, Interval
 from .means import bounded_mean, rate
+from .paired import compare_evidence, compare_rates
 
 __all__ = [
     "CONFIDENCE",
@@ -17,6 +18,8 @@ __all__ = [
     "Interval",
     "McNemar",
     "bounded_mean",
+    "compare_evidence",
+    "compare_rates",
     "estimate",
     "get_evidence",
     "holm",

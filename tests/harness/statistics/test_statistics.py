@@ -553,23 +553,11 @@ def outcomes(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[bo
 
 def test_mcnemar_by_hand() -> None:
     # 1 of 6 discordant: 2 (1 + 6) / 2^6.
-    assert statistics.mcnemar(*outcomes(10, 1, 5, 3)) == statistics.McNemar(1, 5, "exact", None, pytest.approx(14 / 64))
-    # (|10 - 25| - 1)^2 / 35 = 5.6
-    found = statistics.mcnemar(*outcomes(10, 10, 25, 3))
-    assert found == statistics.McNemar(10, 25, "chi2", pytest.approx(5.6), pytest.approx(math.erfc(math.sqrt(5.6 / 2))))
+    assert statistics.mcnemar(*outcomes(10, 1, 5, 3)) == statistics.McNemar(1, 5, pytest.approx(14 / 64))
     assert statistics.mcnemar(*outcomes(4, 0, 0, 2)).p_value == 1.0
     assert statistics.mcnemar(*outcomes(0, 15, 15, 0)).p_value == 1.0
-    assert (
-        statistics.mcnemar(*outcomes(0, 12, 12, 0)).method,
-        statistics.mcnemar(*outcomes(0, 12, 13, 0)).method,
-    ) == ("exact", "chi2")
     with pytest.raises(DataError):
         statistics.mcnemar([True], [True, False])
-
-
-def test_mcnemars_two_forms_agree_where_they_meet() -> None:
-    exact = scipy_stats.binomtest(14, 40).pvalue
-    assert statistics.mcnemar(*outcomes(0, 14, 26, 0)).p_value == pytest.approx(exact, rel=0.1)
 
 
 def test_two_f1s_are_put_together_as_by_a_plain_loop() -> None:

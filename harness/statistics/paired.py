@@ -1,0 +1,81 @@
+"""The difference of a number between two runs, from the evidence of both.
+
+Shape legend: N samples that both runs have scored.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .comparisons import Difference, join_bounds, mcnemar, paired_bootstrap, paired_mean_difference
+from .differences import combine_intervals
+from .evidence import Evidence, pair_evidence
+from .groups import Groups
+from .intervals import Floats, Interval, Mask, Z
+
+
+def compare_evidence(candidate: Evidence, baseline: Evidence, /) -> Difference:
+    """Return the candidate's number minus the baseline's, on the samples that both have scored.
+
+    Rates have McNemar's exact p-value and Newcombe's interval (`compare_rates`); rates and means of samples in groups
+    those of `paired_mean_difference`; all other numbers those of `paired_bootstrap`.
+    """
+    if candidate.labels != baseline.labels:
+        return Difference(None, reason="the two runs have different classes")
+    pair = pair_evidence(candidate, baseline)
+    first, second = pair
+    n = len(first.ids_N)
+    if n == 0:
+        return Difference(None, reason="no sample is scored in both runs")
+    scores = [each.statistic.per_sample(each.columns, each.labels) for each in pair]
+    given = [score for score in scores if score is not None]
+    if len(given) < len(pair) or any(each.statistic.undefined(each.columns, each.labels) for each in pair):
+        groups, seed = first.groups, first.seed
+        differences = paired_bootstrap(first.statistic, first.columns, second.columns, first.labels, groups=groups, seed=seed)
+        return differences[first.name]
+    values, values_base = (score.values_N for score in given)
+    bounds = join_bounds(given)
+    if bounds == (0, 1) and _is_binary(values) and _is_binary(values_base) and Groups.of(n, first.groups).are_single:
+        return compare_rates(values == 1, values_base == 1)
+    return paired_mean_difference(values, values_base, *bounds, first.groups)
+
+
+def _is_binary(values_N: Floats) -> bool:
+    return bool(np.isin(values_N, (0, 1)).all())
+
+
+def compare_rates(first_N: Mask, second_N: Mask, /) -> Difference:
+    """Return the first rate minus the second, with McNemar's exact p-value and Newcombe's interval.
+
+    ``first_N``, ``second_N``: bool [N], at least one sample; position i of both is the same sample.
+
+    The interval covers 93 % to 100 % (all outcomes of 8 and 20 samples enumerated; in most cells more than 95 %).
+    Source: Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired data,
+    Statistics in Medicine 1998, method 10.
+    """
+    n, test = len(first_N), mcnemar(first_N, second_N)
+    num_both = int(np.sum(first_N & second_N))
+    num_neither = n - num_both - test.num_only_a - test.num_only_b
+    rates = float(first_N.mean()), float(second_N.mean())
+    phi = _correlate(num_both, test.num_only_a, test.num_only_b, num_neither)
+    interval = combine_intervals(rates, (_wilson(rates[0], n), _wilson(rates[1], n)), phi)
+    # From the counts: the difference of two rounded rates may differ from 0 for equal rates.
+    return Difference((test.num_only_a - test.num_only_b) / n, interval.low, interval.high, test.p_value, n)
+
+
+def _wilson(rate: float, n: int) -> Interval:
+    """Return Wilson's score interval of a rate (JASA 1927)."""
+    middle, half = rate + Z * Z / (2 * n), Z * math.sqrt((rate * (1 - rate) + Z * Z / (4 * n)) / n)
+    return Interval((middle - half) / (1 + Z * Z / n), (middle + half) / (1 + Z * Z / n))
+
+
+def _correlate(both: int, only_first: int, only_second: int, neither: int) -> float:
+    """Return the phi coefficient of two outcomes, with Newcombe's continuity correction if it is positive."""
+    margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    if margins == 0:
+        return 0.0
+    excess = both * neither - only_first * only_second
+    half = (both + only_first + only_second + neither) / 2
+    return (max(excess - half, 0.0) if excess > 0 else excess) / math.sqrt(margins)
