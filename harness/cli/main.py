@@ -198,6 +198,29 @@ def gate(
 
 @app.command(epilog=EXIT_CODES)
 @guard
+def baseline(
+    run_folder: RunFolder,
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write. Default: the standard output.")] = None,
+    texts: Annotated[bool, typer.Option("--texts", help="Also write texts and answers of the samples.")] = False,
+    plugin: RunPluginOption = None,
+) -> None:
+    """Print what later runs are compared with: numbers and outcomes per sample, small enough for a repository."""
+    prepare(offline=True)
+    from ..results.baseline import make_baseline
+    from ..results.summarise import load_registry
+
+    text = make_baseline(run_folder, load_registry(run_folder, plugin or ()), texts=texts)
+    if out is None:
+        say(text.rstrip("\n"))
+        return
+    try:
+        out.write_text(text, encoding="ascii")
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written ({error.strerror or error}); choose another file", argument="folder") from error
+
+
+@app.command(epilog=EXIT_CODES)
+@guard
 def verify(
     run_folder: RunFolder,
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed; detects a rewritten folder.")] = None,
