@@ -105,6 +105,10 @@ class RowTask(Task):
         return self.rows.fingerprint
 
     @property
+    def is_shuffled(self) -> bool:  # type: ignore[override]
+        return self._shuffle is not False
+
+    @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the classes, if they are the same for every sample."""
         return ()

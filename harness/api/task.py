@@ -26,6 +26,7 @@ class Task(Plugin):
     ``dimension``: the section of the scorecard for its rows, one of `scorecard.DIMENSIONS`.
     ``labels``: the names of the classes, if all samples share them.
     ``data_fingerprint``: a fingerprint of the data set; empty: a digest of the samples is used.
+    ``is_shuffled``: whether the samples are in random order, so that the first ones represent all of them.
     ``named_by_settings``: a name that includes distinguishing settings, for suites that set none; empty: the name in the suite.
     """
 
@@ -35,6 +36,7 @@ class Task(Plugin):
     dimension: str = "quality"
     labels: Sequence[str] = ()
     data_fingerprint: str = ""
+    is_shuffled: bool = False
     named_by_settings: str = ""
 
     @abstractmethod

@@ -260,7 +260,7 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
             say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
     try:
         with stop_on_interrupt(_say_at_once) as should_stop, shown as progress:
-            run_plan(planned, folder, progress=progress, should_stop=should_stop, say=partial(say, err=True))
+            run_plan(planned, folder, progress=progress, should_stop=should_stop, say=partial(say, err=True), registry=registry)
     except IncompleteRun as error:
         raise IncompleteRun(f"{error}. {_resume(folder)}") from error
     except KeyboardInterrupt:

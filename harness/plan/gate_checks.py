@@ -1,4 +1,4 @@
-"""Checks the gates of a suite against the rows that its items can have."""
+"""Checks the gates of a suite against the rows that its items can have, and whether items may end early."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..items.base.planned_item import PlannedItem
+from ..scorecard.early_stop import select_decisive
 from ..scorecard.gates import Gate
 
 
@@ -23,3 +24,18 @@ def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> 
     names = [(item.model.name, item.item, row) for item in items for row in rows.get(id(item), ("",))]
     if not any(gate.metric == row for own in rows.values() for row in own):
         raise ConfigError(f"gate {gate.text!r}: {gate.nothing(names)}")
+
+
+def check_early_stop(gates: Sequence[Gate], items: Sequence[PlannedItem]) -> None:
+    """Check the conditions of ``stop: decided``: a gate to decide, and random order of the samples that may be left out.
+
+    ``gates``: those of the suite. ``items``: all planned items. Raises `ConfigError`.
+    """
+    if not any(gate.part in (None, "low", "high") for gate in gates):
+        raise ConfigError("stop: decided needs a gate on an interval, such as 'sst2.accuracy >= 0.85', that decides when an item ends")
+    for item in items:
+        if select_decisive(gates, item.model.name, item.item) and not item.task.task.is_shuffled:
+            raise ConfigError(
+                f"stop: decided may end {item.item} after its first samples, which must then represent all of them: "
+                f"set 'shuffle: 0' (or another seed) for the task {item.task.name!r}"
+            )

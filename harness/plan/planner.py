@@ -22,7 +22,7 @@ from ..scorecard.gates import Gate
 from ..suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite
 from .capabilities import choose, explain_unfit, list_required, split_by_ability
 from .casting import cast
-from .gate_checks import check_gate
+from .gate_checks import check_early_stop, check_gate
 from .plugins import call_plugin, make_plugin
 from .tasks import plan_task
 from .types import Plan, Skipped
@@ -82,6 +82,9 @@ def plan(suite: Suite, registry: Registry) -> Plan:
             parsed = Gate.parse(gate.check)
             if not impossible:
                 check_gate(parsed, items, registry)
+    if suite.stop is not None and not impossible:
+        with _place_errors(suite, "stop"):
+            check_early_stop([Gate.parse(gate.check) for gate in suite.gates], items)
     run = tuple(item for item in items if item.kind.runs)
     return Plan(suite, tuple(models), tuple(auxiliary), run, tuple(skipped), tuple(impossible))
 

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..api.errors import UserError
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
 from ..items.base.kind import ItemKind
 from ..items.base.results import RunResults
 from ..items.kinds import list_kinds
-from ..metrics.base import Metric, make_metric
-from ..scorecard.columns import NOTED, Table
+from ..scorecard.columns import Table
+from ..scorecard.early_stop import bound_at_any_time
 from ..scorecard.gates import Gate, check_gates, decide_verdict, lacks_scores
 from ..scorecard.measures import MEASURES, add_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
+from .item_rows import UNKNOWN, is_decided, make_item_rows
 from .views import make_sample_views
 
 MAX_VIEWS = 1000
@@ -47,16 +47,20 @@ def summarise(
         failed = 0
         flags: list[str] = []
         mostly_failed = False
+        planned_gates = [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
+        numbers: dict[int, int] = {}
+        ended: set[int] = set()
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
         for item in items:
             kind = kinds.get(item.kind, UNKNOWN)
-            metrics = _load_metrics(item, known, suite["plugin_files"])
-            columns = kind.columns(metrics)
-            table = Table.of(store.join(item, {*NOTED, *(columns or ()), *kind.artifacts}), columns, kind.artifacts)
-            results.metrics[item.id], results.notes[item.id] = metrics, table.notes
+            table, own_rows = make_item_rows(item, results, known, suite, planned_gates)
             failed += table.notes["failed"] if kind.counts_failures else 0
-            complete &= table.num == item.num_samples
-            own_rows = [drop(row) for row in kind.rows(item, table, results)]
+            expected = min([item.num_samples, *(numbers[base] for base in item.facts["rests_on"] if base in ended)])
+            if table.num < expected and is_decided(item, own_rows, suite, planned_gates):
+                ended.add(item.id)
+            numbers[item.id] = table.num
+            complete &= item.id in ended or table.num >= expected
+            own_rows = [drop(row) for row in own_rows]
             results.rows += own_rows
             if sentence := _describe_failures(item, table, kind):
                 flags.append(sentence)
@@ -68,7 +72,11 @@ def summarise(
             results.rows += _make_cost_rows(item, counters) if kind.has_costs else []
             timing[f"{item.model}/{item.item}"] = _compute_rates(table.num, counters, *store.timing(item))
         for kind in kinds.values():
-            results.rows = [drop(row) for row in kind.joint_rows(results, results.rows)]
+            known_rows = set(map(id, results.rows))
+            results.rows = kind.joint_rows(results, results.rows)
+            if ended:
+                results.rows = [row if id(row) in known_rows else bound_at_any_time(row) for row in results.rows]
+            results.rows = [drop(row) for row in results.rows]
         flags += _list_flags(items, results.notes, kinds, suite["plugin_files"])
         flags += [flag for kind in kinds.values() for flag in kind.flags(results)]
         tables = (kind.measures for kind in kinds.values())
@@ -81,8 +89,7 @@ def summarise(
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
             row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
         )  # fmt: skip
-        wanted = gates if gates is not None else [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
-        gate_results = check_gates(wanted, card)
+        gate_results = check_gates(planned_gates if gates is None else gates, card)
         verdict = decide_verdict(gate_results)
         # A run with an item whose samples mostly failed must not pass, whatever the gates check.
         return replace(card, gates=gate_results, verdict="no_data" if verdict != "fail" and mostly_failed else verdict)
@@ -92,16 +99,6 @@ def summarise(
 
 def _drop_evidence(row: Row) -> Row:
     return row if row.evidence is None else replace(row, evidence=None)
-
-
-class _UnknownKind(ItemKind):
-    """A kind of a plugin that is not loaded. It has only the rows about costs."""
-
-    name = ""
-    counts_failures = False
-
-
-UNKNOWN = _UnknownKind()
 
 
 def _describe_failures(item: StoredItem, table: Table, kind: ItemKind) -> str:
@@ -140,20 +137,6 @@ def load_registry(folder: Path, plugins: Sequence[str], /) -> Registry:
     recorded = codec.loads(store.suite)["plugin_files"]
     store.close()
     return Registry.of_run(recorded, plugins)
-
-
-def _load_metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) -> dict[str, Metric | str]:
-    """Return the item's metrics by name, or the error of loading one. ``plugin_files``: those of the run."""
-    metrics: dict[str, Metric | str] = {}
-    for name in item.facts.get("metrics", ()):
-        if plugin_files and name not in registry.names("metrics"):
-            metrics[name] = f"records load no code: pass the run's plugin file ({', '.join(plugin_files)})"
-            continue
-        try:
-            metrics[name] = make_metric(name, registry)
-        except UserError as error:
-            metrics[name] = str(error)
-    return metrics
 
 
 # ── cost ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

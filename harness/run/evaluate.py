@@ -65,7 +65,7 @@ def evaluate(
         if folder is None and live.num:
             place = next(free for number in count(1) if not (free := place.with_name(f"{place.name}-{number}")).exists())
         with _open_progress(progress) as shown:
-            run_plan(planned, place, progress=shown)
+            run_plan(planned, place, progress=shown, registry=registry)
     card = summarise(place, registry=registry)
     write_reports(place, card, registry=registry)
     return Run(place, files, registry)

@@ -15,7 +15,7 @@ from ... import __version__
 from ..api.bases import with_defaults
 from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, WindtunnelError
 from ..api.model import Model
-from ..api.registry import describe_origin
+from ..api.registry import Registry, describe_origin
 from ..api.requests import Request
 from ..engine import Engine
 from ..engine.cache import EarlierAnswers, MemoryCache, SqliteCache
@@ -28,6 +28,7 @@ from ..items.base.item_run import ItemRun, make_recordable
 from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.asked import digest_declaration
 from ..plan.types import Plan
+from ..scorecard.gates import Gate
 from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, lock_folder
 from ..suite.specs import Suite
 from ..system.interrupts import Interrupted, is_interrupt
@@ -52,6 +53,7 @@ def run_plan(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda sentence: None,
+    registry: Registry | None = None,
 ) -> None:
     """Run all items of a plan that have no records yet.
 
@@ -63,6 +65,7 @@ def run_plan(
     progress: receives the events of the run.
     should_stop: called after each chunk; True ends the run.
     say: receives a sentence before records are set aside.
+    registry: the metrics that decide gates, for ``stop: decided``; by default those of the suite's plugins.
     Raises `IncompleteRun` if ``should_stop`` ended the run, and `ConfigError` if the records in the folder belong to another suite, to
     other library versions, or to something that cannot be identified.
     """
@@ -77,11 +80,12 @@ def run_plan(
         try:
             aside = partial(_set_aside, store, say)
             aside(_describe_known_items(plan.items, suite=plan.suite, store=store))
+            early_stop = _make_early_stop(plan, store, registry)
             rounds = list(_group_by_model(plan))
             _try_later_models(plan, rounds, store, shown)
             with closing(Players(lambda player: load_model(plan, player, shown))) as players:
                 for model, items in rounds:
-                    _run_model(plan, model, items, players, store, shown, should_stop, aside)
+                    _run_model(plan, model, items, players, store, shown, should_stop, aside, early_stop)
         finally:
             store.close()
 
@@ -199,7 +203,7 @@ def load_model(plan: Plan, model: PlannedModel, shown: Progress) -> Model:
 
 def _run_model(
     plan: Plan, model: PlannedModel, items: Sequence[PlannedItem], players: Players, store: Store, shown: Progress,
-    should_stop: Callable[[], bool], aside: Callable[[Sequence[StoredItem]], None],
+    should_stop: Callable[[], bool], aside: Callable[[Sequence[StoredItem]], None], early_stop: Callable[[Store, StoredItem], bool],
 ) -> None:  # fmt: skip
     suite = plan.suite
     adapter = load_model(plan, model, shown)
@@ -226,6 +230,7 @@ def _run_model(
             stored = store.add_item(now, item.task.samples)
             done = store.finished_chunks(stored)
             chunks = [c for c in _split_chunks(item, stored.facts["chunk"]) if c.number not in done]
+            chunks = [] if early_stop(store, stored) else _cut_chunks(chunks, _count_available(item, store))
             run = ItemRun(engine, item, store, suite.seed)
             make_records = item.kind.start(run) if chunks else None
             shown.item(model.name, item.item, len(item.samples) - sum(c.end - c.start for c in chunks), len(item.samples))
@@ -251,12 +256,35 @@ def _run_model(
                     # Only after the chunk is stored: a killed and repeated chunk would find its answers and count too few passes.
                     shared.put(answers)
                 shown.advance(len(samples))
+                if early_stop(store, stored):
+                    break
                 if should_stop():
                     raise IncompleteRun("stopped after the current chunk; all finished chunks are kept")
     finally:
         if shared is not None:
             shared.close()
         adapter.close()
+
+
+def _make_early_stop(plan: Plan, store: Store, registry: Registry | None) -> Callable[[Store, StoredItem], bool]:
+    """Return the function that tells whether an item may end before its last sample."""
+    if plan.suite.stop is None:
+        return lambda store, item: False
+    from ..results.item_rows import EarlyStop
+
+    gates = [Gate.parse(gate.check, inconclusive=gate.inconclusive) for gate in plan.suite.gates]
+    return EarlyStop(registry or Registry(plan.suite.plugins), codec.loads(store.suite), gates, {i.kind.name: i.kind for i in plan.items})
+
+
+def _count_available(item: PlannedItem, store: Store) -> int:
+    """Return the number of samples for which all items that this one reads have records: fewer than planned if one ended early."""
+    bases = [base for i in item.rests_on if (base := store.current(i.model.name, i.item)) is not None]
+    return min([len(item.samples), *(num for base in bases if (num := store.count(base)) < base.num_samples)])
+
+
+def _cut_chunks(chunks: Sequence[Chunk], most: int) -> list[Chunk]:
+    """Return the chunks without the samples from index ``most``."""
+    return [replace(chunk, end=min(chunk.end, most)) for chunk in chunks if chunk.start < most]
 
 
 def _take_counters(engine: Engine) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Intervals that hold at every number of samples at once, so that a run may stop as soon as a question is decided.
 
 An interval for a fixed number of samples misses more often than promised if it is computed after every chunk and the run
-stops when it is convenient: 22 to 27 of 100 runs instead of 5 with 20 looks.
+stops when it is convenient: 16 to 22 of 100 runs instead of 5 with 20 looks.
 """
 
 from __future__ import annotations

@@ -172,6 +172,7 @@ class Suite(Frozen):
     auxiliary_models: models that are not evaluated but play roles.
     cache: file of responses shared between runs.
     check_drift: run a few samples again, alone, to measure how much responses depend on the rest of the batch.
+    stop: ``decided`` ends each item as soon as its gates are decided; the intervals then hold at any number of samples.
     max_unscored: the largest share of unscored samples with which a row can pass a gate.
     resources: folder of word lists and similar data, for every plugin with a setting of this name.
     """
@@ -193,6 +194,7 @@ class Suite(Frozen):
     scores: tuple[str, ...] = DEFAULT_SCORES
     batch: BatchSpec = BatchSpec()
     check_drift: bool = True
+    stop: Literal["decided"] | None = None
     max_unscored: float = Field(default=MAX_UNSCORED, ge=0, le=1)
     cache: str | None = None
     resources: str | None = None
@@ -249,7 +251,7 @@ class Suite(Frozen):
         return dump(dumped)
 
 
-_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift", "max_unscored"})
+_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift", "max_unscored", "stop"})
 
 
 def digest_suite(facts: Mapping[str, Any], /, shorten: Callable[[Path], str] = lambda path: path.name) -> str:

@@ -1,0 +1,90 @@
+"""The table and the rows of one item, computed from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..api.errors import UserError
+from ..api.registry import Registry
+from ..api.scorecard import Row
+from ..items.base.kind import ItemKind
+from ..items.base.results import RunResults
+from ..metrics.base import Metric, make_metric
+from ..scorecard.columns import NOTED, Table
+from ..scorecard.early_stop import are_decided, bound_at_any_time, select_decisive
+from ..scorecard.gates import Gate
+from ..store import Store, StoredItem
+
+
+class UnknownKind(ItemKind):
+    """A kind of a plugin that is not loaded. It has only the rows about costs."""
+
+    name = ""
+    counts_failures = False
+
+
+UNKNOWN = UnknownKind()
+
+
+def make_item_rows(
+    item: StoredItem, results: RunResults, registry: Registry, suite: Mapping[str, Any], gates: Sequence[Gate], /
+) -> tuple[Table, list[Row]]:  # fmt: skip
+    """Return the item's records as columns, and its rows with their evidence.
+
+    ``results``: receives the item's metrics and the counts of its records.
+    ``suite``: the recorded suite. ``gates``: its gates.
+    """
+    kind = results.kinds.get(item.kind, UNKNOWN)
+    metrics = _load_metrics(item, registry, suite["plugin_files"])
+    columns = kind.columns(metrics)
+    table = Table.of(results.store.join(item, {*NOTED, *(columns or ()), *kind.artifacts}), columns, kind.artifacts)
+    results.metrics[item.id], results.notes[item.id] = metrics, table.notes
+    rows = kind.rows(item, table, results)
+    if suite.get("stop") and select_decisive(gates, item.model, item.item):
+        rows = [bound_at_any_time(row) for row in rows]
+    return table, rows
+
+
+def is_decided(item: StoredItem, rows: Sequence[Row], suite: Mapping[str, Any], gates: Sequence[Gate], /) -> bool:
+    """Tell whether the item may end before its last sample, because all its gates are decided. Parameters as above."""
+    return bool(suite.get("stop")) and are_decided(select_decisive(gates, item.model, item.item), rows)
+
+
+class EarlyStop:
+    """Decides during a run whether an item may end. ``registry``: metrics and kinds of items. ``suite``: the recorded suite."""
+
+    def __init__(self, registry: Registry, suite: Mapping[str, Any], gates: Sequence[Gate], kinds: Mapping[str, ItemKind]) -> None:
+        self._registry = registry
+        self._suite = suite
+        self._gates = gates
+        self._kinds = kinds
+        self._last: dict[int, int] = {}
+
+    def __call__(self, store: Store, item: StoredItem, /) -> bool:
+        """Tell whether the item's gates are decided by its records so far.
+
+        The rows are computed again only if there are a tenth more records than before, so that all checks of a run read
+        each record about ten times.
+        """
+        num = store.count(item)
+        if not select_decisive(self._gates, item.model, item.item) or num < 1.1 * self._last.get(item.id, 0) or not num:
+            return False
+        self._last[item.id] = num
+        results = RunResults(store, [item], self._kinds)
+        _, rows = make_item_rows(item, results, self._registry, self._suite, self._gates)
+        return is_decided(item, rows, self._suite, self._gates)
+
+
+def _load_metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) -> dict[str, Metric | str]:
+    """Return the item's metrics by name, or the error of loading one. ``plugin_files``: those of the run."""
+    metrics: dict[str, Metric | str] = {}
+    for name in item.facts.get("metrics", ()):
+        if plugin_files and name not in registry.names("metrics"):
+            metrics[name] = f"records load no code: pass the run's plugin file ({', '.join(plugin_files)})"
+            continue
+        try:
+            metrics[name] = make_metric(name, registry)
+        except UserError as error:
+            metrics[name] = str(error)
+    return metrics

@@ -1,0 +1,53 @@
+"""Rows and gates of an item that ends as soon as its gates are decided (``stop: decided``).
+
+The number of samples then depends on the answers, so that intervals for a fixed number of samples do not hold. The rows
+get intervals that hold after every sample (`statistics.sequential`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ..api.scorecard import Row, Scorecard
+from ..statistics import get_evidence
+from ..statistics.intervals import Interval
+from ..statistics.sequential import mean_at_any_time
+from .gates import Gate
+
+_BOUNDS = (None, "low", "high")
+
+
+def select_decisive(gates: Iterable[Gate], model: str, item: str, /) -> list[Gate]:
+    """Return the gates on an item that further samples can decide: those on an interval or a bound."""
+    return [gate for gate in gates if gate.part in _BOUNDS and gate.concerns(model, item)]
+
+
+def are_decided(gates: Sequence[Gate], rows: Iterable[Row], /) -> bool:
+    """Tell whether all gates on an item pass or fail. ``rows``: the item's rows (`bound_at_any_time`)."""
+    given = tuple(rows)
+    named = {row.name for row in given}
+    if not gates or any(gate.metric not in named for gate in gates):
+        return False
+    return all(gate.check(Scorecard({}, given)).outcome in ("pass", "fail") for gate in gates)
+
+
+def bound_at_any_time(row: Row, /) -> Row:
+    """Return the row with an interval that holds after every sample, or with the reason why it has none.
+
+    ``row``: with its evidence. A row without evidence is a count, which is exact.
+    """
+    evidence = get_evidence(row)
+    if evidence is None or not len(evidence.ids_N):
+        return row
+    scores = evidence.statistic.per_sample(evidence.columns, evidence.labels)
+    if scores is None or scores.low is None or scores.high is None:
+        found = Interval(None, None, "the item may end early, and this kind of number has an interval for a fixed number of samples only")
+    elif any(group is not None for group in evidence.groups):
+        found = Interval(None, None, "the item may end early, and samples in groups have an interval for a fixed number of samples only")
+    else:
+        interval = mean_at_any_time(scores.values_N, scores.low, scores.high)
+        say = "the interval holds at any number of samples, because the item may end when its gates are decided"
+        found = replace(interval, reason=say)
+    reason = "; ".join(filter(None, [found.reason, row.estimate.reason]))
+    return replace(row, estimate=replace(row.estimate, low=found.low, high=found.high, reason=reason))

@@ -1,0 +1,94 @@
+"""An item ends as soon as its gates are decided, and its intervals hold nevertheless."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from windtunnel.harness.api.errors import ConfigError
+from windtunnel.harness.statistics.sequential import mean_at_any_time
+from windtunnel.tests.toys import opened, planned, row, run, windtunnel, write_suite
+
+NUM = 400
+
+
+def _write(folder: Path, /, **keys: Any) -> dict[str, Any]:
+    """Write a task whose every fifth label is wrong, and return the keys of its suite."""
+    rows = [{"text": f"a {('bad', 'good')[i % 2]} note number {i}", "label": (i + (i % 5 == 4)) % 2} for i in range(NUM)]
+    (folder / "mail.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    task = {
+        "family": "text_classification", "data": {"files": "mail.jsonl"}, "text": "{{ text }}", "label": "label",
+        "labels": ["negative", "positive"], "shuffle": 0, "metrics": ["accuracy", "f1_macro"],
+    }  # fmt: skip
+    (folder / "mail.yaml").write_text(json.dumps(task), encoding="utf-8")
+    return {"tasks": ["mail.yaml"], "stop": "decided", "gates": ["mail.accuracy >= 0.5"], "chunk": 20, **keys}
+
+
+def test_an_item_ends_when_its_gate_is_decided(tmp_path: Path) -> None:
+    card = run(tmp_path, **_write(tmp_path))
+    found = row(card, "mail", "accuracy").estimate
+    assert (card.verdict, card.complete) == ("pass", True)
+    assert 20 <= found.n < NUM / 2
+    right = round((found.value or 0.0) * found.n)
+    again = mean_at_any_time([1.0] * right + [0.0] * (found.n - right))
+    assert (found.low, found.high) == (again.low, again.high)
+    assert "holds at any number of samples" in found.reason
+    f1 = row(card, "mail", "f1_macro").estimate
+    assert (f1.low, f1.high) == (None, None)
+    assert "may end early" in f1.reason
+
+
+def test_an_undecided_gate_runs_to_the_last_sample(tmp_path: Path) -> None:
+    card = run(tmp_path, **_write(tmp_path, gates=[{"check": "mail.accuracy >= 0.79", "inconclusive": "warn"}]))
+    assert row(card, "mail", "accuracy").estimate.n == NUM
+    assert (card.verdict, card.complete) == ("warn", True)
+
+
+def test_all_gates_of_an_item_must_be_decided(tmp_path: Path) -> None:
+    gates = ["mail.accuracy >= 0.5", {"check": "mail.accuracy <= 0.81", "inconclusive": "pass"}, "mail.accuracy.n >= 10"]
+    card = run(tmp_path, **_write(tmp_path, gates=gates))
+    assert row(card, "mail", "accuracy").estimate.n == NUM
+
+
+def test_a_run_that_ended_early_is_not_continued(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, **_write(tmp_path))
+    first = windtunnel("run", path, "--out", tmp_path / "run", "-q")
+    with opened(tmp_path / "run") as store:
+        before = [store.count(item) for item in store.items()]
+    again = windtunnel("run", path, "--out", tmp_path / "run", "-q")
+    with opened(tmp_path / "run") as store:
+        assert [store.count(item) for item in store.items()] == before
+    assert (first.code, again.code) == (0, 0)
+    assert sum(before) < 2 * NUM
+
+
+def test_items_that_read_the_records_of_an_ended_one_have_as_many_samples(tmp_path: Path) -> None:
+    """The transfer of an attack's twins to another model needs the twins."""
+    keys = _write(
+        tmp_path, attacks=[{"attack": "swap", "transfer": True}], gates=["words/swap(mail).robust_accuracy <= 0.9"],
+        models=[{"model": "slow:words", "name": "words"}, {"model": "toy:words", "name": "others"}],
+    )  # fmt: skip
+    card = run(tmp_path, **keys)
+    with opened(tmp_path / "run") as store:
+        counts = {(item.model, item.item): store.count(item) for item in store.items()}
+    assert card.complete
+    assert counts["words", "mail"] == NUM
+    ended = counts["words", "swap(mail)"]
+    assert ended < NUM
+    moved = [num for (model, item), num in counts.items() if model == "others" and "swap" in item and "words" in item]
+    assert moved == [ended]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"gates": []}, "needs a gate on an interval"),
+        ({"gates": ["mail.accuracy.value >= 0.5"]}, "needs a gate on an interval"),
+        ({"tasks": [{"task": "mail.yaml", "shuffle": False}]}, "set 'shuffle: 0'"),
+    ],
+)
+def test_the_plan_refuses_what_cannot_be_decided(tmp_path: Path, keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        planned(tmp_path, **_write(tmp_path, **keys))
