@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from ..identity.code import collect_code, find_file, target_folders
 from ..system.interrupts import is_interrupt
 from .bases import BASES, derive, require_methods, with_defaults
 from .errors import ConfigError, UnknownName, UserError, suggest_name
-from .import_target import run_file
+from .imported_files import ImportedFile, import_file, list_classes, record_plugin
 
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports", "items")
 _ENTRY_POINTS = {f"windtunnel.{group}": group for group in GROUPS}
@@ -28,11 +27,8 @@ _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
 _CHECKED = ("attacks", "probes")
 """Groups whose settings are checked against annotations. The settings of a task depend on its data; its family checks them."""
 
-_open_files: list[list[tuple[str, str, Any]]] = []
-"""The plugins (group, name, object) of each plugin file that is being executed; a file may execute another one."""
-
 _defined: dict[tuple[str, str], Any] = {}
-"""The plugins that this process defined outside of plugin files: in a notebook, a script or an imported module."""
+"""The plugins that this process defined outside of the files that Windtunnel imports: in a notebook, a script or an imported module."""
 
 
 def plugin(group: str, name: str, /) -> Callable[[T], T]:
@@ -49,8 +45,7 @@ def plugin(group: str, name: str, /) -> Callable[[T], T]:
         raise ConfigError(f"no plugin group {group!r}; the groups are {', '.join(GROUPS)}")
 
     def mark(obj: T) -> T:
-        if _open_files:
-            _open_files[-1].append((group, name, obj))
+        if record_plugin(group, name, obj):
             return obj
         for entry in _list_reachable():
             if (entry.group, entry.name) == (group, name):
@@ -115,16 +110,16 @@ class Registry:
 
     def __init__(self, files: tuple[str | Path, ...] = ()) -> None:
         self._entries: dict[str, dict[str, Entry]] = {group: {} for group in GROUPS}
-        self._files: list[Path] = []
+        self._files: list[ImportedFile] = []
         self._origins: dict[tuple[str, str], list[str]] = {}
         for entry in _list_reachable():
             self._entries[entry.group][entry.name] = entry
             self._origins.setdefault((entry.group, entry.name), []).append(entry.origin)
-        for file in dict.fromkeys(Path(file).resolve() for file in files):
-            self._add_file(file)
+        for path in dict.fromkeys(Path(file).resolve() for file in files):
+            self._add_file(path)
         for (group, name), obj in _defined.items():
             # A script may pass itself as a plugin file.
-            if find_file(obj) not in self._files:
+            if find_file(obj) not in [file.path for file in self._files]:
                 self.add_object(group, name, obj, obj)
 
     @classmethod
@@ -144,37 +139,38 @@ class Registry:
     def _add_file(self, path: Path) -> None:
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
-        before = _list_classes()
-        defined: list[tuple[str, str, Any]] = []
-        _open_files.append(defined)
         try:
-            run_file(path, f"windtunnel_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}")
+            file = import_file(path)
         except ConfigError:
             raise
         except BaseException as error:
             if is_interrupt(error):
                 raise
             raise ConfigError(f"the plugin file {path} raised at import: {type(error).__name__}: {error}") from error
-        finally:
-            _open_files.pop()
-        self._check_names(before)
-        self._files.append(path)
-        if not defined:
+        self._check_classes(path)
+        self._files.append(file)
+        # A script or an imported module has defined its plugins for the whole process.
+        plugins = file.plugins or tuple((group, name, obj) for (group, name), obj in _defined.items() if find_file(obj) == path)
+        if not plugins:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
         origin = describe_origin(path)
-        for group, name, obj in defined:
+        for group, name, obj in plugins:
+            if any(obj is other for known in self._files[:-1] for *_, other in known.plugins):
+                continue
             try:
                 self.add(group, name, obj, origin, target=f"{path.name}:{name}")
             except ConfigError as error:
                 raise ConfigError(f"{path}: {error}") from error
 
-    def _check_names(self, before: Mapping[str, type]) -> None:
+    def _check_classes(self, path: Path) -> None:
         """Raise `ConfigError` if a file has replaced a class of another plugin file."""
-        now = _list_classes()
-        for what, cls in before.items():
-            first, second = find_file(cls), find_file(now.get(what, cls))
-            if first is not None and second is not None and first != second and first in self._files:
-                raise ConfigError(f"{describe_origin(second)} defines the {what}, and so does {describe_origin(first)}; rename one of them")
+        now = list_classes()
+        for file in self._files:
+            for what, made in file.classes.items():
+                if now.get(what) is not made:
+                    raise ConfigError(
+                        f"{describe_origin(path)} defines the {what}, and so does {describe_origin(file.path)}; rename one of them"
+                    )
 
     def add(self, group: str, name: str, factory: Any, origin: str, /, target: str = "") -> None:
         """Add a plugin to this registry only.
@@ -271,16 +267,6 @@ def _list_reachable() -> tuple[Entry, ...]:
 def _make_name_error(there: Entry, origin: str) -> ConfigError:
     what = f"the {there.group[:-1]} {there.name!r} already exists (from {there.origin})"
     return ConfigError(f"{what}; rename the one from {origin}")
-
-
-def _list_classes() -> dict[str, type]:
-    """List the classes that register themselves by name: modalities, requests and responses."""
-    # Not on top: a list of plugins needs no arrays.
-    from ..modalities.base import list_modalities
-    from .requests import list_classes
-
-    found: dict[str, type] = {f"class {name!r} of a request or response": cls for name, cls in list_classes().items()}
-    return found | {f"modality {modality.name!r}": type(modality) for modality in list_modalities()}
 
 
 def _wrap_constant(value: Any) -> Callable[[], Any]:

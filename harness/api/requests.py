@@ -24,8 +24,11 @@ RESERVED = frozenset({"Attribution", "Chat", "Failure", "Message", "Record", "Sa
 """Further class names that records use."""
 
 
-def _register(cls: type[Any]) -> None:
-    """Register a class by its name. Raises `TypeError` if the harness itself has a class with this name."""
+def register_message(cls: type[Any], /) -> None:
+    """Register a request or response by its name, in place of another plugin's class.
+
+    Raises `TypeError` if the harness itself has a class with this name.
+    """
     known = _classes.get(cls.__name__)
     if cls.__name__ in RESERVED or (known is not None and known.__module__ == __name__ != cls.__module__):
         raise TypeError(f"the harness already has a class {cls.__name__!r}; rename the class")
@@ -38,7 +41,7 @@ class Response:
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
-        _register(cls)
+        register_message(cls)
 
     def numbers(self) -> tuple[float, ...]:
         """Return the numbers that must be finite, and whose drift with the batch is measured."""
@@ -163,7 +166,7 @@ class Request(Generic[R_co]):
     def __init_subclass__(cls) -> None:
         if not isinstance(getattr(cls, "kind", None), str):
             raise TypeError(f"the request {cls.__name__} needs 'kind', the name of the model's method that answers it")
-        _register(cls)
+        register_message(cls)
 
     def batch_key(self) -> Hashable:
         """Return the key that the requests of one batch share."""

@@ -60,7 +60,7 @@ def _read_archive(content: bytes) -> Iterator[str]:
 
 
 def _remove_numbers(text: str) -> str:
-    return re.sub(r"[./]?___torch_mangle_\d+|windtunnel_target_\w+?(?=[./])", "", text)
+    return re.sub(r"[./]?___torch_mangle_\d+|windtunnel_file_\w+?(?=[./])", "", text)
 
 
 def _describe_tensor(torch: Any, value: Any) -> tuple[object, ...]:

@@ -212,7 +212,11 @@ class ObjectDigester:
 
     def _list_module_parts(self, value: types.ModuleType) -> Iterator[object]:
         code = collect_local_code(value)
-        yield from ("module", value.__name__.rpartition(".")[2], code.digest if code else find_version(value.__name__.partition(".")[0]))
+        if code is not None:
+            # The name of a module of the user depends on the way it was imported.
+            yield from ("module", next(iter(code.files)), code.digest)
+        else:
+            yield from ("module", value.__name__.rpartition(".")[2], find_version(value.__name__.partition(".")[0]))
 
     def _list_function_parts(self, value: types.FunctionType, where: str) -> Iterator[object]:
         yield from ("function", *self._identify_named(value))

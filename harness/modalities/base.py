@@ -49,8 +49,8 @@ class Modality(Generic[V]):
     part_kind: kind of the `parts`: words, pixels, time, frames, boxes, or a word of your own; by default ``parts``.
         Empty if values have no parts.
     ways: ways to remove a part, the default first. `without` receives one of them.
-    Raises `TypeError` if a subclass has no name or no type, if another modality has the same name or type, or if it
-    defines only one of `parts` and `without`.
+    Raises `TypeError` if a subclass has no name or no type, if another modality of the harness or of its module has the same name or
+    type, or if it defines only one of `parts` and `without`.
     """
 
     name: ClassVar[str]
@@ -68,11 +68,11 @@ class Modality(Generic[V]):
         if cls.part_kind != "words" and not all(own) and (any(own) or cls.part_kind):
             raise TypeError(f"the modality {name!r} has parts; give it both 'parts' and 'without'")
         cls.part_kind = cls.part_kind or ("parts" if all(own) else "")
-        # A plugin file may be executed again; its class then replaces the earlier one.
-        others = [m for m in _known if (m.name, type(m).__qualname__) != (name, cls.__qualname__)]
-        if any(other.name == name or other.type is kind for other in others):
-            raise TypeError(f"the modality {name!r} of {kind.__name__} is there already; give it another name and type")
-        _known[:] = [*others, cls()]
+        # A changed plugin file, or a cell of a notebook, may be executed again; its class then replaces the earlier one.
+        for other in _list_rivals(name, kind):
+            if _is_own(other) or (other.__module__ == cls.__module__ and type(other).__qualname__ != cls.__qualname__):
+                raise TypeError(f"the modality {name!r} of {kind.__name__} already exists; give it another name and type")
+        register_modality(cls())
 
     def size(self, value: V, /) -> int:
         """Return the approximate number of positions of the value in a model, at least 1, for sorting and batching."""
@@ -175,6 +175,20 @@ class Modality(Generic[V]):
 
 
 _known: list[Modality[Any]] = []
+
+
+def _list_rivals(name: str, kind: type) -> list[Modality[Any]]:
+    return [m for m in _known if m.name == name or m.type is kind]
+
+
+def _is_own(modality: Modality[Any]) -> bool:
+    return modality.__module__.startswith(f"{__package__}.")
+
+
+def register_modality(modality: Modality[Any], /) -> None:
+    """Register a modality, in place of those with its name or its type."""
+    rivals = _list_rivals(modality.name, modality.type)
+    _known[:] = [*(m for m in _known if m not in rivals), modality]
 
 
 def find_modality(value: object, /) -> Modality[Any] | None:

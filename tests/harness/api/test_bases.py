@@ -99,7 +99,7 @@ def test_name_module_doc_and_signature_are_the_users(tmp_path: Path) -> None:
     registry = Registry((path,))
     kind = registry.get("attacks", "mine").load()
     assert str(inspect.signature(kind)) == "(*, times: int = 3)"
-    assert kind.__module__.startswith("windtunnel_plugin_")
+    assert kind.__module__.startswith("windtunnel_file_")
     assert describe(registry, "mine").splitlines()[2:4] == ["  Changes nothing.", ""]
     assert "times: int = 3" in describe(registry, "mine")
     with pytest.raises(ConfigError, match="attack 'mine': times must be a whole number, not 'often'"):

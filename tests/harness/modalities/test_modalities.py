@@ -131,7 +131,7 @@ def test_every_value_has_one_name() -> None:
 def test_a_name_and_a_type_are_given_once() -> None:
     before = list(list_modalities())
     for name, kind in (("text", bytes), ("bytes", str)):
-        with pytest.raises(TypeError, match="is there already"):
+        with pytest.raises(TypeError, match="already exists"):
             type("Twice", (Modality,), {"name": name, "type": kind})
     assert list(list_modalities()) == before
 
@@ -164,7 +164,7 @@ def test_the_harness_has_its_own_before_any_plugin() -> None:
         "except TypeError as error:\n    print(error)\n"
     )
     done = subprocess.run([*COMMAND[:1], "-c", code], check=True, env=child_environment(), capture_output=True, text=True)
-    assert "the modality 'text' of bytes is there already" in done.stdout
+    assert "the modality 'text' of bytes already exists" in done.stdout
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
 
 def again(suite: Path, out: str = "run", **options: Any) -> list[str]:
     """Run it as a new process would; what it said."""
-    for name in [name for name in sys.modules if name.startswith("windtunnel_target_")]:
+    for name in [name for name in sys.modules if name.startswith("windtunnel_file_")]:
         del sys.modules[name]
     said: list[str] = []
     run_plan(made(load_suite(suite)), suite.parent / out, say=said.append, **options)

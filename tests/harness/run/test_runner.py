@@ -249,7 +249,7 @@ def test_a_changed_model_is_told_also_of_a_finished_run(tmp_path: Path) -> None:
     assert windtunnel("run", path, "--out", tmp_path / "run").code == 0
     before = records_of(tmp_path / "run")
     (tmp_path / "model.py").write_text("def go(texts):\n    return [[1.0, 0.0] for _ in texts]\n")
-    for name in [name for name in sys.modules if name.startswith("windtunnel_target_")]:
+    for name in [name for name in sys.modules if name.startswith("windtunnel_file_")]:
         del sys.modules[name]
     answer = windtunnel("run", path, "--out", tmp_path / "run")
     assert answer.code == 0
