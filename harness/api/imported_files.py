@@ -209,9 +209,7 @@ def _collect_definitions(file: ImportedFile) -> ImportedFile:
     kept = [_plugins[module.__name__] for module in modules if module.__name__ in _plugins]
     current = [plugins for names, plugins in kept if any(names is vars(module) for module in modules)]
     own = {module.__name__ for module in modules}
-    classes = {
-        what: made for what, made in list_classes().items() if (made if isinstance(made, type) else type(made)).__module__ in own
-    }
+    classes = {what: made for what, made in list_classes().items() if (made if isinstance(made, type) else type(made)).__module__ in own}
     return replace(file, plugins=tuple(plugin for plugins in current for plugin in plugins), classes=classes)
 
 

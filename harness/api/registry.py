@@ -115,11 +115,12 @@ class Registry:
         for entry in _list_reachable():
             self._entries[entry.group][entry.name] = entry
             self._origins.setdefault((entry.group, entry.name), []).append(entry.origin)
-        for path in dict.fromkeys(Path(file).resolve() for file in files):
-            self._add_file(path)
+        paths = list(dict.fromkeys(Path(file).resolve() for file in files))
+        for path in paths:
+            self._add_file(path, paths)
         for (group, name), obj in _defined.items():
             # A script may pass itself as a plugin file.
-            if find_file(obj) not in [file.path for file in self._files]:
+            if find_file(obj) not in paths:
                 self.add_object(group, name, obj, obj)
 
     @classmethod
@@ -136,7 +137,8 @@ class Registry:
                 raise ConfigError(f"the run used {used}, not {describe_origin(file)}; pass the file in the version that the run used")
         return cls(tuple(paths))
 
-    def _add_file(self, path: Path) -> None:
+    def _add_file(self, path: Path, paths: Collection[Path]) -> None:
+        """Add the plugins of a file and of the local modules that it imports, except for those of another one of the given files."""
         if not path.is_file():
             raise ConfigError(f"there is no plugin file {path}")
         try:
@@ -155,7 +157,8 @@ class Registry:
             raise ConfigError(f"{path} defines no plugin; decorate a class with @plugin('attacks', 'my_name')")
         origin = describe_origin(path)
         for group, name, obj in plugins:
-            if any(obj is other for known in self._files[:-1] for *_, other in known.plugins):
+            place = find_file(obj)
+            if place != path and (place in paths or any((group, name, obj) in other.plugins for other in self._files[:-1])):
                 continue
             try:
                 self.add(group, name, obj, origin, target=f"{path.name}:{name}")

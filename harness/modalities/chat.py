@@ -76,6 +76,10 @@ class ChatModality(Modality[Chat]):
     def preview(self, value: Chat, /) -> Shown:
         return Shown(self.name, parts=tuple((message.role, _preview_part(part)) for message in value.messages for part in message.parts))
 
+    def bare(self, value: Chat, /) -> list[dict[str, Any]]:
+        """Return the messages as chat endpoints take them. The content of a message of several parts is a list of them."""
+        return [{"role": message.role, "content": _make_bare_content(message)} for message in value.messages]
+
     def num_bytes(self, value: Chat, /) -> int:
         return max(super().num_bytes(value), sum(require_modality(part).num_bytes(part) for m in value.messages for part in m.parts))
 
@@ -84,6 +88,12 @@ def _preview_part(part: Part) -> str | Shown:
     """Return a text unchanged, and the preview of any other part."""
     known = find_modality(part)
     return str(part) if known is None or isinstance(part, str) else known.preview(part)
+
+
+def _make_bare_content(message: Message) -> str | list[Any]:
+    if message.content == message.text:
+        return message.text
+    return [require_modality(part).bare(part) for part in message.parts]
 
 
 def list_modalities_in(chat: Chat, /) -> frozenset[str]:

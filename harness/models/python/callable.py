@@ -14,7 +14,7 @@ from ...api.model import Model, ModelInfo, ModelSource
 from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from ...identity.programs import fingerprint_program
 from ...modalities.base import list_modalities, require_modality
-from ...modalities.chat import Message, list_messages
+from ...modalities.chat import list_modalities_in, make_chat
 from ...modalities.inputs import Input
 from ..common.labels import find_columns
 from ..common.outputs import Outputs, check_outputs
@@ -30,8 +30,9 @@ class Callable(ModelSource):
     target: ``module:function`` or ``file.py:function``, or the function itself.
     answers: what it returns: ``classify`` (class scores [B, C]), ``generate`` (texts), ``loglikelihood`` (nats, for
         (context, continuation) pairs) or ``embed`` (vectors [B, D]).
-    input: what it takes: ``text``, ``chat`` (for ``generate``: lists of {"role", "content"}; a text is one user
-        message), ``pair`` ((first, second) tuples) or ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]).
+    input: the modality that it takes: ``text``, ``chat`` (lists of {"role", "content"}; a text is one user message),
+        ``pair`` ((first, second) tuples), ``image`` (arrays [H, W, C], uint8 or float32 in [0, 1]), or any other by
+        its name; values of a plugin's modality are given as its ``bare`` returns them.
     parts: for ``input: chat``, the modalities besides text that messages may contain, e.g. ``[image]``; the content of such
         a message is a list of its parts.
     outputs: scores of a classifier: ``logits``, ``probabilities``, or ``auto``: probabilities if rows are between 0 and
@@ -54,20 +55,13 @@ class Callable(ModelSource):
         parts: list[str] | None = None,
         version: str = "",
     ) -> None:
-        if answers not in _ANSWERS or input not in ("text", "chat", "pair", "image"):
-            raise ConfigError(
-                f"callable takes answers: {' | '.join(_ANSWERS)}, input: text | chat | pair | image; got answers: {answers}, input: {input}"
-            )
+        if answers not in _ANSWERS:
+            raise ConfigError(f"callable takes answers: {' | '.join(_ANSWERS)}; got answers: {answers}")
+        for name in (input, *(parts or ())):
+            _require_known(name)
         check_outputs(outputs, multi_label)
-        if input == "chat" and answers != "generate":
-            raise ConfigError(f"callable takes input: chat only with answers: generate, not with answers: {answers}")
         if parts and input != "chat":
             raise ConfigError(f"callable takes parts only with input: chat, not with input: {input}")
-        known = [known_modality.name for known_modality in list_modalities()]
-        if unknown := next((name for name in parts or () if name not in known), None):
-            raise ConfigError(
-                f"callable: there is no modality {unknown!r}.{suggest_name(unknown, known)} The modalities: {', '.join(known)}"
-            )
         self.answers, self.input, self.parts, self.version = answers, input, tuple(parts or ()), version
         self.outputs, self.multi_label = outputs, multi_label
         self.labels = tuple(str(label) for label in labels or ())
@@ -106,9 +100,16 @@ class _CallableModel(Model):
 
     def _to_plain(self, value: Input) -> Any:
         """Convert an input to plain Python or numpy."""
+        source = self._source
+        if source.input == "chat":
+            chat = make_chat(value)
+            refused = sorted(list_modalities_in(chat) - set(source.parts))
+            if refused:
+                raise SampleError(f"{self.name} takes no {refused[0]} in a message; its setting 'parts' names the modalities that it takes")
+            return require_modality(chat).bare(chat)
         known = require_modality(value)
-        if known.name != self._source.input:
-            raise SampleError(f"{self.name} takes input: {self._source.input}, not {known.name}")
+        if known.name != source.input:
+            raise SampleError(f"{self.name} takes input: {source.input}, not {known.name}")
         return known.bare(value)
 
     def _call_for_rows(self, inputs: Sequence[Input], what: str) -> list[list[float]]:
@@ -142,38 +143,31 @@ class _Classifier(_CallableModel):
 class _Generator(_CallableModel):
     def generate(self, batch: Sequence[Generate]) -> list[Completion]:
         completions = []
-        for request, text in zip(batch, self._call([self._convert_prompt(request.prompt) for request in batch]), strict=True):
+        for request, text in zip(batch, self._call([self._to_plain(request.prompt) for request in batch]), strict=True):
             if not isinstance(text, str):
                 raise SampleError(f"{self.name} returned a {type(text).__name__} for this prompt, not a text")
             before_stop = cut(text, request.stop)
             completions.append(Completion(before_stop, len(before_stop.split()), "stop"))
         return completions
 
-    def _convert_prompt(self, prompt: Input) -> Any:
-        if self._source.input != "chat":
-            return prompt
-        return [{"role": message.role, "content": self._convert_content(message)} for message in list_messages(prompt)]
-
-    def _convert_content(self, message: Message) -> str | list[Any]:
-        """Return a text as it is, and several parts as a list of them in plain Python or numpy."""
-        if message.content == message.text:
-            return message.text
-        known = [require_modality(part) for part in message.parts]
-        refused = sorted({one.name for one in known} - {"text", *self._source.parts})
-        if refused:
-            raise SampleError(f"{self.name} takes no {refused[0]} in a message; its setting 'parts' names the modalities that it takes")
-        return [one.bare(part) for one, part in zip(known, message.parts, strict=True)]
-
 
 class _Scorer(_CallableModel):
     def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[LogProb]:
-        pairs = [(request.context, request.written()) for request in batch]
+        is_chat = self._source.input == "chat"
+        pairs = [(self._to_plain(request.context), request.written(is_answer=is_chat)) for request in batch]
         return [LogProb(float(v), len(continuation.split())) for v, (_, continuation) in zip(self._call(pairs), pairs, strict=True)]
 
 
 class _Embedder(_CallableModel):
     def embed(self, batch: Sequence[Embed]) -> list[Embedding]:
         return [Embedding(tuple(row)) for row in self._call_for_rows([request.input for request in batch], "a vector")]
+
+
+def _require_known(name: str) -> None:
+    """Raise `ConfigError` if there is no modality with this name."""
+    known = [modality.name for modality in list_modalities()]
+    if name not in known:
+        raise ConfigError(f"callable: there is no modality {name!r}.{suggest_name(name, known)} The modalities: {', '.join(known)}")
 
 
 _MODELS = {"classify": _Classifier, "generate": _Generator, "loglikelihood": _Scorer, "embed": _Embedder}

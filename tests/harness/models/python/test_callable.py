@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from windtunnel.harness.api.import_target import resolve
 from windtunnel.harness.api.requests import Classify, Completion, Embed, Embedding, Failure, Generate, Logits, LogLikelihood, LogProb
 from windtunnel.harness.identity.digests import digest_parts
 from windtunnel.harness.identity.values import digest_state
+from windtunnel.harness.modalities.audio import Audio
+from windtunnel.harness.modalities.base import Modality, _known
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
@@ -29,6 +32,7 @@ import torch
 from helper_beside import OFFSET
 
 def talk(chats): return [",".join(f"{m['role']}={m['content']}" for m in messages) for messages in chats]
+def counts(pairs): return [-len(context) * 10 - len(written) for context, written in pairs]
 def lists(texts): return [[len(t), OFFSET] for t in texts]
 def tuples(texts): return tuple((len(t), OFFSET) for t in texts)
 def generator(texts): return ([len(t), OFFSET] for t in texts)
@@ -188,13 +192,47 @@ def test_a_conversation_is_given_as_an_endpoint_takes_it(file: Path) -> None:
     assert [said.text for said in its.run([Generate(chat, 9), Generate("hi", 9)])] == [
         "system=be kind,user=hi,assistant=ho,user=hey", "user=hi",
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match="only with answers: generate"):
-        Callable(f"{file}:talk", answers="classify", input="chat")
 
 
-@pytest.mark.parametrize("settings", [{"answers": "chat"}, {"input": "audio"}, {"outputs": "percent"}])
-def test_settings_it_does_not_have(file: Path, settings: Any) -> None:
-    with pytest.raises(ConfigError, match=r"callable takes answers|outputs must be auto"):
+def test_a_conversation_is_classified_scored_and_embedded(file: Path) -> None:
+    chat = Chat((Message("system", "be kind"), Message("user", "hi")))
+    assert engine(file, "lists", input="chat").run([Classify(chat), Classify("hi")]) == [Logits((2.0, 7.0)), Logits((1.0, 7.0))]
+    scores = engine(file, "counts", answers="loglikelihood", input="chat").run([LogLikelihood(c, "ab", " ") for c in (chat, "hi")])
+    assert scores == [LogProb(-22.0, 1), LogProb(-12.0, 1)], "an answer to a message has no delimiter"
+
+
+def _spell(modality: Modality[Any], value: Any) -> str:
+    return "x" * int(value)
+
+
+class Weight(float):
+    """A value of a modality that no model of the harness knows."""
+
+
+def test_any_modality_is_an_input_by_its_name(file: Path) -> None:
+    before = list(_known)
+    type("Weights", (Modality,), {"name": "weight", "type": Weight, "bare": _spell, "to_json": lambda self, value: float(value)})
+    try:
+        its = engine(file, "lists", input="weight")
+        assert its.run([Classify(Weight(3))]) == [Logits((3.0, 7.0))]
+        assert engine(file, "say", answers="generate", input="weight").run([Generate(Weight(1), 5, (" and",))])[0].text == "x"
+    finally:
+        _known[:] = before
+    assert engine(file, "lists", input="audio").run([Classify(Audio(np.zeros(5, np.float32), 8000))]) == [Logits((2.0, 7.0))]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"answers": "chat"}, "callable takes answers: classify | generate"),
+        ({"input": "txt"}, "there is no modality 'txt'. Did you mean 'text'"),
+        ({"input": "chat", "parts": ["imag"]}, "there is no modality 'imag'. Did you mean 'image'"),
+        ({"parts": ["image"]}, "takes parts only with input: chat, not with input: text"),
+        ({"outputs": "percent"}, "outputs must be auto"),
+    ],
+)
+def test_settings_it_does_not_have(file: Path, settings: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
         Callable(f"{file}:lists", **settings)
 
 
