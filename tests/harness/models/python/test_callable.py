@@ -17,7 +17,6 @@ from windtunnel.harness.api.import_target import resolve
 from windtunnel.harness.api.requests import Classify, Completion, Embed, Embedding, Failure, Generate, Logits, LogLikelihood, LogProb
 from windtunnel.harness.identity.digests import digest_parts
 from windtunnel.harness.identity.values import digest_state
-from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.base import Modality, _known
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
@@ -218,7 +217,7 @@ def test_any_modality_is_an_input_by_its_name(file: Path) -> None:
         assert engine(file, "say", answers="generate", input="weight").run([Generate(Weight(1), 5, (" and",))])[0].text == "x"
     finally:
         _known[:] = before
-    assert engine(file, "lists", input="audio").run([Classify(Audio(np.zeros(5, np.float32), 8000))]) == [Logits((2.0, 7.0))]
+    assert Callable(f"{file}:lists", input="audio").inspect().answers == {"classify": {"audio"}}
 
 
 @pytest.mark.parametrize(
