@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from windtunnel.harness.api.item_key import ItemKey
-from windtunnel.harness.api.scorecard import EachWord, Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
+from windtunnel.harness.api.scorecard import EachWord, Estimate, GateResult, Heat, Measure, Row, SampleView, Scorecard, Shown, Twin
 
 BERT, LINEAR, CNN = "distilbert-sst2", "bag-of-words", "digits-cnn"
 
@@ -81,8 +81,18 @@ def rich(num_reviews: int = 60) -> Scorecard:
         num_failed=1,
         num_samples=1_744,
         samples=samples,
-        timing={"wall_s": 83.214, "engine": {"forward_s": 61.02, "loading_s": 9.7}, "samples_per_s": 20.96},
+        timing={f"{BERT}/sst2": {"seconds": 83.214, "samples_per_s": 20.96}, f"{CNN}/digits": {"seconds": 3.1, "samples_per_s": 32.3}},
+        measures=MEASURES,
     )  # fmt: skip
+
+
+MEASURES = {
+    "accuracy": Measure("Accuracy", "Share of samples whose predicted class is the target.", True, "accuracy"),
+    "robust_accuracy": Measure("Robust accuracy", "Share of all samples that are right under attack.", True, "rate"),
+    "attack_success_rate": Measure("Attack success rate", "Share of right answers that the attack changed.", False, "rate"),
+    "comprehensiveness": Measure("Comprehensiveness", "How far the probability falls.", True, "mean in [-1, 1]"),
+    "unsafe_rate": Measure("Unsafe rate", "Share of unsafe answers.", False, "rate"),
+}
 
 
 def key(task: str, program: str = "") -> ItemKey:

@@ -37,11 +37,16 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The meaning of a row: a title, a sentence, and its direction. ``higher_is_better``: None if neither direction is better."""
+    """The meaning of a row: a title, a sentence, and its direction.
+
+    ``higher_is_better``: None if neither direction is better. ``kind``: the kind of number, as in the table of intervals of
+    docs/statistics.md, e.g. ``rate``; empty for exact counts and unknown kinds.
+    """
 
     title: str
     explanation: str
     higher_is_better: bool | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from ..api.scorecard import Measure, Row
 from ..data.yaml_lines import load_file
+from .names import get_kind
 
 _DIRECTIONS = {"higher": True, "lower": False, "neither": None}
 
 
 def _load_measures() -> dict[str, Measure]:
     table, _ = load_file(Path(__file__).with_suffix(".yaml"))
-    return {name: Measure(facts["title"], facts["meaning"], _DIRECTIONS[facts["better"]]) for name, facts in table.items()}
+    return {name: Measure(facts["title"], facts["meaning"], _DIRECTIONS[facts["better"]], get_kind(name)) for name, facts in table.items()}
 
 
 MEASURES: Mapping[str, Measure] = _load_measures()
@@ -71,11 +72,12 @@ def add_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
     return replace(row, higher_is_better=measure.higher_is_better) if row.control.partition("_")[0] in ("", "minus") else row
 
 
-def measure_of(name: str, docstring: str, higher_is_better: bool | None, /, title: str = "") -> Measure:
+def measure_of(name: str, docstring: str, higher_is_better: bool | None, /, title: str = "", kind: str = "") -> Measure:
     """Return the measure of a metric.
 
     ``title``: by default the name in words.
     ``docstring``: its first paragraph is the explanation.
+    ``kind``: the kind of number (`Measure.kind`).
     """
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
-    return Measure(title or name.replace("_", " ").capitalize(), paragraph, higher_is_better)
+    return Measure(title or name.replace("_", " ").capitalize(), paragraph, higher_is_better, kind)

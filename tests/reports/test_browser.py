@@ -365,14 +365,14 @@ def contrast(page: Any, selector: str) -> float:
 def test_text_has_contrast_in_light_and_dark(visit: Open, scheme: str) -> None:
     page = visit(color_scheme=scheme)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(14, 18, 22)"}[scheme]
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 19, 23)"}[scheme]
     for selector in (
-        "p, td, th, dd, dt, a, caption, .badge",
+        "p, td, th, dd, dt, a, .badge",
         "ins, del",
         ".heat",
         ".chips button, .tabs button, .detail h6, .scores th",
         ".list li span, kbd",
-        ".verdict strong",
+        ".chip, h1 span, .reason, .then, .below, .lead, summary, .term",
     ):
         assert contrast(page, selector) >= 4.5, selector
 
@@ -383,6 +383,8 @@ def test_print_has_the_tables_and_the_selected_sample(visit: Open) -> None:
     assert page.locator(".detail h3").is_visible()
     assert page.locator(".print-note").is_visible()
     assert page.locator("table.rows").first.is_visible()
+    assert page.locator("details > noscript").count() == 0
+    assert page.locator("details > .folded").last.is_visible()
     assert not page.locator(".list").is_visible()
     assert not page.locator("nav").is_visible()
     assert page.locator(".attribution .paper").all_inner_texts() == ["integrated_gradients", "occlusion"]
@@ -394,5 +396,5 @@ def test_without_javascript_everything_but_the_explorer_is_there(visit: Open) ->
     page = visit(java_script_enabled=False)
     assert page.locator("noscript p").is_visible()
     assert not page.locator(".explorer").is_visible()
-    assert page.get_by_role("cell", name="0.911").first.is_visible()
+    assert page.get_by_role("cell", name="91.1\u202f%").first.is_visible()
     assert page.get_by_text("the model gives no gradients").is_visible()

@@ -296,55 +296,6 @@ def test_sample_json_cannot_leave_its_script() -> None:
     assert len(json.loads(text)) == len(hostile().samples)
 
 
-def test_page_shows_why_a_value_is_missing() -> None:
-    text = Html().render(Scorecard({}, (Row("m", key("t"), "bleu", "quality", Estimate(None, n_unscored=7, reason="no references")),)))
-    row = re.search(r'<th scope="row">bleu.*?</tr>', text, re.DOTALL)
-    assert row is not None
-    assert "not scored" in row[0]
-    assert "no references" in row[0]
-    assert "7 not scored" in row[0]
-    assert "<svg" not in row[0]
-
-
-def test_page_has_what_was_run_and_when() -> None:
-    text = Page(Html().render(rich())).text
-    for said in (
-        "sha256:5d1e6a90c3",
-        "truncates at 512 tokens",
-        "the model gives no gradients",
-        "Gradients vanish",
-        "83.214",
-        "counts as warn",
-    ):
-        assert said in text
-
-
-@pytest.mark.parametrize(
-    ("estimate", "drawn"),
-    [
-        (Estimate(0.5, 0.25, 0.75), ("25.00", "50.00", "0 to 1")),
-        (Estimate(-0.5, -1.0, 0.0), ("0.00", "50.00", "−1")),
-        (Estimate(30.0, 20.0, 40.0), ("50.00", "50.00", "40.00")),
-    ],
-)
-def test_bars_lie_on_their_scale(estimate: Estimate, drawn: tuple[str, str, str]) -> None:
-    text = Html().render(Scorecard({}, (Row("m", key("t"), "x", "quality", estimate),)))
-    x, width, scale = drawn
-    assert f'<rect class="interval" x="{x}" y="2.5" width="{width}"' in text
-    title = re.search(r"<title>scale (.*)</title>", text)
-    assert title is not None
-    assert scale.split(" to ")[-1] in title[1]
-
-
-def test_a_score_and_its_controls_share_one_axis() -> None:
-    parts = (("rho", "", Estimate(0.5, 0.25, 0.75)), ("rho", "random", Estimate(0.0, -0.1, 0.1)),
-             ("rho", "randomised", Estimate(0.5, 0.4, 0.6)), ("other", "", Estimate(0.5, 0.4, 0.6)))  # fmt: skip
-    rows = tuple(Row("m", key("t"), name, "interpretability", estimate, control=control) for name, control, estimate in parts)
-    text = Html().render(Scorecard({}, rows))
-    assert re.findall(r"<title>scale (.*?)[<,;]", text) == ["−1.000 to 1.000"] * 3 + ["0.000 to 1.000"]
-    assert all(control in text for control in ("_random)", "_randomised)"))
-
-
 def test_controls_stand_beside_their_score() -> None:
     scores = {"a": 0.4, "a_random": 0.1, "a_randomised": None, "b": 2.0, "c_random": 0.5}
     assert explorer._with_controls(scores) == [

@@ -1,0 +1,1 @@
+"""The charts of the scorecard's page, drawn as SVG. One file per chart."""

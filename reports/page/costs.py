@@ -1,0 +1,46 @@
+"""Efficiency: where the time went, and what each item cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...harness.api.scorecard import Row
+from ...harness.scorecard.names import COSTS
+from ..display import format_count
+from ..values import describe_item, format_number
+from .rows import Subject
+from .tables import Cell, Column, Figure, Fold, Glossary, Line, Table, Term, group_lines
+
+Content = tuple[Table | None, list[Row], tuple[Figure, ...], tuple[Fold, ...]]
+
+
+def make_efficiency(subject: Subject, glossary: Glossary, rows: list[Row], /) -> Content:
+    """Return a fold with the cost of each item: its time and its counters as columns."""
+    own = Glossary(subject.card.measures, "cost")
+    costs = [row for row in rows if row.metric in COSTS and not (row.about or row.slice or row.control)]
+    rest = [row for row in rows if row not in costs]
+    table = _make_cost_table(subject, own, costs)
+    folds = (Fold(f"Cost of {format_count(sum(len(lines) for _, lines in table.groups), 'item')}", (table,), tuple(own.helps.values())),)
+    return None, rest, (), folds if table.groups else ()
+
+
+def _make_cost_table(subject: Subject, glossary: Glossary, rows: list[Row]) -> Table:
+    items = dict.fromkeys((row.model, row.key) for row in rows)
+    metrics = [metric for metric in COSTS if any(row.metric == metric and row.estimate.value for row in rows)]
+    terms = [glossary.explain(next(row for row in rows if row.metric == metric)) for metric in metrics]
+    columns = (Column("Seconds"), Column("Samples/s"), *(Column(term.word, term) for term in terms))
+    found = {(row.model, row.key, row.metric): row for row in rows}
+    lines = []
+    for model, key in items:
+        spent = subject.card.timing.get(f"{model}/{key}")
+        spent = spent if isinstance(spent, Mapping) else {}
+        cells = [Cell(_format(spent.get("seconds")), "seconds"), Cell(_format(spent.get("samples_per_s")), "samples/s")]
+        for metric, term in zip(metrics, terms, strict=True):
+            row = found.get((model, key, metric))
+            cells.append(Cell(f"{row.estimate.value:,.0f}" if row is not None and row.estimate.value else "", term.word.lower()))
+        lines.append(("", Line(Term(describe_item(key)), model, tuple(cells))))
+    return Table("Cost of items", "Item", columns, group_lines(lines), "cost")
+
+
+def _format(value: object) -> str:
+    return format_number(float(value)) if isinstance(value, int | float) else ""

@@ -1,0 +1,158 @@
+"""The gates: what each asks in words, the rows it reads, and which of them decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from ...harness.api.errors import ConfigError
+from ...harness.api.scorecard import GateResult, Row, Scorecard
+from ...harness.scorecard.gates import Gate
+from ...harness.scorecard.measures import title_of
+from ..charts.interval import Threshold, draw_interval
+from ..charts.svg import NOTHING, RATES
+from ..display import make_finite
+from ..values import describe_item, format_bounds, format_estimate, format_target, is_rate
+
+OUTCOMES = {
+    "pass": ("pass", "Pass"), "fail": ("fail", "Fail"), "inconclusive": ("open", "Inconclusive"), "no_data": ("open", "No data"),
+}  # fmt: skip
+"""The icon and the word of each outcome; icons are ``pass``, ``fail``, ``open`` and ``none``."""
+ICONS = ("fail", "open", "pass", "none")
+"""The icons, worst first."""
+_ASKS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+_PARTS = {
+    "low": ", at its lower end", "high": ", at its upper end", "value": ", whatever its interval",
+    "n": " samples", "n_unscored": " unscored",
+}  # fmt: skip
+
+
+_COMPARED = {"low": "The lower end", "high": "The upper end", "value": "The value"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A gate with the rows that it reads.
+
+    result: the gate's outcome. gate: the parsed gate; None if its text is no condition on rows.
+    row: the row that decides, the worst one; None if the scorecard does not have it.
+    rows: all rows that the gate reads.
+    """
+
+    result: GateResult
+    gate: Gate | None
+    row: Row | None
+    rows: tuple[Row, ...]
+    title: str
+    target: str
+    rate: bool
+
+    @property
+    def icon(self) -> str:
+        return OUTCOMES.get(self.result.outcome, ("none", ""))[0]
+
+    @property
+    def word(self) -> str:
+        return OUTCOMES.get(self.result.outcome, ("", self.result.outcome.replace("_", " ").capitalize()))[1]
+
+    @property
+    def counts_as(self) -> str:
+        """Return how the suite counts the outcome, if that is not the outcome itself."""
+        return "" if self.result.verdict == self.result.outcome else f"counts as {self.result.verdict.replace('_', ' ')}"
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """Return the threshold to draw; None if the gate compares no value of a row."""
+        if self.gate is None or self.gate.part in ("n", "n_unscored"):
+            return None
+        return Threshold(self.gate.number, self.gate.op in (">=", ">"), self.icon)
+
+    @property
+    def margin(self) -> float:
+        """Return how far the value lies on the right side of the threshold, in units of half its interval."""
+        e = make_finite(self.row.estimate) if self.row is not None else None
+        if e is None or e.value is None or self.gate is None:
+            return 0.0
+        distance = e.value - self.gate.number if self.gate.op in (">=", ">") else self.gate.number - e.value
+        half = (e.high - e.low) / 2 if e.low is not None and e.high is not None else 0.0
+        return distance / half if half > 0 else distance
+
+    @property
+    def value(self) -> str:
+        return format_estimate(self.row.estimate, self.rate, self.row.unit) if self.row is not None else ""
+
+    @property
+    def bounds(self) -> str:
+        return format_bounds(self.row.estimate, self.rate) if self.row is not None else ""
+
+    @property
+    def n(self) -> str:
+        return f"{self.row.estimate.n:,}" if self.row is not None else ""
+
+    @property
+    def bar(self) -> Markup:
+        """Return the bar on the axis of rates; empty for other numbers."""
+        if self.row is None or not self.rate or self.threshold is None:
+            return NOTHING
+        return draw_interval(RATES, self.row.estimate, self.threshold)
+
+    @property
+    def reason(self) -> str:
+        """Return the sentence of an outcome that is no plain pass or fail."""
+        if self.row is None or self.threshold is None:
+            return self.result.detail
+        if self.result.outcome == "pass":
+            return self._tell_side("above" if self.threshold.fails_below else "below")
+        if self.result.outcome == "fail":
+            return self._tell_side("below" if self.threshold.fails_below else "above")
+        sentence = self.result.detail.rpartition(": ")[2]
+        if self.gate is not None:
+            sentence = sentence.replace(f"{self.gate.number:g} lies", f"{self.target} lies")
+        return f"{sentence[:1].upper()}{sentence[1:]}."
+
+    def _tell_side(self, side: str) -> str:
+        part = self.gate.part if self.gate is not None else None
+        return f"{_COMPARED.get(part or '', 'The whole interval')} is {side} {self.target}."
+
+
+def read_gates(card: Scorecard, /) -> list[Reading]:
+    """Return the gates with their rows: failed ones first, then undecided ones, then passed ones, each by its margin."""
+    readings = [_read(result, card) for result in card.gates]
+    return sorted(readings, key=lambda reading: (ICONS.index(reading.icon), reading.margin))
+
+
+def _read(result: GateResult, card: Scorecard) -> Reading:
+    try:
+        gate = Gate.parse(result.gate)
+    except ConfigError:
+        return Reading(result, None, None, (), result.gate, "", False)
+    rows = tuple(row for row in card.rows if row.name == gate.metric and gate.concerns(row.model, row.item))
+    if not rows:
+        return Reading(result, gate, None, (), f"{gate.metric} of {gate.item}", f"{gate.number:g}", False)
+    rate = is_rate(rows[0], card.measures)
+    target = format_target(gate.number, rate and gate.part not in ("n", "n_unscored"))
+    what = f"{title_of(rows[0], card.measures)}{_join(rows[0])}"
+    title = f"{what} is {_ASKS[gate.op]} {target}{_PARTS.get(gate.part or '', '')}"
+    readings = [Reading(result, gate, row, rows, title, target, rate) for row in rows]
+    return min(readings, key=lambda reading: reading.margin)
+
+
+def _join(row: Row) -> str:
+    """Name a row's item after its metric: ``on reviews``, or ``under deepwordbug on reviews``."""
+    return f" {'on' if row.key.is_task else 'under' if row.dimension == 'robustness' else 'of'} {describe_item(row.key)}"
+
+
+def name_row(row: Row, card: Scorecard, /) -> str:
+    """Name a row and its item: ``Robust accuracy under deepwordbug on reviews``."""
+    return title_of(row, card.measures) + _join(row)
+
+
+def choose_deciding(readings: Sequence[Reading], /) -> Reading | None:
+    """Return the gate that decides: the worst failed one, else one without data, else an undecided one, else the narrowest pass."""
+    for outcome in ("fail", "no_data", "inconclusive", "pass"):
+        found = [reading for reading in readings if reading.result.outcome == outcome]
+        if found:
+            return min(found, key=lambda reading: reading.margin)
+    return None

@@ -1,0 +1,91 @@
+"""Provenance: what ran, on which data, with which versions, and which warnings belong to the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..display import format_fact, list_statements, make_named_rows
+from .rows import Subject
+
+_SHOWN = ("flags", "skipped", "name", "version", "versions", "seed", "models", "items", "data")
+_FIRST = ("windtunnel", "torch", "transformers", "python")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A folded part. ``rows``: those of a table; ``fact``: a value to show in another way."""
+
+    title: str
+    rows: list[dict[str, Any]]
+    fact: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What ran.
+
+    sentence: versions, devices and seed.
+    flags, skipped: (subject, sentence) of warnings, and of what did not run.
+    tasks: (task, sentence) of the samples of each task.
+    parts: further facts, folded.
+    """
+
+    sentence: str
+    flags: list[tuple[str, str]]
+    skipped: list[tuple[str, str]]
+    tasks: list[tuple[str, str]]
+    parts: list[Part]
+
+
+def make_provenance(subject: Subject, /) -> Provenance:
+    """Return the provenance of a scorecard from its manifest."""
+    manifest = subject.card.manifest
+    flags, skipped = (list_statements(manifest.get(key)) for key in ("flags", "skipped"))
+    return Provenance(_describe_versions(manifest), flags, skipped, list(_describe_tasks(manifest)), list(_list_parts(manifest)))
+
+
+def _describe_versions(manifest: Mapping[str, Any]) -> str:
+    versions = manifest.get("versions")
+    known = versions if isinstance(versions, Mapping) else {}
+    named = [f"{name} {known[name]}" for name in _FIRST if name in known]
+    if "version" in manifest and "windtunnel" not in known:
+        named.insert(0, f"windtunnel {manifest['version']}")
+    models = manifest.get("models")
+    facts = [fact for fact in models.values() if isinstance(fact, Mapping)] if isinstance(models, Mapping) else []
+    devices = sorted({str(fact["device"]) for fact in facts if fact.get("device")})
+    where = f" on {', '.join(devices)}" if devices else ""
+    seed = f", seed {manifest['seed']}" if "seed" in manifest else ""
+    return f"{', '.join(named)}{where}{seed}." if named else ""
+
+
+def _describe_tasks(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each task with its number of samples and how they were chosen."""
+    data, items = manifest.get("data"), manifest.get("items")
+    known = data if isinstance(data, Mapping) else {}
+    tasks = [i for i in items if isinstance(i, Mapping) and i.get("kind") == "task"] if isinstance(items, list) else []
+    for task, num in {str(item.get("task")): item.get("num_samples") for item in tasks}.items():
+        facts = known.get(task)
+        notes = [*facts.get("cautions", ()), *facts.get("notes", ())] if isinstance(facts, Mapping) else []
+        partial = any("are taken" in str(note) for note in notes)
+        others = [f"{item['item']} on {item['num_samples']:,}" for item in items or () if isinstance(item, Mapping)
+                  and item.get("task") == task and item.get("kind") in ("attack", "probe") and item.get("num_samples") != num]  # fmt: skip
+        size = f"{num:,} samples" if isinstance(num, int) else "its samples"
+        yield task, "; ".join([size if partial else f"all {size}", *map(str, notes), *others])
+
+
+def _list_parts(manifest: Mapping[str, Any]) -> Iterator[Part]:
+    """Yield the models, the items, the versions and everything else."""
+    for key in ("models", "items", "versions"):
+        if manifest.get(key):
+            rows = make_named_rows(manifest[key], "name")
+            yield Part(f"{key.capitalize()} ({len(manifest[key])})" if rows else key.capitalize(), rows, None if rows else manifest[key])
+    rest = {key: value for key, value in manifest.items() if key not in _SHOWN and value not in (None, "", [], {})}
+    for key, value in rest.items():
+        rows = make_named_rows(value, "name")
+        if rows:
+            yield Part(str(key).replace("_", " ").capitalize(), rows)
+    facts = {str(key): format_fact(value) for key, value in rest.items() if not make_named_rows(value, "name")}
+    if facts:
+        yield Part("Run", [], facts)

@@ -1,0 +1,143 @@
+"""Rows as lines of tables: one column per model, slice or measure, and the rows that a gate reads with its threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from markupsafe import Markup
+
+from ...harness.api.scorecard import Row, Scorecard
+from ...harness.scorecard.measures import title_of
+from ..charts.interval import Mark, draw_axis, draw_interval
+from ..charts.svg import NOTHING, RATES, Axis
+from ..display import get_reason, list_unique, make_finite
+from ..values import describe_item, format_bounds, format_estimate, is_rate
+from .gates import Reading
+from .tables import BETTER, Cell, Column, Glossary, Line, Table, Term, group_lines
+
+Part = Literal["model", "slice", "about"]
+RowId = tuple[str, str, str]
+
+
+def get_id(row: Row, /) -> RowId:
+    """Return the model, item and name of a row."""
+    return row.model, row.item, row.name
+
+
+@dataclass(slots=True)
+class Subject:
+    """The scorecard with its gates, as all sections of the page read it.
+
+    card: the scorecard.
+    readings: its gates, worst first.
+    gate_of: the worst gate that reads a row, by the row's id.
+    """
+
+    card: Scorecard
+    readings: Sequence[Reading]
+    gate_of: dict[RowId, Reading] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for reading in self.readings:
+            for row in reading.rows:
+                self.gate_of.setdefault(get_id(row), reading)
+
+    def is_rate(self, row: Row, /) -> bool:
+        return is_rate(row, self.card.measures)
+
+    def format_value(self, row: Row, /) -> str:
+        return format_estimate(row.estimate, self.is_rate(row), row.unit)
+
+    def format_bounds(self, row: Row, /) -> str:
+        return format_bounds(row.estimate, self.is_rate(row))
+
+    def title_of(self, row: Row, /) -> str:
+        return title_of(row, self.card.measures)
+
+    def draw(self, row: Row, axis: Axis, marks: Iterable[Mark] = ()) -> Markup:
+        """Draw the row's bar; empty without a value."""
+        if make_finite(row.estimate).value is None:
+            return NOTHING
+        reading = self.gate_of.get(get_id(row))
+        return draw_interval(axis, row.estimate, reading.threshold if reading else None, marks)
+
+    def make_value(self, row: Row, label: str = "", notes: tuple[str, ...] = (), bar: Markup = NOTHING) -> Cell:
+        """Return the cell of a row's value, with the icon of its gate. ``notes``: small texts below it."""
+        reading = self.gate_of.get(get_id(row))
+        scored = make_finite(row.estimate).value is not None
+        return Cell(
+            self.format_value(row), label, reading.icon if reading else "", reading.word if reading else "", strong=scored, notes=notes,
+            bar=bar, is_unscored=not scored,
+        )  # fmt: skip
+
+    def make_bounds(self, row: Row) -> Cell:
+        """Return the cell of a row's interval, with why it has none, or a remark."""
+        return Cell(self.format_bounds(row), css="bounds", notes=tuple(filter(None, [get_reason(row)])))
+
+    def make_count(self, row: Row) -> Cell:
+        """Return the cell of the number of samples."""
+        unscored = row.estimate.n_unscored
+        return Cell(f"{row.estimate.n:,}", "n", notes=(f"{unscored:,} not scored",) if unscored else ())
+
+
+def make_plain_table(subject: Subject, glossary: Glossary, name: str, rows: Sequence[Row], axis: Axis | None = None) -> Table:
+    """Return a table with a line per row, or with a column per model if several models have the same rows.
+
+    axis: the axis of the bars; by default that of rates, for the rows that are rates.
+    """
+    keys = [(row.key, row.name) for row in rows]
+    if len(set(keys)) < len(keys):
+        return make_pivot(subject, glossary, name, rows, "model")
+    axis = axis or (RATES if any(subject.is_rate(row) for row in rows) else None)
+    columns = [Column("Value"), Column("95 % interval", is_number=False)]
+    if axis is not None:
+        columns.append(Column("Interval, drawn", is_number=False, axis=draw_axis(axis)))
+    lines = []
+    for row in rows:
+        cells = [subject.make_value(row), subject.make_bounds(row)]
+        if axis is not None:
+            drawn = axis is not RATES or subject.is_rate(row)
+            cells.append(Cell(bar=subject.draw(row, axis) if drawn else NOTHING, css="drawn"))
+        lines.append(("", make_line(subject, glossary, row, (*cells, subject.make_count(row)))))
+    return Table(name, "Metric", (*columns, Column("n")), group_lines(lines), "plain" if axis is not None else "")
+
+
+def make_line(subject: Subject, glossary: Glossary, row: Row, cells: tuple[Cell, ...], /) -> Line:
+    """Return a line that is named by the row's metric, item and model."""
+    term = glossary.explain(row)
+    where = " · ".join(filter(None, [describe_item(row.key), row.model]))
+    return Line(Term(subject.title_of(row), term.anchor), where, cells, BETTER[False] if row.higher_is_better is False else "")
+
+
+def make_pivot(subject: Subject, glossary: Glossary, name: str, rows: Sequence[Row], part: Part, /) -> Table:
+    """Return a table with a column per model, slice or class of the rows; each cell has a value, its interval and its bar.
+
+    part: the part of a row that names its column. Rows that differ in it alone share a line.
+    """
+    columns = list_unique(_get_part(row, part) for row in rows)
+    lines: dict[RowId, tuple[Row, dict[str, Row]]] = {}
+    for row in rows:
+        plain = _without_part(row, part)
+        lines.setdefault(get_id(plain), (plain, {}))[1][_get_part(row, part)] = row
+    made = [
+        ("", make_line(subject, glossary, plain, tuple(_make_full_cell(subject, found.get(name), name or "all") for name in columns)))
+        for plain, found in lines.values()
+    ]
+    return Table(name, "Metric", tuple(Column(name or "all") for name in columns), group_lines(made), "wide")
+
+
+def _get_part(row: Row, part: Part) -> str:
+    return {"model": row.model, "slice": row.slice, "about": row.about}[part]
+
+
+def _without_part(row: Row, part: Part) -> Row:
+    return replace(row, model="") if part == "model" else replace(row, slice="") if part == "slice" else replace(row, about="")
+
+
+def _make_full_cell(subject: Subject, row: Row | None, label: str) -> Cell:
+    if row is None:
+        return Cell("", label)
+    bar = subject.draw(row, RATES) if subject.is_rate(row) else NOTHING
+    return subject.make_value(row, label, tuple(filter(None, [subject.format_bounds(row), get_reason(row)])), bar)

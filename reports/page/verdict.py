@@ -1,0 +1,192 @@
+"""The verdict: whether the model can ship, why, the gate that decides, and what no gate asks about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from ...harness.api.scorecard import Row
+from ...harness.scorecard.gates import exit_code
+from ..charts.deciding import draw_deciding
+from ..charts.svg import NOTHING
+from ..display import format_count, list_models, list_statements, list_tasks_and_programs, make_finite
+from ..values import describe_item, format_bounds, format_estimate, format_percent
+from .gates import Reading, choose_deciding, name_row
+from .rows import Subject, get_id
+
+QUESTION = "Can it ship?"
+_ANSWERS = {
+    "pass": ("pass", "Yes, by its gates"), "fail": ("fail", "No"), "warn": ("open", "Not decided yet"),
+    "no_data": ("open", "Cannot say"), "none": ("none", "Nothing was asked"),
+}  # fmt: skip
+_CLEAR_GAP = 0.02
+"""A calibration error whose interval lies above it is worth a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that no gate asks about. ``link``: (anchor, word) of the section with more; empty for none."""
+
+    icon: str
+    sentence: str
+    link: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The first section of the page.
+
+    icon, answer: the answer to the question, with its icon.
+    reason: why, in a sentence; then: what follows.
+    facts: what ran, in a line.
+    deciding: the gate that decides, with its drawing; None without gates.
+    notes: what no gate asks about.
+    """
+
+    icon: str
+    answer: str
+    reason: str
+    then: str
+    facts: str
+    deciding: Reading | None
+    drawing: Markup
+    notes: tuple[Note, ...]
+
+
+def make_verdict(subject: Subject, /) -> Verdict:
+    """Return the verdict of a scorecard."""
+    card, readings = subject.card, subject.readings
+    icon, answer = _ANSWERS.get(card.verdict, ("none", card.verdict))
+    if not card.complete and card.verdict != "fail":
+        icon, answer = "open", "Not finished"
+    deciding = choose_deciding(readings)
+    drawing = NOTHING
+    if deciding is not None and deciding.row is not None and deciding.rate and deciding.threshold is not None:
+        label = f"{deciding.title}. The value is {deciding.value}, its interval {deciding.bounds}. {deciding.reason}"
+        drawing = draw_deciding(deciding.row.estimate, deciding.threshold, label)
+    return Verdict(
+        icon, answer, _give_reason(subject, deciding), " ".join(_tell_rest(subject)), _list_facts(subject), deciding, drawing,
+        tuple(_list_notes(subject)),
+    )  # fmt: skip
+
+
+def _give_reason(subject: Subject, deciding: Reading | None) -> str:
+    """Return why, in a sentence about the deciding gate."""
+    num = len(subject.readings)
+    if deciding is None:
+        return "This suite has no gates: the page measures and does not judge."
+    same = sum(reading.result.outcome == deciding.result.outcome for reading in subject.readings)
+    if deciding.row is None or deciding.result.outcome == "no_data":
+        which = f"{same} of {num} gates {'has' if same == 1 else 'have'} no number to read"
+        return f"{which}: {deciding.title}. {deciding.result.detail}" if deciding.result.outcome == "no_data" else deciding.result.detail
+    row = deciding.row
+    where = f"{row.model} has {deciding.value} ({deciding.bounds})" if deciding.bounds else f"{row.model} has {deciding.value}"
+    asked = f"{deciding.target} is asked for"
+    what = name_row(row, subject.card)
+    if deciding.result.outcome == "pass":
+        first = "The gate passes" if num == 1 else f"All {num} gates pass"
+        narrow = "" if num == 1 else " The narrowest"
+        return f"{first}.{narrow or ' It'} is about {_lower(what)}: {where}, and {asked}."
+    verb = {"fail": ("fails", "fail"), "inconclusive": ("is open", "are open")}.get(deciding.result.outcome, ("", ""))[same > 1]
+    count = f"{same} of {num} gates {verb}" if num > 1 else f"The gate {verb}"
+    e = make_finite(row.estimate)
+    if deciding.result.outcome == "inconclusive" and e.low is not None and e.high is not None and deciding.threshold is not None:
+        end = e.low if deciding.threshold.fails_below else e.high
+        way = "down" if deciding.threshold.fails_below else "up"
+        reaches = format_percent(end) if deciding.rate else f"{end:.3g}"
+        return f"{count}. {_upper(what)}: {row.model} has {deciding.value} and {asked}, but the 95 % interval reaches {way} to {reaches}."
+    return f"{count}. {_upper(what)}: {where}, and {asked}."
+
+
+def _lower(text: str) -> str:
+    """Begin a title in lower case, unless it begins with an abbreviation."""
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _tell_rest(subject: Subject) -> Iterator[str]:
+    """Yield what follows: the samples that would decide, the other gates, missing records and the exit code."""
+    card = subject.card
+    deciding = choose_deciding(subject.readings)
+    if deciding is not None and deciding.result.outcome == "inconclusive":
+        yield deciding.reason
+    if not card.complete:
+        yield "Some planned samples have no record, so that the numbers describe those that ran; the same command goes on."
+    passed = sum(reading.result.outcome == "pass" for reading in subject.readings)
+    if 0 < passed < len(subject.readings):
+        yield f"{passed} of {len(subject.readings)} gates {'passes' if passed == 1 else 'pass'}."
+    if card.verdict == "no_data" and all(reading.result.outcome != "no_data" for reading in subject.readings):
+        yield "More than half of the samples of an item failed, so that the run decides nothing."
+    if subject.readings:
+        code = exit_code(card.verdict, card.complete)
+        how = (
+            "The suite counts an open gate as a warning, so that CI goes on"
+            if card.verdict == "warn"
+            else "CI goes on"
+            if not code
+            else "CI stops"
+        )
+        yield f"{how} (exit code {code})."
+
+
+def _list_facts(subject: Subject) -> str:
+    """Return what ran, in a line: ``3 models · 5 tasks · 3 attacks and 1 probe · 698 samples, 0 failed``."""
+    card = subject.card
+    tasks, programs = list_tasks_and_programs(card)
+    parts = [format_count(len(list_models(card)), "model"), format_count(len(tasks), "task")]
+    if programs:
+        parts.append(format_count(len(programs), "attack or probe") if len(programs) == 1 else f"{len(programs):,} attacks and probes")
+    return " · ".join([*parts, f"{format_count(card.num_samples, 'sample')}, {card.num_failed:,} failed"])
+
+
+def _list_notes(subject: Subject) -> Iterator[Note]:
+    """Yield what no gate asks about: partial data, the lowest worst case, the largest calibration error, and warnings."""
+    for task, sentences in list_cautions(subject).items():
+        yield Note("look", f"{task}: {sentences[0]}", ("provenance", "provenance"))
+    free = [row for row in subject.card.rows if get_id(row) not in subject.gate_of and not (row.about or row.slice or row.control)]
+    yield from _note_attacks(subject, free)
+    yield from _note_calibration(subject, free)
+    flags = list_statements(subject.card.manifest.get("flags"))
+    if flags:
+        yield Note("look", f"{format_count(len(flags), 'warning')} about these numbers.", ("flags", "warnings"))
+
+
+def list_cautions(subject: Subject, /) -> dict[str, list[str]]:
+    """Return the sentences on data that is only a part of its set, and not a random one, by task."""
+    data = subject.card.manifest.get("data")
+    facts = data.items() if isinstance(data, dict) else ()
+    found = {str(task): fact.get("cautions") for task, fact in facts if isinstance(fact, dict)}
+    return {task: [str(s).partition(", so the numbers")[0] for s in sentences] for task, sentences in found.items() if sentences}
+
+
+def _note_attacks(subject: Subject, free: list[Row]) -> Iterator[Note]:
+    attacked = [(value, row) for row in free if row.metric == "robust_accuracy" and (value := make_finite(row.estimate).value) is not None]
+    if attacked:
+        value, row = min(attacked, key=lambda pair: pair[0])
+        clean = find_row(subject, row, "clean_accuracy")
+        was = f", from {subject.format_value(clean)}" if clean is not None else ""
+        yield Note("look", f"{_upper(describe_item(row.key))} leaves {row.model} {format_percent(value)} right{was}.",
+                   ("robustness", "robustness"))  # fmt: skip
+
+
+def _note_calibration(subject: Subject, free: list[Row]) -> Iterator[Note]:
+    gaps = [(e.value, row) for row in free if row.metric == "ece" and (e := make_finite(row.estimate)).value is not None
+            and e.low is not None and e.low > _CLEAR_GAP]  # fmt: skip
+    if gaps:
+        _, row = max(gaps, key=lambda pair: pair[0] or 0.0)
+        by, bounds = format_estimate(row.estimate, False), format_bounds(row.estimate, False)
+        sentence = f"The confidence of {row.model} on {row.key.task} misses its accuracy by {by} on average ({bounds})."
+        yield Note("look", sentence, ("calibration", "calibration"))
+
+
+def find_row(subject: Subject, beside: Row, metric: str, control: str = "", /) -> Row | None:
+    """Return the row of another metric or control of the same item, model and slice; None if there is none."""
+    wanted = (beside.model, beside.key, beside.slice, beside.about)
+    return next(
+        (r for r in subject.card.rows if (r.metric, r.control) == (metric, control) and (r.model, r.key, r.slice, r.about) == wanted), None
+    )

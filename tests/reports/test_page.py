@@ -1,0 +1,238 @@
+"""The page's sections: what each shows of a scorecard, and in which order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from windtunnel.harness.api.item_key import ItemKey
+from windtunnel.harness.api.scorecard import Estimate, GateResult, Measure, Row, Scorecard
+from windtunnel.reports.html import Html
+from windtunnel.reports.page.cards import make_cards
+from windtunnel.reports.page.dimensions import make_dimensions
+from windtunnel.reports.page.explanations import judge_controls
+from windtunnel.reports.page.gates import choose_deciding, read_gates
+from windtunnel.reports.page.rows import Subject
+from windtunnel.reports.page.tables import Glossary
+from windtunnel.reports.page.verdict import make_verdict
+from windtunnel.reports.values import format_bounds, format_number, format_percent
+from windtunnel.tests.scorecards import MEASURES, key, rich
+
+RATE = Estimate(0.8, 0.7, 0.9, 100)
+
+
+def _subject(*rows: Row, gates: tuple[GateResult, ...] = (), **facts: object) -> Subject:
+    card = Scorecard({}, rows, gates, measures=MEASURES, **facts)  # type: ignore[arg-type]
+    return Subject(card, read_gates(card))
+
+
+def _row(metric: str = "accuracy", estimate: Estimate = RATE, **facts: object) -> Row:
+    fields = {"model": "m", "key": key("t"), "metric": metric, "dimension": "quality", "estimate": estimate, **facts}
+    return Row(**fields)  # type: ignore[arg-type]
+
+
+def _gate(outcome: str, text: str = "t.accuracy >= 0.75", verdict: str = "") -> GateResult:
+    return GateResult(
+        text, outcome, verdict or outcome, "m: 0.8 [0.7, 0.9], n = 100: 0.75 lies inside the interval; about 300 samples would decide it"
+    )
+
+
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.19, "0.190"), (2.318, "2.32"), (19.78, "19.8"), (105.157, "105"), (2570.2, "2,570"), (-0.017, "−0.017"), (2e-07, "2.0e-07"),
+     (0, "0.000")],
+)  # fmt: skip
+def test_numbers_have_three_digits(value: float, shown: str) -> None:
+    assert format_number(value) == shown
+
+
+def test_rates_are_percent() -> None:
+    assert [format_percent(share) for share in (0, 1, 0.80526, 0.9996)] == ["0\u202f%", "100\u202f%", "80.5\u202f%", "100.0\u202f%"]
+    assert format_bounds(RATE, True) == "70.0 to 90.0\u202f%"
+    assert format_bounds(Estimate(0.5), True) == ""
+
+
+# ── verdict ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("verdict", "complete", "answer"),
+    [("pass", True, "Yes, by its gates"), ("fail", True, "No"), ("fail", False, "No"), ("warn", True, "Not decided yet"),
+     ("no_data", True, "Cannot say"), ("none", True, "Nothing was asked"), ("pass", False, "Not finished")],
+)  # fmt: skip
+def test_the_answer_is_that_of_the_verdict(verdict: str, complete: bool, answer: str) -> None:
+    found = make_verdict(_subject(verdict=verdict, complete=complete))
+    assert found.answer == answer
+
+
+def test_an_open_gate_says_how_far_its_interval_reaches() -> None:
+    found = make_verdict(_subject(_row(), gates=(_gate("inconclusive", verdict="warn"),), verdict="warn"))
+    assert found.reason == (
+        "The gate is open. Accuracy on t: m has 80.0\u202f% and 75\u202f% is asked for, but the 95 % interval reaches down to 70.0\u202f%."
+    )
+    assert "75\u202f% lies inside the interval; about 300 samples would decide it." in found.then
+    assert "exit code 0" in found.then
+    assert "asked: 75\u202f%" in found.drawing
+
+
+def test_the_gate_that_decides_is_the_worst_one() -> None:
+    rows = (_row(), _row("robust_accuracy", Estimate(0.3, 0.2, 0.4, 50), key=key("t", "swap"), dimension="robustness"))
+    gates = (
+        _gate("pass", "t.accuracy >= 0.1"),
+        _gate("pass", "t.accuracy >= 0.69"),
+        _gate("fail", "swap(t).robust_accuracy >= 0.6"),
+        _gate("fail", "swap(t).robust_accuracy >= 0.9"),
+    )
+    order = [reading.result.gate for reading in _subject(*rows, gates=gates).readings]
+    assert order == [gates[3].gate, gates[2].gate, gates[1].gate, gates[0].gate]
+    for some, best in ((gates, gates[3]), (gates[:2], gates[1])):
+        deciding = choose_deciding(_subject(*rows, gates=some).readings)
+        assert deciding is not None
+        assert deciding.result == best
+
+
+def test_the_lowest_robust_accuracy_that_no_gate_reads_is_noted() -> None:
+    attacked = [
+        _row("robust_accuracy", Estimate(value, value, value, 50), key=key("t", name), dimension="robustness")
+        for name, value in (("swap", 0.05), ("drop", 0.4))
+    ]
+    assert [note.sentence for note in make_verdict(_subject(*attacked)).notes] == ["Swap on t leaves m 5.0\u202f% right."]
+    gated = _subject(*attacked, gates=(_gate("fail", "swap(t).robust_accuracy >= 0.6"),))
+    assert [note.sentence for note in make_verdict(gated).notes] == ["Drop on t leaves m 40.0\u202f% right."]
+
+
+def test_a_partial_set_of_data_is_told_beside_the_verdict() -> None:
+    card = Scorecard(
+        {"data": {"t": {"cautions": ["the first 200 of 10,662 samples are of 1 of 2 classes (a), so the numbers say nothing of b"]}}}, ()
+    )
+    (note,) = make_verdict(Subject(card, [])).notes
+    assert note.sentence == "t: the first 200 of 10,662 samples are of 1 of 2 classes (a)"
+
+
+# ── cards ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_card_has_every_dimension_the_worst_attack_and_each_row_of_a_gate() -> None:
+    rows = (
+        _row(),
+        *(
+            _row("robust_accuracy", Estimate(value, value, value, 50), key=key("t", name), dimension="robustness", higher_is_better=True)
+            for name, value in (("mild", 0.7), ("worst", 0.1), ("gated", 0.4))
+        ),
+    )
+    subject = _subject(*rows, gates=(_gate("fail", "gated(t).robust_accuracy >= 0.6"),))
+    (card,) = make_cards(subject, Glossary(MEASURES, "h"))
+    assert (card.icon, card.status) == ("fail", "Its gate fails")
+    scores = {part.title: [score.term.word for score in part.scores] for part in card.parts}
+    assert scores == {
+        "Quality": ["Accuracy on t"], "Calibration": [], "Robustness": ["Robust accuracy under worst", "Robust accuracy under gated"],
+        "Safety": [], "Interpretability": [], "Efficiency": [],
+    }  # fmt: skip
+
+
+# ── gates and dimensions ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_gate_is_told_in_words_with_its_threshold() -> None:
+    (reading,) = _subject(_row(), gates=(_gate("pass", "t.accuracy.low >= 0.65"),)).readings
+    assert reading.title == "Accuracy on t is at least 65\u202f%, at its lower end"
+    assert reading.reason == "The lower end is above 65\u202f%."
+    assert 'class="hatch" x="2.00%" y="4" width="62.40%"' in reading.bar
+
+
+def test_a_gate_on_a_number_that_is_no_rate_has_no_bar() -> None:
+    (reading,) = _subject(_row("loss", Estimate(1.5, 1.0, 2.0, 9)), gates=(_gate("inconclusive", "t.loss <= 1.2"),)).readings
+    assert (reading.value, reading.bounds, reading.bar) == ("1.50", "1.00 to 2.00", "")
+
+
+def test_models_are_columns() -> None:
+    rows = [_row(model=model, estimate=Estimate(value, value - 0.1, value + 0.05, 9)) for model, value in (("a", 0.8), ("b", 0.6))]
+    (quality,) = make_dimensions(_subject(*rows), Glossary(MEASURES, "h"))
+    assert quality.table is not None
+    assert [column.title for column in quality.table.columns] == ["a", "b"]
+    ((_, (line,)),) = quality.table.groups
+    assert [cell.text for cell in line.cells] == ["80.0\u202f%", "60.0\u202f%"]
+
+
+def test_slices_are_columns_beside_the_whole() -> None:
+    rows = [_row(), _row(slice="short", estimate=Estimate(0.5)), _row(slice="long", estimate=Estimate(0.25))]
+    (quality,) = make_dimensions(_subject(*rows), Glossary(MEASURES, "h"))
+    (fold,) = [fold for fold in quality.folds if fold.title == "By slice"]
+    assert [column.title for column in fold.tables[0].columns] == ["all", "short", "long"]
+
+
+def test_controls_are_columns_and_judged_by_paired_differences() -> None:
+    probe = ItemKey("probe", "t", "occlusion")
+    rows = [
+        _row("comprehensiveness", Estimate(value, low, high, 9), key=probe, dimension="interpretability", control=control,
+             higher_is_better=True)
+        for control, value, low, high in (
+            ("", 0.6, 0.5, 0.7), ("random", 0.2, 0.1, 0.3), ("randomised", 0.1, 0.0, 0.2), ("minus_random", 0.4, 0.3, 0.5),
+            ("minus_randomised", 0.5, -0.1, 0.6),
+        )
+    ]  # fmt: skip
+    subject = _subject(*rows)
+    (found,) = make_dimensions(subject, Glossary(MEASURES, "h"))
+    assert found.table is not None
+    ((_, (line,)),) = found.table.groups
+    assert [cell.text for cell in line.cells] == ["0.600", "0.500 to 0.700", "0.200", "0.100", "", "not told apart", "9"]
+    assert found.folds == ()
+    better = replace(rows[-1], estimate=Estimate(0.5, 0.1, 0.6, 9))
+    assert judge_controls(_subject(*rows[:-1], better), rows[0]) == ("ok", "beats both")
+
+
+def test_page_shows_why_a_value_is_missing() -> None:
+    text = Html().render(Scorecard({}, (Row("m", key("t"), "bleu", "quality", Estimate(None, n_unscored=7, reason="no references")),)))
+    row = re.search(r'<th scope="row"><bdi>bleu.*?</tr>', text, re.DOTALL)
+    assert row is not None
+    assert "not scored" in row[0]
+    assert "no references" in row[0]
+    assert "7 not scored" in row[0]
+    assert "<svg" not in row[0]
+
+
+def test_every_row_of_a_scorecard_is_on_the_page() -> None:
+    """No number is left out: the page has the value of each row, but not those of paired differences, which have a word."""
+    names = {
+        "quality": ("accuracy", "other"), "calibration": ("ece",),
+        "robustness": ("robust_accuracy", "clean_accuracy", "mean_l2", "other_r"),
+        "safety": ("unsafe_rate",), "interpretability": ("comprehensiveness", "carried"), "efficiency": ("forward_passes", "drift"),
+        "fairness": ("gap",),
+    }  # fmt: skip
+    keys = (key("t"), key("t", "swap"), ItemKey("probe", "t", "occlusion"), ItemKey("shift", "t", "shift", about=(key("t", "swap"),)))
+    parts = ({}, {"slice": "short"}, {"about": "negative"}, {"control": "random"}, {"control": "random", "slice": "short"})
+    all_parts = [(d, name, item, part) for d, found in names.items() for name in found for item in keys for part in parts]
+    rows = [
+        _row(name, Estimate(1000.0 + number), key=item, dimension=dimension, **part)
+        for number, (dimension, name, item, part) in enumerate(all_parts)
+    ]
+    measures = {name: Measure(name, "A sentence.", True) for found in names.values() for name in found}
+    text = Html().render(Scorecard({}, tuple(rows), measures=measures))
+    missing = [(row.item, row.name) for row in rows if f"{row.estimate.value:,.0f}" not in text]
+    assert missing == []
+
+
+def test_page_has_what_was_run() -> None:
+    text = Html().render(rich())
+    for told in (
+        "sha256:5d1e6a90c3", "truncates at 512 tokens", "the model gives no gradients", "Gradients vanish", "83.2", "counts as warn",
+    ):  # fmt: skip
+        assert told in text
+
+
+def test_an_empty_page_is_small() -> None:
+    assert len(Html().render(Scorecard({}, ()))) < 150_000
+
+
+def test_help_says_what_a_metric_is_how_it_is_called_and_how_it_is_computed() -> None:
+    text = Html().render(rich())
+    popover = re.search(r'<div popover id="help-1">.*?</div>', text, re.DOTALL)
+    assert popover is not None
+    assert "Share of samples whose predicted class is the target." in popover[0]
+    assert "<code>accuracy</code>" in popover[0]
+    assert 'href="#how-accuracy"' in popover[0]
+    assert '<div id="how-accuracy">' in text
