@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .harness.api.model import Encoded as Encoded
     from .harness.api.model import Model as Model
     from .harness.api.model import ModelInfo as ModelInfo
-    from .harness.api.model import ModelSource as ModelSource
     from .harness.api.model_port import ModelPort as ModelPort
+    from .harness.api.model_source import ModelSource as ModelSource
     from .harness.api.probe import Probe as Probe
     from .harness.api.registry import plugin as plugin
     from .harness.api.report import Report as Report
@@ -83,7 +83,8 @@ _NAMES = {
     "api.attack": "Attack",
     "api.errors": "CapabilityError ConfigError DataError ModelError SampleError",
     "api.item_key": "ItemKey",
-    "api.model": "Differentiable Encoded Model ModelInfo ModelSource",
+    "api.model": "Differentiable Encoded Model ModelInfo",
+    "api.model_source": "ModelSource",
     "api.model_port": "ModelPort",
     "api.probe": "Probe",
     "api.registry": "plugin",

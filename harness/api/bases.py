@@ -9,12 +9,13 @@ from typing import Any, TypeVar, cast
 
 from .attack import Attack
 from .errors import ConfigError
+from .model_source import ModelSource
 from .plugins import get_alternative, gives
 from .probe import Probe
 from .report import Report
 from .task import Task
 
-BASES: dict[str, type] = {"tasks": Task, "attacks": Attack, "probes": Probe, "reports": Report}
+BASES: dict[str, type] = {"tasks": Task, "attacks": Attack, "probes": Probe, "models": ModelSource, "reports": Report}
 """The base class of each group of plugins."""
 
 B = TypeVar("B")

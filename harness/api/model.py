@@ -1,4 +1,4 @@
-"""The base classes of models: their metadata, their loading, their answers and their gradients."""
+"""The base classes of models: their metadata, their answers and their gradients."""
 
 from __future__ import annotations
 
@@ -73,23 +73,6 @@ class ModelInfo:
 def _join_names(names: Iterable[str], word: str = "and") -> str:
     *first, last = sorted(names) or ["nothing"]
     return f"{', '.join(first)} {word} {last}" if first else last
-
-
-class ModelSource:
-    """Base class of plugins of the group ``models``: describes a model and loads it."""
-
-    @abstractmethod
-    def inspect(self) -> ModelInfo:
-        """Return the model's metadata, quickly and without loading its weights."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def load(self, device: str, dtype: str, /) -> Model:
-        """Load the weights.
-
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        """
-        raise NotImplementedError
 
 
 Unit: TypeAlias = Any

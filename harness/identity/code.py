@@ -1,7 +1,7 @@
 """The code of a program: its file, the local files that it imports or names, and the libraries that they import.
 
-Installed files belong to a library, which is identified by its version. Every other Python file is local, and is
-identified by its content, wherever it is.
+Installed files belong to a library, wherever pip put them (``pip install --target``), and a library is identified by its version. Every
+other Python file, such as that of an editable project, is local, and is identified by its content, wherever it is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from .digests import digest_file, digest_parts
+from .installed import is_installed
 
 OWN = Path(__file__).resolve().parents[2]
 """The root of Windtunnel, which counts as a library."""
@@ -70,7 +71,7 @@ def is_library(file: Path, /) -> bool:
         return True
     if any(resolved.is_relative_to(folder) for folder in _list_library_folders()):
         return True
-    return any(resolved.is_relative_to(OWN / place) for place in _OWN_PLACES)
+    return any(resolved.is_relative_to(OWN / place) for place in _OWN_PLACES) or is_installed(resolved)
 
 
 def find_file(obj: Any, /) -> Path | None:

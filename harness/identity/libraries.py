@@ -10,6 +10,7 @@ from functools import cache
 
 from .code import OWN
 from .digests import digest_file, digest_parts
+from .installed import find_installed_version
 
 NUMERIC = (
     "numpy", "torch", "torchvision", "transformers", "tokenizers", "peft", "datasets", "pillow", "scikit-learn", "scipy", "nltk",
@@ -22,7 +23,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-pyt
 
 def find_version(library: str, /) -> str:
     """Return the version of a distribution, by its name or its import name; empty if it is not installed."""
-    return _read_version(library) or str(getattr(sys.modules.get(library), "__version__", ""))
+    return _read_version(library) or find_installed_version(library) or str(getattr(sys.modules.get(library), "__version__", ""))
 
 
 @cache

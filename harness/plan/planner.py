@@ -10,7 +10,7 @@ from typing import Any
 
 from ..api.errors import CapabilityError, ConfigError, ModelError, UserError, check_named
 from ..api.item_key import ItemKey
-from ..api.model import ModelSource
+from ..api.model_source import ModelSource
 from ..api.registry import Registry, list_parameters
 from ..api.resources import describe_missing_resources, with_folder
 from ..api.samples import seed_of

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..api.errors import ConfigError, UserError
+from ..api.plugins import Plugin
 from ..api.registry import Registry
 from ..system.interrupts import is_interrupt
-
-_OF_MODELS = ("inspect", "load")
 
 T = TypeVar("T")
 
@@ -42,11 +41,6 @@ def make_plugin(group: str, name: str, registry: Registry, /, **settings: Any) -
     Raises `ConfigError` if an attribute is missing or has the wrong type.
     """
     made = registry.make(group, name, **settings)
-    if group != "models":
-        if not isinstance(made.requires, frozenset | set):
-            raise ConfigError(f"the {group[:-1]} {name!r}: requires is a frozenset of capabilities, not {made.requires!r}")
-        return made
-    lacks = [part for part in _OF_MODELS if not hasattr(made, part)]
-    if lacks:
-        raise ConfigError(f"the model {name!r} has no {lacks[0]!r}; windtunnel.harness.api.model says what a plugin needs")
+    if isinstance(made, Plugin) and not isinstance(made.requires, frozenset | set):
+        raise ConfigError(f"the {group[:-1]} {name!r}: requires is a frozenset of capabilities, not {made.requires!r}")
     return made

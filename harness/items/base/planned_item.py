@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...api.item_key import ItemKey
-from ...api.model import ModelInfo, ModelSource
+from ...api.model import ModelInfo
+from ...api.model_source import ModelSource
 from ...api.plugins import Program
 from ...api.samples import Sample
 from ...api.task import Task

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...api.errors import ModelError
-from ...api.model import Model, ModelInfo, ModelSource
+from ...api.model import Model, ModelInfo
+from ...api.model_source import ModelSource
 from ...identity.code import collect_local_code
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code, list_versions

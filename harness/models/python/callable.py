@@ -10,7 +10,8 @@ import numpy as np
 
 from ...api.errors import ConfigError, ModelError, SampleError, suggest_name
 from ...api.import_target import resolve
-from ...api.model import Model, ModelInfo, ModelSource
+from ...api.model import Model, ModelInfo
+from ...api.model_source import ModelSource
 from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
 from ...identity.programs import fingerprint_program
 from ...modalities.base import list_modalities, require_modality

@@ -15,7 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from ...api.errors import ModelError, SampleError, suggest_name
-from ...api.model import Model, ModelInfo, ModelSource
+from ...api.model import Model, ModelInfo
+from ...api.model_source import ModelSource
 from ...api.requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code

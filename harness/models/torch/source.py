@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ...api.errors import ModelError
 from ...api.import_target import resolve
-from ...api.model import Model, ModelInfo, ModelSource
+from ...api.model import Model, ModelInfo
+from ...api.model_source import ModelSource
 from ..common.outputs import check_outputs
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def test_every_plugin_is_an_instance_of_its_base(group: str, name: str) -> None:
 
 
 def test_every_group_of_programs_tasks_and_reports_has_a_base() -> None:
-    assert set(BASES) == set(GROUPS) - {"models", "metrics", "items"}
+    assert set(BASES) == set(GROUPS) - {"metrics", "items"}
 
 
 PLAIN = {
@@ -62,6 +62,8 @@ PLAIN = {
     "    def requests(self, sample): return []\n    def score(self, sample, responses): return {}",
     "attacks": "class Mine:\n    requires = frozenset({'classify'})\n    def perturb(self, engine, samples, threat, rng): return samples",
     "probes": "class Mine:\n    requires = frozenset({'classify'})\n    def attribute(self, engine, samples): return []",
+    "models": "class Mine:\n    def __init__(self, target='a'): pass\n    def inspect(self): return wt.ModelInfo({})\n"
+    "    def load(self, device, dtype): return None",
     "reports": "class Mine:\n    suffix = 'mine.txt'\n    def render(self, scorecard): return ''",
 }
 
@@ -72,7 +74,7 @@ def test_a_class_that_does_not_derive_has_the_defaults(tmp_path: Path, group: st
     assert isinstance(plugin, base)
     assert type(plugin).__name__ == type(plugin).__qualname__ == "Mine"
     assert type(plugin).__doc__ == ""
-    own = {"requires", "samples", "requests", "score", "perturb", "attribute", "suffix", "render"}
+    own = {"requires", "samples", "requests", "score", "perturb", "attribute", "suffix", "render", "inspect", "load"}
     for name in {n for n in dir(base) if not n.startswith("_")} - own:
         found, default = getattr(plugin, name), inspect.getattr_static(base, name)
         assert getattr(found, "__func__", found) is default or isinstance(default, property), name
@@ -121,6 +123,8 @@ def test_the_docstring_of_a_base_is_nobody_elses(tmp_path: Path) -> None:
         ("tasks", "score", "'score'"),
         ("attacks", "perturb", "'perturb'"),
         ("probes", "attribute", "'attribute'"),
+        ("models", "inspect", "'inspect'"),
+        ("models", "load", "'load'"),
         ("reports", "render", "'render' or 'write'"),
     ],
 )
@@ -129,7 +133,7 @@ def test_what_has_no_default_is_told_at_once(tmp_path: Path, group: str, left_ou
     lines = [line for line in PLAIN[group].splitlines() if not line.strip().startswith((f"{left_out} =", f"def {left_out}("))]
     code = "\n".join([*lines, "    x = 1"]).replace("Mine:", f"Mine{parent.replace('BASE', BASES[group].__name__)}:")
     with pytest.raises(
-        ConfigError, match=f"^the {group[:-1]} 'mine' has no {told}; see windtunnel.harness.api.{group[:-1]} for what a plugin defines"
+        ConfigError, match=f"^the {group[:-1]} 'mine' has no {told}; see {BASES[group].__module__} for what a plugin defines"
     ):
         made(tmp_path, group, code)
 
