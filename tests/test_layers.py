@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,16 @@ LIGHT = {
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "pandas", "sklearn", "textattack", "PIL", "numpy")
 
 
-def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, absolute name) of each import of a file, those for type checks included; relative ones are resolved, and others marked by a
-    leading '!'. A name that is a module of ours is given as such."""
+def _imports(path: Path, *, for_types: bool = True) -> Iterator[tuple[int, str]]:
+    """(line, absolute name) of each import of a file; relative ones are resolved, and others marked by a leading '!'. A name that is a
+    module of ours is given as such. ``for_types``: with those that only type checks execute."""
     package = ["windtunnel", *path.relative_to(ROOT).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    guarded = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    left_out = set() if for_types else {inner for node in guarded for part in node.body for inner in ast.walk(part)}
+    for node in ast.walk(tree):
+        if node in left_out:
+            continue
         if isinstance(node, ast.Import):
             yield from ((node.lineno, f"!{alias.name}") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -108,6 +114,13 @@ def test_a_room_imports_lower_floors_only(folder: str) -> None:
 def test_rooms_with_rooms_have_floors() -> None:
     nested = {path.parent.parent for path in (ROOT / "harness").rglob("*/*/__init__.py")} - {ROOT / "harness"}
     assert {path.relative_to(ROOT).as_posix() for path in nested} | {"harness"} == set(FLOORS)
+
+
+def test_modules_form_no_circle() -> None:
+    """Nor do imports within functions; those for type checks may."""
+    ours = {path: [name for _, name in _imports(path, for_types=False) if name.startswith("windtunnel.")] for path in SOURCES}
+    arrows = {path: {_file_of(name) for name in names} - {path} for path, names in ours.items()}
+    TopologicalSorter(arrows).prepare()
 
 
 def test_the_harness_imports_no_plugin_folder() -> None:

@@ -247,7 +247,8 @@ def _plan(suite: Suite, registry: Registry | None = None) -> Plan:
 
 
 def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
-    from ..run.progress import Progress, open_progress
+    from ..run.progress import Progress
+    from ..run.progress_display import open_progress
     from ..run.runner import run_plan, stop_on_interrupt
 
     registry = Registry(suite.plugins)

@@ -17,7 +17,8 @@ from ..results.summarise import summarise
 from ..results.write_reports import write_reports
 from ..suite.load import make_suite
 from .live_objects import LiveObjects
-from .progress import Progress, open_progress
+from .progress import Progress
+from .progress_display import open_progress
 from .runner import run_plan
 
 

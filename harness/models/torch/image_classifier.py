@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -12,7 +14,9 @@ from ...system.interrupts import is_interrupt
 from ..common.outputs import Outputs
 from .devices import pick_device, pick_dtype
 from .pixel_classifier import PixelClassifier, with_channels
-from .source import TorchModule
+
+if TYPE_CHECKING:
+    from .source import TorchModule
 
 
 class TorchClassifier(PixelClassifier):

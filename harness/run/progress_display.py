@@ -1,0 +1,27 @@
+"""The choice of a display for the progress of a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
+from .progress import Progress
+
+
+def open_progress() -> AbstractContextManager[Progress]:
+    """Return the display for a notebook cell or a terminal; elsewhere, and in CI, progress is not shown."""
+    if _is_notebook():
+        from .notebook_progress import NotebookLine
+
+        return NotebookLine()
+    if os.environ.get("CI") or not sys.stderr.isatty():
+        return nullcontext(Progress())
+    from .progress_bars import Bars
+
+    return Bars()
+
+
+def _is_notebook() -> bool:
+    """Tell whether this process is a notebook kernel, without importing IPython."""
+    return "ipykernel" in sys.modules and sys.modules["IPython"].get_ipython() is not None
