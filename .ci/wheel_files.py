@@ -3,7 +3,8 @@
     python .ci/wheel_files.py TREE WHEEL
 
 An editable install hides a package that ``pyproject.toml`` forgot, and a file at the root ships without being asked for. So the expectation
-is made from the tree alone: ``__init__.py`` and ``py.typed`` of the root, and all files of the folders below that are packages.
+is made from the tree alone: ``__init__.py``, ``testing.py`` and ``py.typed`` of the root, and all files of the folders below that are
+packages.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _NOT_SHIPPED = ("examples/plugins/", "examples/suites/")
 
 
 def expected(tree: Path) -> Iterator[str]:
-    yield from ("windtunnel/__init__.py", "windtunnel/py.typed")
+    yield from ("windtunnel/__init__.py", "windtunnel/testing.py", "windtunnel/py.typed")
     for folder in _FOLDERS:
         for path in (tree / folder).rglob("*"):
             name = path.relative_to(tree).as_posix()

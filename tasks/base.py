@@ -65,7 +65,7 @@ class RowTask(Task):
     """
 
     default_metrics: ClassVar[tuple[str, ...]] = ()
-    title = ""
+    hub_task = "text-generation"
     description = ""
     citation = ""
 
@@ -107,6 +107,10 @@ class RowTask(Task):
     @property
     def is_shuffled(self) -> bool:  # type: ignore[override]
         return self._shuffle is not False
+
+    @property
+    def source(self) -> Mapping[str, str]:  # type: ignore[override]
+        return {} if self.data is None else self.data.describe_hub()
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]

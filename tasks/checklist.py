@@ -41,6 +41,7 @@ class Checklist(RowTask):
     """
 
     requires = frozenset({"classify", "text"})
+    hub_task = "text-classification"
     default_metrics: ClassVar[tuple[str, ...]] = ("failure_rate",)
     dimension = "robustness"
 

@@ -22,6 +22,7 @@ class Classification(RowTask):
     """
 
     primary = "correct"
+    hub_task = "text-classification"
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def __init__(

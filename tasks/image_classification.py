@@ -29,6 +29,7 @@ class ImageClassification(Classification):
     """
 
     requires = frozenset({"classify", "image"})
+    hub_task = "image-classification"
 
     def __init__(
         self,

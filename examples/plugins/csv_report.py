@@ -3,7 +3,7 @@
 from windtunnel import Report, plugin
 
 
-@plugin("reports", "csv")
+@plugin("reports", "rows")
 class Csv(Report):
     suffix = "rows.csv"
 

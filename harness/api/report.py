@@ -33,6 +33,10 @@ class RunFrames(Protocol):
         """Return a frame with one row per sample and item; `windtunnel.Run.samples` lists the columns."""
         ...
 
+    def inputs(self) -> pd.DataFrame:
+        """Return a frame with one row per sample of each task; `windtunnel.Run.inputs` lists the columns."""
+        ...
+
 
 class Report:
     """Base class of reports. A subclass defines ``suffix`` and `render` for a single text file, or `write` for other output.

@@ -172,8 +172,8 @@ class SampleView:
 class Scorecard:
     """The results of a run.
 
-    ``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), items (data fingerprints, plugin versions),
-    skipped, flags.
+    ``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), tasks (title, kind, data set), items (data
+    fingerprints, plugin versions), skipped, flags.
     ``max_unscored``: the largest share of unscored samples with which a row can pass a gate.
     ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
     ``timing``: the only part that differs between two equal runs. ``samples``: a selection of ``num_samples`` samples. ``row_names``: the

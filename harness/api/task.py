@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .plugins import Plugin, gives, needed_unless
@@ -27,6 +28,10 @@ class Task(Plugin):
     ``labels``: the names of the classes, if all samples share them.
     ``data_fingerprint``: a fingerprint of the data set; empty: a digest of the samples is used.
     ``is_shuffled``: whether the samples are in random order, so that the first ones represent all of them.
+    ``title``: a title for people; empty: the name.
+    ``hub_task``: the kind of task as the Hugging Face Hub names it, e.g. ``text-classification``, for exports.
+    ``source``: the data set on the Hugging Face Hub, with the keys ``hub``, ``config``, ``split`` and ``revision`` where set; empty: the
+    data are from elsewhere.
     ``named_by_settings``: a name that includes distinguishing settings, for suites that set none; empty: the name in the suite.
     """
 
@@ -37,6 +42,9 @@ class Task(Plugin):
     labels: Sequence[str] = ()
     data_fingerprint: str = ""
     is_shuffled: bool = False
+    title: str = ""
+    hub_task: str = "other"
+    source: Mapping[str, str] = MappingProxyType({})
     named_by_settings: str = ""
 
     @abstractmethod

@@ -19,6 +19,15 @@ def make_visible(text: str, /) -> str:
     return "".join(map(_make_visible, text))
 
 
+def escape_surrogates(text: str, /) -> str:
+    """Return the text with escapes in place of lone surrogates, which UTF-8 cannot encode.
+
+    >>> escape_surrogates("a\\ud800")
+    'a\\\\ud800'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _make_visible(char: str) -> str:
     if char in "\n\t" or (char.isprintable() and char not in _BLANK):
         return char

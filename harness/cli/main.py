@@ -180,6 +180,30 @@ def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonO
 
 @app.command(epilog=EXIT_CODES)
 @guard
+def export(
+    run_folder: RunFolder,
+    report_name: Annotated[str, typer.Argument(metavar="FORMAT", help="A report: sarif, csv, ... 'windtunnel list reports' lists all.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The file, or the folder for several files. Default: the run folder.")] = None,
+    plugin: RunPluginOption = None,
+) -> None:
+    """Write one report of a run, for example in the format of another tool. Needs no model and runs no code that the run names."""
+    prepare(offline=True)
+    from ..results.summarise import load_registry, summarise
+    from ..results.write_reports import export_report, write_reports
+
+    registry = load_registry(run_folder, plugin or ())
+    card = summarise(run_folder, registry=registry)
+    written = (
+        write_reports(run_folder, card, [report_name], registry)
+        if out is None
+        else export_report(run_folder, card, report_name, out, registry)
+    )
+    for path in written:
+        say(str(path.resolve()))
+
+
+@app.command(epilog=EXIT_CODES)
+@guard
 def gate(
     run_folder: RunFolder,
     gates_file: Annotated[Path, typer.Argument(metavar="GATES.yaml", help="A file with a list of gates.")],

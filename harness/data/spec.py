@@ -69,6 +69,11 @@ class DataSpec:
                 raise ConfigError(f"data: {key} is text, not {value[key]!r}; put it in quotes")
         return cls(**value, base=base or Path())
 
+    def describe_hub(self) -> dict[str, str]:
+        """Return the place on the Hub: ``hub``, ``config``, ``split`` and ``revision`` where set; empty for other data."""
+        place = {"hub": self.hub, "config": self.config, "split": self.split, "revision": self.revision}
+        return {key: value for key, value in place.items() if value} if self.hub else {}
+
     def at(self, split: str) -> DataSpec:
         """Return the same data set at another split. Raises `DataError` if its files are not listed by split."""
         if self.files and not isinstance(self.files, Mapping):

@@ -19,6 +19,7 @@ from ..api.registry import Registry
 from ..api.requests import Request
 from ..api.samples import Sample
 from ..api.task import Task
+from ..api.visible_text import escape_surrogates
 from ..items.base.ingredients import sample_digest
 from ..items.base.planned_item import PlannedTask
 from ..metrics.foreign import find_metric
@@ -80,7 +81,8 @@ def _measure_task(name: str, spec: TaskSpec, task: Task, origin: str, samples: S
             counts[part] = counts.get(part, 0) + 1
         num_requests = None if num_requests is None or load.num_requests is None else num_requests + load.num_requests
     if not are_writable:
-        samples = Spool.of(s if s.id.isascii() else replace(s, id=_escape_surrogates(s.id)) for s in samples)
+        # Ids are keys in the store, and UTF-8 cannot encode lone surrogates.
+        samples = Spool.of(s if s.id.isascii() else replace(s, id=escape_surrogates(s.id)) for s in samples)
         hashes = array("q", (hash(sample.id) for sample in samples))
     if len(np.unique(hashes)) < len(hashes):
         _check_ids(name, samples)
@@ -98,11 +100,6 @@ def _list_parts(sample: Sample) -> Iterator[tuple[str, str]]:
         yield "class", sample.labels[sample.target]
     if "slice" in sample.metadata:
         yield "slice", str(sample.metadata["slice"])
-
-
-def _escape_surrogates(sample_id: str) -> str:
-    """Escape the lone surrogates in a sample's id: UTF-8 cannot encode them, and ids are keys in the store."""
-    return sample_id.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_ids(name: str, samples: Sequence[Sample]) -> None:

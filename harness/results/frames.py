@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
-from ..items.base.view import is_right
+from ..api.visible_text import escape_surrogates
+from ..items.base.view import is_right, label, preview_input, to_text
 from ..items.kinds import list_kinds
 from ..store import FILE_NAME, Store
 
@@ -32,11 +33,14 @@ def _is_small(value: Any) -> bool:
 
 
 def _make_cell(value: Any) -> Any:
+    """Return a value for a cell. The texts of a frame are UTF-8: lone surrogates become escapes."""
+    if isinstance(value, str):
+        return escape_surrogates(value)
     return tuple(value) if isinstance(value, list) else value
 
 
 class Run:
-    """The results in a run folder: ``windtunnel.load(path).samples()``, ``.metrics()`` and ``.scorecard``."""
+    """The results in a run folder: ``windtunnel.load(path).samples()``, ``.inputs()``, ``.metrics()`` and ``.scorecard``."""
 
     def __init__(self, path: Path, plugins: Sequence[str] = (), registry: Registry | None = None) -> None:
         self.path = path
@@ -126,9 +130,9 @@ class Run:
                     if (attribution := record.artifacts.get("attribution")) is not None:
                         small["parts"] = attribution["parts"]
                     scores = {f"score.{name}": value for name, value in record.scores.items()}
-                    target = targets[item.task].get(record.sample_id)
+                    target = _make_cell(targets[item.task].get(record.sample_id))
                     # The name of an artifact must not hide a column of the harness.
-                    fixed = {**slices, **head, "sample_id": record.sample_id, "target": target, "error": record.error, **tail}
+                    fixed = {**slices, **head, "sample_id": record.sample_id, "target": target, "error": _make_cell(record.error), **tail}
                     rows.append({**small, **scores, **fixed})
         finally:
             store.close()
@@ -138,6 +142,26 @@ class Run:
         sliced = [name for known in kinds.values() for name in known.slice_names if name in frame.columns]
         types = {**dict.fromkeys(scored, "float64"), **dict.fromkeys(sliced, "boolean")}
         return frame[[*_SAMPLE_COLUMNS, *scored, *others, *_ORIGINS]].astype(types)
+
+    def inputs(self) -> pd.DataFrame:
+        """Return a frame with one row per sample of each task.
+
+        Columns: task, sample_id, input (its text, a line per part of a chat or pair; a picture is named by its kind), target (the name of
+        the class, or text) and labels (a tuple). A join with `samples` on task and sample_id shows what a record answers.
+        """
+        import pandas as pd
+
+        store = Store.open(self.path / FILE_NAME, readonly=True)
+        try:
+            tasks = dict.fromkeys(item.task for item in store.items())
+            rows = [
+                tuple(map(_make_cell, (task, s.id, to_text(preview_input(s.input)), label(s.target, s.labels), s.labels)))
+                for task in tasks
+                for s in store.samples(task)
+            ]
+        finally:
+            store.close()
+        return pd.DataFrame(rows, columns=["task", "sample_id", "input", "target", "labels"])
 
     def metrics(self) -> pd.DataFrame:
         """Return a frame with one row per metric: model, item, metric, dimension, value, low, high, n, n_unscored, reason."""

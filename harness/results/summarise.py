@@ -168,6 +168,9 @@ def _compute_rates(num_records: int, counters: Mapping[str, int], seconds: float
 # ── manifest and flags ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+_ABOUT_TASKS = ("title", "hub_task", "source")
+
+
 def _make_manifest(store: Store, suite: Mapping[str, Any], items: Sequence[StoredItem], flags: Sequence[str]) -> dict[str, Any]:
     models = {
         i.model: {"model": i.facts["model"], "fingerprint": i.model_fingerprint, "notes": list(i.facts["model_notes"]),
@@ -184,6 +187,7 @@ def _make_manifest(store: Store, suite: Mapping[str, Any], items: Sequence[Store
         "name": store.name, "version": store.version, "versions": _to_json(items[0].facts.get("versions", {})) if items else {},
         "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
         "data": {i.task: {"notes": list(i.facts["data_notes"])} for i in items if i.facts.get("data_notes")},
+        "tasks": {i.task: {name: i.facts[name] for name in _ABOUT_TASKS if name in i.facts} for i in items if i.key.is_task},
         "skipped": [_to_json(s) for s in suite.get("skipped", ())], "flags": list(flags),
         "set_aside": [{"model": i.model, "item": i.item, "why": why, "num_records": store.count(i)} for i, why in store.set_aside()],
     }  # fmt: skip

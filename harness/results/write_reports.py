@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from ..api.errors import ConfigError, StoreError, WindtunnelError
 from ..api.registry import Registry
@@ -34,20 +36,13 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
     ``registry``: the report plugins; by default the installed ones, as records load no code (`summarise.load_registry`).
     Raises the first error of a report, after all other reports are written.
     """
-    store = Store.open(folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
-    suite = codec.loads(store.suite)
-    store.close()
+    suite = _read_suite(folder)
     known = registry or Registry()
     written: list[Path] = []
     failed: list[WindtunnelError] = []
     for name in names or suite["reports"]:
         try:
-            if suite["plugin_files"] and name not in known.names("reports"):
-                files = ", ".join(suite["plugin_files"])
-                raise ConfigError(
-                    f"the report {name!r} is not written: records load no code; pass the run's plugin file ({files})", argument="plugins"
-                )
-            written += _write_report(folder, known.make("reports", name), name, card, Run(folder, registry=known))
+            written += _write_report(folder, name, card, known, suite["plugin_files"], folder, partial(_move_files, folder, name))
         except WindtunnelError as error:
             failed.append(error)
     if failed:
@@ -55,12 +50,49 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
     return written
 
 
-def _write_report(folder: Path, report: Report, name: str, card: Scorecard, run: Run) -> list[Path]:
+def export_report(folder: Path, card: Scorecard, name: str, out: Path, /, registry: Registry | None = None) -> list[Path]:
+    """Write one report to a place outside of the run folder and return the paths of its files. Existing files are replaced.
+
+    ``folder``: the run folder. ``card``: its scorecard. ``name``: the report.
+    ``out``: the file; a folder, if it exists as one or the report has several files.
+    ``registry``: as for `write_reports`.
+    Raises `ConfigError` if ``out`` lies in the run folder, and the errors of the report.
+    """
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{out} lies in the run folder; leave it out to write the report there, or name another place", argument="out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    home = out if out.is_dir() else out.parent
+    return _write_report(folder, name, card, registry or Registry(), _read_suite(folder)["plugin_files"], home, partial(_move_out, out))
+
+
+def _read_suite(folder: Path) -> Mapping[str, Any]:
+    store = Store.open(folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
+    suite: Mapping[str, Any] = codec.loads(store.suite)
+    store.close()
+    return suite
+
+
+def _write_report(
+    folder: Path,
+    name: str,
+    card: Scorecard,
+    registry: Registry,
+    plugin_files: Sequence[str],
+    home: Path,
+    move: Callable[[Path], list[Path]],
+) -> list[Path]:
+    """Write a report into a temporary folder inside ``home``, and ``move`` its files from there."""
+    if plugin_files and name not in registry.names("reports"):
+        raise ConfigError(
+            f"the report {name!r} is not written: records load no code; pass the run's plugin file ({', '.join(plugin_files)})",
+            argument="plugins",
+        )
+    report: Report = registry.make("reports", name)
     safe = f"the records are safe: 'windtunnel report {folder}' writes it again"
     try:
-        with TemporaryDirectory(prefix=".report-", dir=folder) as place:
-            report.write(card, run, Path(place))
-            return _move_files(folder, name, Path(place))
+        with TemporaryDirectory(prefix=".report-", dir=home) as place:
+            report.write(card, Run(folder, registry=registry), Path(place))
+            return move(Path(place))
     except WindtunnelError as error:
         raise type(error)(f"the report {name!r} cannot be written: {error}; {safe}") from error
     except OSError as error:
@@ -74,9 +106,7 @@ def _write_report(folder: Path, report: Report, name: str, card: Scorecard, run:
 def _move_files(folder: Path, report: str, place: Path) -> list[Path]:
     """Move a report's files into the run folder, and record it as their owner. All are checked before the first is moved."""
     owners = _read_owners(folder)
-    files = sorted(path.relative_to(place) for path in _list_files(place))
-    if not files:
-        raise ConfigError("it has written no file")
+    files = _list_written(place)
     for file in files:
         _check_free(folder, file, report, owners.get(file.as_posix()))
     _write_owners(folder, owners | {file.as_posix(): report for file in files})
@@ -85,6 +115,26 @@ def _move_files(folder: Path, report: str, place: Path) -> list[Path]:
         # Replace the file instead of overwriting it: a full disk then leaves the old report intact.
         (place / file).replace(folder / file)
     return [folder / file for file in files]
+
+
+def _move_out(out: Path, place: Path) -> list[Path]:
+    """Move a report's only file to ``out``, or its files into the folder ``out``."""
+    files = _list_written(place)
+    if len(files) > 1 and out.is_file():
+        raise ConfigError(f"it has {len(files)} files; name a folder, not the file {out}", argument="out")
+    targets = {file: out / file if len(files) > 1 or out.is_dir() else out for file in files}
+    for file, target in targets.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (place / file).replace(target)
+    return list(targets.values())
+
+
+def _list_written(place: Path) -> list[Path]:
+    """Return the files of a report, relative to its folder. Raises `ConfigError` if there are none."""
+    files = sorted(path.relative_to(place) for path in _list_files(place))
+    if not files:
+        raise ConfigError("it has written no file")
+    return files
 
 
 def _list_files(place: Path) -> Iterator[Path]:

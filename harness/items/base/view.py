@@ -51,6 +51,13 @@ def preview_input(value: object) -> Shown:
         return Shown("text", text=cut(f"the modality {known.name!r} cannot show this: {type(error).__name__}: {error}"))
 
 
+def to_text(shown: Shown) -> str:
+    """Return a preview as text: a line ``name: content`` per part; ``[image]`` for what is not text."""
+    if shown.parts:
+        return "\n".join(f"{name}: {to_text(part) if isinstance(part, Shown) else part}" for name, part in shown.parts)
+    return shown.text if shown.text or shown.kind == "text" else f"[{shown.kind}]"
+
+
 def _shorten(preview: Shown) -> Shown:
     parts = tuple((name, _shorten(part) if isinstance(part, Shown) else cut(part)) for name, part in preview.parts)
     return replace(preview, text=cut(preview.text), parts=parts)

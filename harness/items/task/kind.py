@@ -47,7 +47,10 @@ class TaskItems(ItemKind):
         return [*names, *(f"{name}[{part}]" for name in names for part in slices), *COSTS, *self.row_names]
 
     def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
-        return {"metrics": tuple(item.task.metric_code), "data_notes": item.task.notes, "data_cautions": item.task.cautions}
+        task = item.task.task
+        about = {"title": str(task.title), "hub_task": str(task.hub_task), "source": dict(task.source)}
+        notes = {"data_notes": item.task.notes, "data_cautions": item.task.cautions}
+        return {"metrics": tuple(item.task.metric_code), **notes, **about}
 
     def requests_ahead(self, item: PlannedItem, samples: Sequence[Sample], /) -> Sequence[Request[Any]]:
         return list_requests(item.task.task, samples)

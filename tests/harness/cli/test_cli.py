@@ -240,3 +240,14 @@ def test_a_terminal_that_cannot_show_it_gets_an_escape(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert rb"\u65e5\u672c" in done.stderr
+
+
+def test_export_writes_one_format_and_names_others(finished: Path, tmp_path: Path) -> None:
+    answer = windtunnel("export", finished, "csv", "--out", tmp_path / "notes.csv")
+    assert (answer.code, answer.out) == (0, f"{tmp_path / 'notes.csv'}\n")
+    assert len((tmp_path / "notes.csv").read_text().splitlines()) > 24
+    answer = windtunnel("export", finished, "lm_eval", "--out", tmp_path / "folder")
+    assert answer.code == 0
+    assert len(list((tmp_path / "folder").rglob("*.json*"))) == 2
+    answer = windtunnel("export", finished, "sarfi", "--out", tmp_path / "x", "--plugin", finished.parent / "toy_plugins.py")
+    assert (answer.code, "sarif" in answer.err) == (2, True)

@@ -355,3 +355,14 @@ def test_a_probe_that_is_no_better_than_random_is_flagged(tmp_path: Path) -> Non
     assert "are less comprehensive" in flags[0] or "are not shown to be more comprehensive" in flags[0]
     assert flags[0].endswith(ending)
     assert flags[1].endswith(f"{ending} They start from a neutral input, which is a choice: try another 'baseline'.")
+
+
+def test_inputs_are_texts_and_hold_no_lone_surrogate(tmp_path: Path) -> None:
+    rows = [["a", "a good \ud800 note", 1], ["b", "a bad note", 0]]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    card = run(tmp_path, tasks=[{"task": "notes", "rows": str(tmp_path / "rows.json")}])
+    frame = Run.load(tmp_path / "run").inputs()
+    assert list(frame["input"]) == ["a good \\ud800 note", "a bad note"]
+    assert list(frame["target"]) == ["positive", "negative"]
+    assert frame["labels"][0] == ("negative", "positive")
+    assert card.manifest["tasks"] == {"notes": {"title": "", "hub_task": "other", "source": {}}}

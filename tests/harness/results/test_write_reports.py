@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from windtunnel import ConfigError, Report, RunFrames, Scorecard, make_file_name
 from windtunnel.harness.api.errors import StoreError
 from windtunnel.harness.api.registry import Registry
-from windtunnel.harness.results.write_reports import write_reports
+from windtunnel.harness.results.write_reports import export_report, write_reports
 from windtunnel.harness.store import Store
 
 CARD = Scorecard({}, ())
@@ -175,3 +176,27 @@ def test_any_text_makes_a_name(folder: Path, text: str) -> None:
 def test_different_texts_make_different_names() -> None:
     assert len({make_file_name(text) for text in (*HOSTILE, "a_b", "_", "evil", "etc_passwd")}) == len(HOSTILE) + 4
     assert make_file_name("sst2-17.html") == "sst2-17.html"
+
+
+def exported(folder: Path, report: Report, out: Path) -> list[str]:
+    """The paths, relative to the folder above the run's, that an export writes."""
+    registry = Registry()
+    registry.add("reports", "mine", lambda: report, "tests")
+    return [path.relative_to(folder.parent).as_posix() for path in export_report(folder, CARD, "mine", out, registry)]
+
+
+def test_an_export_is_a_file_or_a_folder_elsewhere(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    try:
+        assert exported(folder, Text(), out / "a.txt") == ["out/a.txt"]
+        assert exported(folder, Text(text="two"), out / "a.txt") == ["out/a.txt"]
+        assert (out / "a.txt").read_text() == "two"
+        assert exported(folder, Text(), out) == ["out/mine.txt"]
+        both = Files(lambda place: several(place, "b.txt", "c/d.txt"))
+        assert exported(folder, both, out / "both") == ["out/both/b.txt", "out/both/c/d.txt"]
+        with pytest.raises(ConfigError, match="name a folder, not the file"):
+            exported(folder, both, out / "a.txt")
+        with pytest.raises(ConfigError, match="lies in the run folder"):
+            exported(folder, Text(), folder / "mine.txt")
+    finally:
+        shutil.rmtree(out)

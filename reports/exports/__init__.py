@@ -1,0 +1,1 @@
+"""Reports in the formats of other tools, a file per format."""

@@ -1,0 +1,94 @@
+"""Gates in pytest: a test asserts that a model is good enough.
+
+    from windtunnel.testing import assert_gates
+
+    def test_mood(windtunnel_suite):
+        assert_gates(windtunnel_suite("my_suite.yaml"), "tickets.accuracy >= 0.9", "tickets.accuracy.n >= 200")
+
+pytest finds the fixture by the entry point ``pytest11``. It costs nothing where no test uses it: the harness is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .harness.api.scorecard import GateResult, Scorecard
+    from .harness.results.frames import Run
+
+
+def assert_gates(run: Run | Scorecard | str | Path, *gates: str) -> None:
+    """Assert that a run passes gates.
+
+    run: a run of `windtunnel.evaluate` or `windtunnel.load`, its scorecard, or the path of its folder.
+    gates: checks such as ``"sst2.accuracy >= 0.9"``; without any, those of the run's suite.
+    Raises `AssertionError` that names each gate with its value, interval and number of samples, if one fails, is inconclusive or has no
+    data, or if the run is incomplete; `ConfigError` for a gate that matches no row, or if there is no gate.
+    """
+    __tracebackhide__ = True
+    from .harness.api.errors import ConfigError
+    from .harness.scorecard.gates import Gate, check_gates
+
+    card = _get_scorecard(run)
+    results = check_gates([Gate.parse(gate) for gate in gates], card) if gates else card.gates
+    if not results:
+        raise ConfigError("there is no gate to assert; pass one, such as assert_gates(run, 'sst2.accuracy >= 0.9')")
+    missed = [result for result in results if result.verdict not in ("pass", "warn")]
+    lines = [*map(_describe, missed), *([] if card.complete else ["the run is incomplete: some planned samples have no record"])]
+    if lines:
+        pytest.fail(f"{len(missed)} of {len(results)} gates do not hold:\n" + "\n".join(f"  {line}" for line in lines), pytrace=False)
+
+
+def _get_scorecard(run: Run | Scorecard | str | Path) -> Scorecard:
+    from .harness.results.frames import Run
+
+    if isinstance(run, str | Path):
+        run = Run.load(run)
+    return run.scorecard if isinstance(run, Run) else run
+
+
+def _describe(result: GateResult) -> str:
+    from .harness.api.visible_text import make_visible
+
+    return make_visible(f"{result.outcome.replace('_', ' ')}: {result.gate} ({result.detail})")
+
+
+@pytest.fixture(scope="session")
+def windtunnel_suite(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """A function that runs a suite file and returns the `Run`. Within a session it runs each suite once.
+
+    Its arguments: the path of the suite file, and ``folder``, the run folder, by default a temporary one; a folder that already holds
+    the run is resumed.
+    """
+    known: dict[tuple[Path, Path | None], Run] = {}
+
+    def run_suite(suite_file: str | Path, folder: str | Path | None = None) -> Run:
+        path, place = Path(suite_file).resolve(), Path(folder).resolve() if folder is not None else None
+        if (path, place) not in known:
+            known[path, place] = _run_suite(path, place or tmp_path_factory.mktemp("windtunnel") / "run")
+        return known[path, place]
+
+    return run_suite
+
+
+def _run_suite(path: Path, folder: Path) -> Run:
+    """Run a suite file into a folder, and write its reports."""
+    from .harness.api.registry import Registry
+    from .harness.plan.planner import plan
+    from .harness.results.frames import Run
+    from .harness.results.write_reports import write_reports
+    from .harness.run.runner import run_plan
+    from .harness.suite.load import load_suite
+
+    suite = load_suite(path)
+    registry = Registry(suite.plugins)
+    planned = plan(suite, registry)
+    planned.require_possible()
+    run_plan(planned, folder)
+    run = Run(folder, [str(file) for file in suite.plugins], registry)
+    write_reports(folder, run.scorecard, registry=registry)
+    return run
