@@ -15,7 +15,7 @@ import numpy as np
 from typing_extensions import TypedDict  # pydantic accepts typing.TypedDict from Python 3.12 on only
 
 from ..harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError
-from ..harness.api.requests import Request
+from ..harness.api.requests import Request, Response
 from ..harness.api.resources import Resource
 from ..harness.api.samples import Sample
 from ..harness.api.task import Task
@@ -132,7 +132,7 @@ class RowTask(Task):
     def build(self, row: Row) -> Item:
         raise NotImplementedError
 
-    def ask(self, sample: Sample) -> Sequence[Request[Any]]:
+    def ask(self, sample: Sample) -> Sequence[Request[Response]]:
         raise NotImplementedError
 
     def samples(self) -> Iterator[Sample]:
@@ -239,7 +239,7 @@ class RowTask(Task):
         declared = self.rows.class_names.get(self._slice.source, ())
         return {"slice": declared[int(name)] if name.isdecimal() and int(name) < len(declared) else name}
 
-    def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
+    def requests(self, sample: Sample, /) -> Sequence[Request[Response]]:
         """Return the sample's requests. Raises `SampleError` if its row could not be used."""
         if "error" in sample.metadata:
             raise SampleError(sample.metadata["error"])

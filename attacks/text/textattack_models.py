@@ -12,10 +12,10 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from ...harness.api.requests import MASK, Embed, Fillings, FillMask, LogLikelihood, Request
+from ...harness.api.requests import MASK, Embed, Fillings, FillMask, LogLikelihood, Request, Response
 from ...harness.system.quiet_import import import_quietly
 
-AskRole: TypeAlias = Callable[[str, Sequence[Request[Any]]], list[Any]]
+AskRole: TypeAlias = Callable[[str, Sequence[Request[Response]]], list[Any]]
 """Role and requests to answers. Raises `SampleError` where one of them failed."""
 
 
@@ -25,7 +25,7 @@ class Role:
     def __init__(self, ask: AskRole, role: str) -> None:
         self._ask, self._role = ask, role
 
-    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         return self._ask(self._role, requests)
 
 

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, TypeAlias
 from ...harness.api.attack import Attack
 from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Classify, Failure, Logits, Request
+from ...harness.api.requests import Classify, Failure, Logits, Request, Response
 from ...harness.api.resources import Resource
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Count, Share
@@ -41,11 +41,11 @@ from .textattack_models import AskRole, Role
 from .textattack_supplies import Supplies
 from .word_search import check_threat, read_label, read_text
 
-Question: TypeAlias = tuple[str, Request[Any]]
+Question: TypeAlias = tuple[str, Request[Response]]
 """A role and a request. The role "" is the model under attack; `GRADIENT` requests its gradient, and a name in `NUM_PASSES` the
 importance of words."""
 
-Readings: TypeAlias = Callable[[Sequence[Request[Any]]], list[Hashable]]
+Readings: TypeAlias = Callable[[Sequence[Request[Response]]], list[Hashable]]
 
 
 class TextAttackRecipe(Attack[EditBudget]):
@@ -169,7 +169,7 @@ def _answer_questions(engine: ModelPort, questions: Sequence[Question]) -> list[
     return answers
 
 
-def _ask_role(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Any]]) -> list[Any]:
+def _ask_role(ask: Ask[Question, Any], role: str, requests: Sequence[Request[Response]]) -> list[Any]:
     """Ask the model of a role. Raises `SampleError` if a request fails."""
     answers = list(ask([(role, request) for request in requests]))
     failed = next((answer for answer in answers if isinstance(answer, Failure)), None)

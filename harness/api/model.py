@@ -128,13 +128,13 @@ class Model:
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def prepare(self, requests: Sequence[Request[Any]], /) -> None:
+    def prepare(self, requests: Sequence[Request[Response]], /) -> None:
         """Prepare for a batch of requests before they are split."""
 
-    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Response]]], /) -> None:
         """Start preparing the next call's requests in the background. requests: creates them; call it only if they are used."""
 
-    def split(self, request: Request[Any], /) -> Sequence[Unit]:
+    def split(self, request: Request[Response], /) -> Sequence[Unit]:
         """Split a request into units. Raises `SampleError` if it cannot be answered."""
         return (request,)
 
@@ -150,7 +150,7 @@ class Model:
         """Group the indices of units by the row of a batch that answers them, the longest unit of each row first."""
         return [[index] for index in range(len(units))]
 
-    def join(self, request: Request[Any], answers: Sequence[Answer], /) -> Response | Failure:
+    def join(self, request: Request[Response], answers: Sequence[Answer], /) -> Response | Failure:
         """Build the response of a request from the answers to its units, in order."""
         joined: Response | Failure = answers[0]
         return joined
@@ -178,7 +178,7 @@ class Model:
         """Preprocess an input as the model does (resize an image), so that preprocessing it again changes nothing."""
         return value
 
-    def readings(self, requests: Sequence[Request[Any]], /) -> Sequence[Hashable]:
+    def readings(self, requests: Sequence[Request[Response]], /) -> Sequence[Hashable]:
         """Return what the model reads of each request; equal for requests that it cannot distinguish."""
         return requests
 

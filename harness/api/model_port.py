@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..modalities.inputs import Input
 from .model import Differentiable, ModelInfo
-from .requests import Request
+from .requests import Request, Response
 from .samples import Sample
 
 T = TypeVar("T")
@@ -24,15 +24,15 @@ class ModelPort(Protocol):
         """The engines of the models in the plugin's roles (`Plugin.roles`), by role, without optional roles that the suite leaves out."""
         ...
 
-    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         """Return one response per request, in order. Raises `SampleError` if a request fails."""
         ...
 
-    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         """Return one response per request, in order, with a `requests.Failure` for each request that fails."""
         ...
 
-    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+    def asked(self, sample: Sample, /) -> Sequence[Request[Response]]:
         """Return the requests of the attacked task for a sample or a twin, exactly as they are sent, with system message and header.
 
         Empty if no task is attacked, or if its requests depend on earlier answers (`Task.is_sequential`).
@@ -47,11 +47,11 @@ class ModelPort(Protocol):
         """Return a context with the model as a differentiable function. Raises `CapabilityError` if the model has no gradients."""
         ...
 
-    def alike(self, request: Request[Any], /) -> Hashable:
+    def alike(self, request: Request[Response], /) -> Hashable:
         """Return the key that requests must share, in addition to their shape, to be batched for gradients."""
         ...
 
-    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+    def readings(self, requests: Sequence[Request[Response]], /) -> list[Hashable]:
         """Return what the model reads of each request. Requests with equal readings (a tokenizer may drop letter case) have equal
         answers up to rounding."""
         ...

@@ -11,7 +11,7 @@ from .plugins import Plugin, gives, needed_unless
 
 if TYPE_CHECKING:
     from .model_port import ModelPort
-    from .requests import Request
+    from .requests import Request, Response
     from .samples import Sample
 
 
@@ -53,7 +53,7 @@ class Task(Plugin):
         raise NotImplementedError
 
     @needed_unless("run")
-    def requests(self, sample: Sample, /) -> Sequence[Request[Any]]:
+    def requests(self, sample: Sample, /) -> Sequence[Request[Response]]:
         """Return the requests for a sample. Raises `SampleError` if the sample cannot be used."""
         return ()
 

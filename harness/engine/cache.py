@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..api.errors import StoreError
-from ..api.requests import Request
+from ..api.requests import Request, Response
 from ..store import codec
 
 _MAX_VARIABLES = 900
 """Number of ? in one statement; the limit of old versions of SQLite is 999."""
 
 
-def make_key(fingerprint: str, request: Request[Any], /) -> str:
+def make_key(fingerprint: str, request: Request[Response], /) -> str:
     """Return the content key of a request to the model with this fingerprint."""
     return codec.digest((fingerprint, request.kind, request))
 

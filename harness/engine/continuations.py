@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..api.errors import SampleError, describe_error, ends_run
 from ..api.model import Differentiable, Encoded
 from ..api.plugins import gives
-from ..api.requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request
+from ..api.requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request, Response
 from ..api.samples import Sample
 from ..api.task import Task
 from ..modalities.chat import Chat, Message, as_chat, find_last_text, make_chat, with_last_text
@@ -231,22 +231,22 @@ class ContinuationPort(WrappedPort):
         self.model = inner.model
         self.info = replace(inner.info, answers={**inner.info.answers, "classify": {"text"}})
 
-    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         inner = [self._translate(request) for request in requests]
         responses = iter(self._engine.try_run([one for several in inner for one in several]))
         grouped = [[next(responses) for _ in several] for several in inner]
         return [_join_likelihoods(g) if isinstance(r, Classify) else g[0] for r, g in zip(requests, grouped, strict=True)]
 
-    def _translate(self, request: Request[Any]) -> Sequence[Request[Any]]:
+    def _translate(self, request: Request[Response]) -> Sequence[Request[Response]]:
         """Return the requests to the language model for a request of a probe."""
         if not isinstance(request, Classify):
             return (request,)
         return [LogLikelihood(self._frame.prompt(request.input), label) for label in request.labels]
 
-    def alike(self, request: Request[Any], /) -> Hashable:
+    def alike(self, request: Request[Response], /) -> Hashable:
         return super().alike(self._translate(request)[0])
 
-    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+    def readings(self, requests: Sequence[Request[Response]], /) -> list[Hashable]:
         return list(requests)
 
     def randomised(self, seed: int, share: float = 1.0, /) -> ContinuationPort | None:

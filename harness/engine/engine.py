@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ..api.bases import with_defaults
 from ..api.errors import ModelError, SampleError, ends_run
 from ..api.model import Differentiable, Model, ModelInfo, Pass
-from ..api.requests import Completion, Failure, Request
+from ..api.requests import Completion, Failure, Request, Response
 from ..api.samples import Sample
 from ..api.task import Task
 from ..identity.digests import digest_parts, is_unknown
@@ -63,7 +63,7 @@ class Engine:
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         """Return one response per request, in order. Raises `SampleError` with the message of the first failure."""
         responses = self.try_run(requests)
         for response in responses:
@@ -71,14 +71,14 @@ class Engine:
                 raise SampleError(response.error)
         return responses
 
-    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+    def asked(self, sample: Sample, /) -> Sequence[Request[Response]]:
         """Return the attacked task's requests about a sample; empty if no task is attacked."""
         return self.task.requests(sample) if self.task is not None else ()
 
-    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         """Return one response per request, in order; a `Failure` for each request that failed."""
         # Hashing a request is slow compared to a toy model, so each is hashed once and then referred to by its index.
-        index_of: dict[Request[Any], int] = {}
+        index_of: dict[Request[Response], int] = {}
         indices = [index_of.setdefault(request, len(index_of)) for request in requests]
         unique = list(index_of)
         keys = [make_key(self._key, request) for request in unique]
@@ -98,20 +98,20 @@ class Engine:
         """The limits of the next batch. They shrink when memory runs out."""
         return self._budget
 
-    def expect(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+    def expect(self, requests: Callable[[], Sequence[Request[Response]]], /) -> None:
         """Announce the next requests, for a model that can prepare them (tokenise) while it computes earlier ones.
 
         ``requests`` is called only if the model can.
         """
         self.model.prepare_ahead(requests)
 
-    def known(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def known(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         """Return cached responses, None for requests without one. Does not run the model."""
         keys = [make_key(self._key, request) for request in requests]
         cached = self._cache.get(keys)
         return [cached.get(key) for key in keys]
 
-    def tokens_of(self, request: Request[Any], /) -> int:
+    def tokens_of(self, request: Request[Response], /) -> int:
         """Return the number of tokens computed for a request alone; 1 for a model without tokens, 0 for an invalid request."""
         try:
             return sum(map(self.model.length, self.model.split(request)))
@@ -121,7 +121,7 @@ class Engine:
             # Running the request gives the reason.
             return 0
 
-    def uncached(self, requests: Sequence[Request[Any]], budget: Budget, /) -> list[Any]:
+    def uncached(self, requests: Sequence[Request[Response]], budget: Budget, /) -> list[Any]:
         """Compute responses again under another budget, to measure how much they depend on the rest of the batch."""
         twin = Engine(self.model, self.info, budget=budget, on_batch=self._on_batch)
         try:
@@ -133,7 +133,7 @@ class Engine:
         """Return the input after the model's own deterministic preparation (an image at the model's size)."""
         return self.model.canonical(value)
 
-    def alike(self, request: Request[Any], /) -> Hashable:
+    def alike(self, request: Request[Response], /) -> Hashable:
         """What inputs must share to be put through the model together for gradients."""
         try:
             return self.model.batch_key(self.model.split(request)[0])
@@ -143,7 +143,7 @@ class Engine:
             # The request is invalid; running it gives the reason.
             return None
 
-    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+    def readings(self, requests: Sequence[Request[Response]], /) -> list[Hashable]:
         """Return what the model reads of each request: requests with equal readings have equal responses."""
         return list(self.model.readings(requests))
 
@@ -154,7 +154,7 @@ class Engine:
         """Run work whose passes use `groups`; repeat it with smaller groups if memory runs out (`gradient_groups.Groups`)."""
         return self._groups.in_memory(work, self._budget)
 
-    def _compute(self, requests: Sequence[Request[Any]]) -> list[Any]:
+    def _compute(self, requests: Sequence[Request[Response]]) -> list[Any]:
         units, failures = split_requests(self.model, self.info, requests)
         parts: list[dict[int, Any]] = [{} for _ in requests]
         packed, rest = self._run_packed(requests, units)
@@ -167,7 +167,7 @@ class Engine:
         self.counters.failures += sum(isinstance(a, Failure) for a in answers)
         return answers
 
-    def _run_packed(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> tuple[list[tuple[Unit, Any]], list[Unit]]:
+    def _run_packed(self, requests: Sequence[Request[Response]], units: Sequence[Unit]) -> tuple[list[tuple[Unit, Any]], list[Unit]]:
         """Run the units that the model packs itself. Returns their answers, and the remaining units, to be batched.
 
         If a pass fails, its unanswered units are batched, which finds the unit at fault.
@@ -224,7 +224,7 @@ class Engine:
         self.counters.flops += done.flops
         self._on_batch(kind, len(done.answers), done.tokens)
 
-    def _make_batches(self, requests: Sequence[Request[Any]], units: Sequence[Unit]) -> Iterator[tuple[str, list[Row]]]:
+    def _make_batches(self, requests: Sequence[Request[Response]], units: Sequence[Unit]) -> Iterator[tuple[str, list[Row]]]:
         """Yield batches, each of one kind and batch key, the largest first."""
         alike: dict[object, list[Unit]] = {}
         for unit in units:

@@ -33,7 +33,7 @@ Row = list[Unit]
 """The units that one row of a batch answers. The longest is first, the others are read from the same row."""
 
 
-def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Any]], /) -> tuple[list[Unit], dict[int, Failure]]:
+def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Response]], /) -> tuple[list[Unit], dict[int, Failure]]:
     """Split requests into units. Returns the units, and the failures of requests that cannot be split, by index.
 
     Raises `CapabilityError` if the model does not support a request's kind.
@@ -62,7 +62,7 @@ def group_by_row(model: Model, units: Sequence[Unit], /) -> list[Row]:
     return [[units[i] for i in row] for row in model.shared_rows([unit.data for unit in units])]
 
 
-def join_answers(model: Model, request: Request[Any], parts: dict[int, Any], /) -> Any:
+def join_answers(model: Model, request: Request[Response], parts: dict[int, Any], /) -> Any:
     """Join the answers to the units of a request, by ``part``, into its response; a `Failure` if one of them failed."""
     ordered = [parts[i] for i in sorted(parts)] if len(parts) > 1 else list(parts.values())
     failure = next((p for p in ordered if isinstance(p, Failure)), None)
@@ -87,7 +87,7 @@ def make_failure(error: BaseException) -> Failure:
     return Failure(message if len(message) <= _LONGEST_ERROR else message[:_LONGEST_ERROR] + " ...")
 
 
-def _check_response(name: str, request: Request[Any], response: Any) -> Any:
+def _check_response(name: str, request: Request[Response], response: Any) -> Any:
     """Return the response, or a `Failure` if it is not a `Response` or has NaN or infinity."""
     if not (isinstance(response, Response) and is_dataclass(response)):
         what = f"answered a {request.kind!r} request by a {type(response).__name__}; an answer is a dataclass derived from Response"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..api.errors import SampleError
 from ..api.model import Differentiable, Encoded, ModelInfo
 from ..api.model_port import ModelPort
-from ..api.requests import Failure, Request
+from ..api.requests import Failure, Request, Response
 from ..api.samples import Sample
 from ..modalities.inputs import Input
 
@@ -30,26 +30,26 @@ class WrappedPort:
     def roles(self) -> Mapping[str, ModelPort]:
         return self._inner.roles
 
-    def run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         responses = self.try_run(requests)
         failure = next((response for response in responses if isinstance(response, Failure)), None)
         if failure is not None:
             raise SampleError(failure.error)
         return responses
 
-    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         return self._inner.try_run(requests)
 
-    def asked(self, sample: Sample, /) -> Sequence[Request[Any]]:
+    def asked(self, sample: Sample, /) -> Sequence[Request[Response]]:
         return self._inner.asked(sample)
 
     def canonical(self, value: Input, /) -> Input:
         return self._inner.canonical(value)
 
-    def alike(self, request: Request[Any], /) -> Hashable:
+    def alike(self, request: Request[Response], /) -> Hashable:
         return self._inner.alike(request)
 
-    def readings(self, requests: Sequence[Request[Any]], /) -> list[Hashable]:
+    def readings(self, requests: Sequence[Request[Response]], /) -> list[Hashable]:
         return self._inner.readings(requests)
 
     def groups(self, lengths: Sequence[int], /) -> list[list[int]]:

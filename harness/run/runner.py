@@ -16,7 +16,7 @@ from ..api.bases import with_defaults
 from ..api.errors import ConfigError, IncompleteRun, ModelError, StoreError, WindtunnelError
 from ..api.model import Model
 from ..api.registry import Registry, describe_origin
-from ..api.requests import Request
+from ..api.requests import Request, Response
 from ..engine import Engine
 from ..engine.cache import EarlierAnswers, MemoryCache, SqliteCache
 from ..engine.counters import Counters
@@ -310,7 +310,7 @@ def _split_chunks(item: PlannedItem, most: int) -> Iterator[Chunk]:
             number, start, positions = number + 1, end, 0
 
 
-def _list_requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Any]]:
+def _list_requests(item: PlannedItem, chunk: Chunk) -> Sequence[Request[Response]]:
     return item.kind.requests_ahead(item, list(item.samples[chunk.start : chunk.end]))
 
 

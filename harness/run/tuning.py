@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..api.model import Model, ModelInfo
-from ..api.requests import Request
+from ..api.requests import Request, Response
 from ..engine import Engine
 from ..engine.packing import Budget
 from ..items.base.planned_item import PlannedModel
@@ -64,11 +63,11 @@ def tune(plan: Plan, start_of: Callable[[Model], Budget], load: Callable[[Planne
             yield model, Tuned(planned.name, start, taken[-1].budget if taken else start, faster, len(requests), trials)
 
 
-def list_work(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Any]]:
+def list_work(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[Response]]:
     """Return the requests of the first samples of the model's tasks, with about as many positions per task."""
     items = [item for item in plan.items if item.key.is_task and item.model.name == model.name]
     room = _POSITIONS * max(start.pack, start.tokens) / max(1, len(items))
-    requests: list[Request[Any]] = []
+    requests: list[Request[Response]] = []
     for item in items:
         positions = num = 0
         while num < len(item.samples) and positions < room:
@@ -78,7 +77,7 @@ def list_work(plan: Plan, model: PlannedModel, start: Budget) -> list[Request[An
     return requests
 
 
-def climb(model: Model, info: ModelInfo, requests: Sequence[Request[Any]], start: Budget) -> Iterator[Trial]:
+def climb(model: Model, info: ModelInfo, requests: Sequence[Request[Response]], start: Budget) -> Iterator[Trial]:
     """Yield the measured budgets. The best one is the last whose speed-up is at least `WORTH`."""
 
     def measure(budget: Budget) -> tuple[float, bool]:

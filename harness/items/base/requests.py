@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...api.errors import describe_error, ends_run
-from ...api.requests import Failure, Request
+from ...api.requests import Failure, Request, Response
 from ...api.samples import Sample
 from ...api.task import Task
 
@@ -23,10 +23,10 @@ def isolate(work: Callable[[], T]) -> T | Failure:
         return Failure(describe_error(error))
 
 
-def list_sample_requests(task: Task, sample: Sample) -> list[Request[Any]] | Failure:
+def list_sample_requests(task: Task, sample: Sample) -> list[Request[Response]] | Failure:
     """Return the task's requests for one sample, or a `Failure` if it raises."""
 
-    def make_requests() -> list[Request[Any]]:
+    def make_requests() -> list[Request[Response]]:
         requests = list(task.requests(sample))
         for request in requests:
             if not isinstance(request, Request):
@@ -37,11 +37,11 @@ def list_sample_requests(task: Task, sample: Sample) -> list[Request[Any]] | Fai
     return isolate(make_requests)
 
 
-def list_requests(task: Task, samples: Sequence[Sample]) -> list[Request[Any]]:
+def list_requests(task: Task, samples: Sequence[Sample]) -> list[Request[Response]]:
     """Return the requests of samples; empty if they depend on earlier answers."""
     return [] if task.is_sequential else flatten([list_sample_requests(task, sample) for sample in samples])
 
 
-def flatten(requests: Sequence[list[Request[Any]] | Failure]) -> list[Request[Any]]:
+def flatten(requests: Sequence[list[Request[Response]] | Failure]) -> list[Request[Response]]:
     """Return the requests of several samples as one list, without samples that failed."""
     return [request for sample_requests in requests if not isinstance(sample_requests, Failure) for request in sample_requests]

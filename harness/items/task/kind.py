@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...api.registry import Registry
-from ...api.requests import Request
+from ...api.requests import Request, Response
 from ...api.samples import Record, Sample
 from ...api.scorecard import Row
 from ...scorecard.names import COSTS, JUDGED, VERDICTS
@@ -52,7 +52,7 @@ class TaskItems(ItemKind):
         notes = {"data_notes": item.task.notes, "data_cautions": item.task.cautions}
         return {"metrics": tuple(item.task.metric_code), **notes, **about}
 
-    def requests_ahead(self, item: PlannedItem, samples: Sequence[Sample], /) -> Sequence[Request[Any]]:
+    def requests_ahead(self, item: PlannedItem, samples: Sequence[Sample], /) -> Sequence[Request[Response]]:
         return list_requests(item.task.task, samples)
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:

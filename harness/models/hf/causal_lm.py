@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from ...api.errors import ModelError, SampleError
 from ...api.model import Pass
-from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, RollingLogLikelihood
+from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, Response, RollingLogLikelihood
 from ...modalities.chat import Message, as_chat, list_messages
 from ...modalities.inputs import Input
 from ..causal.generation_state import Prompt
@@ -101,15 +101,15 @@ class HFCausalLM(HFTextModel):
     def differentiable(self) -> CausalGradients:
         return CausalGradients(self)
 
-    def prepare(self, requests: Sequence[Request[Any]], /) -> None:
+    def prepare(self, requests: Sequence[Request[Response]], /) -> None:
         """Tokenise the texts of the requests at once, on all cores."""
         self._rendered.cache_clear()
         self._tokenised.window(self._list_texts(requests))
 
-    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Response]]], /) -> None:
         self._tokenised.ahead(self._list_texts(requests()))
 
-    def _list_texts(self, requests: Sequence[Request[Any]]) -> Iterator[str]:
+    def _list_texts(self, requests: Sequence[Request[Response]]) -> Iterator[str]:
         for request in requests:
             with suppress(SampleError):  # a chat that the template refuses fails in `split`
                 if isinstance(request, RollingLogLikelihood):
@@ -119,7 +119,7 @@ class HFCausalLM(HFTextModel):
                 elif isinstance(request, Generate):
                     yield "".join(self.opened(request.prompt))
 
-    def split(self, request: Request[Any], /) -> Sequence[Scored | Prompt]:
+    def split(self, request: Request[Response], /) -> Sequence[Scored | Prompt]:
         if isinstance(request, LogLikelihood):
             return (self.scored(request),)
         if isinstance(request, RollingLogLikelihood):
@@ -155,7 +155,7 @@ class HFCausalLM(HFTextModel):
         scored = [unit for unit in units if isinstance(unit, Scored)]
         return group_shared_rows(scored) if len(scored) == len(units) else [[i] for i in range(len(units))]
 
-    def join(self, request: Request[Any], answers: Sequence[Any], /) -> LogProb | Completion:
+    def join(self, request: Request[Response], answers: Sequence[Any], /) -> LogProb | Completion:
         if not isinstance(request, RollingLogLikelihood):
             return answers[0]
         return add_up(answers)

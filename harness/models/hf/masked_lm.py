@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from ...api.errors import ModelError, SampleError
-from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood, Request
+from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood, Request, Response
 from ..checkpoint.tokens import check_tokens
 from ..common.valid_text import refuse_lone_surrogates
 from ..torch.logits import add_up, log_probs
@@ -51,7 +51,7 @@ class HFMaskedLM(HFTextModel):
         self._rounded = source.rounded
         self.fingerprint = source.fingerprint(self.module, self.dtype)
 
-    def split(self, request: Request[Any], /) -> Sequence[Masked | Gap]:
+    def split(self, request: Request[Response], /) -> Sequence[Masked | Gap]:
         if isinstance(request, FillMask):
             return (self._find_gap(request),)
         assert isinstance(request, PseudoLogLikelihood)
@@ -88,7 +88,7 @@ class HFMaskedLM(HFTextModel):
                 fillings.append(Fillings(tokens, tuple(map(tuple, top.values.tolist()))))
         return fillings
 
-    def join(self, request: Request[Any], answers: Sequence[Any], /) -> LogProb | Fillings:
+    def join(self, request: Request[Response], answers: Sequence[Any], /) -> LogProb | Fillings:
         if isinstance(request, FillMask):
             (filled,) = answers
             return filled

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 
 from ...api.errors import CapabilityError, ModelError, SampleError
 from ...api.model import Differentiable, Encoded, Pass
-from ...api.requests import Classify, Logits, Request
+from ...api.requests import Classify, Logits, Request, Response
 from ...engine.packing import fill_packs
 from ...modalities.inputs import Input, list_texts, name_modality
 from ...modalities.words import shift_spans
@@ -70,20 +70,20 @@ class HFTextClassifier(HFTextModel, Differentiable):
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def prepare(self, requests: Sequence[Request[Any]], /) -> None:
+    def prepare(self, requests: Sequence[Request[Response]], /) -> None:
         self._tokenised.window(_keep_texts(requests))
 
-    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Any]]], /) -> None:
+    def prepare_ahead(self, requests: Callable[[], Sequence[Request[Response]]], /) -> None:
         self._tokenised.ahead(_keep_texts(requests()))
 
-    def split(self, request: Request[Any], /) -> Sequence[Tokens]:
+    def split(self, request: Request[Response], /) -> Sequence[Tokens]:
         assert isinstance(request, Classify)
         tokens = self._tokenised.get(request.input) or self._run_alone(request.input)
         if not tokens.ids:
             raise SampleError("the text has no tokens and this model adds no special ones, so there is nothing to classify")
         return (replace(tokens, labels=request.labels),)
 
-    def readings(self, requests: Sequence[Request[Any]], /) -> Sequence[Hashable]:
+    def readings(self, requests: Sequence[Request[Response]], /) -> Sequence[Hashable]:
         """Return what the model reads: equal for texts that differ only in what the tokenizer drops (case, accents, spaces)."""
         classifications = [request for request in requests if isinstance(request, Classify)]
         try:
@@ -297,6 +297,6 @@ def _split_texts(value: Input) -> tuple[str, str | None]:
     return texts[0], texts[1] if len(texts) == 2 else None
 
 
-def _keep_texts(requests: Sequence[Request[Any]]) -> list[Input]:
+def _keep_texts(requests: Sequence[Request[Response]]) -> list[Input]:
     """Return the inputs that are texts or pairs. Others are refused when their request runs."""
     return [r.input for r in requests if isinstance(r, Classify) and 1 <= len(list_texts(r.input)) <= 2]

@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModel, AutoModelForTextEncoding
 
 from ...api.errors import SampleError
-from ...api.requests import Embed, Embedding, Request
+from ...api.requests import Embed, Embedding, Request, Response
 from ...system.offline import is_offline
 from ..checkpoint.sentences import read_sentence_settings
 from ..checkpoint.tokens import check_tokens
@@ -54,7 +54,7 @@ class HFEncoder(HFTextModel):
         self.notes += (*self._own.notes, *check_tokens(self.tokenizer, self.module, self.name))
         self.fingerprint = source.fingerprint(self.module, self.dtype, self._own, self.max_length)
 
-    def split(self, request: Request[Any], /) -> Sequence[Text]:
+    def split(self, request: Request[Response], /) -> Sequence[Text]:
         assert isinstance(request, Embed)
         value = require_text(request.input)
         text = self._own.prompt + value

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from ...api.errors import ModelError, SampleError
 from ...api.model import PIXELS, Differentiable, Encoded, Model
-from ...api.requests import Classify, Logits, Request
+from ...api.requests import Classify, Logits, Request, Response
 from ...modalities.image import Image, as_image, count_positions
 from ...modalities.inputs import Input, name_modality
 from ..common.labels import find_columns
@@ -57,7 +56,7 @@ class PixelClassifier(Model, Differentiable):
         """Return the image at the model's size, float32 [H, W, C] in [0, 1], as attacks perturb it."""
         return Image(self.to_pixels(_get_image(value)).permute(1, 2, 0).numpy())
 
-    def split(self, request: Request[Any], /) -> Sequence[Pixels]:
+    def split(self, request: Request[Response], /) -> Sequence[Pixels]:
         assert isinstance(request, Classify)
         return (Pixels(self.to_pixels(_get_image(request.input)), request.labels),)
 

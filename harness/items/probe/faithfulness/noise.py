@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ....api.model import EMBEDDINGS, Differentiable, Encoded, ModelInfo
 from ....api.model_port import ModelPort
-from ....api.requests import Classify, Failure, Logits, LogLikelihood, Request
+from ....api.requests import Classify, Failure, Logits, LogLikelihood, Request, Response
 from ....api.samples import Sample, SampleRng
 from ....engine.batching import group_batches, isolate_failures
 from ....engine.continuations import Likelihoods
@@ -47,7 +47,7 @@ class NoisyPort(WrappedPort):
         super().__init__(engine)
         self._noise = _Noise(rng)
 
-    def try_run(self, requests: Sequence[Request[Any]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
         moved = list(dict.fromkeys(r for r in requests if isinstance(r, Classify) and has_noise(self.info, r.input)))
         answers = dict(zip(moved, self._answers(moved), strict=True)) if moved else {}
         others = iter(super().try_run([r for r in requests if r not in answers]))
