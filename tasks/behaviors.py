@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import ConfigError, SampleError
 from ..harness.api.model_port import ModelPort
-from ..harness.api.requests import Completion, Failure, Generate
+from ..harness.api.requests import Completion, Generate
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from ..harness.judges import phrases
@@ -146,9 +146,10 @@ class Behaviors(RowTask):
         of prompt."""
         answers = engine.try_run([request for sample in samples for request in self.requests(sample)])
         responses: list[list[Any]] = [[answer] for answer in answers]
+        completions = {i: answer for i, answer in enumerate(answers) if isinstance(answer, Completion)}
         for panel in dict.fromkeys(self._panels.values()):
-            chosen = [i for i, a in enumerate(answers) if not isinstance(a, Failure) and self._choose_panel(samples[i]) == panel]
-            verdicts_of_chosen = panel.judge_answers(engine, [_make_exchange(samples[i], answers[i]) for i in chosen])
+            chosen = [i for i in completions if self._choose_panel(samples[i]) == panel]
+            verdicts_of_chosen = panel.judge_answers(engine, [_make_exchange(samples[i], completions[i]) for i in chosen])
             for i, verdicts in zip(chosen, verdicts_of_chosen, strict=True):
                 responses[i].append(verdicts)
         return responses

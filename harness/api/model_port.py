@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from ..modalities.inputs import Input
 from .model import Differentiable, ModelInfo
-from .requests import Request, Response
+from .requests import Failure, R, Request, Response
 from .samples import Sample
 
 T = TypeVar("T")
@@ -24,11 +24,11 @@ class ModelPort(Protocol):
         """The engines of the models in the plugin's roles (`Plugin.roles`), by role, without optional roles that the suite leaves out."""
         ...
 
-    def run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
+    def run(self, requests: Sequence[Request[R]], /) -> list[R]:
         """Return one response per request, in order. Raises `SampleError` if a request fails."""
         ...
 
-    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[R]], /) -> list[R | Failure]:
         """Return one response per request, in order, with a `requests.Failure` for each request that fails."""
         ...
 

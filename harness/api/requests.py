@@ -15,7 +15,9 @@ from ..modalities.base import find_modality
 from ..modalities.chat import Chat, as_chat, list_modalities_in
 from ..modalities.inputs import Input, list_texts, measure_size
 
-R_co = TypeVar("R_co", covariant=True)
+R_co = TypeVar("R_co", covariant=True, bound="Response")
+R = TypeVar("R", bound="Response")
+"""The class of the responses to a list of requests."""
 _classes: dict[str, type[Any]] = {}
 """Requests and responses by the name of their class, which is also their name in records."""
 
@@ -36,9 +38,10 @@ def register_message(cls: type[Any], /) -> None:
 
 
 class Response:
-    """Base class of responses to requests."""
+    """Base class of responses to requests. ``num_truncated``: the number of positions that the model dropped for length."""
 
     __slots__ = ()
+    num_truncated: int = 0
 
     def __init_subclass__(cls) -> None:
         register_message(cls)

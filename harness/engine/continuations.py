@@ -257,7 +257,7 @@ class ContinuationPort(WrappedPort):
         return ContinuationGradients(net, self._frame)
 
 
-def _join_likelihoods(answers: Sequence[LogProb | Failure]) -> Likelihoods | Failure:
+def _join_likelihoods(answers: Sequence[Response | Failure]) -> Likelihoods | Failure:
     failure = next((answer for answer in answers if isinstance(answer, Failure)), None)
     if failure is not None:
         return failure

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ..api.bases import with_defaults
-from ..api.errors import ModelError, SampleError, ends_run
+from ..api.errors import ModelError, ends_run
 from ..api.model import Differentiable, Model, ModelInfo, Pass
-from ..api.requests import Completion, Failure, Request, Response
+from ..api.requests import Completion, Failure, R, Request, Response
 from ..api.samples import Sample
 from ..api.task import Task
 from ..identity.digests import digest_parts, is_unknown
@@ -20,7 +20,7 @@ from .counters import Counters
 from .gradient_groups import Groups
 from .out_of_memory import is_out_of_memory, release_memory
 from .packing import Budget, pack, size_first_batch
-from .units import Row, Unit, count_positions, group_by_row, join_answers, make_failure, split_requests
+from .units import Row, Unit, count_positions, group_by_row, join_answers, make_failure, require_responses, split_requests
 
 T = TypeVar("T")
 
@@ -63,19 +63,15 @@ class Engine:
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
+    def run(self, requests: Sequence[Request[R]], /) -> list[R]:
         """Return one response per request, in order. Raises `SampleError` with the message of the first failure."""
-        responses = self.try_run(requests)
-        for response in responses:
-            if isinstance(response, Failure):
-                raise SampleError(response.error)
-        return responses
+        return require_responses(self.try_run(requests))
 
     def asked(self, sample: Sample, /) -> Sequence[Request[Response]]:
         """Return the attacked task's requests about a sample; empty if no task is attacked."""
         return self.task.requests(sample) if self.task is not None else ()
 
-    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[R]], /) -> list[R | Failure]:
         """Return one response per request, in order; a `Failure` for each request that failed."""
         # Hashing a request is slow compared to a toy model, so each is hashed once and then referred to by its index.
         index_of: dict[Request[Response], int] = {}
@@ -83,7 +79,7 @@ class Engine:
         unique = list(index_of)
         keys = [make_key(self._key, request) for request in unique]
         known = self._cache.get(keys)
-        answers = [known.get(key) for key in keys]
+        answers: list[Any] = [known.get(key) for key in keys]
         fresh = [index for index, key in enumerate(keys) if key not in known]
         for index, answer in zip(fresh, self._compute([unique[index] for index in fresh]), strict=True):
             answers[index] = answer

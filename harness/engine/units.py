@@ -9,7 +9,7 @@ from typing import Any
 
 from ..api.errors import CapabilityError, ModelError, NonFiniteError, SampleError, ends_run
 from ..api.model import Model, ModelInfo
-from ..api.requests import Completion, Failure, Request, Response
+from ..api.requests import Completion, Failure, R, Request, Response
 
 
 @dataclass(slots=True)
@@ -31,6 +31,16 @@ class Unit:
 
 Row = list[Unit]
 """The units that one row of a batch answers. The longest is first, the others are read from the same row."""
+
+
+def require_responses(answers: Sequence[R | Failure], /) -> list[R]:
+    """Return the responses. Raises `SampleError` with the message of the first failure."""
+    responses: list[R] = []
+    for answer in answers:
+        if isinstance(answer, Failure):
+            raise SampleError(answer.error)
+        responses.append(answer)
+    return responses
 
 
 def split_requests(model: Model, info: ModelInfo, requests: Sequence[Request[Response]], /) -> tuple[list[Unit], dict[int, Failure]]:

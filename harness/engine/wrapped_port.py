@@ -6,12 +6,12 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..api.errors import SampleError
 from ..api.model import Differentiable, Encoded, ModelInfo
 from ..api.model_port import ModelPort
-from ..api.requests import Failure, Request, Response
+from ..api.requests import Failure, R, Request, Response
 from ..api.samples import Sample
 from ..modalities.inputs import Input
+from .units import require_responses
 
 if TYPE_CHECKING:
     import torch
@@ -30,14 +30,10 @@ class WrappedPort:
     def roles(self) -> Mapping[str, ModelPort]:
         return self._inner.roles
 
-    def run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
-        responses = self.try_run(requests)
-        failure = next((response for response in responses if isinstance(response, Failure)), None)
-        if failure is not None:
-            raise SampleError(failure.error)
-        return responses
+    def run(self, requests: Sequence[Request[R]], /) -> list[R]:
+        return require_responses(self.try_run(requests))
 
-    def try_run(self, requests: Sequence[Request[Response]], /) -> list[Any]:
+    def try_run(self, requests: Sequence[Request[R]], /) -> list[R | Failure]:
         return self._inner.try_run(requests)
 
     def asked(self, sample: Sample, /) -> Sequence[Request[Response]]:

@@ -41,7 +41,8 @@ def weigh_words(judge: ModelPort, prompts: Sequence[str], words: Sequence[str], 
     for _ in prompts:
         by_word = [[next(responses) for _ in of_word] for of_word in spellings]
         failure = next((response for of_word in by_word for response in of_word if isinstance(response, Failure)), None)
-        shares.append(failure or _normalise(words, by_word))
+        known = [[response for response in of_word if isinstance(response, LogProb)] for of_word in by_word]
+        shares.append(failure or _normalise(words, known))
     return shares
 
 

@@ -276,7 +276,8 @@ def _compute_queried(
                 scores[family.main] = None
                 note = note or f"the input or a part of it has no answer, so the attribution lacks a score: {why}"
             else:
-                scores.update(family.scores(subject, {r: family.read(a, subject.attribution.target) for r, a in given.items()}))
+                logits = {request: answer for request, answer in given.items() if not isinstance(answer, Failure)}
+                scores.update(family.scores(subject, {r: family.read(a, subject.attribution.target) for r, a in logits.items()}))
         yield subject, scores, note
 
 

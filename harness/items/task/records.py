@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...api.errors import SampleError
-from ...api.requests import Failure, LogProb
+from ...api.requests import Failure, LogProb, Response
 from ...api.samples import Record, Sample
 from ...api.task import Task
 from ...engine import Engine
@@ -73,7 +73,7 @@ def _score_sample(task: Task, sample: Sample, responses: Any) -> Judged:
     if isinstance(scored, Failure):
         return Judged(error=scored.error)
     (scores, unscored), artifacts = scored
-    truncated = sum(getattr(r, "num_truncated", 0) for r in responses)
+    truncated = sum(r.num_truncated for r in responses if isinstance(r, Response))
     if truncated:
         artifacts = {**artifacts, "num_truncated": truncated}
     if unscored:
