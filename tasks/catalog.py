@@ -1,4 +1,5 @@
-"""The task catalog: a task is a YAML file, ``catalog/NAME.yaml`` for built-in tasks, or any ``PATH.yaml``.
+"""The task catalog: a task is a YAML file, ``catalog/NAME.yaml`` for built-in tasks, or any
+``PATH.yaml`` or ``PATH.json``.
 
 A file names its ``family``, describes the task (`ABOUT`), and sets the family's settings::
 
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..harness.api.errors import ConfigError, UnknownName, suggest_name
 from ..harness.data import DataSpec
-from ..harness.data.yaml_lines import load_file
+from ..harness.data.yaml_lines import SUFFIXES, load_file
 
 if TYPE_CHECKING:
     from .base import RowTask
@@ -79,7 +80,7 @@ def load_task(name_or_path: str | Path, /, **settings: Any) -> RowTask:
 
 
 def file(*, path: str, **settings: Any) -> RowTask:
-    """Load your own task: a YAML file of about ten lines. In a suite or after --tasks, use the path itself:
+    """Load your own task: a YAML or JSON file of about ten lines. In a suite or after --tasks, use the path itself:
     ``my_task.yaml``."""
     return load_task(path, **settings)
 
@@ -87,14 +88,14 @@ def file(*, path: str, **settings: Any) -> RowTask:
 def find_factory(name_or_path: str | Path, /) -> TaskFactory:
     """Return the factory of a task, by name or path."""
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in SUFFIXES:
         if not path.is_file():
             raise ConfigError(f"task file {path.resolve()} does not exist")
         return TaskFactory(TaskFile.read(path))
     if str(name_or_path) not in list_names():
         raise UnknownName(
             f"there is no task {str(name_or_path)!r}.{suggest_name(str(name_or_path), list_names())} "
-            f"The catalog has {', '.join(list_names())}; name your own task by a path that ends in .yaml."
+            f"The catalog has {', '.join(list_names())}; name your own task by a path that ends in .yaml or .json."
         )
     return _load_built_in(str(name_or_path))
 
@@ -135,6 +136,8 @@ class TaskFile:
 
     def _check(self) -> None:
         family = self.content.get("family")
+        if family is None and "tasks" in self.content:
+            raise ConfigError(f"{self.path} is a suite, not a task file; give it as windtunnel run {self.path.name}")
         if family not in FAMILIES:
             raise ConfigError(
                 f"{self.where('family')}: there is no family {family!r}.{suggest_name(str(family), FAMILIES)} "

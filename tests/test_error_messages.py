@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import windtunnel as wt
-from windtunnel.harness.api.errors import StoreError, UnknownName, WindtunnelError
+from windtunnel.harness.api.errors import UnknownName, WindtunnelError
 from windtunnel.tests.error_messages import LIST, messages
 from windtunnel.tests.toys import windtunnel
 
@@ -127,7 +127,7 @@ MET: dict[str, tuple[Callable[[], object], type[WindtunnelError], str]] = {
     ),
     "a run that is not there": (
         lambda: wt.load("nowhere"),
-        StoreError,
+        wt.ConfigError,
         "there is no run at nowhere/run.db; create one with 'windtunnel run' or windtunnel.evaluate",
     ),
     "data that are not there": (

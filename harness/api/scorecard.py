@@ -41,12 +41,15 @@ class Measure:
 
     ``higher_is_better``: None if neither direction is better. ``kind``: the kind of number, as in the table of intervals of
     docs/statistics.md, e.g. ``rate``; empty for exact counts and unknown kinds.
+    ``low``, ``high``: the smallest and the largest possible value; None for no bound.
     """
 
     title: str
     explanation: str
     higher_is_better: bool | None = None
     kind: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Load YAML with the line of every key, for error messages. Safe loading only; a duplicate key is an error.
+"""Load YAML and JSON with the line of every key, for error messages. Safe loading only; a duplicate key is an error.
 
 Plain scalars follow YAML 1.2, not PyYAML's 1.1: ``yes``, ``no``, ``on`` and ``off`` are text, and so are dates, times
 (12:30) and numbers in unusual notation (007, 1_000); ``1e-3`` is a number.
@@ -6,7 +6,9 @@ Plain scalars follow YAML 1.2, not PyYAML's 1.1: ``yes``, ``no``, ``on`` and ``o
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,9 @@ for _tag, _pattern, _beginnings in _PLAIN_WORDS:
 Lines = dict[tuple[str | int, ...], int]
 """Line number, from 1, by path of keys and indices."""
 
+SUFFIXES = (".yaml", ".yml", ".json")
+"""The endings of the files that `load_file` reads, by which a task file is told from the name of a task."""
+
 _MAX_NODES = 100_000
 """Limit against nested aliases that expand a small file enormously ("billion laughs"). No real suite is as large."""
 
@@ -73,14 +78,35 @@ def dump(value: Any, /) -> str:
 
 
 def load_file(path: Path, /) -> tuple[Any, Lines]:
-    """Parse a YAML file and return its value and lines. Raises `ConfigError`."""
+    """Parse a YAML file, or a JSON file by its suffix, and return its value and lines. Raises `ConfigError`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text") from error
-    return load(text, str(path))
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: the byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8") from error
+    return _load_json(text, str(path)) if path.suffix == ".json" else load(text, str(path))
+
+
+def _load_json(text: str, source: str) -> tuple[Any, Lines]:
+    """Parse a JSON document and return its value and lines, as `load`."""
+    lines: Lines = {}
+    with suppress(yaml.YAMLError, RecursionError, ValueError):  # JSON that is no YAML, such as with tabs, has no lines
+        _walk(yaml.compose(text, Loader=_Loader), (), lines, source)
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise ConfigError(f"{source}: the key {twice!r} is given twice in one object")
+        return dict(pairs)
+
+    try:
+        return json.loads(text, object_pairs_hook=build), lines
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{source}:{error.lineno}: this is not JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{source}: this JSON is nested too deep") from error
 
 
 def _walk(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, source: str) -> None:

@@ -47,6 +47,7 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     dimension: section of the scorecard.
     among: slice of samples that it applies to; empty for all.
     unit: unit of the value.
+    low, high: the smallest and the largest possible value; None for no bound. A gate on a number beyond them is refused.
     inputs: arguments of `compute`, by name and `datasets` feature; `columns` converts them to columns.
 
     A metric may have several values (``f1[negative]``, ``f1[positive]``), listed by `names`. A value that is not defined
@@ -64,6 +65,8 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     dimension: ClassVar[str] = "quality"
     among: ClassVar[str] = ""
     unit: ClassVar[str] = ""
+    low: ClassVar[float | None] = None
+    high: ClassVar[float | None] = None
     inputs: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self) -> None:

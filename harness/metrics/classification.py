@@ -104,7 +104,7 @@ class ClassMetric(Metric):
 
     needs = frozenset({"prediction", "target"})
     higher_is_better = True
-    low: ClassVar[float] = 0.0
+    low, high = 0.0, 1.0
     inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
@@ -127,7 +127,7 @@ class ClassMetric(Metric):
         if self.undefined(columns, labels):
             return {}
         interval = counts_interval(
-            lambda *counts: self.statistic(Counts(*counts)), *self._classes(columns, labels), len(labels), self.low, 1.0, groups
+            lambda *counts: self.statistic(Counts(*counts)), *self._classes(columns, labels), len(labels), self.low, self.high, groups
         )
         return {self.name: interval}
 

@@ -27,6 +27,7 @@ class CorruptionError(Metric):
 
     kind = "mean in [0, 1]"
     name = "corruption_error"
+    low, high = 0.0, 1.0
     needs = frozenset({"corruption_errors"})
     higher_is_better = False
     dimension = "robustness"
@@ -65,6 +66,7 @@ class MeanCorruptionError(ColumnMean):
     """
 
     name = "mce"
+    high = None
     title = "Mean corruption error"
     column, most = "error_over_baseline", "most_error_over_baseline"
     needs = frozenset({column, most})

@@ -22,6 +22,7 @@ class _Rate(Metric):
     """A function of the rate -(sum of log-likelihoods, in nats) / (sum of lengths) over documents."""
 
     kind = "perplexity"
+    low = 0.0
     higher_is_better = False
     length: ClassVar[str]
 

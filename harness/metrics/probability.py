@@ -55,6 +55,7 @@ class RocAuc(_Probabilistic):
 
     kind = "ROC-AUC"
     name = "roc_auc"
+    low, high = 0.0, 1.0
     title = "ROC AUC"
     higher_is_better = True
 
@@ -158,6 +159,7 @@ class Brier(_Probabilistic, Mean):
 
     kind = "Brier score"
     name = "brier"
+    low, high = 0.0, 2.0
     title = "Brier score"
     higher_is_better = False
     dimension = "calibration"
@@ -196,6 +198,7 @@ class Ece(_Probabilistic):
 
     kind = "ECE"
     name = "ece"
+    low, high = 0.0, 1.0
     title = "Expected calibration error"
     higher_is_better = False
     dimension = "calibration"

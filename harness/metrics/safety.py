@@ -98,6 +98,7 @@ class BiasDisambiguated(Metric):
 
     kind = "bias, unknown left out"
     name, among = "bias_disambiguated", "disambiguated"
+    low, high = -1.0, 1.0
     needs = frozenset({"lean"})
     higher_is_better = None
     dimension = "safety"
@@ -184,6 +185,7 @@ class StereotypeGap(Metric):
 
     kind = "difference of rates"
     name = "stereotype_gap"
+    low, high = -1.0, 1.0
     needs: ClassVar = frozenset({"acc", "stereotypical"})
     higher_is_better = None
     dimension = "safety"

@@ -22,9 +22,6 @@ class Mean(Metric):
     depends on the columns.
     """
 
-    low: ClassVar[float | None] = None
-    high: ClassVar[float | None] = None
-
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
         """Return the score of each sample, float [N]."""
         raise NotImplementedError

@@ -12,11 +12,14 @@ from ..scorecard.gates import Gate
 
 
 def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> None:
-    """Check before the run that at least one item can have the gate's row. Raises `ConfigError` otherwise.
+    """Check before the run that at least one item can have the gate's row, and the row the gate's number. Raises `ConfigError` otherwise.
 
     ``items``: all planned items, including those that are computed from the records of other items.
     """
     about = [item for item in items if gate.concerns(item.model.name, item.item)]
+    # `bounds_of` loads metrics, which import torch, so this step is reached only by numbers that are not rates.
+    for item in about if not 0 <= gate.number <= 1 else ():
+        gate.require_possible(item.kind.bounds_of(item, gate.metric, registry))
     if any(item.kind.can_have_row(item, gate.metric) for item in about):
         return
     # `rows_of` loads metrics, which import torch, so this step is reached only by names that no kind recognises.

@@ -13,6 +13,7 @@ from typing import Any
 from ..api.errors import UserError
 from ..api.registry import Registry
 from ..api.resources import Resource, list_resources, with_folder
+from ..data.yaml_lines import SUFFIXES
 from ..suite.specs import AttackSpec, Suite
 from ..system.offline import is_offline
 from ..threats import build_threat
@@ -63,7 +64,7 @@ def _create_parts(suite: Suite, registry: Registry) -> Iterator[tuple[str, Any]]
     for model in (*suite.models, *suite.auxiliary_models):
         yield f"model {model.name}", registry.make("models", model.kind, target=model.target, **model.settings)
     for task in suite.tasks:
-        is_file = task.task.endswith((".yaml", ".yml"))
+        is_file = task.task.endswith(SUFFIXES)
         name, path = ("file", {"path": task.task}) if is_file else (task.task, {})
         yield f"task {task.name}", registry.make("tasks", name, **path, **task.settings)
     for kind, specs in (("attack", suite.attacks), ("probe", suite.probes)):

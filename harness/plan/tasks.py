@@ -20,6 +20,7 @@ from ..api.requests import Request
 from ..api.samples import Sample
 from ..api.task import Task
 from ..api.visible_text import escape_surrogates
+from ..data.yaml_lines import SUFFIXES
 from ..items.base.ingredients import sample_digest
 from ..items.base.planned_item import PlannedTask
 from ..metrics.foreign import find_metric
@@ -40,7 +41,7 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
 
     Raises `UserError` for invalid names or settings, and `DataError` for invalid data.
     """
-    if spec.task.endswith((".yaml", ".yml")):
+    if spec.task.endswith(SUFFIXES):
         if "path" in spec.settings:
             raise ConfigError(f"task {spec.task!r}: 'path' is no setting; the file is named by 'task:'")
         entry, settings = registry.get("tasks", "file"), {"path": spec.task, **spec.settings}

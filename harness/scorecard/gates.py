@@ -12,7 +12,7 @@ from ..api.errors import ConfigError, suggest_name
 from ..api.item_key import ItemKey
 from ..api.scorecard import Estimate, GateResult, Row, Scorecard
 from ..data.yaml_lines import load_file
-from .names import COSTS, EXACT
+from .names import COSTS, EXACT, RATE, Bounds
 
 _OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _VERDICTS = ("pass", "warn", "no_data", "fail")
@@ -74,16 +74,34 @@ class Gate:
     def check(self, scorecard: Scorecard, /) -> GateResult:
         """Check the gate on all of its rows; the worst verdict decides.
 
-        Raises `ConfigError` if the scorecard has no such row.
+        Raises `ConfigError` if the scorecard has no such row, or if it cannot have the gate's number.
         """
         rows = [r for r in scorecard.rows if r.name == self.metric and self.concerns(r.model, r.item)]
         rows += self._make_absent_rows(scorecard, {(r.model, r.item) for r in rows})
         if not rows:
             raise ConfigError(f"gate {self.text!r}: {self.nothing((r.model, r.item, r.name) for r in scorecard.rows)}")
+        for measure in (scorecard.measures[row.metric] for row in rows if row.metric in scorecard.measures and not row.control):
+            self.require_possible((measure.low, measure.high))
         results = [self._judge(row, scorecard.max_unscored) for row in rows]
         meant = [self.inconclusive if outcome == "inconclusive" else outcome for outcome, _ in results]
         worst = max(range(len(rows)), key=lambda i: _VERDICTS.index(meant[i]))
         return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
+
+    def require_possible(self, bounds: Bounds, /) -> None:
+        """Raise `ConfigError` if the gate's number is none that its row can have: every run would pass, or none.
+
+        ``bounds``: the smallest and the largest value of the row; None for no bound.
+        """
+        low, high = bounds
+        is_below, is_above = low is not None and self.number < low, high is not None and self.number > high
+        if self.part in ("n", "n_unscored") or not (is_below or is_above):
+            return
+        passing = "every run passes" if is_below == self.op.startswith(">") else "no run passes"
+        possible = " and ".join(f"{name} {bound:g}" for name, bound in (("at least", low), ("at most", high)) if bound is not None)
+        fix = "write a number that it can have"
+        if bounds == RATE and is_above and self.number <= 100 and "%" not in self.text:
+            fix = f"for {self.number:g} percent write {self.number / 100:g} or {self.number:g}%"
+        raise ConfigError(f"gate {self.text!r}: {passing}, because {self.metric} is {possible}; {fix}")
 
     def _make_absent_rows(self, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
         """Return rows for items whose kind can have the row but that do not have it.

@@ -12,14 +12,26 @@ from pathlib import Path
 
 from ..api.scorecard import Measure, Row
 from ..data.yaml_lines import load_file
-from .names import get_kind
+from .names import RATE, Bounds, get_kind
 
 _DIRECTIONS = {"higher": True, "lower": False, "neither": None}
+
+_BOUNDS: Mapping[str, Bounds] = {
+    **dict.fromkeys(("rate", "rate corrected for a judge", "mean in [0, 1]"), RATE),
+    **dict.fromkeys(("kappa", "mean in [-1, 1]"), (-1.0, 1.0)),
+    **dict.fromkeys(("", "median"), (0.0, None)),
+}  # fmt: skip
+"""The smallest and the largest value of a row, by its kind (`names.get_kind`); other kinds have no bounds."""
 
 
 def _load_measures() -> dict[str, Measure]:
     table, _ = load_file(Path(__file__).with_suffix(".yaml"))
-    return {name: Measure(facts["title"], facts["meaning"], _DIRECTIONS[facts["better"]], get_kind(name)) for name, facts in table.items()}
+
+    def make(name: str, facts: Mapping[str, str]) -> Measure:
+        kind = get_kind(name)
+        return Measure(facts["title"], facts["meaning"], _DIRECTIONS[facts["better"]], kind, *_BOUNDS.get(kind, (None, None)))
+
+    return {name: make(name, facts) for name, facts in table.items()}
 
 
 MEASURES: Mapping[str, Measure] = _load_measures()
@@ -72,12 +84,15 @@ def add_direction(row: Row, measures: Mapping[str, Measure], /) -> Row:
     return replace(row, higher_is_better=measure.higher_is_better) if row.control.partition("_")[0] in ("", "minus") else row
 
 
-def measure_of(name: str, docstring: str, higher_is_better: bool | None, /, title: str = "", kind: str = "") -> Measure:
+def measure_of(
+    name: str, docstring: str, higher_is_better: bool | None, /, title: str = "", kind: str = "", bounds: Bounds = (None, None)
+) -> Measure:
     """Return the measure of a metric.
 
     ``title``: by default the name in words.
     ``docstring``: its first paragraph is the explanation.
     ``kind``: the kind of number (`Measure.kind`).
+    ``bounds``: its smallest and largest value.
     """
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
-    return Measure(title or name.replace("_", " ").capitalize(), paragraph, higher_is_better, kind)
+    return Measure(title or name.replace("_", " ").capitalize(), paragraph, higher_is_better, kind, *bounds)

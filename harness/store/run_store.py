@@ -20,8 +20,8 @@ from . import chain, codec
 from .answer_log import AnswerLog
 from .faults import find_unread, find_unreadable, list_faults
 from .sample_sets import SampleSets
+from .sqlite_files import advise_on_missing, make_damaged_error, make_storable
 from .sqlite_files import connect as _connect
-from .sqlite_files import make_damaged_error, make_storable
 from .stored_item import StoredItem, describe_change, describe_conflict
 from .tables import COVERED, SCHEMA_VERSION, make_own_schema, make_tables, read_schema
 
@@ -70,11 +70,11 @@ class Store:
         checked: first check all rows against the hash chain, one second of CPU per 100,000 records; `verify` lists
             what is wrong without raising.
 
-        Raises `StoreError` if the file is not a run store, is damaged or was changed; `SchemaError` if another version
-        wrote it.
+        Raises `ConfigError` if there is no file, `StoreError` if it is not a run store, is damaged or was changed, and
+        `SchemaError` if another version wrote it.
         """
         if not path.is_file():
-            raise StoreError(f"there is no run at {path}; create one with 'windtunnel run' or windtunnel.evaluate")
+            raise ConfigError(f"there is no run at {path}; {advise_on_missing(path)}")
         store = cls(_connect(path, readonly=readonly), path)
         try:
             store._begin(readonly)

@@ -68,3 +68,16 @@ def lock_folder(folder: Path, /) -> Iterator[None]:
 def make_storable(text: str, /) -> str:
     """Escape lone surrogates, because SQLite stores text as UTF-8."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def advise_on_missing(path: Path, /) -> str:
+    """Return how to fix the path of a store that does not exist: the folder of a run is near, or there is no run yet.
+
+    path: the store's file, in the folder that was given.
+    """
+    folder = path.parent
+    if folder.is_file() and (folder.parent / path.name).is_file():
+        return f"{folder} is a file: give its folder, {folder.parent}"
+    if inner := sorted(found.parent for found in folder.glob(f"*/{path.name}")):
+        return f"give one of its folders, e.g. {inner[-1]}"
+    return "create one with 'windtunnel run' or windtunnel.evaluate"

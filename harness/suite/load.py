@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..api.errors import ConfigError, suggest_name
-from ..data.yaml_lines import Lines, load_file
+from ..data.yaml_lines import SUFFIXES, Lines, load_file
 from .specs import BatchSpec, Frozen, GateSpec, ModelSpec, Suite, change_each, name_model, name_task
 
 
 def load_suite(path: Path, /, **overrides: Any) -> Suite:
-    """Load a suite file.
+    """Load a suite file. A task file is a suite of this task and the models in ``overrides``.
 
     overrides: values that replace those of the file, by key; ``plugins`` are added to the file's.
 
@@ -25,8 +25,12 @@ def load_suite(path: Path, /, **overrides: Any) -> Suite:
     value, lines = load_file(path)
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a suite is a mapping with 'models' and 'tasks'")
-    value.setdefault("name", path.stem)
     overrides = _anchor_overrides(overrides, Path.cwd())
+    if "family" in value and "tasks" not in value:
+        if "models" not in overrides:
+            raise ConfigError(f"{path} is a task file, not a suite: add the model that it tests", argument="model")
+        return make_suite({"name": path.stem, "tasks": [str(path.resolve())], **overrides}, base=Path.cwd())
+    value.setdefault("name", path.stem)
     if "plugins" in overrides and isinstance(value.get("plugins"), list):
         overrides["plugins"] = [*value["plugins"], *overrides["plugins"]]
     lines = {key_path: line for key_path, line in lines.items() if key_path and key_path[0] not in overrides}
@@ -91,7 +95,7 @@ def _anchor(text: str, base: Path) -> str:
     """Make a path relative to ``base`` absolute; return any other text unchanged."""
     head, colon, tail = text.rpartition(":") if ".py:" in text else (text, "", "")
     candidate = base / head
-    looks_local = head.startswith(".") or head.endswith((".yaml", ".yml", ".py")) or candidate.exists()
+    looks_local = head.startswith(".") or head.endswith((*SUFFIXES, ".py")) or candidate.exists()
     return f"{candidate.resolve()}{colon}{tail}" if looks_local and not Path(head).is_absolute() else text
 
 
@@ -101,7 +105,7 @@ def _anchor_model(model: str, base: Path) -> str:
 
 
 def _anchor_task(task: str, base: Path) -> str:
-    return _anchor(task, base) if task.endswith((".yaml", ".yml")) else task
+    return _anchor(task, base) if task.endswith(SUFFIXES) else task
 
 
 def _anchor_overrides(overrides: Mapping[str, Any], base: Path) -> dict[str, Any]:

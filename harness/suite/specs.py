@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from ..api.errors import suggest_name
 from ..api.scorecard import MAX_UNSCORED
-from ..data.yaml_lines import dump
+from ..data.yaml_lines import SUFFIXES, dump
 from ..scorecard.names import DEFAULT_SCORES, FAITHFULNESS
 from ..store import codec
 
@@ -297,7 +297,7 @@ def name_task(spec: TaskSpec, /) -> str:
 
     The plan may derive another name from the settings (``mmlu_anatomy``).
     """
-    return spec.name or (Path(spec.task).stem if spec.task.endswith((".yaml", ".yml")) else spec.task)
+    return spec.name or (Path(spec.task).stem if spec.task.endswith(SUFFIXES) else spec.task)
 
 
 def change_each(paths: Any, change: Callable[[Any], Any]) -> Any:

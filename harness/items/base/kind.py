@@ -20,7 +20,8 @@ from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
 from ...api.scorecard import Heat, Measure, Row, Twin
 from ...engine import Engine
-from ...scorecard.names import COSTS
+from ...scorecard.measures import MEASURES
+from ...scorecard.names import COSTS, Bounds
 from ...store import StoredItem
 from ...suite.specs import Suite
 from .item_run import ItemRun
@@ -126,6 +127,11 @@ class ItemKind:
     def can_have_row(self, item: PlannedItem, row: str, /) -> bool:
         """Tell without loading anything whether a row is certainly possible. If not, the plan calls `rows_of`."""
         return row.partition("[")[0] in self.stems()
+
+    def bounds_of(self, item: PlannedItem, row: str, registry: Registry, /) -> Bounds:
+        """Return the smallest and the largest value that a possible row of a planned item can have; None for no bound."""
+        measure = {**MEASURES, **self.measures}.get(row.partition("[")[0])
+        return (None, None) if measure is None else (measure.low, measure.high)
 
     def stems(self) -> frozenset[str]:
         """Return the names of the rows of this kind without the parts in brackets, except for the metrics of tasks."""

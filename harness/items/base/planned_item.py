@@ -15,7 +15,7 @@ from ...api.plugins import Program
 from ...api.samples import Sample
 from ...api.task import Task
 from ...api.threat import Threat
-from ...data.yaml_lines import load_file
+from ...data.yaml_lines import SUFFIXES, load_file
 from ...store import codec
 from ...suite.specs import ModelSpec, TaskSpec
 from ...system.disk_sequence import Spool
@@ -80,7 +80,7 @@ class PlannedTask:
         The requests cover examples, header and templates. The digest does not include the metrics and the location of
         the data (see `data_fingerprint` and `samples_digest`).
         """
-        content = load_file(Path(self.spec.task))[0] if self.spec.task.endswith((".yaml", ".yml")) else self.spec.task
+        content = load_file(Path(self.spec.task))[0] if self.spec.task.endswith(SUFFIXES) else self.spec.task
         relevant = [_select_relevant(part) for part in (content, self.spec.settings)]
         fields = (self.task.primary, self.labels, tuple(self.task.labels), self.task.dimension)
         return codec.digest([relevant, fields, list_requests(self.task, list(self.samples[:_FIRST]))])

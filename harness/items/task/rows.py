@@ -33,7 +33,7 @@ def make_metric_rows(item: StoredItem, table: Table, results: RunResults) -> lis
             metric_rows += [replace(row, slice=part) for row in _make_rows(item, table, name, metric, among_N)]
         for row in metric_rows:
             results.measures[row.metric] = measure_of(
-                row.metric, type(metric).__doc__ or "", metric.higher_is_better, metric.title, metric.kind
+                row.metric, type(metric).__doc__ or "", metric.higher_is_better, metric.title, metric.kind, (metric.low, metric.high)
             )
         rows += metric_rows
     return rows

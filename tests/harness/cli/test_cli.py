@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -53,11 +54,37 @@ def test_wrong_arguments_are_two(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("verb", ["report", "verify"])
-def test_a_folder_without_a_run_is_three(tmp_path: Path, verb: str) -> None:
+def test_a_folder_without_a_run_is_two(tmp_path: Path, verb: str) -> None:
     answer = windtunnel(verb, tmp_path)
-    assert answer.code == 3
+    assert answer.code == 2
     assert "there is no run at" in answer.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_beside_a_run_names_the_run(tmp_path: Path, finished: Path) -> None:
+    for path, fix in ((finished / "results.json", f"is a file: give its folder, {finished}"),
+                      (finished.parent, "give one of its folders, e.g."), (tmp_path, "create one")):  # fmt: skip
+        answer = windtunnel("verify", path)
+        assert answer.code == 2
+        assert fix in answer.err
+
+
+def test_a_task_file_runs_on_the_model_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na good film,positive\na bad film,negative\n")
+    content = {"family": "text_classification", "data": {"files": "rows.csv"}, "text": "text", "label": "label",
+               "labels": ["negative", "positive"], "metrics": ["accuracy"]}  # fmt: skip
+    for name, text in (("mine.yaml", json.dumps(content)), ("mine.json", json.dumps(content, indent="\t"))):
+        (tmp_path / name).write_text(text)
+        answer = windtunnel("plan", tmp_path / name)
+        assert answer.code == 2
+        assert "is a task file, not a suite: add the model that it tests with --model" in answer.err
+        answer = windtunnel("plan", tmp_path / name, "--model", "toy:words")
+        assert answer.code == 0
+        assert re.search(r"mine +2 samples", answer.out)
+    path = write_suite(tmp_path, tasks=["notes"])
+    answer = windtunnel("plan", "--model", "toy:words", "--tasks", path)
+    assert answer.code == 2
+    assert "is a suite, not a task file; give it as windtunnel run" in answer.err
 
 
 def test_a_crash_is_not_mistaken_for_a_failed_gate(monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:

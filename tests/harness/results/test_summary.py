@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from windtunnel.harness.api.errors import ConfigError, StoreError
+from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.results.summarise import summarise
@@ -77,7 +77,7 @@ def test_frames_of_a_run_without_records(tmp_path: Path) -> None:
     assert not summarise(tmp_path / "run").complete
     answer = windtunnel("report", tmp_path / "run")
     assert answer.code in (2, 3)
-    with pytest.raises(StoreError, match="there is no run at"):
+    with pytest.raises(ConfigError, match="there is no run at"):
         Run.load(tmp_path / "nowhere")
 
 

@@ -364,7 +364,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         models=[{"model": "slow:words", "name": "words", "labels": LABELS}],
         tasks=[{"task": "notes", "rows": str(tmp_path / "rows.json"), "labels": LABELS, "metrics": ["accuracy", "f1_per_class"]}],
         attacks=[{"attack": "swap", "limit": 7}], probes=[{"probe": "by_length", "limit": 7}],
-        reports=["json", "html", "markdown", "junit", "ids"], gates=["notes.accuracy > 2"],
+        reports=["json", "html", "markdown", "junit", "ids"], gates=["notes.accuracy > 1"],
     )  # fmt: skip
     answer = windtunnel("run", path, "--out", tmp_path / "run")
     assert answer.code == 1, answer.err

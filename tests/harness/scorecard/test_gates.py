@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.item_key import ItemKey
-from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
+from windtunnel.harness.api.scorecard import Estimate, Measure, Row, Scorecard
 from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.scorecard.gates import Gate, check_gates, decide_verdict, exit_code, load_gates
 
@@ -132,6 +132,32 @@ def test_no_gate_passes_on_an_item_with_too_many_samples_without_a_score(gate: s
     assert result.outcome == outcome
     assert ("more than 'max_unscored' allows, 0.05 of the samples" in result.detail) is (outcome == "inconclusive")
     assert Gate.parse("t.acc.value >= 0.85").check(replace(_card(Estimate(1.0, n=1, n_unscored=3)), max_unscored=0.8)).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("gate", "fix"),
+    [
+        ("t.acc >= 90", "no run passes, because acc is at least 0 and at most 1; for 90 percent write 0.9 or 90%"),
+        ("t.acc.value >= 1.5", "no run passes, because acc is at least 0 and at most 1; for 1.5 percent write 0.015 or 1.5%"),
+        ("t.acc.low > 900%", "no run passes, because acc is at least 0 and at most 1; write a number that it can have"),
+        ("t.acc <= 5", "every run passes, because acc is at least 0 and at most 1; for 5 percent write 0.05 or 5%"),
+        ("t.acc <= -0.1", "no run passes, because acc is at least 0 and at most 1; write a number that it can have"),
+        ("t.acc > -1", "every run passes, because acc is at least 0 and at most 1"),
+        ("t.kappa >= -2", "every run passes, because kappa is at least -1 and at most 1"),
+        ("t.queries < -1", "no run passes, because queries is at least 0"),
+        ("t.acc >= 1", ""), ("t.acc > 1", ""), ("t.acc <= 0", ""), ("t.acc.n >= 90", ""), ("t.kappa > -0.5", ""), ("t.queries <= 90", ""),
+        ("t.own >= 90", ""), ("t.own >= -90", ""),
+    ],
+)  # fmt: skip
+def test_a_number_that_the_row_cannot_have_is_refused(gate: str, fix: str) -> None:
+    bounds = {"acc": (0.0, 1.0), "kappa": (-1.0, 1.0), "queries": (0.0, None), "own": (None, None)}
+    metric = Gate.parse(gate).metric
+    card = replace(_card(WIDE, metric=metric), measures={metric: Measure("", "", True, "", *bounds[metric])})
+    if fix:
+        with pytest.raises(ConfigError, match=re.escape(fix)):
+            Gate.parse(gate).check(card)
+    else:
+        Gate.parse(gate).check(card)
 
 
 def test_a_bound_that_is_not_there_is_no_data() -> None:
