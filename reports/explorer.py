@@ -8,7 +8,6 @@ attribution is ``[level, text, value]`` with a level from -9 to 9.
 from __future__ import annotations
 
 import base64
-import json
 import math
 import re
 from array import array
@@ -20,39 +19,46 @@ from typing import Any
 from ..harness.api.scorecard import EachWord, Heat, SampleView, Shown, Twin
 from ..harness.api.visible_text import make_visible
 from ..harness.scorecard.names import CONTROLS
-from .display import clip, number, score
+from .display import clip, format_count, score
 
 LEVELS = 9
 TEXT_LIMIT = 10_000
 """Maximum number of characters of a text on the page; longer texts have a note."""
 NOTE_LIMIT = 2_000
+_SAYS = {True: "yes", False: "no", None: "no verdict"}
 MOST_PROBABILITIES = 10
 
 Segment = list[Any]
 
 
-def encode_samples(samples: Sequence[SampleView], /) -> str:
-    """Return the samples as JSON that is safe inside a ``<script>``: it cannot end the element or start a comment."""
-    text = json.dumps([_sample(sample) for sample in samples], ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
+class Media(str):
+    """A data URI of a picture or a sound, in what is drawn of a sample."""
 
 
-def _sample(sample: SampleView) -> dict[str, Any]:
-    """Return a sample for the page, with its adversarial examples and attributions."""
-    return {
-        "model": _note(sample.model),
-        "task": _note(sample.task),
-        "id": _note(sample.id),
+def draw_sample(sample: SampleView, /) -> dict[str, Any]:
+    """Return what the page draws of a sample, with its adversarial examples and attributions. Empty parts are left out."""
+    drawn = {
         "target": _note(sample.target),
         "prediction": _note(sample.prediction),
-        "correct": sample.correct,
         "error": _note(sample.error),
         "input": _show_input(sample.input),
+        "output": _note(sample.output),
+        "note": f"The answer was cut at {format_count(sample.num_tokens, 'token')}." if sample.num_tokens else "",
+        "category": _note(sample.category),
+        "slice": _note(sample.slice),
+        "group": _note(sample.group),
+        "opinions": [[_note(part) for part in (o.question, o.judge, _SAYS[o.says], o.why)] for o in sample.opinions],
         **_list_probabilities(sample.probabilities),
         "scores": _list_scores(sample.scores),
         "twins": [_show_twin(sample.input, twin) for twin in sample.twins],
         "heats": [_show_heat(sample.input, heat, sample.twins) for heat in sample.heats],
     }
+    return {name: value for name, value in drawn.items() if value or (value == "" and name in ("target", "prediction", "output"))}
+
+
+def plain_text(sample: SampleView, /) -> str:
+    """Return the texts of a sample's input as one text."""
+    return " ".join(text for _, text in _list_texts(sample.input))
 
 
 def _note(text: str | None) -> str | None:
@@ -69,7 +75,7 @@ def _list_probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
     """Return the most likely labels in decreasing order, and the number of omitted labels."""
     ranked = sorted(((label, p) for label, p in probabilities.items() if math.isfinite(p)), key=lambda pair: -pair[1])
     likeliest = ranked[:MOST_PROBABILITIES]
-    shown = [[_note(label), "<0.001" if 0 <= p < 0.0005 else number(p), round(min(max(p, 0.0), 1.0), 4)] for label, p in likeliest]
+    shown = [[_note(label), round(min(max(p, 0.0), 1.0), 4)] for label, p in likeliest]
     return {"probabilities": shown, "more_probabilities": len(probabilities) - len(shown)}
 
 
@@ -78,7 +84,8 @@ def _show_input(shown: Shown) -> dict[str, Any]:
     texts = [
         [make_visible(name), [["=", make_visible(text[:TEXT_LIMIT])]], _get_picture(image)] for name, text, image in _list_parts(shown)
     ]
-    return {"kind": _note(shown.kind), "image": _get_picture(shown.image), "texts": texts, "note": _cut(shown)}
+    drawn = {"kind": _note(shown.kind), "image": _get_picture(shown.image), "texts": texts, "note": _cut(shown)}
+    return drawn | ({"audio": audio} if (audio := _get_sound(shown.audio)) else {})
 
 
 def _list_parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
@@ -109,7 +116,12 @@ def _cut(*inputs: Shown) -> str:
 
 def _get_picture(uri: str) -> str:
     """Return the image if its URI can only be an image."""
-    return uri if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", uri) else ""
+    return Media(uri) if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", uri) else ""
+
+
+def _get_sound(uri: str) -> str:
+    """Return the sound if its URI can only be a sound."""
+    return Media(uri) if re.fullmatch(r"data:audio/wav;base64,[A-Za-z0-9+/]+=*", uri) else ""
 
 
 def _show_twin(clean: Shown, twin: Twin) -> dict[str, Any]:

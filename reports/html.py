@@ -9,13 +9,14 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from ..harness.api.errors import ConfigError
 from ..harness.api.report import Report
 from ..harness.api.scorecard import Scorecard
 from ..harness.api.visible_text import make_visible
 from . import display
 from .charts.interval import draw_axis
 from .charts.svg import RATES
-from .explorer import LEVELS, encode_samples
+from .explorer import LEVELS
 from .page.cards import make_cards
 from .page.dimensions import make_dimensions
 from .page.gates import read_gates
@@ -24,20 +25,31 @@ from .page.provenance import make_provenance
 from .page.rows import Subject
 from .page.tables import Glossary
 from .page.verdict import QUESTION, make_verdict
+from .sample_pack import pack_samples
 
 _NAME_LIMIT = 2_000
 _STYLES = ("scorecard.css", "explorer.css")
-_SCRIPTS = ("folds.js", "drawing.js", "explorer.js")
+_SCRIPTS = ("folds.js", "samples.js", "drawing.js", "sample.js", "export.js", "explorer.js")
+_SAMPLES = "\x00samples\x00"
+"""The place of the samples in the rendered template. No text of a scorecard can equal it: it would be made visible."""
 
 
 class Html(Report):
     """Write the scorecard as one self-contained page, with an explorer of its samples.
 
-    All text in a scorecard is hostile. The templates escape every value; samples are JSON that the script
-    only puts into text nodes; the page's policy allows only its own script and style sheet, by their hashes.
+    All text in a scorecard is hostile. The templates escape every value; samples are compressed JSON that the
+    script only puts into text nodes; the page's policy allows only its own script and style sheet, by their hashes.
+
+    max_mb: the largest size of the page in megabytes. If not all samples fit, it keeps those that failed, then those
+        that an attack flipped, then wrong ones, then others of all classes and slices.
     """
 
     suffix = "scorecard.html"
+
+    def __init__(self, *, max_mb: float = 25.0) -> None:
+        if not 1 <= max_mb <= 1_000:
+            raise ConfigError(f"max_mb is the largest size of the page in megabytes, 1 to 1000, not {max_mb!r}", argument="max_mb")
+        self._most_bytes = int(max_mb * 1e6)
 
     def render(self, scorecard: Scorecard, /) -> str:
         style = "\n".join(map(_read_asset, _STYLES))
@@ -48,10 +60,12 @@ class Html(Report):
             keep_trailing_newline=True, finalize=_finalize,
         )  # fmt: skip
         environment.globals["show"] = display
-        return environment.get_template("scorecard.html.j2").render(
-            card=scorecard, policy=_make_policy(style, script), style=style, script=script, samples=encode_samples(scorecard.samples),
+        page = environment.get_template("scorecard.html.j2").render(
+            card=scorecard, policy=_make_policy(style, script), style=style, script=script, samples=_SAMPLES,
             levels=LEVELS, **_make_sections(scorecard),
         )  # fmt: skip
+        before, _, after = page.partition(_SAMPLES)
+        return before + pack_samples(scorecard.samples, self._most_bytes - len(page.encode("utf-8", "backslashreplace"))) + after
 
 
 def _make_sections(scorecard: Scorecard) -> dict[str, Any]:
@@ -77,7 +91,7 @@ def _read_asset(name: str) -> str:
 
 def _make_policy(style: str, script: str) -> str:
     """Return the page's Content Security Policy, which allows only this style, this script and data images."""
-    allowed = (f"style-src {_hash(style)}", f"script-src {_hash(script)}", "img-src data:")
+    allowed = (f"style-src {_hash(style)}", f"script-src {_hash(script)}", "img-src data:", "media-src data:")
     return "; ".join(("default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"))
 
 

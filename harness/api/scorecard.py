@@ -151,10 +151,27 @@ class Heat:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a judge says of an answer.
+
+    ``question``: ``refused``, ``harmful`` or another. ``judge``: its name; ``human`` for a human label. ``says``: None without a verdict.
+    ``why``: its grade and hazard codes, or the reason why there is no verdict.
+    """
+
+    question: str
+    judge: str
+    says: bool | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SampleView:
     """One sample of one model with all its results, joined by id.
 
     ``correct``: None if the task does not define correctness, or if the sample failed. ``probabilities``: by label.
+    ``slice``, ``group``, ``category``: those that the data give; empty if they give none.
+    ``output``: the whole generated text, where ``prediction`` is read out of it. ``num_tokens``: the maximum length at which the model
+    was stopped; None if it ended by itself. ``opinions``: those of the judges.
     """
 
     model: str
@@ -169,6 +186,12 @@ class SampleView:
     error: str | None = None
     twins: tuple[Twin, ...] = ()
     heats: tuple[Heat, ...] = ()
+    slice: str = ""
+    group: str = ""
+    category: str = ""
+    output: str | None = None
+    num_tokens: int | None = None
+    opinions: tuple[Opinion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +202,9 @@ class Scorecard:
     fingerprints, plugin versions), skipped, flags.
     ``max_unscored``: the largest share of unscored samples with which a row can pass a gate.
     ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
-    ``timing``: the only part that differs between two equal runs. ``samples``: a selection of ``num_samples`` samples. ``row_names``: the
-    possible rows of an item, by its kind, without the parts in brackets; a kind that it does not contain can have any row.
+    ``timing``: the only part that differs between two equal runs. ``samples``: all recorded samples of the tasks; those of a run are read
+    from its records each time they are iterated. ``row_names``: the possible rows of an item, by its kind, without the parts in brackets;
+    a kind that it does not contain can have any row.
     ``measures``: the meaning of rows, by `Row.metric`.
     """
 
@@ -191,7 +215,7 @@ class Scorecard:
     complete: bool = True
     num_failed: int = 0
     num_samples: int = 0
-    samples: tuple[SampleView, ...] = ()
+    samples: Collection[SampleView] = ()
     timing: Mapping[str, Any] = field(default_factory=dict)
     row_names: Mapping[str, Collection[str]] = field(default_factory=dict)
     measures: Mapping[str, Measure] = field(default_factory=dict)

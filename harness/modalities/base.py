@@ -33,12 +33,14 @@ class Shown:
     parts: (name, content) of each part of a pair, a chat or another input with several parts. The content is a text or
         the preview of a part of another modality.
     image: PNG data URI, if the input is an image.
+    audio: WAV data URI, if the input is a sound that is short enough for a page.
     """
 
     kind: str
     text: str = ""
     parts: tuple[tuple[str, str | Shown], ...] = ()
     image: str = ""
+    audio: str = ""
 
 
 class Modality(Generic[V]):

@@ -179,5 +179,5 @@ def encode_png(image: Image, /) -> str:
     made = Pillow.fromarray(enlarged[:, :, 0] if enlarged.shape[2] == 1 else enlarged)
     made.thumbnail((_LARGEST_SHOWN_PX, _LARGEST_SHOWN_PX))
     buffer = io.BytesIO()
-    made.save(buffer, format="PNG", optimize=True)
+    made.save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

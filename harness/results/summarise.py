@@ -19,10 +19,7 @@ from ..scorecard.measures import MEASURES, add_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
 from .item_rows import UNKNOWN, is_decided, make_item_rows
-from .views import make_sample_views
-
-MAX_VIEWS = 1000
-"""The maximum number of samples in a report's explorer; the numbers cover all samples."""
+from .views import SampleViews
 
 
 def summarise(
@@ -33,7 +30,7 @@ def summarise(
     ``folder``: the run folder.
     ``gates``: replace the gates of the suite.
     ``registry``: the metrics and the kinds of items; by default the installed ones, as records load no code (`load_registry`).
-    ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample, and select no samples.
+    ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample.
     Raises `StoreError` if the store cannot be read, and `ConfigError` for a gate that matches no row.
     """
     store = Store.open(folder / FILE_NAME, readonly=True)
@@ -85,7 +82,7 @@ def summarise(
         card = Scorecard(
             manifest=_make_manifest(store, suite, items, flags), rows=rows, complete=complete, num_failed=failed,
             num_samples=sum(i.num_samples for i in items if i.key.is_task),
-            samples=() if keep_evidence else tuple(make_sample_views(store, items, kinds, MAX_VIEWS)), timing=timing,
+            samples=SampleViews(folder, kinds, sum(store.count(i) for i in items if i.key.is_task)), timing=timing,
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
             row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
         )  # fmt: skip

@@ -3,39 +3,69 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ..api.samples import Record, Sample
-from ..api.scorecard import Heat, SampleView, Twin
+from ..api.scorecard import Heat, Opinion, SampleView, Twin
 from ..items.base.kind import ItemKind
-from ..items.base.view import SeenSample, answer, is_right, label, preview_input
-from ..store import Store, StoredItem
+from ..items.base.view import SeenSample, answer, cut, is_right, label, preview_input
+from ..judges.panel import QUESTIONS
+from ..store import FILE_NAME, Store, StoredItem
 
 
-def make_sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[str, ItemKind], most: int) -> Iterator[SampleView]:
-    """Yield at most ``most`` views, divided evenly among the tasks of all models.
+@dataclass(frozen=True, slots=True)
+class SampleViews(Collection[SampleView]):
+    """The views of a run's samples, read from the records and made one at a time whenever they are iterated.
 
-    Samples that an attack or a probe has processed come first, then the others, each in the order of the data. With more than ``most``
-    tasks, the first tasks have one view each.
+    ``folder``: the run folder. ``num``: the number of samples with a record of their task.
     """
-    tasks = [i for i in items if i.key.is_task]
-    for task in tasks[:most]:
-        quota = max(1, most // len(tasks))
+
+    folder: Path
+    kinds: Mapping[str, ItemKind] = field(compare=False, repr=False)
+    num: int
+
+    def __len__(self) -> int:
+        return self.num
+
+    def __iter__(self) -> Iterator[SampleView]:
+        store = Store.open(self.folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
+        try:
+            yield from make_sample_views(store, store.items(), self.kinds)
+        finally:
+            store.close()
+
+    def __contains__(self, view: object) -> bool:
+        return any(view == own for own in self)
+
+
+def make_sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[str, ItemKind], /) -> Iterator[SampleView]:
+    """Yield the view of each sample that has a record of its task, task by task, in the order of the data.
+
+    A run may have a million samples with large attributions: they are read one at a time.
+    """
+    for task in (i for i in items if i.key.is_task):
         joined = [i for i in items if (i.model, i.task) == (task.model, task.task) and i.kind in kinds and kinds[i.kind].is_joined]
-        # A run may have a million samples with large attributions: read only those that are shown.
-        samples = store.first_samples(task, quota, joined)
-        if len(samples) < quota:
-            seen = {s.id for s in samples}
-            others = (s for s in store.first_samples(task, quota) if s.id not in seen)
-            samples += islice(others, quota - len(samples))
-        ids = {s.id for s in samples}
-        records = {i.id: {r.sample_id: r for r in store.records(i, ids)} for i in (task, *joined)}
-        for sample in samples:
-            joined_records = [(i, records[i.id][sample.id]) for i in joined if sample.id in records[i.id]]
-            yield _make_view(task, sample, records[task.id][sample.id], joined_records, kinds)
+        find = {i.id: _make_finder(store.records_by_sample(i, task)) for i in (task, *joined)}
+        for place, sample in enumerate(store.samples_of(task)):
+            found = [(i, record) for i in (task, *joined) if (record := find[i.id](place)) is not None]
+            if found and found[0][0] is task:
+                yield _make_view(task, sample, found[0][1], found[1:], kinds)
+
+
+def _make_finder(records: Iterator[tuple[int, Record]]) -> Callable[[int], Record | None]:
+    """Return a function of a sample's position that returns its record, if any. It must be called with increasing positions."""
+    ahead = next(records, None)
+
+    def find(place: int) -> Record | None:
+        nonlocal ahead
+        while ahead is not None and ahead[0] < place:
+            ahead = next(records, None)
+        return ahead[1] if ahead is not None and ahead[0] == place else None
+
+    return find
 
 
 def _make_view(
@@ -53,7 +83,35 @@ def _make_view(
         model=task.model, task=task.task, id=sample.id, input=preview_input(sample.input), target=label(sample.target, labels),
         prediction=answer(record, labels), correct=right, probabilities=_name_probabilities(record.artifacts, labels),
         scores=dict(record.scores), error=record.error, twins=tuple(twins), heats=tuple(heats),
+        slice=str(record.artifacts.get("slice", "")), group="" if sample.group is None else str(sample.group),
+        category=str(sample.metadata.get("category", "")), output=_find_output(record),
+        num_tokens=record.artifacts.get("cut_at_tokens"), opinions=tuple(_list_opinions(record.artifacts)),
     )  # fmt: skip
+
+
+def _find_output(record: Record) -> str | None:
+    """Return the generated text if the prediction is another text that the task read out of it."""
+    output = record.artifacts.get("output")
+    return cut(str(output)) if output is not None and record.artifacts.get("prediction", output) != output else None
+
+
+def _list_opinions(artifacts: Mapping[str, Any]) -> Iterator[Opinion]:
+    """Yield the verdicts of each judge (`judges.panel.to_artifacts`), and the human label."""
+
+    def find(name: str) -> Mapping[str, Any]:
+        found = artifacts.get(name)  # a plugin's task may record anything by this name
+        return found if isinstance(found, Mapping) else {}
+
+    for question in QUESTIONS:
+        grades, codes = find(f"{question}_grade_by"), find(f"{question}_codes_by")
+        for judge, value in find(f"{question}_by").items():
+            notes = [f"grade {grades[judge]:g}"] if judge in grades else []
+            notes += [", ".join(map(str, codes[judge]))] if judge in codes else []
+            notes += ["neither refused nor answered"] if question == "refused" and find("neither_by").get(judge) else []
+            notes += [str(artifacts.get("unscored", ""))] if value is None else []
+            yield Opinion(question, str(judge), None if value is None else value == 1, "; ".join(notes))
+    if (human := artifacts.get("human")) is not None:
+        yield Opinion("", "human", human == 1)
 
 
 def _collect_slices(

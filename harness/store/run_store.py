@@ -183,17 +183,9 @@ class Store:
         answers: responses by content key. matmul_flops_per_s: measured speed of the model's device, 0 if not measured.
         """
         rows = [
-            (
-                item.id,
-                chunk,
-                start + i,
-                make_storable(r.sample_id),
-                codec.dumps(r.scores),
-                r.error and make_storable(r.error),
-                codec.dumps(r.artifacts),
-            )
-            for i, r in enumerate(records)
-        ]
+            (item.id, chunk, start + i, make_storable(r.sample_id), codec.dumps(r.scores), r.error and make_storable(r.error),
+             codec.dumps(r.artifacts)) for i, r in enumerate(records)
+        ]  # fmt: skip
         with self._write():
             self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (item.id, chunk, json.dumps(dict(counters))))
             self._db.execute("INSERT INTO timing VALUES (?, ?, ?, ?)", (item.id, chunk, seconds, matmul_flops_per_s))
@@ -323,24 +315,24 @@ class Store:
         """
         start, end = within or (0, item.num_samples)
         query = "SELECT sample_id, scores, error, artifacts FROM records WHERE item = ? AND ordinal >= ? AND ordinal < ? ORDER BY ordinal"
-        for sample_id, scores, error, artifacts in self._stream(query, item.id, start, end):
-            if ids is None or sample_id in ids:
-                with self._read():
-                    record = Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
-                yield record
+        for row in self._stream(query, item.id, start, end):
+            if ids is None or row[0] in ids:
+                yield self._decode_record(item, *row)
+
+    def _decode_record(self, item: StoredItem, sample_id: str, scores: str, error: str | None, artifacts: str) -> Record:
+        with self._read():
+            return Record(sample_id, item.item, codec.loads(scores), error, codec.loads(artifacts))
 
     def count(self, item: StoredItem, /) -> int:
         """Return the number of records of an item."""
         return int(self._read_rows("SELECT COUNT(*) FROM records WHERE item = ?", item.id)[0][0])
 
-    def first_samples(self, item: StoredItem, most: int, among: Sequence[StoredItem] = (), /) -> list[Sample]:
-        """Return the first ``most`` samples that have a record of the item, and of any item in ``among`` if given."""
-        have = "s.id IN (SELECT sample_id FROM records WHERE item = ?)"
-        either = f" AND s.id IN (SELECT sample_id FROM records WHERE item IN ({','.join('?' * len(among))}))" if among else ""
-        query = f"SELECT sample FROM samples s WHERE sample_set = ? AND {have}{either} ORDER BY ordinal LIMIT ?"
-        rows = self._read_rows(query, item.sample_set, item.id, *(i.id for i in among), most)
-        with self._read():
-            return [codec.loads(text) for (text,) in rows]
+    def records_by_sample(self, item: StoredItem, of: StoredItem, /) -> Iterator[tuple[int, Record]]:
+        """Yield (position, record) of an item's records by the position of their sample among those of another item."""
+        join = "FROM records r JOIN samples s ON s.sample_set = ? AND s.id = r.sample_id WHERE r.item = ? ORDER BY s.ordinal"
+        for place, rowid in self._stream(f"SELECT s.ordinal, r.rowid {join}", of.sample_set, item.id):
+            (row,) = self._read_rows("SELECT sample_id, scores, error, artifacts FROM records WHERE rowid = ?", rowid)
+            yield place, self._decode_record(item, *row)
 
     def join(self, item: StoredItem, artifacts: Collection[str], /) -> Iterator[tuple[Record, Any, str | None]]:
         """Yield (record, target, group) for each record of an item; the record has only the given artifacts."""
@@ -356,11 +348,15 @@ class Store:
 
     def samples(self, task: str, /) -> Iterator[Sample]:
         """Yield the samples of a task of the current suite, in their order."""
-        sets = {item.key.is_task: item.sample_set for item in self.items() if item.task == task}
-        number = sets.get(True, sets.get(False, 0))
-        with self._read():
-            for (text,) in self._db.execute("SELECT sample FROM samples WHERE sample_set = ? ORDER BY ordinal", (number,)):
-                yield codec.loads(text)
+        items = {item.key.is_task: item for item in self.items() if item.task == task}
+        return self.samples_of(items.get(True) or items[False]) if items else iter(())
+
+    def samples_of(self, item: StoredItem, /) -> Iterator[Sample]:
+        """Yield the samples of an item's task, in their order."""
+        for (text,) in self._stream("SELECT sample FROM samples WHERE sample_set = ? ORDER BY ordinal", item.sample_set):
+            with self._read():
+                sample = codec.loads(text)
+            yield sample
 
     # ── whole and unchanged ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -36,19 +36,41 @@ const passage = ([name, segments, image]) => [
   image ? picture(image, name || "An image of the input") : make("p", { class: "text", dir: "auto" }, segments.map(piece)),
 ];
 
+/** The large pictures and sounds of the sample, as far as the page holds them, and whether one was asked for that it does not hold. */
+let large = [];
+let missing = false;
+
+/** The data of a picture or a sound: in place, or `[thumbnail, position]` of a large one. */
+const isLarge = (media) => typeof media === "string" || large[media[1]] !== undefined;
+const source = (media) => {
+  if (typeof media === "string") return media;
+  missing ||= !isLarge(media);
+  return large[media[1]] ?? media[0];
+};
+
 /** An image large enough to look at: small ones keep their pixels. */
-const picture = (source, alt) => {
-  const image = make("img", { src: source, alt, class: "picture" });
+const picture = (media, alt) => {
+  const image = make("img", { src: source(media), alt, class: "picture" });
   image.addEventListener("load", () => image.classList.toggle("pixels", image.naturalWidth < 200));
   return image;
 };
 
 const figure = (caption, ...children) => make("figure", {}, make("div", { class: "stack" }, ...children), make("figcaption", {}, caption));
 
+const player = (media) => {
+  const sound = source(media);
+  return sound ? make("audio", { controls: true, src: sound }) : null;
+};
+
+/** A conversation: each turn under its role. */
+const chat = (turns) => make("ol", { class: "chat" }, turns.map(([role, segments, image]) =>
+  make("li", { class: /^(assistant|model)/.test(role) ? "own" : null }, passage([role, segments, image]))));
+
 const shown = (input) => [
-  ...input.texts.map(passage),
+  ...(input.kind === "chat" ? [chat(input.texts)] : input.texts.map(passage)),
   input.image ? figure(input.kind, picture(input.image, "The input image")) : null,
-  input.texts.length || input.image ? null : make("p", { class: "muted" }, `This ${input.kind} input cannot be shown on a page.`),
+  input.audio ? player(input.audio) : null,
+  input.texts.length || input.image || input.audio ? null : make("p", { class: "muted" }, `This ${input.kind} input cannot be shown on a page.`),
   input.note ? make("p", { class: "muted" }, input.note) : null,
 ].flat();
 
@@ -77,11 +99,11 @@ const difference = (before, after) => {
 };
 
 const bars = (sample) => {
-  const rows = sample.probabilities.map(([label, text, share]) => {
+  const rows = sample.probabilities.map(([label, share]) => {
     const role = [label === sample.prediction ? "predicted" : null, label === sample.target ? "target" : null].filter(Boolean).join(", ");
     const bar = make("svg", { class: "bar", "aria-hidden": "true" });
     bar.append(make("rect", { class: "track", width: "100%", height: "100%" }), make("rect", { class: "fill", width: `${100 * share}%`, height: "100%" }));
-    return make("tr", {}, make("th", { scope: "row" }, label, role ? make("span", { class: "why" }, role) : ""), make("td", {}, bar), make("td", { class: "number" }, text));
+    return make("tr", {}, make("th", { scope: "row" }, label, role ? make("span", { class: "why" }, role) : ""), make("td", {}, bar), make("td", { class: "number" }, share > 0 && share < 0.0005 ? "<0.001" : share.toFixed(3)));
   });
   const more = sample.more_probabilities ? make("p", { class: "muted" }, `and ${sample.more_probabilities} more`) : null;
   return block("Probabilities", make("table", { class: "bars" }, make("caption", { class: "hidden" }, "Probabilities, likeliest first"), make("tbody", {}, rows)), more);
@@ -195,7 +217,7 @@ const heatPanel = (sample, heat) => {
 /** The probe whose tab was last chosen: another sample opens at the same one. */
 let chosen = null;
 
-/** A tab a probe, by the arrow keys too; choosing one is a `probe` event. On paper all panels are shown, each under its name. */
+/** A tab a probe, by the arrow keys too. On paper all panels are shown, each under its name. */
 const heatTabs = (sample) => {
   const names = sample.heats.map((heat) => heat.probe);
   const panels = sample.heats.map((heat, i) => make("section",
@@ -213,7 +235,6 @@ const heatTabs = (sample) => {
     chosen = names[place];
     show(place);
     tabs[place].focus();
-    tabs[place].dispatchEvent(new Event("probe", { bubbles: true }));
   };
   tabs.forEach((tab, i) => {
     tab.addEventListener("click", () => choose(i));

@@ -24,7 +24,7 @@ from windtunnel.reports.html import Html
 from windtunnel.reports.junit import JUnit
 from windtunnel.reports.markdown import Markdown, escape, format_code
 from windtunnel.reports.results_json import ResultsJson
-from windtunnel.tests.scorecards import ATTACKS, empty, hostile, key, many, rich
+from windtunnel.tests.scorecards import ATTACKS, empty, hostile, key, rich
 
 REPORTS: list[Report] = [Html(), Markdown(), JUnit(), ResultsJson()]
 SCORECARDS = [rich, hostile, empty]
@@ -276,9 +276,9 @@ def test_page_can_run_and_load_nothing_but_its_own(make: Callable[[], Scorecard]
     style_hash, script_hash = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
     assert policy == (
         f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        "media-src data:; base-uri 'none'; form-action 'none'"
     )
-    assert isinstance(json.loads(data), list)
+    assert re.fullmatch(r"[A-Za-z0-9+/=\n]*", data), "it cannot leave its element"
     for tag, attrs in page.elements:
         assert tag not in ("iframe", "object", "embed", "base", "form", "img", "link")
         assert not [name for name in attrs if name.startswith("on") or name in ("style", "src", "action")]
@@ -288,12 +288,6 @@ def test_page_can_run_and_load_nothing_but_its_own(make: Callable[[], Scorecard]
 def test_hostile_text_adds_no_element() -> None:
     harmless = {tag for tag, _ in Page(Html().render(rich())).elements}
     assert {tag for tag, _ in Page(Html().render(hostile())).elements} <= harmless
-
-
-def test_sample_json_cannot_leave_its_script() -> None:
-    text = explorer.encode_samples(hostile().samples)
-    assert not re.search(r"[<>&\u2028\u2029]", text)
-    assert len(json.loads(text)) == len(hostile().samples)
 
 
 def test_controls_stand_beside_their_score() -> None:
@@ -317,7 +311,7 @@ def test_the_twins_map_lies_on_the_twins_text() -> None:
         twins=(Twin("swap", Shown("text", "a g00d film"), "bad", True),),
         heats=(heat,),
     )
-    (shown,) = json.loads(explorer.encode_samples([sample]))[0]["heats"]
+    (shown,) = explorer.draw_sample(sample)["heats"]
     assert shown["segments"][1] == [9, "good", 1.0]
     (twin,) = shown["twins"]
     assert (twin["attack"], twin["target"], twin["segments"][1]) == ("swap", "bad", [9, "g00d", 1.0])
@@ -326,13 +320,9 @@ def test_the_twins_map_lies_on_the_twins_text() -> None:
 
 def test_a_map_of_pixels_travels_as_signed_bytes() -> None:
     heat = Heat("ig", "good", (1.0, -1.0, 0.5, 0.0, math.nan, -0.001), shape=(2, 3), parts="pixels")
-    (shown,) = json.loads(explorer.encode_samples([SampleView("m", "t", "1", Shown("image"), None, None, None, heats=(heat,))]))[0]["heats"]
+    (shown,) = explorer.draw_sample(SampleView("m", "t", "1", Shown("image"), None, None, None, heats=(heat,)))["heats"]
     assert (shown["grid"]["rows"], shown["grid"]["columns"]) == (2, 3)
     assert np.frombuffer(base64.b64decode(shown["grid"]["cells"]), np.int8).tolist() == [127, -127, 64, 0, 0, 0]
-
-
-def test_two_thousand_samples_render_in_seconds() -> None:
-    assert len(Html().render(many(2_000))) < 8_000_000
 
 
 # ── segments ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -376,7 +366,7 @@ def test_spans_that_do_not_fit_lose_no_text() -> None:
 
 def test_long_texts_are_cut_and_it_is_said() -> None:
     sample = SampleView("m", "t", "1", Shown("text", "word " * 100_000), None, None, None)
-    (shown,) = json.loads(explorer.encode_samples([sample]))
+    shown = explorer.draw_sample(sample)
     assert len(shown["input"]["texts"][0][1][0][1]) == explorer.TEXT_LIMIT
     assert shown["input"]["note"] == "Cut for display: the first 10,000 of 500,000 characters."
 
@@ -385,5 +375,5 @@ def test_long_texts_are_cut_and_it_is_said() -> None:
     "image", ["https://example.com/a.png", "data:image/svg+xml,<svg/>", "data:text/html,x", "data:image/png;base64,<>"]
 )
 def test_only_png_data_is_an_image(image: str) -> None:
-    (shown,) = json.loads(explorer.encode_samples([SampleView("m", "t", "1", Shown("image", image=image), None, None, None)]))
-    assert shown["input"]["image"] == ""
+    shown = explorer.draw_sample(SampleView("m", "t", "1", Shown("image", image=image, audio=image), None, None, None))
+    assert (shown["input"]["image"], "audio" in shown["input"]) == ("", False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...api.errors import SampleError
-from ...api.requests import Failure, LogProb, Response
+from ...api.requests import Completion, Failure, LogProb, Response
 from ...api.samples import Record, Sample
 from ...api.task import Task
 from ...engine import Engine
@@ -78,6 +78,8 @@ def _score_sample(task: Task, sample: Sample, responses: Any) -> Judged:
         artifacts = {**artifacts, "num_truncated": truncated}
     if unscored:
         artifacts = {**artifacts, "unscored": unscored}
+    if stopped := [r.num_tokens for r in responses if isinstance(r, Completion) and r.finish == "length"]:
+        artifacts = {**artifacts, "cut_at_tokens": max(stopped)}
     return Judged(responses, scores, artifacts)
 
 

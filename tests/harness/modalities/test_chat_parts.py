@@ -19,6 +19,7 @@ from windtunnel.harness.models.common.text_prompts import make_text_messages
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.store import codec
 from windtunnel.harness.threats import AnyPrompt, SuffixBudget
+from windtunnel.tests.pages import read_page
 from windtunnel.tests.toys import windtunnel
 
 RED, BLUE = (Image(np.full((16, 16, 3), colour, np.uint8)) for colour in ((255, 0, 0), (0, 0, 255)))
@@ -124,9 +125,10 @@ def test_a_chat_with_an_image_is_asked_recorded_and_shown(tmp_path: Path) -> Non
     assert done.code == 0, done.out + done.err
     kept = Run.load(tmp_path / "out")
     assert list(kept.samples()["score.correct"]) == [1.0, 1.0]
-    (image, text) = (part for _, part in kept.scorecard.samples[0].input.parts)
+    (image, text) = (part for _, part in next(iter(kept.scorecard.samples)).input.parts)
     assert (image.image, text) == (encode_png(RED), ASKED)  # type: ignore[union-attr]
-    assert encode_png(RED) in (tmp_path / "out" / "scorecard.html").read_text()
+    drawn, _ = read_page((tmp_path / "out" / "scorecard.html").read_text()).drawn
+    assert encode_png(RED) in [picture for _, _, picture in drawn["input"]["texts"]]
 
 
 def test_a_model_that_takes_no_images_is_refused_by_the_plan(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from windtunnel.harness.modalities.base import Modality, list_modalities
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.store import FILE_NAME, Store
+from windtunnel.tests.pages import read_page
 from windtunnel.tests.toys import windtunnel
 
 PLUGIN = """
@@ -110,7 +110,8 @@ def test_cells_of_a_table_are_explained_and_scored(tmp_path: Path) -> None:
     (view, *_) = Run.load(tmp_path / "out").scorecard.samples
     assert [(heat.parts, list(heat.names)) for heat in view.heats] == [("cells", CELLS)] * 3
     assert view.heats[0].values[0] == 1.0, "3 of 3 - 2 + 0.5 + 0"
-    assert '"(1, 0)"' in html.unescape((tmp_path / "out" / "scorecard.html").read_text())
+    first, *_ = read_page((tmp_path / "out" / "scorecard.html").read_text()).drawn
+    assert "(1, 0)" in [piece[1] for piece in first["heats"][0]["segments"]]
 
 
 GRADIENTS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import wave
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import PIL.Image
 import pytest
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record, Sample
-from windtunnel.harness.api.scorecard import EachWord, SampleView
+from windtunnel.harness.api.scorecard import EachWord, Opinion, SampleView
 from windtunnel.harness.items.base import view
 from windtunnel.harness.items.kinds import KINDS
 from windtunnel.harness.modalities.audio import Audio
@@ -46,8 +47,8 @@ class Made:
         stored = self.store.add_item(stored, samples)
         self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, answers={})
 
-    def views(self, most: int = 100) -> list[SampleView]:
-        return list(make_sample_views(self.store, self.store.items(), {kind.name: kind for kind in KINDS}, most))
+    def views(self) -> list[SampleView]:
+        return list(make_sample_views(self.store, self.store.items(), {kind.name: kind for kind in KINDS}))
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ class TestJoin:
         made.add("attack", "a", "t", samples, twins)
         made.add("probe", "ig", "t", samples, [heat(samples[2], np.array([1.0, -4.0]), ((0, 4), (5, 6)))])
         views = {v.id: v for v in made.views()}
-        assert list(views) == ["t:1", "t:2", "t:0", "t:3"], "what an attack or a probe has seen comes first"
+        assert list(views) == ["t:0", "t:1", "t:2", "t:3"], "in the order of the data"
         (twin,) = views["t:2"].twins
         assert (twin.attack, twin.prediction, twin.success, dict(twin.facts)) == ("a", "negative", True, {"words_changed": 2.0})
         assert twin.input is not None
@@ -177,20 +178,55 @@ class TestJoin:
         assert view.heats[0].error == "no part"
 
 
-class TestQuota:
-    @pytest.mark.parametrize(("most", "each"), [(100, [5, 5, 5]), (9, [3, 3, 3]), (7, [2, 2, 2]), (2, [1, 1]), (0, [])])
-    def test_at_most_and_evenly(self, made: Made, most: int, each: list[int]) -> None:
-        for task in "abc":
-            made.add("task", "", task, texts(5, task), answers(texts(5, task), task))
-        views = made.views(most)
-        assert len(views) <= most
-        assert [n for n in (sum(v.task == t for v in views) for t in "abc") if n] == each
+class TestAll:
+    def test_of_every_task_and_model(self, made: Made) -> None:
+        for model, task in (("m", "a"), ("m", "b"), ("n", "a")):
+            made.add("task", "", task, texts(5, task), answers(texts(5, task), task), model)
+        expected = [(m, f"{t}:{i}") for m, t in (("m", "a"), ("m", "b"), ("n", "a")) for i in range(5)]
+        assert [(v.model, v.id) for v in made.views()] == expected
 
-    def test_the_joined_come_first_within_the_quota(self, made: Made) -> None:
-        samples = texts(30)
+    def test_one_record_of_each_item_at_a_time(self, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+        samples = texts(50)
         made.add("task", "", "t", samples, answers(samples))
-        made.add("attack", "a", "t", samples, [Record("t:29", "a(t)", {}, artifacts={"twin": "x"})])
-        assert [v.id for v in made.views(3)] == ["t:29", "t:0", "t:1"]
+        made.add("attack", "a", "t", samples, [Record(s.id, "a(t)", {}, artifacts={"twin": "x"}) for s in reversed(samples)])
+        read: list[str] = []
+        decode = Store._decode_record
+
+        def noted(self: Store, *values: Any) -> Record:
+            record = decode(self, *values)
+            read.append(record.sample_id)
+            return record
+
+        monkeypatch.setattr(Store, "_decode_record", noted)
+        views = make_sample_views(made.store, made.store.items(), {kind.name: kind for kind in KINDS})
+        first = next(views)
+        assert (first.id, len(first.twins), read) == ("t:0", 1, ["t:0", "t:0"])
+        assert [len(view.twins) for view in views] == [1] * 49
+
+
+class TestAnswered:
+    def test_what_judges_say_and_why(self, made: Made) -> None:
+        artifacts = {
+            "output": "I cannot.", "harmful_by": {"model": None, "phrases": 0.0}, "harmful_grade_by": {"phrases": 0.25},
+            "harmful_codes_by": {"phrases": ["S1", "S2"]}, "unscored": "model: no verdict in 'maybe'", "refused_by": {"phrases": 0.0},
+            "neither_by": {"phrases": 1.0}, "human": 1.0, "cut_at_tokens": 32, "slice": "harmful",
+        }  # fmt: skip
+        sample = Sample("t:0", "a", group="g", metadata={"category": "fraud"})
+        made.add("task", "", "t", [sample], [Record("t:0", "t", {}, artifacts=artifacts)])
+        (view,) = made.views()
+        assert view.opinions == (
+            Opinion("refused", "phrases", False, "neither refused nor answered"),
+            Opinion("harmful", "model", None, "model: no verdict in 'maybe'"),
+            Opinion("harmful", "phrases", False, "grade 0.25; S1, S2"), Opinion("", "human", True),
+        )  # fmt: skip
+        assert (view.prediction, view.output, view.num_tokens) == ("I cannot.", None, 32)
+        assert (view.slice, view.group, view.category) == ("harmful", "g", "fraud")
+
+    def test_an_answer_that_is_read_out_of_the_output_leaves_the_output(self, made: Made) -> None:
+        (sample,) = samples = texts(1)
+        made.add("task", "", "t", samples, [Record(sample.id, "t", {}, artifacts={"prediction": "7", "output": "so it is 7"})])
+        (view,) = made.views()
+        assert (view.prediction, view.output) == ("7", "so it is 7")
 
 
 class TestShown:
@@ -215,7 +251,16 @@ class TestShown:
         assert (shown.kind, shown.parts) == (kind, parts)
 
     def test_audio(self, made: Made) -> None:
-        assert self.one(made, Audio(np.zeros(8000, np.float32), 16000)).input.text == "0.5 s at 16000 Hz"
+        shown = self.one(made, Audio(np.array([0, 0.5, -2] * 3000, np.float32), 18000)).input
+        assert shown.text == "0.5 s at 18000 Hz"
+        head, _, data = shown.audio.partition(",")
+        assert head == "data:audio/wav;base64"
+        with wave.open(io.BytesIO(base64.b64decode(data))) as file:
+            assert (file.getframerate(), file.getnframes()) == (18000, 9000)
+            assert np.frombuffer(file.readframes(3), "<i2").tolist() == [0, 16383, -32767]
+
+    def test_a_long_sound_is_not_put_on_a_page(self, made: Made) -> None:
+        assert self.one(made, Audio(np.zeros(31_000, np.float32), 1000)).input.audio == ""
 
     def test_a_long_text_is_cut_and_so_are_its_heats(self, made: Made) -> None:
         sample = Sample("t:0", "word " * 10_000, 0, LABELS)

@@ -342,7 +342,7 @@ class TestASuite:
 
     def test_the_explorer_names_what_is_explained(self, folder: Path) -> None:
         with toys.opened(folder) as store:
-            for view in make_sample_views(store, store.items(), list_kinds(Registry()), 20):
+            for view in make_sample_views(store, store.items(), list_kinds(Registry())):
                 ((attack, same), *more) = view.heats[0].twins
                 is_harmful = "kill" in view.input.text
                 assert (attack, same.target) == ("polite", REFUSAL if is_harmful else HELP)

@@ -576,7 +576,7 @@ class TestASuite:
         # Another continuation is another question.
         assert not any(row.name == "rank_correlation_with_gold" for row in card.rows)
         with toys.opened(tmp_path / "run") as store:
-            for view in make_sample_views(store, store.items(), list_kinds(Registry()), 10):
+            for view in make_sample_views(store, store.items(), list_kinds(Registry())):
                 gradients, ablation, gold = view.heats
                 assert gradients.target == ablation.target == str(view.prediction)
                 assert gold.target == "films"

@@ -1,0 +1,58 @@
+// The selected sample, drawn with drawing.js.
+
+const OUTCOMES = { right: "✓", wrong: "✗", failed: "!", "not judged": "·" };
+
+const outcome = (answer) => ({ kind: answer.replace(" ", "-"), glyph: OUTCOMES[answer] ?? "·" });
+
+// Show short predictions side by side; a long first text is already shown above.
+const answerPair = (before, after) => {
+  if (after === null) return [];
+  return before.length + after.length <= 80 ? [["prediction", `${before} → ${after}`]] : [["answer", after]];
+};
+
+const twinBlock = (sample, twin) => {
+  const said = twin.success === null ? "not attacked" : twin.success ? "flipped the prediction" : "survived";
+  const kind = twin.success === null ? "none" : twin.success ? "fail" : "pass";
+  const [before, after] = [sample.input.image, twin.input?.image];
+  const images = before && after ? [picture(before, "Before the attack"), picture(after, "After the attack")] : null;
+  return make("section", { class: "twin" },
+    make("h5", {}, twin.attack, " ", make("span", { class: `badge badge-${kind}` }, said)),
+    twin.note ? make("p", { class: "muted" }, twin.note) : null,
+    ...(twin.input?.texts ?? []).map(passage).flat(),
+    images ? make("div", { class: "side-by-side" }, figure("before", images[0]), figure("after", images[1]),
+      isLarge(before) && isLarge(after) ? difference(...images) : null) : null,
+    twin.input?.note ? make("p", { class: "muted" }, twin.input.note) : null,
+    pairs([...answerPair(sample.prediction ?? "none", twin.prediction), ...twin.facts], "inline"));
+};
+
+const opinions = (sample) => block("Judges", make("ul", { class: "opinions" }, sample.opinions.map(([question, judge, says, why]) =>
+  make("li", {}, make("strong", {}, judge), " ", question ? `${question}: ` : "", says, why ? make("span", { class: "why" }, why) : null))));
+
+/** The parts of a sample's page. Long answers stand as passages, short ones beside the label. */
+const sampleParts = (sample, address) => {
+  const { kind, glyph } = outcome(sample.answer);
+  const judged = ["judged", make("span", { class: `outcome ${kind}` }, `${glyph} ${sample.answer}`)];
+  const isLong = (sample.prediction ?? "").length > 80 || (sample.prediction ?? "").includes("\n");
+  const given = ["category", "slice", "group"].filter((name) => sample[name]).map((name) => [name, sample[name]]);
+  const predicted = isLong ? [] : [["prediction", sample.prediction ?? "none"]];
+  large = sample.media ?? [];
+  missing = false;
+  const parts = [
+    make("header", {},
+      make("h3", { tabindex: "-1" }, sample.id),
+      make("p", { class: "muted" }, make("bdi", {}, sample.task), " · ", make("bdi", {}, sample.model), " · ", make("a", { href: address }, "link to this sample"))),
+    sample.error !== null ? make("p", { class: "error" }, sample.error) : null,
+    pairs([["label", sample.target ?? "none"], ...predicted, judged, ...given], "answers"),
+    block(sample.prediction !== null && (isLong || sample.output !== null) ? "Prompt" : "Input", ...shown(sample.input)),
+    sample.output !== null ? block("Answer", make("p", { class: "text", dir: "auto" }, sample.output)) : null,
+    isLong ? block(sample.output === null ? "Answer" : "Read out of it", make("p", { class: "text", dir: "auto" }, sample.prediction)) : null,
+    sample.note ? make("p", { class: "muted" }, sample.note) : null,
+    sample.opinions.length ? opinions(sample) : null,
+    sample.probabilities.length ? bars(sample) : null,
+    sample.scores.length ? block("Scores", pairs(sample.scores, "inline")) : null,
+    sample.twins.length ? block("Under attack", ...sample.twins.map((twin) => twinBlock(sample, twin))) : null,
+    sample.heats.length ? block("Attribution", legend(), ...heatTabs(sample)) : null,
+  ];
+  if (missing) parts.push(make("p", { class: "muted" }, "Pictures are reduced, and sounds left out, where all of them would make the page too large."));
+  return parts.filter((part) => part !== null);
+};

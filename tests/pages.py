@@ -1,0 +1,40 @@
+"""What a page holds of its samples."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Held:
+    """The index, and in its order what is drawn of each sample, and the large pictures and sounds of the first ones."""
+
+    index: dict[str, Any]
+    drawn: list[dict[str, Any]]
+    media: list[list[str]]
+
+    def answers(self, facet: str) -> list[list[str]]:
+        """Return what each sample answers to a facet."""
+        (place,) = (i for i, known in enumerate(self.index["facets"]) if known["name"] == facet)
+        names = self.index["facets"][place]["answers"]
+        return [[names[answer] for answer in self.index["profiles"][profile][place]] for profile in self.index["profile"]]
+
+
+def unpack(lines: str) -> Held:
+    """Read the lines of `pack_samples`."""
+    index, *chunks = [json.loads(gzip.decompress(base64.b64decode(line, validate=True))) for line in lines.split("\n")]
+    num = len(index["starts"]) - 1
+    drawn, media = ([value for chunk in part for value in chunk] for part in (chunks[:num], chunks[num:]))
+    return Held(index, drawn, media)
+
+
+def read_page(page: str) -> Held:
+    """Read the samples of a page."""
+    found = re.search(r'<script type="text/plain" id="samples">([^<]*)</script>', page)
+    assert found is not None
+    return unpack(found[1])
