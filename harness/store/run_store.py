@@ -238,7 +238,8 @@ class Store:
     def _stream(self, query: str, *values: object) -> Iterator[Any]:
         """Yield one row at a time."""
         with self._read():
-            yield from self._db.execute(query, values)
+            for row in self._db.execute(query, values):  # 'yield from' would close the cursor after its store
+                yield row
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         """Return the stored responses of these content keys, as a read-only cache."""
