@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff")
 """Characters that are invisible although their Unicode category is not."""
 
+_JOINING = "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefc"
+"""Scripts that are written with joiners: Arabic and its relatives, those of India, Burmese, Khmer, Mongolian."""
+_EMOJI = "\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff"
+_JOINERS = re.compile(f"(?<=[{_JOINING}])[\u200c\u200d](?=[{_JOINING}])|(?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}])")
+"""Joiners that belong to the script, of which a reader sees the effect: one between two letters, or between two emoji."""
+
 
 def make_visible(text: str, /) -> str:
     """Replace invisible characters, and characters that move other text, by visible names; keep line breaks and tabs.
 
-    >>> visible("a\\x00b\\u202ec\\ud800")
+    Joiners stay where the script needs them: in Persian and Hindi, and in families of emoji.
+
+    >>> make_visible("a\\x00b\\u202ec\\ud800")
     'a␀b⟨U+202E⟩c\\\\ud800'
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(map(_make_visible, text))
+    joiners = {match.start() for match in _JOINERS.finditer(text) if _stands_between_letters(text, match.start())}
+    return "".join(char if place in joiners else _make_visible(char) for place, char in enumerate(text))
 
 
-def escape_surrogates(text: str, /) -> str:
-    """Return the text with escapes in place of lone surrogates, which UTF-8 cannot encode.
-
-    >>> escape_surrogates("a\\ud800")
-    'a\\\\ud800'
-    """
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+def _stands_between_letters(text: str, place: int) -> bool:
+    """Tell whether both neighbours of a joiner are visible: letters, marks and symbols, not formats or digits."""
+    return all(unicodedata.category(text[near])[0] in "LMS" for near in (place - 1, place + 1))
 
 
 def _make_visible(char: str) -> str:

@@ -238,7 +238,7 @@ class Store:
     def _stream(self, query: str, *values: object) -> Iterator[Any]:
         """Yield one row at a time."""
         with self._read():
-            for row in self._db.execute(query, values):  # 'yield from' would close the cursor after its store
+            for row in self._db.execute(query, values):  # noqa: UP028 - it would close the cursor, perhaps after its store
                 yield row
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:

@@ -79,7 +79,9 @@ def test_suffixes_are_file_names() -> None:
         ("\u202eabc\u2066", "⟨U+202E⟩abc⟨U+2066⟩"),
         ("zero\u200bwidth\ufeff", "zero⟨U+200B⟩width⟨U+FEFF⟩"),
         ("\ud83d lone", "\\ud83d lone"),
-        ("👩‍👧", "👩⟨U+200D⟩👧"),
+        ("👩\u200d👧 ❤\ufe0f\u200d🔥 می\u200cخواهم क्\u200dष", "👩\u200d👧 ❤\ufe0f\u200d🔥 می\u200cخواهم क्\u200dष"),
+        ("می\u200c\u200cم م\u200c م\u200cx a\u200cb 👩\u200d", "می⟨U+200C⟩⟨U+200C⟩م م⟨U+200C⟩ م⟨U+200C⟩x a⟨U+200C⟩b 👩⟨U+200D⟩"),
+        ("م\u202eم", "م⟨U+202E⟩م"),
         ("\u3164\u2800", "⟨U+3164⟩⟨U+2800⟩"),
     ],
 )
