@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .harness.items.base.planned_item import PlannedItem as PlannedItem
     from .harness.items.base.results import RunResults as RunResults
     from .harness.metrics.base import Metric as Metric
+    from .harness.metrics.scores import ColumnMean as ColumnMean
     from .harness.modalities.audio import Audio as Audio
     from .harness.modalities.base import Modality as Modality
     from .harness.modalities.base import Shown as Shown
@@ -100,6 +101,7 @@ _NAMES = {
     "items.base.planned_item": "PlannedItem",
     "items.base.results": "RunResults",
     "metrics.base": "Metric",
+    "metrics.scores": "ColumnMean",
     "modalities.audio": "Audio",
     "modalities.base": "Modality Shown",
     "modalities.chat": "Chat Message",
