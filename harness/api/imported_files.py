@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -141,8 +142,20 @@ def _find_place(module: ModuleType | None) -> Path | None:
 
 
 def _is_current(module: ModuleType, path: Path) -> bool:
-    """Tell whether a module was imported with the file's present content. The first look at a module of the user remembers it."""
+    """Tell whether a module was imported with the file's present content."""
+    if module.__name__ not in _digests and _is_compiled_otherwise(module, path):
+        return False
     return _digests.setdefault(module.__name__, digest_file(path)) == digest_file(path)
+
+
+def _is_compiled_otherwise(module: ModuleType, path: Path) -> bool:
+    """Tell whether an ``import`` statement compiled another version of a file: its bytecode has the file's time and size (PEP 552)."""
+    compiled = vars(module).get("__cached__")
+    if not isinstance(compiled, str) or not Path(compiled).is_file():
+        return False
+    flags, modified, size = struct.unpack("<III", Path(compiled).read_bytes()[4:16])
+    now = path.stat()
+    return bool(flags == 0 and (modified, size) != (int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF))
 
 
 def _prepare_import(name: str, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -146,6 +147,15 @@ def test_an_imported_module_or_a_script_is_not_executed_again(start: str) -> Non
     script = _write("script.py", code)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=child_environment())
     assert done.stdout.splitlines() == ["executed", "[1.0]"]
+
+
+def test_a_module_that_was_edited_after_its_import_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _write("edited_mine.py", TABLES)
+    monkeypatch.syspath_prepend(".")
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    importlib.import_module("edited_mine")
+    _write("edited_mine.py", f"{TABLES}\nEDITED = True\n")
+    assert import_file(path).module.__dict__["EDITED"]
 
 
 def test_the_way_of_the_import_is_not_in_a_fingerprint() -> None:
