@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..modalities.base import Shown as Shown
 from .item_key import ItemKey
+
+if TYPE_CHECKING:
+    from .figures import Figure
 
 DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
 
@@ -206,6 +209,7 @@ class Scorecard:
     from its records each time they are iterated. ``row_names``: the possible rows of an item, by its kind, without the parts in brackets;
     a kind that it does not contain can have any row.
     ``measures``: the meaning of rows, by `Row.metric`.
+    ``figures``: the data of charts that rows cannot hold.
     """
 
     manifest: Mapping[str, Any]
@@ -220,3 +224,4 @@ class Scorecard:
     row_names: Mapping[str, Collection[str]] = field(default_factory=dict)
     measures: Mapping[str, Measure] = field(default_factory=dict)
     max_unscored: float = MAX_UNSCORED
+    figures: tuple[Figure, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..api.figures import Figure
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
 from ..items.base.kind import ItemKind
@@ -41,6 +42,7 @@ def summarise(
         results = RunResults(store, items, kinds)
         drop = (lambda row: row) if keep_evidence else _drop_evidence
         timing: dict[str, Any] = {}
+        figures: list[Figure] = []
         failed = 0
         flags: list[str] = []
         mostly_failed = False
@@ -65,6 +67,7 @@ def summarise(
             elif sentence := _describe_unscored(item, table, own_rows, suite["max_unscored"]):
                 flags.append(sentence)
             results.kept[item.id] = kind.keep(item, table)
+            figures += kind.figures(item, table)
             counters = store.counters(item)
             results.rows += _make_cost_rows(item, counters) if kind.has_costs else []
             timing[f"{item.model}/{item.item}"] = _compute_rates(table.num, counters, *store.timing(item))
@@ -84,7 +87,7 @@ def summarise(
             num_samples=sum(i.num_samples for i in items if i.key.is_task),
             samples=SampleViews(folder, kinds, sum(store.count(i) for i in items if i.key.is_task)), timing=timing,
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
-            row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
+            row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"], figures=tuple(figures),
         )  # fmt: skip
         gate_results = check_gates(planned_gates if gates is None else gates, card)
         verdict = decide_verdict(gate_results)
@@ -183,11 +186,17 @@ def _make_manifest(store: Store, suite: Mapping[str, Any], items: Sequence[Store
     return {
         "name": store.name, "version": store.version, "versions": _to_json(items[0].facts.get("versions", {})) if items else {},
         "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
-        "data": {i.task: {"notes": list(i.facts["data_notes"])} for i in items if i.facts.get("data_notes")},
+        "data": {i.task: notes for i in items if (notes := _list_data_notes(i))},
         "tasks": {i.task: {name: i.facts[name] for name in _ABOUT_TASKS if name in i.facts} for i in items if i.key.is_task},
         "skipped": [_to_json(s) for s in suite.get("skipped", ())], "flags": list(flags),
         "set_aside": [{"model": i.model, "item": i.item, "why": why, "num_records": store.count(i)} for i, why in store.set_aside()],
     }  # fmt: skip
+
+
+def _list_data_notes(item: StoredItem) -> dict[str, list[str]]:
+    """Return the sentences about a task's data: notes, and cautions about a part that does not represent the set."""
+    found = {name: list(item.facts.get(f"data_{name}", ())) for name in ("notes", "cautions")}
+    return {name: sentences for name, sentences in found.items() if sentences}
 
 
 def _to_json(value: Any) -> Any:

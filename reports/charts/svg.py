@@ -22,7 +22,8 @@ def draw(tag: str, /, *children: Markup | str, **attributes: float | str | None)
 
     tag: the element's name.
     children: elements and texts.
-    attributes: None leaves one out. A trailing underscore is dropped (``class_``), and others become hyphens.
+    attributes: numbers, texts, or `Markup` that is written as it is, such as a path; None leaves one out. A trailing
+        underscore is dropped (``class_``), and others become hyphens.
     """
     pairs = ((name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items() if value is not None)
     written = Markup("").join(Markup(' {}="{}"').format(name, _format(value)) for name, value in pairs)
@@ -33,7 +34,7 @@ def draw(tag: str, /, *children: Markup | str, **attributes: float | str | None)
 def _format(value: float | str) -> Markup:
     """Format an attribute: a number with at most two decimals, or a text."""
     if isinstance(value, str):
-        return _show(value)
+        return value if isinstance(value, Markup) else _show(value)
     return Markup(f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
 
 

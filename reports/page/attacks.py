@@ -9,6 +9,7 @@ from ..charts.interval import Mark, draw_axis
 from ..charts.svg import RATES
 from ..display import make_finite
 from ..values import describe_item, format_number
+from .figures import list_attack_figures
 from .rows import Subject
 from .tables import Cell, Column, Figure, Fold, Glossary, Line, Table, Term, group_lines
 from .verdict import find_row
@@ -45,7 +46,7 @@ def make_robustness(subject: Subject, glossary: Glossary, rows: list[Row], /) ->
     lines = [("", _make_line(subject, row)) for row in attacks]
     shown = {(row.model, row.item) for row in attacks}
     rest = [row for row in rows if (row.model, row.item) not in shown or row.metric not in _SHOWN or row.about or row.slice or row.control]
-    return Table("Robustness", "Attack", columns, group_lines(lines), "attacks"), rest, (), ()
+    return Table("Robustness", "Attack", columns, group_lines(lines), "attacks"), rest, tuple(list_attack_figures(subject, rows)), ()
 
 
 def _explain(subject: Subject, glossary: Glossary, attacks: list[Row], metric: str, word: str) -> Term:
@@ -71,7 +72,7 @@ def _make_line(subject: Subject, row: Row) -> Line:
         Cell(bar=subject.draw(row, RATES, () if value is None else (Mark("tick", value),)), css="drawn"),
         Cell(subject.format_value(success) if success else "", "success", strong=robust is None),
         Cell(format_number(queries.estimate.value, whole=True) if queries and queries.estimate.value is not None else "", "queries"),
-        Cell(", ".join(_describe_change(subject, row)), "change", css="text"),
+        Cell(", ".join(_describe_change(subject, row)), "change", css="prose"),
         subject.make_count(row),
     )
     return Line(Term(describe_item(row.key)), row.model, cells)

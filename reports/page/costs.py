@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from ...harness.api.scorecard import Row
 from ...harness.scorecard.names import COSTS
+from ..charts.cost import KINDS, draw_cost, draw_legend
 from ..display import format_count
 from ..values import describe_item, format_number
 from .rows import Subject
@@ -15,13 +17,37 @@ Content = tuple[Table | None, list[Row], tuple[Figure, ...], tuple[Fold, ...]]
 
 
 def make_efficiency(subject: Subject, glossary: Glossary, rows: list[Row], /) -> Content:
-    """Return a fold with the cost of each item: its time and its counters as columns."""
+    """Return the time of each model by kind of work, and a fold with the cost of each item."""
     own = Glossary(subject.card.measures, "cost")
     costs = [row for row in rows if row.metric in COSTS and not (row.about or row.slice or row.control)]
     rest = [row for row in rows if row not in costs]
     table = _make_cost_table(subject, own, costs)
     folds = (Fold(f"Cost of {format_count(sum(len(lines) for _, lines in table.groups), 'item')}", (table,), tuple(own.helps.values())),)
-    return None, rest, (), folds if table.groups else ()
+    return _make_time_table(subject, costs), rest, (), folds if table.groups else ()
+
+
+def _make_time_table(subject: Subject, rows: list[Row]) -> Table | None:
+    """Return a line per model with its seconds, stacked by kind of work; None without timings."""
+    spent: dict[str, dict[str, float]] = {}
+    for model, key in dict.fromkeys((row.model, row.key) for row in rows):
+        entry = subject.card.timing.get(f"{model}/{key}")
+        seconds = entry.get("seconds") if isinstance(entry, Mapping) else None
+        if isinstance(seconds, int | float) and math.isfinite(seconds):
+            kind = key.kind if key.kind in KINDS else ""
+            of_model = spent.setdefault(model, {})
+            of_model[kind] = of_model.get(kind, 0.0) + seconds
+    most = max((sum(of_model.values()) for of_model in spent.values()), default=0.0)
+    if not most:
+        return None
+    legend = draw_legend([kind for of_model in spent.values() for kind in of_model])
+    lines = []
+    for model, of_model in spent.items():
+        words = ", ".join(f"{KINDS[kind]} {format_number(seconds)}" for kind, seconds in of_model.items() if len(of_model) > 1)
+        cells = (Cell(f"{format_number(sum(of_model.values()))} s", "time", strong=True), Cell(bar=draw_cost(of_model, most), css="drawn"),
+                 Cell(words, css="prose small"))  # fmt: skip
+        lines.append(("", Line(Term(model), "", cells)))
+    columns = (Column("Time"), Column("Time by kind of work, drawn", is_number=False, axis=legend), Column("Seconds", is_number=False))
+    return Table("Time", "Model", columns, group_lines(lines), "time")
 
 
 def _make_cost_table(subject: Subject, glossary: Glossary, rows: list[Row]) -> Table:

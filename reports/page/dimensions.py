@@ -11,6 +11,7 @@ from .attacks import make_robustness
 from .cards import CALIBRATION, choose_headlines
 from .costs import make_efficiency
 from .explanations import make_interpretability
+from .figures import list_confusions, list_reliabilities
 from .rows import Subject, make_pivot, make_plain_table
 from .tables import Figure, Fold, Glossary, Table
 
@@ -70,7 +71,8 @@ def _make_content(subject: Subject, glossary: Glossary, name: str, rows: list[Ro
     headlines = choose_headlines(rows, name)
     axis = CALIBRATION if name == "calibration" and all(row.metric == "ece" for row in headlines) else None
     table = make_plain_table(subject, glossary, name.capitalize(), headlines, axis) if headlines else None
-    return Content(table, [row for row in rows if row not in headlines])
+    figures = {"quality": list_confusions, "calibration": list_reliabilities}.get(name)
+    return Content(table, [row for row in rows if row not in headlines], tuple(figures(subject)) if figures else ())
 
 
 def _fold_rest(subject: Subject, anchor: str, name: str, rows: list[Row]) -> Iterator[Fold]:
@@ -80,7 +82,7 @@ def _fold_rest(subject: Subject, anchor: str, name: str, rows: list[Row]) -> Ite
     sliced = [row for row in rows if row.slice]
     if plain:
         glossary = Glossary(subject.card.measures, f"more-{anchor}")
-        table = make_plain_table(subject, glossary, f"More {name} rows", plain)
+        table = make_plain_table(subject, glossary, f"More {name} rows", plain, grouped=True)
         yield Fold(f"{format_count(len(plain), f'more {name} row')}", (table,), tuple(glossary.helps.values()))
     if about:
         glossary = Glossary(subject.card.measures, f"about-{anchor}")
@@ -98,4 +100,4 @@ def make_about_table(subject: Subject, glossary: Glossary, name: str, rows: list
     """Return a table with a column per class, judge or other thing that rows are about; of many, a line for each."""
     if len({row.about for row in rows}) <= 4:
         return make_pivot(subject, glossary, name, rows, "about")
-    return make_plain_table(subject, glossary, name, rows)
+    return make_plain_table(subject, glossary, name, rows, grouped=True)

@@ -84,7 +84,7 @@ def _make_line(subject: Subject, glossary: Glossary, row: Row, axis: Axis | None
     if has_bars:
         cells.append(Cell(bar=subject.draw(row, axis, marks) if axis is not None else NOTHING, css="drawn"))
     icon, word = judge_controls(subject, row)
-    cells += [Cell(word, icon=icon, css="text"), subject.make_count(row)]
+    cells += [Cell(word, icon=icon, css="prose"), subject.make_count(row)]
     return Line(glossary.explain(row), "", tuple(cells), BETTER[row.higher_is_better])
 
 

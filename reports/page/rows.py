@@ -82,10 +82,13 @@ class Subject:
         return Cell(f"{row.estimate.n:,}", "n", notes=(f"{unscored:,} not scored",) if unscored else ())
 
 
-def make_plain_table(subject: Subject, glossary: Glossary, name: str, rows: Sequence[Row], axis: Axis | None = None) -> Table:
+def make_plain_table(
+    subject: Subject, glossary: Glossary, name: str, rows: Sequence[Row], axis: Axis | None = None, grouped: bool = False
+) -> Table:  # fmt: skip
     """Return a table with a line per row, or with a column per model if several models have the same rows.
 
     axis: the axis of the bars; by default that of rates, for the rows that are rates.
+    grouped: whether the rows of an item stand under a heading with its name.
     """
     keys = [(row.key, row.name) for row in rows]
     if len(set(keys)) < len(keys):
@@ -100,7 +103,8 @@ def make_plain_table(subject: Subject, glossary: Glossary, name: str, rows: Sequ
         if axis is not None:
             drawn = axis is not RATES or subject.is_rate(row)
             cells.append(Cell(bar=subject.draw(row, axis) if drawn else NOTHING, css="drawn"))
-        lines.append(("", make_line(subject, glossary, row, (*cells, subject.make_count(row)))))
+        line = make_line(subject, glossary, row, (*cells, subject.make_count(row)))
+        lines.append((line.where, replace(line, where="")) if grouped else ("", line))
     return Table(name, "Metric", (*columns, Column("n")), group_lines(lines), "plain" if axis is not None else "")
 
 
@@ -108,7 +112,12 @@ def make_line(subject: Subject, glossary: Glossary, row: Row, cells: tuple[Cell,
     """Return a line that is named by the row's metric, item and model."""
     term = glossary.explain(row)
     where = " · ".join(filter(None, [describe_item(row.key), row.model]))
-    return Line(Term(subject.title_of(row), term.anchor), where, cells, BETTER[False] if row.higher_is_better is False else "")
+    return Line(
+        Term(subject.title_of(row), term.anchor),
+        where,
+        cells,
+        BETTER[False] if row.higher_is_better is False and row.dimension != "calibration" else "",
+    )
 
 
 def make_pivot(subject: Subject, glossary: Glossary, name: str, rows: Sequence[Row], part: Part, /) -> Table:

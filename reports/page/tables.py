@@ -62,7 +62,7 @@ class Cell:
     label: the column's name, which a narrow window shows before the text.
     strong: whether the text is the row's main number.
     bar: the drawn interval; below the text if there is one.
-    css: the class of the cell: ``n`` for a number, ``bounds`` for an interval, ``drawn`` for a bar, ``text`` for words.
+    css: the class of the cell: ``n`` for a number, ``bounds`` for an interval, ``drawn`` for a bar, ``prose`` for words.
     """
 
     text: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...api.attack import AnyAttack, Attack
 from ...api.errors import check_named
+from ...api.figures import Figure
 from ...api.plugins import Program
 from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
@@ -73,6 +74,12 @@ class AttackItems(ProgramKind[AttackSpec]):
         from .rows import make_attack_rows
 
         return [*make_attack_rows(item, table), *make_judged_rows(item, table, results)]
+
+    def figures(self, item: StoredItem, table: Table, /) -> Iterable[Figure]:
+        from .rows import make_query_curve
+
+        curve = make_query_curve(item, table)
+        return () if curve is None else (curve,)
 
     def keep(self, item: StoredItem, table: Table, /) -> Outcomes:
         from .outcomes import Outcomes

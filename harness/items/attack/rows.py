@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...api.figures import QueryCurve
 from ...api.samples import seed_of
 from ...api.scorecard import Estimate, Row
 from ...metrics.scores import column_mean, column_median
@@ -61,6 +62,17 @@ def _make_rate_row(item: StoredItem, table: Table, score: str, part: str, part_N
         return row
     missed = f"samples that could not be attacked and keep their clean answer: {int(missed_N.sum())}"
     return replace(row, estimate=replace(row.estimate, reason="; ".join(filter(None, [row.estimate.reason, missed]))))
+
+
+def make_query_curve(item: StoredItem, table: Table) -> QueryCurve | None:
+    """Return the attack's successes by its number of queries; None if no success has a count of queries."""
+    counted_N = table.given("success") & table.given("num_queries")
+    queries = table.values("num_queries", counted_N)[table.values("success", counted_N) == 1]
+    if not len(queries):
+        return None
+    steps, counts = np.unique(queries.astype(np.int64), return_counts=True)
+    pairs = zip(steps.tolist(), counts.cumsum().tolist(), strict=True)
+    return QueryCurve(item.model, item.key, int(table.given("success").sum()), tuple(pairs))
 
 
 def _make_budget_rows(item: StoredItem, table: Table) -> list[Row]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...api.figures import Figure
 from ...api.item_key import ItemKey
 from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
@@ -178,6 +179,10 @@ class ItemKind:
         return [
             make_mean_row(item, table, score, name, self.dimension, higher, optional=True) for score, (name, higher) in self.scores.items()
         ]
+
+    def figures(self, item: StoredItem, table: Table, /) -> Iterable[Figure]:
+        """Return the data of the item's charts that rows cannot hold."""
+        return ()
 
     def keep(self, item: StoredItem, table: Table, /) -> object:
         """Return the data of the item's table that `joint_rows` and `flags` need, for `RunResults.kept`."""

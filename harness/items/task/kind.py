@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...api.figures import Figure
 from ...api.registry import Registry
 from ...api.requests import Request, Response
 from ...api.samples import Record, Sample
@@ -70,6 +71,11 @@ class TaskItems(ItemKind):
     def columns(self, metrics: Mapping[str, Metric | str], /) -> Collection[str]:
         needs = {need for metric in metrics.values() if not isinstance(metric, str) for need in metric.needs}
         return {*needs, *self.artifacts}
+
+    def figures(self, item: StoredItem, table: Table, /) -> Iterable[Figure]:
+        from .figures import make_task_figures
+
+        return make_task_figures(item, table)
 
     def rows(self, item: StoredItem, table: Table, results: RunResults, /) -> list[Row]:
         from .judge_rows import make_judged_rows
