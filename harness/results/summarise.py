@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..api.figures import Figure
 from ..api.registry import Registry
-from ..api.scorecard import Estimate, Row, Scorecard
+from ..api.scorecard import Estimate, Figure, Row, Scorecard
 from ..items.base.kind import ItemKind
 from ..items.base.results import RunResults
 from ..items.kinds import list_kinds

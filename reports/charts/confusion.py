@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ...harness.api.figures import Confusion
+from ...harness.api.scorecard import Confusion
 from .svg import draw
 
 MOST_CLASSES = 20

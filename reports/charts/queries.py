@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ...harness.api.figures import QueryCurve
+from ...harness.api.scorecard import QueryCurve
 from .frame import LEFT, RIGHT, draw_frame, draw_labels, x_of, y_of
 from .svg import choose_axis, draw
 

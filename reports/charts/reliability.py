@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ...harness.api.figures import Reliability
+from ...harness.api.scorecard import Reliability
 from ..values import format_percent
 from .svg import Axis, draw
 

@@ -10,9 +10,8 @@ from ..charts.svg import RATES
 from ..display import make_finite
 from ..values import describe_item, format_number
 from .figures import list_attack_figures
-from .rows import Subject
+from .rows import Subject, find_row
 from .tables import Cell, Column, Figure, Fold, Glossary, Line, Table, Term, group_lines
-from .verdict import find_row
 
 _SHOWN = ("robust_accuracy", "clean_accuracy", "attack_success_rate", "median_num_queries")
 _CHANGES = {
@@ -68,7 +67,7 @@ def _make_line(subject: Subject, row: Row) -> Line:
     cells = (
         Cell(subject.format_value(clean) if clean else "", "without attack"),
         subject.make_value(robust, "under attack") if robust else Cell(label="under attack"),
-        Cell(subject.format_bounds(row), css="bounds"),
+        subject.make_bounds(row),
         Cell(bar=subject.draw(row, RATES, () if value is None else (Mark("tick", value),)), css="drawn"),
         Cell(subject.format_value(success) if success else "", "success", strong=robust is None),
         Cell(format_number(queries.estimate.value, whole=True) if queries and queries.estimate.value is not None else "", "queries"),

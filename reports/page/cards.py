@@ -13,9 +13,8 @@ from ..charts.svg import NOTHING, RATES, Axis, choose_axis
 from ..display import list_models, make_finite
 from ..values import describe_item, format_estimate, format_number
 from .gates import ICONS
-from .rows import Subject, get_id
+from .rows import Subject, find_row, get_id
 from .tables import BETTER, Glossary, Term
-from .verdict import find_row
 
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "quality": ("accuracy", "bits_per_byte", "acc", "exact_match"),

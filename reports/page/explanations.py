@@ -9,9 +9,8 @@ from ..charts.interval import Mark, draw_axis
 from ..charts.svg import NOTHING, Axis, choose_axis
 from ..display import format_count, list_unique, make_finite
 from ..values import describe_item, format_number
-from .rows import Subject
+from .rows import Subject, find_row
 from .tables import BETTER, Cell, Column, Figure, Fold, Glossary, Line, Table, Term, group_lines
-from .verdict import find_row
 
 _CONTROLS = (("random", "ring"), ("randomised", "diamond"))
 _HEADLINES = ("comprehensiveness", "sufficiency")
@@ -128,8 +127,7 @@ def _make_shift_tables(subject: Subject, glossary: Glossary, rows: list[Row]) ->
 def _make_shift_cell(subject: Subject, row: Row | None, label: str) -> Cell:
     if row is None:
         return Cell("", label)
-    count = f"n {row.estimate.n:,}" if not row.control else ""
-    return subject.make_value(row, label, tuple(filter(None, [subject.format_bounds(row), count])))
+    return subject.make_value(row, label, subject.list_notes(row))
 
 
 def _make_word_tables(subject: Subject, glossary: Glossary, rows: list[Row]) -> Iterator[Table]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ...harness.api.figures import Confusion, QueryCurve, Reliability
-from ...harness.api.scorecard import Estimate, Row
+from ...harness.api.scorecard import Confusion, Estimate, QueryCurve, Reliability, Row
 from ..charts import confusion, epsilon, queries, reliability
 from ..display import list_unique
-from .rows import Subject, get_id
+from .rows import Subject, find_row, get_id
 from .tables import Figure
-from .verdict import find_row
 
 _NORMS = {"linf": "largest change of a pixel", "l2": "length of the change (L2)", "l1": "sum of the changes (L1)", "l0": "pixels changed"}
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..display import format_fact, list_statements, make_named_rows
 from .rows import Subject
 
-_SHOWN = ("flags", "skipped", "name", "version", "versions", "seed", "models", "items", "data")
+_SHOWN = ("flags", "skipped", "name", "version", "versions", "seed", "models", "items", "data", "tasks")
 _FIRST = ("windtunnel", "torch", "transformers", "python")
 
 
@@ -72,7 +72,15 @@ def _describe_tasks(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         others = [f"{item['item']} on {item['num_samples']:,}" for item in items or () if isinstance(item, Mapping)
                   and item.get("task") == task and item.get("kind") in ("attack", "probe") and item.get("num_samples") != num]  # fmt: skip
         size = f"{num:,} samples" if isinstance(num, int) else "its samples"
-        yield task, "; ".join([size if partial else f"all {size}", *map(str, notes), *others])
+        yield task, "; ".join([*_describe_task(manifest, task), size if partial else f"all {size}", *map(str, notes), *others])
+
+
+def _describe_task(manifest: Mapping[str, Any], task: str) -> Iterator[str]:
+    """Yield the title and the source of a task's data."""
+    tasks = manifest.get("tasks")
+    facts = tasks.get(task) if isinstance(tasks, Mapping) else None
+    if isinstance(facts, Mapping):
+        yield from (str(facts[name]) for name in ("title", "source") if facts.get(name))
 
 
 def _list_parts(manifest: Mapping[str, Any]) -> Iterator[Part]:

@@ -76,10 +76,23 @@ class Subject:
         """Return the cell of a row's interval, with why it has none, or a remark."""
         return Cell(self.format_bounds(row), css="bounds", notes=tuple(filter(None, [get_reason(row)])))
 
+    def list_notes(self, row: Row) -> tuple[str, ...]:
+        """Return the small texts below a value that stands alone: its interval and n, and why it has none, or a remark."""
+        count = " · ".join(filter(None, [self.format_bounds(row), f"n {row.estimate.n:,}"]))
+        return tuple(filter(None, [count, get_reason(row)]))
+
     def make_count(self, row: Row) -> Cell:
         """Return the cell of the number of samples."""
         unscored = row.estimate.n_unscored
         return Cell(f"{row.estimate.n:,}", "n", notes=(f"{unscored:,} not scored",) if unscored else ())
+
+
+def find_row(subject: Subject, beside: Row, metric: str, control: str = "", /) -> Row | None:
+    """Return the row of another metric or control of the same item, model and slice; None if there is none."""
+    wanted = (beside.model, beside.key, beside.slice, beside.about)
+    return next(
+        (r for r in subject.card.rows if (r.metric, r.control) == (metric, control) and (r.model, r.key, r.slice, r.about) == wanted), None
+    )
 
 
 def make_plain_table(
@@ -149,4 +162,4 @@ def _make_full_cell(subject: Subject, row: Row | None, label: str) -> Cell:
     if row is None:
         return Cell("", label)
     bar = subject.draw(row, RATES) if subject.is_rate(row) else NOTHING
-    return subject.make_value(row, label, tuple(filter(None, [subject.format_bounds(row), get_reason(row)])), bar)
+    return subject.make_value(row, label, subject.list_notes(row), bar)

@@ -14,7 +14,7 @@ from ..charts.svg import NOTHING
 from ..display import format_count, list_models, list_statements, list_tasks_and_programs, make_finite
 from ..values import describe_item, format_bounds, format_estimate, format_percent
 from .gates import Reading, choose_deciding, name_row
-from .rows import Subject, get_id
+from .rows import Subject, find_row, get_id
 
 QUESTION = "Can it ship?"
 _ANSWERS = {
@@ -182,11 +182,3 @@ def _note_calibration(subject: Subject, free: list[Row]) -> Iterator[Note]:
         by, bounds = format_estimate(row.estimate, False), format_bounds(row.estimate, False)
         sentence = f"The confidence of {row.model} on {row.key.task} misses its accuracy by {by} on average ({bounds})."
         yield Note("look", sentence, ("calibration", "calibration"))
-
-
-def find_row(subject: Subject, beside: Row, metric: str, control: str = "", /) -> Row | None:
-    """Return the row of another metric or control of the same item, model and slice; None if there is none."""
-    wanted = (beside.model, beside.key, beside.slice, beside.about)
-    return next(
-        (r for r in subject.card.rows if (r.metric, r.control) == (metric, control) and (r.model, r.key, r.slice, r.about) == wanted), None
-    )

@@ -6,9 +6,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from windtunnel.harness.api.figures import ConfidenceBin, Confusion, Figure, QueryCurve, Reliability
 from windtunnel.harness.api.item_key import ItemKey
-from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
+from windtunnel.harness.api.scorecard import ConfidenceBin, Confusion, Estimate, Figure, QueryCurve, Reliability, Row, Scorecard
 from windtunnel.reports.charts.confusion import draw_confusion
 from windtunnel.reports.charts.cost import draw_cost
 from windtunnel.reports.charts.deciding import draw_deciding

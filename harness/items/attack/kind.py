@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...api.attack import AnyAttack, Attack
 from ...api.errors import check_named
-from ...api.figures import Figure
 from ...api.plugins import Program
 from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
-from ...api.scorecard import Row, Twin
+from ...api.scorecard import Figure, Row, Twin
 from ...scorecard.names import COSTS, DISTANCES, JUDGED, MEDIANS, PER_SLICE, QUERY_BUDGETS, VERDICTS, name_accuracy_within
 from ...store import StoredItem
 from ...suite.specs import AttackSpec, Suite

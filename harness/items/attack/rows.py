@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...api.figures import QueryCurve
 from ...api.samples import seed_of
-from ...api.scorecard import Estimate, Row
+from ...api.scorecard import Estimate, QueryCurve, Row
 from ...metrics.scores import column_mean, column_median
 from ...scorecard.columns import Mask, Table
 from ...scorecard.mean_rows import explain_missing, make_mean_row

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...api.figures import Figure
 from ...api.item_key import ItemKey
 from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
-from ...api.scorecard import Heat, Measure, Row, Twin
+from ...api.scorecard import Figure, Heat, Measure, Row, Twin
 from ...engine import Engine
 from ...scorecard.measures import MEASURES
 from ...scorecard.names import COSTS, Bounds

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import statistics
-from ...api.figures import ConfidenceBin, Confusion, Figure, Reliability
 from ...api.samples import seed_of
+from ...api.scorecard import ConfidenceBin, Confusion, Figure, Reliability
 from ...metrics.scores import column_mean
 from ...scorecard.columns import Mask, Table
 from ...store import StoredItem

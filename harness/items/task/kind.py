@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...api.figures import Figure
 from ...api.registry import Registry
 from ...api.requests import Request, Response
 from ...api.samples import Record, Sample
-from ...api.scorecard import Row
+from ...api.scorecard import Figure, Row
 from ...scorecard.names import COSTS, JUDGED, VERDICTS, Bounds
 from ...store import StoredItem
 from ..base.item_run import ItemRun

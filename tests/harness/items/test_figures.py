@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
-from windtunnel.harness.api.figures import Confusion, QueryCurve, Reliability
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record
+from windtunnel.harness.api.scorecard import Confusion, QueryCurve, Reliability
 from windtunnel.harness.items.attack.rows import make_query_curve
 from windtunnel.harness.items.task.figures import NUM_BINS, make_task_figures
 from windtunnel.harness.scorecard.columns import Table
