@@ -29,6 +29,15 @@ def make_visible(text: str, /) -> str:
     return "".join(char if place in joiners else _make_visible(char) for place, char in enumerate(text))
 
 
+def escape_surrogates(text: str, /) -> str:
+    """Return the text with escapes in place of lone surrogates, which UTF-8 cannot encode.
+
+    >>> escape_surrogates("a\\ud800")
+    'a\\\\ud800'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _stands_between_letters(text: str, place: int) -> bool:
     """Tell whether both neighbours of a joiner are visible: letters, marks and symbols, not formats or digits."""
     return all(unicodedata.category(text[near])[0] in "LMS" for near in (place - 1, place + 1))
