@@ -37,6 +37,7 @@ FLOORS: dict[str, Sequence[str]] = {
     "harness/models": ("common", "checkpoint python torch", "causal encoder", "hf"),
     "harness/items": ("base", "task", "drift attack probe", "transfer worst_case shift reliance", "."),
     "harness/items/probe": ("faithfulness", "."),
+    "harness/results": ("comparison", "."),
 }
 """The rooms of a folder, from the ground up: a room imports from those of lower floors alone. ``.``: the folder's own files."""
 

@@ -245,6 +245,27 @@ def baseline(
 
 @app.command(epilog=EXIT_CODES)
 @guard
+def compare(
+    baseline: Annotated[Path, typer.Argument(metavar="BASELINE", help="A run folder or a baseline file.")],
+    candidates: Annotated[list[Path], typer.Argument(metavar="CANDIDATE...", help="Run folders or baseline files.")],
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Compare runs of different data, prompts or settings on the samples that both have.")
+    ] = False,
+    plugin: RunPluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare runs with a baseline, sample by sample: what is worse, better or not shown to differ, and which answers
+    changed. Needs no model."""
+    prepare(offline=True)
+    from ..results.compare import compare_paths
+    from .comparison_text import format_comparisons
+
+    compared = compare_paths(baseline, candidates, allow_mismatch=allow_mismatch, registry=Registry(tuple(plugin or ())))
+    say(json.dumps([comparison.to_json() for comparison in compared], indent=2) if as_json else format_comparisons(compared))
+
+
+@app.command(epilog=EXIT_CODES)
+@guard
 def verify(
     run_folder: RunFolder,
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed; detects a rewritten folder.")] = None,

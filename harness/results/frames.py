@@ -17,6 +17,8 @@ from ..store import FILE_NAME, Store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..api.comparison import Comparison
+
 _SAMPLE_COLUMNS = ("model", "item", "kind", "task", "sample_id", "target", "error", "probe")
 _ORIGINS = ("model_fingerprint", "data_fingerprint", "plugin", "seed")
 _ESTIMATE = ("value", "low", "high", "n", "n_unscored", "reason")
@@ -70,6 +72,17 @@ class Run:
         from .summarise import load_registry
 
         return self._given or load_registry(self.path, self.plugins)
+
+    def compare(self, baseline: Run | str | Path, /, *, allow_mismatch: bool = False) -> list[Comparison]:
+        """Compare the run with a baseline, sample by sample: one comparison per model of the run.
+
+        ``baseline``: a run, a run folder or a baseline file. ``allow_mismatch``: compare runs of different data, tasks or settings.
+        Raises `ConfigError` for runs that cannot be compared.
+        """
+        from .compare import compare_paths
+
+        path = baseline.path if isinstance(baseline, Run) else Path(baseline)
+        return compare_paths(path, [self.path], allow_mismatch=allow_mismatch, registry=self._get_registry())
 
     def open(self) -> None:
         """Show the scorecard in the browser."""

@@ -150,8 +150,12 @@ def _make_cost_rows(item: StoredItem, counters: Mapping[str, int]) -> list[Row]:
     ]
 
 
-def _compute_rates(num_records: int, counters: Mapping[str, int], seconds: float, peak: float) -> dict[str, float]:
-    """Compute rates over the item's whole time. ``peak``: the measured matrix-product speed of the device, in FLOP/s."""
+def _compute_rates(num_records: int, counters: Mapping[str, int], spent: Mapping[int, float], peak: float) -> dict[str, float]:
+    """Compute rates over the item's whole time.
+
+    ``spent``: seconds by chunk. ``peak``: the measured matrix-product speed of the device, in FLOP/s.
+    """
+    seconds = sum(spent.values())
     rate = (lambda count: round(count / seconds, 3)) if seconds > 0 else (lambda count: 0.0)
     timing = {
         "seconds": round(seconds, 3),
@@ -178,7 +182,7 @@ def _make_manifest(store: Store, suite: Mapping[str, Any], items: Sequence[Store
     }  # fmt: skip
     described = [
         {"model": i.model, "item": i.item, "key": i.key.to_json(), "kind": i.kind, "task": i.task, "num_samples": i.num_samples,
-         "data_fingerprint": i.data_fingerprint, "plugin": i.plugin, "seed": i.seed,
+         "data_fingerprint": i.data_fingerprint, "plugin": i.plugin, "seed": i.seed, "identity": _to_json(i.facts.get("identity", {})),
          "settings": _to_json(i.facts["settings"]), "threat": _to_json(i.facts.get("threat")), "roles": _to_json(i.facts["roles"])}
         for i in items
     ]  # fmt: skip

@@ -207,14 +207,19 @@ def _share_as_large(value: float, differences_R: Floats) -> float | None:
     return float((np.sum(np.abs(defined_R) >= abs(value) - 1e-12) + 1) / (len(defined_R) + 1))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], weights: Sequence[float] = ()) -> list[float]:
     """Return Holm's adjusted p-values (1979), in the same order; reject those below the family-wise error rate alpha.
 
-    The k-th smallest of m is multiplied by m - k + 1, made no smaller than the previous one, and capped at 1.
+    weights: share of the error rate of each test, before others are rejected; by default all are equal.
+
+    The p-value that is k-th smallest relative to its weight is multiplied by the sum of the weights from it on, over its
+    own (of m equal ones, by m - k + 1), made no smaller than the previous one, and capped at 1.
     """
-    m = len(p_values)
-    adjusted, largest = [0.0] * m, 0.0
-    for rank, index in enumerate(sorted(range(m), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (m - rank) * p_values[index]))
+    shares = list(weights) or [1.0] * len(p_values)
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index] / shares[index])
+    for rank, index in enumerate(order):
+        left = math.fsum(shares[other] for other in order[rank:])
+        largest = max(largest, min(1.0, left / shares[index] * p_values[index]))
         adjusted[index] = largest
     return adjusted

@@ -16,11 +16,11 @@ from .groups import Groups
 from .intervals import Floats, Interval, Mask, Z
 
 
-def compare_evidence(candidate: Evidence, baseline: Evidence, /) -> Difference:
+def compare_evidence(candidate: Evidence, baseline: Evidence, /, *, num_resamples: int | None = None) -> Difference:
     """Return the candidate's number minus the baseline's, on the samples that both have scored.
 
     Rates have McNemar's exact p-value and Newcombe's interval (`compare_rates`); rates and means of samples in groups
-    those of `paired_mean_difference`; all other numbers those of `paired_bootstrap`.
+    those of `paired_mean_difference`; all other numbers those of `paired_bootstrap` with ``num_resamples``.
     """
     if candidate.labels != baseline.labels:
         return Difference(None, reason="the two runs have different classes")
@@ -32,8 +32,9 @@ def compare_evidence(candidate: Evidence, baseline: Evidence, /) -> Difference:
     scores = [each.statistic.per_sample(each.columns, each.labels) for each in pair]
     given = [score for score in scores if score is not None]
     if len(given) < len(pair) or any(each.statistic.undefined(each.columns, each.labels) for each in pair):
-        groups, seed = first.groups, first.seed
-        differences = paired_bootstrap(first.statistic, first.columns, second.columns, first.labels, groups=groups, seed=seed)
+        differences = paired_bootstrap(
+            first.statistic, first.columns, second.columns, first.labels, groups=first.groups, seed=first.seed, num_resamples=num_resamples
+        )
         return differences[first.name]
     values, values_base = (score.values_N for score in given)
     bounds = join_bounds(given)

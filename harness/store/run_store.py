@@ -304,10 +304,10 @@ class Store:
                 total[name] = total.get(name, 0) + count
         return total
 
-    def timing(self, item: StoredItem, /) -> tuple[float, float]:
-        """Return the seconds spent on an item, and the matrix-product FLOP/s of its device (0: not measured)."""
-        spent = self._read_rows("SELECT seconds, matmul_flops_per_s FROM timing WHERE item = ? ORDER BY chunk", item.id)
-        return sum(seconds for seconds, _ in spent), max((peak for _, peak in spent), default=0.0)
+    def timing(self, item: StoredItem, /) -> tuple[dict[int, float], float]:
+        """Return the seconds spent on each chunk of an item, and the matrix-product FLOP/s of its device (0: not measured)."""
+        spent = self._read_rows("SELECT chunk, seconds, matmul_flops_per_s FROM timing WHERE item = ? ORDER BY chunk", item.id)
+        return {chunk: seconds for chunk, seconds, _ in spent}, max((peak for *_, peak in spent), default=0.0)
 
     def records(self, item: StoredItem, ids: Collection[str] | None = None, /, within: tuple[int, int] | None = None) -> Iterator[Record]:
         """Yield the records of an item in the order of its samples.

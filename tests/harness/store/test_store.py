@@ -159,7 +159,7 @@ def test_what_was_written_is_what_is_read(store: Store) -> None:
     np.testing.assert_array_equal(first.artifacts["array"], np.arange(3.0))
     assert second.error == "bad \\ud800 text\n\x1b[2J"
     assert second.sample_id == "s1\0\u202e"
-    assert (store.counters(item), store.timing(item)) == ({"forward_passes": 2}, (0.5, 0.0))
+    assert (store.counters(item), store.timing(item)) == ({"forward_passes": 2}, ({0: 0.5}, 0.0))
     assert store.get(["k0", "k9"]) == {"k0": "answer"}
     assert [s.id for s in store.samples("t")] == ["s0", "s1", "s2", "s3"]
     assert store.finished_chunks(item) == {0}

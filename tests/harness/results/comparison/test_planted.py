@@ -1,0 +1,101 @@
+"""Planted regressions are found by the right row, and two equal models are not told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from windtunnel.harness.api.comparison import WORSE, Comparison
+from windtunnel.harness.results.compare import compare_paths
+from windtunnel.harness.store import Store, StoredItem
+from windtunnel.tests.planted import run_planted
+
+WHOLE: dict[str, Any] = {
+    "attacks": [{"attack": "emphasis", "limit": 800}],
+    "probes": [{"probe": "occlusion", "limit": 120, "scores": ["erasure"]}],
+}
+TASK = {"num": 3000}
+
+FAULTS: dict[str, tuple[dict[str, Any], str, set[str]]] = {
+    "overall": ({"overall": 0.03}, "numbered.accuracy", {"numbered", "emphasis(numbered)"}),
+    "one slice": ({"of_slice": 0.12}, "numbered.accuracy[a]", {"numbered", "emphasis(numbered)"}),
+    "robustness": ({"attacked": 0.9}, "emphasis(numbered).robust_accuracy", {"emphasis(numbered)"}),
+    "explanation": ({"redundant": True}, "occlusion(numbered).comprehensiveness", {"occlusion(numbered)"}),
+}
+"""The settings of a model that is worse in one way, the row that shows it, and the items that may be called worse."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("planted")
+
+
+@pytest.fixture(scope="module")
+def baseline(place: Path) -> Path:
+    return run_planted(place, "baseline", WHOLE, TASK)
+
+
+@pytest.fixture(autouse=True)
+def steady() -> Iterator[None]:
+    """No time of a run in a test: each chunk takes a second."""
+    with mock.patch.object(Store, "timing", return_value=(dict.fromkeys(range(8), 1.0), 0.0)):
+        yield
+
+
+def worse_rows(comparison: Comparison) -> set[str]:
+    return {f"{change.row.item}.{change.row.name}" for change in comparison.of_verdict(WORSE)}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_regression_is_found_where_it_was_planted(place: Path, baseline: Path, fault: str) -> None:
+    settings, row, items = FAULTS[fault]
+    candidate = run_planted(place, fault.replace(" ", "_"), WHOLE, TASK, seed=1, **settings)
+    (comparison,) = compare_paths(baseline, [candidate])
+    found = worse_rows(comparison)
+    assert row in found
+    assert {name.rpartition(".")[0] for name in found} <= items
+
+
+def test_a_regression_of_two_points_is_found(place: Path) -> None:
+    small = {"num": 3000}
+    before, after = run_planted(place, "before", None, small), run_planted(place, "after", None, small, seed=1, overall=0.03)
+    (comparison,) = compare_paths(before, [after])
+    assert "numbered.accuracy" in worse_rows(comparison)
+    headline = next(change for change in comparison.rows if change.is_headline)
+    assert headline.difference.value == pytest.approx(-0.025, abs=0.012)
+
+
+def test_a_slower_model_is_found(place: Path) -> None:
+    """By the same chunks, 40 % slower and a little unsteady, and nothing else."""
+    before = run_planted(place, "fast", None, {"num": 400})
+    after = run_planted(place, "slow", None, {"num": 400})
+
+    def timing(store: Store, item: StoredItem) -> tuple[dict[int, float], float]:
+        factor = 1.4 if store.path.parent == after else 1.0
+        return {place: factor * (1 + 0.02 * (place % 3)) for place in range(8)}, 0.0
+
+    with mock.patch.object(Store, "timing", timing):
+        (comparison,) = compare_paths(before, [after])
+    assert "numbered.seconds_per_sample" in worse_rows(comparison)
+    assert {name.rpartition(".")[2] for name in worse_rows(comparison)} == {"seconds_per_sample"}
+
+
+def count_alarms(place: Path, num_pairs: int, suite: dict[str, Any], task: dict[str, Any]) -> int:
+    """Return in how many pairs of equal models, which differ by their own noise, any row is called worse or better."""
+    runs = [run_planted(place, f"equal{seed}", suite, task, seed=100 + seed) for seed in range(2 * num_pairs)]
+    comparisons = [compare_paths(runs[2 * pair], [runs[2 * pair + 1]])[0] for pair in range(num_pairs)]
+    return sum(comparison.verdict in ("worse", "better") for comparison in comparisons)
+
+
+def test_equal_models_are_not_told_apart(place: Path) -> None:
+    assert count_alarms(place, 2, {}, {"num": 300}) == 0
+
+
+@pytest.mark.long
+def test_twenty_pairs_of_equal_models_are_told_apart_as_seldom_as_promised(place: Path) -> None:
+    """At most 5 % each: of 20 pairs, four or more alarms have a probability below 2 %."""
+    assert count_alarms(place, 20, WHOLE, {"num": 800}) <= 3

@@ -1,0 +1,143 @@
+"""Runs of models whose differences are known: a plugin file with a task, a model with planted faults, and an attack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .toys import windtunnel
+
+PLUGINS = '''
+import hashlib
+import math
+from dataclasses import replace
+from statistics import NormalDist
+
+from windtunnel.harness.api.model import Model, ModelInfo
+from windtunnel.harness.api.registry import plugin
+from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.samples import Sample
+from windtunnel.harness.threats import EditBudget
+
+LABELS = ("negative", "positive")
+
+
+@plugin("tasks", "numbered")
+class Numbered:
+    """Texts of a number, whose parity is the class, a word that tells the class, and fillers. The slices are a to d."""
+
+    name = "numbered"
+    requires = frozenset({"classify", "text"})
+    primary = "correct"
+    labels = LABELS
+    metrics = ("accuracy", "ece")
+
+    def __init__(self, num: int = 400, first: int = 0, wording: str = "{}"):
+        self.num, self.first, self.wording = num, first, wording
+
+    def samples(self):
+        for i in range(self.first, self.first + self.num):
+            part = "abcd"[i // 2 % 4]
+            yield Sample(f"s{i}", f"{i} {('bad', 'good')[i % 2]} in {part}", i % 2, LABELS, None, {"slice": part})
+
+    def requests(self, sample):
+        return [Classify(self.wording.format(sample.input), LABELS)]
+
+    def score(self, sample, responses):
+        values = responses[0].values
+        return {"correct": float((values[1] > values[0]) == (sample.target == 1))}
+
+    def predict(self, sample, responses):
+        values = responses[0].values
+        return {"prediction": int(values[1] > values[0]), "target": sample.target, "probabilities": softmax(values)}
+
+
+@plugin("models", "planted")
+class Planted:
+    """A model whose margin of a text is normal, right for 84 %; half of its spread is noise of its own (``seed``).
+
+    ``overall``: the probability that a right answer is made wrong. ``of_slice``: the same in slice a.
+    ``attacked``: how much an attacked text's margin falls. ``redundant``: whether the word is needed for an answer.
+    """
+
+    def __init__(
+        self, target, *, seed: int = 0, overall: float = 0.0, of_slice: float = 0.0, attacked: float = 0.6, redundant: bool = False
+    ):
+        self.facts = (seed, overall, of_slice, attacked, redundant)
+        self.info = ModelInfo({"classify": {"text"}}, labels=LABELS)
+
+    def inspect(self):
+        return self.info
+
+    def load(self, device, dtype):
+        return PlantedModel(self.facts)
+
+
+def softmax(values):
+    highest = [math.exp(value - max(values)) for value in values]
+    return [value / sum(highest) for value in highest]
+
+
+def draw(*parts):
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return (int.from_bytes(digest[:7], "big") + 0.5) / 2**56
+
+
+class PlantedModel(Model):
+    name = "planted"
+
+    def __init__(self, facts):
+        self.facts, self.fingerprint = facts, f"planted:{facts}"
+
+    def classify(self, batch):
+        return [self.answer(str(request.input).split()) for request in batch]
+
+    def answer(self, words):
+        seed, overall, of_slice, attacked, redundant = self.facts
+        numbers = [word for word in words if word.isdigit()]
+        if not numbers:
+            return Logits((0.0, 0.0))
+        number = int(numbers[0])
+        margin = 1.0 + NormalDist().inv_cdf(draw(number)) + 0.3 * NormalDist().inv_cdf(draw(number, seed))
+        if margin > 0 and draw(number, "fault") < overall + of_slice * ("a" in words):
+            margin = -margin
+        if "really" in words:
+            margin -= attacked
+        if not redundant and "good" not in words and "bad" not in words:
+            margin *= 0.1
+        signed = margin if number % 2 else -margin
+        return Logits((-signed, signed))
+
+
+@plugin("attacks", "emphasis")
+class Emphasis:
+    """Adds a word."""
+
+    requires = frozenset({"classify", "text"})
+
+    def __init__(self):
+        self.threat = EditBudget(max_words=1)
+
+    def perturb(self, engine, samples, threat, rng):
+        return [replace(s, input=s.input.replace(" in ", " really in "), metadata={"num_queries": 1}) for s in samples]
+'''
+
+
+def run_planted(folder: Path, name: str, /, suite: dict[str, Any] | None = None, task: dict[str, Any] | None = None, **faults: Any) -> Path:
+    """Run the model with these faults on the planted task; the run folder.
+
+    ``suite``: further keys of the suite. ``task``: settings of the task.
+    """
+    plugins = folder / "planted_plugins.py"
+    plugins.write_text(PLUGINS)
+    whole: dict[str, Any] = {
+        "name": "planted", "models": [{"model": "planted:x", "name": "model", **faults}], "tasks": [{"task": "numbered", **(task or {})}],
+        "plugins": [plugins.name], "reports": ["json"], "chunk": 64, **(suite or {}),
+    }  # fmt: skip
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(whole, sort_keys=False))
+    answer = windtunnel("run", path, "--out", folder / name, "-q")
+    assert answer.code == 0, answer.out + answer.err
+    return folder / name
