@@ -134,7 +134,7 @@ def _make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool) 
     term = glossary.explain(row, f"{subject.title_of(row)} {join} {name}")
     clean, random = find_row(subject, row, "clean_accuracy"), find_row(subject, row, row.metric, "random")
     marks, axis = [], RATES if subject.is_rate(row) else None
-    below = [subject.format_bounds(row)]
+    below = [subject.format_bounds(row) or row.estimate.reason]
     if reading is not None and reading.target:
         below.append(f"asked {reading.target}")
     if row.metric == "robust_accuracy" and clean is not None and clean.estimate.value is not None:
@@ -153,7 +153,7 @@ def _make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool) 
     bar = subject.draw(row, axis, marks) if axis is not None and not is_small else NOTHING
     return Score(
         term, format_estimate(row.estimate, subject.is_rate(row), row.unit) if scored else "not scored", reading.icon if reading else "",
-        reading.word if reading else "", " · ".join(filter(None, below)) or row.estimate.reason, bar, is_small,
+        reading.word if reading else "", " · ".join(filter(None, below)), bar, is_small,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ...harness.api.item_key import ItemKey
 from ...harness.api.scorecard import Row
 from ...harness.scorecard.names import COSTS
 from ..charts.cost import KINDS, draw_cost, draw_legend
@@ -13,6 +14,7 @@ from ..values import describe_item, format_number
 from .rows import Subject
 from .tables import Cell, Column, Figure, Fold, Glossary, Line, Table, Term, group_lines
 
+Item = tuple[str, ItemKey]
 Content = tuple[Table | None, list[Row], tuple[Figure, ...], tuple[Fold, ...]]
 
 
@@ -21,15 +23,23 @@ def make_efficiency(subject: Subject, glossary: Glossary, rows: list[Row], /) ->
     own = Glossary(subject.card.measures, "cost")
     costs = [row for row in rows if row.metric in COSTS and not (row.about or row.slice or row.control)]
     rest = [row for row in rows if row not in costs]
-    table = _make_cost_table(subject, own, costs)
+    items = _list_items(subject, costs)
+    table = _make_cost_table(subject, own, items, costs)
     folds = (Fold(f"Cost of {format_count(sum(len(lines) for _, lines in table.groups), 'item')}", (table,), tuple(own.helps.values())),)
-    return _make_time_table(subject, costs), rest, (), folds if table.groups else ()
+    return _make_time_table(subject, items), rest, (), folds if table.groups else ()
 
 
-def _make_time_table(subject: Subject, rows: list[Row]) -> Table | None:
+def _list_items(subject: Subject, costs: list[Row]) -> list[Item]:
+    """Return the items with a cost or a timing, in order."""
+    counted = {(row.model, row.key) for row in costs}
+    items = dict.fromkeys((row.model, row.key) for row in subject.card.rows)
+    return [(model, key) for model, key in items if (model, key) in counted or f"{model}/{key}" in subject.card.timing]
+
+
+def _make_time_table(subject: Subject, items: list[Item]) -> Table | None:
     """Return a line per model with its seconds, stacked by kind of work; None without timings."""
     spent: dict[str, dict[str, float]] = {}
-    for model, key in dict.fromkeys((row.model, row.key) for row in rows):
+    for model, key in items:
         entry = subject.card.timing.get(f"{model}/{key}")
         seconds = entry.get("seconds") if isinstance(entry, Mapping) else None
         if isinstance(seconds, int | float) and math.isfinite(seconds):
@@ -50,8 +60,7 @@ def _make_time_table(subject: Subject, rows: list[Row]) -> Table | None:
     return Table("Time", "Model", columns, group_lines(lines), "time")
 
 
-def _make_cost_table(subject: Subject, glossary: Glossary, rows: list[Row]) -> Table:
-    items = dict.fromkeys((row.model, row.key) for row in rows)
+def _make_cost_table(subject: Subject, glossary: Glossary, items: list[Item], rows: list[Row]) -> Table:
     metrics = [metric for metric in COSTS if any(row.metric == metric and row.estimate.value for row in rows)]
     terms = [glossary.explain(next(row for row in rows if row.metric == metric)) for metric in metrics]
     columns = (Column("Seconds"), Column("Samples/s"), *(Column(term.word, term) for term in terms))

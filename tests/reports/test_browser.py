@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -74,9 +75,45 @@ def test_print_has_the_tables_and_the_selected_sample(visit: Open) -> None:
     assert page.pdf().startswith(b"%PDF")
 
 
+def test_folded_parts_enter_the_document_when_they_are_opened(visit: Open) -> None:
+    page = visit()
+    assert page.locator(".folded").count() == 0
+    assert page.evaluate("document.querySelectorAll('*').length") < 2_500
+    page.get_by_text("Cost of 2 items").click()
+    assert page.locator(".folded").count() == 1
+    assert page.locator("details[open]").get_by_role("cell", name="83.2").is_visible()
+
+
+def test_a_metric_explains_itself_from_the_keyboard(visit: Open) -> None:
+    page = visit()
+    button = page.locator(".card").get_by_role("button", name="Accuracy on sst2").first
+    button.focus()
+    page.keyboard.press("Enter")
+    popover = page.locator(":popover-open")
+    assert "Share of samples whose predicted class is the target." in popover.inner_text()
+    popover.get_by_role("link", name="how it is computed").click()
+    assert page.locator("#how-accuracy").evaluate("e => e.matches(':target')")
+    page.keyboard.press("Escape")
+    assert popover.count() == 0
+
+
+def test_headings_are_in_order_and_sections_can_be_reached(visit: Open) -> None:
+    page = visit()
+    levels = page.evaluate(
+        "[...document.querySelectorAll('main :is(h1, h2, h3, h4)')].filter((h) => !h.closest('.detail')).map((h) => +h.tagName[1])"
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    for link in page.get_by_role("navigation", name="Sections").get_by_role("link").all():
+        assert page.locator(str(link.get_attribute("href"))).count() == 1
+
+
 def test_without_javascript_everything_but_the_explorer_is_there(visit: Open) -> None:
     page = visit(java_script_enabled=False)
     assert page.locator("noscript p").is_visible()
     assert not page.locator(".explorer").is_visible()
     assert page.get_by_role("cell", name="91.1\u202f%").first.is_visible()
     assert page.get_by_text("the model gives no gradients").is_visible()
+    page.get_by_text("Cost of 2 items").click()
+    assert page.locator(".folded").get_by_role("cell", name="83.2").is_visible()
