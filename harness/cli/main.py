@@ -47,6 +47,7 @@ RunPluginOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder. Default: runs/NAME-HASH; the hash depends on the suite.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars. Default if CI is set or there is no terminal.")]
+RowsOption = Annotated[bool, typer.Option("--rows", help="Print all rows, not one headline per item.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -60,14 +61,14 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command(epilog=EXIT_CODES)
 @guard
 @takes_suite()
-def run(suite: Suite, out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
+def run(suite: Suite, out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False, rows: RowsOption = False) -> int:
     """Run a suite, or resume it where it stopped."""
-    return _run(suite, out, as_json, quiet)
+    return _run(suite, out, as_json, quiet, rows)
 
 
 @app.command(epilog=EXIT_CODES)
 @guard
-def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> int:
+def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False, rows: RowsOption = False) -> int:
     """Run the demo: three tiny models from the package, without a network."""
     from importlib.resources import as_file, files
     from importlib.util import find_spec
@@ -82,7 +83,7 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
             attacks = tuple(spec for spec in suite.attacks if spec.attack != "deepwordbug")
             gates = tuple(spec for spec in suite.gates if "deepwordbug" not in spec.check)
             suite = suite.model_copy(update={"attacks": attacks, "gates": gates})
-        return _run(suite, out or Path("runs/demo"), as_json, quiet)
+        return _run(suite, out or Path("runs/demo"), as_json, quiet, rows)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -170,12 +171,12 @@ def show(
 
 @app.command(epilog=EXIT_CODES)
 @guard
-def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False) -> int:
+def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False, rows: RowsOption = False) -> int:
     """Write a run's reports again from its records. Needs no model and runs no code that the run names."""
     prepare(offline=True)
     from ..results.summarise import load_registry
 
-    return _finish(run_folder, as_json, load_registry(run_folder, plugin or ()))
+    return _finish(run_folder, as_json, load_registry(run_folder, plugin or ()), rows)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -209,6 +210,7 @@ def gate(
     gates_file: Annotated[Path, typer.Argument(metavar="GATES.yaml", help="A file with a list of gates.")],
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
+    rows: RowsOption = False,
 ) -> int:
     """Check a run against gates. Needs no model and runs no code that the run names."""
     prepare(offline=True)
@@ -216,7 +218,7 @@ def gate(
     from ..scorecard.gates import exit_code, load_gates
 
     card = summarise(run_folder, gates=load_gates(gates_file), registry=load_registry(run_folder, plugin or ()))
-    _print_card(card, as_json)
+    _print_card(card, as_json, rows)
     return exit_code(card.verdict, card.complete)
 
 
@@ -291,7 +293,7 @@ def _plan(suite: Suite, registry: Registry | None = None) -> Plan:
     return make_plan(suite, registry or Registry(suite.plugins))
 
 
-def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
+def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool, rows: bool) -> int:
     from ..run.progress import Progress
     from ..run.progress_display import open_progress
     from ..run.runner import run_plan, stop_on_interrupt
@@ -311,33 +313,33 @@ def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool) -> int:
         raise IncompleteRun(f"{error}. {_resume(folder)}") from error
     except KeyboardInterrupt:
         raise IncompleteRun(f"stopped at once; the chunk under way is lost, all before it are kept. {_resume(folder)}") from None
-    return _finish(folder, as_json, registry)
+    return _finish(folder, as_json, registry, rows)
 
 
 def _resume(folder: Path) -> str:
     return f"Give the same command again to go on; records so far are in {folder}"
 
 
-def _finish(folder: Path, as_json: bool, registry: Registry) -> int:
-    """Write the reports of a run folder, print the outcome; its exit code."""
+def _finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
+    """Write the reports of a run folder, and print the outcome. Returns the exit code."""
     from ..results.summarise import summarise
     from ..results.write_reports import write_reports
     from ..scorecard.gates import exit_code
+    from .scorecard_text import format_files
 
     card = summarise(folder, registry=registry)
-    _print_card(card, as_json)
+    _print_card(card, as_json, rows)  # first, because a report may fail
     written = write_reports(folder, card, registry=registry)
     if not as_json:
-        for path in written:
-            say(f"{path.name:16} {path.resolve()}")
+        say(format_files(written))
     return exit_code(card.verdict, card.complete)
 
 
-def _print_card(card: Scorecard, as_json: bool) -> None:
+def _print_card(card: Scorecard, as_json: bool, rows: bool) -> None:
     from .scorecard_text import format_scorecard
 
     # For machines there is one shape: that of results.json.
-    say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else format_scorecard(card))
+    say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else format_scorecard(card, rows=rows))
 
 
 def _say_at_once(text: str) -> None:

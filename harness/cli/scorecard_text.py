@@ -1,35 +1,120 @@
-"""A scorecard as text."""
+"""A scorecard as text: the end of a run in few lines, or all of its rows."""
 
 from __future__ import annotations
 
-from ..api.scorecard import Estimate, Scorecard
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..api.scorecard import Estimate, Row, Scorecard
 from ..api.visible_text import make_visible
+from ..scorecard.headlines import choose_headlines
+from ..scorecard.readings import Reading, explain_verdict, name_verdict, read_gates
+
+MOST_LINES = 25
+"""The maximum number of lines at the end of a run."""
+
+_MOST_GATES, _MOST_NOTES = 4, 3
+_NAME_WIDTH = 48
 
 
-def format_scorecard(card: Scorecard) -> str:
-    """Every number that is about the model (not what it cost), then gates and verdict."""
-    lines: list[str] = []
+def format_scorecard(card: Scorecard, *, rows: bool = False) -> str:
+    """Return the verdict with its reason, the gates, numbers, notes and the digest of the run.
+
+    rows: show each number that is about the model; otherwise the headline row of each item, in less than `MOST_LINES` lines.
+    """
+    readings = read_gates(card)
+    failed = f", {card.num_failed:,} records with an error" if card.num_failed else ""
+    head = [f"{name_verdict(card).upper()}: {explain_verdict(card, readings)}"]
+    tail = [f"{card.num_samples:,} samples{failed}; digest: {card.manifest.get('digest', '')}"]
+    if rows:
+        gates, notes = list(_list_gates(readings)), list(_list_notes(card))
+        numbers = list(_list_rows(card))
+    else:
+        gates = _shorten(list(_list_gates(readings[:_MOST_GATES])), len(readings) - _MOST_GATES, "gates")
+        notes = list(_list_notes(card))
+        notes = _shorten(notes[:_MOST_NOTES], len(notes) - _MOST_NOTES, "notes")
+        numbers = _list_headlines(card, MOST_LINES - 1 - sum(map(len, (head, gates, notes, tail))))
+    return "\n".join(make_visible(line).replace("\n", "\\n") for line in (*head, *gates, *numbers, *notes, *tail))
+
+
+def format_files(files: Sequence[Path]) -> str:
+    """Return one line that says where the page is, and the names of the files beside it."""
+    page = next((file for file in files if file.suffix == ".html"), None)
+    others = ", ".join(file.name for file in files if file is not page)
+    if page is None:
+        return f"reports in {files[0].resolve().parent}: {others}" if files else "no reports"
+    return f"page: {page.resolve()}" + (f"  (beside it: {others})" if others else "")
+
+
+def _shorten(lines: list[str], num_left: int, noun: str) -> list[str]:
+    """Return the lines with a last one that counts what is left out, if anything is."""
+    return [*lines, f"… and {num_left} more {noun}; --rows prints all"] if num_left > 0 else lines
+
+
+def _list_gates(readings: Iterable[Reading]) -> Iterator[str]:
+    """Yield a line per gate, with its columns aligned; below it, why it is undecided."""
+    lines = []
+    for reading in readings:
+        result, row = reading.result, reading.row
+        counts = "" if result.verdict == result.outcome else f" (counts as {result.verdict})"
+        model = f"{row.model}, lowest margin of {reading.num_rows}" if row and reading.num_rows > 1 else row.model if row else ""
+        lines.append((f"gate {result.outcome}{counts}", reading.path, reading.asked, *_format_estimate(row and row.estimate), model))
+    for reading, line in zip(readings, _align(lines), strict=True):
+        yield line
+        reason = "" if reading.result.outcome in ("pass", "fail") else reading.result.detail.rpartition(": ")[2]
+        if reason:
+            yield f"     {reason}"
+
+
+def _list_headlines(card: Scorecard, most: int) -> list[str]:
+    """Return a line per item with its headline row, and one line for those that do not fit: first items that follow from others."""
+    headlines = choose_headlines(card.rows)
+    if len(headlines) > most:
+        kept = sorted(headlines, key=lambda row: len(row.key.about))[: max(0, most - 1)]
+        lines = _align(_make_cells(row, most=_NAME_WIDTH) for row in headlines if row in kept)
+        return _shorten(lines, len(headlines) - len(kept), "items")
+    return _align(_make_cells(row, most=_NAME_WIDTH) for row in headlines)
+
+
+def _make_cells(row: Row, most: int) -> tuple[str, ...]:
+    item = row.item if len(row.item) <= most else f"{row.item[: most - 1]}…"
+    return (row.model, item, row.name, *_format_estimate(row.estimate), row.estimate.reason if row.estimate.value is None else "")
+
+
+def _list_rows(card: Scorecard) -> Iterator[str]:
+    """Yield every row that is about the model, not what it cost, below a line with its item."""
+    shown = [row for row in card.rows if row.dimension != "efficiency"]
+    width = max((len(row.name) for row in shown), default=0)
     last = None
-    for row in card.rows:
-        if row.dimension == "efficiency":
-            continue
+    for row in shown:
         if (row.model, row.item) != last:
             last = (row.model, row.item)
-            lines.append(f"{row.model}  {row.item}")
-        lines.append(f"  {row.name:<28} {_number(row.estimate)}")
+            yield f"{row.model}  {row.item}"
+        value, interval, n = _format_estimate(row.estimate)
+        why = f"  {row.estimate.reason}" if row.estimate.value is None else ""
+        yield f"  {row.name:<{width}}  {value:<10} {interval:<22} {n}{why}"
+
+
+def _list_notes(card: Scorecard) -> Iterator[str]:
+    """Yield what readers must know about the numbers: flags, then parts of the data that are not used."""
+    yield from (f"note: {flag}" for flag in card.manifest.get("flags", ()))
     for task, facts in card.manifest.get("data", {}).items():
-        lines += [f"data of {task}: {note}" for note in facts["notes"]]
-    lines += [f"note: {flag}" for flag in card.manifest.get("flags", ())]
-    lines += [f"gate {g.outcome:<12} {g.gate}   ({g.detail})" for g in card.gates]
-    failed = f", {card.num_failed} records with an error" if card.num_failed else ""
-    lines.append(f"verdict: {card.verdict if card.complete else 'incomplete'}   {card.num_samples} samples{failed}")
-    lines.append(f"digest: {card.manifest.get('digest', '')}   'windtunnel verify --digest' holds a run folder against it")
-    return "\n".join(make_visible(line).replace("\n", "\\n") for line in lines)
+        yield from (f"data of {task}: {note}" for note in facts["notes"])
 
 
-def _number(e: Estimate) -> str:
+def _format_estimate(e: Estimate | None) -> tuple[str, str, str]:
+    """Return value, interval and number of samples."""
+    if e is None:
+        return "no data", "", ""
+    unscored = f", {e.n_unscored:,} not scored" if e.n_unscored else ""
+    n = f"n = {e.n:,}{unscored}"
     if e.value is None:
-        return f"not scored: {e.reason}"
-    interval = f"[{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else ""
-    unscored = f", {e.n_unscored} not scored" if e.n_unscored else ""
-    return f"{e.value:<10.4g} {interval:<22} n = {e.n}{unscored}"
+        return "not scored", "", n
+    return f"{e.value:.4g}", f"[{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else "", n
+
+
+def _align(lines: Iterable[tuple[str, ...]]) -> list[str]:
+    """Join the cells of each line, padded to the width of their column."""
+    table = [tuple(map(make_visible, cells)) for cells in lines]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in table]

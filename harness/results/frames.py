@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.registry import Registry
-from ..api.scorecard import Estimate, Row, Scorecard
+from ..api.scorecard import Estimate, Scorecard
 from ..api.visible_text import escape_surrogates
 from ..items.base.view import is_right, label, preview_input, to_text
 from ..items.kinds import list_kinds
+from ..scorecard.headlines import choose_headlines
+from ..scorecard.readings import explain_verdict, name_verdict, read_gates
 from ..store import FILE_NAME, Store
 
 if TYPE_CHECKING:
@@ -91,19 +93,19 @@ class Run:
         webbrowser.open((self.path / "scorecard.html").resolve().as_uri())
 
     def _repr_html_(self) -> str:
-        """Return HTML for notebooks: the verdict, the gates, and each item's first row. All text is escaped."""
+        """Return HTML for notebooks: the verdict with its reason, the gates, and each item's headline row. All text is escaped."""
         from html import escape
 
         card = self.scorecard
         gates = "".join(f"<li>{escape(g.outcome)}: {escape(g.gate)} ({escape(g.detail)})</li>" for g in card.gates)
         cells = (
             (r.model, r.item, r.name, _format_number(r.estimate.value), _format_interval(r.estimate), str(r.estimate.n))
-            for r in _select_first_rows(card.rows)
+            for r in choose_headlines(card.rows)
         )
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
         head = "".join(f"<th>{name}</th>" for name in ("model", "item", "metric", "value", "95 %", "n"))
         return (
-            f"<p><b>{escape(card.verdict)}</b>{'' if card.complete else ', incomplete'}: {escape(str(self.path))}</p>"
+            f"<p><b>{escape(name_verdict(card))}</b>: {escape(explain_verdict(card, read_gates(card)))}</p><p>{escape(str(self.path))}</p>"
             f"<ul>{gates}</ul><table><tr>{head}</tr>{rows}</table>"
         )
 
@@ -189,15 +191,6 @@ class Run:
         ]
         frame = pd.DataFrame(rows, columns=[*names, *_ESTIMATE])
         return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})
-
-
-def _select_first_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the first row of each item, except for rows about its cost."""
-    first: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        if row.dimension != "efficiency":
-            first.setdefault((row.model, row.item), row)
-    return list(first.values())
 
 
 def _format_number(value: float | None) -> str:

@@ -84,7 +84,7 @@ class Gate:
             self.require_possible((measure.low, measure.high))
         results = [self._judge(row, scorecard.max_unscored) for row in rows]
         meant = [self.inconclusive if outcome == "inconclusive" else outcome for outcome, _ in results]
-        worst = max(range(len(rows)), key=lambda i: _VERDICTS.index(meant[i]))
+        worst = max(range(len(rows)), key=lambda i: (_VERDICTS.index(meant[i]), results[i][0] == meant[i]))
         return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
 
     def require_possible(self, bounds: Bounds, /) -> None:

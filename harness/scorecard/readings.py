@@ -1,0 +1,105 @@
+"""Gates beside the rows that they read, the gate that decides, and the verdict with its reason in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..api.errors import ConfigError
+from ..api.scorecard import Estimate, GateResult, Row, Scorecard
+from .gates import Gate
+
+OUTCOMES = ("fail", "no_data", "inconclusive", "pass")
+"""The outcomes of gates, the one that people must see first."""
+
+_HAVE: Mapping[str, tuple[str, str]] = {
+    "fail": ("fails", "fail"), "no_data": ("has no data", "have no data"), "inconclusive": ("is inconclusive", "are inconclusive"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A gate with the rows that it reads.
+
+    ``result``: its result. ``gate``: the parsed gate; None if its text is not a condition on rows.
+    ``row``: the row that is the farthest on the wrong side, or the least on the right one; None if there is none.
+    ``num_rows``: the number of rows that it reads.
+    """
+
+    result: GateResult
+    gate: Gate | None = None
+    row: Row | None = None
+    num_rows: int = 0
+
+    @property
+    def asked(self) -> str:
+        """The threshold, as written: ``>= 0.75``."""
+        return f"{self.gate.op} {self.gate.number:g}" if self.gate is not None else ""
+
+    @property
+    def path(self) -> str:
+        """What the gate reads: ``reviews.accuracy.low``."""
+        return self.result.gate.rpartition(self.gate.op)[0].strip() if self.gate is not None else self.result.gate
+
+    @property
+    def margin(self) -> float:
+        """How far the row's value lies on the right side of the threshold, in half lengths of its interval."""
+        return _measure_margin(self.gate, self.row.estimate) if self.gate is not None and self.row is not None else 0.0
+
+
+def read_gates(card: Scorecard, /) -> list[Reading]:
+    """Return the gates with their rows: in the order of `OUTCOMES`, and then those with the smallest margin first."""
+    readings = [_read(result, card) for result in card.gates]
+    return sorted(readings, key=lambda reading: (OUTCOMES.index(reading.result.outcome), reading.margin))
+
+
+def _read(result: GateResult, card: Scorecard) -> Reading:
+    try:
+        gate = Gate.parse(result.gate)
+    except ConfigError:
+        return Reading(result)
+    rows = [row for row in card.rows if row.name == gate.metric and gate.concerns(row.model, row.item)]
+    return Reading(result, gate, min(rows, key=lambda row: _measure_margin(gate, row.estimate), default=None), len(rows))
+
+
+def _measure_margin(gate: Gate, e: Estimate) -> float:
+    if e.value is None:
+        return float("-inf")
+    distance = e.value - gate.number if gate.op in (">=", ">") else gate.number - e.value
+    half = (e.high - e.low) / 2 if e.low is not None and e.high is not None else 0.0
+    return distance / half if half > 0 else distance
+
+
+def name_verdict(card: Scorecard, /) -> str:
+    """Return the verdict; ``incomplete`` for an incomplete run in which no gate fails."""
+    return card.verdict if card.complete or card.verdict == "fail" else "incomplete"
+
+
+def explain_verdict(card: Scorecard, readings: Sequence[Reading], /) -> str:
+    """Return why a scorecard has its verdict, in a sentence about the gate that decides.
+
+    ``readings``: the gates of the scorecard, the deciding one first (`read_gates`).
+    """
+    missing = "" if card.complete else " Some planned samples have no record; the same command goes on."
+    if not readings:
+        return f"The suite has no gates, so that nothing was decided.{missing}"
+    first, num = readings[0], len(readings)
+    outcome = first.result.outcome
+    if outcome == "pass":
+        count = f"All {num} gates pass" if num > 1 else "The gate passes"
+        if card.verdict == "no_data":
+            return f"{count}, but more than half of the samples of an item failed.{missing}"
+        return f"{count}{', the narrowest' if num > 1 else ''}: {_describe(first)}.{missing}"
+    same = sum(reading.result.outcome == outcome for reading in readings)
+    count = f"{same} of {num} gates {_HAVE[outcome][same > 1]}" if num > 1 else f"The gate {_HAVE[outcome][0]}"
+    return f"{count}: {_describe(first)}.{missing}"
+
+
+def _describe(reading: Reading) -> str:
+    """Return a gate's numbers in words: ``reviews.accuracy of bert is 0.81 (0.74 to 0.86, n = 190), asked >= 0.75``."""
+    row = reading.row
+    if row is None or row.estimate.value is None:
+        return f"{reading.result.gate}: {reading.result.detail}"
+    e = row.estimate
+    interval = f"{e.low:.4g} to {e.high:.4g}, " if e.low is not None and e.high is not None else ""
+    return f"{reading.path} of {row.model} is {e.value:.4g} ({interval}n = {e.n:,}), asked {reading.asked}"
