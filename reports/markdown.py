@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..harness.api.report import Report
-from ..harness.api.scorecard import Row, Scorecard
+from ..harness.api.scorecard import GateResult, Row, Scorecard
 from ..harness.api.visible_text import make_visible
+from ..harness.scorecard.headlines import choose_headlines
+from ..harness.scorecard.readings import explain_verdict, read_gates
 from .display import (
     choose_arrow,
     clip,
@@ -20,12 +22,20 @@ from .display import (
     summarise,
 )
 
+MOST_LINES = 60
+"""The maximum number of visible lines."""
+
+_MOST_GATES, _MOST_ITEMS, _MOST_FLAGS = 12, 16, 5
+_GATES = ["gate", "outcome", "verdict", "detail"], "lccl"
+_ROWS = ["model", "item", "metric", "value", "95 % interval", "n", "unscored"], "lllrcrr"
+"""The columns of a table, with their alignment."""
+
 _LIMIT = 300
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 class Markdown(Report):
-    """Write verdict, gates, rows by dimension, flags and skipped items as GitHub-flavoured Markdown."""
+    """Write verdict, gates, headlines and flags as GitHub-flavoured Markdown, and all rows in folded parts."""
 
     suffix = "summary.md"
 
@@ -47,21 +57,57 @@ def format_code(text: str, /) -> str:
 
 
 def _write_lines(scorecard: Scorecard) -> Iterator[str]:
-    """Yield the lines of the file."""
-    _, label, sentence = describe_verdict(scorecard)
+    """Yield the lines of the file: at most `MOST_LINES` outside of the folded parts."""
+    _, label, _ = describe_verdict(scorecard)
+    readings = read_gates(scorecard)
     yield f"# {escape(str(scorecard.manifest.get('name', 'Scorecard')))}: {escape(label)}"
-    yield f"\n{escape(sentence)} {escape(summarise(scorecard))}"
-    if scorecard.gates:
+    yield f"\n{escape(explain_verdict(scorecard, readings))}"
+    yield f"\n{escape(summarise(scorecard))}"
+    if readings:
         yield "\n## Gates\n"
-        cells = ([format_code(gate.gate), escape(gate.outcome), escape(gate.verdict), escape(gate.detail)] for gate in scorecard.gates)
-        yield from _write_table(["gate", "outcome", "verdict", "detail"], "lccl", cells)
+        gates = [_format_gate(reading.result) for reading in readings]
+        yield from _write_table(*_GATES, gates[:_MOST_GATES])
+        yield from _fold("more gates", len(gates) - _MOST_GATES, lambda: _write_table(*_GATES, gates[_MOST_GATES:]))
+    headlines = choose_headlines(scorecard.rows)
+    if headlines:
+        yield "\n## Headlines\n"
+        yield from _write_table(*_ROWS, map(_format_cells, headlines[:_MOST_ITEMS]))
+        if len(headlines) > _MOST_ITEMS:
+            yield f"\n{len(headlines) - _MOST_ITEMS:,} more items stand among all rows below."
+    flags = list(_list_bullets(scorecard, "flags", "Flag"))
+    if flags:
+        yield "\n## Flags\n"
+        yield from flags[:_MOST_FLAGS]
+        yield from _fold("more flags", len(flags) - _MOST_FLAGS, lambda: flags[_MOST_FLAGS:])
+    yield from _fold("rows, by dimension", len(scorecard.rows), lambda: _write_dimensions(scorecard))
+    skipped = list(_list_bullets(scorecard, "skipped", "Skipped"))
+    yield from _fold("skipped items", len(skipped), lambda: skipped)
+
+
+def _fold(noun: str, num: int, write: Callable[[], Iterable[str]]) -> Iterator[str]:
+    """Yield lines that readers can unfold; nothing if there is nothing to count. ``num``: their number, for the title."""
+    if num > 0:
+        yield f"\n<details><summary>{num:,} {noun}</summary>\n"
+        yield from write()
+        yield "\n</details>"
+
+
+def _write_dimensions(scorecard: Scorecard) -> Iterator[str]:
+    """Yield a table of all rows per dimension."""
     for dimension, rows in group_by_dimension(scorecard).items():
-        yield f"\n## {escape(dimension.capitalize())}\n"
-        yield from _write_table(["model", "item", "metric", "value", "95 % interval", "n", "unscored"], "lllrcrr", map(_format_cells, rows))
-    for title, key in (("Flags", "flags"), ("Skipped", "skipped")):
-        if entries := list_statements(scorecard.manifest.get(key)):
-            yield f"\n## {title}\n"
-            yield from (f"- **{escape(about) or title[:-1]}**: {escape(sentence)}" for about, sentence in entries)
+        yield f"\n### {escape(dimension.capitalize())}\n"
+        yield from _write_table(*_ROWS, map(_format_cells, rows))
+
+
+def _list_bullets(scorecard: Scorecard, key: str, title: str) -> Iterator[str]:
+    """Yield a bullet per statement of the manifest. ``title``: stands for the subject of a statement without one."""
+    for about, sentence in list_statements(scorecard.manifest.get(key)):
+        yield f"- **{escape(about) or title}**: {escape(sentence)}"
+
+
+def _format_gate(gate: GateResult) -> list[str]:
+    """Return the cells of a gate's line."""
+    return [format_code(gate.gate), escape(gate.outcome), escape(gate.verdict), escape(gate.detail)]
 
 
 def _format_cells(row: Row) -> list[str]:

@@ -213,7 +213,7 @@ class RowTask(Task):
         return [
             f"the first {num_samples:,} of {len(units):,} samples are of {len(parts[kind])} of {len(names)} {_PLURALS[kind]} "
             f"({_join_names(list(parts[kind]))}), so the numbers say nothing of {_join_names([n for n in names if n not in parts[kind]])}; "
-            "with shuffle: SEED among the task's settings a limit takes a random part"
+            "the setting shuffle (--shuffle SEED) takes a random part"
             for kind, names in known.items()
             if not set(names) <= set(parts.get(kind, ()))
         ]

@@ -15,6 +15,19 @@ _JOINERS = re.compile(f"(?<=[{_JOINING}])[\u200c\u200d](?=[{_JOINING}])|(?<=[{_E
 """Joiners that belong to the script, of which a reader sees the effect: one between two letters, or between two emoji."""
 
 
+_COMMANDS = re.compile(r"^[^\S\n]*(?=::)|(?<=##)(?=\[|vso\[)", re.MULTILINE)
+"""Where the log of a CI system would read a command: ``::`` at the start of a line (GitHub), ``##[`` and ``##vso[`` anywhere."""
+
+
+def make_loggable(text: str, /) -> str:
+    """Make a text visible, and put a backslash into what the log of a CI system would take for a command.
+
+    >>> make_loggable("::error::x")
+    '\\\\::error::x'
+    """
+    return _COMMANDS.sub(lambda match: f"{match[0]}\\", make_visible(text))
+
+
 def make_visible(text: str, /) -> str:
     """Replace invisible characters, and characters that move other text, by visible names; keep line breaks and tabs.
 

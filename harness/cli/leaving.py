@@ -75,6 +75,6 @@ def _report_unforeseen(error: BaseException | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
         say("error: the output could not be written: whoever read it has left", err=True)
         return 3
-    traceback.print_exception(error)
+    say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
     say("error: this is a bug, in windtunnel or in a plugin that the lines above name; finished records are safe", err=True)
     return 3

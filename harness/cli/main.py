@@ -18,7 +18,7 @@ from ..api.errors import ConfigError, IncompleteRun
 from ..api.registry import GROUPS, Registry
 from ..system.installs import TEXT_ATTACKS
 from ..system.malloc import keep_freed_memory
-from .console import say
+from .console import say, say_json
 from .environment import prepare
 from .leaving import guard, leave
 from .suite_options import PluginFiles, takes_suite
@@ -46,7 +46,7 @@ RunPluginOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder. Default: runs/NAME-HASH; the hash depends on the suite.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bars. Default if CI is set or there is no terminal.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress: neither bars, nor lines in CI.")]
 RowsOption = Annotated[bool, typer.Option("--rows", help="Print all rows, not one headline per item.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
@@ -94,7 +94,10 @@ def plan(suite: Suite, as_json: JsonOption = False) -> int:
     planned = _plan(suite)
     from .plan_text import plan_exit_code, plan_json, plan_text
 
-    say(json.dumps(plan_json(planned), indent=2) if as_json else plan_text(planned))
+    if as_json:
+        say_json(json.dumps(plan_json(planned), indent=2))
+    else:
+        say(plan_text(planned))
     return plan_exit_code(planned)
 
 
@@ -117,7 +120,7 @@ def prefetch(suite: Suite) -> None:
 
 @app.command(epilog=EXIT_CODES)
 @guard
-@takes_suite("suite_file", "model", "tasks", "limit", "device", "dtype", "plugin", "offline")
+@takes_suite("suite_file", "model", "tasks", "limit", "shuffle", "device", "dtype", "plugin", "offline")
 def tune(suite: Suite) -> None:
     """Measure the fastest batch sizes of a suite's models on this machine, and store them for later runs."""
     planned = _plan(suite)
@@ -149,7 +152,7 @@ def list_plugins(
     registry = Registry(tuple(plugin or ()))
     names = {g: [(e.name, e.origin) for e in registry.entries(g)] for g in ([group] if group else GROUPS)}
     if as_json:
-        say(json.dumps({g: [{"name": n, "origin": o} for n, o in found] for g, found in names.items()}, indent=2))
+        say_json(json.dumps({g: [{"name": n, "origin": o} for n, o in found] for g, found in names.items()}, indent=2))
         return
     for g, found in names.items():
         say(f"{g}:")
@@ -296,13 +299,16 @@ def _plan(suite: Suite, registry: Registry | None = None) -> Plan:
 def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool, rows: bool) -> int:
     from ..run.progress import Progress
     from ..run.progress_display import open_progress
+    from ..run.progress_lines import Lines
     from ..run.runner import run_plan, stop_on_interrupt
+    from .scorecard_text import describe_headline
 
     registry = Registry(suite.plugins)
     planned = _plan(suite, registry)
     planned.require_possible()
     folder = out or Path("runs") / suite.folder_name(Path.cwd())
-    shown = nullcontext(Progress()) if quiet or as_json else open_progress()
+    lines = Lines(say=partial(say, err=True), describe=partial(describe_headline, folder, registry))
+    shown = nullcontext(Progress()) if quiet or as_json else open_progress(lines)
     if not as_json:
         for skip in planned.skipped:
             say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
@@ -338,8 +344,11 @@ def _finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
 def _print_card(card: Scorecard, as_json: bool, rows: bool) -> None:
     from .scorecard_text import format_scorecard
 
-    # For machines there is one shape: that of results.json.
-    say(Registry().make("reports", "json").render(card).rstrip("\n") if as_json else format_scorecard(card, rows=rows))
+    if as_json:
+        # For machines there is one shape: that of results.json.
+        say_json(Registry().make("reports", "json").render(card).rstrip("\n"))
+    else:
+        say(format_scorecard(card, rows=rows))
 
 
 def _say_at_once(text: str) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..api.errors import CapabilityError, IncompleteRun
-from ..items.base.planned_item import PlannedTask
+from ..items.base.planned_item import PlannedItem, PlannedTask
+from ..plan.shares import share_work_per_model
 from ..plan.types import Plan
+
+NOTED_SHARE = 0.1
+"""The share of the work from which a plan says how to leave out items that no entry of the suite asks for."""
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
+    shares = share_work_per_model(plan.items)
     return {
         "suite": plan.suite.name,
         "identity": plan.suite.identity(),
@@ -24,7 +30,14 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for m in plan.models
         ],
         "items": [
-            {"model": i.model.name, "item": i.item, "kind": i.kind.name, "num_samples": len(i.samples), "num_requests": i.num_requests}
+            {
+                "model": i.model.name,
+                "item": i.item,
+                "kind": i.kind.name,
+                "num_samples": len(i.samples),
+                "num_requests": i.num_requests,
+                "share_of_work": round(shares[i.model.name, i.item], 4),
+            }
             for i in plan.items
         ],
         "data": {
@@ -42,7 +55,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def plan_text(plan: Plan) -> str:
-    lines = []
+    lines, shares = [], share_work_per_model(plan.items)
     for model in plan.models:
         lines.append(f"{model.name}  ({model.spec.model})")
         labels = f"; labels: {', '.join(model.info.labels)}" if model.info.labels else ""
@@ -50,13 +63,35 @@ def plan_text(plan: Plan) -> str:
         for item in plan.items:
             if item.model.name == model.name:
                 requests = "as the search goes" if item.num_requests is None else f"{item.num_requests:,} requests"
-                lines.append(f"  {item.item:<44} {len(item.samples):>7,} samples   {requests}")
+                lines.append(
+                    f"  {item.item:<44} {len(item.samples):>7,} samples   {requests:<22}   {_format_share(shares[model.name, item.item])}"
+                )
         lines += [f"  not {s.item}: {s.reason}" for s in plan.skipped if s.model == model.name]
     for task in _list_tasks(plan):
         lines += [f"data of {task.name}: {note}" for note in task.notes]
         lines += [f"note: {task.name}: {caution}" for caution in task.cautions]
+    lines += _list_derived(plan.items, shares)
     lines += [f"impossible: {sentence}" for sentence in plan.impossible]
     return "\n".join(lines)
+
+
+def _format_share(share: float) -> str:
+    return f"about {share:.0%} of the work".replace("%", " %") if share >= 0.005 else "little work"
+
+
+def _list_derived(items: Sequence[PlannedItem], shares: Mapping[tuple[str, str], float]) -> Iterator[str]:
+    """Yield how much work the items are that no entry of the suite asks for, by kind, and how to leave them out."""
+    kinds: dict[tuple[str, str], list[PlannedItem]] = {}
+    for item in items:
+        if omit := item.kind.how_to_omit(item):
+            kinds.setdefault((item.key.program, omit), []).append(item)
+    for (program, omit), derived in kinds.items():
+        work: dict[str, float] = {}
+        for item in derived:
+            work[item.model.name] = work.get(item.model.name, 0.0) + shares[item.model.name, item.item]
+        if max(work.values()) >= NOTED_SHARE:
+            parts = ", ".join(f"{share:.0%} ({model})" for model, share in work.items()).replace("%", " %")
+            yield f"note: {program}: no entry asks for it; its share of the work is about {parts}. Without it: {omit}"
 
 
 def plan_exit_code(plan: Plan) -> int:

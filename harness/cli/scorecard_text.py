@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
 from ..api.visible_text import make_visible
+from ..scorecard.gates import list_cautions
 from ..scorecard.headlines import choose_headlines
 from ..scorecard.readings import Reading, explain_verdict, name_verdict, read_gates
 
@@ -27,14 +29,28 @@ def format_scorecard(card: Scorecard, *, rows: bool = False) -> str:
     head = [f"{name_verdict(card).upper()}: {explain_verdict(card, readings)}"]
     tail = [f"{card.num_samples:,} samples{failed}; digest: {card.manifest.get('digest', '')}"]
     if rows:
-        gates, notes = list(_list_gates(readings)), list(_list_notes(card))
+        gates, notes = list(_list_gates(readings, card)), list(_list_notes(card))
         numbers = list(_list_rows(card))
     else:
-        gates = _shorten(list(_list_gates(readings[:_MOST_GATES])), len(readings) - _MOST_GATES, "gates")
+        gates = _shorten(list(_list_gates(readings[:_MOST_GATES], card)), len(readings) - _MOST_GATES, "gates")
         notes = list(_list_notes(card))
         notes = _shorten(notes[:_MOST_NOTES], len(notes) - _MOST_NOTES, "notes")
         numbers = _list_headlines(card, MOST_LINES - 1 - sum(map(len, (head, gates, notes, tail))))
     return "\n".join(make_visible(line).replace("\n", "\\n") for line in (*head, *gates, *numbers, *notes, *tail))
+
+
+def describe_headline(folder: Path, registry: Registry, model: str, item: str) -> str:
+    """Return the headline row of a finished item in words, while its run goes on; empty without one."""
+    from ..results.item_rows import compute_headline
+
+    try:
+        row = compute_headline(folder, model, item, registry)
+    except Exception:  # noqa: BLE001 - the run goes on; its end meets the same error and reports it
+        return ""
+    if row is None:
+        return ""
+    value, interval, n = _format_estimate(row.estimate)
+    return " ".join(filter(None, [row.name, value, interval])) + f", {n}"
 
 
 def format_files(files: Sequence[Path]) -> str:
@@ -51,8 +67,8 @@ def _shorten(lines: list[str], num_left: int, noun: str) -> list[str]:
     return [*lines, f"… and {num_left} more {noun}; --rows prints all"] if num_left > 0 else lines
 
 
-def _list_gates(readings: Iterable[Reading]) -> Iterator[str]:
-    """Yield a line per gate, with its columns aligned; below it, why it is undecided."""
+def _list_gates(readings: Sequence[Reading], card: Scorecard) -> Iterator[str]:
+    """Yield a line per gate, with its columns aligned; below it, why it is undecided, or what limits its data."""
     lines = []
     for reading in readings:
         result, row = reading.result, reading.row
@@ -61,7 +77,10 @@ def _list_gates(readings: Iterable[Reading]) -> Iterator[str]:
         lines.append((f"gate {result.outcome}{counts}", reading.path, reading.asked, *_format_estimate(row and row.estimate), model))
     for reading, line in zip(readings, _align(lines), strict=True):
         yield line
-        reason = "" if reading.result.outcome in ("pass", "fail") else reading.result.detail.rpartition(": ")[2]
+        if reading.result.outcome in ("pass", "fail"):
+            reason = "; ".join(list_cautions(card, [reading.row] if reading.row is not None else []))
+        else:
+            reason = reading.result.detail.rpartition(": ")[2]
         if reason:
             yield f"     {reason}"
 

@@ -34,7 +34,10 @@ def read_suite(
     tasks: Annotated[str | None, typer.Option("--tasks", help="Task names or YAML files, separated by commas.")] = None,
     attacks: Annotated[str | None, typer.Option("--attacks", help="Attack names, separated by commas.")] = None,
     probes: Annotated[str | None, typer.Option("--probes", help="Probe names, separated by commas.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Use only the first N samples of each task.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Use only the first N samples of each task; see --shuffle.")] = None,
+    shuffle: Annotated[
+        int | None, typer.Option("--shuffle", min=0, metavar="SEED", help="Take samples in a random order: a limit takes a random part.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random draws.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = None,
@@ -62,6 +65,7 @@ def read_suite(
         "attacks": _split_names(attacks),
         "probes": _split_names(probes),
         "limit": limit,
+        "shuffle": shuffle,
         "seed": seed,
         "device": device,
         "dtype": dtype,

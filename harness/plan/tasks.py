@@ -41,6 +41,8 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
 
     Raises `UserError` for invalid names or settings, and `DataError` for invalid data.
     """
+    if suite.shuffle is not None:
+        spec = spec.model_copy(update={"settings": {"shuffle": suite.shuffle, **spec.settings}})
     if spec.task.endswith(SUFFIXES):
         if "path" in spec.settings:
             raise ConfigError(f"task {spec.task!r}: 'path' is no setting; the file is named by 'task:'")

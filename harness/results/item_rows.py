@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..api.errors import UserError
@@ -10,11 +11,13 @@ from ..api.registry import Registry
 from ..api.scorecard import Row
 from ..items.base.kind import ItemKind
 from ..items.base.results import RunResults
+from ..items.kinds import list_kinds
 from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Table
 from ..scorecard.early_stop import are_decided, bound_at_any_time, select_decisive
 from ..scorecard.gates import Gate
-from ..store import Store, StoredItem
+from ..scorecard.headlines import choose_headline
+from ..store import FILE_NAME, Store, StoredItem, codec
 
 
 class UnknownKind(ItemKind):
@@ -25,6 +28,11 @@ class UnknownKind(ItemKind):
 
 
 UNKNOWN = UnknownKind()
+
+
+def parse_gates(suite: Mapping[str, Any], /) -> list[Gate]:
+    """Return the gates of a recorded suite."""
+    return [Gate.parse(gate["check"], inconclusive=gate["inconclusive"]) for gate in suite["gates"]]
 
 
 def make_item_rows(
@@ -44,6 +52,23 @@ def make_item_rows(
     if suite.get("stop") and select_decisive(gates, item.model, item.item):
         rows = [bound_at_any_time(row) for row in rows]
     return table, rows
+
+
+def compute_headline(folder: Path, model: str, item: str, registry: Registry) -> Row | None:
+    """Compute the headline row of a finished item while its run goes on; None if only rows about several items describe it.
+
+    ``folder``: the run folder. ``registry``: the plugins of the run.
+    """
+    store = Store.open(folder / FILE_NAME, readonly=True, checked=False)
+    try:
+        stored, suite = store.current(model, item), codec.loads(store.suite)
+        if stored is None:
+            return None
+        results = RunResults(store, store.items(), list_kinds(registry))
+        _, rows = make_item_rows(stored, results, registry, suite, parse_gates(suite))
+        return choose_headline(rows)
+    finally:
+        store.close()
 
 
 def is_decided(item: StoredItem, rows: Sequence[Row], suite: Mapping[str, Any], gates: Sequence[Gate], /) -> bool:

@@ -18,7 +18,7 @@ from ..scorecard.gates import Gate, check_gates, decide_verdict, lacks_scores
 from ..scorecard.measures import MEASURES, add_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
-from .item_rows import UNKNOWN, is_decided, make_item_rows
+from .item_rows import UNKNOWN, is_decided, make_item_rows, parse_gates
 from .views import SampleViews
 
 
@@ -45,7 +45,7 @@ def summarise(
         failed = 0
         flags: list[str] = []
         mostly_failed = False
-        planned_gates = [Gate.parse(g["check"], inconclusive=g["inconclusive"]) for g in suite["gates"]]
+        planned_gates = parse_gates(suite)
         numbers: dict[int, int] = {}
         ended: set[int] = set()
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}

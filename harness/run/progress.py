@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class Progress:
     """Receives the events of a run in order. This base class ignores them."""
+
+    def plan(self, shares: Mapping[tuple[str, str], float]) -> None:
+        """The run starts. shares: the rough share of each item in the work of the run, by model and item."""
 
     def loading(self, model: str) -> None:
         """A model's weights are about to be loaded."""
@@ -14,6 +19,9 @@ class Progress:
 
     def advance(self, num_samples: int) -> None:
         """Further samples of the item have records. num_samples: their number."""
+
+    def finish(self) -> None:
+        """All samples of the item have records."""
 
     def batch(self, kind: str, rows: int, tokens: int) -> None:
         """A batch was computed. kind: the kind of its requests. rows: their number. tokens: the number of tokens without padding."""

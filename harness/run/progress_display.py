@@ -9,14 +9,17 @@ from contextlib import AbstractContextManager, nullcontext
 from .progress import Progress
 
 
-def open_progress() -> AbstractContextManager[Progress]:
-    """Return the display for a notebook cell or a terminal; elsewhere, and in CI, progress is not shown."""
+def open_progress(otherwise: Progress | None = None) -> AbstractContextManager[Progress]:
+    """Return the display for a notebook cell or a terminal.
+
+    otherwise: receives the events elsewhere, and in CI; by default nothing is shown there.
+    """
     if _is_notebook():
         from .notebook_progress import NotebookLine
 
         return NotebookLine()
     if os.environ.get("CI") or not sys.stderr.isatty():
-        return nullcontext(Progress())
+        return nullcontext(otherwise or Progress())
     from .progress_bars import Bars
 
     return Bars()

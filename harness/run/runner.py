@@ -27,6 +27,7 @@ from ..items.base.ingredients import combine_fingerprint, digest_ingredients
 from ..items.base.item_run import ItemRun, make_recordable
 from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.asked import digest_declaration
+from ..plan.shares import share_work
 from ..plan.types import Plan
 from ..scorecard.gates import Gate
 from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, lock_folder
@@ -71,6 +72,7 @@ def run_plan(
     """
     plan.require_possible()
     shown = progress or Progress()
+    shown.plan(share_work(plan.items))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -260,6 +262,7 @@ def _run_model(
                     break
                 if should_stop():
                     raise IncompleteRun("stopped after the current chunk; all finished chunks are kept")
+            shown.finish()
     finally:
         if shared is not None:
             shared.close()

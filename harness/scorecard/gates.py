@@ -85,7 +85,8 @@ class Gate:
         results = [self._judge(row, scorecard.max_unscored) for row in rows]
         meant = [self.inconclusive if outcome == "inconclusive" else outcome for outcome, _ in results]
         worst = max(range(len(rows)), key=lambda i: (_VERDICTS.index(meant[i]), results[i][0] == meant[i]))
-        return GateResult(self.text, results[worst][0], meant[worst], "; ".join(detail for _, detail in results))
+        details = [*(detail for _, detail in results), *list_cautions(scorecard, rows)]
+        return GateResult(self.text, results[worst][0], meant[worst], "; ".join(details))
 
     def require_possible(self, bounds: Bounds, /) -> None:
         """Raise `ConfigError` if the gate's number is none that its row can have: every run would pass, or none.
@@ -236,6 +237,13 @@ def load_gates(path: Path) -> list[Gate]:
         except ConfigError as error:
             raise ConfigError(f"{place}: {error}") from error
     return gates
+
+
+def list_cautions(scorecard: Scorecard, rows: Iterable[Row], /) -> list[str]:
+    """Return the sentences about limits of the data behind rows, such as a part of a data set without one of its classes."""
+    data = scorecard.manifest.get("data", {})
+    tasks = dict.fromkeys(row.key.task for row in rows)
+    return list(dict.fromkeys(caution for task in tasks for caution in data.get(task, {}).get("cautions", ())))
 
 
 def check_gates(gates: Iterable[Gate], scorecard: Scorecard) -> tuple[GateResult, ...]:

@@ -10,7 +10,7 @@ from ..api.scorecard import Estimate, GateResult, Row, Scorecard
 from .gates import Gate
 
 OUTCOMES = ("fail", "no_data", "inconclusive", "pass")
-"""The outcomes of gates, the one that people must see first."""
+"""The outcomes of gates, first those that people must see first."""
 
 _HAVE: Mapping[str, tuple[str, str]] = {
     "fail": ("fails", "fail"), "no_data": ("has no data", "have no data"), "inconclusive": ("is inconclusive", "are inconclusive"),
@@ -50,7 +50,8 @@ class Reading:
 def read_gates(card: Scorecard, /) -> list[Reading]:
     """Return the gates with their rows: in the order of `OUTCOMES`, and then those with the smallest margin first."""
     readings = [_read(result, card) for result in card.gates]
-    return sorted(readings, key=lambda reading: (OUTCOMES.index(reading.result.outcome), reading.margin))
+    places = {outcome: place for place, outcome in enumerate(OUTCOMES)}
+    return sorted(readings, key=lambda reading: (places.get(reading.result.outcome, 0), reading.margin))
 
 
 def _read(result: GateResult, card: Scorecard) -> Reading:
@@ -91,7 +92,8 @@ def explain_verdict(card: Scorecard, readings: Sequence[Reading], /) -> str:
             return f"{count}, but more than half of the samples of an item failed.{missing}"
         return f"{count}{', the narrowest' if num > 1 else ''}: {_describe(first)}.{missing}"
     same = sum(reading.result.outcome == outcome for reading in readings)
-    count = f"{same} of {num} gates {_HAVE[outcome][same > 1]}" if num > 1 else f"The gate {_HAVE[outcome][0]}"
+    verb = _HAVE.get(outcome, (f"has the outcome {outcome}", f"have the outcome {outcome}"))[same > 1]
+    count = f"{same} of {num} gates {verb}" if num > 1 else f"The gate {verb}"
     return f"{count}: {_describe(first)}.{missing}"
 
 

@@ -167,6 +167,7 @@ class Suite(Frozen):
     """A run: all that determines its numbers, and where it executes.
 
     limit: use only the first N samples of each task.
+    shuffle: a seed; take the samples of each task in a random order, so that a limit takes a random part.
     chunk: maximum number of samples whose records are written in one transaction; a killed run loses at most one chunk.
     scores: families of `names.FAITHFULNESS` that score the attributions of probes.
     auxiliary_models: models that are not evaluated but play roles.
@@ -187,6 +188,7 @@ class Suite(Frozen):
     reports: tuple[str, ...] = ("json", "html", "markdown", "junit")
     plugins: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
+    shuffle: int | None = Field(default=None, ge=0)
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

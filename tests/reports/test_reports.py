@@ -22,7 +22,7 @@ from windtunnel.harness.api.visible_text import make_visible
 from windtunnel.reports import display, explorer
 from windtunnel.reports.html import Html
 from windtunnel.reports.junit import JUnit
-from windtunnel.reports.markdown import Markdown, escape, format_code
+from windtunnel.reports.markdown import MOST_LINES, Markdown, escape, format_code
 from windtunnel.reports.results_json import ResultsJson
 from windtunnel.tests.scorecards import ATTACKS, empty, hostile, key, rich
 
@@ -177,7 +177,31 @@ def test_summary_is_short_and_complete() -> None:
     assert "not scored (every target is the same)" in text
     assert "- **digits-cnn · pgd(digits) · zero\\_gradients**: Gradients vanish" in text
     assert "- **bag-of-words · pgd(sst2)**: the model gives no gradients" in text
-    assert len(text) < 6_000
+    assert len(text) < 8_000
+
+
+def test_a_large_summary_has_few_visible_lines() -> None:
+    card = rich()
+    large = replace(
+        card,
+        rows=tuple(replace(row, model=f"{row.model}-{i}") for i in range(30) for row in card.rows),
+        gates=card.gates * 10,
+        manifest={**card.manifest, "flags": [f"flag {i}" for i in range(40)]},
+    )
+    text = Markdown().render(large)
+    visible = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert len(visible.splitlines()) < MOST_LINES
+    assert visible.count("| `deepwordbug(sst2).robust_accuracy.low >= 0.30` | fail |") == 10, "the failed gates come first"
+    assert text.count("| `deepwordbug(sst2).robust_accuracy.low >= 0.30` |") == 10
+    assert text.count("| `sst2.accuracy.low >= 0.88` |") == 10
+    assert text.count("forward_passes") == 30, "no row is lost"
+    assert "- **Flag**: flag 39" in text
+
+
+def test_each_item_has_one_visible_line() -> None:
+    visible = re.sub(r"<details>.*?</details>", "", Markdown().render(rich()), flags=re.DOTALL)
+    items = [line.split(" | ")[:3] for line in visible.splitlines() if line.startswith("| `") and "`sst2`" in line]
+    assert items == [["| `distilbert-sst2`", "`sst2`", "`accuracy` ↑"], ["| `bag-of-words`", "`sst2`", "`accuracy` ↑"]]
 
 
 @pytest.mark.parametrize("text", ATTACKS)
@@ -200,7 +224,9 @@ def test_bare_links_and_mentions_are_broken() -> None:
 def test_hostile_summary_has_no_html() -> None:
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(Markdown().render(hostile()))
     inline = {child.type for token in tokens for child in token.children or ()}
-    assert not {"html_block", "fence", "hr"} & {token.type for token in tokens}
+    assert not {"fence", "hr"} & {token.type for token in tokens}
+    blocks = {line for token in tokens if token.type == "html_block" for line in token.content.splitlines()}
+    assert all(re.fullmatch(r"<details><summary>[\d,]+ [\w ,]+</summary>|</details>", line) for line in blocks)
     assert not {"html_inline", "image", "link_open"} & inline
 
 

@@ -104,6 +104,10 @@ class ItemKind:
         """Return the items of this kind that follow from the plan so far."""
         return ()
 
+    def how_to_omit(self, item: PlannedItem, /) -> str:
+        """Return the key of a suite that leaves out a derived item, such as ``check_drift: false``; empty if an entry asks for it."""
+        return ""
+
     def derive_from(self, base: PlannedItem, *others: PlannedItem, program: str, suite_seed: int, **changes: Any) -> PlannedItem:
         """Create an item of this kind that depends on the records of ``base`` and ``others`` and is named for them.
 

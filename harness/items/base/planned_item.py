@@ -130,6 +130,10 @@ class PlannedItem:
     transfer: bool | tuple[str, ...] = False
     rests_on: tuple[PlannedItem, ...] = ()
 
+    def without_score(self, family: str, /) -> str:
+        """Return the suite's key ``scores`` with all families of the item but one."""
+        return f"scores: [{', '.join(name for name in self.scores if name != family)}]"
+
     @property
     def item(self) -> str:
         """The item's name for people."""

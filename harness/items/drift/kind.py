@@ -41,6 +41,9 @@ class DriftItems(ItemKind):
                     item.model, self, key, item.task, few, item.seed, "windtunnel", num_requests=len(few), rests_on=(item,)
                 )  # fmt: skip
 
+    def how_to_omit(self, item: PlannedItem, /) -> str:
+        return "check_drift: false"
+
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         (task,) = run.item.rests_on
         most = DRIFT_SHARE * run.tokens_of(task) - run.tokens_of(run.item)

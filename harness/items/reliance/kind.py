@@ -40,6 +40,9 @@ class RelianceItems(ItemKind):
                     roles=probe.roles, scores=probe.scores, each_word=probe.each_word, rests_on=(probe, planned.task_of(probe)),
                 )  # fmt: skip
 
+    def how_to_omit(self, item: PlannedItem, /) -> str:
+        return item.without_score("words")
+
     def start(self, run: ItemRun, /) -> Callable[[Sequence[Sample]], list[Record]]:
         item = run.item
         probe, task = item.rests_on

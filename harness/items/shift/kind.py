@@ -50,6 +50,9 @@ class ShiftItems(ItemKind):
                         samples=min(probe.samples, attack.samples, key=len),
                     )  # fmt: skip
 
+    def how_to_omit(self, item: PlannedItem, /) -> str:
+        return item.without_score("twins")
+
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         item, probe = run.item, probe_of(run.item)
         explained, attacked = (run.records_of(base, samples) for base in item.rests_on)

@@ -212,8 +212,53 @@ def test_progress_bars_only_for_a_person(tmp_path: Path, monkeypatch: pytest.Mon
     for number, (arguments, env, expected) in enumerate(
         [([], {}, 1), (["--quiet"], {}, 1), (["--json"], {}, 1), ([], {"CI": "true"}, 1), ([], {}, 2)]
     ):
-        assert windtunnel("run", suite, "--out", tmp_path / f"run{number}", *arguments, env=env, terminal=True).code == 0
+        answer = windtunnel("run", suite, "--out", tmp_path / f"run{number}", *arguments, env=env, terminal=True)
+        assert answer.code == 0
         assert len(shown) == expected, (arguments, env)
+        assert ("samples done in" in answer.err) == bool(env), "lines stand where bars do not"
+
+
+def test_a_log_says_when_items_start_and_end(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path, tasks=[{"task": "notes", "num": 6}], attacks=["swap"], chunk=4)
+    answer = windtunnel("run", suite, "--out", tmp_path / "run")
+    lines = [re.sub(r"\d[\d.]* (s|min|h)\b", "T", line) for line in answer.err.splitlines()]
+    assert lines[:5] == [
+        "loading words",
+        "[1/3] words  notes: 6 samples",
+        "[1/3] words  notes: 4 of 6 samples; about T left",
+        "[1/3] words  notes: 6 samples done in T; accuracy 0.6667 [0.2228, 0.9567], n = 6",
+        "[2/3] words  batch_invariance(notes): 6 samples; about T left",
+    ]
+    assert lines[-1].startswith("[3/3] words  swap(notes): 6 samples done in T; robust_accuracy ")
+    again = windtunnel("run", suite, "--out", tmp_path / "run").err.splitlines()
+    assert "[1/3] words  notes: 6 samples, 6 of them done before" in again
+    assert not any("done in" in line for line in again)
+
+
+def test_no_name_gives_the_log_of_a_ci_system_a_command(tmp_path: Path) -> None:
+    names = ["::error::x", " ::add-mask::x", "##[group]x", "##vso[task.complete]x"]
+    suite = write_suite(tmp_path, tasks=[{"task": "notes", "num": 3, "name": name} for name in names])
+    run = windtunnel("run", suite, "--out", tmp_path / "run")
+    shown = [
+        run,
+        windtunnel("report", tmp_path / "run", "--rows"),
+        windtunnel("plan", suite),
+        windtunnel("report", tmp_path / "run", "--json"),
+    ]
+    for answer in shown:
+        lines = (answer.out + answer.err).splitlines()
+        assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line or "##vso[" in line]
+    assert {row["item"] for row in json.loads(shown[-1].out)["rows"]} >= set(names), "the JSON has the names as they are"
+
+
+def test_a_traceback_is_no_command(monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
+    from windtunnel.harness.results import summarise
+
+    def crash(*args: object, **more: object) -> None:
+        raise RuntimeError("no\n::error::x")
+
+    monkeypatch.setattr(summarise, "summarise", crash)
+    assert "\n\\::error::x" in windtunnel("report", finished).err
 
 
 def test_offline_opens_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

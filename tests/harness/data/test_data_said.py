@@ -53,16 +53,23 @@ SORTED = "text,label\n" + "".join(f"bad {i},negative\n" for i in range(6)) + "".
 @pytest.mark.parametrize("labels", ["labels: [negative, positive]\n", "labels: [negative, positive]\nslice: label\n"])
 def test_a_limit_that_takes_one_class_is_a_flag(tmp_path: Path, labels: str) -> None:
     task = f"{CLASSIFICATION}{labels}data: {{files: t.csv}}\n"
-    said = "the first 5 of 10 samples are of 1 of 2 classes (negative), so the numbers say nothing of positive; with shuffle: SEED"
+    said = "the first 5 of 10 samples are of 1 of 2 classes (negative), so the numbers say nothing of positive; the setting shuffle ("
     answer = run(tmp_path, "plan", task, "--limit", 5, t_csv=SORTED)
     assert said in answer.out
     assert "data of t: the first 5 of 10 samples are taken" in answer.out
-    answer = run(tmp_path, "run", task, "--limit", 5)
-    assert said in answer.out
+    answer = run(tmp_path, "run", task, "--limit", 5, "--gate", "t.accuracy.value > 0.1")
+    gate = answer.out.split("\ngate ")[1]
+    assert said in gate.splitlines()[1], "the terminal says it below the gate"
+    assert said in card(tmp_path)["gates"][0]["detail"]
+    assert said in (tmp_path / "run/junit.xml").read_text()
+    assert said in (tmp_path / "run/summary.md").read_text()
     assert any(said in flag for flag in card(tmp_path)["manifest"]["flags"])
     assert said in (tmp_path / "run/scorecard.html").read_text()
     assert "1 of 2 classes" not in run(tmp_path, "plan", task, "--limit", 7).out
     assert "1 of 2 classes" not in run(tmp_path, "plan", f"{task}shuffle: 3\n", "--limit", 5).out
+    shuffled = run(tmp_path, "plan", task, "--limit", 5, "--shuffle", 3).out
+    assert "1 of 2 classes" not in shuffled
+    assert "data of t: a random (shuffle: 3) 5 of 10 samples are taken" in shuffled
 
 
 def test_a_limit_that_takes_one_slice_is_a_flag(tmp_path: Path) -> None:
@@ -93,7 +100,7 @@ def test_what_of_the_files_is_not_used_is_in_the_scorecard(tmp_path: Path) -> No
     task = f"{CLASSIFICATION}labels: [negative, positive]\ndata: {{files: r.csv}}\n"
     answer = run(tmp_path, "run", task, r_csv=table)
     notes = ["r.csv: 1 blank lines were skipped, the first is line 3", "columns that the task does not read: 2 (more, id)"]
-    assert card(tmp_path)["manifest"]["data"] == {"t": {"notes": notes}}
+    assert card(tmp_path)["manifest"]["data"] == {"t": {"notes": notes, "cautions": []}}
     assert all(f"data of t: {note}" in answer.out for note in notes)
     assert windtunnel("report", tmp_path / "run").out.count("blank lines") == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from windtunnel.harness.api.errors import CapabilityError, ConfigError, DataError, ModelError, UnknownName, UserError
 from windtunnel.harness.suite.load import load_suite, make_suite
 from windtunnel.tests.toys import made, planned, windtunnel, write_plugins, write_suite
@@ -176,6 +177,22 @@ def test_plan_is_shown_as_text_and_json(tmp_path: Path) -> None:
     assert shown["identity"] == load_suite(path).identity()
     assert [i["item"] for i in shown["items"]] == ["notes", "batch_invariance(notes)", "swap(notes)"]
     assert shown["skipped"][0]["model"] == "bytes"
+
+
+def test_a_plan_says_what_derived_items_cost_and_how_to_leave_them_out(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, attacks=["swap"], probes=["occlusion"])
+    text = windtunnel("plan", path).out
+    (note,) = [
+        line for line in text.splitlines() if line.startswith("note: explanation_shift: no entry asks for it; its share of the work is")
+    ]
+    remedy = note.partition("Without it: ")[2]
+    shown = json.loads(windtunnel("plan", path, "--json").out)["items"]
+    assert sum(item["share_of_work"] for item in shown) == pytest.approx(1, abs=0.001)
+    assert any(item["item"].startswith("explanation_shift") for item in shown)
+    smaller = write_suite(tmp_path, attacks=["swap"], probes=["occlusion"], **yaml.safe_load(remedy))
+    assert "explanation_shift" not in windtunnel("plan", smaller).out
+    unchecked = write_suite(tmp_path, check_drift=False)
+    assert "batch_invariance" not in windtunnel("plan", unchecked).out
 
 
 def test_a_plan_takes_every_option_of_a_run(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""What displays of progress share: the item in progress, its time, and the rest of the run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from .pace import Pace
+from .progress import Progress
+
+
+class TimedProgress(Progress):
+    """Follows the item in progress, and estimates when the run ends. A display derives from it."""
+
+    def __init__(self) -> None:
+        self.model = self.name = ""
+        self.num_items = self.number = 0
+        self.done = self.done_before = self.total = 0
+        self._started = time.perf_counter()
+        self._pace = Pace({})
+
+    @property
+    def seconds(self) -> float:
+        """The time since the item has started."""
+        return time.perf_counter() - self._started
+
+    def plan(self, shares: Mapping[tuple[str, str], float]) -> None:
+        self._pace, self.num_items = Pace(shares), len(shares)
+
+    def item(self, model: str, item: str, done: int, total: int) -> None:
+        self.model, self.name, self.done, self.done_before, self.total = model, item, done, done, total
+        self.number += 1
+        self._started = time.perf_counter()
+
+    def advance(self, num_samples: int) -> None:
+        self.done += num_samples
+
+    def finish(self) -> None:
+        self._pace.finish(self.model, self.name, (self.done - self.done_before) / max(1, self.total), self.seconds)
+
+    def describe_left(self) -> str:
+        """Return the estimated rest of the run: ``about 4 min left``; empty while nothing tells it."""
+        total = max(1, self.total)
+        part, left = (self.done - self.done_before) / total, (self.total - self.done) / total
+        seconds = self._pace.estimate_left(self.model, self.name, part, left, self.seconds)
+        return "" if seconds is None else f"about {format_duration(seconds)} left"
+
+
+def format_duration(seconds: float, /) -> str:
+    """Format a time with about two digits: ``0.8 s``, ``12 s``, ``4 min``, ``1.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
