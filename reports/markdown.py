@@ -25,7 +25,7 @@ from .display import (
 MOST_LINES = 60
 """The maximum number of visible lines."""
 
-_MOST_GATES, _MOST_ITEMS, _MOST_FLAGS = 12, 16, 5
+_MOST_GATES, _MOST_ITEMS, _MOST_FLAGS = 12, 12, 5
 _GATES = ["gate", "outcome", "verdict", "detail"], "lccl"
 _ROWS = ["model", "item", "metric", "value", "95 % interval", "n", "unscored"], "lllrcrr"
 """The columns of a table, with their alignment."""

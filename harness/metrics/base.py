@@ -28,7 +28,8 @@ from ..statistics.intervals import Interval
 from ..statistics.statistic import Columns, Scores
 from ..system.quiet_import import hide_module
 
-# The evaluators of `evaluate`, which no metric uses, import transformers and torch: two thirds of the start time of a command.
+# The evaluators of `evaluate`, which no metric uses, import transformers' pipelines and torch: two thirds of the start time of a
+# command, and 5 s more where a model's file has imported transformers.
 with hide_module("transformers"):
     import evaluate
 

@@ -44,12 +44,12 @@ def silence_imports() -> Iterator[None]:
 
 @contextmanager
 def hide_module(name: str, /) -> Iterator[None]:
-    """Make imports of a module fail in the body, unless it is already imported."""
-    if name in sys.modules:
-        yield
-        return
+    """Make imports of a module fail in the body, even if it is imported already. Afterwards everything is as before."""
+    before = sys.modules.get(name)
     sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
         del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
