@@ -226,7 +226,7 @@ def test_a_log_says_when_items_start_and_end(tmp_path: Path) -> None:
         "loading words",
         "[1/3] words  notes: 6 samples",
         "[1/3] words  notes: 4 of 6 samples; about T left",
-        "[1/3] words  notes: 6 samples done in T; accuracy 0.6667 [0.2228, 0.9567], n = 6",
+        "[1/3] words  notes: 6 samples done in T; accuracy 0.8333 [0.3588, 0.9958], n = 6",
         "[2/3] words  batch_invariance(notes): 6 samples; about T left",
     ]
     assert lines[-1].startswith("[3/3] words  swap(notes): 6 samples done in T; robust_accuracy ")
