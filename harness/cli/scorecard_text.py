@@ -118,7 +118,7 @@ def _list_notes(card: Scorecard) -> Iterator[str]:
     """Yield what readers must know about the numbers: flags, then parts of the data that are not used."""
     yield from (f"note: {flag}" for flag in card.manifest.get("flags", ()))
     for task, facts in card.manifest.get("data", {}).items():
-        yield from (f"data of {task}: {note}" for note in facts["notes"])
+        yield from (f"data of {task}: {note}" for note in facts.get("notes", ()))
 
 
 def _format_estimate(e: Estimate | None) -> tuple[str, str, str]:

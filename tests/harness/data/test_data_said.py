@@ -100,7 +100,7 @@ def test_what_of_the_files_is_not_used_is_in_the_scorecard(tmp_path: Path) -> No
     task = f"{CLASSIFICATION}labels: [negative, positive]\ndata: {{files: r.csv}}\n"
     answer = run(tmp_path, "run", task, r_csv=table)
     notes = ["r.csv: 1 blank lines were skipped, the first is line 3", "columns that the task does not read: 2 (more, id)"]
-    assert card(tmp_path)["manifest"]["data"] == {"t": {"notes": notes, "cautions": []}}
+    assert card(tmp_path)["manifest"]["data"] == {"t": {"notes": notes}}
     assert all(f"data of t: {note}" in answer.out for note in notes)
     assert windtunnel("report", tmp_path / "run").out.count("blank lines") == 1
 
