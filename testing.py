@@ -40,7 +40,7 @@ def assert_gates(run: Run | Scorecard | str | Path, *gates: str) -> None:
     missed = [result for result in results if result.verdict not in ("pass", "warn")]
     lines = [*map(_describe, missed), *([] if card.complete else ["the run is incomplete: some planned samples have no record"])]
     if lines:
-        pytest.fail(f"{len(missed)} of {len(results)} gates do not hold:\n" + "\n".join(f"  {line}" for line in lines), pytrace=False)
+        raise AssertionError(f"{len(missed)} of {len(results)} gates do not hold:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def _get_scorecard(run: Run | Scorecard | str | Path) -> Scorecard:

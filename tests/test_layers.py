@@ -174,6 +174,7 @@ def test_every_entry_point_leads_somewhere() -> None:
     ("module", "allowed"),
     [
         ("windtunnel", ()),
+        ("windtunnel.testing", ()),
         ("windtunnel.harness.cli.main", ()),
         ("windtunnel.harness.plan.planner", ("numpy",)),
         ("windtunnel.harness.run.runner", ("numpy",)),
