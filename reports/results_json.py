@@ -34,6 +34,7 @@ class ResultsJson(Report):
             "counts": {"samples": scorecard.num_samples, "failed": scorecard.num_failed, "gates": dict(outcomes)},
             "gates": [asdict(gate) for gate in scorecard.gates],
             "rows": [_convert_row(row) for row in scorecard.rows],
+            "comparisons": [_sort_values(comparison.to_json()) for comparison in scorecard.comparisons],
             "manifest": _sort_values(scorecard.manifest),
             "timing": _sort_values(scorecard.timing),
         }

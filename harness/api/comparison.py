@@ -106,12 +106,12 @@ class Comparison:
         return sorted(rows, key=lambda change: 1.0 if change.adjusted_p_value is None else change.adjusted_p_value)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the comparison as JSON values."""
+        """Return the comparison as JSON values. Inputs are their texts."""
         return {
             "baseline": self.baseline, "candidate": self.candidate, "verdict": self.verdict, "mismatches": list(self.mismatches),
             "notes": list(self.notes), "rows": [_change_to_json(change) for change in self.rows],
             "counts": [_with_item(count.key, asdict(count)) for count in self.counts],
-            "flips": [_with_item(flip.key, asdict(flip)) for flip in self.flips],
+            "flips": [{**_with_item(flip.key, asdict(flip)), "input": flip.input and flip.input.text} for flip in self.flips],
             "fidelity": [{**_row_to_json(row), "estimate": asdict(row.estimate)} for row in self.fidelity],
         }  # fmt: skip
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..modalities.base import Shown as Shown
 from .item_key import ItemKey
+
+if TYPE_CHECKING:
+    from .comparison import Comparison
 
 DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
 
@@ -257,6 +260,7 @@ class Scorecard:
     a kind that it does not contain can have any row.
     ``measures``: the meaning of rows, by `Row.metric`.
     ``figures``: the data of charts that rows cannot hold.
+    ``comparisons``: those of the run's first model with each other model that shares items with it.
     """
 
     manifest: Mapping[str, Any]
@@ -272,3 +276,4 @@ class Scorecard:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     max_unscored: float = MAX_UNSCORED
     figures: tuple[Figure, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()

@@ -18,6 +18,7 @@ from ..scorecard.gates import Gate, check_gates, decide_verdict, lacks_scores
 from ..scorecard.measures import MEASURES, add_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
+from .comparison import compare_models, have_common_items
 from .item_rows import UNKNOWN, is_decided, make_item_rows, parse_gates
 from .views import SampleViews
 
@@ -30,7 +31,7 @@ def summarise(
     ``folder``: the run folder.
     ``gates``: replace the gates of the suite.
     ``registry``: the metrics and the kinds of items; by default the installed ones, as records load no code (`load_registry`).
-    ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample.
+    ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample, instead of comparing the models.
     Raises `StoreError` if the store cannot be read, and `ConfigError` for a gate that matches no row.
     """
     store = Store.open(folder / FILE_NAME, readonly=True)
@@ -39,7 +40,8 @@ def summarise(
         known = registry or Registry()
         kinds, items = list_kinds(known), store.items()
         results = RunResults(store, items, kinds)
-        drop = (lambda row: row) if keep_evidence else _drop_evidence
+        compared = not keep_evidence and have_common_items(items)
+        drop = (lambda row: row) if keep_evidence or compared else _drop_evidence
         timing: dict[str, Any] = {}
         figures: list[Figure] = []
         failed = 0
@@ -90,6 +92,8 @@ def summarise(
         )  # fmt: skip
         gate_results = check_gates(planned_gates if gates is None else gates, card)
         verdict = decide_verdict(gate_results)
+        if compared:
+            card = replace(card, comparisons=compare_models(card, folder, known), rows=tuple(map(_drop_evidence, rows)))
         # A run with an item whose samples mostly failed must not pass, whatever the gates check.
         return replace(card, gates=gate_results, verdict="no_data" if verdict != "fail" and mostly_failed else verdict)
     finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,33 +15,39 @@ from ...api.scorecard import Scorecard
 from ...items.kinds import list_kinds
 from ...statistics import get_evidence
 from ...statistics.evidence import hash_id
+from ...store import StoredItem
 from .checks import list_lone_items, list_mismatches
 from .fidelity import compare_outputs
 from .rows import compare_rows
 from .samples import Records, find_flips, open_records
-from .sides import Side, split_sides
+from .sides import Side, drop_models, split_sides
 
 _FEW_IDS = 5
 
 
+def have_common_items(items: Iterable[StoredItem], /) -> bool:
+    """Tell whether two models of a run have an item in common."""
+    counts = Counter(drop_models(item.key) for item in items)
+    return any(count > 1 for count in counts.values())
+
+
 def compare_models(card: Scorecard, folder: Path, registry: Registry | None = None, /) -> tuple[Comparison, ...]:
-    """Compare the models of one run that share items with its first model.
+    """Compare the models of one run that share items with its first model; not their times, which are no part of a scorecard's rows.
 
     ``card``: the scorecard, which keeps its evidence. ``folder``: the run folder.
     """
-    first, *others = split_sides("", card, folder) or [None]
-    if first is None:
-        return ()
+    first, *others = split_sides("", card, folder)
     shared = [side for side in others if any(key in first.items for key in side.items)]
-    return tuple(compare_sides(first, side, allow_mismatch=True, registry=registry) for side in shared)
+    return tuple(compare_sides(first, side, allow_mismatch=True, with_times=False, registry=registry) for side in shared)
 
 
 def compare_sides(
-    baseline: Side, candidate: Side, /, *, allow_mismatch: bool = False, registry: Registry | None = None
+    baseline: Side, candidate: Side, /, *, allow_mismatch: bool = False, with_times: bool = True, registry: Registry | None = None
 ) -> Comparison:  # fmt: skip
     """Compare two sides.
 
     ``allow_mismatch``: compare different data, tasks or settings, and say so in `Comparison.mismatches`.
+    ``with_times``: whether to compare seconds per sample, the only number that differs between two equal runs.
     Raises `ConfigError` for sides that have nothing in common, or that differ where they must not.
     """
     if not any(key in baseline.items for key in candidate.items):
@@ -52,7 +59,7 @@ def compare_sides(
             + "\n  ".join(mismatches)
             + "\nRun the candidate with the baseline's suite, or pass --allow-mismatch to compare the samples that both have"
         )
-    changes = compare_rows(baseline, candidate)
+    changes = compare_rows(baseline, candidate, with_times=with_times)
     with open_records(baseline) as before, open_records(candidate) as after:
         flips, counts = find_flips((baseline, candidate), (before, after), changes, list_kinds(registry or Registry()))
         fidelity, moved = ([], []) if before is None or after is None else compare_outputs(before, after, candidate.model)

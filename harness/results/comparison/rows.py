@@ -26,8 +26,8 @@ _UNPAIRED = "compared without pairs: the number is not computed from single samp
 _ONE_SIDED = "one side has no value"
 
 
-def compare_rows(baseline: Side, candidate: Side, /) -> list[RowChange]:
-    """Return the changes of all rows that both sides have, with verdicts."""
+def compare_rows(baseline: Side, candidate: Side, /, *, with_times: bool) -> list[RowChange]:
+    """Return the changes of all rows that both sides have, with verdicts. ``with_times``: also of seconds per sample."""
     changes: list[RowChange] = []
     opened = set()
     for key, row in candidate.rows.items():
@@ -38,7 +38,7 @@ def compare_rows(baseline: Side, candidate: Side, /) -> list[RowChange]:
         if is_headline:
             opened.add(key[0])
         changes.append(replace(_compare(row, other), is_headline=is_headline))
-    times = (compare_seconds(baseline, candidate, key) for key in candidate.items if key in baseline.items)
+    times = (compare_seconds(baseline, candidate, key) for key in candidate.items if with_times and key in baseline.items)
     changes += [replace(change, is_headline=change.row.key.is_task) for change in times if change is not None]
     return decide(_resample_again(changes, baseline, candidate))
 

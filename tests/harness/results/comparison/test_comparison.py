@@ -208,3 +208,16 @@ def test_the_verb(before: Path, after: Path) -> None:
     missing = windtunnel("compare", before, before.parent / "nowhere")
     assert missing.code == 2
     assert "nowhere" in missing.err
+
+
+def test_models_of_one_run_are_compared_in_its_scorecard(place: Path) -> None:
+    models = [{"model": "planted:x", "name": "today"}, {"model": "planted:x", "name": "next", "overall": 0.3}]
+    folder = run_planted(place, "both", {"models": models}, SMALL)
+    card = load(folder, [place / "planted_plugins.py"]).scorecard
+    (comparison,) = card.comparisons
+    assert (comparison.baseline, comparison.candidate, comparison.verdict) == ("today", "next", WORSE)
+    assert all(row.evidence is None for row in card.rows)
+    # Two equal runs have equal scorecards, but for their times.
+    assert all(found.row.metric != "seconds_per_sample" for found in comparison.rows)
+    (written,) = json.loads((folder / "results.json").read_text())["comparisons"]
+    assert written["flips"][0]["sample_id"] == comparison.flips[0].sample_id
