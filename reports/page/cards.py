@@ -12,7 +12,7 @@ from ..charts.interval import Mark
 from ..charts.svg import NOTHING, RATES, Axis, choose_axis
 from ..display import list_models, make_finite
 from ..values import describe_item, format_estimate, format_number
-from .gates import ICONS
+from .gates import ICONS, get_icon
 from .rows import Subject, find_row, get_id
 from .tables import BETTER, Glossary, Term
 
@@ -71,9 +71,10 @@ def make_cards(subject: Subject, glossary: Glossary, /) -> list[Card]:
 
 def _make_card(subject: Subject, glossary: Glossary, model: str) -> Card:
     own = [row for row in subject.card.rows if row.model == model]
-    read = [reading for reading in subject.readings if any(row.model == model for row in reading.rows)]
-    icon = min((reading.icon for reading in read), key=ICONS.index, default="none")
-    num = sum(reading.icon == icon for reading in read)
+    pairs = ((reading, [outcome for row, outcome in reading.rows if row.model == model]) for reading in subject.readings)
+    read = [min(map(get_icon, outcomes), key=ICONS.index) for _, outcomes in pairs if outcomes]
+    icon = min(read, key=ICONS.index, default="none")
+    num = read.count(icon)
     words = {"pass": "pass", "fail": "fail", "open": "open", "none": ""}
     verb = words[icon] if num != 1 else {"pass": "passes", "fail": "fails", "open": "open", "none": ""}[icon]
     status = f"{num} of {len(read)} gates {verb}" if len(read) > 1 else f"Its gate {'is open' if icon == 'open' else verb}"
@@ -149,12 +150,9 @@ def _make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool) 
         axis = CALIBRATION
     if axis is not RATES and row.higher_is_better is not None and not is_small:
         below.append(BETTER[row.higher_is_better])
-    scored = make_finite(row.estimate).value is not None
     bar = subject.draw(row, axis, marks) if axis is not None and not is_small else NOTHING
-    return Score(
-        term, format_estimate(row.estimate, subject.is_rate(row), row.unit) if scored else "not scored", reading.icon if reading else "",
-        reading.word if reading else "", " · ".join(filter(None, below)), bar, is_small,
-    )  # fmt: skip
+    value = format_estimate(row.estimate, subject.is_rate(row), row.unit)
+    return Score(term, value, *subject.get_gate(row), " · ".join(filter(None, below)), bar, is_small)
 
 
 def _make_speed(subject: Subject, model: str, rows: list[Row]) -> Iterator[Score]:

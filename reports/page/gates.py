@@ -32,30 +32,42 @@ _PARTS = {
 _COMPARED = {"low": "The lower end", "high": "The upper end", "value": "The value"}
 
 
+def get_icon(outcome: str, /) -> str:
+    """Return the icon of an outcome."""
+    return OUTCOMES.get(outcome, ("none", ""))[0]
+
+
+def get_word(outcome: str, /) -> str:
+    """Return the word of an outcome."""
+    return OUTCOMES.get(outcome, ("", outcome.replace("_", " ").capitalize()))[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A gate with the rows that it reads.
 
     result: the gate's outcome. gate: the parsed gate; None if its text is no condition on rows.
     row: the row that decides, the worst one; None if the scorecard does not have it.
-    rows: all rows that the gate reads.
+    rows: all rows that the gate reads, with its outcome on each; detail: the sentence of the row that decides.
+    title, target: what the gate asks, and its threshold, in words. rate: whether the row is a rate.
     """
 
     result: GateResult
     gate: Gate | None
     row: Row | None
-    rows: tuple[Row, ...]
+    rows: tuple[tuple[Row, str], ...]
     title: str
     target: str
     rate: bool
+    detail: str
 
     @property
     def icon(self) -> str:
-        return OUTCOMES.get(self.result.outcome, ("none", ""))[0]
+        return get_icon(self.result.outcome)
 
     @property
     def word(self) -> str:
-        return OUTCOMES.get(self.result.outcome, ("", self.result.outcome.replace("_", " ").capitalize()))[1]
+        return get_word(self.result.outcome)
 
     @property
     def counts_as(self) -> str:
@@ -68,6 +80,10 @@ class Reading:
         if self.gate is None or self.gate.part in ("n", "n_unscored"):
             return None
         return Threshold(self.gate.number, self.gate.op in (">=", ">"), self.icon)
+
+    def get_outcome(self, row: Row, /) -> str:
+        """Return the gate's outcome on one of its rows."""
+        return next((outcome for own, outcome in self.rows if own is row), self.result.outcome)
 
     @property
     def margin(self) -> float:
@@ -102,12 +118,12 @@ class Reading:
     def reason(self) -> str:
         """Return the sentence of an outcome that is no plain pass or fail."""
         if self.row is None or self.threshold is None:
-            return self.result.detail
+            return self.detail
         if self.result.outcome == "pass":
             return self._tell_side("above" if self.threshold.fails_below else "below")
         if self.result.outcome == "fail":
             return self._tell_side("below" if self.threshold.fails_below else "above")
-        sentence = self.result.detail.rpartition(": ")[2]
+        sentence = self.detail.rpartition(": ")[2]
         if self.gate is not None:
             sentence = sentence.replace(f"{self.gate.number:g} lies", f"{self.target} lies")
         return f"{sentence[:1].upper()}{sentence[1:]}."
@@ -127,16 +143,19 @@ def _read(result: GateResult, card: Scorecard) -> Reading:
     try:
         gate = Gate.parse(result.gate)
     except ConfigError:
-        return Reading(result, None, None, (), result.gate, "", False)
+        return Reading(result, None, None, (), result.gate, "", False, result.detail)
     rows = tuple(row for row in card.rows if row.name == gate.metric and gate.concerns(row.model, row.item))
     if not rows:
-        return Reading(result, gate, None, (), f"{gate.metric} of {gate.item}", f"{gate.number:g}", False)
+        return Reading(result, gate, None, (), f"{gate.metric} of {gate.item}", f"{gate.number:g}", False, result.detail)
     rate = is_rate(rows[0], card.measures)
     target = format_target(gate.number, rate and gate.part not in ("n", "n_unscored"))
     what = f"{title_of(rows[0], card.measures)}{_join(rows[0])}"
     title = f"{what} is {_ASKS[gate.op]} {target}{_PARTS.get(gate.part or '', '')}"
-    readings = [Reading(result, gate, row, rows, title, target, rate) for row in rows]
-    return min(readings, key=lambda reading: reading.margin)
+    # The result of a gate on several models is that of the worst one.
+    alone = [result] if len(rows) == 1 else [gate.check(Scorecard({}, (row,), max_unscored=card.max_unscored)) for row in rows]
+    pairs = tuple((row, own.outcome) for row, own in zip(rows, alone, strict=True))
+    readings = [Reading(result, gate, row, pairs, title, target, rate, own.detail) for row, own in zip(rows, alone, strict=True)]
+    return min(readings, key=lambda reading: (ICONS.index(get_icon(reading.get_outcome(reading.row or rows[0]))), reading.margin))
 
 
 def _join(row: Row) -> str:

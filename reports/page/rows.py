@@ -14,7 +14,7 @@ from ..charts.interval import Mark, draw_axis, draw_interval
 from ..charts.svg import NOTHING, RATES, Axis
 from ..display import get_reason, list_unique, make_finite
 from ..values import describe_item, format_bounds, format_estimate, is_rate
-from .gates import Reading
+from .gates import Reading, get_icon, get_word
 from .tables import BETTER, Cell, Column, Glossary, Line, Table, Term, group_lines
 
 Part = Literal["model", "slice", "about"]
@@ -41,7 +41,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         for reading in self.readings:
-            for row in reading.rows:
+            for row, _ in reading.rows:
                 self.gate_of.setdefault(get_id(row), reading)
 
     def is_rate(self, row: Row, /) -> bool:
@@ -61,14 +61,23 @@ class Subject:
         if make_finite(row.estimate).value is None:
             return NOTHING
         reading = self.gate_of.get(get_id(row))
-        return draw_interval(axis, row.estimate, reading.threshold if reading else None, marks)
+        threshold = reading.threshold if reading else None
+        if threshold is not None:
+            threshold = replace(threshold, outcome=self.get_gate(row)[0])
+        return draw_interval(axis, row.estimate, threshold, marks)
+
+    def get_gate(self, row: Row, /) -> tuple[str, str]:
+        """Return the icon and the word of the gate's outcome on a row; empty if no gate reads it."""
+        reading = self.gate_of.get(get_id(row))
+        outcome = reading.get_outcome(row) if reading else ""
+        return (get_icon(outcome), get_word(outcome)) if outcome else ("", "")
 
     def make_value(self, row: Row, label: str = "", notes: tuple[str, ...] = (), bar: Markup = NOTHING) -> Cell:
         """Return the cell of a row's value, with the icon of its gate. ``notes``: small texts below it."""
-        reading = self.gate_of.get(get_id(row))
+        icon, word = self.get_gate(row)
         scored = make_finite(row.estimate).value is not None
         return Cell(
-            self.format_value(row), label, reading.icon if reading else "", reading.word if reading else "", strong=scored, notes=notes,
+            self.format_value(row), label, icon, word, strong=scored, notes=notes,
             bar=bar, is_unscored=not scored,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Measure, Row, Scorecard
+from windtunnel.reports.charts.svg import RATES
 from windtunnel.reports.html import Html
 from windtunnel.reports.page.cards import make_cards
 from windtunnel.reports.page.dimensions import make_dimensions
@@ -236,3 +237,13 @@ def test_help_says_what_a_metric_is_how_it_is_called_and_how_it_is_computed() ->
     assert "<code>accuracy</code>" in popover[0]
     assert 'href="#how-accuracy"' in popover[0]
     assert '<div id="how-accuracy">' in text
+
+
+def test_a_gate_on_several_models_has_an_outcome_on_each() -> None:
+    rows = (_row(model="good", estimate=Estimate(0.9, 0.85, 0.95, 50)), _row(model="bad", estimate=Estimate(0.5, 0.4, 0.6, 50)))
+    subject = _subject(*rows, gates=(_gate("fail", "t.accuracy >= 0.75"),))
+    (reading,) = subject.readings
+    assert reading.row is rows[1]
+    assert [subject.get_gate(row) for row in rows] == [("pass", "Pass"), ("fail", "Fail")]
+    assert [card.icon for card in make_cards(subject, Glossary(MEASURES, "h"))] == ["pass", "fail"]
+    assert 'class="strip pass"' in subject.draw(rows[0], RATES)
