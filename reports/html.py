@@ -18,6 +18,7 @@ from .charts.interval import draw_axis
 from .charts.svg import RATES
 from .explorer import LEVELS
 from .page.cards import make_cards
+from .page.comparison import make_comparisons
 from .page.dimensions import make_dimensions
 from .page.gates import read_gates
 from .page.methods import list_methods
@@ -75,11 +76,14 @@ def _make_sections(scorecard: Scorecard) -> dict[str, Any]:
     glossary = Glossary(scorecard.measures, "help")
     models = make_cards(subject, glossary)
     dimensions = make_dimensions(subject, glossary)
+    comparisons = make_comparisons(subject, glossary)
     words = {"verdict": "Verdict", "models": models and "Models", "gates": "Gates", "dimensions": dimensions and "Dimensions",
+             "comparison": comparisons and "Comparison",
              "explorer": "Samples", "provenance": "Provenance"}  # fmt: skip
     return {
         "question": QUESTION, "verdict": make_verdict(subject), "models": models, "readings": readings, "rate_axis": draw_axis(RATES),
-        "dimensions": dimensions, "provenance": make_provenance(subject), "methods": list_methods(scorecard.measures),
+        "dimensions": dimensions, "comparisons": comparisons, "provenance": make_provenance(subject),
+        "methods": list_methods(scorecard.measures),
         "helps": list(glossary.helps.values()), "sections": [(anchor, word) for anchor, word in words.items() if word],
     }  # fmt: skip
 

@@ -6,11 +6,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from windtunnel.harness.api.comparison import Comparison, Flip, RowChange
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Measure, Row, Scorecard
 from windtunnel.reports.charts.svg import RATES
 from windtunnel.reports.html import Html
 from windtunnel.reports.page.cards import make_cards
+from windtunnel.reports.page.comparison import make_comparisons
 from windtunnel.reports.page.dimensions import make_dimensions
 from windtunnel.reports.page.explanations import judge_controls
 from windtunnel.reports.page.gates import choose_deciding, read_gates
@@ -247,3 +249,33 @@ def test_a_gate_on_several_models_has_an_outcome_on_each() -> None:
     assert [subject.get_gate(row) for row in rows] == [("pass", "Pass"), ("fail", "Fail")]
     assert [card.icon for card in make_cards(subject, Glossary(MEASURES, "h"))] == ["pass", "fail"]
     assert 'class="strip pass"' in subject.draw(rows[0], RATES)
+
+
+# ── comparison ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_comparison_shows_what_is_worse_first_and_folds_the_rest() -> None:
+    def change(metric: str, verdict: str, value: float, p_value: float) -> RowChange:
+        row = _row(metric, Estimate(0.7, 0.6, 0.8, 90), model="new")
+        return RowChange(row, Estimate(0.9, 0.8, 0.95, 90), Estimate(value, value - 0.1, value + 0.1, 90), p_value, p_value, verdict)
+
+    rows = (
+        change("accuracy", "better", 0.2, 0.01),
+        change("robust_accuracy", "worse", -0.2, 0.002),
+        change("other", "no change shown", 0.0, 1.0),
+    )
+    flips = (Flip(key("t"), "t/1", "regressed", "<b>yes</b>", "no", "yes"),)
+    card = Scorecard({}, (_row(model="old"),), comparisons=(Comparison("old", "new", rows, flips),), measures=MEASURES)
+    (found,) = make_comparisons(Subject(card, []), Glossary(MEASURES, "h"))
+    assert found.tally == (("worse", "worse on 1"), ("better", "better on 1"), ("same", "no change shown on 1"))
+    assert found.table is not None
+    ((_, lines),) = found.table.groups
+    assert [line.term.word for line in lines] == ["Robust accuracy", "Accuracy"]
+    assert [cell.text for cell in lines[1].cells] == [
+        "better", "90.0\u202f%", "70.0\u202f%", "+20.0\u202f%", "10.0 to 30.0\u202f%", "0.01", "90",
+    ]  # fmt: skip
+    assert [fold.title for fold in found.folds] == ["1 row without a shown change", "1 flip"]
+    text = Html().render(card)
+    assert '<a href="#comparison">Comparison</a>' in text
+    assert "&lt;b&gt;yes&lt;/b&gt;" in text
+    assert 'id="comparison"' not in Html().render(rich())
