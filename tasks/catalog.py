@@ -23,17 +23,20 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..harness.api.errors import ConfigError, UnknownName, suggest_name
+from ..harness.api.task import TaskFiles
 from ..harness.data import DataSpec
 from ..harness.data.yaml_lines import SUFFIXES, load_file
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from .base import RowTask
 
 FOLDER = Path(__file__).with_name("catalog")
@@ -79,10 +82,22 @@ def load_task(name_or_path: str | Path, /, **settings: Any) -> RowTask:
     return find_factory(name_or_path)(**settings)
 
 
-def file(*, path: str, **settings: Any) -> RowTask:
+class _File(TaskFiles):
     """Load your own task: a YAML or JSON file of about ten lines. In a suite or after --tasks, use the path itself:
-    ``my_task.yaml``."""
-    return load_task(path, **settings)
+    ``my_task.yaml``. A file names its family; ``windtunnel show FAMILY`` lists the keys that it can have."""
+
+    def __call__(self, *, path: str, **settings: Any) -> RowTask:
+        return load_task(path, **settings)
+
+    def families(self) -> Collection[str]:
+        return FAMILIES
+
+    def find_family(self, name: str, /) -> tuple[str, Mapping[str, inspect.Parameter]]:
+        settings = {key: parameter for key, parameter in list_settings(name).items() if key != "name"}
+        return inspect.getdoc(_import_family(name)) or "", settings
+
+
+file = _File()
 
 
 def find_factory(name_or_path: str | Path, /) -> TaskFactory:
@@ -230,7 +245,7 @@ class TaskFactory:
             first = error.errors()[0]
             key = str(first["loc"][0])
             where = f"task {self.__name__!r}, setting {key!r}" if key in overridden else self.file.where(key)
-            raise ConfigError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from error
+            raise ConfigError(f"{where}: {key}: {_explain_value(first)}") from error
         except ConfigError as error:
             key = str(error).partition(" ")[0].rstrip(":")
             raise ConfigError(f"{self.file.where(key) if key not in overridden else f'task {self.__name__!r}'}: {error}") from error
@@ -245,6 +260,17 @@ class TaskFactory:
             )
         rename = {str(name): label for name, label in zip(old, labels, strict=True)}
         return rename | {str(key): rename[name] for key, name in self.file.content.get("label_map", {}).items()}
+
+
+def _explain_value(error: ErrorDetails) -> str:
+    """Explain why a value is none that its setting can have, where YAML or JSON reads another type than was meant."""
+    value, kind = error["input"], error["type"]
+    if isinstance(value, str) and kind == "sequence_str":
+        return f"this is a list; write [{value}]"
+    if kind in ("string_type", "int_type", "bool_type") and (value is None or isinstance(value, float)):
+        written = "null" if value is None else str(value)
+        return f"{written} is read as {'nothing' if value is None else 'a number'}, not as text; put it in quotes: '{written}'"
+    return f"{'.'.join(map(str, error['loc'][1:]))}{': ' if error['loc'][1:] else ''}{error['msg']}, not {value!r}"
 
 
 def _fill(value: Any, params: Mapping[str, Any]) -> Any:

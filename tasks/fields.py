@@ -201,7 +201,7 @@ class ClassLabels:
         spellings = _list_spellings(value) if isinstance(value, str | int | float | Decimal) else ()
         named: tuple[str, ...] = ()
         if number is not None and not isinstance(value, str):
-            spellings, named = (str(number),), self._declared[number : number + 1] if number >= 0 else ()
+            spellings, named = (str(number), *spellings), self._declared[number : number + 1] if number >= 0 else ()
         for known in (*spellings, *named):
             if known in self._map:
                 return self.names.index(self._map[known])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -105,18 +106,51 @@ def require_methods(what: str, made: object, base: type, /) -> None:
     """
     if missing := list(_find_missing(made, base)):
         raise ConfigError(f"the {what} has no {', '.join(missing)}; see {base.__module__} for what a plugin defines")
+    for method in (getattr(base, name) for name in _list_public(base)):
+        if isinstance(method, FunctionType) and gives(made, method) and not _takes(getattr(made, method.__name__), method):
+            raise ConfigError(f"the {what} cannot be called as {_sign(method)}; give its method these parameters, in this order")
 
 
 def _find_missing(made: object, base: type) -> Iterator[str]:
-    yield from (repr(name) for name in _list_declared(base) if not hasattr(made, name))
+    own = [name for name in _list_public(type(made)) if name not in {*dir(base), *_list_declared(base)}]
+    yield from (f"{name!r}{_suggest(name, own)}" for name in _list_declared(base) if not hasattr(made, name))
+    for method in (getattr(type(made), name) for name in own):
+        # A class between the base class and the plugin may leave a method to the plugin.
+        if isinstance(method, FunctionType) and getattr(method, "__isabstractmethod__", False):
+            yield f"{_sign(method)}{_suggest(method.__name__, own)}"
     for method in (getattr(base, name) for name in _list_public(base)):
         if not isinstance(method, FunctionType) or gives(made, method):
             continue
         other = get_alternative(method)
         if other and not gives(made, getattr(base, other)):
-            yield f"{method.__name__!r} or {other!r}"
+            yield f"{_sign(method)}{_suggest(method.__name__, own)} or {_sign(getattr(base, other))}{_suggest(other, own)}"
         elif getattr(method, "__isabstractmethod__", False):
-            yield repr(method.__name__)
+            yield f"{_sign(method)}{_suggest(method.__name__, own)}"
+
+
+def _suggest(name: str, own: Sequence[str]) -> str:
+    """Return the plugin's own attribute that may be a misspelling of a name, in brackets."""
+    close = difflib.get_close_matches(name, [other for other in own if other != name], n=1, cutoff=0.75)
+    return f" (is {close[0]!r} meant?)" if close else ""
+
+
+def _sign(method: FunctionType) -> str:
+    """Return the name of a method with its parameters, such as ``'score(sample, responses)'``."""
+    return repr(f"{method.__name__}({', '.join(list(inspect.signature(method).parameters)[1:])})")
+
+
+def _takes(own: Any, method: FunctionType) -> bool:
+    """Tell whether a plugin's method accepts the parameters of the base class's ``method``, as the harness passes them."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    try:
+        inspect.signature(own).bind(*by_place, **dict.fromkeys(by_name))
+    except TypeError:
+        return False
+    except ValueError:  # a function in C may not tell
+        return True
+    return True
 
 
 def _list_declared(base: type) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,27 @@ from typing import TYPE_CHECKING, Any
 from .plugins import Plugin, gives, needed_unless
 
 if TYPE_CHECKING:
+    from inspect import Parameter
+
     from .model_port import ModelPort
     from .requests import Request, Response
     from .samples import Sample
+
+
+class TaskFiles(ABC):
+    """A plugin that creates tasks from files, each of which names its family."""
+
+    @abstractmethod
+    def __call__(self, *, path: str, **settings: Any) -> Task:
+        """Create the task of a file."""
+
+    @abstractmethod
+    def families(self) -> Collection[str]:
+        """Return the names of the families."""
+
+    @abstractmethod
+    def find_family(self, name: str, /) -> tuple[str, Mapping[str, Parameter]]:
+        """Return the description of a family and its settings, by name."""
 
 
 class Task(Plugin):

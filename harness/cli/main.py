@@ -103,7 +103,7 @@ def plan(suite: Suite, as_json: JsonOption = False) -> int:
 
 @app.command(epilog=EXIT_CODES)
 @guard
-@takes_suite("suite_file", "model", "tasks", "attacks", "probes", "plugin", "offline")
+@takes_suite("suite_file", "model", "tasks", "attacks", "probes", "plugin", "offline", required=("models",))
 def prefetch(suite: Suite) -> None:
     """Download models, data sets and word lists of a suite, and list what is missing. With --offline only
     list."""
@@ -163,9 +163,10 @@ def list_plugins(
 @app.command(epilog=EXIT_CODES)
 @guard
 def show(
-    name: Annotated[str, typer.Argument(help="The name of a plugin, or of a row of a scorecard.")], plugin: PluginFiles = None
+    name: Annotated[str, typer.Argument(help="The name of a plugin, of a row of a scorecard, or of a family of tasks.")],
+    plugin: PluginFiles = None,
 ) -> None:
-    """Show a plugin (description, settings, citation), or the meaning of a row."""
+    """Show a plugin (description, settings, citation), the meaning of a row, or the keys of a family's task files."""
     from .plugin_text import describe
 
     prepare(offline=False)

@@ -8,19 +8,35 @@ from collections.abc import Mapping
 from ..api.errors import UnknownName, suggest_name
 from ..api.plugins import Plugin
 from ..api.registry import GROUPS, Entry, Registry, list_parameters
+from ..api.task import TaskFiles
 from ..scorecard.measures import MEASURES
 
 
 def describe(registry: Registry, name: str) -> str:
-    """Return docstring, settings and origin of every plugin with the name, or the meaning of a row. Raises
-    `UnknownName`."""
+    """Return docstring, settings and origin of every plugin with the name, the meaning of a row, or the keys of a family of
+    tasks. Raises `UnknownName`."""
     found = [entry for group in GROUPS for entry in registry.entries(group) if entry.name == name]
     if not found and name in MEASURES:
         return describe_measure(name)
     if not found:
-        known = [*(entry.name for group in GROUPS for entry in registry.entries(group)), *MEASURES]
-        raise UnknownName(f"there is no plugin and no row {name!r}.{suggest_name(name, known)} 'windtunnel list' shows all plugins.")
+        files = registry.get("tasks", "file").load()
+        families = files.families() if isinstance(files, TaskFiles) else ()
+        if name in families:
+            return describe_family(files, name)
+        known = [*(entry.name for group in GROUPS for entry in registry.entries(group)), *MEASURES, *families]
+        raise UnknownName(
+            f"there is no plugin, row or family {name!r}.{suggest_name(name, known)} 'windtunnel list' shows all plugins. "
+            f"Families of tasks: {', '.join(families)}."
+        )
     return "\n\n".join(_describe(entry) for entry in found)
+
+
+def describe_family(files: TaskFiles, name: str) -> str:
+    """Return the description of a family of tasks, and the keys of its task files."""
+    described, settings = files.find_family(name)
+    lines = [f"{name}  (family of tasks; a task file has the key 'family: {name}')", ""]
+    lines += [f"  {line}".rstrip() for line in described.splitlines()]
+    return "\n".join([*lines, "", "  settings:", *(f"    {parameter}" for parameter in settings.values())])
 
 
 def describe_measure(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,9 @@ PluginFiles = Annotated[
     list[str] | None,
     typer.Option("--plugin", help="A Python file with plugins, in addition to the suite's. Repeatable."),
 ]
+
+
+_HOW_TO_GIVE = {"models": "--model KIND:TARGET", "tasks": "--tasks NAME,NAME"}
 
 
 def read_suite(
@@ -53,10 +56,13 @@ def read_suite(
     offline: Annotated[
         bool, typer.Option("--offline", help="Keep Hugging Face libraries off the network; missing files are errors.")
     ] = False,
+    required: Collection[str] = ("models", "tasks"),
 ) -> Suite:
     """Prepare the process and read a suite: the file's, its keys replaced by the options given, or that of the options.
 
-    Raises `ConfigError` where neither a file nor a model and a task are given.
+    required: the keys of a suite that must be given where there is no file.
+
+    Raises `ConfigError` where neither a file nor these keys are given.
     """
     prepare(offline)
     given = {
@@ -78,17 +84,21 @@ def read_suite(
 
     if suite_file is not None:
         return load_suite(suite_file, **options)
-    if "models" not in options or "tasks" not in options:
-        raise ConfigError("give a suite file, or --model KIND:TARGET and --tasks NAME,NAME; 'windtunnel demo' needs neither")
-    return make_suite({"name": "run", **options}, base=Path.cwd())
+    if not all(key in options for key in required):
+        needed = " and ".join(_HOW_TO_GIVE[key] for key in required)
+        raise ConfigError(f"give a suite file, or {needed}; 'windtunnel demo' needs neither")
+    return make_suite({"name": "run", **options}, base=Path.cwd(), required=required)
 
 
-def takes_suite(*options: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+def takes_suite(
+    *options: str, required: Collection[str] = ("models", "tasks")
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Replace a verb's first parameter, its suite, by the options that name one.
 
     options: those of `read_suite` that the verb takes, by parameter name; without any, all of them.
+    required: as in `read_suite`.
     """
-    offered = _list_parameters(read_suite)
+    offered = {name: parameter for name, parameter in _list_parameters(read_suite).items() if name != "required"}
     taken = [parameter for name, parameter in offered.items() if not options or name in options]
 
     def decorate(verb: Callable[..., int | None]) -> Callable[..., int | None]:
@@ -96,7 +106,7 @@ def takes_suite(*options: str) -> Callable[[Callable[..., int | None]], Callable
 
         @wraps(verb)
         def work(**given: Any) -> int | None:
-            suite = read_suite(**{p.name: given.pop(p.name) for p in taken})
+            suite = read_suite(**{p.name: given.pop(p.name) for p in taken}, required=required)
             return verb(suite, **given)
 
         # Typer reads both: the signature for what there is, the annotations for the types.

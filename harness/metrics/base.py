@@ -81,6 +81,7 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         """Return the names of values that are not defined on these samples, each with the reason."""
         return {}
 
+    @needed_unless("resampled")
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
         """Return the value of each name that is defined on these samples (at least one).
 

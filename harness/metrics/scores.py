@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import datasets
@@ -22,9 +23,9 @@ class Mean(Metric):
     depends on the columns.
     """
 
+    @abstractmethod
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
         """Return the score of each sample, float [N]."""
-        raise NotImplementedError
 
     def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
         """Return the lower and upper bound of scores, None for no bound."""

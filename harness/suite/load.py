@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,15 @@ def load_suite(path: Path, /, **overrides: Any) -> Suite:
     return make_suite({**value, **overrides}, base=path.parent, source=str(path), lines=lines)
 
 
-def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command line", lines: Lines | None = None) -> Suite:
+def make_suite(
+    value: Mapping[str, Any], *, base: Path, source: str = "command line", lines: Lines | None = None,
+    required: Collection[str] = ("models", "tasks"),
+) -> Suite:  # fmt: skip
     """Build a suite from plain values.
 
     base: folder that relative paths start from. source: where the values come from, for errors.
     lines: line of each key in the source.
+    required: the keys that must be given.
 
     Raises `ConfigError`.
     """
@@ -51,6 +55,9 @@ def make_suite(value: Mapping[str, Any], *, base: Path, source: str = "command l
         if key not in known:
             place = places.get((str(key),), f"{source}: ")
             raise ConfigError(f"{place}a suite has no key {key!r}.{suggest_name(str(key), known)} Its keys: {', '.join(known)}.")
+    for key in required:
+        if key not in value:
+            raise ConfigError(f"{source}: {key}: a suite needs this key")
     try:
         suite = Suite.model_validate(dict(value))
     except ValidationError as error:
@@ -80,10 +87,11 @@ def _explain(error: ValidationError, source: str, places: Mapping[tuple[str | in
     if first["type"] == "extra_forbidden" and where[0] in _INNER_KEYS:
         known = sorted(_INNER_KEYS[str(where[0])].model_fields)
         message = f"unknown key.{suggest_name(str(where[-1]), known)} The keys here: {', '.join(known)}"
-    elif first["type"] == "missing" and len(where) == 1:
-        message = "a suite needs this key"
     elif first["type"] == "too_short":
         message = "the list is empty; name at least one"
+    elif first["type"] == "tuple_type":
+        fix = f"write [{first['input']}]" if isinstance(first["input"], str) else f"not {first['input']!r}"
+        message = f"this is a list; {fix}"
     elif isinstance(first["input"], str | int | float | None) and first["type"] != "value_error":
         message += f", not {first['input']!r}"
     place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), f"{source}: ")

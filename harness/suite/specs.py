@@ -179,9 +179,9 @@ class Suite(Frozen):
     """
 
     name: Name = "run"
-    models: tuple[ModelSpec, ...] = Field(min_length=1)
+    models: tuple[ModelSpec, ...] = Field(default=(), min_length=1)
     auxiliary_models: tuple[ModelSpec, ...] = ()
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    tasks: tuple[TaskSpec, ...] = Field(default=(), min_length=1)
     attacks: tuple[AttackSpec, ...] = ()
     probes: tuple[ProbeSpec, ...] = ()
     gates: tuple[GateSpec, ...] = ()

@@ -28,6 +28,7 @@ from windtunnel.harness.api.requests import (
 )
 from windtunnel.harness.api.samples import seed_of
 from windtunnel.harness.data import DataSpec
+from windtunnel.harness.data.formats.json_rows import WrittenFloat
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
@@ -119,6 +120,11 @@ def test_filters() -> None:
 
 
 LABELS = st.lists(st.text(st.characters(categories=["L"]), min_size=1), min_size=1, max_size=6, unique=True)
+
+
+def test_a_whole_number_has_the_spelling_of_its_file() -> None:
+    labels = ClassLabels(["negative", "positive"], {"1.0": "negative", "2.0": "positive"})
+    assert [labels.index(value) for value in (1.0, 2.0, WrittenFloat("2.0"), "1.0")] == [0, 1, 1, 0]
 
 
 @settings(deadline=None, max_examples=50)
@@ -534,7 +540,11 @@ BASE = "family: text_classification\ndata: {files: r.jsonl}\ntext: a\nlabel: b\n
     ("text", "match"),
     [
         (BASE + "labls: [x, y]\n", r"mine\.yaml:5: .* no key 'labls'.*Did you mean 'labels'"),
-        (BASE + "labels: [1.5, no]\n", r"mine\.yaml:5: labels\.0\..*, not 1\.5"),
+        (BASE + "labels: [1.5, no]\n", r"mine\.yaml:5: labels: 1\.5 is read as a number, not as text; put it in quotes: '1\.5'"),
+        (BASE + "labels: [none, null]\n", r"mine\.yaml:5: labels: null is read as nothing, not as text; put it in quotes: 'null'"),
+        (BASE + "label_map: {~: no}\n", r"mine\.yaml:5: label_map: null is read as nothing, not as text"),
+        (BASE + "label_map: {-1.0: no}\n", r"mine\.yaml:5: label_map: -1\.0 is read as a number, not as text"),
+        (BASE + "labels: positive\n", r"mine\.yaml:5: labels: this is a list; write \[positive\]"),
         (BASE + "text: b\n", r"mine\.yaml:5: the key 'text' is given twice, first in line 3"),
         (BASE + "shuffle: true\n", r"mine\.yaml:5: shuffle"),
         (BASE + "pair: '{{ a'\n", r"mine\.yaml:5: pair: the template"),

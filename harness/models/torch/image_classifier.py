@@ -53,6 +53,6 @@ class TorchClassifier(PixelClassifier):
         scores = self.module(pixels_BCHW.to(self.dtype))
         if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
             return scores  # the caller checks the shape
-        logits_BK = self._outputs.of_tensor(scores, len(self.labels))
+        logits_BK = self._outputs.of_tensor(scores, len(self.labels) or max(2, scores.shape[1]))
         self.notes = (*self._unknown, *self._outputs.notes)
         return logits_BK

@@ -68,10 +68,10 @@ class PixelClassifier(Model, Differentiable):
         return tuple(unit.pixels_CHW.shape)
 
     def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
-        columns = find_columns(self.labels, batch[0].labels)
         # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
         with torch.no_grad():
-            logits_BK = self._check(self._forward(self._stack(batch))).float().cpu()
+            logits_BK = self._check(self._forward(self._stack(batch)), len(batch[0].labels)).float().cpu()
+        columns = self._find_columns(logits_BK.shape[1], batch[0].labels)
         return [Logits(tuple(row), is_multi_label=self.is_multi_label) for row in logits_BK[:, columns].tolist()]
 
     def randomised(self, seed: int, share: float = 1.0, /) -> PixelClassifier:
@@ -87,18 +87,18 @@ class PixelClassifier(Model, Differentiable):
         if self._is_way_back_to_try and _is_large(pixels_BCHW):
             self._is_way_back_to_try, self._is_channels_last = False, True
             self._is_channels_last = self._goes_back(pixels_BCHW[:1])
-        columns = torch.tensor([find_columns(self.labels, unit.labels) for unit in batch], device=self.device)
+        columns = torch.tensor([self._find_columns(len(unit.labels), unit.labels) for unit in batch], device=self.device)
         return Encoded(pixels_BCHW, torch.zeros_like(pixels_BCHW), extra={"columns": columns}, domain=PIXELS)
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         columns = encoded.extra["columns"] if rows is None else encoded.extra["columns"][rows]
-        found_BK = self._check(self._forward(features))
+        found_BK = self._check(self._forward(features), columns.shape[1])
         if found_BK.requires_grad and self._is_channels_last and not self._is_way_back_known and _is_large(features):
             self._is_way_back_known = True
             if _has_own_way_back(found_BK):
                 # Tried when images are next made ready: here a pass more would be one that a hook sees.
                 self._is_way_back_to_try, self._is_channels_last = True, False
-                found_BK = self._check(self._forward(features))
+                found_BK = self._check(self._forward(features), columns.shape[1])
         return found_BK.gather(1, columns)
 
     def _forward(self, pixels_BCHW: torch.Tensor) -> torch.Tensor:
@@ -125,13 +125,23 @@ class PixelClassifier(Model, Differentiable):
                 return self._is_channels_last and "view" not in str(error)
         return self._is_channels_last
 
-    def _check(self, logits_BK: torch.Tensor) -> torch.Tensor:
+    def _find_columns(self, num_classes: int, labels: Sequence[str]) -> list[int]:
+        """Return the output column of each requested label. A model without names has numbers, which mean the order of ``labels``."""
+        return find_columns(self.labels or tuple(map(str, range(num_classes))), labels)
+
+    def _check(self, logits_BK: torch.Tensor, num_requested: int) -> torch.Tensor:
+        """Check the shape of the model's logits. ``num_requested``: the number of requested labels, that of a model without names."""
         if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
             found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
             raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return only that tensor")
-        if logits_BK.shape[1] != len(self.labels):
+        if self.labels and logits_BK.shape[1] != len(self.labels):
             raise ModelError(
                 f"{self.name!r} returns {logits_BK.shape[1]} logits, but has {len(self.labels)} labels ({', '.join(self.labels)})"
+            )
+        if not self.labels and logits_BK.shape[1] != num_requested != 0:
+            raise ModelError(
+                f"{self.name!r} returns {logits_BK.shape[1]} logits, and the task has {num_requested} classes; name the model's outputs in "
+                "order with the model setting 'labels: [...]'"
             )
         return logits_BK
 

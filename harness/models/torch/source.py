@@ -21,7 +21,8 @@ class TorchModule(ModelSource):
 
     target: ``module:function`` or ``file.py:function`` of a function without arguments that returns the module, or the
         module itself.
-    labels: class names in the order of the scores; with two classes, it may return only the second one's score.
+    labels: class names in the order of the scores; with two classes, it may return only the second one's score. Without
+        names, the scores are in the order of the task's classes.
     outputs: kind of the scores: ``logits``, ``probabilities``, or ``auto``: probabilities if rows are between 0 and 1
         and sum to 1.
     multi_label: classes do not exclude each other.
@@ -34,7 +35,7 @@ class TorchModule(ModelSource):
         self,
         target: str | nn.Module,
         *,
-        labels: list[str],
+        labels: list[str] | None = None,
         outputs: str = "auto",
         multi_label: bool = False,
         channels: int = 3,
@@ -45,7 +46,7 @@ class TorchModule(ModelSource):
         if size is not None and len(size) != 2:
             raise ModelError(f"size must be [height, width], not {size}")
         self.target = target if isinstance(target, str) else type(target).__qualname__
-        self.labels, self.channels, self.size = tuple(map(str, labels)), channels, size
+        self.labels, self.channels, self.size = tuple(map(str, labels or ())), channels, size
         self.outputs, self.multi_label, self.version = outputs, multi_label, version
         self.make = resolve(target) if isinstance(target, str) else target
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,24 +119,43 @@ def test_the_docstring_of_a_base_is_nobody_elses(tmp_path: Path) -> None:
     ("group", "left_out", "told"),
     [
         ("tasks", "requires", "'requires'"),
-        ("tasks", "samples", "'samples'"),
-        ("tasks", "requests", "'requests' or 'run'"),
-        ("tasks", "score", "'score'"),
-        ("attacks", "perturb", "'perturb'"),
-        ("probes", "attribute", "'attribute'"),
-        ("models", "inspect", "'inspect'"),
-        ("models", "load", "'load'"),
-        ("reports", "render", "'render' or 'write'"),
+        ("tasks", "samples", "'samples()'"),
+        ("tasks", "requests", "'requests(sample)' or 'run(engine, samples)'"),
+        ("tasks", "score", "'score(sample, responses)'"),
+        ("attacks", "perturb", "'perturb(engine, samples, threat, rng)'"),
+        ("probes", "attribute", "'attribute(engine, samples)'"),
+        ("models", "inspect", "'inspect()'"),
+        ("models", "load", "'load(device, dtype)'"),
+        ("reports", "render", "'render(scorecard)' or 'write(scorecard, run, folder)'"),
     ],
 )
 @pytest.mark.parametrize("parent", ["", "(wt.BASE)"])
 def test_what_has_no_default_is_told_at_once(tmp_path: Path, group: str, left_out: str, told: str, parent: str) -> None:
     lines = [line for line in PLAIN[group].splitlines() if not line.strip().startswith((f"{left_out} =", f"def {left_out}("))]
     code = "\n".join([*lines, "    x = 1"]).replace("Mine:", f"Mine{parent.replace('BASE', BASES[group].__name__)}:")
-    with pytest.raises(
-        ConfigError, match=f"^the {group[:-1]} 'mine' has no {told}; see {BASES[group].__module__} for what a plugin defines"
-    ):
+    words = f"the {group[:-1]} 'mine' has no {told}; see {BASES[group].__module__} for what a plugin defines"
+    with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
         made(tmp_path, group, code)
+
+
+@pytest.mark.parametrize(
+    ("group", "instead", "told"),
+    [
+        ("tasks", ("def score(", "def scores("), "'score(sample, responses)' (is 'scores' meant?)"),
+        ("attacks", ("def perturb(", "def pertub("), "'perturb(engine, samples, threat, rng)' (is 'pertub' meant?)"),
+        ("reports", ("def render(", "def rendered("), "'render(scorecard)' (is 'rendered' meant?)"),
+    ],
+)
+def test_a_misspelt_method_is_named(tmp_path: Path, group: str, instead: tuple[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        made(tmp_path, group, PLAIN[group].replace(*instead))
+
+
+def test_a_method_with_other_parameters_is_refused(tmp_path: Path) -> None:
+    code = PLAIN["tasks"].replace("def score(self, sample, responses)", "def score(self, sample)")
+    assert code != PLAIN["tasks"]
+    with pytest.raises(ConfigError, match=re.escape("the task 'mine' cannot be called as 'score(sample, responses)'")):
+        made(tmp_path, "tasks", code)
 
 
 def test_a_report_that_lacks_a_method_is_an_error_of_the_plan(tmp_path: Path) -> None:
@@ -143,7 +163,7 @@ def test_a_report_that_lacks_a_method_is_an_error_of_the_plan(tmp_path: Path) ->
     path = write_suite(tmp_path, plugins=["toy_plugins.py", "mine.py"], reports=["mine"])
     done = subprocess.run([*COMMAND, "plan", str(path)], env=child_environment(), capture_output=True, text=True)
     assert done.returncode == 2
-    assert "the report 'mine' has no 'render' or 'write'" in done.stderr
+    assert "the report 'mine' has no 'render(scorecard)' or 'write(scorecard, run, folder)'" in done.stderr
 
 
 RUN = (

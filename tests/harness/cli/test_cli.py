@@ -61,6 +61,18 @@ def test_a_folder_without_a_run_is_two(tmp_path: Path, verb: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_family_is_shown_with_its_keys() -> None:
+    answer = windtunnel("show", "text_classification")
+    assert answer.code == 0
+    assert "a task file has the key 'family: text_classification'" in answer.out
+    assert "label_map: names for values of the data set." in answer.out
+    for key in ("rationale", "metrics", "shuffle"):
+        assert re.search(rf"^    {key}: ", answer.out, re.MULTILINE), key
+    answer = windtunnel("show", "text_clasification")
+    assert answer.code == 2
+    assert "Did you mean 'text_classification'" in answer.err
+
+
 def test_a_path_beside_a_run_names_the_run(tmp_path: Path, finished: Path) -> None:
     for path, fix in ((finished / "results.json", f"is a file: give its folder, {finished}"),
                       (finished.parent, "give one of its folders, e.g."), (tmp_path, "create one")):  # fmt: skip

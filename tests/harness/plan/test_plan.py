@@ -134,9 +134,9 @@ def test_two_samples_of_one_id(tmp_path: Path) -> None:
     [
         ("@plugin('tasks', 'mini')\nclass A: pass", "the task 'mini' has no 'requires'"),
         ("@plugin('tasks', 'mini')\nclass A:\n    requires = ['text']; metrics = (); primary = ''\n"
-         "    samples = score = requests = None", r"requires is a frozenset of capabilities, not \['text'\]"),
+         "    samples = score = requests = lambda *given: None", r"requires is a frozenset of capabilities, not \['text'\]"),
         ("@plugin('tasks', 'mini')\nclass A:\n    requires = frozenset(); metrics = (); primary = ''\n    samples = score = None",
-         "the task 'mini' has no 'requests'"),
+         "the task 'mini' has no 'requests"),
     ],
 )  # fmt: skip
 def test_an_unfinished_plugin_is_told(tmp_path: Path, body: str, message: str) -> None:
@@ -148,7 +148,8 @@ def test_an_unfinished_plugin_is_told(tmp_path: Path, body: str, message: str) -
 
 def test_an_attack_without_a_threat_wants_one(tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(
-        f"{SMALL}@plugin('attacks', 'bare')\nclass A:\n    requires = frozenset({{'classify', 'text'}})\n    def perturb(self): pass\n"
+        f"{SMALL}@plugin('attacks', 'bare')\nclass A:\n    requires = frozenset({{'classify', 'text'}})\n"
+        "    def perturb(self, engine, samples, threat, rng): pass\n"
     )
     keys: dict[str, Any] = {"plugins": ["toy_plugins.py", "small.py"]}
     with pytest.raises(ConfigError, match=r"the attack 'bare' has no default threat; set one: threat: {type: lp | edits"):
@@ -161,7 +162,7 @@ def test_an_attack_without_a_threat_wants_one(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_inspected(tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(
         f"{SMALL}@plugin('models', 'bad')\nclass A:\n    def __init__(self, target): pass\n"
-        "    def load(self): pass\n    def inspect(self): 1 / 0\n"
+        "    def load(self, device, dtype): pass\n    def inspect(self): 1 / 0\n"
     )
     with pytest.raises(ModelError, match="model 'bad:x' cannot be inspected: ZeroDivisionError"):
         planned(tmp_path, models=["bad:x"], plugins=["toy_plugins.py", "small.py"])

@@ -51,6 +51,16 @@ def test_offline_lists_and_online_fetches(tmp_path: Path) -> None:
     assert windtunnel("prefetch", suite, env={"HF_HUB_OFFLINE": "1"}).out == "there    the word list for attack reader\n"
 
 
+def test_a_model_needs_no_task() -> None:
+    answer = windtunnel("prefetch", "--model", "hf:nobody/nothing", env={"HF_HUB_OFFLINE": "1"})
+    assert answer.code == 2
+    assert "missing  the checkpoint nobody/nothing for model nothing" in answer.out
+    assert windtunnel("prefetch", "--model", "toy:words").code == 0
+    answer = windtunnel("prefetch", "--tasks", "sst2")
+    assert answer.code == 2
+    assert "give a suite file, or --model KIND:TARGET;" in answer.err
+
+
 def test_what_cannot_be_fetched_stays_missing(tmp_path: Path) -> None:
     said = windtunnel("prefetch", suite_of(tmp_path, fetches=False), env={"HF_HUB_OFFLINE": "0"})
     assert said.code == 2

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import py_compile
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -234,7 +235,33 @@ def test_an_unfinished_metric_is_told_before_the_run(tmp_path: Path) -> None:
         "from windtunnel.harness.metrics.base import Metric\nfrom windtunnel.harness.api.registry import plugin\n"
         "@plugin('metrics', 'half')\nclass Half(Metric):\n    name = 'half'; needs = frozenset({'correct'})\n"
     )
-    with pytest.raises(ConfigError, match="the metric 'half' has no 'higher_is_better', 'resampled' or 'intervals'"):
+    with pytest.raises(ConfigError, match=r"the metric 'half' has no 'higher_is_better', 'evaluate_columns.*' or 'resampled"):
+        planned(tmp_path, tasks=[{"task": "notes", "metrics": ["half"]}], plugins=["toy_plugins.py", "half.py"])
+
+
+@pytest.mark.parametrize(
+    ("base", "body", "words"),
+    [
+        ("Metric", "higher_is_better = True\n    def evaluate_columns(self, columns, labels): return {'half': 1.0}",
+         "the metric 'half' has no 'resampled(weights_RN, columns, labels)' or 'intervals(columns, labels, groups, seed)'"),
+        ("Metric", "higher_is_beter = True\n    def resampled(self, weights_RN, columns, labels): return {}",
+         "the metric 'half' has no 'higher_is_better' (is 'higher_is_beter' meant?)"),
+        ("Metric", "higher_is_better = True\n    def evaluate_columns(self, columns, labels): return {}\n"
+         "    def resample(self, weights_RN, columns, labels): return {}", "(is 'resample' meant?)"),
+        ("Metric", "higher_is_better = True\n    def evaluate_columns(self, columns): return {}\n"
+         "    def resampled(self, weights_RN, columns, labels): return {}",
+         "cannot be called as 'evaluate_columns(columns, labels)'; give its method these parameters, in this order"),
+        ("Mean", "higher_is_better = True\n    def scores(self, columns, labels): return []",
+         "the metric 'half' has no 'score(columns, labels)' (is 'scores' meant?)"),
+    ],
+)  # fmt: skip
+def test_what_a_metric_lacks_is_told_with_its_signature(tmp_path: Path, base: str, body: str, words: str) -> None:
+    (tmp_path / "half.py").write_text(
+        "from windtunnel.harness.metrics.base import Metric\nfrom windtunnel.harness.metrics.scores import Mean\n"
+        "from windtunnel.harness.api.registry import plugin\n"
+        f"@plugin('metrics', 'half')\nclass Half({base}):\n    name = 'half'; needs = frozenset({{'correct'}})\n    {body}\n"
+    )
+    with pytest.raises(ConfigError, match=re.escape(words)):
         planned(tmp_path, tasks=[{"task": "notes", "metrics": ["half"]}], plugins=["toy_plugins.py", "half.py"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from windtunnel.harness.api.errors import ModelError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.torch.source import TorchModule
@@ -30,6 +31,22 @@ def loaded(side: int, views: bool) -> tuple[Net, object]:
     torch.manual_seed(3)
     net = Net(side, views).eval()
     return net, TorchModule(net, labels=list(LABELS), version="1").load("cpu", "float32")
+
+
+def test_a_model_without_labels_takes_those_of_the_task() -> None:
+    net, _ = loaded(16, views=False)
+    model = TorchModule(net, version="1").load("cpu", "float32")
+    named = TorchModule(net, labels=list(LABELS), version="1").load("cpu", "float32")
+    asked = requests(16)
+    for one, other in zip(*(m.classify([m.split(r)[0] for r in asked]) for m in (model, named)), strict=True):
+        assert one.values == other.values
+    encoded = model.encode(asked)
+    assert torch.equal(model.logits(encoded.features, encoded), named.logits(encoded.features, named.encode(asked)))
+    two = [Classify(request.input, ("a", "b")) for request in asked]
+    with pytest.raises(ModelError, match="returns 3 logits, and the task has 2 classes"):
+        model.classify([model.split(request)[0] for request in two])
+    with pytest.raises(ModelError, match="returns 3 logits, and the task has 2 classes; name the model's outputs"):
+        model.logits(encoded.features, model.encode(two))
 
 
 def requests(side: int) -> list[Classify]:
