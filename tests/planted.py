@@ -26,7 +26,7 @@ LABELS = ("negative", "positive")
 
 @plugin("tasks", "numbered")
 class Numbered:
-    """Texts of a number, whose parity is the class, a word that tells the class, and fillers. The slices are a to d."""
+    """Texts with a number, whose parity is the class, at both ends. The slices are a to d."""
 
     name = "numbered"
     requires = frozenset({"classify", "text"})
@@ -40,7 +40,7 @@ class Numbered:
     def samples(self):
         for i in range(self.first, self.first + self.num):
             part = "abcd"[i // 2 % 4]
-            yield Sample(f"s{i}", f"{i} {('bad', 'good')[i % 2]} in {part}", i % 2, LABELS, None, {"slice": part})
+            yield Sample(f"s{i}", f"{i} {('bad', 'good')[i % 2]} in {part} {i}", i % 2, LABELS, None, {"slice": part})
 
     def requests(self, sample):
         return [Classify(self.wording.format(sample.input), LABELS)]
@@ -59,7 +59,8 @@ class Planted:
     """A model whose margin of a text is normal, right for 84 %; half of its spread is noise of its own (``seed``).
 
     ``overall``: the probability that a right answer is made wrong. ``of_slice``: the same in slice a.
-    ``attacked``: how much an attacked text's margin falls. ``redundant``: whether the word is needed for an answer.
+    ``attacked``: how much an attacked text's margin falls. ``redundant``: whether it reads the number at either end, so
+    that no single word shows what it uses.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class PlantedModel(Model):
 
     def answer(self, words):
         seed, overall, of_slice, attacked, redundant = self.facts
-        numbers = [word for word in words if word.isdigit()]
+        numbers = [word for word in (words if redundant else words[:1]) if word.isdigit()]
         if not numbers:
             return Logits((0.0, 0.0))
         number = int(numbers[0])
@@ -105,8 +106,6 @@ class PlantedModel(Model):
             margin = -margin
         if "really" in words:
             margin -= attacked
-        if not redundant and "good" not in words and "bad" not in words:
-            margin *= 0.1
         signed = margin if number % 2 else -margin
         return Logits((-signed, signed))
 

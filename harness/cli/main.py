@@ -272,6 +272,29 @@ def compare(
 
 @app.command(epilog=EXIT_CODES)
 @guard
+def history(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder with run folders, such as runs.")],
+    last: Annotated[int, typer.Option("--last", min=1, help="The largest number of runs of a name.")] = 20,
+    html: Annotated[Path | None, typer.Option("--html", help="Also write a page to this file.")] = None,
+    plugin: RunPluginOption = None,
+) -> None:
+    """Show the last runs of each name as a trend of their headline rows. Needs no model."""
+    prepare(offline=True)
+    from ..results.history import read_history, render_history
+    from .history_text import format_histories
+
+    histories = read_history(folder, last=last, registry=Registry(tuple(plugin or ())))
+    say(format_histories(histories))
+    if html is not None:
+        try:
+            html.write_text(render_history(histories), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{html}: the page cannot be written ({error.strerror or error})") from error
+        say(f"page: {html.resolve()}")
+
+
+@app.command(epilog=EXIT_CODES)
+@guard
 def verify(
     run_folder: RunFolder,
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed; detects a rewritten folder.")] = None,

@@ -1,0 +1,40 @@
+"""The trend of the runs in a folder."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from windtunnel.harness.api.scorecard import Estimate
+from windtunnel.harness.results.history import History, Trend, render_history
+from windtunnel.harness.store import FILE_NAME
+from windtunnel.tests.planted import run_planted
+from windtunnel.tests.toys import windtunnel
+
+
+def test_the_runs_of_a_name_are_a_trend_in_order_of_time(tmp_path: Path) -> None:
+    for day, (name, overall) in enumerate([("second", 0.0), ("first", 0.3)]):
+        run = run_planted(tmp_path, name, None, {"num": 40}, overall=overall)
+        os.utime(run / FILE_NAME, (1e9 - day * 1e6, 1e9 - day * 1e6))
+    shown = windtunnel("history", tmp_path, "--html", tmp_path / "history.html")
+    assert shown.code == 0, shown.err
+    assert "planted: 2 runs, 2001-08-28 to 2001-09-09 (first, second)" in shown.out
+    line = next(line for line in shown.out.splitlines() if "numbered.accuracy" in line)
+    assert "▁█" in line
+    assert "<polyline" in (tmp_path / "history.html").read_text()
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    answer = windtunnel("history", tmp_path)
+    assert answer.code == 2
+    assert "contains no run folder" in answer.err
+
+
+def test_hostile_names_are_escaped() -> None:
+    hostile = '<script>alert(1)</script>"onload="x'
+    trend = Trend(hostile, hostile, hostile, True, (Estimate(0.5, 0.4, 0.6, 9), None, Estimate(None, reason="none")))
+    times = (datetime(2026, 1, 1, tzinfo=UTC),) * 3
+    page = render_history([History(hostile, (hostile,) * 3, times, (trend,))])
+    assert "<script" not in page
+    assert '"onload' not in page
