@@ -123,11 +123,11 @@ class PairedDifference(Metric):
 
     def __init__(self, low: float | None = 0.0, high: float | None = 1.0) -> None:
         super().__init__()
-        self.low, self.high = low, high
+        self._bounds = low, high
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
         names = () if groups.are_single else list(map(str, groups.index_N))
-        found = paired_mean_difference(columns["a"], columns["b"], self.low, self.high, names)
+        found = paired_mean_difference(columns["a"], columns["b"], *self._bounds, names)
         return {self.name: Interval(found.low, found.high, found.reason)}
 
 

@@ -45,7 +45,7 @@ PLUGINS = {
     "tasks": "modalities api judges statistics store metrics data engine threats",
     "attacks": "modalities system api language judges engine threats",
     "probes": "modalities api engine",
-    "reports": "api scorecard results",
+    "reports": "api scorecard results system",
 }
 """What of the harness each of the folders that hold plugins imports; of each other they import nothing."""
 LIGHT = {

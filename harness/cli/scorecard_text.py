@@ -74,7 +74,9 @@ def _list_gates(readings: Sequence[Reading], card: Scorecard) -> Iterator[str]:
         result, row = reading.result, reading.row
         counts = "" if result.verdict == result.outcome else f" (counts as {result.verdict})"
         model = f"{row.model}, lowest margin of {reading.num_rows}" if row and reading.num_rows > 1 else row.model if row else ""
-        lines.append((f"gate {result.outcome}{counts}", reading.path, reading.asked, *_format_estimate(row and row.estimate), model))
+        lines.append(
+            (f"gate {result.outcome}{counts}", reading.path, reading.asked, *_format_estimate(row.estimate if row else None), model)
+        )
     for reading, line in zip(readings, _align(lines), strict=True):
         yield line
         if reading.result.outcome in ("pass", "fail"):

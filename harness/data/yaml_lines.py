@@ -93,7 +93,9 @@ def _load_json(text: str, source: str) -> tuple[Any, Lines]:
     """Parse a JSON document and return its value and lines, as `load`."""
     lines: Lines = {}
     with suppress(yaml.YAMLError, RecursionError, ValueError):  # JSON that is no YAML, such as with tabs, has no lines
-        _walk(yaml.compose(text, Loader=_Loader), (), lines, source)
+        node = yaml.compose(text, Loader=_Loader)
+        if node is not None:
+            _walk(node, (), lines, source)
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]

@@ -54,7 +54,8 @@ class ColumnMean(Mean):
 
     kind = "mean in [0, 1]"
     column: ClassVar[str]
-    low, high = 0.0, 1.0
+    low: ClassVar[float | None] = 0.0
+    high: ClassVar[float | None] = 1.0
     higher_is_better: ClassVar[bool | None] = True
 
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:

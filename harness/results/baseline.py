@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def write_baseline(card: Scorecard, /, registry: Registry | None = None) -> str:
         "format": _FORMAT, "schema": SCHEMA, "windtunnel": __version__, "complete": card.complete, "num_failed": card.num_failed,
         "num_samples": card.num_samples, "verdict": card.verdict, "ids": arrays.add(pool.ids_P),
     }  # fmt: skip
-    lists = {"arrays": arrays.entries, "rows": rows, "samples": [_write_view(view) for view in card.samples]}
+    lists: dict[str, Sequence[object]] = {"arrays": arrays.entries, "rows": rows, "samples": [_write_view(view) for view in card.samples]}
     parts = [f"{_dump(name)}: {_dump(value)}" for name, value in {**head, "manifest": _make_finite(card.manifest)}.items()]
     # A line per row: a repository then shows what has changed.
     parts += [f"{_dump(name)}: [\n" + ",\n".join(map(_dump, entries)) + "\n]" for name, entries in lists.items()]
@@ -128,7 +128,7 @@ class _IdPool:
     def steps(self, ids_N: NDArray[np.uint64], /) -> NDArray[np.int64]:
         """Return the steps from each id's place in the pool to the next, which are mostly 1 and pack well, int [N]."""
         places = [self._places.setdefault(key, len(self._places)) for key in ids_N.tolist()]
-        return np.diff(np.array(places, dtype=np.int64), prepend=0)
+        return np.asarray(np.diff(np.array(places, dtype=np.int64), prepend=0), dtype=np.int64)
 
 
 def _write_row(row: Row, arrays: ArrayWriter, pool: _IdPool, registry: Registry) -> dict[str, Any]:

@@ -110,8 +110,8 @@ def _simulate(
     unchanged = run(0.0)
     assert unchanged is not None
     outcomes, value = unchanged
-    shares = (outcomes[name] / num_draws for name in ("pass", "fail", "inconclusive"))
-    power = Power(n, num_draws, *shares, stops=count_stops(outcomes))
+    passes, fails, inconclusives = (outcomes[name] / num_draws for name in ("pass", "fail", "inconclusive"))
+    power = Power(n, num_draws, passes, fails, inconclusives, count_stops(outcomes))
     if higher_is_better is None:
         return replace(power, reason="neither direction of this number is better")
     most = run(1.0)

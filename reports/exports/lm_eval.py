@@ -90,9 +90,9 @@ def _make_task(task: str, rows: Sequence[Row]) -> dict[str, Any]:
     numbers: dict[str, Any] = {"alias": task}
     for row in rows:
         estimate = make_finite(row.estimate)
-        has_interval = estimate.low is not None and estimate.high is not None
+        low, high = estimate.low, estimate.high
         numbers[f"{_name(row)},{_FILTER}"] = estimate.value
-        numbers[f"{_name(row)}_stderr,{_FILTER}"] = (estimate.high - estimate.low) / (2 * _Z) if has_interval else "N/A"
+        numbers[f"{_name(row)}_stderr,{_FILTER}"] = "N/A" if low is None or high is None else (high - low) / (2 * _Z)
     return numbers
 
 

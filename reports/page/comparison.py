@@ -41,8 +41,8 @@ def _make_comparison(subject: Subject, glossary: Glossary, found: Comparison, pl
     folds = []
     if same:
         own = Glossary(subject.card.measures, f"same-{place}")
-        table = _make_table(subject, own, "Rows without a shown change", same)
-        folds.append(Fold(f"{format_count(len(same), 'row')} without a shown change", (table,), tuple(own.helps.values())))
+        unchanged = _make_table(subject, own, "Rows without a shown change", same)
+        folds.append(Fold(f"{format_count(len(same), 'row')} without a shown change", (unchanged,), tuple(own.helps.values())))
     if found.flips:
         shown = found.flips[:_MOST_FLIPS]
         note = f"The first {_MOST_FLIPS:,} of {len(found.flips):,}." if len(found.flips) > _MOST_FLIPS else ""

@@ -98,7 +98,7 @@ def test_stereotypes_of_a_causal_model(tmp_path: Path) -> None:
 def test_gates_may_name_a_slice_and_no_other(tmp_path: Path) -> None:
     model = {"model": f"hf:{tiny.checkpoint('bert_masked')}", "name": "m"}
     task = {"task": "crows_pairs", "data": rows_file(tmp_path, PAIRS)}
-    card, _ = run(tmp_path, model, [task], reports=[], gates=["crows_pairs.stereotype_score[cats] >= 0"])
+    card, _ = run(tmp_path, model, [task], reports=[], gates=["crows_pairs.stereotype_score[cats] >= 0"], max_unscored=0.5)
     assert card.verdict == "pass"
     with pytest.raises(ConfigError, match=r"stereotype_score\[hats\]"):
         run(tmp_path, model, [task], reports=[], gates=["crows_pairs.stereotype_score[hats] >= 0"])

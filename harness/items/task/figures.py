@@ -37,7 +37,8 @@ def _are_classes(values: NDArray[np.generic], num: int) -> bool:
     """Tell whether the values are positions of ``num`` classes."""
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.number):
         return False
-    return bool(np.all((values >= 0) & (values < num) & (values == np.floor(values))))
+    numbers = values.astype(float)
+    return bool(np.all((numbers >= 0) & (numbers < num) & (numbers == np.floor(numbers))))
 
 
 def _make_reliability(item: StoredItem, table: Table, sure_N: Mask, num_classes: int) -> Iterator[Reliability]:
