@@ -31,10 +31,10 @@ def assert_gates(run: Run | Scorecard | str | Path, *gates: str) -> None:
     """
     __tracebackhide__ = True
     from .harness.api.errors import ConfigError
-    from .harness.scorecard.gates import Gate, check_gates
+    from .harness.scorecard.gates import check_gates, parse_entry
 
     card = _get_scorecard(run)
-    results = check_gates([Gate.parse(gate) for gate in gates], card) if gates else card.gates
+    results = check_gates([parse_entry(gate) for gate in gates], card) if gates else card.gates
     if not results:
         raise ConfigError("there is no gate to assert; pass one, such as assert_gates(run, 'sst2.accuracy >= 0.9')")
     missed = [result for result in results if result.verdict not in ("pass", "warn")]

@@ -97,6 +97,7 @@ _VERDICTS = {
     "fail": ("Fail", "At least one gate fails."),
     "inconclusive": ("Inconclusive", "There are too few samples to decide every gate."),
     "no_data": ("No data", "A gate has no value to compare, or more than half of an item's samples failed."),
+    "missing": ("Missing", "The run lacks an item or a number that a gate requires."),
     "none": ("No gates", "The suite has no gates."),
 }
 _INCOMPLETE = "Some planned samples have no record, so these numbers describe only the samples that ran."

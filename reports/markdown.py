@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from ..harness.api.report import Report
 from ..harness.api.scorecard import GateResult, Row, Scorecard
 from ..harness.api.visible_text import make_visible
+from ..harness.scorecard.gates.readings import explain_verdict, read_gates
 from ..harness.scorecard.headlines import choose_headlines
-from ..harness.scorecard.readings import explain_verdict, read_gates
 from .display import (
     choose_arrow,
     clip,

@@ -35,6 +35,7 @@ FLOORS: dict[str, Sequence[str]] = {
     ),
     "harness/data": ("formats", "."),
     "harness/models": ("common", "checkpoint python torch", "causal encoder", "hf"),
+    "harness/scorecard": (".", "gates"),
     "harness/items": ("base", "task", "drift attack probe", "transfer worst_case shift reliance", "."),
     "harness/items/probe": ("faithfulness", "."),
     "harness/results": ("comparison", "."),

@@ -90,13 +90,41 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedRow:
+    """A row that a gate judged.
+
+    ``value``, ``low``, ``high``, ``n``: the row's estimate, or its difference to the ``baseline``'s value on the samples of both.
+    ``threshold``: the number that it was compared with. ``outcome``, ``detail``: as of `GateResult`, for this row.
+    """
+
+    model: str
+    item: str
+    metric: str
+    outcome: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    threshold: float | None
+    detail: str
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GateResult:
-    """The result of a gate. ``outcome``: pass, fail, inconclusive or no_data. ``verdict``: pass, warn, fail or no_data."""
+    """The result of a gate.
+
+    ``outcome``: pass, fail, inconclusive, no_data (the row has no value) or missing (there is no such row).
+    ``verdict``: what that means for the run: pass, warn, fail, no_data or missing.
+    ``tier``: critical, supporting or advisory. ``rows``: the rows that it judged.
+    """
 
     gate: str
     outcome: str
     verdict: str
     detail: str
+    tier: str = "critical"
+    rows: tuple[JudgedRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

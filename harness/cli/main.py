@@ -21,7 +21,7 @@ from ..system.malloc import keep_freed_memory
 from .console import say, say_json
 from .environment import prepare
 from .leaving import guard, leave
-from .suite_options import PluginFiles, takes_suite
+from .suite_options import BaselineOption, PluginFiles, takes_suite
 
 if TYPE_CHECKING:
     from ..api.scorecard import Scorecard
@@ -211,17 +211,28 @@ def export(
 @guard
 def gate(
     run_folder: RunFolder,
-    gates_file: Annotated[Path, typer.Argument(metavar="GATES.yaml", help="A file with a list of gates.")],
+    gates: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[GATES.yaml | CHECK]...",
+            help="Files with gates, checks such as 'sst2.accuracy >= 0.85', or '{check: sst2.accuracy, drop: 0.01}'. Default: the suite's.",
+        ),
+    ] = None,
+    baseline: BaselineOption = None,
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
     rows: RowsOption = False,
 ) -> int:
     """Check a run against gates. Needs no model and runs no code that the run names."""
     prepare(offline=True)
+    from ..results.baseline import load_baseline
     from ..results.summarise import load_registry, summarise
-    from ..scorecard.gates import exit_code, load_gates
+    from ..scorecard.gates import exit_code, parse_argument
 
-    card = summarise(run_folder, gates=load_gates(gates_file), registry=load_registry(run_folder, plugin or ()))
+    parsed = [gate for text in gates or () for gate in parse_argument(text)]
+    registry = load_registry(run_folder, plugin or ())
+    compared = load_baseline(baseline, registry) if baseline is not None else None
+    card = summarise(run_folder, gates=parsed or None, registry=registry, baseline=compared)
     _print_card(card, as_json, rows)
     return exit_code(card.verdict, card.complete)
 

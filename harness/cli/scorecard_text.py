@@ -9,8 +9,8 @@ from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
 from ..api.visible_text import make_visible
 from ..scorecard.gates import list_cautions
+from ..scorecard.gates.readings import Reading, explain_verdict, name_verdict, read_gates
 from ..scorecard.headlines import choose_headlines
-from ..scorecard.readings import Reading, explain_verdict, name_verdict, read_gates
 
 MOST_LINES = 25
 """The maximum number of lines at the end of a run."""

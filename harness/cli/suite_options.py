@@ -21,6 +21,11 @@ PluginFiles = Annotated[
     typer.Option("--plugin", help="A Python file with plugins, in addition to the suite's. Repeatable."),
 ]
 
+BaselineOption = Annotated[
+    Path | None,
+    typer.Option("--baseline", help="A run folder or a file of 'windtunnel baseline', for gates with 'drop'."),
+]
+
 
 _HOW_TO_GIVE = {"models": "--model KIND:TARGET", "tasks": "--tasks NAME,NAME"}
 
@@ -49,9 +54,10 @@ def read_suite(
         list[str] | None,
         typer.Option(
             "--gate",
-            help="A gate, e.g. 'sst2.accuracy >= 0.85', instead of the suite's. Repeatable.",
+            help="A gate, e.g. 'sst2.accuracy >= 0.85' or '{check: sst2.accuracy, drop: 0.01}', instead of the suite's. Repeatable.",
         ),
     ] = None,
+    baseline: BaselineOption = None,
     cache: Annotated[str | None, typer.Option("--cache", help="A file of answers that several runs share.")] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Keep Hugging Face libraries off the network; missing files are errors.")
@@ -77,7 +83,8 @@ def read_suite(
         "dtype": dtype,
         "cache": cache,
         "plugins": plugin or None,
-        "gates": gate or None,
+        "gates": [_read_gate(text) for text in gate] if gate else None,
+        "baseline": str(baseline) if baseline is not None else None,
     }
     options = {key: value for key, value in given.items() if value is not None}
     from ..suite.load import load_suite, make_suite
@@ -121,6 +128,13 @@ def takes_suite(
 def _list_parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     # The suite's class is heavy, and no option.
     return inspect.signature(function, eval_str=True, locals={"Suite": object}).parameters
+
+
+def _read_gate(text: str) -> Any:
+    """Return the entry of a gate: a mapping in YAML, or the text."""
+    from ..data.yaml_lines import load
+
+    return load(text, "--gate")[0] if text.lstrip().startswith("{") else text
 
 
 def _split_names(text: str | None) -> list[str] | None:

@@ -7,20 +7,28 @@ from collections.abc import Sequence
 from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..items.base.planned_item import PlannedItem
-from ..scorecard.early_stop import select_decisive
 from ..scorecard.gates import Gate
+from ..scorecard.gates.early_stop import is_on_interval, select_decisive
 
 
-def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry) -> None:
-    """Check before the run that at least one item can have the gate's row, and the row the gate's number. Raises `ConfigError` otherwise.
+def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry, *, has_baseline: bool) -> None:
+    """Check before the run that at least one item can have the gate's row and number. Raises `ConfigError` otherwise.
 
+    A gate that says what a missing row means is not checked. ``has_baseline``: whether the suite has a baseline.
     ``items``: all planned items, including those that are computed from the records of other items.
     """
+    if gate.missing != "missing":
+        return
+    if gate.drop is not None and not has_baseline:
+        raise ConfigError(
+            f"gate {gate.title!r}: there is no baseline to compare with; name a run folder or a baseline file "
+            f"with 'baseline' (--baseline), or set 'missing: pass' for runs without one"
+        )
     about = [item for item in items if gate.concerns(item.model.name, item.item)]
     # `bounds_of` loads metrics, which import torch, so this step is reached only by numbers that are not rates.
-    for item in about if not 0 <= gate.number <= 1 else ():
+    for item in about if gate.threshold is not None and not 0 <= gate.threshold.number <= 1 else ():
         gate.require_possible(item.kind.bounds_of(item, gate.metric, registry))
-    if any(item.kind.can_have_row(item, gate.metric) for item in about):
+    if any("*" in gate.metric or item.kind.can_have_row(item, gate.metric) for item in about):
         return
     # `rows_of` loads metrics, which import torch, so this step is reached only by names that no kind recognises.
     rows = {id(item): item.kind.rows_of(item, items, registry) for item in about}
@@ -34,7 +42,7 @@ def check_early_stop(gates: Sequence[Gate], items: Sequence[PlannedItem]) -> Non
 
     ``gates``: those of the suite. ``items``: all planned items. Raises `ConfigError`.
     """
-    if not any(gate.part in (None, "low", "high") for gate in gates):
+    if not any(map(is_on_interval, gates)):
         raise ConfigError("stop: decided needs a gate on an interval, such as 'sst2.accuracy >= 0.85', that decides when an item ends")
     for item in items:
         if select_decisive(gates, item.model.name, item.item) and not item.task.task.is_shuffled:

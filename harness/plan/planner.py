@@ -18,7 +18,6 @@ from ..items.base.kind import Planned
 from ..items.base.planned_item import PlannedItem, PlannedModel, PlannedTask
 from ..items.base.program_kind import ProgramKind
 from ..items.kinds import list_kinds
-from ..scorecard.gates import Gate
 from ..suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite
 from .capabilities import choose, explain_unfit, list_required, split_by_ability
 from .casting import cast
@@ -79,12 +78,12 @@ def plan(suite: Suite, registry: Registry) -> Plan:
         raise ConfigError(f"two entries are called {twice[0][1]!r}; tell them apart with 'name:'")
     for index, gate in enumerate(suite.gates):
         with _place_errors(suite, "gates", index):
-            parsed = Gate.parse(gate.check)
+            parsed = gate.parse()
             if not impossible:
-                check_gate(parsed, items, registry)
+                check_gate(parsed, items, registry, has_baseline=suite.baseline is not None)
     if suite.stop is not None and not impossible:
         with _place_errors(suite, "stop"):
-            check_early_stop([Gate.parse(gate.check) for gate in suite.gates], items)
+            check_early_stop([gate.parse() for gate in suite.gates], items)
     run = tuple(item for item in items if item.kind.runs)
     return Plan(suite, tuple(models), tuple(auxiliary), run, tuple(skipped), tuple(impossible))
 

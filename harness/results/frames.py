@@ -12,8 +12,8 @@ from ..api.scorecard import Estimate, Scorecard
 from ..api.visible_text import escape_surrogates
 from ..items.base.view import is_right, label, preview_input, to_text
 from ..items.kinds import list_kinds
+from ..scorecard.gates.readings import explain_verdict, name_verdict, read_gates
 from ..scorecard.headlines import choose_headlines
-from ..scorecard.readings import explain_verdict, name_verdict, read_gates
 from ..store import FILE_NAME, Store
 
 if TYPE_CHECKING:

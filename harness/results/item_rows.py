@@ -14,8 +14,8 @@ from ..items.base.results import RunResults
 from ..items.kinds import list_kinds
 from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Table
-from ..scorecard.early_stop import are_decided, bound_at_any_time, select_decisive
-from ..scorecard.gates import Gate
+from ..scorecard.gates import Gate, parse_entry
+from ..scorecard.gates.early_stop import are_decided, bound_at_any_time, select_decisive
 from ..scorecard.headlines import choose_headline
 from ..store import FILE_NAME, Store, StoredItem, codec
 
@@ -32,7 +32,7 @@ UNKNOWN = UnknownKind()
 
 def parse_gates(suite: Mapping[str, Any], /) -> list[Gate]:
     """Return the gates of a recorded suite."""
-    return [Gate.parse(gate["check"], inconclusive=gate["inconclusive"]) for gate in suite["gates"]]
+    return [parse_entry(entry) for entry in suite["gates"]]
 
 
 def make_item_rows(

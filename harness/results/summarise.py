@@ -13,18 +13,24 @@ from ..items.base.kind import ItemKind
 from ..items.base.results import RunResults
 from ..items.kinds import list_kinds
 from ..scorecard.columns import Table
-from ..scorecard.early_stop import bound_at_any_time
 from ..scorecard.gates import Gate, check_gates, decide_verdict, lacks_scores
+from ..scorecard.gates.early_stop import bound_at_any_time
 from ..scorecard.measures import MEASURES, add_direction
 from ..scorecard.names import COSTS
 from ..store import FILE_NAME, Store, StoredItem, codec
+from .baseline_file import read_kept_baseline
 from .comparison import compare_models, have_common_items
 from .item_rows import UNKNOWN, is_decided, make_item_rows, parse_gates
 from .views import SampleViews
 
 
 def summarise(
-    folder: Path, *, gates: Sequence[Gate] | None = None, registry: Registry | None = None, keep_evidence: bool = False
+    folder: Path,
+    *,
+    gates: Sequence[Gate] | None = None,
+    registry: Registry | None = None,
+    keep_evidence: bool = False,
+    baseline: Scorecard | None = None,
 ) -> Scorecard:
     """Compute the scorecard of a run folder.
 
@@ -32,7 +38,8 @@ def summarise(
     ``gates``: replace the gates of the suite.
     ``registry``: the metrics and the kinds of items; by default the installed ones, as records load no code (`load_registry`).
     ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample, instead of comparing the models.
-    Raises `StoreError` if the store cannot be read, and `ConfigError` for a gate that matches no row.
+    ``baseline``: the run that gates compare with (`baseline.load_baseline`); by default the one that the run folder keeps.
+    Raises `StoreError` if the store cannot be read, and `ConfigError` if the folder's baseline cannot.
     """
     store = Store.open(folder / FILE_NAME, readonly=True)
     try:
@@ -40,14 +47,18 @@ def summarise(
         known = registry or Registry()
         kinds, items = list_kinds(known), store.items()
         results = RunResults(store, items, kinds)
-        compared = not keep_evidence and have_common_items(items)
-        drop = (lambda row: row) if keep_evidence or compared else _drop_evidence
         timing: dict[str, Any] = {}
         figures: list[Figure] = []
         failed = 0
         flags: list[str] = []
         mostly_failed = False
+        compared = not keep_evidence and have_common_items(items)
         planned_gates = parse_gates(suite)
+        wanted = planned_gates if gates is None else gates
+        is_compared = any(gate.drop is not None for gate in wanted)
+        if is_compared and baseline is None:
+            baseline = read_kept_baseline(folder, known)
+        drop = (lambda row: row) if keep_evidence or compared or is_compared else _drop_evidence
         numbers: dict[int, int] = {}
         ended: set[int] = set()
         complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
@@ -90,12 +101,14 @@ def summarise(
             measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
             row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"], figures=tuple(figures),
         )  # fmt: skip
-        gate_results = check_gates(planned_gates if gates is None else gates, card)
+        gate_results = check_gates(wanted, card, baseline)
         verdict = decide_verdict(gate_results)
         if compared:
-            card = replace(card, comparisons=compare_models(card, folder, known), rows=tuple(map(_drop_evidence, rows)))
+            card = replace(card, comparisons=compare_models(card, folder, known))
+        if not keep_evidence:
+            card = replace(card, rows=tuple(map(_drop_evidence, card.rows)))
         # A run with an item whose samples mostly failed must not pass, whatever the gates check.
-        return replace(card, gates=gate_results, verdict="no_data" if verdict != "fail" and mostly_failed else verdict)
+        return replace(card, gates=gate_results, verdict="no_data" if verdict not in ("fail", "missing") and mostly_failed else verdict)
     finally:
         store.close()
 

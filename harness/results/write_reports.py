@@ -19,12 +19,13 @@ from ..api.report import Report
 from ..api.scorecard import Scorecard
 from ..store import FILE_NAME, LOCK_NAME, Store, codec
 from ..system.interrupts import is_interrupt
+from .baseline_file import FILE_NAME as BASELINE_NAME
 from .frames import Run
 
 _OWNERS = ".reports"
 """The file that records which report has written each file of the run folder."""
 
-_NOT_REPORTS = (FILE_NAME, LOCK_NAME, "suite.yaml", _OWNERS)
+_NOT_REPORTS = (FILE_NAME, LOCK_NAME, "suite.yaml", BASELINE_NAME, _OWNERS)
 """The prefixes of the run's own files."""
 
 

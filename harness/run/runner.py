@@ -29,7 +29,6 @@ from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.asked import digest_declaration
 from ..plan.shares import share_work
 from ..plan.types import Plan
-from ..scorecard.gates import Gate
 from ..store import FILE_NAME, LOCK_NAME, Store, StoredItem, codec, lock_folder
 from ..suite.specs import Suite
 from ..system.interrupts import Interrupted, is_interrupt
@@ -80,6 +79,7 @@ def run_plan(
     with lock_folder(folder):
         store = _open_store(plan, folder)
         try:
+            _keep_baseline(plan, folder, registry)
             aside = partial(_set_aside, store, say)
             aside(_describe_known_items(plan.items, suite=plan.suite, store=store))
             early_stop = _make_early_stop(plan, store, registry)
@@ -269,13 +269,21 @@ def _run_model(
         adapter.close()
 
 
+def _keep_baseline(plan: Plan, folder: Path, registry: Registry | None) -> None:
+    """Copy the suite's baseline into the run folder. Raises `ConfigError` if it cannot be read."""
+    from ..results.baseline import keep_baseline
+
+    known = registry or (Registry(plan.suite.plugins) if plan.suite.baseline else None)
+    keep_baseline(Path(plan.suite.baseline) if plan.suite.baseline else None, folder, known)
+
+
 def _make_early_stop(plan: Plan, store: Store, registry: Registry | None) -> Callable[[Store, StoredItem], bool]:
     """Return the function that tells whether an item may end before its last sample."""
     if plan.suite.stop is None:
         return lambda store, item: False
     from ..results.item_rows import EarlyStop
 
-    gates = [Gate.parse(gate.check, inconclusive=gate.inconclusive) for gate in plan.suite.gates]
+    gates = [gate.parse() for gate in plan.suite.gates]
     return EarlyStop(registry or Registry(plan.suite.plugins), codec.loads(store.suite), gates, {i.kind.name: i.kind for i in plan.items})
 
 

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..api.errors import ConfigError, suggest_name
 from ..data.yaml_lines import SUFFIXES, Lines, load_file
-from .specs import BatchSpec, Frozen, GateSpec, ModelSpec, Suite, change_each, name_model, name_task
+from ..scorecard.gates.entries import GateSpec
+from .specs import BatchSpec, ModelSpec, Suite, change_each, name_model, name_task
 
 
 def load_suite(path: Path, /, **overrides: Any) -> Suite:
@@ -77,7 +78,7 @@ def make_suite(
     return suite
 
 
-_INNER_KEYS: Mapping[str, type[Frozen]] = {"gates": GateSpec, "batch": BatchSpec}
+_INNER_KEYS: Mapping[str, type[BaseModel]] = {"gates": GateSpec, "batch": BatchSpec}
 
 
 def _explain(error: ValidationError, source: str, places: Mapping[tuple[str | int, ...], str]) -> str:
@@ -97,6 +98,10 @@ def _explain(error: ValidationError, source: str, places: Mapping[tuple[str | in
     place = next((places[where[:n]] for n in range(len(where), 0, -1) if where[:n] in places), f"{source}: ")
     dotted = ".".join(str(part) for part in where)
     return f"{place}{dotted + ': ' if dotted else ''}{message}"
+
+
+_PATHS = ("baseline", "cache", "resources")
+"""Keys of a suite whose value is a path."""
 
 
 def _anchor(text: str, base: Path) -> str:
@@ -123,7 +128,7 @@ def _anchor_overrides(overrides: Mapping[str, Any], base: Path) -> dict[str, Any
     for key, anchor in anchors.items():
         if isinstance(anchored.get(key), list | tuple):
             anchored[key] = [anchor(entry, base) if isinstance(entry, str) else entry for entry in anchored[key]]
-    for key in ("cache", "resources"):
+    for key in _PATHS:
         if isinstance(anchored.get(key), str):
             anchored[key] = str((base / anchored[key]).resolve())
     return anchored
@@ -144,7 +149,7 @@ def _anchor_suite(suite: Suite, base: Path) -> Suite:
     changes: dict[str, Any] = {
         "models": models(suite.models), "auxiliary_models": models(suite.auxiliary_models), "tasks": tuple(tasks), "plugins": tuple(plugins)
     }  # fmt: skip
-    changes |= {key: str((base / path).resolve()) for key in ("cache", "resources") if (path := getattr(suite, key)) is not None}
+    changes |= {key: str((base / path).resolve()) for key in _PATHS if (path := getattr(suite, key)) is not None}
     return suite.model_copy(update=changes)
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from ..api.errors import suggest_name
 from ..api.scorecard import MAX_UNSCORED
 from ..data.yaml_lines import SUFFIXES, dump
+from ..scorecard.gates.entries import GateSpec
 from ..scorecard.names import DEFAULT_SCORES, FAITHFULNESS
 from ..store import codec
 
@@ -143,13 +144,6 @@ class ProbeSpec(_Plugged):
         return self.probe
 
 
-class GateSpec(Frozen):
-    """A gate. ``check``: ``[MODEL/]ITEM.METRIC[.value|.low|.high] >= NUMBER``. ``inconclusive``: verdict if undecided."""
-
-    check: str
-    inconclusive: Literal["fail", "warn", "pass"] = "fail"
-
-
 class BatchSpec(Frozen):
     """Fixed batch limits. ``tokens`` and ``rows`` per batch; ``pack``: tokens per pack, 0 for no packing."""
 
@@ -173,6 +167,7 @@ class Suite(Frozen):
     auxiliary_models: models that are not evaluated but play roles.
     cache: file of responses shared between runs.
     check_drift: run a few samples again, alone, to measure how much responses depend on the rest of the batch.
+    baseline: run folder or baseline file that gates with ``drop`` compare with.
     stop: ``decided`` ends each item as soon as its gates are decided; the intervals then hold at any number of samples.
     max_unscored: the largest share of unscored samples with which a row can pass a gate.
     resources: folder of word lists and similar data, for every plugin with a setting of this name.
@@ -185,6 +180,7 @@ class Suite(Frozen):
     attacks: tuple[AttackSpec, ...] = ()
     probes: tuple[ProbeSpec, ...] = ()
     gates: tuple[GateSpec, ...] = ()
+    baseline: str | None = None
     reports: tuple[str, ...] = ("json", "html", "markdown", "junit")
     plugins: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
@@ -253,7 +249,9 @@ class Suite(Frozen):
         return dump(dumped)
 
 
-_UNDECISIVE = frozenset({"reports", "gates", "cache", "resources", "name", "device", "batch", "check_drift", "max_unscored", "stop"})
+_UNDECISIVE = frozenset({
+    "reports", "gates", "baseline", "cache", "resources", "name", "device", "batch", "check_drift", "max_unscored", "stop"
+})  # fmt: skip
 
 
 def digest_suite(facts: Mapping[str, Any], /, shorten: Callable[[Path], str] = lambda path: path.name) -> str:

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from ...harness.api.errors import ConfigError
 from ...harness.api.scorecard import GateResult, Row, Scorecard
-from ...harness.scorecard.gates import Gate
+from ...harness.scorecard.gates import Gate, check_gate
+from ...harness.scorecard.gates.judgement import Threshold as Condition
 from ...harness.scorecard.measures import title_of
 from ..charts.interval import Threshold, draw_interval
 from ..charts.svg import NOTHING, RATES
@@ -18,10 +19,13 @@ from ..values import describe_item, format_bounds, format_estimate, format_targe
 
 OUTCOMES = {
     "pass": ("pass", "Pass"), "fail": ("fail", "Fail"), "inconclusive": ("open", "Inconclusive"), "no_data": ("open", "No data"),
+    "missing": ("open", "Missing"),
 }  # fmt: skip
 """The icon and the word of each outcome; icons are ``pass``, ``fail``, ``open`` and ``none``."""
 ICONS = ("fail", "open", "pass", "none")
 """The icons, worst first."""
+_WORST_FIRST = ("fail", "missing", "no_data", "inconclusive", "warn", "pass")
+"""Verdicts and outcomes."""
 _ASKS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 _PARTS = {
     "low": ", at its lower end", "high": ", at its upper end", "value": ", whatever its interval",
@@ -46,14 +50,14 @@ def get_word(outcome: str, /) -> str:
 class Reading:
     """A gate with the rows that it reads.
 
-    result: the gate's outcome. gate: the parsed gate; None if its text is no condition on rows.
+    result: the gate's outcome. asks: its condition on a number; None if it has none, such as a gate against a baseline.
     row: the row that decides, the worst one; None if the scorecard does not have it.
     rows: all rows that the gate reads, with its outcome on each; detail: the sentence of the row that decides.
     title, target: what the gate asks, and its threshold, in words. rate: whether the row is a rate.
     """
 
     result: GateResult
-    gate: Gate | None
+    asks: Condition | None
     row: Row | None
     rows: tuple[tuple[Row, str], ...]
     title: str
@@ -77,9 +81,9 @@ class Reading:
     @property
     def threshold(self) -> Threshold | None:
         """Return the threshold to draw; None if the gate compares no value of a row."""
-        if self.gate is None or self.gate.part in ("n", "n_unscored"):
+        if self.asks is None or self.asks.part in ("n", "n_unscored"):
             return None
-        return Threshold(self.gate.number, self.gate.op in (">=", ">"), self.icon)
+        return Threshold(self.asks.number, self.asks.op in (">=", ">"), self.icon)
 
     def get_outcome(self, row: Row, /) -> str:
         """Return the gate's outcome on one of its rows."""
@@ -89,9 +93,9 @@ class Reading:
     def margin(self) -> float:
         """Return how far the value lies on the right side of the threshold, in units of half its interval."""
         e = make_finite(self.row.estimate) if self.row is not None else None
-        if e is None or e.value is None or self.gate is None:
+        if e is None or e.value is None or self.asks is None:
             return 0.0
-        distance = e.value - self.gate.number if self.gate.op in (">=", ">") else self.gate.number - e.value
+        distance = e.value - self.asks.number if self.asks.op in (">=", ">") else self.asks.number - e.value
         half = (e.high - e.low) / 2 if e.low is not None and e.high is not None else 0.0
         return distance / half if half > 0 else distance
 
@@ -124,12 +128,12 @@ class Reading:
         if self.result.outcome == "fail":
             return self._tell_side("below" if self.threshold.fails_below else "above")
         sentence = self.detail.rpartition(": ")[2]
-        if self.gate is not None:
-            sentence = sentence.replace(f"{self.gate.number:g} lies", f"{self.target} lies")
+        if self.asks is not None:
+            sentence = sentence.replace(f"{self.asks.number:g} lies", f"{self.target} lies")
         return f"{sentence[:1].upper()}{sentence[1:]}."
 
     def _tell_side(self, side: str) -> str:
-        part = self.gate.part if self.gate is not None else None
+        part = self.asks.part if self.asks is not None else None
         return f"{_COMPARED.get(part or '', 'The whole interval')} is {side} {self.target}."
 
 
@@ -144,17 +148,18 @@ def _read(result: GateResult, card: Scorecard) -> Reading:
         gate = Gate.parse(result.gate)
     except ConfigError:
         return Reading(result, None, None, (), result.gate, "", False, result.detail)
-    rows = tuple(row for row in card.rows if row.name == gate.metric and gate.concerns(row.model, row.item))
-    if not rows:
-        return Reading(result, gate, None, (), f"{gate.metric} of {gate.item}", f"{gate.number:g}", False, result.detail)
+    asks = gate.threshold
+    rows = tuple(row for row in card.rows if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item))
+    if not rows or asks is None:
+        return Reading(result, asks, None, (), result.gate, "", False, result.detail)
     rate = is_rate(rows[0], card.measures)
-    target = format_target(gate.number, rate and gate.part not in ("n", "n_unscored"))
+    target = format_target(asks.number, rate and asks.part not in ("n", "n_unscored"))
     what = f"{title_of(rows[0], card.measures)}{_join(rows[0])}"
-    title = f"{what} is {_ASKS[gate.op]} {target}{_PARTS.get(gate.part or '', '')}"
+    title = f"{what} is {_ASKS[asks.op]} {target}{_PARTS.get(asks.part or '', '')}"
     # The result of a gate on several models is that of the worst one.
-    alone = [result] if len(rows) == 1 else [gate.check(Scorecard({}, (row,), max_unscored=card.max_unscored)) for row in rows]
+    alone = [result] if len(rows) == 1 else [check_gate(gate, Scorecard({}, (row,), max_unscored=card.max_unscored)) for row in rows]
     pairs = tuple((row, own.outcome) for row, own in zip(rows, alone, strict=True))
-    readings = [Reading(result, gate, row, pairs, title, target, rate, own.detail) for row, own in zip(rows, alone, strict=True)]
+    readings = [Reading(result, asks, row, pairs, title, target, rate, own.detail) for row, own in zip(rows, alone, strict=True)]
     return min(readings, key=lambda reading: (ICONS.index(get_icon(reading.get_outcome(reading.row or rows[0]))), reading.margin))
 
 
@@ -169,9 +174,9 @@ def name_row(row: Row, card: Scorecard, /) -> str:
 
 
 def choose_deciding(readings: Sequence[Reading], /) -> Reading | None:
-    """Return the gate that decides: the worst failed one, else one without data, else an undecided one, else the narrowest pass."""
-    for outcome in ("fail", "no_data", "inconclusive", "pass"):
-        found = [reading for reading in readings if reading.result.outcome == outcome]
-        if found:
-            return min(found, key=lambda reading: reading.margin)
-    return None
+    """Return the gate that decides: that with the worst verdict, of several that with the worst outcome and the narrowest one."""
+    return min(
+        readings,
+        key=lambda r: (_WORST_FIRST.index(r.result.verdict), _WORST_FIRST.index(r.result.outcome), r.margin),
+        default=None,
+    )

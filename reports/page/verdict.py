@@ -19,7 +19,7 @@ from .rows import Subject, find_row, get_id
 QUESTION = "Can it ship?"
 _ANSWERS = {
     "pass": ("pass", "Yes, by its gates"), "fail": ("fail", "No"), "warn": ("open", "Not decided yet"),
-    "no_data": ("open", "Cannot say"), "none": ("none", "Nothing was asked"),
+    "no_data": ("open", "Cannot say"), "missing": ("open", "Cannot say"), "none": ("none", "Nothing was asked"),
 }  # fmt: skip
 _CLEAR_GAP = 0.02
 """A calibration error whose interval lies above it is worth a note."""
@@ -78,9 +78,11 @@ def _give_reason(subject: Subject, deciding: Reading | None) -> str:
     if deciding is None:
         return "This suite has no gates: the page measures and does not judge."
     same = sum(reading.result.outcome == deciding.result.outcome for reading in subject.readings)
-    if deciding.row is None or deciding.result.outcome == "no_data":
+    if deciding.result.outcome in ("no_data", "missing"):
         which = f"{same} of {num} gates {'has' if same == 1 else 'have'} no number to read"
-        return f"{which}: {deciding.title}. {deciding.result.detail}" if deciding.result.outcome == "no_data" else deciding.result.detail
+        return f"{which}: {deciding.title}. {deciding.result.detail}"
+    if deciding.row is None:
+        return f"{deciding.word}: {deciding.title}. {deciding.result.detail}."
     row = deciding.row
     where = f"{row.model} has {deciding.value} ({deciding.bounds})" if deciding.bounds else f"{row.model} has {deciding.value}"
     asked = f"{deciding.target} is asked for"

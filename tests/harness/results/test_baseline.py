@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.errors import ConfigError
-from windtunnel.harness.results.baseline import load_baseline, make_baseline, read_baseline
+from windtunnel.harness.results.baseline import load_baseline, make_baseline
+from windtunnel.harness.results.baseline_file import read_baseline
 from windtunnel.harness.results.packed_arrays import ArrayWriter, read_arrays
 from windtunnel.harness.statistics import get_evidence
 from windtunnel.tests.toys import windtunnel, write_suite

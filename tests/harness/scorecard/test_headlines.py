@@ -8,8 +8,8 @@ import pytest
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
 from windtunnel.harness.scorecard.gates import Gate, check_gates, decide_verdict
+from windtunnel.harness.scorecard.gates.readings import explain_verdict, name_verdict, read_gates
 from windtunnel.harness.scorecard.headlines import choose_headline, choose_headlines
-from windtunnel.harness.scorecard.readings import explain_verdict, name_verdict, read_gates
 
 TASK = ItemKey("task", "notes")
 

@@ -16,7 +16,7 @@ from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
 from windtunnel.harness.items.kinds import ROWS
 from windtunnel.harness.metrics.scores import column_mean
-from windtunnel.harness.scorecard.gates import Gate
+from windtunnel.harness.scorecard.gates import Gate, check_gate
 from windtunnel.harness.scorecard.names import EXACT, get_kind
 from windtunnel.harness.statistics import Groups
 
@@ -141,7 +141,7 @@ def test_the_table_of_the_docs_has_every_population() -> None:
 
 def outcome(gate: Gate, estimate: Estimate) -> str:
     row = Row("m", ItemKey("task", "t"), gate.metric, "quality", estimate, None)
-    return gate.check(Scorecard({"items": []}, (row,))).outcome
+    return check_gate(gate, Scorecard({"items": []}, (row,))).outcome
 
 
 @pytest.mark.parametrize("n", [20, 100, 500])
@@ -176,6 +176,6 @@ def test_what_is_not_bounded_leaves_its_gate_open() -> None:
     rng = np.random.default_rng(0)
     found = statistics.estimate(truth.metric(), truth.draw(rng.random(50), rng), truth.labels)["ece"]
     gate = Gate.parse("t.ece <= 0.9")
-    result = gate.check(Scorecard({"items": []}, (Row("m", ItemKey("task", "t"), "ece", "calibration", found, False),)))
+    result = check_gate(gate, Scorecard({"items": []}, (Row("m", ItemKey("task", "t"), "ece", "calibration", found, False),)))
     assert result.outcome == "inconclusive"
     assert "too few to bound" in result.detail

@@ -9,27 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..api.scorecard import Row, Scorecard
-from ..statistics import get_evidence
-from ..statistics.intervals import Interval
-from ..statistics.sequential import mean_at_any_time
-from .gates import Gate
+from ...api.scorecard import Row, Scorecard
+from ...statistics import get_evidence
+from ...statistics.intervals import Interval
+from ...statistics.sequential import mean_at_any_time
+from .check import check_gate
+from .gate import Gate
 
 _BOUNDS = (None, "low", "high")
 
 
 def select_decisive(gates: Iterable[Gate], model: str, item: str, /) -> list[Gate]:
     """Return the gates on an item that further samples can decide: those on an interval or a bound."""
-    return [gate for gate in gates if gate.part in _BOUNDS and gate.concerns(model, item)]
+    return [gate for gate in gates if is_on_interval(gate) and gate.concerns(model, item)]
+
+
+def is_on_interval(gate: Gate, /) -> bool:
+    """Tell whether a gate compares an interval or a bound with a threshold, so that it may be decided early."""
+    return gate.threshold is not None and gate.threshold.part in _BOUNDS and not gate.is_family
 
 
 def are_decided(gates: Sequence[Gate], rows: Iterable[Row], /) -> bool:
     """Tell whether all gates on an item pass or fail. ``rows``: the item's rows (`bound_at_any_time`)."""
     given = tuple(rows)
-    named = {row.name for row in given}
-    if not gates or any(gate.metric not in named for gate in gates):
+    if not gates or any(not any(gate.names(row.name, row.slice) for row in given) for gate in gates):
         return False
-    return all(gate.check(Scorecard({}, given)).outcome in ("pass", "fail") for gate in gates)
+    return all(check_gate(gate, Scorecard({}, given)).outcome in ("pass", "fail") for gate in gates)
 
 
 def bound_at_any_time(row: Row, /) -> Row:

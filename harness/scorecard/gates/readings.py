@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..api.errors import ConfigError
-from ..api.scorecard import Estimate, GateResult, Row, Scorecard
-from .gates import Gate
+from ...api.errors import ConfigError
+from ...api.scorecard import Estimate, GateResult, Row, Scorecard
+from .gate import Gate
+from .judgement import Threshold
 
-OUTCOMES = ("fail", "no_data", "inconclusive", "pass")
+OUTCOMES = ("fail", "missing", "no_data", "inconclusive", "pass")
 """The outcomes of gates, first those that people must see first."""
 
 _HAVE: Mapping[str, tuple[str, str]] = {
-    "fail": ("fails", "fail"), "no_data": ("has no data", "have no data"), "inconclusive": ("is inconclusive", "are inconclusive"),
+    "fail": ("fails", "fail"), "no_data": ("has no data", "have no data"), "missing": ("is missing", "are missing"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
 }  # fmt: skip
 
 
@@ -21,30 +23,30 @@ _HAVE: Mapping[str, tuple[str, str]] = {
 class Reading:
     """A gate with the rows that it reads.
 
-    ``result``: its result. ``gate``: the parsed gate; None if its text is not a condition on rows.
+    ``result``: its result. ``asks``: its condition; None if it has none on a number.
     ``row``: the row that is the farthest on the wrong side, or the least on the right one; None if there is none.
     ``num_rows``: the number of rows that it reads.
     """
 
     result: GateResult
-    gate: Gate | None = None
+    asks: Threshold | None = None
     row: Row | None = None
     num_rows: int = 0
 
     @property
     def asked(self) -> str:
         """The threshold, as written: ``>= 0.75``."""
-        return f"{self.gate.op} {self.gate.number:g}" if self.gate is not None else ""
+        return f"{self.asks.op} {self.asks.number:g}" if self.asks is not None else ""
 
     @property
     def path(self) -> str:
         """What the gate reads: ``reviews.accuracy.low``."""
-        return self.result.gate.rpartition(self.gate.op)[0].strip() if self.gate is not None else self.result.gate
+        return self.result.gate.rpartition(self.asks.op)[0].strip() if self.asks is not None else self.result.gate
 
     @property
     def margin(self) -> float:
         """How far the row's value lies on the right side of the threshold, in half lengths of its interval."""
-        return _measure_margin(self.gate, self.row.estimate) if self.gate is not None and self.row is not None else 0.0
+        return _measure_margin(self.asks, self.row.estimate) if self.asks is not None and self.row is not None else 0.0
 
 
 def read_gates(card: Scorecard, /) -> list[Reading]:
@@ -59,14 +61,17 @@ def _read(result: GateResult, card: Scorecard) -> Reading:
         gate = Gate.parse(result.gate)
     except ConfigError:
         return Reading(result)
-    rows = [row for row in card.rows if row.name == gate.metric and gate.concerns(row.model, row.item)]
-    return Reading(result, gate, min(rows, key=lambda row: _measure_margin(gate, row.estimate), default=None), len(rows))
+    asks = gate.threshold
+    if asks is None:
+        return Reading(result)
+    rows = [row for row in card.rows if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item)]
+    return Reading(result, asks, min(rows, key=lambda row: _measure_margin(asks, row.estimate), default=None), len(rows))
 
 
-def _measure_margin(gate: Gate, e: Estimate) -> float:
+def _measure_margin(asks: Threshold, e: Estimate) -> float:
     if e.value is None:
         return float("-inf")
-    distance = e.value - gate.number if gate.op in (">=", ">") else gate.number - e.value
+    distance = e.value - asks.number if asks.op in (">=", ">") else asks.number - e.value
     half = (e.high - e.low) / 2 if e.low is not None and e.high is not None else 0.0
     return distance / half if half > 0 else distance
 

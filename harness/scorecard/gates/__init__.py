@@ -1,0 +1,23 @@
+"""Gates: conditions on the rows of a scorecard that decide the exit code."""
+
+from __future__ import annotations
+
+from .check import check_gate, check_gates, list_cautions
+from .entries import load_gates, parse_argument, parse_entry
+from .gate import Gate
+from .judgement import Judgement, lacks_scores
+from .verdict import decide_verdict, exit_code
+
+__all__ = [
+    "Gate",
+    "Judgement",
+    "check_gate",
+    "check_gates",
+    "decide_verdict",
+    "exit_code",
+    "lacks_scores",
+    "list_cautions",
+    "load_gates",
+    "parse_argument",
+    "parse_entry",
+]

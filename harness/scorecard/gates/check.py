@@ -1,0 +1,161 @@
+"""Checks gates on a scorecard: finds their rows, judges each, and takes the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...api.item_key import ItemKey
+from ...api.scorecard import Estimate, GateResult, JudgedRow, Row, Scorecard
+from ..names import COSTS, EXACT
+from .baseline import compare_rows, find_counterpart
+from .family import correct_family
+from .gate import Gate
+from .judgement import Judgement, lacks_scores, require_samples
+from .verdict import VERDICTS, judge_outcome
+
+if TYPE_CHECKING:
+    from ...statistics import Difference
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A judged row. ``difference``: to the ``baseline``'s value, for a gate against one."""
+
+    row: Row
+    judgement: Judgement
+    difference: Difference | None = None
+    baseline: float | None = None
+    threshold: float | None = None
+
+
+def check_gates(gates: Iterable[Gate], scorecard: Scorecard, baseline: Scorecard | None = None) -> tuple[GateResult, ...]:
+    """Check all gates on a scorecard. ``baseline``: the run to compare with."""
+    return tuple(check_gate(gate, scorecard, baseline) for gate in gates)
+
+
+def check_gate(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None = None, /) -> GateResult:
+    """Check a gate on all of its rows; the worst verdict decides. A gate without any row is ``missing``.
+
+    Raises `ConfigError` if no row can have the gate's number.
+    """
+    judged = _judge_rows(gate, scorecard, baseline)
+    if not judged:
+        what = gate.nothing((row.model, row.item, row.name) for row in scorecard.rows)
+        return GateResult(gate.title, "missing", judge_outcome(gate, "missing"), what, gate.tier)
+    if gate.is_family:
+        corrected = correct_family([each.judgement for each in judged])
+        judged = [replace(each, judgement=judgement) for each, judgement in zip(judged, corrected, strict=True)]
+    # By the outcome where the tier makes verdicts equal: the worst row is the one to name.
+    order = [(VERDICTS.index(judge_outcome(gate, j.judgement.outcome)), _rank(j.judgement.outcome)) for j in judged]
+    worst = judged[order.index(max(order))].judgement.outcome
+    details = [f"{_name_row(gate, each.row)}{each.judgement.detail}" for each in _select_told(gate, judged, worst)]
+    passed = sum(each.judgement.outcome == "pass" for each in judged)
+    summary = [f"{passed} of {len(judged)} rows pass"] if gate.is_family else []
+    details += list_cautions(scorecard, [each.row for each in judged])
+    rows = tuple(map(_describe_row, judged))
+    return GateResult(gate.title, worst, judge_outcome(gate, worst), "; ".join(summary + details), gate.tier, rows)
+
+
+def list_cautions(scorecard: Scorecard, rows: Iterable[Row], /) -> list[str]:
+    """Return the sentences about limits of the data behind rows, such as a part of a data set without one of its classes."""
+    data = scorecard.manifest.get("data", {})
+    tasks = dict.fromkeys(row.key.task for row in rows)
+    return list(dict.fromkeys(caution for task in tasks for caution in data.get(task, {}).get("cautions", ())))
+
+
+def _rank(outcome: str) -> int:
+    return ("pass", "inconclusive", "no_data", "missing", "fail").index(outcome)
+
+
+def _select_told(gate: Gate, judged: list[_Judged], worst: str) -> list[_Judged]:
+    """Return the rows that the detail names: all, or those with the worst outcome among many."""
+    told = [each for each in judged if each.judgement.outcome == worst] if gate.is_family else judged
+    return told[:10]
+
+
+def _judge_rows(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None) -> list[_Judged]:
+    rows = [row for row in scorecard.rows if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item)]
+    rows += _make_absent_rows(gate, scorecard, {(row.model, row.item) for row in rows})
+    for measure in (scorecard.measures[row.metric] for row in rows if row.metric in scorecard.measures and not row.control):
+        gate.require_possible((measure.low, measure.high))
+    if gate.threshold is not None:
+        judged = [_judge_threshold(gate, row, scorecard.max_unscored) for row in rows]
+    elif baseline is None:
+        reason = "there is no baseline to compare with; pass one with --baseline, or name it in the suite"
+        judged = [_Judged(row, Judgement("missing", reason)) for row in rows]
+    else:
+        judged = [_judge_drop(gate, row, scorecard, baseline) for row in rows if not _is_passed_over(gate, row)]
+        judged += [
+            _Judged(row, Judgement("missing", "the baseline has this number, and the run has not"), baseline=row.estimate.value)
+            for row in baseline.rows
+            if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item) and not _is_passed_over(gate, row)
+            and find_counterpart(row, baseline, scorecard) is None
+        ]  # fmt: skip
+    return judged
+
+
+def _judge_threshold(gate: Gate, row: Row, max_unscored: float) -> _Judged:
+    assert gate.threshold is not None
+    judgement = gate.threshold.judge(row.estimate, is_exact=row.name in EXACT, is_share=not row.unit, max_unscored=max_unscored)
+    return _Judged(row, require_samples(judgement, row.estimate.n, gate.min_n), threshold=gate.threshold.number)
+
+
+def _judge_drop(gate: Gate, row: Row, scorecard: Scorecard, baseline: Scorecard) -> _Judged:
+    assert gate.drop is not None
+    other = find_counterpart(row, scorecard, baseline)
+    if other is None:
+        return _Judged(row, Judgement("missing", "the baseline has no such number"))
+    base = other.estimate.value
+    if row.estimate.value is None or base is None:
+        where, e = ("", row.estimate) if row.estimate.value is None else ("the baseline is ", other.estimate)
+        return _Judged(row, Judgement("no_data", f"{where}not scored: {e.reason or 'no samples'}"))
+    if row.higher_is_better is None:
+        return _Judged(row, Judgement("no_data", "neither direction of this number is better, so that it has no drop"))
+    difference = compare_rows(row, other, scorecard, baseline)
+    judgement = gate.drop.judge(difference, base, row.higher_is_better, is_exact=row.name in EXACT)
+    if judgement.outcome == "pass" and lacks_scores(row, scorecard.max_unscored):
+        judgement = replace(judgement, outcome="inconclusive", detail=f"{judgement.detail}: too many samples are not scored")
+    judgement = require_samples(judgement, difference.n, gate.min_n)
+    allowed = gate.drop.allow(base)
+    return _Judged(row, judgement, difference, base, -allowed if row.higher_is_better else allowed)
+
+
+def _is_passed_over(gate: Gate, row: Row) -> bool:
+    """Tell whether a pattern that matches many rows leaves out this one, which has no better direction."""
+    return "*" in gate.metric and row.higher_is_better is None
+
+
+def _make_absent_rows(gate: Gate, scorecard: Scorecard, present: set[tuple[str, str]]) -> list[Row]:
+    """Return rows for items whose kind can have the row but that do not have it.
+
+    A missing count is 0. Any other missing number has no value.
+    """
+    if "*" in gate.metric or gate.slice or gate.slices:
+        return []
+    estimate = Estimate(0.0) if gate.metric in COSTS else Estimate(None, reason="no sample of this item has this number")
+    stem = gate.metric.partition("[")[0]
+    return [
+        Row(i["model"], ItemKey.from_json(i["key"]), stem, "efficiency",
+            replace(estimate, n=i["num_samples"] if gate.metric in COSTS else 0))
+        for i in scorecard.manifest.get("items", ())
+        if gate.concerns(i["model"], i["item"])
+        and (i["model"], i["item"]) not in present
+        and stem in scorecard.row_names.get(i["kind"], () if "*" in gate.item else (stem,))
+    ]  # fmt: skip
+
+
+def _name_row(gate: Gate, row: Row) -> str:
+    """Return the beginning of a row's detail: what distinguishes it from the gate's other rows."""
+    if gate.is_family:
+        return f"{row.model}/{row.item}.{row.name}: "
+    return f"{row.model}: " if gate.model is None or "*" in gate.model else ""
+
+
+def _describe_row(judged: _Judged) -> JudgedRow:
+    row, d, e = judged.row, judged.difference, judged.row.estimate
+    numbers = (e.value, e.low, e.high, e.n) if d is None else (d.value, d.low, d.high, d.n)
+    return JudgedRow(
+        row.model, row.item, row.name, judged.judgement.outcome, *numbers, judged.threshold, judged.judgement.detail, judged.baseline
+    )
