@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from ..system.interrupts import is_interrupt
 
-_OPTIONS = {"folder": "--out", "plugins": "--plugin"}
+_OPTIONS = {"folder": "--out", "plugins": "--plugin", "allow_mismatch": "--allow-mismatch"}
 """Command-line options whose names differ from the arguments of `evaluate`."""
 
 

@@ -57,7 +57,8 @@ def compare_sides(
         raise ConfigError(
             f"{baseline.name} and {candidate.name} cannot be compared; they differ in more than the model:\n  "
             + "\n  ".join(mismatches)
-            + "\nRun the candidate with the baseline's suite, or pass --allow-mismatch to compare the samples that both have"
+            + "\nRun the candidate with the baseline's suite, or compare the samples that both have",
+            argument="allow_mismatch",
         )
     changes = compare_rows(baseline, candidate, with_times=with_times)
     with open_records(baseline) as before, open_records(candidate) as after:
