@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from .suite_options import BaselineOption, PluginFiles, takes_suite
 if TYPE_CHECKING:
     from ..api.scorecard import Scorecard
     from ..plan.types import Plan
+    from ..scorecard.gates import Gate
     from ..suite.specs import Suite
 
 app = typer.Typer(
@@ -219,6 +221,7 @@ def gate(
         ),
     ] = None,
     baseline: BaselineOption = None,
+    power: Annotated[bool, typer.Option("--power", help="Simulate instead what each gate can tell with this run's samples.")] = False,
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
     rows: RowsOption = False,
@@ -232,6 +235,8 @@ def gate(
     parsed = [gate for text in gates or () for gate in parse_argument(text)]
     registry = load_registry(run_folder, plugin or ())
     compared = load_baseline(baseline, registry) if baseline is not None else None
+    if power:
+        return _print_power(run_folder, parsed, registry, compared, as_json)
     card = summarise(run_folder, gates=parsed or None, registry=registry, baseline=compared)
     _print_card(card, as_json, rows)
     return exit_code(card.verdict, card.complete)
@@ -374,6 +379,18 @@ def _finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
     if not as_json:
         say(format_files(written))
     return exit_code(card.verdict, card.complete)
+
+
+def _print_power(
+    folder: Path, gates: Sequence[Gate], registry: Registry, baseline: Scorecard | None, as_json: bool
+) -> int:  # fmt: skip
+    """Print what gates can tell; 1 if one of them fails too often although nothing changed."""
+    from ..results.gate_power import simulate_run
+    from .power_text import format_power, list_power
+
+    found = simulate_run(folder, gates, registry, baseline)
+    say(json.dumps(list_power(found), indent=2) if as_json else format_power(found))
+    return int(any(one.power is not None and one.power.exceeds_promise for one in found))
 
 
 def _print_card(card: Scorecard, as_json: bool, rows: bool) -> None:
