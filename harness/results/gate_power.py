@@ -16,7 +16,7 @@ from ..scorecard.names import EXACT
 from ..scorecard.power import NUM_DRAWS, Power, measure_paired_power, measure_power
 from ..statistics import Evidence, compare_evidence, get_evidence, pair_evidence
 from ..store import FILE_NAME, Store, codec
-from .baseline import read_kept_baseline
+from .baseline_file import read_kept_baseline
 from .summarise import summarise
 
 
