@@ -15,16 +15,21 @@ from ..statistics.intervals import Floats, Mask
 
 
 def draw_samples(evidence: Evidence, rng: np.random.Generator, /) -> Evidence:
-    """Return as many groups of samples, drawn with replacement. A group that is drawn twice counts as two groups."""
+    """Return as many groups of samples, drawn with replacement. A sample or group that is drawn twice counts as two."""
     groups = Groups.of(len(evidence.ids_N), evidence.groups)
     drawn_G = rng.integers(0, len(groups.sizes_G), len(groups.sizes_G))
     if groups.are_single:
-        return evidence.take(drawn_G)
+        return _number(evidence.take(drawn_G))
     order = np.argsort(groups.index_N, kind="stable")
     ends_G = np.cumsum(groups.sizes_G)
     places = [order[ends_G[group] - groups.sizes_G[group] : ends_G[group]] for group in drawn_G.tolist()]
-    drawn = evidence.take(np.concatenate(places))
-    return replace(drawn, groups=[str(number) for number, group in enumerate(places) for _ in group])
+    names = [str(number) for number, group in enumerate(places) for _ in group]
+    return replace(_number(evidence.take(np.concatenate(places))), groups=names)
+
+
+def _number(drawn: Evidence) -> Evidence:
+    """Return the evidence with new ids, in order, so that a sample that was drawn twice pairs with itself once."""
+    return replace(drawn, ids_N=np.arange(len(drawn.ids_N), dtype=np.uint64), groups=())
 
 
 def swap_runs(pair: tuple[Evidence, Evidence], rng: np.random.Generator, /) -> tuple[Evidence, Evidence]:
