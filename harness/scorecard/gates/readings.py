@@ -9,6 +9,7 @@ from ...api.errors import ConfigError
 from ...api.scorecard import Estimate, GateResult, Row, Scorecard
 from .gate import Gate
 from .judgement import Threshold
+from .verdict import VERDICTS
 
 OUTCOMES = ("fail", "missing", "no_data", "inconclusive", "pass")
 """The outcomes of gates, first those that people must see first."""
@@ -50,10 +51,10 @@ class Reading:
 
 
 def read_gates(card: Scorecard, /) -> list[Reading]:
-    """Return the gates with their rows: in the order of `OUTCOMES`, and then those with the smallest margin first."""
+    """Return the gates with their rows: the worst verdict first, then in the order of `OUTCOMES`, then the smallest margin."""
     readings = [_read(result, card) for result in card.gates]
-    places = {outcome: place for place, outcome in enumerate(OUTCOMES)}
-    return sorted(readings, key=lambda reading: (places.get(reading.result.outcome, 0), reading.margin))
+    verdicts, outcomes = ({name: place for place, name in enumerate(names)} for names in (reversed(VERDICTS), OUTCOMES))
+    return sorted(readings, key=lambda r: (verdicts.get(r.result.verdict, 0), outcomes.get(r.result.outcome, 0), r.margin))
 
 
 def _read(result: GateResult, card: Scorecard) -> Reading:
@@ -89,14 +90,18 @@ def explain_verdict(card: Scorecard, readings: Sequence[Reading], /) -> str:
     missing = "" if card.complete else " Some planned samples have no record; the same command goes on."
     if not readings:
         return f"The suite has no gates, so that nothing was decided.{missing}"
-    first, num = readings[0], len(readings)
+    num = len(readings)
+    # A gate that only reports may fail, which does not explain why the run passes.
+    counts = readings[0].result.verdict != "pass"
+    first = next((reading for reading in readings if counts or reading.result.outcome == "pass"), readings[0])
     outcome = first.result.outcome
     if outcome == "pass":
-        count = f"All {num} gates pass" if num > 1 else "The gate passes"
+        passed = sum(reading.result.outcome == "pass" for reading in readings)
+        count = f"All {num} gates pass" if passed == num > 1 else f"{passed} of {num} gates pass" if num > 1 else "The gate passes"
         if card.verdict == "no_data":
             return f"{count}, but more than half of the samples of an item failed.{missing}"
         return f"{count}{', the narrowest' if num > 1 else ''}: {_describe(first)}.{missing}"
-    same = sum(reading.result.outcome == outcome for reading in readings)
+    same = sum((r.result.outcome, r.result.verdict) == (outcome, first.result.verdict) for r in readings)
     verb = _HAVE.get(outcome, (f"has the outcome {outcome}", f"have the outcome {outcome}"))[same > 1]
     count = f"{same} of {num} gates {verb}" if num > 1 else f"The gate {verb}"
     return f"{count}: {_describe(first)}.{missing}"
