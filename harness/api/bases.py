@@ -140,8 +140,8 @@ def _sign(method: FunctionType) -> str:
 
 
 def _takes(own: Any, method: FunctionType) -> bool:
-    """Tell whether a plugin's method accepts the parameters of the base class's ``method``, as the harness passes them."""
-    parameters = list(inspect.signature(method).parameters.values())[1:]
+    """Tell whether a plugin's method accepts the parameters of the base class's ``method``; it may leave out those with a default."""
+    parameters = [p for p in list(inspect.signature(method).parameters.values())[1:] if p.default is p.empty]
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     try:

@@ -115,9 +115,11 @@ def test_a_plugin_that_cannot_be_made_is_the_users_error(tmp_path: Path, code: s
         registry.make("attacks", "a")
 
 
-def test_a_model_that_needs_a_setting_says_how_it_is_given() -> None:
-    with pytest.raises(ConfigError, match=r"model 'torch' requires 'labels'\. .*\{model: torch:\.\.\., labels: \.\.\.\}"):
-        Registry().make("models", "torch", target="net.py:make")
+def test_a_model_that_needs_a_setting_says_how_it_is_given(tmp_path: Path) -> None:
+    code = "class M:\n    def __init__(self, *, target, needed): pass"
+    registry = Registry((_file(tmp_path, f"{HEAD}@plugin('models', 'm')\n{code}\n"),))
+    with pytest.raises(ConfigError, match=r"model 'm' requires 'needed'\. .*\{model: m:\.\.\., needed: \.\.\.\}"):
+        registry.make("models", "m", target="x")
 
 
 def test_something_that_makes_nothing_is_told(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("gates", "code"),
     [
         ("- notes.accuracy.value >= 0.8\n", 0), ("- notes.accuracy >= 0.99\n", 1), ("- notes.accuracy >= 0.8\n", 1),
-        ("- {check: notes.accuracy >= 0.8, inconclusive: warn}\n", 0), ("- swap(notes).mean_linf < 1\n", 3), ("- nots.accuracy > 1\n", 2),
+        ("- {check: notes.accuracy >= 0.8, inconclusive: warn}\n", 0), ("- swap(notes).mean_linf < 1\n", 3), ("- nots.accuracy > 0.5\n", 3),
         ("- {check: notes.accuracy >= 0.99}\n- swap(notes).mean_linf < 1\n", 1), ("- notes.accuracy\n", 2),
     ],
 )  # fmt: skip

@@ -166,7 +166,7 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     assert not card.complete
     answer = windtunnel("report", tmp_path / "run")
     assert answer.code == 3
-    assert "verdict: incomplete" in answer.out
+    assert answer.out.startswith("INCOMPLETE: ")
     run_plan(plan, tmp_path / "run")
     assert summarise(tmp_path / "run").complete
 
