@@ -30,7 +30,7 @@ models: [{name: keyword, model: "keyword:not"}, {name: bright-or-dark, model: "t
 tasks: [negation, {task: bright.yaml, name: bright}]
 attacks: [{attack: noise, epsilon: 0.05}]
 probes: [leave_one_out]
-reports: [csv, json]
+reports: [rows, json]
 gates: ["keyword/negation.acc >= 0"]
 """
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ... import __version__
-from ..api.errors import ConfigError, IncompleteRun
+from ..api.errors import ConfigError
 from ..api.registry import GROUPS, Registry
 from ..system.installs import TEXT_ATTACKS
 from ..system.malloc import keep_freed_memory
@@ -23,11 +20,9 @@ from .console import say, say_json
 from .environment import prepare
 from .leaving import guard, leave
 from .suite_options import BaselineOption, PluginFiles, takes_suite
+from .work import finish, make_plan, print_card, print_power, run_suite
 
 if TYPE_CHECKING:
-    from ..api.scorecard import Scorecard
-    from ..plan.types import Plan
-    from ..scorecard.gates import Gate
     from ..suite.specs import Suite
 
 app = typer.Typer(
@@ -65,7 +60,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @takes_suite()
 def run(suite: Suite, out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption = False, rows: RowsOption = False) -> int:
     """Run a suite, or resume it where it stopped."""
-    return _run(suite, out, as_json, quiet, rows)
+    return run_suite(suite, out, as_json, quiet, rows)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -85,7 +80,7 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
             attacks = tuple(spec for spec in suite.attacks if spec.attack != "deepwordbug")
             gates = tuple(spec for spec in suite.gates if "deepwordbug" not in spec.check)
             suite = suite.model_copy(update={"attacks": attacks, "gates": gates})
-        return _run(suite, out or Path("runs/demo"), as_json, quiet, rows)
+        return run_suite(suite, out or Path("runs/demo"), as_json, quiet, rows)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -93,7 +88,7 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
 @takes_suite()
 def plan(suite: Suite, as_json: JsonOption = False) -> int:
     """Show what would run, its cost, and what cannot run with the reason. Loads no weights."""
-    planned = _plan(suite)
+    planned = make_plan(suite)
     from .plan_text import plan_exit_code, plan_json, plan_text
 
     if as_json:
@@ -125,7 +120,7 @@ def prefetch(suite: Suite) -> None:
 @takes_suite("suite_file", "model", "tasks", "limit", "shuffle", "device", "dtype", "plugin", "offline")
 def tune(suite: Suite) -> None:
     """Measure the fastest batch sizes of a suite's models on this machine, and store them for later runs."""
-    planned = _plan(suite)
+    planned = make_plan(suite)
     planned.require_possible()
     from ..engine.saved_budgets import save_budget
     from ..run.progress import Progress
@@ -182,7 +177,7 @@ def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonO
     prepare(offline=True)
     from ..results.summarise import load_registry
 
-    return _finish(run_folder, as_json, load_registry(run_folder, plugin or ()), rows)
+    return finish(run_folder, as_json, load_registry(run_folder, plugin or ()), rows)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -236,9 +231,9 @@ def gate(
     registry = load_registry(run_folder, plugin or ())
     compared = load_baseline(baseline, registry) if baseline is not None else None
     if power:
-        return _print_power(run_folder, parsed, registry, compared, as_json)
+        return print_power(run_folder, parsed, registry, compared, as_json)
     card = summarise(run_folder, gates=parsed or None, registry=registry, baseline=compared)
-    _print_card(card, as_json, rows)
+    print_card(card, as_json, rows)
     return exit_code(card.verdict, card.complete)
 
 
@@ -325,87 +320,6 @@ def verify(
 
         load_registry(run_folder, plugin)  # defines the modalities of the files
     say(format_verified(run_folder, digest))
-
-
-# ── how the verbs work ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _plan(suite: Suite, registry: Registry | None = None) -> Plan:
-    from ..plan.planner import plan as make_plan
-
-    return make_plan(suite, registry or Registry(suite.plugins))
-
-
-def _run(suite: Suite, out: Path | None, as_json: bool, quiet: bool, rows: bool) -> int:
-    from ..run.progress import Progress
-    from ..run.progress_display import open_progress
-    from ..run.progress_lines import Lines
-    from ..run.runner import run_plan, stop_on_interrupt
-    from .scorecard_text import describe_headline
-
-    registry = Registry(suite.plugins)
-    planned = _plan(suite, registry)
-    planned.require_possible()
-    folder = out or Path("runs") / suite.folder_name(Path.cwd())
-    lines = Lines(say=partial(say, err=True), describe=partial(describe_headline, folder, registry))
-    shown = nullcontext(Progress()) if quiet or as_json else open_progress(lines)
-    if not as_json:
-        for skip in planned.skipped:
-            say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)
-    try:
-        with stop_on_interrupt(_say_at_once) as should_stop, shown as progress:
-            run_plan(planned, folder, progress=progress, should_stop=should_stop, say=partial(say, err=True), registry=registry)
-    except IncompleteRun as error:
-        raise IncompleteRun(f"{error}. {_resume(folder)}") from error
-    except KeyboardInterrupt:
-        raise IncompleteRun(f"stopped at once; the chunk under way is lost, all before it are kept. {_resume(folder)}") from None
-    return _finish(folder, as_json, registry, rows)
-
-
-def _resume(folder: Path) -> str:
-    return f"Give the same command again to go on; records so far are in {folder}"
-
-
-def _finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
-    """Write the reports of a run folder, and print the outcome. Returns the exit code."""
-    from ..results.summarise import summarise
-    from ..results.write_reports import write_reports
-    from ..scorecard.gates import exit_code
-    from .scorecard_text import format_files
-
-    card = summarise(folder, registry=registry)
-    _print_card(card, as_json, rows)  # first, because a report may fail
-    written = write_reports(folder, card, registry=registry)
-    if not as_json:
-        say(format_files(written))
-    return exit_code(card.verdict, card.complete)
-
-
-def _print_power(
-    folder: Path, gates: Sequence[Gate], registry: Registry, baseline: Scorecard | None, as_json: bool
-) -> int:  # fmt: skip
-    """Print what gates can tell; 1 if one of them fails too often although nothing changed."""
-    from ..results.gate_power import simulate_run
-    from .power_text import format_power, list_power
-
-    found = simulate_run(folder, gates, registry, baseline)
-    say(json.dumps(list_power(found), indent=2) if as_json else format_power(found))
-    return int(any(one.power is not None and one.power.exceeds_promise for one in found))
-
-
-def _print_card(card: Scorecard, as_json: bool, rows: bool) -> None:
-    from .scorecard_text import format_scorecard
-
-    if as_json:
-        # For machines there is one shape: that of results.json.
-        say_json(Registry().make("reports", "json").render(card).rstrip("\n"))
-    else:
-        say(format_scorecard(card, rows=rows))
-
-
-def _say_at_once(text: str) -> None:
-    """From a signal handler, which may have interrupted a write to the very stream."""
-    os.write(2, f"\n{text}\n".encode())
 
 
 def main() -> None:

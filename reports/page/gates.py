@@ -175,8 +175,6 @@ def name_row(row: Row, card: Scorecard, /) -> str:
 
 def choose_deciding(readings: Sequence[Reading], /) -> Reading | None:
     """Return the gate that decides: that with the worst verdict, of several that with the worst outcome and the narrowest one."""
-    return min(
-        readings,
-        key=lambda r: (_WORST_FIRST.index(r.result.verdict), _WORST_FIRST.index(r.result.outcome), r.margin),
-        default=None,
-    )
+    places = {name: place for place, name in enumerate(_WORST_FIRST)}
+    # A scorecard is data, which may name an outcome that is none: it comes first, to be seen.
+    return min(readings, key=lambda r: (places.get(r.result.verdict, -1), places.get(r.result.outcome, -1), r.margin), default=None)

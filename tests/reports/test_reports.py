@@ -140,11 +140,11 @@ def test_dimensions_keep_their_order_and_strangers_come_last() -> None:
 def test_results_say_everything_but_samples() -> None:
     card = rich()
     results = json.loads(ResultsJson().render(card))
-    assert list(results) == ["format", "verdict", "complete", "counts", "gates", "rows", "manifest", "timing"]
+    assert list(results) == ["format", "verdict", "complete", "counts", "gates", "rows", "comparisons", "manifest", "timing"]
     assert results["counts"] == {"samples": 1_744, "failed": 1, "gates": {"pass": 1, "fail": 1, "warn": 1, "no_data": 1}}
     assert results["manifest"] == card.manifest
     assert results["timing"] == card.timing
-    assert tuple(GateResult(**gate) for gate in results["gates"]) == card.gates
+    assert tuple(GateResult(**gate | {"rows": tuple(gate["rows"])}) for gate in results["gates"]) == card.gates
     for row, own in zip(results["rows"], card.rows, strict=True):
         parts = {**row.pop("parts"), "key": ItemKey.from_json(row.pop("key")), "estimate": Estimate(**row.pop("estimate"))}
         assert (row.pop("item"), row.pop("metric")) == (own.item, own.name)
