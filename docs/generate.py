@@ -25,9 +25,10 @@ from windtunnel.harness.api.registry import GROUPS, list_parameters
 from windtunnel.harness.api.threat import Threat
 from windtunnel.harness.cli.main import EXIT_CODES, app
 from windtunnel.harness.items.kinds import ROWS
+from windtunnel.harness.scorecard.gates.entries import GateSpec
 from windtunnel.harness.scorecard.measures import MEASURES
 from windtunnel.harness.scorecard.names import get_kind
-from windtunnel.harness.suite.specs import AttackSpec, GateSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
+from windtunnel.harness.suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite, TaskSpec
 from windtunnel.tasks.catalog import FAMILIES, list_settings
 
 ROOT = Path(__file__).resolve().parent.parent
