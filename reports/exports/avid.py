@@ -13,7 +13,8 @@ from ...harness.api.report import Report, RunFrames, make_file_name
 from ...harness.api.scorecard import GateResult, Row, Scorecard
 from ...harness.api.visible_text import make_visible
 from ..display import clip, describe_verdict, explain, join_names, list_unique, make_finite, title_of
-from .common import get_date, get_task_facts, is_slice_or_detail, list_models, list_valued_rows, write_json
+from .plain_files import write_json
+from .run_facts import get_date, get_task_facts, is_slice_or_detail, list_models, list_valued_rows
 
 _TAXONOMY = "0.2"
 _DOMAINS = {"robustness": ("Security", "S0403: Adversarial Example"), "safety": ("Ethics", "P0400: Safety")}

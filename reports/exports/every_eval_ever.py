@@ -12,7 +12,8 @@ from ...harness.api.report import Report, RunFrames, make_file_name
 from ...harness.api.scorecard import Row, Scorecard
 from ...harness.scorecard.names import get_kind
 from ..display import explain, make_finite, title_of
-from .common import get_date, get_model_facts, get_model_id, get_task_facts, list_models, list_valued_rows, write_json
+from .plain_files import write_json
+from .run_facts import get_date, get_model_facts, get_model_id, get_task_facts, list_models, list_valued_rows
 
 _SCHEMA = "0.3.0"
 _BOUNDS = {"rate": (0.0, 1.0), "mean in [0, 1]": (0.0, 1.0), "mean in [-1, 1]": (-1.0, 1.0)}

@@ -15,7 +15,8 @@ from ...harness.api.report import Report, RunFrames, make_file_name
 from ...harness.api.scorecard import Row, Scorecard
 from ...harness.api.visible_text import make_visible
 from ..display import clip, format_interval, make_finite, title_of
-from .common import get_date, get_task_facts, is_slice_or_detail, list_models, list_primary_rows, list_valued_rows, to_plain, write_text
+from .plain_files import to_plain, write_text
+from .run_facts import get_date, get_task_facts, is_slice_or_detail, list_models, list_primary_rows, list_valued_rows
 
 _LIMIT = 200
 

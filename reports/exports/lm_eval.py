@@ -17,7 +17,8 @@ from ...harness.api.report import Report, RunFrames, make_file_name
 from ...harness.api.scorecard import Row, Scorecard
 from ...harness.api.visible_text import escape_surrogates
 from ..display import make_finite
-from .common import get_date, get_model_facts, get_model_id, get_task_facts, list_models, list_valued_rows, to_plain, write_json, write_text
+from .plain_files import to_plain, write_json, write_text
+from .run_facts import get_date, get_model_facts, get_model_id, get_task_facts, list_models, list_valued_rows
 
 if TYPE_CHECKING:
     import pandas as pd

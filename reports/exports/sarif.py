@@ -15,8 +15,8 @@ from ...harness.api.report import Report, RunFrames
 from ...harness.api.scorecard import GateResult, Measure, Scorecard
 from ...harness.api.visible_text import make_visible
 from ..display import clip
-from .common import write_json
 from .findings import Finding, list_findings
+from .plain_files import write_json
 
 SUITE = "suite.yaml"
 MOST_PER_ITEM = 25

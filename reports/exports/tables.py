@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...harness.api.report import Report, RunFrames
 from ...harness.api.scorecard import Scorecard
 from ...harness.api.visible_text import escape_surrogates, make_visible
-from .common import to_plain
+from .plain_files import to_plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,17 +1,13 @@
-"""Helpers of the exports: write files, list rows with a value, and find models, tasks and dates."""
+"""Facts of a run that several formats need: its date, its models and tasks, and the rows with a value."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ...harness.api.report import RunFrames
 from ...harness.api.scorecard import Row, Scorecard
-from ...harness.api.visible_text import escape_surrogates
 from ..display import list_unique, make_finite
 
 RECORDS = "run.db"
@@ -20,30 +16,6 @@ RECORDS = "run.db"
 def get_date(run: RunFrames, /) -> datetime:
     """Return when the last record was written, in UTC. Exports of one run therefore have one date, whenever they are made."""
     return datetime.fromtimestamp((run.path / RECORDS).stat().st_mtime, UTC)
-
-
-def write_text(path: Path, text: str, /) -> None:
-    """Write a text file, its folder included. Lone surrogates, which UTF-8 cannot hold, become escapes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(escape_surrogates(text).encode())
-
-
-def write_json(path: Path, value: Any, /) -> None:
-    """Write a value as JSON (`to_plain`)."""
-    write_text(path, json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def to_plain(value: Any, /) -> Any:
-    """Return a value of JSON: mappings with text as keys, lists, texts and finite numbers; NaN and infinity become None."""
-    if isinstance(value, Mapping):
-        return {escape_surrogates(str(key)): to_plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(part) for part in value]
-    if isinstance(value, str):
-        return escape_surrogates(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 def list_valued_rows(scorecard: Scorecard, model: str, /) -> list[Row]:
