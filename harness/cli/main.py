@@ -123,8 +123,8 @@ def tune(suite: Suite) -> None:
     planned = make_plan(suite)
     planned.require_possible()
     from ..engine.saved_budgets import save_budget
+    from ..run.loading import choose_budget, load_model
     from ..run.progress import Progress
-    from ..run.runner import choose_budget, load_model
     from ..run.tuning import tune as measured
     from .tuning_text import format_tuned
 

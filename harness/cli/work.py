@@ -36,7 +36,8 @@ def run_suite(suite: Suite, out: Path | None, as_json: bool, quiet: bool, rows: 
     from ..run.progress import Progress
     from ..run.progress_display import open_progress
     from ..run.progress_lines import Lines
-    from ..run.runner import run_plan, stop_on_interrupt
+    from ..run.runner import run_plan
+    from ..system.interrupts import stop_on_interrupt
     from .scorecard_text import describe_headline
 
     registry = Registry(suite.plugins)

@@ -68,10 +68,10 @@ def test_metrics_are_the_rows(finished: Path) -> None:
 
 def test_frames_of_a_run_without_records(tmp_path: Path) -> None:
     plan = planned(tmp_path)
-    from windtunnel.harness.run.runner import _open_store
+    from windtunnel.harness.run.run_folder import open_store
 
     (tmp_path / "run").mkdir()
-    _open_store(plan, tmp_path / "run").close()
+    open_store(plan, tmp_path / "run").close()
     loaded = Run.load(tmp_path / "run")
     assert list(loaded.samples().columns)[:5] == ["model", "item", "kind", "task", "sample_id"]
     assert loaded.metrics()["value"].dtype == "float64"

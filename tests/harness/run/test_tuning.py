@@ -14,8 +14,9 @@ from windtunnel.harness.api.model import Model, ModelInfo
 from windtunnel.harness.api.requests import Classify, Logits
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.engine.saved_budgets import find_budgets_file, load_saved_budget, save_budget
-from windtunnel.harness.run import runner, tuning
-from windtunnel.harness.run.runner import choose_budget, run_plan
+from windtunnel.harness.run import model_run, tuning
+from windtunnel.harness.run.loading import choose_budget
+from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.run.tuning import WORTH, climb, tune
 from windtunnel.tests.toys import opened, planned, windtunnel, write_suite
 
@@ -125,12 +126,12 @@ def test_a_run_takes_what_was_kept_and_goes_on_with_it(monkeypatch: pytest.Monke
     assert choose_budget(narrow, adapter) == replace(START, rows=3)
     budgets = []
 
-    class Noted(runner.Engine):
+    class Noted(model_run.Engine):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             budgets.append(self.budget)
 
-    monkeypatch.setattr(runner, "Engine", Noted)
+    monkeypatch.setattr(model_run, "Engine", Noted)
     with pytest.raises(IncompleteRun):
         run_plan(plan, tmp_path / "run", should_stop=lambda: True)
     save_budget(adapter, Budget(7, 7, 7, 7))

@@ -18,7 +18,7 @@ from windtunnel.harness.api.errors import ConfigError, DataError, SchemaError, S
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.modalities.base import Unread
-from windtunnel.harness.run import runner
+from windtunnel.harness.run import model_run
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.harness.store import FILE_NAME, Store, StoredItem, codec, lock_folder, run_store
 from windtunnel.harness.store.tables import COVERED, SCHEMA_VERSION
@@ -259,7 +259,9 @@ def test_a_full_disk_loses_nothing_and_the_same_command_finishes(tmp_path: Path,
     suite = tmp_path / "toys.yaml"
     monkeypatch.setattr(run_store, "_connect", limited)
     long = "word " * 2000
-    monkeypatch.setattr(runner, "make_recordable", lambda r: Record(r.sample_id, r.item, r.scores, r.error, {**r.artifacts, "long": long}))
+    monkeypatch.setattr(
+        model_run, "make_recordable", lambda r: Record(r.sample_id, r.item, r.scores, r.error, {**r.artifacts, "long": long})
+    )
     answer = windtunnel("run", suite, "--out", out, "-q")
     assert answer.code == 3
     assert "full" in answer.err

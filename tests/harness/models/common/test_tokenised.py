@@ -10,7 +10,7 @@ import pytest
 from windtunnel.harness.api.requests import Classify, Failure, Generate, LogLikelihood, RollingLogLikelihood
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.models.common.token_window import Tokenised
-from windtunnel.harness.run import runner
+from windtunnel.harness.run import model_run
 from windtunnel.harness.run.runner import run_plan
 from windtunnel.tests import tiny
 from windtunnel.tests.toys import planned
@@ -118,7 +118,7 @@ def test_what_was_expected_is_answered_as_ever(name: str, requests: list[Any]) -
 
 def test_a_run_tells_of_the_next_chunk_before_it_works_on_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, list[str]]] = []
-    load_model = runner.load_model
+    load_model = model_run.load_model
 
     def told_of(*arguments: Any) -> Any:
         model = load_model(*arguments)
@@ -127,7 +127,7 @@ def test_a_run_tells_of_the_next_chunk_before_it_works_on_this_one(tmp_path: Pat
         model.classify = lambda batch: told.append(("asked", [str(r.input) for r in batch])) or classify(batch)
         return model
 
-    monkeypatch.setattr(runner, "load_model", told_of)
+    monkeypatch.setattr(model_run, "load_model", told_of)
     run_plan(planned(tmp_path, models=["toy:words"]), tmp_path / "run")
     (_, second), (_, first), (_, third), (_, also_second) = told[:4]
     assert [what for what, _ in told] == ["expected", "asked", "expected", "asked", "asked"]

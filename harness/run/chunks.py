@@ -1,0 +1,51 @@
+"""Chunks: the ranges of an item's samples whose records are stored together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..api.requests import Request, Response
+from ..items.base.planned_item import PlannedItem
+from ..store import Store
+
+CHUNK_POSITIONS = 32_768
+"""The positions in a chunk: about a minute of a small model on a CPU. The suite's ``chunk`` limits its samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A range of an item's samples. ``start``: the first index. ``end``: the index after the last."""
+
+    number: int
+    start: int
+    end: int
+
+
+def split_chunks(item: PlannedItem, most: int, /) -> Iterator[Chunk]:
+    """Split an item into chunks. They depend only on the data and the suite, so that a resumed run has the same chunks.
+
+    ``most``: the largest number of samples in a chunk.
+    """
+    number = start = positions = 0
+    for end in range(1, len(item.samples) + 1):
+        positions += item.task.positions[end - 1] * item.kind.effort
+        if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples):
+            yield Chunk(number, start, end)
+            number, start, positions = number + 1, end, 0
+
+
+def cut_chunks(chunks: Sequence[Chunk], most: int, /) -> list[Chunk]:
+    """Return the chunks without the samples from index ``most``."""
+    return [replace(chunk, end=min(chunk.end, most)) for chunk in chunks if chunk.start < most]
+
+
+def count_available(item: PlannedItem, store: Store, /) -> int:
+    """Return the number of samples for which all items that this one reads have records: fewer than planned if one ended early."""
+    bases = [base for i in item.rests_on if (base := store.current(i.model.name, i.item)) is not None]
+    return min([len(item.samples), *(num for base in bases if (num := store.count(base)) < base.num_samples)])
+
+
+def list_requests(item: PlannedItem, chunk: Chunk, /) -> Sequence[Request[Response]]:
+    """Return the requests of a chunk before it runs."""
+    return item.kind.requests_ahead(item, list(item.samples[chunk.start : chunk.end]))

@@ -1,0 +1,141 @@
+"""Runs the items of one model, chunk by chunk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+from ..api.errors import IncompleteRun
+from ..api.model import Model
+from ..engine import Engine
+from ..engine.counters import Counters
+from ..engine.packing import Budget
+from ..items.base.ingredients import combine_fingerprint
+from ..items.base.item_run import ItemRun, make_recordable
+from ..items.base.planned_item import PlannedItem, PlannedModel
+from ..plan.types import Plan
+from ..store import Store, StoredItem
+from .answers import RunAnswers
+from .chunks import Chunk, count_available, cut_chunks, list_requests, split_chunks
+from .described_items import describe_item, describe_known_items, set_aside
+from .loading import choose_budget, load_model, measure_matmul
+from .progress import Progress
+from .role_engines import Players
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the models of a run share.
+
+    ``store``: receives the records. ``progress``: receives the events of the run. ``players``: the models of roles.
+    ``should_stop``: called after each chunk; True ends the run. ``say``: receives a sentence before records are set aside.
+    ``may_end``: tells whether an item may end before its last sample.
+    """
+
+    plan: Plan
+    store: Store
+    progress: Progress
+    players: Players
+    should_stop: Callable[[], bool]
+    say: Callable[[str], None]
+    may_end: Callable[[Store, StoredItem], bool]
+
+    def set_aside(self, now: Sequence[StoredItem], /) -> None:
+        """Set aside the records of items that differ from their descriptions ``now``."""
+        set_aside(self.store, self.say, now)
+
+    def find_unfinished(self, items: Sequence[PlannedItem], /) -> list[PlannedItem]:
+        """Return the items that have fewer records than samples."""
+        num_done = {(stored.model, stored.item): self.store.count(stored) for stored in self.store.items()}
+        return [item for item in items if num_done.get((item.model.name, item.item), 0) < len(item.samples)]
+
+
+def run_model(context: RunContext, model: PlannedModel, items: Sequence[PlannedItem], /) -> None:
+    """Load a model, and compute the missing records of its items. Raises `IncompleteRun` if ``should_stop`` ended the run."""
+    plan, store = context.plan, context.store
+    with closing(load_model(plan, model, context.progress)) as adapter, closing(RunAnswers(store, plan.suite.cache)) as answers:
+        _ModelRun(context, model, adapter, answers).run(items)
+
+
+class _ModelRun:
+    """A loaded model and its engine while the model's items run. ``adapter``: the loaded model."""
+
+    def __init__(self, context: RunContext, model: PlannedModel, adapter: Model, answers: RunAnswers) -> None:
+        self._context = context
+        self._model = model
+        self._adapter = adapter
+        self._answers = answers
+
+    def run(self, items: Sequence[PlannedItem]) -> None:
+        suite, store = self._context.plan.suite, self._context.store
+        fingerprint = combine_fingerprint(self._model, self._adapter)
+        self._context.set_aside(describe_known_items(items, suite=suite, store=store, fingerprint=fingerprint))
+        # A resumed run keeps its batch sizes: other sizes would round differently.
+        self._budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
+        self._engine = self._make_engine(self._model, self._adapter)
+        for item in self._context.find_unfinished(items):
+            item.kind.try_settings(self._engine, item)
+        for item in items:
+            self._run_item(item)
+
+    def _make_engine(self, planned: PlannedModel, loaded: Model) -> Engine:
+        budget = self._budgets.get(planned.name) or choose_budget(self._context.plan.suite, loaded)
+        known = combine_fingerprint(planned, loaded)
+        on_batch = self._context.progress.batch
+        return Engine(loaded, planned.info, budget=budget, cache=self._answers.of_chunk, on_batch=on_batch, fingerprint=known)
+
+    def _run_item(self, item: PlannedItem) -> None:
+        context, store = self._context, self._context.store
+        self._engine.roles = context.players.engines(item.roles, {self._model.name: self._engine}, self._make_engine)
+        now = describe_item(item, self._engine, context.plan.suite, store)
+        context.set_aside([now])
+        stored = store.add_item(now, item.task.samples)
+        chunks = self._find_missing(item, stored)
+        num_missing = sum(chunk.end - chunk.start for chunk in chunks)
+        context.progress.item(self._model.name, item.item, len(item.samples) - num_missing, len(item.samples))
+        if chunks:
+            self._run_chunks(item, stored, chunks)
+        context.progress.finish()
+
+    def _find_missing(self, item: PlannedItem, stored: StoredItem) -> list[Chunk]:
+        """Return the chunks without records; none if the item may end."""
+        context = self._context
+        done = context.store.finished_chunks(stored)
+        chunks = [chunk for chunk in split_chunks(item, stored.facts["chunk"]) if chunk.number not in done]
+        return [] if context.may_end(context.store, stored) else cut_chunks(chunks, count_available(item, context.store))
+
+    def _run_chunks(self, item: PlannedItem, stored: StoredItem, chunks: Sequence[Chunk]) -> None:
+        context, engine = self._context, self._engine
+        run = ItemRun(engine, item, context.store, context.plan.suite.seed)
+        make_records = item.kind.start(run)
+        for chunk, following in pairwise([*chunks, None]):
+            assert chunk is not None
+            started = time.perf_counter()
+            samples = list(item.samples[chunk.start : chunk.end])
+            if following is not None and item.kind.knows_requests:
+                engine.expect(partial(list_requests, item, following))
+            run.start = chunk.start
+            records = [make_recordable(record) for record in make_records(samples)]
+            with self._answers.take() as answers:
+                context.store.add_chunk(
+                    stored, chunk.number, chunk.start, records, counters=_take_counters(engine), answers=answers,
+                    seconds=time.perf_counter() - started, matmul_flops_per_s=measure_matmul(self._adapter),
+                )  # fmt: skip
+            context.progress.advance(len(samples))
+            if context.may_end(context.store, stored):
+                break
+            if context.should_stop():
+                raise IncompleteRun("stopped after the current chunk; all finished chunks are kept")
+
+
+def _take_counters(engine: Engine) -> dict[str, int]:
+    """Return the counters of a chunk, summed over the model and the models in roles, and reset them."""
+    total = Counters()
+    for counters in {id(e.counters): e.counters for e in (engine, *engine.roles.values())}.values():
+        total.add(counters)
+        counters.take()
+    return total.take()

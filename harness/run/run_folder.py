@@ -1,0 +1,62 @@
+"""The folder of a run: its store, its copies of the suite and of the baseline."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from ... import __version__
+from ..api.errors import ConfigError
+from ..api.registry import Registry, describe_origin
+from ..plan.types import Plan
+from ..store import FILE_NAME, LOCK_NAME, Store, codec
+
+
+def open_store(plan: Plan, folder: Path, /) -> Store:
+    """Open the store of a run folder, or create it, and record the plan's suite.
+
+    Raises `ConfigError` if the folder contains other files, or the run of another suite.
+    """
+    path = folder / FILE_NAME
+    suite = plan.suite
+    facts = {
+        "identity": suite.identity(),
+        "skipped": [asdict(s) for s in plan.skipped],
+        "planned": [(i.model.name, i.item, len(i.samples)) for i in plan.items],
+        "plugin_files": [describe_origin(Path(file)) for file in suite.plugins],
+        **suite.model_dump(mode="json"),
+    }
+    text = codec.dumps(facts)
+    if not path.exists():
+        strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith((LOCK_NAME, FILE_NAME)))
+        if strange:
+            raise ConfigError(f"{folder} contains {strange[0]!r} and no run; choose an empty or a new folder", argument="folder")
+        store = Store.create(path, name=suite.name, suite=text, version=__version__)
+    else:
+        store = Store.open(path)
+        theirs = {(i.model, i.item) for i in store.items()}
+        if theirs and theirs.isdisjoint((i.model.name, i.item) for i in plan.items):
+            store.close()
+            raise ConfigError(f"{folder} contains the run of another suite, which stays unchanged; choose a new folder", argument="folder")
+        if store.suite != text:
+            store.amend(text, __version__)
+    _write_copy(folder / "suite.yaml", suite.to_yaml())
+    return store
+
+
+def _write_copy(path: Path, text: str) -> None:
+    """Write a readable copy of the suite. The store contains the suite as well, so that an error, such as a full disk, is ignored."""
+    fresh = path.with_name(f"{FILE_NAME}.{path.name}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+
+
+def keep_suite_baseline(plan: Plan, folder: Path, registry: Registry | None, /) -> None:
+    """Copy the suite's baseline into the run folder. Raises `ConfigError` if it cannot be read."""
+    from ..results.baseline import keep_baseline
+
+    known = registry or (Registry(plan.suite.plugins) if plan.suite.baseline else None)
+    keep_baseline(Path(plan.suite.baseline) if plan.suite.baseline else None, folder, known)
