@@ -1,1 +1,1 @@
-"""Metrics as local `evaluate` modules, each with a vectorised form for its interval."""
+"""Metrics over the libraries of their field, each with a vectorised form for its interval."""

@@ -1,43 +1,36 @@
 """The base class of metrics.
 
-A metric is a local `evaluate` module. `evaluate_columns` computes its value, with scikit-learn if that has the metric,
-and `intervals` its interval, with the method of `statistics` for its kind. `resampled` computes the value under sample
-weights for R bootstrap resamples at once (a resample is a vector of counts); it is used to compare two runs, and for
-the interval of a metric without a method of its own. A test checks that ``resampled(counts)`` equals
-``evaluate_columns`` of the samples repeated that often.
+`evaluate_columns` computes the value of a metric, with scikit-learn if that has the metric, and `intervals` its interval,
+with the method of `statistics` for its kind. `resampled` computes the value under sample weights for R bootstrap
+resamples at once (a resample is a vector of counts); it is used to compare two runs, and for the interval of a metric
+without a method of its own. A test checks that ``resampled(counts)`` equals ``evaluate_columns`` of the samples repeated
+that often.
 
 Shape legend: N samples, R resamples, C classes, B bins, U distinct scores.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
 from numpy.typing import NDArray
 
 from ..api.bases import require_methods, with_defaults
+from ..api.errors import DataError
 from ..api.plugins import needed_unless
 from ..api.registry import Registry
 from ..statistics.bootstrap import bootstrap_intervals
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.statistic import Columns, Scores
-from ..system.quiet_import import hide_module
-
-# The evaluators of `evaluate`, which no metric uses, import transformers' pipelines and torch: two thirds of the start time of a
-# command, and 5 s more where a model's file has imported transformers.
-with hide_module("transformers"):
-    import evaluate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-class Metric(evaluate.Metric):  # type: ignore[misc]
+class Metric:
     """Base class of metrics. A subclass sets the class attributes, and defines `evaluate_columns` or `resampled`.
 
     name: name of the metric, and of its value if it has only one.
@@ -49,13 +42,13 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     among: slice of samples that it applies to; empty for all.
     unit: unit of the value.
     low, high: the smallest and the largest possible value; None for no bound. A gate on a number beyond them is refused.
-    inputs: arguments of `compute`, by name and `datasets` feature; `columns` converts them to columns.
+
+    arguments: the columns that `compute` takes under another name, by that name.
 
     A metric may have several values (``f1[negative]``, ``f1[positive]``), listed by `names`. A value that is not defined
     on the samples (ROC-AUC with one class) is omitted by `evaluate_columns`, and explained by `undefined`.
 
-    Outside of the harness, use it as any `evaluate` metric:
-    ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``. It downloads nothing and writes no cache.
+    Outside of the harness, call `compute`: ``F1Macro().compute(predictions=[0, 1], references=[0, 0])``.
     """
 
     name: ClassVar[str]
@@ -68,10 +61,7 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
     unit: ClassVar[str] = ""
     low: ClassVar[float | None] = None
     high: ClassVar[float | None] = None
-    inputs: ClassVar[Mapping[str, Any]] = {}
-
-    def __init__(self) -> None:
-        super().__init__(keep_in_memory=True, seed=0)
+    arguments: ClassVar[Mapping[str, str]] = {}
 
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the metric's values for these class names."""
@@ -112,30 +102,25 @@ class Metric(evaluate.Metric):  # type: ignore[misc]
         """
         return bootstrap_intervals(self, columns, labels, groups, seed)
 
-    def columns(self, **inputs: Any) -> Columns:
-        """Convert the arguments of `compute` to columns; by default with the same names."""
-        return {name: np.asarray(values) for name, values in inputs.items()}
+    def compute(self, *, labels: Sequence[str] = (), **inputs: Any) -> dict[str, float | None]:
+        """Compute every value of `names` outside of the harness; None if it is undefined.
 
-    def _compute(self, *, labels: Sequence[str] = (), **inputs: Any) -> dict[str, float | None]:
-        """Compute every value of `names`, None if undefined. ``labels``: class names, by default 0, 1, ..."""
+        labels: the class names, by default 0, 1, ...
+        inputs: the values of all samples, as `columns` takes them.
+        Raises `DataError` if a column that the metric needs is not given.
+        """
         columns = self.columns(**inputs)
+        if missing := sorted(self.needs - columns.keys()):
+            raise DataError(f"the metric {self.name!r} needs {', '.join(missing)}; the arguments are {', '.join(inputs) or 'none'}")
         names = tuple(labels) or _numerals(columns)
         nothing: dict[str, float | None] = dict.fromkeys(self.names(names))
         if not all(map(len, columns.values())):
             return nothing
         return nothing | self.evaluate_columns(columns, names)
 
-    def _info(self) -> evaluate.MetricInfo:
-        inputs = self.inputs or {column: datasets.Value("float64") for column in sorted(self.needs)}
-        return evaluate.MetricInfo(
-            description=inspect.getdoc(type(self)) or "",
-            citation="",
-            inputs_description=f"\n\nInputs: {', '.join(inputs)}; labels (optional): the class names.",
-            features=datasets.Features(inputs),
-        )
-
-    def _build_data_dir(self) -> str:
-        return ""  # the parent class would create a cache folder, even with keep_in_memory
+    def columns(self, **inputs: Any) -> Columns:
+        """Convert the arguments of `compute` to columns."""
+        return {self.arguments.get(name, name): np.asarray(values) for name, values in inputs.items()}
 
 
 def make_metric(name: str, registry: Registry, /) -> Metric:

@@ -10,21 +10,14 @@ predicted. A class that occurs in neither has no precision, recall or F1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.metrics import (
-    accuracy_score,
-    f1_score,
-    matthews_corrcoef,
-    precision_score,
-    recall_score,
-)
 
 from ..api.errors import DataError
 from ..statistics.confusion import counts_interval
@@ -33,6 +26,13 @@ from ..statistics.intervals import Interval, Mask
 from ..statistics.means import bounded_mean
 from ..statistics.statistic import Columns, Scores
 from .base import Floats, Ints, Metric
+
+
+def import_scores() -> Any:
+    """Import ``sklearn.metrics``. It takes longer than all else that a report imports, so only a score that needs it does."""
+    from sklearn import metrics
+
+    return metrics
 
 
 def class_column(name: str, columns: Columns, num_classes: int) -> Ints:
@@ -105,7 +105,7 @@ class ClassMetric(Metric):
     needs = frozenset({"prediction", "target"})
     higher_is_better = True
     low, high = 0.0, 1.0
-    inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+    arguments: ClassVar[Mapping[str, str]] = {"predictions": "prediction", "references": "target"}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         """Return the value, computed by scikit-learn."""
@@ -135,9 +135,6 @@ class ClassMetric(Metric):
         """Return the values [R] of each name from the counts of R resamples."""
         return {self.name: self.statistic(counts)}
 
-    def columns(self, **inputs: Any) -> Columns:
-        return {"prediction": np.asarray(inputs["predictions"]), "target": np.asarray(inputs["references"])}
-
     @staticmethod
     def _classes(columns: Columns, labels: tuple[str, ...]) -> tuple[Ints, Ints]:
         return class_column("target", columns, len(labels)), class_column("prediction", columns, len(labels))
@@ -157,7 +154,7 @@ class Accuracy(ClassMetric):
         return {self.name: bounded_mean(self.per_sample(columns, labels).values_N, 0.0, 1.0, groups)}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(accuracy_score(target_N, prediction_N))
+        return float(import_scores().accuracy_score(target_N, prediction_N))
 
     def statistic(self, counts: Counts) -> Floats:
         return _ratio(counts.true_positives_RC.sum(axis=1), counts.support_RC.sum(axis=1))
@@ -174,7 +171,7 @@ class F1Micro(Accuracy):
     title = "F1, micro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(f1_score(target_N, prediction_N, average="micro", zero_division=0))
+        return float(import_scores().f1_score(target_N, prediction_N, average="micro", zero_division=0))
 
 
 class BalancedAccuracy(ClassMetric):
@@ -185,7 +182,7 @@ class BalancedAccuracy(ClassMetric):
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
         # As sklearn's balanced_accuracy_score, which would warn about a predicted class that is not in the target.
-        return float(recall_score(target_N, prediction_N, labels=np.unique(target_N), average="macro", zero_division=0))
+        return float(import_scores().recall_score(target_N, prediction_N, labels=np.unique(target_N), average="macro", zero_division=0))
 
     def statistic(self, counts: Counts) -> Floats:
         return _average(counts.recall(), counts.support_RC > 0)
@@ -199,7 +196,7 @@ class PrecisionMacro(ClassMetric):
     title = "Precision, macro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(precision_score(target_N, prediction_N, average="macro", zero_division=0))
+        return float(import_scores().precision_score(target_N, prediction_N, average="macro", zero_division=0))
 
     def statistic(self, counts: Counts) -> Floats:
         return _average(counts.precision(), counts.occurs_RC)
@@ -213,7 +210,7 @@ class RecallMacro(ClassMetric):
     title = "Recall, macro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(recall_score(target_N, prediction_N, average="macro", zero_division=0))
+        return float(import_scores().recall_score(target_N, prediction_N, average="macro", zero_division=0))
 
     def statistic(self, counts: Counts) -> Floats:
         return _average(counts.recall(), counts.occurs_RC)
@@ -227,7 +224,7 @@ class F1Macro(ClassMetric):
     title = "F1, macro average"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(f1_score(target_N, prediction_N, average="macro", zero_division=0))
+        return float(import_scores().f1_score(target_N, prediction_N, average="macro", zero_division=0))
 
     def statistic(self, counts: Counts) -> Floats:
         return _average(counts.f1(), counts.occurs_RC)
@@ -241,7 +238,7 @@ class F1Weighted(ClassMetric):
     title = "F1, weighted by class"
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(f1_score(target_N, prediction_N, average="weighted", zero_division=0))
+        return float(import_scores().f1_score(target_N, prediction_N, average="weighted", zero_division=0))
 
     def statistic(self, counts: Counts) -> Floats:
         return _average(counts.f1(), counts.support_RC)
@@ -262,7 +259,7 @@ class Matthews(ClassMetric):
         return one_class(self.name, columns["target"])
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(matthews_corrcoef(target_N, prediction_N))
+        return float(import_scores().matthews_corrcoef(target_N, prediction_N))
 
     def statistic(self, counts: Counts) -> Floats:
         total_R = counts.support_RC.sum(axis=1)
@@ -282,7 +279,7 @@ class PerClass(ClassMetric):
     """One value per class, such as ``f1[negative]``. Undefined for a class in neither target nor prediction."""
 
     stem: ClassVar[str]
-    scorer: ClassVar[Callable[..., Any]]
+    scorer: ClassVar[Callable[[Any], Callable[..., Any]]]
     ratio: ClassVar[Callable[[Counts], Floats]]
 
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -295,7 +292,7 @@ class PerClass(ClassMetric):
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
         target_N, prediction_N = self._classes(columns, labels)
-        scores = type(self).scorer(target_N, prediction_N, labels=range(len(labels)), average=None, zero_division=0)
+        scores = self.scorer(import_scores())(target_N, prediction_N, labels=range(len(labels)), average=None, zero_division=0)
         undefined = self.undefined(columns, labels)
         return {name: float(score) for name, score in zip(self.names(labels), scores, strict=True) if name not in undefined}
 
@@ -333,7 +330,7 @@ class PrecisionPerClass(PerClass):
 
     kind = "precision of a class"
     name, stem = "precision_per_class", "precision"
-    scorer, ratio = precision_score, Counts.precision
+    scorer, ratio = attrgetter("precision_score"), Counts.precision
 
     @staticmethod
     def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
@@ -345,7 +342,7 @@ class RecallPerClass(PerClass):
 
     kind = "recall of a class"
     name, stem = "recall_per_class", "recall"
-    scorer, ratio = recall_score, Counts.recall
+    scorer, ratio = attrgetter("recall_score"), Counts.recall
 
     @staticmethod
     def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
@@ -361,7 +358,7 @@ class F1PerClass(PerClass):
 
     kind = "F1"
     name, stem = "f1_per_class", "f1"
-    scorer, ratio = f1_score, Counts.f1
+    scorer, ratio = attrgetter("f1_score"), Counts.f1
 
     @staticmethod
     def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
@@ -385,7 +382,7 @@ class F1(ClassMetric):
         return {}
 
     def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(f1_score(target_N, prediction_N, labels=[1], average="macro", zero_division=0))
+        return float(import_scores().f1_score(target_N, prediction_N, labels=[1], average="macro", zero_division=0))
 
     def statistic(self, counts: Counts) -> Floats:
         if counts.support_RC.shape[1] != 2:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import datasets
 import numpy as np
 
 from ..statistics.groups import Groups
@@ -31,7 +28,6 @@ class CorruptionError(Metric):
     needs = frozenset({"corruption_errors"})
     higher_is_better = False
     dimension = "robustness"
-    inputs: ClassVar = {"corruption_errors": datasets.Sequence(datasets.Sequence(datasets.Value("float64")))}
 
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         each = [f"error[{kind} {severity}]" for kind in KINDS for severity in range(1, _SEVERITIES + 1)]
@@ -72,10 +68,6 @@ class MeanCorruptionError(ColumnMean):
     needs = frozenset({column, most})
     higher_is_better = False
     dimension = "robustness"
-    inputs: ClassVar = {column: datasets.Value("float64"), most: datasets.Value("float64")}
 
     def bounds(self, columns: Columns, labels: tuple[str, ...]) -> tuple[float | None, float | None]:
         return 0.0, float(np.max(columns[self.most]))
-
-    def columns(self, **inputs: Any) -> Columns:
-        return {name: np.asarray(inputs[name], dtype=np.float64) for name in self.inputs}

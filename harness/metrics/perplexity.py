@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-import datasets
 import numpy as np
 
 from ..statistics.groups import Groups
@@ -68,7 +67,6 @@ class TokenPerplexity(_Rate):
 
     name, length = "token_perplexity", "num_tokens"
     needs = frozenset({"loglikelihood", "num_tokens"})
-    inputs: ClassVar = {"loglikelihood": datasets.Value("float64"), "num_tokens": datasets.Value("int64")}
 
 
 class WordPerplexity(_Rate):
@@ -76,7 +74,6 @@ class WordPerplexity(_Rate):
 
     name, length = "word_perplexity", "num_words"
     needs = frozenset({"loglikelihood", "num_words"})
-    inputs: ClassVar = {"loglikelihood": datasets.Value("float64"), "num_words": datasets.Value("int64")}
 
 
 class BytePerplexity(_Rate):
@@ -84,7 +81,6 @@ class BytePerplexity(_Rate):
 
     name, length = "byte_perplexity", "num_bytes"
     needs = frozenset({"loglikelihood", "num_bytes"})
-    inputs: ClassVar = {"loglikelihood": datasets.Value("float64"), "num_bytes": datasets.Value("int64")}
 
 
 class BitsPerByte(BytePerplexity):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
-import datasets
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from ..api.errors import DataError
 from ..statistics.calibration import calibration_interval
@@ -17,7 +16,7 @@ from ..statistics.intervals import Interval
 from ..statistics.ranking import area_interval
 from ..statistics.statistic import Columns
 from .base import Floats, Ints, Metric
-from .classification import class_column, one_class, totals
+from .classification import class_column, import_scores, one_class, totals
 from .scores import Mean
 
 SUM_TOLERANCE = 0.02
@@ -36,10 +35,7 @@ def probabilities(columns: Columns, labels: tuple[str, ...]) -> Floats:
 
 class _Probabilistic(Metric):
     needs = frozenset({"probabilities", "target"})
-    inputs: ClassVar = {"predictions": datasets.List(datasets.Value("float64")), "references": datasets.Value("int64")}
-
-    def columns(self, **inputs: Any) -> Columns:
-        return {"probabilities": np.asarray(inputs["predictions"]), "target": np.asarray(inputs["references"])}
+    arguments: ClassVar[Mapping[str, str]] = {"predictions": "probabilities", "references": "target"}
 
     @staticmethod
     def _read(columns: Columns, labels: tuple[str, ...]) -> tuple[Ints, Floats]:
@@ -66,7 +62,9 @@ class RocAuc(_Probabilistic):
         if self.undefined(columns, labels):
             return {}
         target_N, probabilities_NC = self._read(columns, labels)
-        areas = [roc_auc_score(target_N == index, probabilities_NC[:, index]) for index in self._positives(target_N, labels)]
+        areas = [
+            import_scores().roc_auc_score(target_N == index, probabilities_NC[:, index]) for index in self._positives(target_N, labels)
+        ]
         return {self.name: float(np.mean(areas))}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
@@ -148,7 +146,7 @@ class LogLoss(_Probabilistic, Mean):
             return {}
         target_N, probabilities_NC = self._read(columns, labels)
         normalised_NC = probabilities_NC / probabilities_NC.sum(axis=1, keepdims=True)
-        return {self.name: float(log_loss(target_N, normalised_NC, labels=range(len(labels))))}
+        return {self.name: float(import_scores().log_loss(target_N, normalised_NC, labels=range(len(labels))))}
 
 
 class Brier(_Probabilistic, Mean):
@@ -172,7 +170,7 @@ class Brier(_Probabilistic, Mean):
         return np.asarray(_brier_scale(labels) * np.mean((expected_NC - probabilities_NC) ** 2, axis=1))
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        return {self.name: _brier_scale(labels) * float(mean_squared_error(*self._one_hot(columns, labels)))}
+        return {self.name: _brier_scale(labels) * float(import_scores().mean_squared_error(*self._one_hot(columns, labels)))}
 
     def _one_hot(self, columns: Columns, labels: tuple[str, ...]) -> tuple[Floats, Floats]:
         target_N, probabilities_NC = self._read(columns, labels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-import datasets
 import numpy as np
 
 from ..statistics.groups import Groups
@@ -47,8 +46,8 @@ class Mean(Metric):
 class ColumnMean(Mean):
     """Mean of one column of scores in [0, 1].
 
-    `compute` takes that column, or, if a subclass has such ``inputs``, predictions and references, and scores 1 if they
-    are equal. For another range, set ``low`` and ``high``. A score of a task becomes a metric in two lines:
+    `compute` takes that column, or predictions and references, which score 1 if they are equal. For another range, set
+    ``low`` and ``high``. A score of a task becomes a metric in two lines:
     ``class Rouge(ColumnMean): name = column = "rouge"; needs = frozenset({column})``.
     """
 
@@ -74,7 +73,6 @@ class ExactMatch(ColumnMean):
     kind = "rate"
     name = column = "exact_match"
     needs = frozenset({column})
-    inputs: ClassVar = {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
 
 
 class Acc(ColumnMean):
@@ -84,7 +82,6 @@ class Acc(ColumnMean):
     name = column = "acc"
     title = "Choice accuracy"
     needs = frozenset({column})
-    inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
 
 class AccNorm(ColumnMean):
@@ -97,7 +94,6 @@ class AccNorm(ColumnMean):
     name = column = "acc_norm"
     title = "Choice accuracy by length"
     needs = frozenset({column})
-    inputs: ClassVar = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
 
 
 class Held(ColumnMean):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
-from scipy.stats import rankdata
 
 from .groups import Groups
 from .intervals import TAIL, Floats, Interval, Mask, Z
@@ -75,6 +74,9 @@ def _bound_placements(positive_N: Mask, score_N: Floats, groups: Groups) -> tupl
 
 def _find_placements(positive_N: Mask, score_N: Floats) -> Floats:
     """Return DeLong's placement of each sample, [N]: the share of samples of the other kind with a worse score, ties as half."""
+    # Not on top: scipy.stats takes longer than all else that a report without areas imports.
+    from scipy.stats import rankdata
+
     num_positive = int(positive_N.sum())
     rank_N = rankdata(score_N)
     placement_N = np.empty(len(score_N))

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import betaln
 
 from .intervals import CONFIDENCE, Interval
@@ -27,6 +26,9 @@ def mean_at_any_time(values: ArrayLike, low: float = 0.0, high: float = 1.0) -> 
     Mathematical Statistics 1970), and a supermartingale for any values between them, because x -> q^x (1 - q)^(1 - x)
     is convex. By Ville's inequality it exceeds 1 / alpha at any time with a probability of at most alpha.
     """
+    # Not on top: planning a run needs no solver.
+    from scipy.optimize import brentq
+
     scores_N = (np.asarray(values, dtype=np.float64) - low) / (high - low)
     n, total = len(scores_N), float(scores_N.sum())
     if n == 0:

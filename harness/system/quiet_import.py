@@ -1,4 +1,4 @@
-"""Import libraries that change global state (loggers, random state, warnings) or pull in unneeded dependencies."""
+"""Import libraries that change global state: loggers, random state, warnings."""
 
 from __future__ import annotations
 
@@ -40,16 +40,3 @@ def silence_imports() -> Iterator[None]:
             logger.disabled = was
         random.setstate(python_random)
         np.random.set_state(numpy_random)
-
-
-@contextmanager
-def hide_module(name: str, /) -> Iterator[None]:
-    """Make imports of a module fail in the body, even if it is imported already. Afterwards everything is as before."""
-    before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before
