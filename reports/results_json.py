@@ -18,7 +18,7 @@ FORMAT = 1
 
 
 class ResultsJson(Report):
-    """Write the scorecard as JSON. Two equal runs write equal files, except for the top-level key ``timing``.
+    """Write the scorecard as JSON. Two equal runs write equal files, except for the top-level keys ``timing`` and ``sessions``.
 
     Floats use Python's shortest repr, mappings are sorted by key, and non-finite numbers are null.
     """
@@ -37,6 +37,7 @@ class ResultsJson(Report):
             "comparisons": [_sort_values(comparison.to_json()) for comparison in scorecard.comparisons],
             "manifest": _sort_values(scorecard.manifest),
             "timing": _sort_values(scorecard.timing),
+            "sessions": [asdict(session) for session in scorecard.sessions],
         }
         return json.dumps(results, indent=2, allow_nan=False) + "\n"
 

@@ -241,9 +241,9 @@ def records_of(folder: Path) -> dict[str, list[Any]]:
 
 
 def results_of(folder: Path) -> dict[str, Any]:
-    """``results.json`` but for its timing."""
+    """``results.json`` but for what differs between equal runs."""
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
-    del results["timing"]
+    del results["timing"], results["sessions"]
     return results
 
 

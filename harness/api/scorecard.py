@@ -276,6 +276,20 @@ Figure = Confusion | Reliability | QueryCurve
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """A process that computed records of a run.
+
+    ``started``, ``ended``: UTC, as ISO 8601; ``ended`` is empty if the process was killed. ``command``: without secrets.
+    ``host``: system, processor, cores, memory (bytes) and gpus, as far as known.
+    """
+
+    started: str
+    ended: str
+    command: str
+    host: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
 class Scorecard:
     """The results of a run.
 
@@ -283,9 +297,10 @@ class Scorecard:
     fingerprints, plugin versions), skipped, flags.
     ``max_unscored``: the largest share of unscored samples with which a row can pass a gate.
     ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
-    ``timing``: the only part that differs between two equal runs. ``samples``: all recorded samples of the tasks; those of a run are read
-    from its records each time they are iterated. ``row_names``: the possible rows of an item, by its kind, without the parts in brackets;
-    a kind that it does not contain can have any row.
+    ``timing``, ``sessions``: the only parts that differ between two equal runs.
+    ``samples``: all recorded samples of the tasks; those of a run are read from its records each time they are iterated.
+    ``row_names``: the possible rows of an item, by its kind, without the parts in brackets; a kind that it does not contain can have
+    any row.
     ``measures``: the meaning of rows, by `Row.metric`.
     ``figures``: the data of charts that rows cannot hold.
     ``comparisons``: those of the run's first model with each other model that shares items with it.
@@ -305,3 +320,4 @@ class Scorecard:
     max_unscored: float = MAX_UNSCORED
     figures: tuple[Figure, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    sessions: tuple[Session, ...] = ()

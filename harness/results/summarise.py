@@ -79,7 +79,7 @@ def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Seque
         samples=SampleViews(folder, kinds, sum(store.count(i) for i in items if i.key.is_task)), timing=computed.timing,
         measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
         row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
-        figures=tuple(computed.figures),
+        figures=tuple(computed.figures), sessions=tuple(store.sessions.list()),
     )  # fmt: skip
     return card, computed.mostly_failed
 

@@ -25,19 +25,22 @@ from .described_items import describe_item, describe_known_items, set_aside
 from .loading import choose_budget, load_model, measure_matmul
 from .progress import Progress
 from .role_engines import Players
+from .session import RunSession
 
 
 @dataclass(frozen=True)
 class RunContext:
     """What the models of a run share.
 
-    ``store``: receives the records. ``progress``: receives the events of the run. ``players``: the models of roles.
+    ``store``: receives the records. ``session``: this process's session of the run. ``progress``: receives the events of the run.
+    ``players``: the models of roles.
     ``should_stop``: called after each chunk; True ends the run. ``say``: receives a sentence before records are set aside.
     ``may_end``: tells whether an item may end before its last sample.
     """
 
     plan: Plan
     store: Store
+    session: RunSession
     progress: Progress
     players: Players
     should_stop: Callable[[], bool]
@@ -112,6 +115,7 @@ class _ModelRun:
         context, engine = self._context, self._engine
         run = ItemRun(engine, item, context.store, context.plan.suite.seed)
         make_records = item.kind.start(run)
+        context.session.note()
         for chunk, following in pairwise([*chunks, None]):
             assert chunk is not None
             started = time.perf_counter()

@@ -19,6 +19,7 @@ from .model_run import RunContext, run_model
 from .progress import Progress
 from .role_engines import Players
 from .run_folder import keep_suite_baseline, open_store
+from .session import RunSession
 
 
 def run_plan(
@@ -56,8 +57,8 @@ def run_plan(
         try:
             keep_suite_baseline(plan, folder, registry)
             may_end = _make_early_stop(plan, store, registry)
-            with closing(Players(lambda player: load_model(plan, player, shown))) as players:
-                context = RunContext(plan, store, shown, players, should_stop, say, may_end)
+            with RunSession(store) as session, closing(Players(lambda player: load_model(plan, player, shown))) as players:
+                context = RunContext(plan, store, session, shown, players, should_stop, say, may_end)
                 context.set_aside(describe_known_items(plan.items, suite=plan.suite, store=store))
                 rounds = list(_group_by_model(plan))
                 _try_later_models(context, rounds)

@@ -7,8 +7,8 @@ Each transaction ends with a link. A link holds, for every table with new rows, 
     link 2   items: 1, samples: 500             digest 2 = SHA-256(digest 1, counts and digests of the rows)
     link 3   records: 256, answers: 256, ...    digest 3 = SHA-256(digest 2, ...)
 
-Two equal runs have equal digests: ``timing``, which differs between runs, is left out. A second chain, ``seal``, covers
-timing as well as the first chain.
+Two equal runs have equal digests: the tables in `VARYING`, which differ between runs, are left out, and a link with rows of
+no other table keeps the digest. A second chain, ``seal``, covers them as well as the first chain.
 
 The chain is not a signature. Anyone who can write the file can recompute all links, or truncate it. The result is a
 valid file with another head; to notice, keep the original head elsewhere.
@@ -26,7 +26,7 @@ from typing import Any
 
 TABLE = "CREATE TABLE chain (number INTEGER PRIMARY KEY, rows TEXT NOT NULL, digest TEXT NOT NULL, seal TEXT NOT NULL)"
 
-_TIMING = "timing"
+VARYING = ("session_ends", "sessions", "timing")
 _LAST = "SELECT number, digest, seal FROM chain ORDER BY number DESC LIMIT 1"
 
 Rows = Mapping[str, tuple[int, str]]
@@ -34,7 +34,7 @@ Rows = Mapping[str, tuple[int, str]]
 
 
 def read_head(connection: sqlite3.Connection, /) -> str:
-    """Return the digest of the whole run without its timing."""
+    """Return the digest of the whole run without what differs between equal runs."""
     return str(_read_last(connection)[1])
 
 
@@ -85,8 +85,10 @@ def _read_last(connection: sqlite3.Connection) -> tuple[int, str, str]:
 
 def _link(digest: str, seal: str, rows: Rows) -> tuple[str, str]:
     """Return digest and seal of the next link, from those of the previous link."""
-    digest = _hash([digest, {table: counted for table, counted in rows.items() if table != _TIMING}])
-    return digest, _hash([seal, digest, rows.get(_TIMING)])
+    lasting = {table: counted for table, counted in rows.items() if table not in VARYING}
+    varying = {table: counted for table, counted in rows.items() if table in VARYING}
+    digest = _hash([digest, lasting]) if lasting else digest
+    return digest, _hash([seal, digest, varying])
 
 
 def _to_json(value: Any) -> str:

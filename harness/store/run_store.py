@@ -20,6 +20,7 @@ from . import chain, codec
 from .answer_log import AnswerLog
 from .faults import find_unread, find_unreadable, list_faults
 from .sample_sets import SampleSets
+from .sessions import Sessions
 from .sqlite_files import advise_on_missing, make_damaged_error, make_storable
 from .sqlite_files import connect as _connect
 from .stored_item import StoredItem, describe_change, describe_conflict
@@ -41,6 +42,7 @@ class Store:
         self.path = path
         self._answers = AnswerLog(connection)
         self._sample_sets = SampleSets(connection)
+        self.sessions = Sessions(connection, self._write, self._read_rows)
 
     @classmethod
     def create(cls, path: Path, *, name: str, suite: str, version: str) -> Store:
@@ -363,7 +365,7 @@ class Store:
 
     @property
     def digest(self) -> str:
-        """The head of the hash chain: it covers the whole run but its timing. Two equal runs have equal digests."""
+        """The head of the hash chain: it covers the whole run but its timing and sessions. Two equal runs have equal digests."""
         with self._read():
             return chain.read_head(self._db)
 

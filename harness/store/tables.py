@@ -7,6 +7,8 @@ sample_sets  one row per version of a task's samples, with their digest
 samples      one row per sample of a set; ``facts``: target and group, so that a summary need not read the input
 chunks       one row per finished chunk of an item: its counters
 timing       duration of a chunk, and measured matrix-product speed of the device; differs between runs
+sessions     one row per process that computed records: start (UTC), command, facts about the machine; differs between runs
+session_ends one row per session that ended by itself (UTC); differs between runs
 records      one row per sample and item: scores, error, artifacts
 answers      the model's responses by content key: the run's cache, so that a resumed run sees the same responses
 chain        one link per transaction: a digest of all rows of the other tables (`chain`)
@@ -21,7 +23,7 @@ from functools import cache
 
 from . import answer_log, chain
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _TABLES = f"""
 {answer_log.TABLE};
@@ -41,11 +43,13 @@ CREATE TABLE chunks (item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT N
 CREATE TABLE timing (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, seconds REAL NOT NULL, matmul_flops_per_s REAL NOT NULL,
     UNIQUE (item, chunk));
+CREATE TABLE sessions (number INTEGER PRIMARY KEY, started TEXT NOT NULL, command TEXT NOT NULL, host TEXT NOT NULL);
+CREATE TABLE session_ends (session INTEGER NOT NULL UNIQUE REFERENCES sessions, ended TEXT NOT NULL);
 CREATE TABLE records (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, ordinal INTEGER NOT NULL, sample_id TEXT NOT NULL,
     scores TEXT NOT NULL, error TEXT, artifacts TEXT NOT NULL, UNIQUE (item, ordinal));
 """
-COVERED = ("answers", "chunks", "items", "records", "run", "sample_sets", "samples", "standing", "timing")
+COVERED = ("answers", "chunks", "items", "records", "run", "sample_sets", "samples", "session_ends", "sessions", "standing", "timing")
 """The tables that the chain covers: all but its own."""
 
 _APPEND_ONLY = "".join(

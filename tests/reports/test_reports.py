@@ -140,7 +140,7 @@ def test_dimensions_keep_their_order_and_strangers_come_last() -> None:
 def test_results_say_everything_but_samples() -> None:
     card = rich()
     results = json.loads(ResultsJson().render(card))
-    assert list(results) == ["format", "verdict", "complete", "counts", "gates", "rows", "comparisons", "manifest", "timing"]
+    assert list(results) == ["format", "verdict", "complete", "counts", "gates", "rows", "comparisons", "manifest", "timing", "sessions"]
     assert results["counts"] == {"samples": 1_744, "failed": 1, "gates": {"pass": 1, "fail": 1, "warn": 1, "no_data": 1}}
     assert results["manifest"] == card.manifest
     assert results["timing"] == card.timing

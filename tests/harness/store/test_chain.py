@@ -152,7 +152,7 @@ def test_a_row_that_was_added_is_seen(made: tuple[Plan, Path], tmp_path: Path, t
     copy = Path(shutil.copytree(made[1], tmp_path / "run"))
     fresh = {
         "items": ("id", "item"), "sample_sets": ("id",), "standing": ("why",), "samples": ("ordinal", "id"), "records": ("ordinal",),
-        "answers": ("number",), "chain": ("number",),
+        "answers": ("number",), "chain": ("number",), "sessions": ("number",), "session_ends": ("session",),
     }  # fmt: skip
     with _tampered(copy) as connection:
         columns = [column for of, column in COLUMNS if of == table]
@@ -246,9 +246,10 @@ def test_a_run_that_was_cut_short_is_whole(made: tuple[Plan, Path], tmp_path: Pa
     whole = windtunnel("verify", copy)
     digest = whole.out.split("digest: ")[1].strip()
     with _tampered(copy) as connection:
-        for table, (num, _) in json.loads(connection.execute("SELECT rows FROM chain ORDER BY number DESC").fetchone()[0]).items():
-            connection.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT {num})")
-        connection.execute("DELETE FROM chain WHERE number = (SELECT MAX(number) FROM chain)")
+        for _ in ("the end of the session", "the last chunk"):
+            for table, (num, _) in json.loads(connection.execute("SELECT rows FROM chain ORDER BY number DESC").fetchone()[0]).items():
+                connection.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT {num})")
+            connection.execute("DELETE FROM chain WHERE number = (SELECT MAX(number) FROM chain)")
     answer = windtunnel("verify", copy)
     assert (answer.code, "are still to be made" in answer.out) == (0, True)
     assert windtunnel("report", copy).code == 3, "it is not complete"
