@@ -31,16 +31,18 @@ def assert_gates(run: Run | Scorecard | str | Path, *gates: str) -> None:
     """
     __tracebackhide__ = True
     from .harness.api.errors import ConfigError
-    from .harness.scorecard.gates import check_gates, parse_entry
+    from .harness.scorecard.gates import check_gates, decide_verdict, exit_code, parse_entry, rate_gate
 
     card = _get_scorecard(run)
     results = check_gates([parse_entry(gate) for gate in gates], card) if gates else card.gates
     if not results:
         raise ConfigError("there is no gate to assert; pass one, such as assert_gates(run, 'sst2.accuracy >= 0.9')")
-    missed = [result for result in results if result.verdict not in ("pass", "warn")]
+    if not exit_code(decide_verdict(results, complete=card.complete, mostly_failed=card.mostly_failed)):
+        return
+    missed = [result for result in results if rate_gate(result) == "failed"]
     lines = [*map(_describe, missed), *([] if card.complete else ["the run is incomplete: some planned samples have no record"])]
-    if lines:
-        raise AssertionError(f"{len(missed)} of {len(results)} gates do not hold:\n" + "\n".join(f"  {line}" for line in lines))
+    lines += ["more than half of the samples of an item failed, so that its numbers decide nothing"] if card.mostly_failed else []
+    raise AssertionError(f"{len(missed)} of {len(results)} gates do not hold:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def _get_scorecard(run: Run | Scorecard | str | Path) -> Scorecard:

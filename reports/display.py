@@ -95,25 +95,16 @@ _VERDICTS = {
     "pass": ("Pass", "Every gate holds."),
     "warn": ("Warn", "No gate fails, but at least one needs attention."),
     "fail": ("Fail", "At least one gate fails."),
-    "inconclusive": ("Inconclusive", "There are too few samples to decide every gate."),
     "no_data": ("No data", "A gate has no value to compare, or more than half of an item's samples failed."),
     "missing": ("Missing", "The run lacks an item or a number that a gate requires."),
+    "incomplete": ("Incomplete", "No gate fails, but some planned samples have no record."),
     "none": ("No gates", "The suite has no gates."),
 }
-_INCOMPLETE = "Some planned samples have no record, so these numbers describe only the samples that ran."
 
 
-def describe_verdict(scorecard: Scorecard, /) -> tuple[str, str, str]:
-    """Return the verdict as a key, a label and a sentence.
-
-    An incomplete run has the verdict ``incomplete``, or ``fail`` if a gate fails.
-    """
-    label, sentence = _VERDICTS.get(scorecard.verdict, (scorecard.verdict, ""))
-    if scorecard.complete:
-        return scorecard.verdict, label, sentence
-    if scorecard.verdict == "fail":
-        return "fail", label, f"{sentence} {_INCOMPLETE}"
-    return "incomplete", "Incomplete", _INCOMPLETE
+def describe_verdict(verdict: str, /) -> tuple[str, str]:
+    """Return a verdict as a label and a sentence."""
+    return _VERDICTS.get(verdict, (verdict, ""))
 
 
 def list_unique(names: Iterable[str], /) -> list[str]:

@@ -58,7 +58,7 @@ def format_code(text: str, /) -> str:
 
 def _write_lines(scorecard: Scorecard) -> Iterator[str]:
     """Yield the lines of the file: at most `MOST_LINES` outside of the folded parts."""
-    _, label, _ = describe_verdict(scorecard)
+    label, _ = describe_verdict(scorecard.verdict)
     readings = read_gates(scorecard)
     yield f"# {escape(str(scorecard.manifest.get('name', 'Scorecard')))}: {escape(label)}"
     yield f"\n{escape(explain_verdict(scorecard, readings))}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..harness.api.report import Report
 from ..harness.api.scorecard import Row, Scorecard
+from ..harness.scorecard.gates import exit_code
 from .display import make_finite
 
 FORMAT = 1
@@ -30,6 +31,7 @@ class ResultsJson(Report):
         results = {
             "format": FORMAT,
             "verdict": scorecard.verdict,
+            "exit_code": exit_code(scorecard.verdict),
             "complete": scorecard.complete,
             "counts": {"samples": scorecard.num_samples, "failed": scorecard.num_failed, "gates": dict(outcomes)},
             "gates": [asdict(gate) for gate in scorecard.gates],

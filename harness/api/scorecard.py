@@ -296,7 +296,9 @@ class Scorecard:
     ``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), tasks (title, kind, data set), items (data
     fingerprints, plugin versions), skipped, flags.
     ``max_unscored``: the largest share of unscored samples with which a row can pass a gate.
+    ``verdict``: pass, warn, no_data, missing, incomplete or fail; ``none`` if the run has no gates.
     ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
+    ``mostly_failed``: whether more than half of an item's samples failed, so that its numbers decide nothing.
     ``timing``, ``sessions``: the only parts that differ between two equal runs.
     ``samples``: all recorded samples of the tasks; those of a run are read from its records each time they are iterated.
     ``row_names``: the possible rows of an item, by its kind, without the parts in brackets; a kind that it does not contain can have
@@ -321,3 +323,4 @@ class Scorecard:
     figures: tuple[Figure, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     sessions: tuple[Session, ...] = ()
+    mostly_failed: bool = False

@@ -234,7 +234,7 @@ def gate(
         return print_power(run_folder, parsed, registry, compared, as_json)
     card = summarise(run_folder, gates=parsed or None, registry=registry, baseline=compared)
     print_card(card, as_json, rows)
-    return exit_code(card.verdict, card.complete)
+    return exit_code(card.verdict)
 
 
 @app.command(epilog=EXIT_CODES)

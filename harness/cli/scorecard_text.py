@@ -9,7 +9,7 @@ from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, Scorecard
 from ..api.visible_text import make_visible
 from ..scorecard.gates import list_cautions
-from ..scorecard.gates.readings import Reading, explain_verdict, name_verdict, read_gates
+from ..scorecard.gates.readings import Reading, explain_verdict, read_gates
 from ..scorecard.headlines import choose_headlines
 
 MOST_LINES = 25
@@ -26,7 +26,7 @@ def format_scorecard(card: Scorecard, *, rows: bool = False) -> str:
     """
     readings = read_gates(card)
     failed = f", {card.num_failed:,} records with an error" if card.num_failed else ""
-    head = [f"{name_verdict(card).upper()}: {explain_verdict(card, readings)}"]
+    head = [f"{card.verdict.upper()}: {explain_verdict(card, readings)}"]
     tail = [f"{card.num_samples:,} samples{failed}; digest: {card.manifest.get('digest', '')}"]
     if rows:
         gates, notes = list(_list_gates(readings, card)), list(_list_notes(card))

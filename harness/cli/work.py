@@ -75,7 +75,7 @@ def finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
     written = write_reports(folder, card, registry=registry)
     if not as_json:
         say(format_files(written))
-    return exit_code(card.verdict, card.complete)
+    return exit_code(card.verdict)
 
 
 def print_power(

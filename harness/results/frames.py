@@ -12,7 +12,7 @@ from ..api.scorecard import Estimate, Scorecard
 from ..api.visible_text import escape_surrogates
 from ..items.base.view import is_right, label, preview_input, to_text
 from ..items.kinds import list_kinds
-from ..scorecard.gates.readings import explain_verdict, name_verdict, read_gates
+from ..scorecard.gates.readings import explain_verdict, read_gates
 from ..scorecard.headlines import choose_headlines
 from ..store import FILE_NAME, Store
 
@@ -105,7 +105,7 @@ class Run:
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
         head = "".join(f"<th>{name}</th>" for name in ("model", "item", "metric", "value", "95 %", "n"))
         return (
-            f"<p><b>{escape(name_verdict(card))}</b>: {escape(explain_verdict(card, read_gates(card)))}</p><p>{escape(str(self.path))}</p>"
+            f"<p><b>{escape(card.verdict)}</b>: {escape(explain_verdict(card, read_gates(card)))}</p><p>{escape(str(self.path))}</p>"
             f"<ul>{gates}</ul><table><tr>{head}</tr>{rows}</table>"
         )
 

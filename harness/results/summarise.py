@@ -46,13 +46,11 @@ def summarise(
             baseline = read_kept_baseline(folder, known)
         compares_models = not keep_evidence and have_common_items(store.items())
         is_evidence_used = keep_evidence or compares_models or needs_baseline
-        card, mostly_failed = _make_scorecard(store, folder, known, planned_gates, is_evidence_used)
+        card = _make_scorecard(store, folder, known, planned_gates, is_evidence_used)
     finally:
         store.close()
     gate_results = check_gates(wanted, card, baseline)
-    verdict = decide_verdict(gate_results)
-    if mostly_failed and verdict not in ("fail", "missing"):
-        verdict = "no_data"  # whatever the gates check
+    verdict = decide_verdict(gate_results, complete=card.complete, mostly_failed=card.mostly_failed)
     if compares_models:
         card = replace(card, comparisons=compare_models(card, folder, known))
     if not keep_evidence:
@@ -60,8 +58,8 @@ def summarise(
     return replace(card, gates=gate_results, verdict=verdict)
 
 
-def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Sequence[Gate], with_evidence: bool) -> tuple[Scorecard, bool]:
-    """Return the scorecard without gates and comparisons, and whether an item failed on most of its samples.
+def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Sequence[Gate], with_evidence: bool) -> Scorecard:
+    """Return the scorecard without gates and comparisons.
 
     ``gates``: those of the suite, which may have ended items early. ``with_evidence``: keep `Row.evidence`.
     """
@@ -73,15 +71,14 @@ def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Seque
     of_kinds = {name: measure for kind in kinds.values() for name, measure in kind.measures.items()}
     measures = {**results.measures, **of_kinds, **MEASURES}
     rows = tuple(add_direction(row, measures) for row in results.rows)
-    card = Scorecard(
+    return Scorecard(
         manifest=make_manifest(store, suite, items, flags), rows=rows, complete=computed.complete, num_failed=computed.num_failed,
         num_samples=sum(i.num_samples for i in items if i.key.is_task),
         samples=SampleViews(folder, kinds, sum(store.count(i) for i in items if i.key.is_task)), timing=computed.timing,
         measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
         row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
-        figures=tuple(computed.figures), sessions=tuple(store.sessions.list()),
+        figures=tuple(computed.figures), sessions=tuple(store.sessions.list()), mostly_failed=computed.mostly_failed,
     )  # fmt: skip
-    return card, computed.mostly_failed
 
 
 def _keep(row: Row) -> Row:

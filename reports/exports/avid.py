@@ -47,7 +47,7 @@ def _make_report(scorecard: Scorecard, model: str, rows: list[Row], date: str) -
     tasks = list_unique(row.key.task for row in rows)
     writes = any(get_task_facts(scorecard, task)["hub_task"] == "text-generation" for task in tasks)
     title = f"{' and '.join(dimensions).capitalize()} of {model} on {join_names(tasks)}"
-    sentence = f"{title}. {describe_verdict(scorecard)[2]} Measured with windtunnel {scorecard.manifest.get('version', '')}."
+    sentence = f"{title}. {describe_verdict(scorecard.verdict)[1]} Measured with windtunnel {scorecard.manifest.get('version', '')}."
     return {
         "data_type": "AVID",
         "data_version": _TAXONOMY,

@@ -174,7 +174,16 @@ def name_row(row: Row, card: Scorecard, /) -> str:
 
 
 def choose_deciding(readings: Sequence[Reading], /) -> Reading | None:
-    """Return the gate that decides: that with the worst verdict, of several that with the worst outcome and the narrowest one."""
+    """Return the gate that decides: that with the worst verdict, of several that with the worst outcome and the narrowest one.
+
+    Where all verdicts are passes, one that passes explains them better than one that is only reported.
+    """
     places = {name: place for place, name in enumerate(_WORST_FIRST)}
-    # A scorecard is data, which may name an outcome that is none: it comes first, to be seen.
-    return min(readings, key=lambda r: (places.get(r.result.verdict, -1), places.get(r.result.outcome, -1), r.margin), default=None)
+
+    def rank(reading: Reading) -> tuple[int, bool, int, float]:
+        # A scorecard is data, which may name an outcome that is none: it comes first, to be seen.
+        verdict, outcome = reading.result.verdict, reading.result.outcome
+        is_only_reported = verdict == "pass" != outcome
+        return places.get(verdict, -1), is_only_reported, places.get(outcome, -1), reading.margin
+
+    return min(readings, key=rank, default=None)

@@ -18,8 +18,9 @@ from .rows import Subject, find_row, get_id
 
 QUESTION = "Can it ship?"
 _ANSWERS = {
-    "pass": ("pass", "Yes, by its gates"), "fail": ("fail", "No"), "warn": ("open", "Not decided yet"),
-    "no_data": ("open", "Cannot say"), "missing": ("open", "Cannot say"), "none": ("none", "Nothing was asked"),
+    "pass": ("pass", "Yes, by its gates"), "fail": ("fail", "No"), "warn": ("open", "Yes, with a warning"),
+    "no_data": ("open", "Cannot say"), "missing": ("open", "Cannot say"), "incomplete": ("open", "Not finished"),
+    "none": ("none", "Nothing was asked"),
 }  # fmt: skip
 _CLEAR_GAP = 0.02
 """A calibration error whose interval lies above it is worth a note."""
@@ -59,9 +60,9 @@ def make_verdict(subject: Subject, /) -> Verdict:
     """Return the verdict of a scorecard."""
     card, readings = subject.card, subject.readings
     icon, answer = _ANSWERS.get(card.verdict, ("none", card.verdict))
-    if not card.complete and card.verdict != "fail":
-        icon, answer = "open", "Not finished"
     deciding = choose_deciding(readings)
+    if card.verdict == "warn" and deciding is not None and deciding.result.outcome == "inconclusive":
+        answer = "Not decided yet"
     drawing = NOTHING
     if deciding is not None and deciding.row is not None and deciding.rate and deciding.threshold is not None:
         label = f"{deciding.title}. The value is {deciding.value}, its interval {deciding.bounds}. {deciding.reason}"
@@ -88,7 +89,7 @@ def _give_reason(subject: Subject, deciding: Reading | None) -> str:
     asked = f"{deciding.target} is asked for"
     what = name_row(row, subject.card)
     if deciding.result.outcome == "pass":
-        first = "The gate passes" if num == 1 else f"All {num} gates pass"
+        first = "The gate passes" if num == 1 else f"All {num} gates pass" if same == num else f"{same} of {num} gates pass"
         narrow = "" if num == 1 else " The narrowest"
         return f"{first}.{narrow or ' It'} is about {_lower(what)}: {where}, and {asked}."
     verb = {"fail": ("fails", "fail"), "inconclusive": ("is open", "are open")}.get(deciding.result.outcome, ("", ""))[same > 1]
@@ -119,21 +120,17 @@ def _tell_rest(subject: Subject) -> Iterator[str]:
         yield deciding.reason
     if not card.complete:
         yield "Some planned samples have no record, so that the numbers describe those that ran; the same command goes on."
-    passed = sum(reading.result.outcome == "pass" for reading in subject.readings)
-    if 0 < passed < len(subject.readings):
+    if deciding is not None and deciding.result.outcome not in (deciding.result.verdict, "pass"):
+        yield f"This {deciding.result.tier} gate {deciding.counts_as}."
+    others = [reading for reading in subject.readings if reading is not deciding]
+    passed = sum(reading.result.outcome == "pass" for reading in others)
+    if deciding is not None and deciding.result.outcome != "pass" and passed:
         yield f"{passed} of {len(subject.readings)} gates {'passes' if passed == 1 else 'pass'}."
-    if card.verdict == "no_data" and all(reading.result.outcome != "no_data" for reading in subject.readings):
-        yield "More than half of the samples of an item failed, so that the run decides nothing."
-    if subject.readings:
-        code = exit_code(card.verdict, card.complete)
-        how = (
-            "The suite counts an open gate as a warning, so that CI goes on"
-            if card.verdict == "warn"
-            else "CI goes on"
-            if not code
-            else "CI stops"
-        )
-        yield f"{how} (exit code {code})."
+    if card.mostly_failed:
+        yield "More than half of the samples of an item failed, so that its numbers decide nothing."
+    code = exit_code(card.verdict)
+    if subject.readings or code:
+        yield f"CI {'stops' if code else 'goes on'} (exit code {code})."
 
 
 def _list_facts(subject: Subject) -> str:

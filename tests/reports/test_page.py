@@ -63,17 +63,17 @@ def test_rates_are_percent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "complete", "answer"),
-    [("pass", True, "Yes, by its gates"), ("fail", True, "No"), ("fail", False, "No"), ("warn", True, "Not decided yet"),
-     ("no_data", True, "Cannot say"), ("none", True, "Nothing was asked"), ("pass", False, "Not finished")],
+    ("verdict", "answer"),
+    [("pass", "Yes, by its gates"), ("fail", "No"), ("warn", "Yes, with a warning"), ("no_data", "Cannot say"),
+     ("none", "Nothing was asked"), ("incomplete", "Not finished")],
 )  # fmt: skip
-def test_the_answer_is_that_of_the_verdict(verdict: str, complete: bool, answer: str) -> None:
-    found = make_verdict(_subject(verdict=verdict, complete=complete))
-    assert found.answer == answer
+def test_the_answer_is_that_of_the_verdict(verdict: str, answer: str) -> None:
+    assert make_verdict(_subject(verdict=verdict)).answer == answer
 
 
 def test_an_open_gate_says_how_far_its_interval_reaches() -> None:
     found = make_verdict(_subject(_row(), gates=(_gate("inconclusive", verdict="warn"),), verdict="warn"))
+    assert found.answer == "Not decided yet"
     assert found.reason == (
         "The gate is open. Accuracy on t: m has 80.0\u202f% and 75\u202f% is asked for, but the 95 % interval reaches down to 70.0\u202f%."
     )

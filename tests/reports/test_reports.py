@@ -103,18 +103,12 @@ def test_counts_are_whole_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "complete", "label"),
-    [
-        ("pass", True, "Pass"),
-        ("pass", False, "Incomplete"),
-        ("none", False, "Incomplete"),
-        ("fail", False, "Fail"),
-        ("none", True, "No gates"),
-    ],
+    ("verdict", "label"),
+    [("pass", "Pass"), ("incomplete", "Incomplete"), ("fail", "Fail"), ("missing", "Missing"), ("none", "No gates")],
 )
-def test_an_incomplete_run_never_shows_a_pass(verdict: str, complete: bool, label: str) -> None:
-    card = replace(empty(), verdict=verdict, complete=complete)
-    assert display.describe_verdict(card)[1] == label
+def test_a_verdict_has_a_label(verdict: str, label: str) -> None:
+    card = replace(empty(), verdict=verdict)
+    assert display.describe_verdict(verdict)[0] == label
     for report in (Html(), Markdown()):
         assert label in report.render(card)
 
@@ -140,7 +134,19 @@ def test_dimensions_keep_their_order_and_strangers_come_last() -> None:
 def test_results_say_everything_but_samples() -> None:
     card = rich()
     results = json.loads(ResultsJson().render(card))
-    assert list(results) == ["format", "verdict", "complete", "counts", "gates", "rows", "comparisons", "manifest", "timing", "sessions"]
+    assert list(results) == [
+        "format",
+        "verdict",
+        "exit_code",
+        "complete",
+        "counts",
+        "gates",
+        "rows",
+        "comparisons",
+        "manifest",
+        "timing",
+        "sessions",
+    ]
     assert results["counts"] == {"samples": 1_744, "failed": 1, "gates": {"pass": 1, "fail": 1, "warn": 1, "no_data": 1}}
     assert results["manifest"] == card.manifest
     assert results["timing"] == card.timing
@@ -235,34 +241,38 @@ def test_hostile_summary_has_no_html() -> None:
 
 def test_junit_counts_gates_and_sample_errors() -> None:
     root = ET.fromstring(JUnit().render(rich()))
-    gates, samples = root.findall("testsuite")
+    run, gates, samples = root.findall("testsuite")
+    assert [(case.get("name"), child.tag, child.get("type")) for case in run for child in case] == [("verdict", "failure", "fail")]
     assert [[child.tag for child in case] for case in gates] == [["system-out"], ["failure"], ["skipped"], ["error"]]
-    (errors,) = samples.findall("testcase/error/..")
+    (errors,) = samples.findall("testcase/skipped/..")
     assert (errors.get("classname"), errors.get("name")) == ("distilbert-sst2", "sst2")
-    error = errors.find("error")
+    error = errors.find("skipped")
     assert error is not None
     assert error.get("message") == "1 sample failed"
     assert error.text == "sst2/0999: SampleError: the text has 2,113 tokens and the model takes 512"
-    assert (root.get("failures"), root.get("errors"), root.get("skipped")) == ("1", "2", "1")
+    assert (root.get("failures"), root.get("errors"), root.get("skipped")) == ("2", "1", "2")
     assert int(root.get("tests", "0")) == len(root.findall("*/testcase"))
 
 
 def test_junit_says_what_is_missing() -> None:
-    root = ET.fromstring(JUnit().render(replace(empty(), complete=False, num_failed=3)))
-    assert [error.get("message") for error in root.iter("error")] == ["3 failed, 0 named above", "not every planned sample has a record"]
+    root = ET.fromstring(JUnit().render(replace(empty(), verdict="incomplete", complete=False, num_failed=3)))
+    (error,), (skipped,) = root.iter("error"), root.iter("skipped")
+    assert error.get("type") == "incomplete"
+    assert "Some planned samples have no record" in error.get("message", "")
+    assert skipped.get("message") == "3 failed, 0 named above"
 
 
 def test_a_long_id_leaves_the_error_its_room() -> None:
     card = rich()
     sample = next(s for s in card.samples if s.error is not None)
     root = ET.fromstring(JUnit().render(replace(card, samples=(replace(sample, id="w" * 5000, error="SampleError: no text"),))))
-    (body,) = [e.text or "" for e in root.iter("error") if "w" * 50 in (e.text or "")]
+    (body,) = [e.text or "" for e in root.iter("skipped") if "w" * 50 in (e.text or "")]
     assert "SampleError: no text" in body
 
 
 def test_hostile_junit_is_xml() -> None:
     root = ET.fromstring(JUnit().render(hostile()))
-    assert {element.tag for element in root.iter()} == {"testsuites", "testsuite", "testcase", "failure", "error", "system-out"}
+    assert {element.tag for element in root.iter()} == {"testsuites", "testsuite", "testcase", "failure", "error", "skipped", "system-out"}
 
 
 # ── scorecard.html ────────────────────────────────────────────────────────────────────────────────────────────────────

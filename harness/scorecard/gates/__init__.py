@@ -6,7 +6,7 @@ from .check import check_gate, check_gates, list_cautions
 from .entries import load_gates, parse_argument, parse_entry
 from .gate import Gate
 from .judgement import Judgement, lacks_scores
-from .verdict import decide_verdict, exit_code
+from .verdict import decide_verdict, exit_code, rate_gate
 
 __all__ = [
     "Gate",
@@ -20,4 +20,5 @@ __all__ = [
     "load_gates",
     "parse_argument",
     "parse_entry",
+    "rate_gate",
 ]

@@ -77,19 +77,19 @@ def _measure_margin(asks: Threshold, e: Estimate) -> float:
     return distance / half if half > 0 else distance
 
 
-def name_verdict(card: Scorecard, /) -> str:
-    """Return the verdict; ``incomplete`` for an incomplete run in which no gate fails."""
-    return card.verdict if card.complete or card.verdict == "fail" else "incomplete"
-
-
 def explain_verdict(card: Scorecard, readings: Sequence[Reading], /) -> str:
     """Return why a scorecard has its verdict, in a sentence about the gate that decides.
 
     ``readings``: the gates of the scorecard, the deciding one first (`read_gates`).
     """
+    failed = " More than half of the samples of an item failed, so that its numbers decide nothing." if card.mostly_failed else ""
     missing = "" if card.complete else " Some planned samples have no record; the same command goes on."
+    return f"{_explain_gates(readings)}{failed}{missing}"
+
+
+def _explain_gates(readings: Sequence[Reading]) -> str:
     if not readings:
-        return f"The suite has no gates, so that nothing was decided.{missing}"
+        return "The suite has no gates, so that nothing was decided."
     num = len(readings)
     # A gate that only reports may fail, which does not explain why the run passes.
     counts = readings[0].result.verdict != "pass"
@@ -98,13 +98,11 @@ def explain_verdict(card: Scorecard, readings: Sequence[Reading], /) -> str:
     if outcome == "pass":
         passed = sum(reading.result.outcome == "pass" for reading in readings)
         count = f"All {num} gates pass" if passed == num > 1 else f"{passed} of {num} gates pass" if num > 1 else "The gate passes"
-        if card.verdict == "no_data":
-            return f"{count}, but more than half of the samples of an item failed.{missing}"
-        return f"{count}{', the narrowest' if num > 1 else ''}: {_describe(first)}.{missing}"
+        return f"{count}{', the narrowest' if num > 1 else ''}: {_describe(first)}."
     same = sum((r.result.outcome, r.result.verdict) == (outcome, first.result.verdict) for r in readings)
     verb = _HAVE.get(outcome, (f"has the outcome {outcome}", f"have the outcome {outcome}"))[same > 1]
     count = f"{same} of {num} gates {verb}" if num > 1 else f"The gate {verb}"
-    return f"{count}: {_describe(first)}.{missing}"
+    return f"{count}: {_describe(first)}."
 
 
 def _describe(reading: Reading) -> str:

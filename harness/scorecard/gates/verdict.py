@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from ...api.scorecard import GateResult
 from .gate import Gate
 
-VERDICTS = ("pass", "warn", "no_data", "missing", "fail")
-"""From the best to the worst."""
+VERDICTS = ("pass", "warn", "no_data", "missing", "incomplete", "fail")
+"""From the best to the worst. A run without gates has the verdict ``none``, unless it is incomplete or an item failed on most samples."""
+
+_EXIT_CODES = {"none": 0, "pass": 0, "warn": 0, "fail": 1}
+"""The exit codes of verdicts; all others, which decide nothing, have 3."""
 
 
 def judge_outcome(gate: Gate, outcome: str, /) -> str:
@@ -19,14 +22,23 @@ def judge_outcome(gate: Gate, outcome: str, /) -> str:
     return meant if gate.tier == "critical" or meant == "pass" else "warn"
 
 
-def decide_verdict(results: Iterable[GateResult]) -> str:
-    """Return the worst verdict, in the order fail, missing, no_data, warn, pass; ``none`` if there are no gates."""
-    verdicts = {r.verdict for r in results}
-    return next((v for v in reversed(VERDICTS) if v in verdicts), "none")
+def rate_gate(result: GateResult, /) -> str:
+    """Return how a gate counts as a test: ``passed``, ``failed`` if it stops the release, else ``warned``."""
+    if exit_code(result.verdict):
+        return "failed"
+    return "passed" if result.outcome == result.verdict == "pass" else "warned"
 
 
-def exit_code(verdict: str, complete: bool) -> int:
-    """Return the exit code: 0 for pass, 1 if a gate failed, 3 if the run is incomplete or a gate lacks its data."""
-    if verdict == "fail":
-        return 1
-    return 3 if verdict in ("no_data", "missing") or not complete else 0
+def decide_verdict(results: Iterable[GateResult], *, complete: bool = True, mostly_failed: bool = False) -> str:
+    """Return the verdict of a run, the worst of its gates and facts; every report and the exit code follow from it alone.
+
+    ``results``: its gates. ``complete``, ``mostly_failed``: as of `Scorecard`.
+    """
+    found = {result.verdict for result in results}
+    found |= {verdict for verdict, holds in (("incomplete", not complete), ("no_data", mostly_failed)) if holds}
+    return next((verdict for verdict in reversed(VERDICTS) if verdict in found), "none")
+
+
+def exit_code(verdict: str, /) -> int:
+    """Return the exit code of a verdict: 0, 1 if a gate failed, 3 if the run is incomplete or lacks data."""
+    return _EXIT_CODES.get(verdict, 3)

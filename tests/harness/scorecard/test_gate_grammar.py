@@ -50,7 +50,7 @@ def _check(entry: Any, card: Scorecard, baseline: Scorecard | None = None) -> Ga
 def test_the_tier_says_what_an_outcome_means(tier: str, estimate: Estimate, verdict: str, code: int) -> None:
     result = _check({"check": "t.acc >= 0.8", "tier": tier}, _card(_row(estimate)))
     assert (result.verdict, result.tier) == (verdict, tier)
-    assert exit_code(decide_verdict([result]), complete=True) == code
+    assert exit_code(decide_verdict([result])) == code
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_missing_item_is_an_outcome_of_its_own(missing: str, verdict: str, cod
     result = _check({"check": "other.acc >= 0.8", "missing": missing}, _card(_row(GOOD)))
     assert (result.outcome, result.verdict) == ("missing", verdict)
     assert "the run has no item 'other'" in result.detail
-    assert exit_code(decide_verdict([result]), complete=True) == code
+    assert exit_code(decide_verdict([result])) == code
 
 
 def test_too_few_samples_leave_a_gate_open() -> None:

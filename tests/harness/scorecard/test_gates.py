@@ -183,7 +183,7 @@ def test_no_value_is_no_data_with_the_reason() -> None:
 def test_inconclusive_means_what_the_gate_says(policy: str, code: int) -> None:
     result = check_gate(Gate.parse("t.acc >= 0.75", inconclusive=policy), _card(WIDE))
     assert (result.outcome, result.verdict) == ("inconclusive", policy)
-    assert exit_code(decide_verdict([result]), complete=True) == code
+    assert exit_code(decide_verdict([result])) == code
     found = re.search(r"0\.75 lies inside the interval; about (\d+) samples would decide it", result.detail)
     assert found is not None
     assert int(found[1]) > 20
@@ -235,7 +235,7 @@ def test_a_tasks_name_may_hold_slashes_and_dots() -> None:
 )
 def test_a_gate_about_nothing_is_missing(check: str, message: str) -> None:
     result = check_gate(Gate.parse(check), _card(WIDE, WIDE))
-    assert (result.outcome, result.verdict, exit_code(result.verdict, complete=True)) == ("missing", "missing", 3)
+    assert (result.outcome, result.verdict, exit_code(result.verdict)) == ("missing", "missing", 3)
     assert re.search(message.replace("?", r"\?"), result.detail)
 
 
@@ -260,8 +260,11 @@ def test_the_worst_gate_is_the_verdict(verdicts: tuple[str, ...], whole: str, co
 
     results = [GateResult("g", "pass", verdict, "") for verdict in verdicts]
     assert decide_verdict(results) == whole
-    assert exit_code(whole, complete=True) == code
-    assert exit_code(whole, complete=False) == (1 if whole == "fail" else 3)
+    assert exit_code(whole) == code
+    unfinished, failed = decide_verdict(results, complete=False), decide_verdict(results, mostly_failed=True)
+    assert unfinished == ("fail" if whole == "fail" else "incomplete")
+    assert failed == ("fail" if whole == "fail" else "no_data")
+    assert {exit_code(unfinished), exit_code(failed)} == {1 if whole == "fail" else 3}
 
 
 @pytest.mark.parametrize("text", ["- t.acc >= 0.5\n- {check: m/t.acc > 0.7, inconclusive: warn}\n",

@@ -8,7 +8,7 @@ import pytest
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
 from windtunnel.harness.scorecard.gates import Gate, check_gates, decide_verdict
-from windtunnel.harness.scorecard.gates.readings import explain_verdict, name_verdict, read_gates
+from windtunnel.harness.scorecard.gates.readings import explain_verdict, read_gates
 from windtunnel.harness.scorecard.headlines import choose_headline, choose_headlines
 
 TASK = ItemKey("task", "notes")
@@ -52,7 +52,7 @@ def make_card(*gates: str, complete: bool = True, inconclusive: str = "fail") ->
     nothing = replace(make_row("mcc"), estimate=Estimate(None, reason="one class alone"))
     card = Scorecard(manifest={}, rows=(*rows, nothing), complete=complete)
     results = check_gates([Gate.parse(gate, inconclusive) for gate in gates], card)
-    return replace(card, gates=results, verdict=decide_verdict(results))
+    return replace(card, gates=results, verdict=decide_verdict(results, complete=complete))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,12 @@ def test_the_reason_of_a_verdict_is_the_gate_that_decides(gates: list[str], reas
     assert explain_verdict(card, read_gates(card)) == reason
     unfinished = replace(card, complete=False)
     assert explain_verdict(unfinished, read_gates(unfinished)).startswith(f"{reason} Some planned samples have no record")
-    assert name_verdict(unfinished) == ("fail" if card.verdict == "fail" else "incomplete")
 
 
-def test_mostly_failed_samples_are_the_reason_where_all_gates_pass() -> None:
-    card = replace(make_card("notes.auc >= 0.5"), verdict="no_data")
-    assert explain_verdict(card, read_gates(card)) == "The gate passes, but more than half of the samples of an item failed."
+@pytest.mark.parametrize("gates", [[], ["notes.auc >= 0.5"], ["notes.auc >= 0.75"]])
+def test_mostly_failed_samples_are_a_reason_whatever_the_gates_say(gates: list[str]) -> None:
+    card = make_card(*gates)
+    unusable = replace(card, verdict="no_data", mostly_failed=True)
+    reason = explain_verdict(card, read_gates(card))
+    failed = "More than half of the samples of an item failed, so that its numbers decide nothing."
+    assert explain_verdict(unusable, read_gates(unusable)) == f"{reason} {failed}"
