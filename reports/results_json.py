@@ -38,7 +38,7 @@ class ResultsJson(Report):
             "rows": [_convert_row(row) for row in scorecard.rows],
             "comparisons": [_sort_values(comparison.to_json()) for comparison in scorecard.comparisons],
             "manifest": _sort_values(scorecard.manifest),
-            "timing": _sort_values(scorecard.timing),
+            "timing": {"rates": _sort_values(scorecard.timing), "rows": [_convert_row(row) for row in scorecard.times]},
             "sessions": [asdict(session) for session in scorecard.sessions],
         }
         return json.dumps(results, indent=2, allow_nan=False) + "\n"

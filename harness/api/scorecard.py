@@ -299,7 +299,8 @@ class Scorecard:
     ``verdict``: pass, warn, no_data, missing, incomplete or fail; ``none`` if the run has no gates.
     ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
     ``mostly_failed``: whether more than half of an item's samples failed, so that its numbers decide nothing.
-    ``timing``, ``sessions``: the only parts that differ between two equal runs.
+    ``times``: rows about time. ``timing``: rates by MODEL/ITEM. Two equal runs differ only in ``times``, ``timing`` and ``sessions``,
+    and in what is computed from them.
     ``samples``: all recorded samples of the tasks; those of a run are read from its records each time they are iterated.
     ``row_names``: the possible rows of an item, by its kind, without the parts in brackets; a kind that it does not contain can have
     any row.
@@ -317,6 +318,7 @@ class Scorecard:
     num_samples: int = 0
     samples: Collection[SampleView] = ()
     timing: Mapping[str, Any] = field(default_factory=dict)
+    times: tuple[Row, ...] = ()
     row_names: Mapping[str, Collection[str]] = field(default_factory=dict)
     measures: Mapping[str, Measure] = field(default_factory=dict)
     max_unscored: float = MAX_UNSCORED

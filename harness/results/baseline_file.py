@@ -22,9 +22,10 @@ from ..api.item_key import ItemKey
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row, SampleView, Scorecard, Shown
 from ..items.task.judge_rows import Kappa
-from ..metrics.base import Metric, make_metric
+from ..metrics.base import make_metric
 from ..metrics.scores import ColumnMean, ColumnMedian, column_mean, column_median
 from ..statistics import Evidence, get_evidence
+from ..statistics.geometric import GeometricMean, geometric_mean
 from ..statistics.statistic import Statistic
 from .packed_arrays import ArrayWriter, read_arrays
 
@@ -68,12 +69,13 @@ def write_baseline(card: Scorecard, /, registry: Registry | None = None) -> str:
 
     arrays, pool = ArrayWriter(), _IdPool()
     known = registry or Registry()
-    rows = [_write_row(row, arrays, pool, known) for row in card.rows]
+    rows, times = ([_write_row(row, arrays, pool, known) for row in rows] for rows in (card.rows, card.times))
     head = {
         "format": _FORMAT, "schema": SCHEMA, "windtunnel": __version__, "complete": card.complete, "num_failed": card.num_failed,
         "num_samples": card.num_samples, "verdict": card.verdict, "ids": arrays.add(pool.ids_P),
     }  # fmt: skip
-    lists: dict[str, Sequence[object]] = {"arrays": arrays.entries, "rows": rows, "samples": [_write_view(view) for view in card.samples]}
+    samples = [_write_view(view) for view in card.samples]
+    lists: dict[str, Sequence[object]] = {"arrays": arrays.entries, "rows": rows, "times": times, "samples": samples}
     parts = [f"{_dump(name)}: {_dump(value)}" for name, value in {**head, "manifest": _make_finite(card.manifest)}.items()]
     # A line per row: a repository then shows what has changed.
     parts += [f"{_dump(name)}: [\n" + ",\n".join(map(_dump, entries)) + "\n]" for name, entries in lists.items()]
@@ -97,8 +99,12 @@ def read_baseline(text: str, source: str, /, registry: Registry | None = None) -
     try:
         arrays, known = read_arrays(whole["arrays"]), registry or Registry()
         ids_P = arrays[whole["ids"]].astype(np.uint64)
+
+        def read_rows(name: str) -> tuple[Row, ...]:
+            return tuple(_read_row(entry, arrays, ids_P, known) for entry in whole[name])
+
         return Scorecard(
-            manifest=dict(whole["manifest"]), rows=tuple(_read_row(entry, arrays, ids_P, known) for entry in whole["rows"]),
+            manifest=dict(whole["manifest"]), rows=read_rows("rows"), times=read_rows("times"),
             verdict=str(whole["verdict"]), complete=whole["complete"] is True, num_failed=int(whole["num_failed"]),
             num_samples=int(whole["num_samples"]), samples=tuple(map(_read_view, whole["samples"])),
         )  # fmt: skip
@@ -190,14 +196,18 @@ def _write_statistic(statistic: Statistic, registry: Registry) -> dict[str, Any]
         return {"metric": statistic.name}
     if isinstance(statistic, ColumnMean):
         return {"mean": statistic.column, "low": statistic.low, "high": statistic.high}
+    if isinstance(statistic, GeometricMean):
+        return {"geometric_mean": statistic.name}
     return {"median": statistic.column} if isinstance(statistic, ColumnMedian) else None
 
 
-def _read_statistic(facts: Mapping[str, Any], registry: Registry) -> Metric | None:
+def _read_statistic(facts: Mapping[str, Any], registry: Registry) -> Statistic | None:
     if "kappa" in facts:
         return Kappa()
     if "mean" in facts:
         return column_mean(str(facts["mean"]), *(None if facts[end] is None else float(facts[end]) for end in ("low", "high")))
+    if "geometric_mean" in facts:
+        return geometric_mean(str(facts["geometric_mean"]))
     if "median" in facts:
         return column_median(str(facts["median"]))
     try:

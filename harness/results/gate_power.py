@@ -12,7 +12,7 @@ from ..api.samples import seed_of
 from ..api.scorecard import Row, Scorecard
 from ..scorecard.gates import Gate, parse_entry
 from ..scorecard.gates.baseline import find_counterpart
-from ..scorecard.names import EXACT
+from ..scorecard.names import EXACT, TIMES
 from ..scorecard.power import NUM_DRAWS, Power, measure_paired_power, measure_power
 from ..statistics import Evidence, compare_evidence, get_evidence, pair_evidence
 from ..store import FILE_NAME, Store, codec
@@ -56,8 +56,7 @@ def simulate_gates(
     """
     found = []
     for gate in gates:
-        rows = [row for row in card.rows if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item)]
-        for row in rows:
+        for row in gate.find_rows(card):
             simulated = _simulate(gate, row, card, baseline, num_draws)
             power, reason = (simulated, "") if isinstance(simulated, Power) else (None, simulated)
             found.append(GatePower(gate, row.model, row.item, row.name, power, reason))
@@ -67,6 +66,8 @@ def simulate_gates(
 def _simulate(gate: Gate, row: Row, card: Scorecard, baseline: Scorecard | None, num_draws: int) -> Power | str:
     """Return the power of a gate on a row, or the reason why it cannot be simulated."""
     evidence = get_evidence(row)
+    if row.metric in TIMES:
+        return "the speed of a machine differs from run to run, which the chunks of one run cannot show"
     if evidence is None or not len(evidence.ids_N):
         return "this number is not computed from single samples, so that none can be drawn anew"
     seed = seed_of(gate.title, row.model, row.item, row.name)

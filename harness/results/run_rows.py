@@ -15,7 +15,7 @@ from ..scorecard.columns import Table
 from ..scorecard.gates import Gate, lacks_scores
 from ..scorecard.gates.early_stop import bound_at_any_time
 from ..store import Store, StoredItem
-from .costs import compute_rates, make_cost_rows
+from .costs import compute_rates, make_cost_rows, make_time_rows
 from .item_rows import UNKNOWN, is_decided, make_item_rows
 
 
@@ -27,7 +27,8 @@ class RunRows:
     ``registry``: the metrics and the kinds of items. ``suite``: the recorded suite. ``gates``: its gates.
     ``keep``: returns the row to keep of a computed one, for instance without its evidence.
 
-    ``figures``: the data of charts that rows do not hold. ``timing``: by MODEL/ITEM, rates of the item.
+    ``figures``: the data of charts that rows do not hold. ``times``: rows about time.
+    ``timing``: by MODEL/ITEM, rates of the item.
     ``flags``: sentences about items with failed or unscored samples. ``num_failed``: the failed samples.
     ``ended``: the ids of items that ended early because their gates were decided.
     ``complete``: whether every planned item has all its records, or ended early.
@@ -40,6 +41,7 @@ class RunRows:
     gates: Sequence[Gate]
     keep: Callable[[Row], Row]
     figures: list[Figure] = field(default_factory=list)
+    times: list[Row] = field(default_factory=list)
     timing: dict[str, dict[str, float]] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     num_failed: int = 0
@@ -60,7 +62,9 @@ class RunRows:
         self.figures += kind.figures(item, table)
         counters = store.counters(item)
         self.results.rows += make_cost_rows(item, counters) if kind.has_costs else []
-        self.timing[f"{item.model}/{item.item}"] = compute_rates(table.num, counters, *store.timing(item))
+        chunks = store.chunks(item)
+        self.times += map(self.keep, make_time_rows(item, chunks) if kind.has_costs else [])
+        self.timing[f"{item.model}/{item.item}"] = compute_rates(table.num, counters, chunks)
 
     def add_joint_rows(self, kind: ItemKind, /) -> None:
         """Compute the rows of a kind about several items."""

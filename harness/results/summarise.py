@@ -54,7 +54,7 @@ def summarise(
     if compares_models:
         card = replace(card, comparisons=compare_models(card, folder, known))
     if not keep_evidence:
-        card = replace(card, rows=tuple(map(_drop_evidence, card.rows)))
+        card = replace(card, rows=tuple(map(_drop_evidence, card.rows)), times=tuple(map(_drop_evidence, card.times)))
     return replace(card, gates=gate_results, verdict=verdict)
 
 
@@ -75,7 +75,8 @@ def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Seque
         manifest=make_manifest(store, suite, items, flags), rows=rows, complete=computed.complete, num_failed=computed.num_failed,
         num_samples=sum(i.num_samples for i in items if i.key.is_task),
         samples=SampleViews(folder, kinds, sum(store.count(i) for i in items if i.key.is_task)), timing=computed.timing,
-        measures={row.metric: measures[row.metric] for row in rows if row.metric in measures},
+        times=tuple(computed.times),
+        measures={row.metric: measures[row.metric] for row in (*rows, *computed.times) if row.metric in measures},
         row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
         figures=tuple(computed.figures), sessions=tuple(store.sessions.list()), mostly_failed=computed.mostly_failed,
     )  # fmt: skip

@@ -118,7 +118,7 @@ class _ModelRun:
         context.session.note()
         for chunk, following in pairwise([*chunks, None]):
             assert chunk is not None
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             samples = list(item.samples[chunk.start : chunk.end])
             if following is not None and item.kind.knows_requests:
                 engine.expect(partial(list_requests, item, following))
@@ -127,7 +127,8 @@ class _ModelRun:
             with self._answers.take() as answers:
                 context.store.add_chunk(
                     stored, chunk.number, chunk.start, records, counters=_take_counters(engine), answers=answers,
-                    seconds=time.perf_counter() - started, matmul_flops_per_s=measure_matmul(self._adapter),
+                    seconds=time.perf_counter() - started, cpu_seconds=time.process_time() - cpu_started,
+                    matmul_flops_per_s=measure_matmul(self._adapter),
                 )  # fmt: skip
             context.progress.advance(len(samples))
             if context.may_end(context.store, stored):

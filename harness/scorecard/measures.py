@@ -19,7 +19,7 @@ _DIRECTIONS = {"higher": True, "lower": False, "neither": None}
 _BOUNDS: Mapping[str, Bounds] = {
     **dict.fromkeys(("rate", "rate corrected for a judge", "mean in [0, 1]"), RATE),
     **dict.fromkeys(("kappa", "mean in [-1, 1]"), (-1.0, 1.0)),
-    **dict.fromkeys(("", "median"), (0.0, None)),
+    **dict.fromkeys(("", "median", "geometric mean"), (0.0, None)),
 }  # fmt: skip
 """The smallest and the largest value of a row, by its kind (`names.get_kind`); other kinds have no bounds."""
 

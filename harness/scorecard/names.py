@@ -21,6 +21,12 @@ COSTS = {
 }
 """Counters of the engine that become rows, with their units."""
 
+TIMES = {"seconds_per_sample": "s", "tokens_per_second": "tokens/s"}
+"""Rows about time, with their units. They differ between two equal runs."""
+
+EFFICIENCY = (*COSTS, *TIMES)
+"""The rows that every item with costs can have."""
+
 DRIFTS = {"batch_drift": "max_batch_drift", "repeat_drift": "max_repeat_drift", "precision_drift": "max_precision_drift"}
 """Drift scores of a sample's answers, with the row of the largest drift.
 
@@ -177,6 +183,8 @@ def get_kind(row: str, /) -> str:
     stem = row.partition("[")[0]
     if stem in EXACT:
         return ""
+    if stem in TIMES:
+        return "geometric mean"
     score, is_difference, _ = stem.partition("_minus_")
     bounds = _CHANGE if score == "carried" else get_bounds(score.removeprefix("mean_"))
     if is_difference:

@@ -12,6 +12,7 @@ import numpy as np
 from .comparisons import Difference, join_bounds, mcnemar, paired_bootstrap, paired_mean_difference
 from .differences import combine_intervals
 from .evidence import Evidence, pair_evidence
+from .geometric import GeometricMean, compare_geometric_means
 from .groups import Groups
 from .intervals import Floats, Interval, Mask, Z
 
@@ -20,7 +21,8 @@ def compare_evidence(candidate: Evidence, baseline: Evidence, /, *, num_resample
     """Return the candidate's number minus the baseline's, on the samples that both have scored.
 
     Rates have McNemar's exact p-value and Newcombe's interval (`compare_rates`); rates and means of samples in groups
-    those of `paired_mean_difference`; all other numbers those of `paired_bootstrap` with ``num_resamples``.
+    those of `paired_mean_difference`; geometric means those of `compare_geometric_means`; all other numbers those of
+    `paired_bootstrap` with ``num_resamples``.
     """
     if candidate.labels != baseline.labels:
         return Difference(None, reason="the two runs have different classes")
@@ -29,6 +31,10 @@ def compare_evidence(candidate: Evidence, baseline: Evidence, /, *, num_resample
     n = len(first.ids_N)
     if n == 0:
         return Difference(None, reason="no sample is scored in both runs")
+    if isinstance(first.statistic, GeometricMean):
+        if first.name != second.name:
+            return Difference(None, reason=f"the two runs have different clocks: {first.name} and {second.name}")
+        return compare_geometric_means(first.columns[first.name], second.columns[first.name])
     scores = [each.statistic.per_sample(each.columns, each.labels) for each in pair]
     given = [score for score in scores if score is not None]
     if len(given) < len(pair) or any(each.statistic.undefined(each.columns, each.labels) for each in pair):

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from .sample_sets import SampleSets
 from .sessions import Sessions
 from .sqlite_files import advise_on_missing, make_damaged_error, make_storable
 from .sqlite_files import connect as _connect
+from .stored_chunk import StoredChunk
 from .stored_item import StoredItem, describe_change, describe_conflict
 from .tables import COVERED, SCHEMA_VERSION, make_own_schema, make_tables, read_schema
 
@@ -177,12 +180,13 @@ class Store:
 
     def add_chunk(
         self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, int], seconds: float,
-        answers: Mapping[str, Any], matmul_flops_per_s: float = 0.0,
+        cpu_seconds: float, answers: Mapping[str, Any], matmul_flops_per_s: float = 0.0,
     ) -> None:  # fmt: skip
         """Add a chunk in one transaction: its records, their cost and the responses that they are based on.
 
         start: position of the first record among the item's samples. seconds: duration of the chunk.
-        answers: responses by content key. matmul_flops_per_s: measured speed of the model's device, 0 if not measured.
+        cpu_seconds: CPU time of the process meanwhile, of all threads. answers: responses by content key.
+        matmul_flops_per_s: measured speed of the model's device, 0 if not measured.
         """
         rows = [
             (item.id, chunk, start + i, make_storable(r.sample_id), codec.dumps(r.scores), r.error and make_storable(r.error),
@@ -190,7 +194,7 @@ class Store:
         ]  # fmt: skip
         with self._write():
             self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (item.id, chunk, json.dumps(dict(counters))))
-            self._db.execute("INSERT INTO timing VALUES (?, ?, ?, ?)", (item.id, chunk, seconds, matmul_flops_per_s))
+            self._db.execute("INSERT INTO timing VALUES (?, ?, ?, ?, ?)", (item.id, chunk, seconds, cpu_seconds, matmul_flops_per_s))
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._answers.insert(answers)
         self._answers.add_to_index(answers)
@@ -306,10 +310,17 @@ class Store:
                 total[name] = total.get(name, 0) + count
         return total
 
-    def timing(self, item: StoredItem, /) -> tuple[dict[int, float], float]:
-        """Return the seconds spent on each chunk of an item, and the matrix-product FLOP/s of its device (0: not measured)."""
-        spent = self._read_rows("SELECT chunk, seconds, matmul_flops_per_s FROM timing WHERE item = ? ORDER BY chunk", item.id)
-        return {chunk: seconds for chunk, seconds, _ in spent}, max((peak for *_, peak in spent), default=0.0)
+    def chunks(self, item: StoredItem, /) -> list[StoredChunk]:
+        """Return the finished chunks of an item, in order."""
+        ids: dict[int, list[str]] = defaultdict(list)
+        for chunk, sample_id in self._read_rows("SELECT chunk, sample_id FROM records WHERE item = ? ORDER BY ordinal", item.id):
+            ids[chunk].append(sample_id)
+        spent = "seconds, cpu_seconds, matmul_flops_per_s"
+        query = f"SELECT chunk, counters, {spent} FROM chunks NATURAL JOIN timing WHERE item = ? ORDER BY chunk"
+        return [
+            StoredChunk(chunk, sha256(ascii(ids[chunk]).encode("ascii")).hexdigest(), len(ids[chunk]), json.loads(counters), *costs)
+            for chunk, counters, *costs in self._read_rows(query, item.id)
+        ]
 
     def records(self, item: StoredItem, ids: Collection[str] | None = None, /, within: tuple[int, int] | None = None) -> Iterator[Record]:
         """Yield the records of an item in the order of its samples.

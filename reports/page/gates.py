@@ -149,7 +149,7 @@ def _read(result: GateResult, card: Scorecard) -> Reading:
     except ConfigError:
         return Reading(result, None, None, (), result.gate, "", False, result.detail)
     asks = gate.threshold
-    rows = tuple(row for row in card.rows if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item))
+    rows = tuple(gate.find_rows(card))
     if not rows or asks is None:
         return Reading(result, asks, None, (), result.gate, "", False, result.detail)
     rate = is_rate(rows[0], card.measures)

@@ -12,7 +12,7 @@ from ...api.plugins import Program
 from ...api.registry import Registry
 from ...api.samples import Record, Sample, seed_of
 from ...api.scorecard import Figure, Row, Twin
-from ...scorecard.names import COSTS, DISTANCES, JUDGED, MEDIANS, PER_SLICE, QUERY_BUDGETS, VERDICTS, name_accuracy_within
+from ...scorecard.names import DISTANCES, EFFICIENCY, JUDGED, MEDIANS, PER_SLICE, QUERY_BUDGETS, VERDICTS, name_accuracy_within
 from ...store import StoredItem
 from ...suite.specs import AttackSpec, Suite
 from ...threats import build_threat
@@ -58,7 +58,7 @@ class AttackItems(ProgramKind[AttackSpec]):
         return replace(first, key=key, seed=seed_of(suite_seed, str(key)))
 
     def rows_of(self, item: PlannedItem, others: Sequence[PlannedItem], registry: Registry, /) -> Iterable[str]:
-        return [*self.row_names, *COSTS, *map(name_accuracy_within, item.settings.get("epsilons") or ())]
+        return [*self.row_names, *EFFICIENCY, *map(name_accuracy_within, item.settings.get("epsilons") or ())]
 
     def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
         attack = _attack_of(item)

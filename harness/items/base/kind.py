@@ -21,7 +21,7 @@ from ...api.samples import Record, Sample, seed_of
 from ...api.scorecard import Figure, Heat, Measure, Row, Twin
 from ...engine import Engine
 from ...scorecard.measures import MEASURES
-from ...scorecard.names import COSTS, Bounds
+from ...scorecard.names import EFFICIENCY, Bounds
 from ...store import StoredItem
 from ...suite.specs import Suite
 from .item_run import ItemRun
@@ -126,7 +126,7 @@ class ItemKind:
 
     def rows_of(self, item: PlannedItem, others: Sequence[PlannedItem], registry: Registry, /) -> Iterable[str]:
         """Return the names of all possible rows of a planned item, to check gates before the run."""
-        return [name for name, _ in self.scores.values()] + [*self.row_names, *(COSTS if self.has_costs else ())]
+        return [name for name, _ in self.scores.values()] + [*self.row_names, *(EFFICIENCY if self.has_costs else ())]
 
     def can_have_row(self, item: PlannedItem, row: str, /) -> bool:
         """Tell without loading anything whether a row is certainly possible. If not, the plan calls `rows_of`."""
@@ -139,7 +139,7 @@ class ItemKind:
 
     def stems(self) -> frozenset[str]:
         """Return the names of the rows of this kind without the parts in brackets, except for the metrics of tasks."""
-        return frozenset([name for name, _ in self.scores.values()] + [*self.row_names, *(COSTS if self.has_costs else ())])
+        return frozenset([name for name, _ in self.scores.values()] + [*self.row_names, *(EFFICIENCY if self.has_costs else ())])
 
     # ── the run ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,7 +15,7 @@ from ...api.samples import Record, Sample, SampleRng, seed_of
 from ...api.scorecard import EachWord, Heat, Row
 from ...engine import Engine
 from ...engine.continuations import has_continuations
-from ...scorecard.names import BETWEEN_SEEDS, CONTROLS, COSTS, FAITHFULNESS, LIKENESS
+from ...scorecard.names import BETWEEN_SEEDS, CONTROLS, EFFICIENCY, FAITHFULNESS, LIKENESS
 from ...store import StoredItem
 from ...suite.specs import ProbeSpec, Suite
 from ..base.item_run import ItemRun
@@ -70,7 +70,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
         """Return the names of all possible rows, including comparisons with later probes on the same samples."""
         probes = [i for i in others if i.kind is self and (i.model.name, i.task.name) == (item.model.name, item.task.name)]
         later = probes[probes.index(item) + 1 :]
-        return [*self.row_names, *COSTS, *(f"{name}_with_{other.key.title}" for other in later for name in LIKENESS)]
+        return [*self.row_names, *EFFICIENCY, *(f"{name}_with_{other.key.title}" for other in later for name in LIKENESS)]
 
     def has_trial(self, item: PlannedItem, /) -> bool:
         return self._make_trial(item) is not None

@@ -9,7 +9,7 @@ from ...api.registry import Registry
 from ...api.requests import Request, Response
 from ...api.samples import Record, Sample
 from ...api.scorecard import Figure, Row
-from ...scorecard.names import COSTS, JUDGED, VERDICTS, Bounds
+from ...scorecard.names import EFFICIENCY, JUDGED, VERDICTS, Bounds
 from ...store import StoredItem
 from ..base.item_run import ItemRun
 from ..base.kind import ItemKind
@@ -44,7 +44,7 @@ class TaskItems(ItemKind):
 
         names = [name for metric in item.task.metric_code for name in make_metric(metric, registry).names(labels)]
         slices = sorted({str(sample.metadata["slice"]) for sample in item.task.samples if "slice" in sample.metadata})
-        return [*names, *(f"{name}[{part}]" for name in names for part in slices), *COSTS, *self.row_names]
+        return [*names, *(f"{name}[{part}]" for name in names for part in slices), *EFFICIENCY, *self.row_names]
 
     def bounds_of(self, item: PlannedItem, row: str, registry: Registry, /) -> Bounds:
         from ...metrics.base import make_metric

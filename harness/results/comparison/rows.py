@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from ...api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, RowChange
 from ...api.scorecard import Estimate, Row
+from ...scorecard.names import TIMES
 from ...statistics import Difference, Interval, compare_evidence, get_evidence, holm, pair_evidence
 from ...statistics.bootstrap import resamples_for
 from ...statistics.differences import combine_intervals
 from ...system.interrupts import is_interrupt
-from .latency import compare_seconds
 from .sides import Side, drop_models
 
 ERROR_RATE = 0.05
@@ -22,12 +22,15 @@ _HEADLINE_SHARE = 0.5
 """The share of the error rate that headline rows have together; they are few, and decide most."""
 
 _MOST_RESAMPLES = 10_000
+SECONDS = "seconds_per_sample"
+"""The row about time that is a headline of each task."""
+
 _UNPAIRED = "compared without pairs: the number is not computed from single samples"
 _ONE_SIDED = "one side has no value"
 
 
 def compare_rows(baseline: Side, candidate: Side, /, *, with_times: bool) -> list[RowChange]:
-    """Return the changes of all rows that both sides have, with verdicts. ``with_times``: also of seconds per sample."""
+    """Return the changes of all rows that both sides have, with verdicts. ``with_times``: also of rows about time."""
     changes: list[RowChange] = []
     opened = set()
     for key, row in candidate.rows.items():
@@ -38,8 +41,8 @@ def compare_rows(baseline: Side, candidate: Side, /, *, with_times: bool) -> lis
         if is_headline:
             opened.add(key[0])
         changes.append(replace(_compare(row, other), is_headline=is_headline))
-    times = (compare_seconds(baseline, candidate, key) for key in candidate.items if with_times and key in baseline.items)
-    changes += [replace(change, is_headline=change.row.key.is_task) for change in times if change is not None]
+    pairs = ((row, baseline.times[key]) for key, row in candidate.times.items() if with_times and key in baseline.times)
+    changes += [replace(_compare(row, other), is_headline=row.key.is_task and row.metric == SECONDS) for row, other in pairs]
     return decide(_resample_again(changes, baseline, candidate))
 
 
@@ -126,7 +129,8 @@ def _resample_again(changes: list[RowChange], baseline: Side, candidate: Side) -
     for change in changes:
         needed = math.ceil(2 / (ERROR_RATE * next(weights))) if _is_tested(change) else 0
         num = resamples_for(max(1, change.difference.n))
-        if needed > num and change.p_value is not None and math.isclose(change.p_value, 1 / (num + 1), rel_tol=1e-6):
+        is_least = change.p_value is not None and math.isclose(change.p_value, 1 / (num + 1), rel_tol=1e-6)
+        if needed > num and is_least and change.row.metric not in TIMES:
             change = _retest(change, baseline, candidate, min(needed, _MOST_RESAMPLES))
         again.append(change)
     return again

@@ -12,7 +12,6 @@ from ...api.comparison import name_side
 from ...api.errors import ConfigError
 from ...api.item_key import ItemKey
 from ...api.scorecard import Row, Scorecard
-from ...store import FILE_NAME, Store, StoredItem
 
 
 @dataclass(frozen=True)
@@ -39,27 +38,15 @@ class Side:
         return {(drop_models(row.key), row.name): row for row in self.card.rows if row.model == self.model}
 
     @cached_property
+    def times(self) -> Mapping[tuple[ItemKey, str], Row]:
+        """The model's rows about time, as `rows`."""
+        return {(drop_models(row.key), row.name): row for row in self.card.times if row.model == self.model}
+
+    @cached_property
     def items(self) -> Mapping[ItemKey, Mapping[str, Any]]:
         """The facts about the model's items, by item."""
         described = self.card.manifest.get("items", ())
         return {drop_models(ItemKey.from_json(facts["key"])): facts for facts in described if facts["model"] == self.model}
-
-    @cached_property
-    def seconds(self) -> Mapping[ItemKey, Sequence[float]]:
-        """The seconds per sample of each chunk of the model's items, by item; empty for a baseline file."""
-        if self.folder is None:
-            return {}
-        store = Store.open(self.folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
-        try:
-            return {drop_models(item.key): _list_seconds(store, item) for item in store.items() if item.model == self.model}
-        finally:
-            store.close()
-
-
-def _list_seconds(store: Store, item: StoredItem) -> list[float]:
-    """Return the seconds per sample of each chunk, in order."""
-    size = int(item.facts["chunk"])
-    return [seconds / max(1, min(size, item.num_samples - chunk * size)) for chunk, seconds in store.timing(item)[0].items()]
 
 
 def drop_models(key: ItemKey, /) -> ItemKey:

@@ -22,11 +22,11 @@ def find_counterpart(row: Row, card: Scorecard, baseline: Scorecard, /) -> Row |
 
     Two runs with one model each for this row are compared whatever the models are called.
     """
-    same = [other for other in baseline.rows if (other.key, other.name) == (row.key, row.name)]
+    same = [other for other in (*baseline.rows, *baseline.times) if (other.key, other.name) == (row.key, row.name)]
     named = [other for other in same if other.model == row.model]
     if named:
         return named[0]
-    rivals = [other for other in card.rows if (other.key, other.name) == (row.key, row.name)]
+    rivals = [other for other in (*card.rows, *card.times) if (other.key, other.name) == (row.key, row.name)]
     return same[0] if len(same) == len(rivals) == 1 else None
 
 

@@ -76,7 +76,7 @@ def _select_told(gate: Gate, judged: list[_Judged], worst: str) -> list[_Judged]
 
 
 def _judge_rows(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None) -> list[_Judged]:
-    rows = [row for row in scorecard.rows if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item)]
+    rows = gate.find_rows(scorecard)
     rows += _make_absent_rows(gate, scorecard, {(row.model, row.item) for row in rows})
     for measure in (scorecard.measures[row.metric] for row in rows if row.metric in scorecard.measures and not row.control):
         gate.require_possible((measure.low, measure.high))
@@ -89,10 +89,9 @@ def _judge_rows(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None) ->
         judged = [_judge_drop(gate, row, scorecard, baseline) for row in rows if not _is_passed_over(gate, row)]
         judged += [
             _Judged(row, Judgement("missing", "the baseline has this number, and the run has not"), baseline=row.estimate.value)
-            for row in baseline.rows
-            if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item) and not _is_passed_over(gate, row)
-            and find_counterpart(row, baseline, scorecard) is None
-        ]  # fmt: skip
+            for row in gate.find_rows(baseline)
+            if not _is_passed_over(gate, row) and find_counterpart(row, baseline, scorecard) is None
+        ]
     return judged
 
 

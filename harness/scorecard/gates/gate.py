@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...api.errors import ConfigError, suggest_name
+from ...api.scorecard import Row, Scorecard
 from ..names import RATE, Bounds
 from .judgement import Drop, Threshold
 
@@ -97,6 +98,11 @@ class Gate:
         """Tell whether the gate applies to an item of a model. The name of a task may contain a slash."""
         path = self.item if self.model is None else f"{self.model}/{self.item}"
         return any(match_pattern(path, name) for name in (item, f"{model}/{item}"))
+
+    def find_rows(self, card: Scorecard, /) -> list[Row]:
+        """Return the rows that the gate reads. A pattern for the metric leaves out times, which are not about answers."""
+        rows = card.rows if "*" in self.metric else (*card.rows, *card.times)
+        return [row for row in rows if self.names(row.name, row.slice) and self.concerns(row.model, row.item)]
 
     def names(self, name: str, slice: str = "", /) -> bool:
         """Tell whether the gate reads a row. ``name``: the row's name. ``slice``: the row's slice."""

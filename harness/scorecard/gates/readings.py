@@ -65,7 +65,7 @@ def _read(result: GateResult, card: Scorecard) -> Reading:
     asks = gate.threshold
     if asks is None:
         return Reading(result)
-    rows = [row for row in card.rows if gate.names(row.name, row.slice) and gate.concerns(row.model, row.item)]
+    rows = gate.find_rows(card)
     return Reading(result, asks, min(rows, key=lambda row: _measure_margin(asks, row.estimate), default=None), len(rows))
 
 

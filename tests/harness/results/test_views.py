@@ -45,7 +45,7 @@ class Made:
         key = ItemKey(kind, task, program, about=tuple(about))
         stored = StoredItem(0, model, key, len(samples), "f", "d", "p", 0, {"primary": "correct", "chunk": 64})
         stored = self.store.add_item(stored, samples)
-        self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, answers={})
+        self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, cpu_seconds=0, answers={})
 
     def views(self) -> list[SampleView]:
         return list(make_sample_views(self.store, self.store.items(), {kind.name: kind for kind in KINDS}))

@@ -15,7 +15,6 @@ from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
 from windtunnel.harness.results.baseline import make_baseline
 from windtunnel.harness.results.compare import compare_paths
 from windtunnel.harness.results.comparison import Side, pair_sides
-from windtunnel.harness.results.comparison.latency import compare_seconds
 from windtunnel.harness.results.comparison.rows import decide
 from windtunnel.harness.results.frames import load
 from windtunnel.tests.planted import run_planted
@@ -80,7 +79,7 @@ def test_new_failures_under_attack_show_both_twins(before: Path, after: Path) ->
 def test_the_rows_are_those_of_both(before: Path, after: Path) -> None:
     (comparison,) = compare_paths(before, [after])
     cards = [load(folder).scorecard for folder in (before, after)]
-    known = [{(row.item, row.name): row.estimate for row in card.rows} for card in cards]
+    known = [{(row.item, row.name): row.estimate for row in (*card.rows, *card.times)} for card in cards]
     for found in comparison.rows:
         key = found.row.item, found.row.name
         if key in known[0] and found.difference.n in (0, known[0][key].n) and known[0][key].n == known[1][key].n:
@@ -144,6 +143,7 @@ def test_a_baseline_file_is_a_side(place: Path, before: Path, after: Path) -> No
     path.write_text(make_baseline(before))
     (of_file,), (of_folder,) = compare_paths(path, [after]), compare_paths(before, [after])
     whole = {(c.row.item, c.row.name): c for c in of_folder.rows}
+    assert {c.row.name for c in of_file.rows if c.row.key.is_task} >= {"seconds_per_sample"}
     for found in of_file.rows:
         assert found.difference == whole[found.row.item, found.row.name].difference
     assert [flip.sample_id for flip in of_file.flips if flip.key.is_task] != []
@@ -174,25 +174,6 @@ def test_models_are_paired_by_name_or_are_the_only_ones() -> None:
     assert names(pair_sides(sides("a", "b"), sides("b"))) == ["b-b"]
     with pytest.raises(ConfigError, match="the baseline has a, b, the candidate c"):
         pair_sides(sides("a", "b"), sides("c"))
-
-
-@pytest.mark.parametrize(
-    ("factor", "noise", "verdict"), [(1.0, 0.1, NO_CHANGE), (1.2, 0.01, NO_CHANGE), (1.6, 0.05, WORSE), (0.5, 0.05, BETTER)]
-)
-def test_times_are_compared_beyond_a_tolerance(factor: float, noise: float, verdict: str) -> None:
-    rng, key = np.random.default_rng(0), ItemKey("task", "t")
-    manifest = {"items": [{"model": "m", "item": "t", "key": key.to_json(), "num_samples": 512}]}
-    sides = [Side("r", "m", Scorecard(manifest, ())) for _ in range(2)]
-    for side, scale in zip(sides, (1.0, factor), strict=True):
-        side.__dict__["seconds"] = {key: (scale * np.exp(noise * rng.standard_normal(8))).tolist()}
-    found = compare_seconds(sides[0], sides[1], key)
-    assert found is not None
-    assert decide([found])[0].verdict == verdict
-    few = replace(sides[1])
-    few.__dict__["seconds"] = {key: [1.0]}
-    alone = compare_seconds(few, few, key)
-    assert alone is not None
-    assert "too few to bound" in alone.difference.reason
 
 
 def test_the_verb(before: Path, after: Path) -> None:

@@ -9,8 +9,12 @@ from unittest import mock
 
 import pytest
 from windtunnel.harness.api.comparison import WORSE, Comparison
+from windtunnel.harness.api.scorecard import GateResult
+from windtunnel.harness.results.baseline import load_baseline
 from windtunnel.harness.results.compare import compare_paths
-from windtunnel.harness.store import Store, StoredItem
+from windtunnel.harness.results.summarise import summarise
+from windtunnel.harness.scorecard.gates import parse_entry
+from windtunnel.harness.store import Store, StoredChunk, StoredItem
 from windtunnel.tests.planted import run_planted
 
 WHOLE: dict[str, Any] = {
@@ -41,8 +45,16 @@ def baseline(place: Path) -> Path:
 @pytest.fixture(autouse=True)
 def steady() -> Iterator[None]:
     """No time of a run in a test: each chunk takes a second."""
-    with mock.patch.object(Store, "timing", return_value=(dict.fromkeys(range(8), 1.0), 0.0)):
+    with mock.patch.object(Store, "chunks", return_value=[make_chunk(number, 64.0) for number in range(8)]):
         yield
+
+
+def make_chunk(number: int, seconds: float) -> StoredChunk:
+    return StoredChunk(number, str(number), 64, {}, seconds, seconds, 0.0)
+
+
+def check(candidate: Path, baseline: Path, *gates: str | dict[str, Any]) -> tuple[GateResult, ...]:
+    return summarise(candidate, gates=[parse_entry(gate) for gate in gates], baseline=load_baseline(baseline)).gates
 
 
 def worse_rows(comparison: Comparison) -> set[str]:
@@ -74,14 +86,16 @@ def test_a_slower_model_is_found(place: Path) -> None:
     before = run_planted(place, "fast", None, {"num": 400})
     after = run_planted(place, "slow", None, {"num": 400})
 
-    def timing(store: Store, item: StoredItem) -> tuple[dict[int, float], float]:
+    def chunks(store: Store, item: StoredItem) -> list[StoredChunk]:
         factor = 1.4 if store.path.parent == after else 1.0
-        return {place: factor * (1 + 0.02 * (place % 3)) for place in range(8)}, 0.0
+        return [make_chunk(number, factor * (1 + 0.02 * (number % 3))) for number in range(8)]
 
-    with mock.patch.object(Store, "timing", timing):
+    with mock.patch.object(Store, "chunks", chunks):
         (comparison,) = compare_paths(before, [after])
+        (gate,) = check(after, before, {"check": "numbered.seconds_per_sample", "relative": 0.2})
     assert "numbered.seconds_per_sample" in worse_rows(comparison)
     assert {name.rpartition(".")[2] for name in worse_rows(comparison)} == {"seconds_per_sample"}
+    assert (gate.outcome, gate.rows[0].n) == ("fail", 8)
 
 
 def count_alarms(place: Path, num_pairs: int, suite: dict[str, Any], task: dict[str, Any]) -> int:
