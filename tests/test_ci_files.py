@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import windtunnel
@@ -35,7 +37,7 @@ TASK = {
     "family": "text_classification", "data": {"files": "tickets.csv"}, "text": "text", "label": "label",
     "labels": ["negative", "positive"], "metrics": ["accuracy"],
 }  # fmt: skip
-TICKETS = "text,label\n" + "".join(f"a {('bad', 'good')[i % 2]} lamp {i},{('negative', 'positive')[i % 2]}\n" for i in range(40))
+TICKETS = "text,label\n" + "".join(f"a {('bad', 'good')[i % 2]} lamp {i},{('negative', 'positive')[i % 2]}\n" for i in range(200))
 
 
 @dataclass
@@ -92,6 +94,32 @@ class Act:
             self.failed = f"{step['name']}: {done.returncode}"
 
 
+@dataclass(frozen=True)
+class Job:
+    """What the template for GitLab did. ``code``: the exit code of its script. ``log``: what it said."""
+
+    code: int
+    log: str
+
+
+def play_gitlab(place: Path, **variables: str) -> Job:
+    """Run the template's job as GitLab does: its scripts in one shell that stops at an error, then ``after_script`` in another."""
+    (job,) = yaml.safe_load((ROOT / "examples" / "ci" / "gitlab.yml").read_text()).values()
+    repository = place / "repository"
+    known = {"CI_PROJECT_DIR": str(repository), "CI_DEFAULT_BRANCH": "main"}
+    given = {name: re.sub(r"\$(\w+)", lambda match: known[match[1]], value) for name, value in job["variables"].items()} | variables
+    env = child_environment(**known, **given, PATH=f"{place / 'bin'}:{os.environ['PATH']}", CI="true")
+    log, codes = "", []
+    for script in ([*job["before_script"], *job["script"]], job["after_script"]):
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", "\n".join(script)]
+        done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True)
+        codes.append(done.returncode)
+        log += done.stdout + done.stderr
+    assert codes[1] == 0, log
+    assert all((repository / path).is_file() for path in [*job["artifacts"]["paths"], job["artifacts"]["reports"]["junit"]])
+    return Job(codes[0], log)
+
+
 def git(folder: Path, *arguments: str) -> None:
     names = {f"GIT_{who}_{what}": "test@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     config = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
@@ -110,6 +138,7 @@ def place(tmp_path: Path) -> Path:
     git(repository, "init", "--quiet", "--initial-branch=main")
     files = {"mood.py": MOOD, "tickets.csv": TICKETS, "suite.yaml": yaml.safe_dump(SUITE), "tickets.yaml": yaml.safe_dump(TASK)}
     files |= {"pass.yaml": "- tickets.accuracy >= 0.8\n", "fail.yaml": "- tickets.accuracy <= 0.8\n"}
+    files |= {"release.yaml": "- {check: tickets.accuracy, drop: 0.05}\n"}
     for name, text in files.items():
         (repository / name).write_text(text)
     git(repository, "add", ".")
@@ -137,7 +166,7 @@ def act(place: Path, **inputs: str) -> Act:
 def test_the_action_passes_and_fails_as_the_gates_say(place: Path) -> None:
     passed = act(place, gates="pass.yaml")
     assert not passed.failed, passed.log
-    assert passed.outputs["gate"] == {"code": "0", "verdict": "pass"}
+    assert passed.outputs["run"] == {"code": "0", "verdict": "pass"}
     assert (place / "pip").read_text().split() == ["-m", "pip", "install", "--quiet", "-c", f"{ROOT}/constraints.txt", str(ROOT)]
     assert "has no windtunnel-baseline.json" in passed.log
     run = place / "repository" / "runs" / "ci"
@@ -149,13 +178,66 @@ def test_the_action_passes_and_fails_as_the_gates_say(place: Path) -> None:
     assert "tickets" in (place / "summary.md").read_text()
     failed = act(place, gates="fail.yaml")
     assert failed.failed == "Decide: 1", failed.log
-    assert failed.outputs["gate"] == {"code": "1", "verdict": "fail"}
+    assert failed.outputs["run"] == {"code": "1", "verdict": "fail"}
+
+
+def commit_baseline(place: Path) -> None:
+    """Commit the baseline that a job left as its artifact to the default branch."""
+    repository = place / "repository"
+    shutil.copy(repository / "runs" / "ci" / "windtunnel-baseline.json", repository)
+    git(repository, "add", "windtunnel-baseline.json")
+    git(repository, "commit", "--quiet", "--message", "Add the baseline")
+    git(repository, "push", "--quiet", "origin", "main")
+
+
+def plant_regression(place: Path) -> None:
+    """Change the model as a pull request may: worse on a tenth of the texts, with a baseline of its own to hide it."""
+    repository = place / "repository"
+    (repository / "mood.py").write_text(MOOD.replace('text.count("good")', '-text.endswith("5") or text.count("good")'))
+    (repository / "windtunnel-baseline.json").write_text("forged")
+
+
+def test_the_action_compares_with_the_baseline_of_the_default_branch(place: Path) -> None:
+    run = place / "repository" / "runs" / "ci"
+    first = act(place, gates="release.yaml")
+    assert first.failed == "Decide: 3", first.log
+    assert first.outputs["run"] == {"code": "3", "verdict": "missing"}
+    assert "Commit windtunnel-baseline.json of this job's artifact as windtunnel-baseline.json" in first.log
+    assert "there is no baseline to compare with" in (place / "summary.md").read_text()
+
+    commit_baseline(place)
+    same = act(place, gates="release.yaml")
+    assert not same.failed, same.log
+    assert same.outputs["run"] == {"code": "0", "verdict": "pass"}
+
+    plant_regression(place)
+    worse = act(place, gates="release.yaml")
+    assert worse.failed == "Decide: 1", worse.log
+    assert worse.outputs["run"] == {"code": "1", "verdict": "fail"}
+    gate = "tickets.accuracy worse by at most 0.05"
+    results = json.loads((run / "results.json").read_text())
+    assert [(each["gate"], each["outcome"]) for each in results["gates"]] == [(gate, "fail")]
+    (case,) = [case for case in ElementTree.parse(run / "junit.xml").iter("testcase") if gate in case.attrib["name"]]
+    assert case.find("failure") is not None
+    for view in (run / "scorecard.html", place / "summary.md"):
+        assert gate in view.read_text()
+    assert json.loads((run / "findings.sarif").read_text())["version"] == "2.1.0"
+
+
+def test_the_job_of_gitlab_does_the_same(place: Path) -> None:
+    first = play_gitlab(place, SUITE="suite.yaml", GATES="release.yaml")
+    assert first.code == 3, first.log
+    commit_baseline(place)
+    plant_regression(place)
+    worse = play_gitlab(place, SUITE="suite.yaml", GATES="release.yaml")
+    assert worse.code == 1, worse.log
+    assert "worse by at most 0.05" in worse.log
 
 
 def test_the_action_stops_where_the_suite_is_wrong(place: Path) -> None:
     (place / "repository" / "suite.yaml").write_text("tusks: []\n")
     wrong = act(place)
-    assert wrong.failed == "Run the suite: 2", wrong.log
+    assert wrong.failed == "Run the suite and check the gates: 2", wrong.log
     assert not (place / "summary.md").exists()
 
 

@@ -88,8 +88,12 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
 @takes_suite()
 def plan(suite: Suite, as_json: JsonOption = False) -> int:
     """Show what would run, its cost, and what cannot run with the reason. Loads no weights."""
-    planned = make_plan(suite)
+    registry = Registry(suite.plugins)
+    planned = make_plan(suite, registry)
+    from ..run.baselines import load_planned_baseline
     from .plan_text import plan_exit_code, plan_json, plan_text
+
+    load_planned_baseline(planned, registry)
 
     if as_json:
         say_json(json.dumps(plan_json(planned), indent=2))
@@ -225,9 +229,9 @@ def gate(
     prepare(offline=True)
     from ..results.baseline import load_baseline
     from ..results.summarise import load_registry, summarise
-    from ..scorecard.gates import exit_code, parse_argument
+    from ..scorecard.gates import exit_code, parse_entry, read_argument
 
-    parsed = [gate for text in gates or () for gate in parse_argument(text)]
+    parsed = [parse_entry(entry) for text in gates or () for entry in read_argument(text)]
     registry = load_registry(run_folder, plugin or ())
     compared = load_baseline(baseline, registry) if baseline is not None else None
     if power:

@@ -23,7 +23,7 @@ PluginFiles = Annotated[
 
 BaselineOption = Annotated[
     Path | None,
-    typer.Option("--baseline", help="A run folder or a file of 'windtunnel baseline', for gates with 'drop'."),
+    typer.Option("--baseline", help="A run folder or a file of 'windtunnel baseline', for gates with 'drop'; for a run, also 'none'."),
 ]
 
 
@@ -54,7 +54,8 @@ def read_suite(
         list[str] | None,
         typer.Option(
             "--gate",
-            help="A gate, e.g. 'sst2.accuracy >= 0.85' or '{check: sst2.accuracy, drop: 0.01}', instead of the suite's. Repeatable.",
+            help="A gate, e.g. 'sst2.accuracy >= 0.85' or '{check: sst2.accuracy, drop: 0.01}', or a file of gates, "
+            "instead of the suite's. Repeatable.",
         ),
     ] = None,
     baseline: BaselineOption = None,
@@ -71,6 +72,8 @@ def read_suite(
     Raises `ConfigError` where neither a file nor these keys are given.
     """
     prepare(offline)
+    from ..scorecard.gates import read_argument
+
     given = {
         "models": model or None,
         "tasks": _split_names(tasks),
@@ -83,7 +86,7 @@ def read_suite(
         "dtype": dtype,
         "cache": cache,
         "plugins": plugin or None,
-        "gates": [_read_gate(text) for text in gate] if gate else None,
+        "gates": [entry for text in gate for entry in read_argument(text)] if gate else None,
         "baseline": str(baseline) if baseline is not None else None,
     }
     options = {key: value for key, value in given.items() if value is not None}
@@ -128,13 +131,6 @@ def takes_suite(
 def _list_parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     # The suite's class is heavy, and no option.
     return inspect.signature(function, eval_str=True, locals={"Suite": object}).parameters
-
-
-def _read_gate(text: str) -> Any:
-    """Return the entry of a gate: a mapping in YAML, or the text."""
-    from ..data.yaml_lines import load
-
-    return load(text, "--gate")[0] if text.lstrip().startswith("{") else text
 
 
 def _split_names(text: str | None) -> list[str] | None:

@@ -23,19 +23,18 @@ def load_baseline(path: Path, /, registry: Registry | None = None) -> Scorecard:
     return read_file(path, registry)
 
 
-def keep_baseline(path: Path | None, folder: Path, /, registry: Registry | None = None) -> None:
+def keep_baseline(card: Scorecard | None, path: Path | None, folder: Path, /, registry: Registry | None = None) -> None:
     """Keep a copy of a run's baseline in its folder, or remove the former one.
 
-    ``path``: a run folder or a baseline file; None for no baseline. ``folder``: the folder of the new run.
-    Raises `ConfigError` if the baseline cannot be read or the copy cannot be written.
+    ``card``: the baseline (`load_baseline`); None for none. ``path``: where it was read. ``folder``: the folder of the new run.
+    Raises `ConfigError` if the copy cannot be written.
     """
     copy = folder / FILE_NAME
     try:
-        if path is None:
+        if card is None:
             copy.unlink(missing_ok=True)
-        elif path.resolve() != copy.resolve():
-            text = write_baseline(replace(load_baseline(path, registry), samples=()), registry)
-            copy.write_text(text, encoding="ascii")
+        elif path is None or path.resolve() != copy.resolve():
+            copy.write_text(write_baseline(replace(card, samples=()), registry), encoding="ascii")
     except OSError as error:
         raise ConfigError(f"{copy}: the baseline cannot be kept ({error.strerror or error})") from error
 

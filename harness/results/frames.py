@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,23 @@ class Run:
         from .summarise import load_registry
 
         return self._given or load_registry(self.path, self.plugins)
+
+    def check(self, *gates: str | Mapping[str, Any], baseline: Run | str | Path | None = None) -> Scorecard:
+        """Return the scorecard with these gates instead of the suite's.
+
+        ``gates``: checks such as ``"sst2.accuracy >= 0.9"``, or mappings such as ``{"check": "sst2.accuracy", "drop": 0.01}``; without
+        any, those of the suite. ``baseline``: a run, a run folder or a baseline file; by default the one that the run folder keeps.
+        Raises `ConfigError` for a gate that is none, and for a baseline that cannot be read.
+        """
+        from ..scorecard.gates import parse_entry
+        from .baseline import load_baseline
+        from .summarise import summarise
+
+        parsed = [parse_entry(gate) for gate in gates]
+        registry = self._get_registry()
+        path = baseline.path if isinstance(baseline, Run) else baseline
+        compared = load_baseline(Path(path), registry) if path is not None else None
+        return summarise(self.path, gates=parsed or None, registry=registry, baseline=compared)
 
     def compare(self, baseline: Run | str | Path, /, *, allow_mismatch: bool = False) -> list[Comparison]:
         """Compare the run with a baseline, sample by sample: one comparison per model of the run.

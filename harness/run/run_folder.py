@@ -1,4 +1,4 @@
-"""The folder of a run: its store, its copies of the suite and of the baseline."""
+"""The folder of a run: its store, and its copy of the suite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ... import __version__
 from ..api.errors import ConfigError
-from ..api.registry import Registry, describe_origin
+from ..api.registry import describe_origin
 from ..plan.types import Plan
 from ..store import FILE_NAME, LOCK_NAME, Store, codec
 
@@ -52,11 +52,3 @@ def _write_copy(path: Path, text: str) -> None:
         fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)
-
-
-def keep_suite_baseline(plan: Plan, folder: Path, registry: Registry | None, /) -> None:
-    """Copy the suite's baseline into the run folder. Raises `ConfigError` if it cannot be read."""
-    from ..results.baseline import keep_baseline
-
-    known = registry or (Registry(plan.suite.plugins) if plan.suite.baseline else None)
-    keep_baseline(Path(plan.suite.baseline) if plan.suite.baseline else None, folder, known)

@@ -13,12 +13,13 @@ from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.shares import share_work
 from ..plan.types import Plan
 from ..store import Store, StoredItem, codec, lock_folder
+from .baselines import keep_baseline, load_planned_baseline
 from .described_items import describe_known_items
 from .loading import choose_budget, load_model
 from .model_run import RunContext, run_model
 from .progress import Progress
 from .role_engines import Players
-from .run_folder import keep_suite_baseline, open_store
+from .run_folder import open_store
 from .session import RunSession
 
 
@@ -46,6 +47,7 @@ def run_plan(
     other library versions, or to something that cannot be identified.
     """
     plan.require_possible()
+    baseline = load_planned_baseline(plan, registry)
     shown = progress or Progress()
     shown.plan(share_work(plan.items))
     try:
@@ -55,7 +57,7 @@ def run_plan(
     with lock_folder(folder):
         store = open_store(plan, folder)
         try:
-            keep_suite_baseline(plan, folder, registry)
+            keep_baseline(baseline, plan, folder, registry)
             may_end = _make_early_stop(plan, store, registry)
             with RunSession(store) as session, closing(Players(lambda player: load_model(plan, player, shown))) as players:
                 context = RunContext(plan, store, session, shown, players, should_stop, say, may_end)

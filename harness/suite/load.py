@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ..api.errors import ConfigError, suggest_name
 from ..data.yaml_lines import SUFFIXES, Lines, load_file
 from ..scorecard.gates.entries import GateSpec
-from .specs import BatchSpec, ModelSpec, Suite, change_each, name_model, name_task
+from .specs import NO_BASELINE, BatchSpec, ModelSpec, Suite, change_each, name_model, name_task
 
 
 def load_suite(path: Path, /, **overrides: Any) -> Suite:
@@ -104,6 +104,10 @@ _PATHS = ("baseline", "cache", "resources")
 """Keys of a suite whose value is a path."""
 
 
+def _anchor_path(path: str, base: Path) -> str:
+    return path if path == NO_BASELINE else str((base / path).resolve())
+
+
 def _anchor(text: str, base: Path) -> str:
     """Make a path relative to ``base`` absolute; return any other text unchanged."""
     head, colon, tail = text.rpartition(":") if ".py:" in text else (text, "", "")
@@ -130,7 +134,7 @@ def _anchor_overrides(overrides: Mapping[str, Any], base: Path) -> dict[str, Any
             anchored[key] = [anchor(entry, base) if isinstance(entry, str) else entry for entry in anchored[key]]
     for key in _PATHS:
         if isinstance(anchored.get(key), str):
-            anchored[key] = str((base / anchored[key]).resolve())
+            anchored[key] = _anchor_path(anchored[key], base)
     return anchored
 
 
@@ -149,7 +153,7 @@ def _anchor_suite(suite: Suite, base: Path) -> Suite:
     changes: dict[str, Any] = {
         "models": models(suite.models), "auxiliary_models": models(suite.auxiliary_models), "tasks": tuple(tasks), "plugins": tuple(plugins)
     }  # fmt: skip
-    changes |= {key: str((base / path).resolve()) for key in _PATHS if (path := getattr(suite, key)) is not None}
+    changes |= {key: _anchor_path(path, base) for key in _PATHS if (path := getattr(suite, key)) is not None}
     return suite.model_copy(update=changes)
 
 

@@ -157,6 +157,10 @@ _FIRST_KEYS = {
 }  # fmt: skip
 
 
+NO_BASELINE = "none"
+"""The value of ``baseline`` before there is one."""
+
+
 class Suite(Frozen):
     """A run: all that determines its numbers, and where it executes.
 
@@ -167,7 +171,7 @@ class Suite(Frozen):
     auxiliary_models: models that are not evaluated but play roles.
     cache: file of responses shared between runs.
     check_drift: run a few samples again, alone, to measure how much responses depend on the rest of the batch.
-    baseline: run folder or baseline file that gates with ``drop`` compare with.
+    baseline: run folder or baseline file that gates with ``drop`` compare with; ``none`` if there is none yet, so that they are missing.
     stop: ``decided`` ends each item as soon as its gates are decided; the intervals then hold at any number of samples.
     max_unscored: the largest share of unscored samples with which a row can pass a gate.
     resources: folder of word lists and similar data, for every plugin with a setting of this name.
@@ -213,6 +217,11 @@ class Suite(Frozen):
         if isinstance(value, list | tuple):
             return [{key: entry} if isinstance(entry, str) else entry for entry in value]
         return value
+
+    @property
+    def baseline_path(self) -> Path | None:
+        """The run folder or file to compare with; None if there is none, or none yet."""
+        return Path(self.baseline) if self.baseline not in (None, NO_BASELINE) else None
 
     def entries(self, section: str) -> Sequence[AttackSpec | ProbeSpec]:
         """The entries of ``attacks`` or ``probes``."""

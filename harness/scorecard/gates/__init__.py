@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .check import check_gate, check_gates, list_cautions
-from .entries import load_gates, parse_argument, parse_entry
+from .entries import load_gates, parse_entry, read_argument
 from .gate import Gate
 from .judgement import Judgement, lacks_scores
 from .verdict import decide_verdict, exit_code, rate_gate
@@ -18,7 +18,7 @@ __all__ = [
     "lacks_scores",
     "list_cautions",
     "load_gates",
-    "parse_argument",
     "parse_entry",
     "rate_gate",
+    "read_argument",
 ]

@@ -34,9 +34,7 @@ def compare_rows(row: Row, other: Row, card: Scorecard, baseline: Scorecard, /) 
     """Return the row's number minus the baseline's, paired by sample; without a value if they cannot be compared."""
     from ...statistics import Difference, compare_evidence, get_evidence
 
-    one, two = _find_item(card, row), _find_item(baseline, other)
-    unlike = [words for fact, words in _ALIKE.items() if one.get(fact) != two.get(fact)]
-    if unlike:
+    if unlike := list_unlike(_find_item(card, row), _find_item(baseline, other)):
         return Difference(None, reason=f"the baseline cannot be compared: it has {', '.join(unlike)}")
     first, second = get_evidence(row), get_evidence(other)
     if first is not None and second is not None:
@@ -45,6 +43,11 @@ def compare_rows(row: Row, other: Row, card: Scorecard, baseline: Scorecard, /) 
     if row.name in EXACT and value is not None and base is not None:
         return Difference(value - base, n=row.estimate.n)
     return Difference(None, reason="the samples behind this number are not known in both runs, so that they cannot be paired")
+
+
+def list_unlike(one: Mapping[str, Any], two: Mapping[str, Any], /) -> list[str]:
+    """Return what keeps two items from being compared, in words. ``one``, ``two``: their entries in `Scorecard.manifest`."""
+    return [words for fact, words in _ALIKE.items() if one.get(fact) != two.get(fact)]
 
 
 def _find_item(card: Scorecard, row: Row) -> Mapping[str, Any]:

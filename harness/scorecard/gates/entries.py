@@ -10,9 +10,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...api.errors import ConfigError, suggest_name
-from ...data.yaml_lines import load, load_file
+from ...data.yaml_lines import SUFFIXES, load, load_file
 from .gate import Gate
 from .judgement import Drop
+
+Entry = str | Mapping[str, Any]
+"""A gate as it is written: a check, or a mapping with the keys of `GateSpec`."""
 
 
 class GateSpec(BaseModel):
@@ -49,7 +52,7 @@ class GateSpec(BaseModel):
         )  # fmt: skip
 
 
-def parse_entry(entry: str | Mapping[str, Any], /) -> Gate:
+def parse_entry(entry: Entry, /) -> Gate:
     """Return the gate of an entry: a check, or a mapping with the keys of `GateSpec`. Raises `ConfigError`."""
     keys = {"check": entry} if isinstance(entry, str) else entry
     known = sorted(GateSpec.model_fields)
@@ -66,16 +69,21 @@ def parse_entry(entry: str | Mapping[str, Any], /) -> Gate:
     return spec.parse()
 
 
-def parse_argument(text: str, /) -> list[Gate]:
-    """Return the gates of an argument of the command line: a file of gates, a check, or an entry ``{check: ..., ...}``."""
+def read_argument(text: str, /) -> list[Entry]:
+    """Return the entries of an argument of the command line: those of a file of gates, a check, or ``{check: ..., ...}``."""
     if text.lstrip().startswith("{"):
-        return [parse_entry(load(text, "command line")[0])]
-    is_file = text.endswith((".yaml", ".yml")) or not any(sign in text for sign in "<>")
-    return load_gates(Path(text)) if is_file else [parse_entry(text)]
+        return [load(text, "command line")[0]]
+    is_file = text.endswith(SUFFIXES) or (not any(sign in text for sign in "<>") and Path(text).exists())
+    return load_entries(Path(text)) if is_file else [text]
 
 
 def load_gates(path: Path) -> list[Gate]:
-    """Load the gates of a YAML file.
+    """Load the gates of a YAML file. Raises `ConfigError` as `load_entries` does."""
+    return [parse_entry(entry) for entry in load_entries(path)]
+
+
+def load_entries(path: Path) -> list[Entry]:
+    """Load the entries of a YAML file of gates.
 
     The file has a list, or a mapping with the key ``gates``; each entry is one of `parse_entry`. Raises `ConfigError` with
     the line of an invalid entry.
@@ -84,10 +92,9 @@ def load_gates(path: Path) -> list[Gate]:
     listed, where = (value.get("gates"), ("gates",)) if isinstance(value, dict) else (value, ())
     if not isinstance(listed, list) or not listed:
         raise ConfigError(f"{path}: this file holds no gates; write a list such as '- sst2.accuracy >= 0.85'")
-    gates = []
     for index, entry in enumerate(listed):
         try:
-            gates.append(parse_entry(entry))
+            parse_entry(entry)
         except ConfigError as error:
             raise ConfigError(f"{path}:{lines.get((*where, index), 1)}: {error}") from error
-    return gates
+    return listed

@@ -12,7 +12,7 @@ from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Row, Scorecard
 from windtunnel.harness.metrics.scores import column_mean
-from windtunnel.harness.scorecard.gates import check_gate, check_gates, decide_verdict, exit_code, load_gates, parse_argument, parse_entry
+from windtunnel.harness.scorecard.gates import check_gate, check_gates, decide_verdict, exit_code, load_gates, parse_entry, read_argument
 from windtunnel.harness.scorecard.gates.family import correct_family
 from windtunnel.harness.scorecard.gates.judgement import Drop, Judgement, Threshold, find_p_value
 from windtunnel.harness.statistics import Difference, Evidence, rate
@@ -212,7 +212,7 @@ def test_a_check_may_stand_on_the_command_line(tmp_path: Path) -> None:
     assert [gate.tier for gate in load_gates(tmp_path / "gates.yaml")] == ["critical", "supporting"]
     arguments = [str(tmp_path / "gates.yaml"), "t.acc >= 0.5", "{check: t.acc, drop: 1%, min_n: 3}"]
     with pytest.raises(ConfigError, match="drop"):
-        parse_argument(arguments[2])
-    parsed = [gate for text in (*arguments[:2], "{check: t.acc, drop: 0.01}") for gate in parse_argument(text)]
+        parse_entry(*read_argument(arguments[2]))
+    parsed = [gate for text in (*arguments[:2], "{check: t.acc, drop: 0.01}") for gate in map(parse_entry, read_argument(text))]
     assert [gate.title for gate in parsed][-2:] == ["t.acc >= 0.5", "t.acc worse by at most 0.01"]
     assert len(check_gates(parsed, _card(_row(GOOD)))) == 4
