@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -21,10 +21,11 @@ from ..harness.api.samples import Sample
 from ..harness.api.task import Task
 from ..harness.data import DataSpec, Row, Rows, load, make_hub_resource
 from ..harness.modalities.inputs import Input
+from .cautions import describe_part, join_names
 from .fields import Field, spell
 
-_SHOWN = 8
-_PLURALS = {"class": "classes", "slice": "slices"}
+_MOST_COUNTED = 50_000
+"""The most rows that are read only to compare the shares of classes: about 0.1 s."""
 
 
 class Common(TypedDict, total=False):
@@ -172,7 +173,7 @@ class RowTask(Task):
         duplicates = [f"{known!r} stands for {num} rows" for known, num in counts.items() if num > 1]
         if duplicates:
             raise DataError(
-                f"{self.rows.source}: ids must be unique, but in {self._id.source!r} {_join_names(duplicates)}; "
+                f"{self.rows.source}: ids must be unique, but in {self._id.source!r} {join_names(duplicates)}; "
                 "name another field, or omit 'id' to use the row's index"
             )
 
@@ -195,28 +196,25 @@ class RowTask(Task):
             which = "the first" if self._shuffle is False else f"a random (shuffle: {self._shuffle})"
             notes.append(f"{which} {num_samples:,} of {num:,} samples are taken")
         if unread:
-            notes.append(f"columns that the task does not read: {len(unread)} ({_join_names(unread)})")
+            notes.append(f"columns that the task does not read: {len(unread)} ({join_names(unread)})")
         return notes
 
-    def cautions(self, num_samples: int, parts: Mapping[str, Collection[str]], /) -> list[str]:
+    def cautions(self, num_samples: int, parts: Mapping[str, Mapping[str, int]], /) -> list[str]:
         """Warn if the first ``num_samples`` samples do not represent the data set; one sentence per warning.
 
-        parts: for ``class`` and ``slice``, the names that occur in these samples.
+        parts: for ``class`` and ``slice``, the names that occur in these samples, with their numbers. A large data set is read for
+            this only if names are absent.
         """
         units = self.units()
-        if num_samples >= len(units) or self._shuffle is not False or all(set(self.labels) == set(names) for names in parts.values()):
+        are_complete = all(set(self.labels) == set(names) for names in parts.values())
+        if not parts or num_samples >= len(units) or self._shuffle is not False or (are_complete and len(units) > _MOST_COUNTED):
             return []
-        known: dict[str, dict[str, None]] = {kind: {} for kind in parts}
+        whole: dict[str, Counter[str]] = {kind: Counter() for kind in parts}
         for row in self.rows.select(self.kind_columns) if units is self.rows.rows and self.kind_columns else units:
             for kind, name in self.kinds(row).items():
-                known.setdefault(kind, {})[name] = None
-        return [
-            f"the first {num_samples:,} of {len(units):,} samples are of {len(parts[kind])} of {len(names)} {_PLURALS[kind]} "
-            f"({_join_names(list(parts[kind]))}), so the numbers say nothing of {_join_names([n for n in names if n not in parts[kind]])}; "
-            "the setting shuffle (--shuffle SEED) takes a random part"
-            for kind, names in known.items()
-            if not set(names) <= set(parts.get(kind, ()))
-        ]
+                whole.setdefault(kind, Counter())[name] += 1
+        found = (describe_part(kind, parts.get(kind, {}), names, num_samples, len(units)) for kind, names in whole.items() if names)
+        return [sentence for sentence in found if sentence]
 
     @property
     def kind_columns(self) -> set[str]:
@@ -244,10 +242,6 @@ class RowTask(Task):
         if "error" in sample.metadata:
             raise SampleError(sample.metadata["error"])
         return self.ask(sample)
-
-
-def _join_names(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f", … ({len(names)})" if len(names) > _SHOWN else "")
 
 
 def compute_softmax(values: Sequence[float], /) -> list[float]:

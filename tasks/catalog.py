@@ -92,6 +92,9 @@ class _File(TaskFiles):
     def families(self) -> Collection[str]:
         return FAMILIES
 
+    def members(self, family: str, /) -> Collection[str]:
+        return [name for name in list_names() if load_file(FOLDER / f"{name}.yaml")[0].get("family") == family]
+
     def find_family(self, name: str, /) -> tuple[str, Mapping[str, inspect.Parameter]]:
         settings = {key: parameter for key, parameter in list_settings(name).items() if key != "name"}
         return inspect.getdoc(_import_family(name)) or "", settings

@@ -16,11 +16,13 @@ from ..system.interrupts import is_interrupt
 from .bases import BASES, derive, require_methods, with_defaults
 from .errors import ConfigError, UnknownName, UserError, suggest_name
 from .imported_files import ImportedFile, import_file, list_classes, record_plugin
+from .task import TaskFiles
 
 GROUPS = ("tasks", "attacks", "probes", "models", "metrics", "reports", "items")
 _ENTRY_POINTS = {f"windtunnel.{group}": group for group in GROUPS}
 T = TypeVar("T")
 
+_ARTICLES = {group: "an" if group[0] in "aeiou" else "a" for group in GROUPS}
 _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
 """The keys of a suite's entry beside the plugin's settings: a misspelt one is read as a setting."""
 
@@ -205,14 +207,32 @@ class Registry:
         """Return the plugin with this name. Raises `UnknownName` if there is none, `ConfigError` if several packages define one."""
         known = self._entries[group]
         if name not in known:
-            raise UnknownName(
-                f"there is no {group[:-1]} {name!r}.{suggest_name(name, known)} 'windtunnel list {group}' shows all {len(known)}."
-            )
+            hint = self._explain_kind(group, name) or suggest_name(name, known)
+            raise UnknownName(f"there is no {group[:-1]} {name!r}.{hint} 'windtunnel list {group}' shows all {len(known)}.")
         if len(origins := self._origins.get((group, name), ())) > 1:
             raise ConfigError(
                 f"several packages define {group} with the name {name!r}: {', '.join(origins)}; uninstall all but one of them"
             )
         return known[name]
+
+    def list_families(self) -> dict[str, list[str]]:
+        """Return the families of task files, each with the names of its installed tasks."""
+        files = self._entries["tasks"]["file"].load() if "file" in self._entries["tasks"] else None
+        return {family: list(files.members(family)) for family in files.families()} if isinstance(files, TaskFiles) else {}
+
+    def _explain_kind(self, group: str, name: str) -> str:
+        """Return a sentence, with a leading space, about a name that stands for something else than asked; empty if it is unknown."""
+        others = [other for other in GROUPS if other != group and name in self._entries[other]]
+        if others:
+            return f" {name!r} is the name of {' and '.join(f'{_ARTICLES[other]} {other[:-1]}' for other in others)}."
+        families = self.list_families() if group in ("tasks", "attacks", "probes") else {}
+        if name not in families:
+            return ""
+        tasks = f"its tasks: {', '.join(families[name])}" if families[name] else "no installed task is of it"
+        return (
+            f" {name!r} is a family: a kind of task, which a task file of yours names with 'family: {name}' "
+            f"('windtunnel show {name}' shows its keys); {tasks}."
+        )
 
     def make(self, group: str, name: str, /, **params: Any) -> Any:
         """Create the plugin with its settings, as an instance of its group's base class.

@@ -29,6 +29,10 @@ class TaskFiles(ABC):
         """Return the names of the families."""
 
     @abstractmethod
+    def members(self, family: str, /) -> Collection[str]:
+        """Return the names of the installed tasks of a family."""
+
+    @abstractmethod
     def find_family(self, name: str, /) -> tuple[str, Mapping[str, Parameter]]:
         """Return the description of a family and its settings, by name."""
 
@@ -101,9 +105,9 @@ class Task(Plugin):
         """Return sentences about unused parts of the data set if only the first ``num_samples`` samples are used."""
         return ()
 
-    def cautions(self, num_samples: int, parts: Mapping[str, Collection[str]], /) -> Sequence[str]:
+    def cautions(self, num_samples: int, parts: Mapping[str, Mapping[str, int]], /) -> Sequence[str]:
         """Return sentences about limits of the results on the first ``num_samples`` samples.
 
-        ``parts``: the classes and slices of these samples, under the keys ``class`` and ``slice``.
+        ``parts``: the numbers of these samples by class and by slice, under the keys ``class`` and ``slice``.
         """
         return ()

@@ -21,7 +21,7 @@ def describe(registry: Registry, name: str) -> str:
     if not found:
         files = registry.get("tasks", "file").load()
         families = files.families() if isinstance(files, TaskFiles) else ()
-        if name in families:
+        if isinstance(files, TaskFiles) and name in families:
             return describe_family(files, name)
         known = [*(entry.name for group in GROUPS for entry in registry.entries(group)), *MEASURES, *families]
         raise UnknownName(
@@ -36,7 +36,8 @@ def describe_family(files: TaskFiles, name: str) -> str:
     described, settings = files.find_family(name)
     lines = [f"{name}  (family of tasks; a task file has the key 'family: {name}')", ""]
     lines += [f"  {line}".rstrip() for line in described.splitlines()]
-    return "\n".join([*lines, "", "  settings:", *(f"    {parameter}" for parameter in settings.values())])
+    lines += ["", "  settings:", *(f"    {parameter}" for parameter in settings.values())]
+    return "\n".join([*lines, "", f"  tasks: {', '.join(files.members(name)) or 'none installed'}"])
 
 
 def describe_measure(name: str) -> str:

@@ -31,7 +31,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class History:
-    """The runs of a name, oldest first: ``folders``, the times of their last records, and the ``trends`` of headline rows."""
+    """The runs of a name, oldest first: ``folders``, the ``times`` at which they started, and the ``trends`` of headline rows."""
 
     name: str
     folders: tuple[str, ...]
@@ -51,13 +51,15 @@ def read_history(folder: Path, /, *, last: int = 20, registry: Registry | None =
     runs: dict[str, list[tuple[datetime, Path]]] = {}
     for path in paths:
         store = Store.open(path / FILE_NAME, readonly=True, checked=False)
-        runs.setdefault(store.name, []).append((_find_time(path), path))
+        runs.setdefault(store.name, []).append((_find_start(store, path), path))
         store.close()
     return [_read(name, sorted(found)[-last:], registry) for name, found in sorted(runs.items())]
 
 
-def _find_time(path: Path) -> datetime:
-    return datetime.fromtimestamp((path / FILE_NAME).stat().st_mtime, tz=UTC)
+def _find_start(store: Store, path: Path) -> datetime:
+    """Return when the first session of a run started; for a run without one, when its file changed."""
+    starts = [datetime.fromisoformat(session.started) for session in store.sessions.list()]
+    return min(starts, default=datetime.fromtimestamp((path / FILE_NAME).stat().st_mtime, tz=UTC))
 
 
 def _read(name: str, runs: Sequence[tuple[datetime, Path]], registry: Registry | None) -> History:

@@ -72,6 +72,20 @@ def test_a_limit_that_takes_one_class_is_a_flag(tmp_path: Path, labels: str) -> 
     assert "data of t: a random (shuffle: 3) 5 of 10 samples are taken" in shuffled
 
 
+def test_a_limit_that_takes_other_shares_of_the_classes_is_a_flag(tmp_path: Path) -> None:
+    def list_rows(*parts: tuple[str, int]) -> str:
+        return "text,label\n" + "".join(f"a lamp,{label}\n" for label, num in parts for _ in range(num))
+
+    task = f"{CLASSIFICATION}labels: [negative, positive]\ndata: {{files: t.csv}}\n"
+    sorted_rows = list_rows(("positive", 5), ("negative", 95), ("positive", 100))
+    answer = run(tmp_path, "plan", task, "--limit", 100, t_csv=sorted_rows)
+    said = "of the first 100 of 200 samples, 5% are of the class positive, and of all 52%, so the numbers are not those of the whole"
+    assert said in answer.out
+    assert "of the whole" not in run(tmp_path, "plan", task, "--limit", 100, "--shuffle", 1).out
+    rare = list_rows(("negative", 50), ("positive", 2), ("negative", 48), ("positive", 2))
+    assert "of the whole" not in run(tmp_path, "plan", task, "--limit", 60, t_csv=rare).out
+
+
 def test_a_limit_that_takes_one_slice_is_a_flag(tmp_path: Path) -> None:
     rows = [{"p": f"prompt {i}", "bad": i < 3} for i in range(6)]
     task = "family: behaviors\nprompt: p\nharmful: bad\nchat: false\ndata: {files: r.jsonl}\n"

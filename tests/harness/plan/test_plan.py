@@ -24,6 +24,12 @@ SMALL = "from windtunnel.harness.api.registry import plugin\nfrom windtunnel.har
         ({"tasks": ["nots"]}, UnknownName, "toys.yaml:5: there is no task 'nots'. Did you mean 'notes'"),
         ({"attacks": ["swop"]}, UnknownName, "there is no attack 'swop'. Did you mean 'swap'"),
         ({"probes": ["by_lenght"]}, UnknownName, "there is no probe 'by_lenght'. Did you mean 'by_length'"),
+        ({"tasks": ["swap"]}, UnknownName, "there is no task 'swap'. 'swap' is the name of an attack."),
+        ({"attacks": ["by_length"]}, UnknownName, "there is no attack 'by_length'. 'by_length' is the name of a probe."),
+        ({"probes": ["notes"]}, UnknownName, "there is no probe 'notes'. 'notes' is the name of a task."),
+        ({"tasks": ["text_classification"]}, UnknownName,
+         "'text_classification' is a family: a kind of task, which a task file of yours names with 'family: text_classification' "
+         r"\('windtunnel show text_classification' shows its keys\); its tasks: ag_news, "),
         ({"models": ["tyo:words"]}, UnknownName, "toys.yaml:2: there is no model 'tyo'. Did you mean 'toy'"),
         ({"models": ["toy:word"]}, ModelError, "toys.yaml:2: there is no toy 'word'. Did you mean 'words'"),
         ({"reports": ["json", "htm"]}, UnknownName, r"toys.yaml:\d+: there is no report 'htm'. Did you mean 'html'"),

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from windtunnel.harness.api.scorecard import Estimate
 from windtunnel.harness.results.history import History, Trend, render_history
+from windtunnel.harness.run import session
 from windtunnel.harness.store import FILE_NAME
 from windtunnel.tests.planted import run_planted
 from windtunnel.tests.toys import windtunnel
 
 
-def test_the_runs_of_a_name_are_a_trend_in_order_of_time(tmp_path: Path) -> None:
-    for day, (name, overall) in enumerate([("second", 0.0), ("first", 0.3)]):
+def test_the_runs_of_a_name_are_a_trend_in_the_order_of_their_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, (name, overall) in enumerate([("second", 0.0), ("first", 0.3)]):
+        started = datetime.fromtimestamp(1e9 - place * 1e6, tz=UTC)
+        monkeypatch.setattr(session, "datetime", SimpleNamespace(now=lambda zone, started=started: started))
         run = run_planted(tmp_path, name, None, {"num": 40}, overall=overall)
-        os.utime(run / FILE_NAME, (1e9 - day * 1e6, 1e9 - day * 1e6))
+        os.utime(run / FILE_NAME, (1e9 + place * 1e6, 1e9 + place * 1e6))
     shown = windtunnel("history", tmp_path, "--html", tmp_path / "history.html")
     assert shown.code == 0, shown.err
     assert "planted: 2 runs, 2001-08-28 to 2001-09-09 (first, second)" in shown.out
