@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 Segment = tuple[int, int, int]
 """(start, end, depth of the first token): tokens of a row of which each follows the previous one in its sequence."""
@@ -60,7 +61,7 @@ class Attend:
     k0: int
     k1: int
     causal: bool = False
-    mask_QK: npt.NDArray[np.bool_] | None = None
+    mask_QK: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,6 @@ class Pack:
     def num_keys(self) -> int:
         return self.path_length + len(self.ids_T)
 
-    @property
-    def num_pairs(self) -> int:
-        """Number of (token, visible key) pairs."""
-        return int(self.positions_T.sum()) + len(self.positions_T)
-
     def ancestry(self, at: int, /) -> list[tuple[int, int]]:
         """Return the key ranges ``[k0, k1)`` from the root to token ``at`` of the pack, inclusive."""
         stack = _make_root(self.path_length)
@@ -105,7 +101,7 @@ class Pack:
                 break
         return [(k, k + hi - lo) for lo, hi, k in stack]
 
-    def mask(self) -> npt.NDArray[np.bool_]:
+    def mask(self) -> Bools:
         """Return which keys each token sees, bool [T, P + T]."""
         mask_QK = np.zeros((len(self.ids_T), self.num_keys), dtype=bool)
         for a in (*self.own, *self.others):
@@ -169,7 +165,7 @@ def make_packs(sequences: Sequence[Scored], tokens: int, /) -> Iterator[Pack]:
         inner = branches[np.searchsorted(branches, start, "right") : np.searchsorted(branches, end)]
         edges = [start, *inner.tolist(), end]
         segments = tuple((a - start, b - start, int(depths[a])) for a, b in pairwise(edges))
-        own, others, stack = _plan_attention(segments, path_length)
+        own, others, stack = plan_attention(segments, path_length)
         # The next pack sees only the path to its first token.
         wanted = int(depths[end]) if end < num else 0
         next_path = np.concatenate([np.zeros(0, np.int64), *(np.arange(k, k + hi - lo) for lo, hi, k in _follow_path(stack, wanted))])
@@ -212,7 +208,7 @@ def _follow_path(stack: _Stack, depth: int) -> _Stack:
     return [(lo, min(hi, depth), k) for lo, hi, k in stack if lo < depth]
 
 
-def _plan_attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Attend, ...], tuple[Attend, ...], _Stack]:
+def plan_attention(segments: Sequence[Segment], path_length: int) -> tuple[tuple[Attend, ...], tuple[Attend, ...], _Stack]:
     """Return the attention within and outside of the blocks of a pack, and the path from the root to its last token."""
     stack = _make_root(path_length)
     own: list[Attend] = []

@@ -179,7 +179,9 @@ class HuggingFace(ModelSource):
         Raises `ModelError` if the checkpoint lacks other weights.
         """
         config = self.config()
-        options: dict[str, Any] = {"attn_implementation": self.attention} if self.attention else {}
+        # Before transformers 5, the default attention leaves out the cap of Gemma 2's scores.
+        attention = self.attention or ("eager" if getattr(config.get_text_config(), "attn_logit_softcapping", None) else "")
+        options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
         folder = self.folder()
         blank = _build_blank(auto, config, self.trust_remote_code)
         state, notes = None, tuple[str, ...]()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ModelError, SampleError
 from windtunnel.harness.api.requests import Completion, Failure, Generate, LogLikelihood, LogProb, RollingLogLikelihood
 from windtunnel.harness.modalities.chat import Chat, Message
+from windtunnel.harness.models.causal import packed_attention
 from windtunnel.harness.models.causal.rolling_windows import split_windows
 from windtunnel.harness.models.common.stop_strings import cut
 from windtunnel.harness.models.hf.source import HuggingFace
@@ -462,6 +463,7 @@ def test_a_prompt_goes_on_the_same_beside_others(kind: str, shares: str, tmp_pat
 
 
 _GROUPED = {**_SMALL, "num_key_value_heads": 2, "max_position_embeddings": 64}
+_ALTERNATING = ["sliding_attention", "full_attention"]
 _PACKS: dict[str, tuple[Any, str]] = {
     "llama": (lambda: transformers.LlamaConfig(**_GROUPED), ""),
     "qwen3": (lambda: transformers.Qwen3Config(**_GROUPED, head_dim=8), ""),
@@ -470,7 +472,23 @@ _PACKS: dict[str, tuple[Any, str]] = {
     # OPT counts its positions from the mask before transformers 5.
     "opt": (lambda: transformers.OPTConfig(**_OPT), "" if transformers.__version__ >= "5" else " "),
     "mistral": (lambda: transformers.MistralConfig(**_GROUPED, sliding_window=24), ""),
-    "gemma2": (lambda: transformers.Gemma2Config(**_GROUPED, head_dim=8, bos_token_id=0, eos_token_id=0), "softcap"),
+    "gemma2": (lambda: transformers.Gemma2Config(**_GROUPED, head_dim=8, sliding_window=8, bos_token_id=0, eos_token_id=0), ""),
+    "gemma3": (
+        lambda: transformers.Gemma3TextConfig(
+            **_GROUPED, head_dim=8, sliding_window=5, layer_types=_ALTERNATING, bos_token_id=0, eos_token_id=0,
+        ), "",
+    ),
+    "gpt_oss": (
+        lambda: transformers.GptOssConfig(
+            **_GROUPED, head_dim=8, sliding_window=6, layer_types=_ALTERNATING, num_local_experts=2, num_experts_per_tok=1,
+            rope_scaling=None, pad_token_id=0, bos_token_id=0, eos_token_id=0,
+        ), "",
+    ),
+    "cohere2": (
+        lambda: transformers.Cohere2Config(
+            **_GROUPED, sliding_window=7, layer_types=_ALTERNATING, pad_token_id=0, bos_token_id=0, eos_token_id=0,
+        ), "",
+    ),
     "dynamic": (
         lambda: transformers.LlamaConfig(**_GROUPED, rope_scaling={"rope_type": "dynamic", "factor": 2.0}), "",
     ),
@@ -508,7 +526,7 @@ def test_packs_are_for_those_whose_logits_stay(kind: str, tmp_path: Path) -> Non
     model: Any = saved(config(), tmp_path).load("cpu", "float32")
     assert why in model.no_packs if why else not model.no_packs
     assert (model.flat is None) == bool(why)
-    assert bool(model.notes) == (bool(why) or kind == "mistral")
+    assert bool(model.notes) == bool(why)
     long = "the cat sat on the table and was able to read the good films that were great for the young dog"
     requests: list[Any] = [LogLikelihood(a, " " + b) for a in ("the cat", "the cat sat on", long) for b in ("good", "bad films")]
     requests += [RollingLogLikelihood(long), RollingLogLikelihood("a table"), Generate("the cat sat", 7), Generate("the cat", 9)]
@@ -563,11 +581,47 @@ def test_a_row_that_fails_is_tried_choice_by_choice(tmp_path: Path) -> None:
     assert max(asked[-3:]) <= 2
 
 
-def test_texts_beyond_the_window_are_batched(tmp_path: Path) -> None:
+def test_texts_beyond_a_window_that_packs_do_not_reproduce_are_batched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that only the mask of a plain pass knows, as if the layers did not hand it on to their attention."""
+    inner = packed_attention._attend
+    monkeypatch.setattr(packed_attention, "_attend", lambda *args, sliding_window=None, **options: inner(*args, **options))
     model: Any = saved(_PACKS["mistral"][0](), tmp_path).load("cpu", "float32")
     assert model.flat.max_length == 24
+    assert "texts of more than 24 tokens, its attention window, run in padded batches" in model.notes
     short, long = (model.split(RollingLogLikelihood("a " * n))[0] for n in (20, 40))
     assert (model.streams(short), model.streams(long)) == (True, False)
+
+
+@pytest.mark.parametrize("kind", ["mistral", "gemma2", "gemma3", "gpt_oss", "cohere2"])
+def test_windows_caps_and_sinks_are_those_of_the_plain_model(kind: str, tmp_path: Path) -> None:
+    """Log-likelihoods equal a plain loop, and greedy texts the model's own; several texts begin the same, within and beyond a window."""
+    model: Any = saved(_PACKS[kind][0](), tmp_path).load("cpu", "float32")
+    assert (model.no_packs, model.notes, model.flat.max_length) == ("", (), 64)
+    start = "the cat sat on the table and was able to read the good films"
+    prompts = [start, start + " that were great", start + " that were bad for the young dog", "a dog", "a dog sat"]
+    requests = [LogLikelihood(prompt, choice) for prompt in prompts for choice in (" a", " and was able to sit", " great")]
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    expected = []
+    for request in requests:
+        unit = model.split(request)[0]
+        with torch.inference_mode():
+            logits_LV = plain(input_ids=torch.tensor([unit.ids[:-1]]), use_cache=False).logits[0].double().log_softmax(1)
+        places = range(len(unit.ids) - 1 - unit.num_scored, len(unit.ids) - 1)
+        expected.append(sum(float(logits_LV[at, unit.ids[at + 1]]) for at in places))
+    texts: list[Any] = [Generate(prompt, 16) for prompt in prompts]
+    written = []
+    for request in texts:
+        ids = list(model.split(request)[0].ids)
+        for _ in range(16):
+            with torch.inference_mode():
+                ids.append(int(plain(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+        written.append(ids[-16:])
+    for pack, rows in ((1024, 64), (17, 64), (5, 2)):
+        engine = tiny.engine(model, pack=pack, rows=rows)
+        assert [answer.value for answer in engine.run(requests)] == pytest.approx(expected, abs=1e-4)
+        for answer, ids in zip(engine.run(texts), written, strict=True):
+            assert model.tokenizer.decode(ids[: answer.num_tokens]) == answer.text
+        assert engine.counters.pack_failures == 0
 
 
 def test_an_encoder_with_a_language_model_head_is_an_error(tmp_path: Path) -> None:

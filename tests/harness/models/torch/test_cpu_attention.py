@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from windtunnel.harness.models.causal.packed_attention import attend
+from windtunnel.harness.models.causal.attention_parts import attend
+from windtunnel.harness.models.causal.layer_rule import LayerRule
 from windtunnel.harness.models.torch import cpu_attention
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="a torch without oneDNN")
@@ -47,15 +48,15 @@ def test_it_is_taken_for_large_rectangles_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: True)
     monkeypatch.setattr(cpu_attention, "attend", attention)
     large, few_keys, few_rows = drawn(4, 2, 64, 256), drawn(4, 2, 64, 255), drawn(4, 2, 63, 256)
-    found = attend(*large, 0.25)
+    found = attend(*large, LayerRule(0.25))
     assert len(asked) == 1
-    attend(*few_keys, 0.25)
-    attend(*few_rows, 0.25)
-    attend(*(t.double() for t in large), 0.25)
-    attend(*large, 0.25, torch.zeros(1, 1, 1, 256))
+    attend(*few_keys, LayerRule(0.25))
+    attend(*few_rows, LayerRule(0.25))
+    attend(*(t.double() for t in large), LayerRule(0.25))
+    attend(*large, LayerRule(0.25), torch.zeros(1, 1, 1, 256))
     assert len(asked) == 1
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: False)
-    for a, b in zip(found, attend(*large, 0.25), strict=True):
+    for a, b in zip(found, attend(*large, LayerRule(0.25)), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     assert len(asked) == 1
 
@@ -64,8 +65,8 @@ def test_it_is_taken_for_large_rectangles_alone(monkeypatch: pytest.MonkeyPatch)
 def test_what_a_token_sees_before_it_is_cut_into_rectangles(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     query, key, value = drawn(4, 2, length, length)
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: False)
-    plain = attend(query, key, value, 0.25, causal=True)
+    plain = attend(query, key, value, LayerRule(0.25), causal=True)
     monkeypatch.setattr(cpu_attention, "outruns_blas", lambda: True)
     monkeypatch.setattr(cpu_attention, "_FEWEST_KEYS", 60)
-    for a, b in zip(attend(query, key, value, 0.25, causal=True), plain, strict=True):
+    for a, b in zip(attend(query, key, value, LayerRule(0.25), causal=True), plain, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
