@@ -11,9 +11,10 @@ from ...api.errors import ModelError
 from ...identity.programs import fingerprint_program
 from ...modalities.image import Image
 from ...system.interrupts import is_interrupt
+from ..common.channels import with_channels
 from ..common.outputs import Outputs
 from .devices import pick_device, pick_dtype
-from .pixel_classifier import PixelClassifier, with_channels
+from .pixel_classifier import PixelClassifier
 
 if TYPE_CHECKING:
     from .source import TorchModule

@@ -16,8 +16,8 @@ from windtunnel.harness.api.errors import ConfigError, ModelError
 from windtunnel.harness.api.requests import Classify, Failure
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
+from windtunnel.harness.models.common.channels import with_channels
 from windtunnel.harness.models.hf.source import HuggingFace
-from windtunnel.harness.models.torch.pixel_classifier import with_channels
 from windtunnel.harness.models.torch.source import TorchModule
 from windtunnel.tests import tiny
 

@@ -1,0 +1,93 @@
+"""Base class of image classifiers: canonical pixels, batching by shape, and class scores in the order of the requested labels.
+
+Shape legend: B batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ...api.errors import ModelError, SampleError
+from ...api.model import Model
+from ...api.requests import Classify, Logits, Request, Response
+from ...modalities.image import Image, as_image, count_positions
+from ...modalities.inputs import Input, name_modality
+from ..common.labels import find_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """One image ready for the model: float32 [C, H, W] in [0, 1]."""
+
+    pixels_CHW: torch.Tensor
+    labels: tuple[str, ...]
+
+
+class ImageReader(Model):
+    """Answers `Classify` for images. A subclass defines `to_pixels` (resizing) and `score` (normalisation and network).
+
+    labels: class names in the order of the scores; empty: the scores have the order of the task's classes.
+    """
+
+    labels: tuple[str, ...]
+    is_multi_label: bool = False
+
+    def to_pixels(self, image: Image, /) -> torch.Tensor:
+        """Convert an image to float32 [C, H, W] in [0, 1] at the model's size. Leaves its own output unchanged."""
+        raise NotImplementedError
+
+    def score(self, batch: Sequence[Pixels], /) -> torch.Tensor:
+        """Return logits [B, K] of images of one shape."""
+        raise NotImplementedError
+
+    def canonical(self, value: Input, /) -> Image:
+        """Return the image at the model's size, float32 [H, W, C] in [0, 1], as attacks perturb it."""
+        return Image(self.to_pixels(_get_image(value)).permute(1, 2, 0).numpy())
+
+    def split(self, request: Request[Response], /) -> Sequence[Pixels]:
+        assert isinstance(request, Classify)
+        return (Pixels(self.to_pixels(_get_image(request.input)), request.labels),)
+
+    def length(self, unit: Pixels, /) -> int:
+        return count_positions(*unit.pixels_CHW.shape[1:])
+
+    def batch_key(self, unit: Pixels, /) -> Hashable:
+        """Group images by shape, because pixels cannot be padded."""
+        return tuple(unit.pixels_CHW.shape)
+
+    def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
+        # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
+        with torch.no_grad():
+            logits_BK = self.check(self.score(batch), len(batch[0].labels)).float().cpu()
+        columns = self.find_columns(logits_BK.shape[1], batch[0].labels)
+        return [Logits(tuple(row), is_multi_label=self.is_multi_label) for row in logits_BK[:, columns].tolist()]
+
+    def find_columns(self, num_classes: int, labels: Sequence[str]) -> list[int]:
+        """Return the output column of each requested label. A model without names has numbers, which mean the order of ``labels``."""
+        return find_columns(self.labels or tuple(map(str, range(num_classes))), labels)
+
+    def check(self, logits_BK: torch.Tensor, num_requested: int) -> torch.Tensor:
+        """Check the shape of the model's logits. ``num_requested``: the number of requested labels, that of a model without names."""
+        if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
+            found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
+            raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return only that tensor")
+        if self.labels and logits_BK.shape[1] != len(self.labels):
+            raise ModelError(
+                f"{self.name!r} returns {logits_BK.shape[1]} logits, but has {len(self.labels)} labels ({', '.join(self.labels)})"
+            )
+        if not self.labels and logits_BK.shape[1] != num_requested != 0:
+            raise ModelError(
+                f"{self.name!r} returns {logits_BK.shape[1]} logits, and the task has {num_requested} classes; name the model's outputs in "
+                "order with the model setting 'labels: [...]'"
+            )
+        return logits_BK
+
+
+def _get_image(value: Input) -> Image:
+    image = as_image(value)
+    if image is None:
+        raise SampleError(f"an image classifier takes images, not {name_modality(value)}")
+    return image
