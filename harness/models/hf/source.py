@@ -262,6 +262,20 @@ class HuggingFace(ModelSource):
         places = (try_to_load_from_cache(self.target, name, revision=self.revision) for name in (WEIGHTS, INDEX))
         return next((Path(place).parent for place in places if isinstance(place, str)), None)
 
+    def find_file(self, name: str, /) -> Path | None:
+        """Return the path of a file of the checkpoint, fetched if need be; None if the checkpoint has no such file."""
+        if Path(self.target).is_dir():
+            path = Path(self.target, name)
+        else:
+            from huggingface_hub import hf_hub_download
+            from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+            try:
+                path = Path(hf_hub_download(self.target, name, revision=self.revision, local_files_only=is_offline()))
+            except (EntryNotFoundError, LocalEntryNotFoundError):
+                return None
+        return path if path.is_file() else None
+
     def _read_config(self) -> dict[str, Any]:
         """Read config.json without processing by transformers."""
         folder = self.folder()

@@ -321,14 +321,6 @@ def test_the_prompt_of_a_sentence_encoder_stands_before_every_text(encoder: Path
         HuggingFace(str(encoder)).load("cpu", "float32")
 
 
-def test_a_prompt_that_is_left_out_of_the_mean_is_refused(encoder: Path) -> None:
-    rewrite(encoder / "config_sentence_transformers.json", prompts={"q": "bad "}, default_prompt_name="q")
-    (encoder / "1_Pooling").mkdir()
-    rewrite(encoder / "1_Pooling" / "config.json", pooling_mode_mean_tokens=True, include_prompt=False)
-    with pytest.raises(ModelError, match="include_prompt"):
-        HuggingFace(str(encoder)).load("cpu", "float32")
-
-
 _VIT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
 _T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
 
@@ -357,15 +349,6 @@ def test_a_network_of_convolutions_has_no_embeddings(tmp_path: Path) -> None:
     (answer,) = tiny.engine(source.load("cpu", "float32")).run([Classify(Image(np.full((32, 32, 3), 90, np.uint8)))])
     assert len(answer.values) == 2
     assert "default names" in source.inspect().notes[0]
-
-
-@pytest.mark.parametrize("mode", ["max", "lasttoken", "weightedmean"])
-@pytest.mark.parametrize("spelling", ["pooling_mode_{}_tokens", ""])
-def test_other_poolings_are_refused(mode: str, spelling: str, encoder: Path) -> None:
-    (encoder / "1_Pooling").mkdir()
-    rewrite(encoder / "1_Pooling" / "config.json", **({spelling.format(mode): True} if spelling else {"pooling_mode": mode}))
-    with pytest.raises(ModelError, match=f"pools by .*{mode}"):
-        HuggingFace(str(encoder)).load("cpu", "float32")
 
 
 def test_a_pooler_that_nothing_reads_may_be_missing(encoder: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 from tokenizers import normalizers
 from windtunnel.harness.api.errors import ModelError
 from windtunnel.harness.api.requests import MASK, Embed, Failure, FillMask
+from windtunnel.harness.models.checkpoint.sentences import POOLINGS as OLD_NAMES
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.tests import tiny
 
@@ -66,17 +69,71 @@ def _with_files(folder: Path, **files: object) -> HuggingFace:
 @pytest.mark.parametrize(
     ("files", "match"),
     [
-        (
-            {"modules": [{"type": f"sentence_transformers.models.{kind}"} for kind in ("Transformer", "Pooling", "Dense", "Normalize")]},
-            "Dense",
-        ),
-        ({"pooling": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}}, "one after the other"),
-        ({"pooling": {"pooling_mode_max_tokens": True}}, "pooling_mode_max_tokens"),
+        ({"modules": [{"type": "sentence_transformers.models.WeightedLayerPooling"}]}, "WeightedLayerPooling"),
+        ({"modules": [{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]}, "2_Dense/model.safetensors"),
+        ({"pooling": {"pooling_mode_median_tokens": True}}, "pools by pooling_mode_median_tokens"),
+        ({"pooling": {"pooling_mode": "median"}}, "pools by median"),
     ],
 )
 def test_what_would_make_other_vectors_is_an_error(tmp_path: Path, files: dict[str, object], match: str) -> None:
     with pytest.raises(ModelError, match=match):
         _with_files(tmp_path, **files).load("cpu", "float32")
+
+
+POOLINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "cls": lambda hidden: hidden[0],
+    "max": lambda hidden: hidden.max(0).values,
+    "mean": lambda hidden: hidden.mean(0),
+    "mean_sqrt_len_tokens": lambda hidden: hidden.sum(0) / len(hidden) ** 0.5,
+    "weightedmean": lambda hidden: sum((i + 1) * row for i, row in enumerate(hidden)) / sum(range(1, len(hidden) + 1)),  # type: ignore[arg-type, return-value]
+    "lasttoken": lambda hidden: hidden[-1],
+}
+
+
+@pytest.mark.parametrize("modes", [*([name] for name in POOLINGS), ["max", "lasttoken"]], ids="+".join)
+@pytest.mark.parametrize("is_old", [False, True])
+def test_every_pooling_equals_a_plain_loop(tmp_path: Path, modes: list[str], is_old: bool) -> None:
+    pooling = {OLD_NAMES[name]: True for name in modes} if is_old else {"pooling_mode": modes[0] if len(modes) == 1 else modes}
+    source = _with_files(tmp_path, pooling=pooling)
+    answers = tiny.engine(source.load("cpu", "float32")).run([Embed(text) for text in TEXTS])
+    for hidden, answer in zip(_hidden_states(tmp_path), answers, strict=True):
+        expected = torch.cat([POOLINGS[name](hidden) for name in modes])
+        assert torch.tensor(answer.values) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "adds_input"), [("Identity", False), ("Tanh", False), ("GELU", True)])
+def test_a_dense_layer_stands_behind_the_pooling(tmp_path: Path, activation: str, adds_input: bool) -> None:
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense"), ("Normalize", "3_Normalize")]
+    source = _with_files(tmp_path, modules=[{"type": f"sentence_transformers.models.{kind}", "path": path} for kind, path in modules])
+    (tmp_path / "2_Dense").mkdir()
+    settings = {"activation_function": f"torch.nn.modules.activation.{activation}", "use_residual": adds_input}
+    (tmp_path / "2_Dense/config.json").write_text(json.dumps(settings))
+    weights = {"linear.weight": torch.randn(16, 32), "linear.bias": torch.randn(16)}
+    weights |= {"residual.weight": torch.randn(16, 32)} if adds_input else {}
+    safetensors.torch.save_file(weights, tmp_path / "2_Dense/model.safetensors")
+    answers = tiny.engine(source.load("cpu", "float32")).run([Embed(text) for text in TEXTS])
+    for hidden, answer in zip(_hidden_states(tmp_path), answers, strict=True):
+        mean = hidden.mean(0)
+        vector = getattr(torch.nn, activation)()(weights["linear.weight"] @ mean + weights["linear.bias"])
+        vector = vector + weights["residual.weight"] @ mean if adds_input else vector
+        assert torch.tensor(answer.values) == pytest.approx(vector / vector.norm(), abs=1e-5)
+
+
+def test_a_prompt_is_left_out_of_the_pooling_where_the_checkpoint_says_so(tmp_path: Path) -> None:
+    source = _with_files(tmp_path, pooling={"pooling_mode": "mean", "include_prompt": False})
+    prompt = {"prompts": {"q": "bad cat "}, "default_prompt_name": "q"}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(prompt))
+    answers = tiny.engine(source.load("cpu", "float32")).run([Embed(text) for text in TEXTS])
+    for hidden, answer in zip(_hidden_states(tmp_path, "bad cat "), answers, strict=True):
+        assert torch.tensor(answer.values) == pytest.approx(hidden[3:].mean(0), abs=1e-5), "[CLS] bad cat come first"
+
+
+def _hidden_states(place: Path, prompt: str = "") -> Iterator[torch.Tensor]:
+    """The last hidden states [L, D] of each text alone."""
+    module, tokenizer = transformers.AutoModel.from_pretrained(place).eval(), transformers.AutoTokenizer.from_pretrained(place)
+    for text in TEXTS:
+        with torch.no_grad():
+            yield module(**tokenizer(prompt + text, return_tensors="pt")).last_hidden_state[0]
 
 
 def test_case_goes_where_the_checkpoint_says_so(tmp_path: Path) -> None:
