@@ -25,6 +25,7 @@ class ModelInfo:
     labels: class names in the order of its logits.
     notes: sentences for readers of the scorecard.
     is_multi_label: whether several classes can hold for one input; `Logits.is_multi_label` must agree.
+    instead: what to do where the model lacks a request kind or feature, by its name: ``{"gradients": "give the checkpoint"}``.
     Raises `TypeError` if ``answers`` is not a mapping or ``features`` is not a set.
     """
 
@@ -33,6 +34,7 @@ class ModelInfo:
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     is_multi_label: bool = False
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.answers, Mapping) or any(isinstance(taken, str) for taken in self.answers.values()):
@@ -62,7 +64,7 @@ class ModelInfo:
                 lacks.append(f"answers {kind} for {_join_names(self.answers[kind])}, not for {_join_names(unsupported)}")
         if requires <= modalities and (unsupported := modalities.difference(*self.answers.values())):
             lacks.append(f"takes no {_join_names(unsupported)}")
-        return " and ".join(lacks)
+        return "; ".join([" and ".join(lacks), *dict.fromkeys(self.instead[name] for name in missing if name in self.instead)])
 
     def __str__(self) -> str:
         """Return the capabilities as a plan shows them: "classify for pair and text, gradients"."""

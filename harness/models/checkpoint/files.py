@@ -17,7 +17,7 @@ _CONVERT = (
 )
 _OTHERS = (
     ("*.gguf", "GGUF, which this adapter does not read", f"give the checkpoint that it was converted from; {_ANYTHING}"),
-    ("*.onnx", "ONNX, which this adapter does not read", f"give the checkpoint that it was exported from; {_ANYTHING}"),
+    ("*.onnx", "a graph of ONNX", "give it as onnx:FILE, or give the checkpoint that it was exported from"),
     ("model_index.json", "a pipeline of diffusers, which has several models", "give the folder of one that classifies or writes text"),
     ("consolidated*.safetensors", "weights under the names of their makers", "give the files that were converted for transformers"),
     ("pytorch_lora_weights.safetensors", "an adapter without a model", "merge it into its model and save that"),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from ...api.errors import ModelError
 from ...identity.programs import fingerprint_program
 from ...modalities.image import Image
 from ...system.interrupts import is_interrupt
-from ..common.channels import with_channels
 from ..common.outputs import Outputs
 from .devices import pick_device, pick_dtype
+from .image_reader import resize_pixels
 from .pixel_classifier import PixelClassifier
 
 if TYPE_CHECKING:
@@ -42,13 +41,7 @@ class TorchClassifier(PixelClassifier):
         self.notes = self._unknown
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
-        pixels = with_channels(np.asarray(image.pixels), self._channels)
-        scaled = pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
-        pixels_CHW = torch.tensor(scaled.transpose(2, 0, 1))
-        if self._size is None or list(pixels_CHW.shape[1:]) == list(self._size):
-            return pixels_CHW
-        resized = torch.nn.functional.interpolate(pixels_CHW[None], size=tuple(self._size), mode="bilinear", antialias=True)
-        return resized[0].clamp(0, 1)
+        return resize_pixels(image, self._channels, self._size)
 
     def forward(self, pixels_BCHW: torch.Tensor, /) -> torch.Tensor:
         scores = self.module(pixels_BCHW.to(self.dtype))

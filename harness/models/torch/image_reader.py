@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ...api.errors import ModelError, SampleError
@@ -15,6 +16,7 @@ from ...api.model import Model
 from ...api.requests import Classify, Logits, Request, Response
 from ...modalities.image import Image, as_image, count_positions
 from ...modalities.inputs import Input, name_modality
+from ..common.channels import with_channels
 from ..common.labels import find_columns
 
 
@@ -91,3 +93,14 @@ def _get_image(value: Input) -> Image:
     if image is None:
         raise SampleError(f"an image classifier takes images, not {name_modality(value)}")
     return image
+
+
+def resize_pixels(image: Image, channels: int, size: Sequence[int] | None, /) -> torch.Tensor:
+    """Convert an image to float32 [C, H, W] in [0, 1], resized (bilinear, antialiased) if ``size`` [height, width] is given."""
+    pixels = with_channels(np.asarray(image.pixels), channels)
+    scaled = pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
+    pixels_CHW = torch.tensor(scaled.transpose(2, 0, 1))
+    if size is None or list(pixels_CHW.shape[1:]) == list(size):
+        return pixels_CHW
+    resized = torch.nn.functional.interpolate(pixels_CHW[None], size=tuple(size), mode="bilinear", antialias=True)
+    return resized[0].clamp(0, 1)
