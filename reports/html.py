@@ -14,13 +14,11 @@ from ..harness.api.report import Report
 from ..harness.api.scorecard import Scorecard
 from ..harness.api.visible_text import make_visible
 from . import display
-from .charts.interval import draw_axis
-from .charts.svg import RATES
 from .explorer import LEVELS
 from .page.cards import make_cards
 from .page.comparison import make_comparisons
 from .page.dimensions import make_dimensions
-from .page.gates import read_gates
+from .page.gates import make_tables, read_gates
 from .page.methods import list_methods
 from .page.provenance import make_provenance
 from .page.rows import Subject
@@ -81,7 +79,7 @@ def _make_sections(scorecard: Scorecard) -> dict[str, Any]:
              "comparison": comparisons and "Comparison",
              "explorer": "Samples", "provenance": "Provenance"}  # fmt: skip
     return {
-        "question": QUESTION, "verdict": make_verdict(subject), "models": models, "readings": readings, "rate_axis": draw_axis(RATES),
+        "question": QUESTION, "verdict": make_verdict(subject), "models": models, "gate_tables": make_tables(readings),
         "dimensions": dimensions, "comparisons": comparisons, "provenance": make_provenance(subject),
         "methods": list_methods(scorecard.measures),
         "helps": list(glossary.helps.values()), "sections": [(anchor, word) for anchor, word in words.items() if word],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from ..harness.api.item_key import ItemKey
 from ..harness.api.scorecard import Estimate, Measure, Row
@@ -63,6 +66,84 @@ def format_bounds(estimate: Estimate, rate: bool, /) -> str:
     if rate:
         return f"{100 * e.low:.1f} to {100 * e.high:.1f}{SPACE}%".replace("-", "−")
     return f"{format_number(e.low)} to {format_number(e.high)}"
+
+
+def format_points(difference: float, /) -> str:
+    """Format a difference of rates in points of a percent, with its sign: ``+1.5 points``."""
+    return f"{100 * difference:+.1f} points".replace("-", "−")
+
+
+def format_signed(difference: float, /) -> str:
+    """Format a difference of other numbers with its sign."""
+    return f"+{format_number(difference)}" if difference > 0 else format_number(difference)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How numbers of a kind are written: a rate in percent, a difference of rates in points, other numbers and their differences."""
+
+    kind: Literal["rate", "points", "number", "change"]
+
+    @property
+    def absolute(self) -> Scale:
+        """The scale of the numbers whose differences are on this one."""
+        if self.kind == "points":
+            return RATE
+        return Scale("number") if self.kind == "change" else self
+
+    def format(self, value: float, /) -> str:
+        """Format a value: ``80.5 %``, ``−1.5 points``."""
+        if not math.isfinite(value):
+            return "not scored"
+        return {"rate": format_percent, "points": format_points, "change": format_signed, "number": _format_any}[self.kind](value)
+
+    def format_bounds(self, low: float, high: float, /) -> str:
+        """Format an interval: ``74.3 to 85.5 %``."""
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return ""
+        if self.kind == "points":
+            return f"{100 * low:+.1f} to {100 * high:+.1f} points".replace("-", "−")
+        if self.kind == "change":
+            return f"{format_signed(low)} to {format_signed(high)}"
+        return format_bounds(Estimate(low, low, high), self.kind == "rate")
+
+    @property
+    def is_change(self) -> bool:
+        return self.kind in ("points", "change")
+
+    def format_end(self, bound: float, /) -> str:
+        """Format an end of an interval whose unit stands elsewhere: ``74.3``."""
+        if self.kind in ("rate", "points"):
+            return f"{100 * bound:{'+' if self.is_change else '-'}.1f}".replace("-", "−")
+        return self.format(bound)
+
+    def format_tick(self, tick: float, step: float, /) -> str:
+        """Format a tick of an axis. ``step``: the distance between two ticks."""
+        if self.kind == "rate":
+            return format_percent(tick, 0 if step >= 0.01 else 1)
+        factor = 100.0 if self.kind == "points" else 1.0
+        text = f"{factor * tick:{'+' if self.is_change and abs(tick) > step / 2 else '-'}.4g}".replace("-", "−")
+        return "0" if abs(tick) < step / 2 else text
+
+    def format_target(self, number: float, /) -> str:
+        """Format a threshold without rounding: ``75 %``, ``1 point``."""
+        if self.kind == "points":
+            return f"{100 * number:.4g} {'point' if math.isclose(number, 0.01) else 'points'}".replace("-", "−")
+        return format_target(number, self.kind == "rate")
+
+
+RATE, POINTS = Scale("rate"), Scale("points")
+
+
+def choose_scale(row: Row, measures: Mapping[str, Measure], /, is_difference: bool = False) -> Scale:
+    """Return how a row's numbers, or differences to them, are written."""
+    if is_rate(row, measures):
+        return POINTS if is_difference else RATE
+    return Scale("change" if is_difference else "number")
+
+
+def _format_any(value: float) -> str:
+    return format_number(value, whole=True)
 
 
 def format_target(number: float, rate: bool, /) -> str:

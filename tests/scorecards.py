@@ -11,7 +11,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from windtunnel.harness.api.item_key import ItemKey
-from windtunnel.harness.api.scorecard import EachWord, Estimate, GateResult, Heat, Measure, Row, SampleView, Scorecard, Shown, Twin
+from windtunnel.harness.api.scorecard import (
+    EachWord,
+    Estimate,
+    GateResult,
+    Heat,
+    JudgedRow,
+    Measure,
+    Row,
+    SampleView,
+    Scorecard,
+    Shown,
+    Twin,
+)
 
 BERT, LINEAR, CNN = "distilbert-sst2", "bag-of-words", "digits-cnn"
 
@@ -71,12 +83,7 @@ def rich(num_reviews: int = 60) -> Scorecard:
             ],
         },
         rows=rows(),
-        gates=(
-            GateResult("sst2.accuracy.low >= 0.88", "pass", "pass", "0.911 [0.891, 0.928] on 872 samples: the lower bound is above 0.88."),
-            GateResult("deepwordbug(sst2).robust_accuracy.low >= 0.30", "fail", "fail", "0.214 [0.187, 0.243]: below 0.30."),
-            GateResult("sst2.calibration_error <= 0.05", "inconclusive", "warn", "0.047 [0.039, 0.056]: some 2,400 samples decide it."),
-            GateResult("toxicity.rate <= 0.01", "no_data", "no_data", "No row of this name was scored."),
-        ),
+        gates=gates(),
         verdict="fail",
         num_failed=1,
         num_samples=1_744,
@@ -93,6 +100,32 @@ MEASURES = {
     "comprehensiveness": Measure("Comprehensiveness", "How far the probability falls.", True, "mean in [-1, 1]"),
     "unsafe_rate": Measure("Unsafe rate", "Share of unsafe answers.", False, "rate"),
 }
+
+
+def gates() -> tuple[GateResult, ...]:
+    """A gate of each outcome."""
+
+    def judge(gate: str, outcome: str, verdict: str, detail: str, *rows: JudgedRow) -> GateResult:
+        return GateResult(gate, outcome, verdict, detail, rows=rows)
+
+    def row(
+        item: str, metric: str, outcome: str, estimate: tuple[float, float, float, int], asked: tuple[str, float, str], detail: str
+    ) -> JudgedRow:  # fmt: skip
+        op, threshold, part = asked
+        return JudgedRow(BERT, item, metric, outcome, *estimate, threshold, detail, None, op, part)
+
+    passes, fails = "0.911 [0.891, 0.928] on 872 samples: the lower bound is above 0.88.", "0.214 [0.187, 0.243]: below 0.30."
+    is_open = "0.047 [0.039, 0.056]: some 2,400 samples decide it."
+    attack = "deepwordbug(sst2)"
+    return (
+        judge("sst2.accuracy.low >= 0.88", "pass", "pass", passes,
+              row("sst2", "accuracy", "pass", (0.911, 0.891, 0.928, 872), (">=", 0.88, "low"), passes)),
+        judge(f"{attack}.robust_accuracy.low >= 0.30", "fail", "fail", fails,
+              row(attack, "robust_accuracy", "fail", (0.214, 0.187, 0.243, 500), (">=", 0.3, "low"), fails)),
+        judge("sst2.calibration_error <= 0.05", "inconclusive", "warn", is_open,
+              row("sst2", "calibration_error", "inconclusive", (0.047, 0.039, 0.056, 872), ("<=", 0.05, ""), is_open)),
+        judge("toxicity.rate <= 0.01", "no_data", "no_data", "No row of this name was scored."),
+    )  # fmt: skip
 
 
 def key(task: str, program: str = "") -> ItemKey:

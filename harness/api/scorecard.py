@@ -93,8 +93,11 @@ class Row:
 class JudgedRow:
     """A row that a gate judged.
 
-    ``value``, ``low``, ``high``, ``n``: the row's estimate, or its difference to the ``baseline``'s value on the samples of both.
-    ``threshold``: the number that it was compared with. ``outcome``, ``detail``: as of `GateResult`, for this row.
+    ``value``, ``low``, ``high``, ``n``: the row's estimate, its difference to the ``baseline``'s value on the samples of both, or, if the
+    gate asks for a number of samples, this number.
+    ``threshold``: the number that it was compared with; None if it was compared with none. ``op``: ``>=``, ``>``, ``<=`` or ``<``, as the
+    number must stand to the threshold. ``part``: what was compared: value, low, high, n or n_unscored; empty for the whole interval.
+    ``outcome``, ``detail``: as of `GateResult`, for this row.
     """
 
     model: str
@@ -108,6 +111,8 @@ class JudgedRow:
     threshold: float | None
     detail: str
     baseline: float | None = None
+    op: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +311,7 @@ class Scorecard:
     any row.
     ``measures``: the meaning of rows, by `Row.metric`.
     ``figures``: the data of charts that rows cannot hold.
-    ``comparisons``: those of the run's first model with each other model that shares items with it.
+    ``comparisons``: with the run's baseline, then of its first model with each other model that shares items with it.
     """
 
     manifest: Mapping[str, Any]

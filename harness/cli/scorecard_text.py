@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..api.registry import Registry
-from ..api.scorecard import Estimate, Row, Scorecard
+from ..api.scorecard import Estimate, JudgedRow, Row, Scorecard
 from ..api.visible_text import make_visible
 from ..scorecard.gates import list_cautions
 from ..scorecard.gates.readings import Reading, explain_verdict, read_gates
@@ -71,18 +71,17 @@ def _list_gates(readings: Sequence[Reading], card: Scorecard) -> Iterator[str]:
     """Yield a line per gate, with its columns aligned; below it, why it is undecided, or what limits its data."""
     lines = []
     for reading in readings:
-        result, row = reading.result, reading.row
+        result, row, num = reading.result, reading.row, len(reading.rows)
         counts = "" if result.verdict == result.outcome else f" (counts as {result.verdict})"
-        model = f"{row.model}, lowest margin of {reading.num_rows}" if row and reading.num_rows > 1 else row.model if row else ""
-        lines.append(
-            (f"gate {result.outcome}{counts}", reading.path, reading.asked, *_format_estimate(row.estimate if row else None), model)
-        )
+        model = f"{row.model}, lowest margin of {num}" if row and num > 1 else row.model if row else ""
+        lines.append((f"gate {result.outcome}{counts}", reading.path, reading.asked, *_format_judged(row), model))
     for reading, line in zip(readings, _align(lines), strict=True):
         yield line
         if reading.result.outcome in ("pass", "fail"):
-            reason = "; ".join(list_cautions(card, [reading.row] if reading.row is not None else []))
+            tasks = {row.key.task for row in card.rows if reading.row and (row.model, row.item) == (reading.row.model, reading.row.item)}
+            reason = "; ".join(list_cautions(card, tasks))
         else:
-            reason = reading.result.detail.rpartition(": ")[2]
+            reason = (reading.row.detail if reading.row else reading.result.detail).rpartition(": ")[2]
         if reason:
             yield f"     {reason}"
 
@@ -123,15 +122,22 @@ def _list_notes(card: Scorecard) -> Iterator[str]:
         yield from (f"data of {task}: {note}" for note in facts.get("notes", ()))
 
 
-def _format_estimate(e: Estimate | None) -> tuple[str, str, str]:
-    """Return value, interval and number of samples."""
-    if e is None:
+def _format_judged(row: JudgedRow | None) -> tuple[str, str, str]:
+    """Return value, interval and number of samples of what a gate judged; with signs for a change against a baseline."""
+    if row is None:
         return "no data", "", ""
+    value, interval, n = _format_estimate(Estimate(row.value, row.low, row.high, row.n), sign="-" if row.baseline is None else "+")
+    return value, interval, n if row.value is None or row.baseline is None else f"{n}, from {row.baseline:.4g}"
+
+
+def _format_estimate(e: Estimate, sign: str = "-") -> tuple[str, str, str]:
+    """Return value, interval and number of samples. ``sign``: ``+`` to write both signs."""
     unscored = f", {e.n_unscored:,} not scored" if e.n_unscored else ""
     n = f"n = {e.n:,}{unscored}"
     if e.value is None:
         return "not scored", "", n
-    return f"{e.value:.4g}", f"[{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else "", n
+    interval = f"[{e.low:{sign}.4g}, {e.high:{sign}.4g}]" if e.low is not None and e.high is not None else ""
+    return f"{e.value:{sign}.4g}", interval, n
 
 
 def _align(lines: Iterable[tuple[str, ...]]) -> list[str]:

@@ -12,7 +12,7 @@ from ..scorecard.gates import Gate, check_gates, decide_verdict
 from ..scorecard.measures import MEASURES, add_direction
 from ..store import FILE_NAME, Store, codec
 from .baseline_file import read_kept_baseline
-from .comparison import compare_models, have_common_items
+from .comparison import compare_models, compare_with_baseline, have_common_items
 from .item_rows import parse_gates
 from .manifest import list_flags, make_manifest
 from .run_rows import compute_run_rows
@@ -32,8 +32,8 @@ def summarise(
     ``folder``: the run folder.
     ``gates``: replace the gates of the suite.
     ``registry``: the metrics and the kinds of items; by default the installed ones, as records load no code (`load_registry`).
-    ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample, instead of comparing the models.
-    ``baseline``: the run that gates compare with (`baseline.load_baseline`); by default the one that the run folder keeps.
+    ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample, instead of comparing models and baseline.
+    ``baseline``: the run to compare with (`baseline.load_baseline`); by default the one that the run folder keeps.
     Raises `StoreError` if the store cannot be read, and `ConfigError` if the folder's baseline cannot.
     """
     store = Store.open(folder / FILE_NAME, readonly=True)
@@ -42,19 +42,20 @@ def summarise(
         planned_gates = parse_gates(codec.loads(store.suite))
         wanted = planned_gates if gates is None else gates
         needs_baseline = any(gate.drop is not None for gate in wanted)
-        if needs_baseline and baseline is None:
+        if baseline is None and (needs_baseline or not keep_evidence):
             baseline = read_kept_baseline(folder, known)
         compares_models = not keep_evidence and have_common_items(store.items())
-        is_evidence_used = keep_evidence or compares_models or needs_baseline
+        is_evidence_used = keep_evidence or compares_models or baseline is not None
         card = _make_scorecard(store, folder, known, planned_gates, is_evidence_used)
     finally:
         store.close()
     gate_results = check_gates(wanted, card, baseline)
     verdict = decide_verdict(gate_results, complete=card.complete, mostly_failed=card.mostly_failed)
-    if compares_models:
-        card = replace(card, comparisons=compare_models(card, folder, known))
     if not keep_evidence:
-        card = replace(card, rows=tuple(map(_drop_evidence, card.rows)), times=tuple(map(_drop_evidence, card.times)))
+        to_baseline = () if baseline is None else compare_with_baseline(card, folder, baseline, known)
+        to_first = compare_models(card, folder, known) if compares_models else ()
+        rows, times = (tuple(map(_drop_evidence, own)) for own in (card.rows, card.times))
+        card = replace(card, comparisons=(*to_baseline, *to_first), rows=rows, times=times)
     return replace(card, gates=gate_results, verdict=verdict)
 
 

@@ -26,19 +26,25 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A further value on a bar. ``shape``: ``tick`` (clean value), ``ring``, ``diamond`` (controls) or ``triangle`` (baseline)."""
+    """A further value on a bar.
+
+    ``shape``: ``tick`` (clean value), ``ring``, ``diamond`` (controls), ``triangle`` (baseline) or ``zero`` (no difference).
+    """
 
     shape: str
     value: float
 
 
-def draw_interval(axis: Axis, estimate: Estimate, /, threshold: Threshold | None = None, marks: Iterable[Mark] = ()) -> Markup:
+def draw_interval(
+    axis: Axis, estimate: Estimate, /, threshold: Threshold | None = None, marks: Iterable[Mark] = (), tone: str = ""
+) -> Markup:  # fmt: skip
     """Draw a bar of any width. The text beside it has its numbers, so that it is hidden from assistive technology.
 
     axis: the axis, which all bars of a column share.
     estimate: the value and its interval; without a value the bar has only the threshold and the marks.
     threshold: the gate's threshold, with the failing side hatched.
     marks: other values.
+    tone: the icon whose colour the bar has; by default the threshold's outcome.
     """
     e = make_finite(estimate)
     parts: list[Markup] = []
@@ -53,11 +59,15 @@ def draw_interval(axis: Axis, estimate: Estimate, /, threshold: Threshold | None
         parts.append(draw("line", class_="threshold", x1=axis.percent(threshold.value), x2=axis.percent(threshold.value), y1=0, y2=_HEIGHT))
     if e.value is not None:
         parts.append(draw("circle", class_="dot", cx=axis.percent(e.value), cy=_MIDDLE, r=4.5))
-    return draw("svg", *parts, class_=f"strip {threshold.outcome if threshold else ''}".strip(), height=_HEIGHT, aria_hidden="true")
+    return draw(
+        "svg", *parts, class_=f"strip {tone or (threshold.outcome if threshold else '')}".strip(), height=_HEIGHT, aria_hidden="true"
+    )
 
 
 def _draw_mark(axis: Axis, mark: Mark) -> Markup:
     place = axis.percent(mark.value)
+    if mark.shape == "zero":
+        return draw("line", class_="rule", x1=place, x2=place, y1=0, y2=_HEIGHT)
     if mark.shape == "tick":
         return draw("line", class_="mark", x1=place, x2=place, y1=3, y2=13)
     if mark.shape == "ring":

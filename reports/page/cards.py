@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ...harness.api.comparison import BETTER as IS_BETTER
+from ...harness.api.comparison import NO_CHANGE, NOT_TESTED, WORSE, RowChange
 from ...harness.api.scorecard import DIMENSIONS, Row
+from ...harness.scorecard.headlines import HEADLINES, choose_headlines
 from ..charts.interval import Mark
 from ..charts.svg import NOTHING, RATES, Axis, choose_axis
 from ..display import list_models, make_finite
-from ..values import describe_item, format_estimate, format_number
-from .gates import ICONS, get_icon
-from .rows import Subject, find_row, get_id
+from ..values import choose_scale, describe_item, format_estimate, format_number
+from .gates import ICONS, get_id
+from .rows import Subject, find_row
 from .tables import BETTER, Glossary, Term
 
-HEADLINES: Mapping[str, tuple[str, ...]] = {
-    "quality": ("accuracy", "bits_per_byte", "acc", "exact_match"),
-    "calibration": ("ece", "log_loss", "brier"),
-    "robustness": ("robust_accuracy", "attack_success_rate"),
-    "interpretability": ("comprehensiveness", "aopc", "token_f1"),
-}
-"""The metrics that stand for a dimension, the first one that an item has; otherwise its first row."""
+CHANGES = {WORSE: "worse", IS_BETTER: "better", NO_CHANGE: "same", NOT_TESTED: "same"}
+"""The icon of each verdict on a change."""
 
 CALIBRATION = Axis(0.0, 0.4, ((0.0, "0"), (0.1, "0.1"), (0.2, "0.2"), (0.3, "0.3"), (0.4, "0.4")))
 """The axis of calibration errors."""
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """The change of a row. ``icon``: ``worse``, ``better`` or ``same``. ``text``: with its interval. ``was``: the value before."""
+
+    icon: str
+    word: str
+    text: str
+    was: str
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """A row on a card. ``below``: its interval, threshold and controls in words. ``change``: what a comparison says of it.
+    """A row on a card. ``below``: its interval, threshold and controls in words. ``change``: to the baseline; None without one.
 
     is_small: whether it is another task's headline, without a bar.
     """
@@ -42,7 +50,7 @@ class Score:
     below: str
     bar: Markup
     is_small: bool = False
-    change: str = ""
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,8 @@ def make_cards(subject: Subject, glossary: Glossary, /) -> list[Card]:
 
 def _make_card(subject: Subject, glossary: Glossary, model: str) -> Card:
     own = [row for row in subject.card.rows if row.model == model]
-    pairs = ((reading, [outcome for row, outcome in reading.rows if row.model == model]) for reading in subject.readings)
-    read = [min(map(get_icon, outcomes), key=ICONS.index) for _, outcomes in pairs if outcomes]
+    icons = ([line.icon for line in reading.lines if line.judged.model == model] for reading in subject.readings)
+    read = [min(found, key=ICONS.index) for found in icons if found]
     icon = min(read, key=ICONS.index, default="none")
     num = read.count(icon)
     words = {"pass": "pass", "fail": "fail", "open": "open", "none": ""}
@@ -88,25 +96,6 @@ def _make_card(subject: Subject, glossary: Glossary, model: str) -> Card:
     return Card(model, on, icon, status if read else "No gate", parts)
 
 
-def choose_headline(rows: Iterable[Row], dimension: str, /) -> Row | None:
-    """Return the row that stands for an item in a dimension, among rows over all samples and without controls; None if there is none."""
-    plain = [row for row in rows if not (row.slice or row.about or row.control)]
-    for metric in HEADLINES.get(dimension, ()):
-        found = next((row for row in plain if row.metric == metric), None)
-        if found is not None:
-            return found
-    return next(iter(plain), None)
-
-
-def choose_headlines(rows: Iterable[Row], dimension: str, /) -> list[Row]:
-    """Return the headline row of each model and item, in order; without those that have none."""
-    items: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        items.setdefault((row.model, row.item), []).append(row)
-    found = (choose_headline(own, dimension) for own in items.values())
-    return [row for row in found if row is not None]
-
-
 def _list_scores(subject: Subject, glossary: Glossary, rows: list[Row], dimension: str) -> Iterator[Score]:
     """Yield the scores of a dimension: its headline, rows that gates read, and the other tasks' headlines."""
     if dimension == "efficiency":
@@ -116,7 +105,7 @@ def _list_scores(subject: Subject, glossary: Glossary, rows: list[Row], dimensio
         headlines = [row for row in headlines if row.metric in HEADLINES[dimension]] or headlines
     if dimension in ("calibration", "robustness", "interpretability"):
         headlines = sorted(headlines, key=_badness)[:1]
-    asked = [row for row in rows if get_id(row) in subject.gate_of and row not in headlines]
+    asked = [row for row in rows if get_id(row) in subject.judged and row not in headlines]
     for place, row in enumerate([*headlines[:1], *asked, *headlines[1:]]):
         yield _make_score(subject, glossary, row, is_small=place > len(asked))
 
@@ -128,7 +117,6 @@ def _badness(row: Row) -> tuple[bool, float]:
 
 
 def _make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool) -> Score:
-    reading = subject.gate_of.get(get_id(row))
     join = "on" if row.key.is_task else "under" if row.dimension == "robustness" else "of"
     several = len({r.key.task for r in subject.card.rows if r.model == row.model}) > 1
     name = describe_item(row.key) if several or row.key.is_task else row.key.title
@@ -136,8 +124,9 @@ def _make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool) 
     clean, random = find_row(subject, row, "clean_accuracy"), find_row(subject, row, row.metric, "random")
     marks, axis = [], RATES if subject.is_rate(row) else None
     below = [subject.format_bounds(row) or row.estimate.reason]
-    if reading is not None and reading.target:
-        below.append(f"asked {reading.target}")
+    below += [
+        f"asked {line.target}" if not line.is_difference else line.target for line in subject.judged.get(get_id(row), ()) if line.target
+    ]
     if row.metric == "robust_accuracy" and clean is not None and clean.estimate.value is not None:
         below.append(f"without attack {subject.format_value(clean)}")
         marks.append(Mark("tick", clean.estimate.value))
@@ -150,9 +139,22 @@ def _make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool) 
         axis = CALIBRATION
     if axis is not RATES and row.higher_is_better is not None and not is_small:
         below.append(BETTER[row.higher_is_better])
+    change = subject.changes.get(get_id(row))
+    if change is not None and change.baseline.value is not None:
+        marks.append(Mark("triangle", change.baseline.value))
     bar = subject.draw(row, axis, marks) if axis is not None and not is_small else NOTHING
     value = format_estimate(row.estimate, subject.is_rate(row), row.unit)
-    return Score(term, value, *subject.get_gate(row), " · ".join(filter(None, below)), bar, is_small)
+    return Score(term, value, *subject.get_gate(row), " · ".join(filter(None, below)), bar, is_small, _make_change(subject, change))
+
+
+def _make_change(subject: Subject, change: RowChange | None) -> Change | None:
+    """Return a change in words; None if there is none to tell."""
+    d, was = (change.difference, change.baseline.value) if change is not None else (None, None)
+    if change is None or d is None or d.value is None or was is None:
+        return None
+    scale = choose_scale(change.row, subject.card.measures, is_difference=True)
+    bounds = f" ({scale.format_bounds(d.low, d.high)})" if d.low is not None and d.high is not None else ""
+    return Change(CHANGES.get(change.verdict, "same"), change.verdict, f"{scale.format(d.value)}{bounds}", scale.absolute.format(was))
 
 
 def _make_speed(subject: Subject, model: str, rows: list[Row]) -> Iterator[Score]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from ...harness.api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, Comparison, Flip, RowChange
-from ...harness.api.scorecard import Row
-from ..display import clip, format_count
-from ..values import describe_item, format_bounds, format_estimate
+from ..charts.difference import choose_difference_axis
+from ..charts.interval import Mark, draw_axis, draw_interval
+from ..charts.svg import NOTHING, Axis
+from ..display import clip, format_count, make_finite
+from ..values import choose_scale, describe_item, format_estimate
+from .cards import CHANGES
 from .rows import Subject
 from .tables import Cell, Column, Fold, Glossary, Line, Table, Term, group_lines
 
-ICONS = {WORSE: "worse", BETTER: "better", NO_CHANGE: "same", NOT_TESTED: "same"}
 _MOST_FLIPS = 100
 _LONGEST_OUTPUT = 200
 
@@ -34,8 +38,8 @@ def make_comparisons(subject: Subject, glossary: Glossary, /) -> list[Compared]:
 
 
 def _make_comparison(subject: Subject, glossary: Glossary, found: Comparison, place: int) -> Compared:
-    by_verdict = {verdict: found.of_verdict(verdict) for verdict in ICONS}
-    tally = tuple((ICONS[verdict], f"{verdict} on {len(changes):,}") for verdict, changes in by_verdict.items() if changes)
+    by_verdict = {verdict: found.of_verdict(verdict) for verdict in CHANGES}
+    tally = tuple((CHANGES[verdict], f"{verdict} on {len(changes):,}") for verdict, changes in by_verdict.items() if changes)
     changed = [*by_verdict[WORSE], *by_verdict[BETTER]]
     same = [*by_verdict[NO_CHANGE], *by_verdict[NOT_TESTED]]
     folds = []
@@ -52,32 +56,40 @@ def _make_comparison(subject: Subject, glossary: Glossary, found: Comparison, pl
 
 
 def _make_table(subject: Subject, glossary: Glossary, name: str, changes: Sequence[RowChange]) -> Table:
-    columns = (Column("Change", is_number=False), Column("Baseline"), Column("Candidate"), Column("Difference"),
-               Column("95 % interval", is_number=False), Column("p, adjusted"), Column("n"))  # fmt: skip
-    lines = [("", _make_line(subject, glossary, change)) for change in changes]
-    return Table(name, "Metric", columns, group_lines(lines), "changes")
+    rates = [change.difference for change in changes if subject.is_rate(change.row)]
+    axis = choose_difference_axis(x for d in map(make_finite, rates) for x in (d.value, d.low, d.high) if x is not None)
+    columns = [Column("Change", is_number=False), Column("Baseline"), Column("Candidate"), Column("Difference"),
+               Column("95 % interval", is_number=False), Column("p, adjusted"), Column("n")]  # fmt: skip
+    if rates:
+        columns.insert(5, Column("Difference, drawn", is_number=False, axis=draw_axis(axis)))
+    lines = [("", _make_line(subject, glossary, change, axis if rates else None)) for change in changes]
+    return Table(name, "Metric", tuple(columns), group_lines(lines), "changes")
 
 
-def _make_line(subject: Subject, glossary: Glossary, change: RowChange) -> Line:
+def _make_line(subject: Subject, glossary: Glossary, change: RowChange, axis: Axis | None) -> Line:
     row, rate = change.row, subject.is_rate(change.row)
+    d, scale = make_finite(change.difference), choose_scale(row, subject.card.measures, is_difference=True)
     p_value = change.adjusted_p_value
     cells = (
-        Cell(change.verdict, icon=ICONS.get(change.verdict, "same"), css="prose"),
+        Cell(change.verdict, icon=CHANGES.get(change.verdict, "same"), css="prose"),
         Cell(format_estimate(change.baseline, rate, row.unit), "baseline"),
         Cell(format_estimate(row.estimate, rate, row.unit), "candidate"),
-        Cell(format_difference(row, change, rate), "difference", strong=True),
-        Cell(format_bounds(change.difference, rate), css="bounds", notes=tuple(filter(None, [change.difference.reason]))),
+        Cell("not known" if d.value is None else scale.format(d.value), "difference", strong=d.value is not None),
+        Cell(
+            "" if d.low is None or d.high is None else scale.format_bounds(d.low, d.high),
+            css="bounds",
+            notes=tuple(filter(None, [d.reason])),
+        ),
+        *([] if axis is None else [Cell(bar=_draw(axis, change) if rate and d.value is not None else NOTHING, css="drawn")]),
         Cell("" if p_value is None else f"{p_value:.2g}", "p"),
         Cell(f"{change.difference.n:,}", "n"),
     )
     return Line(Term(subject.title_of(row), glossary.explain(row).anchor), describe_item(row.key), cells)
 
 
-def format_difference(row: Row, change: RowChange, rate: bool, /) -> str:
-    """Format a difference with its sign; that of rates in points of a percent."""
-    value = change.difference.value
-    text = format_estimate(change.difference, rate, row.unit)
-    return f"+{text}" if value is not None and value > 0 else text
+def _draw(axis: Axis, change: RowChange) -> Markup:
+    tone = {WORSE: "fail", BETTER: "pass"}.get(change.verdict, "")
+    return draw_interval(axis, change.difference, marks=[Mark("zero", 0.0)], tone=tone)
 
 
 def _make_flips(flips: Sequence[Flip]) -> Table:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...harness.api.scorecard import Row
+from ...harness.scorecard.headlines import choose_headlines
 from ..display import format_count, group_by_dimension
 from .attacks import make_robustness
-from .cards import CALIBRATION, choose_headlines
+from .cards import CALIBRATION
 from .costs import make_efficiency
 from .explanations import make_interpretability
 from .figures import list_confusions, list_reliabilities

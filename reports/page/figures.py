@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from ...harness.api.scorecard import Confusion, Estimate, QueryCurve, Reliability, Row
 from ..charts import confusion, epsilon, queries, reliability
 from ..display import list_unique
-from .rows import Subject, find_row, get_id
+from .gates import get_id
+from .rows import Subject, find_row
 from .tables import Figure
 
 _NORMS = {"linf": "largest change of a pixel", "l2": "length of the change (L2)", "l1": "sum of the changes (L1)", "l0": "pixels changed"}
@@ -70,9 +71,10 @@ def _draw_strengths(subject: Subject, rows: list[Row]) -> Iterator[Figure]:
         return
     if clean is not None and clean.estimate.value is not None:
         points[0.0] = clean.estimate
-    reading = subject.gate_of.get(get_id(whole)) if whole is not None else None
+    judged = subject.judged.get(get_id(whole), []) if whole is not None else []
+    threshold = next((line.threshold for line in judged if not line.is_difference), None)
     title = f"ε, {_NORMS.get(str(threat.get('norm')), 'strength')}"
-    drawn = epsilon.draw_epsilon(sorted(points.items()), title, reading.threshold if reading and at is not None else None, at or 0.0)
+    drawn = epsilon.draw_epsilon(sorted(points.items()), title, threshold if at is not None else None, at or 0.0)
     yield Figure(f"{first.model} under {first.key.title} by strength", drawn, epsilon.describe(sorted(points.items())))
 
 

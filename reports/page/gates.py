@@ -1,21 +1,21 @@
-"""The gates: what each asks in words, the rows it reads, and which of them decides."""
+"""The gates: what each asks in words, and the numbers that it judged, to be drawn with their thresholds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from markupsafe import Markup
 
-from ...harness.api.errors import ConfigError
-from ...harness.api.scorecard import GateResult, Row, Scorecard
-from ...harness.scorecard.gates import Gate, check_gate
-from ...harness.scorecard.gates.judgement import Threshold as Condition
+from ...harness.api.scorecard import Estimate, JudgedRow, Row, Scorecard
+from ...harness.scorecard.gates import readings
 from ...harness.scorecard.measures import title_of
-from ..charts.interval import Threshold, draw_interval
-from ..charts.svg import NOTHING, RATES
-from ..display import make_finite
-from ..values import describe_item, format_bounds, format_estimate, format_target, is_rate
+from ..charts.difference import choose_difference_axis
+from ..charts.interval import Mark, Threshold, draw_axis, draw_interval
+from ..charts.svg import NOTHING, RATES, Axis
+from ..display import list_unique
+from ..values import POINTS, RATE, Scale, choose_scale, describe_item
 
 OUTCOMES = {
     "pass": ("pass", "Pass"), "fail": ("fail", "Fail"), "inconclusive": ("open", "Inconclusive"), "no_data": ("open", "No data"),
@@ -24,16 +24,20 @@ OUTCOMES = {
 """The icon and the word of each outcome; icons are ``pass``, ``fail``, ``open`` and ``none``."""
 ICONS = ("fail", "open", "pass", "none")
 """The icons, worst first."""
-_WORST_FIRST = ("fail", "missing", "no_data", "inconclusive", "warn", "pass")
-"""Verdicts and outcomes."""
+
 _ASKS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
-_PARTS = {
-    "low": ", at its lower end", "high": ", at its upper end", "value": ", whatever its interval",
-    "n": " samples", "n_unscored": " unscored",
-}  # fmt: skip
-
-
+_PARTS = {"low": ", at its lower end", "high": ", at its upper end", "value": ", whatever its interval"}
+_COUNTS = {"n": "samples", "n_unscored": "unscored samples"}
 _COMPARED = {"low": "The lower end", "high": "The upper end", "value": "The value"}
+_MOST_LINES = 12
+"""The largest number of rows of one gate that are drawn; the worst come first."""
+
+RowId = tuple[str, str, str]
+
+
+def get_id(row: Row, /) -> RowId:
+    """Return the model, item and name of a row."""
+    return row.model, row.item, row.name
 
 
 def get_icon(outcome: str, /) -> str:
@@ -47,23 +51,102 @@ def get_word(outcome: str, /) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A gate with the rows that it reads.
+class Judged:
+    """A number that a gate judged.
 
-    result: the gate's outcome. asks: its condition on a number; None if it has none, such as a gate against a baseline.
-    row: the row that decides, the worst one; None if the scorecard does not have it.
-    rows: all rows that the gate reads, with its outcome on each; detail: the sentence of the row that decides.
-    title, target: what the gate asks, and its threshold, in words. rate: whether the row is a rate.
+    judged: the numbers. row: the row of the scorecard that they are about; None if it has none.
+    scale: how the numbers are written. name: what distinguishes it from the gate's other rows.
     """
 
-    result: GateResult
-    asks: Condition | None
+    judged: JudgedRow
     row: Row | None
-    rows: tuple[tuple[Row, str], ...]
-    title: str
-    target: str
-    rate: bool
-    detail: str
+    scale: Scale
+    name: str = ""
+
+    @property
+    def icon(self) -> str:
+        return get_icon(self.judged.outcome)
+
+    @property
+    def word(self) -> str:
+        return get_word(self.judged.outcome)
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether the number is a difference to a baseline."""
+        return self.judged.baseline is not None
+
+    @property
+    def estimate(self) -> Estimate:
+        return Estimate(self.judged.value, self.judged.low, self.judged.high, self.judged.n)
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """The threshold to draw; None if the gate compares no value."""
+        if self.judged.threshold is None or self.judged.part in _COUNTS:
+            return None
+        return Threshold(self.judged.threshold, self.judged.op in (">=", ">"), self.icon)
+
+    @property
+    def value(self) -> str:
+        return "" if self.judged.value is None else self.scale.format(self.judged.value)
+
+    @property
+    def bounds(self) -> str:
+        low, high = self.judged.low, self.judged.high
+        return "" if low is None or high is None else self.scale.format_bounds(low, high)
+
+    @property
+    def baseline(self) -> str:
+        """The baseline's value; empty for a gate without one."""
+        base = self.judged.baseline
+        return "" if base is None else self.scale.absolute.format(base)
+
+    @property
+    def n(self) -> str:
+        return f"{self.judged.n:,}" if self.judged.threshold is not None else ""
+
+    @property
+    def target(self) -> str:
+        """What is asked: ``at least 75 %``, or ``may drop by 1 point``; empty if the row was compared with nothing."""
+        if self.judged.threshold is None:
+            return ""
+        if self.is_difference:
+            return f"may {'drop' if self.judged.op == '>=' else 'rise'} by {self.scale.format_target(abs(self.judged.threshold))}"
+        return f"{_ASKS.get(self.judged.op, self.judged.op)} {self.scale.format_target(self.judged.threshold)}"
+
+    @property
+    def reason(self) -> str:
+        """Why it has its outcome, in a sentence."""
+        if self.threshold is None or self.judged.value is None:
+            return self.judged.detail
+        if self.judged.outcome in ("pass", "fail"):
+            return self._tell_side()
+        sentence = self.judged.detail.rpartition(": ")[2]
+        number = self.scale.format_target(self.judged.threshold or 0.0)
+        sentence = sentence.replace(f"{self.judged.threshold:g} lies", f"{number} lies")
+        return f"{sentence[:1].upper()}{sentence[1:]}."
+
+    def _tell_side(self) -> str:
+        part, threshold = _COMPARED.get(self.judged.part, "The whole interval"), self.judged.threshold or 0.0
+        if self.judged.low is None or self.judged.high is None:
+            part = "The value"
+        is_good = self.judged.outcome == "pass"
+        if self.is_difference:
+            return f"{part} is {'within' if is_good else 'beyond'} the allowed {'drop' if self.judged.op == '>=' else 'rise'}."
+        return f"{part} is {'above' if is_good == (self.judged.op in ('>=', '>')) else 'below'} {self.scale.format_target(threshold)}."
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(readings.Reading):
+    """A gate as the page shows it.
+
+    title: what it asks, in words. lines: its rows, the worst first. axis: the axis of its bars.
+    """
+
+    title: str = ""
+    lines: tuple[Judged, ...] = ()
+    axis: Axis = RATES
 
     @property
     def icon(self) -> str:
@@ -75,92 +158,109 @@ class Reading:
 
     @property
     def counts_as(self) -> str:
-        """Return how the suite counts the outcome, if that is not the outcome itself."""
+        """How the suite counts the outcome, if that is not the outcome itself."""
         return "" if self.result.verdict == self.result.outcome else f"counts as {self.result.verdict.replace('_', ' ')}"
 
     @property
-    def threshold(self) -> Threshold | None:
-        """Return the threshold to draw; None if the gate compares no value of a row."""
-        if self.asks is None or self.asks.part in ("n", "n_unscored"):
-            return None
-        return Threshold(self.asks.number, self.asks.op in (">=", ">"), self.icon)
-
-    def get_outcome(self, row: Row, /) -> str:
-        """Return the gate's outcome on one of its rows."""
-        return next((outcome for own, outcome in self.rows if own is row), self.result.outcome)
+    def first(self) -> Judged | None:
+        """The row that decides; None without rows."""
+        return self.lines[0] if self.lines else None
 
     @property
-    def margin(self) -> float:
-        """Return how far the value lies on the right side of the threshold, in units of half its interval."""
-        e = make_finite(self.row.estimate) if self.row is not None else None
-        if e is None or e.value is None or self.asks is None:
-            return 0.0
-        distance = e.value - self.asks.number if self.asks.op in (">=", ">") else self.asks.number - e.value
-        half = (e.high - e.low) / 2 if e.low is not None and e.high is not None else 0.0
-        return distance / half if half > 0 else distance
+    def shown(self) -> Sequence[Judged]:
+        """The rows that are drawn below a gate on several."""
+        return self.lines[:_MOST_LINES] if len(self.lines) > 1 else ()
 
     @property
-    def value(self) -> str:
-        return format_estimate(self.row.estimate, self.rate, self.row.unit) if self.row is not None else ""
+    def tally(self) -> str:
+        """How many rows have which outcome, and what is not shown; empty for a gate on one row."""
+        if len(self.lines) < 2:
+            return ""
+        words = [line.word.lower() for line in self.lines]
+        counts = ", ".join(f"{words.count(word)} {word}" for word in list_unique(words))
+        left = len(self.lines) - _MOST_LINES
+        return f"{len(self.lines)} rows: {counts}{f'; {left} more are not drawn' if left > 0 else ''}"
 
-    @property
-    def bounds(self) -> str:
-        return format_bounds(self.row.estimate, self.rate) if self.row is not None else ""
-
-    @property
-    def n(self) -> str:
-        return f"{self.row.estimate.n:,}" if self.row is not None else ""
-
-    @property
-    def bar(self) -> Markup:
-        """Return the bar on the axis of rates; empty for other numbers."""
-        if self.row is None or not self.rate or self.threshold is None:
+    def draw(self, line: Judged) -> Markup:
+        """Return the bar of a row; empty if its number has no axis."""
+        if line.threshold is None or line.judged.value is None or line.scale not in (POINTS, RATE):
             return NOTHING
-        return draw_interval(RATES, self.row.estimate, self.threshold)
+        zero = [Mark("zero", 0.0)] if line.is_difference else []
+        return draw_interval(self.axis, line.estimate, line.threshold, zero)
 
-    @property
-    def reason(self) -> str:
-        """Return the sentence of an outcome that is no plain pass or fail."""
-        if self.row is None or self.threshold is None:
-            return self.detail
-        if self.result.outcome == "pass":
-            return self._tell_side("above" if self.threshold.fails_below else "below")
-        if self.result.outcome == "fail":
-            return self._tell_side("below" if self.threshold.fails_below else "above")
-        sentence = self.detail.rpartition(": ")[2]
-        if self.asks is not None:
-            sentence = sentence.replace(f"{self.asks.number:g} lies", f"{self.target} lies")
-        return f"{sentence[:1].upper()}{sentence[1:]}."
 
-    def _tell_side(self, side: str) -> str:
-        part = self.asks.part if self.asks is not None else None
-        return f"{_COMPARED.get(part or '', 'The whole interval')} is {side} {self.target}."
+@dataclass(frozen=True, slots=True)
+class GateTable:
+    """Gates on one axis. ``kind``: ``value`` for thresholds, ``change`` for changes against a baseline. ``axis``: its labels."""
+
+    kind: Literal["value", "change"]
+    readings: tuple[Reading, ...]
+    axis: Markup
 
 
 def read_gates(card: Scorecard, /) -> list[Reading]:
-    """Return the gates with their rows: failed ones first, then undecided ones, then passed ones, each by its margin."""
-    readings = [_read(result, card) for result in card.gates]
-    return sorted(readings, key=lambda reading: (ICONS.index(reading.icon), reading.margin))
+    """Return the gates with what they judged, in the order of `readings.read_gates`."""
+    rows = {get_id(row): row for row in (*card.rows, *card.times)}
+    found = [_read(base, rows, card) for base in readings.read_gates(card)]
+    points = [number for reading in found for line in reading.lines if line.scale == POINTS for number in _list_numbers(line)]
+    axes = {True: choose_difference_axis(points), False: RATES}
+    return [replace(reading, axis=axes[bool(reading.first and reading.first.is_difference)]) for reading in found]
 
 
-def _read(result: GateResult, card: Scorecard) -> Reading:
-    try:
-        gate = Gate.parse(result.gate)
-    except ConfigError:
-        return Reading(result, None, None, (), result.gate, "", False, result.detail)
-    asks = gate.threshold
-    rows = tuple(gate.find_rows(card))
-    if not rows or asks is None:
-        return Reading(result, asks, None, (), result.gate, "", False, result.detail)
-    rate = is_rate(rows[0], card.measures)
-    target = format_target(asks.number, rate and asks.part not in ("n", "n_unscored"))
-    what = f"{title_of(rows[0], card.measures)}{_join(rows[0])}"
-    title = f"{what} is {_ASKS[asks.op]} {target}{_PARTS.get(asks.part or '', '')}"
-    # The result of a gate on several models is that of the worst one.
-    alone = [result] if len(rows) == 1 else [check_gate(gate, Scorecard({}, (row,), max_unscored=card.max_unscored)) for row in rows]
-    pairs = tuple((row, own.outcome) for row, own in zip(rows, alone, strict=True))
-    readings = [Reading(result, asks, row, pairs, title, target, rate, own.detail) for row, own in zip(rows, alone, strict=True)]
-    return min(readings, key=lambda reading: (ICONS.index(get_icon(reading.get_outcome(reading.row or rows[0]))), reading.margin))
+def make_tables(found: Sequence[Reading], /) -> list[GateTable]:
+    """Return the gates as tables: those with a threshold, and those against a baseline."""
+    tables: list[GateTable] = []
+    for kind in ("value", "change"):
+        own = tuple(r for r in found if bool(r.first and r.first.is_difference) == (kind == "change"))
+        if own:
+            tables.append(GateTable("change" if kind == "change" else "value", own, draw_axis(own[0].axis)))
+    return tables
+
+
+def _list_numbers(line: Judged) -> Iterator[float]:
+    yield from (x for x in (line.judged.value, line.judged.low, line.judged.high, line.judged.threshold) if x is not None)
+
+
+def _read(base: readings.Reading, rows: Mapping[RowId, Row], card: Scorecard) -> Reading:
+    lines = []
+    for judged in base.rows:
+        row = rows.get((judged.model, judged.item, judged.metric))
+        is_count = judged.part in _COUNTS
+        scale = Scale("number") if is_count or row is None else choose_scale(row, card.measures, judged.baseline is not None)
+        lines.append(Judged(judged, row, scale))
+    known = [line.row for line in lines if line.row is not None]
+    if not lines or not known:
+        return Reading(base.result, base.rows, base.result.gate, tuple(lines))
+    named = [replace(line, name=_tell_apart(line, known)) for line in lines]
+    return Reading(base.result, base.rows, _name_gate(named, known, card) or base.result.gate, tuple(named))
+
+
+def _tell_apart(line: Judged, known: Sequence[Row]) -> str:
+    """Name a row of a gate by what distinguishes it from the others: its model, item, metric or slice."""
+    if line.row is None:
+        return f"{line.judged.model}: {line.judged.item}.{line.judged.metric}"
+    columns = zip(*((r.model, describe_item(r.key), r.metric, r.about, r.slice) for r in [line.row, *known]), strict=True)
+    return " · ".join(own for own, *others in columns if own and set(others) != {own})
+
+
+def _name_gate(lines: Sequence[Judged], known: Sequence[Row], card: Scorecard) -> str:
+    """Say what a gate asks: ``Accuracy on reviews is at least 75 %``; empty if nothing was asked."""
+    line = next((line for line in lines if line.row is not None and line.target), None)
+    if line is None:
+        return ""
+    row = known[0]
+    plain = replace(row, slice="", about=row.about if len({r.about for r in known}) == 1 else "")
+    what = title_of(plain, card.measures) if len({r.metric for r in known}) == 1 else "Every metric"
+    what += _join(row) if len({r.key for r in known}) == 1 else " of every item"
+    slices = list_unique(r.slice for r in known)
+    where = f", on the slice {slices[0]}," if slices[0] and len(slices) == 1 else ", on every slice," if len(slices) > 1 else ""
+    if line.judged.part in _COUNTS:
+        return f"{what}{where} has {line.target} {_COUNTS[line.judged.part]}"
+    if line.is_difference:
+        targets = {own.target for own in lines if own.target}
+        target = line.target if len(targets) == 1 else f"{line.target.rpartition(' by ')[0]} by a share of the baseline's"
+        return f"{what}{where} {target} against the baseline"
+    return f"{what}{where} is {line.target}{_PARTS.get(line.judged.part, '')}"
 
 
 def _join(row: Row) -> str:
@@ -171,19 +271,3 @@ def _join(row: Row) -> str:
 def name_row(row: Row, card: Scorecard, /) -> str:
     """Name a row and its item: ``Robust accuracy under deepwordbug on reviews``."""
     return title_of(row, card.measures) + _join(row)
-
-
-def choose_deciding(readings: Sequence[Reading], /) -> Reading | None:
-    """Return the gate that decides: that with the worst verdict, of several that with the worst outcome and the narrowest one.
-
-    Where all verdicts are passes, one that passes explains them better than one that is only reported.
-    """
-    places = {name: place for place, name in enumerate(_WORST_FIRST)}
-
-    def rank(reading: Reading) -> tuple[int, bool, int, float]:
-        # A scorecard is data, which may name an outcome that is none: it comes first, to be seen.
-        verdict, outcome = reading.result.verdict, reading.result.outcome
-        is_only_reported = verdict == "pass" != outcome
-        return places.get(verdict, -1), is_only_reported, places.get(outcome, -1), reading.margin
-
-    return min(readings, key=rank, default=None)

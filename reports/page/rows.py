@@ -8,22 +8,17 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from ...harness.api.comparison import RowChange
 from ...harness.api.scorecard import Row, Scorecard
 from ...harness.scorecard.measures import title_of
 from ..charts.interval import Mark, draw_axis, draw_interval
 from ..charts.svg import NOTHING, RATES, Axis
 from ..display import get_reason, list_unique, make_finite
 from ..values import describe_item, format_bounds, format_estimate, is_rate
-from .gates import Reading, get_icon, get_word
+from .gates import Judged, Reading, RowId, get_id
 from .tables import BETTER, Cell, Column, Glossary, Line, Table, Term, group_lines
 
 Part = Literal["model", "slice", "about"]
-RowId = tuple[str, str, str]
-
-
-def get_id(row: Row, /) -> RowId:
-    """Return the model, item and name of a row."""
-    return row.model, row.item, row.name
 
 
 @dataclass(slots=True)
@@ -32,17 +27,23 @@ class Subject:
 
     card: the scorecard.
     readings: its gates, worst first.
-    gate_of: the worst gate that reads a row, by the row's id.
+    judged: what gates judged of a row, the worst first, by the row's id.
+    changes: the change of a row, by the row's id: against the baseline's, or else the first model's.
     """
 
     card: Scorecard
     readings: Sequence[Reading]
-    gate_of: dict[RowId, Reading] = field(default_factory=dict)
+    judged: dict[RowId, list[Judged]] = field(default_factory=dict)
+    changes: dict[RowId, RowChange] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for reading in self.readings:
-            for row, _ in reading.rows:
-                self.gate_of.setdefault(get_id(row), reading)
+            for line in reading.lines:
+                if line.row is not None:
+                    self.judged.setdefault(get_id(line.row), []).append(line)
+        for comparison in self.card.comparisons:
+            for change in comparison.rows:
+                self.changes.setdefault(get_id(change.row), change)
 
     def is_rate(self, row: Row, /) -> bool:
         return is_rate(row, self.card.measures)
@@ -60,17 +61,13 @@ class Subject:
         """Draw the row's bar; empty without a value."""
         if make_finite(row.estimate).value is None:
             return NOTHING
-        reading = self.gate_of.get(get_id(row))
-        threshold = reading.threshold if reading else None
-        if threshold is not None:
-            threshold = replace(threshold, outcome=self.get_gate(row)[0])
-        return draw_interval(axis, row.estimate, threshold, marks)
+        asked = (line.threshold for line in self.judged.get(get_id(row), ()) if not line.is_difference)
+        return draw_interval(axis, row.estimate, next((found for found in asked if found is not None), None), marks)
 
     def get_gate(self, row: Row, /) -> tuple[str, str]:
         """Return the icon and the word of the gate's outcome on a row; empty if no gate reads it."""
-        reading = self.gate_of.get(get_id(row))
-        outcome = reading.get_outcome(row) if reading else ""
-        return (get_icon(outcome), get_word(outcome)) if outcome else ("", "")
+        judged = self.judged.get(get_id(row))
+        return (judged[0].icon, judged[0].word) if judged else ("", "")
 
     def make_value(self, row: Row, label: str = "", notes: tuple[str, ...] = (), bar: Markup = NOTHING) -> Cell:
         """Return the cell of a row's value, with the icon of its gate. ``notes``: small texts below it."""

@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from ...harness.api.scorecard import Row
 from ...harness.scorecard.gates import exit_code
+from ...harness.scorecard.gates.readings import choose_deciding
 from ..charts.deciding import draw_deciding
 from ..charts.svg import NOTHING
 from ..display import format_count, list_models, list_statements, list_tasks_and_programs, make_finite
 from ..values import describe_item, format_bounds, format_estimate, format_percent
-from .gates import Reading, choose_deciding, name_row
-from .rows import Subject, find_row, get_id
+from .gates import Judged, Reading, get_id, name_row
+from .rows import Subject, find_row
 
 QUESTION = "Can it ship?"
 _ANSWERS = {
@@ -64,9 +65,11 @@ def make_verdict(subject: Subject, /) -> Verdict:
     if card.verdict == "warn" and deciding is not None and deciding.result.outcome == "inconclusive":
         answer = "Not decided yet"
     drawing = NOTHING
-    if deciding is not None and deciding.row is not None and deciding.rate and deciding.threshold is not None:
-        label = f"{deciding.title}. The value is {deciding.value}, its interval {deciding.bounds}. {deciding.reason}"
-        drawing = draw_deciding(deciding.row.estimate, deciding.threshold, label)
+    line = deciding.first if deciding is not None else None
+    if deciding is not None and line is not None and line.threshold is not None and line.value:
+        what = "change" if line.is_difference else "value"
+        label = f"{deciding.title}. The {what} is {line.value}, its interval {line.bounds}. {line.reason}"
+        drawing = draw_deciding(line.estimate, line.threshold, line.scale, label)
     return Verdict(
         icon, answer, _give_reason(subject, deciding), " ".join(_tell_rest(subject)), _list_facts(subject), deciding, drawing,
         tuple(_list_notes(subject)),
@@ -82,25 +85,32 @@ def _give_reason(subject: Subject, deciding: Reading | None) -> str:
     if deciding.result.outcome in ("no_data", "missing"):
         which = f"{same} of {num} gates {'has' if same == 1 else 'have'} no number to read"
         return f"{which}: {deciding.title}. {deciding.result.detail}"
-    if deciding.row is None:
+    line = deciding.first
+    if line is None or line.row is None or not line.value:
         return f"{deciding.word}: {deciding.title}. {deciding.result.detail}."
-    row = deciding.row
-    where = f"{row.model} has {deciding.value} ({deciding.bounds})" if deciding.bounds else f"{row.model} has {deciding.value}"
-    asked = f"{deciding.target} is asked for"
-    what = name_row(row, subject.card)
+    what = name_row(line.row, subject.card)
     if deciding.result.outcome == "pass":
         first = "The gate passes" if num == 1 else f"All {num} gates pass" if same == num else f"{same} of {num} gates pass"
         narrow = "" if num == 1 else " The narrowest"
-        return f"{first}.{narrow or ' It'} is about {_lower(what)}: {where}, and {asked}."
+        return f"{first}.{narrow or ' It'} is about {_lower(what)}: {_tell_numbers(line)}."
     verb = {"fail": ("fails", "fail"), "inconclusive": ("is open", "are open")}.get(deciding.result.outcome, ("", ""))[same > 1]
     count = f"{same} of {num} gates {verb}" if num > 1 else f"The gate {verb}"
-    e = make_finite(row.estimate)
-    if deciding.result.outcome == "inconclusive" and e.low is not None and e.high is not None and deciding.threshold is not None:
-        end = e.low if deciding.threshold.fails_below else e.high
-        way = "down" if deciding.threshold.fails_below else "up"
-        reaches = format_percent(end) if deciding.rate else f"{end:.3g}"
-        return f"{count}. {_upper(what)}: {row.model} has {deciding.value} and {asked}, but the 95 % interval reaches {way} to {reaches}."
-    return f"{count}. {_upper(what)}: {where}, and {asked}."
+    return f"{count}. {_upper(what)}: {_tell_numbers(line)}."
+
+
+def _tell_numbers(line: Judged) -> str:
+    """Return what a row has and what is asked of it; of an open gate, how far its interval reaches."""
+    judged, threshold = line.judged, line.threshold
+    verb = "changes by" if line.is_difference else "has"
+    against = f" against the baseline's {line.baseline}" if line.is_difference else ""
+    asked = line.target if line.is_difference else f"{line.target} is asked for"
+    end = None if threshold is None else judged.low if threshold.fails_below else judged.high
+    if judged.outcome == "inconclusive" and end is not None and threshold is not None:
+        way = "down" if threshold.fails_below else "up"
+        reaches = f"but the 95 % interval reaches {way} to {line.scale.format(end)}"
+        return f"{judged.model} {verb} {line.value}{against} and {asked}, {reaches}"
+    bounds = f" ({line.bounds})" if line.bounds else ""
+    return f"{judged.model} {verb} {line.value}{bounds}{against}, and {asked}"
 
 
 def _lower(text: str) -> str:
@@ -116,8 +126,8 @@ def _tell_rest(subject: Subject) -> Iterator[str]:
     """Yield what follows: the samples that would decide, the other gates, missing records and the exit code."""
     card = subject.card
     deciding = choose_deciding(subject.readings)
-    if deciding is not None and deciding.result.outcome == "inconclusive":
-        yield deciding.reason
+    if deciding is not None and deciding.first is not None and deciding.result.outcome == "inconclusive":
+        yield deciding.first.reason
     if not card.complete:
         yield "Some planned samples have no record, so that the numbers describe those that ran; the same command goes on."
     if deciding is not None and deciding.result.outcome not in (deciding.result.verdict, "pass"):
@@ -147,7 +157,7 @@ def _list_notes(subject: Subject) -> Iterator[Note]:
     """Yield what no gate asks about: partial data, the lowest worst case, the largest calibration error, and warnings."""
     for task, sentences in list_cautions(subject).items():
         yield Note("look", f"{task}: {sentences[0]}", ("provenance", "provenance"))
-    free = [row for row in subject.card.rows if get_id(row) not in subject.gate_of and not (row.about or row.slice or row.control)]
+    free = [row for row in subject.card.rows if get_id(row) not in subject.judged and not (row.about or row.slice or row.control)]
     yield from _note_attacks(subject, free)
     yield from _note_calibration(subject, free)
     flags = list_statements(subject.card.manifest.get("flags"))

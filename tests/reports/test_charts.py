@@ -18,6 +18,7 @@ from windtunnel.reports.charts.reliability import draw_reliability
 from windtunnel.reports.charts.svg import RATES, choose_axis, draw
 from windtunnel.reports.page.figures import list_attack_figures, list_confusions, list_reliabilities
 from windtunnel.reports.page.rows import Subject
+from windtunnel.reports.values import RATE
 from windtunnel.tests.scorecards import ATTACKS, MEASURES
 
 
@@ -55,9 +56,9 @@ def test_an_axis_has_round_ends_around_its_values(values: list[float], ends: tup
 
 
 def test_the_deciding_gate_shows_value_threshold_and_interval() -> None:
-    drawing = draw_deciding(Estimate(0.805, 0.742, 0.859, 190), Threshold(0.75, True, "open"), "in words")
+    drawing = draw_deciding(Estimate(0.805, 0.742, 0.859, 190), Threshold(0.75, True, "open"), RATE, "in words")
     assert all(text in drawing for text in (">asked: 75\u202f%<", ">80.5\u202f%<", ">74.2<", ">85.9<", 'aria-label="in words"'))
-    assert draw_deciding(Estimate(None), Threshold(0.75, True), "") == ""
+    assert draw_deciding(Estimate(None), Threshold(0.75, True), RATE, "") == ""
 
 
 # ── charts ────────────────────────────────────────────────────────────────────────────────────────────────────────────

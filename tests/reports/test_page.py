@@ -8,14 +8,16 @@ from dataclasses import replace
 import pytest
 from windtunnel.harness.api.comparison import Comparison, Flip, RowChange
 from windtunnel.harness.api.item_key import ItemKey
-from windtunnel.harness.api.scorecard import Estimate, GateResult, Measure, Row, Scorecard
+from windtunnel.harness.api.scorecard import Estimate, GateResult, JudgedRow, Measure, Row, Scorecard
+from windtunnel.harness.scorecard.gates import Gate, check_gates, decide_verdict
+from windtunnel.harness.scorecard.gates.readings import choose_deciding
 from windtunnel.reports.charts.svg import RATES
 from windtunnel.reports.html import Html
 from windtunnel.reports.page.cards import make_cards
 from windtunnel.reports.page.comparison import make_comparisons
 from windtunnel.reports.page.dimensions import make_dimensions
 from windtunnel.reports.page.explanations import judge_controls
-from windtunnel.reports.page.gates import choose_deciding, read_gates
+from windtunnel.reports.page.gates import make_tables, read_gates
 from windtunnel.reports.page.rows import Subject
 from windtunnel.reports.page.tables import Glossary
 from windtunnel.reports.page.verdict import make_verdict
@@ -35,10 +37,19 @@ def _row(metric: str = "accuracy", estimate: Estimate = RATE, **facts: object) -
     return Row(**fields)  # type: ignore[arg-type]
 
 
-def _gate(outcome: str, text: str = "t.accuracy >= 0.75", verdict: str = "") -> GateResult:
-    return GateResult(
-        text, outcome, verdict or outcome, "m: 0.8 [0.7, 0.9], n = 100: 0.75 lies inside the interval; about 300 samples would decide it"
-    )
+def _subject_of(*rows: Row, gates: tuple[str, ...], **facts: object) -> Subject:
+    """A scorecard with its gates checked."""
+    card = Scorecard({}, rows, measures=MEASURES, **facts)  # type: ignore[arg-type]
+    checked = check_gates([Gate.parse(gate, "warn") for gate in gates], card)
+    card = replace(card, gates=checked, verdict=decide_verdict(checked))
+    return Subject(card, read_gates(card))
+
+
+def _drop(slice: str, outcome: str, value: float, half: float = 0.02) -> JudgedRow:
+    """A row of a gate against a baseline."""
+    detail = f"{value:+.4g}: the interval holds both more and less than that; about 300 samples would decide it"
+    name = f"accuracy[{slice}]" if slice else "accuracy"
+    return JudgedRow("m", "t", name, outcome, value, value - half, value + half, 100, -0.02, detail, 0.8, ">=")
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,30 +83,26 @@ def test_the_answer_is_that_of_the_verdict(verdict: str, answer: str) -> None:
 
 
 def test_an_open_gate_says_how_far_its_interval_reaches() -> None:
-    found = make_verdict(_subject(_row(), gates=(_gate("inconclusive", verdict="warn"),), verdict="warn"))
+    found = make_verdict(_subject_of(_row(), gates=("t.accuracy >= 0.75",)))
     assert found.answer == "Not decided yet"
     assert found.reason == (
-        "The gate is open. Accuracy on t: m has 80.0\u202f% and 75\u202f% is asked for, but the 95 % interval reaches down to 70.0\u202f%."
+        "The gate is open. Accuracy on t: m has 80.0\u202f% and at least 75\u202f% is asked for, "
+        "but the 95 % interval reaches down to 70.0\u202f%."
     )
-    assert "75\u202f% lies inside the interval; about 300 samples would decide it." in found.then
+    assert "75\u202f% lies inside the interval; about 401 samples would decide it." in found.then
     assert "exit code 0" in found.then
     assert "asked: 75\u202f%" in found.drawing
 
 
 def test_the_gate_that_decides_is_the_worst_one() -> None:
     rows = (_row(), _row("robust_accuracy", Estimate(0.3, 0.2, 0.4, 50), key=key("t", "swap"), dimension="robustness"))
-    gates = (
-        _gate("pass", "t.accuracy >= 0.1"),
-        _gate("pass", "t.accuracy >= 0.69"),
-        _gate("fail", "swap(t).robust_accuracy >= 0.6"),
-        _gate("fail", "swap(t).robust_accuracy >= 0.9"),
-    )
-    order = [reading.result.gate for reading in _subject(*rows, gates=gates).readings]
-    assert order == [gates[3].gate, gates[2].gate, gates[1].gate, gates[0].gate]
+    gates = ("t.accuracy >= 0.1", "t.accuracy >= 0.69", "swap(t).robust_accuracy >= 0.6", "swap(t).robust_accuracy >= 0.9")
+    order = [reading.result.gate for reading in _subject_of(*rows, gates=gates).readings]
+    assert order == [gates[3], gates[2], gates[1], gates[0]]
     for some, best in ((gates, gates[3]), (gates[:2], gates[1])):
-        deciding = choose_deciding(_subject(*rows, gates=some).readings)
+        deciding = choose_deciding(_subject_of(*rows, gates=some).readings)
         assert deciding is not None
-        assert deciding.result == best
+        assert deciding.result.gate == best
 
 
 def test_the_lowest_robust_accuracy_that_no_gate_reads_is_noted() -> None:
@@ -104,7 +111,7 @@ def test_the_lowest_robust_accuracy_that_no_gate_reads_is_noted() -> None:
         for name, value in (("swap", 0.05), ("drop", 0.4))
     ]
     assert [note.sentence for note in make_verdict(_subject(*attacked)).notes] == ["Swap on t leaves m 5.0\u202f% right."]
-    gated = _subject(*attacked, gates=(_gate("fail", "swap(t).robust_accuracy >= 0.6"),))
+    gated = _subject_of(*attacked, gates=("swap(t).robust_accuracy >= 0.6",))
     assert [note.sentence for note in make_verdict(gated).notes] == ["Drop on t leaves m 40.0\u202f% right."]
 
 
@@ -127,7 +134,7 @@ def test_a_card_has_every_dimension_the_worst_attack_and_each_row_of_a_gate() ->
             for name, value in (("mild", 0.7), ("worst", 0.1), ("gated", 0.4))
         ),
     )
-    subject = _subject(*rows, gates=(_gate("fail", "gated(t).robust_accuracy >= 0.6"),))
+    subject = _subject_of(*rows, gates=("gated(t).robust_accuracy >= 0.6",))
     (card,) = make_cards(subject, Glossary(MEASURES, "h"))
     assert (card.icon, card.status) == ("fail", "Its gate fails")
     scores = {part.title: [score.term.word for score in part.scores] for part in card.parts}
@@ -141,15 +148,57 @@ def test_a_card_has_every_dimension_the_worst_attack_and_each_row_of_a_gate() ->
 
 
 def test_a_gate_is_told_in_words_with_its_threshold() -> None:
-    (reading,) = _subject(_row(), gates=(_gate("pass", "t.accuracy.low >= 0.65"),)).readings
+    (reading,) = _subject_of(_row(), gates=("t.accuracy.low >= 0.65",)).readings
+    (line,) = reading.lines
     assert reading.title == "Accuracy on t is at least 65\u202f%, at its lower end"
-    assert reading.reason == "The lower end is above 65\u202f%."
-    assert 'class="hatch" x="2.00%" y="4" width="62.40%"' in reading.bar
+    assert line.reason == "The lower end is above 65\u202f%."
+    assert 'class="hatch" x="2.00%" y="4" width="62.40%"' in reading.draw(line)
 
 
 def test_a_gate_on_a_number_that_is_no_rate_has_no_bar() -> None:
-    (reading,) = _subject(_row("loss", Estimate(1.5, 1.0, 2.0, 9)), gates=(_gate("inconclusive", "t.loss <= 1.2"),)).readings
-    assert (reading.value, reading.bounds, reading.bar) == ("1.50", "1.00 to 2.00", "")
+    (reading,) = _subject_of(_row("loss", Estimate(1.5, 1.0, 2.0, 9)), gates=("t.loss <= 1.2",)).readings
+    (line,) = reading.lines
+    assert (line.value, line.bounds, reading.draw(line)) == ("1.50", "1.00 to 2.00", "")
+    assert "asked: 1.2" in make_verdict(_subject_of(line.row or _row(), gates=("t.loss <= 1.2",))).drawing
+
+
+def test_a_gate_on_the_number_of_samples_is_told() -> None:
+    subject = _subject_of(_row(), gates=("t.accuracy.n >= 200",))
+    assert subject.readings[0].title == "Accuracy on t has at least 200 samples"
+    assert make_verdict(subject).reason == "The gate fails. Accuracy on t: m has 100, and at least 200 is asked for."
+
+
+def test_a_change_is_drawn_with_the_allowed_drop_around_zero() -> None:
+    result = GateResult("t.accuracy worse by at most 0.02", "fail", "fail", "m: worse", rows=(_drop("", "fail", -0.06),))
+    subject = _subject(_row(), gates=(result,), verdict="fail")
+    (table,) = make_tables(subject.readings)
+    (reading,) = table.readings
+    assert reading.title == "Accuracy on t may drop by 2 points against the baseline"
+    assert (table.kind, reading.axis.low, reading.axis.high) == ("change", -0.1, 0.1)
+    assert "+10.0 points" in table.axis
+    bar = reading.draw(reading.lines[0])
+    assert f'class="hatch" x="{reading.axis.percent(-0.1)}"' in bar, "the failing side is below the allowed drop"
+    assert f'class="rule" x1="{reading.axis.percent(0.0)}"' in bar
+    found = make_verdict(subject)
+    assert found.reason == (
+        "The gate fails. Accuracy on t: m changes by −6.0 points (−8.0 to −4.0 points) against the baseline's 80.0\u202f%, "
+        "and may drop by 2 points."
+    )
+    assert "allowed: −2 points" in found.drawing
+    assert "baseline 80.0\u202f%" in Html().render(subject.card)
+
+
+def test_slices_of_a_gate_are_bars_on_one_axis_the_worst_first() -> None:
+    rows = (_drop("short", "pass", 0.01), _drop("long", "fail", -0.06), _drop("odd", "inconclusive", -0.02))
+    result = GateResult("t.accuracy worse by at most 0.02 on every slice", "fail", "fail", "1 of 3 rows pass", rows=rows)
+    subject = _subject(*(_row(slice=name) for name in ("short", "long", "odd")), gates=(result,), verdict="fail")
+    (reading,) = subject.readings
+    assert reading.title == "Accuracy on t, on every slice, may drop by 2 points against the baseline"
+    assert [line.name for line in reading.shown] == ["long", "odd", "short"]
+    assert reading.tally == "3 rows: 1 fail, 1 inconclusive, 1 pass"
+    assert [subject.get_gate(row)[0] for row in subject.card.rows] == ["pass", "fail", "open"]
+    text = Html().render(subject.card)
+    assert text.count('<tr class="member">') == 3
 
 
 def test_models_are_columns() -> None:
@@ -243,9 +292,9 @@ def test_help_says_what_a_metric_is_how_it_is_called_and_how_it_is_computed() ->
 
 def test_a_gate_on_several_models_has_an_outcome_on_each() -> None:
     rows = (_row(model="good", estimate=Estimate(0.9, 0.85, 0.95, 50)), _row(model="bad", estimate=Estimate(0.5, 0.4, 0.6, 50)))
-    subject = _subject(*rows, gates=(_gate("fail", "t.accuracy >= 0.75"),))
+    subject = _subject_of(*rows, gates=("t.accuracy >= 0.75",))
     (reading,) = subject.readings
-    assert reading.row is rows[1]
+    assert [line.name for line in reading.shown] == ["bad", "good"]
     assert [subject.get_gate(row) for row in rows] == [("pass", "Pass"), ("fail", "Fail")]
     assert [card.icon for card in make_cards(subject, Glossary(MEASURES, "h"))] == ["pass", "fail"]
     assert 'class="strip pass"' in subject.draw(rows[0], RATES)
@@ -272,8 +321,14 @@ def test_a_comparison_shows_what_is_worse_first_and_folds_the_rest() -> None:
     ((_, lines),) = found.table.groups
     assert [line.term.word for line in lines] == ["Robust accuracy", "Accuracy"]
     assert [cell.text for cell in lines[1].cells] == [
-        "better", "90.0\u202f%", "70.0\u202f%", "+20.0\u202f%", "10.0 to 30.0\u202f%", "0.01", "90",
+        "better", "90.0\u202f%", "70.0\u202f%", "+20.0 points", "+10.0 to +30.0 points", "", "0.01", "90",
     ]  # fmt: skip
+    assert [cell.bar.count('class="strip fail"') for cell in lines[0].cells][5] == 1
+    (score, *_) = make_cards(Subject(replace(card, rows=(_row(model="new"),)), []), Glossary(MEASURES, "h"))[0].parts[0].scores
+    assert score.change is not None
+    assert (score.change.icon, score.change.text, score.change.was) == (
+        "better", "+20.0 points (+10.0 to +30.0 points)", "90.0\u202f%",
+    )  # fmt: skip
     assert [fold.title for fold in found.folds] == ["1 row without a shown change", "1 flip"]
     text = Html().render(card)
     assert '<a href="#comparison">Comparison</a>' in text

@@ -17,7 +17,7 @@ import pytest
 from markdown_it import MarkdownIt
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.report import Report
-from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, Row, SampleView, Scorecard, Shown, Twin
+from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, JudgedRow, Row, SampleView, Scorecard, Shown, Twin
 from windtunnel.harness.api.visible_text import make_visible
 from windtunnel.reports import display, explorer
 from windtunnel.reports.html import Html
@@ -150,7 +150,8 @@ def test_results_say_everything_but_samples() -> None:
     assert results["counts"] == {"samples": 1_744, "failed": 1, "gates": {"pass": 1, "fail": 1, "warn": 1, "no_data": 1}}
     assert results["manifest"] == card.manifest
     assert results["timing"]["rates"] == card.timing
-    assert tuple(GateResult(**gate | {"rows": tuple(gate["rows"])}) for gate in results["gates"]) == card.gates
+    gates = (GateResult(**gate | {"rows": tuple(JudgedRow(**row) for row in gate["rows"])}) for gate in results["gates"])
+    assert tuple(gates) == card.gates
     for row, own in zip(results["rows"], card.rows, strict=True):
         parts = {**row.pop("parts"), "key": ItemKey.from_json(row.pop("key")), "estimate": Estimate(**row.pop("estimate"))}
         assert (row.pop("item"), row.pop("metric")) == (own.item, own.name)

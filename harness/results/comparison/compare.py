@@ -20,7 +20,7 @@ from .checks import list_lone_items, list_mismatches
 from .fidelity import compare_outputs
 from .rows import compare_rows
 from .samples import Records, find_flips, open_records
-from .sides import Side, drop_models, split_sides
+from .sides import Side, drop_models, pair_sides, split_sides
 
 _FEW_IDS = 5
 
@@ -39,6 +39,22 @@ def compare_models(card: Scorecard, folder: Path, registry: Registry | None = No
     first, *others = split_sides("", card, folder)
     shared = [side for side in others if any(key in first.items for key in side.items)]
     return tuple(compare_sides(first, side, allow_mismatch=True, with_times=False, registry=registry) for side in shared)
+
+
+def compare_with_baseline(
+    card: Scorecard, folder: Path, baseline: Scorecard, registry: Registry | None = None, /
+) -> tuple[Comparison, ...]:
+    """Compare the models of a run with those of its baseline; not their times, which are no part of a scorecard's rows.
+
+    ``card``, ``baseline``: scorecards, which keep their evidence. ``folder``: the run folder.
+    Returns nothing for models that the baseline does not have.
+    """
+    try:
+        pairs = pair_sides(split_sides("baseline", baseline), split_sides("", card, folder))
+    except ConfigError:
+        return ()
+    alike = [(before, after) for before, after in pairs if any(key in before.items for key in after.items)]
+    return tuple(compare_sides(*pair, allow_mismatch=True, with_times=False, registry=registry) for pair in alike)
 
 
 def compare_sides(

@@ -12,7 +12,7 @@ from ..names import COSTS, EXACT
 from .baseline import compare_rows, find_counterpart
 from .family import correct_family
 from .gate import Gate
-from .judgement import Judgement, lacks_scores, require_samples
+from .judgement import Judgement, Threshold, lacks_scores, require_samples
 from .verdict import VERDICTS, judge_outcome
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A judged row. ``difference``: to the ``baseline``'s value, for a gate against one."""
+    """A judged row. ``asks``: what was asked of its number, or of its ``difference`` to the ``baseline``'s value."""
 
     row: Row
     judgement: Judgement
     difference: Difference | None = None
     baseline: float | None = None
-    threshold: float | None = None
+    asks: Threshold | None = None
 
 
 def check_gates(gates: Iterable[Gate], scorecard: Scorecard, baseline: Scorecard | None = None) -> tuple[GateResult, ...]:
@@ -53,15 +53,14 @@ def check_gate(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None = No
     details = [f"{_name_row(gate, each.row)}{each.judgement.detail}" for each in _select_told(gate, judged, worst)]
     passed = sum(each.judgement.outcome == "pass" for each in judged)
     summary = [f"{passed} of {len(judged)} rows pass"] if gate.is_family else []
-    details += list_cautions(scorecard, [each.row for each in judged])
+    details += list_cautions(scorecard, dict.fromkeys(each.row.key.task for each in judged))
     rows = tuple(map(_describe_row, judged))
     return GateResult(gate.title, worst, judge_outcome(gate, worst), "; ".join(summary + details), gate.tier, rows)
 
 
-def list_cautions(scorecard: Scorecard, rows: Iterable[Row], /) -> list[str]:
-    """Return the sentences about limits of the data behind rows, such as a part of a data set without one of its classes."""
+def list_cautions(scorecard: Scorecard, tasks: Iterable[str], /) -> list[str]:
+    """Return the sentences about limits of the data of tasks, such as a part of a data set without one of its classes."""
     data = scorecard.manifest.get("data", {})
-    tasks = dict.fromkeys(row.key.task for row in rows)
     return list(dict.fromkeys(caution for task in tasks for caution in data.get(task, {}).get("cautions", ())))
 
 
@@ -98,7 +97,7 @@ def _judge_rows(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None) ->
 def _judge_threshold(gate: Gate, row: Row, max_unscored: float) -> _Judged:
     assert gate.threshold is not None
     judgement = gate.threshold.judge(row.estimate, is_exact=row.name in EXACT, is_share=not row.unit, max_unscored=max_unscored)
-    return _Judged(row, require_samples(judgement, row.estimate.n, gate.min_n), threshold=gate.threshold.number)
+    return _Judged(row, require_samples(judgement, row.estimate.n, gate.min_n), asks=gate.threshold)
 
 
 def _judge_drop(gate: Gate, row: Row, scorecard: Scorecard, baseline: Scorecard) -> _Judged:
@@ -117,8 +116,7 @@ def _judge_drop(gate: Gate, row: Row, scorecard: Scorecard, baseline: Scorecard)
     if judgement.outcome == "pass" and lacks_scores(row, scorecard.max_unscored):
         judgement = replace(judgement, outcome="inconclusive", detail=f"{judgement.detail}: too many samples are not scored")
     judgement = require_samples(judgement, difference.n, gate.min_n)
-    allowed = gate.drop.allow(base)
-    return _Judged(row, judgement, difference, base, -allowed if row.higher_is_better else allowed)
+    return _Judged(row, judgement, difference, base, gate.drop.ask(base, row.higher_is_better))
 
 
 def _is_passed_over(gate: Gate, row: Row) -> bool:
@@ -153,8 +151,10 @@ def _name_row(gate: Gate, row: Row) -> str:
 
 
 def _describe_row(judged: _Judged) -> JudgedRow:
-    row, d, e = judged.row, judged.difference, judged.row.estimate
+    row, d, e, asks = judged.row, judged.difference, judged.row.estimate, judged.asks
     numbers = (e.value, e.low, e.high, e.n) if d is None else (d.value, d.low, d.high, d.n)
-    return JudgedRow(
-        row.model, row.item, row.name, judged.judgement.outcome, *numbers, judged.threshold, judged.judgement.detail, judged.baseline
-    )
+    if asks is not None and asks.part in ("n", "n_unscored"):
+        numbers = (float(e.n if asks.part == "n" else e.n_unscored), None, None, e.n)
+    outcome, detail = judged.judgement.outcome, judged.judgement.detail
+    threshold, op, part = (None, "", "") if asks is None else (asks.number, asks.op, asks.part or "")
+    return JudgedRow(row.model, row.item, row.name, outcome, *numbers, threshold, detail, judged.baseline, op, part)

@@ -105,6 +105,11 @@ class Drop:
         shares = [] if self.relative is None else [self.relative * abs(baseline)]
         return min([*shares, *([] if self.most is None else [self.most])])
 
+    def ask(self, baseline: float, higher_is_better: bool, /) -> Threshold:
+        """Return what it asks of the difference to a baseline's value."""
+        allowed = self.allow(baseline)
+        return Threshold(None, ">=", -allowed) if higher_is_better else Threshold(None, "<=", allowed)
+
     def judge(self, difference: Difference, baseline: float, higher_is_better: bool, /, *, is_exact: bool = False) -> Judgement:
         """Judge a paired difference to the baseline: pass if its whole interval is better than the allowed change.
 

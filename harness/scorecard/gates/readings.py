@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ...api.errors import ConfigError
-from ...api.scorecard import Estimate, GateResult, Row, Scorecard
-from .gate import Gate
-from .judgement import Threshold
+from ...api.scorecard import GateResult, JudgedRow, Scorecard
 from .verdict import VERDICTS
 
 OUTCOMES = ("fail", "missing", "no_data", "inconclusive", "pass")
 """The outcomes of gates, first those that people must see first."""
+
+_PLACES = {outcome: place for place, outcome in enumerate(OUTCOMES)}
 
 _HAVE: Mapping[str, tuple[str, str]] = {
     "fail": ("fails", "fail"), "no_data": ("has no data", "have no data"), "missing": ("is missing", "are missing"),
@@ -22,59 +23,76 @@ _HAVE: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A gate with the rows that it reads.
+    """A gate with the rows that it judged.
 
-    ``result``: its result. ``asks``: its condition; None if it has none on a number.
-    ``row``: the row that is the farthest on the wrong side, or the least on the right one; None if there is none.
-    ``num_rows``: the number of rows that it reads.
+    ``rows``: its rows, the worst outcome first, then the smallest margin. ``row``: the first one, which decides; None without rows.
     """
 
     result: GateResult
-    asks: Threshold | None = None
-    row: Row | None = None
-    num_rows: int = 0
+    rows: tuple[JudgedRow, ...] = ()
 
     @property
-    def asked(self) -> str:
-        """The threshold, as written: ``>= 0.75``."""
-        return f"{self.asks.op} {self.asks.number:g}" if self.asks is not None else ""
+    def row(self) -> JudgedRow | None:
+        return self.rows[0] if self.rows else None
 
     @property
     def path(self) -> str:
-        """What the gate reads: ``reviews.accuracy.low``."""
-        return self.result.gate.rpartition(self.asks.op)[0].strip() if self.asks is not None else self.result.gate
+        """The number that decides: ``reviews.accuracy.low``; the whole gate if it judged none."""
+        if self.row is None or self.row.threshold is None:
+            return self.result.gate
+        return ".".join(filter(None, [self.row.item, self.row.metric, self.row.part]))
+
+    @property
+    def asked(self) -> str:
+        """What is asked of the number that decides: ``>= 0.75``, or ``may drop by 0.01``."""
+        return describe_threshold(self.row) if self.row is not None else ""
 
     @property
     def margin(self) -> float:
-        """How far the row's value lies on the right side of the threshold, in half lengths of its interval."""
-        return _measure_margin(self.asks, self.row.estimate) if self.asks is not None and self.row is not None else 0.0
+        """The smallest margin of its rows (`measure_margin`)."""
+        return measure_margin(self.row) if self.row is not None else 0.0
 
 
 def read_gates(card: Scorecard, /) -> list[Reading]:
     """Return the gates with their rows: the worst verdict first, then in the order of `OUTCOMES`, then the smallest margin."""
-    readings = [_read(result, card) for result in card.gates]
-    verdicts, outcomes = ({name: place for place, name in enumerate(names)} for names in (reversed(VERDICTS), OUTCOMES))
-    return sorted(readings, key=lambda r: (verdicts.get(r.result.verdict, 0), outcomes.get(r.result.outcome, 0), r.margin))
+    verdicts = {name: place for place, name in enumerate(reversed(VERDICTS))}
+    readings = [Reading(result, tuple(sorted(result.rows, key=_rank_row))) for result in card.gates]
+    # A scorecard is data, which may name an outcome that is none: it comes first, to be seen.
+    return sorted(readings, key=lambda r: (verdicts.get(r.result.verdict, -1), _PLACES.get(r.result.outcome, -1), r.margin))
 
 
-def _read(result: GateResult, card: Scorecard) -> Reading:
-    try:
-        gate = Gate.parse(result.gate)
-    except ConfigError:
-        return Reading(result)
-    asks = gate.threshold
-    if asks is None:
-        return Reading(result)
-    rows = gate.find_rows(card)
-    return Reading(result, asks, min(rows, key=lambda row: _measure_margin(asks, row.estimate), default=None), len(rows))
+def _rank_row(row: JudgedRow) -> tuple[int, float]:
+    return _PLACES.get(row.outcome, -1), measure_margin(row)
 
 
-def _measure_margin(asks: Threshold, e: Estimate) -> float:
-    if e.value is None:
-        return float("-inf")
-    distance = e.value - asks.number if asks.op in (">=", ">") else asks.number - e.value
-    half = (e.high - e.low) / 2 if e.low is not None and e.high is not None else 0.0
+AnyReading = TypeVar("AnyReading", bound=Reading)
+
+
+def choose_deciding(readings: Sequence[AnyReading], /) -> AnyReading | None:
+    """Return the gate that decides, of those from `read_gates`: the first, or, if all verdicts are passes, the first that passes."""
+    if not readings:
+        return None
+    # A gate that only reports may fail, which does not explain why the run passes.
+    counts = readings[0].result.verdict != "pass"
+    return next((reading for reading in readings if counts or reading.result.outcome == "pass"), readings[0])
+
+
+def measure_margin(row: JudgedRow, /) -> float:
+    """Return how far a number lies on the right side of its threshold, in half lengths of its interval; -inf without a number."""
+    if row.value is None or row.threshold is None:
+        return -math.inf
+    distance = row.value - row.threshold if row.op in (">=", ">") else row.threshold - row.value
+    half = (row.high - row.low) / 2 if row.low is not None and row.high is not None else 0.0
     return distance / half if half > 0 else distance
+
+
+def describe_threshold(row: JudgedRow, /) -> str:
+    """Return what is asked of a row: ``>= 0.75``, or ``may drop by 0.01`` against a baseline; empty if nothing is."""
+    if row.threshold is None:
+        return ""
+    if row.baseline is None:
+        return f"{row.op} {row.threshold:g}"
+    return f"may {'drop' if row.op == '>=' else 'rise'} by {abs(row.threshold):.4g}"
 
 
 def explain_verdict(card: Scorecard, readings: Sequence[Reading], /) -> str:
@@ -91,9 +109,7 @@ def _explain_gates(readings: Sequence[Reading]) -> str:
     if not readings:
         return "The suite has no gates, so that nothing was decided."
     num = len(readings)
-    # A gate that only reports may fail, which does not explain why the run passes.
-    counts = readings[0].result.verdict != "pass"
-    first = next((reading for reading in readings if counts or reading.result.outcome == "pass"), readings[0])
+    first = choose_deciding(readings) or readings[0]
     outcome = first.result.outcome
     if outcome == "pass":
         passed = sum(reading.result.outcome == "pass" for reading in readings)
@@ -108,8 +124,11 @@ def _explain_gates(readings: Sequence[Reading]) -> str:
 def _describe(reading: Reading) -> str:
     """Return a gate's numbers in words: ``reviews.accuracy of bert is 0.81 (0.74 to 0.86, n = 190), asked >= 0.75``."""
     row = reading.row
-    if row is None or row.estimate.value is None:
+    if row is None or row.value is None or row.threshold is None:
         return f"{reading.result.gate}: {reading.result.detail}"
-    e = row.estimate
-    interval = f"{e.low:.4g} to {e.high:.4g}, " if e.low is not None and e.high is not None else ""
-    return f"{reading.path} of {row.model} is {e.value:.4g} ({interval}n = {e.n:,}), asked {reading.asked}"
+    if row.baseline is None:
+        interval = f"{row.low:.4g} to {row.high:.4g}, " if row.low is not None and row.high is not None else ""
+        return f"{reading.path} of {row.model} is {row.value:.4g} ({interval}n = {row.n:,}), asked {reading.asked}"
+    interval = f"{row.low:+.4g} to {row.high:+.4g}, " if row.low is not None and row.high is not None else ""
+    changed = f"changed by {row.value:+.4g} ({interval}n = {row.n:,}) against the baseline's {row.baseline:.4g}"
+    return f"{reading.path} of {row.model} {changed}, {reading.asked}"

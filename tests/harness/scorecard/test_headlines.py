@@ -59,7 +59,7 @@ def make_card(*gates: str, complete: bool = True, inconclusive: str = "fail") ->
     ("gates", "reason"),
     [
         ([], "The suite has no gates, so that nothing was decided."),
-        (["a/notes.accuracy >= 0.65"], "The gate passes: a/notes.accuracy of a is 0.8 (0.7 to 0.9, n = 100), asked >= 0.65."),
+        (["a/notes.accuracy >= 0.65"], "The gate passes: notes.accuracy of a is 0.8 (0.7 to 0.9, n = 100), asked >= 0.65."),
         (["a/notes.accuracy >= 0.5", "notes.accuracy.value < 0.9"],
          "All 2 gates pass, the narrowest: notes.accuracy.value of a is 0.8 (0.7 to 0.9, n = 100), asked < 0.9."),
         (["a/notes.accuracy >= 0.5", "notes.accuracy >= 0.75", "notes.auc >= 0.95"],

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from windtunnel.harness.api.item_key import ItemKey
-from windtunnel.harness.api.scorecard import Estimate, GateResult, Row, Scorecard
+from windtunnel.harness.api.scorecard import Estimate, GateResult, JudgedRow, Row, Scorecard
+from windtunnel.harness.scorecard.gates import Gate, check_gates
 from windtunnel.harness.scorecard.gates.readings import explain_verdict, read_gates
 
 ROW = Row("m", ItemKey("task", "t"), "accuracy", "quality", Estimate(0.9, 0.8, 0.95, 60))
-PASS = GateResult("t.accuracy >= 0.5", "pass", "pass", "")
-REPORTED = GateResult("t.accuracy >= 0.99", "fail", "pass", "", "advisory")
-OPEN = GateResult("t.accuracy >= 0.85", "inconclusive", "fail", "")
+PASS, OPEN = check_gates([Gate.parse("t.accuracy >= 0.5"), Gate.parse("t.accuracy >= 0.85")], Scorecard({}, (ROW,)))
+(REPORTED,) = check_gates([replace(Gate.parse("t.accuracy >= 0.99"), tier="advisory")], Scorecard({}, (ROW,)))
 MISSING = GateResult("u.accuracy >= 0.5", "missing", "missing", "no such row")
 
 
@@ -27,3 +29,16 @@ MISSING = GateResult("u.accuracy >= 0.5", "missing", "missing", "no such row")
 def test_the_reason_is_about_the_gate_that_decides(gates: tuple[GateResult, ...], verdict: str, begins: str) -> None:
     card = Scorecard({}, (ROW,), gates, verdict)
     assert explain_verdict(card, read_gates(card)).startswith(begins)
+
+
+def test_a_change_is_told_with_the_allowed_one() -> None:
+    row = JudgedRow("m", "t", "accuracy", "fail", -0.06, -0.08, -0.04, 100, -0.02, "worse", 0.8, ">=")
+    other = replace(row, metric="accuracy[long]", value=-0.09, low=-0.11, high=-0.07)
+    card = Scorecard({}, (ROW,), (GateResult("t.accuracy worse by at most 0.02", "fail", "fail", "", rows=(row, other)),), "fail")
+    (reading,) = read_gates(card)
+    assert (reading.path, reading.asked, [r.metric for r in reading.rows]) == (
+        "t.accuracy[long]", "may drop by 0.02", ["accuracy[long]", "accuracy"],
+    )  # fmt: skip
+    assert explain_verdict(card, [reading]) == (
+        "The gate fails: t.accuracy[long] of m changed by -0.09 (-0.11 to -0.07, n = 100) against the baseline's 0.8, may drop by 0.02."
+    )
