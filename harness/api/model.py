@@ -110,6 +110,7 @@ class Model:
     mask_token: the text that replaces a hidden word; None: there is none.
     has_templated_prompts: whether it applies its chat template to plain-text prompts.
     flops_per_token: floating-point operations of its weight multiplications per position; 0: not counted.
+    is_paid: whether asking again costs money or may give another answer: the answers of `stream` are then stored as they arrive.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Model:
     mask_token: str | None = None
     has_templated_prompts: bool = False
     flops_per_token: int = 0
+    is_paid: bool = False
 
     def method_for(self, kind: str, /) -> Callable[[Sequence[Unit]], Sequence[Answer]] | None:
         """Return the method that answers requests of this kind; None if the model has none."""
@@ -127,6 +129,10 @@ class Model:
 
     def close(self) -> None:
         """Free the model's resources. No method is called afterwards."""
+
+    def identity_requests(self) -> Sequence[Request[Response]]:
+        """Return requests whose answers tell this model from others, for a model that can change while it runs (behind an endpoint)."""
+        return ()
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────
 

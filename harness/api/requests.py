@@ -22,7 +22,7 @@ _classes: dict[str, type[Any]] = {}
 """Requests and responses by the name of their class, which is also their name in records."""
 
 
-RESERVED = frozenset({"Attribution", "Chat", "Failure", "Message", "Record", "Sample", "TextPair"})
+RESERVED = frozenset({"Attribution", "Chat", "Failure", "Message", "Record", "Sample", "TextPair", "Usage"})
 """Further class names that records use."""
 
 
@@ -37,11 +37,31 @@ def register_message(cls: type[Any], /) -> None:
     _classes[cls.__name__] = cls
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a service took for an answer.
+
+    num_prompt_tokens, num_tokens: the billed tokens of the request and of the answer. cost: their price in US dollars; 0 without prices.
+    first_token_s: seconds until the first token; None if the answer arrived as a whole. seconds: until the last one.
+    """
+
+    num_prompt_tokens: int
+    num_tokens: int
+    cost: float = 0.0
+    first_token_s: float | None = None
+    seconds: float = 0.0
+
+
 class Response:
-    """Base class of responses to requests. ``num_truncated``: the number of positions that the model dropped for length."""
+    """Base class of responses to requests.
+
+    ``num_truncated``: the number of positions that the model dropped for length. ``usage``: what a service took for it; None: the answer
+    was computed here.
+    """
 
     __slots__ = ()
     num_truncated: int = 0
+    usage: Usage | None = None
 
     def __init_subclass__(cls) -> None:
         register_message(cls)
@@ -91,6 +111,25 @@ class Completion(Response):
 
 
 @dataclass(frozen=True, slots=True)
+class Reply(Completion):
+    """A completion by an endpoint. ``finish`` can also be ``refusal`` (the provider's own) or ``tool_calls``.
+
+    reasoning: the text in which the model reasoned before its answer. tool_calls: the calls it asked for, as JSON texts.
+    """
+
+    usage: Usage | None = None
+    reasoning: str = ""
+    tool_calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServedLogProb(LogProb):
+    """A log-likelihood computed by an endpoint."""
+
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Logits(Response):
     """Unnormalised scores [num_classes], in the order of the request's ``labels`` (else in the model's own).
 
@@ -128,6 +167,13 @@ class Embedding(Response):
 
     def numbers(self) -> tuple[float, ...]:
         return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class ServedEmbedding(Embedding):
+    """A vector computed by an endpoint."""
+
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,23 @@ class AnswerCache(Answers, Protocol):
 
     def put(self, answers: Mapping[str, Any], /) -> None: ...
 
+    def keep(self, answers: Mapping[str, Any], /) -> None:
+        """Store paid responses at once. They are not yet those of a finished chunk."""
+
+    def recover(self, keys: Iterable[str], /) -> dict[str, Any]:
+        """Return kept responses of a chunk that was never finished."""
+        return {}
+
 
 class MemoryCache:
-    """Responses in memory, in front of an optional slower cache that is only read."""
+    """Responses in memory, in front of an optional slower cache that is only read.
 
-    def __init__(self, behind: Answers | None = None) -> None:
+    ``journal``: a file of paid responses, for a process that is killed before it stores them with their records.
+    """
+
+    def __init__(self, behind: Answers | None = None, journal: PaidAnswers | None = None) -> None:
         self._answers: dict[str, Any] = {}
-        self._behind = behind
+        self._behind, self._journal = behind, journal
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         responses, missing = {}, []
@@ -52,6 +62,13 @@ class MemoryCache:
 
     def put(self, answers: Mapping[str, Any], /) -> None:
         self._answers.update(answers)
+
+    def keep(self, answers: Mapping[str, Any], /) -> None:
+        if self._journal is not None:
+            self._journal.put(answers)
+
+    def recover(self, keys: Iterable[str], /) -> dict[str, Any]:
+        return self._journal.get(keys) if self._journal is not None else {}
 
     def take(self) -> dict[str, Any]:
         """Return the responses in memory, and remove them."""
@@ -86,6 +103,7 @@ class SqliteCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID")
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"the answer cache {path} cannot be opened ({error}); name another file", argument="cache") from error
@@ -112,6 +130,40 @@ class SqliteCache:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class PaidAnswers:
+    """Paid responses of the chunk in flight, in a file of their own that exists only while a chunk is unfinished.
+
+    A killed process loses no answer: the resumed run reads them here, and counts them as its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: SqliteCache | None = None
+
+    def get(self, keys: Iterable[str], /) -> dict[str, Any]:
+        return self._open().get(keys) if self._file is not None or self._path.exists() else {}
+
+    def put(self, answers: Mapping[str, Any], /) -> None:
+        self._open().put(answers)
+
+    def clear(self) -> None:
+        """Forget the responses, after their chunk is stored."""
+        if self._file is not None or self._path.exists():
+            self.close()
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> SqliteCache:
+        if self._file is None:
+            self._file = SqliteCache(self._path)
+        return self._file
 
 
 class EarlierAnswers:

@@ -81,8 +81,13 @@ class Engine:
         known = self._cache.get(keys)
         answers: list[Any] = [known.get(key) for key in keys]
         fresh = [index for index, key in enumerate(keys) if key not in known]
-        for index, answer in zip(fresh, self._compute([unique[index] for index in fresh]), strict=True):
+        kept = self._recover([keys[index] for index in fresh])
+        asked = [index for index in fresh if keys[index] not in kept]
+        computed = self._compute([unique[index] for index in asked], [keys[index] for index in asked])
+        for index, answer in [*zip(asked, computed, strict=True), *((i, kept[keys[i]]) for i in fresh if keys[i] in kept)]:
             answers[index] = answer
+            if isinstance(answer, Response) and answer.usage is not None:
+                self.counters.count_usage(answer.usage)
         self._cache.put({keys[index]: answers[index] for index in fresh if not isinstance(answers[index], Failure)})
         self.counters.requests += len(requests)
         self.counters.duplicates += len(requests) - len(unique)
@@ -150,10 +155,18 @@ class Engine:
         """Run work whose passes use `groups`; repeat it with smaller groups if memory runs out (`gradient_groups.Groups`)."""
         return self._groups.in_memory(work, self._budget)
 
-    def _compute(self, requests: Sequence[Request[Response]]) -> list[Any]:
+    def _recover(self, keys: Sequence[str]) -> Mapping[str, Any]:
+        """Return the paid responses that a killed process has kept, and count their passes, which no stored chunk has counted."""
+        kept = self._cache.recover(keys) if self.model.is_paid else {}
+        for answer in kept.values():
+            self.counters.forward_passes += 1
+            self.counters.tokens_computed += answer.usage.num_prompt_tokens + answer.usage.num_tokens if answer.usage is not None else 0
+        return kept
+
+    def _compute(self, requests: Sequence[Request[Response]], keys: Sequence[str]) -> list[Any]:
         units, failures = split_requests(self.model, self.info, requests)
         parts: list[dict[int, Any]] = [{} for _ in requests]
-        packed, rest = self._run_packed(requests, units)
+        packed, rest = self._run_packed(requests, units, keys)
         for unit, answer in packed:
             parts[unit.index][unit.part] = answer
         for kind, batch in self._make_batches(requests, rest):
@@ -163,12 +176,14 @@ class Engine:
         self.counters.failures += sum(isinstance(a, Failure) for a in answers)
         return answers
 
-    def _run_packed(self, requests: Sequence[Request[Response]], units: Sequence[Unit]) -> tuple[list[tuple[Unit, Any]], list[Unit]]:
+    def _run_packed(
+        self, requests: Sequence[Request[Response]], units: Sequence[Unit], keys: Sequence[str]
+    ) -> tuple[list[tuple[Unit, Any]], list[Unit]]:
         """Run the units that the model packs itself. Returns their answers, and the remaining units, to be batched.
 
         If a pass fails, its unanswered units are batched, which finds the unit at fault.
         """
-        if not self._budget.pack:
+        if not self._budget.pack and not self.model.is_paid:
             return [], list(units)
         alike: dict[object, list[Unit]] = {}
         rest: list[Unit] = []
@@ -182,7 +197,9 @@ class Engine:
         for members in alike.values():
             kind = requests[members[0].index].kind
             while members:
-                answered, retry = self._stream(kind, members)
+                answered, retry = self._stream(
+                    kind, members, lambda unit, answer: self._keep(requests[unit.index], keys[unit.index], answer)
+                )
                 answers += [(members[i], answer) for i, answer in answered.items()]
                 members = [unit for i, unit in enumerate(members) if i not in answered]
                 if not retry:
@@ -190,13 +207,23 @@ class Engine:
                     break
         return answers, rest
 
-    def _stream(self, kind: str, units: Sequence[Unit]) -> tuple[dict[int, Any], bool]:
-        """Return answers by index in ``units``, and whether to retry the missing ones in smaller passes."""
+    def _keep(self, request: Request[Response], key: str, answer: Any) -> None:
+        """Store a paid response at once. A paid model answers each request by one unit."""
+        if self.model.is_paid and not isinstance(response := join_answers(self.model, request, {0: answer}), Failure):
+            self._cache.keep({key: response})
+
+    def _stream(self, kind: str, units: Sequence[Unit], keep: Callable[[Unit, Any], None]) -> tuple[dict[int, Any], bool]:
+        """Return answers by index in ``units``, and whether to retry the missing ones in smaller passes.
+
+        ``keep``: receives each answer as it arrives.
+        """
         answered: dict[int, Any] = {}
         computed, no_memory = 0, False
         try:
             for done in self.model.stream([unit.data for unit in units], self._budget.pack, self._budget.rows):
                 answered.update(done.answers)
+                for i, answer in done.answers:
+                    keep(units[i], answer)
                 computed += done.tokens
                 self._count_pass(kind, done)
         except BaseException as error:

@@ -61,6 +61,10 @@ def compute_rates(num_records: int, counters: Mapping[str, int], chunks: Sequenc
         "requests_per_s": rate(counters.get("requests", 0)),
         "tokens_per_s": rate(counters.get("tokens_computed", 0)),
     }
+    if num_streamed := counters.get("streamed_answers", 0):
+        timing["first_token_s"] = round(counters["first_token_s"] / num_streamed, 3)
+    if (streaming_s := counters.get("streaming_s", 0)) > 0:
+        timing["streamed_tokens_per_s"] = round(counters["streamed_tokens"] / streaming_s, 3)
     if peak and counters.get("flops"):
         timing |= {"gflop_per_s": rate(counters["flops"] / 1e9), "share_of_matmul_peak": rate(counters["flops"] / peak)}
     return timing

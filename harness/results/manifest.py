@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..api.scorecard import Row
 from ..items.base.kind import ItemKind
 from ..store import Store, StoredItem
 
@@ -48,6 +49,16 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _to_json(v) for k, v in value.items()}
     return [_to_json(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def list_changes(rows: Iterable[Row], /) -> Iterable[str]:
+    """Return sentences about models that changed during the run."""
+    for row in rows:
+        if row.metric == "model_changes":
+            yield (
+                f"{row.model}/{row.key}: the model behind the endpoint changed during the run: the answers to the same prompts differ from "
+                "those at its start. The numbers mix several models; run again in a new folder, with an exact version as the name."
+            )
 
 
 def list_flags(

@@ -14,7 +14,7 @@ from ..store import FILE_NAME, Store, codec
 from .baseline_file import read_kept_baseline
 from .comparison import compare_models, compare_with_baseline, have_common_items
 from .item_rows import parse_gates
-from .manifest import list_flags, make_manifest
+from .manifest import list_changes, list_flags, make_manifest
 from .run_rows import compute_run_rows
 from .views import SampleViews
 
@@ -68,6 +68,7 @@ def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Seque
     computed = compute_run_rows(store, registry, suite, gates, keep=_keep if with_evidence else _drop_evidence)
     results, items, kinds = computed.results, computed.results.items, computed.results.kinds
     flags = [*computed.flags, *list_flags(items, results.notes, kinds, suite["plugin_files"])]
+    flags += list_changes(results.rows)
     flags += [flag for kind in kinds.values() for flag in kind.flags(results)]
     of_kinds = {name: measure for kind in kinds.values() for name, measure in kind.measures.items()}
     measures = {**results.measures, **of_kinds, **MEASURES}

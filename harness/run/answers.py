@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..engine.cache import EarlierAnswers, MemoryCache, SqliteCache
+from ..engine.cache import EarlierAnswers, MemoryCache, PaidAnswers, SqliteCache
 from ..store import Store
 
 
@@ -20,7 +20,8 @@ class RunAnswers:
     def __init__(self, store: Store, cache: str | None) -> None:
         self._shared = SqliteCache(Path(cache)) if cache else None
         self._earlier = EarlierAnswers(store, self._shared)
-        self.of_chunk = MemoryCache(behind=self._earlier)
+        self._paid = PaidAnswers(store.path.with_name(f"{store.path.name}.paid"))
+        self.of_chunk = MemoryCache(self._earlier, self._paid)
 
     @contextmanager
     def take(self) -> Iterator[dict[str, Any]]:
@@ -32,11 +33,13 @@ class RunAnswers:
         self._earlier.check()
         new = self.of_chunk.take()
         yield self._earlier.borrowed | new
+        self._paid.clear()
         self._earlier.borrowed.clear()
         if self._shared is not None:
             self._shared.put(new)
 
     def close(self) -> None:
-        """Close the shared cache."""
+        """Close the files."""
+        self._paid.close()
         if self._shared is not None:
             self._shared.close()

@@ -21,6 +21,7 @@ from ..plan.types import Plan
 from ..store import Store, StoredItem
 from .answers import RunAnswers
 from .chunks import Chunk, count_available, cut_chunks, list_requests, split_chunks
+from .constancy import Constancy
 from .described_items import describe_item, describe_known_items, set_aside
 from .loading import choose_budget, load_model, measure_matmul
 from .progress import Progress
@@ -80,6 +81,7 @@ class _ModelRun:
         # A resumed run keeps its batch sizes: other sizes would round differently.
         self._budgets = {i.model: Budget(**i.facts["budget"]) for i in store.items() if i.facts.get("budget")}
         self._engine = self._make_engine(self._model, self._adapter)
+        self._constancy = Constancy(self._engine)
         for item in self._context.find_unfinished(items):
             item.kind.try_settings(self._engine, item)
         for item in items:
@@ -123,7 +125,9 @@ class _ModelRun:
             if following is not None and item.kind.knows_requests:
                 engine.expect(partial(list_requests, item, following))
             run.start = chunk.start
+            self._constancy.start()
             records = [make_recordable(record) for record in make_records(samples)]
+            engine.counters.model_changes += self._constancy.has_changed()
             with self._answers.take() as answers:
                 context.store.add_chunk(
                     stored, chunk.number, chunk.start, records, counters=_take_counters(engine), answers=answers,
@@ -137,7 +141,7 @@ class _ModelRun:
                 raise IncompleteRun("stopped after the current chunk; all finished chunks are kept")
 
 
-def _take_counters(engine: Engine) -> dict[str, int]:
+def _take_counters(engine: Engine) -> dict[str, float]:
     """Return the counters of a chunk, summed over the model and the models in roles, and reset them."""
     total = Counters()
     for counters in {id(e.counters): e.counters for e in (engine, *engine.roles.values())}.values():

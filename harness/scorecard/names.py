@@ -18,6 +18,8 @@ COSTS = {
     "oom_splits": "batches",
     "pack_failures": "passes",
     "failures": "requests",
+    "cost": "US dollars",
+    "model_changes": "chunks",
 }
 """Counters of the engine that become rows, with their units."""
 

@@ -30,7 +30,7 @@ from . import attribution_codec
 _DATACLASSES = {
     cls.__name__: cls
     for cls in (
-        requests.Failure, text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
+        requests.Failure, requests.Usage, text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
     )
 }  # fmt: skip
 """By their names in records. Requests and responses have their own registry (`requests.find_class`)."""

@@ -281,9 +281,16 @@ def _shorten_path(text: Any, shorten: Callable[[Path], str]) -> Any:
 
 
 def make_portable_model(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:
-    """Return a model's entry with shortened paths, the same wherever its files are."""
+    """Return a model's entry as it determines answers: with shortened paths, and without the pace of an endpoint."""
     kind, colon, target = spec["model"].partition(":")
-    return {**spec, "model": f"{kind}{colon}{_shorten_path(target, shorten)}"}
+    settings = {name: value for name, value in spec["settings"].items() if name not in _PACE}
+    return {**spec, "model": f"{kind}{colon}{_shorten_path(target, shorten)}", "settings": settings}
+
+
+_PACE = frozenset(
+    {"price", "max_cost", "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "attempts", "api_key_env", "check_identity"}
+)  # fmt: skip
+"""Settings of models that say how fast and for how much an endpoint is asked, and change no answer."""
 
 
 def make_portable_task(spec: Mapping[str, Any], shorten: Callable[[Path], str] = lambda path: path.name) -> dict[str, Any]:

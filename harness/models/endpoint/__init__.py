@@ -1,0 +1,1 @@
+"""Models behind an endpoint: OpenAI's interface, which most servers speak, and Anthropic's."""

@@ -1,0 +1,110 @@
+"""An endpoint as a model: requests are sent many at a time, and their answers are handed over as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ...api.errors import SampleError
+from ...api.model import Model, Pass
+from ...api.requests import (
+    Embed,
+    Failure,
+    Generate,
+    LogLikelihood,
+    Reply,
+    Request,
+    Response,
+    ServedEmbedding,
+    ServedLogProb,
+)  # fmt: skip
+from ...identity.digests import digest_parts
+from ...identity.libraries import answer_code
+from .asking import Asker
+from .capabilities import Capabilities
+from .settings import Settings
+from .wire import Wire
+
+_IDENTITY_PROMPTS = (
+    "Write one sentence about a river in winter.",
+    "List five words that begin with the letter q, and nothing else.",
+)  # fmt: skip
+"""Prompts whose greedy answers differ between models."""
+_IDENTITY_TOKENS = 24
+_IDENTITY_CONTINUATION = ("The old clock on the wall", " struck seven while the rain went on.")
+
+
+class EndpointModel(Model):
+    """Answers `Generate`, `LogLikelihood` and `Embed` requests, as far as the endpoint offers them."""
+
+    is_paid = True
+
+    def __init__(self, settings: Settings, asker: Asker, found: Capabilities, client: Any) -> None:
+        self.name = asker.name
+        self._settings, self._asker, self._found, self._client = settings, asker, found, client
+        self.has_templated_prompts = found.texts is None
+        asker.pulse = found.pulse
+        offered = [name for name in ("chat", "texts", "likelihoods", "vectors") if getattr(found, name) is not None]
+        facts = (
+            settings.kind,
+            settings.target,
+            settings.base_url,
+            settings.parts,
+            sorted(map(repr, settings.extra.items())),
+            settings.version,
+        )
+        dialect = (found.dialect.served, sorted(found.dialect.refused), sorted(found.dialect.renamed))
+        self.fingerprint = digest_parts((*facts, offered, dialect, answer_code()))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def identity_requests(self) -> Sequence[Request[Response]]:
+        if not self._settings.check_identity:
+            return ()
+        if self._found.likelihoods is not None:
+            return (LogLikelihood(*_IDENTITY_CONTINUATION), Generate(_IDENTITY_PROMPTS[0], _IDENTITY_TOKENS))
+        if self._found.vectors is not None:
+            return (Embed(_IDENTITY_PROMPTS[0]),)
+        return tuple(Generate(prompt, _IDENTITY_TOKENS) for prompt in _IDENTITY_PROMPTS)
+
+    def streams(self, unit: Request[Response], /) -> bool:
+        return True
+
+    def stream(self, units: Sequence[Request[Response]], tokens: int, rows: int, /) -> Iterator[Pass]:
+        for index, answer in self._ask(units):
+            usage = None if isinstance(answer, Failure) else answer.usage
+            yield Pass(usage.num_prompt_tokens + usage.num_tokens if usage is not None else 0, [(index, answer)])
+
+    def generate(self, batch: Sequence[Generate]) -> list[Reply | Failure]:
+        return self._answer(batch)
+
+    def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[ServedLogProb | Failure]:
+        return self._answer(batch)
+
+    def embed(self, batch: Sequence[Embed]) -> list[ServedEmbedding | Failure]:
+        return self._answer(batch)
+
+    def _answer(self, batch: Sequence[Request[Response]]) -> list[Any]:
+        answers = dict(self._ask(batch))
+        return [answers[index] for index in range(len(batch))]
+
+    def _ask(self, requests: Sequence[Request[Response]]) -> Iterator[tuple[int, Response | Failure]]:
+        return self._asker.ask_all([(self._choose_wire(request), request) for request in requests])
+
+    def _choose_wire(self, request: Request[Response]) -> Wire:
+        found = self._found
+        wire: Wire | None = None
+        if isinstance(request, LogLikelihood):
+            wire = found.likelihoods
+        elif isinstance(request, Embed):
+            wire = found.vectors
+        elif isinstance(request, Generate):
+            wire = found.texts if isinstance(request.prompt, str) and found.texts is not None else found.chat
+        if wire is None:
+            raise SampleError(f"{self.name} offers no {request.kind} for this kind of prompt")
+        return wire
+
+    def split(self, request: Request[Response], /) -> Sequence[Request[Response]]:
+        self._choose_wire(request)
+        return (request,)

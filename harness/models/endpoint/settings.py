@@ -1,0 +1,70 @@
+"""The settings of an endpoint, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...api.errors import ConfigError
+from .costs import Price
+
+APIS = ("auto", "chat", "completions", "embeddings")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of an endpoint; `source` explains each.
+
+    kind: the kind of model, ``openai`` or ``anthropic``, for messages.
+    """
+
+    kind: str
+    target: str
+    base_url: str
+    api_key_env: str
+    api: str = "auto"
+    parts: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    price: Price = field(default_factory=Price)
+    max_cost: float | None = None
+    concurrency: int = 16
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    timeout: float = 120.0
+    attempts: int = 6
+    check_identity: bool = True
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigError` for a value that is not possible."""
+        where = f"{self.kind}:{self.target}"
+        address = urlsplit(self.base_url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ConfigError(f"{where}: base_url must be an address such as http://localhost:8000/v1, not {self.base_url!r}")
+        if address.username or address.password or address.query:
+            raise ConfigError(
+                f"{where}: base_url holds a user, a password or a query, which records would keep; keep keys in the environment and name "
+                "the variable with api_key_env"
+            )
+        if self.api not in APIS:
+            raise ConfigError(f"{where}: api is one of {', '.join(APIS)}, not {self.api!r}")
+        if unknown := sorted(set(self.parts) - {"image", "audio"}):
+            raise ConfigError(f"{where}: parts may name image and audio, not {unknown[0]!r}")
+        if not isinstance(self.extra, Mapping):
+            raise ConfigError(f"{where}: extra is a mapping of further fields of each request, not {self.extra!r}")
+        for name in ("max_cost", "requests_per_minute", "tokens_per_minute", "timeout", "concurrency", "attempts"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+                raise ConfigError(f"{where}: {name} must be a number above 0, not {value!r}")
+        for name in ("concurrency", "attempts"):
+            if getattr(self, name) != int(getattr(self, name)):
+                raise ConfigError(f"{where}: {name} must be a whole number, not {getattr(self, name)!r}")
+        if self.max_cost is not None and not self.price:
+            raise ConfigError(f"{where}: max_cost needs the price, in US dollars per million tokens: price: {{input: 0.15, output: 0.6}}")
+
+    @property
+    def host(self) -> str:
+        """The host of the address."""
+        return urlsplit(self.base_url).hostname or ""
