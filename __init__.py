@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .harness.items.base.planned_item import PlannedItem as PlannedItem
     from .harness.items.base.results import RunResults as RunResults
     from .harness.metrics.base import Metric as Metric
+    from .harness.metrics.evaluate_module import EvaluateModule as EvaluateModule
     from .harness.metrics.scores import ColumnMean as ColumnMean
     from .harness.modalities.audio import Audio as Audio
     from .harness.modalities.base import Modality as Modality
@@ -101,6 +102,7 @@ _NAMES = {
     "items.base.planned_item": "PlannedItem",
     "items.base.results": "RunResults",
     "metrics.base": "Metric",
+    "metrics.evaluate_module": "EvaluateModule",
     "metrics.scores": "ColumnMean",
     "modalities.audio": "Audio",
     "modalities.base": "Modality Shown",

@@ -6,27 +6,27 @@ from ..api.bases import require_methods
 from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..identity.programs import name_origin
+from .base import Metric, make_metric
+from .evaluate_module import PREFIX, add_module
 
 
 def find_metric(metric: object, registry: Registry, /) -> tuple[str, str]:
-    """Find one of a task's metrics, which is the name of one, a class derived from `Metric`, or an object of such a class.
+    """Find one of a task's metrics: the name of one, ``evaluate:MODULE``, a class derived from `Metric`, or an object of such a class.
 
-    Returns its name and its origin; a class or object joins the registry. Raises `ConfigError` for anything else, with what a
+    Returns its name and its origin; a module, class or object joins the registry. Raises `ConfigError` for anything else, with what a
     plugin's metric lacks, or where another metric has its name.
     """
     if not isinstance(metric, str):
         return _add_metric(metric, registry)
+    if metric.startswith(PREFIX) and metric not in registry.names("metrics"):
+        return metric, add_module(metric, registry)
     origin = registry.get("metrics", metric).origin
     if not origin.startswith("windtunnel "):
-        from .base import make_metric
-
         make_metric(metric, registry)
     return metric, origin
 
 
 def _add_metric(metric: object, registry: Registry) -> tuple[str, str]:
-    from .base import Metric
-
     made = metric() if isinstance(metric, type) and issubclass(metric, Metric) else metric
     if not isinstance(made, Metric):
         raise ConfigError(

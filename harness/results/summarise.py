@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..api.scorecard import Row, Scorecard
+from ..metrics.evaluate_module import PREFIX, add_module
 from ..scorecard.gates import Gate, check_gates, decide_verdict
 from ..scorecard.measures import MEASURES, add_direction
 from ..store import FILE_NAME, Store, codec
@@ -93,13 +95,18 @@ def _drop_evidence(row: Row) -> Row:
 
 
 def load_registry(folder: Path, plugins: Sequence[str], /) -> Registry:
-    """Return the plugins for views of a run folder: the installed ones, and those of the run's given plugin files.
+    """Return the plugins for views of a run folder: the installed ones, and those of the run that are given.
 
-    Raises `ConfigError` if a file is not one of the run's plugin files.
+    plugins: plugin files of the run, and modules of `evaluate` that are its metrics, as ``evaluate:MODULE``.
+    Raises `ConfigError` if a file or module is not one of the run's.
     """
     if not plugins:
         return Registry()
     store = Store.open(folder / FILE_NAME, readonly=True)
     recorded = codec.loads(store.suite)["plugin_files"]
     store.close()
-    return Registry.of_run(recorded, plugins)
+    registry = Registry.of_run(recorded, [plugin for plugin in plugins if not plugin.startswith(PREFIX)])
+    for name in (plugin for plugin in plugins if plugin.startswith(PREFIX)):
+        if (origin := add_module(name, registry)) not in recorded:
+            raise ConfigError(f"the run used {', '.join(recorded) or 'no plugin'}, not {origin}; pass the module that the run used")
+    return registry

@@ -8,6 +8,7 @@ from pathlib import Path
 from ... import __version__
 from ..api.errors import ConfigError
 from ..api.registry import describe_origin
+from ..metrics.evaluate_module import PREFIX
 from ..plan.types import Plan
 from ..store import FILE_NAME, LOCK_NAME, Store, codec
 
@@ -23,7 +24,7 @@ def open_store(plan: Plan, folder: Path, /) -> Store:
         "identity": suite.identity(),
         "skipped": [asdict(s) for s in plan.skipped],
         "planned": [(i.model.name, i.item, len(i.samples)) for i in plan.items],
-        "plugin_files": [describe_origin(Path(file)) for file in suite.plugins],
+        "plugin_files": [*(describe_origin(Path(file)) for file in suite.plugins), *_list_modules(plan)],
         **suite.model_dump(mode="json"),
     }
     text = codec.dumps(facts)
@@ -42,6 +43,12 @@ def open_store(plan: Plan, folder: Path, /) -> Store:
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())
     return store
+
+
+def _list_modules(plan: Plan) -> list[str]:
+    """Return the origins of the modules of `evaluate` that are metrics of the plan's tasks, each once."""
+    metrics = {name: origin for item in plan.items for name, origin in item.task.metric_code.items()}
+    return [origin for name, origin in metrics.items() if name.startswith(PREFIX)]
 
 
 def _write_copy(path: Path, text: str) -> None:
