@@ -24,8 +24,8 @@ from ..harness.modalities.inputs import Input
 from .cautions import describe_part, join_names
 from .fields import Field, spell
 
-_MOST_COUNTED = 50_000
-"""The most rows that are read only to compare the shares of classes: about 0.1 s."""
+_MOST_COUNTED = 20_000
+"""The most rows that are read only to compare the shares of classes: a quarter of a second."""
 
 
 class Common(TypedDict, total=False):

@@ -81,7 +81,8 @@ def _list_gates(readings: Sequence[Reading], card: Scorecard) -> Iterator[str]:
             tasks = {row.key.task for row in card.rows if reading.row and (row.model, row.item) == (reading.row.model, reading.row.item)}
             reason = "; ".join(list_cautions(card, tasks))
         else:
-            reason = (reading.row.detail if reading.row else reading.result.detail).rpartition(": ")[2]
+            detail = reading.row.detail if reading.row else reading.result.detail
+            reason = detail.rpartition(": ")[2] if reading.result.outcome == "inconclusive" else detail
         if reason:
             yield f"     {reason}"
 

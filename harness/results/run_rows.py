@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,7 @@ class RunRows:
         if self.ended:
             rows = [row if id(row) in known else bound_at_any_time(row) for row in rows]
         self.results.rows = list(map(self.keep, rows))
+        self._note_unscored([row for row in rows if id(row) not in known])
 
     def _check_end(self, item: StoredItem, table: Table, rows: Sequence[Row]) -> None:
         """Find out whether the item has all its records. An item that rests on one that ended early has as many as that one."""
@@ -86,8 +87,23 @@ class RunRows:
         if sentence := _describe_failures(item, table, kind):
             self.flags.append(sentence)
             self.mostly_failed = True
-        elif sentence := _describe_unscored(item, table, rows, self.suite["max_unscored"]):
-            self.flags.append(sentence)
+        else:
+            self._note_unscored(rows, table.first_error or table.unscored)
+
+    def _note_unscored(self, rows: Iterable[Row], why: str = "") -> None:
+        """Note each item of which a row has too many unscored samples to pass a gate. ``why``: the first error."""
+        found: dict[tuple[str, str], Row] = {}
+        for row in rows:
+            if row.estimate.value is not None and lacks_scores(row, self.suite["max_unscored"]):
+                worst = found.setdefault((row.model, row.item), row)
+                found[row.model, row.item] = max(worst, row, key=lambda each: each.estimate.n_unscored)
+        for row in found.values():
+            num = row.estimate.n_unscored
+            error = f"; the first error was: {why}" if why else f"; {row.estimate.reason}" if row.estimate.reason else ""
+            self.flags.append(
+                f"{row.model}/{row.item}: {num} of {num + row.estimate.n} samples have no {row.name}, more than 'max_unscored' allows, "
+                f"so that no gate on it passes{error}"
+            )
 
 
 def compute_run_rows(
@@ -113,17 +129,4 @@ def _describe_failures(item: StoredItem, table: Table, kind: ItemKind) -> str:
     return (
         f"{item.model}/{item.item}: {failed} of {num} samples failed, more than half, so that its numbers decide nothing; "
         f"the first error was: {table.first_error}"
-    )
-
-
-def _describe_unscored(item: StoredItem, table: Table, rows: Sequence[Row], max_unscored: float) -> str:
-    """Return a sentence if a row of an item has too many unscored samples to pass a gate; empty otherwise."""
-    found = [row for row in rows if row.estimate.value is not None and lacks_scores(row, max_unscored)]
-    if not found:
-        return ""
-    row = max(found, key=lambda row: row.estimate.n_unscored)
-    num, why = row.estimate.n_unscored, table.first_error or table.unscored
-    return (
-        f"{item.model}/{item.item}: {num} of {num + row.estimate.n} samples have no {row.name}, more than 'max_unscored' allows, so that "
-        f"no gate on it passes" + (f"; the first error was: {why}" if why else "")
     )

@@ -141,9 +141,13 @@ class Gate:
             near = suggest_name(self.model, models)
             return f"{self.item!r} was not run on a model {self.model!r}.{near} It was on {', '.join(models)}"
         metrics = sorted({metric for model, item, metric in rows if self.concerns(model, item)})
-        where = f" on the slice {self.slice!r}" if self.slice else " on slices" if self.slices else ""
-        near = suggest_name(self.metric, metrics)
-        return f"{self.item!r} has no metric {self.metric!r}{where}.{near} It has {', '.join(metrics)}"
+        if (self.slice or self.slices) and any(match_pattern(self.metric, metric) for metric in metrics):
+            slices = sorted({metric.partition("[")[2].removesuffix("]") for metric in metrics if metric.startswith(f"{self.metric}[")})
+            told = f"It has {', '.join(slices)}" if slices else "Its data has none; name their column with the task's key 'slice'"
+            which = f"no slice {self.slice!r}.{suggest_name(self.slice, slices)}" if self.slice else "no slices."
+            return f"{self.item!r} has {which} {told}"
+        near, who = suggest_name(self.metric, metrics), f"{self.item!r} has no" if "*" not in self.item else f"no item {self.item!r} has a"
+        return f"{who} metric {self.metric!r}.{near} {'They have' if '*' in self.item else 'It has'} {', '.join(metrics)}"
 
 
 def match_pattern(pattern: str, name: str, /) -> bool:

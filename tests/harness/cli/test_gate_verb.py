@@ -60,3 +60,12 @@ def test_a_gate_without_its_baseline_is_refused_before_the_run(folder: Path) -> 
     assert (answer.code, "there is no baseline to compare with" in answer.err, "--baseline" in answer.err) == (2, True, True)
     passing = "{check: notes.accuracy, drop: 0.1, missing: pass}"
     assert windtunnel("run", write_suite(folder), "--gate", passing, "--out", folder / "none", "-q").code == 0
+
+
+def test_a_row_about_several_items_says_why_no_gate_on_it_passes(tmp_path: Path) -> None:
+    attacks: Any = [{"attack": "swap", "name": "one"}, {"attack": "swap", "name": "two"}]
+    tasks: Any = [{"task": "notes", "fail": "score:n1,n2"}]
+    gates: Any = ["worst_case(notes).robust_accuracy.value >= 0"]
+    answer = windtunnel("run", write_suite(tmp_path, tasks=tasks, attacks=attacks, gates=gates), "--out", tmp_path / "run", "-q", "--rows")
+    assert answer.code == 1, answer.out + answer.err
+    assert "words/worst_case(notes): 2 of 12 samples have no robust_accuracy, more than 'max_unscored' allows" in answer.out

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, GateResult, JudgedRow, Row, Scorecard
-from windtunnel.harness.scorecard.gates import Gate, check_gates
+from windtunnel.harness.scorecard.gates import Gate, check_gates, parse_entry
 from windtunnel.harness.scorecard.gates.readings import explain_verdict, read_gates
 
 ROW = Row("m", ItemKey("task", "t"), "accuracy", "quality", Estimate(0.9, 0.8, 0.95, 60))
@@ -42,3 +42,11 @@ def test_a_change_is_told_with_the_allowed_one() -> None:
     assert explain_verdict(card, [reading]) == (
         "The gate fails: t.accuracy[long] of m changed by -0.09 (-0.11 to -0.07, n = 100) against the baseline's 0.8, may drop by 0.02."
     )
+
+
+def test_a_slice_that_does_not_exist_is_told_with_those_that_do() -> None:
+    sliced = tuple(replace(ROW, slice=name) for name in "ab")
+    (result,) = check_gates([parse_entry({"check": "t.accuracy >= 0.5", "slice": "c"})], Scorecard({}, (ROW, *sliced)))
+    assert (result.outcome, result.detail) == ("missing", "'t' has no slice 'c'. It has a, b")
+    (result,) = check_gates([parse_entry({"check": "t.accuracy >= 0.5", "slices": "every"})], Scorecard({}, (ROW,)))
+    assert result.detail == "'t' has no slices. Its data has none; name their column with the task's key 'slice'"
