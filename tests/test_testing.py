@@ -65,7 +65,7 @@ def test_a_baseline_may_be_a_file_a_folder_or_a_run(tmp_path: Path) -> None:
     gate = {"check": "notes.accuracy", "drop": 0.1}
     for baseline in (before, str(tmp_path / "b.json"), Run.load(before)):
         assert_gates(before, gate, baseline=baseline)
-        with pytest.raises(AssertionError, match=r"no data: notes\.accuracy worse by at most 0\.1 .*it has other data"):
+        with pytest.raises(AssertionError, match=r"no data: notes\.accuracy worse by at most 0\.1 .*different data"):
             assert_gates(after, gate, baseline=baseline)
     with pytest.raises(AssertionError, match=r"missing: .*there is no baseline to compare with"):
         assert_gates(before, gate)

@@ -122,6 +122,7 @@ class GateResult:
     ``outcome``: pass, fail, inconclusive, no_data (the row has no value) or missing (there is no such row).
     ``verdict``: what that means for the run: pass, warn, fail, no_data or missing.
     ``tier``: critical, supporting or advisory. ``rows``: the rows that it judged.
+    ``mismatches``: what differs from the baseline besides the model, where the gate compares all the same.
     """
 
     gate: str
@@ -130,6 +131,7 @@ class GateResult:
     detail: str
     tier: str = "critical"
     rows: tuple[JudgedRow, ...] = ()
+    mismatches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

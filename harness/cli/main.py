@@ -19,7 +19,7 @@ from ..system.malloc import keep_freed_memory
 from .console import say, say_json
 from .environment import prepare
 from .leaving import guard, leave
-from .suite_options import BaselineOption, PluginFiles, takes_suite
+from .suite_options import BaselineModelOption, BaselineOption, PluginFiles, takes_suite
 from .work import finish, make_plan, print_card, print_power, run_suite
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The run folder. Default: runs/NAME-HASH; the hash depends on the suite.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress: neither bars, nor lines in CI.")]
 RowsOption = Annotated[bool, typer.Option("--rows", help="Print all rows, not one headline per item.")]
+AllowMismatchOption = Annotated[
+    bool, typer.Option("--allow-mismatch", help="Compare runs of different data, prompts or settings on the samples that both have.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -220,6 +223,8 @@ def gate(
         ),
     ] = None,
     baseline: BaselineOption = None,
+    baseline_model: BaselineModelOption = None,
+    allow_mismatch: AllowMismatchOption = False,
     power: Annotated[bool, typer.Option("--power", help="Simulate instead what each gate can tell with this run's samples.")] = False,
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
@@ -233,10 +238,10 @@ def gate(
 
     parsed = [parse_entry(entry) for text in gates or () for entry in read_argument(text)]
     registry = load_registry(run_folder, plugin or ())
-    compared = load_baseline(baseline, registry) if baseline is not None else None
+    compared = load_baseline(baseline, registry, baseline_model) if baseline is not None else None
     if power:
         return print_power(run_folder, parsed, registry, compared, as_json)
-    card = summarise(run_folder, gates=parsed or None, registry=registry, baseline=compared)
+    card = summarise(run_folder, gates=parsed or None, registry=registry, baseline=compared, allow_mismatch=allow_mismatch)
     print_card(card, as_json, rows)
     return exit_code(card.verdict)
 
@@ -269,9 +274,8 @@ def baseline(
 def compare(
     baseline: Annotated[Path, typer.Argument(metavar="BASELINE", help="A run folder or a baseline file.")],
     candidates: Annotated[list[Path], typer.Argument(metavar="CANDIDATE...", help="Run folders or baseline files.")],
-    allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Compare runs of different data, prompts or settings on the samples that both have.")
-    ] = False,
+    baseline_model: BaselineModelOption = None,
+    allow_mismatch: AllowMismatchOption = False,
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -281,7 +285,8 @@ def compare(
     from ..results.compare import compare_paths
     from .comparison_text import format_comparisons
 
-    compared = compare_paths(baseline, candidates, allow_mismatch=allow_mismatch, registry=Registry(tuple(plugin or ())))
+    registry = Registry(tuple(plugin or ()))
+    compared = compare_paths(baseline, candidates, baseline_model=baseline_model, allow_mismatch=allow_mismatch, registry=registry)
     say(json.dumps([comparison.to_json() for comparison in compared], indent=2) if as_json else format_comparisons(compared))
 
 

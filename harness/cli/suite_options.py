@@ -26,6 +26,10 @@ BaselineOption = Annotated[
     typer.Option("--baseline", help="A run folder or a file of 'windtunnel baseline', for gates with 'drop'; for a run, also 'none'."),
 ]
 
+BaselineModelOption = Annotated[
+    str | None,
+    typer.Option("--baseline-model", help="Compare with this model of the baseline. Default: the same name, or its only model."),
+]
 
 _HOW_TO_GIVE = {"models": "--model KIND:TARGET", "tasks": "--tasks NAME,NAME"}
 
@@ -59,6 +63,7 @@ def read_suite(
         ),
     ] = None,
     baseline: BaselineOption = None,
+    baseline_model: BaselineModelOption = None,
     cache: Annotated[str | None, typer.Option("--cache", help="A file of answers that several runs share.")] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Keep Hugging Face libraries off the network; missing files are errors.")
@@ -88,6 +93,7 @@ def read_suite(
         "plugins": plugin or None,
         "gates": [entry for text in gate for entry in read_argument(text)] if gate else None,
         "baseline": str(baseline) if baseline is not None else None,
+        "baseline_model": baseline_model,
     }
     options = {key: value for key, value in given.items() if value is not None}
     from ..suite.load import load_suite, make_suite

@@ -8,19 +8,20 @@ from pathlib import Path
 from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..api.scorecard import Scorecard
+from ..scorecard.counterparts import select_model
 from .baseline_file import FILE_NAME, read_file, write_baseline
 from .summarise import summarise
 
 
-def load_baseline(path: Path, /, registry: Registry | None = None) -> Scorecard:
+def load_baseline(path: Path, /, registry: Registry | None = None, model: str | None = None) -> Scorecard:
     """Load the scorecard to compare with, whose rows have their evidence, from a run folder or a baseline file.
 
     ``registry``: the metrics; by default the installed ones. A row of a metric that it lacks has no evidence.
-    Raises `ConfigError` for a file that is no baseline, is broken, or was written by a newer version.
+    ``model``: the only model to load; by default all.
+    Raises `ConfigError` for a file that is no baseline, is broken, or was written by a newer version, and for an unknown model.
     """
-    if path.is_dir():
-        return summarise(path, gates=(), registry=registry, keep_evidence=True)
-    return read_file(path, registry)
+    card = summarise(path, gates=(), registry=registry, keep_evidence=True) if path.is_dir() else read_file(path, registry)
+    return select_model(card, model, str(path))
 
 
 def keep_baseline(card: Scorecard | None, path: Path | None, folder: Path, /, registry: Registry | None = None) -> None:

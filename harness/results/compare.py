@@ -12,21 +12,26 @@ from .comparison import Side, compare_sides, pair_sides, split_sides
 
 
 def compare_paths(
-    baseline: Path, candidates: Sequence[Path], /, *, allow_mismatch: bool = False, registry: Registry | None = None
-) -> list[Comparison]:
+    baseline: Path, candidates: Sequence[Path], /, *, baseline_model: str | None = None, allow_mismatch: bool = False,
+    registry: Registry | None = None,
+) -> list[Comparison]:  # fmt: skip
     """Compare run folders or baseline files with a baseline: one comparison per candidate and model.
 
+    ``baseline_model``: the only model of the baseline to compare with; by default that of the same name.
     ``allow_mismatch``: compare runs of different data, tasks or settings, and say so in `Comparison.mismatches`.
     ``registry``: the plugins of the runs; by default the installed ones, as records load no code.
     Raises `ConfigError` for runs that have nothing in common, or that differ where they must not, and `StoreError` for a
     folder that is no run.
     """
-    sides = load_sides(baseline, registry)
+    sides = load_sides(baseline, registry, baseline_model)
     pairs = [pair for path in candidates for pair in pair_sides(sides, load_sides(path, registry))]
     return [compare_sides(*pair, allow_mismatch=allow_mismatch, registry=registry) for pair in pairs]
 
 
-def load_sides(path: Path, /, registry: Registry | None = None) -> list[Side]:
-    """Load one side per model of a run folder or a baseline file. Raises `ConfigError` or `StoreError` if it is neither."""
+def load_sides(path: Path, /, registry: Registry | None = None, model: str | None = None) -> list[Side]:
+    """Load one side per model of a run folder or a baseline file. Raises `ConfigError` or `StoreError` if it is neither.
+
+    ``model``: the only model to load; by default all.
+    """
     folder = path if path.is_dir() else None
-    return split_sides(path.name or str(path), load_baseline(path, registry), folder)
+    return split_sides(path.name or str(path), load_baseline(path, registry, model), folder)

@@ -92,16 +92,20 @@ class Run:
         compared = load_baseline(Path(path), registry) if path is not None else None
         return summarise(self.path, gates=parsed or None, registry=registry, baseline=compared)
 
-    def compare(self, baseline: Run | str | Path, /, *, allow_mismatch: bool = False) -> list[Comparison]:
+    def compare(
+        self, baseline: Run | str | Path, /, *, baseline_model: str | None = None, allow_mismatch: bool = False
+    ) -> list[Comparison]:  # fmt: skip
         """Compare the run with a baseline, sample by sample: one comparison per model of the run.
 
-        ``baseline``: a run, a run folder or a baseline file. ``allow_mismatch``: compare runs of different data, tasks or settings.
+        ``baseline``: a run, a run folder or a baseline file.
+        ``baseline_model``: the only model of the baseline to compare with; by default that of the same name, or its only one.
+        ``allow_mismatch``: compare runs of different data, tasks or settings.
         Raises `ConfigError` for runs that cannot be compared.
         """
         from .compare import compare_paths
 
         path = baseline.path if isinstance(baseline, Run) else Path(baseline)
-        return compare_paths(path, [self.path], allow_mismatch=allow_mismatch, registry=self._get_registry())
+        return compare_paths(path, [self.path], baseline_model=baseline_model, allow_mismatch=allow_mismatch, registry=self._get_registry())
 
     def open(self) -> None:
         """Show the scorecard in the browser."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..api.registry import Registry
 from ..api.samples import seed_of
 from ..api.scorecard import Row, Scorecard
+from ..scorecard.counterparts import Counterparts
 from ..scorecard.gates import Gate, parse_entry
-from ..scorecard.gates.baseline import find_counterpart
 from ..scorecard.names import EXACT, TIMES
 from ..scorecard.power import NUM_DRAWS, Power, measure_paired_power, measure_power
 from ..statistics import Evidence, compare_evidence, get_evidence, pair_evidence
@@ -54,16 +54,16 @@ def simulate_gates(
 
     ``card``, ``baseline``: scorecards whose rows have their evidence. ``num_draws``: the number of draws.
     """
-    found = []
+    found, counterparts = [], None if baseline is None else Counterparts(card, baseline)
     for gate in gates:
         for row in gate.find_rows(card):
-            simulated = _simulate(gate, row, card, baseline, num_draws)
+            simulated = _simulate(gate, row, counterparts, card.max_unscored, num_draws)
             power, reason = (simulated, "") if isinstance(simulated, Power) else (None, simulated)
             found.append(GatePower(gate, row.model, row.item, row.name, power, reason))
     return found
 
 
-def _simulate(gate: Gate, row: Row, card: Scorecard, baseline: Scorecard | None, num_draws: int) -> Power | str:
+def _simulate(gate: Gate, row: Row, counterparts: Counterparts | None, max_unscored: float, num_draws: int) -> Power | str:
     """Return the power of a gate on a row, or the reason why it cannot be simulated."""
     evidence = get_evidence(row)
     if row.metric in TIMES:
@@ -77,11 +77,11 @@ def _simulate(gate: Gate, row: Row, card: Scorecard, baseline: Scorecard | None,
             return "it counts samples, whose number does not change"
 
         def judge(drawn: Evidence) -> str:
-            judgement = threshold.judge(drawn.estimate(), is_exact=row.name in EXACT, is_share=not row.unit, max_unscored=card.max_unscored)
+            judgement = threshold.judge(drawn.estimate(), is_exact=row.name in EXACT, is_share=not row.unit, max_unscored=max_unscored)
             return judgement.outcome
 
         return measure_power(evidence, judge, row.higher_is_better, inconclusive=gate.inconclusive, seed=seed, num_draws=num_draws)
-    other = find_counterpart(row, card, baseline) if baseline is not None else None
+    other = counterparts.find(row) if counterparts is not None else None
     base_evidence = get_evidence(other) if other is not None else None
     if other is None or base_evidence is None or row.higher_is_better is None:
         return "it needs a baseline with the same samples, and a number with a better direction"

@@ -28,6 +28,7 @@ def summarise(
     registry: Registry | None = None,
     keep_evidence: bool = False,
     baseline: Scorecard | None = None,
+    allow_mismatch: bool = False,
 ) -> Scorecard:
     """Compute the scorecard of a run folder.
 
@@ -36,6 +37,7 @@ def summarise(
     ``registry``: the metrics and the kinds of items; by default the installed ones, as records load no code (`load_registry`).
     ``keep_evidence``: keep `Row.evidence`, which takes memory for each sample, instead of comparing models and baseline.
     ``baseline``: the run to compare with (`baseline.load_baseline`); by default the one that the run folder keeps.
+    ``allow_mismatch``: whether all gates compare with a baseline of other data, prompts, tasks or settings (`Gate.allow_mismatch`).
     Raises `StoreError` if the store cannot be read, and `ConfigError` if the folder's baseline cannot.
     """
     store = Store.open(folder / FILE_NAME, readonly=True)
@@ -43,6 +45,7 @@ def summarise(
     try:
         planned_gates = parse_gates(codec.loads(store.suite))
         wanted = planned_gates if gates is None else gates
+        wanted = [replace(gate, allow_mismatch=True) for gate in wanted] if allow_mismatch else wanted
         needs_baseline = any(gate.drop is not None for gate in wanted)
         if baseline is None and (needs_baseline or not keep_evidence):
             baseline = read_kept_baseline(folder, known)
@@ -58,7 +61,9 @@ def summarise(
         to_first = compare_models(card, folder, known) if compares_models else ()
         rows, times = (tuple(map(_drop_evidence, own)) for own in (card.rows, card.times))
         card = replace(card, comparisons=(*to_baseline, *to_first), rows=rows, times=times)
-    return replace(card, gates=gate_results, verdict=verdict)
+    mismatches = [f"{mismatch}; gates compare it with the baseline all the same" for gate in gate_results for mismatch in gate.mismatches]
+    flags = list(dict.fromkeys([*(f"DIFFERENT: {sentence}" for sentence in mismatches), *card.manifest["flags"]]))
+    return replace(card, gates=gate_results, verdict=verdict, manifest={**card.manifest, "flags": flags})
 
 
 def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Sequence[Gate], with_evidence: bool) -> Scorecard:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..api.errors import ConfigError
+from ..api.item_key import ItemKey
 from ..api.registry import Registry
 from ..api.scorecard import Scorecard
+from ..items.base.ingredients import digest_ingredients
 from ..items.base.planned_item import PlannedItem
 from ..plan.types import Plan
+from ..scorecard.counterparts import choose_model, describe_unpaired, drop_models, list_differences, pair_models
 from ..scorecard.gates import Gate
-from ..scorecard.gates.baseline import list_unlike
 from ..threats import describe_threat
 
 REMEDY = "compare with a run of the same data and settings, or leave the gate out"
@@ -31,7 +33,7 @@ def load_planned_baseline(plan: Plan, registry: Registry | None = None) -> Score
     from ..results.baseline import load_baseline
 
     try:
-        baseline = load_baseline(suite.baseline_path, registry or Registry(suite.plugins))
+        baseline = load_baseline(suite.baseline_path, registry or Registry(suite.plugins), suite.baseline_model)
     except ConfigError as error:
         raise ConfigError(f"{suite.place('baseline')}{error}") from error
     for index, spec in enumerate(suite.gates):
@@ -53,12 +55,15 @@ def _find_problem(gate: Gate, items: Sequence[PlannedItem], baseline: Scorecard)
     about = [item for item in items if gate.concerns(item.model.name, item.item)]
     pairs = [(item, _find_counterpart(item, items, baseline)) for item in about]
     for item, other in pairs:
-        if other is not None and (unlike := list_unlike(_describe(item), other)):
+        if other is not None and not gate.allow_mismatch and (unlike := list_differences(other, _describe(item))):
             common = _count_common(item, other, baseline)
-            return f"the baseline's {item.item} has {', '.join(unlike)}{common}"
+            return f"the baseline's {item.item} has different {', '.join(unlike)}{common}"
     if gate.missing != "missing":
         return ""
     found = any(other is not None and any(_list_rows(gate, other, baseline)) for _, other in pairs)
+    models = [list(dict.fromkeys(names)) for names in (_list_models(baseline), (item.model.name for item in items))]
+    if about and not pair_models(*models) and all(other is None for _, other in pairs):
+        return describe_unpaired(*models)
     if about and not found:
         return f"the baseline has no such number; it has {', '.join(sorted({row.item for row in baseline.rows})) or 'none'}"
     lacking = [item.item for item, other in pairs if other is None and item.kind.can_have_row(item, gate.metric)]
@@ -66,18 +71,25 @@ def _find_problem(gate: Gate, items: Sequence[PlannedItem], baseline: Scorecard)
 
 
 def _find_counterpart(item: PlannedItem, items: Sequence[PlannedItem], baseline: Scorecard) -> Mapping[str, Any] | None:
-    """Return the baseline's item with the same key, of the same model or of the only one in both; None if it has none."""
-    same = [other for other in baseline.manifest.get("items", ()) if other["key"] == item.key.to_json()]
-    named = [other for other in same if other["model"] == item.model.name]
-    rivals = [other for other in items if other.key == item.key]
-    return named[0] if named else same[0] if len(same) == len(rivals) == 1 else None
+    """Return the baseline's facts about an item, of the model that belongs to the item's; None if it has none."""
+    key = drop_models(item.key)
+    before = {other["model"]: other for other in baseline.manifest.get("items", ()) if drop_models(ItemKey.from_json(other["key"])) == key}
+    after = [other.model.name for other in items if drop_models(other.key) == key]
+    paired = pair_models(dict.fromkeys(_list_models(baseline)), dict.fromkeys(other.model.name for other in items))
+    model = choose_model(paired, before, after, item.model.name)
+    return None if model is None else before[model]
+
+
+def _list_models(baseline: Scorecard) -> Iterator[str]:
+    return (facts["model"] for facts in baseline.manifest.get("items", ()))
 
 
 def _describe(item: PlannedItem) -> dict[str, Any]:
     """Return the facts of an item as the manifest of its run will have them."""
     facts = {
         "data_fingerprint": item.task.data_fingerprint, "num_samples": len(item.samples), "settings": dict(item.settings),
-        "threat": describe_threat(item.threat) if item.threat is not None else None,
+        "threat": describe_threat(item.threat) if item.threat is not None else None, "seed": item.seed, "plugin": item.origin,
+        "identity": digest_ingredients(item),
     }  # fmt: skip
     return dict(json.loads(json.dumps(facts, default=str)))
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from .sample_sets import SampleSets
 from .sessions import Sessions
 from .sqlite_files import advise_on_missing, make_damaged_error, make_storable
 from .sqlite_files import connect as _connect
-from .stored_chunk import StoredChunk
+from .stored_chunk import StoredChunk, read_chunks
 from .stored_item import StoredItem, describe_change, describe_conflict
 from .tables import COVERED, SCHEMA_VERSION, make_own_schema, make_tables, read_schema
 
@@ -312,15 +310,8 @@ class Store:
 
     def chunks(self, item: StoredItem, /) -> list[StoredChunk]:
         """Return the finished chunks of an item, in order."""
-        ids: dict[int, list[str]] = defaultdict(list)
-        for chunk, sample_id in self._read_rows("SELECT chunk, sample_id FROM records WHERE item = ? ORDER BY ordinal", item.id):
-            ids[chunk].append(sample_id)
-        spent = "seconds, cpu_seconds, matmul_flops_per_s"
-        query = f"SELECT chunk, counters, {spent} FROM chunks NATURAL JOIN timing WHERE item = ? ORDER BY chunk"
-        return [
-            StoredChunk(chunk, sha256(ascii(ids[chunk]).encode("ascii")).hexdigest(), len(ids[chunk]), json.loads(counters), *costs)
-            for chunk, counters, *costs in self._read_rows(query, item.id)
-        ]
+        with self._read():
+            return read_chunks(self._db, item.id)
 
     def records(self, item: StoredItem, ids: Collection[str] | None = None, /, within: tuple[int, int] | None = None) -> Iterator[Record]:
         """Yield the records of an item in the order of its samples.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +27,16 @@ class StoredChunk:
     seconds: float
     cpu_seconds: float
     matmul_flops_per_s: float
+
+
+def read_chunks(connection: sqlite3.Connection, item: int, /) -> list[StoredChunk]:
+    """Return the finished chunks of an item, in order. ``item``: its id."""
+    ids: dict[int, list[str]] = defaultdict(list)
+    for chunk, sample_id in connection.execute("SELECT chunk, sample_id FROM records WHERE item = ? ORDER BY ordinal", (item,)):
+        ids[chunk].append(sample_id)
+    spent = "seconds, cpu_seconds, matmul_flops_per_s"
+    query = f"SELECT chunk, counters, {spent} FROM chunks NATURAL JOIN timing WHERE item = ? ORDER BY chunk"
+    return [
+        StoredChunk(chunk, sha256(ascii(ids[chunk]).encode("ascii")).hexdigest(), len(ids[chunk]), json.loads(counters), *costs)
+        for chunk, counters, *costs in connection.execute(query, (item,))
+    ]

@@ -172,6 +172,7 @@ class Suite(Frozen):
     cache: file of responses shared between runs.
     check_drift: run a few samples again, alone, to measure how much responses depend on the rest of the batch.
     baseline: run folder or baseline file that gates with ``drop`` compare with; ``none`` if there is none yet, so that they are missing.
+    baseline_model: the only model of the baseline to compare with; by default that of the same name, or the only one.
     stop: ``decided`` ends each item as soon as its gates are decided; the intervals then hold at any number of samples.
     max_unscored: the largest share of unscored samples with which a row can pass a gate.
     resources: folder of word lists and similar data, for every plugin with a setting of this name.
@@ -185,6 +186,7 @@ class Suite(Frozen):
     probes: tuple[ProbeSpec, ...] = ()
     gates: tuple[GateSpec, ...] = ()
     baseline: str | None = None
+    baseline_model: str | None = None
     reports: tuple[str, ...] = ("json", "html", "markdown", "junit")
     plugins: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
@@ -259,7 +261,7 @@ class Suite(Frozen):
 
 
 _UNDECISIVE = frozenset({
-    "reports", "gates", "baseline", "cache", "resources", "name", "device", "batch", "check_drift", "max_unscored", "stop"
+    "reports", "gates", "baseline", "baseline_model", "cache", "resources", "name", "device", "batch", "check_drift", "max_unscored", "stop"
 })  # fmt: skip
 
 

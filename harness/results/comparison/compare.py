@@ -13,6 +13,7 @@ from ...api.errors import ConfigError
 from ...api.registry import Registry
 from ...api.scorecard import Scorecard
 from ...items.kinds import list_kinds
+from ...scorecard.counterparts import drop_models
 from ...statistics import get_evidence
 from ...statistics.evidence import hash_id
 from ...store import StoredItem
@@ -20,7 +21,7 @@ from .checks import list_lone_items, list_mismatches
 from .fidelity import compare_outputs
 from .rows import compare_rows
 from .samples import Records, find_flips, open_records
-from .sides import Side, drop_models, pair_sides, split_sides
+from .sides import Side, pair_sides, split_sides
 
 _FEW_IDS = 5
 

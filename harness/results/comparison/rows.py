@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from ...api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, RowChange
 from ...api.scorecard import Estimate, Row
+from ...scorecard.counterparts import drop_models
 from ...scorecard.names import TIMES
 from ...statistics import Difference, Interval, compare_evidence, get_evidence, holm, pair_evidence
 from ...statistics.bootstrap import resamples_for
 from ...statistics.differences import combine_intervals
 from ...system.interrupts import is_interrupt
-from .sides import Side, drop_models
+from .sides import Side
 
 ERROR_RATE = 0.05
 """The probability that any row of two equal models is called worse or better."""

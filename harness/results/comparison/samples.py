@@ -14,10 +14,11 @@ from ...api.samples import Record, Sample
 from ...api.scorecard import Twin
 from ...items.base.kind import ItemKind
 from ...items.base.view import SeenSample, answer, label, preview_input
+from ...scorecard.counterparts import drop_models
 from ...statistics import Evidence, get_evidence, pair_evidence
 from ...statistics.evidence import hash_id
 from ...store import FILE_NAME, Store, StoredItem
-from .sides import Side, drop_models
+from .sides import Side
 
 MOST_FLIPS = 100
 """The largest number of flips per item that a comparison lists; its counts cover all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from ...api.comparison import name_side
 from ...api.errors import ConfigError
 from ...api.item_key import ItemKey
 from ...api.scorecard import Row, Scorecard
+from ...scorecard.counterparts import describe_unpaired, drop_models, pair_models
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,6 @@ class Side:
         return {drop_models(ItemKey.from_json(facts["key"])): facts for facts in described if facts["model"] == self.model}
 
 
-def drop_models(key: ItemKey, /) -> ItemKey:
-    """Return the key without the names of models, which differ between sides."""
-    return replace(key, source_model="" if not key.source_model else "*", about=tuple(map(drop_models, key.about)))
-
-
 def split_sides(run: str, card: Scorecard, /, folder: Path | None = None) -> list[Side]:
     """Return one side per model of a scorecard, in order."""
     models = dict.fromkeys(facts["model"] for facts in card.manifest.get("items", ()))
@@ -61,15 +57,12 @@ def split_sides(run: str, card: Scorecard, /, folder: Path | None = None) -> lis
 
 
 def pair_sides(baselines: Sequence[Side], candidates: Sequence[Side], /) -> list[tuple[Side, Side]]:
-    """Return (baseline, candidate) for each model of the candidate: those of the same name, or the only one of each.
+    """Return (baseline, candidate) for each model of the candidate that belongs to one of the baseline (`pair_models`).
 
     Raises `ConfigError` if no model of the candidate has a counterpart.
     """
-    if len(baselines) == 1:
-        return [(baselines[0], candidate) for candidate in candidates]
-    by_model = {side.model: side for side in baselines}
-    pairs = [(by_model[side.model], side) for side in candidates if side.model in by_model]
-    if not pairs:
-        known, asked = (", ".join(side.model for side in sides) or "none" for sides in (baselines, candidates))
-        raise ConfigError(f"no model is in both runs: the baseline has {known}, the candidate {asked}; give a model the same name in both")
-    return pairs
+    by_model, asked = {side.model: side for side in baselines}, [side.model for side in candidates]
+    paired = pair_models(by_model, asked)
+    if not paired:
+        raise ConfigError(describe_unpaired(by_model, asked), argument="baseline_model")
+    return [(by_model[paired[side.model]], side) for side in candidates if side.model in paired]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...api.item_key import ItemKey
 from ...api.scorecard import Estimate, GateResult, JudgedRow, Row, Scorecard
+from ..counterparts import Counterparts
 from ..names import COSTS, EXACT
-from .baseline import compare_rows, find_counterpart
 from .family import correct_family
 from .gate import Gate
 from .judgement import Judgement, Threshold, lacks_scores, require_samples
@@ -18,16 +18,23 @@ from .verdict import VERDICTS, judge_outcome
 if TYPE_CHECKING:
     from ...statistics import Difference
 
+_ALLOW = "allow_mismatch: true"
+
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A judged row. ``asks``: what was asked of its number, or of its ``difference`` to the ``baseline``'s value."""
+    """A judged row.
+
+    ``asks``: what was asked of its number, or of its ``difference`` to the ``baseline``'s value.
+    ``unlike``: what differs between the two runs besides the model, in words, if the gate allows it.
+    """
 
     row: Row
     judgement: Judgement
     difference: Difference | None = None
     baseline: float | None = None
     asks: Threshold | None = None
+    unlike: tuple[str, ...] = ()
 
 
 def check_gates(gates: Iterable[Gate], scorecard: Scorecard, baseline: Scorecard | None = None) -> tuple[GateResult, ...]:
@@ -55,7 +62,9 @@ def check_gate(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None = No
     summary = [f"{passed} of {len(judged)} rows pass"] if gate.is_family else []
     details += list_cautions(scorecard, dict.fromkeys(each.row.key.task for each in judged))
     rows = tuple(map(_describe_row, judged))
-    return GateResult(gate.title, worst, judge_outcome(gate, worst), "; ".join(summary + details), gate.tier, rows)
+    found = (f"{each.row.model}/{each.row.item}: different {', '.join(each.unlike)}" for each in judged if each.unlike)
+    mismatches = tuple(dict.fromkeys(found))
+    return GateResult(gate.title, worst, judge_outcome(gate, worst), "; ".join(summary + details), gate.tier, rows, mismatches)
 
 
 def list_cautions(scorecard: Scorecard, tasks: Iterable[str], /) -> list[str]:
@@ -85,11 +94,12 @@ def _judge_rows(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None) ->
         reason = "there is no baseline to compare with; pass one with --baseline, or name it in the suite"
         judged = [_Judged(row, Judgement("missing", reason)) for row in rows]
     else:
-        judged = [_judge_drop(gate, row, scorecard, baseline) for row in rows if not _is_passed_over(gate, row)]
+        counterparts = Counterparts(scorecard, baseline)
+        judged = [_judge_drop(gate, row, counterparts, scorecard.max_unscored) for row in rows if not _is_passed_over(gate, row)]
         judged += [
             _Judged(row, Judgement("missing", "the baseline has this number, and the run has not"), baseline=row.estimate.value)
             for row in gate.find_rows(baseline)
-            if not _is_passed_over(gate, row) and find_counterpart(row, baseline, scorecard) is None
+            if not _is_passed_over(gate, row) and counterparts.lacks(row)
         ]
     return judged
 
@@ -100,23 +110,40 @@ def _judge_threshold(gate: Gate, row: Row, max_unscored: float) -> _Judged:
     return _Judged(row, require_samples(judgement, row.estimate.n, gate.min_n), asks=gate.threshold)
 
 
-def _judge_drop(gate: Gate, row: Row, scorecard: Scorecard, baseline: Scorecard) -> _Judged:
+def _judge_drop(gate: Gate, row: Row, counterparts: Counterparts, max_unscored: float) -> _Judged:
     assert gate.drop is not None
-    other = find_counterpart(row, scorecard, baseline)
+    other = counterparts.find(row)
     if other is None:
-        return _Judged(row, Judgement("missing", "the baseline has no such number"))
+        return _Judged(row, Judgement("missing", counterparts.explain_lack(row)))
     base = other.estimate.value
     if row.estimate.value is None or base is None:
         where, e = ("", row.estimate) if row.estimate.value is None else ("the baseline is ", other.estimate)
         return _Judged(row, Judgement("no_data", f"{where}not scored: {e.reason or 'no samples'}"))
     if row.higher_is_better is None:
         return _Judged(row, Judgement("no_data", "neither direction of this number is better, so that it has no drop"))
-    difference = compare_rows(row, other, scorecard, baseline)
+    unlike = tuple(counterparts.list_differences(other, row))
+    if unlike and not gate.allow_mismatch:
+        reason = f"the baseline cannot be compared: different {', '.join(unlike)}; '{_ALLOW}' compares the samples that both have"
+        return _Judged(row, Judgement("no_data", reason), baseline=base)
+    difference = _compare(row, other)
     judgement = gate.drop.judge(difference, base, row.higher_is_better, is_exact=row.name in EXACT)
-    if judgement.outcome == "pass" and lacks_scores(row, scorecard.max_unscored):
+    if judgement.outcome == "pass" and lacks_scores(row, max_unscored):
         judgement = replace(judgement, outcome="inconclusive", detail=f"{judgement.detail}: too many samples are not scored")
     judgement = require_samples(judgement, difference.n, gate.min_n)
-    return _Judged(row, judgement, difference, base, gate.drop.ask(base, row.higher_is_better))
+    return _Judged(row, judgement, difference, base, gate.drop.ask(base, row.higher_is_better), unlike)
+
+
+def _compare(row: Row, other: Row) -> Difference:
+    """Return the row's number minus the baseline's, paired by sample; that of counts as it is."""
+    from ...statistics import Difference, compare_evidence, get_evidence
+
+    first, second = get_evidence(row), get_evidence(other)
+    if first is not None and second is not None:
+        return compare_evidence(first, second)
+    value, base = row.estimate.value, other.estimate.value
+    if row.name in EXACT and value is not None and base is not None:
+        return Difference(value - base, n=row.estimate.n)
+    return Difference(None, reason="the samples behind this number are not known in both runs, so that they cannot be paired")
 
 
 def _is_passed_over(gate: Gate, row: Row) -> bool:

@@ -26,6 +26,7 @@ class GateSpec(BaseModel):
     inconclusive: verdict if undecided. missing: verdict if the row is missing.
     tier: whether the gate decides, warns or only reports. slice: name of a slice. slices: each slice.
     min_n: number of scored samples below which the gate is inconclusive.
+    allow_mismatch: compare with a baseline of other data, prompts, tasks or settings, on the samples that both have.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class GateSpec(BaseModel):
     slices: Literal["", "every"] = ""
     min_n: int = Field(default=0, ge=0)
     missing: Literal["missing", "fail", "warn", "pass"] = "missing"
+    allow_mismatch: bool = False
 
     def parse(self) -> Gate:
         """Return the gate. Raises `ConfigError` if the check is invalid."""
@@ -48,7 +50,7 @@ class GateSpec(BaseModel):
             raise ConfigError(f"{self.check!r}: a gate has a 'slice' or 'slices', not both")
         return replace(
             gate, inconclusive=self.inconclusive, missing=self.missing, tier=self.tier, slice=self.slice, slices=self.slices,
-            min_n=self.min_n,
+            min_n=self.min_n, allow_mismatch=self.allow_mismatch,
         )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Gate:
     ``missing``: the verdict of a gate whose rows are missing; also ``missing``, with an exit code of its own.
     ``tier``: one of `TIERS`. ``slice``: the slice that it reads. ``slices``: `EVERY` for the row of each slice.
     ``min_n``: the number of scored samples below which it is inconclusive.
+    ``allow_mismatch``: whether it compares with a baseline of other data, prompts, tasks or settings, on the samples of both.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Gate:
     slice: str = ""
     slices: str = ""
     min_n: int = 0
+    allow_mismatch: bool = False
 
     @classmethod
     def parse(cls, text: str, /, inconclusive: str = "fail") -> Gate:

@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["gates.yaml", "--baseline", "before"], 0),
         (["{check: notes.accuracy, drop: 0}", "--baseline", "before"], 1),
         (["gates.yaml", "--baseline", "gates.yaml"], 2),
+        (["gates.yaml", "--baseline", "before", "--baseline-model", "other"], 2),
         (["notes.accuracy"], 2),
         (["{check: notes.accuracy, drop: many}"], 2),
     ],

@@ -33,8 +33,8 @@ def test_a_plan_checks_its_baseline(before: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"limit": 8}, "the baseline's notes has other data, another number of samples; 8 of the 8 samples are in both"),
-        ({"tasks": [{"task": "notes", "num": 14}]}, "other settings; 12 of the 14 samples are in both"),
+        ({"limit": 8}, "the baseline's notes has different limit (12, then 8), data; 8 of the 8 samples are in both"),
+        ({"tasks": [{"task": "notes", "num": 14}]}, "12 of the 14 samples are in both"),
         ({"attacks": ["swap"], "gates": [{"check": "swap(notes).robust_accuracy", "drop": 0.1}]},
          "the baseline has no such number; it has batch_invariance(notes), notes"),
         ({"attacks": ["swap"], "gates": [{"check": "*.mean_words_changed", "drop": 0.1}]}, "the baseline has no such number"),

@@ -12,6 +12,7 @@ from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Row, Scorecard
 from windtunnel.harness.metrics.scores import column_mean
+from windtunnel.harness.scorecard.counterparts import select_model
 from windtunnel.harness.scorecard.gates import check_gate, check_gates, decide_verdict, exit_code, load_gates, parse_entry, read_argument
 from windtunnel.harness.scorecard.gates.family import correct_family
 from windtunnel.harness.scorecard.gates.judgement import Drop, Judgement, Threshold, find_p_value
@@ -154,7 +155,10 @@ def test_where_lower_is_better_a_rise_is_the_drop() -> None:
     [
         (None, "missing", "there is no baseline"),
         (_run(BASE, "other"), "missing", "the baseline has no such number"),
-        (_run(BASE, data_fingerprint="other"), "no_data", "the baseline cannot be compared: it has other data"),
+        (_run(BASE, data_fingerprint="other"), "no_data", "the baseline cannot be compared: different data; 'allow_mismatch: true'"),
+        (_run(BASE, identity={"metrics": "2"}), "no_data", "different version of a metric"),
+        (_run(BASE, num_samples=80), "no_data", "different limit (80, then 50)"),
+        (_run(BASE, threat={"max_words": 2}), "no_data", "different threat"),
         (_run(BASE, model="former"), "pass", "against the baseline's 0.9"),
         (_run(BASE[:0]), "no_data", "the baseline is not scored"),
     ],
@@ -162,6 +166,24 @@ def test_where_lower_is_better_a_rise_is_the_drop() -> None:
 def test_what_a_baseline_lacks(baseline: Scorecard | None, outcome: str, words: str) -> None:
     result = _check({"check": "t.acc", "drop": 0.05}, _run(BASE), baseline)
     assert (result.outcome, words in result.detail) == (outcome, True), result.detail
+
+
+def test_an_allowed_mismatch_is_said() -> None:
+    result = _check({"check": "t.acc", "drop": 0.05, "allow_mismatch": True}, _run(BASE), _run(BASE, identity={"samples": "2"}))
+    assert (result.outcome, result.mismatches) == ("pass", ("m/t: different data",))
+
+
+def test_a_model_of_another_name_is_compared_with_the_one_that_is_named() -> None:
+    runs = [_run(BASE, model=model) for model in ("first", "second")]
+    items = [facts for run in runs for facts in run.manifest["items"]]
+    several = Scorecard({"items": items}, tuple(row for run in runs for row in run.rows))
+    entry = {"check": "t.acc", "drop": 0.05}
+    result = _check(entry, _run(BASE), several)
+    assert (result.outcome, len(result.rows)) == ("missing", 1)
+    assert "the baseline has no model 'm', only first, second; name the baseline's model with --baseline-model" in result.detail
+    assert _check(entry, _run(BASE), select_model(several, "second", "baseline.json")).outcome == "pass"
+    with pytest.raises(ConfigError, match=r"baseline\.json has no model 'secnd'\. Did you mean 'second'"):
+        select_model(several, "secnd", "baseline.json")
 
 
 def test_what_only_the_baseline_has_is_missing() -> None:

@@ -128,6 +128,13 @@ def test_unlike_runs_are_refused(place: Path, before: Path, suite: dict, task: d
     assert words in str(refused.value)
     (comparison,) = compare_paths(before, [other], allow_mismatch=True)
     assert any(words in sentence for sentence in comparison.mismatches)
+    drop = "{check: numbered.accuracy, drop: 0.9}"
+    (refused_gate,), (gate,) = (
+        json.loads(windtunnel("gate", other, drop, "--baseline", before, "--json", *flags).out)["gates"]
+        for flags in ([], ["--allow-mismatch"])
+    )
+    assert (refused_gate["outcome"], words in refused_gate["detail"]) == ("no_data", True)
+    assert (gate["outcome"], words in gate["mismatches"][0]) == ("pass", True)
 
 
 def test_samples_that_one_side_lacks_are_named(place: Path, before: Path) -> None:
@@ -172,7 +179,7 @@ def test_models_are_paired_by_name_or_are_the_only_ones() -> None:
 
     assert names(pair_sides(sides("a"), sides("b", "c"))) == ["a-b", "a-c"]
     assert names(pair_sides(sides("a", "b"), sides("b"))) == ["b-b"]
-    with pytest.raises(ConfigError, match="the baseline has a, b, the candidate c"):
+    with pytest.raises(ConfigError, match="the baseline has a, b, the candidate c; name the baseline's model with --baseline-model"):
         pair_sides(sides("a", "b"), sides("c"))
 
 
@@ -186,6 +193,9 @@ def test_the_verb(before: Path, after: Path) -> None:
     (found,) = json.loads(windtunnel("compare", before, after, "--json").out)
     assert found["verdict"] == "worse"
     assert found["flips"][0]["change"] == "regressed"
+    assert windtunnel("compare", before, after, "--baseline-model", "model").code == 0
+    unknown = windtunnel("compare", before, after, "--baseline-model", "modl")
+    assert (unknown.code, "Did you mean 'model'" in unknown.err) == (2, True)
     missing = windtunnel("compare", before, before.parent / "nowhere")
     assert missing.code == 2
     assert "nowhere" in missing.err
