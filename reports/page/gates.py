@@ -9,7 +9,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from ...harness.api.scorecard import Estimate, JudgedRow, Row, Scorecard
-from ...harness.scorecard.gates import readings
+from ...harness.scorecard.gates import list_cautions, readings
 from ...harness.scorecard.measures import title_of
 from ..charts.difference import choose_difference_axis
 from ..charts.interval import Mark, Threshold, draw_axis, draw_interval
@@ -142,10 +142,12 @@ class Reading(readings.Reading):
     """A gate as the page shows it.
 
     title: what it asks, in words. lines: its rows, the worst first. axis: the axis of its bars.
+    cautions: sentences about a part of the data that does not represent the rest.
     """
 
     title: str = ""
     lines: tuple[Judged, ...] = ()
+    cautions: tuple[str, ...] = ()
     axis: Axis = RATES
 
     @property
@@ -232,7 +234,14 @@ def _read(base: readings.Reading, rows: Mapping[RowId, Row], card: Scorecard) ->
     if not lines or not known:
         return Reading(base.result, base.rows, base.result.gate, tuple(lines))
     named = [replace(line, name=_tell_apart(line, known)) for line in lines]
-    return Reading(base.result, base.rows, _name_gate(named, known, card) or base.result.gate, tuple(named))
+    title = _name_gate(named, known, card) or base.result.gate
+    cautions = list_cautions(card, dict.fromkeys(row.key.task for row in known))
+    return Reading(base.result, base.rows, title, tuple(named), tuple(map(shorten_caution, cautions)))
+
+
+def shorten_caution(sentence: str, /) -> str:
+    """Return a caution without what follows from it: ``the first 200 of 10,662 samples are of 1 of 2 classes (a)``."""
+    return sentence.partition(", so the numbers")[0]
 
 
 def _tell_apart(line: Judged, known: Sequence[Row]) -> str:

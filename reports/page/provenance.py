@@ -8,8 +8,9 @@ from typing import Any
 
 from ..display import format_fact, list_statements, make_named_rows
 from .rows import Subject
+from .sessions import describe_sessions, list_sessions
 
-_SHOWN = ("flags", "skipped", "name", "version", "versions", "seed", "models", "items", "data", "tasks")
+_SHOWN = ("flags", "skipped", "name", "version", "versions", "seed", "digest", "models", "items", "data", "tasks")
 _FIRST = ("windtunnel", "torch", "transformers", "python")
 
 
@@ -26,13 +27,13 @@ class Part:
 class Provenance:
     """What ran.
 
-    sentence: versions, devices and seed.
+    facts: (name, fact) of the run: date, command, machine, software, seed and digest.
     flags, skipped: (subject, sentence) of warnings, and of what did not run.
     tasks: (task, sentence) of the samples of each task.
     parts: further facts, folded.
     """
 
-    sentence: str
+    facts: list[tuple[str, str]]
     flags: list[tuple[str, str]]
     skipped: list[tuple[str, str]]
     tasks: list[tuple[str, str]]
@@ -40,24 +41,31 @@ class Provenance:
 
 
 def make_provenance(subject: Subject, /) -> Provenance:
-    """Return the provenance of a scorecard from its manifest."""
-    manifest = subject.card.manifest
+    """Return the provenance of a scorecard, from its manifest and its sessions."""
+    manifest, sessions = subject.card.manifest, subject.card.sessions
     flags, skipped = (list_statements(manifest.get(key)) for key in ("flags", "skipped"))
-    return Provenance(_describe_versions(manifest), flags, skipped, list(_describe_tasks(manifest)), list(_list_parts(manifest)))
+    parts = list(_list_parts(manifest))
+    if len(sessions) > 1:
+        parts.append(Part(f"Sessions ({len(sessions)})", list_sessions(sessions)))
+    facts = [*describe_sessions(sessions), *_describe_run(manifest)]
+    return Provenance(facts, flags, skipped, list(_describe_tasks(manifest)), parts)
 
 
-def _describe_versions(manifest: Mapping[str, Any]) -> str:
+def _describe_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (name, fact) of software, devices, seed and digest."""
     versions = manifest.get("versions")
     known = versions if isinstance(versions, Mapping) else {}
     named = [f"{name} {known[name]}" for name in _FIRST if name in known]
     if "version" in manifest and "windtunnel" not in known:
         named.insert(0, f"windtunnel {manifest['version']}")
+    if named:
+        yield "software", ", ".join(named)
     models = manifest.get("models")
     facts = [fact for fact in models.values() if isinstance(fact, Mapping)] if isinstance(models, Mapping) else []
-    devices = sorted({str(fact["device"]) for fact in facts if fact.get("device")})
-    where = f" on {', '.join(devices)}" if devices else ""
-    seed = f", seed {manifest['seed']}" if "seed" in manifest else ""
-    return f"{', '.join(named)}{where}{seed}." if named else ""
+    devices = sorted({" in ".join(str(fact[key]) for key in ("device", "dtype") if fact.get(key)) for fact in facts} - {""})
+    if devices:
+        yield "device", ", ".join(devices)
+    yield from ((name, str(manifest[name])) for name in ("seed", "digest") if manifest.get(name) not in (None, ""))
 
 
 def _describe_tasks(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

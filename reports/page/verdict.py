@@ -14,7 +14,7 @@ from ..charts.deciding import draw_deciding
 from ..charts.svg import NOTHING
 from ..display import format_count, list_models, list_statements, list_tasks_and_programs, make_finite
 from ..values import describe_item, format_bounds, format_estimate, format_percent
-from .gates import Judged, Reading, get_id, name_row
+from .gates import Judged, Reading, get_id, name_row, shorten_caution
 from .rows import Subject, find_row
 
 QUESTION = "Can it ship?"
@@ -170,7 +170,7 @@ def list_cautions(subject: Subject, /) -> dict[str, list[str]]:
     data = subject.card.manifest.get("data")
     facts = data.items() if isinstance(data, dict) else ()
     found = {str(task): fact.get("cautions") for task, fact in facts if isinstance(fact, dict)}
-    return {task: [str(s).partition(", so the numbers")[0] for s in sentences] for task, sentences in found.items() if sentences}
+    return {task: [shorten_caution(str(s)) for s in sentences] for task, sentences in found.items() if sentences}
 
 
 def _note_attacks(subject: Subject, free: list[Row]) -> Iterator[Note]:

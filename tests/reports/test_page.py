@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from windtunnel.harness.api.comparison import Comparison, Flip, RowChange
 from windtunnel.harness.api.item_key import ItemKey
-from windtunnel.harness.api.scorecard import Estimate, GateResult, JudgedRow, Measure, Row, Scorecard
+from windtunnel.harness.api.scorecard import Estimate, GateResult, JudgedRow, Measure, Row, Scorecard, Session
 from windtunnel.harness.scorecard.gates import Gate, check_gates, decide_verdict
 from windtunnel.harness.scorecard.gates.readings import choose_deciding
 from windtunnel.reports.charts.svg import RATES
@@ -19,6 +19,7 @@ from windtunnel.reports.page.dimensions import make_dimensions
 from windtunnel.reports.page.explanations import judge_controls
 from windtunnel.reports.page.gates import make_tables, read_gates
 from windtunnel.reports.page.rows import Subject
+from windtunnel.reports.page.sessions import describe_sessions
 from windtunnel.reports.page.tables import Glossary
 from windtunnel.reports.page.verdict import make_verdict
 from windtunnel.reports.values import format_bounds, format_number, format_percent
@@ -274,6 +275,32 @@ def test_page_has_what_was_run() -> None:
         "sha256:5d1e6a90c3", "truncates at 512 tokens", "the model gives no gradients", "Gradients vanish", "83.2", "counts as warn",
     ):  # fmt: skip
         assert told in text
+
+
+def test_the_page_says_when_how_and_where_it_was_computed() -> None:
+    host = {"system": "Linux x86_64", "processor": "Some CPU", "cores": 2, "memory": 8 * 2**30, "gpus": "2 × Some GPU"}
+    killed = Session("2026-11-30T23:58:00+00:00", "", "windtunnel run <b>.yaml", host)
+    last = Session("2026-12-01T08:00:00+00:00", "2026-12-01T08:05:00+00:00", "windtunnel run a.yaml --hf-token ***", host)
+    facts = dict(describe_sessions([killed, last]))
+    assert facts == {
+        "date": "30 November 2026, 23:58 to 1 December 2026, 08:05 UTC, in 2 sessions",
+        "command": "windtunnel run a.yaml --hf-token ***",
+        "machine": "Some CPU, 2 cores, 8 GiB, 2 × Some GPU, Linux x86_64",
+    }
+    assert dict(describe_sessions([killed]))["date"].endswith("the end is not known, because the process was killed")
+    text = Html().render(Scorecard({"digest": "a" * 64, "versions": {"torch": "2.9"}}, (), sessions=(killed, last)))
+    for told in (facts["date"], "<code>windtunnel run a.yaml", "&lt;b&gt;.yaml", "a" * 64, "torch 2.9", "Sessions (2)"):
+        assert told in text
+    assert list(describe_sessions([])) == []
+
+
+def test_a_gate_on_a_part_of_the_data_says_so() -> None:
+    caution = "the first 200 of 10,662 samples are of 1 of 2 classes (a)"
+    subject = _subject_of(_row(), gates=("t.accuracy >= 0.5",))
+    card = replace(subject.card, manifest={"data": {"t": {"cautions": [f"{caution}, so the numbers say nothing of b"]}}})
+    (reading,) = read_gates(card)
+    assert reading.cautions == (caution,)
+    assert Html().render(card).count(caution) == 2, "beside the verdict and at the gate"
 
 
 def test_an_empty_page_is_small() -> None:
