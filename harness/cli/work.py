@@ -44,8 +44,8 @@ def run_suite(suite: Suite, out: Path | None, as_json: bool, quiet: bool, rows: 
     planned = make_plan(suite, registry)
     planned.require_possible()
     folder = out or Path("runs") / suite.folder_name(Path.cwd())
-    lines = Lines(say=partial(say, err=True), describe=partial(describe_headline, folder, registry))
-    shown = nullcontext(Progress()) if quiet or as_json else open_progress(lines)
+    describe = partial(describe_headline, folder, registry)
+    shown = nullcontext(Progress()) if quiet or as_json else open_progress(Lines(partial(say, err=True), describe), describe)
     if not as_json:
         for skip in planned.skipped:
             say(f"skipped: {skip.item} on {skip.model}: {skip.reason}", err=True)

@@ -1,21 +1,25 @@
-"""What displays of progress share: the item in progress, its time, and the rest of the run."""
+"""What displays of progress share: the item in progress, its time, the rest of the run, and what is said of a finished item."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .pace import Pace
 from .progress import Progress
 
 
 class TimedProgress(Progress):
-    """Follows the item in progress, and estimates when the run ends. A display derives from it."""
+    """Follows the item in progress, and estimates when the run ends. A display derives from it.
 
-    def __init__(self) -> None:
+    describe: returns the headline of a finished item in words, by model and item; empty without one.
+    """
+
+    def __init__(self, describe: Callable[[str, str], str] = lambda model, item: "") -> None:
         self.model = self.name = ""
         self.num_items = self.number = 0
         self.done = self.done_before = self.total = 0
+        self._describe = describe
         self._started = time.perf_counter()
         self._pace = Pace({})
 
@@ -44,6 +48,18 @@ class TimedProgress(Progress):
         part, left = (self.done - self.done_before) / total, (self.total - self.done) / total
         seconds = self._pace.estimate_left(self.model, self.name, part, left, self.seconds)
         return "" if seconds is None else f"about {format_duration(seconds)} left"
+
+    def describe_end(self) -> str:
+        """Return a line about the finished item: its samples, time and headline; empty if all its records were there before."""
+        if self.done == self.done_before:
+            return ""
+        num = f"{self.total:,}" if self.done == self.total else f"{self.done:,} of {self.total:,}"
+        return self.describe_item(f"{num} samples done in {format_duration(self.seconds)}", self._describe(self.model, self.name))
+
+    def describe_item(self, *facts: str) -> str:
+        """Return a line with facts about the item in progress: ``[2/14] MODEL  ITEM: FACT; FACT``."""
+        line = f"[{self.number}/{self.num_items}] {self.model}  {self.name}: {'; '.join(filter(None, facts))}"
+        return line.replace("\n", "\\n")
 
 
 def format_duration(seconds: float, /) -> str:

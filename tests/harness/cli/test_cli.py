@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -214,8 +215,8 @@ def test_progress_bars_only_for_a_person(tmp_path: Path, monkeypatch: pytest.Mon
     shown: list[str] = []
 
     class Bars(progress_bars.Bars):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, describe: Callable[[str, str], str]) -> None:
+            super().__init__(describe)
             shown.append("bars")
 
     monkeypatch.setattr(progress_bars, "Bars", Bars)
@@ -227,7 +228,8 @@ def test_progress_bars_only_for_a_person(tmp_path: Path, monkeypatch: pytest.Mon
         answer = windtunnel("run", suite, "--out", tmp_path / f"run{number}", *arguments, env=env, terminal=True)
         assert answer.code == 0
         assert len(shown) == expected, (arguments, env)
-        assert ("samples done in" in answer.err) == bool(env), "lines stand where bars do not"
+        assert ("samples done in" in answer.err) == (not arguments), "bars and lines say when an item ends"
+        assert ("0/3" in answer.err) == (not arguments and not env)
 
 
 def test_a_log_says_when_items_start_and_end(tmp_path: Path) -> None:
