@@ -114,13 +114,12 @@ def list_unique(names: Iterable[str], /) -> list[str]:
 
 def list_models(scorecard: Scorecard, /) -> list[str]:
     """Return the names of the models."""
-    return list_unique([*(row.model for row in scorecard.rows), *(sample.model for sample in scorecard.samples)])
+    return list_unique(row.model for row in scorecard.rows)
 
 
 def list_items(scorecard: Scorecard, /) -> list[tuple[str, str]]:
-    """Return (model, item) of every item with a row or a sample."""
-    rows = [(row.model, row.item) for row in scorecard.rows]
-    return list(dict.fromkeys([*rows, *((sample.model, sample.task) for sample in scorecard.samples)]))
+    """Return (model, item) of every item with a row."""
+    return list(dict.fromkeys((row.model, row.item) for row in scorecard.rows))
 
 
 def list_tasks_and_programs(scorecard: Scorecard, /) -> tuple[list[str], list[str]]:

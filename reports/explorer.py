@@ -13,7 +13,9 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 
 from ..harness.api.scorecard import EachWord, Heat, SampleView, Shown, Twin
@@ -35,13 +37,17 @@ class Media(str):
     """A data URI of a picture or a sound, in what is drawn of a sample."""
 
 
-def draw_sample(sample: SampleView, /) -> dict[str, Any]:
-    """Return what the page draws of a sample, with its adversarial examples and attributions. Empty parts are left out."""
+def draw_sample(sample: SampleView, known: str = "", /) -> dict[str, Any]:
+    """Return what the page draws of a sample, with its adversarial examples and attributions. Empty parts are left out.
+
+    known: a text that the page has anyway: an input that is this text is left out, too.
+    """
+    is_known = sample.input == Shown("text", known)
     drawn = {
         "target": _note(sample.target),
         "prediction": _note(sample.prediction),
         "error": _note(sample.error),
-        "input": _show_input(sample.input),
+        "input": None if is_known else _show_input(sample.input),
         "output": _note(sample.output),
         "note": f"The answer was cut at {format_count(sample.num_tokens, 'token')}." if sample.num_tokens else "",
         "category": _note(sample.category),
@@ -61,6 +67,7 @@ def plain_text(sample: SampleView, /) -> str:
     return " ".join(text for _, text in _list_texts(sample.input))
 
 
+@lru_cache(maxsize=256)
 def _note(text: str | None) -> str | None:
     """Return a text made visible and clipped; None stays None."""
     return None if text is None else clip(make_visible(text), NOTE_LIMIT)
@@ -73,7 +80,7 @@ def _list_scores(scores: Mapping[str, float | None]) -> list[list[str]]:
 
 def _list_probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
     """Return the most likely labels in decreasing order, and the number of omitted labels."""
-    ranked = sorted(((label, p) for label, p in probabilities.items() if math.isfinite(p)), key=lambda pair: -pair[1])
+    ranked = sorted([(label, p) for label, p in probabilities.items() if math.isfinite(p)], key=itemgetter(1), reverse=True)
     likeliest = ranked[:MOST_PROBABILITIES]
     shown = [[_note(label), round(min(max(p, 0.0), 1.0), 4)] for label, p in likeliest]
     return {"probabilities": shown, "more_probabilities": len(probabilities) - len(shown)}

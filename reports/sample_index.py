@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from ..harness.api.scorecard import SampleView
 from ..harness.api.visible_text import make_visible
@@ -33,28 +36,25 @@ _SLICES = {
     "flipped_explanation_unmoved": "flipped by attack, explanation unmoved",
     "right_for_wrong_reason": "right for the wrong reason",
 }
+_STRATUM = [FACETS.index(name) for name in ("model", "task", "class", "slice")]
 
 Answers = tuple[tuple[str, ...], ...]
 """A sample's answers to each facet."""
-Profile = tuple[tuple[int, ...], ...]
-"""The positions of answers among those of each facet."""
 
 
 def judge(sample: SampleView, /) -> str:
     """Return the outcome of a sample in words."""
     if sample.error is not None:
         return "failed"
-    return {True: "right", False: "wrong", None: "not judged"}[sample.correct]
+    return "not judged" if sample.correct is None else "right" if sample.correct else "wrong"
 
 
 def list_answers(sample: SampleView, /) -> Answers:
     """Return a sample's answers to each facet."""
-    free = (sample.target, sample.prediction, sample.slice, sample.category, sample.group)
-    return (
-        (sample.model,), (sample.task,), (judge(sample),),
-        tuple(dict.fromkeys(f"{twin.attack}: {_TWIN[twin.success]}" for twin in sample.twins)), tuple(dict.fromkeys(_list_probed(sample))),
-        *((value,) if value else () for value in free),
-    )  # fmt: skip
+    attacked = tuple(dict.fromkeys([f"{twin.attack}: {_TWIN[twin.success]}" for twin in sample.twins])) if sample.twins else ()
+    probed = tuple(dict.fromkeys(_list_probed(sample))) if sample.heats else ()
+    free = [(value,) if value else () for value in (sample.target, sample.prediction, sample.slice, sample.category, sample.group)]
+    return ((sample.model,), (sample.task,), (judge(sample),), attacked, probed, *free)
 
 
 def _list_probed(sample: SampleView) -> Iterator[str]:
@@ -64,37 +64,82 @@ def _list_probed(sample: SampleView) -> Iterator[str]:
         yield from (f"{heat.probe}: {_SLICES.get(name, name)}" for name, is_in in heat.slices.items() if is_in)
 
 
-def list_numbers(sample: SampleView, /) -> dict[str, float]:
-    """Return a sample's finite numbers by name: the confidence in the prediction, the scores, and the facts about its twins."""
-    numbers: dict[str, float | None] = {"confidence": sample.probabilities.get(sample.prediction or "")}
-    numbers |= sample.scores
-    numbers |= {f"{twin.attack}: {name}": value for twin in sample.twins for name, value in twin.facts.items()}
-    return {name: float(f"{value:.4g}") for name, value in numbers.items() if value is not None and math.isfinite(value)}
-
-
 def write_text(sample: SampleView, /) -> str:
     """Return the text of a sample that is searched and listed: its input, and after a line break label, answer and error."""
     said = (sample.target, sample.prediction, sample.category, sample.group, sample.error)
     first = " ".join(plain_text(sample)[: 4 * TEXT_LIMIT].split())
     first = first if len(first) <= TEXT_LIMIT else f"{first[: TEXT_LIMIT - 1]}…"
-    return "\n".join([make_visible(first), *(" ".join(make_visible(clip(part, 200)).split()) for part in said if part)])
+    return "\n".join([make_visible(first), *[" ".join(make_visible(clip(part, 200)).split()) for part in said if part]])
+
+
+class Numbers:
+    """The numbers of samples in columns by name: the confidence in the prediction, the scores, and the facts about their twins."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, array[float]] = {}
+        self._num = 0
+
+    def add(self, sample: SampleView, /) -> None:
+        """Add the next sample."""
+        if sample.probabilities and sample.prediction is not None:
+            self._put("confidence", sample.probabilities.get(sample.prediction))
+        for name, value in sample.scores.items():
+            self._put(name, value)
+        for twin in sample.twins:
+            for name, value in twin.facts.items():
+                self._put(f"{twin.attack}: {name}", value)
+        self._num += 1
+
+    def _put(self, name: str, value: float | None) -> None:
+        column = self._columns.get(name)
+        if value is None or not math.isfinite(value) or (column is None and len(self._columns) >= MOST_NUMBERS):
+            return
+        if column is None:
+            column = self._columns[name] = array("d")
+        column.extend([math.nan] * (self._num + 1 - len(column)))
+        column[self._num] = value
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._columns)
+
+    def write(self, places: Sequence[int], /) -> str:
+        """Return, as JSON, a list with the finite numbers of these samples for each column, with four digits; null for no number."""
+        return f"[{','.join(self._write_column(column, places) for column in self._columns.values())}]"
+
+    @staticmethod
+    def _write_column(column: array[float], places: Sequence[int]) -> str:
+        values = [column[place] if place < len(column) else math.nan for place in places]
+        return f"[{','.join([f'{value:.4g}' if value == value else 'null' for value in values])}]"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The facets with the answers that occur, the profiles as positions of answers, and the profile of each sample."""
+
+    facets: list[dict[str, Any]]
+    profiles: list[list[list[int]]]
+    of: np.ndarray[Any, np.dtype[np.intp]]
+
+    def count_left(self, kept: Sequence[int], /) -> list[int]:
+        """Return, for each profile, the number of its samples that are not at the positions ``kept``."""
+        num = len(self.profiles)
+        left: list[int] = (np.bincount(self.of, minlength=num) - np.bincount(self.of[np.asarray(kept, np.intp)], minlength=num)).tolist()
+        return left
 
 
 class Profiles:
-    """The profile of each sample, and the answers to each facet."""
+    """The profile of each sample."""
 
     def __init__(self) -> None:
-        self._places: list[dict[str, int]] = [{} for _ in FACETS]
-        self._profiles: dict[Profile, int] = {}
-        self.of = array("L")
+        self._profiles: dict[Answers, int] = {}
+        self._of = array("L")
         self._needs = array("B")
 
     def add(self, sample: SampleView, /) -> None:
         """Add the next sample."""
-        answers = list_answers(sample)
-        known = zip(self._places, answers, strict=True)
-        profile = tuple(tuple(places.setdefault(answer, len(places)) for answer in given) for places, given in known)
-        self.of.append(self._profiles.setdefault(profile, len(self._profiles)))
+        self._of.append(self._profiles.setdefault(list_answers(sample), len(self._profiles)))
         self._needs.append(_rank_need(sample))
 
     def rank(self) -> list[int]:
@@ -103,57 +148,43 @@ class Profiles:
         First those that failed, then those that an attack flipped, then wrong ones, then all others; within each, models, tasks, classes
         and slices take turns.
         """
-        strata = [self._find_stratum(profile) for profile in self._list_told_apart()]
-        turns: dict[tuple[object, ...], int] = defaultdict(int)
-        keys = []
-        for place, (need, profile) in enumerate(zip(self._needs, self.of, strict=True)):
-            stratum = (need, *strata[profile])
-            keys.append((need, turns[stratum], place))
-            turns[stratum] += 1
-        return [place for _, _, place in sorted(keys)]
+        strata: dict[Answers, int] = {}
+        number = [strata.setdefault(tuple(profile[facet] for facet in _STRATUM), len(strata)) for profile in self._list_told_apart()]
+        needs = np.asarray(self._needs, np.intp)
+        stratum = np.asarray(number, np.intp)[np.asarray(self._of, np.intp)] + len(strata) * needs
+        alike = np.argsort(stratum, kind="stable")
+        first = np.searchsorted(stratum[alike], stratum)  # where the samples of a stratum begin among all
+        turns = np.empty_like(stratum)
+        turns[alike] = np.arange(len(stratum))
+        order: list[int] = np.lexsort((turns - first, needs)).tolist()
+        return order
 
-    @staticmethod
-    def _find_stratum(profile: Profile) -> tuple[tuple[int, ...], ...]:
-        return tuple(profile[FACETS.index(name)] for name in ("model", "task", "class", "slice"))
-
-    def _list_told_apart(self) -> list[Profile]:
+    def _list_told_apart(self) -> list[Answers]:
         """Return the profiles without the answers of a task to a free facet that has too many of them, or that hardly repeat."""
-        counts = Counter(self.of)
+        counts = np.bincount(np.asarray(self._of, np.intp), minlength=len(self._profiles)).tolist()
         task, free = FACETS.index("task"), [FACETS.index(name) for name in FREE]
-        different: dict[tuple[int, tuple[int, ...]], set[tuple[int, ...]]] = defaultdict(set)
-        nums: Counter[tuple[int, tuple[int, ...]]] = Counter()
-        for profile, number in self._profiles.items():
+        different: dict[tuple[int, tuple[str, ...]], set[tuple[str, ...]]] = defaultdict(set)
+        nums: dict[tuple[int, tuple[str, ...]], int] = defaultdict(int)
+        for profile, num in zip(self._profiles, counts, strict=True):
             for facet in free:
                 if profile[facet]:
                     different[facet, profile[task]].add(profile[facet])
-                    nums[facet, profile[task]] += counts[number]
+                    nums[facet, profile[task]] += num
         dropped = {key for key, found in different.items() if len(found) > min(MOST_ANSWERS, nums[key] / 2)}
         return [tuple(() if (facet, p[task]) in dropped else given for facet, given in enumerate(p)) for p in self._profiles]
 
-    def encode(self, kept: Sequence[int], /) -> dict[str, Any]:
-        """Return the facets with the answers that occur, the profiles, the profile of each kept sample, and how many others have each.
-
-        ``kept``: positions of the samples on the page, in the order of its index.
-        """
-        profiles = self._list_told_apart()
-        merged: dict[Profile, int] = {}
-        number = [merged.setdefault(profile, len(merged)) for profile in profiles]
-        left = Counter(number[profile] for profile in self.of)
-        left.subtract(Counter(number[self.of[place]] for place in kept))
-        facets, renamed = [], []
-        for facet, (name, places) in enumerate(zip(FACETS, self._places, strict=True)):
-            used = {answer for profile in merged for answer in profile[facet]}
-            names = [answer for answer, place in places.items() if place in used]
+    def encode(self) -> Encoded:
+        """Return the facets and profiles as the page has them."""
+        merged: dict[Answers, int] = {}
+        number = np.asarray([merged.setdefault(profile, len(merged)) for profile in self._list_told_apart()], np.intp)
+        facets, places = [], []
+        for facet, name in enumerate(FACETS):
+            names = list(dict.fromkeys([answer for profile in merged for answer in profile[facet]]))
             order = names if name in ("model", "task", "answer") else sorted(names)
-            at = {places[answer]: new for new, answer in enumerate(order)}
-            renamed.append(at)
+            places.append({answer: place for place, answer in enumerate(order)})
             facets.append({"name": name, "answers": [make_visible(clip(answer, 200)) for answer in order]})
-        return {
-            "facets": facets,
-            "profiles": [[[renamed[facet][answer] for answer in given] for facet, given in enumerate(profile)] for profile in merged],
-            "profile": [number[self.of[place]] for place in kept],
-            "left": [left[profile] for profile in range(len(merged))],
-        }
+        profiles = [[[known[answer] for answer in given] for known, given in zip(places, profile, strict=True)] for profile in merged]
+        return Encoded(facets, profiles, number[np.asarray(self._of, np.intp)])
 
 
 def _rank_need(sample: SampleView) -> int:

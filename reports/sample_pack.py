@@ -1,7 +1,8 @@
 """The samples of a page under a byte budget: an index, and gzip chunks of what is drawn, which the page inflates when it needs them.
 
-A line is a gzip stream of JSON in base64, which cannot end a ``<script>``. The first is the index, then follow the chunks of samples, then
-those of large pictures and sounds. Samples stand in the order of their need, so that what does not fit is what matters least.
+A line is a gzip stream of JSON in base64, which cannot end a ``<script>``. The first is the head of the index. Then follow, chunk by chunk,
+the rows of the index, then what is drawn of these samples, then large pictures and sounds. Samples stand in the order of their need, so
+that what does not fit is what matters least.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from ..harness.api.scorecard import SampleView
 from ..harness.api.visible_text import make_visible
-from ..harness.system.disk_sequence import Spool
+from ..harness.system.disk_texts import DiskTexts
 from ..harness.system.interrupts import is_interrupt
 from .display import clip
 from .explorer import Media, draw_sample
-from .sample_index import MOST_NUMBERS, TEXT_LIMIT, Profiles, list_numbers, write_text
+from .sample_index import TEXT_LIMIT, Numbers, Profiles, write_text
 
 CHUNK_BYTES = 128 * 1024
 """Size of a chunk before compression: it takes some milliseconds to inflate."""
@@ -31,104 +31,95 @@ THUMBNAIL_PX = 128
 _ID_LIMIT = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the page holds of a sample.
-
-    ``text``: what is searched and listed. ``drawn``: JSON of what is drawn. ``media``: JSON of its large pictures and sounds, or empty.
-    """
-
-    id: str
-    text: str
-    numbers: dict[str, float]
-    drawn: str
-    media: str
-
-
 def pack_samples(samples: Collection[SampleView], budget: int, /) -> str:
     """Return the lines with as many samples as fit.
 
     ``samples``: all samples of the run; they are iterated once, and never all in memory.
     ``budget``: the largest size in bytes.
     """
-    profiles = Profiles()
-    entries = Spool.of((_make_entry(sample, profiles) for sample in samples), block_length=1)
-    order = profiles.rank()
-    share = 1.0
-    while True:
-        lines = _pack(entries, profiles, order, budget, share)
-        size = sum(map(len, lines)) + len(lines)
-        if size <= budget or share < 0.01:
-            return "\n".join(lines)
-        share *= 0.98 * budget / size  # the estimated size of the index was too small
+    packed = _Packed()
+    for sample in samples:
+        packed.add(sample)
+    return "\n".join(packed.write(budget))
 
 
-def _pack(entries: Sequence[Entry], profiles: Profiles, order: Sequence[int], budget: int, share: float) -> list[str]:
-    """Return the lines. ``share``: the share of the budget that may be used."""
-    room, kept, starts, lines = share * budget, 0, [0], []
-    for chunk in _split(entries, order, "drawn", min(CHUNK_BYTES, budget // 50)):
-        line = _compress(f"[{','.join(entry.drawn for entry in chunk)}]")
-        room -= len(line) + len(_compress(_dump([[e.id, e.text, *e.numbers.values()] for e in chunk])))
-        if room < 0:
-            break
-        kept += len(chunk)
-        starts.append(kept)
-        lines.append(line)
-    large, media_starts, seen = [], [0], 0
-    for chunk in _split(entries, order[:kept], "media", min(MEDIA_CHUNK_BYTES, budget // 50)):
-        line = _compress(f"[{','.join(entry.media or '[]' for entry in chunk)}]")
-        room -= len(line)
-        if room < 0:
-            break
-        seen += len(chunk)
-        media_starts.append(seen)
-        large.append(line)
-    index = _make_index(entries, order[:kept], len(order)) | profiles.encode(order[:kept])
-    index |= {"starts": starts, "media_starts": media_starts}
-    return [_compress(_dump(index)), *lines, *large]
+class _Packed:
+    """What the page may hold of the samples, on disk, except for what tells them apart."""
+
+    def __init__(self) -> None:
+        self._profiles, self._numbers = Profiles(), Numbers()
+        self._said, self._drawn, self._media = DiskTexts(), DiskTexts(), DiskTexts()
+
+    def add(self, sample: SampleView) -> None:
+        """Add the next sample."""
+        self._profiles.add(sample)
+        self._numbers.add(sample)
+        text = write_text(sample)
+        drawn = draw_sample(sample, text.partition("\n")[0])
+        written, media = _dump(drawn), dict[str, int]()
+        if _IS_MEDIA in written:
+            written = _dump(_take_out(drawn, media))
+        self._said.append(_dump([make_visible(clip(sample.id, _ID_LIMIT)), text]))
+        self._drawn.append(written)
+        self._media.append(_dump(list(media)) if media else "")
+
+    def write(self, budget: int) -> list[str]:
+        """Return the lines with as many samples as fit."""
+        order, encoded = self._profiles.rank(), self._profiles.encode()
+        head = {
+            "num": len(order), "text_limit": TEXT_LIMIT, "numbers": [make_visible(clip(name, 100)) for name in self._numbers.names],
+            "facets": encoded.facets, "profiles": encoded.profiles,
+        }  # fmt: skip
+        # A bit per profile and some digits per chunk: the counts that stand in the head are known at the end.
+        room = budget - len(_compress(_dump(head | {"left": encoded.count_left(())}))) - len(encoded.profiles) // 4 - 100
+        starts, rows, drawn = [0], list[str](), list[str]()
+        for places in _split(order, self._drawn.size, min(CHUNK_BYTES, budget // 50)):
+            lines = _compress(self._write_rows(places, encoded.of[places].tolist())), _compress(_join(self._drawn, places))
+            room -= sum(map(len, lines)) + 20
+            if room < 0:
+                break
+            starts.append(starts[-1] + len(places))
+            rows.append(lines[0])
+            drawn.append(lines[1])
+        kept = order[: starts[-1]]
+        media_starts, large = [0], list[str]()
+        for places in _split(kept, self._media.size, min(MEDIA_CHUNK_BYTES, budget // 50)):
+            line = _compress(_join(self._media, places))
+            room -= len(line) + 10
+            if room < 0:
+                break
+            media_starts.append(media_starts[-1] + len(places))
+            large.append(line)
+        head |= {"left": encoded.count_left(kept), "starts": starts, "media_starts": media_starts}
+        return [_compress(_dump(head)), *rows, *drawn, *large]
+
+    def _write_rows(self, places: Sequence[int], profiles: Sequence[int]) -> bytes:
+        """Return the rows of the index for these samples: ids with texts, and columns."""
+        columns = {"said": _join(self._said, places), "numbers": self._numbers.write(places).encode(), "places": _dump(places).encode(),
+                   "profile": _dump(profiles).encode()}  # fmt: skip
+        return b"{%s}" % b",".join([b'"%s":%s' % (name.encode(), column) for name, column in columns.items()])
 
 
-def _split(entries: Sequence[Entry], order: Sequence[int], part: str, most: int) -> Iterator[list[Entry]]:
-    """Yield the entries in this order, in chunks whose texts of a ``part`` take about ``most`` bytes, at least one each."""
-    chunk: list[Entry] = []
-    size = 0
-    for place in order:
-        entry = entries[place]
-        added = len(entry.drawn if part == "drawn" else entry.media)
-        if chunk and size + added > most:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(entry)
-        size += added
-    if chunk:
-        yield chunk
+def _split(order: Sequence[int], size: Callable[[int], int], most: int) -> Iterator[Sequence[int]]:
+    """Yield the places in this order, in chunks whose texts take about ``most`` bytes, at least one each."""
+    start = total = 0
+    for end, place in enumerate(order):
+        added = size(place)
+        if end > start and total + added > most:
+            yield order[start:end]
+            start, total = end, 0
+        total += added
+    if start < len(order):
+        yield order[start:]
 
 
-def _make_index(entries: Sequence[Entry], kept: Sequence[int], num: int) -> dict[str, Any]:
-    """Return the columns of the index: ids, texts, positions in the data, and numbers. ``num``: the number of all samples."""
-    ids, texts, numbers = [], [], dict[str, list[float | None]]()
-    for row, place in enumerate(kept):
-        entry = entries[place]
-        ids.append(entry.id)
-        texts.append(entry.text)
-        for name, value in entry.numbers.items():
-            if name in numbers or len(numbers) < MOST_NUMBERS:
-                numbers.setdefault(name, [None] * len(kept))[row] = value
-    shown = {make_visible(clip(name, 100)): column for name, column in numbers.items()}
-    return {"num": num, "text_limit": TEXT_LIMIT, "ids": ids, "texts": texts, "places": list(kept), "numbers": shown}
+def _join(texts: DiskTexts, places: Sequence[int]) -> bytes:
+    """Return texts of JSON as a list; an empty one stands for an empty list."""
+    return b"[%s]" % b",".join([texts[place] or b"[]" for place in places])
 
 
-def _make_entry(sample: SampleView, profiles: Profiles) -> Entry:
-    profiles.add(sample)
-    drawn, text = draw_sample(sample), write_text(sample)
-    first = text.partition("\n")[0]
-    if drawn["input"] == {"kind": "text", "image": "", "texts": [["", [["=", first]], ""]], "note": ""}:
-        del drawn["input"]  # the index has all of it
-    media: dict[str, int] = {}
-    thumbnailed = _take_out(drawn, media)
-    return Entry(
-        make_visible(clip(sample.id, _ID_LIMIT)), text, list_numbers(sample), _dump(thumbnailed), _dump(list(media)) if media else ""
-    )
+_IS_MEDIA = ";base64,"
+"""What each picture and sound contains: without it, nothing has to be taken out of what is drawn."""
 
 
 def _take_out(drawn: Any, media: dict[str, int]) -> Any:
@@ -160,10 +151,9 @@ def make_thumbnail(uri: str, /) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _compress(text: str) -> str:
+def _compress(text: str | bytes) -> str:
     """Return a text as gzip in base64, equal for equal texts."""
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode() if isinstance(text, str) else text, 6, mtime=0)).decode()
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

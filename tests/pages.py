@@ -27,10 +27,14 @@ class Held:
 
 def unpack(lines: str) -> Held:
     """Read the lines of `pack_samples`."""
-    index, *chunks = [json.loads(gzip.decompress(base64.b64decode(line, validate=True))) for line in lines.split("\n")]
-    num = len(index["starts"]) - 1
-    drawn, media = ([value for chunk in part for value in chunk] for part in (chunks[:num], chunks[num:]))
-    return Held(index, drawn, media)
+    head, *chunks = [json.loads(gzip.decompress(base64.b64decode(line, validate=True))) for line in lines.split("\n")]
+    num = len(head["starts"]) - 1
+    rows, drawn, media = chunks[:num], chunks[num : 2 * num], chunks[2 * num :]
+    columns = {name: [value for chunk in rows for value in chunk[name]] for name in ("said", "places", "profile")}
+    columns |= {"ids": [said[0] for said in columns["said"]], "texts": [said[1] for said in columns["said"]]}
+    numbers = {name: [value for chunk in rows for value in chunk["numbers"][i]] for i, name in enumerate(head["numbers"])}
+    flat = ([one for chunk in part for one in chunk] for part in (drawn, media))
+    return Held({**head, **columns, "numbers": numbers}, *flat)
 
 
 def read_page(page: str) -> Held:

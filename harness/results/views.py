@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ def make_sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[
     """
     for task in (i for i in items if i.key.is_task):
         joined = [i for i in items if (i.model, i.task) == (task.model, task.task) and i.kind in kinds and kinds[i.kind].is_joined]
-        find = {i.id: _make_finder(store.records_by_sample(i, task)) for i in (task, *joined)}
+        finders = [(i, _make_finder(store.records_by_sample(i, task))) for i in (task, *joined)]
         for place, sample in enumerate(store.samples_of(task)):
-            found = [(i, record) for i in (task, *joined) if (record := find[i.id](place)) is not None]
+            found = [(i, record) for i, find in finders if (record := find(place)) is not None]
             if found and found[0][0] is task:
                 yield _make_view(task, sample, found[0][1], found[1:], kinds)
 
@@ -100,11 +101,11 @@ def _list_opinions(artifacts: Mapping[str, Any]) -> Iterator[Opinion]:
 
     def find(name: str) -> Mapping[str, Any]:
         found = artifacts.get(name)  # a plugin's task may record anything by this name
-        return found if isinstance(found, Mapping) else {}
+        return found if isinstance(found, dict) else {}
 
     for question in QUESTIONS:
-        grades, codes = find(f"{question}_grade_by"), find(f"{question}_codes_by")
         for judge, value in find(f"{question}_by").items():
+            grades, codes = find(f"{question}_grade_by"), find(f"{question}_codes_by")
             notes = [f"grade {grades[judge]:g}"] if judge in grades else []
             notes += [", ".join(map(str, codes[judge]))] if judge in codes else []
             notes += ["neither refused nor answered"] if question == "refused" and find("neither_by").get(judge) else []
@@ -130,6 +131,12 @@ def _name_probabilities(artifacts: Mapping[str, Any], labels: Sequence[str]) -> 
     """Return the probabilities by class name, or by choice."""
     values = artifacts.get("probabilities") or ()
     candidates = (labels, tuple(artifacts.get("choices") or ()), range(len(values)))
-    names = [str(name) for name in next(c for c in candidates if len(c) == len(values))]
+    names = _tell_apart(tuple(map(str, next(c for c in candidates if len(c) == len(values)))))
+    return dict(zip(names, map(float, values), strict=True))
+
+
+@lru_cache(maxsize=64)
+def _tell_apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names, each that occurs several times with its position. Cached: most samples of a task have the same classes."""
     counts = Counter(names)
-    return {name if counts[name] == 1 else f"{i}: {name}": float(p) for i, (name, p) in enumerate(zip(names, values, strict=True))}
+    return tuple(name if counts[name] == 1 else f"{i}: {name}" for i, name in enumerate(names))

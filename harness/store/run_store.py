@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import lt
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from ..api.errors import ConfigError, SchemaError, StoreError, WindtunnelError
@@ -33,6 +36,27 @@ _WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
 """Commits survive a killed process. A power cut may undo the last chunks, each of them completely."""
 
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
+
+
+class _Reading:
+    """A block that reads the store: its errors become those of a damaged store. A generator would take longer than to read a record."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise make_damaged_error(self._path, error) from error
+        if isinstance(error, Exception) and not isinstance(error, WindtunnelError):
+            # Text that the codec did not write, or that a plugin's modality cannot read.
+            raise StoreError(
+                f"{self._path} has a value that cannot be decoded ({type(error).__name__}: {error}); see 'windtunnel verify'"
+            ) from error
 
 
 class Store:
@@ -222,18 +246,8 @@ class Store:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @contextmanager
-    def _read(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise make_damaged_error(self.path, error) from error
-        except WindtunnelError:
-            raise
-        except Exception as error:  # text that the codec did not write, or that a plugin's modality cannot read
-            raise StoreError(
-                f"{self.path} has a value that cannot be decoded ({type(error).__name__}: {error}); see 'windtunnel verify'"
-            ) from error
+    def _read(self) -> _Reading:
+        return _Reading(self.path)
 
     def _read_rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._read():
@@ -334,9 +348,16 @@ class Store:
 
     def records_by_sample(self, item: StoredItem, of: StoredItem, /) -> Iterator[tuple[int, Record]]:
         """Yield (position, record) of an item's records by the position of their sample among those of another item."""
-        join = "FROM records r JOIN samples s ON s.sample_set = ? AND s.id = r.sample_id WHERE r.item = ? ORDER BY s.ordinal"
-        for place, rowid in self._stream(f"SELECT s.ordinal, r.rowid {join}", of.sample_set, item.id):
-            (row,) = self._read_rows("SELECT sample_id, scores, error, artifacts FROM records WHERE rowid = ?", rowid)
+        joined = "FROM records r JOIN samples s ON s.sample_set = ? AND s.id = r.sample_id WHERE r.item = ?"
+        read = "r.sample_id, r.scores, r.error, r.artifacts"
+        places = array("Q", (place for (place,) in self._stream(f"SELECT s.ordinal {joined} ORDER BY r.ordinal", of.sample_set, item.id)))
+        if all(map(lt, places, places[1:])):
+            for place, *row in self._stream(f"SELECT s.ordinal, {read} {joined} ORDER BY r.ordinal", of.sample_set, item.id):
+                yield place, self._decode_record(item, *row)
+            return
+        # To sort whole records would hold all of them.
+        for place, rowid in self._stream(f"SELECT s.ordinal, r.rowid {joined} ORDER BY s.ordinal", of.sample_set, item.id):
+            (row,) = self._read_rows(f"SELECT {read} FROM records r WHERE r.rowid = ?", rowid)
             yield place, self._decode_record(item, *row)
 
     def join(self, item: StoredItem, artifacts: Collection[str], /) -> Iterator[tuple[Record, Any, str | None]]:

@@ -38,18 +38,27 @@ class Chunks {
 class Samples {
   static async from(text) {
     const lines = text.trim().split("\n");
-    return new Samples(await inflate(lines[0]), lines.slice(1));
+    const head = await inflate(lines[0]);
+    const num = head.starts.length - 1;
+    const rows = await Promise.all(lines.slice(1, 1 + num).map(inflate));
+    return new Samples(head, rows, lines.slice(1 + num));
   }
 
-  constructor(index, lines) {
-    const num = index.starts.length - 1;
-    Object.assign(this, index, { length: index.ids.length, orders: new Map() });
-    this.drawn = new Chunks(lines.slice(0, num), index.starts);
-    this.media = new Chunks(lines.slice(num), index.media_starts);
-    this.haystacks = index.texts.map((text, row) => `${index.ids[row]}\n${text}`.toLowerCase());
-    this.held = new Uint32Array(index.profiles.length);
-    for (const profile of index.profile) this.held[profile] += 1;
-    this.names = Object.fromEntries(index.facets.map(({ name }, facet) => [name, facet]));
+  /** `rows`: the columns of each chunk. `lines`: what is drawn of the chunks, then large pictures and sounds. */
+  constructor(head, rows, lines) {
+    const column = (name) => rows.flatMap((chunk) => chunk[name]);
+    const numbers = Object.fromEntries(head.numbers.map((name, i) => [name, rows.flatMap((chunk) => chunk.numbers[i])]));
+    Object.assign(this, head, { numbers, orders: new Map() });
+    for (const name of ["places", "profile"]) this[name] = column(name);
+    this.ids = column("said").map(([id]) => id);
+    this.texts = column("said").map(([, text]) => text);
+    this.length = this.ids.length;
+    this.drawn = new Chunks(lines.slice(0, rows.length), head.starts);
+    this.media = new Chunks(lines.slice(rows.length), head.media_starts);
+    this.haystacks = this.texts.map((text, row) => `${this.ids[row]}\n${text}`.toLowerCase());
+    this.held = new Uint32Array(this.profiles.length);
+    for (const profile of this.profile) this.held[profile] += 1;
+    this.names = Object.fromEntries(this.facets.map(({ name }, facet) => [name, facet]));
   }
 
   get isWhole() {

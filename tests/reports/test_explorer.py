@@ -199,6 +199,19 @@ def test_rows_are_used_again(visit: Open) -> None:
     assert last.bounding_box()["y"] < page.locator(".found").bounding_box()["y"] + page.locator(".found").bounding_box()["height"]
 
 
+def crowd() -> Scorecard:
+    return many(100_000)
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_samples_need_no_more_nodes(visit: Open) -> None:
+    page = visit(crowd)
+    assert page.evaluate("document.querySelectorAll('*').length") < 2_500
+    assert listed(page) == 100_000
+    answer(page, "judged", "wrong").click()
+    assert page.evaluate("document.querySelectorAll('*').length") < 2_500
+
+
 def test_a_page_that_holds_a_part_says_which_and_of_how_many(visit: Open) -> None:
     page = visit(short, settings={"max_mb": 1})
     said = page.locator(".kept").inner_text()

@@ -98,6 +98,12 @@ def test_five_thousand_texts_take_less_than_two_megabytes() -> None:
     assert len(Html().render(many(5_000))) < 2_000_000
 
 
+@pytest.mark.long
+def test_a_hundred_thousand_texts_take_less_than_twenty_megabytes() -> None:
+    held = read_page(Html(max_mb=20).render(many(100_000)))
+    assert len(held.drawn) == len(held.index["ids"]) == held.index["num"] == 100_000
+
+
 def test_samples_are_made_once_and_one_at_a_time() -> None:
     class Streamed(list[SampleView]):
         alive = most = 0

@@ -59,6 +59,8 @@ def to_text(shown: Shown) -> str:
 
 
 def _shorten(preview: Shown) -> Shown:
+    if not preview.parts and len(preview.text) <= MOST_CHARACTERS:
+        return preview
     parts = tuple((name, _shorten(part) if isinstance(part, Shown) else cut(part)) for name, part in preview.parts)
     return replace(preview, text=cut(preview.text), parts=parts)
 
