@@ -14,17 +14,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import lt
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from ..api.errors import ConfigError, SchemaError, StoreError, WindtunnelError
+from ..api.errors import ConfigError, SchemaError, StoreError
 from ..api.samples import Record, Sample
 from . import chain, codec
 from .answer_log import AnswerLog
 from .faults import find_unread, find_unreadable, list_faults
 from .sample_sets import SampleSets
 from .sessions import Sessions
-from .sqlite_files import advise_on_missing, make_damaged_error, make_storable
+from .sqlite_files import Reading, advise_on_missing, make_damaged_error, make_storable
 from .sqlite_files import connect as _connect
 from .stored_chunk import StoredChunk, read_chunks
 from .stored_item import StoredItem, describe_change, describe_conflict
@@ -36,27 +35,6 @@ _WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
 """Commits survive a killed process. A power cut may undo the last chunks, each of them completely."""
 
 _LATEST = "ORDER BY rowid DESC LIMIT 1"
-
-
-class _Reading:
-    """A block that reads the store: its errors become those of a damaged store. A generator would take longer than to read a record."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise make_damaged_error(self._path, error) from error
-        if isinstance(error, Exception) and not isinstance(error, WindtunnelError):
-            # Text that the codec did not write, or that a plugin's modality cannot read.
-            raise StoreError(
-                f"{self._path} has a value that cannot be decoded ({type(error).__name__}: {error}); see 'windtunnel verify'"
-            ) from error
 
 
 class Store:
@@ -246,8 +224,8 @@ class Store:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _read(self) -> _Reading:
-        return _Reading(self.path)
+    def _read(self) -> Reading:
+        return Reading(self.path)
 
     def _read_rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._read():

@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
-from ..api.errors import StoreError
+from ..api.errors import StoreError, WindtunnelError
 
 LOCK_NAME = "run.lock"
 
@@ -81,3 +82,24 @@ def advise_on_missing(path: Path, /) -> str:
     if inner := sorted(found.parent for found in folder.glob(f"*/{path.name}")):
         return f"give one of its folders, e.g. {inner[-1]}"
     return "create one with 'windtunnel run' or windtunnel.evaluate"
+
+
+class Reading:
+    """A block that reads the store: its errors become those of a damaged store. A generator would take longer than to read a record."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise make_damaged_error(self._path, error) from error
+        if isinstance(error, Exception) and not isinstance(error, WindtunnelError):
+            # Text that the codec did not write, or that a plugin's modality cannot read.
+            raise StoreError(
+                f"{self._path} has a value that cannot be decoded ({type(error).__name__}: {error}); see 'windtunnel verify'"
+            ) from error

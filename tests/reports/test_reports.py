@@ -115,7 +115,7 @@ def test_a_verdict_has_a_label(verdict: str, label: str) -> None:
 
 def test_summary_names_what_ran() -> None:
     assert display.summarise(rich()) == (
-        "distilbert-sst2, bag-of-words and digits-cnn on sst2, digits, refusals, nli and keywords, with deepwordbug, occlusion and pgd: "
+        "distilbert-sst2, bag-of-words and digits-cnn on sst2, digits and refusals, with deepwordbug, occlusion and pgd: "
         "1,744 samples, 1 failed."
     )
 
