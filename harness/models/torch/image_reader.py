@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...api.errors import ModelError, SampleError
-from ...api.model import Model
+from ...api.errors import SampleError
 from ...api.requests import Classify, Logits, Request, Response
 from ...modalities.image import Image, as_image, count_positions
 from ...modalities.inputs import Input, name_modality
 from ..common.channels import with_channels
-from ..common.labels import find_columns
+from .named_scores import NamedScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +27,8 @@ class Pixels:
     labels: tuple[str, ...]
 
 
-class ImageReader(Model):
-    """Answers `Classify` for images. A subclass defines `to_pixels` (resizing) and `score` (normalisation and network).
-
-    labels: class names in the order of the scores; empty: the scores have the order of the task's classes.
-    """
-
-    labels: tuple[str, ...]
-    is_multi_label: bool = False
+class ImageReader(NamedScores):
+    """Answers `Classify` for images. A subclass defines `to_pixels` (resizing) and `score` (normalisation and network)."""
 
     def to_pixels(self, image: Image, /) -> torch.Tensor:
         """Convert an image to float32 [C, H, W] in [0, 1] at the model's size. Leaves its own output unchanged."""
@@ -63,29 +56,7 @@ class ImageReader(Model):
     def classify(self, batch: Sequence[Pixels]) -> list[Logits]:
         # Not inference_mode, whose tensors could not be differentiated later if a module keeps them.
         with torch.no_grad():
-            logits_BK = self.check(self.score(batch), len(batch[0].labels)).float().cpu()
-        columns = self.find_columns(logits_BK.shape[1], batch[0].labels)
-        return [Logits(tuple(row), is_multi_label=self.is_multi_label) for row in logits_BK[:, columns].tolist()]
-
-    def find_columns(self, num_classes: int, labels: Sequence[str]) -> list[int]:
-        """Return the output column of each requested label. A model without names has numbers, which mean the order of ``labels``."""
-        return find_columns(self.labels or tuple(map(str, range(num_classes))), labels)
-
-    def check(self, logits_BK: torch.Tensor, num_requested: int) -> torch.Tensor:
-        """Check the shape of the model's logits. ``num_requested``: the number of requested labels, that of a model without names."""
-        if not isinstance(logits_BK, torch.Tensor) or logits_BK.ndim != 2:
-            found = f"shape {list(logits_BK.shape)}" if isinstance(logits_BK, torch.Tensor) else f"a {type(logits_BK).__name__}"
-            raise ModelError(f"{self.name!r} must return class scores [B, K]; it returned {found}. Return only that tensor")
-        if self.labels and logits_BK.shape[1] != len(self.labels):
-            raise ModelError(
-                f"{self.name!r} returns {logits_BK.shape[1]} logits, but has {len(self.labels)} labels ({', '.join(self.labels)})"
-            )
-        if not self.labels and logits_BK.shape[1] != num_requested != 0:
-            raise ModelError(
-                f"{self.name!r} returns {logits_BK.shape[1]} logits, and the task has {num_requested} classes; name the model's outputs in "
-                "order with the model setting 'labels: [...]'"
-            )
-        return logits_BK
+            return self.answer(self.score(batch), batch[0].labels)
 
 
 def _get_image(value: Input) -> Image:

@@ -1,0 +1,56 @@
+"""A torch module of the user's: load it, and convert its scores to logits.
+
+Shape legend: B batch, K scores.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ...api.errors import ModelError
+from ...identity.programs import fingerprint_program
+from ...system.interrupts import is_interrupt
+from ..common.outputs import Outputs
+from .devices import pick_device, pick_dtype
+from .named_scores import NamedScores
+
+if TYPE_CHECKING:
+    from .source import TorchModule
+
+
+class UserModule(NamedScores):
+    """Base of the models of the ``torch`` adapter. A subclass calls `load_module` in its constructor."""
+
+    module: torch.nn.Module
+    device: torch.device
+    dtype: torch.dtype
+
+    def load_module(self, source: TorchModule, device: str, dtype: str) -> None:
+        """Build the module, and set the attributes. Raises `ModelError` if the target gives none."""
+        self.name, self.labels = source.target, source.labels
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(dtype, self.device, None)
+        try:
+            module = source.make if isinstance(source.make, torch.nn.Module) else source.make()
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            raise ModelError(f"{source.target} raised {type(error).__name__}: {error}") from error
+        if not isinstance(module, torch.nn.Module):
+            raise ModelError(f"{source.target} returned a {type(module).__name__}, not a torch.nn.Module")
+        self.module = module.eval().to(self.device, self.dtype)
+        self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
+        settings = (self.dtype, *source.settings())
+        parts = [source.make, self.module, *([source.encode] if source.encode is not None else [])]
+        self.fingerprint, self._unknown = fingerprint_program(source.target, parts, settings, source.version, ("torch",))
+        self.notes = self._unknown
+
+    def to_logits(self, scores_BK: torch.Tensor, /) -> torch.Tensor:
+        """Convert the module's output to logits, differentiably."""
+        if not isinstance(scores_BK, torch.Tensor) or scores_BK.ndim != 2:
+            return scores_BK  # the caller checks the shape
+        logits = self._outputs.of_tensor(scores_BK, len(self.labels) or max(2, scores_BK.shape[1]))
+        self.notes = (*self._unknown, *self._outputs.notes)
+        return logits
