@@ -15,7 +15,7 @@ from ..items.kinds import list_kinds
 from ..metrics.base import Metric, make_metric
 from ..scorecard.columns import NOTED, Table
 from ..scorecard.gates import Gate, parse_entry
-from ..scorecard.gates.early_stop import are_decided, bound_at_any_time, select_decisive
+from ..scorecard.gates.early_stop import Stage, are_decided, bound_early, select_decisive
 from ..scorecard.headlines import choose_headline
 from ..store import FILE_NAME, Store, StoredItem, codec
 
@@ -50,7 +50,7 @@ def make_item_rows(
     results.metrics[item.id], results.notes[item.id] = metrics, table.notes
     rows = kind.rows(item, table, results)
     if suite.get("stop") and select_decisive(gates, item.model, item.item):
-        rows = [bound_at_any_time(row) for row in rows]
+        rows = [bound_early(row, find_stage(item, table.num)) for row in rows]
     return table, rows
 
 
@@ -71,9 +71,18 @@ def compute_headline(folder: Path, model: str, item: str, registry: Registry) ->
         store.close()
 
 
-def is_decided(item: StoredItem, rows: Sequence[Row], suite: Mapping[str, Any], gates: Sequence[Gate], /) -> bool:
-    """Tell whether the item may end before its last sample, because all its gates are decided. Parameters as above."""
-    return bool(suite.get("stop")) and are_decided(select_decisive(gates, item.model, item.item), rows)
+def find_stage(item: StoredItem, num: int, /) -> Stage:
+    """Return how far an item is. ``num``: the number of its records."""
+    return Stage(num, item.num_samples, item.facts["looks"])
+
+
+def is_decided(item: StoredItem, num: int, rows: Sequence[Row], suite: Mapping[str, Any], gates: Sequence[Gate], /) -> bool:
+    """Tell whether the item may end before its last sample, because all its gates are decided.
+
+    ``num``: the number of its records. The other parameters are those of `make_item_rows`.
+    """
+    may_end = bool(suite.get("stop")) and find_stage(item, num).is_look
+    return may_end and are_decided(select_decisive(gates, item.model, item.item), rows)
 
 
 class EarlyStop:
@@ -93,12 +102,14 @@ class EarlyStop:
         each record about ten times.
         """
         num = store.count(item)
-        if not select_decisive(self._gates, item.model, item.item) or num < 1.1 * self._last.get(item.id, 0) or not num:
+        if not num or not select_decisive(self._gates, item.model, item.item) or not find_stage(item, num).is_look:
+            return False
+        if not item.facts["looks"] and num < 1.1 * self._last.get(item.id, 0):
             return False
         self._last[item.id] = num
         results = RunResults(store, [item], self._kinds)
         _, rows = make_item_rows(item, results, self._registry, self._suite, self._gates)
-        return is_decided(item, rows, self._suite, self._gates)
+        return is_decided(item, num, rows, self._suite, self._gates)
 
 
 def _load_metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) -> dict[str, Metric | str]:

@@ -13,7 +13,7 @@ from ..items.base.results import RunResults
 from ..items.kinds import list_kinds
 from ..scorecard.columns import Table
 from ..scorecard.gates import Gate, lacks_scores
-from ..scorecard.gates.early_stop import bound_at_any_time
+from ..scorecard.gates.early_stop import ANY_TIME, bound_early
 from ..store import Store, StoredItem
 from .costs import compute_rates, make_cost_rows, make_time_rows
 from .item_rows import UNKNOWN, is_decided, make_item_rows
@@ -71,14 +71,14 @@ class RunRows:
         known = set(map(id, self.results.rows))
         rows = kind.joint_rows(self.results, self.results.rows)
         if self.ended:
-            rows = [row if id(row) in known else bound_at_any_time(row) for row in rows]
+            rows = [row if id(row) in known else bound_early(row, ANY_TIME) for row in rows]
         self.results.rows = list(map(self.keep, rows))
         self._note_unscored([row for row in rows if id(row) not in known])
 
     def _check_end(self, item: StoredItem, table: Table, rows: Sequence[Row]) -> None:
         """Find out whether the item has all its records. An item that rests on one that ended early has as many as that one."""
         expected = min([item.num_samples, *(self._counts[base] for base in item.facts["rests_on"] if base in self.ended)])
-        if table.num < expected and is_decided(item, rows, self.suite, self.gates):
+        if table.num < expected and is_decided(item, table.num, rows, self.suite, self.gates):
             self.ended.add(item.id)
         self._counts[item.id] = table.num
         self.complete &= item.id in self.ended or table.num >= expected

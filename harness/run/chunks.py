@@ -22,17 +22,26 @@ class Chunk:
     end: int
 
 
-def split_chunks(item: PlannedItem, most: int, /) -> Iterator[Chunk]:
+def split_chunks(item: PlannedItem, most: int, num_looks: int = 0, /) -> Iterator[Chunk]:
     """Split an item into chunks. They depend only on the data and the suite, so that a resumed run has the same chunks.
 
-    ``most``: the largest number of samples in a chunk.
+    ``most``: the largest number of samples in a chunk. ``num_looks``: the number of fixed looks, each at the end of a chunk.
     """
+    looks = _list_looks(len(item.samples), num_looks)
     number = start = positions = 0
     for end in range(1, len(item.samples) + 1):
         positions += item.task.positions[end - 1] * item.kind.effort
-        if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples):
+        if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples) or end in looks:
             yield Chunk(number, start, end)
             number, start, positions = number + 1, end, 0
+
+
+def _list_looks(num_samples: int, num_looks: int) -> Sequence[int]:
+    if not num_looks:
+        return ()
+    from ..statistics.fixed_looks import list_looks
+
+    return list_looks(num_samples, num_looks)
 
 
 def cut_chunks(chunks: Sequence[Chunk], most: int, /) -> list[Chunk]:

@@ -22,7 +22,7 @@ def describe_item(item: PlannedItem, engine: Engine | None, suite: Suite, store:
     notes, dtype, device = (engine.model.notes, engine.model.dtype, engine.model.device) if engine is not None else ((), None, None)
     roles = engine.roles if engine is not None else {}
     facts: dict[str, Any] = {
-        "chunk": suite.chunk, "asked": digest_declaration(item, suite), "rests_on": _find_base_ids(item, store),
+        "chunk": suite.chunk, "looks": suite.num_looks, "asked": digest_declaration(item, suite), "rests_on": _find_base_ids(item, store),
         "identity": digest_ingredients(item), "versions": run_versions(), "labels": item.task.labels, "primary": task.primary,
         "dimension": task.dimension, "settings": dict(item.settings),
         "scores": item.scores,

@@ -110,7 +110,7 @@ class _ModelRun:
         """Return the chunks without records; none if the item may end."""
         context = self._context
         done = context.store.finished_chunks(stored)
-        chunks = [chunk for chunk in split_chunks(item, stored.facts["chunk"]) if chunk.number not in done]
+        chunks = [chunk for chunk in split_chunks(item, stored.facts["chunk"], stored.facts["looks"]) if chunk.number not in done]
         return [] if context.may_end(context.store, stored) else cut_chunks(chunks, count_available(item, context.store))
 
     def _run_chunks(self, item: PlannedItem, stored: StoredItem, chunks: Sequence[Chunk]) -> None:

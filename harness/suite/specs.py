@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)  # fmt: skip
 
 from ..api.errors import suggest_name
 from ..api.scorecard import MAX_UNSCORED
@@ -157,6 +167,18 @@ _FIRST_KEYS = {
 }  # fmt: skip
 
 
+class LooksSpec(Frozen):
+    """Fixed looks of ``stop``. looks: their number, equally spaced over the samples of an item; the last is the end."""
+
+    looks: int = Field(ge=2, le=20)
+
+
+class StopSpec(Frozen):
+    """Where an item may end. decided: at a fixed look, if its gates are decided."""
+
+    decided: LooksSpec
+
+
 NO_BASELINE = "none"
 """The value of ``baseline`` before there is one."""
 
@@ -174,6 +196,7 @@ class Suite(Frozen):
     baseline: run folder or baseline file that gates with ``drop`` compare with; ``none`` if there is none yet, so that they are missing.
     baseline_model: the only model of the baseline to compare with; by default that of the same name, or the only one.
     stop: ``decided`` ends each item as soon as its gates are decided; the intervals then hold at any number of samples.
+        ``{decided: {looks: 4}}`` ends it at one of 4 looks, at which the intervals hold.
     max_unscored: the largest share of unscored samples with which a row can pass a gate.
     resources: folder of word lists and similar data, for every plugin with a setting of this name.
     """
@@ -198,7 +221,7 @@ class Suite(Frozen):
     scores: tuple[str, ...] = DEFAULT_SCORES
     batch: BatchSpec = BatchSpec()
     check_drift: bool = True
-    stop: Literal["decided"] | None = None
+    stop: Literal["decided"] | StopSpec | None = None
     max_unscored: float = Field(default=MAX_UNSCORED, ge=0, le=1)
     cache: str | None = None
     resources: str | None = None
@@ -219,6 +242,19 @@ class Suite(Frozen):
         if isinstance(value, list | tuple):
             return [{key: entry} if isinstance(entry, str) else entry for entry in value]
         return value
+
+    @field_validator("stop", mode="wrap")
+    @classmethod
+    def _say_what_stops(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise ValueError(f"write decided, or {{decided: {{looks: 4}}}} for 2 to 20 fixed looks, not {value!r}") from error
+
+    @property
+    def num_looks(self) -> int:
+        """The number of fixed looks at which an item may end; 0 if there are none."""
+        return self.stop.decided.looks if isinstance(self.stop, StopSpec) else 0
 
     @property
     def baseline_path(self) -> Path | None:

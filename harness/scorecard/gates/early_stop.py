@@ -1,22 +1,50 @@
 """Rows and gates of an item that ends as soon as its gates are decided (``stop: decided``).
 
 The number of samples then depends on the answers, so that intervals for a fixed number of samples do not hold. The rows
-get intervals that hold after every sample (`statistics.sequential`).
+get intervals that hold after every sample (`statistics.sequential`), or at each of a few fixed looks (`statistics.fixed_looks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ...api.scorecard import Row, Scorecard
 from ...statistics import get_evidence
+from ...statistics.fixed_looks import find_tails, list_looks, mean_at_look
 from ...statistics.intervals import Interval
 from ...statistics.sequential import mean_at_any_time
 from .check import check_gate
 from .gate import Gate
 
 _BOUNDS = (None, "low", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How far an item is that may end early.
+
+    ``num``: the number of its samples with records. ``planned``: that of all. ``num_looks``: the fixed looks; 0: after every sample.
+    """
+
+    num: int = 0
+    planned: int = 0
+    num_looks: int = 0
+
+    @property
+    def is_look(self) -> bool:
+        """Whether the item may end here."""
+        return not self.num_looks or self.num in list_looks(self.planned, self.num_looks)
+
+    @property
+    def tail(self) -> float:
+        """The probability with which a bound may miss at the last fixed look; before the first, that of the first."""
+        num_passed = sum(look <= self.num for look in list_looks(self.planned, self.num_looks))
+        return find_tails(self.num_looks)[max(0, num_passed - 1)]
+
+
+ANY_TIME = Stage()
+"""The stage of an item that may end after every sample."""
 
 
 def select_decisive(gates: Iterable[Gate], model: str, item: str, /) -> list[Gate]:
@@ -30,17 +58,17 @@ def is_on_interval(gate: Gate, /) -> bool:
 
 
 def are_decided(gates: Sequence[Gate], rows: Iterable[Row], /) -> bool:
-    """Tell whether all gates on an item pass or fail. ``rows``: the item's rows (`bound_at_any_time`)."""
+    """Tell whether all gates on an item pass or fail. ``rows``: the item's rows (`bound_early`)."""
     given = tuple(rows)
     if not gates or any(not any(gate.names(row.name, row.slice) for row in given) for gate in gates):
         return False
     return all(check_gate(gate, Scorecard({}, given)).outcome in ("pass", "fail") for gate in gates)
 
 
-def bound_at_any_time(row: Row, /) -> Row:
-    """Return the row with an interval that holds after every sample, or with the reason why it has none.
+def bound_early(row: Row, stage: Stage, /) -> Row:
+    """Return the row with an interval that holds although the item may end early, or with the reason why it has none.
 
-    ``row``: with its evidence. A row without evidence is a count, which is exact.
+    ``row``: with its evidence. A row without evidence is a count, which is exact. ``stage``: that of its item.
     """
     evidence = get_evidence(row)
     if evidence is None or not len(evidence.ids_N):
@@ -48,6 +76,10 @@ def bound_at_any_time(row: Row, /) -> Row:
     scores = evidence.statistic.per_sample(evidence.columns, evidence.labels)
     if scores is None or scores.low is None or scores.high is None:
         found = Interval(None, None, "the item may end early, and this kind of number has an interval for a fixed number of samples only")
+    elif stage.num_looks:
+        interval = mean_at_look(scores.values_N, scores.low, scores.high, stage.tail, evidence.groups)
+        say = f"the interval holds at {stage.num_looks} fixed looks, because the item may end at one of them"
+        found = replace(interval, reason="; ".join(filter(None, [interval.reason, say])))
     elif any(group is not None for group in evidence.groups):
         found = Interval(None, None, "the item may end early, and samples in groups have an interval for a fixed number of samples only")
     else:

@@ -6,8 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from windtunnel.harness.api.errors import ConfigError
+from windtunnel.harness.api.errors import ConfigError, IncompleteRun
+from windtunnel.harness.api.registry import Registry
+from windtunnel.harness.results.summarise import summarise
+from windtunnel.harness.run.runner import run_plan
+from windtunnel.harness.statistics.fixed_looks import find_tails, mean_at_look
 from windtunnel.harness.statistics.sequential import mean_at_any_time
 from windtunnel.tests.toys import opened, planned, row, run, windtunnel, write_suite
 
@@ -38,6 +43,28 @@ def test_an_item_ends_when_its_gate_is_decided(tmp_path: Path) -> None:
     f1 = row(card, "mail", "f1_macro").estimate
     assert (f1.low, f1.high) == (None, None)
     assert "may end early" in f1.reason
+
+
+def test_an_item_may_end_at_a_fixed_look(tmp_path: Path) -> None:
+    keys = _write(tmp_path, stop={"decided": {"looks": 4}}, gates=["mail.accuracy >= 0.6"], chunk=64)
+    card = run(tmp_path, **keys)
+    found = row(card, "mail", "accuracy").estimate
+    assert (card.verdict, card.complete, found.n) == ("pass", True, NUM // 4 * 2)
+    right = round((found.value or 0.0) * found.n)
+    again = mean_at_look(np.repeat([1.0, 0.0], [right, found.n - right]), 0.0, 1.0, find_tails(4)[1])
+    assert (found.low, found.high) == (pytest.approx(again.low), pytest.approx(again.high))
+    assert "holds at 4 fixed looks" in found.reason
+
+
+def test_a_run_with_looks_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    keys = _write(tmp_path, stop={"decided": {"looks": 3}}, gates=["mail.accuracy >= 0.6"], chunk=64)
+    whole, plan = run(tmp_path, **keys), planned(tmp_path, **keys)
+    stops = iter([False, True])
+    with pytest.raises(IncompleteRun):
+        run_plan(plan, tmp_path / "killed", should_stop=lambda: next(stops))
+    assert not summarise(tmp_path / "killed", registry=Registry(plan.suite.plugins)).complete
+    run_plan(plan, tmp_path / "killed")
+    assert summarise(tmp_path / "killed", registry=Registry(plan.suite.plugins)).rows == whole.rows
 
 
 def test_an_undecided_gate_runs_to_the_last_sample(tmp_path: Path) -> None:
@@ -85,6 +112,8 @@ def test_items_that_read_the_records_of_an_ended_one_have_as_many_samples(tmp_pa
     ("keys", "said"),
     [
         ({"gates": []}, "needs a gate on an interval"),
+        ({"stop": "soon"}, "write decided, or {decided: {looks: 4}} for 2 to 20 fixed looks, not 'soon'"),
+        ({"stop": {"decided": {"looks": 1}}}, "for 2 to 20 fixed looks"),
         ({"gates": ["mail.accuracy.value >= 0.5"]}, "needs a gate on an interval"),
         ({"tasks": [{"task": "mail.yaml", "shuffle": False}]}, "set 'shuffle: 0'"),
     ],
