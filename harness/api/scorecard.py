@@ -304,7 +304,8 @@ class Scorecard:
     fingerprints, plugin versions), skipped, flags.
     ``max_unscored``: the largest share of unscored samples with which a row can pass a gate.
     ``verdict``: pass, warn, no_data, missing, incomplete or fail; ``none`` if the run has no gates.
-    ``num_failed``: the number of samples that are recorded with an error. ``complete``: whether every planned sample has a record.
+    ``num_failed``: the number of samples that are recorded with an error. ``first_error``: the first of them: ``MODEL/ITEM: ERROR``.
+    ``complete``: whether every planned sample has a record.
     ``mostly_failed``: whether more than half of an item's samples failed, so that its numbers decide nothing.
     ``times``: rows about time. ``timing``: rates by MODEL/ITEM. Two equal runs differ only in ``times``, ``timing`` and ``sessions``,
     and in what is computed from them.
@@ -322,6 +323,7 @@ class Scorecard:
     verdict: str = "none"
     complete: bool = True
     num_failed: int = 0
+    first_error: str = ""
     num_samples: int = 0
     samples: Collection[SampleView] = ()
     timing: Mapping[str, Any] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from .console import say, say_json
 from .environment import prepare
 from .leaving import guard, leave
 from .suite_options import BaselineModelOption, BaselineOption, PluginFiles, takes_suite
-from .work import finish, make_plan, print_card, print_power, run_suite
+from .work import finish, make_plan, measure_times, print_card, print_power, run_suite
 
 if TYPE_CHECKING:
     from ..suite.specs import Suite
@@ -89,19 +89,25 @@ def demo(out: OutOption = None, as_json: JsonOption = False, quiet: QuietOption 
 @app.command(epilog=EXIT_CODES)
 @guard
 @takes_suite()
-def plan(suite: Suite, as_json: JsonOption = False) -> int:
-    """Show what would run, its cost, and what cannot run with the reason. Loads no weights."""
+def plan(
+    suite: Suite,
+    as_json: JsonOption = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Load the models, run a few samples of each item, and estimate its time. Keeps nothing.")
+    ] = False,
+) -> int:
+    """Show what would run, its cost, and what cannot run with the reason. Loads no weights without --measure."""
     registry = Registry(suite.plugins)
     planned = make_plan(suite, registry)
     from ..run.baselines import load_planned_baseline
     from .plan_text import plan_exit_code, plan_json, plan_text
 
     load_planned_baseline(planned, registry)
-
+    times = measure_times(planned, registry, as_json) if measure else {}
     if as_json:
-        say_json(json.dumps(plan_json(planned), indent=2))
+        say_json(json.dumps(plan_json(planned, times), indent=2))
     else:
-        say(plan_text(planned))
+        say(plan_text(planned, times))
     return plan_exit_code(planned)
 
 

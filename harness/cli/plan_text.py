@@ -8,14 +8,20 @@ from typing import Any
 from ..api.errors import CapabilityError, IncompleteRun
 from ..items.base.planned_item import PlannedItem, PlannedTask
 from ..plan.shares import share_work_per_model
+from ..plan.times import ItemTime, share_times
 from ..plan.types import Plan
+from ..run.timed_progress import format_duration
 
 NOTED_SHARE = 0.1
 """The share of the work from which a plan says how to leave out items that no entry of the suite asks for."""
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    shares = share_work_per_model(plan.items)
+Times = Mapping[tuple[str, str], ItemTime]
+"""Measured times by model and item; empty if they were not measured."""
+
+
+def plan_json(plan: Plan, times: Times) -> dict[str, Any]:
+    shares = share_times(times) or share_work_per_model(plan.items)
     return {
         "suite": plan.suite.name,
         "identity": plan.suite.identity(),
@@ -37,6 +43,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "num_samples": len(i.samples),
                 "num_requests": i.num_requests,
                 "share_of_work": round(shares[i.model.name, i.item], 4),
+                **_list_seconds(times.get((i.model.name, i.item))),
             }
             for i in plan.items
         ],
@@ -54,8 +61,12 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_text(plan: Plan) -> str:
-    lines, shares = [], share_work_per_model(plan.items)
+def _list_seconds(time: ItemTime | None) -> dict[str, float]:
+    return {"seconds": round(time.seconds, 3), "seconds_per_sample": round(time.per_sample, 6)} if time is not None else {}
+
+
+def plan_text(plan: Plan, times: Times) -> str:
+    lines, shares = [], share_times(times) or share_work_per_model(plan.items)
     for model in plan.models:
         lines.append(f"{model.name}  ({model.spec.model})")
         labels = f"; labels: {', '.join(model.info.labels)}" if model.info.labels else ""
@@ -63,14 +74,19 @@ def plan_text(plan: Plan) -> str:
         for item in plan.items:
             if item.model.name == model.name:
                 requests = "as the search goes" if item.num_requests is None else f"{item.num_requests:,} requests"
-                lines.append(
-                    f"  {item.item:<44} {len(item.samples):>7,} samples   {requests:<22}   {_format_share(shares[model.name, item.item])}"
-                )
+                cost = _format_share(shares[model.name, item.item])
+                if time := times.get((model.name, item.item)):
+                    cost = f"about {format_duration(time.seconds)} ({time.per_sample:.2g} s per sample), {cost}"
+                lines.append(f"  {item.item:<44} {len(item.samples):>7,} samples   {requests:<22}   {cost}")
         lines += [f"  not {s.item}: {s.reason}" for s in plan.skipped if s.model == model.name]
     for task in _list_tasks(plan):
         lines += [f"data of {task.name}: {note}" for note in task.notes]
         lines += [f"note: {task.name}: {caution}" for caution in task.cautions]
     lines += _list_derived(plan.items, shares)
+    if times:
+        total = format_duration(sum(time.seconds for time in times.values()))
+        num = max(time.num_measured for time in times.values())
+        lines.append(f"about {total} in all, without loading weights; measured on the first {num} samples of each item")
     lines += [f"impossible: {sentence}" for sentence in plan.impossible]
     return "\n".join(lines)
 

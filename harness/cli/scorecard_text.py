@@ -17,6 +17,7 @@ MOST_LINES = 25
 
 _MOST_GATES, _MOST_NOTES = 4, 3
 _NAME_WIDTH = 48
+_ERROR_WIDTH = 300
 
 
 def format_scorecard(card: Scorecard, *, rows: bool = False) -> str:
@@ -26,8 +27,9 @@ def format_scorecard(card: Scorecard, *, rows: bool = False) -> str:
     """
     readings = read_gates(card)
     failed = f", {card.num_failed:,} records with an error" if card.num_failed else ""
+    first = [f"the first error: {_cut(card.first_error, _ERROR_WIDTH)}"] if card.first_error else []
     head = [f"{card.verdict.upper()}: {explain_verdict(card, readings)}"]
-    tail = [f"{card.num_samples:,} samples{failed}; digest: {card.manifest.get('digest', '')}"]
+    tail = [*first, f"{card.num_samples:,} samples{failed}; digest: {card.manifest.get('digest', '')}"]
     if rows:
         gates, notes = list(_list_gates(readings, card)), list(_list_notes(card))
         numbers = list(_list_rows(card))
@@ -98,8 +100,18 @@ def _list_headlines(card: Scorecard, most: int) -> list[str]:
 
 
 def _make_cells(row: Row, most: int) -> tuple[str, ...]:
-    item = row.item if len(row.item) <= most else f"{row.item[: most - 1]}…"
-    return (row.model, item, row.name, *_format_estimate(row.estimate), row.estimate.reason if row.estimate.value is None else "")
+    return (
+        row.model,
+        _cut(row.item, most),
+        row.name,
+        *_format_estimate(row.estimate),
+        row.estimate.reason if row.estimate.value is None else "",
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    """Return at most so many characters of a text."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _list_rows(card: Scorecard) -> Iterator[str]:

@@ -16,6 +16,7 @@ from .console import say, say_json
 
 if TYPE_CHECKING:
     from ..api.scorecard import Scorecard
+    from ..plan.times import ItemTime
     from ..plan.types import Plan
     from ..scorecard.gates import Gate
     from ..suite.specs import Suite
@@ -26,6 +27,17 @@ def make_plan(suite: Suite, registry: Registry | None = None) -> Plan:
     from ..plan.planner import plan
 
     return plan(suite, registry or Registry(suite.plugins))
+
+
+def measure_times(planned: Plan, registry: Registry, quiet: bool) -> dict[tuple[str, str], ItemTime]:
+    """Measure a plan, and show the progress. ``quiet``: show none. Returns the times by model and item."""
+    from ..run.measured_plan import measure_plan
+    from ..run.progress import Progress
+    from ..run.progress_display import open_progress
+    from ..run.progress_lines import Lines
+
+    with nullcontext(Progress()) if quiet else open_progress(Lines(partial(say, err=True))) as progress:
+        return measure_plan(planned, registry, progress)
 
 
 def run_suite(suite: Suite, out: Path | None, as_json: bool, quiet: bool, rows: bool) -> int:

@@ -30,6 +30,7 @@ class RunRows:
     ``figures``: the data of charts that rows do not hold. ``times``: rows about time.
     ``timing``: by MODEL/ITEM, rates of the item.
     ``flags``: sentences about items with failed or unscored samples. ``num_failed``: the failed samples.
+    ``first_error``: the error of the first of them: ``MODEL/ITEM: ERROR``.
     ``ended``: the ids of items that ended early because their gates were decided.
     ``complete``: whether every planned item has all its records, or ended early.
     ``mostly_failed``: whether an item failed on most of its samples, so that the run must not pass.
@@ -45,6 +46,7 @@ class RunRows:
     timing: dict[str, dict[str, float]] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     num_failed: int = 0
+    first_error: str = ""
     ended: set[int] = field(default_factory=set)
     complete: bool = True
     mostly_failed: bool = False
@@ -54,7 +56,9 @@ class RunRows:
         """Compute the rows of an item."""
         kind, store = self.results.kinds.get(item.kind, UNKNOWN), self.results.store
         table, rows = make_item_rows(item, self.results, self.registry, self.suite, self.gates)
-        self.num_failed += table.notes["failed"] if kind.counts_failures else 0
+        if kind.counts_failures and table.notes["failed"]:
+            self.num_failed += table.notes["failed"]
+            self.first_error = self.first_error or f"{item.model}/{item.item}: {table.first_error}"
         self._check_end(item, table, rows)
         self.results.rows += map(self.keep, rows)
         self._note_failures(item, table, kind, rows)

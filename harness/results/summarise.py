@@ -82,6 +82,7 @@ def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Seque
     rows = tuple(add_direction(row, measures) for row in results.rows)
     return Scorecard(
         manifest=make_manifest(store, suite, items, flags), rows=rows, complete=computed.complete, num_failed=computed.num_failed,
+        first_error=computed.first_error,
         num_samples=sum(i.num_samples for i in items if i.key.is_task),
         samples=SampleViews(folder, kinds, sum(store.count(i) for i in items if i.key.is_task)), timing=computed.timing,
         times=tuple(computed.times),

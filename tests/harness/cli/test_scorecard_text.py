@@ -38,6 +38,15 @@ def test_the_end_of_a_run_fits_on_a_screen(size: tuple[int, int, int]) -> None:
     assert ("… and 47 more notes; --rows prints all" in lines) == (size[2] == 50)
 
 
+def test_the_end_of_a_run_quotes_the_first_error() -> None:
+    card = replace(make_card(200), num_failed=2, first_error="bert/task0: KeyError: \n" + "no such field " * 99)
+    lines = format_scorecard(card).splitlines()
+    assert len(lines) < MOST_LINES
+    assert lines[-2].startswith("the first error: bert/task0: KeyError: \\nno such field ")
+    assert len(lines[-2]) < 330
+    assert lines[-1] == "190 samples, 2 records with an error; digest: abc"
+
+
 def test_all_rows_are_printed_on_request() -> None:
     lines = format_scorecard(make_card(200, 9, 50), rows=True).splitlines()
     assert sum("f1_macro" in line for line in lines) == 201

@@ -48,8 +48,9 @@ def test_a_failing_sample_is_one_record(tmp_path: Path, fail: str, error: str) -
     estimate = row(card, "notes", "accuracy").estimate
     assert (estimate.n, estimate.n_unscored) == (11, 1)
     assert card.num_failed == 1
+    assert card.first_error == f"words/notes: {records[3].error}"
     assert card.complete
-    assert good.num_failed == 0
+    assert (good.num_failed, good.first_error) == (0, "")
 
 
 def test_a_score_of_nan_is_no_score(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""How long a plan takes, from the first samples of each item."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from windtunnel.harness.api.registry import Registry
+from windtunnel.harness.cli.plan_text import plan_text
+from windtunnel.harness.plan.planner import plan
+from windtunnel.harness.plan.times import ItemTime, estimate_time, share_times
+from windtunnel.harness.plan.types import Plan
+from windtunnel.harness.run.measured_plan import shorten_suite
+from windtunnel.harness.store import StoredChunk
+from windtunnel.harness.suite.load import load_suite
+from windtunnel.tests.toys import windtunnel, write_suite
+
+
+def planned(folder: Path, num: int) -> Plan:
+    suite = load_suite(write_suite(folder, tasks=[{"task": "notes", "num": num}]))
+    return plan(suite, Registry(suite.plugins))
+
+
+def chunk(number: int, num: int, seconds: float) -> StoredChunk:
+    return StoredChunk(number, "", num, {}, seconds, seconds, 0.0)
+
+
+def test_the_first_chunk_counts_once_and_the_rest_at_the_pace_of_the_next(tmp_path: Path) -> None:
+    item = planned(tmp_path, 10).items[0]
+    assert set(item.task.positions) == {item.task.positions[0]}, "so that a sample is as long as another"
+    time = estimate_time(item, [chunk(0, 2, 10.0), chunk(1, 2, 0.2)])
+    assert (time.seconds, time.per_sample, time.num_measured) == (pytest.approx(10.2 + 0.6), pytest.approx(0.1), 4)
+    assert estimate_time(item, [chunk(0, 2, 0.2)]).seconds == pytest.approx(1.0), "its only chunk"
+    assert estimate_time(item, [chunk(0, 5, 2.0), chunk(1, 5, 2.0)]).seconds == pytest.approx(4.0), "all of it was measured"
+    assert estimate_time(item, []) == ItemTime(0.0, 0.0, 0)
+
+
+def test_shares_are_of_the_time_of_the_model() -> None:
+    times = {("a", "x"): ItemTime(3.0, 1.0, 3), ("a", "y"): ItemTime(1.0, 1.0, 1), ("b", "x"): ItemTime(0.0, 0.0, 1)}
+    assert share_times(times) == {("a", "x"): 0.75, ("a", "y"): 0.25, ("b", "x"): 0.0}
+
+
+def test_a_short_suite_has_the_first_samples_and_keeps_smaller_limits(tmp_path: Path) -> None:
+    given = {"tasks": [{"task": "notes", "num": 40, "limit": 30}], "attacks": [{"attack": "swap", "limit": 5}], "chunk": 100}
+    suite = load_suite(write_suite(tmp_path, **given, cache="answers.db", gates=["notes.accuracy > 0.1"], stop="decided"))
+    short = shorten_suite(suite)
+    assert [(item.item, len(item.samples)) for item in plan(short, Registry(suite.plugins)).items if item.plugin or item.key.is_task] == [
+        ("notes", 16), ("swap(notes)", 5),
+    ]  # fmt: skip
+    assert (short.chunk, short.cache, short.gates, short.stop) == (8, None, (), None)
+
+
+def test_plan_measures_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = write_suite(tmp_path, tasks=[{"task": "notes", "num": 40}], attacks=["swap"], cache="answers.db")
+    before = set(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    answer = windtunnel("plan", suite, "--measure", "--json")
+    assert answer.code == 0
+    items = json.loads(answer.out)["items"]
+    assert [item["item"] for item in items] == ["notes", "batch_invariance(notes)", "swap(notes)"]
+    assert all(item["seconds"] > 0 and item["seconds_per_sample"] > 0 for item in items)
+    assert sum(item["share_of_work"] for item in items) == pytest.approx(1, abs=1e-3)
+    assert {path for path in set(tmp_path.rglob("*")) - before if "__pycache__" not in path.parts} == set()
+
+
+def test_the_text_of_a_measured_plan_says_seconds(tmp_path: Path) -> None:
+    made = planned(tmp_path, 40)
+    times = {(item.model.name, item.item): ItemTime(30.0, 0.75, 16) for item in made.items}
+    text = plan_text(made, times)
+    assert "40 samples   40 requests              about 30 s (0.75 s per sample), about 50 % of the work" in text
+    assert text.splitlines()[-1] == "about 60 s in all, without loading weights; measured on the first 16 samples of each item"
+    assert "about 30 s" not in plan_text(made, {})
