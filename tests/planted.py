@@ -26,7 +26,7 @@ LABELS = ("negative", "positive")
 
 @plugin("tasks", "numbered")
 class Numbered:
-    """Texts with a number, whose parity is the class, at both ends. The slices are a to d."""
+    """Texts with a number, whose parity is the class, at both ends. Of 20 samples, one is in slice a, the others in b to d."""
 
     name = "numbered"
     requires = frozenset({"classify", "text"})
@@ -39,7 +39,7 @@ class Numbered:
 
     def samples(self):
         for i in range(self.first, self.first + self.num):
-            part = "abcd"[i // 2 % 4]
+            part = "bcd"[i // 2 % 3] if i // 2 % 20 else "a"
             yield Sample(f"s{i}", f"{i} {('bad', 'good')[i % 2]} in {part} {i}", i % 2, LABELS, None, {"slice": part})
 
     def requests(self, sample):
@@ -56,17 +56,20 @@ class Numbered:
 
 @plugin("models", "planted")
 class Planted:
-    """A model whose margin of a text is normal, right for 84 %; half of its spread is noise of its own (``seed``).
+    """A model whose margin of a text is normal, right for about 84 %.
+
+    ``noise``: the standard deviation of the part of the margin that is its own (``seed``).
 
     ``overall``: the probability that a right answer is made wrong. ``of_slice``: the same in slice a.
     ``attacked``: how much an attacked text's margin falls. ``redundant``: whether it reads the number at either end, so
-    that no single word shows what it uses.
+    that no single word shows what it uses. ``rounds``: of useless work for a text.
     """
 
     def __init__(
-        self, target, *, seed: int = 0, overall: float = 0.0, of_slice: float = 0.0, attacked: float = 0.6, redundant: bool = False
+        self, target, *, seed: int = 0, overall: float = 0.0, of_slice: float = 0.0, attacked: float = 0.6, redundant: bool = False,
+        noise: float = 0.3, rounds: int = 0
     ):
-        self.facts = (seed, overall, of_slice, attacked, redundant)
+        self.facts = (seed, overall, of_slice, attacked, redundant, noise, rounds)
         self.info = ModelInfo({"classify": {"text"}}, labels=LABELS)
 
     def inspect(self):
@@ -88,6 +91,7 @@ def draw(*parts):
 
 class PlantedModel(Model):
     name = "planted"
+    device = "cpu"
 
     def __init__(self, facts):
         self.facts, self.fingerprint = facts, f"planted:{facts}"
@@ -96,12 +100,14 @@ class PlantedModel(Model):
         return [self.answer(str(request.input).split()) for request in batch]
 
     def answer(self, words):
-        seed, overall, of_slice, attacked, redundant = self.facts
+        seed, overall, of_slice, attacked, redundant, noise, rounds = self.facts
+        for place in range(rounds):
+            draw(place)
         numbers = [word for word in (words if redundant else words[:1]) if word.isdigit()]
         if not numbers:
             return Logits((0.0, 0.0))
         number = int(numbers[0])
-        margin = 1.0 + NormalDist().inv_cdf(draw(number)) + 0.3 * NormalDist().inv_cdf(draw(number, seed))
+        margin = 1.0 + NormalDist().inv_cdf(draw(number)) + noise * NormalDist().inv_cdf(draw(number, seed))
         if margin > 0 and draw(number, "fault") < overall + of_slice * ("a" in words):
             margin = -margin
         if "really" in words:

@@ -13,7 +13,7 @@ from ..api.scorecard import Row, Scorecard
 Facts = Mapping[str, Any]
 """The facts about an item in the manifest of a scorecard."""
 
-NAME_THE_MODEL = "name the baseline's model with --baseline-model"
+NAME_THE_MODEL = "choose one of the baseline's models with 'baseline_model' (--baseline-model)"
 
 _FACTS = ("num_samples", "data_fingerprint", "seed", "plugin", "threat", "settings")
 

@@ -180,7 +180,7 @@ def test_a_model_of_another_name_is_compared_with_the_one_that_is_named() -> Non
     entry = {"check": "t.acc", "drop": 0.05}
     result = _check(entry, _run(BASE), several)
     assert (result.outcome, len(result.rows)) == ("missing", 1)
-    assert "the baseline has no model 'm', only first, second; name the baseline's model with --baseline-model" in result.detail
+    assert "the baseline has no model 'm', only first, second; choose one of" in result.detail
     assert _check(entry, _run(BASE), select_model(several, "second", "baseline.json")).outcome == "pass"
     with pytest.raises(ConfigError, match=r"baseline\.json has no model 'secnd'\. Did you mean 'second'"):
         select_model(several, "secnd", "baseline.json")

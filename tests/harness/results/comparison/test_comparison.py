@@ -179,7 +179,7 @@ def test_models_are_paired_by_name_or_are_the_only_ones() -> None:
 
     assert names(pair_sides(sides("a"), sides("b", "c"))) == ["a-b", "a-c"]
     assert names(pair_sides(sides("a", "b"), sides("b"))) == ["b-b"]
-    with pytest.raises(ConfigError, match="the baseline has a, b, the candidate c; name the baseline's model with --baseline-model"):
+    with pytest.raises(ConfigError, match="the baseline has a, b, the candidate c; choose one of the baseline's models with"):
         pair_sides(sides("a", "b"), sides("c"))
 
 
