@@ -16,7 +16,7 @@ from ..harness.api.visible_text import make_visible
 from . import display
 from .explorer import LEVELS
 from .page.cards import make_cards
-from .page.comparison import make_comparisons
+from .page.comparison import is_comparison, make_board, make_comparisons
 from .page.dimensions import make_dimensions
 from .page.gates import make_tables, read_gates
 from .page.methods import list_methods
@@ -34,7 +34,7 @@ _SAMPLES = "\x00samples\x00"
 
 
 class Html(Report):
-    """Write the scorecard as one self-contained page, with an explorer of its samples.
+    """Write the scorecard as one self-contained page, with an explorer of its samples; or comparisons without a run.
 
     All text in a scorecard is hostile. The templates escape every value; samples are compressed JSON that the
     script only puts into text nodes; the page's policy allows only its own script and style sheet, by their hashes.
@@ -53,7 +53,8 @@ class Html(Report):
     def render(self, scorecard: Scorecard, /) -> str:
         style = "\n".join(map(_read_asset, _STYLES))
         # One block: the scripts share names, and leave none on the window.
-        script = '"use strict";\n{\n' + "\n".join(map(_read_asset, _SCRIPTS)) + "}\n"
+        scripts = _SCRIPTS[:1] if is_comparison(scorecard) else _SCRIPTS
+        script = '"use strict";\n{\n' + "\n".join(map(_read_asset, scripts)) + "}\n"
         environment = Environment(
             loader=FunctionLoader(_read_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
             keep_trailing_newline=True, finalize=_finalize,
@@ -63,7 +64,9 @@ class Html(Report):
             card=scorecard, policy=_make_policy(style, script), style=style, script=script, samples=_SAMPLES,
             levels=LEVELS, **_make_sections(scorecard),
         )  # fmt: skip
-        before, _, after = page.partition(_SAMPLES)
+        before, place, after = page.partition(_SAMPLES)
+        if not place:
+            return page
         return before + pack_samples(scorecard.samples, self._most_bytes - len(page.encode("utf-8", "backslashreplace"))) + after
 
 
@@ -75,10 +78,17 @@ def _make_sections(scorecard: Scorecard) -> dict[str, Any]:
     models = make_cards(subject, glossary)
     dimensions = make_dimensions(subject, glossary)
     comparisons = make_comparisons(subject, glossary)
+    if is_comparison(scorecard):
+        anchors = [(f"comparison-{place}", found.title) for place, found in enumerate(comparisons, 1)]
+        return {
+            "title": "Comparison", "verdict": None, "board": make_board(subject, glossary), "comparisons": comparisons,
+            "helps": list(glossary.helps.values()), "sections": anchors,
+        }  # fmt: skip
     words = {"verdict": "Verdict", "models": models and "Models", "gates": "Gates", "dimensions": dimensions and "Dimensions",
              "comparison": comparisons and "Comparison",
              "explorer": "Samples", "provenance": "Provenance"}  # fmt: skip
     return {
+        "title": display.describe_verdict(scorecard.verdict)[0], "board": None,
         "question": QUESTION, "verdict": make_verdict(subject), "models": models, "gate_tables": make_tables(readings),
         "dimensions": dimensions, "comparisons": comparisons, "provenance": make_provenance(subject),
         "methods": list_methods(scorecard.measures),

@@ -20,7 +20,7 @@ from .console import say, say_json
 from .environment import prepare
 from .leaving import guard, leave
 from .suite_options import BaselineModelOption, BaselineOption, PluginFiles, takes_suite
-from .work import finish, make_plan, measure_times, print_card, print_power, run_suite
+from .work import finish, make_plan, measure_times, print_card, print_power, run_suite, write_page
 
 if TYPE_CHECKING:
     from ..suite.specs import Suite
@@ -48,6 +48,7 @@ RowsOption = Annotated[bool, typer.Option("--rows", help="Print all rows, not on
 AllowMismatchOption = Annotated[
     bool, typer.Option("--allow-mismatch", help="Compare runs of different data, prompts or settings on the samples that both have.")
 ]
+HtmlOption = Annotated[Path | None, typer.Option("--html", metavar="PAGE", help="Also write a page to this file.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -282,18 +283,23 @@ def compare(
     candidates: Annotated[list[Path], typer.Argument(metavar="CANDIDATE...", help="Run folders or baseline files.")],
     baseline_model: BaselineModelOption = None,
     allow_mismatch: AllowMismatchOption = False,
+    html: HtmlOption = None,
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare runs with a baseline, sample by sample: what is worse, better or not shown to differ, and which answers
     changed. Needs no model."""
     prepare(offline=True)
-    from ..results.compare import compare_paths
+    from ..results.compare import pair_paths, render_comparisons
+    from ..results.comparison import compare_sides
     from .comparison_text import format_comparisons
 
     registry = Registry(tuple(plugin or ()))
-    compared = compare_paths(baseline, candidates, baseline_model=baseline_model, allow_mismatch=allow_mismatch, registry=registry)
+    pairs = pair_paths(baseline, candidates, registry, baseline_model)
+    compared = [compare_sides(*pair, allow_mismatch=allow_mismatch, registry=registry) for pair in pairs]
     say(json.dumps([comparison.to_json() for comparison in compared], indent=2) if as_json else format_comparisons(compared))
+    if html is not None:
+        write_page(html, render_comparisons(compared, pairs, registry), is_silent=as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -301,7 +307,7 @@ def compare(
 def history(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder with run folders, such as runs.")],
     last: Annotated[int, typer.Option("--last", min=1, help="The largest number of runs of a name.")] = 20,
-    html: Annotated[Path | None, typer.Option("--html", help="Also write a page to this file.")] = None,
+    html: HtmlOption = None,
     plugin: RunPluginOption = None,
 ) -> None:
     """Show the last runs of each name as a trend of their headline rows. Needs no model."""
@@ -312,11 +318,7 @@ def history(
     histories = read_history(folder, last=last, registry=Registry(tuple(plugin or ())))
     say(format_histories(histories))
     if html is not None:
-        try:
-            html.write_text(render_history(histories), encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{html}: the page cannot be written ({error.strerror or error})") from error
-        say(f"page: {html.resolve()}")
+        write_page(html, render_history(histories))
 
 
 @app.command(epilog=EXIT_CODES)

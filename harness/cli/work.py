@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..api.errors import IncompleteRun
+from ..api.errors import ConfigError, IncompleteRun
 from ..api.registry import Registry
 from .console import say, say_json
 
@@ -111,6 +111,16 @@ def print_card(card: Scorecard, as_json: bool, rows: bool) -> None:
         say_json(Registry().make("reports", "json").render(card).rstrip("\n"))
     else:
         say(format_scorecard(card, rows=rows))
+
+
+def write_page(path: Path, text: str, *, is_silent: bool = False) -> None:
+    """Write a page and say where it is. ``is_silent``: say nothing. Raises `ConfigError` if it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(f"{path}: the page cannot be written ({error.strerror or error})") from error
+    if not is_silent:
+        say(f"page: {path.resolve()}")
 
 
 def _say_at_once(text: str) -> None:

@@ -15,6 +15,7 @@ from ..scorecard.measures import MEASURES, add_direction
 from ..store import FILE_NAME, Store, codec
 from .baseline_file import read_kept_baseline
 from .comparison import compare_models, compare_with_baseline, have_common_items
+from .comparison.fidelity import FIDELITY
 from .item_rows import parse_gates
 from .manifest import list_changes, list_flags, make_manifest
 from .run_rows import compute_run_rows
@@ -60,7 +61,9 @@ def summarise(
         to_baseline = () if baseline is None else compare_with_baseline(card, folder, baseline, known)
         to_first = compare_models(card, folder, known) if compares_models else ()
         rows, times = (tuple(map(_drop_evidence, own)) for own in (card.rows, card.times))
-        card = replace(card, comparisons=(*to_baseline, *to_first), rows=rows, times=times)
+        comparisons = (*to_baseline, *to_first)
+        measures = {**card.measures, **FIDELITY} if comparisons else card.measures
+        card = replace(card, comparisons=comparisons, measures=measures, rows=rows, times=times)
     mismatches = [f"{mismatch}; gates compare it with the baseline all the same" for gate in gate_results for mismatch in gate.mismatches]
     flags = list(dict.fromkeys([*(f"DIFFERENT: {sentence}" for sentence in mismatches), *card.manifest["flags"]]))
     return replace(card, gates=gate_results, verdict=verdict, manifest={**card.manifest, "flags": flags})

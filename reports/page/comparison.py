@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ...harness.api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, Comparison, Flip, RowChange
+from ...harness.api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, Comparison, Flip, FlipCount, RowChange
+from ...harness.api.scorecard import Row, Scorecard
 from ..charts.difference import choose_difference_axis
 from ..charts.interval import Mark, draw_axis, draw_interval
 from ..charts.svg import NOTHING, Axis
@@ -32,6 +33,39 @@ class Compared:
     notes: tuple[str, ...]
 
 
+def is_comparison(card: Scorecard, /) -> bool:
+    """Tell whether a scorecard holds comparisons and no run."""
+    return bool(card.comparisons) and not card.rows
+
+
+def make_board(subject: Subject, glossary: Glossary, /) -> Table | None:
+    """Return a table with a line per candidate and the paired differences of its headline rows; None for one candidate."""
+    comparisons = subject.card.comparisons
+    if len(comparisons) < 2:
+        return None
+    heads = {_name(change): change.row for found in comparisons for change in found.rows if change.is_headline}
+    terms = [Term(f"{subject.title_of(row)}, {describe_item(row.key)}", glossary.explain(row).anchor) for row in heads.values()]
+    columns = [Column("Verdict", is_number=False), *(Column(term.word, term) for term in terms)]
+    lines = []
+    for found in comparisons:
+        own = {_name(change): change for change in found.rows if change.is_headline}
+        cells = [Cell(found.verdict, icon=CHANGES.get(found.verdict, "same"), css="prose")]
+        cells += [_make_board_cell(subject, own[name], term) if name in own else Cell() for name, term in zip(heads, terms, strict=True)]
+        lines.append((f"Against {found.baseline}", Line(Term(found.candidate), "", tuple(cells))))
+    return Table("Candidates", "Candidate", tuple(columns), group_lines(lines), "changes")
+
+
+def _make_board_cell(subject: Subject, change: RowChange, term: Term) -> Cell:
+    value = format_estimate(change.row.estimate, subject.is_rate(change.row), change.row.unit)
+    d = make_finite(change.difference)
+    shown = "" if d.value is None else choose_scale(change.row, subject.card.measures, is_difference=True).format(d.value)
+    return Cell(value, term.word.lower(), CHANGES.get(change.verdict, "same"), change.verdict, notes=tuple(filter(None, [shown])))
+
+
+def _name(change: RowChange) -> str:
+    return f"{change.row.item}.{change.row.name}"
+
+
 def make_comparisons(subject: Subject, glossary: Glossary, /) -> list[Compared]:
     """Return the comparisons of the scorecard."""
     return [_make_comparison(subject, glossary, found, place) for place, found in enumerate(subject.card.comparisons, 1)]
@@ -51,6 +85,12 @@ def _make_comparison(subject: Subject, glossary: Glossary, found: Comparison, pl
         shown = found.flips[:_MOST_FLIPS]
         note = f"The first {_MOST_FLIPS:,} of {len(found.flips):,}." if len(found.flips) > _MOST_FLIPS else ""
         folds.append(Fold(format_count(len(found.flips), "flip"), (_make_flips(shown),), note=note))
+    if parts := [count for count in found.counts if count.part != "all"]:
+        folds.append(Fold("Flips by slice and class", (_make_counts(parts),)))
+    if found.fidelity:
+        own = Glossary(subject.card.measures, f"fidelity-{place}")
+        folds.append(Fold("Fidelity: how much the outputs differ, right or wrong", (_make_fidelity(subject, own, found.fidelity),),
+                          tuple(own.helps.values())))  # fmt: skip
     table = _make_table(subject, glossary, f"{found.candidate} against {found.baseline}", changed) if changed else None
     return Compared(f"{found.candidate} against {found.baseline}", tally, table, tuple(folds), (*found.mismatches, *found.notes))
 
@@ -90,6 +130,24 @@ def _make_line(subject: Subject, glossary: Glossary, change: RowChange, axis: Ax
 def _draw(axis: Axis, change: RowChange) -> Markup:
     tone = {WORSE: "fail", BETTER: "pass"}.get(change.verdict, "")
     return draw_interval(axis, change.difference, marks=[Mark("zero", 0.0)], tone=tone)
+
+
+def _make_counts(counts: Sequence[FlipCount]) -> Table:
+    columns = (Column("Regressed"), Column("Fixed"), Column("Samples"))
+    lines = []
+    for count in counts:
+        cells = (Cell(f"{count.regressed:,}", "regressed"), Cell(f"{count.fixed:,}", "fixed"), Cell(f"{count.n:,}", "samples"))
+        lines.append((describe_item(count.key), Line(Term(count.name), count.part, cells)))
+    return Table("Flips by slice and class", "Part", columns, group_lines(lines), "changes")
+
+
+def _make_fidelity(subject: Subject, glossary: Glossary, rows: Sequence[Row]) -> Table:
+    columns = (Column("Value"), Column("95 % interval", is_number=False), Column("n"))
+    lines = []
+    for row in rows:
+        cells = (subject.make_value(row, "value"), subject.make_bounds(row), subject.make_count(row))
+        lines.append((describe_item(row.key), Line(glossary.explain(row), "", cells)))
+    return Table("Fidelity", "Metric", columns, group_lines(lines), "changes")
 
 
 def _make_flips(flips: Sequence[Flip]) -> Table:

@@ -14,7 +14,7 @@ import numpy as np
 from ...api.comparison import Flip
 from ...api.item_key import ItemKey
 from ...api.samples import Record
-from ...api.scorecard import Estimate, Row
+from ...api.scorecard import Estimate, Measure, Row
 from ...items.probe.faithfulness.ranks import rank_correlation
 from ...metrics.scores import column_mean
 from ...statistics import estimate
@@ -30,6 +30,26 @@ _MEANS: Mapping[str, tuple[float | None, float | None]] = {
 
 _LARGEST = ("kl_divergence", "loglikelihood_change")
 """The scores whose largest value has a row as well."""
+
+FIDELITY: Mapping[str, Measure] = {
+    "answers_changed": Measure("Answers changed", "Share of samples with another answer.", None, "rate", 0.0, 1.0),
+    "kl_divergence": Measure(
+        "Divergence of probabilities", "Mean Kullback-Leibler divergence of the class probabilities, baseline to candidate, in nats.", None
+    ),
+    "max_kl_divergence": Measure(
+        "Largest divergence of probabilities", "Largest Kullback-Leibler divergence of the class probabilities of a sample, in nats.", None
+    ),
+    "loglikelihood_change": Measure(
+        "Change of log-likelihoods", "Mean size of the change of the log-likelihoods of choices or texts, in nats.", None
+    ),
+    "max_loglikelihood_change": Measure(
+        "Largest change of log-likelihoods", "Largest mean size of the change of the log-likelihoods of a sample, in nats.", None
+    ),
+    "explanation_rank_correlation": Measure(
+        "Rank correlation of explanations", "Mean rank correlation of the two explanations of a sample for the same class.", None
+    ),
+}
+"""The meaning of each row of fidelity."""
 
 MOVED = 0.5
 """Two explanations of one answer with a rank correlation below this have moved."""

@@ -190,6 +190,13 @@ def test_the_verb(before: Path, after: Path) -> None:
     assert "regressed" in shown.out
     several = windtunnel("compare", before, after, before)
     assert several.out.startswith("against before: model\n")
+    page = before.parent / "page.html"
+    assert windtunnel("compare", before, after, before, "--html", page).out.endswith(f"page: {page}\n")
+    text = page.read_text()
+    assert "<title>Comparison: " in text
+    assert text.count("<h1") == 1
+    assert all(words in text for words in ("Candidates", "Flips by slice and class", "Divergence of probabilities", "regressed"))
+    assert not any(words in text for words in ('id="explorer"', 'id="provenance"', 'id="gates"'))
     (found,) = json.loads(windtunnel("compare", before, after, "--json").out)
     assert found["verdict"] == "worse"
     assert found["flips"][0]["change"] == "regressed"

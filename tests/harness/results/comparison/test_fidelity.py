@@ -15,7 +15,7 @@ from windtunnel.tests import tiny
 from windtunnel.tests.tiny_words import WORDS
 from windtunnel.tests.toys import records_of, windtunnel
 
-LABELS = ["negative", "positive"]
+LABELS = list(tiny.LABELS)
 TASKS: dict[str, dict[str, Any]] = {
     "bert": {"family": "text_classification", "text": "text", "label": "label", "labels": LABELS, "metrics": ["accuracy"]},
     "gpt2": {"family": "multiple_choice", "context": "text", "choices": "choices", "target": "label", "metrics": ["acc"]},
@@ -28,7 +28,7 @@ def _run(folder: Path, model: str, dtype: str) -> Path:
         {
             "text": " ".join(rng.choice(WORDS, 6)),
             "choices": ["good", "bad film"],
-            "label": place % 2 if model == "gpt2" else LABELS[place % 2],
+            "label": place % 2 if model == "gpt2" else LABELS[place % len(LABELS)],
         }
         for place in range(24)
     ]
