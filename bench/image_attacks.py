@@ -73,10 +73,8 @@ class Bench:
     def __init__(self, target: str, folder: Path, most: int, num_classes: int | None) -> None:
         names = sorted(place.name for place in folder.iterdir() if place.is_dir())
         self.labels = tuple(names[:num_classes])
-        self.source = TorchModule(target, labels=list(self.labels))
-        made = self.source.make
-        self.net = Net(_first(made().eval(), num_classes)).eval().requires_grad_(False)
-        self.source.make = lambda: self.net
+        self.net = Net(_first(TorchModule(target).build().eval(), num_classes)).eval().requires_grad_(False)
+        self.source = TorchModule(self.net, labels=list(self.labels))
         pictures = [sorted((folder / name).iterdir()) for name in self.labels]
         each = max(most // len(names), 1)
         paths = [(path, index) for index, some in enumerate(pictures) for path in some[:each]]

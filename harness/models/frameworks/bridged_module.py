@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ...api.errors import ModelError
+
 Array = npt.NDArray[Any]
 Weights = Mapping[str, Array]
 """Weights by their path, whose parts are separated by dots: ``dense.kernel``."""
@@ -115,6 +117,23 @@ class ChannelsLast(torch.nn.Module):
     def forward(self, pixels_BCHW: torch.Tensor) -> torch.Tensor:
         """Return the scores of a batch."""
         scores: torch.Tensor = self.inner(pixels_BCHW.permute(0, 2, 3, 1) * self._scale)
+        return scores
+
+
+class EmbeddingFirst(torch.nn.Module):
+    """A program of token embeddings, called with token ids [B, L]. path: that of the weight [V, D] with the embeddings."""
+
+    def __init__(self, module: BridgedModule, path: str) -> None:
+        super().__init__()
+        weights = module.read_weights()
+        if path not in weights or weights[path].ndim != 2:
+            raise ModelError(f"no parameter {path!r} holds token embeddings [V, D]; there are {', '.join(sorted(weights)) or 'none'}")
+        self.embedding = torch.nn.Embedding.from_pretrained(torch.from_numpy(np.array(weights[path])))
+        self.inner = module
+
+    def forward(self, ids_BL: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """Return the scores of a batch."""
+        scores: torch.Tensor = self.inner(self.embedding(ids_BL), *others)
         return scores
 
 

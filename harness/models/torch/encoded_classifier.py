@@ -25,7 +25,7 @@ from .randomised import randomise
 from .user_module import UserModule
 
 if TYPE_CHECKING:
-    from .source import TorchModule
+    from .module_source import ModuleSource
 
 _MASK, _COLUMNS, _ARGUMENT = "attention_mask", "columns", "argument "
 
@@ -47,7 +47,7 @@ class Inputs:
 class EncodedClassifier(UserModule, Differentiable):
     """Answers `Classify` for texts, pairs or sounds; differentiable by the token embeddings of a text."""
 
-    def __init__(self, source: TorchModule, device: str, dtype: str) -> None:
+    def __init__(self, source: ModuleSource, device: str, dtype: str) -> None:
         self.load_module(source, device, dtype)
         self._source = source
         self._embedding: torch.nn.Embedding | None = None
@@ -93,7 +93,7 @@ class EncodedClassifier(UserModule, Differentiable):
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def differentiable(self) -> EncodedClassifier:
-        if not self._source.gives_spans:
+        if not self._source.has_gradients:
             raise CapabilityError(f"model {self.name!r} gives no gradients: {self._source.instead}")
         return self
 

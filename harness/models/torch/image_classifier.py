@@ -12,13 +12,13 @@ from .pixel_classifier import PixelClassifier
 from .user_module import UserModule
 
 if TYPE_CHECKING:
-    from .source import TorchModule
+    from .module_source import ModuleSource
 
 
 class TorchClassifier(UserModule, PixelClassifier):
     """Answers `Classify` for images, with gradients."""
 
-    def __init__(self, source: TorchModule, device: str, dtype: str) -> None:
+    def __init__(self, source: ModuleSource, device: str, dtype: str) -> None:
         self.load_module(source, device, dtype)
         self._channels, self._size = source.channels, source.size
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...api.errors import ConfigError, ModelError, suggest_name
 from ...api.import_target import resolve
-from ...api.model import Model, ModelInfo
-from ...api.model_source import ModelSource
-from ..common.encoding import OFFSETS, Encode, try_encode
-from ..common.outputs import check_outputs
+from ..common.encoding import Encode
+from .module_source import ModuleSource
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-_EXAMPLES: dict[str, object] = {"image": None, "text": "a word", "pair": ("a word", "another"), "audio": None}
-"""The modalities, and an input of each that is encoded before the run."""
-
-
-class TorchModule(ModelSource):
+class TorchModule(ModuleSource):
     """A torch classifier: an ``nn.Module`` that maps pixels [B, C, H, W] in [0, 1] to class scores [B, K].
 
     The module includes the normalisation. For texts, pairs and sounds, a second function encodes the inputs.
@@ -54,53 +46,17 @@ class TorchModule(ModelSource):
         size: list[int] | None = None,
         version: str = "",
     ) -> None:
-        check_outputs(outputs, multi_label)
-        if size is not None and len(size) != 2:
-            raise ModelError(f"size must be [height, width], not {size}")
-        self.target = target if isinstance(target, str) else type(target).__qualname__
-        self.labels, self.channels, self.size = tuple(map(str, labels or ())), channels, size
-        self.outputs, self.multi_label, self.version = outputs, multi_label, version
-        self.make = resolve(target) if isinstance(target, str) else target
-        if input not in _EXAMPLES:
-            raise ConfigError(f"input must be {', '.join(_EXAMPLES)}, not {input!r}.{suggest_name(input, _EXAMPLES)}")
-        if (encode is None) != (input == "image"):
-            raise ConfigError(
-                f"input: {input} needs encode: FILE.py:function, which turns a list of inputs into what the module takes"
-                if encode is None
-                else "encode is for texts, pairs and sounds; set input to text, pair or audio, or remove encode"
-            )
-        self.input, self.encode = input, resolve(encode) if isinstance(encode, str) else encode
+        super().__init__(
+            target if isinstance(target, str) else type(target).__qualname__, labels=labels, outputs=outputs, multi_label=multi_label,
+            input=input, encode=encode, channels=channels, size=size, version=version,
+        )  # fmt: skip
+        self._made: Any = resolve(target) if isinstance(target, str) else target
 
-    def inspect(self) -> ModelInfo:
-        has_gradients = self.input == "image" or self.gives_spans
-        instead = {} if has_gradients else {"gradients": self.instead}
-        features = {"gradients"} if has_gradients else set[str]()
-        return ModelInfo({"classify": {self.input}}, features, self.labels, is_multi_label=self.multi_label, instead=instead)
+    def build(self) -> nn.Module:
+        from torch import nn
 
-    def load(self, device: str, dtype: str, /) -> Model:
-        if self.input == "image":
-            from .image_classifier import TorchClassifier
+        module: nn.Module = self._made if isinstance(self._made, nn.Module) else self._made()
+        return module
 
-            return TorchClassifier(self, device, dtype)
-        from .encoded_classifier import EncodedClassifier
-
-        return EncodedClassifier(self, device, dtype)
-
-    def settings(self) -> tuple[object, ...]:
-        """Return all settings that affect a response."""
-        return (self.labels, self.outputs, self.multi_label, self.input, self.channels, self.size)
-
-    @cached_property
-    def gives_spans(self) -> bool:
-        """Whether the encode function returns the span of each token in a text. It encodes an example, so that its errors show early."""
-        example = _EXAMPLES[self.input]
-        if self.encode is None or example is None:
-            return False
-        return OFFSETS in try_encode(self.encode, example, f"the encode function of {self.target}") and self.input == "text"
-
-    @property
-    def instead(self) -> str:
-        """What to do for gradients."""
-        if self.input == "text":
-            return f"let its encode function also return {OFFSETS!r}, the (start, end) of each token in the text"
-        return "attacks that only ask for answers and probes that remove parts need none"
+    def parts(self, module: nn.Module, /) -> list[Any]:
+        return [self._made, module]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ...api.errors import ModelError
+from ...api.errors import ModelError, UserError
 from ...identity.programs import fingerprint_program
 from ...system.interrupts import is_interrupt
 from ..common.outputs import Outputs
@@ -17,23 +17,25 @@ from .devices import pick_device, pick_dtype
 from .named_scores import NamedScores
 
 if TYPE_CHECKING:
-    from .source import TorchModule
+    from .module_source import ModuleSource
 
 
 class UserModule(NamedScores):
-    """Base of the models of the ``torch`` adapter. A subclass calls `load_module` in its constructor."""
+    """Base of classifiers with a module of the user's. A subclass calls `load_module` in its constructor."""
 
     module: torch.nn.Module
     device: torch.device
     dtype: torch.dtype
 
-    def load_module(self, source: TorchModule, device: str, dtype: str) -> None:
+    def load_module(self, source: ModuleSource, device: str, dtype: str) -> None:
         """Build the module, and set the attributes. Raises `ModelError` if the target gives none."""
         self.name, self.labels = source.target, source.labels
         self.device = pick_device(device)
         self.dtype = pick_dtype(dtype, self.device, None)
         try:
-            module = source.make if isinstance(source.make, torch.nn.Module) else source.make()
+            module = source.build()
+        except UserError:
+            raise
         except BaseException as error:
             if is_interrupt(error):
                 raise
@@ -43,8 +45,8 @@ class UserModule(NamedScores):
         self.module = module.eval().to(self.device, self.dtype)
         self._outputs, self.is_multi_label = Outputs(self.name, source.outputs, source.multi_label), source.multi_label
         settings = (self.dtype, *source.settings())
-        parts = [source.make, self.module, *([source.encode] if source.encode is not None else [])]
-        self.fingerprint, self._unknown = fingerprint_program(source.target, parts, settings, source.version, ("torch",))
+        parts = [*source.parts(self.module), *([source.encode] if source.encode is not None else [])]
+        self.fingerprint, self._unknown = fingerprint_program(source.target, parts, settings, source.version, source.libraries)
         self.notes = self._unknown
 
     def to_logits(self, scores_BK: torch.Tensor, /) -> torch.Tensor:
