@@ -97,6 +97,30 @@ def test_a_subclass_says_what_the_module_does_not(module: str) -> None:
     assert sharp.undefined(columns, ()) == {"nothing": "the module gives no finite number"}
 
 
+def test_a_plugin_may_derive_from_a_metric_of_evaluate(module: str) -> None:
+    import datasets
+    import evaluate
+
+    class Agreement(evaluate.Metric):  # type: ignore[misc]
+        """Share of equal columns."""
+
+        name, higher_is_better, needs = "agreement", True, frozenset({"prediction", "target"})
+
+        def _info(self) -> evaluate.MetricInfo:
+            features = datasets.Features(dict.fromkeys(("predictions", "references"), datasets.Value("int64")))
+            return evaluate.MetricInfo(description="Agreement", citation="", features=features)
+
+        def resampled(self, weights_RN: Any, columns: Any, labels: tuple[str, ...]) -> dict[str, Any]:
+            return {"agreement": weights_RN @ (columns["prediction"] == columns["target"]) / weights_RN.sum(1)}
+
+    registry, columns = Registry(), columns_of(60)
+    registry.add("metrics", "agreement", Agreement, "a test")
+    metric = make_metric("agreement", registry)
+    expected = {"agreement": pytest.approx(np.mean(columns["prediction"] == columns["target"]))}
+    assert metric.evaluate_columns(columns, ("a", "b", "c")) == expected
+    assert metric.intervals(columns, (), Groups.of(60, ()), seed=0)["agreement"].low is not None
+
+
 def test_a_value_that_the_module_does_not_give_is_named(module: str) -> None:
     kind = type("Kind", (EvaluateModule,), {"module": module, "values": ("dullness",)})
     with pytest.raises(KeyError, match="gives no 'dullness'; set 'values' to some of sharpness, each, nothing"):
