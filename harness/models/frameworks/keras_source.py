@@ -49,9 +49,7 @@ class KerasFile(ModuleSource):
             raise ConfigError(f"backend must be {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}, not {backend!r}")
         self._path = Path(target)
         if not self._path.exists():
-            raise ModelError(
-                f"there is no Keras model at {target}; give a file .keras or .h5, or a folder with saved_model.pb"
-            )
+            raise ModelError(f"there is no Keras model at {target}; give a file .keras or .h5, or a folder with saved_model.pb")
         self._is_graph = self._path.is_dir()
         if self._is_graph and not (backend == "tensorflow" and trust_graph):
             raise ModelError(

@@ -366,9 +366,8 @@ def net(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("what", STATE)
 def test_all_of_a_module_counts(net: Path, what: str) -> None:
     """The maker is the same code for every change: only what it made differs."""
-    source = TorchModule(f"{net}:make", labels=["a", "b"])
-    made = source.make()
-    source.make = made
+    made = TorchModule(f"{net}:make").build()
+    source = TorchModule(made, labels=["a", "b"])
     first = source.load("cpu", "auto").fingerprint
     assert source.load("cpu", "auto").fingerprint == first
     STATE[what](made)
@@ -397,14 +396,10 @@ def test_a_module_in_another_folder_or_process_state_is_the_same(net: Path, tmp_
 
 def test_where_a_module_keeps_its_device_does_not_matter(net: Path) -> None:
     first = load(net).fingerprint
-    source = TorchModule(f"{net}:make", labels=["a", "b"])
-    made = source.make()
+    source = TorchModule(f"{net}:make")
+    made: Any = source.build()
     made.place = torch.device("meta")
-    plain = source.make()
-    prints = []
-    for module in (made, plain):
-        source.make = module
-        prints.append(source.load("cpu", "auto").fingerprint)
+    prints = [TorchModule(module, labels=["a", "b"]).load("cpu", "auto").fingerprint for module in (made, source.build())]
     assert prints[0] == prints[1] != first, "a module that was handed over has no maker"
 
 
