@@ -70,7 +70,13 @@ def format_bounds(estimate: Estimate, rate: bool, /) -> str:
 
 def format_points(difference: float, /) -> str:
     """Format a difference of rates in points of a percent, with its sign: ``+1.5 points``."""
-    return f"{100 * difference:+.1f} points".replace("-", "−")
+    return f"{_write_points(difference)} points"
+
+
+def _write_points(difference: float) -> str:
+    """Write points with one decimal and a sign; a difference that rounds to 0 has none."""
+    text = f"{100 * difference:+.1f}"
+    return text[1:] if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def format_signed(difference: float, /) -> str:
@@ -102,7 +108,7 @@ class Scale:
         if not (math.isfinite(low) and math.isfinite(high)):
             return ""
         if self.kind == "points":
-            return f"{100 * low:+.1f} to {100 * high:+.1f} points".replace("-", "−")
+            return f"{_write_points(low)} to {_write_points(high)} points"
         if self.kind == "change":
             return f"{format_signed(low)} to {format_signed(high)}"
         return format_bounds(Estimate(low, low, high), self.kind == "rate")
@@ -113,9 +119,9 @@ class Scale:
 
     def format_end(self, bound: float, /) -> str:
         """Format an end of an interval whose unit stands elsewhere: ``74.3``."""
-        if self.kind in ("rate", "points"):
-            return f"{100 * bound:{'+' if self.is_change else '-'}.1f}".replace("-", "−")
-        return self.format(bound)
+        if self.kind == "points":
+            return _write_points(bound)
+        return f"{100 * bound:.1f}" if self.kind == "rate" else self.format(bound)
 
     def format_tick(self, tick: float, step: float, /) -> str:
         """Format a tick of an axis. ``step``: the distance between two ticks."""

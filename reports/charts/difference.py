@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ..values import format_points
+from ..values import POINTS
 from .svg import Axis, choose_step
 
 _LEAST = 0.01
@@ -17,11 +17,5 @@ def choose_difference_axis(values: Iterable[float], /) -> Axis:
     reach = max([_LEAST, *(abs(value) for value in values if math.isfinite(value))])
     step = choose_step(reach, 2)
     end = min(1.0, step * math.ceil(reach / step - 1e-9))
-    ticks = ((place * step, place) for place in range(-round(end / step), round(end / step) + 1))
     last = round(end / step)
-    return Axis(-end, end, tuple((value, format_points(value) if place == last else _write(value)) for value, place in ticks))
-
-
-def _write(value: float) -> str:
-    """Write a tick without its unit: ``−2``, ``0``, ``+2``."""
-    return f"{100 * value:+.4g}".replace("-", "−") if value else "0"
+    return Axis(-end, end, tuple((step * place, POINTS.format_tick(step * place, step)) for place in range(-last, last + 1)))

@@ -13,7 +13,7 @@ from ...harness.api.scorecard import DIMENSIONS, Row
 from ...harness.scorecard.headlines import HEADLINES, choose_headlines
 from ..charts.interval import Mark
 from ..charts.svg import NOTHING, RATES, Axis, choose_axis
-from ..display import list_models, make_finite
+from ..display import list_models, list_unique, make_finite
 from ..values import choose_scale, describe_item, format_estimate, format_number
 from .gates import ICONS, get_id
 from .rows import Subject, find_row
@@ -79,8 +79,7 @@ def make_cards(subject: Subject, glossary: Glossary, /) -> list[Card]:
 
 def _make_card(subject: Subject, glossary: Glossary, model: str) -> Card:
     own = [row for row in subject.card.rows if row.model == model]
-    icons = ([line.icon for line in reading.lines if line.judged.model == model] for reading in subject.readings)
-    read = [min(found, key=ICONS.index) for found in icons if found]
+    read = [line.icon for reading in subject.readings if (line := reading.get_worst(model)) is not None]
     icon = min(read, key=ICONS.index, default="none")
     num = read.count(icon)
     words = {"pass": "pass", "fail": "fail", "open": "open", "none": ""}
@@ -105,7 +104,8 @@ def _list_scores(subject: Subject, glossary: Glossary, rows: list[Row], dimensio
         headlines = [row for row in headlines if row.metric in HEADLINES[dimension]] or headlines
     if dimension in ("calibration", "robustness", "interpretability"):
         headlines = sorted(headlines, key=_badness)[:1]
-    asked = [row for row in rows if get_id(row) in subject.judged and row not in headlines]
+    read = [line.row for reading in subject.readings for model in list_unique(r.model for r in rows) if (line := reading.get_worst(model))]
+    asked = [row for row in rows if row in read and row not in headlines]
     for place, row in enumerate([*headlines[:1], *asked, *headlines[1:]]):
         yield _make_score(subject, glossary, row, is_small=place > len(asked))
 

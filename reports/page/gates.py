@@ -125,7 +125,7 @@ class Judged:
         sentence = self.judged.detail.rpartition(": ")[2]
         number = self.scale.format_target(self.judged.threshold or 0.0)
         sentence = sentence.replace(f"{self.judged.threshold:g} lies", f"{number} lies")
-        return f"{sentence[:1].upper()}{sentence[1:]}."
+        return f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}."
 
     def _tell_side(self) -> str:
         part, threshold = _COMPARED.get(self.judged.part, "The whole interval"), self.judged.threshold or 0.0
@@ -167,6 +167,10 @@ class Reading(readings.Reading):
     def first(self) -> Judged | None:
         """The row that decides; None without rows."""
         return self.lines[0] if self.lines else None
+
+    def get_worst(self, model: str, /) -> Judged | None:
+        """Return the worst row of a model; None if the gate reads none of it."""
+        return next((line for line in self.lines if line.judged.model == model), None)
 
     @property
     def shown(self) -> Sequence[Judged]:
@@ -210,13 +214,11 @@ def read_gates(card: Scorecard, /) -> list[Reading]:
 
 
 def make_tables(found: Sequence[Reading], /) -> list[GateTable]:
-    """Return the gates as tables: those with a threshold, and those against a baseline."""
-    tables: list[GateTable] = []
-    for kind in ("value", "change"):
-        own = tuple(r for r in found if bool(r.first and r.first.is_difference) == (kind == "change"))
-        if own:
-            tables.append(GateTable("change" if kind == "change" else "value", own, draw_axis(own[0].axis)))
-    return tables
+    """Return the gates as tables: those with a threshold, and those against a baseline; first the table with the first gate."""
+    groups: dict[bool, list[Reading]] = {}
+    for reading in found:
+        groups.setdefault(bool(reading.first and reading.first.is_difference), []).append(reading)
+    return [GateTable("change" if is_change else "value", tuple(own), draw_axis(own[0].axis)) for is_change, own in groups.items()]
 
 
 def _list_numbers(line: Judged) -> Iterator[float]:
