@@ -211,7 +211,9 @@ class ClassLabels:
         if number is not None and 0 <= number < len(self.names) and (isinstance(value, str) or not self._declared):
             return number
         more = f", … ({len(self.names)})" if len(self.names) > _LABELS_SHOWN else ""
-        raise SampleError(f"label {value!r} is none of {', '.join(self.names[:_LABELS_SHOWN])}{more}; map it to a label with label_map")
+        known = spell(value) if isinstance(value, bool | np.bool_) else repr(value)
+        fix = f"map it to a label with label_map: {{{spell(value)}: {self.names[0]}, ...}}"
+        raise SampleError(f"label {known} is none of {', '.join(self.names[:_LABELS_SHOWN])}{more}; {fix}")
 
 
 def _list_spellings(value: Any) -> tuple[str, ...]:

@@ -256,6 +256,11 @@ class Registry:
         missing = [
             key for key, p in (accepted or {}).items() if p.default is p.empty and p.kind is not p.POSITIONAL_ONLY and key not in params
         ]
+        if missing and inspect.isfunction(factory):
+            raise ConfigError(
+                f"{what} is the function {factory.__name__}({', '.join(accepted or ())}), which is called with its settings and returns "
+                f"an instance; register a class instead, or give the setting {missing[0]!r} in the suite"
+            )
         if missing:
             raise ConfigError(
                 f"{what} requires {' and '.join(map(repr, missing))}. Set it in the plugin's entry of the suite: "

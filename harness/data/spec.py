@@ -10,6 +10,9 @@ from typing import Any
 from ..api.errors import ConfigError, DataError, suggest_name
 from .formats import FORMATS
 
+_OPTIONS = frozenset(option.name for format in FORMATS.values() for option in fields(format))
+"""The options of all formats."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
@@ -62,6 +65,8 @@ class DataSpec:
             raise ConfigError(f"data is a mapping such as {{files: rows.jsonl}} or {{hub: owner/name, split: test}}, not {value!r}")
         known = [f.name for f in fields(cls) if f.name != "base"]
         for key in value:
+            if key in _OPTIONS:
+                raise ConfigError(f"data has no key {key!r}, which is an option of a format: write options: {{{key}: {value[key]}}}")
             if key not in known:
                 raise ConfigError(f"data has no key {key!r}.{suggest_name(str(key), known)} Its keys: {', '.join(known)}.")
         for key in ("hub", "config", "revision", "format", "python", "split"):

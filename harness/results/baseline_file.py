@@ -55,7 +55,8 @@ def read_file(path: Path, /, registry: Registry | None = None) -> Scorecard:
             raise ConfigError(f"{path}: a baseline file has at most {_LARGEST_FILE >> 20} MiB; pass the run folder")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: this is neither a run folder nor a baseline file ({error})") from error
+        why = error.strerror if isinstance(error, OSError) else f"it is not UTF-8: {error}"
+        raise ConfigError(f"{path}: this is neither a run folder nor a baseline file ({why})") from error
     return read_baseline(text, str(path), registry)
 
 

@@ -209,7 +209,10 @@ def test_text_classification(tmp_path: Path, data: Any) -> None:
     assert task.requests(good) == [Classify("x!", ("neg", "pos"))]
     assert empty.input == "!"
     assert empty.target == 0
-    for sample, match in ((none, "None"), (other, "label 'other' is none of neg, pos")):
+    for sample, match in (
+        (none, "None"),
+        (other, "label 'other' is none of neg, pos; map it to a label with label_map: {other"),
+    ):
         assert sample.input == ""
         with pytest.raises(SampleError, match=match):
             task.requests(sample)
@@ -553,6 +556,7 @@ BASE = "family: text_classification\ndata: {files: r.jsonl}\ntext: a\nlabel: b\n
         ("family: text_clasification\n", r"mine\.yaml:1: there is no family .*Did you mean 'text_classification'"),
         ("family: text_classification\ntext: a\nlabel: b\n", "needs the key 'data'"),
         (BASE.replace("files: r.jsonl", "\n  files: r.jsonl,\n  splt: x\n  "), r"mine\.yaml:4: data has no key 'splt'"),
+        (BASE.replace("files: r.jsonl", "files: r.jsonl, encoding: cp1252"), r"an option of a format: write options: {encoding: cp1252}"),
         ("- a\n", "is not a mapping"),
     ],
 )

@@ -89,6 +89,15 @@ def test_gates_that_can_be_answered_pass_the_plan(tmp_path: Path, gate: str) -> 
     assert planned(tmp_path, tasks=tasks, attacks=["swap"], probes=["by_length"], gates=[gate]).items
 
 
+def test_a_function_that_is_no_factory_is_told_from_one(tmp_path: Path) -> None:
+    plugin = SMALL + '@plugin("metrics", "mine")\ndef mine(predictions, references):\n    return {"mine": 1.0}\n'
+    (tmp_path / "metric.py").write_text(plugin)
+    with pytest.raises(
+        ConfigError, match=r"metric 'mine' is the function mine\(predictions, references\), which is called with its settings"
+    ):
+        planned(tmp_path, plugins=["toy_plugins.py", "metric.py"], tasks=[{"task": "notes", "metrics": ["mine"]}])
+
+
 def test_a_model_that_cannot_is_skipped_with_the_reason(tmp_path: Path) -> None:
     plan = planned(tmp_path, models=[WORDS, BYTES], attacks=["swap"])
     assert [(s.model, s.item) for s in plan.skipped] == [("bytes", "notes")]
