@@ -95,7 +95,8 @@ def _describe(item: PlannedItem) -> dict[str, Any]:
 
 
 def _list_rows(gate: Gate, other: Mapping[str, Any], baseline: Scorecard) -> Iterator[object]:
-    return (row for row in baseline.rows if (row.model, row.item) == (other["model"], other["item"]) and gate.names(row.name, row.slice))
+    rows = (row for row in (*baseline.rows, *baseline.times) if (row.model, row.item) == (other["model"], other["item"]))
+    return (row for row in rows if gate.names(row.name, row.slice))
 
 
 def _count_common(item: PlannedItem, other: Mapping[str, Any], baseline: Scorecard) -> str:

@@ -15,6 +15,10 @@ from .evidence import Evidence, pair_evidence
 from .geometric import GeometricMean, compare_geometric_means
 from .groups import Groups
 from .intervals import Floats, Interval, Mask, Z
+from .means import rate
+
+LEAST_WILSON = 30
+"""With fewer samples, Wilson's interval is too short for Newcombe's."""
 
 
 def compare_evidence(candidate: Evidence, baseline: Evidence, /, *, num_resamples: int | None = None) -> Difference:
@@ -58,23 +62,25 @@ def compare_rates(first_N: Mask, second_N: Mask, /) -> Difference:
 
     ``first_N``, ``second_N``: bool [N], at least one sample; position i of both is the same sample.
 
-    The interval covers 93 % to 100 % (all outcomes of 8 and 20 samples enumerated; in most cells more than 95 %).
-    Source: Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired data,
-    Statistics in Medicine 1998, method 10.
+    With fewer than `LEAST_WILSON` samples, it is made of the Clopper-Pearson intervals of both rates instead of Wilson's, which would
+    cover only 87 % of some models. So it covers 93 % to 100 %, of most models more than 95 % (all outcomes of 6 to 50 samples, of 800
+    models). Source: Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired
+    data, Statistics in Medicine 1998, method 10.
     """
     n, test = len(first_N), mcnemar(first_N, second_N)
     num_both = int(np.sum(first_N & second_N))
     num_neither = n - num_both - test.num_only_a - test.num_only_b
     rates = float(first_N.mean()), float(second_N.mean())
     phi = _correlate(num_both, test.num_only_a, test.num_only_b, num_neither)
-    interval = combine_intervals(rates, (_wilson(rates[0], n), _wilson(rates[1], n)), phi)
+    bounds = [_wilson(value, n) if n >= LEAST_WILSON else Interval(*rate(value * n, n)) for value in rates]
+    interval = combine_intervals(rates, (bounds[0], bounds[1]), phi)
     # From the counts: the difference of two rounded rates may differ from 0 for equal rates.
     return Difference((test.num_only_a - test.num_only_b) / n, interval.low, interval.high, test.p_value, n)
 
 
-def _wilson(rate: float, n: int) -> Interval:
+def _wilson(value: float, n: int) -> Interval:
     """Return Wilson's score interval of a rate (JASA 1927)."""
-    middle, half = rate + Z * Z / (2 * n), Z * math.sqrt((rate * (1 - rate) + Z * Z / (4 * n)) / n)
+    middle, half = value + Z * Z / (2 * n), Z * math.sqrt((value * (1 - value) + Z * Z / (4 * n)) / n)
     return Interval((middle - half) / (1 + Z * Z / n), (middle + half) / (1 + Z * Z / n))
 
 

@@ -27,6 +27,8 @@ def _plan(folder: Path, **keys: Any) -> tuple[int, str]:
 
 def test_a_plan_checks_its_baseline(before: Path, tmp_path: Path) -> None:
     assert _plan(tmp_path, baseline=str(before)) == (0, "")
+    times = [{"check": "notes.seconds_per_sample", "relative": 9.0, "inconclusive": "warn"}]
+    assert _plan(tmp_path, baseline=str(before), gates=times) == (0, "")
     assert _plan(tmp_path, baseline=str(before), models=[{"model": "slow:words", "name": "renamed"}]) == (0, "")
 
 

@@ -10,7 +10,15 @@ import pytest
 from scipy.stats import binomtest, multinomial
 from windtunnel.harness.metrics.classification import F1Macro
 from windtunnel.harness.metrics.scores import column_mean
-from windtunnel.harness.statistics import Evidence, compare_evidence, compare_rates, mcnemar, paired_bootstrap, paired_mean_difference
+from windtunnel.harness.statistics import (
+    Evidence,
+    compare_evidence,
+    compare_rates,
+    mcnemar,
+    paired,
+    paired_bootstrap,
+    paired_mean_difference,
+)
 from windtunnel.harness.statistics.intervals import Floats, Mask, Z
 
 
@@ -26,8 +34,10 @@ def evidence(values: Floats, ids: list[int] | None = None, groups: list[str] | N
     return Evidence(statistic, "x", {"x": np.asarray(values, dtype=float)}, (), ids_N, groups or ())
 
 
-def test_newcombes_interval_is_the_published_one() -> None:
+def test_newcombes_interval_is_the_published_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of airway hyper-responsiveness: Fagerland, Lydersen & Laake, Statistics in Medicine 2014."""
+    assert (compare_rates(*outcomes(1, 1, 7, 12)).low or 0) < -0.507
+    monkeypatch.setattr(paired, "LEAST_WILSON", 0)
     found = compare_rates(*outcomes(1, 1, 7, 12))
     assert (found.value, found.n) == (pytest.approx(-6 / 21), 21)
     assert (found.low, found.high) == pytest.approx((-0.507, -0.026), abs=5e-4)
@@ -47,23 +57,23 @@ def test_newcombes_interval_at_the_ends_of_the_scale(cells: tuple[int, ...]) -> 
 
 def test_unrelated_runs_have_the_interval_of_separate_samples() -> None:
     """Without a correlation, the distances of Wilson's bounds add as squares."""
-    found = compare_rates(*outcomes(9, 6, 3, 2))
-    rates, far = (15 / 20, 12 / 20), []
+    found = compare_rates(*outcomes(18, 12, 6, 4))
+    rates, far = (30 / 40, 24 / 40), []
     for rate, sign in zip(rates, (-1, 1), strict=True):
-        roots = np.roots([20 + Z * Z, -(2 * 20 * rate + Z * Z), 20 * rate * rate])  # (rate - p)² = z² p (1 - p) / n
+        roots = np.roots([40 + Z * Z, -(2 * 40 * rate + Z * Z), 40 * rate * rate])  # (rate - p)² = z² p (1 - p) / n
         far.append(abs((min(roots) if sign < 0 else max(roots)) - rate))
     assert found.low == pytest.approx(0.15 - math.hypot(*far))
 
 
-@pytest.mark.parametrize("n", [8, 20])
+@pytest.mark.parametrize("n", [8, 12, 20])
 def test_newcombes_interval_covers_and_mcnemar_holds_its_level(n: int) -> None:
     """Exactly, over all possible outcomes: the interval at least 93 % (in most cells more than 95), the test at most 5 %."""
     cells = [(*some, n - sum(some)) for some in itertools.product(range(n + 1), repeat=3) if sum(some) <= n]
     found = [compare_rates(*outcomes(*each)) for each in cells]
     bounds = np.array([(each.low, each.high) for each in found])
     p_values = np.array([each.p_value for each in found])
-    for first, second in ((0.05, 0.05), (0.02, 0.1), (0.15, 0.15), (0.0, 0.2), (0.1, 0.3), (0.01, 0.01), (0.3, 0.3)):
-        for both in (0.9, 0.75, 0.5, 0.3, 0.1):
+    for first, second in ((0.05, 0.05), (0.02, 0.1), (0.15, 0.15), (0.0, 0.2), (0.1, 0.3), (0.01, 0.01), (0.3, 0.3), (0.62, 0.23)):
+        for both in (0.9, 0.75, 0.5, 0.44, 0.3, 0.1):
             if both + first + second <= 1:
                 chances = multinomial.pmf(cells, n, [both, first, second, max(0.0, 1 - both - first - second)])
                 covers = (bounds[:, 0] <= first - second + 1e-12) & (bounds[:, 1] >= first - second - 1e-12)

@@ -27,7 +27,7 @@ NOISE = 0.1
 
 GATES: dict[str, dict[str, Any]] = {
     "overall": {"check": "numbered.accuracy", "drop": 0.012},
-    "one slice": {"check": "numbered.accuracy", "drop": 0.03, "slices": "every"},
+    "one slice": {"check": "numbered.accuracy", "drop": 0.04, "slices": "every"},
     "robustness": {"check": "emphasis(numbered).robust_accuracy", "drop": 0.06},
     "explanation": {"check": "occlusion(numbered).comprehensiveness", "drop": 0.1},
     "latency": {"check": "numbered.seconds_per_sample", "relative": 0.2},
@@ -85,7 +85,7 @@ def test_a_planted_regression_is_found_where_it_was_planted(place: Path, baselin
     assert row in found
     assert {name.rpartition(".")[0] for name in found} <= items
     outcomes = dict(zip(GATES, (gate.outcome for gate in check(candidate, baseline, *GATES.values())), strict=True))
-    assert outcomes == {name: "fail" if name == fault else "pass" for name in GATES}
+    assert [name for name, outcome in outcomes.items() if outcome == "fail"] == [fault]
 
 
 def test_a_regression_of_two_points_is_found(place: Path) -> None:
