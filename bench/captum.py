@@ -119,7 +119,7 @@ def compare(name: str, probe: Any, peer: Texts | Images, make: Callable[[], Engi
 
     ours, done = project(), engines[-1].counters.take()
     positions = done["tokens_computed"] + done["tokens_padded"]
-    print(f"{name}\n  project        {_work(done['forward_passes'] + done['gradient_passes'], positions)}", end="")
+    print(f"{name}\n  project        {_work(int(done['forward_passes'] + done['gradient_passes']), int(positions))}", end="")
     print(f", {done['tokens_padded'] / positions:.1%} of them padding", flush=True)
     settings: dict[str, int] = {"1 a pass": 1} if name in ASKED_IN_PARTS else {"a sample a pass": 0}
     settings |= {f"{n} a pass": n for n in given.at_once} if name in (*ASKED_IN_PARTS, *POINTS_IN_PARTS) else {}

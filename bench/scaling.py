@@ -146,7 +146,9 @@ def engine_and_store(num: int) -> dict[str, float]:
             answers = engine.run([Classify(f"a good note number {i} about the weather and other things of the day", labels) for i in ids])
             kept = [{"prediction": 1, "probabilities": list(answer.values), "target": 1} for answer in answers]
             records = [Record(f"notes:{i}", "notes", {"correct": 1.0}, None, artifacts) for i, artifacts in zip(ids, kept, strict=True)]
-            store.add_chunk(item, start // chunk, start, records, counters=engine.counters.take(), seconds=0, answers=memory.take())
+            store.add_chunk(
+                item, start // chunk, start, records, counters=engine.counters.take(), seconds=0, cpu_seconds=0, answers=memory.take()
+            )
             first_kb = first_kb or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         wall, cpu = time.perf_counter() - wall - toy_s, time.process_time() - cpu - toy_s
         store.close()

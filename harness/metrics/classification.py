@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -279,7 +278,7 @@ class PerClass(ClassMetric):
     """One value per class, such as ``f1[negative]``. Undefined for a class in neither target nor prediction."""
 
     stem: ClassVar[str]
-    scorer: ClassVar[Callable[[Any], Callable[..., Any]]]
+    scorer: ClassVar[str]
     ratio: ClassVar[Callable[[Counts], Floats]]
 
     def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -292,7 +291,7 @@ class PerClass(ClassMetric):
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
         target_N, prediction_N = self._classes(columns, labels)
-        scores = self.scorer(import_scores())(target_N, prediction_N, labels=range(len(labels)), average=None, zero_division=0)
+        scores = getattr(import_scores(), self.scorer)(target_N, prediction_N, labels=range(len(labels)), average=None, zero_division=0)
         undefined = self.undefined(columns, labels)
         return {name: float(score) for name, score in zip(self.names(labels), scores, strict=True) if name not in undefined}
 
@@ -330,7 +329,7 @@ class PrecisionPerClass(PerClass):
 
     kind = "precision of a class"
     name, stem = "precision_per_class", "precision"
-    scorer, ratio = attrgetter("precision_score"), Counts.precision
+    scorer, ratio = "precision_score", Counts.precision
 
     @staticmethod
     def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
@@ -342,7 +341,7 @@ class RecallPerClass(PerClass):
 
     kind = "recall of a class"
     name, stem = "recall_per_class", "recall"
-    scorer, ratio = attrgetter("recall_score"), Counts.recall
+    scorer, ratio = "recall_score", Counts.recall
 
     @staticmethod
     def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
@@ -358,7 +357,7 @@ class F1PerClass(PerClass):
 
     kind = "F1"
     name, stem = "f1_per_class", "f1"
-    scorer, ratio = attrgetter("f1_score"), Counts.f1
+    scorer, ratio = "f1_score", Counts.f1
 
     @staticmethod
     def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:

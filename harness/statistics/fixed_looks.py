@@ -66,7 +66,8 @@ def _weigh(points_G: Floats) -> Floats:
     weights_G = np.full(len(points_G), 2.0)
     weights_G[1::2] = 4.0
     weights_G[[0, -1]] = 1.0
-    return weights_G * (points_G[1] - points_G[0]) / 3
+    weighted_G: Floats = weights_G * (points_G[1] - points_G[0]) / 3
+    return weighted_G
 
 
 def mean_at_look(values: Floats, low: float, high: float, tail: float, groups: Sequence[str | None] = ()) -> Interval:

@@ -55,7 +55,8 @@ class GeometricMean:
         if len(logs_K) < LEAST:
             return {self.name: Interval.none(_describe_few(len(logs_K)))}
         half = _measure_half(logs_K)
-        return {self.name: Interval(*(math.exp(float(logs_K.mean()) + side * half) for side in (-1, 1)))}
+        middle = float(logs_K.mean())
+        return {self.name: Interval(math.exp(middle - half), math.exp(middle + half))}
 
 
 def geometric_mean(column: str, /) -> GeometricMean:

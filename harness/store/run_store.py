@@ -179,7 +179,7 @@ class Store:
         self._db.execute("INSERT INTO standing VALUES (?, ?, ?)", (item.id, int(is_current), why))
 
     def add_chunk(
-        self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, int], seconds: float,
+        self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, float], seconds: float,
         cpu_seconds: float, answers: Mapping[str, Any], matmul_flops_per_s: float = 0.0,
     ) -> None:  # fmt: skip
         """Add a chunk in one transaction: its records, their cost and the responses that they are based on.

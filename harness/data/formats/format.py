@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any, Protocol, get_type_hints
+from typing import Any, ClassVar, Protocol, get_type_hints
 
 from ...api.errors import DataError, suggest_name
 from .rows import Contents
@@ -13,6 +13,8 @@ from .rows import Contents
 
 class Format(Protocol):
     """A dataclass whose fields are the options of the format."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __init__(self, **options: Any) -> None: ...
 

@@ -124,7 +124,7 @@ class Onnx(ModelSource):
         if export.has_classes:
             from transformers import PretrainedConfig
 
-            config = PretrainedConfig.from_dict(export.config)
+            config = PretrainedConfig.from_dict(dict(export.config))
             settle_config(config, export.config)
             head = read_head(config, self.target, labels=self.labels, problem_type=self.problem_type, positive_label=self.positive_label)
         num = export.roles.output.size(1)

@@ -59,6 +59,7 @@ class EncodedClassifier(UserModule, Differentiable):
         modality = require_modality(request.input)
         if modality.name != self._source.input:
             raise SampleError(f"{self.name} takes input: {self._source.input}, not {modality.name}")
+        assert self._source.encode is not None
         named = call_encode(self._source.encode, modality.bare(request.input), self.name)
         offsets = named.pop(OFFSETS, None)
         spans = tuple((int(start), int(end)) for start, end in offsets[0]) if offsets is not None else ()
