@@ -28,7 +28,7 @@ def make_format(name: str, kind: type[Format], options: Mapping[str, Any], /) ->
     from pydantic import TypeAdapter, ValidationError
 
     types = get_type_hints(kind)
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    known = [field.name for field in fields(kind)]
     for option, value in options.items():
         if option not in known:
             raise DataError(
