@@ -18,7 +18,8 @@ def format_histories(histories: Sequence[History]) -> str:
 
 def _list_lines(history: History) -> Iterator[str]:
     days = f"{history.times[0]:%Y-%m-%d} to {history.times[-1]:%Y-%m-%d}"
-    yield f"{history.name}: {len(history.folders)} runs, {days} ({', '.join(history.folders)})"
+    num = len(history.folders)
+    yield f"{history.name}: {num} {'run' if num == 1 else 'runs'}, {days} ({', '.join(history.folders)})"
     for trend in history.trends:
         yield f"  {trend.model}  {trend.item + '.' + trend.metric:<44} {_draw(trend)}  {' '.join(list_values(trend))}"
 

@@ -312,7 +312,8 @@ def history(
 ) -> None:
     """Show the last runs of each name as a trend of their headline rows. Needs no model."""
     prepare(offline=True)
-    from ..results.history import read_history, render_history
+    from ..results.history import read_history
+    from ..results.history_page import render_history
     from .history_text import format_histories
 
     histories = read_history(folder, last=last, registry=Registry(tuple(plugin or ())))

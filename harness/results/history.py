@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 
 from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row
-from ..api.visible_text import make_visible
 from ..store import FILE_NAME, Store
 from .summarise import summarise
-
-_WIDTH, _HEIGHT = 240, 40
 
 
 @dataclass(frozen=True)
@@ -77,59 +73,6 @@ def _read(name: str, runs: Sequence[tuple[datetime, Path]], registry: Registry |
     return History(name, tuple(path.name for _, path in runs), tuple(time for time, _ in runs), trends)
 
 
-def render_history(histories: Sequence[History], /) -> str:
-    """Return the histories as one self-contained HTML page without scripts. All text is escaped."""
-    sections = "".join(_render(history) for history in histories)
-    style = (
-        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color-scheme:light dark}"
-        "table{border-collapse:collapse}td,th{padding:.3rem .8rem;text-align:left;border-bottom:1px solid #8884}"
-        "svg{stroke:currentColor;fill:none;stroke-width:1.5}"
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>History of runs</title>'
-        '<meta name="viewport" content="width=device-width"><meta http-equiv="Content-Security-Policy" '
-        f"content=\"default-src 'none'; style-src 'unsafe-inline'\"><style>{style}</style></head>"
-        f"<body><main><h1>History of runs</h1>{sections}</main></body></html>\n"
-    )
-
-
-def _render(history: History) -> str:
-    runs = ", ".join(f"{name} ({time:%Y-%m-%d %H:%M})" for name, time in zip(history.folders, history.times, strict=True))
-    lines = "".join(
-        f"<tr><td>{_show(trend.model)}</td><td>{_show(trend.item)}</td><td>{_show(trend.metric)}</td><td>{_draw(trend)}</td>"
-        f"<td>{_show(list_values(trend)[-1])}</td></tr>"
-        for trend in history.trends
-    )
-    head = "".join(f"<th>{name}</th>" for name in ("model", "item", "metric", "trend", "last"))
-    return f"<section><h2>{_show(history.name)}</h2><p>{_show(runs)}</p><table><tr>{head}</tr>{lines}</table></section>"
-
-
-def _show(text: str) -> str:
-    return escape(make_visible(text))
-
-
 def list_values(trend: Trend, /) -> list[str]:
     """Return the values of a trend as text, one per run; a dash for a run without a value."""
     return ["–" if e is None or e.value is None else f"{e.value:.4g}" for e in trend.estimates]
-
-
-def _draw(trend: Trend) -> str:
-    """Return a line through the values, with a bar per interval, as SVG."""
-    points = [(place, e) for place, e in enumerate(trend.estimates) if e is not None and e.value is not None]
-    bounds = [b for _, e in points for b in (e.value, e.low, e.high) if b is not None]
-    if not points:
-        return ""
-    low, span = min(bounds), (max(bounds) - min(bounds)) or 1.0
-
-    def locate(place: int, value: float) -> str:
-        across = 6 + (_WIDTH - 12) * place / max(1, len(trend.estimates) - 1)
-        return f"{across:.1f},{4 + (_HEIGHT - 8) * (1 - (value - low) / span):.1f}"
-
-    line = " ".join(locate(place, e.value) for place, e in points if e.value is not None)
-    bars = "".join(
-        f'<polyline opacity=".4" points="{locate(place, e.low)} {locate(place, e.high)}"/>'
-        for place, e in points
-        if e.low is not None and e.high is not None
-    )
-    label = _show(f"{trend.metric}: {', '.join(list_values(trend))}")
-    return f'<svg role="img" aria-label="{label}" width="{_WIDTH}" height="{_HEIGHT}">{bars}<polyline points="{line}"/></svg>'

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from windtunnel.harness.api.scorecard import Estimate
-from windtunnel.harness.results.history import History, Trend, render_history
+from windtunnel.harness.results.history import History, Trend
+from windtunnel.harness.results.history_page import render_history
 from windtunnel.harness.run import session
 from windtunnel.harness.store import FILE_NAME
 from windtunnel.tests.planted import run_planted
@@ -27,7 +29,9 @@ def test_the_runs_of_a_name_are_a_trend_in_the_order_of_their_start(tmp_path: Pa
     assert "planted: 2 runs, 2001-08-28 to 2001-09-09 (first, second)" in shown.out
     line = next(line for line in shown.out.splitlines() if "numbered.accuracy" in line)
     assert "▁█" in line
-    assert "<polyline" in (tmp_path / "history.html").read_text()
+    page = (tmp_path / "history.html").read_text()
+    assert re.search(r"<td>0\.7</td><td>1</td><td>0\.9\d* to 1</td><td>\+0\.3 <small>higher is better</small></td>", page), page
+    assert page.count("<circle") == 2
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
