@@ -35,16 +35,16 @@ class ResultsJson(Report):
             "complete": scorecard.complete,
             "counts": {"samples": scorecard.num_samples, "failed": scorecard.num_failed, "gates": dict(outcomes)},
             "gates": [asdict(gate) for gate in scorecard.gates],
-            "rows": [_convert_row(row) for row in scorecard.rows],
+            "rows": [convert_row(row) for row in scorecard.rows],
             "comparisons": [_sort_values(comparison.to_json()) for comparison in scorecard.comparisons],
             "manifest": _sort_values(scorecard.manifest),
-            "timing": {"rates": _sort_values(scorecard.timing), "rows": [_convert_row(row) for row in scorecard.times]},
+            "timing": {"rates": _sort_values(scorecard.timing), "rows": [convert_row(row) for row in scorecard.times]},
             "sessions": [asdict(session) for session in scorecard.sessions],
         }
         return json.dumps(results, indent=2, allow_nan=False) + "\n"
 
 
-def _convert_row(row: Row) -> dict[str, Any]:
+def convert_row(row: Row, /) -> dict[str, Any]:
     """Convert a row to JSON.
 
     ``item`` and ``metric`` are the names that people and gates use; ``key`` and ``parts`` are their components.

@@ -39,7 +39,7 @@ FLOORS: dict[str, Sequence[str]] = {
     "harness/scorecard": (".", "gates"),
     "harness/items": ("base", "task", "drift attack probe", "transfer worst_case shift reliance", "."),
     "harness/items/probe": ("faithfulness", "."),
-    "harness/results": ("comparison", "."),
+    "harness/results": ("comparison", ".", "verification"),
 }
 """The rooms of a folder, from the ground up: a room imports from those of lower floors alone. ``.``: the folder's own files."""
 

@@ -123,6 +123,7 @@ class GateResult:
     ``verdict``: what that means for the run: pass, warn, fail, no_data or missing.
     ``tier``: critical, supporting or advisory. ``rows``: the rows that it judged.
     ``mismatches``: what differs from the baseline besides the model, where the gate compares all the same.
+    ``entry``: the gate as a suite writes it, with the keys that are not their defaults.
     """
 
     gate: str
@@ -132,6 +133,7 @@ class GateResult:
     tier: str = "critical"
     rows: tuple[JudgedRow, ...] = ()
     mismatches: tuple[str, ...] = ()
+    entry: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..api.errors import StoreError
+from ..results.baseline import load_baseline
+from ..results.summarise import load_registry
+from ..results.verification.verify import verify_record, verify_reports
 from ..store import FILE_NAME, Store, codec
 from ..store.faults import list_faults
 
 
-def format_verified(folder: Path, digest: str | None) -> str:
-    """What a run that is whole holds. ``digest``: what it should have. Raises `StoreError` with all that is wrong."""
+def format_verified(
+    folder: Path, digest: str | None, /, plugins: Sequence[str] = (), record: Path | None = None, baseline: Path | None = None,
+    baseline_model: str | None = None,
+) -> str:  # fmt: skip
+    """Return what a run that is whole holds, and which of its reports are what its records give.
+
+    digest: what it should have. plugins: its plugin files. record: a record of a verdict about it, with other gates than the suite's.
+    baseline, baseline_model: what the gates of the record compare with.
+    Raises `StoreError` with all that is wrong.
+    """
+    registry = load_registry(folder, plugins)  # first, because plugins define modalities of records
+    records, kept_digest = _check_records(folder, digest)
+    checked = [verify_reports(folder, registry, plugins)]
+    if record is not None:
+        compared = load_baseline(baseline, registry, baseline_model) if baseline is not None else None
+        checked.append(verify_record(folder, record, registry, compared))
+    wrong = [sentence for found in checked for sentence in found.differences]
+    if wrong:
+        raise StoreError(
+            f"{folder}: its records are unchanged, and other files differ from what they give:\n  {list_faults(wrong)}\n"
+            f"Do not trust these files. If the run went on after they were written, 'windtunnel report {folder}' writes them again"
+        )
+    same = ", ".join(name for found in checked for name in found.same)
+    notes = [f"note: {sentence}" for found in checked for sentence in found.notes]
+    return "\n".join([records, *([f"computed again and equal: {same}"] if same else []), *notes, f"digest: {kept_digest}"])
+
+
+def _check_records(folder: Path, digest: str | None) -> tuple[str, str]:
+    """Return what the records hold, and their digest."""
     store = Store.open(folder / FILE_NAME, readonly=True, checked=False)
     try:
         wrong = store.verify()
@@ -25,6 +56,6 @@ def format_verified(folder: Path, digest: str | None) -> str:
         aside = sum(store.count(item) for item, _ in store.set_aside())
         to_be_made += f"; {aside} of what the suite said before were set aside" if aside else ""
         notes = "".join(f"\nnote: {sentence}" for sentence in store.list_unread())
-        return f"{count} records of {len(items)} items are whole and unchanged{to_be_made}{notes}\ndigest: {store.digest}"
+        return f"{count} records of {len(items)} items are whole and unchanged{to_be_made}{notes}", store.digest
     finally:
         store.close()

@@ -20,7 +20,7 @@ from .console import say, say_json
 from .environment import prepare
 from .leaving import guard, leave
 from .suite_options import BaselineModelOption, BaselineOption, PluginFiles, takes_suite
-from .work import finish, make_plan, measure_times, print_card, print_power, run_suite, write_page
+from .work import finish, make_plan, measure_times, print_card, print_power, run_suite, write_page, write_verdict
 
 if TYPE_CHECKING:
     from ..suite.specs import Suite
@@ -232,6 +232,7 @@ def gate(
     baseline: BaselineOption = None,
     baseline_model: BaselineModelOption = None,
     allow_mismatch: AllowMismatchOption = False,
+    verdict: Annotated[Path | None, typer.Option("--verdict", help="Also write a record of the verdict to this file.")] = None,
     power: Annotated[bool, typer.Option("--power", help="Simulate instead what each gate can tell with this run's samples.")] = False,
     plugin: RunPluginOption = None,
     as_json: JsonOption = False,
@@ -250,6 +251,8 @@ def gate(
         return print_power(run_folder, parsed, registry, compared, as_json)
     card = summarise(run_folder, gates=parsed or None, registry=registry, baseline=compared, allow_mismatch=allow_mismatch)
     print_card(card, as_json, rows)
+    if verdict is not None:
+        write_verdict(card, verdict)
     return exit_code(card.verdict)
 
 
@@ -327,17 +330,17 @@ def history(
 def verify(
     run_folder: RunFolder,
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed; detects a rewritten folder.")] = None,
+    verdict: Annotated[Path | None, typer.Option("--verdict", help="A file of 'windtunnel gate --verdict' to check as well.")] = None,
+    baseline: BaselineOption = None,
+    baseline_model: BaselineModelOption = None,
     plugin: RunPluginOption = None,
 ) -> None:
-    """Check that a run's records are complete, unchanged and readable."""
+    """Check that a run's records are complete, unchanged and readable, and that its reports show what they give: all numbers and the
+    verdict are computed again. Needs no model."""
+    prepare(offline=True)
     from .checks import format_verified
 
-    if plugin:
-        prepare(offline=True)
-        from ..results.summarise import load_registry
-
-        load_registry(run_folder, plugin)  # defines the modalities of the files
-    say(format_verified(run_folder, digest))
+    say(format_verified(run_folder, digest, plugin or (), verdict, baseline, baseline_model))
 
 
 def main() -> None:

@@ -90,6 +90,14 @@ def finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
     return exit_code(card.verdict)
 
 
+def write_verdict(card: Scorecard, path: Path) -> None:
+    """Write the record of a scorecard's verdict, as ``verdict.json``, to a file."""
+    try:
+        path.write_text(Registry().make("reports", "verdict").render(card), encoding="ascii")
+    except OSError as error:
+        raise ConfigError(f"{path}: the verdict cannot be written ({error.strerror or error})") from error
+
+
 def print_power(
     folder: Path, gates: Sequence[Gate], registry: Registry, baseline: Scorecard | None, as_json: bool
 ) -> int:  # fmt: skip

@@ -30,7 +30,7 @@ def make_manifest(store: Store, suite: Mapping[str, Any], items: Sequence[Stored
     ]  # fmt: skip
     return {
         "name": store.name, "version": store.version, "versions": _to_json(items[0].facts.get("versions", {})) if items else {},
-        "digest": store.digest, "seed": suite["seed"], "models": models, "items": described,
+        "digest": store.digest, "suite": suite["identity"], "seed": suite["seed"], "models": models, "items": described,
         "data": {i.task: notes for i in items if (notes := _list_data_notes(i))},
         "tasks": {i.task: {name: i.facts[name] for name in _ABOUT_TASKS if name in i.facts} for i in items if i.key.is_task},
         "skipped": [_to_json(s) for s in suite.get("skipped", ())], "flags": list(flags),

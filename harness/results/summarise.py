@@ -55,6 +55,9 @@ def summarise(
         card = _make_scorecard(store, folder, known, planned_gates, is_evidence_used)
     finally:
         store.close()
+    if needs_baseline and baseline is not None:
+        known_as = {name: baseline.manifest.get(name, "") for name in ("name", "digest")}
+        card = replace(card, manifest={**card.manifest, "baseline": known_as})
     gate_results = check_gates(wanted, card, baseline)
     verdict = decide_verdict(gate_results, complete=card.complete, mostly_failed=card.mostly_failed)
     if not keep_evidence:

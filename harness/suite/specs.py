@@ -210,7 +210,7 @@ class Suite(Frozen):
     gates: tuple[GateSpec, ...] = ()
     baseline: str | None = None
     baseline_model: str | None = None
-    reports: tuple[str, ...] = ("json", "html", "markdown", "junit")
+    reports: tuple[str, ...] = ("json", "html", "markdown", "junit", "verdict")
     plugins: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
     shuffle: int | None = Field(default=None, ge=0)

@@ -92,6 +92,9 @@ def check_agreement(folder: Path, answer: Answer, verdict: str, code: int) -> No
         found = [child.tag for child in cases["gates", gate["gate"]]]
         assert (found[0] in ("failure", "error")) == (gate["verdict"] in ("fail", "no_data", "missing"))
         assert (found == ["system-out"]) == (gate["outcome"] == gate["verdict"] == "pass")
+    predicate = json.loads((folder / "verdict.json").read_text())["predicate"]
+    assert (predicate["windtunnel"]["verdict"], predicate["windtunnel"]["exit_code"]) == (verdict, code)
+    assert (predicate["result"] == "FAILED", bool(predicate["failedTests"])) == (code > 0, code > 0)
     page = (folder / "scorecard.html").read_text()
     seen = Seen(page)
     is_open = verdict == "warn" and any(gate["outcome"] == "inconclusive" for gate in results["gates"])
@@ -102,6 +105,8 @@ def check_agreement(folder: Path, answer: Answer, verdict: str, code: int) -> No
     assert (folder / "summary.md").read_text().partition("\n")[0].endswith(f": {LABELS[verdict]}")
     for again in (windtunnel("report", folder), windtunnel("gate", folder)):
         assert (again.code, again.out.partition("\n")[0]) == (code, answer.out.partition("\n")[0])
+    verified = windtunnel("verify", folder)
+    assert verified.code == 0, verified.err
     if results["gates"]:
         with pytest.raises(AssertionError) if code else _nothing():
             assert_gates(folder)

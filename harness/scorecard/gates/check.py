@@ -50,7 +50,7 @@ def check_gate(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None = No
     judged = _judge_rows(gate, scorecard, baseline)
     if not judged:
         what = gate.nothing((row.model, row.item, row.name) for row in scorecard.rows)
-        return GateResult(gate.title, "missing", judge_outcome(gate, "missing"), what, gate.tier)
+        return GateResult(gate.title, "missing", judge_outcome(gate, "missing"), what, gate.tier, entry=gate.to_entry())
     if gate.is_family:
         corrected = correct_family([each.judgement for each in judged])
         judged = [replace(each, judgement=judgement) for each, judgement in zip(judged, corrected, strict=True)]
@@ -64,7 +64,8 @@ def check_gate(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None = No
     rows = tuple(map(_describe_row, judged))
     found = (f"{each.row.model}/{each.row.item}: different {', '.join(each.unlike)}" for each in judged if each.unlike)
     mismatches = tuple(dict.fromkeys(found))
-    return GateResult(gate.title, worst, judge_outcome(gate, worst), "; ".join(summary + details), gate.tier, rows, mismatches)
+    detail = "; ".join(summary + details)
+    return GateResult(gate.title, worst, judge_outcome(gate, worst), detail, gate.tier, rows, mismatches, gate.to_entry())
 
 
 def list_cautions(scorecard: Scorecard, tasks: Iterable[str], /) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ...api.errors import ConfigError, suggest_name
 from ...api.scorecard import Row, Scorecard
@@ -95,6 +95,20 @@ class Gate:
         if self.slice or self.slices:
             words.append(f"on the slice {self.slice}" if self.slice else "on every slice")
         return " ".join(words)
+
+    def to_entry(self) -> dict[str, str | float]:
+        """Return the entry of a suite that is this gate (`parse_entry`), without keys that have their defaults."""
+        drops = {"drop": self.drop.most, "relative": self.drop.relative} if self.drop is not None else {}
+        others: dict[str, str | float] = {
+            "inconclusive": self.inconclusive, "missing": self.missing, "tier": self.tier, "slice": self.slice, "slices": self.slices,
+            "min_n": self.min_n, "allow_mismatch": self.allow_mismatch,
+        }  # fmt: skip
+        defaults = {known.name: known.default for known in fields(self)}
+        return {
+            "check": self.text,
+            **{key: value for key, value in drops.items() if value is not None},
+            **{key: value for key, value in others.items() if value != defaults[key]},
+        }
 
     def concerns(self, model: str, item: str, /) -> bool:
         """Tell whether the gate applies to an item of a model. The name of a task may contain a slash."""

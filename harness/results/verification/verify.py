@@ -1,0 +1,115 @@
+"""Recomputes all numbers and the verdict of a run from its records, and compares its reports with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...api.errors import ConfigError, describe_error, ends_run
+from ...api.plugins import gives
+from ...api.registry import Registry
+from ...api.report import Report
+from ...api.scorecard import Scorecard
+from ...scorecard.gates import Gate, parse_entry
+from ...store import FILE_NAME, Store, codec
+from ..summarise import summarise
+from .files import compare_file, parse_json, prefix, read_text
+
+_LARGEST_RECORD = 2**26
+_RECORD = "verdict"
+"""The name of the report that is a record of the verdict."""
+
+
+@dataclass
+class Verification:
+    """What a comparison of a run's files with its records found.
+
+    ``same``: the files that are what the records give. ``differences``: a sentence each. ``notes``: what was not compared.
+    """
+
+    same: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, path: Path, parts: Sequence[str], /) -> None:
+        """Compare a file. ``name``: its name in sentences. ``parts``: as of `compare_file`."""
+        differences, notes = compare_file(path, parts)
+        self.differences += prefix(name, differences)
+        self.notes += prefix(name, notes)
+        self.same += [] if differences else [name]
+
+
+def verify_reports(folder: Path, registry: Registry, plugins: Sequence[str] = (), /) -> Verification:
+    """Compare the reports of a run folder with what its records give.
+
+    ``registry``: the metrics and reports (`load_registry`). ``plugins``: the plugin files that it was made with.
+    Raises the errors of `summarise`.
+    """
+    suite = _read_suite(folder)
+    found = Verification()
+    if len(plugins) < len(suite["plugin_files"]):
+        files = ", ".join(suite["plugin_files"])
+        found.notes.append(
+            f"the reports are not compared, because records load no code: give the run's plugin files with --plugin ({files})"
+        )
+        return found
+    card = summarise(folder, registry=registry)
+    for name, report in _list_reports(suite["reports"], registry):
+        path = folder / report.suffix
+        if path.exists() or path.is_symlink():
+            _compare_report(found, name, report, path, card)
+        elif name in suite["reports"]:
+            found.notes.append(f"{report.suffix} is not written")
+    return found
+
+
+def verify_record(folder: Path, record: Path, registry: Registry, baseline: Scorecard | None = None, /) -> Verification:
+    """Compare a record of a verdict about a run, which may be about other gates than the suite's, with what its records give.
+
+    ``record``: a file of ``windtunnel gate --verdict``. ``baseline``: what its gates compare with; by default what the run keeps.
+    Raises `ConfigError` if the file holds no gates, and the errors of `summarise`.
+    """
+    gates = _read_gates(record)
+    card = summarise(folder, gates=gates, registry=registry, baseline=baseline)
+    found = Verification()
+    found.add(str(record), record, registry.make("reports", _RECORD).render_compared(card))
+    return found
+
+
+def _read_suite(folder: Path) -> Any:
+    store = Store.open(folder / FILE_NAME, readonly=True, checked=False)  # the scorecard is made of a checked one
+    try:
+        return codec.loads(store.suite)
+    finally:
+        store.close()
+
+
+def _list_reports(wanted: Sequence[str], registry: Registry) -> Iterator[tuple[str, Report]]:
+    """Yield the reports that show nothing but the scorecard: those of the suite, and those that may have been written later."""
+    for name in dict.fromkeys([*wanted, *registry.names("reports")]):
+        report: Report = registry.make("reports", name)
+        if not gives(report, Report.write):
+            yield name, report
+
+
+def _compare_report(found: Verification, name: str, report: Report, path: Path, card: Scorecard) -> None:
+    try:
+        parts = report.render_compared(card)
+    except BaseException as error:
+        if ends_run(error):
+            raise
+        found.notes.append(f"{path.name} is not compared: the report {name!r} cannot be made ({describe_error(error)})")
+        return
+    found.add(path.name, path, parts)
+
+
+def _read_gates(record: Path) -> list[Gate]:
+    """Return the gates that a record of a verdict is about. Raises `ConfigError`."""
+    try:
+        statement = parse_json(read_text(record, most_bytes=_LARGEST_RECORD))
+        (gates,) = (entry["annotations"]["gates"] for entry in statement["predicate"]["configuration"] if entry["name"] == "gates")
+        return [parse_entry(entry) for entry in gates]
+    except (ConfigError, LookupError, TypeError, ValueError, RecursionError, AttributeError) as error:
+        raise ConfigError(f"{record}: this is no record of a verdict ({describe_error(error)}); 'windtunnel gate' writes one") from error
