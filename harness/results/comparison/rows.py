@@ -111,10 +111,11 @@ def _weigh(changes: Sequence[RowChange]) -> list[float]:
 
 
 def _judge(change: RowChange, adjusted: float) -> str:
-    value = change.difference.value
-    if value is None:
+    value, low, high = change.difference.value, change.difference.low, change.difference.high
+    if value is None or low is None or high is None:
         return NOT_TESTED
-    if adjusted > ERROR_RATE or value == 0:
+    # The test and the interval of one number may disagree; people who see an interval around 0 would not believe the verdict.
+    if adjusted > ERROR_RATE or low <= 0 <= high:
         return NO_CHANGE
     return BETTER if (value > 0) == change.row.higher_is_better else WORSE
 

@@ -41,7 +41,7 @@ def after(place: Path) -> Path:
 
 def change(p_value: float | None, value: float = -0.1, *, higher: bool | None = True, is_headline: bool = False) -> RowChange:
     row = Row("m", ItemKey("task", "t"), "x", "quality", Estimate(0.5), higher)
-    return RowChange(row, Estimate(0.6), Estimate(value, value - 1, value + 1), p_value, is_headline=is_headline)
+    return RowChange(row, Estimate(0.6), Estimate(value, 1.5 * value, 0.5 * value), p_value, is_headline=is_headline)
 
 
 def test_flips_are_the_samples_with_other_outcomes(before: Path, after: Path) -> None:
@@ -166,6 +166,8 @@ def test_the_family_is_corrected_and_headlines_have_half_of_the_error_rate() -> 
     assert decided[1].adjusted_p_value == pytest.approx(0.02 * 0.5 / 0.125)
     unbounded = replace(change(0.001), difference=Estimate(-0.1, reason="too few to bound"))
     assert decide([unbounded])[0].verdict == NOT_TESTED
+    around_0 = replace(change(0.001), difference=Estimate(-0.1, -0.3, 0.1))
+    assert decide([around_0])[0].verdict == NO_CHANGE
     lower = decide([change(0.001, higher=False)])
     assert lower[0].verdict == BETTER
 
