@@ -16,7 +16,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
 
 
 def choose_headline(rows: Iterable[Row], dimension: str = "", /) -> Row | None:
-    """Return the row that stands for an item: one of `HEADLINES`, otherwise its first row without control.
+    """Return the row that stands for an item: one of `HEADLINES`, otherwise its first row without control that has a value.
 
     A row over all samples comes before rows of slices and labels.
     rows: the rows of one item of one model, in the order of the scorecard.
@@ -26,7 +26,9 @@ def choose_headline(rows: Iterable[Row], dimension: str = "", /) -> Row | None:
     own = [row for row in rows if not row.control and (row.dimension == dimension if dimension else row.dimension != "efficiency")]
     own = sorted((row for row in own if row.dimension == own[0].dimension), key=lambda row: bool(row.slice or row.about))
     chosen = HEADLINES.get(own[0].dimension, ()) if own else ()
-    return next((row for metric in chosen for row in own if row.metric == metric), own[0] if own else None)
+    best = (row for metric in chosen for row in own if row.metric == metric)
+    scored = (row for row in own if row.estimate.value is not None)
+    return next(best, next(scored, own[0] if own else None))
 
 
 def choose_headlines(rows: Iterable[Row], dimension: str = "", /) -> list[Row]:

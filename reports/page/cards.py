@@ -85,8 +85,11 @@ def _make_card(subject: Subject, glossary: Glossary, model: str) -> Card:
     words = {"pass": "pass", "fail": "fail", "open": "open", "none": ""}
     verb = words[icon] if num != 1 else {"pass": "passes", "fail": "fails", "open": "open", "none": ""}[icon]
     status = f"{num} of {len(read)} gates {verb}" if len(read) > 1 else f"Its gate {'is open' if icon == 'open' else verb}"
-    sizes = {row.item: row.estimate.n + row.estimate.n_unscored for row in reversed(own) if row.key.is_task}
-    on = ", ".join(f"{task} ({n:,})" for task, n in reversed(sizes.items()))
+    sizes: dict[str, int] = {}
+    for row in own:
+        if row.key.is_task:
+            sizes[row.item] = max(sizes.get(row.item, 0), row.estimate.n + row.estimate.n_unscored)
+    on = ", ".join(f"{task} ({n:,})" for task, n in sizes.items())
     parts = tuple(
         CardPart(d.capitalize(), tuple(_list_scores(subject, glossary, [r for r in own if r.dimension == d], d))) for d in DIMENSIONS
     )

@@ -119,13 +119,13 @@ class Judged:
     def reason(self) -> str:
         """Why it has its outcome, in a sentence."""
         if self.threshold is None or self.judged.value is None:
-            return self.judged.detail
+            return _make_sentence(self.judged.detail)
         if self.judged.outcome in ("pass", "fail"):
             return self._tell_side()
         sentence = self.judged.detail.rpartition(": ")[2]
         number = self.scale.format_target(self.judged.threshold or 0.0)
         sentence = sentence.replace(f"{self.judged.threshold:g} lies", f"{number} lies")
-        return f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}."
+        return _make_sentence(sentence)
 
     def _tell_side(self) -> str:
         part, threshold = _COMPARED.get(self.judged.part, "The whole interval"), self.judged.threshold or 0.0
@@ -176,6 +176,11 @@ class Reading(readings.Reading):
     def shown(self) -> Sequence[Judged]:
         """The rows that are drawn below a gate on several."""
         return self.lines[:_MOST_LINES] if len(self.lines) > 1 else ()
+
+    @property
+    def reason(self) -> str:
+        """Why the gate has its outcome, in a sentence."""
+        return self.first.reason if self.first is not None else _make_sentence(self.result.detail)
 
     @property
     def tally(self) -> str:
@@ -239,6 +244,10 @@ def _read(base: readings.Reading, rows: Mapping[RowId, Row], card: Scorecard) ->
     title = _name_gate(named, known, card) or base.result.gate
     cautions = list_cautions(card, dict.fromkeys(row.key.task for row in known))
     return Reading(base.result, base.rows, title, tuple(named), tuple(map(shorten_caution, cautions)))
+
+
+def _make_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def shorten_caution(sentence: str, /) -> str:

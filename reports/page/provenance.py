@@ -62,7 +62,9 @@ def _describe_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "software", ", ".join(named)
     models = manifest.get("models")
     facts = [fact for fact in models.values() if isinstance(fact, Mapping)] if isinstance(models, Mapping) else []
-    devices = sorted({" in ".join(str(fact[key]) for key in ("device", "dtype") if fact.get(key)) for fact in facts} - {""})
+    devices = sorted(
+        {" in ".join(str(fact[key]).removeprefix("torch.") for key in ("device", "dtype") if fact.get(key)) for fact in facts} - {""}
+    )
     if devices:
         yield "device", ", ".join(devices)
     yield from ((name, str(manifest[name])) for name in ("seed", "digest") if manifest.get(name) not in (None, ""))

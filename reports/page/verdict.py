@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from markupsafe import Markup
 
@@ -84,7 +85,7 @@ def _give_reason(subject: Subject, deciding: Reading | None) -> str:
     same = sum(reading.result.outcome == deciding.result.outcome for reading in subject.readings)
     if deciding.result.outcome in ("no_data", "missing"):
         which = f"{same} of {num} gates {'has' if same == 1 else 'have'} no number to read"
-        return f"{which}: {deciding.title}. {deciding.result.detail}"
+        return f"{which}: {deciding.title}. {_upper(deciding.reason)}"
     line = deciding.first
     if line is None or line.row is None or not line.value:
         return f"{deciding.word}: {deciding.title}. {deciding.result.detail}."
@@ -160,7 +161,8 @@ def _list_notes(subject: Subject) -> Iterator[Note]:
     free = [row for row in subject.card.rows if get_id(row) not in subject.judged and not (row.about or row.slice or row.control)]
     yield from _note_attacks(subject, free)
     yield from _note_calibration(subject, free)
-    flags = list_statements(subject.card.manifest.get("flags"))
+    cautions = tuple(chain.from_iterable(list_cautions(subject).values()))
+    flags = [said for _, said in list_statements(subject.card.manifest.get("flags")) if not any(caution in said for caution in cautions)]
     if flags:
         yield Note("look", f"{format_count(len(flags), 'warning')} about these numbers.", ("flags", "warnings"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from windtunnel.harness.api.scorecard import Scorecard
-from windtunnel.tests.scorecards import empty, hostile, rich
+from windtunnel.tests.scorecards import BERT, LINEAR, empty, hostile, rich
 
 pytestmark = pytest.mark.browser
 
@@ -117,3 +117,11 @@ def test_without_javascript_everything_but_the_explorer_is_there(visit: Open) ->
     assert page.get_by_text("the model gives no gradients").is_visible()
     page.get_by_text("Cost of 2 items").click()
     assert page.locator(".folded").get_by_role("cell", name="83.2").is_visible()
+
+
+def test_a_text_that_scrolls_can_be_scrolled_from_the_keyboard(visit: Open) -> None:
+    page = visit(sample=f"{BERT}/sst2/sst2/0999")
+    long = page.locator(".detail .text").first
+    assert long.evaluate("e => e.scrollHeight > e.clientHeight && e.tabIndex === 0")
+    short = visit(sample=f"{LINEAR}/sst2/sst2/0000").locator(".detail .text").first
+    assert short.evaluate("e => e.tabIndex") == -1

@@ -41,6 +41,14 @@ def test_an_items_headline(rows: list[Row], headline: str | None) -> None:
     assert (chosen and chosen.name) == headline
 
 
+def test_a_row_with_a_value_stands_before_one_without() -> None:
+    unscored = replace(make_row("refusal_rate", "safety"), estimate=Estimate(None, reason="no sample is harmful"))
+    chosen = choose_headline([unscored, make_row("over_refusal_rate", "safety")])
+    assert chosen is not None
+    assert chosen.name == "over_refusal_rate"
+    assert choose_headline([unscored]) == unscored
+
+
 def test_a_dimension_has_its_own_headline() -> None:
     rows = [make_row("accuracy"), make_row("log_loss", "calibration"), make_row("ece", "calibration"), make_row("acc", model="b")]
     assert [row.name for row in choose_headlines(rows, "calibration")] == ["ece"]
