@@ -39,7 +39,10 @@ _OTHERS = (
 def check_files(target: str, folder: Path, /) -> None:
     """Raise `ModelError` if a local folder is not a complete checkpoint that transformers can read."""
     if (folder / ADAPTER).is_file():
-        raise ModelError(_describe_adapter(target, folder))
+        raise ModelError(
+            f"{target!r} has a PEFT adapter ({ADAPTER}) beside a whole model, so it is not clear which is meant. Move the adapter's "
+            f"files to a folder of their own and give that (with base: {target}), or remove them to evaluate the model alone"
+        )
     config = read_json(folder / "config.json")
     if config is None:
         other = _describe_other(folder)
@@ -91,14 +94,3 @@ def _describe_other(folder: Path) -> str:
             return f"{matches[0].name}: {what}; {way_out}"
     nested = sorted(path.parent.name for path in folder.glob("*/config.json"))
     return f"the folder {nested[0]!r}, which has one; give that" if nested else ""
-
-
-def _describe_adapter(target: str, folder: Path) -> str:
-    adapter = read_json(folder / ADAPTER) or {}
-    base = target if (folder / WEIGHTS).is_file() or (folder / INDEX).is_file() else adapter.get("base_model_name_or_path") or "BASE"
-    kind = adapter.get("peft_type") or "PEFT"
-    return (
-        f"{target!r} is a {kind} adapter ({ADAPTER}) for the model {base!r}, and adapters are not applied. Merge the two once with "
-        f"PeftModel.from_pretrained(base, {target!r}).merge_and_unload().save_pretrained(NEW), save the tokenizer there too, and "
-        f"give NEW. To evaluate the base model alone, give a folder without {ADAPTER}"
-    )

@@ -21,8 +21,7 @@ _TEMPLATES = "additional_chat_templates"
 def list_checkpoint_parts(folder: Path, /) -> Iterator[str]:
     """Yield one line per file, with its name and digest.
 
-    Subfolders count if transformers or sentence-transformers read them: templates, modules, code. For an adapter, the
-    files of its base model are included.
+    Subfolders count if transformers or sentence-transformers read them: templates, modules, code.
     """
     inner = [_TEMPLATES, *(str(part.get("path", "")) for part in _read(folder / "modules.json") or [] if isinstance(part, dict))]
     places = dict.fromkeys([folder, *(folder / name for name in inner if name)])
@@ -31,9 +30,6 @@ def list_checkpoint_parts(folder: Path, /) -> Iterator[str]:
     for path in sorted(files):
         if path.name not in _ABOUT:
             yield f"{path.relative_to(folder).as_posix()} {digest_file(path)}"
-    base = (_read(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
-    if base and Path(base).is_dir() and Path(base).resolve() != folder.resolve():
-        yield from (f"base {part}" for part in list_checkpoint_parts(Path(base)))
 
 
 def _read(path: Path) -> Any:

@@ -33,7 +33,7 @@ class HFModel(Model):
 
     def __init__(self, source: HuggingFace, device: str, dtype: str, auto: Any) -> None:
         """Load the checkpoint. auto: class of transformers that builds the module."""
-        self.name = source.target
+        self.name = source.name
         self.device = pick_device(device)
         self.config = source.config()
         chosen = pick_dtype(dtype, self.device, self.config.dtype)

@@ -15,7 +15,8 @@ from ...identity.code import collect_local_code
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code, list_versions
 from ...system.offline import is_offline
-from ..checkpoint.files import INDEX, WEIGHTS, check_files, describe_file, read_json
+from ..checkpoint.adapter import merge_adapter, read_adapter
+from ..checkpoint.files import ADAPTER, INDEX, WEIGHTS, check_files, describe_file, read_json
 from ..checkpoint.head import Head, read_head
 from ..checkpoint.settings import check_config, settle_config
 from ..checkpoint.tokens import settle_tokenizer
@@ -58,9 +59,10 @@ result. The same holds for encoder-decoders, which have two."""
 class HuggingFace(ModelSource):
     """A transformers checkpoint: text or image classifier, causal or masked language model, or a text encoder without a head.
 
-    Only safetensors are read, never pickles.
+    Only safetensors are read, never pickles. A folder with a PEFT adapter is merged into its base model.
 
     target: a folder or a hub name.
+    base: folder or hub name of an adapter's base model, instead of the one that its files name.
     labels: class names in the order of the outputs, if the config has none; for a single output (log-odds): no, yes.
     problem_type: ``single_label_classification`` or ``multi_label_classification``, if missing or wrong in the config.
     positive_label: for labels that do not exclude each other, the one to classify.
@@ -78,6 +80,7 @@ class HuggingFace(ModelSource):
         self,
         target: str,
         *,
+        base: str | None = None,
         labels: list[str] | None = None,
         problem_type: str | None = None,
         positive_label: str | None = None,
@@ -89,7 +92,11 @@ class HuggingFace(ModelSource):
         trust_remote_code: bool = False,
         log_softmax: Literal["exact", "float32"] = "exact",
     ) -> None:
-        self.target, self.revision = str(Path(target).expanduser()) if target.startswith("~") else target, revision
+        self.name, self.revision = str(Path(target).expanduser()) if target.startswith("~") else target, revision
+        self.adapter = read_adapter(self.name, base)
+        if base is not None and self.adapter is None:
+            raise ModelError(f"base is for PEFT adapters, and {self.name!r} is none: a folder with {ADAPTER} and without a whole model")
+        self.target = self.adapter.base if self.adapter is not None else self.name
         self.labels, self.problem_type, self.positive_label = labels, problem_type, positive_label
         self.max_length, self.pad_token = max_length, pad_token
         self.attention, self.chat_template, self.trust_remote_code = attention, chat_template, trust_remote_code
@@ -126,6 +133,8 @@ class HuggingFace(ModelSource):
         except Exception as error:  # the libraries may raise anything for a broken checkpoint
             raise ModelError(self._explain(error)) from error
         settle_config(config, raw)
+        if self.adapter is not None:
+            self.adapter.settle(config)
         if _loses_positions(config):
             raise ModelError(
                 f"{self.target!r} was saved by transformers 5, whose 'rope_parameters' the installed version ignores, so positions "
@@ -137,11 +146,15 @@ class HuggingFace(ModelSource):
         """Read the head of a classifier. Raises `UserError` for a head without classes, or settings that do not fit."""
         return read_head(config, self.target, labels=self.labels, problem_type=self.problem_type, positive_label=self.positive_label)
 
-    def pretrained(self, auto: Any, **options: Any) -> Any:
-        """Call ``auto.from_pretrained`` for this checkpoint. Raises `ModelError`."""
+    def pretrained(self, auto: Any, place: str = "", **options: Any) -> Any:
+        """Call ``auto.from_pretrained`` for this checkpoint, or for the folder ``place``. Raises `ModelError`."""
         try:
             return auto.from_pretrained(
-                self.target, revision=self.revision, trust_remote_code=self.trust_remote_code, local_files_only=is_offline(), **options
+                place or self.target,
+                revision=self.revision,
+                trust_remote_code=self.trust_remote_code,
+                local_files_only=is_offline(),
+                **options,
             )
         except Exception as error:  # the libraries may raise anything for a broken checkpoint
             raise ModelError(self._explain(error)) from error
@@ -153,8 +166,10 @@ class HuggingFace(ModelSource):
         """
         from transformers import AutoTokenizer
 
-        tokenizer = self.pretrained(AutoTokenizer, use_fast=True)
-        return tokenizer, settle_tokenizer(tokenizer, self.target)
+        # An adapter may bring the tokenizer that it was trained with.
+        own = self.adapter is not None and (self.adapter.folder / "tokenizer.json").is_file()
+        tokenizer = self.pretrained(AutoTokenizer, self.name if own else self.target, use_fast=True)
+        return tokenizer, settle_tokenizer(tokenizer, self.name)
 
     def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
         """Return the maximum number of tokens: the setting, else the smallest limit of tokenizer, config and positions."""
@@ -193,7 +208,11 @@ class HuggingFace(ModelSource):
                 module, loading = self.pretrained(auto, **options)
             else:
                 module, loading = load_state(type(blank), state, folder, self.target, **options)
-        notes += check_loaded(module, loading["missing_keys"], loading["unexpected_keys"], self.target, optional)
+        saved = tuple(self.adapter.read_saved()) if self.adapter is not None else ()
+        notes += check_loaded(module, loading["missing_keys"], loading["unexpected_keys"], self.target, (*optional, *saved))
+        if self.adapter is not None:
+            module = merge_adapter(module, self.adapter)
+            notes += (f"its {self.adapter.kind} adapter is merged into the weights of {self.target}",)
         from ..torch.packed_linear import pack_linears
 
         module.eval().to(device)
@@ -208,7 +227,9 @@ class HuggingFace(ModelSource):
 
         module: the loaded module. facts: further ingredients, such as the dtype.
         """
-        settings = sorted((name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision"))
+        settings = sorted(
+            (name, repr(value)) for name, value in vars(self).items() if name not in ("target", "revision", "name", "adapter", "base")
+        )
         code = collect_local_code(type(module))
         chosen = (str(getattr(module.config, "_attn_implementation", "")), code.digest if code is not None else "")
         folder = Path(self.target)
@@ -217,7 +238,10 @@ class HuggingFace(ModelSource):
 
             folder = Path(snapshot_download(self.target, revision=self.revision, allow_patterns=list(PATTERNS), local_files_only=True))
         libraries = sorted(list_versions(_LIBRARIES).items())
-        return digest_parts(list_checkpoint_parts(folder), (*facts, *chosen, settings, libraries, answer_code()))
+        parts = [*list_checkpoint_parts(folder)]
+        if self.adapter is not None:
+            parts += [f"adapter {part}" for part in list_checkpoint_parts(self.adapter.folder)]
+        return digest_parts(parts, (*facts, *chosen, settings, libraries, answer_code()))
 
     def _choose_adapter(self, config: Any) -> _Adapter:
         architectures = config.architectures or []
@@ -246,6 +270,14 @@ class HuggingFace(ModelSource):
     def _check_target(self) -> None:
         path = Path(self.target)
         looks_local = self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
+        if self.adapter is not None:
+            self.adapter.check_files()
+            if not path.is_dir() and (looks_local or (is_offline() and self.folder() is None)):
+                where = "which is not there" if looks_local else "which is not in the local cache, and the network is off"
+                raise ModelError(
+                    f"{self.name!r} is a {self.adapter.kind} adapter for the model {self.target!r}, {where}; name the base model's "
+                    f"folder with the model setting base{'' if looks_local else f', or download it first: hf download {self.target}'}"
+                )
         if path.is_file():
             raise ModelError(describe_file(self.target))
         if looks_local and not path.is_dir():
