@@ -72,11 +72,10 @@ def test_a_head_that_the_adapter_stores_needs_none_in_the_base(tmp_path: Path) -
 def test_the_base_is_named_by_a_setting_and_a_missing_one_is_said_first(lora: tuple[Any, Path]) -> None:
     _, folder = lora
     wanted = HuggingFace(str(folder)).load("cpu", "float32").fingerprint
-    settings = json.loads((folder / "adapter_config.json").read_text())
-    for name, match in [
-        ("/gone/base", r"for the model '/gone/base', which is not there.*setting base"),
-        ("no-one/base", "hf download no-one/base"),
-    ]:
+    before = (folder / "adapter_config.json").read_text()
+    settings = json.loads(before)
+    gone = r"for the model '/gone/base', which is not there.*setting base"
+    for name, match in [("/gone/base", gone), ("no-one/base", "hf download no-one/base")]:
         (folder / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": name}))
         with pytest.raises(ModelError, match=match):
             HuggingFace(str(folder)).inspect()
