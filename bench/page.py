@@ -119,7 +119,7 @@ def measure_report(run: Path) -> None:
     with Clocked("scorecard"):
         card = summarise(run)
     with Clocked("page"):
-        write_reports(run, card, ["html"])
+        write_reports(run, card, {"html": {}})
 
 
 def measure_page(page_file: Path) -> None:

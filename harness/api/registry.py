@@ -26,7 +26,7 @@ _ARTICLES = {group: "an" if group[0] in "aeiou" else "a" for group in GROUPS}
 _ENTRY_KEYS = ("name", "models", "tasks", "limit", "threat", "settings")
 """The keys of a suite's entry beside the plugin's settings: a misspelt one is read as a setting."""
 
-_CHECKED = ("attacks", "probes")
+_CHECKED = ("attacks", "probes", "reports")
 """Groups whose settings are checked against annotations. The settings of a task depend on its data; its family checks them."""
 
 _defined: dict[tuple[str, str], Any] = {}

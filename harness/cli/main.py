@@ -186,19 +186,33 @@ def show(
 
 @app.command(epilog=EXIT_CODES)
 @guard
-def report(run_folder: RunFolder, plugin: RunPluginOption = None, as_json: JsonOption = False, rows: RowsOption = False) -> int:
+def report(
+    run_folder: RunFolder,
+    reports: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[REPORT]...", help="Reports such as html, or '{report: html, max_mb: 5}'. Default: the suite's."),
+    ] = None,
+    plugin: RunPluginOption = None,
+    as_json: JsonOption = False,
+    rows: RowsOption = False,
+) -> int:
     """Write a run's reports again from its records. Needs no model and runs no code that the run names."""
     prepare(offline=True)
     from ..results.summarise import load_registry
+    from ..suite.load import read_report
 
-    return finish(run_folder, as_json, load_registry(run_folder, plugin or ()), rows)
+    named = {spec.report: spec.settings for spec in map(read_report, reports or ())}
+    return finish(run_folder, as_json, load_registry(run_folder, plugin or ()), rows, named or None)
 
 
 @app.command(epilog=EXIT_CODES)
 @guard
 def export(
     run_folder: RunFolder,
-    report_name: Annotated[str, typer.Argument(metavar="FORMAT", help="A report: sarif, csv, ... 'windtunnel list reports' lists all.")],
+    report_name: Annotated[
+        str,
+        typer.Argument(metavar="FORMAT", help="A report: sarif, csv, {report: html, max_mb: 5}, ... 'windtunnel list reports' lists all."),
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="The file, or the folder for several files. Default: the run folder.")] = None,
     plugin: RunPluginOption = None,
 ) -> None:
@@ -206,13 +220,14 @@ def export(
     prepare(offline=True)
     from ..results.summarise import load_registry, summarise
     from ..results.write_reports import export_report, write_reports
+    from ..suite.load import read_report
 
-    registry = load_registry(run_folder, plugin or ())
+    spec, registry = read_report(report_name), load_registry(run_folder, plugin or ())
     card = summarise(run_folder, registry=registry)
     written = (
-        write_reports(run_folder, card, [report_name], registry)
+        write_reports(run_folder, card, {spec.report: spec.settings}, registry)
         if out is None
-        else export_report(run_folder, card, report_name, out, registry)
+        else export_report(run_folder, card, spec.report, spec.settings, out, registry)
     )
     for path in written:
         say(str(path.resolve()))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..api.scorecard import Scorecard
     from ..plan.times import ItemTime
     from ..plan.types import Plan
+    from ..results.write_reports import Reports
     from ..scorecard.gates import Gate
     from ..suite.specs import Suite
 
@@ -75,8 +76,8 @@ def _resume(folder: Path) -> str:
     return f"Give the same command again to go on; records so far are in {folder}"
 
 
-def finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
-    """Write the reports of a run folder, and print the outcome. Returns the exit code."""
+def finish(folder: Path, as_json: bool, registry: Registry, rows: bool, reports: Reports | None = None) -> int:
+    """Write the reports of a run folder, by default those of its suite, and print the outcome. Returns the exit code."""
     from ..results.summarise import summarise
     from ..results.write_reports import write_reports
     from ..scorecard.gates import exit_code
@@ -84,7 +85,7 @@ def finish(folder: Path, as_json: bool, registry: Registry, rows: bool) -> int:
 
     card = summarise(folder, registry=registry)
     print_card(card, as_json, rows)  # first, because a report may fail
-    written = write_reports(folder, card, registry=registry)
+    written = write_reports(folder, card, reports, registry)
     if not as_json:
         say(format_files(written))
     return exit_code(card.verdict)

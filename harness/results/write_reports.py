@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,9 @@ from ..system.interrupts import is_interrupt
 from .baseline_file import FILE_NAME as BASELINE_NAME
 from .frames import Run
 
+Reports = Mapping[str, Mapping[str, Any]]
+"""The settings of reports by their names."""
+
 _OWNERS = ".reports"
 """The file that records which report has written each file of the run folder."""
 
@@ -29,11 +32,13 @@ _NOT_REPORTS = (FILE_NAME, LOCK_NAME, "suite.yaml", BASELINE_NAME, _OWNERS)
 """The prefixes of the run's own files."""
 
 
-def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None = None, registry: Registry | None = None) -> list[Path]:
+def write_reports(
+    folder: Path, card: Scorecard, /, reports: Reports | None = None, registry: Registry | None = None
+) -> list[Path]:  # fmt: skip
     """Write reports and return the paths of their files. Existing files of the reports are replaced.
 
     ``folder``: the run folder. ``card``: its scorecard.
-    ``names``: the reports; by default those of the suite.
+    ``reports``: the reports; by default those of the suite.
     ``registry``: the report plugins; by default the installed ones, as records load no code (`summarise.load_registry`).
     Raises the first error of a report, after all other reports are written.
     """
@@ -41,9 +46,9 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
     known = registry or Registry()
     written: list[Path] = []
     failed: list[WindtunnelError] = []
-    for name in names or suite["reports"]:
+    for name, settings in (list_suite_reports(suite) if reports is None else reports).items():
         try:
-            written += _write_report(folder, name, card, known, suite["plugin_files"], folder, partial(_move_files, folder, name))
+            written += _write_report(folder, name, settings, card, known, suite, folder, partial(_move_files, folder, name))
         except WindtunnelError as error:
             failed.append(error)
     if failed:
@@ -51,10 +56,12 @@ def write_reports(folder: Path, card: Scorecard, /, names: Sequence[str] | None 
     return written
 
 
-def export_report(folder: Path, card: Scorecard, name: str, out: Path, /, registry: Registry | None = None) -> list[Path]:
+def export_report(
+    folder: Path, card: Scorecard, name: str, settings: Mapping[str, Any], out: Path, /, registry: Registry | None = None
+) -> list[Path]:  # fmt: skip
     """Write one report to a place outside of the run folder and return the paths of its files. Existing files are replaced.
 
-    ``folder``: the run folder. ``card``: its scorecard. ``name``: the report.
+    ``folder``: the run folder. ``card``: its scorecard. ``name``, ``settings``: the report.
     ``out``: the file; a folder, if it exists as one or the report has several files.
     ``registry``: as for `write_reports`.
     Raises `ConfigError` if ``out`` lies in the run folder, and the errors of the report.
@@ -63,7 +70,7 @@ def export_report(folder: Path, card: Scorecard, name: str, out: Path, /, regist
         raise ConfigError(f"{out} lies in the run folder; leave it out to write the report there, or name another place", argument="out")
     out.parent.mkdir(parents=True, exist_ok=True)
     home = out if out.is_dir() else out.parent
-    return _write_report(folder, name, card, registry or Registry(), _read_suite(folder)["plugin_files"], home, partial(_move_out, out))
+    return _write_report(folder, name, settings, card, registry or Registry(), _read_suite(folder), home, partial(_move_out, out))
 
 
 def _read_suite(folder: Path) -> Mapping[str, Any]:
@@ -73,22 +80,26 @@ def _read_suite(folder: Path) -> Mapping[str, Any]:
     return suite
 
 
+def list_suite_reports(suite: Mapping[str, Any], /) -> Reports:
+    """Return the reports of a recorded suite."""
+    return {entry["report"]: entry["settings"] for entry in suite["reports"]}
+
+
 def _write_report(
-    folder: Path,
-    name: str,
-    card: Scorecard,
-    registry: Registry,
-    plugin_files: Sequence[str],
-    home: Path,
+    folder: Path, name: str, settings: Mapping[str, Any], card: Scorecard, registry: Registry, suite: Mapping[str, Any], home: Path,
     move: Callable[[Path], list[Path]],
-) -> list[Path]:
-    """Write a report into a temporary folder inside ``home``, and ``move`` its files from there."""
+) -> list[Path]:  # fmt: skip
+    """Write a report into a temporary folder inside ``home``, and ``move`` its files from there.
+
+    ``settings``: if there are none, those that the ``suite`` gives to the report.
+    """
+    plugin_files = suite["plugin_files"]
     if plugin_files and name not in registry.names("reports"):
         raise ConfigError(
             f"the report {name!r} is not written: records load no code; pass the run's plugin file ({', '.join(plugin_files)})",
             argument="plugins",
         )
-    report: Report = registry.make("reports", name)
+    report: Report = registry.make("reports", name, **(settings or list_suite_reports(suite).get(name, {})))
     safe = f"the records are safe: 'windtunnel report {folder}' writes it again"
     try:
         with TemporaryDirectory(prefix=".report-", dir=home) as place:

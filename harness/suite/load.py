@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..api.errors import ConfigError, suggest_name
-from ..data.yaml_lines import SUFFIXES, Lines, load_file
+from ..data.yaml_lines import SUFFIXES, Lines, load, load_file
 from ..scorecard.gates.entries import GateSpec
-from .specs import NO_BASELINE, BatchSpec, ModelSpec, Suite, change_each, name_model, name_task
+from .specs import NO_BASELINE, BatchSpec, ModelSpec, ReportSpec, Suite, change_each, name_model, name_task
 
 
 def load_suite(path: Path, /, **overrides: Any) -> Suite:
@@ -76,6 +76,15 @@ def make_suite(
     suite = _anchor_suite(suite, base)
     suite._places = places
     return suite
+
+
+def read_report(text: str, /) -> ReportSpec:
+    """Return a report of the command line: a name, or ``{report: NAME, ...}`` with settings. Raises `ConfigError`."""
+    value = load(text, "command line")[0] if text.lstrip().startswith("{") else {"report": text}
+    try:
+        return ReportSpec.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, "command line", {})) from error
 
 
 _INNER_KEYS: Mapping[str, type[BaseModel]] = {"gates": GateSpec, "batch": BatchSpec}

@@ -154,6 +154,12 @@ class ProbeSpec(_Plugged):
         return self.probe
 
 
+class ReportSpec(_Plugged):
+    """A report by name. Keys beside ``report`` are its settings."""
+
+    report: str
+
+
 class BatchSpec(Frozen):
     """Fixed batch limits. ``tokens`` and ``rows`` per batch; ``pack``: tokens per pack, 0 for no packing."""
 
@@ -163,7 +169,8 @@ class BatchSpec(Frozen):
 
 
 _FIRST_KEYS = {
-    "models": "model", "auxiliary_models": "model", "tasks": "task", "attacks": "attack", "probes": "probe", "gates": "check"
+    "models": "model", "auxiliary_models": "model", "tasks": "task", "attacks": "attack", "probes": "probe", "gates": "check",
+    "reports": "report",
 }  # fmt: skip
 
 
@@ -210,7 +217,7 @@ class Suite(Frozen):
     gates: tuple[GateSpec, ...] = ()
     baseline: str | None = None
     baseline_model: str | None = None
-    reports: tuple[str, ...] = ("json", "html", "markdown", "junit", "verdict")
+    reports: tuple[ReportSpec, ...] = tuple(ReportSpec(report=name) for name in ("json", "html", "markdown", "junit", "verdict"))
     plugins: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
     shuffle: int | None = Field(default=None, ge=0)
@@ -234,7 +241,15 @@ class Suite(Frozen):
                 raise ValueError(f"there is no score {name!r}.{suggest_name(name, FAITHFULNESS)} The scores: {', '.join(FAITHFULNESS)}")
         return self
 
-    @field_validator("models", "auxiliary_models", "tasks", "attacks", "probes", "gates", mode="before")
+    @field_validator("reports")
+    @classmethod
+    def _has_each_report_once(cls, reports: tuple[ReportSpec, ...]) -> tuple[ReportSpec, ...]:
+        names = [spec.report for spec in reports]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"the report {twice!r} is named twice, and both would write the same files; leave one out")
+        return reports
+
+    @field_validator("models", "auxiliary_models", "tasks", "attacks", "probes", "gates", "reports", mode="before")
     @classmethod
     def _expand_shorthand(cls, value: Any, info: Any) -> Any:
         """Expand a plain string to the entry's first key: ``- sst2`` is ``- {task: sst2}``."""

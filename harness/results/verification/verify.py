@@ -15,6 +15,7 @@ from ...api.scorecard import Scorecard
 from ...scorecard.gates import Gate, parse_entry
 from ...store import FILE_NAME, Store, codec
 from ..summarise import summarise
+from ..write_reports import Reports, list_suite_reports
 from .files import compare_file, parse_json, prefix, read_text
 
 _LARGEST_RECORD = 2**26
@@ -56,11 +57,12 @@ def verify_reports(folder: Path, registry: Registry, plugins: Sequence[str] = ()
         )
         return found
     card = summarise(folder, registry=registry)
-    for name, report in _list_reports(suite["reports"], registry):
+    wanted = list_suite_reports(suite)
+    for name, report in _list_reports(wanted, registry):
         path = folder / report.suffix
         if path.exists() or path.is_symlink():
             _compare_report(found, name, report, path, card)
-        elif name in suite["reports"]:
+        elif name in wanted:
             found.notes.append(f"{report.suffix} is not written")
     return found
 
@@ -86,10 +88,10 @@ def _read_suite(folder: Path) -> Any:
         store.close()
 
 
-def _list_reports(wanted: Sequence[str], registry: Registry) -> Iterator[tuple[str, Report]]:
+def _list_reports(wanted: Reports, registry: Registry) -> Iterator[tuple[str, Report]]:
     """Yield the reports that show nothing but the scorecard: those of the suite, and those that may have been written later."""
     for name in dict.fromkeys([*wanted, *registry.names("reports")]):
-        report: Report = registry.make("reports", name)
+        report: Report = registry.make("reports", name, **wanted.get(name, {}))
         if not gives(report, Report.write):
             yield name, report
 

@@ -23,7 +23,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A run folder without records."""
     place = tmp_path / "run"
     place.mkdir()
-    Store.create(place / "run.db", name="r", suite='{"reports": ["mine"], "plugin_files": []}', version="0").close()
+    Store.create(
+        place / "run.db", name="r", suite='{"reports": [{"report": "mine", "settings": {}}], "plugin_files": []}', version="0"
+    ).close()
     (place / "suite.yaml").write_text("mine: true\n")
     yield place
     assert not list(place.glob(".report-*"))
@@ -35,7 +37,7 @@ def written(folder: Path, *reports: Report, names: str = "mine") -> list[str]:
     registry = Registry()
     for number, report in enumerate(reports, 1):
         registry.add("reports", "mine" if number == 1 else f"mine{number}", lambda report=report: report, "tests")
-    paths = write_reports(folder, CARD, names.split(), registry)
+    paths = write_reports(folder, CARD, {name: {} for name in names.split()}, registry)
     return [path.relative_to(folder).as_posix() for path in paths]
 
 
@@ -178,11 +180,24 @@ def test_different_texts_make_different_names() -> None:
     assert make_file_name("sst2-17.html") == "sst2-17.html"
 
 
+def test_a_report_has_the_settings_that_it_is_given_or_those_of_the_suite(folder: Path) -> None:
+    registry = Registry()
+    registry.add("reports", "mine", lambda text="one": Text(text=text), "tests")
+    (folder / "run.db").unlink()
+    suite = '{"reports": [{"report": "mine", "settings": {"text": "suite"}}], "plugin_files": []}'
+    Store.create(folder / "run.db", name="r", suite=suite, version="0").close()
+    for reports, text in ((None, "suite"), ({"mine": {}}, "suite"), ({"mine": {"text": "given"}}, "given")):
+        write_reports(folder, CARD, reports, registry)
+        assert (folder / "mine.txt").read_text() == text
+    with pytest.raises(ConfigError, match="no setting 'words'"):
+        write_reports(folder, CARD, {"mine": {"words": 5}}, registry)
+
+
 def exported(folder: Path, report: Report, out: Path) -> list[str]:
     """The paths, relative to the folder above the run's, that an export writes."""
     registry = Registry()
     registry.add("reports", "mine", lambda: report, "tests")
-    return [path.relative_to(folder.parent).as_posix() for path in export_report(folder, CARD, "mine", out, registry)]
+    return [path.relative_to(folder.parent).as_posix() for path in export_report(folder, CARD, "mine", {}, out, registry)]
 
 
 def test_an_export_is_a_file_or_a_folder_elsewhere(folder: Path, tmp_path: Path) -> None:
