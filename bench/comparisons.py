@@ -26,20 +26,7 @@ from ..harness.results.comparison.rows import compare_rows
 from ..harness.results.summarise import summarise
 from ..harness.scorecard.gates import check_gates, parse_entry
 from ..harness.statistics import Evidence, get_evidence, pair_evidence
-from ..tests.planted import run_planted
-
-NOISE, ROUNDS = 0.1, 20
-GATES = {
-    "overall": {"check": "numbered.accuracy", "drop": 0.012},
-    "one slice": {"check": "numbered.accuracy", "drop": 0.04, "slices": "every"},
-    "robustness": {"check": "emphasis(numbered).robust_accuracy", "drop": 0.06},
-    "explanation": {"check": "occlusion(numbered).comprehensiveness", "drop": 0.1},
-    "latency": {"check": "numbered.seconds_per_sample", "relative": 0.25},
-}
-FAULTS: dict[str, dict[str, Any]] = {
-    "none": {}, "overall": {"overall": 0.024}, "one slice": {"of_slice": 0.12}, "robustness": {"attacked": 0.9},
-    "explanation": {"redundant": True}, "latency": {"rounds": 3 * ROUNDS},
-}  # fmt: skip
+from ..tests.planted import FAULTS, GATES, NOISE, ROUNDS, WHOLE, run_planted
 
 
 def main() -> None:
@@ -49,16 +36,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=200)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    suite = {"attacks": [{"attack": "emphasis", "limit": 1200}], "probes": [{"probe": "occlusion", "limit": 120, "scores": ["erasure"]}]}
     task = {"num": options.num}
 
     def run(name: str, **settings: Any) -> Path:
         whole = {"noise": NOISE, "rounds": ROUNDS, **settings}
         folder = options.folder / name.replace(" ", "_")
-        return folder if (folder / "results.json").exists() else run_planted(options.folder, folder.name, suite, task, **whole)
+        return folder if (folder / "results.json").exists() else run_planted(options.folder, folder.name, WHOLE, task, **whole)
 
     baseline = run("baseline")
-    for fault, settings in FAULTS.items():
+    for fault, settings in {"none": {}, **FAULTS}.items():
         candidate = run(fault, seed=1, **settings)
         (comparison,) = compare_paths(baseline, [candidate])
         worse = [f"{c.row.item}.{c.row.name} {c.difference.value:+.3g}" for c in comparison.of_verdict(WORSE)]

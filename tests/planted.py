@@ -130,6 +130,33 @@ class Emphasis:
 '''
 
 
+WHOLE: dict[str, Any] = {
+    "attacks": [{"attack": "emphasis", "limit": 1200}],
+    "probes": [{"probe": "occlusion", "limit": 120, "scores": ["erasure"]}],
+}
+"""Keys of a suite in which each of the `FAULTS` shows, with 6,000 samples."""
+
+NOISE = 0.1
+"""Two models with other seeds answer 3 % of the samples differently."""
+
+ROUNDS = 20
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "overall": {"overall": 0.024}, "one slice": {"of_slice": 0.12}, "robustness": {"attacked": 0.9}, "explanation": {"redundant": True},
+    "latency": {"rounds": 3 * ROUNDS},
+}  # fmt: skip
+"""The settings of a model that is worse in one way. Accuracy falls by 2 points overall, or by 10 in slice a."""
+
+GATES: dict[str, dict[str, Any]] = {
+    "overall": {"check": "numbered.accuracy", "drop": 0.012},
+    "one slice": {"check": "numbered.accuracy", "drop": 0.04, "slices": "every"},
+    "robustness": {"check": "emphasis(numbered).robust_accuracy", "drop": 0.06},
+    "explanation": {"check": "occlusion(numbered).comprehensiveness", "drop": 0.1},
+    "latency": {"check": "numbered.seconds_per_sample", "relative": 0.25},
+}
+"""The gate that finds each fault."""
+
+
 def run_planted(folder: Path, name: str, /, suite: dict[str, Any] | None = None, task: dict[str, Any] | None = None, **faults: Any) -> Path:
     """Run the model with these faults on the planted task; the run folder.
 
