@@ -48,8 +48,12 @@ ANY_TIME = Stage()
 
 
 def select_decisive(gates: Iterable[Gate], model: str, item: str, /) -> list[Gate]:
-    """Return the gates on an item that further samples can decide: those on an interval or a bound."""
-    return [gate for gate in gates if is_on_interval(gate) and gate.concerns(model, item)]
+    """Return the gates on an item that further samples can decide: those on an interval or a bound.
+
+    None if the item also has a gate against a baseline, whose paired interval holds for a fixed number of samples only.
+    """
+    about = [gate for gate in gates if gate.concerns(model, item)]
+    return [] if any(gate.drop is not None for gate in about) else [gate for gate in about if is_on_interval(gate)]
 
 
 def is_on_interval(gate: Gate, /) -> bool:

@@ -79,6 +79,15 @@ def test_all_gates_of_an_item_must_be_decided(tmp_path: Path) -> None:
     assert row(card, "mail", "accuracy").estimate.n == NUM
 
 
+def test_an_item_with_a_gate_against_a_baseline_runs_to_the_last_sample(tmp_path: Path) -> None:
+    keys = _write(tmp_path)
+    card = run(tmp_path, out="before", **{**keys, "stop": None})
+    gates = ["mail.accuracy >= 0.5", {"check": "mail.accuracy", "drop": 0.1}]
+    again = run(tmp_path, **{**keys, "gates": gates, "baseline": str(tmp_path / "before")})
+    assert row(again, "mail", "accuracy").estimate == row(card, "mail", "accuracy").estimate
+    assert [gate.outcome for gate in again.gates] == ["pass", "pass"]
+
+
 def test_a_run_that_ended_early_is_not_continued(tmp_path: Path) -> None:
     path = write_suite(tmp_path, **_write(tmp_path))
     first = windtunnel("run", path, "--out", tmp_path / "run", "-q")
