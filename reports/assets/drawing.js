@@ -158,7 +158,7 @@ const fader = () => {
   return make("label", { class: "fade" }, "overlay", slider, said);
 };
 
-const named = (title, target) => make("h6", {}, title, " ", make("span", { class: "muted" }, "for ", make("bdi", {}, target)));
+const named = (title, target) => make("h5", { class: "subtitle" }, title, " ", make("span", { class: "muted" }, "for ", make("bdi", {}, target)));
 
 const map = (heat, image) =>
   heat.grid ? overlay(image, heat.grid)
@@ -183,7 +183,7 @@ const wordByWord = ({ prompt, answer, num, rows }) => {
   if (!buttons.length) return null;
   show(0);
   const words = make("div", { class: "words", role: "group", "aria-label": "Words of the answer" }, buttons.map(([, button]) => button));
-  return make("div", { class: "each-word" }, make("h6", {}, "word by word"), words, drawn);
+  return make("div", { class: "each-word" }, make("h5", { class: "subtitle" }, "word by word"), words, drawn);
 };
 
 /** A name that may be broken after its underscores. */
@@ -195,7 +195,7 @@ const scoreTable = (scores) => {
   const row = (cells, cell) => make("tr", {}, cells.map(cell).filter((_, i) => shown[i]));
   const head = row(heads, (name, i) => make("th", { scope: "col", class: i ? "number" : null }, name));
   const body = scores.map((cells) => row(cells, (cell, i) => (i ? make("td", { class: "number" }, cell) : make("th", { scope: "row" }, breakable(cell)))));
-  return make("div", { class: "scroll" }, make("table", { class: "scores" }, make("thead", {}, head), make("tbody", {}, body)));
+  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Scores" }, make("table", { class: "scores" }, make("thead", {}, head), make("tbody", {}, body)));
 };
 
 /** What one probe found: the sample's map, beside it those of its twins, and how good they are. */
@@ -210,7 +210,7 @@ const heatPanel = (sample, heat) => {
     heat.grid ? fader() : null,
     heat.words ? wordByWord(heat.words) : null,
     heat.scores.length ? scoreTable(heat.scores) : null,
-    ...shifts.map((twin) => make("div", {}, make("h6", {}, `how far ${twin.attack} moved it`), scoreTable(twin.scores))),
+    ...shifts.map((twin) => make("div", {}, make("h5", { class: "subtitle" }, `how far ${twin.attack} moved it`), scoreTable(twin.scores))),
   ].filter((part) => part !== null);
 };
 

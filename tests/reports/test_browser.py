@@ -53,7 +53,7 @@ def test_text_has_contrast_in_light_and_dark(visit: Open, scheme: str) -> None:
         "p, td, th, dd, dt, a, .badge",
         "ins, del",
         ".heat",
-        ".facets button span, .tools button, .tabs button, .detail h6, .scores th",
+        ".facets button span, .tools button, .tabs button, .detail .subtitle, .scores th",
         ".row:not([hidden]) span, kbd",
         ".chip, h1 span, .reason, .then, .below, .lead, summary, .term",
     ):

@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -368,10 +369,22 @@ def test_each_probe_has_a_tab_that_arrow_keys_reach(visit: Open) -> None:
     assert page.locator("[role=tab][aria-selected=true]").inner_text() == "occlusion", "the next sample opens at the same probe"
 
 
+def test_headings_of_a_sample_are_in_order_and_its_tables_scroll_from_the_keyboard(visit: Open) -> None:
+    page = visit(sample="bag-of-words/sst2/sst2/0000", width=360)
+    levels = page.evaluate(
+        "[...document.querySelectorAll('.detail :is(h3, h4, h5, h6)')].filter((h) => h.offsetParent).map((h) => +h.tagName[1])"
+    )
+    assert levels[0] == 3
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    tables = page.locator(".attribution .scroll")
+    assert tables.count() > 0
+    assert {tables.nth(i).get_attribute("tabindex") for i in range(tables.count())} == {"0"}
+
+
 def test_the_map_of_the_twin_stands_beside_that_of_the_sample(visit: Open) -> None:
     page = visit(sample="bag-of-words/sst2/sst2/0000")
     maps = page.get_by_role("tabpanel").locator(".map")
-    assert maps.locator("h6").all_inner_texts() == [
+    assert maps.locator(".subtitle").all_inner_texts() == [
         "as it is for positive",
         "after deepwordbug for positive",
         "after deepwordbug for negative",
