@@ -11,6 +11,7 @@ import numpy as np
 from ..harness.api.errors import SampleError
 from ..harness.api.requests import LogLikelihood, LogProb
 from ..harness.api.samples import Sample
+from ..harness.api.task import Task
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask, compute_softmax
 from .few_shot import FewShot
@@ -91,6 +92,11 @@ class MultipleChoice(RowTask):
 
     def ask(self, sample: Sample) -> list[LogLikelihood]:
         return [LogLikelihood(f"{self.prefix}{sample.input}", choice, self._delimiter) for choice in sample.labels]
+
+    def by_generation(self) -> Task | None:
+        from .lettered_choice import LetteredChoice
+
+        return LetteredChoice(self)
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
         values = np.array([response.value for response in responses])

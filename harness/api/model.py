@@ -26,6 +26,8 @@ class ModelInfo:
     notes: sentences for readers of the scorecard.
     is_multi_label: whether several classes can hold for one input; `Logits.is_multi_label` must agree.
     instead: what to do where the model lacks a request kind or feature, by its name: ``{"gradients": "give the checkpoint"}``.
+    is_paid: whether answers cost money: `Model.stream` answers all requests, its answers are stored as they arrive, and nothing is asked
+        again only to check it.
     Raises `TypeError` if ``answers`` is not a mapping or ``features`` is not a set.
     """
 
@@ -35,6 +37,7 @@ class ModelInfo:
     notes: tuple[str, ...] = ()
     is_multi_label: bool = False
     instead: Mapping[str, str] = field(default_factory=dict)
+    is_paid: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.answers, Mapping) or any(isinstance(taken, str) for taken in self.answers.values()):
@@ -110,7 +113,6 @@ class Model:
     mask_token: the text that replaces a hidden word; None: there is none.
     has_templated_prompts: whether it applies its chat template to plain-text prompts.
     flops_per_token: floating-point operations of its weight multiplications per position; 0: not counted.
-    is_paid: whether asking again costs money or may give another answer: the answers of `stream` are then stored as they arrive.
     """
 
     name: str
@@ -121,7 +123,6 @@ class Model:
     mask_token: str | None = None
     has_templated_prompts: bool = False
     flops_per_token: int = 0
-    is_paid: bool = False
 
     def method_for(self, kind: str, /) -> Callable[[Sequence[Unit]], Sequence[Answer]] | None:
         """Return the method that answers requests of this kind; None if the model has none."""

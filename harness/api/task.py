@@ -101,6 +101,13 @@ class Task(Plugin):
         """Return further values for the record, e.g. ``prediction`` (class index or text) and ``probabilities``."""
         return {}
 
+    def by_generation(self) -> Task | None:
+        """Return the task in a form for models that generate text but lack a capability that it requires; None: there is no such form.
+
+        Its samples are the same.
+        """
+        return None
+
     def notes(self, num_samples: int, /) -> Sequence[str]:
         """Return sentences about unused parts of the data set if only the first ``num_samples`` samples are used."""
         return ()

@@ -157,7 +157,7 @@ class Engine:
 
     def _recover(self, keys: Sequence[str]) -> Mapping[str, Any]:
         """Return the paid responses that a killed process has kept, and count their passes, which no stored chunk has counted."""
-        kept = self._cache.recover(keys) if self.model.is_paid else {}
+        kept = self._cache.recover(keys) if self.info.is_paid else {}
         for answer in kept.values():
             self.counters.forward_passes += 1
             self.counters.tokens_computed += answer.usage.num_prompt_tokens + answer.usage.num_tokens if answer.usage is not None else 0
@@ -183,7 +183,7 @@ class Engine:
 
         If a pass fails, its unanswered units are batched, which finds the unit at fault.
         """
-        if not self._budget.pack and not self.model.is_paid:
+        if not self._budget.pack and not self.info.is_paid:
             return [], list(units)
         alike: dict[object, list[Unit]] = {}
         rest: list[Unit] = []
@@ -209,7 +209,7 @@ class Engine:
 
     def _keep(self, request: Request[Response], key: str, answer: Any) -> None:
         """Store a paid response at once. A paid model answers each request by one unit."""
-        if self.model.is_paid and not isinstance(response := join_answers(self.model, request, {0: answer}), Failure):
+        if self.info.is_paid and not isinstance(response := join_answers(self.model, request, {0: answer}), Failure):
             self._cache.keep({key: response})
 
     def _stream(self, kind: str, units: Sequence[Unit], keep: Callable[[Unit, Any], None]) -> tuple[dict[int, Any], bool]:

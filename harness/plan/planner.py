@@ -19,11 +19,11 @@ from ..items.base.planned_item import PlannedItem, PlannedModel, PlannedTask
 from ..items.base.program_kind import ProgramKind
 from ..items.kinds import list_kinds
 from ..suite.specs import AttackSpec, ModelSpec, ProbeSpec, Suite
-from .capabilities import choose, explain_unfit, list_required, split_by_ability
+from .capabilities import Passed, choose, explain_unfit, list_required, split_by_ability
 from .casting import cast
 from .gate_checks import check_early_stop, check_gate
 from .plugins import call_plugin, make_plugin
-from .tasks import plan_task
+from .tasks import plan_by_generation, plan_task
 from .types import Plan, Skipped
 
 
@@ -49,18 +49,19 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     skipped: list[Skipped] = []
     impossible: list[str] = []
 
-    for index, task in enumerate(tasks):
+    for index, task in enumerate(tuple(tasks)):
         with _gather_errors(impossible), _place_errors(suite, "tasks", index):
-            chosen, passed = choose(models, task.requires, task.spec.models, f"task {task.name!r}")
+            forms, passed = _choose_forms(task, models, registry)
             skipped += [Skipped(model.name, task.name, reason) for model, reason in passed]
             roles = cast(task.spec.roles, [task.task], [*models, *auxiliary], f"task {task.name!r}")
-            for model in chosen:
-                _check_labels(model, task)
-                seed, key = seed_of(suite.seed, task.name), ItemKey(tasks_kind.name, task.name)
-                item = PlannedItem(model, tasks_kind, key, task, task.samples, seed, task.origin, settings=task.spec.settings)
-                items.append(replace(item, num_requests=task.num_requests, roles=roles))
+            for model, form in forms:
+                _check_labels(model, form)
+                seed, key = seed_of(suite.seed, form.name), ItemKey(tasks_kind.name, form.name)
+                item = PlannedItem(model, tasks_kind, key, form, form.samples, seed, form.origin, settings=form.spec.settings)
+                items.append(replace(item, num_requests=form.num_requests, roles=roles))
+            tasks += {id(form): form for _, form in forms if form is not task}.values()
 
-    ran = {(i.model.name, i.task.name) for i in items}
+    ran = {(i.model.name, id(i.task)) for i in items}
     for programs in (kind for kind in kinds if isinstance(kind, ProgramKind)):
         for index, spec in enumerate(suite.entries(programs.section)):
             with _gather_errors(impossible), _place_errors(suite, programs.section, index):
@@ -145,6 +146,28 @@ def _check_labels(model: PlannedModel, task: PlannedTask) -> None:
             raise type(error)(f"task {task.name!r} on model {model.name!r}: {error}") from error
 
 
+def _choose_forms(
+    task: PlannedTask, models: Sequence[PlannedModel], registry: Registry
+) -> tuple[list[tuple[PlannedModel, PlannedTask]], Passed]:
+    """Return the models that can run a task, each with the form of the task that it can run, and the other models with the reason.
+
+    Raises the errors of `choose`.
+    """
+    what, named = f"task {task.name!r}", task.spec.models
+    candidates = [model for model in models if named is None or model.name in named]
+    _, unable = split_by_ability(candidates, task.requires)
+    spoken = plan_by_generation(task, registry) if unable else None
+    speakers = split_by_ability([model for model, _ in unable], spoken.requires)[0] if spoken is not None else []
+    names = {model.name for model in speakers}
+    rest = [model for model in models if model.name not in names]
+    if speakers and named is None:
+        able, passed = split_by_ability(rest, task.requires)
+    else:
+        able, passed = choose(rest, task.requires, named and [name for name in named if name not in names], what)
+    form_of = dict.fromkeys((model.name for model in able), task) | (dict.fromkeys(names, spoken) if spoken is not None else {})
+    return [(model, form_of[model.name]) for model in models if model.name in form_of], passed
+
+
 def _join_roles(spec: AttackSpec | ProbeSpec, task: PlannedTask, name: str) -> dict[str, str]:
     """Merge the roles of an attack or a probe with those of its task.
 
@@ -165,13 +188,14 @@ def _plan_program(
     models: Sequence[PlannedModel],
     auxiliary: Sequence[PlannedModel],
     tasks: Sequence[PlannedTask],
-    ran: set[tuple[str, str]],
+    ran: set[tuple[str, int]],
     suite: Suite,
     registry: Registry,
 ) -> tuple[list[PlannedItem], list[Skipped]]:
     """Plan an attack or a probe on all tasks and models that it fits.
 
-    ``ran``: the (model, task) pairs that are planned. Returns the items, and the skipped ones with the reason.
+    ``ran``: the planned pairs of a model's name and the identity of a task: two forms of a task have one name.
+    Returns the items, and the skipped ones with the reason.
     """
     name, what = spec.name or spec.program, f"{kind.name} {spec.name or spec.program!r}"
     entry = registry.get(kind.section, spec.program)
@@ -194,7 +218,7 @@ def _plan_program(
         key = ItemKey(kind.name, task.name, name)
         if spec.tasks is not None and task.name not in spec.tasks:
             continue
-        pool = [m for m in models if (m.name, task.name) in ran and (spec.models is None or m.name in spec.models)]
+        pool = [m for m in models if (m.name, id(task)) in ran and (spec.models is None or m.name in spec.models)]
         reason = explain_unfit(plugin, task)
         if reason is None:
             requires = list_required(plugin, task)

@@ -59,6 +59,15 @@ def plan_task(spec: TaskSpec, suite: Suite, registry: Registry) -> PlannedTask:
     return replace(_measure_task(name, spec, task, entry.origin, given), metric_code=metrics)
 
 
+def plan_by_generation(planned: PlannedTask, registry: Registry) -> PlannedTask | None:
+    """Return the task in its form for models that only generate text; None if it has none. Its samples are not read again."""
+    task = call_plugin(f"task {planned.name!r} cannot be asked in words", planned.task.by_generation, DataError)
+    if task is None:
+        return None
+    metrics = dict(find_metric(metric, registry) for metric in task.metrics)
+    return replace(_measure_task(planned.name, planned.spec, task, planned.origin, planned.samples), metric_code=metrics)
+
+
 def _measure_task(name: str, spec: TaskSpec, task: Task, origin: str, samples: Spool[Sample]) -> PlannedTask:
     """Create the planned task in one pass over its samples, which keeps only a few numbers per sample in memory."""
     labels: tuple[str, ...] = ()

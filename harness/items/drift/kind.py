@@ -34,7 +34,7 @@ class DriftItems(ItemKind):
 
     def derive(self, planned: Planned, /) -> Iterable[PlannedItem]:
         for item in planned.task_items() if planned.suite.check_drift else ():
-            if item.task.task.requires & _REQUESTS and item.num_requests is not None:
+            if item.task.task.requires & _REQUESTS and item.num_requests is not None and not item.model.info.is_paid:
                 few = item.task.samples[:_NUM_SAMPLES]
                 key = ItemKey(self.name, item.task.name, "batch_invariance")
                 yield PlannedItem(

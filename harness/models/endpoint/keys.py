@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +21,8 @@ class Key:
 
     def __init__(self, value: str) -> None:
         self.value = value
-        written = {value, quote(value, safe=""), value.encode("unicode_escape").decode(), repr(value)[1:-1]}
+        in_json = json.dumps(value)[1:-1]
+        written = {value, quote(value), quote(value, safe=""), in_json, in_json.replace("/", "\\/"), repr(value)[1:-1], html.escape(value)}
         self._forms = sorted(written, key=len, reverse=True) if len(value) > len(_NO_KEY) else []
 
     def __repr__(self) -> str:

@@ -37,8 +37,6 @@ _IDENTITY_CONTINUATION = ("The old clock on the wall", " struck seven while the 
 class EndpointModel(Model):
     """Answers `Generate`, `LogLikelihood` and `Embed` requests, as far as the endpoint offers them."""
 
-    is_paid = True
-
     def __init__(self, settings: Settings, asker: Asker, found: Capabilities, client: Any) -> None:
         self.name = asker.name
         self._settings, self._asker, self._found, self._client = settings, asker, found, client

@@ -15,6 +15,13 @@ from .keys import read_key
 from .model import EndpointModel
 from .settings import Settings
 
+_WEIGHTS = "the weights are behind an endpoint: give the checkpoint itself, as hf:FOLDER"
+_INSTEAD = {
+    "gradients": _WEIGHTS, "attention": _WEIGHTS, "classify": "ask for the class in words, with a task of the family generation",
+    "loglikelihood": "servers give them that answer echo with logprobs on /completions, such as vLLM",
+    "rolling_loglikelihood": _WEIGHTS,
+}  # fmt: skip
+
 
 class Endpoint(ModelSource):
     """A model behind an endpoint. ``settings``: its settings."""
@@ -35,7 +42,7 @@ class Endpoint(ModelSource):
             answers["loglikelihood"] = {"text"}
         if found.vectors is not None:
             answers["embed"] = {"text"}
-        return ModelInfo(answers, notes=found.notes)
+        return ModelInfo(answers, notes=found.notes, instead=_INSTEAD, is_paid=True)
 
     def load(self, device: str, dtype: str, /) -> Model:
         asker, found, client = self._connect()
