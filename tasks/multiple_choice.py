@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from string import ascii_uppercase
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from ..harness.api.errors import SampleError
-from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.requests import Completion, Generate, LogLikelihood, LogProb
 from ..harness.api.samples import Sample
 from ..harness.api.task import Task
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask, compute_softmax
 from .few_shot import FewShot
 from .fields import Field, find_choice
+from .letters import read_letter, write_letters
+
+_MAX_TOKENS = 32
+"""Enough for a short sentence around a letter."""
 
 
 class MultipleChoice(RowTask):
@@ -94,8 +99,6 @@ class MultipleChoice(RowTask):
         return [LogLikelihood(f"{self.prefix}{sample.input}", choice, self._delimiter) for choice in sample.labels]
 
     def by_generation(self) -> Task | None:
-        from .lettered_choice import LetteredChoice
-
         return LetteredChoice(self)
 
     def score(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, float | None]:
@@ -109,3 +112,47 @@ class MultipleChoice(RowTask):
     def predict(self, sample: Sample, responses: Sequence[LogProb], /) -> dict[str, Any]:
         values = [response.value for response in responses]
         return {"prediction": int(np.argmax(values)), "target": sample.target, "probabilities": compute_softmax(values)}
+
+
+class LetteredChoice(MultipleChoice):
+    """The samples of a `MultipleChoice` task, with the choices listed under letters, and one `Generate` request for the letter.
+
+    Score: ``acc``, 1 if the letter is the target's. An answer without a letter is wrong, and its prediction None.
+
+    plain: the task.
+    """
+
+    requires = frozenset({"generate", "text"})
+    default_metrics: ClassVar[tuple[str, ...]] = ("acc",)
+
+    def __init__(self, plain: MultipleChoice) -> None:
+        # The same settings and rows. The prefix has letters too.
+        vars(self).update({name: value for name, value in vars(plain).items() if name != "prefix"})
+        self.metrics = self.default_metrics
+
+    @cached_property
+    def prefix(self) -> str:
+        return self._fewshot.prefix(lambda: self.rows.rows, self._fields, self._write_example, self._write_question)
+
+    def by_generation(self) -> Task | None:
+        return None
+
+    def cautions(self, num_samples: int, parts: Mapping[str, Mapping[str, int]], /) -> list[str]:
+        letters = "the model gives no log-likelihoods, so it answers by generated letters: do not compare with accuracy by likelihood"
+        return [*super().cautions(num_samples, parts), letters]
+
+    def _write_example(self, row: Row) -> str:
+        item = self.build(row)
+        return f"{write_letters(item.input, item.labels)} {ascii_uppercase[item.target]}"
+
+    def ask(self, sample: Sample) -> list[Generate]:  # type: ignore[override]
+        if len(sample.labels) > len(ascii_uppercase):
+            raise SampleError(f"there are letters for {len(ascii_uppercase)} choices, not for {len(sample.labels)}")
+        return [Generate(f"{self.prefix}{write_letters(str(sample.input), sample.labels)}", _MAX_TOKENS)]
+
+    def score(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, float | None]:  # type: ignore[override]
+        return {"acc": float(read_letter(responses[0].text, len(sample.labels)) == sample.target)}
+
+    def predict(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, Any]:  # type: ignore[override]
+        text = responses[0].text
+        return {"prediction": read_letter(text, len(sample.labels)), "target": sample.target, "completion": text}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from windtunnel.harness.api.requests import Completion, Generate
 from windtunnel.harness.data import DataSpec
-from windtunnel.tasks.lettered_choice import LetteredChoice, read_letter
-from windtunnel.tasks.multiple_choice import MultipleChoice
+from windtunnel.tasks.letters import read_letter
+from windtunnel.tasks.multiple_choice import LetteredChoice, MultipleChoice
 from windtunnel.tests.toys import results_of, windtunnel
 
 ROWS = [

@@ -152,7 +152,7 @@ class Asker:
             raise self._make_end(f"does not answer any more: {last}") from None
 
     def _make_end(self, what: str) -> IncompleteRun:
-        return IncompleteRun(f"{self.name} at {self._settings.base_url} {what}. All answers are kept; the same command resumes the run")
+        return IncompleteRun(f"{self.name} at {self._settings.base_url} {what}. All answers are kept; run it again to resume")
 
     def attempt(self, job: Job, attempts: int) -> Answered:
         """Ask up to a number of times, and again when the server is only too busy. Raises a `Fault` or `SampleError`."""

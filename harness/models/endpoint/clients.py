@@ -26,8 +26,8 @@ def check_network(settings: Settings) -> None:
     """Raise `ModelError` if the network is off and the endpoint is on another machine."""
     if is_offline() and not is_local(settings.host):
         raise ModelError(
-            f"{settings.kind}:{settings.target} is at {settings.base_url}, and the network is off (--offline): only servers on "
-            "this machine can be asked. Set base_url to a local server, or run without --offline"
+            f"{settings.kind}:{settings.target} is at {settings.base_url}, and the network is off: only servers on this machine can be "
+            "asked. Set base_url to a local server, or turn the network on"
         )
 
 

@@ -55,8 +55,8 @@ class Spending:
             if self._most is not None and self.spent + self._reserved + expected > self._most:
                 raise IncompleteRun(
                     f"{self._name} may spend {self._most:g} US dollars per start of the run (max_cost), has spent {self.spent:.6g}, "
-                    "and the next requests could pass the limit. All answers are kept; the same command continues with the same "
-                    "limit again, or set a larger max_cost"
+                    "and the next requests could pass the limit. All answers are kept; run it again to continue with the same limit, or "
+                    "set a larger max_cost"
                 )
             self._reserved += expected
 

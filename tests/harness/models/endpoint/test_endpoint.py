@@ -93,7 +93,8 @@ def test_each_fault_is_repeated_until_there_is_an_answer(name: str) -> None:
         assert [server.answered[word] for word in ("one", "two", "three")] == [1, 1, 1]
 
 
-def test_a_thousand_prompts_under_faults_are_each_answered_once() -> None:
+@pytest.mark.parametrize("num", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_many_prompts_under_faults_are_each_answered_once(num: int) -> None:
     draws = random.Random(0)
 
     def fault(call: Call) -> Answer | None:
@@ -103,12 +104,12 @@ def test_a_thousand_prompts_under_faults_are_each_answered_once() -> None:
 
     with serve(fault=fault) as server:
         engine = open_engine(server)
-        answers = engine.run([say(f"number {i}") for i in range(1000)])
-        assert [answer.text for answer in answers] == [f"number {i}"[::-1] for i in range(1000)]
-        assert {server.answered[f"number {i}"] for i in range(1000)} == {1}
-        assert len(server.calls) > 1050
-    assert (engine.counters.forward_passes, engine.counters.failures) == (1000, 0)
-    assert engine.counters.tokens_computed == 4000
+        answers = engine.run([say(f"number {i}") for i in range(num)])
+        assert [answer.text for answer in answers] == [f"number {i}"[::-1] for i in range(num)]
+        assert {server.answered[f"number {i}"] for i in range(num)} == {1}
+        assert len(server.calls) > num
+    assert (engine.counters.forward_passes, engine.counters.failures) == (num, 0)
+    assert engine.counters.tokens_computed == 4 * num
 
 
 @pytest.mark.parametrize(
@@ -595,7 +596,7 @@ def test_keys_that_are_missing_or_broken_are_named_by_their_variable(monkeypatch
 @pytest.mark.usefixtures("no_network")
 def test_no_socket_is_opened_to_other_machines_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelError, match=r"the network is off \(--offline\): only servers on this machine"):
+    with pytest.raises(ModelError, match="the network is off: only servers on this machine"):
         OpenAI("m").inspect()
     assert [is_local(host) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost", "10.0.0.1", "example.com", "localhost.evil.com")] == [
         True, True, True, True, False, False, False,
