@@ -173,7 +173,7 @@ def test_the_action_passes_and_fails_as_the_gates_say(place: Path) -> None:
     listed = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     (upload,) = (step for step in listed if step.get("uses", "").startswith("actions/upload-artifact"))
     paths = upload["with"]["path"].replace("${{ inputs.out }}", str(run)).split()
-    assert len(paths) == 6
+    assert len(paths) == 7
     assert all(Path(path).stat().st_size for path in paths)
     assert "tickets" in (place / "summary.md").read_text()
     failed = act(place, gates="fail.yaml")
