@@ -40,8 +40,10 @@ def main() -> None:
 
     def run(name: str, **settings: Any) -> Path:
         whole = {"noise": NOISE, "rounds": ROUNDS, **settings}
-        folder = options.folder / name.replace(" ", "_")
-        return folder if (folder / "results.json").exists() else run_planted(options.folder, folder.name, WHOLE, task, **whole)
+        folder: Path = options.folder / name.replace(" ", "_")
+        if not (folder / "results.json").exists():
+            run_planted(options.folder, folder.name, WHOLE, task, **whole)
+        return folder
 
     baseline = run("baseline")
     for fault, settings in {"none": {}, **FAULTS}.items():

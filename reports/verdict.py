@@ -36,6 +36,10 @@ class Verdict(Report):
 
     def render(self, scorecard: Scorecard, /) -> str:
         subjects = list(_list_subjects(scorecard))
+        own = {
+            **_tell_verdict(scorecard),
+            "not_hashed": [{"name": name, "fingerprint": digest} for name, digest, _ in subjects if not _is_hash(digest)],
+        }
         statement = {
             "_type": STATEMENT_TYPE,
             "subject": [_describe(name, digest, facts) for name, digest, facts in subjects if _is_hash(digest)],
@@ -44,10 +48,7 @@ class Verdict(Report):
                 "result": _name_result(scorecard.verdict),
                 "configuration": list(_list_configuration(scorecard)),
                 **_sort_tests(scorecard),
-                "windtunnel": {
-                    **_tell_verdict(scorecard),
-                    "not_hashed": [{"name": name, "fingerprint": digest} for name, digest, _ in subjects if not _is_hash(digest)],
-                },
+                "windtunnel": own,
             },
         }
         return json.dumps(to_plain(statement), indent=2, allow_nan=False) + "\n"
@@ -60,7 +61,7 @@ def _name_result(verdict: str) -> str:
     return "PASSED" if verdict == "pass" else "WARNED"
 
 
-def _sort_tests(card: Scorecard) -> dict[str, list[str]]:
+def _sort_tests(card: Scorecard) -> dict[str, Any]:
     """Return the names of the tests by how they ended: the gates, and the facts without which a run decides nothing."""
     ends = [(gate.gate, rate_gate(gate)) for gate in card.gates]
     ends += [(name, "passed" if holds else "failed") for name, holds in ((COMPLETE, card.complete), (SCORED, not card.mostly_failed))]

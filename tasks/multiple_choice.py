@@ -143,7 +143,7 @@ class LetteredChoice(MultipleChoice):
 
     def _write_example(self, row: Row) -> str:
         item = self.build(row)
-        return f"{write_letters(item.input, item.labels)} {ascii_uppercase[item.target]}"
+        return f"{write_letters(str(item.input), item.labels)} {ascii_uppercase[item.target]}"
 
     def ask(self, sample: Sample) -> list[Generate]:  # type: ignore[override]
         if len(sample.labels) > len(ascii_uppercase):

@@ -33,9 +33,9 @@ def plan(suite: Suite, registry: Registry) -> Plan:
     ``registry``: the plugins. Raises `UserError` for invalid names, settings or data, and for gates on rows that no
     item can have. Does not raise if no model can run an entry: `Plan.impossible` has the reasons.
     """
-    for index, spec in enumerate(suite.reports):
+    for index, report in enumerate(suite.reports):
         with _place_errors(suite, "reports", index):
-            registry.make("reports", spec.report, **spec.settings)
+            registry.make("reports", report.report, **report.settings)
     models, auxiliary = (_plan_models(suite, key, registry) for key in ("models", "auxiliary_models"))
     tasks = []
     for index, task_spec in enumerate(suite.tasks):
