@@ -42,7 +42,7 @@ class EndpointModel(Model):
         self._settings, self._asker, self._found, self._client = settings, asker, found, client
         self.has_templated_prompts = found.texts is None
         asker.pulse = found.pulse
-        offered = [name for name in ("chat", "texts", "likelihoods", "vectors") if getattr(found, name) is not None]
+        offered = [wire is not None for wire in (found.chat, found.texts, found.likelihoods, found.vectors)]
         facts = (
             settings.kind,
             settings.target,

@@ -54,13 +54,14 @@ class Settings:
             raise ConfigError(f"{where}: parts may name image and audio, not {unknown[0]!r}")
         if not isinstance(self.extra, Mapping):
             raise ConfigError(f"{where}: extra is a mapping of further fields of each request, not {self.extra!r}")
-        for name in ("max_cost", "requests_per_minute", "tokens_per_minute", "timeout", "concurrency", "attempts"):
-            value = getattr(self, name)
+        whole = {"concurrency": self.concurrency, "attempts": self.attempts}
+        rates = {"requests_per_minute": self.requests_per_minute, "tokens_per_minute": self.tokens_per_minute}
+        for name, value in {"max_cost": self.max_cost, "timeout": self.timeout, **rates, **whole}.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
                 raise ConfigError(f"{where}: {name} must be a number above 0, not {value!r}")
-        for name in ("concurrency", "attempts"):
-            if getattr(self, name) != int(getattr(self, name)):
-                raise ConfigError(f"{where}: {name} must be a whole number, not {getattr(self, name)!r}")
+        for name, number in whole.items():
+            if number != int(number):
+                raise ConfigError(f"{where}: {name} must be a whole number, not {number!r}")
         if self.max_cost is not None and not self.price:
             raise ConfigError(f"{where}: max_cost needs the price, in US dollars per million tokens: price: {{input: 0.15, output: 0.6}}")
 
