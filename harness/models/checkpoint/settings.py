@@ -5,18 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import Any
 
 from ...api.errors import ModelError
+from ..common.extras import is_installed
 from ..common.labels import are_numbered
 
 _QUANTISERS = {
-    "bitsandbytes": "bitsandbytes", "gptq": "optimum", "awq": "awq", "aqlm": "aqlm", "quanto": "optimum.quanto", "eetq": "eetq",
+    "bitsandbytes": "bitsandbytes", "gptq": "optimum", "awq": "gptqmodel", "aqlm": "aqlm", "quanto": "optimum.quanto", "eetq": "eetq",
     "hqq": "hqq", "compressed-tensors": "compressed_tensors", "torchao": "torchao", "vptq": "vptq", "spqr": "spqr_quant",
     "auto-round": "auto_round", "quark": "quark", "fbgemm_fp8": "fbgemm_gpu", "mxfp4": "kernels",
 }  # fmt: skip
-"""Package that each quantisation method of transformers needs."""
+"""Module that each quantisation method of transformers needs."""
+_DISTRIBUTIONS = {"optimum.quanto": "optimum-quanto", "quark": "amd-quark"}
+"""What pip installs, where it is not the name of the module with hyphens."""
 
 _OUTPUTS = {"return_dict": True, "output_hidden_states": False, "output_attentions": False, "torchscript": False}
 """Outputs of a pass, which the harness chooses itself."""
@@ -64,19 +66,13 @@ def _check_quantised(given: Any, target: str) -> None:
     if not given:
         return
     kind = str(given.get("quant_method") or ("bitsandbytes" if given.get("load_in_4bit") or given.get("load_in_8bit") else "unnamed"))
-    package = _QUANTISERS.get(kind)
-    if package is not None and not _is_installed(package):
+    module = _QUANTISERS.get(kind)
+    # Release 4 of transformers reads AWQ with its own package.
+    if module is not None and not is_installed(module) and not (kind == "awq" and is_installed("awq")):
         raise ModelError(
-            f"the weights of {target!r} are quantised by {kind}, which needs the package {package.partition('.')[0]!r} (and usually a "
-            "GPU); install it, or give the original checkpoint"
+            f"the weights of {target!r} are quantised by {kind}, which needs another package (and usually a GPU): pip install "
+            f"{_DISTRIBUTIONS.get(module, module.replace('_', '-'))}, or give the original checkpoint"
         )
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _check_classes(raw: Mapping[str, Any], target: str) -> None:
