@@ -331,6 +331,14 @@ class TestPng:
     def test_a_photograph_is_made_smaller(self) -> None:
         assert decoded(encode_png(Image(np.zeros((1000, 2000, 3), np.uint8)))).shape == (256, 512, 3)
 
+    def test_a_photograph_is_smaller_than_with_a_search_for_repetitions(self) -> None:
+        draws = np.random.default_rng(0)
+        smooth = PIL.Image.fromarray(draws.integers(0, 256, (9, 12, 3)).astype(np.uint8)).resize((200, 150), PIL.Image.Resampling.BICUBIC)
+        grainy = (np.asarray(smooth) * 0.9 + draws.uniform(0, 10, (150, 200, 3))).astype(np.uint8)
+        uri, searched = encode_png(Image(grainy)), io.BytesIO()
+        PIL.Image.fromarray(grainy).save(searched, format="PNG")
+        assert len(base64.b64decode(uri.partition(",")[2])) < len(searched.getvalue())
+
     def test_no_pixels_and_no_numbers(self) -> None:
         nothing, forged = Image(np.zeros((1, 1, 3))), Image(np.zeros((2, 2, 3)))
         nothing._values, forged._values = np.zeros((0, 4, 3), np.float32), np.full((2, 2, 3), np.nan, np.float32)
