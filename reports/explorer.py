@@ -18,7 +18,7 @@ from itertools import takewhile
 from operator import itemgetter
 from typing import Any
 
-from ..harness.api.scorecard import EachWord, Heat, SampleView, Shown, Twin
+from ..harness.api.scorecard import BaselineAnswer, EachWord, Heat, SampleView, Shown, Twin
 from ..harness.api.visible_text import make_visible
 from ..harness.scorecard.names import CONTROLS
 from .display import clip, format_count, score
@@ -53,6 +53,7 @@ def draw_sample(sample: SampleView, known: str = "", /) -> dict[str, Any]:
         "category": _note(sample.category),
         "slice": _note(sample.slice),
         "group": _note(sample.group),
+        "baseline": None if sample.baseline is None else _show_answer(sample.baseline),
         "opinions": [[_note(part) for part in (o.question, o.judge, _SAYS[o.says], o.why)] for o in sample.opinions],
         **_list_probabilities(sample.probabilities),
         "scores": _list_scores(sample.scores),
@@ -60,6 +61,19 @@ def draw_sample(sample: SampleView, known: str = "", /) -> dict[str, Any]:
         "heats": [_show_heat(sample.input, heat, sample.twins) for heat in sample.heats],
     }
     return {name: value for name, value in drawn.items() if value or (value == "" and name in ("target", "prediction", "output"))}
+
+
+def judge(sample: SampleView | BaselineAnswer, /) -> str:
+    """Return the outcome of a sample in words."""
+    if sample.error is not None:
+        return "failed"
+    return "not judged" if sample.correct is None else "right" if sample.correct else "wrong"
+
+
+def _show_answer(said: BaselineAnswer) -> dict[str, str | None]:
+    """Return the baseline's answer for the page."""
+    texts = {"model": said.model, "prediction": said.prediction, "output": said.output}
+    return {**{name: _note(text) for name, text in texts.items()}, "answer": judge(said)}
 
 
 def plain_text(sample: SampleView, /) -> str:

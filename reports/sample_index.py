@@ -18,9 +18,9 @@ import numpy as np
 from ..harness.api.scorecard import SampleView
 from ..harness.api.visible_text import make_visible
 from .display import clip
-from .explorer import plain_text
+from .explorer import judge, plain_text
 
-FACETS = ("model", "task", "answer", "attack", "probe", "class", "predicted", "slice", "category", "group")
+FACETS = ("model", "task", "answer", "flip", "attack", "probe", "class", "predicted", "slice", "category", "group")
 FREE = FACETS[FACETS.index("class") :]
 """Facets whose answers are any texts: those of a task are left out unless they repeat."""
 MOST_ANSWERS = 1_000
@@ -42,19 +42,20 @@ Answers = tuple[tuple[str, ...], ...]
 """A sample's answers to each facet."""
 
 
-def judge(sample: SampleView, /) -> str:
-    """Return the outcome of a sample in words."""
-    if sample.error is not None:
-        return "failed"
-    return "not judged" if sample.correct is None else "right" if sample.correct else "wrong"
-
-
 def list_answers(sample: SampleView, /) -> Answers:
     """Return a sample's answers to each facet."""
     attacked = tuple(dict.fromkeys([f"{twin.attack}: {_TWIN[twin.success]}" for twin in sample.twins])) if sample.twins else ()
     probed = tuple(dict.fromkeys(_list_probed(sample))) if sample.heats else ()
     free = [(value,) if value else () for value in (sample.target, sample.prediction, sample.slice, sample.category, sample.group)]
-    return ((sample.model,), (sample.task,), (judge(sample),), attacked, probed, *free)
+    return ((sample.model,), (sample.task,), (judge(sample),), _list_flip(sample), attacked, probed, *free)
+
+
+def _list_flip(sample: SampleView) -> tuple[str, ...]:
+    """Return how the answer compares with the baseline's; nothing unless both are right or wrong."""
+    before, after = None if sample.baseline is None else sample.baseline.correct, sample.correct
+    if before is None or after is None:
+        return ()
+    return ("same" if before == after else "fixed" if after else "regressed",)
 
 
 def _list_probed(sample: SampleView) -> Iterator[str]:
@@ -145,8 +146,8 @@ class Profiles:
     def rank(self) -> list[int]:
         """Return the positions of samples in the order in which they are kept.
 
-        First those that failed, then those that an attack flipped, then wrong ones, then all others; within each, models, tasks, classes
-        and slices take turns.
+        First those that failed, then those that flipped (under an attack, or against the baseline), then wrong ones, then all others;
+        within each, models, tasks, classes and slices take turns.
         """
         strata: dict[Answers, int] = {}
         number = [strata.setdefault(tuple(profile[facet] for facet in _STRATUM), len(strata)) for profile in self._list_told_apart()]
@@ -191,6 +192,6 @@ def _rank_need(sample: SampleView) -> int:
     """Return how much a sample needs to be looked at; 0 is the most."""
     if sample.error is not None:
         return 0
-    if any(twin.success for twin in sample.twins):
+    if any(twin.success for twin in sample.twins) or _list_flip(sample) in (("regressed",), ("fixed",)):
         return 1
     return 2 if sample.correct is False else 3

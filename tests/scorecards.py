@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import (
+    BaselineAnswer,
     EachWord,
     Estimate,
     GateResult,
@@ -384,6 +385,7 @@ def hostile_sample(i: int, text: str) -> SampleView:
             Heat(text, text, (1.0,), shape=(40, 40), parts="pixels"),
             Heat(text, text, (), error=text),
         ),
+        baseline=BaselineAnswer(text, text, i % 2 == 0, text),
     )
 
 

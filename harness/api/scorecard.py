@@ -205,6 +205,17 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineAnswer:
+    """What the baseline ``model`` answered to a sample; the other fields are those of `SampleView`."""
+
+    model: str
+    prediction: str | None
+    correct: bool | None
+    output: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SampleView:
     """One sample of one model with all its results, joined by id.
 
@@ -212,6 +223,7 @@ class SampleView:
     ``slice``, ``group``, ``category``: those that the data give; empty if they give none.
     ``output``: the whole generated text, where ``prediction`` is read out of it. ``num_tokens``: the maximum length at which the model
     was stopped; None if it ended by itself. ``opinions``: those of the judges.
+    ``baseline``: what the first model of the run answered; None for this model itself, and where it has no answer.
     """
 
     model: str
@@ -232,6 +244,7 @@ class SampleView:
     output: str | None = None
     num_tokens: int | None = None
     opinions: tuple[Opinion, ...] = ()
+    baseline: BaselineAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..api.samples import Record, Sample
-from ..api.scorecard import Heat, Opinion, SampleView, Twin
+from ..api.scorecard import BaselineAnswer, Heat, Opinion, SampleView, Twin
 from ..items.base.kind import ItemKind
 from ..items.base.view import SeenSample, answer, cut, is_right, label, preview_input
 from ..judges.panel import QUESTIONS
@@ -45,15 +45,20 @@ class SampleViews(Collection[SampleView]):
 def make_sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[str, ItemKind], /) -> Iterator[SampleView]:
     """Yield the view of each sample that has a record of its task, task by task, in the order of the data.
 
+    The first model of the run is the baseline of the others, as in a comparison (`compare_models`).
     A run may have a million samples with large attributions: they are read one at a time.
     """
     for task in (i for i in items if i.key.is_task):
         joined = [i for i in items if (i.model, i.task) == (task.model, task.task) and i.kind in kinds and kinds[i.kind].is_joined]
         finders = [(i, _make_finder(store.records_by_sample(i, task))) for i in (task, *joined)]
+        of_baseline = [i for i in items if i.key.is_task and (i.model, i.task) == (items[0].model, task.task) and i is not task]
+        beside = [(i, _make_finder(store.records_by_sample(i, task))) for i in of_baseline]
         for place, sample in enumerate(store.samples_of(task)):
             found = [(i, record) for i, find in finders if (record := find(place)) is not None]
+            answers = [_make_answer(i, record, sample) for i, find in beside if (record := find(place)) is not None]
             if found and found[0][0] is task:
-                yield _make_view(task, sample, found[0][1], found[1:], kinds)
+                view = _make_view(task, sample, found[0][1], found[1:], kinds)
+                yield replace(view, baseline=answers[0]) if answers else view
 
 
 def _make_finder(records: Iterator[tuple[int, Record]]) -> Callable[[int], Record | None]:
@@ -88,6 +93,12 @@ def _make_view(
         category=str(sample.metadata.get("category", "")), output=_find_output(record),
         num_tokens=record.artifacts.get("cut_at_tokens"), opinions=tuple(_list_opinions(record.artifacts)),
     )  # fmt: skip
+
+
+def _make_answer(task: StoredItem, record: Record, sample: Sample) -> BaselineAnswer:
+    """Return what the model of a task's item answered to a sample."""
+    prediction = answer(record, sample.labels)
+    return BaselineAnswer(task.model, prediction, is_right(task, record), _find_output(record), record.error)
 
 
 def _find_output(record: Record) -> str | None:

@@ -5,7 +5,7 @@ const detail = root?.querySelector(".detail");
 const ROW_PX = 54;
 const FEW = 10;
 const MANY = 100;
-const TITLES = { answer: "judged", attack: "under attack", probe: "explanation", class: "label" };
+const TITLES = { answer: "judged", flip: "against the first model", attack: "under attack", probe: "explanation", class: "label" };
 const count = (number) => number.toLocaleString("en");
 const counted = (number) => (number === 1 ? "1 sample" : `${count(number)} samples`);
 
@@ -41,7 +41,7 @@ const makeList = (samples, box, choose) => {
     row.mark.setAttribute("aria-label", answer);
     row.snippet.textContent = samples.snippet(sample) || samples.answers(sample, "class")[0] || "–";
     row.name.textContent = samples.ids[sample];
-    row.flags.textContent = [isFlipped ? "flipped" : "", confidence === null || confidence === undefined ? "" : `${Math.round(100 * confidence)}\u202f%`].filter(Boolean).join(" · ");
+    row.flags.textContent = [...samples.answers(sample, "flip").filter((said) => said !== "same"), isFlipped ? "flipped" : "", confidence === null || confidence === undefined ? "" : `${Math.round(100 * confidence)}\u202f%`].filter(Boolean).join(" · ");
     row.element.setAttribute("aria-setsize", rows.length);
     row.element.setAttribute("aria-posinset", place + 1);
     row.element.style.transform = `translateY(${place * ROW_PX}px)`;
@@ -232,7 +232,7 @@ const start = (samples) => {
   for (const name of sortable) sort.append(make("option", { value: `-${name}` }, `${name}, highest first`), make("option", { value: name }, `${name}, lowest first`));
   root.querySelector(".kept").textContent = samples.isWhole
     ? `All ${counted(samples.num)} are here. Counts respect the other filters; the address keeps what you choose.`
-    : `${count(samples.length)} of ${counted(samples.num)} fit into this page: first those that failed, then those that an attack flipped, then wrong ones, then others of every class and slice in turn. “4 of 11” means that 4 of the run's 11 are here.`;
+    : `${count(samples.length)} of ${counted(samples.num)} fit into this page: first those that failed, then those that flipped (under an attack, or against the first model), then wrong ones, then others of every class and slice in turn. “4 of 11” means that 4 of the run's 11 are here.`;
   for (const format of ["csv", "jsonl"]) {
     root.querySelector(`.${format}`).addEventListener("click", async (event) => {
       event.target.disabled = true;

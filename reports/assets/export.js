@@ -11,7 +11,8 @@ const whole = (texts) => texts.map(([name, segments]) => (name ? `${name}: ` : "
 
 const record = (samples, row, sample) => ({
   model: sample.model, task: sample.task, id: sample.id, answer: sample.answer, label: sample.target, prediction: sample.prediction,
-  ...Object.fromEntries(["attack", "probe", "slice", "category", "group"].map((name) => [name, samples.answers(row, name).join("; ") || sample[name] || ""])),
+  baseline: sample.baseline?.model ?? null, "baseline prediction": sample.baseline?.prediction ?? null,
+  ...Object.fromEntries(["flip", "attack", "probe", "slice", "category", "group"].map((name) => [name, samples.answers(row, name).join("; ") || sample[name] || ""])),
   ...Object.fromEntries(Object.entries(samples.numbers).map(([name, column]) => [name in sample ? `score ${name}` : name, column[row]])),
   input: whole(sample.input.texts), output: sample.output, error: sample.error,
   judges: sample.opinions.map(([question, judge, says, why]) => `${judge}: ${question} ${says}${why ? ` (${why})` : ""}`).join("; "),

@@ -28,13 +28,30 @@ const twinBlock = (sample, twin) => {
 const opinions = (sample) => block("Judges", make("ul", { class: "opinions" }, sample.opinions.map(([question, judge, says, why]) =>
   make("li", {}, make("strong", {}, judge), " ", question ? `${question}: ` : "", says, why ? make("span", { class: "why" }, why) : null))));
 
-/** The parts of a sample's page. Long answers stand as passages, short ones beside the label. */
+const isLong = (text) => text !== null && (text.length > 80 || text.includes("\n"));
+
+/** What a model answered, in a few words; `title` makes their names. */
+const inShort = ({ prediction, answer }, asText, title) => {
+  const { kind, glyph } = outcome(answer);
+  const judged = [title("judged"), make("span", { class: `outcome ${kind}` }, `${glyph} ${answer}`)];
+  return asText ? [judged] : [[title("prediction"), prediction ?? "none"], judged];
+};
+
+/** What a model answered, as passages: all that it generated, and a long prediction. */
+const asPassages = ({ prediction, output }, asText, title) => {
+  const passages = [[output, "Answer"], [asText ? prediction : null, output === null ? "Answer" : "Read out of it"]];
+  return passages.filter(([text]) => text !== null).map(([text, name]) => block(title(name), make("p", { class: "text", dir: "auto" }, text)));
+};
+
+/** The parts of a sample's page. Long answers stand as passages, short ones beside the label; the baseline's beside the model's. */
 const sampleParts = (sample, address) => {
-  const { kind, glyph } = outcome(sample.answer);
-  const judged = ["judged", make("span", { class: `outcome ${kind}` }, `${glyph} ${sample.answer}`)];
-  const isLong = (sample.prediction ?? "").length > 80 || (sample.prediction ?? "").includes("\n");
+  const { baseline } = sample;
+  const asText = isLong(sample.prediction) || (baseline !== null && isLong(baseline.prediction));
+  const ofBaseline = (name) => [name, " · ", make("bdi", {}, baseline.model)];
+  const both = (say) => [say(sample, asText, (name) => [name]), baseline === null ? [] : say(baseline, asText, ofBaseline)];
+  const [own, baselines] = both(inShort);
+  const passages = both(asPassages);
   const given = ["category", "slice", "group"].filter((name) => sample[name]).map((name) => [name, sample[name]]);
-  const predicted = isLong ? [] : [["prediction", sample.prediction ?? "none"]];
   large = sample.media ?? [];
   missing = false;
   const parts = [
@@ -42,10 +59,10 @@ const sampleParts = (sample, address) => {
       make("h3", { tabindex: "-1" }, sample.id),
       make("p", { class: "muted" }, make("bdi", {}, sample.task), " · ", make("bdi", {}, sample.model), " · ", make("a", { href: address }, "link to this sample"))),
     sample.error !== null ? make("p", { class: "error" }, sample.error) : null,
-    pairs([["label", sample.target ?? "none"], ...predicted, judged, ...given], "answers"),
-    block(sample.prediction !== null && (isLong || sample.output !== null) ? "Prompt" : "Input", ...shown(sample.input)),
-    sample.output !== null ? block("Answer", make("p", { class: "text", dir: "auto" }, sample.output)) : null,
-    isLong ? block(sample.output === null ? "Answer" : "Read out of it", make("p", { class: "text", dir: "auto" }, sample.prediction)) : null,
+    pairs([["label", sample.target ?? "none"], ...own, ...given], "answers"),
+    baselines.length ? pairs(baselines, "answers") : null,
+    block(passages.flat().length ? "Prompt" : "Input", ...shown(sample.input)),
+    passages.flat().length ? make("div", { class: "beside" }, passages.map((each) => make("div", {}, each))) : null,
     sample.note ? make("p", { class: "muted" }, sample.note) : null,
     sample.opinions.length ? opinions(sample) : null,
     sample.probabilities.length ? bars(sample) : null,

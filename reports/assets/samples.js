@@ -10,7 +10,7 @@ const bytes = (base64) => {
 const inflate = async (line) =>
   JSON.parse(await new Response(new Blob([bytes(line)]).stream().pipeThrough(new DecompressionStream("gzip"))).text());
 
-const EMPTY = { target: null, prediction: null, error: null, output: null, note: "", opinions: [], probabilities: [], more_probabilities: 0, scores: [], twins: [], heats: [] };
+const EMPTY = { target: null, prediction: null, error: null, output: null, baseline: null, note: "", opinions: [], probabilities: [], more_probabilities: 0, scores: [], twins: [], heats: [] };
 
 /** Chunks of rows. `starts`: the first row of each chunk, and the number of rows. The chunks that were read last are kept. */
 class Chunks {

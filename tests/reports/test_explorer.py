@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windtunnel.harness.api.scorecard import Opinion, SampleView, Scorecard, Shown
+from windtunnel.harness.api.scorecard import BaselineAnswer, Opinion, SampleView, Scorecard, Shown
 from windtunnel.tests.scorecards import hostile, many, rich
 
 pytestmark = pytest.mark.browser
@@ -70,6 +70,18 @@ def answered() -> Scorecard:
     generated = SampleView("m", "t", "g", Shown("text", "3 + 4 ="), "7", "7", True, output="The sum is 7")
     sound = SampleView("m", "t", "s", Shown("audio", "1 s", audio="data:audio/wav;base64,UklGRg=="), "yes", "no", False)
     return replace(rich(0), samples=(judged, generated, sound), num_samples=3)
+
+
+def compared() -> Scorecard:
+    """Answers of a model and of the one that it is compared with, short and long."""
+    prompt, first = Shown("text", "3 + 4 ="), "old-model"
+    samples = (
+        SampleView(first, "t", "a", prompt, "7", "7", True), SampleView(first, "t", "b", prompt, "7", "8", False),
+        SampleView("new", "t", "a", prompt, "7", "6", False, baseline=BaselineAnswer(first, "7", True)),
+        SampleView("new", "t", "b", prompt, "7", "8", False, baseline=BaselineAnswer(first, "8", False)),
+        SampleView("new", "t", "c", prompt, "7", "It is " * 20, True, baseline=BaselineAnswer(first, "No", False)),
+    )  # fmt: skip
+    return replace(rich(0), samples=samples, num_samples=len(samples))
 
 
 def test_no_hostile_sample_runs_or_breaks_the_page(visit: Open) -> None:
@@ -263,6 +275,21 @@ def test_a_generated_answer_and_a_sound(visit: Open) -> None:
     assert page.get_by_role("heading", name="Prompt").is_visible()
     page = visit(answered, sample="m/t/s")
     assert page.locator(".detail audio[controls]").get_attribute("src") == "data:audio/wav;base64,UklGRg=="
+
+
+def test_flips_against_the_first_model_and_both_answers(visit: Open) -> None:
+    page = visit(compared)
+    facet = "against the first model"
+    assert {name: tally(page, facet, name) for name in ("regressed", "fixed", "same")} == {"regressed": "1", "fixed": "1", "same": "1"}
+    answer(page, facet, "regressed").click()
+    assert page.locator(".row:not([hidden])").all_inner_texts() == ["✗\n3 + 4 =\na\nregressed"]
+    assert "flip=regressed" in page.evaluate("location.hash")
+    said = page.locator(".detail .answers div")
+    assert said.all_text_contents() == ["label7", "prediction6", "judged✗ wrong", "prediction · old-model7", "judged · old-model✓ right"]
+    page = visit(compared, sample="new/t/c")
+    left, right = page.locator(".detail .beside section").all()
+    assert (left.text_content(), right.text_content()) == ("Answer" + "It is " * 20, "Answer · old-modelNo")
+    assert left.bounding_box()["y"] == right.bounding_box()["y"]
 
 
 def test_a_browser_that_cannot_inflate_says_what_to_do(visit: Open) -> None:

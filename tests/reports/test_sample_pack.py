@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from windtunnel.harness.api.errors import ConfigError
-from windtunnel.harness.api.scorecard import Opinion, SampleView, Shown, Twin
+from windtunnel.harness.api.scorecard import BaselineAnswer, Opinion, SampleView, Shown, Twin
 from windtunnel.harness.modalities.audio import Audio, encode_wav
 from windtunnel.harness.modalities.image import Image, encode_png
 from windtunnel.reports.html import Html
@@ -64,6 +64,21 @@ def test_need_decides_and_then_classes_and_slices_take_turns() -> None:
     assert sorted(order[2:6]) == ["n80", "n81", "n82", "n83"]
     assert {"n500", "n501", "n502"} <= set(order[6:14]), "a slice of three is not crowded out by one of sixty"
     assert {label for (label,) in held.answers("class")[6:10]} == {"negative", "positive"}
+
+
+def test_flips_against_the_first_model_are_a_facet_and_come_before_wrong_ones() -> None:
+    def beside(i: int, after: bool | None, before: bool | None) -> SampleView:
+        return note(i, after, baseline=BaselineAnswer("first", "\x1b[31m", before, "whole"))
+
+    held = pack(
+        note(0, False), beside(1, True, True), beside(2, True, None), beside(3, None, True), beside(4, True, False), beside(5, False, True)
+    )
+    flips = dict(zip(held.index["ids"], held.answers("flip"), strict=True))
+    assert flips == {"n0": [], "n1": ["same"], "n2": [], "n3": [], "n4": ["fixed"], "n5": ["regressed"]}
+    assert held.index["ids"][:3] == ["n4", "n5", "n0"]
+    drawn = dict(zip(held.index["ids"], held.drawn, strict=True))
+    assert drawn["n5"]["baseline"] == {"model": "first", "prediction": "␛[31m", "output": "whole", "answer": "right"}
+    assert "baseline" not in drawn["n0"]
 
 
 def test_the_index_counts_what_is_left_out() -> None:
@@ -128,7 +143,8 @@ class TestIndex:
         held = pack(note(0, twins=twins, group="g", category="c"), note(2, twins=twins, group="g", category="c"), note(4, None))
         row = held.index["places"].index(0)
         assert {name: held.answers(name)[row] for name in FACETS} == {
-            "model": ["m"], "task": ["notes"], "answer": ["right"], "attack": ["swap: flipped", "noise: not attacked"], "probe": [],
+            "model": ["m"], "task": ["notes"], "answer": ["right"], "flip": [],
+            "attack": ["swap: flipped", "noise: not attacked"], "probe": [],
             "class": ["negative"], "predicted": ["positive"], "slice": [], "category": ["c"], "group": ["g"],
         }  # fmt: skip
         assert ["not judged"] in held.answers("answer")

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record, Sample
-from windtunnel.harness.api.scorecard import EachWord, Opinion, SampleView
+from windtunnel.harness.api.scorecard import BaselineAnswer, EachWord, Opinion, SampleView
 from windtunnel.harness.items.base import view
 from windtunnel.harness.items.kinds import KINDS
 from windtunnel.harness.modalities.audio import Audio
@@ -163,6 +163,22 @@ class TestJoin:
             made.add("task", "", "t", samples, answers(samples), model)
         made.add("attack", "a", "t", samples, [Record("t:0", "a(t)", {}, artifacts={"twin": "x"})], "n")
         assert [(v.model, len(v.twins)) for v in made.views()] == [("m", 0), ("n", 1)]
+
+    def test_the_first_models_answer_stands_beside_those_of_the_others(self, made: Made) -> None:
+        samples = texts(3)
+        said = [
+            Record("t:2", "t", {"correct": 0.0}, artifacts={"prediction": "no", "output": "so no"}),
+            Record("t:0", "t", {}, "it broke"),
+        ]  # fmt: skip
+        made.add("task", "", "t", samples, said, "first")
+        made.add("task", "", "u", texts(1, "u"), answers(texts(1, "u")), "second")
+        made.add("task", "", "t", samples[::-1], answers(samples), "second")
+        found = {(view.model, view.id): view.baseline for view in made.views()}
+        assert found == {
+            ("first", "t:0"): None, ("first", "t:2"): None, ("second", "u:0"): None, ("second", "t:1"): None,
+            ("second", "t:0"): BaselineAnswer("first", None, None, error="it broke"),
+            ("second", "t:2"): BaselineAnswer("first", "no", False, "so no"),
+        }  # fmt: skip
 
     def test_a_sample_without_a_record_is_left_out(self, made: Made) -> None:
         samples = texts(3)
