@@ -104,6 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         wrong = self.server.fault(call)
         answer = wrong or Answer(self.server.answer(call))
         content = encode(answer.body)
+        if wrong is None:
+            # Before it is sent: a client may read the count as soon as it has the answer.
+            with self.server.lock:
+                self.server.answered[call.prompt] += 1
         try:
             self.send_response(answer.status)
             for name, value in {"content-type": find_type(answer.body), "content-length": str(len(content)), **answer.headers}.items():
@@ -113,10 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         except OSError:
             return
-        if wrong is None:
-            with self.server.lock:
-                self.server.answered[call.prompt] += 1
-        elif answer.cut_at is not None:
+        if answer.cut_at is not None:
             self.close_connection = True
             self.connection.close()
 

@@ -106,7 +106,7 @@ def _drop_evidence(row: Row) -> Row:
     return row if row.evidence is None else replace(row, evidence=None)
 
 
-def load_registry(folder: Path, plugins: Sequence[str], /) -> Registry:
+def load_registry(folder: Path, plugins: Sequence[str | Path], /) -> Registry:
     """Return the plugins for views of a run folder: the installed ones, and those of the run that are given.
 
     plugins: plugin files of the run, and modules of `evaluate` that are its metrics, as ``evaluate:MODULE``.
@@ -117,8 +117,9 @@ def load_registry(folder: Path, plugins: Sequence[str], /) -> Registry:
     store = Store.open(folder / FILE_NAME, readonly=True)
     recorded = codec.loads(store.suite)["plugin_files"]
     store.close()
-    registry = Registry.of_run(recorded, [plugin for plugin in plugins if not plugin.startswith(PREFIX)])
-    for name in (plugin for plugin in plugins if plugin.startswith(PREFIX)):
+    modules = [plugin for plugin in map(str, plugins) if plugin.startswith(PREFIX)]
+    registry = Registry.of_run(recorded, [plugin for plugin in map(str, plugins) if plugin not in modules])
+    for name in modules:
         if (origin := add_module(name, registry)) not in recorded:
             raise ConfigError(f"the run used {', '.join(recorded) or 'no plugin'}, not {origin}; pass the module that the run used")
     return registry

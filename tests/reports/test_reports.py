@@ -150,7 +150,10 @@ def test_results_say_everything_but_samples() -> None:
     assert results["counts"] == {"samples": 1_744, "failed": 1, "gates": {"pass": 1, "fail": 1, "warn": 1, "no_data": 1}}
     assert results["manifest"] == card.manifest
     assert results["timing"]["rates"] == card.timing
-    gates = (GateResult(**gate | {"rows": tuple(JudgedRow(**row) for row in gate["rows"])}) for gate in results["gates"])
+    gates = (
+        GateResult(**gate | {"rows": tuple(JudgedRow(**row) for row in gate["rows"]), "mismatches": tuple(gate["mismatches"])})
+        for gate in results["gates"]
+    )
     assert tuple(gates) == card.gates
     for row, own in zip(results["rows"], card.rows, strict=True):
         parts = {**row.pop("parts"), "key": ItemKey.from_json(row.pop("key")), "estimate": Estimate(**row.pop("estimate"))}

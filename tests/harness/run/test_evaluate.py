@@ -264,7 +264,7 @@ class Nameless(wt.Metric):
     [
         ([accuracy_score], "<function accuracy_score at 0x.*> is no metric: give the name of one"),
         ([3], "3 is no metric: give the name of one"),
-        ([Nameless()], r"the metric 'Nameless' has no 'evaluate_columns\(columns, labels\)' or 'resampled"),
+        ([Nameless()], r"the metric 'Nameless' has no 'name', 'evaluate_columns\(columns, labels\)' or 'resampled"),
         (
             [Share(1.0), Share(2.0)],
             r"the metric 'share' already exists \(from .*Share sha256:.*\); rename the one from .*",
