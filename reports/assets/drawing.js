@@ -249,7 +249,7 @@ const heatTabs = (sample) => {
   return [make("div", { class: "tabs", role: "tablist", "aria-label": "Probes" }, tabs), ...panels];
 };
 
-const legend = () => make("p", { class: "legend muted" },
+const legend = () => make("p", { class: "heat-legend muted" },
   make("span", { class: "heat positive level-6" }, "speaks for it"), " ",
   make("span", { class: "heat negative level-6" }, "speaks against it"), " ",
   "the stronger, the deeper the colour; on an image what speaks against is hatched");

@@ -20,7 +20,7 @@ def draw_cost(seconds: Mapping[str, float], most: float, /) -> Markup:
         if width:
             parts.append(draw("rect", class_=f"work-{place + 1}", x=f"{x:.2f}%", y=2, width=f"{max(width, 0.15):.2f}%", height=12))
         x += width
-    return draw("svg", *parts, class_="stack", height=16, aria_hidden="true")
+    return draw("svg", *parts, class_="shares", height=16, aria_hidden="true")
 
 
 def draw_legend(kinds: list[str], /) -> Markup:

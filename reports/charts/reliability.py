@@ -40,7 +40,7 @@ def draw_reliability(reliability: Reliability, /) -> Markup:
         parts.append(draw("circle", class_="dot", cx=x(found.confidence), cy=y(e.value), r=2.5 + 5 * (e.n / total) ** 0.5))
         height = 24 * e.n / total
         left, right = x(max(found.low, x_axis.low)), x(found.high)
-        parts.append(draw("rect", class_="count", x=left, y=_BASE - height, width=max(1.0, right - left - 1), height=height))
+        parts.append(draw("rect", class_="frequency", x=left, y=_BASE - height, width=max(1.0, right - left - 1), height=height))
     parts.append(draw("line", class_="rule", x1=_LEFT, x2=_RIGHT, y1=_BASE, y2=_BASE))
     middle = (x_axis.low + 1) / 2
     for tick, anchor in ((x_axis.low, "start"), (middle, "middle"), (1.0, "end")):

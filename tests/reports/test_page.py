@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 from windtunnel.harness.api.comparison import Comparison, Flip, RowChange
@@ -361,3 +362,15 @@ def test_a_comparison_shows_what_is_worse_first_and_folds_the_rest() -> None:
     assert '<a href="#comparison">Comparison</a>' in text
     assert "&lt;b&gt;yes&lt;/b&gt;" in text
     assert 'id="comparison"' not in Html().render(rich())
+
+
+def _list_styled(name: str) -> set[str]:
+    """Return the classes that a style sheet styles anywhere on the page."""
+    text = re.sub(r"/\*.*?\*/", "", (files("windtunnel.reports") / "assets" / name).read_text("utf-8"), flags=re.DOTALL)
+    selectors = [selector.strip() for group in re.findall(r"([^{}]+)\{", text) for selector in group.split(",")]
+    return {selector for selector in selectors if re.fullmatch(r"\.[\w-]+", selector)}
+
+
+def test_scorecard_and_explorer_style_no_class_of_each_other() -> None:
+    """A height for a chart would squeeze the pictures of samples."""
+    assert not _list_styled("scorecard.css") & _list_styled("explorer.css")
