@@ -21,6 +21,7 @@ _METHODS: Mapping[str, str] = {
     "F1": "TP / (TP + FP + FN) of one class turned into F1; the interval is exact (Lam, Gopal & Qian 2023).",
     "paired difference": _PAIRED, "paired difference without bound": _PAIRED,
     "median": "Half of the samples lie below; the interval lies between two of them, by the binomial distribution (Thompson 1936).",
+    "geometric mean": "Times of chunks multiplied, and the root of that; the interval is Student's, over blocks of neighbouring chunks.",
     "perplexity": "From the log-likelihood of all documents; the interval is that of each document's contribution (Cochran 1977).",
     "ROC-AUC": "Chance that a positive sample scores above a negative one; its interval joins Newcombe's method 5 and DeLong's variance.",
     "log loss": "The mean surprise at the right class; the interval is Gaffke's, up to the loss of the least likely label.",
