@@ -40,7 +40,7 @@ class Html(Report):
     script only puts into text nodes; the page's policy allows only its own script and style sheet, by their hashes.
 
     max_mb: the largest size of the page in megabytes. If not all samples fit, it keeps those that failed, then those
-        that flipped (under an attack, or against the first model), then wrong ones, then others of all classes and slices.
+        that flipped (under an attack, or against the baseline), then wrong ones, then others of all classes and slices.
     """
 
     suffix = "scorecard.html"

@@ -223,7 +223,7 @@ class SampleView:
     ``slice``, ``group``, ``category``: those that the data give; empty if they give none.
     ``output``: the whole generated text, where ``prediction`` is read out of it. ``num_tokens``: the maximum length at which the model
     was stopped; None if it ended by itself. ``opinions``: those of the judges.
-    ``baseline``: what the first model of the run answered; None for this model itself, and where it has no answer.
+    ``baseline``: what the baseline, or else the first model of the run, answered; None where no other answer is known.
     """
 
     model: str

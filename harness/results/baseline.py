@@ -25,7 +25,7 @@ def load_baseline(path: Path, /, registry: Registry | None = None, model: str | 
 
 
 def keep_baseline(card: Scorecard | None, path: Path | None, folder: Path, /, registry: Registry | None = None) -> None:
-    """Keep a copy of a run's baseline in its folder, or remove the former one.
+    """Keep a copy of a run's baseline in its folder, with the texts of its samples if it has any, or remove the former one.
 
     ``card``: the baseline (`load_baseline`); None for none. ``path``: where it was read. ``folder``: the folder of the new run.
     Raises `ConfigError` if the copy cannot be written.
@@ -35,7 +35,7 @@ def keep_baseline(card: Scorecard | None, path: Path | None, folder: Path, /, re
         if card is None:
             copy.unlink(missing_ok=True)
         elif path is None or path.resolve() != copy.resolve():
-            copy.write_text(write_baseline(replace(card, samples=()), registry), encoding="ascii")
+            copy.write_text(write_baseline(card, registry), encoding="ascii")
     except OSError as error:
         raise ConfigError(f"{copy}: the baseline cannot be kept ({error.strerror or error})") from error
 

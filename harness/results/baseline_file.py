@@ -39,7 +39,7 @@ _FORMAT = "windtunnel baseline"
 _REMEDY = "write the file again with 'windtunnel baseline RUN'"
 _LARGEST_FILE = 64 * 2**20
 _FIELDS = ("model", "metric", "dimension", "higher_is_better", "unit", "slice", "control", "about")
-_SEEN = ("model", "task", "id", "target", "prediction", "correct", "error")
+_SEEN = ("model", "task", "id", "target", "prediction", "correct", "error", "output")
 
 
 def read_kept_baseline(folder: Path, /, registry: Registry | None = None) -> Scorecard | None:

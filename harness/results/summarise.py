@@ -9,10 +9,12 @@ from pathlib import Path
 from ..api.errors import ConfigError
 from ..api.registry import Registry
 from ..api.scorecard import Row, Scorecard
+from ..items.kinds import list_kinds
 from ..metrics.evaluate_module import PREFIX, add_module
 from ..scorecard.gates import Gate, check_gates, decide_verdict
 from ..scorecard.measures import MEASURES, add_direction
 from ..store import FILE_NAME, Store, codec
+from .baseline_answers import BaselineAnswers
 from .baseline_file import read_kept_baseline
 from .comparison import compare_models, compare_with_baseline, have_common_items
 from .comparison.fidelity import FIDELITY
@@ -52,7 +54,8 @@ def summarise(
             baseline = read_kept_baseline(folder, known)
         compares_models = not keep_evidence and have_common_items(store.items())
         is_evidence_used = keep_evidence or compares_models or baseline is not None
-        card = _make_scorecard(store, folder, known, planned_gates, is_evidence_used)
+        views = SampleViews(folder, list_kinds(known), sum(store.count(i) for i in store.items() if i.key.is_task))
+        card = replace(_make_scorecard(store, known, planned_gates, is_evidence_used), samples=views)
     finally:
         store.close()
     if needs_baseline and baseline is not None:
@@ -67,13 +70,16 @@ def summarise(
         comparisons = (*to_baseline, *to_first)
         measures = {**card.measures, **FIDELITY} if comparisons else card.measures
         card = replace(card, comparisons=comparisons, measures=measures, rows=rows, times=times)
+        if to_baseline and baseline is not None:
+            models = list(dict.fromkeys(facts["model"] for facts in card.manifest["items"]))
+            card = replace(card, samples=replace(views, baseline=BaselineAnswers(baseline, models)))
     mismatches = [f"{mismatch}; gates compare it with the baseline all the same" for gate in gate_results for mismatch in gate.mismatches]
     flags = list(dict.fromkeys([*(f"DIFFERENT: {sentence}" for sentence in mismatches), *card.manifest["flags"]]))
     return replace(card, gates=gate_results, verdict=verdict, manifest={**card.manifest, "flags": flags})
 
 
-def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Sequence[Gate], with_evidence: bool) -> Scorecard:
-    """Return the scorecard without gates and comparisons.
+def _make_scorecard(store: Store, registry: Registry, gates: Sequence[Gate], with_evidence: bool) -> Scorecard:
+    """Return the scorecard without gates, comparisons and samples.
 
     ``gates``: those of the suite, which may have ended items early. ``with_evidence``: keep `Row.evidence`.
     """
@@ -90,8 +96,7 @@ def _make_scorecard(store: Store, folder: Path, registry: Registry, gates: Seque
         manifest=make_manifest(store, suite, items, flags), rows=rows, complete=computed.complete, num_failed=computed.num_failed,
         first_error=computed.first_error,
         num_samples=sum(i.num_samples for i in items if i.key.is_task),
-        samples=SampleViews(folder, kinds, sum(store.count(i) for i in items if i.key.is_task)), timing=computed.timing,
-        times=tuple(computed.times),
+        timing=computed.timing, times=tuple(computed.times),
         measures={row.metric: measures[row.metric] for row in (*rows, *computed.times) if row.metric in measures},
         row_names={name: kind.stems() for name, kind in kinds.items()}, max_unscored=suite["max_unscored"],
         figures=tuple(computed.figures), sessions=tuple(store.sessions.list()), mostly_failed=computed.mostly_failed,

@@ -15,6 +15,7 @@ from ..items.base.kind import ItemKind
 from ..items.base.view import SeenSample, answer, cut, is_right, label, preview_input
 from ..judges.panel import QUESTIONS
 from ..store import FILE_NAME, Store, StoredItem
+from .baseline_answers import BaselineAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,13 @@ class SampleViews(Collection[SampleView]):
     """The views of a run's samples, read from the records and made one at a time whenever they are iterated.
 
     ``folder``: the run folder. ``num``: the number of samples with a record of their task.
+    ``baseline``: the answers of the run's baseline; None if it has none.
     """
 
     folder: Path
     kinds: Mapping[str, ItemKind] = field(compare=False, repr=False)
     num: int
+    baseline: BaselineAnswers | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return self.num
@@ -34,7 +37,7 @@ class SampleViews(Collection[SampleView]):
     def __iter__(self) -> Iterator[SampleView]:
         store = Store.open(self.folder / FILE_NAME, readonly=True, checked=False)  # the scorecard was made of a checked one
         try:
-            yield from make_sample_views(store, store.items(), self.kinds)
+            yield from make_sample_views(store, store.items(), self.kinds, self.baseline)
         finally:
             store.close()
 
@@ -42,10 +45,13 @@ class SampleViews(Collection[SampleView]):
         return any(view == own for own in self)
 
 
-def make_sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[str, ItemKind], /) -> Iterator[SampleView]:
+def make_sample_views(
+    store: Store, items: Sequence[StoredItem], kinds: Mapping[str, ItemKind], baseline: BaselineAnswers | None = None, /
+) -> Iterator[SampleView]:
     """Yield the view of each sample that has a record of its task, task by task, in the order of the data.
 
-    The first model of the run is the baseline of the others, as in a comparison (`compare_models`).
+    ``baseline``: the answers of the run's baseline. Without one, or without an answer of it, the first model of the run is the
+    baseline of the others, as in a comparison (`compare_models`).
     A run may have a million samples with large attributions: they are read one at a time.
     """
     for task in (i for i in items if i.key.is_task):
@@ -58,7 +64,9 @@ def make_sample_views(store: Store, items: Sequence[StoredItem], kinds: Mapping[
             answers = [_make_answer(i, record, sample) for i, find in beside if (record := find(place)) is not None]
             if found and found[0][0] is task:
                 view = _make_view(task, sample, found[0][1], found[1:], kinds)
-                yield replace(view, baseline=answers[0]) if answers else view
+                kept = baseline.find(task.model, task.task, sample.id) if baseline is not None else None
+                before = kept or next(iter(answers), None)
+                yield view if before is None else replace(view, baseline=before)
 
 
 def _make_finder(records: Iterator[tuple[int, Record]]) -> Callable[[int], Record | None]:

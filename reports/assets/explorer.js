@@ -5,7 +5,7 @@ const detail = root?.querySelector(".detail");
 const ROW_PX = 54;
 const FEW = 10;
 const MANY = 100;
-const TITLES = { answer: "judged", flip: "against the first model", attack: "under attack", probe: "explanation", class: "label" };
+const TITLES = { answer: "judged", flip: "against the baseline", attack: "under attack", probe: "explanation", class: "label" };
 const count = (number) => number.toLocaleString("en");
 const counted = (number) => (number === 1 ? "1 sample" : `${count(number)} samples`);
 
@@ -232,7 +232,7 @@ const start = (samples) => {
   for (const name of sortable) sort.append(make("option", { value: `-${name}` }, `${name}, highest first`), make("option", { value: name }, `${name}, lowest first`));
   root.querySelector(".kept").textContent = samples.isWhole
     ? `All ${counted(samples.num)} are here. Counts respect the other filters; the address keeps what you choose.`
-    : `${count(samples.length)} of ${counted(samples.num)} fit into this page: first those that failed, then those that flipped (under an attack, or against the first model), then wrong ones, then others of every class and slice in turn. “4 of 11” means that 4 of the run's 11 are here.`;
+    : `${count(samples.length)} of ${counted(samples.num)} fit into this page: first those that failed, then those that flipped (under an attack, or against the baseline), then wrong ones, then others of every class and slice in turn. “4 of 11” means that 4 of the run's 11 are here.`;
   for (const format of ["csv", "jsonl"]) {
     root.querySelector(`.${format}`).addEventListener("click", async (event) => {
       event.target.disabled = true;

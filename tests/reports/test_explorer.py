@@ -279,7 +279,7 @@ def test_a_generated_answer_and_a_sound(visit: Open) -> None:
 
 def test_flips_against_the_first_model_and_both_answers(visit: Open) -> None:
     page = visit(compared)
-    facet = "against the first model"
+    facet = "against the baseline"
     assert {name: tally(page, facet, name) for name in ("regressed", "fixed", "same")} == {"regressed": "1", "fixed": "1", "same": "1"}
     answer(page, facet, "regressed").click()
     assert page.locator(".row:not([hidden])").all_inner_texts() == ["✗\n3 + 4 =\na\nregressed"]
