@@ -394,5 +394,10 @@ def many(n: int = 2_000) -> Scorecard:
     return replace(rich(0), samples=tuple(review(i) for i in range(n)), num_samples=n)
 
 
+def crowd(n: int = 100_000) -> Scorecard:
+    """Many attacked samples without attributions."""
+    return replace(rich(0), samples=tuple(replace(review(i), heats=()) for i in range(n)), num_samples=n)
+
+
 def empty() -> Scorecard:
     return Scorecard(manifest={}, rows=())

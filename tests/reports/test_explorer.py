@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from windtunnel.harness.api.scorecard import BaselineAnswer, Opinion, SampleView, Scorecard, Shown
-from windtunnel.tests.scorecards import hostile, many, rich
+from windtunnel.tests.scorecards import crowd, hostile, many, rich
 
 pytestmark = pytest.mark.browser
 
@@ -210,10 +210,6 @@ def test_rows_are_used_again(visit: Open) -> None:
     last = page.locator(".row[aria-selected=true]")
     assert (last.get_attribute("aria-posinset"), last.get_attribute("aria-setsize")) == ("2000", "2000")
     assert last.bounding_box()["y"] < page.locator(".found").bounding_box()["y"] + page.locator(".found").bounding_box()["height"]
-
-
-def crowd() -> Scorecard:
-    return many(100_000)
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from windtunnel.reports.html import Html
 from windtunnel.reports.sample_index import FACETS, MOST_ANSWERS, TEXT_LIMIT
 from windtunnel.reports.sample_pack import INLINE_BYTES, THUMBNAIL_PX, make_thumbnail, pack_samples
 from windtunnel.tests.pages import Held, read_page, unpack
-from windtunnel.tests.scorecards import hostile, many, rich
+from windtunnel.tests.scorecards import crowd, hostile, many, rich
 
 ROOMY = 10_000_000
 
@@ -115,7 +115,7 @@ def test_five_thousand_texts_take_less_than_two_megabytes() -> None:
 
 @pytest.mark.long
 def test_a_hundred_thousand_texts_take_less_than_twenty_megabytes() -> None:
-    held = read_page(Html(max_mb=20).render(many(100_000)))
+    held = read_page(Html(max_mb=20).render(crowd()))
     assert len(held.drawn) == len(held.index["ids"]) == held.index["num"] == 100_000
 
 
