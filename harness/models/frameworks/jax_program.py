@@ -35,8 +35,8 @@ class JaxProgram(Program):
         self._compiled: WeakKeyDictionary[Apply, Any] = WeakKeyDictionary()
         self._converted: tuple[Weights, Any] = ({}, None)
 
-    def replace(self, given: Weights, name: str, /) -> JaxProgram:
-        """Return the program with other parameters. Raises `ModelError` if their paths or shapes differ. name: the model's name."""
+    def set_weights(self, given: Weights, name: str, /) -> None:
+        """Replace the parameters. Raises `ModelError` if their paths or shapes differ. name: the model's name."""
         short = {path.removeprefix("params."): path for path in self._paths}
         found = {short.get(path, path): values for path, values in given.items()}
         wrong = sorted(set(found) ^ set(self._paths)) or [p for p in self._paths if np.shape(found[p]) != self._initial[p].shape]
@@ -45,7 +45,6 @@ class JaxProgram(Program):
                 f"the parameters given for {name!r} differ from its own in {', '.join(wrong[:5])}; save those of the same module"
             )
         self._initial = {path: np.asarray(found[path]) for path in self._paths}
-        return self
 
     def read_weights(self) -> Weights:
         return self._initial
@@ -105,7 +104,10 @@ def make_jax_program(made: Any, given: Weights | None, name: str, /) -> JaxProgr
         given = None
     if own is None:
         return JaxProgram(partial(_apply_alone, apply), {})
-    return JaxProgram(apply, own) if given is None else JaxProgram(apply, own).replace(given, name)
+    program = JaxProgram(apply, own)
+    if given is not None:
+        program.set_weights(given, name)
+    return program
 
 
 def read_parameters(path: Path, /) -> Weights:
