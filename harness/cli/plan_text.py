@@ -7,21 +7,20 @@ from typing import Any
 
 from ..api.errors import CapabilityError, IncompleteRun
 from ..items.base.planned_item import PlannedItem, PlannedTask
-from ..plan.shares import share_work_per_model
-from ..plan.times import ItemTime, share_times
 from ..plan.types import Plan
+from ..run.item_times import ItemTime, share_times
+from ..run.pace import Key
 from ..run.timed_progress import format_duration
 
 NOTED_SHARE = 0.1
-"""The share of the work from which a plan says how to leave out items that no entry of the suite asks for."""
+"""The share of the time from which a measured plan says how to leave out items that no entry of the suite asks for."""
 
-
-Times = Mapping[tuple[str, str], ItemTime]
-"""Measured times by model and item; empty if they were not measured."""
+Times = Mapping[Key, ItemTime]
+"""Estimated times by model and item; empty if nothing was measured."""
 
 
 def plan_json(plan: Plan, times: Times) -> dict[str, Any]:
-    shares = share_times(times) or share_work_per_model(plan.items)
+    shares = share_times(times)
     return {
         "suite": plan.suite.name,
         "identity": plan.suite.identity(),
@@ -42,8 +41,7 @@ def plan_json(plan: Plan, times: Times) -> dict[str, Any]:
                 "kind": i.kind.name,
                 "num_samples": len(i.samples),
                 "num_requests": i.num_requests,
-                "share_of_work": round(shares[i.model.name, i.item], 4),
-                **_list_seconds(times.get((i.model.name, i.item))),
+                **(_list_times(i, time, shares) if (time := times.get((i.model.name, i.item))) is not None else {}),
             }
             for i in plan.items
         ],
@@ -61,12 +59,14 @@ def plan_json(plan: Plan, times: Times) -> dict[str, Any]:
     }
 
 
-def _list_seconds(time: ItemTime | None) -> dict[str, float]:
-    return {"seconds": round(time.seconds, 3), "seconds_per_sample": round(time.per_sample, 6)} if time is not None else {}
+def _list_times(item: PlannedItem, time: ItemTime, shares: Mapping[Key, float]) -> dict[str, float]:
+    share = shares[item.model.name, item.item]
+    per_sample = time.seconds / len(item.samples)
+    return {"seconds": round(time.seconds, 3), "seconds_per_sample": round(per_sample, 6), "share_of_time": round(share, 4)}
 
 
 def plan_text(plan: Plan, times: Times) -> str:
-    lines, shares = [], share_times(times) or share_work_per_model(plan.items)
+    lines, shares = [], share_times(times)
     for model in plan.models:
         lines.append(f"{model.name}  ({model.spec.model})")
         labels = f"; labels: {', '.join(model.info.labels)}" if model.info.labels else ""
@@ -74,10 +74,8 @@ def plan_text(plan: Plan, times: Times) -> str:
         for item in plan.items:
             if item.model.name == model.name:
                 requests = "as the search goes" if item.num_requests is None else f"{item.num_requests:,} requests"
-                cost = _format_share(shares[model.name, item.item])
-                if time := times.get((model.name, item.item)):
-                    cost = f"about {format_duration(time.seconds)} ({time.per_sample:.2g} s per sample), {cost}"
-                lines.append(f"  {item.item:<44} {len(item.samples):>7,} samples   {requests:<22}   {cost}")
+                cost = _format_cost(item, times, shares) if times else ""
+                lines.append(f"  {item.item:<44} {len(item.samples):>7,} samples   {requests:<22}   {cost}".rstrip())
         lines += [f"  not {s.item}: {s.reason}" for s in plan.skipped if s.model == model.name]
     for task in _list_tasks(plan):
         lines += [f"data of {task.name}: {note}" for note in task.notes]
@@ -87,27 +85,36 @@ def plan_text(plan: Plan, times: Times) -> str:
         total = format_duration(sum(time.seconds for time in times.values()))
         num = max(time.num_measured for time in times.values())
         lines.append(f"about {total} in all, without loading weights; measured on the first {num} samples of each item")
+    elif plan.items:
+        lines.append("times: unknown yet; --measure runs a few samples of each item, and estimates them")
     lines += [f"impossible: {sentence}" for sentence in plan.impossible]
     return "\n".join(lines)
 
 
-def _format_share(share: float) -> str:
-    return f"about {share:.0%} of the work".replace("%", " %") if share >= 0.005 else "little work"
+def _format_cost(item: PlannedItem, times: Times, shares: Mapping[Key, float]) -> str:
+    """Return the time of an item and its share: ``about 30 s (0.75 s per sample), 50 % of the time``."""
+    if (time := times.get((item.model.name, item.item))) is None:
+        return "time unknown"
+    share = shares[item.model.name, item.item]
+    part = f"{share:.0%} of the time".replace("%", " %") if share >= 0.005 else "hardly any of the time"
+    return f"about {format_duration(time.seconds)} ({time.seconds / len(item.samples):.2g} s per sample), {part}"
 
 
-def _list_derived(items: Sequence[PlannedItem], shares: Mapping[tuple[str, str], float]) -> Iterator[str]:
-    """Yield how much work the items are that no entry of the suite asks for, by kind, and how to leave them out."""
+def _list_derived(items: Sequence[PlannedItem], shares: Mapping[Key, float]) -> Iterator[str]:
+    """Yield how to leave out items that no entry of the suite asks for, by kind; with their share of the time if it was measured."""
     kinds: dict[tuple[str, str], list[PlannedItem]] = {}
     for item in items:
         if omit := item.kind.how_to_omit(item):
             kinds.setdefault((item.key.program, omit), []).append(item)
     for (program, omit), derived in kinds.items():
-        work: dict[str, float] = {}
+        parts: dict[str, float] = {}
         for item in derived:
-            work[item.model.name] = work.get(item.model.name, 0.0) + shares[item.model.name, item.item]
-        if max(work.values()) >= NOTED_SHARE:
-            parts = ", ".join(f"{share:.0%} ({model})" for model, share in work.items()).replace("%", " %")
-            yield f"note: {program}: no entry asks for it; its share of the work is about {parts}. Without it: {omit}"
+            parts[item.model.name] = parts.get(item.model.name, 0.0) + shares.get((item.model.name, item.item), 0.0)
+        listed = ", ".join(f"{share:.0%} ({model})" for model, share in parts.items()).replace("%", " %")
+        if not shares:
+            yield f"note: {program}: no entry asks for it. Without it: {omit}"
+        elif max(parts.values()) >= NOTED_SHARE:
+            yield f"note: {program}: no entry asks for it, and it takes about {listed} of the time. Without it: {omit}"
 
 
 def plan_exit_code(plan: Plan) -> int:

@@ -16,9 +16,9 @@ from .console import say, say_json
 
 if TYPE_CHECKING:
     from ..api.scorecard import Scorecard
-    from ..plan.times import ItemTime
     from ..plan.types import Plan
     from ..results.write_reports import Reports
+    from ..run.item_times import ItemTime
     from ..scorecard.gates import Gate
     from ..suite.specs import Suite
 

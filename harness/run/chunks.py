@@ -9,8 +9,8 @@ from ..api.requests import Request, Response
 from ..items.base.planned_item import PlannedItem
 from ..store import Store
 
-CHUNK_POSITIONS = 32_768
-"""The positions in a chunk: about a minute of a small model on a CPU. The suite's ``chunk`` limits its samples."""
+CHUNK_WORK = 32_768
+"""The work in a chunk, in positions of a task. The suite's ``chunk`` limits its samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ def split_chunks(item: PlannedItem, most: int, num_looks: int = 0, /) -> Iterato
     ``most``: the largest number of samples in a chunk. ``num_looks``: the number of fixed looks, each at the end of a chunk.
     """
     looks = _list_looks(len(item.samples), num_looks)
-    number = start = positions = 0
+    number = start = work = 0
     for end in range(1, len(item.samples) + 1):
-        positions += item.task.positions[end - 1] * item.kind.effort
-        if end - start == most or positions >= CHUNK_POSITIONS or end == len(item.samples) or end in looks:
+        work += item.task.positions[end - 1] * item.kind.work_per_position
+        if end - start == most or work >= CHUNK_WORK or end == len(item.samples) or end in looks:
             yield Chunk(number, start, end)
-            number, start, positions = number + 1, end, 0
+            number, start, work = number + 1, end, 0
 
 
 def _list_looks(num_samples: int, num_looks: int) -> Sequence[int]:

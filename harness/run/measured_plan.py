@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from ..api.registry import Registry
 from ..plan.planner import plan as make_plan
-from ..plan.times import ItemTime, estimate_time
 from ..plan.types import Plan
 from ..store import FILE_NAME, Store
 from ..suite.specs import AttackSpec, ProbeSpec, Suite, TaskSpec
+from .item_times import ItemTime, estimate_times
+from .pace import Key, list_works
 from .progress import Progress
 from .runner import run_plan
 
@@ -22,7 +23,7 @@ NUM_SAMPLES = 16
 Spec = TypeVar("Spec", TaskSpec, AttackSpec, ProbeSpec)
 
 
-def measure_plan(plan: Plan, registry: Registry, progress: Progress, /) -> dict[tuple[str, str], ItemTime]:
+def measure_plan(plan: Plan, registry: Registry, progress: Progress, /) -> dict[Key, ItemTime]:
     """Run the first samples of each item in a temporary folder, and return the estimated times by model and item.
 
     The answers are not kept, neither in a run folder nor in the suite's cache. The estimates leave out the time to load weights.
@@ -39,7 +40,7 @@ def measure_plan(plan: Plan, registry: Registry, progress: Progress, /) -> dict[
             chunks = {(stored.model, stored.item): store.chunks(stored) for stored in store.items()}
         finally:
             store.close()
-    return {key: estimate_time(item, chunks.get(key, ())) for item in plan.items if (key := (item.model.name, item.item))}
+    return estimate_times(list_works(plan.items), chunks)
 
 
 def shorten_suite(suite: Suite, /) -> Suite:

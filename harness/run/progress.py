@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .pace import Work
+
 
 class Progress:
     """Receives the events of a run in order. This base class ignores them."""
 
-    def plan(self, shares: Mapping[tuple[str, str], float]) -> None:
-        """The run starts. shares: the rough share of each item in the work of the run, by model and item."""
+    def plan(self, works: Mapping[tuple[str, str], Work]) -> None:
+        """The run starts. works: the counted work of each item, by model and item, in no order."""
 
     def loading(self, model: str) -> None:
         """A model's weights are about to be loaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from .timed_progress import TimedProgress
@@ -10,11 +11,16 @@ from .timed_progress import TimedProgress
 class Lines(TimedProgress):
     """Says when an item starts, how long the run still takes after the item's first chunk, and when the item ends.
 
-    say: prints a line at once. describe: that of `TimedProgress`.
+    say: prints a line at once. describe, clock: those of `TimedProgress`.
     """
 
-    def __init__(self, say: Callable[[str], None], describe: Callable[[str, str], str] = lambda model, item: "") -> None:
-        super().__init__(describe)
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        describe: Callable[[str, str], str] = lambda model, item: "",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        super().__init__(describe, clock)
         self._say = say
         self._estimated = False
 

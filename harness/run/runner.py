@@ -10,13 +10,13 @@ from ..api.errors import StoreError
 from ..api.registry import Registry
 from ..engine import Engine
 from ..items.base.planned_item import PlannedItem, PlannedModel
-from ..plan.shares import share_work
 from ..plan.types import Plan
 from ..store import Store, StoredItem, codec, lock_folder
 from .baselines import keep_baseline, load_planned_baseline
 from .described_items import describe_known_items
 from .loading import choose_budget, load_model
 from .model_run import RunContext, run_model
+from .pace import list_works
 from .progress import Progress
 from .role_engines import Players
 from .run_folder import open_store
@@ -49,7 +49,7 @@ def run_plan(
     plan.require_possible()
     baseline = load_planned_baseline(plan, registry)
     shown = progress or Progress()
-    shown.plan(share_work(plan.items))
+    shown.plan(list_works(plan.items))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -63,7 +63,8 @@ class ItemKind:
     ``name``: the name of the kind in records.
     ``section``: the section of a suite whose entries are items of this kind; empty if all items are derived.
     ``runs``: False if the rows are computed only from the records of other items.
-    ``effort``: a rough estimate of an item's cost as a multiple of the task's own cost.
+    ``work_per_position``: decides how many samples a chunk holds: the rough work on a position, as a multiple of the task's own. Times are
+        measured, and do not depend on it.
     ``has_costs``: whether its passes and tokens have rows.
     ``counts_failures``: whether its failed samples count among those of the run.
     ``worked_on``: a score that only the processed samples have, if the item skips samples.
@@ -83,7 +84,7 @@ class ItemKind:
     name: ClassVar[str]
     section: ClassVar[str] = ""
     runs: ClassVar[bool] = True
-    effort: ClassVar[int] = 1
+    work_per_position: ClassVar[int] = 1
     has_costs: ClassVar[bool] = True
     counts_failures: ClassVar[bool] = True
     worked_on: ClassVar[str] = ""

@@ -16,7 +16,7 @@ Spec = TypeVar("Spec", AttackSpec, ProbeSpec)
 class ProgramKind(ItemKind, Generic[Spec]):
     """A kind whose items are the entries of a suite's ``section``, which is also the group of their plugins."""
 
-    effort: ClassVar[int] = 20
+    work_per_position: ClassVar[int] = 20
 
     def fields(self, spec: Spec, plugin: Program, suite: Suite, /) -> Mapping[str, Any]:
         """Return the fields of `PlannedItem` that the suite's entry sets. Raises `ConfigError` for an invalid entry."""

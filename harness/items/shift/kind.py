@@ -29,7 +29,7 @@ class ShiftItems(ItemKind):
     """``explanation_shift(PROBE, ATTACK)``: one item per probe with the scores ``twins`` and attack on its task."""
 
     name = "shift"
-    effort = 20
+    work_per_position = 20
     worked_on = "flipped"
     is_joined = True
     slice_names = (_STAYED,)

@@ -9,9 +9,10 @@ import pytest
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.cli.plan_text import plan_text
 from windtunnel.harness.plan.planner import plan
-from windtunnel.harness.plan.times import ItemTime, estimate_time, share_times
 from windtunnel.harness.plan.types import Plan
+from windtunnel.harness.run.item_times import ItemTime, estimate_times, share_times
 from windtunnel.harness.run.measured_plan import shorten_suite
+from windtunnel.harness.run.pace import Work
 from windtunnel.harness.store import StoredChunk
 from windtunnel.harness.suite.load import load_suite
 from windtunnel.tests.toys import windtunnel, write_suite
@@ -26,17 +27,21 @@ def chunk(number: int, num: int, seconds: float) -> StoredChunk:
     return StoredChunk(number, "", num, {}, seconds, seconds, 0.0)
 
 
-def test_the_first_chunk_counts_once_and_the_rest_at_the_pace_of_the_next(tmp_path: Path) -> None:
-    item = planned(tmp_path, 10).items[0]
-    time = estimate_time(item, [chunk(0, 2, 10.0), chunk(1, 2, 0.2)])
-    assert (time.seconds, time.per_sample, time.num_measured) == (pytest.approx(10.2 + 0.6), pytest.approx(0.1), 4)
-    assert estimate_time(item, [chunk(0, 2, 0.2)]).seconds == pytest.approx(1.0), "its only chunk"
-    assert estimate_time(item, [chunk(0, 5, 2.0), chunk(1, 5, 2.0)]).seconds == pytest.approx(4.0), "all of it was measured"
-    assert estimate_time(item, []) == ItemTime(0.0, 0.0, 0)
+def test_the_first_chunk_counts_once_and_the_rest_at_the_pace_of_the_next() -> None:
+    works = {("m", item): Work("asked", [7] * 10, 10) for item in ("a", "b", "c", "d")}
+    chunks = {
+        ("m", "a"): [chunk(0, 2, 10.0), chunk(1, 2, 0.2)], ("m", "b"): [chunk(0, 2, 0.2)],
+        ("m", "c"): [chunk(0, 5, 2.0), chunk(1, 5, 2.0)], ("m", "d"): [],
+    }  # fmt: skip
+    times = estimate_times(works, chunks)
+    assert times["m", "a"] == ItemTime(pytest.approx(10.2 + 0.6), 4)
+    assert times["m", "b"] == ItemTime(pytest.approx(1.0), 2), "its only chunk"
+    assert times["m", "c"] == ItemTime(pytest.approx(4.0), 10), "all of it was measured"
+    assert ("m", "d") not in times, "nothing was measured"
 
 
 def test_shares_are_of_the_time_of_the_model() -> None:
-    times = {("a", "x"): ItemTime(3.0, 1.0, 3), ("a", "y"): ItemTime(1.0, 1.0, 1), ("b", "x"): ItemTime(0.0, 0.0, 1)}
+    times = {("a", "x"): ItemTime(3.0, 3), ("a", "y"): ItemTime(1.0, 1), ("b", "x"): ItemTime(0.0, 1)}
     assert share_times(times) == {("a", "x"): 0.75, ("a", "y"): 0.25, ("b", "x"): 0.0}
 
 
@@ -59,14 +64,14 @@ def test_plan_measures_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     items = json.loads(answer.out)["items"]
     assert [item["item"] for item in items] == ["notes", "batch_invariance(notes)", "swap(notes)"]
     assert all(item["seconds"] > 0 and item["seconds_per_sample"] > 0 for item in items)
-    assert sum(item["share_of_work"] for item in items) == pytest.approx(1, abs=1e-3)
+    assert sum(item["share_of_time"] for item in items) == pytest.approx(1, abs=1e-3)
     assert {path for path in set(tmp_path.rglob("*")) - before if "__pycache__" not in path.parts} == set()
 
 
 def test_the_text_of_a_measured_plan_says_seconds(tmp_path: Path) -> None:
     made = planned(tmp_path, 40)
-    times = {(item.model.name, item.item): ItemTime(30.0, 0.75, 16) for item in made.items}
+    times = {(item.model.name, item.item): ItemTime(30.0, 16) for item in made.items}
     text = plan_text(made, times)
-    assert "40 samples   40 requests              about 30 s (0.75 s per sample), about 50 % of the work" in text
+    assert "40 samples   40 requests              about 30 s (0.75 s per sample), 50 % of the time" in text
     assert text.splitlines()[-1] == "about 60 s in all, without loading weights; measured on the first 16 samples of each item"
-    assert "about 30 s" not in plan_text(made, {})
+    assert plan_text(made, {}).splitlines()[-1] == "times: unknown yet; --measure runs a few samples of each item, and estimates them"

@@ -1,34 +1,105 @@
-"""How long the rest of a run takes, by the parts that are done."""
+"""How long the rest of a run takes, by what was measured in it."""
 
 from __future__ import annotations
 
 import pytest
-from windtunnel.harness.run.pace import Pace
-from windtunnel.harness.run.timed_progress import format_duration
+from windtunnel.harness.run.pace import Key, Pace, TimeLeft, Work
+from windtunnel.harness.run.progress_lines import Lines
+from windtunnel.harness.run.timed_progress import format_duration, format_left
 
-A, B = ("m", "a"), ("m", "b")
-
-
-def test_nothing_is_known_before_something_is_done() -> None:
-    assert Pace({A: 0.5, B: 0.5}).estimate_left(*A, part=0, left=1, seconds=5) is None
-    assert Pace({}).estimate_left(*A, part=0, left=1, seconds=5) is None
+A, B, C = ("m", "a"), ("m", "b"), ("m", "c")
+TWENTY = [10] * 20
 
 
-def test_the_item_goes_on_at_its_pace_and_the_others_at_that_of_the_run() -> None:
-    pace = Pace({A: 0.25, B: 0.75})
-    assert pace.estimate_left(*A, part=0.5, left=0.5, seconds=10) == pytest.approx(10 + 60)
-    pace.finish(*A, part=1, seconds=30)
-    assert pace.estimate_left(*B, part=0, left=1, seconds=0) == pytest.approx(90), "what the finished item has corrected"
-    assert pace.estimate_left(*B, part=0.1, left=0.9, seconds=1) == pytest.approx(9), "its own pace counts, once it is known"
+def work(like: str = "asked", num: int = 20) -> Work:
+    return Work(like, TWENTY, num)
 
 
-def test_records_of_an_earlier_run_cost_no_time() -> None:
-    pace = Pace({A: 0.5, B: 0.5})
-    pace.finish(*A, part=0.5, seconds=10)
-    assert pace.estimate_left(*B, part=0, left=1, seconds=0) == pytest.approx(20)
-    done = Pace({A: 0.5, B: 0.5})
-    done.finish(*A, part=0, seconds=0)
-    assert done.estimate_left(*B, part=0, left=1, seconds=0) is None
+def test_nothing_is_known_before_something_was_measured() -> None:
+    pace = Pace({A: work(), B: work("probe")})
+    assert pace.estimate(A) is None
+    assert pace.estimate_left(A, 5) == TimeLeft(None, 2)
+
+
+def test_an_item_goes_on_as_its_own_chunks_did() -> None:
+    pace = Pace({A: Work("asked", [10, 10, 40, 40, 100], 5)})
+    pace.take(A, 2, 4.0)
+    assert pace.estimate(A) == pytest.approx(180 * 0.2)
+    pace.take(A, 2, 8.0)
+    assert pace.estimate(A) == pytest.approx(100 * 0.1), "without the first chunk, which also loads libraries"
+    assert pace.estimate_left(A, 3) == TimeLeft(pytest.approx(7), 0), "the chunk in progress has lasted a while"
+    assert pace.estimate_left(A, 30) == TimeLeft(0, 0)
+    pace.take(A, 1, 9.0)
+    assert pace.estimate(A) == 0
+
+
+def test_an_item_that_waits_takes_as_long_as_the_latest_like_it() -> None:
+    pace = Pace({A: work(num=10), B: work("probe"), C: work(num=5)})
+    pace.take(A, 10, 20.0)
+    assert pace.estimate(C) == pytest.approx(10)
+    assert pace.estimate_left(B, 1) == TimeLeft(pytest.approx(10), 1), "nothing like the probe has run"
+    pace.take(B, 10, 100.0)
+    pace.take(B, 10, 100.0)
+    assert pace.estimate_left(B, 0) == TimeLeft(pytest.approx(10), 0)
+
+
+def test_another_model_is_as_much_slower_as_in_what_both_have_done() -> None:
+    keys: list[Key] = [("small", "task"), ("small", "probe"), ("large", "task"), ("large", "probe"), ("large", "attack")]
+    pace = Pace({key: work(key[1]) for key in keys})
+    pace.take(("small", "task"), 20, 2.0)
+    pace.take(("small", "probe"), 20, 30.0)
+    assert pace.estimate(("large", "task")) is None, "nothing tells how fast this model is"
+    pace.take(("large", "task"), 20, 20.0)
+    assert pace.estimate(("large", "probe")) == pytest.approx(300)
+    assert pace.estimate(("large", "attack")) is None
+
+
+def test_records_of_an_earlier_run_are_neither_left_nor_measured() -> None:
+    pace = Pace({A: work(), B: work(num=10)})
+    pace.skip(A, 20)
+    assert (pace.estimate(A), pace.estimate(B)) == (0, None)
+    pace.skip(B, 5)
+    pace.take(B, 1, 3.0)
+    assert pace.estimate(B) == pytest.approx(12)
+
+
+def test_an_item_that_ends_early_leaves_nothing() -> None:
+    pace = Pace({A: work(), B: work()})
+    pace.take(A, 5, 5.0)
+    pace.finish(A)
+    assert pace.estimate_left(B, 0) == TimeLeft(pytest.approx(20), 0)
+
+
+def test_lines_say_what_is_left_and_what_is_unknown() -> None:
+    times = iter([0, 0, 0, 10, 10, 30, 30, 30, 30, 40, 40, 60, 60])
+    said: list[str] = []
+    lines = Lines(said.append, clock=lambda: next(times))
+    lines.plan({A: work(), B: work("probe")})
+    for key in (A, B):
+        lines.item(*key, 0, 20)
+        lines.advance(5)
+        lines.advance(15)
+        lines.finish()
+    assert said == [
+        "[1/2] m  a: 20 samples; time left unknown yet",
+        "[1/2] m  a: 5 of 20 samples; about 30 s left + 1 item unknown yet",
+        "[1/2] m  a: 20 samples done in 30 s",
+        "[2/2] m  b: 20 samples; time left unknown yet",
+        "[2/2] m  b: 5 of 20 samples; about 30 s left",
+        "[2/2] m  b: 20 samples done in 30 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (TimeLeft(None, 3), "time left unknown yet"),
+        (TimeLeft(245, 0), "about 4 min left"),
+        (TimeLeft(12, 2), "about 12 s left + 2 items unknown yet"),
+    ],
+)
+def test_what_is_left(left: TimeLeft, text: str) -> None:
+    assert format_left(left) == text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 import sys
 
 import pytest
+from windtunnel.harness.run.pace import Work
 from windtunnel.harness.run.progress_bars import Bars
 
 MODEL, ITEM = "sst2-minilm-base", "explanation_shift(integrated_gradients(sst2), deepwordbug(sst2))"
@@ -24,7 +25,7 @@ def test_a_bar_fits_its_terminal(width: int, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
     with Bars(lambda model, item: "drop 0.1") as bars:
-        bars.plan({(MODEL, ITEM): 1.0})
+        bars.plan({(MODEL, ITEM): Work("probe", [20] * 100, 100)})
         bars.item(MODEL, ITEM, 0, 100)
         bars.batch("classify", 12_345, 678_901)
         bars.advance(25)
