@@ -1,6 +1,6 @@
 """The run store: one append-only SQLite file in WAL mode. A chunk of records is one transaction.
 
-`tables` has the schema, `chain` the hash chain that detects changes.
+`tables` has the schema, `chain` the hash chain that detects changes. `store_file` opens the file, and `work_list` has its items.
 
 A chunk is stored completely or not at all: a killed process loses only the chunk in flight.
 """
@@ -11,40 +11,30 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from operator import lt
 from pathlib import Path
 from typing import Any
 
-from ..api.errors import ConfigError, SchemaError, StoreError
+from ..api.errors import StoreError
 from ..api.samples import Record, Sample
-from . import chain, codec
+from . import codec
 from .answer_log import AnswerLog
-from .faults import find_unread, find_unreadable, list_faults
-from .sample_sets import SampleSets
 from .sessions import Sessions
-from .sqlite_files import Reading, advise_on_missing, make_damaged_error, make_storable
-from .sqlite_files import connect as _connect
+from .sqlite_files import connect, make_storable
 from .stored_chunk import StoredChunk, read_chunks
-from .stored_item import StoredItem, describe_change, describe_conflict
-from .tables import COVERED, SCHEMA_VERSION, make_own_schema, make_tables, read_schema
+from .stored_item import StoredItem
+from .tables import SCHEMA_VERSION, make_tables
+from .work_list import WorkList
 
 FILE_NAME = "run.db"
 
-_WRITING = ("journal_mode=WAL", "synchronous=NORMAL")
-"""Commits survive a killed process. A power cut may undo the last chunks, each of them completely."""
 
-_LATEST = "ORDER BY rowid DESC LIMIT 1"
-
-
-class Store:
-    """An open run store. Construct it with `create` or `open`."""
+class Store(WorkList):
+    """An open run store: its records and answers. Construct it with `create` or `open`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._db = connection
-        self.path = path
+        super().__init__(connection, path)
         self._answers = AnswerLog(connection)
-        self._sample_sets = SampleSets(connection)
         self.sessions = Sessions(connection, self._write, self._read_rows)
 
     @classmethod
@@ -56,7 +46,7 @@ class Store:
         fresh = path.with_name(f"{path.name}.new")
         for leftover in (fresh, fresh.with_name(f"{fresh.name}-journal")):
             leftover.unlink(missing_ok=True)
-        store = cls(_connect(fresh), fresh)
+        store = cls(connect(fresh), fresh)
         try:
             with store._open_transaction():
                 make_tables(store._db)
@@ -67,116 +57,7 @@ class Store:
         fresh.replace(path)
         return cls.open(path)
 
-    @classmethod
-    def open(cls, path: Path, *, readonly: bool = False, checked: bool = True) -> Store:
-        """Open an existing store.
-
-        readonly: read a snapshot of one moment, whatever another process writes meanwhile.
-        checked: first check all rows against the hash chain, one second of CPU per 100,000 records; `verify` lists
-            what is wrong without raising.
-
-        Raises `ConfigError` if there is no file, `StoreError` if it is not a run store, is damaged or was changed, and
-        `SchemaError` if another version wrote it.
-        """
-        if not path.is_file():
-            raise ConfigError(f"there is no run at {path}; {advise_on_missing(path)}")
-        store = cls(_connect(path, readonly=readonly), path)
-        try:
-            store._begin(readonly)
-            if checked:
-                store._require_unchanged()
-        except StoreError:
-            store.close()
-            raise
-        return store
-
-    def _begin(self, readonly: bool) -> None:
-        try:
-            if readonly:
-                self._db.execute("BEGIN")
-            row = self._db.execute(f"SELECT schema_version, version FROM run {_LATEST}").fetchone()
-            if row is None or row[0] != SCHEMA_VERSION:
-                schema = "no schema version" if row is None else f"schema {row[0]}, written by windtunnel {row[1]}"
-                fix = "Install the version that wrote it"
-                raise SchemaError(f"{self.path} has {schema}; this version reads schema {SCHEMA_VERSION}. {fix}")
-            if not readonly:
-                for setting in _WRITING:
-                    self._db.execute(f"PRAGMA {setting}")
-        except sqlite3.DatabaseError as error:
-            raise make_damaged_error(self.path, error) from error
-
-    def close(self) -> None:
-        self._db.close()
-
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def amend(self, suite: str, version: str, /) -> None:
-        """Add the suite's current text as a further row."""
-        name = self.name
-        with self._write():
-            self._db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", (SCHEMA_VERSION, name, suite, version))
-
-    def add_item(self, item: StoredItem, samples: Sequence[Sample], /) -> StoredItem:
-        """Declare an item and its samples before its first record, and return the stored item.
-
-        An item with the same identity is reused, even if it was set aside. An item with the same name and another
-        identity is set aside as in `set_aside_changed`.
-        """
-        self.set_aside_changed([item])
-        known = self.current(item.model, item.item)
-        if known is not None:
-            return known
-        before = next((i for i, _ in self.set_aside() if i.is_same(item)), None)
-        with self._write():
-            if before is not None:
-                self._set_standing(before, True, "its identity is the stored one again")
-                return before
-            sample_set = self._sample_sets.declare(item.task, samples)
-            row = (item.model, item.item, codec.dumps(item.key.to_json()), item.num_samples, item.model_fingerprint, item.data_fingerprint,
-                   item.plugin, item.seed, codec.dumps(item.facts), sample_set)  # fmt: skip
-            cursor = self._db.execute(
-                "INSERT INTO items (model, item, key, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts, sample_set)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?)", row)  # fmt: skip
-        return next(i for i in self._list_items() if i.id == cursor.lastrowid)
-
-    def set_aside_changed(self, now: Iterable[StoredItem], /) -> list[tuple[StoredItem, str]]:
-        """Set aside the stored items that differ from ``now``'s items of the same name, and all that depend on them.
-
-        An item differs if its entry in the suite, its model, its data or its code changed. Returns each item with the
-        reason. Their records are kept.
-
-        Raises `ConfigError`, and sets nothing aside, if records can be neither kept nor replaced
-        (`stored_item.describe_conflict`).
-        """
-        stored = {(known.model, known.item): known for known in self.items()}
-        pairs = [(stored[key], item) for item in now if (key := (item.model, item.item)) in stored]
-        changed: list[tuple[StoredItem, str]] = []
-        for known, item in pairs:
-            if known.declaration != item.declaration:
-                changed.append((known, "its entry in the suite changed"))
-            elif why := describe_conflict(known, item):
-                what = f"{self.path.parent} holds records of {known.item!r} on {known.model!r} {why}"
-                raise ConfigError(f"{what}. Choose a new folder", argument="folder")
-            elif why := describe_change(known, item):
-                changed.append((known, f"it was {why}"))
-        if not changed:
-            return []
-        with self._write():
-            return self._set_aside_with_dependents(changed)
-
-    def _set_aside_with_dependents(self, changed: Iterable[tuple[StoredItem, str]]) -> list[tuple[StoredItem, str]]:
-        waiting, current, gone = list(changed), self.items(), dict[int, tuple[StoredItem, str]]()
-        while waiting:
-            item, why = waiting.pop(0)
-            if item.id not in gone:
-                gone[item.id] = item, why
-                self._set_standing(item, False, why)
-                dependents = [other for other in current if item.id in other.facts.get("rests_on", ())]
-                waiting += [(other, f"it depends on {item.item}, which was set aside") for other in dependents]
-        return list(gone.values())
-
-    def _set_standing(self, item: StoredItem, is_current: bool, why: str) -> None:
-        self._db.execute("INSERT INTO standing VALUES (?, ?, ?)", (item.id, int(is_current), why))
 
     def add_chunk(
         self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, float], seconds: float,
@@ -199,95 +80,12 @@ class Store:
             self._answers.insert(answers)
         self._answers.add_to_index(answers)
 
-    @contextmanager
-    def _write(self) -> Iterator[None]:
-        """Run a transaction that ends with a link of the hash chain."""
-        with self._open_transaction(), chain.append_link(self._db, COVERED):
-            yield
-
-    @contextmanager
-    def _open_transaction(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            fix = "free some space" if "full" in str(error) or "I/O" in str(error) else "make sure no other process writes to it"
-            raise StoreError(
-                f"cannot write to {self.path} ({error}); all finished chunks are safe. To go on, {fix} and run it again"
-            ) from error
-
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _read(self) -> Reading:
-        return Reading(self.path)
-
-    def _read_rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._read():
-            return self._db.execute(query, values).fetchall()
-
-    def _stream(self, query: str, *values: object) -> Iterator[Any]:
-        """Yield one row at a time."""
-        with self._read():
-            for row in self._db.execute(query, values):  # noqa: UP028 - it would close the cursor, perhaps after its store
-                yield row
 
     def get(self, keys: Iterable[str], /) -> dict[str, Any]:
         """Return the stored responses of these content keys, as a read-only cache."""
         with self._read():
             return self._answers.get(keys)
-
-    @property
-    def name(self) -> str:
-        return str(self._read_rows(f"SELECT name FROM run {_LATEST}")[0][0])
-
-    @property
-    def suite(self) -> str:
-        """The suite of the run, as canonical JSON."""
-        return str(self._read_rows(f"SELECT suite FROM run {_LATEST}")[0][0])
-
-    @property
-    def version(self) -> str:
-        return str(self._read_rows(f"SELECT version FROM run {_LATEST}")[0][0])
-
-    def items(self) -> list[StoredItem]:
-        """Return the items of the current suite, in order of declaration."""
-        standing, planned = self._find_standing(), self._list_planned()
-        return [item for item in self._list_items() if item.is_current(standing, planned)]
-
-    def current(self, model: str, item: str, /) -> StoredItem | None:
-        return next((i for i in self.items() if (i.model, i.item) == (model, item)), None)
-
-    def set_aside(self) -> list[tuple[StoredItem, str]]:
-        """Return the items that are no longer part of the suite, each with the reason. Their records are kept."""
-        standing, planned = self._find_standing(), self._list_planned()
-        gone = "it is no longer in the suite"
-        return [
-            (item, gone if standing.get(item.id, (True, ""))[0] else standing[item.id][1])
-            for item in self._list_items()
-            if not item.is_current(standing, planned)
-        ]
-
-    def _list_items(self) -> list[StoredItem]:
-        columns = "id, model, key, num_samples, model_fingerprint, data_fingerprint, plugin, seed, facts, sample_set"
-        rows = self._read_rows(f"SELECT {columns} FROM items ORDER BY id")
-        with self._read():
-            return [StoredItem.from_row(row) for row in rows]
-
-    def _find_standing(self) -> dict[int, tuple[bool, str]]:
-        rows = self._read_rows("SELECT item, is_current, why FROM standing ORDER BY rowid")
-        return {item: (bool(is_current), why) for item, is_current, why in rows}
-
-    def _list_planned(self) -> set[tuple[str, str]] | None:
-        """Return the (model, item) pairs of the suite; None if the stored suite does not list them."""
-        with self._read():
-            planned = codec.loads(self.suite).get("planned")
-        return {(model, item) for model, item, _ in planned} if planned else None
 
     def finished_chunks(self, item: StoredItem, /) -> set[int]:
         return {row[0] for row in self._read_rows("SELECT chunk FROM chunks WHERE item = ?", item.id)}
@@ -361,39 +159,3 @@ class Store:
             with self._read():
                 sample = codec.loads(text)
             yield sample
-
-    # ── whole and unchanged ───────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def digest(self) -> str:
-        """The head of the hash chain: it covers the whole run but its timing and sessions. Two equal runs have equal digests."""
-        with self._read():
-            return chain.read_head(self._db)
-
-    def verify(self) -> list[str]:
-        """Return one sentence per fault of the file and its rows; empty if there is none."""
-        try:
-            with self._read():
-                damage = [f"SQLite: {row[0]}" for row in self._read_rows("PRAGMA integrity_check") if row[0] != "ok"]
-                return [*damage, *self._find_changes()] or list(find_unreadable(self._db))
-        except StoreError as error:
-            return [error.message]
-
-    def list_unread(self) -> list[str]:
-        """Return what `find_unread` finds."""
-        return list(find_unread(self._db))
-
-    def _require_unchanged(self) -> None:
-        with self._read():
-            wrong = self._find_changes()
-        if wrong:
-            raise StoreError(
-                f"{self.path} was changed after the run:\n  {list_faults(wrong)}\nRestore it from a copy, or run again", argument="folder"
-            )
-
-    def _find_changes(self) -> list[str]:
-        theirs, ours = read_schema(self._db), make_own_schema()
-        other = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
-        if other:
-            return [f"its tables differ from those of a run store: {', '.join(other)}"]
-        return list(chain.find_faults(self._db, COVERED))

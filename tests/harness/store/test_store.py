@@ -20,7 +20,7 @@ from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.modalities.base import Unread
 from windtunnel.harness.run import model_run
 from windtunnel.harness.run.runner import run_plan
-from windtunnel.harness.store import FILE_NAME, Store, StoredItem, codec, lock_folder, run_store
+from windtunnel.harness.store import FILE_NAME, Store, StoredItem, codec, lock_folder, store_file
 from windtunnel.harness.store.tables import COVERED, SCHEMA_VERSION
 from windtunnel.tests.toys import opened, planned, records_of, windtunnel
 
@@ -252,7 +252,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_finishes(tmp_path: Path,
     """SQLite is told that the file may not grow: it answers as it does when the disk is full."""
     reference = tmp_path / "reference"
     run_plan(planned(tmp_path, attacks=["swap"], chunk=2), reference)
-    connect = run_store._connect
+    connect = store_file.connect
 
     def limited(path: Path, **options: Any) -> sqlite3.Connection:
         connection = connect(path, **options)
@@ -263,7 +263,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_finishes(tmp_path: Path,
 
     out = tmp_path / "run"
     suite = tmp_path / "toys.yaml"
-    monkeypatch.setattr(run_store, "_connect", limited)
+    monkeypatch.setattr(store_file, "connect", limited)
     long = "word " * 2000
     monkeypatch.setattr(
         model_run, "make_recordable", lambda r: Record(r.sample_id, r.item, r.scores, r.error, {**r.artifacts, "long": long})
