@@ -108,7 +108,7 @@ def _split_patches(values_L: Values, height: int, width: int, patch: int | None)
     rows, columns = (height // patch, width // patch) if patch else (0, 0)
     if not 0 < rows * columns <= len(values_L) <= rows * columns + _MOST_SPECIAL:
         raise ConfigError(
-            f"the model gives {len(values_L)} positions for an image of {height} x {width} pixels, which are not its patches"
+            f"the model gives {len(values_L):,} positions for an image of {height} x {width} pixels, which are not its patches"
             f" (patch_size: {patch}); this needs a vision transformer whose tokens stay one a patch"
         )
     first, side = len(values_L) - rows * columns, patch or 0

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from ..harness.api.numerals import format_count as format_count
 from ..harness.api.scorecard import DIMENSIONS, Estimate, Row, Scorecard
 from ..harness.scorecard.measures import explain as explain
 from ..harness.scorecard.measures import title_of as title_of
@@ -170,7 +171,7 @@ def join_names(names: list[str], /, most: int = 5) -> str:
     names: the names.
     most: maximum number of names to list.
     """
-    shown = [clip(name, 80) for name in names[:most]] + ([f"{len(names) - most} more"] if len(names) > most else [])
+    shown = [clip(name, 80) for name in names[:most]] + ([f"{len(names) - most:,} more"] if len(names) > most else [])
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
 
 
@@ -182,11 +183,6 @@ def summarise(scorecard: Scorecard, /) -> str:
     under = f", with {join_names(programs)}" if programs else ""
     run = f"{join_names(list_models(scorecard))} on {join_names(tasks)}{under}"
     return f"{run}: {format_count(scorecard.num_samples, 'sample')}, {scorecard.num_failed:,} failed."
-
-
-def format_count(n: int, noun: str, /) -> str:
-    """Format a count with its noun: ``1 sample``, ``1,200 samples``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def list_statements(entries: Any, /) -> list[tuple[str, str]]:

@@ -170,7 +170,7 @@ class RowTask(Task):
         hashes, num_of_hash = np.unique(np.array(array("q", map(hash, self._list_ids()))), return_counts=True)
         suspects = set(hashes[num_of_hash > 1].tolist())
         counts = Counter(known for known in self._list_ids() if hash(known) in suspects) if suspects else Counter[str]()
-        duplicates = [f"{known!r} stands for {num} rows" for known, num in counts.items() if num > 1]
+        duplicates = [f"{known!r} stands for {num:,} rows" for known, num in counts.items() if num > 1]
         if duplicates:
             raise DataError(
                 f"{self.rows.source}: ids must be unique, but in {self._id.source!r} {join_names(duplicates)}; "

@@ -21,7 +21,7 @@ def describe_part(kind: str, taken: Mapping[str, int], whole: Mapping[str, int],
     absent = [name for name in whole if name not in taken]
     if absent:
         return (
-            f"the first {num:,} of {total:,} samples are of {len(taken)} of {len(whole)} {_PLURALS[kind]} "
+            f"the first {num:,} of {total:,} samples are of {len(taken):,} of {len(whole):,} {_PLURALS[kind]} "
             f"({join_names(list(taken))}), so the numbers say nothing of {join_names(absent)}; {_REMEDY}"
         )
     name, p_value = _find_odd(taken, whole)

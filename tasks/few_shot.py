@@ -70,10 +70,10 @@ class FewShot:
         num_seen = chosen[-1] + 1 if len(chosen) == self._num else num_rows
         num_skipped = num_seen - len(chosen)
         if len(chosen) < self._num:
-            among = f", {num_skipped} of which are also evaluated; choose a split that shares no rows with them" if num_skipped else ""
-            raise DataError(f"num_fewshot is {self._num}, but {rows.source} has {num_rows} rows{among}")
+            among = f", {num_skipped:,} of which are also evaluated; choose a split that shares no rows with them" if num_skipped else ""
+            raise DataError(f"num_fewshot is {self._num}, but {rows.source} has {num_rows:,} rows{among}")
         if num_skipped:
-            seen = f"{num_skipped} of the first {num_seen} rows of {rows.source}"
+            seen = f"{num_skipped:,} of the first {num_seen:,} rows of {rows.source}"
             self.notes = (f"few-shot examples: {seen} are also evaluated, and were skipped",)
         return chosen
 

@@ -54,7 +54,7 @@ class Memorisation(RowTask):
         end = _find_word_end(text, start + self._length)
         if end - start < self._length or not text[:start].strip():
             raise SampleError(
-                f"text: {len(text)} characters are too few for a prefix of {self._prefix} and a continuation of {self._length}"
+                f"text: {len(text):,} characters are too few for a prefix of {self._prefix} and a continuation of {self._length}"
             )
         return Item(text[:start], text[start:end])
 

@@ -94,5 +94,5 @@ def _read_words(path: Path) -> tuple[str, ...]:
         raise ConfigError(f"words: file {path} does not exist; it needs one word per line")
     words = tuple(dict.fromkeys(path.read_text(encoding="utf-8").split()))
     if len(words) < 2:
-        raise ConfigError(f"words: {path} has {len(words)} words; it needs at least 2")
+        raise ConfigError(f"words: {path} has {len(words):,} words; it needs at least 2")
     return words

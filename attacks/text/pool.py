@@ -91,7 +91,7 @@ def run_pooled(searches: Sequence[Search[Q, A, T]], answer: Ask[Q, A], /, *, num
 
 def _check_count(answer: Ask[Q, A], questions: list[Q]) -> Sequence[A]:
     answers = answer(questions) if questions else ()
-    assert len(answers) == len(questions), f"{len(answers)} answers to {len(questions)} questions"
+    assert len(answers) == len(questions), f"{len(answers):,} answers to {len(questions):,} questions"
     return answers
 
 

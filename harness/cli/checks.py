@@ -52,10 +52,10 @@ def _check_records(folder: Path, digest: str | None) -> tuple[str, str]:
         items = store.items()
         count = sum(map(store.count, items))
         missing = sum(num_samples for _, _, num_samples in codec.loads(store.suite)["planned"]) - count
-        to_be_made = f"; {missing} are still to be made" if missing else ""
+        to_be_made = f"; {missing:,} are still to be made" if missing else ""
         aside = sum(store.count(item) for item, _ in store.set_aside())
-        to_be_made += f"; {aside} of what the suite said before were set aside" if aside else ""
+        to_be_made += f"; {aside:,} of what the suite said before were set aside" if aside else ""
         notes = "".join(f"\nnote: {sentence}" for sentence in store.list_unread())
-        return f"{count} records of {len(items)} items are whole and unchanged{to_be_made}{notes}", store.digest
+        return f"{count:,} records of {len(items):,} items are whole and unchanged{to_be_made}{notes}", store.digest
     finally:
         store.close()

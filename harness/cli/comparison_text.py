@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from ..api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, Comparison, Flip, RowChange
+from ..api.numerals import format_interval, format_number
 from ..api.scorecard import Estimate
 from ..api.visible_text import make_visible
 
@@ -32,11 +33,11 @@ def _list_lines(comparison: Comparison) -> Iterator[str]:
         yield f"  {_MARKS[change.verdict]} {change.row.item + '.' + change.row.name:<44} {_describe(change)}"
     rest = [change for change in comparison.rows if not change.is_headline and change not in decided]
     num_tested = sum(change.verdict != NOT_TESTED for change in rest)
-    yield f"  {num_tested} other rows: no change shown; {len(rest) - num_tested} are not tested (counts, costs, controls)"
+    yield f"  {num_tested:,} other rows: no change shown; {len(rest) - num_tested:,} are not tested (counts, costs, controls)"
     for count in comparison.counts:
         if count.part == "all":
             parts = [f"{c.name} {c.regressed}/{c.fixed}" for c in comparison.counts if c.key == count.key and c.part != "all"]
-            yield f"flips of {count.key}: {count.regressed} regressed, {count.fixed} fixed, of {count.n}" + (
+            yield f"flips of {count.key}: {count.regressed:,} regressed, {count.fixed:,} fixed, of {count.n:,}" + (
                 f"   (regressed/fixed: {', '.join(parts)})" if parts else ""
             )
             yield from _list_flips([f for f in comparison.flips if f.key == count.key and f.change == "regressed"])
@@ -44,9 +45,9 @@ def _list_lines(comparison: Comparison) -> Iterator[str]:
     for item, flips in groupby(moved, key=lambda flip: str(flip.key)):
         found = list(flips)
         worst = ", ".join(f"{f.sample_id} ({1 - (f.size or 0.0):.2f})" for f in found[:_MOST_FLIPS])
-        yield f"explanations of {item} that moved though the answer stayed: {len(found)}, first (rank correlation): {worst}"
+        yield f"explanations of {item} that moved though the answer stayed: {len(found):,}, first (rank correlation): {worst}"
     for item, rows in groupby(comparison.fidelity, key=lambda row: row.item):
-        yield f"fidelity of {item}: " + ", ".join(f"{row.name} {_number(row.estimate.value)}" for row in rows)
+        yield f"fidelity of {item}: " + ", ".join(f"{row.name} {format_number(row.estimate.value)}" for row in rows)
 
 
 def _list_flips(flips: Sequence[Flip]) -> Iterator[str]:
@@ -59,13 +60,13 @@ def _list_flips(flips: Sequence[Flip]) -> Iterator[str]:
 
 def _describe(change: RowChange) -> str:
     difference = change.difference
-    values = f"{_number(change.baseline.value)} -> {_number(change.row.estimate.value)}"
+    values = f"{format_number(change.baseline.value)} -> {format_number(change.row.estimate.value)}"
     if difference.value is None:
         return f"{values}  {difference.reason}"
-    bounds = "" if difference.low is None or difference.high is None else f" [{difference.low:+.4g}, {difference.high:+.4g}]"
+    changed = " ".join(filter(None, [format_number(difference.value, "+"), format_interval(difference.low, difference.high, "+")]))
     p_value = "" if change.adjusted_p_value is None else f", p = {change.adjusted_p_value:.2g}"
     excluded = _exclude(change)
-    return f"{values:<20} {difference.value:+.4g}{bounds}  {change.verdict}{p_value}, n = {difference.n}{excluded}"
+    return f"{values:<20} {changed}  {change.verdict}{p_value}, n = {difference.n:,}{excluded}"
 
 
 def _exclude(change: RowChange) -> str:
@@ -98,11 +99,7 @@ def _cell(change: RowChange | None) -> str:
         return "–"
     difference: Estimate = change.difference
     shown = "" if difference.value is None else f" ({difference.value:+.3g} {_MARKS[change.verdict]})"
-    return f"{_number(change.row.estimate.value)}{shown}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return f"{format_number(change.row.estimate.value)}{shown}"
 
 
 def _clip(text: str) -> str:

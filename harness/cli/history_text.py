@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..api.numerals import format_count
 from ..api.visible_text import make_visible
 from ..results.history import History, Trend, list_values
 
@@ -18,8 +19,7 @@ def format_histories(histories: Sequence[History]) -> str:
 
 def _list_lines(history: History) -> Iterator[str]:
     days = f"{history.times[0]:%Y-%m-%d} to {history.times[-1]:%Y-%m-%d}"
-    num = len(history.folders)
-    yield f"{history.name}: {num} {'run' if num == 1 else 'runs'}, {days} ({', '.join(history.folders)})"
+    yield f"{history.name}: {format_count(len(history.folders), 'run')}, {days} ({', '.join(history.folders)})"
     for trend in history.trends:
         yield f"  {trend.model}  {trend.item + '.' + trend.metric:<44} {_draw(trend)}  {' '.join(list_values(trend))}"
 

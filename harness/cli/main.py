@@ -126,7 +126,7 @@ def prefetch(suite: Suite) -> None:
         state = "missing" if supply.problem else "fetched" if supply.was_fetched else "there"
         say(f"{state:8} {supply.name} for {supply.owner}" + (f": {supply.problem}" if supply.problem else ""))
     if num_missing:
-        raise ConfigError(f"{num_missing} of what {suite.name} needs is missing; the lines above say how to get it")
+        raise ConfigError(f"{num_missing:,} of what {suite.name} needs is missing; the lines above say how to get it")
 
 
 @app.command(epilog=EXIT_CODES)

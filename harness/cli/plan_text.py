@@ -84,7 +84,7 @@ def plan_text(plan: Plan, times: Times) -> str:
     if times:
         total = format_duration(sum(time.seconds for time in times.values()))
         num = max(time.num_measured for time in times.values())
-        lines.append(f"about {total} in all, without loading weights; measured on the first {num} samples of each item")
+        lines.append(f"about {total} in all, without loading weights; measured on the first {num:,} samples of each item")
     elif plan.items:
         lines.append("times: unknown yet; --measure runs a few samples of each item, and estimates them")
     lines += [f"impossible: {sentence}" for sentence in plan.impossible]

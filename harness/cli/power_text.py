@@ -32,7 +32,7 @@ def _describe(one: GatePower) -> str:
     lines = [
         head,
         f"  nothing changed: passes {power.passes:.1%}, inconclusive {power.inconclusive:.1%}, fails {power.fails:.1%} "
-        f"of {power.num_draws} draws of {power.n} samples",
+        f"of {power.num_draws:,} draws of {power.n:,} samples",
         f"  {_describe_drop(power)}",
     ]
     if power.exceeds_promise:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
+from ..api.numerals import format_interval, format_number
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, JudgedRow, Row, Scorecard
 from ..api.visible_text import make_visible
@@ -66,7 +68,7 @@ def format_files(files: Sequence[Path]) -> str:
 
 def _shorten(lines: list[str], num_left: int, noun: str) -> list[str]:
     """Return the lines with a last one that counts what is left out, if anything is."""
-    return [*lines, f"… and {num_left} more {noun}; --rows prints all"] if num_left > 0 else lines
+    return [*lines, f"… and {num_left:,} more {noun}; --rows prints all"] if num_left > 0 else lines
 
 
 def _list_gates(readings: Sequence[Reading], card: Scorecard) -> Iterator[str]:
@@ -75,7 +77,7 @@ def _list_gates(readings: Sequence[Reading], card: Scorecard) -> Iterator[str]:
     for reading in readings:
         result, row, num = reading.result, reading.row, len(reading.rows)
         counts = "" if result.verdict == result.outcome else f" (counts as {result.verdict})"
-        model = f"{row.model}, lowest margin of {num}" if row and num > 1 else row.model if row else ""
+        model = f"{row.model}, lowest margin of {num:,}" if row and num > 1 else row.model if row else ""
         lines.append((f"gate {result.outcome}{counts}", reading.path, reading.asked, *_format_judged(row), model))
     for reading, line in zip(readings, _align(lines), strict=True):
         yield line
@@ -140,17 +142,16 @@ def _format_judged(row: JudgedRow | None) -> tuple[str, str, str]:
     if row is None:
         return "no data", "", ""
     value, interval, n = _format_estimate(Estimate(row.value, row.low, row.high, row.n), sign="-" if row.baseline is None else "+")
-    return value, interval, n if row.value is None or row.baseline is None else f"{n}, from {row.baseline:.4g}"
+    return value, interval, n if row.value is None or row.baseline is None else f"{n}, from {format_number(row.baseline)}"
 
 
-def _format_estimate(e: Estimate, sign: str = "-") -> tuple[str, str, str]:
+def _format_estimate(e: Estimate, sign: Literal["-", "+"] = "-") -> tuple[str, str, str]:
     """Return value, interval and number of samples. ``sign``: ``+`` to write both signs."""
     unscored = f", {e.n_unscored:,} not scored" if e.n_unscored else ""
     n = f"n = {e.n:,}{unscored}"
     if e.value is None:
         return "not scored", "", n
-    interval = f"[{e.low:{sign}.4g}, {e.high:{sign}.4g}]" if e.low is not None and e.high is not None else ""
-    return f"{e.value:{sign}.4g}", interval, n
+    return format_number(e.value, sign), format_interval(e.low, e.high, sign), n
 
 
 def _align(lines: Iterable[tuple[str, ...]]) -> list[str]:

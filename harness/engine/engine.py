@@ -300,7 +300,7 @@ class Engine:
     def _accept(self, kind: str, batch: list[Row], units: list[Unit], answers: list[Any]) -> list[tuple[Unit, Any]]:
         if len(answers) != len(units):
             raise ModelError(
-                f"model {self.model.name!r} returned {len(answers)} answers for a batch of {len(units)} in {kind!r}; "
+                f"model {self.model.name!r} returned {len(answers):,} answers for a batch of {len(units):,} in {kind!r}; "
                 "its method must return one answer per unit, in order"
             )
         answered = list(zip(units, answers, strict=True))

@@ -108,7 +108,7 @@ def _check_response(name: str, request: Request[Response], response: Any) -> Any
     bad = sum(not math.isfinite(number) for number in numbers)
     return make_failure(
         NonFiniteError(
-            f"model {name!r} answered NaN or infinity in {bad} of {len(numbers)} numbers of a {request.kind!r} request; "
+            f"model {name!r} answered NaN or infinity in {bad:,} of {len(numbers):,} numbers of a {request.kind!r} request; "
             "half precision overflowing is the usual cause: set dtype to float32 or bfloat16"
         )
     )

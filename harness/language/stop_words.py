@@ -61,7 +61,7 @@ class StopWords:
 
     def __str__(self) -> str:
         digest = hashlib.sha256("\n".join(sorted(self.words)).encode()).hexdigest()[:8]
-        return f"{self.source}, {len(self.words)} words, sha256 {digest}"
+        return f"{self.source}, {len(self.words):,} words, sha256 {digest}"
 
 
 def load_stop_words(source: str, folder: str | None = None, /) -> StopWords:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..api.numerals import format_number
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Scorecard
 from ..api.visible_text import escape_surrogates
@@ -120,7 +121,7 @@ class Run:
         card = self.scorecard
         gates = "".join(f"<li>{escape(g.outcome)}: {escape(g.gate)} ({escape(g.detail)})</li>" for g in card.gates)
         cells = (
-            (r.model, r.item, r.name, _format_number(r.estimate.value), _format_interval(r.estimate), str(r.estimate.n))
+            (r.model, r.item, r.name, format_number(r.estimate.value), _format_interval(r.estimate), f"{r.estimate.n:,}")
             for r in choose_headlines(card.rows)
         )
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
@@ -212,10 +213,6 @@ class Run:
         ]
         frame = pd.DataFrame(rows, columns=[*names, *_ESTIMATE])
         return frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "int64", "n_unscored": "int64"})
-
-
-def _format_number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _format_interval(estimate: Estimate) -> str:

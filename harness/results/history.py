@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..api.errors import ConfigError
+from ..api.numerals import format_number
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row
 from ..store import FILE_NAME, Store
@@ -75,4 +76,4 @@ def _read(name: str, runs: Sequence[tuple[datetime, Path]], registry: Registry |
 
 def list_values(trend: Trend, /) -> list[str]:
     """Return the values of a trend as text, one per run; a dash for a run without a value."""
-    return ["–" if e is None or e.value is None else f"{e.value:.4g}" for e in trend.estimates]
+    return [format_number(None if e is None else e.value) for e in trend.estimates]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from ..api.numerals import format_count, format_number
 from ..api.scorecard import Estimate
 from ..api.visible_text import make_visible
 from .history import History, Trend, list_values
@@ -41,14 +42,14 @@ def render_history(histories: Sequence[History], /) -> str:
 
 
 def _render(history: History) -> str:
-    name, num = _show(history.name), len(history.folders)
+    name, num = _show(history.name), format_count(len(history.folders), "run")
     runs = "".join(
         f"<li>{_show(folder)}, {time:%Y-%m-%d %H:%M} UTC</li>" for folder, time in zip(history.folders, history.times, strict=True)
     )
     head = "".join(f'<th scope="col">{column}</th>' for column in _COLUMNS)
     lines = "".join(_render_trend(trend, history) for trend in history.trends)
     return (
-        f"<section><h2>{name}</h2><details><summary>{num} {'run' if num == 1 else 'runs'}, {history.times[0]:%Y-%m-%d} to "
+        f"<section><h2>{name}</h2><details><summary>{num}, {history.times[0]:%Y-%m-%d} to "
         f'{history.times[-1]:%Y-%m-%d}</summary><ol>{runs}</ol></details><div class="scroll" role="region" tabindex="0" '
         f'aria-label="Trends of {name}"><table><caption>Headline rows, the oldest run on the left. Bars are 95 % intervals.</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div></section>"
@@ -63,7 +64,7 @@ def _render_trend(trend: Trend, history: History) -> str:
 
 
 def _show_interval(e: Estimate | None) -> str:
-    return f"{e.low:.4g} to {e.high:.4g}" if e is not None and e.low is not None and e.high is not None else "–"
+    return f"{format_number(e.low)} to {format_number(e.high)}" if e is not None and e.low is not None and e.high is not None else "–"
 
 
 def _compare_last(trend: Trend) -> str:
@@ -73,7 +74,7 @@ def _compare_last(trend: Trend) -> str:
     if before is None or last is None:
         return "–"
     word = "equal" if last == before else "higher is better" if trend.higher_is_better else "lower is better"
-    return f"{last - before:+.4g} <small>{word}</small>"
+    return f"{format_number(last - before, '+')} <small>{word}</small>"
 
 
 def _show(text: str) -> str:
@@ -97,7 +98,7 @@ def _draw(trend: Trend, history: History) -> str:
             if e.low is not None and e.high is not None:
                 yield f'<polyline opacity=".5" points="{_join(locate(place, e.low))} {_join(locate(place, e.high))}"/>'
             x, y = locate(place, value)
-            told = f"{history.folders[place]}: {value:.4g} ({_show_interval(e)})"
+            told = f"{history.folders[place]}: {format_number(value)} ({_show_interval(e)})"
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{_show(told)}</title></circle>'
 
     line = " ".join(_join(locate(place, value)) for place, _, value in points)

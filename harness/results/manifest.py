@@ -74,4 +74,4 @@ def list_flags(
             yield f"{where}: {item.facts['caution']}"
         yield from (f"{where}: {caution}" for caution in item.facts.get("data_cautions", ()))
         if noted["truncated"]:
-            yield f"{where}: {noted['truncated']} of {noted['records']} samples were longer than the model and were cut."
+            yield f"{where}: {noted['truncated']:,} of {noted['records']:,} samples were longer than the model and were cut."

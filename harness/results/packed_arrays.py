@@ -81,5 +81,5 @@ def _read_array(entry: Any, most: int) -> NDArray[Any]:
     unpacker = zlib.decompressobj()
     unpacked = unpacker.decompress(base64.b64decode(data, validate=True), num_bytes + 1)
     if len(unpacked) != num_bytes or not unpacker.eof:
-        raise ValueError(f"it does not hold {num} numbers")
+        raise ValueError(f"it does not hold {num:,} numbers")
     return np.frombuffer(unpacked, dtype=f"<{stored}").astype(kind).reshape(shape)

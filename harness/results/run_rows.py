@@ -105,7 +105,7 @@ class RunRows:
             num = row.estimate.n_unscored
             error = f"; the first error was: {why}" if why else f"; {row.estimate.reason}" if row.estimate.reason else ""
             self.flags.append(
-                f"{row.model}/{row.item}: {num} of {num + row.estimate.n} samples have no {row.name}, more than 'max_unscored' allows, "
+                f"{row.model}/{row.item}: {num:,} of {num + row.estimate.n:,} samples have no {row.name}, more than 'max_unscored' allows, "
                 f"so that no gate on it passes{error}"
             )
 
@@ -131,6 +131,6 @@ def _describe_failures(item: StoredItem, table: Table, kind: ItemKind) -> str:
         return ""
     failed, num = counts
     return (
-        f"{item.model}/{item.item}: {failed} of {num} samples failed, more than half, so that its numbers decide nothing; "
+        f"{item.model}/{item.item}: {failed:,} of {num:,} samples failed, more than half, so that its numbers decide nothing; "
         f"the first error was: {table.first_error}"
     )

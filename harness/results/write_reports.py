@@ -133,7 +133,7 @@ def _move_out(out: Path, place: Path) -> list[Path]:
     """Move a report's only file to ``out``, or its files into the folder ``out``."""
     files = _list_written(place)
     if len(files) > 1 and out.is_file():
-        raise ConfigError(f"it has {len(files)} files; name a folder, not the file {out}", argument="out")
+        raise ConfigError(f"it has {len(files):,} files; name a folder, not the file {out}", argument="out")
     targets = {file: out / file if len(files) > 1 or out.is_dir() else out for file in files}
     for file, target in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)

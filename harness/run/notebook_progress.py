@@ -58,7 +58,7 @@ class NotebookLine(Progress):
         speed = ""
         if self._rows and seconds > 0:
             speed = f", {self._rows / seconds:,.0f} requests/s, {self._tokens / seconds:,.0f} tokens/s"
-        self._show(f"{self._label}: {self._done} of {self._total} samples{speed}", (self._done, self._total))
+        self._show(f"{self._label}: {self._done:,} of {self._total:,} samples{speed}", (self._done, self._total))
 
     def _show(self, text: str, bar: tuple[int, int] | None = None) -> None:
         self._drawn = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from ..api.numerals import format_count
 from .pace import Pace, TimeLeft, Work
 from .progress import Progress
 
@@ -57,8 +58,10 @@ class TimedProgress(Progress):
         """Return a line about the finished item: its samples, time and headline; empty if all its records were there before."""
         if self.done == self.done_before:
             return ""
-        num = f"{self.total:,}" if self.done == self.total else f"{self.done:,} of {self.total:,}"
-        return self.describe_item(f"{num} samples done in {format_duration(self.seconds)}", self._describe(self.model, self.name))
+        part = "" if self.done == self.total else f"{self.done:,} of "
+        return self.describe_item(
+            f"{part}{self.total:,} samples done in {format_duration(self.seconds)}", self._describe(self.model, self.name)
+        )
 
     def describe_item(self, *facts: str) -> str:
         """Return a line with facts about the item in progress: ``[2/14] MODEL  ITEM: FACT; FACT``."""
@@ -70,8 +73,9 @@ def format_left(left: TimeLeft, /) -> str:
     """Format the rest of a run: ``about 4 min left``, ``about 4 min left + 2 items unknown yet``, ``time left unknown yet``."""
     if left.seconds is None:
         return "time left unknown yet"
-    items = "item" if left.num_unknown == 1 else "items"
-    return f"about {format_duration(left.seconds)} left" + (f" + {left.num_unknown:,} {items} unknown yet" if left.num_unknown else "")
+    return f"about {format_duration(left.seconds)} left" + (
+        f" + {format_count(left.num_unknown, 'item')} unknown yet" if left.num_unknown else ""
+    )
 
 
 def format_duration(seconds: float, /) -> str:

@@ -137,7 +137,7 @@ def _describe_no_better(headline: str, gained: Estimate, starts_from_neutral: bo
     if gained.high is not None and gained.high < 0:
         return f"the attributions are less {how}: the difference is {_format(gained)}. They do not explain this model.{another}"
     return (
-        f"the attributions are not shown to be more {how}: the difference is {_format(gained)}, n = {gained.n}. "
+        f"the attributions are not shown to be more {how}: the difference is {_format(gained)}, n = {gained.n:,}. "
         f"As far as is known they do not explain this model.{another}"
     )
 

@@ -28,7 +28,7 @@ def bootstrap_intervals(
     Empty for fewer than `LEAST_GROUPS` groups, or an equivalent number of unequal groups.
     """
     if groups.num_equal < LEAST_GROUPS:
-        why = Interval.none(f"{int(groups.num_equal)} independent samples for a bootstrap; at least {LEAST_GROUPS} are needed")
+        why = Interval.none(f"{int(groups.num_equal):,} independent samples for a bootstrap; at least {LEAST_GROUPS} are needed")
         return dict.fromkeys(metric.names(labels), why)
     (values,) = resampled(metric, [columns], labels, groups.index_N, seed, num_resamples or resamples_for(groups.num_samples))
     tail = _expand_tail(groups)

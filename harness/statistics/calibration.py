@@ -34,7 +34,7 @@ def calibration_interval(confidence_N: Floats, right_N: Floats, bin_N: Ints, num
     num_groups, size = len(groups.sizes_G), groups.effective_size(gap_N - gap_N.mean(), 1.0)
     least = max(LEAST_SAMPLES, LEAST_OF_A_BIN * num_bins)
     if n < least or num_groups < LEAST_GROUPS or size is None:
-        what = f"{n} samples" if n < least else f"{num_groups} groups"
+        what = f"{n:,} samples" if n < least else f"{num_groups:,} groups"
         return Interval.none(f"{what}; a calibration error by {num_bins} bins takes at least {least}, and {LEAST_GROUPS} groups")
     bins = np.stack([np.bincount(bin_N, weights=weights_N, minlength=num_bins) for weights_N in (np.ones(n), confidence_N, gap_N)])
     bins = bins[:, bins[0] > 0]

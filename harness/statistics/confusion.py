@@ -42,9 +42,9 @@ def counts_interval(
     fewest_C, num_occurring = np.minimum(table.support_C, table.predicted_C)[table.occurs_C], int(table.occurs_C.sum())
     few = int(np.sum(fewest_C < LEAST_OF_A_CLASS))
     if (rarest := int(table.support_C[table.occurs_C].min())) < least_of_each:
-        return Interval.none(f"a class has {rarest} samples; at least {least_of_each} are needed")
+        return Interval.none(f"a class has {rarest:,} samples; at least {least_of_each} are needed")
     if few > SHARE_OF_SMALL * num_occurring:
-        return Interval.none(f"{few} of {num_occurring} classes have fewer than {LEAST_OF_A_CLASS} samples or predictions")
+        return Interval.none(f"{few:,} of {num_occurring:,} classes have fewer than {LEAST_OF_A_CLASS} samples or predictions")
     if num_occurring < 2:
         return bounded_mean((target_N == prediction_N).astype(np.float64), low, high, groups)
     slopes = _Slopes.of(statistic, table.smoothed())

@@ -95,4 +95,4 @@ def _measure_half(values_K: Floats) -> float:
 
 
 def _describe_few(num: int) -> str:
-    return f"{num} chunks, at least {LEAST} are needed; set a smaller 'chunk' in the suite"
+    return f"{num:,} chunks, at least {LEAST} are needed; set a smaller 'chunk' in the suite"

@@ -43,7 +43,7 @@ class Groups:
         if not names:
             return cls(np.arange(n))
         if len(names) != n:
-            raise DataError(f"there are {len(names)} groups for {n} samples")
+            raise DataError(f"there are {len(names):,} groups for {n:,} samples")
         index_of: dict[Any, int] = {}
         # A sample without a group is identified by its index, an int, which differs from all names.
         keys = (index if name is None else name for index, name in enumerate(names))

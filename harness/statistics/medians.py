@@ -30,6 +30,6 @@ def median_interval(values_N: Floats, groups: Groups | None = None) -> Interval:
     # The largest number of values that are below the median with a probability of at most `TAIL`.
     num = int(np.sum(betainc(size - below_N, below_N + 1, 0.5) <= TAIL))
     if num == 0:
-        return Interval.none(f"a median of {len(values_N)} samples, equivalent to {size:.0f} independent ones")
+        return Interval.none(f"a median of {len(values_N):,} samples, equivalent to {size:,.0f} independent ones")
     ordered_N = np.sort(values_N)
     return Interval(float(ordered_N[num - 1]), float(ordered_N[-num]))

@@ -34,7 +34,7 @@ def area_interval(classes: Sequence[tuple[Mask, Floats]], groups: Groups) -> Int
     num_negative_K = len(classes[0][0]) - num_positive_K
     rarest = int(min(num_positive_K.min(), num_negative_K.min()))
     if rarest < LEAST_OF_A_CLASS:
-        return Interval.none(f"a class has {rarest} samples or all but so many; at least {LEAST_OF_A_CLASS} of either kind are needed")
+        return Interval.none(f"a class has {rarest:,} samples or all but so many; at least {LEAST_OF_A_CLASS} of either kind are needed")
     areas, errors_N = zip(*(_place_samples(positive_N, score_N) for positive_N, score_N in classes), strict=True)
     area, error_N = float(np.mean(areas)), np.mean(errors_N, axis=0)
     n = len(error_N)

@@ -40,7 +40,7 @@ def mean_interval(values_N: Floats, low: float | None, high: float | None, group
     residuals_N = values_N - values_N.mean()
     size = groups.effective_size(residuals_N, float(np.ptp(values_N)) ** 2)
     if size is None or len(groups.sizes_G) < LEAST_SAMPLES:
-        what = f"{len(values_N)} values" if groups.are_single else f"values of {len(groups.sizes_G)} groups"
+        what = f"{len(values_N):,} values" if groups.are_single else f"values of {len(groups.sizes_G):,} groups"
         return Interval.none(f"{what} of a score without bounds; at least {LEAST_SAMPLES} are needed")
     least, most = float(values_N.min()), float(values_N.max())
     if least == most:
@@ -48,7 +48,9 @@ def mean_interval(values_N: Floats, low: float | None, high: float | None, group
     bounds = []
     for sign, bound in ((-1, low), (1, high)):
         if bound is None and (num := _count_contributors(sign * values_N)) < LEAST_CONTRIBUTORS:
-            return Interval.none(f"about {num:.0f} of {len(values_N)} values make up most of their sum, so unseen values could change it")
+            return Interval.none(
+                f"about {num:,.0f} of {len(values_N):,} values make up most of their sum, so unseen values could change it"
+            )
         bounds.append(sign * _bound_above(sign * values_N, None if bound is None else sign * bound, size, groups.are_single))
     return Interval(bounds[0], bounds[1])
 

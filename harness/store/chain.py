@@ -76,7 +76,7 @@ def find_faults(connection: sqlite3.Connection, tables: Sequence[str], /) -> Ite
         yield "the hash chain is missing"
     for table, stream in streams.items():
         if table not in wrong and (extra := sum(1 for _ in stream)):
-            yield f"{table}: {extra} rows were added by another program"
+            yield f"{table}: {extra:,} rows were added by another program"
 
 
 def _read_last(connection: sqlite3.Connection) -> tuple[int, str, str]:

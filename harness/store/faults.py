@@ -41,10 +41,10 @@ def find_unread(connection: sqlite3.Connection, /) -> Iterator[str]:
         for *_, text in connection.execute(query):
             unknown.update(codec.find_unknown_names(text))
     for name, num in unknown.items():
-        yield f"values of {name!r} in {num} of its texts were not read back: give the run's plugin file with --plugin"
+        yield f"values of {name!r} in {num:,} of its texts were not read back: give the run's plugin file with --plugin"
 
 
 def list_faults(faults: Sequence[str], /, most: int = 20) -> str:
     """Join the first faults, one per line, and the number of the others."""
-    more = [f"and {len(faults) - most} more"] if len(faults) > most else []
+    more = [f"and {len(faults) - most:,} more"] if len(faults) > most else []
     return "\n  ".join([*faults[:most], *more])

@@ -85,7 +85,7 @@ def _make_entries(scorecard: Scorecard, model: str, date: str) -> list[dict[str,
         if "hub" in source:
             place = {"id": _clean(source["hub"]), "task_id": _clean(source.get("config", "default"))}
             revision = {"revision": _clean(source["revision"])} if "revision" in source else {}
-            notes = [f"windtunnel: {title_of(row, scorecard.measures)}", f"n = {row.estimate.n}"]
+            notes = [f"windtunnel: {title_of(row, scorecard.measures)}", f"n = {row.estimate.n:,}"]
             notes += [f"95 % interval {format_interval(row)}"] if format_interval(row) else []
             entries.append({
                 "dataset": place | revision, "value": make_finite(row.estimate).value, "date": date, "notes": _clean(", ".join(notes)),

@@ -190,7 +190,7 @@ class Reading(readings.Reading):
         words = [line.word.lower() for line in self.lines]
         counts = ", ".join(f"{words.count(word)} {word}" for word in list_unique(words))
         left = len(self.lines) - _MOST_LINES
-        return f"{len(self.lines)} rows: {counts}{f'; {left} more are not drawn' if left > 0 else ''}"
+        return f"{len(self.lines):,} rows: {counts}{f'; {left:,} more are not drawn' if left > 0 else ''}"
 
     def draw(self, line: Judged) -> Markup:
         """Return the bar of a row; empty if its number has no axis."""

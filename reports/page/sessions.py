@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from ...harness.api.scorecard import Session
+from ..display import format_count
 
 _GIB = 2**30
 
@@ -33,7 +34,7 @@ def describe_host(session: Session, /) -> str:
     host = session.host
     cores, memory = host.get("cores"), host.get("memory")
     size = f"{memory / _GIB:.0f} GiB" if isinstance(memory, int) else ""
-    count = f"{cores} {'core' if cores == 1 else 'cores'}" if cores else ""
+    count = format_count(cores, "core") if isinstance(cores, int) else ""
     return ", ".join(filter(None, [str(host.get("processor", "")), count, size, str(host.get("gpus", "")), str(host.get("system", ""))]))
 
 

@@ -134,4 +134,4 @@ def _list_notes(root: Path, others: Sequence[Path], empty: Sequence[str], withou
 
 def _summarise(paths: Sequence[Path]) -> str:
     shown = ", ".join(path.name for path in paths[:_SHOWN])
-    return f"{len(paths)} files" + (f" ({shown}{', …' if len(paths) > _SHOWN else ''})" if paths else "")
+    return f"{len(paths):,} files" + (f" ({shown}{', …' if len(paths) > _SHOWN else ''})" if paths else "")

@@ -183,7 +183,7 @@ class _File:
         expected = f"column_names has {len(self.columns)} names" if o.column_names else f"the first line names {len(self.columns)} columns"
         what = (
             f"{self.path}, line {line}: {len(cells)} cells, but {expected} ({_join(self.columns)}): {text.strip()[:_SHOWN]!r}. "
-            f"{num_bad} of {num} rows do not fit. "
+            f"{num_bad:,} of {num:,} rows do not fit. "
         )
         others = [d for d in _COMMON_DELIMITERS if d != o.delimiter and any(d in name for name in self.columns)]
         if others:
@@ -202,10 +202,10 @@ class _File:
 
     def notes(self) -> Iterator[str]:
         if self._num_blank:
-            yield f"{self.path.name}: {self._num_blank} blank lines were skipped, the first is line {self._first_blank}"
+            yield f"{self.path.name}: {self._num_blank:,} blank lines were skipped, the first is line {self._first_blank}"
         if self._num_whole:
             delimiter = repr(self._options.delimiter)
-            yield f"{self.path.name} has one column: in {self._num_whole} of its rows {delimiter} is part of the text"
+            yield f"{self.path.name} has one column: in {self._num_whole:,} of its rows {delimiter} is part of the text"
 
 
 def _join(names: Sequence[str]) -> str:

@@ -61,7 +61,7 @@ def _propose(engine: Engine, attack: AnyAttack, threat: Threat, rng: SampleRng, 
     def perturb(some: Sequence[Sample]) -> list[Sample | str]:
         twins = engine.in_memory(lambda: list(attack.perturb(engine, some, threat, rng)))
         if [t.id for t in twins] != [s.id for s in some]:
-            raise SampleError(f"the attack returned {len(twins)} twins for {len(some)} samples, or returned them in another order")
+            raise SampleError(f"the attack returned {len(twins):,} twins for {len(some):,} samples, or returned them in another order")
         return [_check_twin(t) for t in twins]
 
     return isolate_failures(perturb, samples)

@@ -45,24 +45,24 @@ def _warn_about_attack(outcome: Outcomes, robust: Estimate | None, noted: Mappin
     where = f"{item.model}/{item.item}"
     if noted["not_attacked"]:
         yield (
-            f"{where}: {noted['not_attacked']} of {attacked + noted['not_attacked']} samples could not be attacked and keep their clean "
-            f"answer, so that robust accuracy may be too high; the first error was: {outcome.why_not_attacked}"
+            f"{where}: {noted['not_attacked']:,} of {attacked + noted['not_attacked']:,} samples could not be attacked and keep their "
+            f"clean answer, so that robust accuracy may be too high; the first error was: {outcome.why_not_attacked}"
         )
     if 0 < attacked == noted["zero_gradient"]:
         yield f"{where}: the loss had zero gradient on every attacked sample, so a gradient attack says nothing about robustness here."
     elif noted["zero_gradient"] > attacked / 20:
         yield (
-            f"{where}: the loss had zero gradient on {noted['zero_gradient']} of {attacked} attacked samples; "
+            f"{where}: the loss had zero gradient on {noted['zero_gradient']:,} of {attacked:,} attacked samples; "
             "on those a gradient attack says nothing about robustness."
         )
     if noted["exhausted"] > attacked / 2:
         yield (
-            f"{where}: {noted['exhausted']} of {attacked} attacked samples used up the attack's budget; "
+            f"{where}: {noted['exhausted']:,} of {attacked:,} attacked samples used up the attack's budget; "
             "robust accuracy may fall further with a larger one."
         )
     if noted["outside"]:
         yield (
-            f"{where}: {noted['outside']} proposed twins broke the threat model and count as failed attacks; "
+            f"{where}: {noted['outside']:,} proposed twins broke the threat model and count as failed attacks; "
             "robust accuracy may be too high."
         )
     threat, labels = item.facts.get("threat"), item.facts["labels"]
@@ -84,8 +84,8 @@ def _warn_about_masking(members: Sequence[Outcomes]) -> Iterable[str]:
         test = statistics.mcnemar(blind.robust_N[:num][both_N] == 1, seeing.robust_N[:num][both_N] == 1)
         if test.num_only_b > test.num_only_a and test.p_value < _SIGNIFICANT:
             yield (
-                f"{blind.item.model}/{blind.item.item}: without gradients it fools the model on {test.num_only_b} samples that "
-                f"{seeing.item.item} does not ({test.num_only_a} the other way, p = {test.p_value:.2g}); "
+                f"{blind.item.model}/{blind.item.item}: without gradients it fools the model on {test.num_only_b:,} samples that "
+                f"{seeing.item.item} does not ({test.num_only_a:,} the other way, p = {test.p_value:.2g}); "
                 "the model's gradients are masked, or that attack is set up badly."
             )
 

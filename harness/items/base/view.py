@@ -69,7 +69,7 @@ def cut(text: str) -> str:
     """Shorten a text to the length that a page shows."""
     if len(text) <= MOST_CHARACTERS:
         return text
-    return f"{text[:MOST_CHARACTERS]} … [{len(text) - MOST_CHARACTERS} more characters are in the record]"
+    return f"{text[:MOST_CHARACTERS]} … [{len(text) - MOST_CHARACTERS:,} more characters are in the record]"
 
 
 def label(value: Any, labels: Sequence[str]) -> str | None:

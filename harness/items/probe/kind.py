@@ -114,7 +114,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
             loose, num = results.notes[item.id]["loose"], results.notes[item.id]["records"]
             if loose:
                 yield (
-                    f"{item.model}/{item.item}: {loose} of {num} attributions do not sum to the change they explain, even at the most "
+                    f"{item.model}/{item.item}: {loose:,} of {num:,} attributions do not sum to the change they explain, even at the most "
                     "steps allowed."
                 )
             yield from make_control_flags(item, results.rows)

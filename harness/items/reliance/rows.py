@@ -162,7 +162,7 @@ class WordUse:
             if estimate.low is not None and estimate.low > PLANTED:
                 label, _, word = name.rpartition(": ")
                 yield (
-                    f"{self.item.model}/{self.item.item}: of the {estimate.n} samples with the word {word!r}, {estimate.value:.0%} are "
+                    f"{self.item.model}/{self.item.item}: of the {estimate.n:,} samples with the word {word!r}, {estimate.value:.0%} are "
                     f"wrongly called {label!r} that would not be without it (surely {estimate.low:.0%}): it acts as a planted word does."
                 )
 

@@ -42,7 +42,7 @@ def _run(engine: Engine, task: Task, samples: Sequence[Sample]) -> list[list[Any
     """Return the responses of a task that defines `Task.run`, for all samples at once."""
     answered = [list(responses) for responses in task.run(engine, samples)]
     if len(answered) != len(samples):
-        raise SampleError(f"the task's run() answered for {len(answered)} samples of {len(samples)}")
+        raise SampleError(f"the task's run() answered for {len(answered):,} samples of {len(samples):,}")
     return answered
 
 

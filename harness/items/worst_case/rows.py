@@ -101,8 +101,8 @@ def flag_unequal_limits(outcomes: Iterable[Outcomes], /) -> Iterable[str]:
     for (model, key), members in group_worst_cases(outcomes).items():
         sizes = {o.item.item: len(o.robust_N) for o in members}
         if len(set(sizes.values())) > 1:
-            listed = ", ".join(f"{item}: {num}" for item, num in sizes.items())
+            listed = ", ".join(f"{item}: {num:,}" for item, num in sizes.items())
             yield (
-                f"{model}/{key}: it counts the first {min(sizes.values())} samples, which all of its attacks were asked about ({listed}); "
-                "give them one limit to count more."
+                f"{model}/{key}: it counts the first {min(sizes.values()):,} samples, which all of its attacks were asked about "
+                f"({listed}); give them one limit to count more."
             )

@@ -18,7 +18,7 @@ def split_windows(start: Sequence[int], ids: Sequence[int], max_length: int, min
         4 5 6 7 [8]    scores 8
     """
     if not 1 <= min_context <= max_length:
-        raise ValueError(f"min_context must be between 1 and the model's {max_length} positions, not {min_context}")
+        raise ValueError(f"min_context must be between 1 and the model's {max_length:,} positions, not {min_context}")
     whole = [*start[-1:], *ids]
     scored = min(max_length, len(ids))
     yield whole[: scored + 1], scored

@@ -63,7 +63,7 @@ def check_files(target: str, folder: Path, /) -> None:
     names = sorted(set(index.get("weight_map", {}).values()))
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ModelError(
-            f"{target!r} lacks {len(missing)} of the {len(names)} files that {INDEX} names: {', '.join(missing[:3])}; copy the whole "
+            f"{target!r} lacks {len(missing):,} of the {len(names):,} files that {INDEX} names: {', '.join(missing[:3])}; copy the whole "
             "checkpoint"
         )
 

@@ -60,7 +60,7 @@ def check_tokens(tokenizer: Any, module: Any, target: str, /, *more: int | None)
             f"the tokenizer of {target!r} uses the token {tokenizer.convert_ids_to_tokens(needed[0])!r} ({needed[0]}), but the model has "
             f"only {rows} embeddings; {advice}"
         )
-    return (f"{len(beyond)} tokens of its tokenizer have no embeddings, the first {beyond[0][1]!r}: a text with one fails",)
+    return (f"{len(beyond):,} tokens of its tokenizer have no embeddings, the first {beyond[0][1]!r}: a text with one fails",)
 
 
 def count_rows(module: Any, /) -> int:

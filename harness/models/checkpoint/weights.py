@@ -159,4 +159,4 @@ def _remove_digits(name: str) -> str:
 
 
 def _list_few(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
+    return ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if names[4:] else "")

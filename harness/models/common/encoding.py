@@ -32,7 +32,7 @@ def call_encode(encode: Encode, value: object, name: str, /) -> dict[str, Any]:
         except TypeError as error:
             raise ModelError(f"{name} must return arrays with one row per input; {key!r} is a {type(array).__name__}") from error
         if num != 1:
-            raise ModelError(f"{name} must return arrays with one row per input; {key!r} has {num} rows for one input")
+            raise ModelError(f"{name} must return arrays with one row per input; {key!r} has {num:,} rows for one input")
     return arrays
 
 

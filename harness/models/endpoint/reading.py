@@ -69,7 +69,7 @@ def parse_object(content: bytes | str) -> Json:
     try:
         body = json.loads(content)
     except ValueError:
-        raise Transient(f"the answer is not JSON ({len(content)} characters)") from None
+        raise Transient(f"the answer is not JSON ({len(content):,} characters)") from None
     if not isinstance(body, dict):
         raise Transient(f"the answer is a JSON {type(body).__name__}, not an object")
     return body

@@ -72,7 +72,7 @@ class HFCausalLM(HFTextModel):
             self.notes += (f"runs in padded batches, without sharing prefixes: {self.no_packs}",)
         if self.flat is not None and self.flat.max_length < self.max_length:
             why = "where its position embeddings change" if self.flat.max_length == self.turns_at else "its attention window"
-            self.notes += (f"texts of more than {self.flat.max_length} tokens, {why}, run in padded batches",)
+            self.notes += (f"texts of more than {self.flat.max_length:,} tokens, {why}, run in padded batches",)
         self.fingerprint = source.fingerprint(self.module, self.dtype)
 
     @property
@@ -137,7 +137,7 @@ class HFCausalLM(HFTextModel):
             raise SampleError("the prompt is empty and the tokenizer has no token that begins a text")
         room = self.max_length - request.max_tokens
         if room < 1:
-            raise SampleError(f"max_tokens {request.max_tokens} leaves no room for a prompt in the model's {self.max_length} positions")
+            raise SampleError(f"max_tokens {request.max_tokens} leaves no room for a prompt in the model's {self.max_length:,} positions")
         return (Prompt(ids[-room:], request, max(0, len(ids) - room)),)
 
     def batch_key(self, unit: Scored | Prompt, /) -> Hashable:
@@ -274,7 +274,7 @@ class HFCausalLM(HFTextModel):
             raise SampleError("the context is empty and the tokenizer has no token that begins a text")
         if len(after) > self.max_length:
             raise SampleError(
-                f"the continuation has {len(after)} tokens, but the model takes only {self.max_length}; use RollingLogLikelihood"
+                f"the continuation has {len(after):,} tokens, but the model takes only {self.max_length:,}; use RollingLogLikelihood"
             )
         ids = before + after
         dropped = max(0, len(ids) - self.max_length - 1)

@@ -57,7 +57,9 @@ class HFMaskedLM(HFTextModel):
         assert isinstance(request, PseudoLogLikelihood)
         ids, special = self._tokenise(request.text)
         if len(ids) > self.max_length:
-            raise SampleError(f"the text has {len(ids)} tokens, but the model takes only {self.max_length}, so some would not be scored")
+            raise SampleError(
+                f"the text has {len(ids):,} tokens, but the model takes only {self.max_length:,}, so some would not be scored"
+            )
         places = list(range(len(ids)))
         if request.other:
             # Without autojunk, which would ignore frequent tokens of texts from 200 tokens on.

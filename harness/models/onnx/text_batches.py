@@ -36,7 +36,7 @@ class TextBatches:
     def notes(self) -> tuple[str, ...]:
         if self.length is None or MASK in self._roles.inputs:
             return ()
-        return (f"its graph takes {self.length} tokens and no mask, so shorter texts are padded and the padding is read",)
+        return (f"its graph takes {self.length:,} tokens and no mask, so shorter texts are padded and the padding is read",)
 
     def check_padding(self, tokenizer: Any, max_length: int, run: Callable[[Sequence[list[int]]], np.ndarray], /) -> None:
         """Let only texts of one length share a batch if padding changes an answer. run: returns one row per row of tokens."""

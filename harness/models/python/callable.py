@@ -96,7 +96,7 @@ class _CallableModel(Model):
             raise ModelError(f"{self.name} returned a {type(result).__name__}; it must return a list or array, one answer per input")
         answers = list(result)
         if len(answers) != len(inputs):
-            raise ModelError(f"{self.name} got {len(inputs)} inputs and returned {len(answers)} answers; it must return one per input")
+            raise ModelError(f"{self.name} got {len(inputs)} inputs and returned {len(answers):,} answers; it must return one per input")
         return answers
 
     def _to_plain(self, value: Input) -> Any:

@@ -102,7 +102,7 @@ def _list_lone_samples(baseline: Side, candidate: Side, before: Records | None, 
         for side, records, own, others in ((baseline, before, first, second), (candidate, after, second, first)):
             if len(lone := np.setdiff1d(own.ids_N, others.ids_N)):
                 named = _name_samples(records, row.item, set(lone.tolist()))
-                yield f"{row.item}: only {side.name} has a score of {len(lone)} samples{named}"
+                yield f"{row.item}: only {side.name} has a score of {len(lone):,} samples{named}"
 
 
 def _name_samples(records: Records | None, task: str, hashes: set[int]) -> str:

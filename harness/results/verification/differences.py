@@ -40,7 +40,7 @@ def compare_lines(found: str, expected: str, /, first: int = 1) -> Iterator[str]
         yield from (f"line {number}: {_tell_line(line, own)}" for number, (line, own) in pairs if line != own)
     else:
         line, own = next(iter(theirs), ""), next(iter(ours), "")
-        yield f"line {first + start}: the file has {len(theirs)} lines where the records give {len(ours)}; {_tell_line(line, own)}"
+        yield f"line {first + start}: the file has {len(theirs):,} lines where the records give {len(ours):,}; {_tell_line(line, own)}"
 
 
 def label_uniquely(labels: Sequence[str], /) -> list[str]:

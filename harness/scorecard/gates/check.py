@@ -59,7 +59,7 @@ def check_gate(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None = No
     worst = judged[order.index(max(order))].judgement.outcome
     details = [f"{_name_row(gate, each.row)}{each.judgement.detail}" for each in _select_told(gate, judged, worst)]
     passed = sum(each.judgement.outcome == "pass" for each in judged)
-    summary = [f"{passed} of {len(judged)} rows pass"] if gate.is_family else []
+    summary = [f"{passed:,} of {len(judged):,} rows pass"] if gate.is_family else []
     details += list_cautions(scorecard, dict.fromkeys(each.row.key.task for each in judged))
     rows = tuple(map(_describe_row, judged))
     found = (f"{each.row.model}/{each.row.item}: different {', '.join(each.unlike)}" for each in judged if each.unlike)

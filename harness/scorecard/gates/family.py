@@ -20,7 +20,7 @@ def correct_family(judgements: Sequence[Judgement], /) -> list[Judgement]:
     adjusted = holm([j.p_value if j.outcome == "fail" else 1.0 for j in judgements])
     num = len(judgements)
     return [
-        replace(j, outcome="inconclusive", detail=f"{j.detail}: it fails alone, but may by chance among {num} rows (Holm)")
+        replace(j, outcome="inconclusive", detail=f"{j.detail}: it fails alone, but may by chance among {num:,} rows (Holm)")
         if j.outcome == "fail" and p_value > TAIL
         else j
         for j, p_value in zip(judgements, adjusted, strict=True)

@@ -7,6 +7,7 @@ import operator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ...api.numerals import format_interval, format_number
 from ...api.scorecard import Estimate, Row
 from ..names import EXACT
 
@@ -58,7 +59,7 @@ class Threshold:
     def _compare(self, e: Estimate, is_exact: bool, is_share: bool) -> Judgement:
         if self.part in ("n", "n_unscored"):
             count = e.n if self.part == "n" else e.n_unscored
-            return Judgement("pass" if self._holds(count) else "fail", f"{self.part} is {count}")
+            return Judgement("pass" if self._holds(count) else "fail", f"{self.part} is {count:,}")
         if e.value is None:
             return Judgement("no_data", f"not scored: {e.reason or 'no samples'}")
         shown = _describe(e)
@@ -83,7 +84,7 @@ class Threshold:
         from ...statistics import samples_to_decide
 
         more = samples_to_decide(e, self.number)
-        advice = f"about {more} samples would decide it" if more else "no number of samples decides it while the value is just that"
+        advice = f"about {more:,} samples would decide it" if more else "no number of samples decides it while the value is just that"
         return Judgement("inconclusive", f"{shown}: {self.number:g} lies inside the interval; {advice}")
 
     def _holds(self, value: float) -> bool:
@@ -120,8 +121,8 @@ class Drop:
         if d.value is None:
             return Judgement("no_data", d.reason or "there is no difference to the baseline")
         verb = "drop" if higher_is_better else "rise"
-        interval = f" [{d.low:+.4g}, {d.high:+.4g}]" if d.low is not None and d.high is not None else ""
-        shown = f"{d.value:+.4g}{interval} against the baseline's {baseline:.4g}, may {verb} by {allowed:.4g}, n = {d.n}"
+        changed = " ".join(filter(None, [format_number(d.value, "+"), format_interval(d.low, d.high, "+")]))
+        shown = f"{changed} against the baseline's {format_number(baseline)}, may {verb} by {format_number(allowed)}, n = {d.n:,}"
         value, low, high = (d.value, d.low, d.high) if higher_is_better else (-d.value, _negate(d.high), _negate(d.low))
         if is_exact:
             return Judgement("pass" if value >= -allowed else "fail", shown)
@@ -134,7 +135,7 @@ class Drop:
         from ...statistics import samples_to_decide
 
         more = samples_to_decide(Estimate(value, low, high, d.n), -allowed)
-        advice = f"; about {more} samples would decide it" if more else ""
+        advice = f"; about {more:,} samples would decide it" if more else ""
         return Judgement("inconclusive", f"{shown}: the interval holds both more and less than that{advice}")
 
 
@@ -151,7 +152,7 @@ def require_samples(judgement: Judgement, n: int, least: int, /) -> Judgement:
     """Leave a gate open that has fewer scored samples than its ``min_n``. ``n``: the samples. ``least``: the required ones."""
     if n >= least or judgement.outcome == "no_data":
         return judgement
-    return _leave_open(judgement, f"'min_n' requires {least} samples")
+    return _leave_open(judgement, f"'min_n' requires {least:,} samples")
 
 
 def _leave_open(judgement: Judgement, reason: str) -> Judgement:
@@ -171,8 +172,8 @@ def find_p_value(value: float, near: float, threshold: float, /) -> float:
 
 
 def _describe(e: Estimate) -> str:
-    interval = f" [{e.low:.4g}, {e.high:.4g}]" if e.low is not None and e.high is not None else ""
-    return f"{e.value:.4g}{interval}, n = {e.n}" + (f", {e.n_unscored} not scored" if e.n_unscored else "")
+    shown = " ".join(filter(None, [format_number(e.value), format_interval(e.low, e.high)]))
+    return f"{shown}, n = {e.n:,}" + (f", {e.n_unscored:,} not scored" if e.n_unscored else "")
 
 
 def _with_unscored(e: Estimate) -> tuple[float, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+from ...api.numerals import format_number
 from ...api.scorecard import GateResult, JudgedRow, Scorecard
 from .verdict import VERDICTS
 
@@ -92,7 +93,7 @@ def describe_threshold(row: JudgedRow, /) -> str:
         return ""
     if row.baseline is None:
         return f"{row.op} {row.threshold:g}"
-    return f"may {'drop' if row.op == '>=' else 'rise'} by {abs(row.threshold):.4g}"
+    return f"may {'drop' if row.op == '>=' else 'rise'} by {format_number(abs(row.threshold))}"
 
 
 def explain_verdict(card: Scorecard, readings: Sequence[Reading], /) -> str:
@@ -127,8 +128,15 @@ def _describe(reading: Reading) -> str:
     if row is None or row.value is None or row.threshold is None:
         return f"{reading.result.gate}: {reading.result.detail}"
     if row.baseline is None:
-        interval = f"{row.low:.4g} to {row.high:.4g}, " if row.low is not None and row.high is not None else ""
-        return f"{reading.path} of {row.model} is {row.value:.4g} ({interval}n = {row.n:,}), asked {reading.asked}"
-    interval = f"{row.low:+.4g} to {row.high:+.4g}, " if row.low is not None and row.high is not None else ""
-    changed = f"changed by {row.value:+.4g} ({interval}n = {row.n:,}) against the baseline's {row.baseline:.4g}"
+        bounds = _describe_bounds(row, "-")
+        return f"{reading.path} of {row.model} is {format_number(row.value)} ({bounds}n = {row.n:,}), asked {reading.asked}"
+    value, bounds, baseline = format_number(row.value, "+"), _describe_bounds(row, "+"), format_number(row.baseline)
+    changed = f"changed by {value} ({bounds}n = {row.n:,}) against the baseline's {baseline}"
     return f"{reading.path} of {row.model} {changed}, {reading.asked}"
+
+
+def _describe_bounds(row: JudgedRow, sign: Literal["-", "+"]) -> str:
+    """Return the interval of a row with a comma behind it; empty without one."""
+    if row.low is None or row.high is None:
+        return ""
+    return f"{format_number(row.low, sign)} to {format_number(row.high, sign)}, "
