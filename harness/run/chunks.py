@@ -12,6 +12,9 @@ from ..store import Store
 CHUNK_WORK = 32_768
 """The work in a chunk, in positions of a task. The suite's ``chunk`` limits its samples."""
 
+_FIRST_PART = 8
+"""The first chunk of an attack or a probe has a part of that work, so that its time is soon known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -29,11 +32,12 @@ def split_chunks(item: PlannedItem, most: int, num_looks: int = 0, /) -> Iterato
     """
     looks = _list_looks(len(item.samples), num_looks)
     number = start = work = 0
+    enough = CHUNK_WORK // (_FIRST_PART if item.kind.work_per_position > 1 else 1)
     for end in range(1, len(item.samples) + 1):
         work += item.task.positions[end - 1] * item.kind.work_per_position
-        if end - start == most or work >= CHUNK_WORK or end == len(item.samples) or end in looks:
+        if end - start == most or work >= enough or end == len(item.samples) or end in looks:
             yield Chunk(number, start, end)
-            number, start, work = number + 1, end, 0
+            number, start, work, enough = number + 1, end, 0, CHUNK_WORK
 
 
 def _list_looks(num_samples: int, num_looks: int) -> Sequence[int]:

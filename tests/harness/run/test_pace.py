@@ -90,6 +90,16 @@ def test_lines_say_what_is_left_and_what_is_unknown() -> None:
     ]
 
 
+def test_lines_are_repeated_whenever_twice_as_many_samples_are_done() -> None:
+    said: list[str] = []
+    lines = Lines(said.append)
+    lines.plan({A: Work("asked", [1] * 100, 100)})
+    lines.item(*A, 20, 100)
+    for _ in range(16):
+        lines.advance(5)
+    assert [line.split()[3] for line in said[1:]] == ["25", "30", "40", "60"]
+
+
 @pytest.mark.parametrize(
     ("left", "text"),
     [
