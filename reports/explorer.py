@@ -20,8 +20,10 @@ from typing import Any
 
 from ..harness.api.scorecard import BaselineAnswer, EachWord, Heat, SampleView, Shown, Twin
 from ..harness.api.visible_text import make_visible
+from ..harness.modalities.image import Image
 from ..harness.scorecard.names import CONTROLS
 from .display import clip, format_count, score
+from .media import Sound
 
 LEVELS = 9
 TEXT_LIMIT = 10_000
@@ -33,12 +35,10 @@ MOST_PROBABILITIES = 10
 Segment = list[Any]
 
 
-class Media(str):
-    """A data URI of a picture or a sound, in what is drawn of a sample."""
-
-
 def draw_sample(sample: SampleView, known: str = "", /) -> dict[str, Any]:
     """Return what the page draws of a sample, with its adversarial examples and attributions. Empty parts are left out.
+
+    Pictures and sounds in it are an `Image` or a `Sound`; all else is JSON.
 
     known: a text that the page has anyway: an input that is this text is left out, too.
     """
@@ -109,24 +109,24 @@ def _show_input(shown: Shown) -> dict[str, Any]:
     return drawn | ({"audio": audio} if (audio := _get_sound(shown.audio)) else {})
 
 
-def _list_parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, str]]:
+def _list_parts(shown: Shown, name: str = "") -> Iterator[tuple[str, str, Image | None]]:
     """Yield (name, text, image) of each part of an input. An input that is a single image has no parts.
 
     name: prefix of the names, for parts of parts.
     """
     if not shown.parts and (shown.text or shown.kind == "text"):
-        yield name, shown.text, ""
+        yield name, shown.text, None
     for own, part in shown.parts:
         label = f"{name} {own}".strip()
         if isinstance(part, Shown):
-            yield from [(label, "", part.image)] if part.image else _list_parts(part, label)
+            yield from [(label, "", part.image)] if part.image is not None else _list_parts(part, label)
         else:
-            yield label, part, ""
+            yield label, part, None
 
 
 def _list_texts(shown: Shown) -> Sequence[tuple[str, str]]:
     """Return (name, text) of all parts that are texts."""
-    return [(name, text) for name, text, image in _list_parts(shown) if not image]
+    return [(name, text) for name, text, image in _list_parts(shown) if image is None]
 
 
 def _cut(*inputs: Shown) -> str:
@@ -135,14 +135,14 @@ def _cut(*inputs: Shown) -> str:
     return f"Cut for display: the first {TEXT_LIMIT:,} of {longest:,} characters." if longest > TEXT_LIMIT else ""
 
 
-def _get_picture(uri: str) -> str:
-    """Return the image if its URI can only be an image."""
-    return Media(uri) if re.fullmatch(r"data:image/png;base64,[A-Za-z0-9+/]+=*", uri) else ""
+def _get_picture(image: object) -> Image | str:
+    """Return the image; empty for anything else that a plugin gives."""
+    return image if isinstance(image, Image) else ""
 
 
-def _get_sound(uri: str) -> str:
+def _get_sound(uri: str) -> Sound | None:
     """Return the sound if its URI can only be a sound."""
-    return Media(uri) if re.fullmatch(r"data:audio/wav;base64,[A-Za-z0-9+/]+=*", uri) else ""
+    return Sound(uri) if re.fullmatch(r"data:audio/wav;base64,[A-Za-z0-9+/]+=*", uri) else None
 
 
 def _show_twin(clean: Shown, twin: Twin) -> dict[str, Any]:

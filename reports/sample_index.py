@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from ..harness.api.scorecard import SampleView
 from ..harness.api.visible_text import make_visible
 from .display import clip
 from .explorer import judge, plain_text
+from .media import Need
 
 FACETS = ("model", "task", "answer", "flip", "attack", "probe", "class", "predicted", "slice", "category", "group")
 FREE = FACETS[FACETS.index("class") :]
@@ -135,13 +136,23 @@ class Profiles:
 
     def __init__(self) -> None:
         self._profiles: dict[Answers, int] = {}
+        self._last: Answers = ()
         self._of = array("L")
         self._needs = array("B")
+        self._turns: Counter[Answers] = Counter()
 
     def add(self, sample: SampleView, /) -> None:
         """Add the next sample."""
-        self._of.append(self._profiles.setdefault(list_answers(sample), len(self._profiles)))
+        self._last = list_answers(sample)
+        self._of.append(self._profiles.setdefault(self._last, len(self._profiles)))
         self._needs.append(_rank_need(sample))
+
+    def take_turn(self) -> Need:
+        """Return about where the last sample will stand in the order of `rank`, which is known at the end."""
+        need, profile = self._needs[-1], self._last
+        stratum = ((str(need),), *(profile[facet] for facet in _STRATUM))
+        self._turns[stratum] += 1
+        return need, self._turns[stratum], len(self._of)
 
     def rank(self) -> list[int]:
         """Return the positions of samples in the order in which they are kept.

@@ -1,33 +1,29 @@
 """The samples of a page under a byte budget: an index, and gzip chunks of what is drawn, which the page inflates when it needs them.
 
 A line is a gzip stream of JSON in base64, which cannot end a ``<script>``. The first is the head of the index. Then follow, chunk by chunk,
-the rows of the index, then what is drawn of these samples, then large pictures and sounds. Samples stand in the order of their need, so
-that what does not fit is what matters least.
+the rows of the index, then what is drawn of these samples. Each line after them is the data URI of a large picture or sound. Samples stand
+in the order of their need, so that what does not fit is what matters least.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
-import io
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from ..harness.api.scorecard import SampleView
 from ..harness.api.visible_text import make_visible
 from ..harness.system.disk_texts import DiskTexts
-from ..harness.system.interrupts import is_interrupt
 from .display import clip
-from .explorer import Media, draw_sample
+from .explorer import draw_sample
+from .media import Media
 from .sample_index import TEXT_LIMIT, Numbers, Profiles, write_text
 
 CHUNK_BYTES = 128 * 1024
 """Size of a chunk before compression: it takes some milliseconds to inflate."""
-MEDIA_CHUNK_BYTES = 1024 * 1024
-INLINE_BYTES = 6_000
-"""Size up to which a picture stays as it is; of a larger one, every sample has a thumbnail."""
-THUMBNAIL_PX = 128
 _ID_LIMIT = 300
 
 
@@ -37,34 +33,33 @@ def pack_samples(samples: Collection[SampleView], budget: int, /) -> str:
     ``samples``: all samples of the run; they are iterated once, and never all in memory.
     ``budget``: the largest size in bytes.
     """
-    packed = _Packed()
+    packed = _Packed(budget)
     for sample in samples:
         packed.add(sample)
-    return "\n".join(packed.write(budget))
+    return "\n".join(packed.write())
 
 
 class _Packed:
     """What the page may hold of the samples, on disk, except for what tells them apart."""
 
-    def __init__(self) -> None:
-        self._profiles, self._numbers = Profiles(), Numbers()
-        self._said, self._drawn, self._media = DiskTexts(), DiskTexts(), DiskTexts()
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._profiles, self._numbers, self._media = Profiles(), Numbers(), Media(budget)
+        self._said, self._drawn = DiskTexts(), DiskTexts()
 
     def add(self, sample: SampleView) -> None:
         """Add the next sample."""
         self._profiles.add(sample)
         self._numbers.add(sample)
         text = write_text(sample)
+        need = cache(self._profiles.take_turn)
         drawn = draw_sample(sample, text.partition("\n")[0])
-        written, media = _dump(drawn), dict[str, int]()
-        if _IS_MEDIA in written:
-            written = _dump(_take_out(drawn, media))
         self._said.append(_dump([make_visible(clip(sample.id, _ID_LIMIT)), text]))
-        self._drawn.append(written)
-        self._media.append(_dump(list(media)) if media else "")
+        self._drawn.append(_make_encoder(lambda media: self._media.add(media, need()))(drawn))
 
-    def write(self, budget: int) -> list[str]:
+    def write(self) -> list[str]:
         """Return the lines with as many samples as fit."""
+        budget = self._budget
         order, encoded = self._profiles.rank(), self._profiles.encode()
         head = {
             "num": len(order), "text_limit": TEXT_LIMIT, "numbers": [make_visible(clip(name, 100)) for name in self._numbers.names],
@@ -81,17 +76,9 @@ class _Packed:
             starts.append(starts[-1] + len(places))
             rows.append(lines[0])
             drawn.append(lines[1])
-        kept = order[: starts[-1]]
-        media_starts, large = [0], list[str]()
-        for places in _split(kept, self._media.size, min(MEDIA_CHUNK_BYTES, budget // 50)):
-            line = _compress(_join(self._media, places))
-            room -= len(line) + 10
-            if room < 0:
-                break
-            media_starts.append(media_starts[-1] + len(places))
-            large.append(line)
-        head |= {"left": encoded.count_left(kept), "starts": starts, "media_starts": media_starts}
-        return [_compress(_dump(head)), *rows, *drawn, *large]
+        numbers, media = self._media.write(room)
+        head |= {"left": encoded.count_left(order[: starts[-1]]), "starts": starts, "media": numbers}
+        return [_compress(_dump(head)), *rows, *drawn, *media]
 
     def _write_rows(self, places: Sequence[int], profiles: Sequence[int]) -> bytes:
         """Return the rows of the index for these samples: ids with texts, and columns."""
@@ -114,41 +101,8 @@ def _split(order: Sequence[int], size: Callable[[int], int], most: int) -> Itera
 
 
 def _join(texts: DiskTexts, places: Sequence[int]) -> bytes:
-    """Return texts of JSON as a list; an empty one stands for an empty list."""
-    return b"[%s]" % b",".join([texts[place] or b"[]" for place in places])
-
-
-_IS_MEDIA = ";base64,"
-"""What each picture and sound contains: without it, nothing has to be taken out of what is drawn."""
-
-
-def _take_out(drawn: Any, media: dict[str, int]) -> Any:
-    """Return what is drawn with large pictures and sounds replaced by ``[thumbnail, position in media]``, and add them to ``media``."""
-    if isinstance(drawn, Media):
-        if len(drawn) <= INLINE_BYTES:
-            return drawn
-        return [make_thumbnail(drawn), media.setdefault(drawn, len(media))]
-    if isinstance(drawn, dict):
-        return {name: _take_out(part, media) for name, part in drawn.items()}
-    return [_take_out(part, media) for part in drawn] if isinstance(drawn, list) else drawn
-
-
-def make_thumbnail(uri: str, /) -> str:
-    """Return a small JPEG of a picture as a data URI; empty for a sound, and for a picture that cannot be read."""
-    from PIL import Image
-
-    if not uri.startswith("data:image/"):
-        return ""
-    try:
-        picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
-        picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-        buffer = io.BytesIO()
-        picture.save(buffer, format="JPEG", quality=70)
-    except Exception as error:
-        if is_interrupt(error):
-            raise
-        return ""  # a plugin's modality may give any bytes
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    """Return texts of JSON as a list."""
+    return b"[%s]" % b",".join([texts[place] for place in places])
 
 
 def _compress(text: str | bytes) -> str:
@@ -156,4 +110,9 @@ def _compress(text: str | bytes) -> str:
     return base64.b64encode(gzip.compress(text.encode() if isinstance(text, str) else text, 6, mtime=0)).decode()
 
 
-_dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+def _make_encoder(default: Callable[[Any], Any] | None = None) -> Callable[[Any], str]:
+    """Return a function that writes JSON. ``default``: what stands for a value that is no JSON."""
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default).encode
+
+
+_dump = _make_encoder()

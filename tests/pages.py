@@ -12,11 +12,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Held:
-    """The index, and in its order what is drawn of each sample, and the large pictures and sounds of the first ones."""
+    """The index, in its order what is drawn of each sample, and the large pictures and sounds by number."""
 
     index: dict[str, Any]
     drawn: list[dict[str, Any]]
-    media: list[list[str]]
+    media: dict[int, str]
 
     def answers(self, facet: str) -> list[list[str]]:
         """Return what each sample answers to a facet."""
@@ -27,14 +27,19 @@ class Held:
 
 def unpack(lines: str) -> Held:
     """Read the lines of `pack_samples`."""
-    head, *chunks = [json.loads(gzip.decompress(base64.b64decode(line, validate=True))) for line in lines.split("\n")]
+    first, *rest = lines.split("\n")
+    head = _inflate(first)
     num = len(head["starts"]) - 1
-    rows, drawn, media = chunks[:num], chunks[num : 2 * num], chunks[2 * num :]
+    rows, drawn = ([_inflate(line) for line in part] for part in (rest[:num], rest[num : 2 * num]))
     columns = {name: [value for chunk in rows for value in chunk[name]] for name in ("said", "places", "profile")}
     columns |= {"ids": [said[0] for said in columns["said"]], "texts": [said[1] for said in columns["said"]]}
     numbers = {name: [value for chunk in rows for value in chunk["numbers"][i]] for i, name in enumerate(head["numbers"])}
-    flat = ([one for chunk in part for one in chunk] for part in (drawn, media))
-    return Held({**head, **columns, "numbers": numbers}, *flat)
+    media = dict(zip(head["media"], rest[2 * num :], strict=True))
+    return Held({**head, **columns, "numbers": numbers}, [one for chunk in drawn for one in chunk], media)
+
+
+def _inflate(line: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(line, validate=True)))
 
 
 def read_page(page: str) -> Held:

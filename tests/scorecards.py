@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import random
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import (
     BaselineAnswer,
@@ -25,6 +23,7 @@ from windtunnel.harness.api.scorecard import (
     Shown,
     Twin,
 )
+from windtunnel.harness.modalities.image import Image
 
 BERT, LINEAR, CNN = "distilbert-sst2", "bag-of-words", "digits-cnn"
 
@@ -46,16 +45,9 @@ TYPOS = {
 }
 
 
-def png(rows: int, columns: int, grey: Callable[[int, int], float]) -> str:
-    """A grey image as a data URI; ``grey`` gives a value in [0, 1]."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    pixels = b"".join(b"\0" + bytes(round(255 * min(max(grey(y, x), 0), 1)) for x in range(columns)) for y in range(rows))
-    head = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(pixels, 9)) + chunk(b"IEND", b"")
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+def draw(grey: Callable[[int, int], float]) -> Image:
+    """A grey image of 28 x 28 pixels; ``grey`` gives a value in [0, 1]."""
+    return Image(np.array([[min(max(grey(y, x), 0.0), 1.0) for x in range(28)] for y in range(28)]))
 
 
 def rich(num_reviews: int = 60) -> Scorecard:
@@ -260,17 +252,13 @@ def digit(i: int) -> SampleView:
         CNN,
         "digits",
         f"digits/{i}",
-        Shown("image", image=png(28, 28, ring)),
+        Shown("image", image=draw(ring)),
         "0",
         "0",
         True,
         {str(label): (0.91 if label == 0 else 0.09 / 11) for label in range(12)},
         {"accuracy": 1.0},
-        twins=(
-            Twin(
-                "pgd", Shown("image", image=png(28, 28, lambda y, x: ring(y, x) + noise[y][x])), "8", True, {"linf": 0.0314, "l2": 0.8785}
-            ),
-        ),
+        twins=(Twin("pgd", Shown("image", image=draw(lambda y, x: ring(y, x) + noise[y][x])), "8", True, {"linf": 0.0314, "l2": 0.8785}),),
         heats=(
             Heat("occlusion", "0", tuple(value / largest for value in values), shape=(7, 7), parts="pixels", scores={"deletion_auc": 0.31}),
             Heat("saliency", "0", tuple(abs(value) / largest for value in values), shape=(7, 7), parts="pixels"),
@@ -359,12 +347,12 @@ def hostile() -> Scorecard:
 
 
 def hostile_sample(i: int, text: str) -> SampleView:
-    changed = Shown("text", f"{text} and more", image="https://example.com/track.png")
+    changed = Shown("text", f"{text} and more", image="https://example.com/track.png")  # type: ignore[arg-type]
     return SampleView(
         text[:50],
         text[:50],
         f"{i} {text[:200]}",
-        Shown(text[:50], text, image="data:image/svg+xml,<svg onload='window.pwned=1'/>"),
+        Shown(text[:50], text, image="data:image/svg+xml,<svg onload='window.pwned=1'/>"),  # type: ignore[arg-type]
         text,
         text,
         (True, False, None)[i % 3],

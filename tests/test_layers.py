@@ -47,7 +47,7 @@ PLUGINS = {
     "tasks": "modalities api judges statistics store metrics data engine threats",
     "attacks": "modalities system api language judges engine threats",
     "probes": "modalities api engine",
-    "reports": "api scorecard results system",
+    "reports": "modalities api scorecard results system",
 }
 """What of the harness each of the folders that hold plugins imports; of each other they import nothing."""
 LIGHT = {

@@ -13,6 +13,7 @@ from ..modalities.base import Shown as Shown
 from .item_key import ItemKey
 
 if TYPE_CHECKING:
+    from ..modalities.image import Image
     from .comparison import Comparison
 
 DIMENSIONS = ("quality", "calibration", "robustness", "safety", "interpretability", "efficiency")
@@ -168,7 +169,7 @@ class Heat:
     ``parts``: the kind of parts (`Attribution.parts`). For words, ``spans`` holds one (start, end) in the displayed text per value. For
     pixels, ``shape`` is (rows, columns), and the values are pooled to a coarse grid, in row-major order. Otherwise ``names`` holds one
     name per value.
-    ``image``: a PNG data URI of the attributed image if it differs from the sample's: the model may resize or crop it.
+    ``image``: the attributed image if it differs from the sample's: the model may resize or crop it.
     ``scores``: the faithfulness of this attribution; keys with the endings ``_random`` and ``_randomised`` belong to its controls.
     ``twins``: (attack, attribution of its twin); the first one explains the same class, and its scores measure the change.
     ``slices``: whether the sample is in each slice that `ItemKind.slices` defines; with several attacks, whether it is for any of them.
@@ -180,7 +181,7 @@ class Heat:
     values: tuple[float, ...]
     spans: tuple[tuple[int, int], ...] = ()
     shape: tuple[int, int] | None = None
-    image: str = ""
+    image: Image | None = None
     scores: Mapping[str, float | None] = field(default_factory=dict)
     error: str | None = None
     twins: tuple[tuple[str, Heat], ...] = ()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .words import change_each, cut_out, join_spans, spans_in
+
+if TYPE_CHECKING:
+    from .image import Image
 
 V = TypeVar("V")
 
@@ -32,14 +35,14 @@ class Shown:
     text: the text, if the input is one text.
     parts: (name, content) of each part of a pair, a chat or another input with several parts. The content is a text or
         the preview of a part of another modality.
-    image: PNG data URI, if the input is an image.
+    image: the image, if the input is one.
     audio: WAV data URI, if the input is a sound that is short enough for a page.
     """
 
     kind: str
     text: str = ""
     parts: tuple[tuple[str, str | Shown], ...] = ()
-    image: str = ""
+    image: Image | None = None
     audio: str = ""
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import zlib
 from functools import cached_property
 from typing import Any
 
@@ -22,9 +19,6 @@ little: the system allocates memory beyond what the process keeps in every pass 
 _BLUR = 1 / 16
 """Standard deviation of the blur, as a share of the image's longer side: 14 of 224 pixels remove shapes but keep
 colours."""
-_SMALLEST_SHOWN_PX = 96
-_LARGEST_SHOWN_PX = 512
-"""Longest side of a preview: a thousand photographs of 12 megapixels would make a page of 20 GB."""
 
 
 class Image(ContentArray):
@@ -89,7 +83,7 @@ class ImageModality(Modality[Image]):
         return count_positions(*value.pixels.shape[:2])
 
     def preview(self, value: Image, /) -> Shown:
-        return Shown(self.name, image=encode_png(value))
+        return Shown(self.name, image=value)
 
     def to_json(self, value: Image, /) -> Any:
         return value.pixels
@@ -161,26 +155,3 @@ def blur(image: Image, kept_HW: NDArray[np.bool_], /) -> Image:
         pixels = np.moveaxis(np.tensordot(weights / weights.sum(1, keepdims=True), pixels, (1, axis)), 0, axis)
     colour = np.round(pixels) if image.pixels.dtype == np.uint8 else pixels
     return Image(np.where(kept_HW[:, :, None], image.pixels, colour.astype(image.pixels.dtype)))
-
-
-def encode_png(image: Image, /) -> str:
-    """Return a PNG data URI; empty if the image has no pixels.
-
-    Small images are enlarged by integer factors without smoothing, so pixels stay square. Large images are shrunk.
-    Only runs of equal bytes are matched: zlib's search for other repetitions takes eight times as long for a photograph,
-    and does not make it smaller.
-    """
-    from PIL import Image as Pillow
-
-    pixels = np.asarray(image.pixels)
-    if not pixels.size:
-        return ""
-    if pixels.dtype != np.uint8:
-        pixels = (np.nan_to_num(pixels).clip(0, 1) * 255).round().astype(np.uint8)
-    factor = max(1, -(-_SMALLEST_SHOWN_PX // max(pixels.shape[:2])))
-    enlarged = pixels.repeat(factor, axis=0).repeat(factor, axis=1)
-    made = Pillow.fromarray(enlarged[:, :, 0] if enlarged.shape[2] == 1 else enlarged)
-    made.thumbnail((_LARGEST_SHOWN_PX, _LARGEST_SHOWN_PX))
-    buffer = io.BytesIO()
-    made.save(buffer, format="PNG", compress_type=zlib.Z_RLE)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -36,16 +36,14 @@ const passage = ([name, segments, image]) => [
   image ? picture(image, name || "An image of the input") : make("p", { class: "text", dir: "auto" }, segments.map(piece)),
 ];
 
-/** The large pictures and sounds of the sample, as far as the page holds them, and whether one was asked for that it does not hold. */
-let large = [];
+/** Whether a picture or a sound was drawn that the page does not hold as a whole. */
 let missing = false;
 
-/** The data of a picture or a sound: in place, or `[thumbnail, position]` of a large one. */
-const isLarge = (media) => typeof media === "string" || large[media[1]] !== undefined;
+/** The data of a picture or a sound: in place, or of a large one the thumbnail and, if the page holds it, the whole. */
+const isWhole = (media) => typeof media === "string" || media.uri !== undefined;
 const source = (media) => {
-  if (typeof media === "string") return media;
-  missing ||= !isLarge(media);
-  return large[media[1]] ?? media[0];
+  missing ||= !isWhole(media);
+  return typeof media === "string" ? media : media.uri ?? media.small;
 };
 
 /** An image large enough to look at: small ones keep their pixels. */

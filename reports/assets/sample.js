@@ -20,7 +20,7 @@ const twinBlock = (sample, twin) => {
     twin.note ? make("p", { class: "muted" }, twin.note) : null,
     ...(twin.input?.texts ?? []).map(passage).flat(),
     images ? make("div", { class: "side-by-side" }, figure("before", images[0]), figure("after", images[1]),
-      isLarge(before) && isLarge(after) ? difference(...images) : null) : null,
+      isWhole(before) && isWhole(after) ? difference(...images) : null) : null,
     twin.input?.note ? make("p", { class: "muted" }, twin.input.note) : null,
     pairs([...answerPair(sample.prediction ?? "none", twin.prediction), ...twin.facts], "inline"));
 };
@@ -52,7 +52,6 @@ const sampleParts = (sample, address) => {
   const [own, baselines] = both(inShort);
   const passages = both(asPassages);
   const given = ["category", "slice", "group"].filter((name) => sample[name]).map((name) => [name, sample[name]]);
-  large = sample.media ?? [];
   missing = false;
   const parts = [
     make("header", {},

@@ -10,6 +10,10 @@ const bytes = (base64) => {
 const inflate = async (line) =>
   JSON.parse(await new Response(new Blob([bytes(line)]).stream().pipeThrough(new DecompressionStream("gzip"))).text());
 
+/** What stands for a large picture or sound: `{ small, whole }`, its thumbnail and its number. */
+const findLarge = (drawn) =>
+  drawn === null || typeof drawn !== "object" ? [] : "whole" in drawn ? [drawn] : Object.values(drawn).flatMap(findLarge);
+
 const EMPTY = { target: null, prediction: null, error: null, output: null, baseline: null, note: "", opinions: [], probabilities: [], more_probabilities: 0, scores: [], twins: [], heats: [] };
 
 /** Chunks of rows. `starts`: the first row of each chunk, and the number of rows. The chunks that were read last are kept. */
@@ -17,9 +21,7 @@ class Chunks {
   constructor(lines, starts) {
     Object.assign(this, { lines, starts, read: new Map() });
   }
-  /** The value of a row; undefined if the page does not hold it. */
   async at(row) {
-    if (row >= this.starts[this.starts.length - 1]) return undefined;
     let [low, high] = [0, this.starts.length - 2];
     while (low < high) {
       const middle = (low + high + 1) >> 1;
@@ -44,7 +46,7 @@ class Samples {
     return new Samples(head, rows, lines.slice(1 + num));
   }
 
-  /** `rows`: the columns of each chunk. `lines`: what is drawn of the chunks, then large pictures and sounds. */
+  /** `rows`: the columns of each chunk. `lines`: what is drawn of the chunks, then the data of large pictures and sounds. */
   constructor(head, rows, lines) {
     const column = (name) => rows.flatMap((chunk) => chunk[name]);
     const numbers = Object.fromEntries(head.numbers.map((name, i) => [name, rows.flatMap((chunk) => chunk.numbers[i])]));
@@ -54,7 +56,7 @@ class Samples {
     this.texts = column("said").map(([, text]) => text);
     this.length = this.ids.length;
     this.drawn = new Chunks(lines.slice(0, rows.length), head.starts);
-    this.media = new Chunks(lines.slice(rows.length), head.media_starts);
+    this.wholes = new Map(head.media.map((number, i) => [number, lines[rows.length + i]]));
     this.haystacks = this.texts.map((text, row) => `${this.ids[row]}\n${text}`.toLowerCase());
     this.held = new Uint32Array(this.profiles.length);
     for (const profile of this.profile) this.held[profile] += 1;
@@ -86,10 +88,11 @@ class Samples {
 
   /** All that is known about a row. */
   async open(row) {
-    const [drawn, media] = await Promise.all([this.drawn.at(row), this.media.at(row)]);
+    const drawn = await this.drawn.at(row);
+    for (const large of findLarge(drawn)) large.uri = this.wholes.get(large.whole);
     const [answer] = this.answers(row, "answer");
     const input = { kind: "text", image: "", texts: [["", [["=", this.snippet(row)]], ""]], note: "" };
-    return { ...EMPTY, input, ...drawn, media, answer, row, id: this.ids[row], model: this.answers(row, "model")[0], task: this.answers(row, "task")[0] };
+    return { ...EMPTY, input, ...drawn, answer, row, id: this.ids[row], model: this.answers(row, "model")[0], task: this.answers(row, "task")[0] };
   }
 
   /** All rows by a key: "need", "data", "id", or a number's name, with "-" before it for the largest first. */

@@ -413,9 +413,8 @@ def test_long_texts_are_cut_and_it_is_said() -> None:
     assert shown["input"]["note"] == "Cut for display: the first 10,000 of 500,000 characters."
 
 
-@pytest.mark.parametrize(
-    "image", ["https://example.com/a.png", "data:image/svg+xml,<svg/>", "data:text/html,x", "data:image/png;base64,<>"]
-)
-def test_only_png_data_is_an_image(image: str) -> None:
-    shown = explorer.draw_sample(SampleView("m", "t", "1", Shown("image", image=image, audio=image), None, None, None))
+@pytest.mark.parametrize("uri", ["https://example.com/a.png", "data:image/svg+xml,<svg/>", "data:text/html,x", "data:audio/wav;base64,<>"])
+def test_only_pixels_are_an_image_and_only_wave_data_a_sound(uri: str) -> None:
+    shown = Shown("image", image=uri, audio=uri)  # type: ignore[arg-type]
+    shown = explorer.draw_sample(SampleView("m", "t", "1", shown, None, None, None))
     assert (shown["input"]["image"], "audio" in shown["input"]) == ("", False)

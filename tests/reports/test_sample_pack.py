@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-import PIL.Image
 import pytest
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.scorecard import BaselineAnswer, Opinion, SampleView, Shown, Twin
-from windtunnel.harness.modalities.audio import Audio, encode_wav
-from windtunnel.harness.modalities.image import Image, encode_png
 from windtunnel.reports.html import Html
 from windtunnel.reports.sample_index import FACETS, MOST_ANSWERS, TEXT_LIMIT
-from windtunnel.reports.sample_pack import INLINE_BYTES, THUMBNAIL_PX, make_thumbnail, pack_samples
+from windtunnel.reports.sample_pack import pack_samples
 from windtunnel.tests.pages import Held, read_page, unpack
 from windtunnel.tests.scorecards import crowd, hostile, many, rich
 
@@ -200,50 +194,3 @@ class TestDrawn:
         assert drawn["opinions"] == [
             ["refused", "phrases", "yes", ""], ["refused", "model", "no verdict", "no verdict in 'maybe'"], ["", "human", "no", ""],
         ]  # fmt: skip
-
-
-def photo(seed: int) -> str:
-    return encode_png(Image(np.random.default_rng(seed).integers(0, 256, (160, 200, 3)).astype(np.uint8)))
-
-
-def pictured(i: int) -> SampleView:
-    twin = Twin("noise", Shown("image", image=photo(1_000 + i)), "b", None)
-    return replace(note(i, i % 2 == 0), input=Shown("image", image=photo(i)), twins=(twin,))
-
-
-class TestPictures:
-    def test_a_small_one_stays_as_it_is(self) -> None:
-        small = encode_png(Image(np.zeros((8, 8, 3), np.uint8)))
-        assert len(small) < INLINE_BYTES
-        held = pack(note(0, input=Shown("image", image=small)))
-        assert held.drawn[0]["input"]["image"] == small
-        assert not held.media[0]
-
-    def test_a_large_one_is_a_thumbnail_and_whole_while_there_is_room(self) -> None:
-        held = pack(*(pictured(i) for i in range(4)))
-        for row, place in enumerate(held.index["places"]):
-            thumbnail, number = held.drawn[row]["input"]["image"]
-            assert held.media[row][number] == photo(place)
-            head, _, data = thumbnail.partition(",")
-            assert head == "data:image/jpeg;base64"
-            assert PIL.Image.open(io.BytesIO(base64.b64decode(data))).size == (THUMBNAIL_PX, round(160 * THUMBNAIL_PX / 200))
-
-    def test_under_a_budget_the_samples_stay_and_the_most_needed_have_large_ones(self) -> None:
-        samples = [pictured(i) for i in range(12)]
-        everything = len(pack_samples(samples, ROOMY))
-        lines = pack_samples(samples, everything // 2)
-        held = unpack(lines)
-        assert len(lines) <= everything // 2
-        assert len(held.drawn) == 12
-        assert 0 < len(held.media) < 12
-        assert {answer for (answer,) in held.answers("answer")[: len(held.media)]} == {"wrong"}
-
-    def test_a_sound_has_no_thumbnail(self) -> None:
-        sound = encode_wav(Audio(np.random.default_rng(0).uniform(-1, 1, 8_000).astype(np.float32), 8_000))
-        held = pack(note(0, input=Shown("audio", text="1.0 s at 8000 Hz", audio=sound)))
-        assert held.drawn[0]["input"]["audio"] == ["", 0]
-        assert held.media == [[sound]]
-
-    @pytest.mark.parametrize("uri", ["data:image/png;base64,AAAA", "data:image/png;base64,", "data:audio/wav;base64,AAAA"])
-    def test_what_is_no_picture_has_no_thumbnail(self, uri: str) -> None:
-        assert make_thumbnail(uri) == ""

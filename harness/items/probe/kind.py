@@ -15,6 +15,7 @@ from ...api.samples import Record, Sample, SampleRng, seed_of
 from ...api.scorecard import EachWord, Heat, Row
 from ...engine import Engine
 from ...engine.continuations import has_continuations
+from ...modalities.image import as_image
 from ...scorecard.names import BETWEEN_SEEDS, CONTROLS, EFFICIENCY, FAITHFULNESS, LIKENESS
 from ...store import StoredItem
 from ...suite.specs import ProbeSpec, Suite
@@ -22,7 +23,7 @@ from ..base.item_run import ItemRun
 from ..base.planned_item import PlannedItem
 from ..base.program_kind import ProgramKind
 from ..base.results import RunResults
-from ..base.view import SeenSample, cut, make_heat_map, preview_input
+from ..base.view import SeenSample, cut, make_heat_map
 from .explained import probe_of
 from .language_records import make_language_records
 from .records import make_probe_records
@@ -147,7 +148,7 @@ class ProbeItems(ProgramKind[ProbeSpec]):
         return replace(
             heat,
             target=continuation or heat.target,
-            image="" if image is None else preview_input(image).image,
+            image=as_image(image),
             scores=dict(record.scores),
             twins=tuple(pair for i, r in seen.joined if item.key in i.key.about for pair in _show_moved(item, i, r, seen.sample)),
             each_word=_read_each_word(record.artifacts, len(heat.values), len(found["values"])),

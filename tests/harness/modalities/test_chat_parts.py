@@ -13,12 +13,13 @@ from windtunnel.harness.api.requests import Generate, LogLikelihood
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message, find_last_text, with_last_text
-from windtunnel.harness.modalities.image import Image, encode_png
+from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.inputs import measure_size
 from windtunnel.harness.models.common.text_prompts import make_text_messages
 from windtunnel.harness.results.frames import Run
 from windtunnel.harness.store import codec
 from windtunnel.harness.threats import AnyPrompt, SuffixBudget
+from windtunnel.reports.media import encode_png
 from windtunnel.tests.pages import read_page
 from windtunnel.tests.toys import windtunnel
 
@@ -126,7 +127,7 @@ def test_a_chat_with_an_image_is_asked_recorded_and_shown(tmp_path: Path) -> Non
     kept = Run.load(tmp_path / "out")
     assert list(kept.samples()["score.correct"]) == [1.0, 1.0]
     (image, text) = (part for _, part in next(iter(kept.scorecard.samples)).input.parts)
-    assert (image.image, text) == (encode_png(RED), ASKED)  # type: ignore[union-attr]
+    assert (image.image, text) == (RED, ASKED)  # type: ignore[union-attr]
     drawn, _ = read_page((tmp_path / "out" / "scorecard.html").read_text()).drawn
     assert encode_png(RED) in [picture for _, _, picture in drawn["input"]["texts"]]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import pytest
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.samples import Record, Sample
@@ -20,7 +19,7 @@ from windtunnel.harness.items.base import view
 from windtunnel.harness.items.kinds import KINDS
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message
-from windtunnel.harness.modalities.image import Image, encode_png
+from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
@@ -326,40 +325,6 @@ class TestShown:
         values = tuple(i / 499_500 for i in range(1000))
         made.add("task", "", "t", samples, answers(samples, probabilities=values))
         assert made.views()[0].probabilities == pytest.approx(dict(zip(labels, values, strict=True)))
-
-
-def decoded(uri: str) -> np.ndarray:
-    head, _, data = uri.partition(",")
-    assert head == "data:image/png;base64"
-    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(data))))
-
-
-class TestPng:
-    @pytest.mark.parametrize("shape", [(96, 100, 3), (5, 7, 3), (1, 1, 3), (8, 8, 1), (120, 3, 4)])
-    @pytest.mark.parametrize("kind", ["uint8", "float32"])
-    def test_the_same_pixels_come_back(self, shape: tuple[int, int, int], kind: str) -> None:
-        pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-        shown = decoded(encode_png(Image(pixels if kind == "uint8" else (pixels / 255).astype(np.float32))))
-        factor = max(1, -(-96 // max(shape[:2])))
-        assert max(shown.shape[:2]) >= 96
-        np.testing.assert_array_equal(shown[::factor, ::factor].reshape(shape), pixels)
-
-    def test_a_photograph_is_made_smaller(self) -> None:
-        assert decoded(encode_png(Image(np.zeros((1000, 2000, 3), np.uint8)))).shape == (256, 512, 3)
-
-    def test_a_photograph_is_smaller_than_with_a_search_for_repetitions(self) -> None:
-        draws = np.random.default_rng(0)
-        smooth = PIL.Image.fromarray(draws.integers(0, 256, (9, 12, 3)).astype(np.uint8)).resize((200, 150), PIL.Image.Resampling.BICUBIC)
-        grainy = (np.asarray(smooth) * 0.9 + draws.uniform(0, 10, (150, 200, 3))).astype(np.uint8)
-        uri, searched = encode_png(Image(grainy)), io.BytesIO()
-        PIL.Image.fromarray(grainy).save(searched, format="PNG")
-        assert len(base64.b64decode(uri.partition(",")[2])) < len(searched.getvalue())
-
-    def test_no_pixels_and_no_numbers(self) -> None:
-        nothing, forged = Image(np.zeros((1, 1, 3))), Image(np.zeros((2, 2, 3)))
-        nothing._values, forged._values = np.zeros((0, 4, 3), np.float32), np.full((2, 2, 3), np.nan, np.float32)
-        assert encode_png(nothing) == ""
-        assert not decoded(encode_png(forged)).any()
 
 
 @pytest.mark.parametrize(
