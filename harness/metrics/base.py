@@ -1,10 +1,10 @@
 """The base class of metrics.
 
-`evaluate_columns` computes the value of a metric, with scikit-learn if that has the metric, and `intervals` its interval,
-with the method of `statistics` for its kind. `resampled` computes the value under sample weights for R bootstrap
-resamples at once (a resample is a vector of counts); it is used to compare two runs, and for the interval of a metric
-without a method of its own. A test checks that ``resampled(counts)`` equals ``evaluate_columns`` of the samples repeated
-that often.
+`evaluate_columns` computes the value of a metric, with scikit-learn if that has the metric and it is more than a share of
+right answers, and `intervals` its interval, with the method of `statistics` for its kind. `resampled` computes the value
+under sample weights for R bootstrap resamples at once (a resample is a vector of counts); it is used to compare two runs,
+and for the interval of a metric without a method of its own. A test checks that ``resampled(counts)`` equals
+``evaluate_columns`` of the samples repeated that often.
 
 Shape legend: N samples, R resamples, C classes, B bins, U distinct scores.
 """
@@ -28,6 +28,13 @@ from ..statistics.statistic import Columns, Scores
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+def import_scores() -> Any:
+    """Import ``sklearn.metrics``. It takes longer than all else that a report imports, so only a score that needs it does."""
+    from sklearn import metrics
+
+    return metrics
 
 
 class Metric:

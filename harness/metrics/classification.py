@@ -10,153 +10,31 @@ predicted. A class that occurs in neither has no precision, recall or F1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from ..api.errors import DataError
-from ..statistics.confusion import counts_interval
 from ..statistics.groups import Groups
 from ..statistics.intervals import Interval, Mask
-from ..statistics.means import bounded_mean
-from ..statistics.statistic import Columns, Scores
-from .base import Floats, Ints, Metric
+from ..statistics.statistic import Columns
+from .base import Floats, Ints, import_scores
+from .class_counts import Counts, one_class, ratio, read_classes
+from .class_metric import ClassMetric, PerClass
+from .scores import Mean
 
 
-def import_scores() -> Any:
-    """Import ``sklearn.metrics``. It takes longer than all else that a report imports, so only a score that needs it does."""
-    from sklearn import metrics
-
-    return metrics
-
-
-def class_column(name: str, columns: Columns, num_classes: int) -> Ints:
-    """Return a column of class indices, int [N]. Raises `DataError` for other types, or an index without a label."""
-    classes_N = np.asarray(columns[name])
-    if not np.issubdtype(classes_N.dtype, np.integer):
-        raise DataError(f"the column {name!r} has type {classes_N.dtype}, not class indices")
-    if classes_N.size and not (classes_N.min() >= 0 and classes_N.max() < num_classes):
-        wrong = classes_N[(classes_N < 0) | (classes_N >= num_classes)][0]
-        raise DataError(f"the column {name!r} has the class {wrong}; the task has {num_classes} labels, from 0 on")
-    return classes_N.astype(np.int64)
-
-
-def totals(weights_RN: Floats, bins_N: Ints, num_bins: int) -> Floats:
-    """Sum the weights in each bin. weights_RN: float; bins_N: bin of each sample. Returns [R, B]."""
-    num = len(bins_N)
-    members_BN = csr_array((np.ones(num), (bins_N, np.arange(num))), shape=(num_bins, num))
-    return np.asarray((members_BN @ weights_RN.T).T)
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Weighted counts of each class: correctly predicted, predicted, and in the target."""
-
-    true_positives_RC: Floats
-    predicted_RC: Floats
-    support_RC: Floats
-
-    @classmethod
-    def of(cls, weights_RN: Floats, target_N: Ints, prediction_N: Ints, num_classes: int) -> Counts:
-        return cls(
-            totals(weights_RN * (target_N == prediction_N), target_N, num_classes),
-            totals(weights_RN, prediction_N, num_classes),
-            totals(weights_RN, target_N, num_classes),
-        )
-
-    @property
-    def occurs_RC(self) -> NDArray[np.bool_]:
-        return self.predicted_RC + self.support_RC > 0
-
-    def precision(self) -> Floats:
-        """TP / (TP + FP), [R, C]."""
-        return _ratio(self.true_positives_RC, self.predicted_RC)
-
-    def recall(self) -> Floats:
-        """TP / (TP + FN), [R, C]."""
-        return _ratio(self.true_positives_RC, self.support_RC)
-
-    def f1(self) -> Floats:
-        """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall (van Rijsbergen 1979), [R, C]."""
-        return _ratio(2 * self.true_positives_RC, self.predicted_RC + self.support_RC)
-
-
-def _average(values_RC: Floats, weights_RC: Floats | NDArray[np.bool_]) -> Floats:
-    """Return the mean over classes under class weights, [R]."""
-    averages: Floats = (values_RC * weights_RC).sum(axis=1) / weights_RC.sum(axis=1)
-    return averages
-
-
-class ClassMetric(Metric):
-    """A metric of ``prediction`` and ``target`` (class indices).
-
-    A subclass defines `score` with scikit-learn, and `statistic`, the same from counts, for resamples.
-    """
-
-    needs = frozenset({"prediction", "target"})
-    higher_is_better = True
-    low, high = 0.0, 1.0
-    arguments: ClassVar[Mapping[str, str]] = {"predictions": "prediction", "references": "target"}
-
-    def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        """Return the value, computed by scikit-learn."""
-        raise NotImplementedError
-
-    def statistic(self, counts: Counts) -> Floats:
-        """Return the value from the counts of each resample, [R]; NaN if undefined."""
-        raise NotImplementedError
-
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        if self.undefined(columns, labels):
-            return {}
-        return {self.name: float(self.score(*self._classes(columns, labels)))}
-
-    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
-        return self.of_counts(Counts.of(weights_RN, *self._classes(columns, labels), len(labels)), labels)
-
-    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
-        if self.undefined(columns, labels):
-            return {}
-        interval = counts_interval(
-            lambda *counts: self.statistic(Counts(*counts)), *self._classes(columns, labels), len(labels), self.low, self.high, groups
-        )
-        return {self.name: interval}
-
-    def of_counts(self, counts: Counts, labels: tuple[str, ...]) -> dict[str, Floats]:
-        """Return the values [R] of each name from the counts of R resamples."""
-        return {self.name: self.statistic(counts)}
-
-    @staticmethod
-    def _classes(columns: Columns, labels: tuple[str, ...]) -> tuple[Ints, Ints]:
-        return class_column("target", columns, len(labels)), class_column("prediction", columns, len(labels))
-
-
-class Accuracy(ClassMetric):
+class Accuracy(Mean):
     """Share of samples whose predicted class is the target."""
 
     kind = "accuracy"
     name = "accuracy"
+    needs = ClassMetric.needs
+    arguments = ClassMetric.arguments
+    higher_is_better = True
+    low, high = 0.0, 1.0
 
-    def per_sample(self, columns: Columns, labels: tuple[str, ...]) -> Scores:
-        target_N, prediction_N = self._classes(columns, labels)
-        return Scores((target_N == prediction_N).astype(np.float64), 0.0, 1.0)
-
-    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
-        return {self.name: bounded_mean(self.per_sample(columns, labels).values_N, 0.0, 1.0, groups)}
-
-    def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(import_scores().accuracy_score(target_N, prediction_N))
-
-    def statistic(self, counts: Counts) -> Floats:
-        return _ratio(counts.true_positives_RC.sum(axis=1), counts.support_RC.sum(axis=1))
+    def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
+        target_N, prediction_N = read_classes(columns, labels)
+        return (target_N == prediction_N).astype(np.float64)
 
 
 class F1Micro(Accuracy):
@@ -168,9 +46,6 @@ class F1Micro(Accuracy):
 
     name = "f1_micro"
     title = "F1, micro average"
-
-    def score(self, target_N: Ints, prediction_N: Ints) -> float:
-        return float(import_scores().f1_score(target_N, prediction_N, average="micro", zero_division=0))
 
 
 class BalancedAccuracy(ClassMetric):
@@ -265,63 +140,8 @@ class Matthews(ClassMetric):
         covariance_R = total_R * counts.true_positives_RC.sum(axis=1) - (counts.predicted_RC * counts.support_RC).sum(axis=1)
         prediction_R = total_R**2 - (counts.predicted_RC**2).sum(axis=1)
         target_R = total_R**2 - (counts.support_RC**2).sum(axis=1)
-        matthews_R = _ratio(covariance_R, np.sqrt(prediction_R * target_R))
+        matthews_R = ratio(covariance_R, np.sqrt(prediction_R * target_R))
         return np.where(target_R > 0, matthews_R, np.nan)
-
-
-def one_class(name: str, target_N: Ints) -> dict[str, str]:
-    """Return the reason why ``name`` is undefined, by name, if the target has only one class; else nothing."""
-    return {name: "the target has one class only"} if len(np.unique(target_N)) < 2 else {}
-
-
-class PerClass(ClassMetric):
-    """One value per class, such as ``f1[negative]``. Undefined for a class in neither target nor prediction."""
-
-    stem: ClassVar[str]
-    scorer: ClassVar[str]
-    ratio: ClassVar[Callable[[Counts], Floats]]
-
-    def names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(f"{self.stem}[{label}]" for label in labels)
-
-    def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
-        occurring = set(np.concatenate(self._classes(columns, labels)).tolist())
-        reason = "the class occurs in neither target nor prediction"
-        return {name: reason for index, name in enumerate(self.names(labels)) if index not in occurring}
-
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        target_N, prediction_N = self._classes(columns, labels)
-        scores = getattr(import_scores(), self.scorer)(target_N, prediction_N, labels=range(len(labels)), average=None, zero_division=0)
-        undefined = self.undefined(columns, labels)
-        return {name: float(score) for name, score in zip(self.names(labels), scores, strict=True) if name not in undefined}
-
-    def of_counts(self, counts: Counts, labels: tuple[str, ...]) -> dict[str, Floats]:
-        values_RC = np.where(counts.occurs_RC, type(self).ratio(counts), np.nan)
-        return dict(zip(self.names(labels), values_RC.T, strict=True))
-
-    @staticmethod
-    def denominator(is_target_N: Mask, is_predicted_N: Mask) -> Mask:
-        """Return the samples in the denominator of the rate, bool [N]: of the class by target, prediction, or either."""
-        raise NotImplementedError
-
-    def of_rate(self, rate: float) -> float:
-        """Convert the rate to the value."""
-        return rate
-
-    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
-        target_N, prediction_N = self._classes(columns, labels)
-        return {
-            name: _class_interval(self, target_N == index, prediction_N == index, groups).mapped(self.of_rate)
-            for index, name in enumerate(self.names(labels))
-            if name not in self.undefined(columns, labels)
-        }
-
-
-def _class_interval(metric: PerClass, is_target_N: Mask, is_predicted_N: Mask, groups: Groups) -> Interval:
-    among_N = metric.denominator(is_target_N, is_predicted_N)
-    if not among_N.any():
-        return Interval.none("the class was never predicted" if is_target_N.any() else "no sample is of this class")
-    return bounded_mean((is_target_N & is_predicted_N)[among_N].astype(np.float64), 0.0, 1.0, groups.among(among_N))
 
 
 class PrecisionPerClass(PerClass):
@@ -376,7 +196,7 @@ class F1(ClassMetric):
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
         if len(labels) != 2:
             return {self.name: f"f1 is for two classes, not {len(labels)}; f1_macro and f1_per_class take any number"}
-        if not np.any(np.concatenate(self._classes(columns, labels)) == 1):
+        if not np.any(np.concatenate(read_classes(columns, labels)) == 1):
             return {self.name: "the positive class occurs in neither target nor prediction"}
         return {}
 
@@ -393,3 +213,9 @@ class F1(ClassMetric):
             return {}
         each = F1PerClass()
         return {self.name: each.intervals(columns, labels, groups, seed)[each.names(labels)[1]]}
+
+
+def _average(values_RC: Floats, weights_RC: Floats | NDArray[np.bool_]) -> Floats:
+    """Return the mean over classes under class weights, [R]."""
+    averages: Floats = (values_RC * weights_RC).sum(axis=1) / weights_RC.sum(axis=1)
+    return averages

@@ -15,8 +15,8 @@ from ..statistics.groups import Groups
 from ..statistics.intervals import Interval
 from ..statistics.ranking import area_interval
 from ..statistics.statistic import Columns
-from .base import Floats, Ints, Metric
-from .classification import class_column, import_scores, one_class, totals
+from .base import Floats, Ints, Metric, import_scores
+from .class_counts import class_column, one_class, totals
 from .scores import Mean
 
 SUM_TOLERANCE = 0.02

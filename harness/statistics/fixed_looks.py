@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from .groups import Groups
@@ -39,6 +38,8 @@ def find_tails(num_looks: int, /) -> tuple[float, ...]:
     McPherson & Rowe, Repeated significance tests on accumulating data, JRSS A 1969. Intervals at such boundaries: Jennison & Turnbull,
     Interim analyses: the repeated confidence interval approach, JRSS B 1989.
     """
+    from scipy.optimize import brentq  # not on top: scipy.optimize takes long to import, and few suites look before the end
+
     share_K = np.arange(1, num_looks + 1) / num_looks
     # The probability of having crossed by a look: 2 (1 - Phi(z / sqrt(t))), which is TAIL at the end.
     spent_K = 2 * ndtr(ndtri(TAIL / 2) / np.sqrt(share_K))
