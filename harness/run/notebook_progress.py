@@ -8,22 +8,22 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any
 
-from .progress import Progress
+from ..api.numerals import format_count
+from .timed_progress import TimedProgress
 
 _REDRAW_S = 0.2
 """The minimum time between two updates, in seconds."""
 
 
-class NotebookLine(Progress):
-    """Shows the current item, its finished samples, and the requests and tokens per second."""
+class NotebookLine(TimedProgress):
+    """Shows the current item, its finished samples, the requests and tokens per second, and how long the run still takes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._display: Any = import_module("IPython.display").display
         self._handle: Any = None
-        self._label, self._done, self._total = "", 0, 0
-        self._num_items = self._rows = self._tokens = 0
-        self._began = self._item_began = time.monotonic()
-        self._drawn = 0.0
+        self._rows = self._tokens = 0
+        self._began, self._drawn = time.monotonic(), 0.0
 
     def __enter__(self) -> NotebookLine:
         self._handle = self._display(_make_bundle("starting"), raw=True, display_id=True)
@@ -31,20 +31,18 @@ class NotebookLine(Progress):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         end = "done" if error is None else f"stopped by {type(error).__name__}"
-        self._show(f"{self._num_items} items {end} in {time.monotonic() - self._began:,.0f} s")
+        self._show(f"{format_count(self.number, 'item')} {end} in {time.monotonic() - self._began:,.0f} s")
 
     def loading(self, model: str) -> None:
         self._show(f"loading {model}")
 
     def item(self, model: str, item: str, done: int, total: int) -> None:
-        self._label, self._done, self._total = f"{model} {item}", done, total
-        self._num_items += 1
+        super().item(model, item, done, total)
         self._rows = self._tokens = 0
-        self._item_began = time.monotonic()
         self._draw()
 
     def advance(self, num_samples: int) -> None:
-        self._done += num_samples
+        super().advance(num_samples)
         self._draw()
 
     def batch(self, kind: str, rows: int, tokens: int) -> None:
@@ -54,11 +52,10 @@ class NotebookLine(Progress):
             self._draw()
 
     def _draw(self) -> None:
-        seconds = time.monotonic() - self._item_began
-        speed = ""
-        if self._rows and seconds > 0:
-            speed = f", {self._rows / seconds:,.0f} requests/s, {self._tokens / seconds:,.0f} tokens/s"
-        self._show(f"{self._label}: {self._done:,} of {self._total:,} samples{speed}", (self._done, self._total))
+        facts = [f"{self.model} {self.name}: {self.done:,} of {self.total:,} samples"]
+        if self._rows and (seconds := self.seconds) > 0:
+            facts += [f"{self._rows / seconds:,.0f} requests/s", f"{self._tokens / seconds:,.0f} tokens/s"]
+        self._show(", ".join([*facts, self.describe_left()]), (self.done, self.total))
 
     def _show(self, text: str, bar: tuple[int, int] | None = None) -> None:
         self._drawn = time.monotonic()

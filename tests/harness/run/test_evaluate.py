@@ -343,9 +343,10 @@ def test_a_notebook_shows_progress(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert cell.drawn == []
     wt.evaluate({"<mine>": looks_for_good}, Films(), check_drift=False)
     texts = [bundle["text/plain"] for bundle in cell.drawn]
-    assert texts[:3] == ["starting", "loading <mine>", "<mine> films: 0 of 6 samples"]
+    assert texts[:3] == ["starting", "loading <mine>", "<mine> films: 0 of 6 samples, time left unknown yet"]
     assert texts[-2].startswith("<mine> films: 6 of 6 samples, ")
-    assert texts[-1].startswith("1 items done in ")
+    assert texts[-2].endswith(" tokens/s, about 0.0 s left")
+    assert texts[-1].startswith("1 item done in ")
     assert '<progress value="6" max="6"></progress> <code>&lt;mine&gt; films' in cell.drawn[-2]["text/html"]
     assert capsys.readouterr() == ("", "")
 
