@@ -191,6 +191,11 @@ def test_inconclusive_means_what_the_gate_says(policy: str, code: int) -> None:
     assert "no number of samples decides it" in exact.detail
 
 
+def test_large_counts_have_thousands_separators() -> None:
+    close = Threshold(None, ">=", 0.499).judge(Estimate(0.5, 0.49, 0.51, 10_000))
+    assert re.search(r"n = 10,000: 0\.499 lies inside the interval; about 1,000,001 samples would decide it$", close.detail)
+
+
 def test_the_number_of_samples_would_decide() -> None:
     from windtunnel.harness.statistics import rate
 
