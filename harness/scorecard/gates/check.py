@@ -181,6 +181,8 @@ def _name_row(gate: Gate, row: Row) -> str:
 def _describe_row(judged: _Judged) -> JudgedRow:
     row, d, e, asks = judged.row, judged.difference, judged.row.estimate, judged.asks
     numbers = (e.value, e.low, e.high, e.n) if d is None else (d.value, d.low, d.high, d.n)
+    if d is None and judged.baseline is not None:
+        numbers = (None, None, None, e.n)  # nothing was compared: the number of one side is no difference
     if asks is not None and asks.part in ("n", "n_unscored"):
         numbers = (float(e.n if asks.part == "n" else e.n_unscored), None, None, e.n)
     outcome, detail = judged.judgement.outcome, judged.judgement.detail

@@ -166,6 +166,7 @@ def test_where_lower_is_better_a_rise_is_the_drop() -> None:
 def test_what_a_baseline_lacks(baseline: Scorecard | None, outcome: str, words: str) -> None:
     result = _check({"check": "t.acc", "drop": 0.05}, _run(BASE), baseline)
     assert (result.outcome, words in result.detail) == (outcome, True), result.detail
+    assert all(row.value is None for row in result.rows if row.baseline is not None and outcome != "pass")  # it would be a difference
 
 
 def test_an_allowed_mismatch_is_said() -> None:
@@ -189,7 +190,7 @@ def test_a_model_of_another_name_is_compared_with_the_one_that_is_named() -> Non
 def test_what_only_the_baseline_has_is_missing() -> None:
     two = Scorecard({}, (*_run(BASE).rows, *_run(BASE, "u").rows))
     result = _check({"check": "*.acc", "drop": 0.05}, replace(_run(BASE), manifest={}), two)
-    assert (result.outcome, [(row.item, row.outcome) for row in result.rows]) == ("missing", [("t", "pass"), ("u", "missing")])
+    assert (result.outcome, [(row.item, row.outcome, row.value) for row in result.rows]) == ("missing", [("t", "pass", 0.0), ("u", "missing", None)])
 
 
 def test_a_number_without_a_better_direction_has_no_drop() -> None:
