@@ -23,7 +23,7 @@ class RowChange:
     ``p_value``: two-sided; None if the change is not tested.
     ``adjusted_p_value``: corrected for all tested rows of the comparison; None for rows that are not part of this family.
     ``verdict``: `WORSE`, `BETTER`, `NO_CHANGE` or `NOT_TESTED`.
-    ``is_headline``: whether the row is the first of its item. Half of the error rate is spent on these rows.
+    ``is_headline``: whether the row is the first of its item, or its seconds per sample.
     """
 
     row: Row

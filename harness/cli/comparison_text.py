@@ -64,9 +64,18 @@ def _describe(change: RowChange) -> str:
     if difference.value is None:
         return f"{values}  {difference.reason}"
     changed = " ".join(filter(None, [format_number(difference.value, "+"), format_interval(difference.low, difference.high, "+")]))
-    p_value = "" if change.adjusted_p_value is None else f", p = {change.adjusted_p_value:.2g}"
-    excluded = _exclude(change)
-    return f"{values:<20} {changed}  {change.verdict}{p_value}, n = {difference.n:,}{excluded}"
+    verdict = f"{change.verdict}{_describe_p_value(change)}"
+    return f"{values:<20} {changed}  {verdict}, n = {difference.n:,}{_exclude(change)}"
+
+
+def _describe_p_value(change: RowChange) -> str:
+    """Return the adjusted p-value; with the one before the correction where that alone would have shown a change."""
+    if change.p_value is None or change.adjusted_p_value is None:
+        return ""
+    low, high = change.difference.low, change.difference.high
+    is_corrected_away = change.verdict == NO_CHANGE and low is not None and high is not None and not low <= 0 <= high
+    alone = f", {change.p_value:.2g} before the correction for the number of rows" if is_corrected_away else ""
+    return f", p = {change.adjusted_p_value:.{3 if alone else 2}g}{alone}"
 
 
 def _exclude(change: RowChange) -> str:

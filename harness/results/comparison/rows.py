@@ -19,8 +19,11 @@ from .sides import Side
 ERROR_RATE = 0.05
 """The probability that any row of two equal models is called worse or better."""
 
-_HEADLINE_SHARE = 0.5
-"""The share of the error rate that headline rows have together; they are few, and decide most."""
+_SHARES = {"headlines": 0.5, "times": 0.1, "others": 0.4}
+"""The parts of the error rate that kinds of rows share.
+
+Headlines are few, and decide most. A slower model is far beyond the tolerance of times, so that a small part finds it.
+"""
 
 _MOST_RESAMPLES = 10_000
 SECONDS = "seconds_per_sample"
@@ -87,8 +90,8 @@ def _compare_unpaired(row: Row, other: Row) -> RowChange:
 def decide(changes: Sequence[RowChange], /) -> list[RowChange]:
     """Return the changes with adjusted p-values and verdicts.
 
-    The family is all rows with a p-value, an interval and a better direction. Holm's procedure is weighted: headline rows have half
-    of the error rate (Holm, Scandinavian Journal of Statistics 1979, section 3).
+    The family is all rows with a p-value, an interval and a better direction. Holm's procedure is weighted by `_SHARES`
+    (Holm, Scandinavian Journal of Statistics 1979, section 3).
     """
     places = [place for place, change in enumerate(changes) if _is_tested(change)]
     adjusted = holm([changes[place].p_value or 0.0 for place in places], _weigh([changes[place] for place in places]))
@@ -104,10 +107,16 @@ def _is_tested(change: RowChange) -> bool:
 
 
 def _weigh(changes: Sequence[RowChange]) -> list[float]:
-    """Return the weight of each row in the family; they sum to 1."""
-    num = {is_headline: sum(change.is_headline == is_headline for change in changes) for is_headline in (True, False)}
-    share = {True: _HEADLINE_SHARE, False: 1 - _HEADLINE_SHARE} if all(num.values()) else {True: 1.0, False: 1.0}
-    return [share[change.is_headline] / num[change.is_headline] for change in changes]
+    """Return the weight of each row in the family; they sum to 1. A kind without rows leaves its share to the others."""
+    kinds = [_name_kind(change) for change in changes]
+    total = sum(_SHARES[kind] for kind in set(kinds))
+    return [_SHARES[kind] / kinds.count(kind) / total for kind in kinds]
+
+
+def _name_kind(change: RowChange) -> str:
+    if change.row.metric in TIMES:
+        return "times"
+    return "headlines" if change.is_headline else "others"
 
 
 def _judge(change: RowChange, adjusted: float) -> str:

@@ -190,7 +190,8 @@ def test_a_model_of_another_name_is_compared_with_the_one_that_is_named() -> Non
 def test_what_only_the_baseline_has_is_missing() -> None:
     two = Scorecard({}, (*_run(BASE).rows, *_run(BASE, "u").rows))
     result = _check({"check": "*.acc", "drop": 0.05}, replace(_run(BASE), manifest={}), two)
-    assert (result.outcome, [(row.item, row.outcome, row.value) for row in result.rows]) == ("missing", [("t", "pass", 0.0), ("u", "missing", None)])
+    rows = [(row.item, row.outcome, row.value) for row in result.rows]
+    assert (result.outcome, rows) == ("missing", [("t", "pass", 0.0), ("u", "missing", None)])
 
 
 def test_a_number_without_a_better_direction_has_no_drop() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from windtunnel.harness.api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, RowChange
+from windtunnel.harness.api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, Comparison, RowChange
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import Estimate, Row, Scorecard
+from windtunnel.harness.cli.comparison_text import format_comparisons
 from windtunnel.harness.results.baseline import make_baseline
 from windtunnel.harness.results.compare import compare_paths
 from windtunnel.harness.results.comparison import Side, pair_sides
@@ -159,17 +160,26 @@ def test_a_baseline_file_is_a_side(place: Path, before: Path, after: Path) -> No
 
 
 def test_the_family_is_corrected_and_headlines_have_half_of_the_error_rate() -> None:
-    """Of one headline and four others, the weights are 1/2 and 1/8."""
+    """Of one headline and four others, the weights are 5/9 and 1/9; with two times, 1/2, 1/10 and 1/20."""
     decided = decide([change(0.02, is_headline=True), *[change(p) for p in (0.02, 0.5, 0.9, 1.0)], change(0.0, higher=None), change(None)])
     assert [found.verdict for found in decided] == [WORSE, NO_CHANGE, NO_CHANGE, NO_CHANGE, NO_CHANGE, NOT_TESTED, NOT_TESTED]
-    assert decided[0].adjusted_p_value == pytest.approx(0.04)
-    assert decided[1].adjusted_p_value == pytest.approx(0.02 * 0.5 / 0.125)
+    assert decided[0].adjusted_p_value == pytest.approx(0.02 * 9 / 5)
+    assert decided[1].adjusted_p_value == pytest.approx(0.02 * 4)
+    time = replace(change(0.9), row=replace(change(0.9).row, metric="seconds_per_sample"), is_headline=True)
+    with_times = decide([change(0.02, is_headline=True), *[change(0.5)] * 4, time, time])
+    assert with_times[0].adjusted_p_value == pytest.approx(0.04)
     unbounded = replace(change(0.001), difference=Estimate(-0.1, reason="too few to bound"))
     assert decide([unbounded])[0].verdict == NOT_TESTED
     around_0 = replace(change(0.001), difference=Estimate(-0.1, -0.3, 0.1))
     assert decide([around_0])[0].verdict == NO_CHANGE
     lower = decide([change(0.001, higher=False)])
     assert lower[0].verdict == BETTER
+
+
+def test_a_change_that_the_correction_takes_away_has_both_p_values() -> None:
+    decided = decide([change(0.03, is_headline=True), *[change(0.5)] * 4])
+    text = format_comparisons([Comparison("before", "after", tuple(decided))])
+    assert "[-0.15, -0.05]  no change shown, p = 0.054, 0.03 before the correction for the number of rows" in text
 
 
 def test_models_are_paired_by_name_or_are_the_only_ones() -> None:
