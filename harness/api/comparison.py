@@ -9,6 +9,9 @@ from typing import Any
 from .item_key import ItemKey
 from .scorecard import Estimate, Row, Shown
 
+BASELINE = "baseline"
+"""The name of the run that a run is compared with without being asked, in the name of its side (`name_side`)."""
+
 WORSE, BETTER, NO_CHANGE, NOT_TESTED = "worse", "better", "no change shown", "not tested"
 
 

@@ -323,14 +323,15 @@ class Scorecard:
     ``num_failed``: the number of samples that are recorded with an error. ``first_error``: the first of them: ``MODEL/ITEM: ERROR``.
     ``complete``: whether every planned sample has a record.
     ``mostly_failed``: whether more than half of an item's samples failed, so that its numbers decide nothing.
-    ``times``: rows about time. ``timing``: rates by MODEL/ITEM. Two equal runs differ only in ``times``, ``timing`` and ``sessions``,
-    and in what is computed from them.
+    ``times``: rows about time. ``timing``: rates by MODEL/ITEM. Two equal runs differ only in ``times``,
+    ``baseline_times``, ``timing`` and ``sessions``, and in what is computed from them.
     ``samples``: all recorded samples of the tasks; those of a run are read from its records each time they are iterated.
     ``row_names``: the possible rows of an item, by its kind, without the parts in brackets; a kind that it does not contain can have
     any row.
     ``measures``: the meaning of rows, by `Row.metric`.
     ``figures``: the data of charts that rows cannot hold.
     ``comparisons``: with the run's baseline, then of its first model with each other model that shares items with it.
+    ``baseline_times``: the baseline's rows about time.
     """
 
     manifest: Mapping[str, Any]
@@ -349,5 +350,6 @@ class Scorecard:
     max_unscored: float = MAX_UNSCORED
     figures: tuple[Figure, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    baseline_times: tuple[Row, ...] = ()
     sessions: tuple[Session, ...] = ()
     mostly_failed: bool = False

@@ -69,7 +69,8 @@ def summarise(
         rows, times = (tuple(map(_drop_evidence, own)) for own in (card.rows, card.times))
         comparisons = (*to_baseline, *to_first)
         measures = {**card.measures, **FIDELITY} if comparisons else card.measures
-        card = replace(card, comparisons=comparisons, measures=measures, rows=rows, times=times)
+        of_baseline = tuple(map(_drop_evidence, baseline.times)) if to_baseline and baseline is not None else ()
+        card = replace(card, comparisons=comparisons, measures=measures, rows=rows, times=times, baseline_times=of_baseline)
         if to_baseline and baseline is not None:
             models = list(dict.fromkeys(facts["model"] for facts in card.manifest["items"]))
             card = replace(card, samples=replace(views, baseline=BaselineAnswers(baseline, models)))

@@ -14,8 +14,8 @@ from ..charts.interval import Mark, draw_axis, draw_interval
 from ..charts.svg import NOTHING, Axis
 from ..display import clip, format_count, make_finite
 from ..values import choose_scale, describe_item, format_estimate
-from .cards import CHANGES
 from .rows import Subject
+from .scores import CHANGES
 from .tables import Cell, Column, Fold, Glossary, Line, Table, Term, group_lines
 
 _MOST_FLIPS = 100

@@ -9,11 +9,11 @@ from ...harness.api.scorecard import Row
 from ...harness.scorecard.headlines import choose_headlines
 from ..display import format_count, group_by_dimension
 from .attacks import make_robustness
-from .cards import CALIBRATION
 from .costs import make_efficiency
 from .explanations import make_interpretability
 from .figures import list_confusions, list_reliabilities
 from .rows import Subject, make_pivot, make_plain_table
+from .scores import CALIBRATION
 from .tables import Figure, Fold, Glossary, Table
 
 SENTENCES = {

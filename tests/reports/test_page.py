@@ -146,6 +146,32 @@ def test_a_card_has_every_dimension_the_worst_attack_and_each_row_of_a_gate() ->
     }  # fmt: skip
 
 
+def test_a_baseline_has_the_rows_of_its_models_card_and_no_gate() -> None:
+    rows = (_row(), _row("f1", Estimate(0.6, 0.5, 0.7, 100)), _row("robust_accuracy", dimension="robustness", key=key("t", "swap")))
+    gates = ("t.accuracy >= 0.95", "t.f1 >= 0.5")
+    time = _row("seconds_per_sample", Estimate(0.02, 0.01, 0.04, 5), dimension="efficiency")
+    changes = tuple(RowChange(row, Estimate(0.4, 0.3, 0.5, 90), Estimate(0.1, 0.0, 0.2, 90), verdict="better") for row in rows[:2])
+    subject = _subject_of(*rows, gates=gates)
+    comparisons = (Comparison("baseline: <b>old</b>", "m", changes),)
+    of_baseline = (replace(time, model="<b>old</b>", estimate=Estimate(0.1, None, None, 5)),)
+    card = replace(subject.card, times=(time,), comparisons=comparisons, baseline_times=of_baseline)
+    own, baseline = make_cards(Subject(card, subject.readings), Glossary(MEASURES, "h"))
+    assert (own.model, own.is_baseline, own.icon) == ("m", False, "fail")
+    assert (baseline.model, baseline.is_baseline, baseline.icon, baseline.status, baseline.on) == (
+        "<b>old</b>", True, "none", "Baseline", "t (90)",
+    )  # fmt: skip
+    values = [[(part.title, [score.value for score in part.scores]) for part in one.parts if part.scores] for one in (own, baseline)]
+    assert values == [
+        [("Quality", ["80.0\u202f%", "0.600"]), ("Robustness", ["80.0\u202f%"]), ("Efficiency", ["50.0 samples/s"])],
+        [("Quality", ["40.0\u202f%", "0.400"]), ("Efficiency", ["10 samples/s"])],
+    ]
+    assert own.parts[-1].scores[0].below == "25.0 to 100 · no gate should rest on it"
+    assert not any(score.icon or score.change for part in baseline.parts for score in part.scores)
+    text = Html().render(card)
+    assert text.count('class="card baseline"') == 1
+    assert "<b>old</b>" not in text
+
+
 # ── gates and dimensions ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

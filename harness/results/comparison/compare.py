@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...api.comparison import Comparison
+from ...api.comparison import BASELINE, Comparison
 from ...api.errors import ConfigError
 from ...api.registry import Registry
 from ...api.scorecard import Scorecard
@@ -51,7 +51,7 @@ def compare_with_baseline(
     Returns nothing for models that the baseline does not have.
     """
     try:
-        pairs = pair_sides(split_sides("baseline", baseline), split_sides("", card, folder))
+        pairs = pair_sides(split_sides(BASELINE, baseline), split_sides("", card, folder))
     except ConfigError:
         return ()
     alike = [(before, after) for before, after in pairs if any(key in before.items for key in after.items)]
