@@ -62,6 +62,22 @@ def settle_config(config: Any, raw: Mapping[str, Any], /) -> None:
         config.id2label = numbered
 
 
+def check_rotary(config: Any, target: str, /) -> None:
+    """Raise `ModelError` if transformers 4 would silently ignore rotary settings in the format of version 5."""
+    import transformers
+
+    settings = getattr(config, "rope_parameters", None)
+    if not settings or int(transformers.__version__.partition(".")[0]) >= 5:
+        return
+    scaled = settings.get("rope_type", "default") != "default"
+    is_lost = settings.get("rope_theta") != getattr(config, "rope_theta", None)
+    if is_lost or (scaled and not getattr(config, "rope_scaling", None)):
+        raise ModelError(
+            f"{target!r} was saved by transformers 5, whose 'rope_parameters' the installed version ignores, so positions "
+            "would be wrong. Install transformers 5, or set 'rope_theta' (and 'rope_scaling') in its config.json"
+        )
+
+
 def _check_quantised(given: Any, target: str) -> None:
     if not given:
         return

@@ -25,7 +25,7 @@ class HFImageClassifier(HFModel, PixelClassifier):
         self._head = source.head(self.config)
         self.labels, self.is_multi_label = self._head.labels, self._head.is_multi_label
         channels = int(getattr(self.config, "num_channels", 3))
-        self._processor = ImageProcessor(source.pretrained(AutoImageProcessor), channels, self.name)
+        self._processor = ImageProcessor(source.place.pretrained(AutoImageProcessor), channels, self.name)
         self._mean, self._std = self._processor.mean.to(self.device), self._processor.std.to(self.device)
         self.fingerprint = source.fingerprint(self.module, self.dtype, self._processor.kind)
 

@@ -31,7 +31,7 @@ class HFEncoder(HFTextModel, SentenceReader):
         # For T5EncoderModel, the config alone would build an encoder and a decoder.
         is_part = any(str(name).endswith("EncoderModel") for name in source.config().architectures)
         super().__init__(source, device, dtype, AutoModelForTextEncoding if is_part else AutoModel)
-        self.sentences = read_sentence_settings(source.find_file, self.name)
+        self.sentences = read_sentence_settings(source.place.find_file, self.name)
         self._pool = build_pooling(self.sentences, self.tokenizer)
         if self.sentences.max_length and source.max_length is None:
             self.max_length = min(self.max_length, self.sentences.max_length)
