@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers import LogitsProcessor, StoppingCriteria
 
 from ...api.requests import Completion, Generate
 from ..common.stop_strings import cut
+from ..torch.logits import make_nan_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,12 @@ class Writing:
             self._has_stopped = any(stop in recent for stop in self._stops)
         self.done = self._has_stopped or token in self._ends or len(self._ids) >= self.prompt.request.max_tokens
 
+    def add_all(self, tokens: Sequence[int], /) -> None:
+        """Add the tokens of a whole answer, which may be padded behind its end."""
+        for token in tokens:
+            if not self.done:
+                self.add(token)
+
     def completion(self) -> Completion:
         ended = self._ids[-1] in self._ends
         text = self._tokenizer.decode(self._ids[:-1] if ended else self._ids, skip_special_tokens=True)
@@ -70,3 +78,37 @@ def apply_temperature(logits_BV: torch.Tensor, writings: Sequence[Writing]) -> t
         return logits_BV
     noise_BV = torch.stack([w.noise(logits_BV.shape[1]) for w in writings])
     return logits_BV / temperature + noise_BV.to(logits_BV.device, logits_BV.dtype)
+
+
+class StopWhenDone(StoppingCriteria):
+    """Passes each row's newest token to its `Writing`, and returns which rows are done (they continue with padding)."""
+
+    def __init__(self, writings: Sequence[Writing]) -> None:
+        self._writings = writings
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        for writing, token in zip(self._writings, input_ids[:, -1].tolist(), strict=True):
+            if not writing.done:
+                writing.add(token)
+        return torch.tensor([writing.done for writing in self._writings], device=input_ids.device)
+
+
+class NextScores(LogitsProcessor):
+    """Computes the scores whose argmax is the next token. NaN, for which argmax would return a token, is checked at the end.
+
+    has_beams: the scores are those of beams, which are compared by their sums and stay as they are.
+    """
+
+    def __init__(self, writings: Sequence[Writing], *, has_beams: bool = False) -> None:
+        self._writings, self._has_beams = writings, has_beams
+        self._nan: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        nan = scores.isnan().any()
+        self._nan = nan if self._nan is None else self._nan | nan
+        return scores if self._has_beams else apply_temperature(scores, self._writings)
+
+    def check(self, name: str) -> None:
+        """Raise `NonFiniteError` if a score was NaN. name: name of the model."""
+        if self._nan is not None and bool(self._nan):
+            raise make_nan_error(name)

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from ...api.requests import Completion, LogProb
 from ..torch.devices import to_device
-from ..torch.logits import log_probs, make_nan_error, measure_shift
+from ..torch.logits import log_probs, measure_shift
 from ..torch.padding import mask_right, pad_right
 from ..torch.signature import accepts
-from .generation_state import Prompt, Writing, apply_temperature
+from .generation_state import NextScores, Prompt, StopWhenDone, Writing
 from .prefix_trie import Scored, group_shared_rows
 
 
@@ -89,12 +89,12 @@ class Padded:
             pad_token_id=self.pad, eos_token_id=self._ends or None, bos_token_id=self._tokenizer.bos_token_id,
         )  # fmt: skip
         writings = [Writing(unit, self._tokenizer, self._ends) for unit in batch]
-        scores = _Scores(writings)
+        scores = NextScores(writings)
         masked = {"attention_mask": to_device(mask_BL, device)} if self._takes_mask else {}
         with torch.inference_mode():
             self._module.generate(
                 to_device(ids_BL, device), generation_config=settings, logits_processor=LogitsProcessorList([scores]),
-                stopping_criteria=StoppingCriteriaList([_Read(writings)]), **masked,
+                stopping_criteria=StoppingCriteriaList([StopWhenDone(writings)]), **masked,
             )  # fmt: skip
         scores.check(self._name)
         return [writing.completion() for writing in writings]
@@ -134,33 +134,3 @@ class Padded:
             return "any"
         same = all(measure_shift(a, first_logits(short, ids[-len(short) :])) <= tolerance for a, short in zip(alone, shorts, strict=True))
         return "length" if same else "none"
-
-
-class _Read(StoppingCriteria):
-    """Passes each row's newest token to its `Writing`, and returns which rows are done (they continue with padding)."""
-
-    def __init__(self, writings: Sequence[Writing]) -> None:
-        self._writings = writings
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        for writing, token in zip(self._writings, input_ids[:, -1].tolist(), strict=True):
-            if not writing.done:
-                writing.add(token)
-        return torch.tensor([writing.done for writing in self._writings], device=input_ids.device)
-
-
-class _Scores(LogitsProcessor):
-    """Computes the scores whose argmax is the next token. NaN, for which argmax would return a token, is checked at the end."""
-
-    def __init__(self, writings: Sequence[Writing]) -> None:
-        self._writings = writings
-        self._nan: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        nan = scores.isnan().any()
-        self._nan = nan if self._nan is None else self._nan | nan
-        return apply_temperature(scores, self._writings)
-
-    def check(self, name: str) -> None:
-        if self._nan is not None and bool(self._nan):
-            raise make_nan_error(name)

@@ -7,13 +7,14 @@ from typing import Any
 from ...api.errors import ModelError
 
 
-def settle_tokenizer(tokenizer: Any, target: str, /) -> tuple[str, ...]:
+def settle_tokenizer(tokenizer: Any, target: str, /, *, needs_offsets: bool = True) -> tuple[str, ...]:
     """Disable clean-up of decoded text, choose the chat template, and return notes.
 
     transformers may remove spaces before punctuation and in contractions ("do n't") when decoding, which would change
-    the generated text. Raises `ModelError` if the tokenizer is not fast or has no words.
+    the generated text. needs_offsets: whether the place of each token in its text is needed, which only fast tokenizers tell.
+    Raises `ModelError` if the tokenizer has no offsets but needs them, or has no words.
     """
-    if not tokenizer.is_fast:
+    if needs_offsets and not tokenizer.is_fast:
         raise ModelError(f"{target!r} has no fast tokenizer (tokenizer.json); save one with AutoTokenizer(...).save_pretrained")
     if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
         raise ModelError(f"{target!r} has no tokenizer files; save the tokenizer next to the weights with save_pretrained")
@@ -27,9 +28,13 @@ def settle_tokenizer(tokenizer: Any, target: str, /) -> tuple[str, ...]:
     return (f"of its chat templates ({', '.join(templates)}), the default is used",)
 
 
-def find_special_ends(tokenizer: Any, /) -> tuple[list[int], list[int]]:
-    """Return the special tokens that a tokenizer adds before and after a text (Llama: one, none; BERT: one, one)."""
-    bare, dressed = tokenizer("a", add_special_tokens=False)["input_ids"], tokenizer("a")["input_ids"]
+def find_special_ends(tokenizer: Any, /, *, is_target: bool = False) -> tuple[list[int], list[int]]:
+    """Return the special tokens that a tokenizer adds before and after a text (Llama: one, none; BERT: one, one).
+
+    is_target: for a text that an encoder-decoder writes.
+    """
+    text = {"text_target": "a"} if is_target else {"text": "a"}
+    bare, dressed = tokenizer(**text, add_special_tokens=False)["input_ids"], tokenizer(**text)["input_ids"]
     if not bare:
         # The vocabulary has no "a" and drops unknown tokens, so the two ends cannot be separated.
         return [], dressed
@@ -66,3 +71,9 @@ def check_tokens(tokenizer: Any, module: Any, target: str, /, *more: int | None)
 def count_rows(module: Any, /) -> int:
     """Return the number of token embeddings."""
     return int(module.get_input_embeddings().weight.shape[0])
+
+
+def list_ends(*tokens: int | list[int] | None) -> list[int]:
+    """Return the distinct tokens that end a text. tokens: one, several or none per place that names them."""
+    named = [[] if token is None else token if isinstance(token, list) else [token] for token in tokens]
+    return list(dict.fromkeys(token for some in named for token in some))

@@ -27,7 +27,7 @@ from ..causal.prefix_trie import Scored, group_shared_rows
 from ..causal.rolling_windows import split_windows
 from ..causal.seams import PlainTokenizer, Tokens
 from ..checkpoint.settings import list_generation_notes
-from ..checkpoint.tokens import check_tokens, find_special_ends
+from ..checkpoint.tokens import check_tokens, find_special_ends, list_ends
 from ..common.text_prompts import make_text_messages, require_text
 from ..common.token_window import Tokenised
 from ..common.valid_text import refuse_lone_surrogates
@@ -49,7 +49,7 @@ class HFCausalLM(HFTextModel):
     def __init__(self, source: HuggingFace, device: str, dtype: str) -> None:
         super().__init__(source, device, dtype, AutoModelForCausalLM)
         generation = self.module.generation_config
-        self.ends = list(dict.fromkeys([*_to_list(generation.eos_token_id), *_to_list(self.tokenizer.eos_token_id)]))
+        self.ends = list_ends(generation.eos_token_id, self.tokenizer.eos_token_id)
         self.notes += (*list_generation_notes(generation), *check_tokens(self.tokenizer, self.module, self.name))
         # The checkpoint's sampling settings (temperature, repetition penalty, ...) must not affect requests.
         self.module.generation_config = GenerationConfig()
@@ -291,7 +291,3 @@ def _choose_neutral_token(tokenizer: Any, pad: int) -> int:
         if len(ids) == 1 and ids[0] != tokenizer.unk_token_id:
             return int(ids[0])
     return pad
-
-
-def _to_list(token: int | list[int] | None) -> list[int]:
-    return [] if token is None else token if isinstance(token, list) else [token]

@@ -47,16 +47,18 @@ class HFTextModel(HFModel):
     tokenizer: transformers' tokenizer.
     max_length: maximum length of a text, in tokens.
     pad: token for padding; any token will do if padding is masked.
+    needs_offsets: whether it needs the place of each token in its text, which only fast tokenizers tell.
     takes_mask: whether the module takes an attention mask.
     takes_padding: whether texts of different lengths may share a batch.
     turning: rotary embeddings that depend on the length of a pass.
     """
 
+    needs_offsets: ClassVar[bool] = True
     tokenizer: Any
 
     def __init__(self, source: HuggingFace, device: str, dtype: str, auto: Any) -> None:
         super().__init__(source, device, dtype, auto)
-        self.tokenizer, notes = source.load_tokenizer()
+        self.tokenizer, notes = source.load_tokenizer(needs_offsets=self.needs_offsets)
         self.notes += notes
         self.max_length = source.longest(self.module, self.config, self.tokenizer.model_max_length)
         self.pad = choose_padding_id(self.tokenizer, self.module)

@@ -34,6 +34,7 @@ CAUSAL = Kind(
     True,
 )
 MASKED = Kind("masked_lm", "HFMaskedLM", {"pseudo_loglikelihood": {"text"}, "fill_mask": {"text"}})
+SEQ2SEQ = Kind("seq2seq_lm", "HFSeq2SeqLM", {"loglikelihood": {"text"}, "generate": {"text"}}, True)
 IMAGES = Kind("image_classifier", "HFImageClassifier", {"classify": {"image"}}, True)
 ENCODER = Kind("text_encoder", "HFEncoder", {"embed": {"text"}})
 
@@ -47,6 +48,9 @@ _ENDINGS = {
 }
 """Kind by suffix of the architecture's name; the first match counts."""
 
+_WRITERS = ("ForConditionalGeneration", "MTModel", "EncoderDecoderModel", "WithLMHeadModel")
+"""Suffixes of encoder-decoders that write text, if their encoder reads text."""
+
 _NO_GRADIENTS = frozenset({"canine", "xlnet"})
 """Models without exactly one lookup of token embeddings per pass (XLNet: transposed), so that features cannot
 replace its result. The same holds for encoder-decoders, which have two."""
@@ -56,6 +60,8 @@ def choose_kind(config: Any, target: str, /) -> Kind:
     """Return the kind of a configuration's architecture. Raises `ModelError` for others."""
     architectures = config.architectures or []
     for architecture in architectures:
+        if architecture.endswith(_WRITERS) and _writes_text(config):
+            return SEQ2SEQ
         for ending, kind in _ENDINGS.items():
             if architecture.endswith(ending):
                 if kind is ENCODER:
@@ -63,9 +69,16 @@ def choose_kind(config: Any, target: str, /) -> Kind:
                 return kind
     named = ", ".join(architectures) or "checkpoint without an architecture"
     raise ModelError(
-        f"{target!r} is a {named}; this adapter supports architectures that end in {', '.join(_ENDINGS)}. "
+        f"{target!r} is a {named}; this adapter supports architectures that end in {', '.join(_ENDINGS)}, "
+        f"and encoder-decoders that read text ({', '.join(_WRITERS)}). "
         "Wrap others in a Python function: callable:module:function"
     )
+
+
+def _writes_text(config: Any) -> bool:
+    """Whether the model has a decoder, and an encoder that reads text rather than images or sounds."""
+    reads_other = any(hasattr(config, name) for name in ("vision_config", "audio_config", "num_mel_bins", "feat_extract_norm"))
+    return bool(getattr(config, "is_encoder_decoder", False)) and not reads_other
 
 
 def _check_encoder(config: Any, architecture: str, target: str) -> None:
@@ -83,6 +96,8 @@ def list_features(config: Any, kind: Kind, /) -> frozenset[str]:
     """Return what a model of this kind offers besides answers: ``gradients``, ``attention``."""
     if not kind.is_differentiable:
         return frozenset()
+    if kind is SEQ2SEQ:
+        return frozenset({"gradients"})
     is_pair = getattr(config, "is_encoder_decoder", False)
     if kind is CLASSIFIER and (is_pair or config.model_type in _NO_GRADIENTS):
         return frozenset()

@@ -46,6 +46,9 @@ class HuggingFace(ModelSource):
     max_length: maximum number of tokens, instead of the tokenizer's limit.
     pad_token: padding token, for tokenizers without one.
     attention: transformers' ``attn_implementation``.
+    prefix: text before every source of an encoder-decoder ("translate English to German: ").
+    source_language, target_language: codes of a translator between languages, as its tokenizer names them.
+    beams: number of beams of an encoder-decoder, instead of the checkpoint's; 1 is greedy.
     chat_template: format every prompt with the model's chat template.
     trust_remote_code: run code from the checkpoint; noted on the scorecard.
     log_softmax: "float32" rounds each token's log-probability as lm-evaluation-harness does (about 8e-6 on a CPU), for
@@ -64,6 +67,10 @@ class HuggingFace(ModelSource):
         max_length: int | None = None,
         pad_token: str | None = None,
         attention: str | None = None,
+        prefix: str = "",
+        source_language: str | None = None,
+        target_language: str | None = None,
+        beams: int | None = None,
         chat_template: bool = False,
         trust_remote_code: bool = False,
         log_softmax: Literal["exact", "float32"] = "exact",
@@ -77,6 +84,9 @@ class HuggingFace(ModelSource):
         self.labels, self.problem_type, self.positive_label = labels, problem_type, positive_label
         self.max_length, self.pad_token = max_length, pad_token
         self.attention, self.chat_template, self.trust_remote_code = attention, chat_template, trust_remote_code
+        self.prefix, self.source_language, self.target_language, self.beams = prefix, source_language, target_language, beams
+        if beams is not None and beams < 1:
+            raise ModelError(f"beams must be at least 1, not {beams}")
         if log_softmax not in ("exact", "float32"):
             raise ModelError(f"log_softmax must be 'exact' or 'float32', not {log_softmax!r}")
         self.rounded = log_softmax == "float32"
@@ -115,8 +125,10 @@ class HuggingFace(ModelSource):
         settings = {"labels": self.labels, "problem_type": self.problem_type, "positive_label": self.positive_label}
         return read_head(config, self.target, **settings)
 
-    def load_tokenizer(self) -> tuple[Any, tuple[str, ...]]:
-        """Load the checkpoint's fast tokenizer, and notes for the scorecard.
+    def load_tokenizer(self, *, needs_offsets: bool = True) -> tuple[Any, tuple[str, ...]]:
+        """Load the checkpoint's tokenizer, and notes for the scorecard.
+
+        needs_offsets: whether it must be fast, as only such tokenizers tell the place of each token in its text.
 
         Raises `ModelError` for one without words, which transformers 5 creates if the files are missing.
         """
@@ -125,7 +137,7 @@ class HuggingFace(ModelSource):
         # An adapter may bring the tokenizer that it was trained with.
         own = self.adapter is not None and (self.adapter.folder / "tokenizer.json").is_file()
         tokenizer = self.place.pretrained(AutoTokenizer, self.name if own else self.target, use_fast=True)
-        return tokenizer, settle_tokenizer(tokenizer, self.name)
+        return tokenizer, settle_tokenizer(tokenizer, self.name, needs_offsets=needs_offsets)
 
     def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:
         """Return the maximum number of tokens (`choose_max_length`)."""

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from ...api.errors import CapabilityError
 from ...api.model import Differentiable, Encoded, Pass
 from ...api.requests import Classify, Logits
 from ...engine.packing import fill_packs
@@ -26,6 +25,7 @@ from ..torch.devices import to_device
 from ..torch.padding import mask_right, pad_right
 from ..torch.randomised import randomise
 from ..torch.signature import accepts, choose_ordinary_ids
+from ..torch.swapped_embeddings import swap_embeddings
 from .checkpoint_model import HFTextModel
 from .source import HuggingFace
 
@@ -105,11 +105,7 @@ class HFTextClassifier(HFTextModel, TextReader, Differentiable):
         return Encoded(features, baseline, mask_BL, spans, {**arguments, "columns": columns})
 
     def logits(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
-        """Run the pass of `classify` with ``features`` instead of the output of the embedding layer.
-
-        ``inputs_embeds`` is not used: with it, a decoder pools the last column even if it is padding, and RoBERTa counts
-        positions differently.
-        """
+        """Run the pass of `classify` with ``features`` instead of the output of the embedding layer."""
         assert encoded.mask_BL is not None
         rows = torch.arange(len(features), device=self.device) if rows is None else rows
         lengths_N = encoded.mask_BL.sum(1)[rows]
@@ -137,26 +133,8 @@ class HFTextClassifier(HFTextModel, TextReader, Differentiable):
 
     def _run_with_features(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None, **options: Any) -> Any:
         arguments = {name: value if rows is None else value[rows] for name, value in encoded.extra.items() if name != "columns"}
-        num_swaps = 0
-
-        def swap(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
-            nonlocal num_swaps
-            num_swaps += 1
-            # Longformer pads to its window itself; that padding stays.
-            behind = output[:, features.shape[1] :]
-            return torch.cat([features, behind], 1) if behind.shape[1] else features
-
-        handle = self.module.get_input_embeddings().register_forward_hook(swap)
-        try:
-            output = self.module(**arguments, **options)
-        finally:
-            handle.remove()
-        if num_swaps != 1:
-            raise CapabilityError(
-                f"{self.name!r} has no gradients: {type(self.module).__name__} reads its token embeddings {num_swaps} times per pass, "
-                "not once"
-            )
-        return output
+        with swap_embeddings(self.module, features, self.name):
+            return self.module(**arguments, **options)
 
     def _overlooks_padding(self, ids: list[int]) -> bool:
         """Whether a text's logits do not change in a batch with a longer text.

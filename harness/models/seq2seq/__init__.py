@@ -1,0 +1,1 @@
+"""Encoder-decoders: how their requests become passes."""
