@@ -48,6 +48,8 @@ FAMILIES = {
     "cloze": "Cloze",
     "perplexity": "Perplexity",
     "generation": "Generation",
+    "translation": "Translation",
+    "summarisation": "Summarisation",
     "sentence_pairs": "SentencePairs",
     "behaviors": "Behaviors",
     "bbq": "BBQ",

@@ -46,9 +46,7 @@ class Column:
 
     def _flush(self) -> None:
         try:
-            # Text is stored as objects, because numpy's text type pads to the longest and drops trailing NULs.
-            as_text = any(isinstance(value, str) for value in self._pending)
-            self._blocks.append(np.asarray(self._pending, dtype=object if as_text else None))
+            self._blocks.append(_make_objects(self._pending) if any(map(_has_text, self._pending)) else np.asarray(self._pending))
         except ValueError as error:
             self._ragged = error
         self._pending = []
@@ -74,6 +72,19 @@ class Column:
         values = np.concatenate(self._blocks) if self._blocks else np.empty(0)
         self._blocks = [values]
         return values[mask_N[self._places]]
+
+
+def _has_text(value: Any) -> bool:
+    """Tell whether a value is a text, or a list of texts, such as the references of a translation."""
+    return isinstance(value, str) or (isinstance(value, list | tuple) and any(isinstance(part, str) for part in value))
+
+
+def _make_objects(values: Sequence[Any]) -> NDArray[Any]:
+    """Return values as objects, because numpy's text type pads to the longest and drops trailing NULs, and lists may differ in length."""
+    objects = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        objects[place] = value
+    return objects
 
 
 class Table:

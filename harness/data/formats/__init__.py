@@ -9,13 +9,15 @@ from __future__ import annotations
 from .format import Format
 from .image_folder import ImageFolder
 from .json_rows import Json
+from .parallel import Parallel
 from .parquet import Parquet
 from .separated import Csv, Tsv
 from .tar import WebDataset
 from .text import Text
 
 FORMATS: dict[str, type[Format]] = {
-    "csv": Csv, "tsv": Tsv, "json": Json, "jsonl": Json, "parquet": Parquet, "text": Text, "imagefolder": ImageFolder,
+    "csv": Csv, "tsv": Tsv, "json": Json, "jsonl": Json, "parquet": Parquet, "text": Text, "parallel": Parallel,
+    "imagefolder": ImageFolder,
     "webdataset": WebDataset,
 }  # fmt: skip
 

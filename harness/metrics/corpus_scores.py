@@ -1,0 +1,151 @@
+"""Scores of a whole corpus of generated texts: BLEU, chrF and TER, by sacrebleu.
+
+Each is a function of statistics that are summed over texts (matched and counted n-grams, edits, lengths), so that a
+resample costs one sum, not a new comparison of texts.
+
+Shape legend: N samples, R resamples, K statistics of a text.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..api.errors import ConfigError
+from ..statistics.groups import Groups
+from ..statistics.intervals import Interval
+from ..statistics.skewed import mean_interval
+from ..statistics.statistic import Columns
+from .base import Floats, Metric
+from .libraries import import_library
+
+
+class CorpusScore(Metric):
+    """A score of sacrebleu. A subclass names it and makes sacrebleu's metric."""
+
+    kind = "corpus score"
+    needs = frozenset({"prediction", "references"})
+    higher_is_better: ClassVar[bool | None] = True
+    low = 0.0
+    high: ClassVar[float | None] = 100.0
+
+    @abstractmethod
+    def make_scorer(self) -> Any:
+        """Return sacrebleu's metric."""
+
+    def signature(self, num_references: int) -> str:
+        """Return sacrebleu's signature: everything that the score depends on. num_references: the number per text."""
+        scorer = self.make_scorer()
+        scorer.num_refs = num_references
+        return str(scorer.get_signature())
+
+    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
+        statistics_NK = self._count(columns)
+        return {self.name: float(self._score(statistics_NK.sum(axis=0, keepdims=True))[0])}
+
+    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
+        return {self.name: self._score(weights_RN @ self._count(columns))}
+
+    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
+        """Return the interval of the mean of the jackknife's pseudovalues (Tukey 1958), which are linear in the texts."""
+        statistics_NK = self._count(columns)
+        total_1K, num = statistics_NK.sum(axis=0, keepdims=True), len(statistics_NK)
+        value = float(self._score(total_1K)[0])
+        pseudo_N = value + (num - 1) * (value - self._score(total_1K - statistics_NK)) if num > 1 else np.array([value])
+        interval = mean_interval(pseudo_N + value - pseudo_N.mean(), None, None, groups)
+        high = np.inf if self.high is None else self.high
+        return {self.name: interval.mapped(lambda bound: np.clip(bound, 0.0, high))}
+
+    def _count(self, columns: Columns) -> Floats:
+        """Return the statistics of each text, float [N, K]."""
+        references = [[texts] if isinstance(texts, str) else list(texts) for texts in columns["references"]]
+        most = max(map(len, references))
+        streams = [[texts[place] if place < len(texts) else None for texts in references] for place in range(most)]
+        counted = self.make_scorer()._extract_corpus_statistics([str(text) for text in columns["prediction"]], streams)
+        return np.asarray(counted, dtype=np.float64)
+
+    def _score(self, totals_RK: Floats) -> Floats:
+        scorer = self.make_scorer()
+        # sacrebleu writes counts as whole numbers; the mean length of several references is none.
+        rows = ([int(total) if total.is_integer() else total for total in totals] for totals in totals_RK.tolist())
+        return np.array([scorer._compute_score_from_stats(row).score for row in rows])
+
+
+class Bleu(CorpusScore):
+    """BLEU of the corpus, 0 to 100: n-grams of up to four words that the text shares with a reference, with a penalty for short texts.
+
+    Source: Papineni et al. 2002, computed by sacrebleu (Post 2018) with its tokenizer 13a.
+    """
+
+    name = "bleu"
+    title = "BLEU"
+    tokenizer: ClassVar[str] = "13a"
+
+    def make_scorer(self) -> Any:
+        module = import_library("sacrebleu.metrics", f"the metric {self.name!r}")
+        try:
+            return module.BLEU(tokenize=self.tokenizer, force=True)
+        except ImportError as error:
+            raise ConfigError(f"the metric {self.name!r} cannot use sacrebleu's tokenizer {self.tokenizer!r}: {error}") from error
+
+
+class BleuInternational(Bleu):
+    """BLEU with sacrebleu's tokenizer intl, which splits at punctuation of all scripts."""
+
+    name = "bleu_intl"
+    title = "BLEU (intl)"
+    tokenizer = "intl"
+
+
+class BleuCharacters(Bleu):
+    """BLEU over characters, for languages that are written without spaces."""
+
+    name = "bleu_char"
+    title = "BLEU (characters)"
+    tokenizer = "char"
+
+
+class BleuChinese(Bleu):
+    """BLEU with sacrebleu's tokenizer zh, which splits Chinese into characters."""
+
+    name = "bleu_zh"
+    title = "BLEU (Chinese)"
+    tokenizer = "zh"
+
+
+class BleuJapanese(Bleu):
+    """BLEU with sacrebleu's tokenizer ja-mecab: pip install 'sacrebleu[ja]'."""
+
+    name = "bleu_ja"
+    title = "BLEU (Japanese)"
+    tokenizer = "ja-mecab"
+
+
+class Chrf(CorpusScore):
+    """chrF of the corpus, 0 to 100: F-score of shared character n-grams, which needs no tokenizer and suits rich morphology.
+
+    Source: Popović 2015, computed by sacrebleu.
+    """
+
+    name = "chrf"
+    title = "chrF"
+
+    def make_scorer(self) -> Any:
+        return import_library("sacrebleu.metrics", f"the metric {self.name!r}").CHRF()
+
+
+class Ter(CorpusScore):
+    """Translation edit rate of the corpus in percent: edits and shifts of words per word of the reference; lower is better.
+
+    Source: Snover et al. 2006, computed by sacrebleu.
+    """
+
+    name = "ter"
+    title = "Translation edit rate"
+    high = None
+    higher_is_better = False
+
+    def make_scorer(self) -> Any:
+        return import_library("sacrebleu.metrics", f"the metric {self.name!r}").TER()
