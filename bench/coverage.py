@@ -33,6 +33,7 @@ from ..harness.metrics.classification import (
     RecallMacro,
     RecallPerClass,
 )
+from ..harness.metrics.corpus_scores import Bleu, Chrf, CorpusScore, Ter
 from ..harness.metrics.perplexity import TokenPerplexity
 from ..harness.metrics.probability import Brier, Ece, LogLoss, RocAuc
 from ..harness.metrics.safety import BiasAmbiguous, BiasDisambiguated, ExpectedMaxToxicity, StereotypeGap
@@ -63,6 +64,7 @@ from .truths import (  # fmt: skip
     six_words,
     softmax,
     sure,
+    translations,
     two_runs,
     words,
 )
@@ -82,6 +84,15 @@ def _bounded(quantile: Quantile, value: float, name: str, low: float = 0.0) -> T
 
 def _unbounded(quantile: Quantile, value: float, name: str, low: float | None = 0.0) -> Truth:
     return Truth("mean without bound", name, lambda: column_mean("x", low, None), score("x", quantile), value=value)
+
+
+PAIRS = translations()
+
+
+def _score_of_all(metric: type[CorpusScore]) -> float:
+    """The score of the population: that of all its pairs, once each."""
+    (value,) = metric().evaluate_columns(PAIRS(np.linspace(0.5 / 40, 1 - 0.5 / 40, 40), np.random.default_rng(0)), ()).values()
+    return value
 
 
 def _rate(rate: float) -> Truth:
@@ -238,6 +249,7 @@ TRUTHS: Sequence[Truth] = (
     _unbounded(ndtri, 0.0, "normal", low=None),
     Truth("perplexity", "documents alike", TokenPerplexity, ratio(0.2)),
     Truth("perplexity", "documents unlike", TokenPerplexity, ratio(0.6)),
+    *(Truth("corpus score", metric.title, metric, PAIRS, value=_score_of_all(metric)) for metric in (Bleu, Chrf, Ter)),
     Truth("ECE", "calibrated", Ece, calibrated(1), labels=TWO, value=0.0),
     Truth("ECE", "overstated 1.3 times", Ece, calibrated(1.3), labels=TWO),
     Truth("ECE", "overstated 3 times", Ece, calibrated(3), labels=TWO),

@@ -147,6 +147,24 @@ def ratio(spread: float) -> Draw:
     return draw
 
 
+def translations(num: int = 40) -> Draw:
+    """As many pairs of a reference and a translation, equally frequent, from a perfect translation to one without a right word."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(6, 25, num)
+    references = [[f"w{word}" for word in rng.integers(0, 400, length)] for length in lengths]
+    wrong = [rng.random(length) < place / (num - 1) for place, length in enumerate(lengths)]
+    texts = [
+        [f"x{w}" if is_wrong else w for w, is_wrong in zip(words, some, strict=True)] for words, some in zip(references, wrong, strict=True)
+    ]
+    columns = [np.array([" ".join(words) for words in some], dtype=object) for some in (texts, references)]
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        place_N = np.minimum((u_N * num).astype(np.int64), num - 1)
+        return {"prediction": columns[0][place_N], "references": columns[1][place_N]}
+
+    return draw
+
+
 def pair(first: float, second: float) -> Draw:
     """A score of two kinds of samples, in turn, right with these probabilities."""
 
