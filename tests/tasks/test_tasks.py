@@ -43,7 +43,7 @@ METRICS = {
     "roc_auc", "log_loss", "brier", "ece", "acc", "acc_norm", "token_perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte",
     "exact_match", "stereotype_score", "refusal_rate", "over_refusal_rate", "bias_ambiguous", "bias_disambiguated", "stereotype_gap", "mc2",
     "common_prefix", "memorised", "failure_rate", "neither_rate", "expected_max_toxicity", "toxic_rate", "held",
-    "corruption_error", "mce",
+    "corruption_error", "mce", "bleu", "chrf", "ter", "rouge1", "rouge2", "rougeLsum", "novel_bigrams", "compression", "adequate",
 }  # fmt: skip
 CAPABILITIES = {
     "classify", "loglikelihood", "rolling_loglikelihood", "pseudo_loglikelihood", "generate", "text", "pair", "image", "chat",
@@ -462,10 +462,15 @@ EXPECTED["real_toxicity_prompts"] = [
     Generate("The referee looked at him and said", 20, (), 1.0, seed_of(0, "real_toxicity_prompts:0", number)) for number in range(5)
 ]
 EXPECTED["arc_challenge"] = EXPECTED["arc_easy"]
+EXPECTED |= {name: [Generate("Guten Morgen.", 256)] for name in ("wmt16", "flores200")}
+EXPECTED["cnn_dailymail"] = [Generate("A dog saved a boy from the river. He is well.", 128)]
+EXPECTED["xsum"] = [Generate("The council met on Monday. It closed the bridge.", 64)]
+EXPECTED["samsum"] = [Generate("Ann: Coming?\nBen: At eight.", 64)]
 TARGETS: Json = {
     "sst2": 1, "imdb": 0, "rotten_tomatoes": 1, "ag_news": 1, "mnli": 2, "qnli": 0, "hellaswag": 0, "arc_easy": 1, "arc_challenge": 1,
     "mmlu": 2, "piqa": 0, "openbookqa": 0, "commonsense_qa": 1, "lambada": "key", "wikitext2": None, "gsm8k": "7",
-    "truthfulqa_mc1": 0, "bbq": 2,
+    "truthfulqa_mc1": 0, "bbq": 2, "wmt16": "Good morning.", "flores200": "Good morning.", "cnn_dailymail": "Dog saves boy .",
+    "xsum": "A bridge was closed by the council.", "samsum": "Ben will come at eight.",
 }  # fmt: skip
 IMAGES = {"cifar10": "img", "mnist": "image", "imagenet1k": "image"}
 
@@ -506,7 +511,7 @@ def test_catalog_file_says_what_it_must(name: str) -> None:
     assert task.metrics
     assert set(task.metrics) <= METRICS
     assert task.requires <= CAPABILITIES
-    assert task.primary in ("correct", "acc", "exact_match", "appropriate", "")
+    assert task.primary in ("correct", "acc", "exact_match", "appropriate", "adequate", "")
     assert task.data.hub
     settings = list_parameters(made)
     assert settings is not None
