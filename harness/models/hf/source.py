@@ -122,8 +122,7 @@ class HuggingFace(ModelSource):
 
     def head(self, config: Any) -> Head:
         """Read the head of a classifier. Raises `UserError` for a head without classes, or settings that do not fit."""
-        settings = {"labels": self.labels, "problem_type": self.problem_type, "positive_label": self.positive_label}
-        return read_head(config, self.target, **settings)
+        return read_head(config, self.target, labels=self.labels, problem_type=self.problem_type, positive_label=self.positive_label)
 
     def load_tokenizer(self, *, needs_offsets: bool = True) -> tuple[Any, tuple[str, ...]]:
         """Load the checkpoint's tokenizer, and notes for the scorecard.
