@@ -34,7 +34,8 @@ class Accuracy(Mean):
 
     def score(self, columns: Columns, labels: tuple[str, ...]) -> Floats:
         target_N, prediction_N = read_classes(columns, labels)
-        return (target_N == prediction_N).astype(np.float64)
+        right_N: Floats = (target_N == prediction_N).astype(np.float64)
+        return right_N
 
 
 class F1Micro(Accuracy):
