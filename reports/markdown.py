@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from ..harness.api.comparison import BETTER, WORSE, Comparison
+from ..harness.api.numerals import format_interval as format_bounds
+from ..harness.api.numerals import format_number
 from ..harness.api.report import Report
 from ..harness.api.scorecard import GateResult, Row, Scorecard
 from ..harness.api.visible_text import make_visible
@@ -25,7 +28,8 @@ from .display import (
 MOST_LINES = 60
 """The maximum number of visible lines."""
 
-_MOST_GATES, _MOST_ITEMS, _MOST_FLAGS = 12, 12, 5
+_MOST_GATES, _MOST_ITEMS, _MOST_FLAGS = 10, 8, 5
+_MOST_COMPARISONS, _MOST_CHANGES = 3, 5
 _GATES = ["gate", "outcome", "verdict", "detail"], "lccl"
 _ROWS = ["model", "item", "metric", "value", "95 % interval", "n", "unscored"], "lllrcrr"
 """The columns of a table, with their alignment."""
@@ -68,6 +72,10 @@ def _write_lines(scorecard: Scorecard) -> Iterator[str]:
         gates = [_format_gate(reading.result) for reading in readings]
         yield from _write_table(*_GATES, gates[:_MOST_GATES])
         yield from _fold("more gates", len(gates) - _MOST_GATES, lambda: _write_table(*_GATES, gates[_MOST_GATES:]))
+    if compared := [_describe_comparison(comparison) for comparison in scorecard.comparisons]:
+        yield "\n## Comparison\n"
+        yield from compared[:_MOST_COMPARISONS]
+        yield from _fold("more comparisons", len(compared) - _MOST_COMPARISONS, lambda: compared[_MOST_COMPARISONS:])
     headlines = choose_headlines(scorecard.rows)
     if headlines:
         yield "\n## Headlines\n"
@@ -103,6 +111,26 @@ def _list_bullets(scorecard: Scorecard, key: str, title: str) -> Iterator[str]:
     """Yield a bullet per statement of the manifest. ``title``: stands for the subject of a statement without one."""
     for about, sentence in list_statements(scorecard.manifest.get(key)):
         yield f"- **{escape(about) or title}**: {escape(sentence)}"
+
+
+def _describe_comparison(found: Comparison) -> str:
+    """Return a bullet: the verdict, the rows that are worse or better, and the flips of tasks."""
+    sentences = [f"{format_code(found.candidate)} against {format_code(found.baseline)}: {escape(found.verdict)}"]
+    for verdict in (WORSE, BETTER):
+        changes = sorted(found.of_verdict(verdict), key=lambda change: not change.is_headline)
+        named = [
+            f"{format_code(f'{change.row.item}.{change.row.name}')} {format_number(change.difference.value, '+')} "
+            f"{format_bounds(change.difference.low, change.difference.high, '+')}"
+            for change in changes[:_MOST_CHANGES]
+        ]
+        left = [f"{len(changes) - len(named):,} more"] if len(changes) > len(named) else []
+        sentences += [f"{escape(verdict.capitalize())}: {', '.join([*named, *left])}"] if named else []
+    sentences += [
+        f"{count.regressed:,} of {count.n:,} answers of {format_code(count.key.task)} regressed, {count.fixed:,} are fixed"
+        for count in found.counts
+        if count.part == "all" and count.key.is_task and (count.regressed or count.fixed)
+    ]
+    return f"- {'. '.join(sentences)}."
 
 
 def _format_gate(gate: GateResult) -> list[str]:

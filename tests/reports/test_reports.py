@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from windtunnel.harness.api.comparison import WORSE, Comparison, FlipCount, RowChange
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.report import Report
 from windtunnel.harness.api.scorecard import Estimate, GateResult, Heat, JudgedRow, Row, SampleView, Scorecard, Shown, Twin
@@ -190,6 +191,32 @@ def test_summary_is_short_and_complete() -> None:
     assert len(text) < 8_000
 
 
+def compared(baseline: str, candidate: str) -> Comparison:
+    """Return a comparison with six rows that are worse, the last one the headline, and flips."""
+    task = key("sst2")
+    rows = [Row(candidate, task, f"accuracy[{part}]" if part else "accuracy", "quality", Estimate(0.8), True) for part in (*"abcde", "")]
+    changes = [
+        RowChange(row, Estimate(0.9), Estimate(-0.1, -0.12, -0.08, 50), 0.001, 0.01, WORSE, is_headline=row.metric == "accuracy")
+        for row in rows
+    ]
+    return Comparison(baseline, candidate, tuple(changes), counts=(FlipCount(task, "all", "", 1200, 3, 9000),))
+
+
+def test_the_summary_says_what_changed() -> None:
+    text = Markdown().render(replace(rich(), comparisons=(compared("base: minilm", "minilm"),)))
+    (line,) = [line for line in text.splitlines() if line.startswith("- `minilm`")]
+    assert line.startswith("- `minilm` against `base: minilm`: worse. Worse: `sst2.accuracy` -0.1 [-0.12, -0.08], `sst2.accuracy[a]` -0.1")
+    assert line.endswith(", 1 more. 1,200 of 9,000 answers of `sst2` regressed, 3 are fixed.")
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_names_of_a_comparison_are_hostile(name: str) -> None:
+    text = Markdown().render(replace(rich(), comparisons=(compared(name, name),)))
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    inline = {child.type for token in tokens if token.type == "inline" for child in token.children or ()}
+    assert not {"html_inline", "image", "link_open"} & inline
+
+
 def test_a_large_summary_has_few_visible_lines() -> None:
     card = rich()
     large = replace(
@@ -197,6 +224,7 @@ def test_a_large_summary_has_few_visible_lines() -> None:
         rows=tuple(replace(row, model=f"{row.model}-{i}") for i in range(30) for row in card.rows),
         gates=card.gates * 10,
         manifest={**card.manifest, "flags": [f"flag {i}" for i in range(40)]},
+        comparisons=(compared("today", "next"),) * 9,
     )
     text = Markdown().render(large)
     visible = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
