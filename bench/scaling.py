@@ -123,7 +123,7 @@ def engine_and_store(num: int) -> dict[str, float]:
     from windtunnel.harness.engine import Engine
     from windtunnel.harness.engine.cache import MemoryCache
     from windtunnel.harness.models.python.toy import Words
-    from windtunnel.harness.store import FILE_NAME, Store, StoredItem
+    from windtunnel.harness.store import FILE_NAME, ChunkTimes, Store, StoredItem
 
     labels, chunk, toy_s = ("negative", "positive"), 256, 0.0
 
@@ -146,9 +146,8 @@ def engine_and_store(num: int) -> dict[str, float]:
             answers = engine.run([Classify(f"a good note number {i} about the weather and other things of the day", labels) for i in ids])
             kept = [{"prediction": 1, "probabilities": list(answer.values), "target": 1} for answer in answers]
             records = [Record(f"notes:{i}", "notes", {"correct": 1.0}, None, artifacts) for i, artifacts in zip(ids, kept, strict=True)]
-            store.add_chunk(
-                item, start // chunk, start, records, counters=engine.counters.take(), seconds=0, cpu_seconds=0, answers=memory.take()
-            )
+            counters = engine.counters.take()
+            store.add_chunk(item, start // chunk, start, records, counters=counters, times=ChunkTimes(), answers=memory.take())
             first_kb = first_kb or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         wall, cpu = time.perf_counter() - wall - toy_s, time.process_time() - cpu - toy_s
         store.close()

@@ -74,7 +74,7 @@ class Server(ThreadingHTTPServer):
 
     def make_body(self, call: Call) -> Any:
         """The whole answer to a call, or the events of a stream."""
-        text = self.says(call.prompt)
+        text = self.says(call.prompt) + (f" {call.body.get('seed')}" if call.body.get("temperature") else "")
         usage = {"prompt_tokens": len(call.prompt.split()), "completion_tokens": len(text.split())}
         usage["total_tokens"] = sum(usage.values())
         head = {"id": "1", "object": "chat.completion", "created": 0, "model": self.model}

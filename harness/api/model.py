@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..modalities.base import find_modality_by_name
@@ -86,17 +86,36 @@ Answer: TypeAlias = Any
 """The model's answer to a unit: a `Response`, a `Failure`, or a value that its `Model.join` reads."""
 
 
+@dataclass(slots=True)
+class Streamed:
+    """Times of answers that arrived token by token, added up.
+
+    answers: their number. first_token_s: seconds until the first token. tokens: their tokens after the first. seconds: in which those
+    arrived.
+    """
+
+    answers: int = 0
+    first_token_s: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: Streamed, /) -> None:
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One pass of a model that packs its own batches (`Model.stream`).
 
     tokens: the number of computed positions. answers: (index of unit, answer) for each finished unit. flops: floating-point operations;
-    0: not counted.
+    0: not counted. streamed: the times of answers that a service streamed.
     """
 
     tokens: int
     answers: Sequence[tuple[int, Answer]]
     flops: int = 0
+    streamed: Streamed = field(default_factory=Streamed)
 
 
 class Model:

@@ -42,14 +42,11 @@ class Usage:
     """What a service took for an answer.
 
     num_prompt_tokens, num_tokens: the billed tokens of the request and of the answer. cost: their price in US dollars; 0 without prices.
-    first_token_s: seconds until the first token; None if the answer arrived as a whole. seconds: until the last one.
     """
 
     num_prompt_tokens: int
     num_tokens: int
     cost: float = 0.0
-    first_token_s: float | None = None
-    seconds: float = 0.0
 
 
 class Response:
@@ -115,11 +112,16 @@ class Reply(Completion):
     """A completion by an endpoint. ``finish`` can also be ``refusal`` (the provider's own) or ``tool_calls``.
 
     reasoning: the text in which the model reasoned before its answer. tool_calls: the calls it asked for, as JSON texts.
+    others: the texts of further answers to the same request. log_probs: of the tokens, in nats; empty if they were not asked for.
+    dropped: the names of what the request asked for and the endpoint did not give.
     """
 
     usage: Usage | None = None
     reasoning: str = ""
     tool_calls: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    log_probs: tuple[float, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

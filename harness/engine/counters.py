@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 
-from ..api.requests import Usage
-
 
 @dataclass(slots=True)
 class Counters:
@@ -17,8 +15,6 @@ class Counters:
     oom_splits: batches that were split because memory ran out.
     pack_failures: failed passes without padding, which were repeated as batches.
     cost: US dollars for answers of services.
-    streamed_answers, first_token_s: the number of streamed answers, and the sum of the seconds until their first token.
-    streamed_tokens, streaming_s: their tokens after the first, and the sum of the seconds in which those arrived.
     model_changes: chunks of records after which the model behind an endpoint was found to be another one.
     """
 
@@ -35,24 +31,11 @@ class Counters:
     pack_failures: int = 0
     failures: int = 0
     cost: float = 0.0
-    streamed_answers: int = 0
-    first_token_s: float = 0.0
-    streamed_tokens: int = 0
-    streaming_s: float = 0.0
     model_changes: int = 0
 
     def add(self, other: Counters, /) -> None:
         for f in fields(self):
             setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
-
-    def count_usage(self, usage: Usage, /) -> None:
-        """Count what a service took for an answer."""
-        self.cost += usage.cost
-        if usage.first_token_s is not None:
-            self.streamed_answers += 1
-            self.first_token_s += usage.first_token_s
-            self.streamed_tokens += max(0, usage.num_tokens - 1)
-            self.streaming_s += usage.seconds - usage.first_token_s
 
     def take(self) -> dict[str, float]:
         """Return the counts, and reset them to zero."""

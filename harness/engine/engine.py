@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ..api.bases import with_defaults
 from ..api.errors import ModelError, ends_run
-from ..api.model import Differentiable, Model, ModelInfo, Pass
+from ..api.model import Differentiable, Model, ModelInfo, Pass, Streamed
 from ..api.requests import Completion, Failure, R, Request, Response
 from ..api.samples import Sample
 from ..api.task import Task
@@ -34,7 +34,8 @@ class Engine:
     fingerprint: identifies the model in content keys, default: that of the model. If it is unknown, responses are valid
         for this engine only.
 
-    counters: what the engine did. roles: engines of the models in other roles, set by the runner.
+    counters: what the engine did. streamed: the times of answers that a service streamed, which differ between equal runs.
+    roles: engines of the models in other roles, set by the runner.
     task: the attacked task, during an attack.
     """
 
@@ -52,7 +53,7 @@ class Engine:
         self.fingerprint = model.fingerprint if fingerprint is None else fingerprint
         self._key = f"{self.fingerprint} {uuid.uuid4().hex}" if is_unknown(self.fingerprint) else self.fingerprint
         self.info = info
-        self.counters = Counters()
+        self.counters, self.streamed = Counters(), Streamed()
         self.roles: Mapping[str, Engine] = {}
         self.task: Task | None = None
         self._budget = budget or Budget()
@@ -87,7 +88,7 @@ class Engine:
         for index, answer in [*zip(asked, computed, strict=True), *((i, kept[keys[i]]) for i in fresh if keys[i] in kept)]:
             answers[index] = answer
             if isinstance(answer, Response) and answer.usage is not None:
-                self.counters.count_usage(answer.usage)
+                self.counters.cost += answer.usage.cost
         self._cache.put({keys[index]: answers[index] for index in fresh if not isinstance(answers[index], Failure)})
         self.counters.requests += len(requests)
         self.counters.duplicates += len(requests) - len(unique)
@@ -245,6 +246,7 @@ class Engine:
         self.counters.forward_passes += done.tokens > 0
         self.counters.tokens_computed += done.tokens
         self.counters.flops += done.flops
+        self.streamed.add(done.streamed)
         self._on_batch(kind, len(done.answers), done.tokens)
 
     def _make_batches(self, requests: Sequence[Request[Response]], units: Sequence[Unit]) -> Iterator[tuple[str, list[Row]]]:

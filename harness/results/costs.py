@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ..scorecard.names import COSTS, TIMES
 from ..statistics import Evidence
 from ..statistics.evidence import hash_id
 from ..statistics.geometric import geometric_mean
-from ..store import StoredChunk, StoredItem
+from ..store import ChunkTimes, StoredChunk, StoredItem
 
 
 def make_cost_rows(item: StoredItem, counters: Mapping[str, int], /) -> list[Row]:
@@ -30,7 +31,7 @@ def make_time_rows(item: StoredItem, chunks: Sequence[StoredChunk], /) -> list[R
     The evidence pairs chunks of the same samples.
     """
     is_cpu = item.facts["device"] == "cpu"
-    spent = [(chunk, chunk.cpu_seconds if is_cpu else chunk.seconds) for chunk in chunks]
+    spent = [(chunk, chunk.times.cpu_seconds if is_cpu else chunk.times.seconds) for chunk in chunks]
     measured = [(chunk, seconds) for chunk, seconds in spent if seconds > 0 and chunk.num_samples]
     per_sample = {chunk.samples: seconds / chunk.num_samples for chunk, seconds in measured}
     tokens = {chunk.samples: count / seconds for chunk, seconds in measured if (count := chunk.counters.get("tokens_computed", 0))}
@@ -52,19 +53,20 @@ def compute_rates(num_records: int, counters: Mapping[str, int], chunks: Sequenc
 
     ``num_records``: the number of the item's records. ``counters``: its counters. ``chunks``: its finished chunks.
     """
-    seconds, peak = sum(chunk.seconds for chunk in chunks), max((chunk.matmul_flops_per_s for chunk in chunks), default=0.0)
+    times = ChunkTimes(*(sum(values) for values in zip(*(astuple(chunk.times) for chunk in chunks), strict=True)))
+    seconds, peak = times.seconds, max((chunk.times.matmul_flops_per_s for chunk in chunks), default=0.0)
     rate = (lambda count: round(count / seconds, 3)) if seconds > 0 else (lambda count: 0.0)
     timing = {
         "seconds": round(seconds, 3),
-        "cpu_seconds": round(sum(chunk.cpu_seconds for chunk in chunks), 3),
+        "cpu_seconds": round(times.cpu_seconds, 3),
         "samples_per_s": rate(num_records),
         "requests_per_s": rate(counters.get("requests", 0)),
         "tokens_per_s": rate(counters.get("tokens_computed", 0)),
     }
-    if num_streamed := counters.get("streamed_answers", 0):
-        timing["first_token_s"] = round(counters["first_token_s"] / num_streamed, 3)
-    if (streaming_s := counters.get("streaming_s", 0)) > 0:
-        timing["streamed_tokens_per_s"] = round(counters["streamed_tokens"] / streaming_s, 3)
+    if times.streamed_answers:
+        timing["first_token_s"] = round(times.first_token_s / times.streamed_answers, 3)
+    if times.streaming_s > 0:
+        timing["streamed_tokens_per_s"] = round(times.streamed_tokens / times.streaming_s, 3)
     if peak and counters.get("flops"):
         timing |= {"gflop_per_s": rate(counters["flops"] / 1e9), "share_of_matmul_peak": rate(counters["flops"] / peak)}
     return timing

@@ -26,10 +26,10 @@ def estimate_times(works: Mapping[Key, Work], chunks: Mapping[Key, Sequence[Stor
     times = {}
     for key, measured in chunks.items():
         for chunk in measured:
-            pace.take(key, chunk.num_samples, chunk.seconds)
+            pace.take(key, chunk.num_samples, chunk.times.seconds)
         left = pace.estimate(key)
         if measured and left is not None:
-            times[key] = ItemTime(sum(chunk.seconds for chunk in measured) + left, sum(chunk.num_samples for chunk in measured))
+            times[key] = ItemTime(sum(chunk.times.seconds for chunk in measured) + left, sum(chunk.num_samples for chunk in measured))
     return times
 
 

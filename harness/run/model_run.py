@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from itertools import pairwise
 
 from ..api.errors import IncompleteRun
-from ..api.model import Model
+from ..api.model import Model, Streamed
 from ..engine import Engine
 from ..engine.counters import Counters
 from ..engine.packing import Budget
@@ -18,7 +18,7 @@ from ..items.base.ingredients import combine_fingerprint
 from ..items.base.item_run import ItemRun, make_recordable
 from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.types import Plan
-from ..store import Store, StoredItem
+from ..store import ChunkTimes, Store, StoredItem
 from .answers import RunAnswers
 from .chunks import Chunk, count_available, cut_chunks, list_requests, split_chunks
 from .constancy import Constancy
@@ -129,10 +129,12 @@ class _ModelRun:
             records = [make_recordable(record) for record in make_records(samples)]
             engine.counters.model_changes += self._constancy.has_changed()
             with self._answers.take() as answers:
+                counters, streamed = _take_counters(engine)
+                times = ChunkTimes(
+                    time.perf_counter() - started, time.process_time() - cpu_started, measure_matmul(self._adapter), *astuple(streamed)
+                )  # fmt: skip
                 context.store.add_chunk(
-                    stored, chunk.number, chunk.start, records, counters=_take_counters(engine), answers=answers,
-                    seconds=time.perf_counter() - started, cpu_seconds=time.process_time() - cpu_started,
-                    matmul_flops_per_s=measure_matmul(self._adapter),
+                    stored, chunk.number, chunk.start, records, counters=counters, times=times, answers=answers
                 )  # fmt: skip
             context.progress.advance(len(samples))
             if context.may_end(context.store, stored):
@@ -141,10 +143,12 @@ class _ModelRun:
                 raise IncompleteRun("stopped after the current chunk; all finished chunks are kept")
 
 
-def _take_counters(engine: Engine) -> dict[str, float]:
-    """Return the counters of a chunk, summed over the model and the models in roles, and reset them."""
-    total = Counters()
-    for counters in {id(e.counters): e.counters for e in (engine, *engine.roles.values())}.values():
-        total.add(counters)
-        counters.take()
-    return total.take()
+def _take_counters(engine: Engine) -> tuple[dict[str, float], Streamed]:
+    """Return the counters of a chunk and its streamed answers, summed over the model and the models in roles, and reset them."""
+    total, streamed = Counters(), Streamed()
+    for each in {id(e.counters): e for e in (engine, *engine.roles.values())}.values():
+        total.add(each.counters)
+        each.counters.take()
+        streamed.add(each.streamed)
+        each.streamed = Streamed()
+    return total.take(), streamed

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from operator import lt
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from . import codec
 from .answer_log import AnswerLog
 from .sessions import Sessions
 from .sqlite_files import connect, make_storable
-from .stored_chunk import StoredChunk, read_chunks
+from .stored_chunk import ChunkTimes, StoredChunk, read_chunks
 from .stored_item import StoredItem
 from .tables import SCHEMA_VERSION, make_tables
 from .work_list import WorkList
@@ -60,14 +61,12 @@ class Store(WorkList):
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add_chunk(
-        self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, float], seconds: float,
-        cpu_seconds: float, answers: Mapping[str, Any], matmul_flops_per_s: float = 0.0,
+        self, item: StoredItem, chunk: int, start: int, records: Sequence[Record], *, counters: Mapping[str, float],
+        times: ChunkTimes, answers: Mapping[str, Any],
     ) -> None:  # fmt: skip
         """Add a chunk in one transaction: its records, their cost and the responses that they are based on.
 
-        start: position of the first record among the item's samples. seconds: duration of the chunk.
-        cpu_seconds: CPU time of the process meanwhile, of all threads. answers: responses by content key.
-        matmul_flops_per_s: measured speed of the model's device, 0 if not measured.
+        start: position of the first record among the item's samples. answers: responses by content key.
         """
         rows = [
             (item.id, chunk, start + i, make_storable(r.sample_id), codec.dumps(r.scores), r.error and make_storable(r.error),
@@ -75,7 +74,7 @@ class Store(WorkList):
         ]  # fmt: skip
         with self._write():
             self._db.execute("INSERT INTO chunks VALUES (?, ?, ?)", (item.id, chunk, json.dumps(dict(counters))))
-            self._db.execute("INSERT INTO timing VALUES (?, ?, ?, ?, ?)", (item.id, chunk, seconds, cpu_seconds, matmul_flops_per_s))
+            self._db.execute("INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (item.id, chunk, *astuple(times)))
             self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._answers.insert(answers)
         self._answers.add_to_index(answers)

@@ -6,7 +6,7 @@ standing     one row whenever an item is set aside (its ingredients changed) or 
 sample_sets  one row per version of a task's samples, with their digest
 samples      one row per sample of a set; ``facts``: target and group, so that a summary need not read the input
 chunks       one row per finished chunk of an item: its counters
-timing       duration of a chunk and its CPU time, and measured matrix-product speed of the device; differs between runs
+timing       times of a chunk (`stored_chunk.ChunkTimes`); differs between runs
 sessions     one row per process that computed records: start (UTC), command, facts about the machine; differs between runs
 session_ends one row per session that ended by itself (UTC); differs between runs
 records      one row per sample and item: scores, error, artifacts
@@ -23,7 +23,7 @@ from functools import cache
 
 from . import answer_log, chain
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 _TABLES = f"""
 {answer_log.TABLE};
@@ -42,7 +42,8 @@ CREATE UNIQUE INDEX sample_ids ON samples (sample_set, id);
 CREATE TABLE chunks (item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, counters TEXT NOT NULL, UNIQUE (item, chunk));
 CREATE TABLE timing (
     item INTEGER NOT NULL REFERENCES items, chunk INTEGER NOT NULL, seconds REAL NOT NULL, cpu_seconds REAL NOT NULL,
-    matmul_flops_per_s REAL NOT NULL, UNIQUE (item, chunk));
+    matmul_flops_per_s REAL NOT NULL, streamed_answers INTEGER NOT NULL, first_token_s REAL NOT NULL, streamed_tokens INTEGER NOT NULL,
+    streaming_s REAL NOT NULL, UNIQUE (item, chunk));
 CREATE TABLE sessions (number INTEGER PRIMARY KEY, started TEXT NOT NULL, command TEXT NOT NULL, host TEXT NOT NULL);
 CREATE TABLE session_ends (session INTEGER NOT NULL UNIQUE REFERENCES sessions, ended TEXT NOT NULL);
 CREATE TABLE records (

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...api.errors import ModelError, SampleError
-from ...api.requests import Embed, Generate, LogLikelihood, Request, Response
+from ...api.requests import Embed, Generate, LogLikelihood, Reply, Request, Response, RollingLogLikelihood
 from .asking import Answered, Asker, Job
 from .chat import ChatWire
 from .completions import CompletionsWire
 from .dialect import Dialect
 from .embeddings import EmbeddingsWire
-from .faults import Barred, Refused, Transient
+from .faults import Barred, Fault, Refused, Transient, Withheld
 from .messages import MessagesWire
 from .settings import Settings
 from .wire import Wire
 
-_GREETING = Generate("Say hello.", 16)
+_GREETING = Generate("Say hello as JSON.", 16)
+"""It names JSON, without which some servers refuse ``response_format``."""
+_SAMPLED = tuple(Generate("Name any animal.", 16, temperature=1.5, seed=seed) for seed in (1, 2, 1))
 _ECHO = LogLikelihood("The capital of France is", " Paris")
+_BEGINNING = RollingLogLikelihood("The capital of France is Paris.")
 _VECTOR = Embed("hello")
 _SHAPE_ATTEMPTS = 3
 """Attempts until a field that the server leaves out counts as not offered."""
@@ -29,6 +33,7 @@ class Capabilities:
     """What an endpoint offers.
 
     chat, texts, likelihoods, vectors: the wires for chats, texts that continue, log-likelihoods, and embeddings; None: not offered.
+    scores_beginnings: whether the first token of a text has a log-likelihood.
     notes: sentences for readers of the scorecard.
     """
 
@@ -37,6 +42,7 @@ class Capabilities:
     texts: Wire | None = None
     likelihoods: Wire | None = None
     vectors: Wire | None = None
+    scores_beginnings: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -57,6 +63,7 @@ class Explorer:
         self._dialect = Dialect()
         self._reasons: list[str] = []
         self._has_counts = True
+        self._dropped: set[str] = set()
 
     def explore(self) -> Capabilities:
         """Return what the endpoint offers. Raises `ModelError` if that is nothing."""
@@ -65,6 +72,7 @@ class Explorer:
         chat = wants in ("auto", "chat") and self._offers(ChatWire if is_openai else MessagesWire, _GREETING)
         texts = is_openai and wants in ("auto", "completions") and self._offers(CompletionsWire, _GREETING)
         echoes = texts and self._offers(CompletionsWire, _ECHO, _SHAPE_ATTEMPTS)
+        begins = echoes and self._offers(CompletionsWire, _BEGINNING, _SHAPE_ATTEMPTS)
         vectors = is_openai and (wants == "embeddings" or (wants == "auto" and not chat and not texts))
         vectors = vectors and self._offers(EmbeddingsWire, _VECTOR)
         if not (chat or texts or vectors):
@@ -73,43 +81,63 @@ class Explorer:
                 "name of the model, base_url (it often ends in /v1) and api"
             )
         make = self._make
-        return Capabilities(
+        found = Capabilities(
             self._dialect,
-            make(ChatWire if is_openai else MessagesWire) if chat else None,
-            make(CompletionsWire) if texts else None,
-            make(CompletionsWire) if echoes else None,
-            make(EmbeddingsWire) if vectors else None,
-            tuple(self._list_notes(bool(chat), bool(texts), bool(echoes))),
+            chat=make(ChatWire if is_openai else MessagesWire) if chat else None,
+            texts=make(CompletionsWire) if texts else None,
+            likelihoods=make(CompletionsWire) if echoes else None,
+            vectors=make(EmbeddingsWire) if vectors else None,
+            scores_beginnings=bool(begins),
         )
+        return replace(found, notes=(*self._list_notes(found), *self._try_sampling(found)))
 
     def _make(self, wire: type[Wire]) -> Wire:
         return wire(self._settings, self._dialect)
 
-    def _list_notes(self, chat: bool, texts: bool, echoes: bool) -> list[str]:
-        dialect, notes = self._dialect, []
+    def _list_notes(self, found: Capabilities) -> Iterator[str]:
+        dialect = self._dialect
         if dialect.served not in ("", self._settings.target):
-            notes.append(f"the server calls the model {dialect.served!r}")
-        if chat and texts:
-            notes.append(
-                "texts are continued as they are (/completions), and chats are answered (/chat/completions); api: chat asks both as chats"
-            )
-        elif chat:
-            notes.append("texts are asked as messages of a user")
-        if texts and not echoes:
-            notes.append(f"gives no log-likelihoods: {self._reasons[-1]}")
+            yield f"the server calls the model {dialect.served!r}"
+        if found.chat and found.texts:
+            yield "texts are continued as they are (/completions), and chats are answered (/chat/completions); api: chat asks both as chats"
+        elif found.chat:
+            yield "texts are asked as messages of a user"
+        if found.texts and not found.likelihoods:
+            yield f"gives no log-likelihoods: {self._reasons[-1]}"
+        elif found.likelihoods and not found.scores_beginnings:
+            yield "gives no log-likelihood of the first token of a text; the setting begin names the token that begins one"
         if dialect.refused:
-            notes.append(f"the server refuses {', '.join(sorted(dialect.refused))}, which requests leave out")
+            yield f"the server refuses {', '.join(sorted(dialect.refused))}, which requests leave out"
+        if self._dropped:
+            yield f"the server drops {', '.join(sorted(self._dropped))}, which requests ask for"
         if not self._has_counts:
-            notes.append("the server reports no numbers of tokens, which are estimated as bytes / 4")
-        return notes
+            yield "the server reports no numbers of tokens, which are estimated as bytes / 4"
+
+    def _try_sampling(self, found: Capabilities) -> Iterator[str]:
+        """Yield what sampled answers do not depend on, although requests name it."""
+        wire = found.texts or found.chat
+        if wire is None or isinstance(wire, MessagesWire) or self._dialect.refused & {"temperature", "seed"}:
+            return
+        try:
+            replies = [self._asker.attempt((wire, request), self._settings.attempts).response for request in _SAMPLED]
+        except (Fault, SampleError):
+            return
+        first, other, same = ((reply.text, reply.reasoning) for reply in replies if isinstance(reply, Reply))
+        if first == other == same:
+            yield "the server seems to drop temperature: sampled answers do not depend on the seed"
+        elif first != same:
+            yield "the server seems to drop seed: sampled answers differ for one seed, and cannot be repeated"
 
     def _offers(self, wire: type[Wire], request: Request[Response], attempts: int = 0) -> bool:
         """Tell whether the endpoint answers a request over a wire, and learn its dialect."""
         while True:
             try:
                 answered = self._ask(wire, request, attempts)
-            except SampleError:
+            except Withheld:
                 return True  # a content filter: the path is offered
+            except SampleError as error:
+                self._reasons.append(f"{wire.path}: {error}")
+                return False
             except Refused as fault:
                 learned = self._dialect.learn(fault.parameter, str(fault))
                 if learned is None:
@@ -132,6 +160,8 @@ class Explorer:
                 return False
             else:
                 self._has_counts &= answered.has_counts
+                if isinstance(answered.response, Reply):
+                    self._dropped |= set(answered.response.dropped)
                 if not self._dialect.served and answered.model:
                     self._dialect = replace(self._dialect, served=self._choose_name(answered, wire, request))
                 return True

@@ -9,9 +9,10 @@ from typing import Any
 from ...api.errors import SampleError
 from ...api.requests import Generate, Reply, Request, Response
 from ..common.stop_strings import cut
+from .choices import list_dropped, list_others, merge_choices, read_log_probs
 from .contents import encode_for_openai, encode_messages, is_begun
 from .faults import Transient, Withheld
-from .reading import Arrived, Json, check_model, require_choice, require_text
+from .reading import Json, check_model, read_content, require_choice, require_text
 from .usage import read_usage
 from .wire import Wire
 
@@ -51,56 +52,56 @@ class ChatWire(Wire):
         return any(isinstance(d, dict) and (d.get("content") or d.get("reasoning_content") or d.get("reasoning")) for d in deltas)
 
     def merge(self, events: list[Json]) -> Json:
-        message: Json = {}
-        calls: dict[int, Json] = {}
-        whole: Json = {}
-        finish = None
-        for event in events:
-            whole |= {name: event[name] for name in ("model", "usage", "error", "system_fingerprint") if event.get(name)}
-            for choice in event.get("choices") or ():
-                if not isinstance(choice, dict) or choice.get("index"):
-                    continue
-                finish = choice.get("finish_reason") or finish
-                delta = choice.get("delta") or {}
-                for name in ("content", "reasoning_content", "reasoning", "refusal"):
-                    if isinstance(delta.get(name), str):
-                        message[name] = message.get(name, "") + delta[name]
-                for call in delta.get("tool_calls") or ():
-                    _add_call(calls.setdefault(call.get("index") or 0, {}), call)
-        if finish is None and "error" not in whole:
-            raise Transient(f"the stream ended after {len(events)} events without a finish reason")
-        if calls:
-            message["tool_calls"] = [calls[index] for index in sorted(calls)]
-        return whole | {"choices": [{"message": message, "finish_reason": finish}] if finish else []}
+        return merge_choices(events, _add_delta)
 
-    def read(self, arrived: Arrived, request: Request[Response], body: Json) -> Reply:
+    def read(self, answer: Json, request: Request[Response], body: Json) -> Reply:
         assert isinstance(request, Generate)
-        check_model(arrived.body, self.dialect.served)
-        choice = require_choice(arrived.body)
+        check_model(answer, self.dialect.served)
+        choice = require_choice(answer)
         message = choice.get("message")
         if not isinstance(message, dict):
             raise Transient("the answer's choice has no message")
-        text = require_text(message.get("content"), "the content of the message")
-        reasoning = require_text(message.get("reasoning_content") or message.get("reasoning"), "the reasoning")
+        text, reasoning = read_content(message.get("content"))
+        reasoning += require_text(message.get("reasoning_content") or message.get("reasoning"), "the reasoning")
         if not reasoning and (thought := _THOUGHT.match(text)):
             reasoning, text = thought[1].strip(), text[thought.end() :]
         refusal = require_text(message.get("refusal"), "the refusal")
         calls = tuple(json.dumps(call.get("function", call), sort_keys=True) for call in message.get("tool_calls") or ())
-        usage = read_usage(arrived, body, text + reasoning + refusal, self.settings.price)
+        usage = read_usage(answer, body, text + reasoning + refusal, self.settings.price)
         finish = read_finish(choice.get("finish_reason"), is_empty=not (text or refusal or calls))
         if finish == "stop" and not (text or reasoning or refusal or calls) and message.get("content") is None:
             raise Transient("the message has neither content, nor a refusal, nor tool calls")
         shown = refusal or cut(text, request.stop)
         finish = "refusal" if refusal else "tool_calls" if calls else finish
-        return Reply(shown, usage.num_tokens, finish, usage.num_prompt_tokens, usage=usage, reasoning=reasoning, tool_calls=calls)
+        others = (other.get("message") for other in list_others(answer))
+        return Reply(
+            shown, usage.num_tokens, finish, usage.num_prompt_tokens, usage=usage, reasoning=reasoning, tool_calls=calls,
+            others=tuple(cut(read_content(other.get("content"))[0], request.stop) for other in others if isinstance(other, dict)),
+            log_probs=read_log_probs(choice), dropped=list_dropped(body, answer, text, finish),
+        )  # fmt: skip
 
 
-def _add_call(call: Json, delta: Json) -> None:
-    """Add a piece of a streamed tool call."""
-    function = delta.get("function") or {}
-    known = call.setdefault("function", {"name": "", "arguments": ""})
-    known["name"] += function.get("name") or ""
-    known["arguments"] += function.get("arguments") or ""
+def _add_delta(choice: Json, piece: Json) -> None:
+    """Add a piece of a streamed choice."""
+    message, delta = choice.setdefault("message", {}), piece.get("delta") or {}
+    for name in ("content", "reasoning_content", "reasoning", "refusal"):
+        if isinstance(delta.get(name), str | list):
+            message[name] = _join_content(message.get(name, ""), delta[name])
+    for call in delta.get("tool_calls") or ():
+        calls = message.setdefault("tool_calls", [])
+        while len(calls) <= (call.get("index") or 0):
+            calls.append({"function": {"name": "", "arguments": ""}})
+        function = calls[call.get("index") or 0]["function"]
+        for name in function:
+            function[name] += (call.get("function") or {}).get(name) or ""
+
+
+def _join_content(before: str | list[Any], more: str | list[Any]) -> str | list[Any]:
+    """Join two pieces of a message's content: texts to a text, and parts to parts."""
+    if isinstance(before, str) and isinstance(more, str):
+        return before + more
+    parts, added = ([{"type": "text", "text": piece}] if isinstance(piece, str) else piece for piece in (before, more))
+    return parts + added
 
 
 def check_generate(request: Generate) -> None:
@@ -124,6 +125,8 @@ def read_finish(reason: object, *, is_empty: bool) -> str:
         raise Withheld(f"the provider's content filter withheld the {'answer' if is_empty else 'rest of the answer'}")
     if not isinstance(reason, str) or not reason:
         raise Transient("the answer has no finish reason")
+    if reason in ("error", "abort"):
+        raise Transient(f"the server broke off the answer (finish reason: {reason})")
     return _FINISHES.get(reason, reason)
 
 

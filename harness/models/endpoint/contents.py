@@ -30,9 +30,16 @@ def encode_messages(prompt: Input, takes: Collection[str], encode: Encode) -> li
     for message in messages:
         for part in message.parts:
             name = name_modality(part)
+            refuse_surrogates(str(part) if name == "text" else "")
             if name != "text" and name not in takes:
                 raise SampleError(f"the model takes no {name} in a message; its setting 'parts' names the modalities that it takes")
     return [{"role": m.role, "content": m.text if m.content == m.text else [encode(part) for part in m.parts]} for m in messages]
+
+
+def refuse_surrogates(text: str) -> None:
+    """Raise `SampleError` for a text with a lone surrogate, which cannot be sent."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise SampleError("the text has a lone surrogate, which is not valid Unicode and cannot be sent")
 
 
 def is_begun(prompt: Input) -> bool:

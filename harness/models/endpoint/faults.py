@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,8 @@ from .keys import Key
 
 _REPEATABLE = {408, 409, 425, 429}
 _LONGEST_BODY = 500
+_MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+"""What is not text in a page, as proxies answer it."""
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
 _FILTERED = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "content management policy")
 
@@ -82,14 +85,14 @@ def classify_status(status: int, headers: Mapping[str, str], text: str, key: Key
 
 
 def describe_body(body: str) -> str:
-    """Return the message of an error's body in one line."""
+    """Return the message of an error's body in one line: of JSON, of a page, or as it is."""
     try:
         error = json.loads(body)
         error = error.get("error", error) if isinstance(error, dict) else error
         said = error.get("message", error) if isinstance(error, dict) else error
         text = said if isinstance(said, str) else json.dumps(said)
-    except ValueError:
-        text = body
+    except (ValueError, RecursionError):
+        text = _MARKUP.sub(" ", body) if body.lstrip().startswith("<") else body
     line = " ".join(text.split()) or "no text"
     return line if len(line) <= _LONGEST_BODY else line[:_LONGEST_BODY] + " ..."
 
@@ -98,7 +101,7 @@ def _find_parameter(body: str) -> str:
     try:
         error: Any = json.loads(body)["error"]
         return str(error.get("param") or "")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 

@@ -11,7 +11,7 @@ from ..common.stop_strings import cut
 from .chat import check_generate, make_arguments
 from .contents import encode_for_anthropic, encode_messages
 from .faults import Transient, Withheld
-from .reading import Arrived, Json, check_model, require_text
+from .reading import Json, check_model, require_text
 from .usage import read_usage
 from .wire import Wire
 
@@ -71,10 +71,10 @@ class MessagesWire(Wire):
             raise Transient(f"the stream ended after {len(events)} events without its end")
         return whole | {"content": [blocks[index] for index in sorted(blocks)], "usage": usage}
 
-    def read(self, arrived: Arrived, request: Request[Response], body: Json) -> Reply:
+    def read(self, answer: Json, request: Request[Response], body: Json) -> Reply:
         assert isinstance(request, Generate)
-        check_model(arrived.body, self.dialect.served)
-        blocks = arrived.body.get("content")
+        check_model(answer, self.dialect.served)
+        blocks = answer.get("content")
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             raise Transient("the answer has no content")
         text, reasoning = (
@@ -86,13 +86,13 @@ class MessagesWire(Wire):
             for block in blocks
             if block.get("type") == "tool_use"
         )
-        reason = arrived.body.get("stop_reason")
+        reason = answer.get("stop_reason")
         if not isinstance(reason, str) or not reason:
             raise Transient("the answer has no stop reason")
         finish = _FINISHES.get(reason, reason)
         if finish == "refusal" and not text:
             raise Withheld("the provider refused to answer (stop_reason: refusal)")
-        usage = read_usage(arrived, body, text + reasoning, self.settings.price)
+        usage = read_usage(answer, body, text + reasoning, self.settings.price)
         return Reply(
             cut(text, request.stop), usage.num_tokens, finish, usage.num_prompt_tokens, usage=usage, reasoning=reasoning, tool_calls=calls
         )

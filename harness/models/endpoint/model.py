@@ -15,13 +15,15 @@ from ...api.requests import (
     Reply,
     Request,
     Response,
+    RollingLogLikelihood,
     ServedEmbedding,
     ServedLogProb,
 )  # fmt: skip
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code
-from .asking import Asker
+from .asking import Answered, Asker
 from .capabilities import Capabilities
+from .crowd import ask_all
 from .settings import Settings
 from .wire import Wire
 
@@ -35,7 +37,7 @@ _IDENTITY_CONTINUATION = ("The old clock on the wall", " struck seven while the 
 
 
 class EndpointModel(Model):
-    """Answers `Generate`, `LogLikelihood` and `Embed` requests, as far as the endpoint offers them."""
+    """Answers requests for texts, log-likelihoods and vectors, as far as the endpoint offers them."""
 
     def __init__(self, settings: Settings, asker: Asker, found: Capabilities, client: Any) -> None:
         self.name = asker.name
@@ -50,6 +52,7 @@ class EndpointModel(Model):
             settings.parts,
             sorted(map(repr, settings.extra.items())),
             settings.version,
+            settings.begin,
         )
         dialect = (found.dialect.served, sorted(found.dialect.refused), sorted(found.dialect.renamed))
         self.fingerprint = digest_parts((*facts, offered, dialect, answer_code()))
@@ -70,30 +73,37 @@ class EndpointModel(Model):
         return True
 
     def stream(self, units: Sequence[Request[Response]], tokens: int, rows: int, /) -> Iterator[Pass]:
-        for index, answer in self._ask(units):
-            usage = None if isinstance(answer, Failure) else answer.usage
-            yield Pass(usage.num_prompt_tokens + usage.num_tokens if usage is not None else 0, [(index, answer)])
+        for index, answered in self._ask(units):
+            if isinstance(answered, Failure):
+                yield Pass(0, [(index, answered)])
+            else:
+                usage = answered.response.usage
+                tokens = usage.num_prompt_tokens + usage.num_tokens if usage is not None else 0
+                yield Pass(tokens, [(index, answered.response)], streamed=answered.streamed)
 
     def generate(self, batch: Sequence[Generate]) -> list[Reply | Failure]:
         return self._answer(batch)
 
-    def loglikelihood(self, batch: Sequence[LogLikelihood]) -> list[ServedLogProb | Failure]:
+    def loglikelihood(self, batch: Sequence[LogLikelihood | RollingLogLikelihood]) -> list[ServedLogProb | Failure]:
         return self._answer(batch)
+
+    rolling_loglikelihood = loglikelihood
 
     def embed(self, batch: Sequence[Embed]) -> list[ServedEmbedding | Failure]:
         return self._answer(batch)
 
     def _answer(self, batch: Sequence[Request[Response]]) -> list[Any]:
-        answers = dict(self._ask(batch))
+        answers = {index: answer if isinstance(answer, Failure) else answer.response for index, answer in self._ask(batch)}
         return [answers[index] for index in range(len(batch))]
 
-    def _ask(self, requests: Sequence[Request[Response]]) -> Iterator[tuple[int, Response | Failure]]:
-        return self._asker.ask_all([(self._choose_wire(request), request) for request in requests])
+    def _ask(self, requests: Sequence[Request[Response]]) -> Iterator[tuple[int, Answered | Failure]]:
+        jobs = [(self._choose_wire(request), request) for request in requests]
+        return ask_all(jobs, self._asker.ask, self._asker.limits, int(self._settings.concurrency))
 
     def _choose_wire(self, request: Request[Response]) -> Wire:
         found = self._found
         wire: Wire | None = None
-        if isinstance(request, LogLikelihood):
+        if isinstance(request, LogLikelihood | RollingLogLikelihood):
             wire = found.likelihoods
         elif isinstance(request, Embed):
             wire = found.vectors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,11 @@ from urllib.parse import urlsplit
 from ...api.errors import ConfigError
 from .costs import Price
 
+_SECRET = re.compile(
+    r"(api[-_]?)?keys?|authorization|.*(api[-_]?key|secret|password|credential)|((access|auth|api|bearer)[-_]?)?token|bearer|(extra[-_])?headers?",
+    re.IGNORECASE,
+)
+"""Names of fields that hold keys."""
 APIS = ("auto", "chat", "completions", "embeddings")
 
 
@@ -36,24 +42,35 @@ class Settings:
     attempts: int = 6
     check_identity: bool = True
     version: str = ""
+    begin: str = ""
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` for a value that is not possible."""
         where = f"{self.kind}:{self.target}"
         address = urlsplit(self.base_url)
+        if "@" in self.base_url or address.query or address.fragment:
+            raise ConfigError(
+                f"{where}: base_url holds a user, a password, a query or a fragment, which records would keep; keep keys in the "
+                "environment and name the variable with api_key_env"
+            )
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ConfigError(f"{where}: base_url must be an address such as http://localhost:8000/v1, not {self.base_url!r}")
-        if address.username or address.password or address.query:
+        if not re.fullmatch("[A-Z_][A-Z0-9_]*", self.api_key_env):
             raise ConfigError(
-                f"{where}: base_url holds a user, a password or a query, which records would keep; keep keys in the environment and name "
-                "the variable with api_key_env"
+                f"{where}: api_key_env is the name of an environment variable, in capitals, such as OPENAI_API_KEY. It is not shown here, "
+                "because it may be a key; put keys into the environment"
             )
         if self.api not in APIS:
             raise ConfigError(f"{where}: api is one of {', '.join(APIS)}, not {self.api!r}")
         if unknown := sorted(set(self.parts) - {"image", "audio"}):
             raise ConfigError(f"{where}: parts may name image and audio, not {unknown[0]!r}")
         if not isinstance(self.extra, Mapping):
-            raise ConfigError(f"{where}: extra is a mapping of further fields of each request, not {self.extra!r}")
+            raise ConfigError(f"{where}: extra is a mapping of further fields of each request, not a {type(self.extra).__name__}")
+        if secret := _find_secret(self.extra):
+            raise ConfigError(
+                f"{where}: extra holds {secret!r}, which records would keep; keep keys in the environment and name the variable with "
+                "api_key_env. A server that wants another header is reached through a proxy on this machine that adds it"
+            )
         whole = {"concurrency": self.concurrency, "attempts": self.attempts}
         rates = {"requests_per_minute": self.requests_per_minute, "tokens_per_minute": self.tokens_per_minute}
         for name, value in {"max_cost": self.max_cost, "timeout": self.timeout, **rates, **whole}.items():
@@ -69,3 +86,11 @@ class Settings:
     def host(self) -> str:
         """The host of the address."""
         return urlsplit(self.base_url).hostname or ""
+
+
+def _find_secret(value: object) -> str:
+    """Return the first name in a value that names a key; empty if there is none."""
+    if isinstance(value, Mapping):
+        named = next((str(name) for name in value if _SECRET.fullmatch(str(name))), "")
+        return named or next(filter(None, map(_find_secret, value.values())), "")
+    return next(filter(None, map(_find_secret, value)), "") if isinstance(value, list | tuple) else ""

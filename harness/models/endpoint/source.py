@@ -19,7 +19,8 @@ _WEIGHTS = "the weights are behind an endpoint: give the checkpoint itself, as h
 _INSTEAD = {
     "gradients": _WEIGHTS, "attention": _WEIGHTS, "classify": "ask for the class in words, with a task of the family generation",
     "loglikelihood": "servers give them that answer echo with logprobs on /completions, such as vLLM",
-    "rolling_loglikelihood": _WEIGHTS,
+    "rolling_loglikelihood": "servers give them that answer echo with logprobs on /completions, such as vLLM, also for the first token; if "
+    "the server adds none that begins a text, name it with the model setting begin. Or give the checkpoint itself, as hf:FOLDER",
 }  # fmt: skip
 
 
@@ -40,6 +41,8 @@ class Endpoint(ModelSource):
             answers["generate"] = {"text"}
         if found.likelihoods is not None:
             answers["loglikelihood"] = {"text"}
+        if found.scores_beginnings:
+            answers["rolling_loglikelihood"] = {"text"}
         if found.vectors is not None:
             answers["embed"] = {"text"}
         return ModelInfo(answers, notes=found.notes, instead=_INSTEAD, is_paid=True)
@@ -81,6 +84,8 @@ class OpenAI(Endpoint):
     attempts: how often a request is sent when connections break, the server is overloaded or an answer has a wrong shape.
     check_identity: ask a few prompts at the start and after each chunk, to see whether the model behind the name has changed.
     version: your own name of the state of the model; change it when the model changes.
+    begin: the text of the token that begins a text (``<|endoftext|>``), for a server that adds none: the first token of a text, and with
+        it an empty context and whole documents, then have a log-likelihood.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class OpenAI(Endpoint):
         attempts: int = 6,
         check_identity: bool = True,
         version: str = "",
+        begin: str = "",
     ) -> None:
         super().__init__(
             Settings(
@@ -120,6 +126,7 @@ class OpenAI(Endpoint):
                 attempts,
                 check_identity,
                 version,
+                begin,
             )
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...api.requests import Usage
 from .costs import Price
-from .reading import Arrived, Json
+from .reading import Json
 
 _BYTES_PER_TOKEN = 4
 """A token of English text, for servers that report no numbers, and for what a request is expected to take."""
@@ -19,23 +19,38 @@ def estimate_tokens(content: object) -> int:
     return -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN)
 
 
-def read_usage(arrived: Arrived, request: Json, text: str, price: Price) -> Usage:
-    """Return the usage of an answer. ``request``: its body. ``text``: all that was generated, for a server that reports no numbers."""
-    reported = arrived.body.get("usage")
-    counts = reported if isinstance(reported, dict) else {}
-    prompt = _get_count(counts, "prompt_tokens", "input_tokens")
-    answer = _get_count(counts, "completion_tokens", "output_tokens")
-    if prompt is None:
-        prompt = estimate_tokens(request.get("messages") or request.get("prompt") or request.get("input") or "")
-    if answer is None:
-        answer = estimate_tokens(text) if text else 0
-    return Usage(prompt, answer, price.cost(prompt, answer), arrived.first_token_s, arrived.seconds)
+def estimate_most(request: Json) -> tuple[int, int]:
+    """Estimate the tokens of a request, and the most that its answer may have."""
+    prompt = {name: request[name] for name in ("messages", "prompt", "input", "system") if name in request}
+    return estimate_tokens(prompt), int(request.get("max_tokens") or request.get("max_completion_tokens") or 0)
 
 
-def has_counts(body: Json) -> bool:
+def read_usage(answer: Json, request: Json, text: str, price: Price) -> Usage:
+    """Return the usage of an answer to a request. ``text``: all that was generated, for a server that reports no numbers."""
+    num_prompt_tokens, num_tokens = _read_counts(answer)
+    if num_prompt_tokens is None:
+        num_prompt_tokens = estimate_tokens(request.get("messages") or request.get("prompt") or request.get("input") or "")
+    if num_tokens is None:
+        num_tokens = estimate_tokens(text) if text else 0
+    return Usage(num_prompt_tokens, num_tokens, price.cost(num_prompt_tokens, num_tokens))
+
+
+def read_cost(answer: Json, price: Price) -> float:
+    """Return the cost of the tokens that the server reports; 0 if it reports none."""
+    return price.cost(*(count or 0 for count in _read_counts(answer)))
+
+
+def has_counts(answer: Json) -> bool:
     """Tell whether the server reports the tokens of an answer."""
-    counts = body.get("usage")
-    return isinstance(counts, dict) and _get_count(counts, "prompt_tokens", "input_tokens") is not None
+    return _read_counts(answer)[0] is not None
+
+
+def _read_counts(answer: Json) -> tuple[int | None, int | None]:
+    """Return the reported tokens of the request and of the answer; None: not reported."""
+    counts = answer.get("usage")
+    if not isinstance(counts, dict):
+        return None, None
+    return _get_count(counts, "prompt_tokens", "input_tokens"), _get_count(counts, "completion_tokens", "output_tokens")
 
 
 def _get_count(counts: dict[str, Any], *names: str) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ...api.requests import Request, Response
 from .dialect import Dialect
-from .reading import Arrived, Json
+from .reading import Json
 from .settings import Settings
 
 
@@ -33,8 +33,8 @@ class Wire:
         raise NotImplementedError
 
     @abstractmethod
-    def read(self, arrived: Arrived, request: Request[Response], body: Json) -> Response:
-        """Return the response in an answer. Raises `Transient` for an answer of a wrong shape, and `Withheld` for none."""
+    def read(self, answer: Json, request: Request[Response], body: Json) -> Response:
+        """Return the response in an answer to a body. Raises `Transient` for an answer of a wrong shape, and `Withheld` for none."""
         raise NotImplementedError
 
     def is_token(self, event: Json) -> bool:

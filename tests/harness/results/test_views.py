@@ -24,7 +24,7 @@ from windtunnel.harness.modalities.inputs import Input
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.harness.results.views import make_sample_views
-from windtunnel.harness.store import Store, StoredItem
+from windtunnel.harness.store import ChunkTimes, Store, StoredItem
 
 IG = ItemKey("probe", "t", "ig")
 LABELS = ("negative", "positive")
@@ -44,7 +44,7 @@ class Made:
         key = ItemKey(kind, task, program, about=tuple(about))
         stored = StoredItem(0, model, key, len(samples), "f", "d", "p", 0, {"primary": "correct", "chunk": 64})
         stored = self.store.add_item(stored, samples)
-        self.store.add_chunk(stored, 0, 0, records, counters={}, seconds=0, cpu_seconds=0, answers={})
+        self.store.add_chunk(stored, 0, 0, records, counters={}, times=ChunkTimes(), answers={})
 
     def views(self) -> list[SampleView]:
         return list(make_sample_views(self.store, self.store.items(), {kind.name: kind for kind in KINDS}))

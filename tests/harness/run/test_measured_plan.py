@@ -13,7 +13,7 @@ from windtunnel.harness.plan.types import Plan
 from windtunnel.harness.run.item_times import ItemTime, estimate_times, share_times
 from windtunnel.harness.run.measured_plan import shorten_suite
 from windtunnel.harness.run.pace import Work
-from windtunnel.harness.store import StoredChunk
+from windtunnel.harness.store import ChunkTimes, StoredChunk
 from windtunnel.harness.suite.load import load_suite
 from windtunnel.tests.toys import windtunnel, write_suite
 
@@ -24,7 +24,7 @@ def planned(folder: Path, num: int) -> Plan:
 
 
 def chunk(number: int, num: int, seconds: float) -> StoredChunk:
-    return StoredChunk(number, "", num, {}, seconds, seconds, 0.0)
+    return StoredChunk(number, "", num, {}, ChunkTimes(seconds, seconds))
 
 
 def test_the_first_chunk_counts_once_and_the_rest_at_the_pace_of_the_next() -> None:

@@ -20,7 +20,7 @@ from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.modalities.base import Unread
 from windtunnel.harness.run import model_run
 from windtunnel.harness.run.runner import run_plan
-from windtunnel.harness.store import FILE_NAME, Store, StoredItem, codec, lock_folder, store_file
+from windtunnel.harness.store import FILE_NAME, ChunkTimes, Store, StoredItem, codec, lock_folder, store_file
 from windtunnel.harness.store.tables import COVERED, SCHEMA_VERSION
 from windtunnel.tests.toys import opened, planned, records_of, windtunnel
 
@@ -147,9 +147,8 @@ SAMPLES = [Sample(f"s{i}", f"text {i}") for i in range(4)]
 
 
 def _add(store: Store, item: StoredItem, chunk: int, records: list[Record]) -> None:
-    store.add_chunk(
-        item, chunk, chunk * 2, records, counters={"forward_passes": 2}, seconds=0.5, cpu_seconds=0.25, answers={f"k{chunk}": "answer"}
-    )
+    times = ChunkTimes(0.5, 0.25)
+    store.add_chunk(item, chunk, chunk * 2, records, counters={"forward_passes": 2}, times=times, answers={f"k{chunk}": "answer"})
 
 
 def test_what_was_written_is_what_is_read(store: Store) -> None:
@@ -165,7 +164,7 @@ def test_what_was_written_is_what_is_read(store: Store) -> None:
     assert second.sample_id == "s1\0\u202e"
     assert store.counters(item) == {"forward_passes": 2}
     (chunk,) = store.chunks(item)
-    assert (chunk.num_samples, chunk.seconds, chunk.cpu_seconds, chunk.counters) == (2, 0.5, 0.25, {"forward_passes": 2})
+    assert (chunk.num_samples, chunk.times, chunk.counters) == (2, ChunkTimes(0.5, 0.25), {"forward_passes": 2})
     assert store.get(["k0", "k9"]) == {"k0": "answer"}
     assert [s.id for s in store.samples("t")] == ["s0", "s1", "s2", "s3"]
     assert store.finished_chunks(item) == {0}
@@ -176,10 +175,10 @@ def test_a_chunk_is_there_whole_or_not_at_all(store: Store) -> None:
     item = store.add_item(_item(), SAMPLES)
     _add(store, item, 0, [Record("s0", "t", {}), Record("s1", "t", {})])
     with pytest.raises(StoreError, match="UNIQUE"):  # an ordinal that is taken: after the chunk's own row was written
-        store.add_chunk(item, 1, 1, [Record("s1", "t", {})], counters={}, seconds=0, cpu_seconds=0, answers={})
+        store.add_chunk(item, 1, 1, [Record("s1", "t", {})], counters={}, times=ChunkTimes(), answers={})
     assert store.finished_chunks(item) == {0}
     with pytest.raises(TypeError):
-        store.add_chunk(item, 1, 2, [Record("s2", "t", {}, None, {"x": object()})], counters={}, seconds=0, cpu_seconds=0, answers={})
+        store.add_chunk(item, 1, 2, [Record("s2", "t", {}, None, {"x": object()})], counters={}, times=ChunkTimes(), answers={})
     _add(store, item, 1, [Record("s2", "t", {}), Record("s3", "t", {})])
     assert store.verify() == []
 

@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import subprocess
+import threading
 import time
 import wave
 from base64 import b64decode
@@ -23,6 +24,7 @@ pytest.importorskip("tenacity")
 
 from PIL import Image as Pillow
 from windtunnel.harness.api.errors import ConfigError, IncompleteRun, ModelError
+from windtunnel.harness.api.model import Streamed
 from windtunnel.harness.api.requests import Embed, Failure, Generate, Reply, ServedEmbedding
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.modalities.audio import Audio
@@ -30,9 +32,10 @@ from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.endpoint import asking
 from windtunnel.harness.models.endpoint.clients import is_local
-from windtunnel.harness.models.endpoint.completions import add_up_echo
-from windtunnel.harness.models.endpoint.faults import read_retry_after
+from windtunnel.harness.models.endpoint.echo import add_up_echo
+from windtunnel.harness.models.endpoint.faults import Transient, read_retry_after
 from windtunnel.harness.models.endpoint.limits import Limits
+from windtunnel.harness.models.endpoint.reading import limit_time
 from windtunnel.harness.models.endpoint.source import Anthropic, OpenAI
 from windtunnel.tests.endpoint_server import Answer, Call, Server, serve
 from windtunnel.tests.toys import COMMAND, child_environment, results_of, windtunnel
@@ -149,6 +152,68 @@ def test_an_endpoint_that_dies_ends_the_run_and_keeps_answers(answer: Answer, sa
         assert server.answered["one"] == 1
 
 
+def test_an_endpoint_that_dies_between_answers_leaves_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that arrived after a request was sent do not show that the endpoint still answers when its attempts are used up."""
+    is_dead = threading.Event()
+
+    def fault(call: Call) -> Answer | None:
+        if call.prompt == "slow" and not is_dead.is_set():
+            is_dead.wait(10)
+            return Answer(b"", cut_at=0)
+        if is_dead.is_set():
+            return Answer(b"", cut_at=0)
+        if call.prompt == "last":
+            threading.Timer(0.05, is_dead.set).start()
+        return None
+
+    with serve(fault=fault) as server:
+        engine = open_engine(server, concurrency=2, attempts=2)
+        with pytest.raises(IncompleteRun, match="does not answer any more"):
+            engine.try_run([say("slow"), say("one"), say("last")])
+
+
+@pytest.mark.parametrize(("status", "said"), [(403, "HTTP 403: Blocked"), (404, "HTTP 404: Blocked")])
+def test_a_page_of_a_proxy_for_one_prompt_fails_it_alone(status: int, said: str) -> None:
+    page = b"<html><head><title>no</title><style>b{}</style></head><body>\n<b>Blocked</b></body></html>"
+    with serve(fault=lambda call: Answer(page, status) if call.prompt == "two" else None) as server:
+        one, two, three = open_engine(server).try_run([say("one"), say("two"), say("three")])
+    assert isinstance(one, Reply)
+    assert isinstance(three, Reply)
+    assert isinstance(two, Failure)
+    assert said in two.error
+
+
+def test_a_server_that_is_busy_for_all_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(fault=lambda call: Answer({}, 429) if server.answered["one"] else None) as server:
+        engine = open_engine(server, concurrency=1)
+        with pytest.raises(IncompleteRun, match="does not answer any more: HTTP 429"):
+            engine.try_run([say("one"), say("two")])
+
+
+def test_an_answer_that_never_ends_is_given_up() -> None:
+    parts = limit_time(iter([b"data: {}\n"] * 3), -1.0)
+    with pytest.raises(Transient, match="is not complete after"):
+        list(parts)
+
+
+def test_answers_that_cannot_be_used_are_billed() -> None:
+    def answer(call: Call) -> Any:
+        body = {
+            "model": "m",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "x"}}],
+            "usage": {"prompt_tokens": 9},
+        }
+        return body if call.prompt != "ask" else {**body, "choices": []}
+
+    with serve(answer=answer) as server:
+        source = OpenAI("m", base_url=server.url, attempts=3, price={"input": 1e6, "output": 0}, max_cost=1000)
+        model = source.load("auto", "auto")
+        spending = model._asker.spending  # type: ignore[attr-defined]
+        before = spending.spent
+        Engine(model, source.inspect()).try_run([say("ask")])
+        assert spending.spent - before == 3 * 9 + 9  # its attempts, and the short request that shows the endpoint alive
+
+
 def test_another_model_under_the_same_address_ends_the_run() -> None:
     def fault(call: Call) -> Answer | None:
         return Answer(rename(server.make_body(call))) if server.answered["one"] else None
@@ -186,8 +251,7 @@ def test_a_server_without_streams_and_counts_is_read_as_a_whole() -> None:
         engine = open_engine(server)
         (reply,) = engine.run([say("four")])
     assert (reply.text, reply.finish, reply.num_tokens) == ("abcdefgh", "length", 2)
-    assert reply.usage is not None
-    assert reply.usage.first_token_s is None
+    assert engine.streamed == Streamed()
     assert any("estimated" in note for note in engine.info.notes)
 
 
@@ -265,6 +329,118 @@ def test_an_answer_that_a_filter_withheld_is_no_empty_text() -> None:
     assert "neither content, nor a refusal, nor tool calls" in missing.error
 
 
+def test_content_in_parts_is_read() -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "2 and 2"}]},
+        {"type": "text", "text": "fo"},
+        {"type": "text", "text": "ur"},
+    ]
+    reply = reply_to({"content": parts})
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.reasoning) == ("four", "2 and 2")
+
+    def answer(call: Call) -> Any:
+        deltas = [{"content": [{"type": "text", "text": "fo"}]}, {"content": "ur"}]
+        events = [{"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        return [*events, {"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+
+    with serve(answer=answer) as server:
+        assert open_engine(server).run([say("ask")])[0].text == "four"
+
+
+def test_answers_that_the_server_broke_off_are_asked_again() -> None:
+    for finish in ("error", "abort"):
+        broken = reply_to({"content": "half"}, finish)
+        assert isinstance(broken, Failure)
+        assert f"broke off the answer (finish reason: {finish})" in broken.error
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\u0085b", "a\x0bb", "\ud83d\ude00"])
+def test_all_characters_of_a_stream_arrive(text: str) -> None:
+    def answer(call: Call) -> Answer | None:
+        head = {"model": "m", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]}
+        whole = json.dumps(head, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16").encode()
+        return Answer(b"data: %b\r\n\r\ndata: [DONE]\n" % whole, headers={"content-type": "text/event-stream"})
+
+    with serve(fault=answer) as server:
+        (reply,) = open_engine(server).run([say("ask")])
+    assert reply.text == text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def test_lone_surrogates_are_not_sent_and_may_be_answered() -> None:
+    with serve(answer=lambda call: {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "\ud800"}}]}) as server:
+        engine = open_engine(server)
+        num = len(server.calls)
+        refused, answered = engine.try_run([say("\ud800"), say("one")])
+        assert len(server.calls) == num + 1
+    assert isinstance(refused, Failure)
+    assert "lone surrogate" in refused.error
+    assert isinstance(answered, Reply)
+    assert answered.text == "\ud800"
+
+
+EXTRA = {"n": 2, "logprobs": True, "response_format": {"type": "json_object"}}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_what_extra_asks_for_is_recorded(is_streamed: bool) -> None:
+    def answer(call: Call) -> Any:
+        assert {name: call.body[name] for name in EXTRA} == EXTRA
+        log_probs = {"content": [{"token": "{", "logprob": -0.5}, {"token": "}", "logprob": -1.0}]}
+        if not is_streamed:
+            choices = [
+                {"index": 0, "finish_reason": "stop", "message": {"content": "{}"}, "logprobs": log_probs},
+                {"index": 1, "finish_reason": "stop", "message": {"content": "[]"}, "logprobs": log_probs},
+            ]
+            return {"model": "m", "choices": choices}
+        pieces = [(0, "{", None), (1, "[", None), (0, "}", "stop"), (1, "]", "stop")]
+        return [
+            {"model": "m", "choices": [{
+                "index": index, "delta": {"content": text}, "finish_reason": finish,
+                "logprobs": {"content": [log_probs["content"][finish is not None]]},
+            }]} for index, text, finish in pieces
+        ]  # fmt: skip
+
+    with serve(answer=answer) as server:
+        engine = open_engine(server, extra=EXTRA)
+        (reply,) = engine.run([say("ask")])
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.others, reply.log_probs, reply.dropped) == ("{}", ("[]",), (-0.5, -1.0), ())
+    assert not any("drops" in note and "n," in note for note in engine.info.notes)
+
+
+def test_what_the_server_drops_is_said_and_recorded() -> None:
+    with serve() as server:
+        engine = open_engine(server, extra=EXTRA)
+        (reply,) = engine.run([say("ask")])
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.dropped) == ("ksa", ("n", "logprobs", "response_format"))
+    assert "the server drops logprobs, n, response_format, which requests ask for" in engine.info.notes
+
+
+@pytest.mark.parametrize(
+    ("says", "said"),
+    [
+        (lambda body, draws: "cat", "the server seems to drop temperature: sampled answers do not depend on the seed"),
+        (
+            lambda body, draws: str(draws.random()),
+            "the server seems to drop seed: sampled answers differ for one seed, and cannot be repeated",
+        ),
+        (lambda body, draws: str(body["seed"]), ""),
+    ],
+)
+def test_servers_that_drop_the_seed_are_named(says: Callable[[Any, random.Random], str], said: str) -> None:
+    draws = random.Random(0)
+
+    def answer(call: Call) -> Any:
+        message = {"content": says(call.body, draws)}
+        return {"model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": {"prompt_tokens": 1}}
+
+    with serve(answer=answer) as server:
+        notes = OpenAI("m", base_url=server.url).inspect().notes
+    assert notes == ("texts are asked as messages of a user", *([said] if said else []))
+
+
 def test_streamed_reasoning_and_tool_calls_are_joined() -> None:
     def answer(call: Call) -> Any:
         deltas = [
@@ -276,11 +452,11 @@ def test_streamed_reasoning_and_tool_calls_are_joined() -> None:
         return [*events, {"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}]
 
     with serve(answer=answer) as server:
-        (reply,) = open_engine(server).run([say("ask")])
+        engine = open_engine(server)
+        (reply,) = engine.run([say("ask")])
     assert isinstance(reply, Reply)
     assert (reply.text, reply.reasoning, reply.tool_calls) == ("four", "2 and 2", ('{"arguments": "{\\"a\\": 1}", "name": "add"}',))
-    assert reply.usage is not None
-    assert reply.usage.first_token_s is not None
+    assert (engine.streamed.answers, engine.streamed.first_token_s > 0) == (1, True)
 
 
 def test_images_and_sounds_travel_as_parts() -> None:
@@ -352,6 +528,20 @@ def test_log_likelihoods_are_cut_out_of_an_echo() -> None:
     assert add_up_echo(choice, "Answer:", len("Answer")) == (-1.0, 1, True)
     offsets = {**choice, "logprobs": {**choice["logprobs"], "tokens": ["A", "B", "C", "D"], "text_offset": [0, 6, 7, 9]}}  # type: ignore[dict-item]
     assert add_up_echo(offsets, text, len("Answer:")) == (-2.0, 1, False)
+
+
+def test_tokens_of_an_echo_are_placed_by_their_texts() -> None:
+    """Servers count the characters of ``<s>`` and of broken characters, which the text does not have."""
+    text, values = "an 😀 end", [None, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0]
+    tokens = ["<s>", "an", " \ufffd", "\ufffd", "\ufffd", " end", "."]
+    offsets = [0, 3, 5, 7, 8, 9, 13]
+    choice = {"text": text + ".", "logprobs": {"tokens": tokens, "token_logprobs": values, "text_offset": offsets}}
+    assert add_up_echo(choice, text, len("an 😀"))[:2] == (-5.0, 1)
+    assert add_up_echo(choice, text, len("an"))[:2] == (-14.0, 4)
+    assert add_up_echo(choice, text, 0)[:2] == (-15.0, 5)
+    unknown = {"text": text + ".", "logprobs": {"tokens": ["a"] * 7, "token_logprobs": values}}
+    with pytest.raises(Transient, match="the positions of the answer's tokens are not known"):
+        add_up_echo(unknown, text, 0)
 
 
 # ── pace, time and money ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -462,7 +652,7 @@ def test_a_killed_run_asks_for_no_answer_again(tmp_path: Path) -> None:
 
 def test_a_spending_limit_ends_the_run_which_resumes(tmp_path: Path) -> None:
     with serve() as server:
-        suite = write_suite(tmp_path, server.url, price={"input": 10, "output": 10}, max_cost=0.0008, concurrency=1)
+        suite = write_suite(tmp_path, server.url, price={"input": 10, "output": 10}, max_cost=0.0014, concurrency=1)
         first = windtunnel("run", suite, "--out", tmp_path / "run")
         assert first.code == 3
         assert "max_cost" in first.err
@@ -546,6 +736,14 @@ def test_the_key_is_sent_and_nowhere_written(tmp_path: Path) -> None:
     assert json.dumps(KEY).strip('"').encode() not in kept
 
 
+def test_two_equal_runs_have_equal_records(tmp_path: Path) -> None:
+    with serve() as server:
+        for name in ("one", "two"):
+            assert windtunnel("run", write_suite(tmp_path, server.url), "--out", tmp_path / name).code == 0
+    digests = [results_of(tmp_path / name)["manifest"]["digest"] for name in ("one", "two")]
+    assert digests[0] == digests[1]
+
+
 def test_the_key_is_in_no_traceback() -> None:
     with serve(fault=lambda call: Answer(json.dumps(dict(call.headers)).encode(), 403)) as server:
         source = OpenAI("m", base_url=server.url)
@@ -561,10 +759,16 @@ def test_the_key_is_in_no_traceback() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"base_url": "http://me:secret@localhost/v1"}, "a user, a password or a query"),
-        ({"base_url": "http://localhost/v1?key=secret"}, "a user, a password or a query"),
+        ({"base_url": f"http://me:{KEY}@localhost/v1"}, "a user, a password, a query or a fragment"),
+        ({"base_url": f"localhost:{KEY}@8000"}, "a user, a password, a query or a fragment"),
+        ({"base_url": f"http://localhost/v1?key={KEY}"}, "a user, a password, a query or a fragment"),
+        ({"base_url": f"http://localhost/v1#{KEY}"}, "a user, a password, a query or a fragment"),
+        ({"api_key_env": KEY}, "is the name of an environment variable, in capitals"),
+        ({"extra": {"headers": {"x": "other"}}}, "extra holds 'headers', which records would keep"),
+        ({"extra": {"options": [{"X-Api-Key": "other"}]}}, "extra holds 'X-Api-Key', which records would keep"),
+        ({"extra": KEY}, "extra is a mapping of further fields of each request, not a str"),
         ({"base_url": "localhost:8000"}, "must be an address"),
-        ({"extra": {"headers": {"x": KEY}}}, "the suite holds the key of OPENAI_API_KEY itself"),
+        ({"extra": {"user": KEY}}, "the suite holds the key of OPENAI_API_KEY itself"),
         ({"max_cost": 1.0}, "max_cost needs the price"),
         ({"price": {"tokens": 3}}, "price is {input"),
         ({"price": {"input": -1}}, "a price is a number"),

@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("openai")
 pytest.importorskip("tenacity")
 
-from windtunnel.harness.api.requests import Failure, Generate, LogLikelihood, ServedLogProb
+from windtunnel.harness.api.requests import Failure, Generate, LogLikelihood, RollingLogLikelihood, ServedLogProb
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.models.endpoint import asking
 from windtunnel.harness.models.endpoint.source import OpenAI
@@ -100,12 +100,29 @@ def test_greedy_texts_are_those_of_the_checkpoint(name: str, engine: Engine) -> 
 
 
 def test_log_likelihoods_are_those_of_the_checkpoint(name: str, engine: Engine) -> None:
-    assert dict(engine.info.answers) == {"generate": {"text"}, "loglikelihood": {"text"}}
+    assert {"generate", "loglikelihood"} <= set(engine.info.answers)
     scored = SCORED if name == "llama" else SCORED[:-1]
     for served, own in zip(engine.run(scored), tiny.engine(name).run(scored), strict=True):
         assert isinstance(served, ServedLogProb)
         assert served.value == pytest.approx(own.value, abs=1e-4)
         assert (served.num_tokens, served.is_greedy) == (own.num_tokens, own.is_greedy)
+
+
+def test_whole_texts_are_scored_as_by_the_checkpoint(name: str, server: Server) -> None:
+    """A server that adds no token before a text gets its text from the suite."""
+    begin = tiny.shared(name).tokenizer.eos_token if name == "gpt2" else ""
+    source = OpenAI("m", base_url=server.url, begin=begin)
+    engine = Engine(source.load("auto", "auto"), source.inspect())
+    texts = [RollingLogLikelihood(text) for text in ("the young dog sat.", "שלום 😀\u200b the cat", "a")]
+    for served, own in zip(engine.run(texts), tiny.engine(name).run(texts), strict=True):
+        assert served.value == pytest.approx(own.value, abs=1e-4)
+        assert served.num_tokens == own.num_tokens
+    if begin:
+        (served,), (own,) = engine.run([SCORED[-1]]), tiny.engine(name).run([SCORED[-1]])
+        assert served.value == pytest.approx(own.value, abs=1e-4)
+        without = OpenAI("m", base_url=server.url).inspect()
+        assert "name it with the model setting begin" in without.describe_lack({"rolling_loglikelihood"})
+        assert any("the setting begin names" in note for note in without.notes)
 
 
 def test_a_first_token_without_log_probability_fails_alone(name: str, engine: Engine) -> None:

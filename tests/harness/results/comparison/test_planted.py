@@ -14,7 +14,7 @@ from windtunnel.harness.results.baseline import load_baseline
 from windtunnel.harness.results.compare import compare_paths
 from windtunnel.harness.results.summarise import summarise
 from windtunnel.harness.scorecard.gates import parse_entry
-from windtunnel.harness.store import Store, StoredChunk, StoredItem
+from windtunnel.harness.store import ChunkTimes, Store, StoredChunk, StoredItem
 from windtunnel.tests.planted import FAULTS, GATES, NOISE, WHOLE, run_planted
 
 TASK = {"num": 6000}
@@ -45,7 +45,7 @@ def steady() -> Iterator[None]:
 
 
 def make_chunk(number: int, seconds: float) -> StoredChunk:
-    return StoredChunk(number, str(number), 64, {}, seconds, seconds, 0.0)
+    return StoredChunk(number, str(number), 64, {}, ChunkTimes(seconds, seconds))
 
 
 def check(candidate: Path, baseline: Path, *gates: str | dict[str, Any]) -> tuple[GateResult, ...]:
