@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from windtunnel.harness.api.comparison import BASELINE, WORSE, Comparison, RowChange, name_side
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.scorecard import (
     BaselineAnswer,
@@ -374,6 +375,9 @@ def hostile_sample(i: int, text: str) -> SampleView:
             Heat(text, text, (), error=text),
         ),
         baseline=BaselineAnswer(text, text, i % 2 == 0, text),
+        reasoning=text,
+        tool_calls=((text, text), ("", text)),
+        is_refused_by_provider=i % 2 == 0,
     )
 
 
@@ -385,6 +389,20 @@ def many(n: int = 2_000) -> Scorecard:
 def crowd(n: int = 100_000) -> Scorecard:
     """Many attacked samples without attributions."""
     return replace(rich(0), samples=tuple(replace(review(i), heats=()) for i in range(n)), num_samples=n)
+
+
+def with_baseline() -> Scorecard:
+    """The rich scorecard beside a baseline that was a little better in each row."""
+    card = rich()
+    before = [replace(row.estimate, value=min(1.0, row.estimate.value + 0.05)) for row in card.rows if row.estimate.value is not None]
+    scored = [row for row in card.rows if row.estimate.value is not None]
+    change = Estimate(-0.05, -0.08, -0.02, 60)
+    rows = [RowChange(row, old, change, 0.01, 0.02, WORSE, True) for row, old in zip(scored, before, strict=True)]
+    comparisons = [
+        Comparison(name_side(BASELINE, f"{model} of May"), model, tuple(change for change in rows if change.row.model == model))
+        for model in (BERT, LINEAR, CNN)
+    ]
+    return replace(card, comparisons=tuple(comparisons))
 
 
 def empty() -> Scorecard:

@@ -225,6 +225,8 @@ class SampleView:
     ``output``: the whole generated text, where ``prediction`` is read out of it. ``num_tokens``: the maximum length at which the model
     was stopped; None if it ended by itself. ``opinions``: those of the judges.
     ``baseline``: what the baseline, or else the first model of the run, answered; None where no other answer is known.
+    ``reasoning``: the text in which the model reasoned before its answer. ``tool_calls``: (name, arguments) of the calls it asked for.
+    ``is_refused_by_provider``: whether the answer is a refusal of the endpoint's provider.
     """
 
     model: str
@@ -246,6 +248,9 @@ class SampleView:
     num_tokens: int | None = None
     opinions: tuple[Opinion, ...] = ()
     baseline: BaselineAnswer | None = None
+    reasoning: str = ""
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    is_refused_by_provider: bool = False
 
 
 @dataclass(frozen=True, slots=True)

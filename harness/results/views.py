@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,6 +101,8 @@ def _make_view(
         slice=str(record.artifacts.get("slice", "")), group="" if sample.group is None else str(sample.group),
         category=str(sample.metadata.get("category", "")), output=_find_output(record),
         num_tokens=record.artifacts.get("cut_at_tokens"), opinions=tuple(_list_opinions(record.artifacts)),
+        reasoning=cut(str(record.artifacts.get("reasoning", ""))), tool_calls=tuple(_list_tool_calls(record.artifacts)),
+        is_refused_by_provider=record.artifacts.get("is_refused_by_provider") is True,
     )  # fmt: skip
 
 
@@ -132,6 +135,21 @@ def _list_opinions(artifacts: Mapping[str, Any]) -> Iterator[Opinion]:
             yield Opinion(question, str(judge), None if value is None else value == 1, "; ".join(notes))
     if (human := artifacts.get("human")) is not None:
         yield Opinion("", "human", human == 1)
+
+
+def _list_tool_calls(artifacts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (name, arguments) of the tool calls of an answer; the whole call as arguments if it has another form."""
+    calls = artifacts.get("tool_calls")
+    for text in map(str, calls if isinstance(calls, list | tuple) else ()):
+        try:
+            call = json.loads(text)
+        except (ValueError, RecursionError):
+            call = None
+        name, arguments = (call.get("name"), call.get("arguments")) if isinstance(call, dict) else (None, None)
+        if isinstance(name, str) and arguments is not None:
+            yield cut(name), cut(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+        else:
+            yield "", cut(text)
 
 
 def _collect_slices(

@@ -153,8 +153,7 @@ const start = (samples) => {
     const sample = await samples.open(row);
     if (now !== opening) return;
     detail.replaceChildren(...sampleParts(sample, `#${new URLSearchParams({ sample: samples.key(row) })}`));
-    for (const part of detail.querySelectorAll(".text, .scroll"))
-      if (part.scrollHeight > part.clientHeight || part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+    reach(detail);
     root.parentElement.querySelector(".print-note").textContent = `Printed: the sample that was selected on the page, one of ${counted(samples.num)}.`;
     if (focus) detail.querySelector("h3").focus({ preventScroll: !narrow.matches });
   };

@@ -14,7 +14,8 @@ const record = (samples, row, sample) => ({
   baseline: sample.baseline?.model ?? null, "baseline prediction": sample.baseline?.prediction ?? null,
   ...Object.fromEntries(["flip", "attack", "probe", "slice", "category", "group"].map((name) => [name, samples.answers(row, name).join("; ") || sample[name] || ""])),
   ...Object.fromEntries(Object.entries(samples.numbers).map(([name, column]) => [name in sample ? `score ${name}` : name, column[row]])),
-  input: whole(sample.input.texts), output: sample.output, error: sample.error,
+  input: whole(sample.input.texts), output: sample.output, error: sample.error, reasoning: sample.reasoning,
+  "tool calls": sample.calls.map(([name, text]) => `${name} ${text}`.trim()).join("\n"),
   judges: sample.opinions.map(([question, judge, says, why]) => `${judge}: ${question} ${says}${why ? ` (${why})` : ""}`).join("; "),
 });
 

@@ -28,6 +28,12 @@ const twinBlock = (sample, twin) => {
 const opinions = (sample) => block("Judges", make("ul", { class: "opinions" }, sample.opinions.map(([question, judge, says, why]) =>
   make("li", {}, make("strong", {}, judge), " ", question ? `${question}: ` : "", says, why ? make("span", { class: "why" }, why) : null))));
 
+const calls = (sample) => block("Tool calls", make("dl", { class: "calls" }, sample.calls.map(([name, text]) =>
+  make("div", {}, make("dt", {}, name ? make("code", {}, name) : "unnamed"), make("dd", { class: "text", dir: "auto" }, text)))));
+
+const reasoning = (sample) => make("details", { class: "reasoning" }, make("summary", {}, "Reasoning before the answer"),
+  make("p", { class: "text", dir: "auto" }, sample.reasoning));
+
 const isLong = (text) => text !== null && (text.length > 80 || text.includes("\n"));
 
 /** What a model answered, in a few words; `title` makes their names. */
@@ -62,6 +68,9 @@ const sampleParts = (sample, address) => {
     baselines.length ? pairs(baselines, "answers") : null,
     block(passages.flat().length ? "Prompt" : "Input", ...shown(sample.input)),
     passages.flat().length ? make("div", { class: "beside" }, passages.map((each) => make("div", {}, each))) : null,
+    sample.refused ? make("p", { class: "notice" }, "The provider of the endpoint refused to answer. The answer is what it said instead.") : null,
+    sample.calls.length ? calls(sample) : null,
+    sample.reasoning ? reasoning(sample) : null,
     sample.note ? make("p", { class: "muted" }, sample.note) : null,
     sample.opinions.length ? opinions(sample) : null,
     sample.probabilities.length ? bars(sample) : null,

@@ -14,7 +14,7 @@ const inflate = async (line) =>
 const findLarge = (drawn) =>
   drawn === null || typeof drawn !== "object" ? [] : "whole" in drawn ? [drawn] : Object.values(drawn).flatMap(findLarge);
 
-const EMPTY = { target: null, prediction: null, error: null, output: null, baseline: null, note: "", opinions: [], probabilities: [], more_probabilities: 0, scores: [], twins: [], heats: [] };
+const EMPTY = { target: null, prediction: null, error: null, output: null, baseline: null, note: "", reasoning: "", calls: [], refused: false, opinions: [], probabilities: [], more_probabilities: 0, scores: [], twins: [], heats: [] };
 
 /** Chunks of rows. `starts`: the first row of each chunk, and the number of rows. The chunks that were read last are kept. */
 class Chunks {

@@ -72,6 +72,24 @@ def answered() -> Scorecard:
     return replace(rich(0), samples=(judged, generated, sound), num_samples=3)
 
 
+def called() -> Scorecard:
+    """An answer of an endpoint with all that it gives beside the text."""
+    view = SampleView("m", "t", "c", Shown("text", "3 + 4 ="), "7", "No.", False, reasoning="<b>3</b> and 4\nmake 7",
+                      tool_calls=(("add<i>", '{"a": 3}'), ("", "<script>")), is_refused_by_provider=True)  # fmt: skip
+    return replace(rich(0), samples=(view,), num_samples=1)
+
+
+def test_reasoning_is_folded_and_tool_calls_and_refusals_are_shown_as_such(visit: Open) -> None:
+    page = visit(called)
+    detail = page.locator(".detail")
+    assert "The provider of the endpoint refused to answer." in detail.inner_text()
+    assert detail.locator(".calls").all_inner_texts() == ['add<i>\n{"a": 3}\nunnamed\n<script>']
+    folded = detail.locator(".reasoning .text")
+    assert not folded.is_visible()
+    page.get_by_text("Reasoning before the answer").click()
+    assert folded.inner_text() == "<b>3</b> and 4\nmake 7"
+
+
 def compared() -> Scorecard:
     """Answers of a model and of the one that it is compared with, short and long."""
     prompt, first = Shown("text", "3 + 4 ="), "old-model"

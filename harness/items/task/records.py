@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...api.errors import SampleError
-from ...api.requests import Completion, Failure, LogProb, Response
+from ...api.requests import Completion, Failure, LogProb, Reply, Response
 from ...api.samples import Record, Sample
 from ...api.task import Task
 from ...engine import Engine
@@ -80,7 +80,17 @@ def _score_sample(task: Task, sample: Sample, responses: Any) -> Judged:
         artifacts = {**artifacts, "unscored": unscored}
     if stopped := [r.num_tokens for r in responses if isinstance(r, Completion) and r.finish == "length"]:
         artifacts = {**artifacts, "cut_at_tokens": max(stopped)}
-    return Judged(responses, scores, artifacts)
+    return Judged(responses, scores, {**artifacts, **_list_beside_answers([r for r in responses if isinstance(r, Reply)])})
+
+
+def _list_beside_answers(replies: Sequence[Reply]) -> dict[str, Any]:
+    """Return what endpoints give beside the text of an answer: reasoning, tool calls, and that the provider refused."""
+    found = {
+        "reasoning": "\n\n".join(reply.reasoning for reply in replies if reply.reasoning),
+        "tool_calls": [call for reply in replies for call in reply.tool_calls],
+        "is_refused_by_provider": any(reply.finish == "refusal" for reply in replies),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _check_scores(raw: Mapping[str, Any]) -> tuple[dict[str, float | None], str]:

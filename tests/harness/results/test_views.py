@@ -243,6 +243,20 @@ class TestAnswered:
         (view,) = made.views()
         assert (view.prediction, view.output) == ("7", "so it is 7")
 
+    def test_reasoning_tool_calls_and_refusals(self, made: Made) -> None:
+        deep = "[" * 100_000
+        calls = ['{"name": "add", "arguments": "{\\"a\\": 1}"}', '{"name": "look", "arguments": {"at": "é"}}', '{"custom": 1}', deep, 7]
+        artifacts = {"output": "", "reasoning": HOSTILE, "tool_calls": calls, "is_refused_by_provider": True}
+        forged = {"output": "", "tool_calls": {"name": 1}, "is_refused_by_provider": "no", "reasoning": 7}
+        samples = texts(2)
+        records = [Record(s.id, "t", {}, artifacts=own) for s, own in zip(samples, (artifacts, forged), strict=True)]
+        made.add("task", "", "t", samples, records)
+        view, other = made.views()
+        assert (view.reasoning, view.is_refused_by_provider) == (HOSTILE, True)
+        assert view.tool_calls[:3] == (("add", '{"a": 1}'), ("look", '{"at": "é"}'), ("", '{"custom": 1}'))
+        assert [name for name, _ in view.tool_calls[3:]] == ["", ""]
+        assert (other.reasoning, other.tool_calls, other.is_refused_by_provider) == ("7", (), False)
+
 
 class TestShown:
     def one(self, made: Made, value: Input, **artifacts: Any) -> SampleView:
@@ -283,7 +297,7 @@ class TestShown:
         made.add("task", "", "t", [sample], answers([sample]))
         made.add("probe", "ig", "t", [sample], [heat(sample, np.linspace(0, 1, 10_000), spans)])
         (view,) = made.views()
-        assert view.input.text.endswith("30000 more characters are in the record]")
+        assert view.input.text.endswith("30,000 more characters are in the record]")
         (shown,) = view.heats
         assert len(shown.values) == len(shown.spans) == 4000
         assert shown.spans[-1][1] <= 20_000
