@@ -16,7 +16,7 @@ Key = tuple[str, str]
 class Work:
     """The counted work of an item.
 
-    like: equal for items that take about as long per position on the same model.
+    like: equal for items that take about as long per position on the same model (`ItemKind.find_likeness`).
     positions: the number of positions of each sample, of at least as many as the item has.
     num: the number of samples.
     """
@@ -32,15 +32,7 @@ class Work:
 
 def list_works(items: Sequence[PlannedItem], /) -> dict[Key, Work]:
     """Return the work of each item."""
-    return {(item.model.name, item.item): Work(_find_likeness(item), item.task.positions, len(item.samples)) for item in items}
-
-
-def _find_likeness(item: PlannedItem) -> Hashable:
-    """Return what decides the time per position: what is asked; for a program, its kind and settings as well, except for the seed."""
-    if item.num_requests is not None:
-        return item.task.requires
-    settings = sorted((name, repr(value)) for name, value in item.settings.items() if name != "seed")
-    return item.task.requires, item.kind.name, type(item.plugin), tuple(settings), item.scores, item.each_word
+    return {(item.model.name, item.item): Work(item.kind.find_likeness(item), item.task.positions, len(item.samples)) for item in items}
 
 
 @dataclass(frozen=True, slots=True)

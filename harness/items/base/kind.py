@@ -10,7 +10,7 @@ longer to load than planning takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -154,6 +154,10 @@ class ItemKind:
 
     def try_settings(self, engine: Engine, item: PlannedItem, /) -> None:
         """Check the settings that depend on the weights, after loading. Raises `ConfigError` for an invalid setting."""
+
+    def find_likeness(self, item: PlannedItem, /) -> Hashable:
+        """Return what decides the time per position: equal for items that take about as long on one model. By default those of a task."""
+        return item.task.requires
 
     def has_trial(self, item: PlannedItem, /) -> bool:
         """Tell whether `try_settings` checks anything."""

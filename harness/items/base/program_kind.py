@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ...api.plugins import Program
@@ -21,6 +21,11 @@ class ProgramKind(ItemKind, Generic[Spec]):
     def fields(self, spec: Spec, plugin: Program, suite: Suite, /) -> Mapping[str, Any]:
         """Return the fields of `PlannedItem` that the suite's entry sets. Raises `ConfigError` for an invalid entry."""
         raise NotImplementedError
+
+    def find_likeness(self, item: PlannedItem, /) -> Hashable:
+        """Return the program with its settings, except for the seed, and what its task asks."""
+        settings = sorted((name, repr(value)) for name, value in item.settings.items() if name != "seed")
+        return item.task.requires, self.name, type(item.plugin), tuple(settings), item.scores, item.each_word
 
     def why_never_repeated(self, settings: Collection[str], /) -> str:
         """Explain why the plugin is deterministic; empty if it uses the seed. ``settings``: names of its settings."""

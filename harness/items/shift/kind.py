@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...api.samples import Record, Sample
@@ -52,6 +52,11 @@ class ShiftItems(ItemKind):
 
     def how_to_omit(self, item: PlannedItem, /) -> str:
         return item.without_score("twins")
+
+    def find_likeness(self, item: PlannedItem, /) -> Hashable:
+        """Return that of the probe, which explains about as often: each sample and its randomised copy, and scores both."""
+        probe = item.rests_on[0]
+        return probe.kind.find_likeness(probe)
 
     def records(self, run: ItemRun, samples: Sequence[Sample], /) -> list[Record]:
         item, probe = run.item, probe_of(run.item)

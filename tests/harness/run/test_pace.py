@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from windtunnel.harness.run.pace import Key, Pace, TimeLeft, Work
+from windtunnel.harness.run.pace import Key, Pace, TimeLeft, Work, list_works
 from windtunnel.harness.run.progress_lines import Lines
 from windtunnel.harness.run.timed_progress import format_duration, format_left
+from windtunnel.tests.toys import planned
 
 A, B, C = ("m", "a"), ("m", "b"), ("m", "c")
 TWENTY = [10] * 20
@@ -13,6 +16,14 @@ TWENTY = [10] * 20
 
 def work(like: str = "asked", num: int = 20) -> Work:
     return Work(like, TWENTY, num)
+
+
+def test_what_is_alike(tmp_path: Path) -> None:
+    suite = planned(tmp_path, attacks=["swap"], probes=["occlusion", {"probe": "occlusion", "name": "other", "words": 2}])
+    like = {item.item: work.like for item, work in zip(suite.items, list_works(suite.items).values(), strict=True)}
+    assert like["notes"] == like["batch_invariance(notes)"], "the same requests"
+    assert like["explanation_shift(occlusion(notes), swap(notes))"] == like["occlusion(notes)"]
+    assert len({like["notes"], like["swap(notes)"], like["occlusion(notes)"], like["other(notes)"]}) == 4
 
 
 def test_nothing_is_known_before_something_was_measured() -> None:
