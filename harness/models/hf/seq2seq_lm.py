@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
 from ...api.errors import SampleError
 from ...api.model import Pass
@@ -44,6 +44,8 @@ class HFSeq2SeqLM(HFTextModel):
         decoding = choose_decoding(
             generation, beams=source.beams, forced=self.reader.forced, start=self.reader.start[0], pad=self.pad, ends=self.ends
         )
+        # `generate` fills in settings of the module's own that differ from the usual ones.
+        self.module.generation_config = GenerationConfig()
         self.has_beams = decoding.num_beams > 1
         self.notes += (
             describe_decoding(decoding), *self._describe_prefixes(source), *check_tokens(self.tokenizer, self.module, self.name, self.pad)
