@@ -46,6 +46,7 @@ from ..harness.statistics.prevalence import correct_rate
 from ..harness.statistics.statistic import Columns
 from .truths import (  # fmt: skip
     Alike,
+    Draw,
     Quantile,
     Truth,
     Uniforms,
@@ -86,13 +87,10 @@ def _unbounded(quantile: Quantile, value: float, name: str, low: float | None = 
     return Truth("mean without bound", name, lambda: column_mean("x", low, None), score("x", quantile), value=value)
 
 
-PAIRS = translations()
-
-
-def _score_of_all(metric: type[CorpusScore]) -> float:
-    """The score of the population: that of all its pairs, once each."""
-    (value,) = metric().evaluate_columns(PAIRS(np.linspace(0.5 / 40, 1 - 0.5 / 40, 40), np.random.default_rng(0)), ()).values()
-    return value
+def _corpus(metric: type[CorpusScore], name: str, pairs: Draw) -> Truth:
+    """The score of a population of 40 pairs is that of all of them, once each."""
+    (value,) = metric().evaluate_columns(pairs(np.linspace(0.5 / 40, 1 - 0.5 / 40, 40), np.random.default_rng(0)), ()).values()
+    return Truth("corpus score", f"{metric.title}, {name}", metric, pairs, value=value)
 
 
 def _rate(rate: float) -> Truth:
@@ -249,7 +247,8 @@ TRUTHS: Sequence[Truth] = (
     _unbounded(ndtri, 0.0, "normal", low=None),
     Truth("perplexity", "documents alike", TokenPerplexity, ratio(0.2)),
     Truth("perplexity", "documents unlike", TokenPerplexity, ratio(0.6)),
-    *(Truth("corpus score", metric.title, metric, PAIRS, value=_score_of_all(metric)) for metric in (Bleu, Chrf, Ter)),
+    *(_corpus(metric, "all kinds", translations()) for metric in (Bleu, Chrf, Ter)),
+    *(_corpus(metric, "mostly perfect", translations(are_mostly_perfect=True)) for metric in (Bleu, Chrf, Ter)),
     Truth("ECE", "calibrated", Ece, calibrated(1), labels=TWO, value=0.0),
     Truth("ECE", "overstated 1.3 times", Ece, calibrated(1.3), labels=TWO),
     Truth("ECE", "overstated 3 times", Ece, calibrated(3), labels=TWO),

@@ -147,14 +147,19 @@ def ratio(spread: float) -> Draw:
     return draw
 
 
-def translations(num: int = 40) -> Draw:
-    """As many pairs of a reference and a translation, equally frequent, from a perfect translation to one without a right word."""
+def translations(num: int = 40, *, are_mostly_perfect: bool = False) -> Draw:
+    """As many pairs of a reference and a translation, equally frequent, from a perfect translation to one without a right word.
+
+    are_mostly_perfect: all but a tenth are perfect.
+    """
     rng = np.random.default_rng(0)
     lengths = rng.integers(6, 25, num)
     references = [[f"w{word}" for word in rng.integers(0, 400, length)] for length in lengths]
-    wrong = [rng.random(length) < place / (num - 1) for place, length in enumerate(lengths)]
+    share_wrong = np.maximum(0, np.linspace(-9, 1, num)) if are_mostly_perfect else np.linspace(0, 1, num)
+    wrong = [rng.random(length) < share for length, share in zip(lengths, share_wrong, strict=True)]
     texts = [
-        [f"x{w}" if is_wrong else w for w, is_wrong in zip(words, some, strict=True)] for words, some in zip(references, wrong, strict=True)
+        [f"x{word}" if is_wrong else word for word, is_wrong in zip(words, some, strict=True)]
+        for words, some in zip(references, wrong, strict=True)
     ]
     columns = [np.array([" ".join(words) for words in some], dtype=object) for some in (texts, references)]
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from ..api.errors import ConfigError
 from ..statistics.groups import Groups
-from ..statistics.intervals import Interval
+from ..statistics.intervals import Interval, Z
+from ..statistics.means import FEW_GROUPS, effective_rate, rate
 from ..statistics.skewed import mean_interval
 from ..statistics.statistic import Columns
 from .base import Floats, Metric
@@ -36,6 +37,14 @@ class CorpusScore(Metric):
     def make_scorer(self) -> Any:
         """Return sacrebleu's metric."""
 
+    def make_perfect(self, text_1K: Floats) -> Floats:
+        """Return the statistics of a perfect text as long as this one, float [1, K]; for scores with a largest value."""
+        raise NotImplementedError
+
+    def make_wrong(self, text_1K: Floats) -> Floats:
+        """Return the statistics of a text as long as this one without a match, float [1, K]; for scores with a largest value."""
+        raise NotImplementedError
+
     def signature(self, num_references: int) -> str:
         """Return sacrebleu's signature: everything that the score depends on. num_references: the number per text."""
         scorer = self.make_scorer()
@@ -50,14 +59,39 @@ class CorpusScore(Metric):
         return {self.name: self._score(weights_RN @ self._count(columns))}
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
-        """Return the interval of the mean of the jackknife's pseudovalues (Tukey 1958), which are linear in the texts."""
+        """Return the interval from the texts' influence on the score, which the jackknife measures (Tukey 1958)."""
         statistics_NK = self._count(columns)
+        value = float(self._score(statistics_NK.sum(axis=0, keepdims=True))[0])
+        if self.high is None:
+            return {self.name: self._bound_ratio(statistics_NK, value, groups)}
+        return {self.name: self._bound_share(statistics_NK, value, self.high, groups)}
+
+    def _bound_ratio(self, statistics_NK: Floats, value: float, groups: Groups) -> Interval:
+        """Return the interval of the mean of the pseudovalues, which have no bound."""
         total_1K, num = statistics_NK.sum(axis=0, keepdims=True), len(statistics_NK)
-        value = float(self._score(total_1K)[0])
         pseudo_N = value + (num - 1) * (value - self._score(total_1K - statistics_NK)) if num > 1 else np.array([value])
         interval = mean_interval(pseudo_N + value - pseudo_N.mean(), None, None, groups)
-        high = np.inf if self.high is None else self.high
-        return {self.name: interval.mapped(lambda bound: np.clip(bound, 0.0, high))}
+        return interval.mapped(lambda bound: max(bound, self.low or 0.0))
+
+    def _bound_share(self, statistics_NK: Floats, value: float, high: float, groups: Groups) -> Interval:
+        """Return the interval of a rate of as many trials as have the score's variance.
+
+        z² / 2 perfect texts and as many without a match are added, so that a perfect result has a variance too (Agresti & Coull 1998).
+        """
+        right_1K = statistics_NK.mean(axis=0, keepdims=True)
+        ends_2K, prior = np.concatenate([self.make_perfect(right_1K), self.make_wrong(right_1K)]), Z**2 / 2
+        total_1K = statistics_NK.sum(axis=0, keepdims=True) + prior * ends_2K.sum(axis=0, keepdims=True)
+        smoothed, size = float(self._score(total_1K)[0]), len(statistics_NK) + 2 * prior
+        influence_N, influence_2 = (size * (smoothed - self._score(total_1K - some)) for some in (statistics_NK, ends_2K))
+        variance = (np.square(influence_N).sum() + prior * np.square(influence_2).sum()) / size
+        swing = float(np.square(influence_2[0] - influence_2[1]))
+        effective = groups.effective_size(influence_N - influence_N.mean(), swing)
+        perfect = groups.effective_size(np.zeros(len(influence_N)), swing)
+        if effective is None or perfect is None:
+            return Interval.none(FEW_GROUPS)
+        low, top = effective_rate(value, smoothed, float(variance) / effective, 0.0, high)
+        best = high if groups.are_single else high * rate(perfect, perfect)[0]
+        return Interval(min(low, best), top)
 
     def _count(self, columns: Columns) -> Floats:
         """Return the statistics of each text, float [N, K]."""
@@ -96,6 +130,14 @@ class Bleu(CorpusScore):
             return module.BLEU(tokenize=self.tokenizer, force=True)
         except ImportError as error:
             raise ConfigError(f"the metric {self.name!r} cannot use sacrebleu's tokenizer {self.tokenizer!r}: {error}") from error
+
+    # Statistics: lengths of text and reference, then matches and totals of each order.
+    def make_perfect(self, text_1K: Floats) -> Floats:
+        length_11, totals_1O = text_1K[:, 1:2], text_1K[:, 6:]
+        return np.concatenate([length_11, length_11, totals_1O, totals_1O], axis=1)
+
+    def make_wrong(self, text_1K: Floats) -> Floats:
+        return np.concatenate([text_1K[:, :2], 0 * text_1K[:, 2:6], text_1K[:, 6:]], axis=1)
 
 
 class BleuInternational(Bleu):
@@ -141,6 +183,13 @@ class Chrf(CorpusScore):
 
     def make_scorer(self) -> Any:
         return import_library("sacrebleu.metrics", f"the metric {self.name!r}").CHRF()
+
+    # Statistics: n-grams of the text, of the reference and of both, for each order.
+    def make_perfect(self, text_1K: Floats) -> Floats:
+        return np.repeat(text_1K[:, 1::3], 3, axis=1)
+
+    def make_wrong(self, text_1K: Floats) -> Floats:
+        return text_1K * np.tile([1, 1, 0], text_1K.shape[1] // 3)
 
 
 class Ter(CorpusScore):
