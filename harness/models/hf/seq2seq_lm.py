@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
@@ -13,6 +14,7 @@ from ...api.model import Pass
 from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, Response
 from ..causal.generation_state import Prompt
 from ..checkpoint.tokens import check_tokens, list_ends
+from ..common.extras import is_installed
 from ..common.text_prompts import require_text
 from ..seq2seq.decoding import choose_decoding, describe_decoding
 from ..seq2seq.passes import EncoderDecoder, Target, fill_passes
@@ -48,7 +50,7 @@ class HFSeq2SeqLM(HFTextModel):
         self.module.generation_config = GenerationConfig()
         self.has_beams = decoding.num_beams > 1
         self.notes += (
-            describe_decoding(decoding), *self._describe_prefixes(source), *check_tokens(self.tokenizer, self.module, self.name, self.pad)
+            describe_decoding(decoding), *self._describe_prefixes(source), *_describe_punctuation(self.tokenizer), *check_tokens(self.tokenizer, self.module, self.name, self.pad)
         )  # fmt: skip
         self._build_passes = lambda module: EncoderDecoder(
             module, self.tokenizer, self.name, start=self.reader.start, decoding=decoding, ends=self.ends, rounded=source.rounded
@@ -142,3 +144,10 @@ class HFSeq2SeqLM(HFTextModel):
 
     def generate(self, batch: Sequence[Prompt]) -> list[Completion]:
         return self.passes.generate(batch)
+
+
+def _describe_punctuation(tokenizer: Any) -> tuple[str, ...]:
+    """Return a note if Marian's tokenizer reads punctuation as it is, because the package that normalises it is missing."""
+    if type(tokenizer).__name__ != "MarianTokenizer" or is_installed("sacremoses"):
+        return ()
+    return ("its tokenizer does not normalise punctuation, as in training, without sacremoses: pip install 'windtunnel[text]'",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +28,19 @@ from .place import Place
 if TYPE_CHECKING:
     import torch
 
-_LIBRARIES = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "peft", "jinja2")
+_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "pillow",
+    "peft",
+    "jinja2",
+    "sentencepiece",
+    "sacremoses",
+)
 _ELSEWHERE = frozenset({"target", "revision", "name", "adapter", "base", "place"})
 """Attributes that do not change responses by themselves: where the files are."""
 
@@ -135,7 +148,10 @@ class HuggingFace(ModelSource):
 
         # An adapter may bring the tokenizer that it was trained with.
         own = self.adapter is not None and (self.adapter.folder / "tokenizer.json").is_file()
-        tokenizer = self.place.pretrained(AutoTokenizer, self.name if own else self.target, use_fast=True)
+        with warnings.catch_warnings():
+            # Marian's models without it have a note on the scorecard.
+            warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")
+            tokenizer = self.place.pretrained(AutoTokenizer, self.name if own else self.target, use_fast=True)
         return tokenizer, settle_tokenizer(tokenizer, self.name, needs_offsets=needs_offsets)
 
     def longest(self, module: Any, config: Any, tokenizer_limit: int | None = None) -> int:

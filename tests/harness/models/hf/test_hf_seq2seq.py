@@ -11,6 +11,7 @@ import torch
 import transformers
 from windtunnel.harness.api.errors import ModelError
 from windtunnel.harness.api.requests import Failure, Generate, LogLikelihood
+from windtunnel.harness.models.hf import seq2seq_lm
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.harness.models.seq2seq.passes import Target, fill_passes
 from windtunnel.harness.models.seq2seq.reader import Source, align_pieces
@@ -158,6 +159,13 @@ def test_a_language_starts_the_answer_and_an_unknown_one_is_refused() -> None:
         load("mbart50", target_language="klingon")
     with pytest.raises(ModelError, match=r"source_language: .* knows no source languages"):
         load("t5", source_language="en")
+
+
+def test_marian_says_that_punctuation_is_not_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sentencepiece")
+    for is_there in (True, False):
+        monkeypatch.setattr(seq2seq_lm, "is_installed", lambda name, is_there=is_there: is_there)
+        assert any("sacremoses" in note for note in load("marian").notes) is not is_there
 
 
 def test_marian_reads_the_target_language_before_the_source() -> None:
