@@ -189,7 +189,8 @@ class Chrf(CorpusScore):
         return np.repeat(text_1K[:, 1::3], 3, axis=1)
 
     def make_wrong(self, text_1K: Floats) -> Floats:
-        return text_1K * np.tile([1, 1, 0], text_1K.shape[1] // 3)
+        unmatched_1K: Floats = text_1K * np.tile([1.0, 1.0, 0.0], text_1K.shape[1] // 3)
+        return unmatched_1K
 
 
 class Ter(CorpusScore):

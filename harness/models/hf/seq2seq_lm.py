@@ -50,8 +50,11 @@ class HFSeq2SeqLM(HFTextModel):
         self.module.generation_config = GenerationConfig()
         self.has_beams = decoding.num_beams > 1
         self.notes += (
-            describe_decoding(decoding), *self._describe_prefixes(source), *_describe_punctuation(self.tokenizer), *check_tokens(self.tokenizer, self.module, self.name, self.pad)
-        )  # fmt: skip
+            describe_decoding(decoding),
+            *self._describe_prefixes(source),
+            *_describe_punctuation(self.tokenizer),
+            *check_tokens(self.tokenizer, self.module, self.name, self.pad),
+        )
         self._build_passes = lambda module: EncoderDecoder(
             module, self.tokenizer, self.name, start=self.reader.start, decoding=decoding, ends=self.ends, rounded=source.rounded
         )
