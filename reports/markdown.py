@@ -130,6 +130,7 @@ def _describe_comparison(found: Comparison) -> str:
         for count in found.counts
         if count.part == "all" and count.key.is_task and (count.regressed or count.fixed)
     ]
+    sentences += map(escape, found.remarks)
     return f"- {'. '.join(sentences)}."
 
 

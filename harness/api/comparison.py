@@ -14,6 +14,11 @@ BASELINE = "baseline"
 
 WORSE, BETTER, NO_CHANGE, NOT_TESTED = "worse", "better", "no change shown", "not tested"
 
+ERROR_RATE = 0.05
+"""The probability that any row of two equal models is called worse or better."""
+
+_FEW_MOVED = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
@@ -102,6 +107,15 @@ class Comparison:
         """The worst verdict of a tested row: a candidate that is better in one row and worse in another is worse."""
         verdicts = {change.verdict for change in self.rows}
         return next((name for name in (WORSE, BETTER, NO_CHANGE) if name in verdicts), NOT_TESTED)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Statements for beside the verdict: items whose explanations moved for more than a tenth of the samples, by the lower bound.
+
+        They are no verdict, because neither direction is better.
+        """
+        moved = [(row.item, row.estimate) for row in self.fidelity if row.metric == "explanations_moved"]
+        return [f"{e.value:.0%} of the explanations of {item} moved" for item, e in moved if e.low is not None and e.low > _FEW_MOVED]
 
     def of_verdict(self, verdict: str, /) -> list[RowChange]:
         """Return the rows with this verdict, the smallest adjusted p-value first."""

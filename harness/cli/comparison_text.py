@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ..api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, Comparison, Flip, RowChange
+from ..api.comparison import BETTER, ERROR_RATE, NO_CHANGE, NOT_TESTED, WORSE, Comparison, Flip, RowChange
 from ..api.numerals import format_interval, format_number
 from ..api.scorecard import Estimate
 from ..api.visible_text import make_visible
@@ -24,7 +24,7 @@ def format_comparisons(comparisons: Sequence[Comparison]) -> str:
 
 
 def _list_lines(comparison: Comparison) -> Iterator[str]:
-    yield f"{comparison.candidate} against {comparison.baseline}: {comparison.verdict}"
+    yield "; ".join([f"{comparison.candidate} against {comparison.baseline}: {comparison.verdict}", *comparison.remarks])
     yield from (f"DIFFERENT, and compared all the same: {sentence}" for sentence in comparison.mismatches)
     yield from (f"note: {sentence}" for sentence in comparison.notes)
     headlines = [change for change in comparison.rows if change.is_headline]
@@ -73,7 +73,8 @@ def _describe_p_value(change: RowChange) -> str:
     if change.p_value is None or change.adjusted_p_value is None:
         return ""
     low, high = change.difference.low, change.difference.high
-    is_corrected_away = change.verdict == NO_CHANGE and low is not None and high is not None and not low <= 0 <= high
+    excludes_0 = low is not None and high is not None and not low <= 0 <= high
+    is_corrected_away = change.verdict == NO_CHANGE and change.p_value <= ERROR_RATE and excludes_0
     alone = f", {change.p_value:.2g} before the correction for the number of rows" if is_corrected_away else ""
     return f", p = {change.adjusted_p_value:.{3 if alone else 2}g}{alone}"
 

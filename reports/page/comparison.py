@@ -74,6 +74,7 @@ def make_comparisons(subject: Subject, glossary: Glossary, /) -> list[Compared]:
 def _make_comparison(subject: Subject, glossary: Glossary, found: Comparison, place: int) -> Compared:
     by_verdict = {verdict: found.of_verdict(verdict) for verdict in CHANGES}
     tally = tuple((CHANGES[verdict], f"{verdict} on {len(changes):,}") for verdict, changes in by_verdict.items() if changes)
+    tally += tuple(("same", remark) for remark in found.remarks)
     changed = [*by_verdict[WORSE], *by_verdict[BETTER]]
     same = [*by_verdict[NO_CHANGE], *by_verdict[NOT_TESTED]]
     folds = []

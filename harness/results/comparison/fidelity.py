@@ -24,7 +24,7 @@ _LEAST_CHANCE = 1e-12
 
 _MEANS: Mapping[str, tuple[float | None, float | None]] = {
     "answers_changed": (0.0, 1.0), "kl_divergence": (0.0, None), "loglikelihood_change": (0.0, None),
-    "explanation_rank_correlation": (-1.0, 1.0),
+    "explanation_rank_correlation": (-1.0, 1.0), "explanations_moved": (0.0, 1.0),
 }  # fmt: skip
 """The means over samples, with the bounds of their scores."""
 
@@ -47,6 +47,14 @@ FIDELITY: Mapping[str, Measure] = {
     ),
     "explanation_rank_correlation": Measure(
         "Rank correlation of explanations", "Mean rank correlation of the two explanations of a sample for the same class.", None
+    ),
+    "explanations_moved": Measure(
+        "Explanations moved",
+        "Share of samples whose two explanations for the same class have a rank correlation below 0.5.",
+        None,
+        "rate",
+        0.0,
+        1.0,
     ),
 }
 """The meaning of each row of fidelity."""
@@ -74,8 +82,10 @@ def compare_outputs(baseline: Records, candidate: Records, model: str, /) -> tup
             if record.sample_id in before:
                 for name, value in _score(before[record.sample_id], _select(record)):
                     scores[name].append(value)
-                    if name == "explanation_rank_correlation" and value < MOVED:
-                        item_moved.append(Flip(item.key, record.sample_id, "explanation moved", size=1 - value))
+                    if name == "explanation_rank_correlation":
+                        scores["explanations_moved"].append(float(value < MOVED))
+                        if value < MOVED:
+                            item_moved.append(Flip(item.key, record.sample_id, "explanation moved", size=1 - value))
         moved += sorted(item_moved, key=lambda flip: -(flip.size or 0.0))[:MOST_FLIPS]
         rows += _make_rows(model, item.key, scores)
     return rows, moved

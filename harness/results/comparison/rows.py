@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...api.comparison import BETTER, NO_CHANGE, NOT_TESTED, WORSE, RowChange
+from ...api.comparison import BETTER, ERROR_RATE, NO_CHANGE, NOT_TESTED, WORSE, RowChange
 from ...api.scorecard import Estimate, Row
 from ...scorecard.counterparts import drop_models
 from ...scorecard.names import TIMES
@@ -15,9 +15,6 @@ from ...statistics.bootstrap import resamples_for
 from ...statistics.differences import combine_intervals
 from ...system.interrupts import is_interrupt
 from .sides import Side
-
-ERROR_RATE = 0.05
-"""The probability that any row of two equal models is called worse or better."""
 
 _SHARES = {"headlines": 0.5, "times": 0.1, "others": 0.4}
 """The parts of the error rate that kinds of rows share.

@@ -104,6 +104,14 @@ def test_fidelity_is_computed_from_the_outputs_of_both(before: Path, after: Path
     assert found["answers_changed"].value == np.mean([answer != second[key][0] for key, (answer, _) in first.items()])
 
 
+def test_explanations_that_moved_stand_beside_the_verdict() -> None:
+    key = ItemKey("probe", "t", "occlusion")
+    rows = [Row("m", key, "explanations_moved", "interpretability", Estimate(0.4, low, 0.7, 20)) for low in (0.3, 0.1)]
+    many, few = (Comparison("before", "after", (), fidelity=(row,)) for row in rows)
+    assert (many.remarks, few.remarks) == (["40% of the explanations of occlusion(t) moved"], [])
+    assert format_comparisons([many]).startswith("after against before: not tested; 40% of the explanations of occlusion(t) moved\n")
+
+
 def test_a_run_is_equal_to_itself(before: Path) -> None:
     (comparison,) = compare_paths(before, [before])
     assert not comparison.flips
@@ -178,8 +186,9 @@ def test_the_family_is_corrected_and_headlines_have_half_of_the_error_rate() -> 
 
 def test_a_change_that_the_correction_takes_away_has_both_p_values() -> None:
     decided = decide([change(0.03, is_headline=True), *[change(0.5)] * 4])
-    text = format_comparisons([Comparison("before", "after", tuple(decided))])
+    text = format_comparisons([Comparison("before", "after", tuple(replace(found, is_headline=True) for found in decided))])
     assert "[-0.15, -0.05]  no change shown, p = 0.054, 0.03 before the correction for the number of rows" in text
+    assert text.count("before the correction") == 1, "a p-value of 0.5 shows nothing alone"
 
 
 def test_models_are_paired_by_name_or_are_the_only_ones() -> None:

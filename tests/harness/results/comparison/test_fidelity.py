@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import yaml
 from windtunnel.harness.api.comparison import Comparison
+from windtunnel.harness.api.item_key import ItemKey
+from windtunnel.harness.api.samples import Record
 from windtunnel.harness.results.compare import compare_paths
+from windtunnel.harness.results.comparison.fidelity import compare_outputs
+from windtunnel.harness.results.comparison.samples import Records
+from windtunnel.harness.store import Store, StoredItem
 from windtunnel.tests import tiny
 from windtunnel.tests.tiny_words import WORDS
 from windtunnel.tests.toys import records_of, windtunnel
@@ -75,3 +80,29 @@ def test_a_language_model_in_bfloat16_has_other_likelihoods(tmp_path: Path) -> N
     assert found["max_loglikelihood_change"].value == pytest.approx(changes.max())
     assert 0 < changes.mean() < 1
     assert found["loglikelihood_change"].n == 24
+
+
+class _Attributions:
+    """Stands for a store: a record per attribution. The last one explains another class."""
+
+    def __init__(self, last_target: int, *values: list[float]) -> None:
+        self._values, self._last = values, last_target
+
+    def records(self, item: StoredItem) -> list[Record]:
+        targets = [0] * (len(self._values) - 1) + [self._last]
+        return [
+            Record(str(place), str(item.key), {}, artifacts={"attribution": {"values": values, "target": target}})
+            for place, (values, target) in enumerate(zip(self._values, targets, strict=True))
+        ]
+
+
+@pytest.mark.parametrize("num", [0, 3])
+def test_explanations_that_moved_are_counted(num: int) -> None:
+    key = ItemKey("probe", "t", "occlusion")
+    item = StoredItem(1, "m", key, 6, "", "", "", 0, {})
+    rising, falling = [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]
+    stores = _Attributions(0, *[rising] * 6), _Attributions(1, *[falling] * num, *[rising] * (5 - num), falling)
+    before, after = (Records(cast(Store, store), {key: item}) for store in stores)
+    rows, flips = compare_outputs(before, after, "m")
+    found = {row.metric: row.estimate for row in rows}["explanations_moved"]
+    assert (found.value, found.n, len(flips)) == (num / 5, 5, num)
