@@ -91,7 +91,7 @@ def _simulate(gate: Gate, row: Row, counterparts: Counterparts | None, max_unsco
         return "the baseline has none of its samples"
 
     def judge_pair(drawn: tuple[Evidence, Evidence]) -> str:
-        base = drawn[1].estimate().value or 0.0
+        base = drawn[1].compute_value() or 0.0
         return drop.judge(compare_evidence(*drawn), base, higher, is_exact=False).outcome
 
     return measure_paired_power(pair, judge_pair, higher, inconclusive=gate.inconclusive, seed=seed, num_draws=num_draws)

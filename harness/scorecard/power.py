@@ -66,7 +66,7 @@ def measure_power(
     def draw(rng: np.random.Generator, share: float) -> tuple[Evidence, float] | None:
         drawn = draw_samples(evidence, rng)
         worse = worsen(drawn, share, bool(higher_is_better), rng) if share else drawn
-        return None if worse is None else (worse, worse.estimate().value or 0.0)
+        return None if worse is None else (worse, worse.compute_value() or 0.0)
 
     return _simulate(draw, judge, higher_is_better, len(evidence.ids_N), inconclusive, seed, num_draws)
 
@@ -84,7 +84,7 @@ def measure_paired_power(
         start = int(rng.integers(2**63))
         drawn = swap_runs((draw_samples(pair[0], np.random.default_rng(start)), draw_samples(pair[1], np.random.default_rng(start))), rng)
         worse = worsen(drawn[0], share, bool(higher_is_better), rng) if share else drawn[0]
-        return None if worse is None else ((worse, drawn[1]), worse.estimate().value or 0.0)
+        return None if worse is None else ((worse, drawn[1]), worse.compute_value() or 0.0)
 
     return _simulate(draw, judge, higher_is_better, len(pair[0].ids_N), inconclusive, seed, num_draws)
 

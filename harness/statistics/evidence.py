@@ -46,6 +46,10 @@ class Evidence:
     n_unscored: int = 0
     seed: int = 0
 
+    def compute_value(self) -> float | None:
+        """Compute the number without its interval, which takes most of the time; None if it is undefined."""
+        return self.statistic.evaluate_columns(self.columns, self.labels).get(self.name) if len(self.ids_N) else None
+
     def estimate(self) -> Estimate:
         """Compute the number with its interval."""
         return self.estimate_all()[self.name]
