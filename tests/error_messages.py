@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,7 @@ Scope = Mapping[str, list[ast.expr]]
 """What a function assigns to each of its names."""
 
 
+@cache
 def messages() -> list[str]:
     """The lines of the list: file, class and words of each message, sorted."""
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in _sources()}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -57,7 +58,12 @@ LIGHT = {
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "pandas", "sklearn", "textattack", "PIL", "numpy")
 
 
-def _imports(path: Path, *, for_types: bool = True) -> Iterator[tuple[int, str]]:
+@cache
+def _imports(path: Path, *, for_types: bool = True) -> list[tuple[int, str]]:
+    return list(_read_imports(path, for_types))
+
+
+def _read_imports(path: Path, for_types: bool) -> Iterator[tuple[int, str]]:
     """(line, absolute name) of each import of a file; relative ones are resolved, and others marked by a leading '!'. A name that is a
     module of ours is given as such. ``for_types``: with those that only type checks execute."""
     package = ["windtunnel", *path.relative_to(ROOT).parent.parts]

@@ -216,7 +216,7 @@ def test_other_tables_are_no_run_store(made: tuple[Plan, Path], tmp_path: Path, 
     _all_refuse(made[0], copy, "its tables differ from those of a run store")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_cell_is_covered(made: tuple[Plan, Path], tmp_path: Path, data: st.DataObject) -> None:
     copy = Path(shutil.copytree(made[1], tmp_path / "run", dirs_exist_ok=True))
