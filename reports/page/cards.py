@@ -10,7 +10,7 @@ from ...harness.api.scorecard import DIMENSIONS, Row
 from ...harness.scorecard.counterparts import drop_models
 from ...harness.scorecard.headlines import HEADLINES, choose_headlines
 from ..display import list_models, make_finite
-from .gates import ICONS, get_id
+from .judged import ICONS, get_id
 from .rows import Subject
 from .scores import Score, make_score, make_speed
 from .tables import Glossary

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ...harness.api.scorecard import Confusion, Estimate, QueryCurve, Reliability, Row
 from ..charts import confusion, epsilon, queries, reliability
 from ..display import list_unique
-from .gates import get_id
+from .judged import get_id
 from .rows import Subject, find_row
 from .tables import Figure
 

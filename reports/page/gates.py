@@ -1,4 +1,4 @@
-"""The gates: what each asks in words, and the numbers that it judged, to be drawn with their thresholds."""
+"""The gates: what each asks, and the numbers that it judged, to be drawn with their thresholds."""
 
 from __future__ import annotations
 
@@ -8,133 +8,18 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from ...harness.api.scorecard import Estimate, JudgedRow, Row, Scorecard
+from ...harness.api.scorecard import Row, Scorecard
 from ...harness.scorecard.gates import list_cautions, readings
-from ...harness.scorecard.measures import title_of
 from ..charts.difference import choose_difference_axis
-from ..charts.interval import Mark, Threshold, draw_axis, draw_interval
+from ..charts.interval import Mark, draw_axis, draw_interval
 from ..charts.svg import NOTHING, RATES, Axis
 from ..display import list_unique
-from ..values import POINTS, RATE, Scale, choose_scale, describe_item
+from ..values import POINTS, RATE, Scale, choose_scale
+from .gate_names import name_gate, tell_apart
+from .judged import COUNTS, Judged, RowId, get_icon, get_id, get_word, make_sentence
 
-OUTCOMES = {
-    "pass": ("pass", "Pass"), "fail": ("fail", "Fail"), "inconclusive": ("open", "Inconclusive"), "no_data": ("open", "No data"),
-    "missing": ("open", "Missing"),
-}  # fmt: skip
-"""The icon and the word of each outcome; icons are ``pass``, ``fail``, ``open`` and ``none``."""
-ICONS = ("fail", "open", "pass", "none")
-"""The icons, worst first."""
-
-_ASKS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
-_PARTS = {"low": ", at its lower end", "high": ", at its upper end", "value": ", whatever its interval"}
-_COUNTS = {"n": "samples", "n_unscored": "unscored samples"}
-_COMPARED = {"low": "The lower end", "high": "The upper end", "value": "The value"}
 _MOST_LINES = 12
 """The largest number of rows of one gate that are drawn; the worst come first."""
-
-RowId = tuple[str, str, str]
-
-
-def get_id(row: Row, /) -> RowId:
-    """Return the model, item and name of a row."""
-    return row.model, row.item, row.name
-
-
-def get_icon(outcome: str, /) -> str:
-    """Return the icon of an outcome."""
-    return OUTCOMES.get(outcome, ("none", ""))[0]
-
-
-def get_word(outcome: str, /) -> str:
-    """Return the word of an outcome."""
-    return OUTCOMES.get(outcome, ("", outcome.replace("_", " ").capitalize()))[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A number that a gate judged.
-
-    judged: the numbers. row: the row of the scorecard that they are about; None if it has none.
-    scale: how the numbers are written. name: what distinguishes it from the gate's other rows.
-    """
-
-    judged: JudgedRow
-    row: Row | None
-    scale: Scale
-    name: str = ""
-
-    @property
-    def icon(self) -> str:
-        return get_icon(self.judged.outcome)
-
-    @property
-    def word(self) -> str:
-        return get_word(self.judged.outcome)
-
-    @property
-    def is_difference(self) -> bool:
-        """Whether the number is a difference to a baseline."""
-        return self.judged.baseline is not None
-
-    @property
-    def estimate(self) -> Estimate:
-        return Estimate(self.judged.value, self.judged.low, self.judged.high, self.judged.n)
-
-    @property
-    def threshold(self) -> Threshold | None:
-        """The threshold to draw; None if the gate compares no value."""
-        if self.judged.threshold is None or self.judged.part in _COUNTS:
-            return None
-        return Threshold(self.judged.threshold, self.judged.op in (">=", ">"), self.icon)
-
-    @property
-    def value(self) -> str:
-        return "" if self.judged.value is None else self.scale.format(self.judged.value)
-
-    @property
-    def bounds(self) -> str:
-        low, high = self.judged.low, self.judged.high
-        return "" if low is None or high is None else self.scale.format_bounds(low, high)
-
-    @property
-    def baseline(self) -> str:
-        """The baseline's value; empty for a gate without one."""
-        base = self.judged.baseline
-        return "" if base is None else self.scale.absolute.format(base)
-
-    @property
-    def n(self) -> str:
-        return f"{self.judged.n:,}" if self.judged.threshold is not None else ""
-
-    @property
-    def target(self) -> str:
-        """What is asked: ``at least 75 %``, or ``may drop by 1 point``; empty if the row was compared with nothing."""
-        if self.judged.threshold is None:
-            return ""
-        if self.is_difference:
-            return f"may {'drop' if self.judged.op == '>=' else 'rise'} by {self.scale.format_target(abs(self.judged.threshold))}"
-        return f"{_ASKS.get(self.judged.op, self.judged.op)} {self.scale.format_target(self.judged.threshold)}"
-
-    @property
-    def reason(self) -> str:
-        """Why it has its outcome, in a sentence."""
-        if self.threshold is None or self.judged.value is None:
-            return _make_sentence(self.judged.detail)
-        if self.judged.outcome in ("pass", "fail"):
-            return self._tell_side()
-        sentence = self.judged.detail.rpartition(": ")[2]
-        number = self.scale.format_target(self.judged.threshold or 0.0)
-        sentence = sentence.replace(f"{self.judged.threshold:g} lies", f"{number} lies")
-        return _make_sentence(sentence)
-
-    def _tell_side(self) -> str:
-        part, threshold = _COMPARED.get(self.judged.part, "The whole interval"), self.judged.threshold or 0.0
-        if self.judged.low is None or self.judged.high is None:
-            part = "The value"
-        is_good = self.judged.outcome == "pass"
-        if self.is_difference:
-            return f"{part} is {'within' if is_good else 'beyond'} the allowed {'drop' if self.judged.op == '>=' else 'rise'}."
-        return f"{part} is {'above' if is_good == (self.judged.op in ('>=', '>')) else 'below'} {self.scale.format_target(threshold)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +65,7 @@ class Reading(readings.Reading):
     @property
     def reason(self) -> str:
         """Why the gate has its outcome, in a sentence."""
-        return self.first.reason if self.first is not None else _make_sentence(self.result.detail)
+        return self.first.reason if self.first is not None else make_sentence(self.result.detail)
 
     @property
     def tally(self) -> str:
@@ -234,60 +119,18 @@ def _read(base: readings.Reading, rows: Mapping[RowId, Row], card: Scorecard) ->
     lines = []
     for judged in base.rows:
         row = rows.get((judged.model, judged.item, judged.metric))
-        is_count = judged.part in _COUNTS
+        is_count = judged.part in COUNTS
         scale = Scale("number") if is_count or row is None else choose_scale(row, card.measures, judged.baseline is not None)
         lines.append(Judged(judged, row, scale))
     known = [line.row for line in lines if line.row is not None]
     if not lines or not known:
         return Reading(base.result, base.rows, base.result.gate, tuple(lines))
-    named = [replace(line, name=_tell_apart(line, known)) for line in lines]
-    title = _name_gate(named, known, card) or base.result.gate
+    named = [replace(line, name=tell_apart(line, known)) for line in lines]
+    title = name_gate(named, known, card) or base.result.gate
     cautions = list_cautions(card, dict.fromkeys(row.key.task for row in known))
     return Reading(base.result, base.rows, title, tuple(named), tuple(map(shorten_caution, cautions)))
-
-
-def _make_sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def shorten_caution(sentence: str, /) -> str:
     """Return a caution without what follows from it: ``the first 200 of 10,662 samples are of 1 of 2 classes (a)``."""
     return sentence.partition(", so the numbers")[0]
-
-
-def _tell_apart(line: Judged, known: Sequence[Row]) -> str:
-    """Name a row of a gate by what distinguishes it from the others: its model, item, metric or slice."""
-    if line.row is None:
-        return f"{line.judged.model}: {line.judged.item}.{line.judged.metric}"
-    columns = zip(*((r.model, describe_item(r.key), r.metric, r.about, r.slice) for r in [line.row, *known]), strict=True)
-    return " · ".join(own for own, *others in columns if own and set(others) != {own})
-
-
-def _name_gate(lines: Sequence[Judged], known: Sequence[Row], card: Scorecard) -> str:
-    """Say what a gate asks: ``Accuracy on reviews is at least 75 %``; empty if nothing was asked."""
-    line = next((line for line in lines if line.row is not None and line.target), None)
-    if line is None:
-        return ""
-    row = known[0]
-    plain = replace(row, slice="", about=row.about if len({r.about for r in known}) == 1 else "")
-    what = title_of(plain, card.measures) if len({r.metric for r in known}) == 1 else "Every metric"
-    what += _join(row) if len({r.key for r in known}) == 1 else " of every item"
-    slices = list_unique(r.slice for r in known)
-    where = f", on the slice {slices[0]}," if slices[0] and len(slices) == 1 else ", on every slice," if len(slices) > 1 else ""
-    if line.judged.part in _COUNTS:
-        return f"{what}{where} has {line.target} {_COUNTS[line.judged.part]}"
-    if line.is_difference:
-        targets = {own.target for own in lines if own.target}
-        target = line.target if len(targets) == 1 else f"{line.target.rpartition(' by ')[0]} by a share of the baseline's"
-        return f"{what}{where} {target} against the baseline"
-    return f"{what}{where} is {line.target}{_PARTS.get(line.judged.part, '')}"
-
-
-def _join(row: Row) -> str:
-    """Name a row's item after its metric: ``on reviews``, or ``under deepwordbug on reviews``."""
-    return f" {'on' if row.key.is_task else 'under' if row.dimension == 'robustness' else 'of'} {describe_item(row.key)}"
-
-
-def name_row(row: Row, card: Scorecard, /) -> str:
-    """Name a row and its item: ``Robust accuracy under deepwordbug on reviews``."""
-    return title_of(row, card.measures) + _join(row)

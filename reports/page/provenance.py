@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ def make_provenance(subject: Subject, /) -> Provenance:
     if len(sessions) > 1:
         parts.append(Part(f"Sessions ({len(sessions)})", list_sessions(sessions)))
     facts = [*describe_sessions(sessions), *_describe_run(manifest)]
-    return Provenance(facts, flags, skipped, list(_describe_tasks(manifest)), parts)
+    return Provenance(facts, flags, skipped, list(_describe_tasks(manifest, [said for _, said in flags])), parts)
 
 
 def _describe_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -70,19 +70,20 @@ def _describe_run(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((name, str(manifest[name])) for name in ("seed", "digest") if manifest.get(name) not in (None, ""))
 
 
-def _describe_tasks(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each task with its number of samples and how they were chosen."""
+def _describe_tasks(manifest: Mapping[str, Any], warnings: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each task with its number of samples and how they were chosen, without what the warnings say."""
     data, items = manifest.get("data"), manifest.get("items")
     known = data if isinstance(data, Mapping) else {}
     tasks = [i for i in items if isinstance(i, Mapping) and i.get("kind") == "task"] if isinstance(items, list) else []
     for task, num in {str(item.get("task")): item.get("num_samples") for item in tasks}.items():
         facts = known.get(task)
         notes = [*facts.get("cautions", ()), *facts.get("notes", ())] if isinstance(facts, Mapping) else []
+        told = [note for note in map(str, notes) if not any(note in warning for warning in warnings)]
         partial = any("are taken" in str(note) for note in notes)
         others = [f"{item['item']} on {item['num_samples']:,}" for item in items or () if isinstance(item, Mapping)
                   and item.get("task") == task and item.get("kind") in ("attack", "probe") and item.get("num_samples") != num]  # fmt: skip
         size = f"{num:,} samples" if isinstance(num, int) else "its samples"
-        yield task, "; ".join([*_describe_task(manifest, task), size if partial else f"all {size}", *map(str, notes), *others])
+        yield task, "; ".join([*_describe_task(manifest, task), size if partial else f"all {size}", *told, *others])
 
 
 def _describe_task(manifest: Mapping[str, Any], task: str) -> Iterator[str]:

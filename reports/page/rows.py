@@ -15,7 +15,8 @@ from ..charts.interval import Mark, draw_axis, draw_interval
 from ..charts.svg import NOTHING, RATES, Axis
 from ..display import get_reason, list_unique, make_finite
 from ..values import describe_item, format_bounds, format_estimate, is_rate
-from .gates import Judged, Reading, RowId, get_id
+from .gates import Reading
+from .judged import Judged, RowId, get_id
 from .tables import BETTER, Cell, Column, Glossary, Line, Table, Term, group_lines
 
 Part = Literal["model", "slice", "about"]

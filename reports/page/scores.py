@@ -13,7 +13,7 @@ from ..charts.interval import Mark
 from ..charts.svg import NOTHING, RATES, Axis, choose_axis
 from ..display import make_finite
 from ..values import choose_scale, describe_item, format_bounds, format_estimate, format_number
-from .gates import get_id
+from .judged import get_id
 from .rows import Subject, find_row
 from .tables import BETTER, Glossary, Term
 

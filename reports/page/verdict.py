@@ -15,7 +15,9 @@ from ..charts.deciding import draw_deciding
 from ..charts.svg import NOTHING
 from ..display import format_count, list_models, list_statements, list_tasks_and_programs, make_finite
 from ..values import describe_item, format_bounds, format_estimate, format_percent
-from .gates import Judged, Reading, get_id, name_row, shorten_caution
+from .gate_names import name_row
+from .gates import Reading, shorten_caution
+from .judged import Judged, get_id
 from .rows import Subject, find_row
 
 QUESTION = "Can it ship?"
