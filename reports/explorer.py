@@ -91,8 +91,8 @@ def _note(text: str | None) -> str | None:
 
 
 def _list_scores(scores: Mapping[str, float | None]) -> list[list[str]]:
-    """Return pairs of name and formatted value."""
-    return [[make_visible(name), score(value)] for name, value in scores.items()]
+    """Return pairs of name in words and formatted value."""
+    return [[make_visible(name.replace("_", " ")), score(value)] for name, value in scores.items()]
 
 
 def _list_probabilities(probabilities: Mapping[str, float]) -> dict[str, Any]:
@@ -153,7 +153,13 @@ def _show_twin(clean: Shown, twin: Twin) -> dict[str, Any]:
     drawn: dict[str, Any] = {"input": None}
     if twin.input is not None:
         drawn = {"input": {**_show_input(twin.input), "texts": _list_diffs(clean, twin.input), "note": _cut(clean, twin.input)}}
-    said = {"attack": _note(twin.attack), "prediction": _note(twin.prediction), "success": twin.success, "note": _note(twin.note)}
+    said = {
+        "attack": _note(twin.attack),
+        "prediction": _note(twin.prediction),
+        "success": twin.success,
+        "failed": twin.is_failed,
+        "note": _note(twin.note),
+    }
     return said | drawn | {"facts": _list_scores(twin.facts)}
 
 

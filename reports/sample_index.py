@@ -45,7 +45,11 @@ Answers = tuple[tuple[str, ...], ...]
 
 def list_answers(sample: SampleView, /) -> Answers:
     """Return a sample's answers to each facet."""
-    attacked = tuple(dict.fromkeys([f"{twin.attack}: {_TWIN[twin.success]}" for twin in sample.twins])) if sample.twins else ()
+    attacked = (
+        tuple(dict.fromkeys([f"{twin.attack}: {'failed' if twin.is_failed else _TWIN[twin.success]}" for twin in sample.twins]))
+        if sample.twins
+        else ()
+    )
     probed = tuple(dict.fromkeys(_list_probed(sample))) if sample.heats else ()
     free = [(value,) if value else () for value in (sample.target, sample.prediction, sample.slice, sample.category, sample.group)]
     return ((sample.model,), (sample.task,), (judge(sample),), _list_flip(sample), attacked, probed, *free)

@@ -139,7 +139,11 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A sample after an attack. ``success``: None if it was not attacked; ``note`` gives the reason."""
+    """A sample after an attack.
+
+    ``success``: None if it was not attacked; ``note`` gives the reason. ``is_failed``: whether the attack itself failed, so that the
+    sample keeps its clean answer; ``note`` is the error.
+    """
 
     attack: str
     input: Shown | None
@@ -147,6 +151,7 @@ class Twin:
     success: bool | None
     facts: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
+    is_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ const answerPair = (before, after) => {
 };
 
 const twinBlock = (sample, twin) => {
-  const said = twin.success === null ? "not attacked" : twin.success ? "flipped the prediction" : "survived";
-  const kind = twin.success === null ? "none" : twin.success ? "fail" : "pass";
+  const [said, kind] = twin.failed ? ["the attack failed", "none"] : twin.success === null ? ["not attacked", "none"]
+    : twin.success ? ["flipped the prediction", "fail"] : ["survived", "pass"];
   const [before, after] = [sample.input.image, twin.input?.image];
   const images = before && after ? [picture(before, "Before the attack"), picture(after, "After the attack")] : null;
   return make("section", { class: "twin" },
@@ -54,7 +54,9 @@ const sampleParts = (sample, address) => {
   const { baseline } = sample;
   const asText = isLong(sample.prediction) || (baseline !== null && isLong(baseline.prediction));
   const ofBaseline = (name) => [name, " · ", make("bdi", {}, baseline.model)];
-  const both = (say) => [say(sample, asText, (name) => [name]), baseline === null ? [] : say(baseline, asText, ofBaseline)];
+  // A baseline file keeps no outputs.
+  const isUnknown = baseline !== null && baseline.prediction === null && baseline.answer !== "failed";
+  const both = (say) => [say(sample, asText, (name) => [name]), baseline === null ? [] : say(baseline, asText || isUnknown, ofBaseline)];
   const [own, baselines] = both(inShort);
   const passages = both(asPassages);
   const given = ["category", "slice", "group"].filter((name) => sample[name]).map((name) => [name, sample[name]]);

@@ -14,6 +14,7 @@ from ..charts.interval import Mark, draw_axis, draw_interval
 from ..charts.svg import NOTHING, Axis
 from ..display import clip, format_count, make_finite
 from ..values import choose_scale, describe_item, format_estimate
+from .judged import make_sentence
 from .rows import Subject
 from .scores import CHANGES
 from .tables import Cell, Column, Fold, Glossary, Line, Table, Term, group_lines
@@ -93,7 +94,8 @@ def _make_comparison(subject: Subject, glossary: Glossary, found: Comparison, pl
         folds.append(Fold("Fidelity: how much the outputs differ, right or wrong", (_make_fidelity(subject, own, found.fidelity),),
                           tuple(own.helps.values())))  # fmt: skip
     table = _make_table(subject, glossary, f"{found.candidate} against {found.baseline}", changed) if changed else None
-    return Compared(f"{found.candidate} against {found.baseline}", tally, table, tuple(folds), (*found.mismatches, *found.notes))
+    title = f"{found.candidate} against {found.baseline}"
+    return Compared(title, tally, table, tuple(folds), tuple(map(make_sentence, (*found.mismatches, *found.notes))))
 
 
 def _make_table(subject: Subject, glossary: Glossary, name: str, changes: Sequence[RowChange]) -> Table:
@@ -122,7 +124,7 @@ def _make_line(subject: Subject, glossary: Glossary, change: RowChange, axis: Ax
             notes=tuple(filter(None, [d.reason])),
         ),
         *([] if axis is None else [Cell(bar=_draw(axis, change) if rate and d.value is not None else NOTHING, css="drawn")]),
-        Cell("" if p_value is None else f"{p_value:.2g}", "p"),
+        Cell("" if p_value is None else "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}", "p"),
         Cell(f"{change.difference.n:,}", "n"),
     )
     return Line(Term(subject.title_of(row), glossary.explain(row).anchor), describe_item(row.key), cells)

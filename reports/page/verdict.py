@@ -13,7 +13,7 @@ from ...harness.scorecard.gates import exit_code
 from ...harness.scorecard.gates.readings import choose_deciding
 from ..charts.deciding import draw_deciding
 from ..charts.svg import NOTHING
-from ..display import format_count, list_models, list_statements, list_tasks_and_programs, make_finite
+from ..display import format_count, join_names, list_models, list_statements, list_tasks_and_programs, make_finite
 from ..values import describe_item, format_bounds, format_estimate, format_percent
 from .gate_names import name_row
 from .gates import Reading, shorten_caution
@@ -135,15 +135,20 @@ def _tell_rest(subject: Subject) -> Iterator[str]:
         yield "Some planned samples have no record, so that the numbers describe those that ran; the same command goes on."
     if deciding is not None and deciding.result.outcome not in (deciding.result.verdict, "pass"):
         yield f"This {deciding.result.tier} gate {deciding.counts_as}."
-    others = [reading for reading in subject.readings if reading is not deciding]
-    passed = sum(reading.result.outcome == "pass" for reading in others)
-    if deciding is not None and deciding.result.outcome != "pass" and passed:
-        yield f"{passed} of {len(subject.readings)} gates {'passes' if passed == 1 else 'pass'}."
+    if deciding is not None and (others := _count_others(subject, deciding)):
+        yield f"Of the others {others}."
     if card.mostly_failed:
         yield "More than half of the samples of an item failed, so that its numbers decide nothing."
     code = exit_code(card.verdict)
     if subject.readings or code:
         yield f"CI {'stops' if code else 'goes on'} (exit code {code})."
+
+
+def _count_others(subject: Subject, deciding: Reading) -> str:
+    """Return how many gates have another outcome than the deciding one: ``2 pass and 1 is open``; empty if none has."""
+    icons = [reading.icon for reading in subject.readings if reading.result.outcome != deciding.result.outcome]
+    verbs = {"fail": ("fails", "fail"), "open": ("is open", "are open"), "pass": ("passes", "pass")}
+    return join_names([f"{num:,} {verbs[icon][num > 1]}" for icon in verbs if (num := icons.count(icon))])
 
 
 def _list_facts(subject: Subject) -> str:

@@ -133,12 +133,13 @@ def test_equal_samples_give_equal_bytes() -> None:
 
 class TestIndex:
     def test_answers(self) -> None:
-        twins = (Twin("swap", Shown("text", "x"), "negative", True), Twin("noise", None, None, None), Twin("swap", None, "x", True))
+        twins = (Twin("swap", Shown("text", "x"), "negative", True), Twin("noise", None, None, None), Twin("swap", None, "x", True),
+                 Twin("slow", None, None, False, note="it broke", is_failed=True))  # fmt: skip
         held = pack(note(0, twins=twins, group="g", category="c"), note(2, twins=twins, group="g", category="c"), note(4, None))
         row = held.index["places"].index(0)
         assert {name: held.answers(name)[row] for name in FACETS} == {
             "model": ["m"], "task": ["notes"], "answer": ["right"], "flip": [],
-            "attack": ["swap: flipped", "noise: not attacked"], "probe": [],
+            "attack": ["swap: flipped", "noise: not attacked", "slow: failed"], "probe": [],
             "class": ["negative"], "predicted": ["positive"], "slice": [], "category": ["c"], "group": ["g"],
         }  # fmt: skip
         assert ["not judged"] in held.answers("answer")

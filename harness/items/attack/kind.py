@@ -116,5 +116,5 @@ def view_twin(seen: SeenSample) -> Twin:
     return Twin(
         attack=seen.item.key.title, input=None if twin is None else preview_input(twin), prediction=answer(record, seen.sample.labels),
         success=None if success is None else success == 1, facts={k: v for k, v in record.scores.items() if k not in _OUTCOMES},
-        note=record.error or str(record.artifacts.get("note", "")),
+        note=record.error or str(record.artifacts.get("note", "")), is_failed=record.error is not None,
     )  # fmt: skip
