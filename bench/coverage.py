@@ -33,11 +33,13 @@ from ..harness.metrics.classification import (
     RecallMacro,
     RecallPerClass,
 )
-from ..harness.metrics.corpus_scores import Bleu, Chrf, CorpusScore, Ter
+from ..harness.metrics.corpus_scores import Bleu, Chrf, Ter
+from ..harness.metrics.entities import EntityF1
 from ..harness.metrics.perplexity import TokenPerplexity
 from ..harness.metrics.probability import Brier, Ece, LogLoss, RocAuc
 from ..harness.metrics.safety import BiasAmbiguous, BiasDisambiguated, ExpectedMaxToxicity, StereotypeGap
 from ..harness.metrics.scores import column_mean
+from ..harness.metrics.summed import Summed
 from ..harness.statistics.comparisons import paired_bootstrap, paired_mean_difference
 from ..harness.statistics.groups import Groups
 from ..harness.statistics.intervals import TAIL, Interval
@@ -53,6 +55,7 @@ from .truths import (  # fmt: skip
     binary,
     calibrated,
     correlated,
+    entities,
     judged,
     judges,
     many_classes,
@@ -87,7 +90,7 @@ def _unbounded(quantile: Quantile, value: float, name: str, low: float | None = 
     return Truth("mean without bound", name, lambda: column_mean("x", low, None), score("x", quantile), value=value)
 
 
-def _corpus(metric: type[CorpusScore], name: str, pairs: Draw) -> Truth:
+def _corpus(metric: type[Summed], name: str, pairs: Draw) -> Truth:
     """The score of a population of 40 pairs is that of all of them, once each."""
     (value,) = metric().evaluate_columns(pairs(np.linspace(0.5 / 40, 1 - 0.5 / 40, 40), np.random.default_rng(0)), ()).values()
     return Truth("corpus score", f"{metric.title}, {name}", metric, pairs, value=value)
@@ -247,6 +250,7 @@ TRUTHS: Sequence[Truth] = (
     _unbounded(ndtri, 0.0, "normal", low=None),
     Truth("perplexity", "documents alike", TokenPerplexity, ratio(0.2)),
     Truth("perplexity", "documents unlike", TokenPerplexity, ratio(0.6)),
+    _corpus(EntityF1, "0 to 3 entities a text", entities()),
     *(_corpus(metric, "all kinds", translations()) for metric in (Bleu, Chrf, Ter)),
     *(_corpus(metric, "mostly perfect", translations(are_mostly_perfect=True)) for metric in (Bleu, Chrf, Ter)),
     Truth("ECE", "calibrated", Ece, calibrated(1), labels=TWO, value=0.0),

@@ -170,6 +170,21 @@ def translations(num: int = 40, *, are_mostly_perfect: bool = False) -> Draw:
     return draw
 
 
+def entities(num: int = 40) -> Draw:
+    """As many kinds of texts, equally frequent, with 0 to 3 entities each, of which some are found and some others are taken for one."""
+    named_K = np.arange(num) % 4
+    found_K = np.minimum(named_K, np.arange(num) * 7 % 5)
+    predicted_K = found_K + (np.arange(num) % 3 == 0)
+
+    def draw(u_N: Uniforms, rng: np.random.Generator) -> Columns:
+        place_N = np.minimum((u_N * num).astype(np.int64), num - 1)
+        counts = (found_K, predicted_K, named_K)
+        names = ("entities_found", "entities_predicted", "entities_named")
+        return {name: count_K[place_N].astype(np.float64) for name, count_K in zip(names, counts, strict=True)}
+
+    return draw
+
+
 def pair(first: float, second: float) -> Draw:
     """A score of two kinds of samples, in turn, right with these probabilities."""
 

@@ -50,6 +50,7 @@ FAMILIES = {
     "generation": "Generation",
     "translation": "Translation",
     "summarisation": "Summarisation",
+    "tagging": "Tagging",
     "sentence_pairs": "SentencePairs",
     "behaviors": "Behaviors",
     "bbq": "BBQ",

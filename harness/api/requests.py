@@ -161,6 +161,17 @@ class Logits(Response):
 
 
 @dataclass(frozen=True, slots=True)
+class Tags(Response):
+    """The most likely tag of each word, and its log-probability in nats."""
+
+    tags: tuple[str, ...]
+    log_probs: tuple[float, ...]
+
+    def numbers(self) -> tuple[float, ...]:
+        return self.log_probs
+
+
+@dataclass(frozen=True, slots=True)
 class Embedding(Response):
     """A vector [D]."""
 
@@ -349,6 +360,14 @@ class Classify(Request[Logits]):
 
     def batch_key(self) -> Hashable:
         return self.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Tag(Request[Tags]):
+    """A tag for each word of a text, such as the beginning or the inside of a person's name. Spaces separate words."""
+
+    kind: ClassVar[str] = "tag"
+    input: str
 
 
 @dataclass(frozen=True, slots=True)

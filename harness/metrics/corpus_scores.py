@@ -1,9 +1,6 @@
 """Scores of a whole corpus of generated texts: BLEU, chrF and TER, by sacrebleu.
 
-Each is a function of statistics that are summed over texts (matched and counted n-grams, edits, lengths), so that a
-resample costs one sum, not a new comparison of texts.
-
-Shape legend: N samples, R resamples, K statistics of a text.
+Shape legend: N samples, R resamples, K statistics of a text, O orders of n-grams.
 """
 
 from __future__ import annotations
@@ -15,35 +12,21 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..api.errors import ConfigError
-from ..statistics.groups import Groups
-from ..statistics.intervals import Interval, Z
-from ..statistics.means import FEW_GROUPS, effective_rate, rate
-from ..statistics.skewed import mean_interval
 from ..statistics.statistic import Columns
-from .base import Floats, Metric
+from .base import Floats
 from .libraries import import_library
+from .summed import Summed
 
 
-class CorpusScore(Metric):
+class CorpusScore(Summed):
     """A score of sacrebleu. A subclass names it and makes sacrebleu's metric."""
 
-    kind = "corpus score"
     needs = frozenset({"prediction", "references"})
-    higher_is_better: ClassVar[bool | None] = True
-    low = 0.0
     high: ClassVar[float | None] = 100.0
 
     @abstractmethod
     def make_scorer(self) -> Any:
         """Return sacrebleu's metric."""
-
-    def make_perfect(self, text_1K: Floats) -> Floats:
-        """Return the statistics of a perfect text as long as this one, float [1, K]; for scores with a largest value."""
-        raise NotImplementedError
-
-    def make_wrong(self, text_1K: Floats) -> Floats:
-        """Return the statistics of a text as long as this one without a match, float [1, K]; for scores with a largest value."""
-        raise NotImplementedError
 
     def signature(self, num_references: int) -> str:
         """Return sacrebleu's signature: everything that the score depends on. num_references: the number per text."""
@@ -51,49 +34,7 @@ class CorpusScore(Metric):
         scorer.num_refs = num_references
         return str(scorer.get_signature())
 
-    def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        statistics_NK = self._count(columns)
-        return {self.name: float(self._score(statistics_NK.sum(axis=0, keepdims=True))[0])}
-
-    def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
-        return {self.name: self._score(weights_RN @ self._count(columns))}
-
-    def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
-        """Return the interval from the texts' influence on the score, which the jackknife measures (Tukey 1958)."""
-        statistics_NK = self._count(columns)
-        value = float(self._score(statistics_NK.sum(axis=0, keepdims=True))[0])
-        if self.high is None:
-            return {self.name: self._bound_ratio(statistics_NK, value, groups)}
-        return {self.name: self._bound_share(statistics_NK, value, self.high, groups)}
-
-    def _bound_ratio(self, statistics_NK: Floats, value: float, groups: Groups) -> Interval:
-        """Return the interval of the mean of the pseudovalues, which have no bound."""
-        total_1K, num = statistics_NK.sum(axis=0, keepdims=True), len(statistics_NK)
-        pseudo_N = value + (num - 1) * (value - self._score(total_1K - statistics_NK)) if num > 1 else np.array([value])
-        interval = mean_interval(pseudo_N + value - pseudo_N.mean(), None, None, groups)
-        return interval.mapped(lambda bound: max(bound, self.low or 0.0))
-
-    def _bound_share(self, statistics_NK: Floats, value: float, high: float, groups: Groups) -> Interval:
-        """Return the interval of a rate of as many trials as have the score's variance.
-
-        z² / 2 perfect texts and as many without a match are added, so that a perfect result has a variance too (Agresti & Coull 1998).
-        """
-        right_1K = statistics_NK.mean(axis=0, keepdims=True)
-        ends_2K, prior = np.concatenate([self.make_perfect(right_1K), self.make_wrong(right_1K)]), Z**2 / 2
-        total_1K = statistics_NK.sum(axis=0, keepdims=True) + prior * ends_2K.sum(axis=0, keepdims=True)
-        smoothed, size = float(self._score(total_1K)[0]), len(statistics_NK) + 2 * prior
-        influence_N, influence_2 = (size * (smoothed - self._score(total_1K - some)) for some in (statistics_NK, ends_2K))
-        variance = (np.square(influence_N).sum() + prior * np.square(influence_2).sum()) / size
-        swing = float(np.square(influence_2[0] - influence_2[1]))
-        effective = groups.effective_size(influence_N - influence_N.mean(), swing)
-        perfect = groups.effective_size(np.zeros(len(influence_N)), swing)
-        if effective is None or perfect is None:
-            return Interval.none(FEW_GROUPS)
-        low, top = effective_rate(value, smoothed, float(variance) / effective, 0.0, high)
-        best = high if groups.are_single else high * rate(perfect, perfect)[0]
-        return Interval(min(low, best), top)
-
-    def _count(self, columns: Columns) -> Floats:
+    def count(self, columns: Columns) -> Floats:
         """Return the statistics of each text, float [N, K]."""
         pairs = [(str(text), _list_texts(texts)) for text, texts in zip(columns["prediction"], columns["references"], strict=True)]
         # Equal pairs are counted once: the edits of TER take a millisecond.
@@ -103,7 +44,7 @@ class CorpusScore(Metric):
         counted = self.make_scorer()._extract_corpus_statistics([text for text, _ in place_of], streams)
         return np.asarray(counted, dtype=np.float64)[[place_of[pair] for pair in pairs]]
 
-    def _score(self, totals_RK: Floats) -> Floats:
+    def score_totals(self, totals_RK: Floats) -> Floats:
         scorer = self.make_scorer()
         # sacrebleu writes counts as whole numbers; the mean length of several references is none.
         rows = ([int(total) if total.is_integer() else total for total in totals] for totals in totals_RK.tolist())

@@ -25,6 +25,7 @@ from windtunnel.harness.api.requests import (
     LogProb,
     PseudoLogLikelihood,
     RollingLogLikelihood,
+    Tag,
 )
 from windtunnel.harness.api.samples import seed_of
 from windtunnel.harness.data import DataSpec
@@ -44,9 +45,10 @@ METRICS = {
     "exact_match", "stereotype_score", "refusal_rate", "over_refusal_rate", "bias_ambiguous", "bias_disambiguated", "stereotype_gap", "mc2",
     "common_prefix", "memorised", "failure_rate", "neither_rate", "expected_max_toxicity", "toxic_rate", "held",
     "corruption_error", "mce", "bleu", "chrf", "ter", "rouge1", "rouge2", "rougeLsum", "novel_bigrams", "compression", "adequate",
+    "entity_f1", "entity_precision", "entity_recall",
 }  # fmt: skip
 CAPABILITIES = {
-    "classify", "loglikelihood", "rolling_loglikelihood", "pseudo_loglikelihood", "generate", "text", "pair", "image", "chat",
+    "classify", "tag", "loglikelihood", "rolling_loglikelihood", "pseudo_loglikelihood", "generate", "text", "pair", "image", "chat",
 }  # fmt: skip
 Json = dict[str, Any]
 
@@ -465,12 +467,14 @@ EXPECTED["arc_challenge"] = EXPECTED["arc_easy"]
 EXPECTED |= {name: [Generate("Guten Morgen.", 256)] for name in ("wmt16", "flores200")}
 EXPECTED["cnn_dailymail"] = [Generate("A dog saved a boy from the river. He is well.", 128)]
 EXPECTED["xsum"] = [Generate("The council met on Monday. It closed the bridge.", 64)]
+EXPECTED |= {"conll2003": [Tag("Ada Lovelace visited Paris .")], "wnut17": [Tag("off to Paris with Ada")]}
 EXPECTED["samsum"] = [Generate("Ann: Coming?\nBen: At eight.", 64)]
 TARGETS: Json = {
     "sst2": 1, "imdb": 0, "rotten_tomatoes": 1, "ag_news": 1, "mnli": 2, "qnli": 0, "hellaswag": 0, "arc_easy": 1, "arc_challenge": 1,
     "mmlu": 2, "piqa": 0, "openbookqa": 0, "commonsense_qa": 1, "lambada": "key", "wikitext2": None, "gsm8k": "7",
     "truthfulqa_mc1": 0, "bbq": 2, "wmt16": "Good morning.", "flores200": "Good morning.", "cnn_dailymail": "Dog saves boy .",
     "xsum": "A bridge was closed by the council.", "samsum": "Ben will come at eight.",
+    "conll2003": ["B-PER", "I-PER", "O", "B-LOC", "O"], "wnut17": ["O", "O", "B-location", "O", "B-person"],
 }  # fmt: skip
 IMAGES = {"cifar10": "img", "mnist": "image", "imagenet1k": "image"}
 
