@@ -62,7 +62,7 @@ class Tagging(RowTask):
     def build(self, row: Row) -> Item:
         words, tags = _read_list(self._words, row), _read_list(self._tags, row)
         if len(words) != len(tags):
-            raise SampleError(f"there are {len(words)} words and {len(tags)} tags")
+            raise SampleError(f"there are {len(words):,} words and {len(tags):,} tags")
         if odd := next((word for word in words if not isinstance(word, str) or len(word.split()) != 1), None):
             raise SampleError(f"words: {odd!r} is not one word")
         return Item(" ".join(words), [self._name(tag) for tag in tags])

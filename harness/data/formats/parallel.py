@@ -28,7 +28,7 @@ class Parallel:
         """Read the files side by side. Raises `DataError` if they have different numbers of lines, or not one file per column."""
         if len(paths) != len(self.column_names):
             raise DataError(
-                f"parallel texts need one file per column: there are {len(paths)} files ({', '.join(path.name for path in paths)}) for the "
+                f"parallel texts need one file per column: there are {len(paths):,} files ({', '.join(path.name for path in paths)}) for the "
                 f"columns {', '.join(self.column_names)}; set data: {{options: {{column_names: [...]}}}}"
             )
         return Contents(keep_rows(self._read_rows(paths)), tuple(self.column_names))
@@ -40,6 +40,6 @@ class Parallel:
                 ended = [path.name for path, line in zip(paths, lines, strict=True) if line is None]
                 if ended:
                     raise DataError(
-                        f"{', '.join(ended)} has {number - 1} lines, fewer than the other files, so lines do not belong together"
+                        f"{', '.join(ended)} has {number - 1:,} lines, fewer than the other files, so lines do not belong together"
                     )
                 yield {name: line.removesuffix("\n") for name, line in zip(self.column_names, lines, strict=True)}

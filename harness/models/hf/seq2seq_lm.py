@@ -110,7 +110,7 @@ class HFSeq2SeqLM(HFTextModel):
         """Tokenise the source and the target. The target begins a text of its own, so the delimiter is left out."""
         ids = self.reader.target(request.written(is_answer=True))
         if len(ids) > self.max_length - len(self.reader.start):
-            raise SampleError(f"the continuation has {len(ids)} tokens, but the decoder takes only {self.max_length}")
+            raise SampleError(f"the continuation has {len(ids):,} tokens, but the decoder takes only {self.max_length:,}")
         return Target(self.reader.source(require_text(request.context)), ids)
 
     def batch_key(self, unit: Target | Prompt, /) -> Hashable:
