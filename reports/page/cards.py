@@ -116,13 +116,17 @@ def _choose_rows(subject: Subject, model: str, dimension: str) -> Chosen:
         return [(row, place > 0) for place, row in enumerate(times)]
     rows = [row for row in subject.card.rows if (row.model, row.dimension) == (model, dimension)]
     headlines = choose_headlines(rows, dimension)
-    if dimension in ("robustness", "interpretability"):
-        headlines = [row for row in headlines if row.metric in HEADLINES[dimension]] or headlines
     if dimension in ("calibration", "robustness", "interpretability"):
-        headlines = sorted(headlines, key=_badness)[:1]
+        headlines = _find_worst(headlines, HEADLINES[dimension])
     read = [line.row for reading in subject.readings if (line := reading.get_worst(model)) is not None]
     asked = [row for row in rows if row in read and row not in headlines]
     return [(row, place > len(asked)) for place, row in enumerate([*headlines[:1], *asked, *headlines[1:]])]
+
+
+def _find_worst(headlines: Sequence[Row], metrics: Sequence[str]) -> list[Row]:
+    """Return the worst row of the first metric that any has: numbers of different metrics cannot be compared."""
+    first = next((metric for metric in metrics if any(row.metric == metric for row in headlines)), None)
+    return sorted((row for row in headlines if first in (None, row.metric)), key=_badness)[:1]
 
 
 def _badness(row: Row) -> tuple[bool, float]:

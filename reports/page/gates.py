@@ -18,6 +18,7 @@ from ..values import POINTS, RATE, Scale, choose_scale
 from .gate_names import name_gate, tell_apart
 from .judged import COUNTS, Judged, RowId, get_icon, get_id, get_word, make_sentence
 
+_COUNTED = {"pass": "a pass", "warn": "a warning", "fail": "a failure"}
 _MOST_LINES = 12
 """The largest number of rows of one gate that are drawn; the worst come first."""
 
@@ -46,7 +47,9 @@ class Reading(readings.Reading):
     @property
     def counts_as(self) -> str:
         """How the suite counts the outcome, if that is not the outcome itself."""
-        return "" if self.result.verdict == self.result.outcome else f"counts as {self.result.verdict.replace('_', ' ')}"
+        if self.result.verdict == self.result.outcome:
+            return ""
+        return f"counts as {_COUNTED.get(self.result.verdict, self.result.verdict.replace('_', ' '))}"
 
     @property
     def first(self) -> Judged | None:

@@ -97,10 +97,10 @@ def make_speed(glossary: Glossary, row: Row, is_small: bool, /) -> Score:
     """Return a row with seconds per sample as a speed."""
     e = make_finite(row.estimate)
     inverse = replace(e, value=_invert(e.value), low=_invert(e.high), high=_invert(e.low))
-    below = " · ".join(filter(None, [format_bounds(inverse, False), e.reason, "" if is_small else "no gate should rest on it"]))
-    return Score(
-        glossary.explain(row, f"Speed on {row.key.task}"), format_estimate(inverse, False, "samples/s"), "", "", below, NOTHING, is_small
-    )
+    bounds = format_bounds(inverse, False) or "no interval: measured in too few chunks"
+    term = glossary.explain(row, f"Speed on {row.key.task}")
+    below = "" if is_small else f"{bounds} · no gate should rest on it"
+    return Score(term, format_estimate(inverse, False, "samples/s"), "", "", below, NOTHING, is_small)
 
 
 def _invert(seconds: float | None) -> float | None:

@@ -146,6 +146,14 @@ def test_a_card_has_every_dimension_the_worst_attack_and_each_row_of_a_gate() ->
     }  # fmt: skip
 
 
+def test_a_card_compares_no_numbers_of_different_metrics() -> None:
+    facts = {"dimension": "interpretability", "higher_is_better": True}
+    moved = _row("rank_correlation", Estimate(0.1, 0.0, 0.2, 50), key=key("t", "shift"), **facts)
+    probes = [_row("comprehensiveness", Estimate(v, v, v, 50), key=key("t", name), **facts) for name, v in (("ig", 0.5), ("worst", 0.3))]
+    (card,) = make_cards(_subject(moved, *probes), Glossary(MEASURES, "h"))
+    assert [score.value for part in card.parts for score in part.scores] == ["0.300"]
+
+
 def test_a_baseline_has_the_rows_of_its_models_card_and_no_gate() -> None:
     rows = (_row(), _row("f1", Estimate(0.6, 0.5, 0.7, 100)), _row("robust_accuracy", dimension="robustness", key=key("t", "swap")))
     gates = ("t.accuracy >= 0.95", "t.f1 >= 0.5")
@@ -299,7 +307,7 @@ def test_every_row_of_a_scorecard_is_on_the_page() -> None:
 def test_page_has_what_was_run() -> None:
     text = Html().render(rich())
     for told in (
-        "sha256:5d1e6a90c3", "truncates at 512 tokens", "the model gives no gradients", "Gradients vanish", "83.2", "counts as warn",
+        "sha256:5d1e6a90c3", "truncates at 512 tokens", "the model gives no gradients", "Gradients vanish", "83.2", "counts as a warning",
     ):  # fmt: skip
         assert told in text
 
