@@ -25,19 +25,21 @@ class Chunk:
     end: int
 
 
-def split_chunks(item: PlannedItem, most: int, num_looks: int = 0, /) -> Iterator[Chunk]:
+def split_chunks(item: PlannedItem, most: int, num_looks: int = 0, first: int | None = None, /) -> Iterator[Chunk]:
     """Split an item into chunks. They depend only on the data and the suite, so that a resumed run has the same chunks.
 
     ``most``: the largest number of samples in a chunk. ``num_looks``: the number of fixed looks, each at the end of a chunk.
+    ``first``: the largest number of samples in the first chunk; None for the same.
     """
     looks = _list_looks(len(item.samples), num_looks)
     number = start = work = 0
+    room = most if first is None else min(first, most)
     enough = CHUNK_WORK // (_FIRST_PART if item.kind.work_per_position > 1 else 1)
     for end in range(1, len(item.samples) + 1):
         work += item.task.positions[end - 1] * item.kind.work_per_position
-        if end - start == most or work >= enough or end == len(item.samples) or end in looks:
+        if end - start == room or work >= enough or end == len(item.samples) or end in looks:
             yield Chunk(number, start, end)
-            number, start, work, enough = number + 1, end, 0, CHUNK_WORK
+            number, start, work, enough, room = number + 1, end, 0, CHUNK_WORK, most
 
 
 def _list_looks(num_samples: int, num_looks: int) -> Sequence[int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..items.base.planned_item import PlannedItem
 from ..store import StoredChunk
-from .pace import Key, Pace, Work
+from .chunks import split_chunks
+from .pace import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +19,39 @@ class ItemTime:
     num_measured: int
 
 
-def estimate_times(works: Mapping[Key, Work], chunks: Mapping[Key, Sequence[StoredChunk]], /) -> dict[Key, ItemTime]:
-    """Estimate the time of each item: that of its first chunks, and the rest at their pace.
+def estimate_time(item: PlannedItem, measured: Sequence[StoredChunk], most: int, *, on_cpu: bool) -> ItemTime | None:
+    """Estimate the time of an item from its first chunks; None without one.
 
-    works: the items. chunks: the first chunks of each; an item without any is left out.
+    The chunks after the first, which also loads libraries, give the seconds per position. A chunk of generated answers has as many passes
+    as its longest answer, however many samples it has: there, the first chunk is a small one, and tells what a chunk costs by itself.
+
+    measured: the first chunks. most: the largest number of samples in a chunk of the run.
+    on_cpu: whether the model runs on a CPU, whose time in use tells more than the clock about the ratio of two chunks.
     """
-    pace = Pace(works)
-    times = {}
-    for key, measured in chunks.items():
-        for chunk in measured:
-            pace.take(key, chunk.num_samples, chunk.times.seconds)
-        left = pace.estimate(key)
-        if measured and left is not None:
-            times[key] = ItemTime(sum(chunk.times.seconds for chunk in measured) + left, sum(chunk.num_samples for chunk in measured))
-    return times
+    if not measured:
+        return None
+    num, total = sum(chunk.num_samples for chunk in measured), len(item.samples)
+    if num == total:
+        return ItemTime(sum(chunk.times.seconds for chunk in measured), num)
+    first, *further = measured
+    start = first.num_samples if further else 0
+    positions, seconds = item.task.positions, sum(chunk.times.seconds for chunk in further or measured)
+    ratio = sum(positions[:total]) / max(1, sum(positions[start:num]))
+    is_generated = "generate" in item.task.requires and item.num_requests is not None
+    fixed = _find_fixed_share(first, further[0], positions, on_cpu) if further and is_generated else 0.0
+    num_chunks = sum(1 for _ in split_chunks(item, most))
+    return ItemTime(seconds * (fixed * num_chunks / max(1, len(further)) + (1 - fixed) * ratio), num)
+
+
+def _find_fixed_share(first: StoredChunk, second: StoredChunk, positions: Sequence[int], on_cpu: bool) -> float:
+    """Return the share of the second chunk's time that does not depend on its positions, by the line through both chunks."""
+    few = sum(positions[: first.num_samples])
+    many = sum(positions[first.num_samples : first.num_samples + second.num_samples])
+    short, long = (chunk.times.cpu_seconds if on_cpu else chunk.times.seconds for chunk in (first, second))
+    if many <= few or long <= 0:
+        return 0.0
+    slope = (long - short) / (many - few)
+    return 1 - min(1.0, max(0.0, slope * many / long))
 
 
 def share_times(times: Mapping[Key, ItemTime]) -> dict[Key, float]:

@@ -12,13 +12,16 @@ from ..plan.planner import plan as make_plan
 from ..plan.types import Plan
 from ..store import FILE_NAME, Store
 from ..suite.specs import AttackSpec, ProbeSpec, Suite, TaskSpec
-from .item_times import ItemTime, estimate_times
-from .pace import Key, list_works
+from .item_times import ItemTime, estimate_time
+from .pace import Key
 from .progress import Progress
 from .runner import run_plan
 
 NUM_SAMPLES = 16
-"""The number of measured samples of each item: two chunks, of which the first also loads libraries."""
+"""The number of measured samples of each item."""
+
+FIRST_CHUNK = 2
+"""The number of those in the first of two chunks, which also loads libraries."""
 
 Spec = TypeVar("Spec", TaskSpec, AttackSpec, ProbeSpec)
 
@@ -34,20 +37,25 @@ def measure_plan(plan: Plan, registry: Registry, progress: Progress, /) -> dict[
     plan.require_possible()
     short = make_plan(shorten_suite(plan.suite), registry)
     with TemporaryDirectory(prefix="windtunnel-") as folder:
-        run_plan(short, Path(folder) / "run", progress=progress, registry=registry)
+        run_plan(short, Path(folder) / "run", progress=progress, registry=registry, first_chunk=FIRST_CHUNK)
         store = Store.open(Path(folder) / "run" / FILE_NAME, readonly=True)
         try:
-            chunks = {(stored.model, stored.item): store.chunks(stored) for stored in store.items()}
+            measured = {(stored.model, stored.item): (store.chunks(stored), stored.facts["device"] == "cpu") for stored in store.items()}
         finally:
             store.close()
-    return estimate_times(list_works(plan.items), chunks)
+    times = {}
+    for item in plan.items:
+        chunks, on_cpu = measured.get((item.model.name, item.item), ((), False))
+        if (time := estimate_time(item, chunks, plan.suite.chunk, on_cpu=on_cpu)) is not None:
+            times[item.model.name, item.item] = time
+    return times
 
 
 def shorten_suite(suite: Suite, /) -> Suite:
-    """Return the suite with at most `NUM_SAMPLES` samples of each item, in chunks of half as many, and without gates and cache."""
+    """Return the suite with at most `NUM_SAMPLES` samples of each item, and without gates and cache."""
     changes = {
         "tasks": _shorten(suite.tasks), "attacks": _shorten(suite.attacks), "probes": _shorten(suite.probes),
-        "limit": _limit(suite.limit), "chunk": min(suite.chunk, NUM_SAMPLES // 2),
+        "limit": _limit(suite.limit), "chunk": min(suite.chunk, NUM_SAMPLES),
         "gates": (), "baseline": None, "baseline_model": None, "stop": None, "cache": None,
     }  # fmt: skip
     return suite.model_copy(update=changes)

@@ -37,6 +37,7 @@ class RunContext:
     ``players``: the models of roles.
     ``should_stop``: called after each chunk; True ends the run. ``say``: receives a sentence before records are set aside.
     ``may_end``: tells whether an item may end before its last sample.
+    ``first_chunk``: the largest number of samples in the first chunk of an item; None for no other limit than that of all chunks.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class RunContext:
     should_stop: Callable[[], bool]
     say: Callable[[str], None]
     may_end: Callable[[Store, StoredItem], bool]
+    first_chunk: int | None = None
 
     def set_aside(self, now: Sequence[StoredItem], /) -> None:
         """Set aside the records of items that differ from their descriptions ``now``."""
@@ -110,7 +112,8 @@ class _ModelRun:
         """Return the chunks without records; none if the item may end."""
         context = self._context
         done = context.store.finished_chunks(stored)
-        chunks = [chunk for chunk in split_chunks(item, stored.facts["chunk"], stored.facts["looks"]) if chunk.number not in done]
+        cut = split_chunks(item, stored.facts["chunk"], stored.facts["looks"], context.first_chunk)
+        chunks = [chunk for chunk in cut if chunk.number not in done]
         return [] if context.may_end(context.store, stored) else cut_chunks(chunks, count_available(item, context.store))
 
     def _run_chunks(self, item: PlannedItem, stored: StoredItem, chunks: Sequence[Chunk]) -> None:

@@ -31,6 +31,7 @@ def run_plan(
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda sentence: None,
     registry: Registry | None = None,
+    first_chunk: int | None = None,
 ) -> None:
     """Run all items of a plan that have no records yet.
 
@@ -43,6 +44,7 @@ def run_plan(
     should_stop: called after each chunk; True ends the run.
     say: receives a sentence before records are set aside.
     registry: the metrics that decide gates, for ``stop: decided``; by default those of the suite's plugins.
+    first_chunk: the largest number of samples in the first chunk of an item. A resumed run needs the same number.
     Raises `IncompleteRun` if ``should_stop`` ended the run, and `ConfigError` if the records in the folder belong to another suite, to
     other library versions, or to something that cannot be identified.
     """
@@ -60,7 +62,7 @@ def run_plan(
             keep_baseline(baseline, plan, folder, registry)
             may_end = _make_early_stop(plan, store, registry)
             with RunSession(store) as session, closing(Players(lambda player: load_model(plan, player, shown))) as players:
-                context = RunContext(plan, store, session, shown, players, should_stop, say, may_end)
+                context = RunContext(plan, store, session, shown, players, should_stop, say, may_end, first_chunk)
                 context.set_aside(describe_known_items(plan.items, suite=plan.suite, store=store))
                 rounds = list(_group_by_model(plan))
                 _try_later_models(context, rounds)

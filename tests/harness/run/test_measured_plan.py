@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.cli.plan_text import plan_text
+from windtunnel.harness.items.base.planned_item import PlannedItem
 from windtunnel.harness.plan.planner import plan
 from windtunnel.harness.plan.types import Plan
-from windtunnel.harness.run.item_times import ItemTime, estimate_times, share_times
+from windtunnel.harness.run.item_times import ItemTime, estimate_time, share_times
 from windtunnel.harness.run.measured_plan import shorten_suite
-from windtunnel.harness.run.pace import Work
 from windtunnel.harness.store import ChunkTimes, StoredChunk
 from windtunnel.harness.suite.load import load_suite
 from windtunnel.tests.toys import windtunnel, write_suite
@@ -27,17 +28,38 @@ def chunk(number: int, num: int, seconds: float) -> StoredChunk:
     return StoredChunk(number, "", num, {}, ChunkTimes(seconds, seconds))
 
 
-def test_the_first_chunk_counts_once_and_the_rest_at_the_pace_of_the_next() -> None:
-    works = {("m", item): Work("asked", [7] * 10, 10) for item in ("a", "b", "c", "d")}
-    chunks = {
-        ("m", "a"): [chunk(0, 2, 10.0), chunk(1, 2, 0.2)], ("m", "b"): [chunk(0, 2, 0.2)],
-        ("m", "c"): [chunk(0, 5, 2.0), chunk(1, 5, 2.0)], ("m", "d"): [],
-    }  # fmt: skip
-    times = estimate_times(works, chunks)
-    assert times["m", "a"] == ItemTime(pytest.approx(10.2 + 0.6), 4)
-    assert times["m", "b"] == ItemTime(pytest.approx(1.0), 2), "its only chunk"
-    assert times["m", "c"] == ItemTime(pytest.approx(4.0), 10), "all of it was measured"
-    assert ("m", "d") not in times, "nothing was measured"
+def cut(folder: Path, num: int, positions: int = 10, requires: str = "classify") -> PlannedItem:
+    """Return a task of so many samples of equal positions, which are asked in this way."""
+    item = planned(folder, 2).items[0]
+    task = replace(item.task, positions=[positions] * num, requires=frozenset({requires}))
+    return replace(item, task=task, samples=[item.samples[0]] * num)
+
+
+def seconds(item: PlannedItem, chunks: list[StoredChunk], most: int = 256, *, on_cpu: bool = False) -> float:
+    time = estimate_time(item, chunks, most, on_cpu=on_cpu)
+    assert time is not None
+    assert time.num_measured == sum(chunk.num_samples for chunk in chunks)
+    return time.seconds
+
+
+def test_the_chunks_after_the_first_tell_the_pace(tmp_path: Path) -> None:
+    item = cut(tmp_path, 100)
+    assert seconds(item, [chunk(0, 2, 10.0), chunk(1, 10, 1.0), chunk(2, 4, 0.4)]) == pytest.approx(10.0), "the first loads libraries"
+    assert seconds(item, [chunk(0, 2, 0.2)]) == pytest.approx(10.0), "its only chunk"
+    assert seconds(cut(tmp_path, 16), [chunk(0, 2, 10.0), chunk(1, 14, 1.4)]) == pytest.approx(11.4), "all of it was measured"
+    assert estimate_time(item, [], 256, on_cpu=False) is None
+
+
+def test_a_chunk_of_generated_answers_has_a_time_of_its_own(tmp_path: Path) -> None:
+    item = cut(tmp_path, 140, requires="generate")
+    chunks = [chunk(0, 2, 10 + 2.0), chunk(1, 14, 10 + 14.0)]
+    assert seconds(item, chunks) == pytest.approx(10 + 140), "one chunk of all samples"
+    assert seconds(item, chunks, 70) == pytest.approx(2 * 10 + 140), "two chunks"
+    assert seconds(item, [chunk(0, 2, 30.0), chunks[1]]) == pytest.approx(24), "a chunk costs at most what one took"
+    assert seconds(item, [chunk(0, 2, 1.0), chunks[1]]) == pytest.approx(240), "its samples do so too"
+    busy = [replace(one, times=replace(one.times, seconds=wall)) for one, wall in zip(chunks, (100.0, 48.0), strict=True)]
+    assert seconds(item, busy, on_cpu=True) == pytest.approx(2 * 150), "a busy machine changes the clock, and not the ratio of CPU times"
+    assert seconds(cut(tmp_path, 140), chunks) == pytest.approx(240), "other answers share no passes"
 
 
 def test_shares_are_of_the_time_of_the_model() -> None:
@@ -52,7 +74,7 @@ def test_a_short_suite_has_the_first_samples_and_keeps_smaller_limits(tmp_path: 
     assert [(item.item, len(item.samples)) for item in plan(short, Registry(suite.plugins)).items if item.plugin or item.key.is_task] == [
         ("notes", 16), ("swap(notes)", 5),
     ]  # fmt: skip
-    assert (short.chunk, short.cache, short.gates, short.stop) == (8, None, (), None)
+    assert (short.chunk, short.cache, short.gates, short.stop) == (16, None, (), None)
 
 
 def test_plan_measures_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
