@@ -36,7 +36,7 @@ FLOORS: dict[str, Sequence[str]] = {
         "cli",
     ),
     "harness/data": ("formats", "."),
-    "harness/models": ("common", "checkpoint endpoint python torch", "causal encoder frameworks", "seq2seq", "hf onnx sklearn"),
+    "harness/models": ("common", "checkpoint endpoint python torch", "causal encoder frameworks", "seq2seq", "hf onnx sklearn", "vllm"),
     "harness/scorecard": (".", "gates"),
     "harness/items": ("base", "task", "drift attack probe", "transfer worst_case shift reliance", "."),
     "harness/items/probe": ("faithfulness", "."),

@@ -11,7 +11,9 @@ WindtunnelError                 base; ``exit_code`` is what the command line ret
 ├── StoreError                  3  the run store cannot be written or read
 │   └── SchemaError                the store was written by another version
 └── SampleError                    one request or sample failed; becomes a record, never ends a run
-    └── NonFiniteError             the model answered NaN or infinity
+    ├── NonFiniteError             the model answered NaN or infinity
+    ├── TooLong                    the input is longer than the model's context
+    └── Withheld                   the provider of a model refused the input, or withheld the answer
 """
 
 from __future__ import annotations
@@ -95,6 +97,14 @@ class SampleError(WindtunnelError):
 
 
 class NonFiniteError(SampleError):
+    pass
+
+
+class TooLong(SampleError):
+    pass
+
+
+class Withheld(SampleError):
     pass
 
 

@@ -15,7 +15,8 @@ class Counters:
     oom_splits: batches that were split because memory ran out.
     pack_failures: failed passes without padding, which were repeated as batches.
     cost: US dollars for answers of services.
-    model_changes: chunks of records after which the model behind an endpoint was found to be another one.
+    model_changes: chunks of records after which the model behind an endpoint was found to be another one. role_changes: the same of the
+    models in roles.
     """
 
     requests: int = 0
@@ -32,6 +33,7 @@ class Counters:
     failures: int = 0
     cost: float = 0.0
     model_changes: int = 0
+    role_changes: int = 0
 
     def add(self, other: Counters, /) -> None:
         for f in fields(self):

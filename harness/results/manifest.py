@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..api.errors import TooLong, Withheld
 from ..api.scorecard import Row
 from ..items.base.kind import ItemKind
 from ..store import Store, StoredItem
@@ -51,12 +52,23 @@ def _to_json(value: Any) -> Any:
     return [_to_json(v) for v in value] if isinstance(value, tuple | list) else value
 
 
+_UNANSWERED = {
+    TooLong.__name__: "are longer than the model's context and have no answer",
+    Withheld.__name__: "have no answer, because the model's provider refused or withheld it",
+    "refused": "were answered by a refusal of the model's provider",
+}
+
+
 def list_changes(rows: Iterable[Row], /) -> Iterable[str]:
     """Return sentences about models that changed during the run."""
+    changed = {
+        "model_changes": "the model behind the endpoint",
+        "role_changes": "a model in a role (a judge, an attacker) behind an endpoint",
+    }
     for row in rows:
-        if row.metric == "model_changes":
+        if row.metric in changed:
             yield (
-                f"{row.model}/{row.key}: the model behind the endpoint changed during the run: the answers to the same prompts differ from "
+                f"{row.model}/{row.key}: {changed[row.metric]} changed during the run: the answers to the same prompts differ from "
                 "those at its start. The numbers mix several models; run again in a new folder, with an exact version as the name."
             )
 
@@ -73,5 +85,8 @@ def list_flags(
         if item.facts.get("caution"):
             yield f"{where}: {item.facts['caution']}"
         yield from (f"{where}: {caution}" for caution in item.facts.get("data_cautions", ()))
+        for name, what in _UNANSWERED.items():
+            if noted[name]:
+                yield f"{where}: {noted[name]:,} of {noted['records']:,} samples {what}."
         if noted["truncated"]:
             yield f"{where}: {noted['truncated']:,} of {noted['records']:,} samples were longer than the model and were cut."

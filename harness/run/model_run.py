@@ -100,6 +100,8 @@ class _ModelRun:
         self._engine.roles = context.players.engines(item.roles, {self._model.name: self._engine}, self._make_engine)
         now = describe_item(item, self._engine, context.plan.suite, store)
         context.set_aside([now])
+        # The answers of the start are the run's: an engine that is made anew for an item reads them.
+        self._role_constancies = [Constancy(e) for e in dict.fromkeys(self._engine.roles.values()) if e is not self._engine]
         stored = store.add_item(now, item.task.samples)
         chunks = self._find_missing(item, stored)
         num_missing = sum(chunk.end - chunk.start for chunk in chunks)
@@ -128,9 +130,11 @@ class _ModelRun:
             if following is not None and item.kind.knows_requests:
                 engine.expect(partial(list_requests, item, following))
             run.start = chunk.start
-            self._constancy.start()
+            for constancy in (self._constancy, *self._role_constancies):
+                constancy.start()
             records = [make_recordable(record) for record in make_records(samples)]
             engine.counters.model_changes += self._constancy.has_changed()
+            engine.counters.role_changes += sum(constancy.has_changed() for constancy in self._role_constancies)
             with self._answers.take() as answers:
                 counters, streamed = _take_counters(engine)
                 times = ChunkTimes(

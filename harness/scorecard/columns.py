@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..api.errors import TooLong, Withheld
 from ..api.samples import Record
 from ..statistics.evidence import hash_id
 
 Mask = NDArray[np.bool_]
-NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted")
+NOTED = ("unscored", "num_truncated", "zero_gradient", "converged", "budget_exhausted", "is_refused_by_provider")
 """Artifacts that a summary counts, in addition to those that metrics need."""
 
 MOST_FAILED = 0.5
@@ -154,6 +155,9 @@ class Table:
             self.unscored = str(record.artifacts.get("unscored") or "")
         self.notes["records"] += 1
         self.notes["failed"] += record.error is not None
+        for error in (TooLong, Withheld):
+            self.notes[error.__name__] += record.error is not None and record.error.startswith(f"{error.__name__}: ")
+        self.notes["refused"] += "is_refused_by_provider" in record.artifacts
         self.notes["truncated"] += "num_truncated" in record.artifacts
         self.notes["loose"] += record.artifacts.get("converged") is False
         attacked = record.scores.get("success") is not None and record.scores.get("not_attacked") != 1

@@ -20,6 +20,7 @@ COSTS = {
     "failures": "requests",
     "cost": "US dollars",
     "model_changes": "chunks",
+    "role_changes": "chunks",
 }
 """Counters of the engine that become rows, with their units."""
 

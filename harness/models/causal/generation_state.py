@@ -54,17 +54,22 @@ class Writing:
                 self.add(token)
 
     def completion(self) -> Completion:
-        ended = self._ids[-1] in self._ends
-        text = self._tokenizer.decode(self._ids[:-1] if ended else self._ids, skip_special_tokens=True)
-        before_stop = cut(text, self._stops)
-        finish = "stop" if self._has_stopped or ended or before_stop != text else "length"
-        return Completion(before_stop, len(self._ids), finish, len(self.prompt.ids), self.prompt.num_truncated)
+        return make_completion(self.prompt, self._ids, self._tokenizer, self._ends, has_stopped=self._has_stopped)
 
     def noise(self, size: int, /) -> torch.Tensor:
         """Draw Gumbel noise [size] from the generator of this prompt, independent of the rest of the batch."""
         assert self._generator is not None
         uniform = torch.rand(size, generator=self._generator, dtype=torch.float64)
         return -torch.log(-torch.log(uniform.clamp_min(1e-300)))
+
+
+def make_completion(prompt: Prompt, ids: Sequence[int], tokenizer: Any, ends: Collection[int], *, has_stopped: bool) -> Completion:
+    """Return the text of generated tokens, without the end token and the stop string. ``has_stopped``: a stop string ended it."""
+    ended = ids[-1] in ends
+    text = tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
+    before_stop = cut(text, prompt.request.stop)
+    finish = "stop" if has_stopped or ended or before_stop != text else "length"
+    return Completion(before_stop, len(ids), finish, len(prompt.ids), prompt.num_truncated)
 
 
 def apply_temperature(logits_BV: torch.Tensor, writings: Sequence[Writing]) -> torch.Tensor:

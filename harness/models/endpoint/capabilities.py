@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ...api.errors import ModelError, SampleError
+from ...api.errors import ModelError, SampleError, Withheld
 from ...api.requests import Embed, Generate, LogLikelihood, Reply, Request, Response, RollingLogLikelihood
 from .asking import Answered, Asker, Job
 from .chat import ChatWire
 from .completions import CompletionsWire
 from .dialect import Dialect
 from .embeddings import EmbeddingsWire
-from .faults import Barred, Fault, Refused, Transient, Withheld
+from .faults import Barred, Fault, Refused, Transient
 from .messages import MessagesWire
 from .settings import Settings
 from .wire import Wire

@@ -6,12 +6,12 @@ import json
 import re
 from typing import Any
 
-from ...api.errors import SampleError
+from ...api.errors import SampleError, Withheld
 from ...api.requests import Generate, Reply, Request, Response
 from ..common.stop_strings import cut
 from .choices import list_dropped, list_others, merge_choices, read_log_probs
 from .contents import encode_for_openai, encode_messages, is_begun
-from .faults import Transient, Withheld
+from .faults import Transient
 from .reading import Json, check_model, read_content, require_choice, require_text
 from .usage import read_usage
 from .wire import Wire

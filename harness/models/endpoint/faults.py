@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ...api.errors import SampleError
+from ...api.errors import SampleError, TooLong, Withheld
 from .keys import Key
 
 _REPEATABLE = {408, 409, 425, 429}
@@ -17,6 +17,10 @@ _LONGEST_BODY = 500
 _MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 """What is not text in a page, as proxies answer it."""
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "credit balance")
+_TOO_LONG = (
+    "context_length_exceeded", "maximum context length", "maximum model length", "context window", "context size", "prompt is too long",
+    "too many tokens",
+)  # fmt: skip
 _FILTERED = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "content management policy")
 
 
@@ -56,10 +60,6 @@ class Refused(Fault):
         self.status, self.parameter = status, parameter
 
 
-class Withheld(SampleError):
-    """The provider's content filter withheld the answer, or refused the prompt."""
-
-
 class Barred(Fault):
     """No request will be answered: the key is refused, the account has no credit, the model is unknown. ``status``: the HTTP status."""
 
@@ -68,7 +68,7 @@ class Barred(Fault):
         self.status = status
 
 
-def classify_status(status: int, headers: Mapping[str, str], text: str, key: Key) -> Fault | Withheld:
+def classify_status(status: int, headers: Mapping[str, str], text: str, key: Key) -> Fault | SampleError:
     """Return the fault that an HTTP status other than 200 stands for. ``text``: the body."""
     body = key.hide(text)
     what = f"HTTP {status}: {describe_body(body)}"
@@ -79,6 +79,8 @@ def classify_status(status: int, headers: Mapping[str, str], text: str, key: Key
         return Transient(what, read_retry_after(headers), is_throttled=status == 429 or status == 529)
     if status == 404:
         return Barred(what, status)
+    if status == 413 or any(word in lowered for word in _TOO_LONG):
+        return TooLong(f"the input is longer than the model's context ({what})")
     if any(word in lowered for word in _FILTERED):
         return Withheld(f"the provider's content filter refused the prompt ({what})")
     return Refused(what, status, _find_parameter(body))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ...api.errors import SampleError
+from ...api.errors import SampleError, Withheld
 from ...api.requests import Generate, Reply, Request, Response
 from ..common.stop_strings import cut
 from .chat import check_generate, make_arguments
 from .contents import encode_for_anthropic, encode_messages
-from .faults import Transient, Withheld
+from .faults import Transient
 from .reading import Json, check_model, require_text
 from .usage import read_usage
 from .wire import Wire

@@ -513,7 +513,7 @@ def test_counters_of_a_known_case() -> None:
     assert engine.counters.take() == {
         "requests": 4, "duplicates": 1, "cache_hits": 0, "forward_passes": 2, "gradient_passes": 0, "tokens_computed": 8,
         "tokens_padded": 1, "tokens_shared": 0, "flops": 0, "oom_splits": 0, "pack_failures": 0, "failures": 0,
-        "cost": 0.0, "model_changes": 0,
+        "cost": 0.0, "model_changes": 0, "role_changes": 0,
     }  # fmt: skip
     engine.run([a, c, a])
     counted = engine.counters.take()

@@ -118,7 +118,8 @@ def test_many_prompts_under_faults_are_each_answered_once(num: int) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (400, {"error": {"message": "too long for the context"}}, "HTTP 400: too long for the context"),
+        (400, {"error": {"message": "no such role"}}, "SampleError: the endpoint refuses the request: HTTP 400: no such role"),
+        (400, {"error": {"message": "long", "code": "context_length_exceeded"}}, "TooLong: the input is longer than the model's context"),
         (500, b"oops", "no answer after 2 attempts; the last fault: HTTP 500: oops"),
         (400, {"error": {"message": "filtered", "code": "content_filter"}}, "Withheld: the provider's content filter refused the prompt"),
     ],
@@ -622,6 +623,22 @@ def read_all(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+def test_samples_without_an_answer_are_said_with_their_number(tmp_path: Path) -> None:
+    def answer(call: Call) -> Any:
+        refused = {"content": None, "refusal": "I will not."}
+        shown = refused if call.prompt.endswith("7") else {"content": call.prompt[::-1]}
+        finish = "content_filter" if call.prompt.endswith("9") else "stop"
+        return {"model": "m", "choices": [{"index": 0, "finish_reason": finish, "message": shown}], "usage": {"prompt_tokens": 1}}
+
+    too_long = Answer({"error": {"message": "This model's maximum context length is 8 tokens."}}, 400)
+    with serve(answer=answer, fault=lambda call: too_long if call.prompt in ("item 1", "item 2") else None) as server:
+        assert windtunnel("run", write_suite(tmp_path, server.url), "--out", tmp_path / "run").code == 0
+    flags = " ".join(results_of(tmp_path / "run")["manifest"]["flags"])
+    assert "2 of 40 samples are longer than the model's context and have no answer." in flags
+    assert "4 of 40 samples have no answer, because the model's provider refused or withheld it." in flags
+    assert "4 of 40 samples were answered by a refusal of the model's provider." in flags
+
+
 def test_a_killed_run_asks_for_no_answer_again(tmp_path: Path) -> None:
     def says(prompt: str) -> str:
         time.sleep(0.02)
@@ -678,6 +695,54 @@ def test_a_model_that_changes_behind_its_name_is_flagged(tmp_path: Path) -> None
     with serve() as server:
         assert windtunnel("run", write_suite(tmp_path, server.url, chunk=10), "--out", tmp_path / "steady").code == 0
     assert not any("changed" in flag for flag in results_of(tmp_path / "steady")["manifest"]["flags"])
+
+
+JUDGED = """
+from windtunnel import Generate, Sample, plugin
+
+
+@plugin("tasks", "judged")
+class Judged:
+    name, requires, metrics, primary = "judged", frozenset({"generate", "text"}), ("exact_match",), "exact_match"
+    roles = {"judge": frozenset({"generate"})}
+
+    def samples(self):
+        return [Sample(f"s{i}", f"item {i}") for i in range(40)]
+
+    def run(self, engine, samples):
+        asked = [Generate(s.input, 10) for s in samples]
+        return list(zip(engine.run(asked), engine.roles["judge"].run(asked)))
+
+    def score(self, sample, responses):
+        return {"exact_match": float(responses[0].text == responses[1].text)}
+
+    def predict(self, sample, responses):
+        return {"prediction": responses[1].text}
+"""
+
+
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_judge_that_changes_behind_its_name_is_flagged(tmp_path: Path, changes: bool) -> None:
+    def says(prompt: str) -> str:
+        is_changed = changes and len(count_items(server)) > NUM // 2 and not prompt.startswith("item")
+        return prompt.upper() if is_changed else prompt[::-1]
+
+    (tmp_path / "judged.py").write_text(JUDGED)
+    with serve(says=says) as server:
+        suite = {
+            "models": [{"model": "toy:bytes", "name": "bytes"}], "plugins": ["judged.py"], "chunk": 10, "reports": ["json"],
+            "auxiliary_models": [{"name": "critic", "model": "openai:m", "base_url": server.url}],
+            "tasks": [{"task": "judged", "roles": {"judge": "critic"}}],
+        }  # fmt: skip
+        (tmp_path / "suite.yaml").write_text(json.dumps(suite))
+        answered = windtunnel("run", tmp_path / "suite.yaml", "--out", tmp_path / "run")
+        assert answered.code == 0, answered.err
+    results = results_of(tmp_path / "run")
+    assert len(results["manifest"]["items"][0]["roles"]["judge"]["fingerprint"]) == 64
+    assert (
+        any("a model in a role (a judge, an attacker) behind an endpoint changed" in flag for flag in results["manifest"]["flags"])
+        == changes
+    )
 
 
 def test_a_model_that_is_never_the_same_twice_is_not_called_changed(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""``vllm``: causal language models on vLLM's offline engine."""
