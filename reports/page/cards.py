@@ -44,6 +44,11 @@ class Card:
     note: str = ""
     is_baseline: bool = False
 
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """The shapes of the marks on its bars."""
+        return tuple(shape for part in self.parts for score in part.scores for shape in score.shapes)
+
 
 def make_cards(subject: Subject, glossary: Glossary, /) -> list[Card]:
     """Return a card per model, each with the same dimensions in the same order. A baseline from another run follows its model."""

@@ -37,6 +37,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Score:
     """A row on a card. ``below``: its interval, threshold and controls in words. ``change``: to the baseline; None without one.
+    ``shapes``: those of the marks on its bar.
 
     is_small: whether it is another task's headline, without a bar.
     """
@@ -49,6 +50,7 @@ class Score:
     bar: Markup
     is_small: bool = False
     change: Change | None = None
+    shapes: tuple[str, ...] = ()
 
 
 def make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool, /) -> Score:
@@ -80,7 +82,9 @@ def make_score(subject: Subject, glossary: Glossary, row: Row, is_small: bool, /
         marks.append(Mark("triangle", change.baseline.value))
     bar = subject.draw(row, axis, marks) if axis is not None and not is_small else NOTHING
     value = format_estimate(row.estimate, subject.is_rate(row), row.unit)
-    return Score(term, value, *subject.get_gate(row), " · ".join(filter(None, below)), bar, is_small, _make_change(subject, change))
+    shapes = tuple(mark.shape for mark in marks) if bar else ()
+    about = " · ".join(filter(None, below))
+    return Score(term, value, *subject.get_gate(row), about, bar, is_small, _make_change(subject, change), shapes)
 
 
 def _make_change(subject: Subject, change: RowChange | None) -> Change | None:

@@ -87,7 +87,7 @@ def _give_reason(subject: Subject, deciding: Reading | None) -> str:
     same = sum(reading.result.outcome == deciding.result.outcome for reading in subject.readings)
     if deciding.result.outcome in ("no_data", "missing"):
         which = f"{same} of {num} gates {'has' if same == 1 else 'have'} no number to read"
-        return f"{which}: {deciding.title}. {_upper(deciding.reason)}"
+        return f"{which}: {deciding.title}."
     line = deciding.first
     if line is None or line.row is None or not line.value:
         return f"{deciding.word}: {deciding.title}. {deciding.result.detail}."

@@ -139,6 +139,9 @@ def test_a_card_has_every_dimension_the_worst_attack_and_each_row_of_a_gate() ->
     subject = _subject_of(*rows, gates=("gated(t).robust_accuracy >= 0.6",))
     (card,) = make_cards(subject, Glossary(MEASURES, "h"))
     assert (card.icon, card.status) == ("fail", "Its gate fails")
+    text = Html().render(subject.card)
+    assert "gate: the hatched side fails</span>" in text
+    assert "random control</span>" not in text, "the legend names only what is drawn"
     scores = {part.title: [score.term.word for score in part.scores] for part in card.parts}
     assert scores == {
         "Quality": ["Accuracy on t"], "Calibration": [], "Robustness": ["Robust accuracy under worst", "Robust accuracy under gated"],
