@@ -391,11 +391,16 @@ def crowd(n: int = 100_000) -> Scorecard:
     return replace(rich(0), samples=tuple(replace(review(i), heats=()) for i in range(n)), num_samples=n)
 
 
+def _raise(estimate: Estimate, by: float) -> Estimate:
+    value, low, high = (None if x is None else min(1.0, x + by) for x in (estimate.value, estimate.low, estimate.high))
+    return replace(estimate, value=value, low=low, high=high)
+
+
 def with_baseline() -> Scorecard:
     """The rich scorecard beside a baseline that was a little better in each row."""
     card = rich()
-    before = [replace(row.estimate, value=min(1.0, row.estimate.value + 0.05)) for row in card.rows if row.estimate.value is not None]
     scored = [row for row in card.rows if row.estimate.value is not None]
+    before = [_raise(row.estimate, 0.05) for row in scored]
     change = Estimate(-0.05, -0.08, -0.02, 60)
     rows = [RowChange(row, old, change, 0.01, 0.02, WORSE, True) for row, old in zip(scored, before, strict=True)]
     comparisons = [

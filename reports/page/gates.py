@@ -76,7 +76,7 @@ class Reading(readings.Reading):
         if len(self.lines) < 2:
             return ""
         words = [line.word.lower() for line in self.lines]
-        counts = ", ".join(f"{words.count(word)} {word}" for word in list_unique(words))
+        counts = ", ".join(f"{words.count(word):,} {word}" for word in list_unique(words))
         left = len(self.lines) - _MOST_LINES
         return f"{len(self.lines):,} rows: {counts}{f'; {left:,} more are not drawn' if left > 0 else ''}"
 

@@ -46,7 +46,7 @@ def make_provenance(subject: Subject, /) -> Provenance:
     flags, skipped = (list_statements(manifest.get(key)) for key in ("flags", "skipped"))
     parts = list(_list_parts(manifest))
     if len(sessions) > 1:
-        parts.append(Part(f"Sessions ({len(sessions)})", list_sessions(sessions)))
+        parts.append(Part(f"Sessions ({len(sessions):,})", list_sessions(sessions)))
     facts = [*describe_sessions(sessions), *_describe_run(manifest)]
     return Provenance(facts, flags, skipped, list(_describe_tasks(manifest, [said for _, said in flags])), parts)
 
@@ -99,7 +99,7 @@ def _list_parts(manifest: Mapping[str, Any]) -> Iterator[Part]:
     for key in ("models", "items", "versions"):
         if manifest.get(key):
             rows = make_named_rows(manifest[key], "name")
-            yield Part(f"{key.capitalize()} ({len(manifest[key])})" if rows else key.capitalize(), rows, None if rows else manifest[key])
+            yield Part(f"{key.capitalize()} ({len(manifest[key]):,})" if rows else key.capitalize(), rows, None if rows else manifest[key])
     rest = {key: value for key, value in manifest.items() if key not in _SHOWN and value not in (None, "", [], {})}
     for key, value in rest.items():
         rows = make_named_rows(value, "name")

@@ -17,7 +17,7 @@ def describe_sessions(sessions: Sequence[Session], /) -> Iterator[tuple[str, str
         return
     first, last = sessions[0], sessions[-1]
     num = len(sessions)
-    yield "date", f"{_format_span(first.started, last.ended)}{f', in {num} sessions' if num > 1 else ''}"
+    yield "date", f"{_format_span(first.started, last.ended)}{f', in {num:,} sessions' if num > 1 else ''}"
     yield "command", last.command
     yield "machine", "; ".join(dict.fromkeys(map(describe_host, sessions)))
 

@@ -86,18 +86,18 @@ def _give_reason(subject: Subject, deciding: Reading | None) -> str:
         return "This suite has no gates: the page measures and does not judge."
     same = sum(reading.result.outcome == deciding.result.outcome for reading in subject.readings)
     if deciding.result.outcome in ("no_data", "missing"):
-        which = f"{same} of {num} gates {'has' if same == 1 else 'have'} no number to read"
+        which = f"{same:,} of {num:,} gates {'has' if same == 1 else 'have'} no number to read"
         return f"{which}: {deciding.title}."
     line = deciding.first
     if line is None or line.row is None or not line.value:
         return f"{deciding.word}: {deciding.title}. {deciding.result.detail}."
     what = name_row(line.row, subject.card)
     if deciding.result.outcome == "pass":
-        first = "The gate passes" if num == 1 else f"All {num} gates pass" if same == num else f"{same} of {num} gates pass"
+        first = "The gate passes" if num == 1 else f"All {num:,} gates pass" if same == num else f"{same:,} of {num:,} gates pass"
         narrow = "" if num == 1 else " The narrowest"
         return f"{first}.{narrow or ' It'} is about {_lower(what)}: {_tell_numbers(line)}."
     verb = {"fail": ("fails", "fail"), "inconclusive": ("is open", "are open")}.get(deciding.result.outcome, ("", ""))[same > 1]
-    count = f"{same} of {num} gates {verb}" if num > 1 else f"The gate {verb}"
+    count = f"{same:,} of {num:,} gates {verb}" if num > 1 else f"The gate {verb}"
     return f"{count}. {_upper(what)}: {_tell_numbers(line)}."
 
 
